@@ -1,0 +1,65 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Overrides;
+
+/// A programmable reverse proxy: request policy in sandboxed WebAssembly.
+///
+/// The shortest start, with the default plugins (rate limit, round robin, headers) and no file:
+///
+///     pace --backend http://127.0.0.1:8000 --backend http://127.0.0.1:8001
+///
+/// With a file: pace --config config/proxy.toml
+#[derive(Debug, Parser)]
+#[command(
+    name = "pace",
+    version,
+    verbatim_doc_comment,
+    args_conflicts_with_subcommands = true,
+    after_help = "Log lines go to standard error. RUST_LOG=info adds a line per request, RUST_LOG=warn leaves only \
+                  what went wrong.\nSIGTERM lets requests in flight finish, then ends the process."
+)]
+pub struct Cli {
+    /// What to do; without a command: run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// For `pace` without a command.
+    #[command(flatten)]
+    pub run: ConfigArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve (the default)
+    Run(ConfigArgs),
+    /// Check the configuration and load every plugin, without serving
+    Check(ConfigArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file (TOML)
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where clients connect, in place of the file's `[server] listen` [default without a file: 127.0.0.1:8080]
+    #[arg(short, long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// A backend such as http://127.0.0.1:8000, in place of the file's `[upstreams] backends`; may be repeated
+    #[arg(short, long = "backend", value_name = "URL")]
+    pub backends: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// What is said here wins over the file.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            listen: self.listen.clone(),
+            backends: self.backends.clone(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Who the client is: the peer of the connection, or whom a trusted proxy names.
+//!
+//! Every proxy appends the address of its own peer to `X-Forwarded-For`. So the right end of the
+//! field is what our peer says, the entry before it what that proxy's peer says, and so on to the
+//! left end, which is whatever the client sent. Each entry is as credible as who wrote it: reading
+//! from the right and stopping at the first address that is not a trusted proxy, one reads nothing
+//! that a client made up.
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// The proxies whose word about the client counts (`[server] trusted_proxies`).
+///
+/// IPv4 mapped into IPv6 is IPv4, in networks (`::ffff:10.0.0.0/104`) as in addresses. Apart from
+/// that the families are separate: `::/0` has no IPv4 address in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Whether this address is one of them. `false` for every address if there are none.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<IpNet> for TrustedProxies {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> TrustedProxies {
+        TrustedProxies(networks.into_iter().map(canonical).collect())
+    }
+}
+
+/// The address of the client; an IPv4 address is never in its mapped form.
+///
+/// `peer` is who is connected to Pace (or whom a PROXY protocol header names), `forwarded_for` the
+/// values of the `X-Forwarded-For` fields in the order in which they came.
+///
+/// If the peer is not trusted it is the client, whatever the fields say. Otherwise the entries are
+/// read from right to left over all fields:
+///
+/// - A trusted address is a further proxy, and the entry before it is read.
+/// - The first address that is not trusted is the client.
+/// - An entry that is not an address (`unknown`, `_hidden`) ends the reading. Its writer does not say
+///   who was there, so the writer is taken for the client.
+/// - If all are trusted, the leftmost is the client: a request from inside.
+///
+/// Nginx decides the same way with `real_ip_recursive on`. An entry may have a port (`192.0.2.7:80`,
+/// `[2001:db8::7]:80`) and brackets; empty ones are passed over (RFC 9110, section 5.6.1.2).
+pub fn client_address<'a>(
+    peer: IpAddr,
+    trusted: &TrustedProxies,
+    forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
+) -> IpAddr {
+    let mut client = peer.to_canonical();
+    if !trusted.contains(client) {
+        return client;
+    }
+    for entry in forwarded_for
+        .rev()
+        .flat_map(|value| value.rsplit(|&byte| byte == b','))
+    {
+        let entry = trim(entry);
+        if entry.is_empty() {
+            continue;
+        }
+        let Some(address) = entry_address(entry) else {
+            break;
+        };
+        client = address.to_canonical();
+        if !trusted.contains(client) {
+            break;
+        }
+    }
+    client
+}
+
+/// Append the value of `X-Forwarded-For` for the origin to `value`: who is connected to Pace, and
+/// before it what the peer's fields say, if the peer is trusted. What others claim is dropped.
+///
+/// The entries of a trusted peer are passed on as they are. The origin must read them from the right,
+/// too.
+pub fn append_forwarded_for<'a>(
+    peer: IpAddr,
+    trusted: &TrustedProxies,
+    forwarded_for: impl Iterator<Item = &'a [u8]>,
+    value: &mut Vec<u8>,
+) {
+    if trusted.contains(peer) {
+        for field in forwarded_for.map(trim).filter(|field| !field.is_empty()) {
+            value.extend_from_slice(field);
+            value.extend_from_slice(b", ");
+        }
+    }
+    write!(value, "{}", peer.to_canonical()).expect("a Vec takes every write");
+}
+
+/// The IPv4 network for one that lies within `::ffff:0:0/96`.
+fn canonical(network: IpNet) -> IpNet {
+    if let IpNet::V6(v6) = network
+        && let Some(ipv4) = v6.addr().to_ipv4_mapped()
+        && let Some(length) = v6.prefix_len().checked_sub(96)
+    {
+        return IpNet::V4(Ipv4Net::new_assert(ipv4, length));
+    }
+    network
+}
+
+/// Without the spaces and tabs that may surround an entry.
+fn trim(mut entry: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = entry {
+        entry = rest;
+    }
+    entry
+}
+
+fn entry_address(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?;
+    if let Ok(address) = entry.parse() {
+        return Some(address);
+    }
+    if let Some(bracketed) = entry.strip_prefix('[') {
+        let (address, port) = bracketed.split_once(']')?;
+        if !port.is_empty() && !is_port(port.strip_prefix(':')?) {
+            return None;
+        }
+        return address.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    }
+    let (address, port) = entry.split_once(':')?;
+    if !is_port(port) {
+        return None;
+    }
+    address.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+}
+
+fn is_port(text: &str) -> bool {
+    // A number may have a sign for `parse`.
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}

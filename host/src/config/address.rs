@@ -1,0 +1,280 @@
+//! Where a backend is and where Pace listens: the text, taken apart and checked, not yet looked up.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::Deserialize;
+
+/// The address of a backend: `http://host:port`, `host:port` or `host`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct BackendAddress {
+    /// Host as written, colon, port.
+    pub label: String,
+    pub host: Host,
+    pub port: u16,
+}
+
+impl BackendAddress {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let authority = strip_scheme(text)?;
+        // An empty path and `/` are the same (RFC 9110, section 4.2.3).
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        if authority.contains('@') {
+            return Err(format!(
+                "{text:?} has a user name; set an `authorization` header instead"
+            ));
+        }
+        if authority.contains(['/', '?', '#']) {
+            return Err(format!(
+                "{text:?} has a path; give host and port alone, the path is the request's"
+            ));
+        }
+        let (written, port) = split_port(authority)?;
+        let port = port.unwrap_or(80);
+        if port == 0 {
+            return Err(format!("{text:?} has port 0; allowed are 1 to 65535"));
+        }
+        Ok(BackendAddress {
+            label: format!("{written}:{port}"),
+            host: Host::parse(written)?,
+            port,
+        })
+    }
+
+    /// The same text for every spelling of the same server.
+    pub(super) fn identity(&self) -> String {
+        format!("{}:{}", self.host, self.port).to_ascii_lowercase()
+    }
+}
+
+impl TryFrom<String> for BackendAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        BackendAddress::parse(&text)
+    }
+}
+
+/// Where to listen: `host:port`, or `:port` for every IPv4 address of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct ListenAddress {
+    pub host: Host,
+    pub port: u16,
+}
+
+impl ListenAddress {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            return Err(format!(
+                "{text:?} has a scheme; write the address and port alone, as \"0.0.0.0:8080\""
+            ));
+        }
+        match split_port(text)? {
+            ("", Some(port)) => Ok(ListenAddress {
+                host: Host::Ip(Ipv4Addr::UNSPECIFIED.into()),
+                port,
+            }),
+            (host, Some(port)) => Ok(ListenAddress {
+                host: Host::parse(host)?,
+                port,
+            }),
+            (_, None) => Err(format!(
+                "{text:?} has no port; write it as \"0.0.0.0:8080\" or \"[::]:8080\""
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for ListenAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        ListenAddress::parse(&text)
+    }
+}
+
+/// An IP address, or a name that must be looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Host {
+    Ip(IpAddr),
+    Name(String),
+}
+
+impl Host {
+    /// Takes IPv6 addresses in brackets, as URLs do.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return match inner.parse::<Ipv6Addr>() {
+                Ok(ip) => Ok(Host::Ip(ip.into())),
+                Err(_) => Err(format!("{text:?} is not an IPv6 address in brackets")),
+            };
+        }
+        if let Ok(ip) = text.parse::<Ipv4Addr>() {
+            return Ok(Host::Ip(ip.into()));
+        }
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Err(format!(
+                "{text:?} is an IPv6 address; write it in brackets: \"[{text}]\""
+            ));
+        }
+        if is_host_name(text) {
+            return Ok(Host::Name(text.to_owned()));
+        }
+        Err(format!(
+            "{text:?} is neither an IP address nor a host name (a-z, 0-9, `-`, `_` and `.`)"
+        ))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Ip(IpAddr::V4(ip)) => ip.fmt(f),
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Host::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// RFC 1123, and `_`, which container networks use.
+///
+/// A last label of digits alone is a mistyped IP address: resolvers read `127.1` as 127.0.0.1.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253
+        && text.split('.').all(is_label)
+        && !text
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn strip_scheme(text: &str) -> Result<&str, String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Ok(text);
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Ok(rest),
+        "https" => Err(format!(
+            "{text:?}: TLS to backends is not supported yet; backends are reached over plain HTTP, as in \
+             \"http://host:port\""
+        )),
+        _ => Err(format!("{text:?}: the scheme must be `http://`, or left out")),
+    }
+}
+
+/// Host and port, the host in brackets if it was written so.
+pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
+    let colon = match text.rfind(']') {
+        Some(bracket) => text[bracket..].find(':').map(|at| bracket + at),
+        // Not an address with a port, whatever it is; `Host` says what is wrong.
+        None if text.starts_with('[') || text.parse::<Ipv6Addr>().is_ok() => None,
+        None => text.find(':'),
+    };
+    let Some(colon) = colon else {
+        return Ok((text, None));
+    };
+    let (host, port) = (&text[..colon], &text[colon + 1..]);
+    // `parse` alone would take "+80".
+    match port.parse() {
+        Ok(number) if port.bytes().all(|b| b.is_ascii_digit()) => Ok((host, Some(number))),
+        _ => Err(format!("{text:?}: the port must be a number up to 65535")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn label(text: &str) -> String {
+        BackendAddress::parse(text).expect("a valid address").label
+    }
+
+    #[test]
+    fn backends_may_be_urls_authorities_or_hosts() {
+        assert_eq!(label("http://127.0.0.1:8000"), "127.0.0.1:8000");
+        assert_eq!(label("HTTP://App.internal:8000/"), "App.internal:8000");
+        assert_eq!(label("app_1"), "app_1:80");
+        assert_eq!(label("[::1]:8000"), "[::1]:8000");
+        assert_eq!(label("http://[::1]"), "[::1]:80");
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        for (text, reason) in [
+            ("https://a:443", "TLS to backends is not supported yet"),
+            ("ftp://a", "the scheme must be `http://`"),
+            ("http://me:secret@a", "user name"),
+            ("http://a/v1", "has a path"),
+            ("http://a?x", "has a path"),
+            ("a:", "port must be a number"),
+            ("a:65536", "port must be a number"),
+            ("a:+80", "port must be a number"),
+            ("a:0", "port 0"),
+            ("::1", "in brackets: \"[::1]\""),
+            ("[::1", "neither an IP address nor a host name"),
+            ("[::g]:80", "not an IPv6 address"),
+            ("300.0.0.1", "neither an IP address nor a host name"),
+            ("127.1:80", "neither an IP address nor a host name"),
+            ("", "neither an IP address nor a host name"),
+            ("a b", "neither an IP address nor a host name"),
+        ] {
+            let error = BackendAddress::parse(text).expect_err(text);
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn listen_addresses_need_a_port_and_may_leave_out_the_host() {
+        let parsed = |text| ListenAddress::parse(text).map(|a| (a.host.to_string(), a.port));
+        assert_eq!(parsed(":8080"), Ok(("0.0.0.0".into(), 8080)));
+        assert_eq!(parsed("[::]:8080"), Ok(("[::]".into(), 8080)));
+        assert_eq!(parsed("localhost:0"), Ok(("localhost".into(), 0)));
+        assert!(parsed("0.0.0.0").is_err_and(|e| e.contains("no port")));
+        assert!(parsed("http://0.0.0.0:80").is_err_and(|e| e.contains("scheme")));
+    }
+
+    #[test]
+    fn the_same_backend_is_recognized_in_another_spelling() {
+        let identity = |text| BackendAddress::parse(text).expect("a valid address").identity();
+        assert_eq!(identity("http://App:80"), identity("app"));
+        assert_eq!(identity("[0:0::1]:80"), identity("[::1]"));
+        assert_ne!(identity("app:81"), identity("app"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(text in ".*") {
+            let _ = BackendAddress::parse(&text);
+            let _ = ListenAddress::parse(&text);
+        }
+
+        #[test]
+        fn a_label_is_an_address_that_means_the_same(
+            text in "(http://)?([a-z][a-z0-9_.]{0,20}|[0-9.]{7,12}|\\[[0-9a-f:]{2,12}\\])(:[0-9]{1,5})?/?"
+        ) {
+            if let Ok(address) = BackendAddress::parse(&text) {
+                prop_assert_eq!(BackendAddress::parse(&address.label), Ok(address));
+            }
+        }
+
+        #[test]
+        fn every_socket_address_is_a_backend(ip: IpAddr, port in 1u16..) {
+            let address = std::net::SocketAddr::new(ip, port);
+            let parsed = BackendAddress::parse(&address.to_string()).expect("a valid address");
+            prop_assert_eq!(parsed.label, address.to_string());
+            prop_assert_eq!(parsed.host, Host::Ip(ip));
+        }
+    }
+}

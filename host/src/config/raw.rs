@@ -1,0 +1,184 @@
+//! What the operator writes, key by key. Everything that has a default is optional here; what the
+//! default is, `resolve`, `plugins` and `pools` know.
+
+use serde::Deserialize;
+
+use super::address::{BackendAddress, ListenAddress};
+use super::json::JsonTable;
+use super::scalar::{Int, KeyExtractor, MatchHost, Name, Network, OnFailure, UrlPath, Wasm};
+use super::shape::{OrText, Placed, Shorthand, Table};
+
+/// The whole file. Either `upstreams`, `rate_limit` and `headers` are used, or `plugins`, `pools` and
+/// `routes`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub server: Table<Server>,
+    pub admin: Option<Table<Admin>>,
+    pub metrics: Option<Table<Metrics>>,
+
+    pub upstreams: Option<Table<Upstreams>>,
+    pub rate_limit: Option<Table<RateLimit>>,
+    pub headers: Option<Table<Headers>>,
+
+    pub plugins: Option<Placed<Vec<Table<Plugin>>>>,
+    pub pools: Option<Placed<Vec<Table<Pool>>>>,
+    pub routes: Option<Placed<Vec<Table<Route>>>>,
+}
+
+/// The three lists that both forms come down to.
+#[derive(Debug, Default)]
+pub(super) struct Full {
+    pub plugins: Vec<Table<Plugin>>,
+    pub pools: Vec<Table<Pool>>,
+    pub routes: Vec<Table<Route>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub listen: Option<Placed<ListenAddress>>,
+    pub workers: Option<Int<1, 1024>>,
+    pub grace_period_seconds: Option<Int<0, 3600>>,
+    pub trusted_proxies: Option<Vec<Network>>,
+    pub proxy_protocol: Option<Placed<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub listen: Option<Placed<ListenAddress>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub enabled: Option<bool>,
+    pub endpoint: Option<UrlPath>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstreams {
+    pub backends: Option<Backends>,
+    pub max_retries: Option<Int<0, 10>>,
+    pub connect_timeout_ms: Option<Millis>,
+    pub response_timeout_ms: Option<Millis>,
+    pub idle_timeout_ms: Option<Millis>,
+    pub idle_connections: Option<Int<1, 65535>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateLimit {
+    pub enabled: Option<bool>,
+    pub max_requests: Option<Int<1, { u32::MAX }>>,
+    pub window_seconds: Option<Int<1, 604_800>>,
+    pub key_extractor: Option<KeyExtractor>,
+    pub ipv4_prefix: Option<Int<0, 32>>,
+    pub ipv6_prefix: Option<Int<0, 128>>,
+}
+
+/// The plugin `header-injection` checks what the tables hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Headers {
+    pub identify: Option<bool>,
+    pub request: Option<JsonTable>,
+    pub response: Option<JsonTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plugin {
+    pub name: Placed<Name>,
+    pub wasm: Wasm,
+    pub on_failure: Option<OnFailure>,
+    pub limits: Option<Table<Limits>>,
+    #[serde(default)]
+    pub config: JsonTable,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub time_ms: Option<Int<1, 1000>>,
+    pub memory_mb: Option<Int<1, 1024>>,
+}
+
+/// `[upstreams]` with a name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pool {
+    pub name: Placed<Name>,
+    pub backends: Backends,
+    pub max_retries: Option<Int<0, 10>>,
+    pub connect_timeout_ms: Option<Millis>,
+    pub response_timeout_ms: Option<Millis>,
+    pub idle_timeout_ms: Option<Millis>,
+    pub idle_connections: Option<Int<1, 65535>>,
+}
+
+pub(super) type Backends = Placed<Vec<Placed<OrText<Backend>>>>;
+
+/// Up to a day.
+pub(super) type Millis = Int<1, 86_400_000>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backend {
+    pub address: BackendAddress,
+    pub weight: Option<Int<0, 65535>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    pub name: Option<Placed<Name>>,
+    #[serde(default, rename = "match")]
+    pub matching: Table<Match>,
+    pub pool: Placed<String>,
+    #[serde(default)]
+    pub plugins: Vec<Placed<OrText<PluginUse>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Match {
+    pub host: Option<MatchHost>,
+    pub path_prefix: Option<UrlPath>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginUse {
+    #[serde(rename = "use")]
+    pub plugin: String,
+    pub config: Option<JsonTable>,
+    pub on_failure: Option<OnFailure>,
+}
+
+impl Shorthand for Backend {
+    const EXPECTED: &'static str =
+        "an address such as \"127.0.0.1:8000\" or { address = \"...\", weight = 2 }";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Backend {
+            address: BackendAddress::parse(text)?,
+            weight: None,
+        })
+    }
+}
+
+impl Shorthand for PluginUse {
+    const EXPECTED: &'static str = "the name of a plugin or { use = \"name\", config = { ... } }";
+
+    fn from_text(name: &str) -> Result<Self, String> {
+        Ok(PluginUse {
+            plugin: name.to_owned(),
+            config: None,
+            on_failure: None,
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! From what was written to what is used: defaults, addresses, and the rules between keys.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use super::address::{Host, ListenAddress};
+use super::document::Document;
+use super::problem::{Fault, Problem};
+use super::raw;
+use super::shape::{Place, Placed, Table};
+use super::types::{Admin, Config, Metrics, Server};
+use super::{Lookup, Overrides, plugins, pools, routes, short};
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
+const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
+
+/// What every step needs, and the problems found so far.
+///
+/// A step that finds one reports it and goes on, so that one run finds all. What it returns is used
+/// only if nobody found any.
+pub(super) struct Resolver<'a> {
+    document: &'a Document<'a>,
+    lookup: Lookup<'a>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(document: &'a Document<'a>, lookup: Lookup<'a>) -> Self {
+        Resolver {
+            document,
+            lookup,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn resolve(mut self, file: raw::File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
+        let server = self.server(&file.server.value, overrides.listen.as_deref());
+        let admin = file
+            .admin
+            .as_ref()
+            .and_then(|admin| self.admin(admin, server.as_ref()));
+        let metrics = file.metrics.as_ref().and_then(|table| metrics(&table.value));
+        let full = short::expand(file, overrides, &mut self);
+
+        let plugins = plugins::resolve(&full.plugins, &mut self);
+        let pools = pools::resolve(&full.pools, &mut self);
+        let routes = routes::resolve(&full, &plugins, &mut self);
+        match server {
+            Some(server) if self.problems.is_empty() => Ok(Config {
+                server,
+                admin,
+                metrics,
+                plugins,
+                pools,
+                routes,
+            }),
+            _ => Err(self.problems),
+        }
+    }
+
+    pub(super) fn report(&mut self, place: &Place, fault: Fault) {
+        self.problems.push(self.document.problem(place, fault));
+    }
+
+    pub(super) fn document(&self) -> &'a Document<'a> {
+        self.document
+    }
+
+    /// The path of a file that the configuration names.
+    pub(super) fn file(&self, written: &str) -> PathBuf {
+        self.document.directory().join(written)
+    }
+
+    /// `None` has been reported.
+    pub(super) fn address(&mut self, host: &Host, port: u16, place: &Place) -> Option<SocketAddr> {
+        let found = match host {
+            Host::Ip(ip) => return Some(SocketAddr::new(*ip, port)),
+            Host::Name(name) => (self.lookup)(name, port),
+        };
+        found
+            .map_err(|source| {
+                self.report(
+                    place,
+                    Fault::Unresolved {
+                        host: host.to_string(),
+                        source,
+                    },
+                )
+            })
+            .ok()
+    }
+
+    fn server(&mut self, server: &raw::Server, override_listen: Option<&str>) -> Option<Server> {
+        let listen = match (override_listen, &server.listen) {
+            (Some(text), _) => self.listen_option(text),
+            (None, Some(Placed { value, place })) => self.address(&value.host, value.port, place),
+            (None, None) => Some(DEFAULT_LISTEN),
+        };
+        let trusted_proxies: Vec<_> = server
+            .trusted_proxies
+            .iter()
+            .flatten()
+            .map(|network| network.0)
+            .collect();
+        let proxy_protocol = server.proxy_protocol.as_ref().is_some_and(|wanted| wanted.value);
+        if let (true, true, Some(wanted)) =
+            (proxy_protocol, trusted_proxies.is_empty(), &server.proxy_protocol)
+        {
+            self.report(&wanted.place, Fault::TrustsNobody);
+        }
+        let cores = || thread::available_parallelism().map_or(1, usize::from).min(1024);
+        Some(Server {
+            listen: listen?,
+            workers: server
+                .workers
+                .map_or_else(cores, |workers| workers.value() as usize),
+            grace_period: Duration::from_secs(
+                server
+                    .grace_period_seconds
+                    .map_or(DEFAULT_GRACE_PERIOD_SECONDS, |s| s.value())
+                    .into(),
+            ),
+            trusted_proxies,
+            proxy_protocol,
+        })
+    }
+
+    fn listen_option(&mut self, text: &str) -> Option<SocketAddr> {
+        let place = Place::Option("--listen");
+        match ListenAddress::parse(text) {
+            Ok(address) => self.address(&address.host, address.port, &place),
+            Err(reason) => {
+                self.report(&place, Fault::Refused(reason));
+                None
+            }
+        }
+    }
+
+    fn admin(&mut self, admin: &Table<raw::Admin>, server: Option<&Server>) -> Option<Admin> {
+        let (listen, place) = match &admin.value.listen {
+            Some(Placed { value, place }) => (self.address(&value.host, value.port, place)?, place.clone()),
+            None => (DEFAULT_ADMIN_LISTEN, admin.place.clone()),
+        };
+        // Port 0 is another free port each time.
+        if listen.port() != 0 && server.is_some_and(|server| server.listen == listen) {
+            self.report(&place, Fault::SameListener(listen));
+        }
+        Some(Admin { listen })
+    }
+}
+
+fn metrics(metrics: &raw::Metrics) -> Option<Metrics> {
+    let endpoint = metrics
+        .endpoint
+        .as_ref()
+        .map_or(DEFAULT_METRICS_ENDPOINT, |path| &path.0);
+    metrics.enabled.unwrap_or(true).then(|| Metrics {
+        endpoint: endpoint.to_owned(),
+    })
+}
+
+/// Where each thing was written for the first time.
+#[derive(Default)]
+pub(super) struct FirstSeen<'p>(HashMap<String, &'p Place>);
+
+impl<'p> FirstSeen<'p> {
+    /// Where it was before, if it was.
+    pub(super) fn earlier(&mut self, thing: String, place: &'p Place) -> Option<&'p Place> {
+        match self.0.entry(thing) {
+            Entry::Occupied(first) => Some(first.get()),
+            Entry::Vacant(slot) => {
+                slot.insert(place);
+                None
+            }
+        }
+    }
+}

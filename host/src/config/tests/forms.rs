@@ -1,0 +1,223 @@
+//! The short form, the full form and the command line.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::super::{BUILTINS, OnFailure, Overrides, Source, build};
+use super::{FULL, SHORT, backends, config, lookup, parse_with};
+
+/// What `SHORT` stands for.
+const LONG: &str = r#"
+[server]
+listen = "0.0.0.0:8080"
+workers = 4
+
+[metrics]
+
+[[plugins]]
+name = "rate-limiter"
+wasm = "builtin:rate-limiter"
+config = { max_requests = 100, window_seconds = 60, key = "client_ip" }
+
+[[plugins]]
+name = "round-robin"
+wasm = "builtin:round-robin"
+
+[[plugins]]
+name = "header-injection"
+wasm = "builtin:header-injection"
+
+[[pools]]
+name = "default"
+backends = ["127.0.0.1:8000", "127.0.0.1:8001"]
+
+[[routes]]
+name = "default"
+match = { path_prefix = "/" }
+pool = "default"
+plugins = ["rate-limiter", "round-robin", "header-injection"]
+"#;
+
+#[test]
+fn the_short_form_is_the_long_one_written_shorter() {
+    assert_eq!(config(SHORT), config(LONG));
+}
+
+#[test]
+fn every_key_of_the_short_form_has_its_place_in_the_long_one() {
+    let short = r#"
+        [upstreams]
+        backends = ["127.0.0.1:8000"]
+        max_retries = 3
+        connect_timeout_ms = 1
+        response_timeout_ms = 2
+        idle_timeout_ms = 3
+        idle_connections = 4
+        [rate_limit]
+        max_requests = 5
+        window_seconds = 6
+        key_extractor = "header:x-key"
+        ipv4_prefix = 24
+        ipv6_prefix = 56
+        [headers]
+        identify = false
+        request = { remove = ["cookie"] }
+        response = { set = { x-env = "prod" } }
+    "#;
+    let long = r#"
+        [[plugins]]
+        name = "rate-limiter"
+        wasm = "builtin:rate-limiter"
+        [plugins.config]
+        max_requests = 5
+        window_seconds = 6
+        key = "header:x-key"
+        ipv4_prefix = 24
+        ipv6_prefix = 56
+
+        [[plugins]]
+        name = "round-robin"
+        wasm = "builtin:round-robin"
+
+        [[plugins]]
+        name = "header-injection"
+        wasm = "builtin:header-injection"
+        [plugins.config]
+        identify = false
+        request = { remove = ["cookie"] }
+        response = { set = { x-env = "prod" } }
+
+        [[pools]]
+        name = "default"
+        backends = ["127.0.0.1:8000"]
+        max_retries = 3
+        connect_timeout_ms = 1
+        response_timeout_ms = 2
+        idle_timeout_ms = 3
+        idle_connections = 4
+
+        [[routes]]
+        name = "default"
+        pool = "default"
+        plugins = ["rate-limiter", "round-robin", "header-injection"]
+    "#;
+    assert_eq!(config(short), config(long));
+}
+
+#[test]
+fn the_limiter_can_be_left_out() {
+    let config = config("[upstreams]\nbackends = ['app']\n[rate_limit]\nenabled = false");
+    let names: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(names, ["round-robin", "header-injection"]);
+    assert_eq!(config.routes[0].plugins.len(), 2);
+    assert_eq!(config.warnings(), []);
+}
+
+#[test]
+fn the_command_line_alone_is_a_complete_proxy() {
+    let overrides = Overrides {
+        listen: Some(":80".into()),
+        ..backends(&["http://app:8000"])
+    };
+    let from_nothing = build("", None, &overrides, &lookup).expect("a complete configuration");
+    assert_eq!(from_nothing.server.listen.to_string(), "0.0.0.0:80");
+    assert_eq!(
+        from_nothing.pools[0].backends[0].address.to_string(),
+        "10.0.0.9:8000"
+    );
+    assert_eq!(from_nothing.plugins.len(), BUILTINS.len());
+    assert_eq!(from_nothing.metrics, None);
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let overrides = Overrides {
+        listen: Some("[::1]:0".into()),
+        ..backends(&["127.0.0.1:1"])
+    };
+    let config = parse_with(SHORT, &overrides).expect("valid");
+    assert_eq!(config.server.listen.to_string(), "[::1]:0");
+    assert_eq!(config.pools[0].backends.len(), 1);
+    assert_eq!(config.pools[0].backends[0].label, "127.0.0.1:1");
+    assert_eq!(config.server.workers, 4);
+}
+
+#[test]
+fn what_the_command_line_replaces_is_not_looked_up() {
+    let text = "[server]\nlisten = \"gone:1\"\n[upstreams]\nbackends = [\"gone:2\"]";
+    let overrides = Overrides {
+        listen: Some(":1".into()),
+        ..backends(&["app"])
+    };
+    parse_with(text, &overrides).expect("valid");
+}
+
+#[test]
+fn the_full_form_resolves_names_to_indices_and_merges_configuration() {
+    let config = config(FULL);
+    let [limit, headers, choose] = config.plugins.as_slice() else {
+        panic!("three plugins")
+    };
+    assert_eq!(limit.source, Source::Builtin("rate-limiter".into()));
+    assert_eq!(limit.limits.time.as_millis(), 5);
+    assert_eq!(limit.limits.memory, 8 << 20);
+    assert_eq!(
+        headers.source,
+        Source::File(Path::new("conf/plugins/headers.wasm").into())
+    );
+    assert_eq!(choose.config.len(), 0);
+
+    let [api] = config.pools.as_slice() else {
+        panic!("one pool")
+    };
+    assert_eq!(api.backends[1].label, "app:8000");
+    assert_eq!(
+        api.backends
+            .iter()
+            .map(|backend| backend.weight)
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert_eq!(api.max_retries, 2);
+    assert_eq!(api.connect_timeout.as_millis(), 500);
+    assert_eq!(api.response_timeout.as_secs(), 60);
+
+    let [v1, rest] = config.routes.as_slice() else {
+        panic!("two routes")
+    };
+    assert_eq!(
+        (v1.name.as_str(), v1.host.as_deref()),
+        ("api.example.com/v1", Some("api.example.com"))
+    );
+    assert_eq!(
+        (
+            rest.name.as_str(),
+            rest.host.as_deref(),
+            rest.path_prefix.as_str()
+        ),
+        ("*/", None, "/")
+    );
+    assert_eq!(
+        v1.plugins.iter().map(|entry| entry.plugin).collect::<Vec<_>>(),
+        [0, 2, 1]
+    );
+
+    let merged = json!({ "response": { "set": { "x-env": "prod", "x-team": "edge" } } });
+    assert_eq!(Value::Object(v1.plugins[2].config.clone()), merged);
+    assert!(v1.plugins[2].own_config && !rest.plugins[1].own_config);
+    assert_eq!(rest.plugins[1].config, headers.config);
+    assert_eq!(v1.plugins[2].on_failure, OnFailure::Open);
+    assert_eq!(rest.plugins[1].on_failure, OnFailure::Closed);
+}
+
+#[test]
+fn plugin_files_are_looked_for_beside_the_configuration() {
+    let source = |wasm: &str| {
+        config(&FULL.replace("plugins/headers.wasm", wasm)).plugins[1]
+            .source
+            .clone()
+    };
+    assert_eq!(source("../x.wasm"), Source::File("conf/../x.wasm".into()));
+    assert_eq!(source("/opt/x.wasm"), Source::File("/opt/x.wasm".into()));
+}

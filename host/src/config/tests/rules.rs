@@ -1,0 +1,168 @@
+//! What the operator reads when two keys do not go together, or when the world is not as written.
+
+use std::path::Path;
+
+use super::super::{Config, Error, Overrides, build};
+use super::{FULL, SHORT, backends, full, lookup, only, parse, parse_with, short};
+
+#[test]
+fn names_that_lead_nowhere() {
+    assert_eq!(
+        full("pool = \"api\"", "pool = \"apii\""),
+        "conf/proxy.toml:39:8: `pool` in [[routes]]: there is no pool `apii`: did you mean `api`? Allowed: `api`"
+    );
+    assert!(full("use = \"headers\"", "use = \"header\"").contains(
+        "`plugins` in [[routes]]: there is no plugin `header`: did you mean `headers`? Allowed: `limit-api`, `headers`, \
+         `choose`"
+    ));
+}
+
+#[test]
+fn things_that_are_there_twice() {
+    let again = |lines: &str| only(&format!("{FULL}\n{lines}"));
+    assert_eq!(
+        again("[[plugins]]\nname = 'choose'\nwasm = 'x.wasm'"),
+        "conf/proxy.toml:47:8: `name` in [[plugins]]: the plugin `choose` is already defined on line 28"
+    );
+    assert_eq!(
+        again("[[pools]]\nname = 'api'\nbackends = ['app']"),
+        "conf/proxy.toml:47:8: `name` in [[pools]]: the pool `api` is already defined on line 32"
+    );
+    assert_eq!(
+        again("[[routes]]\nmatch = { host = 'api.EXAMPLE.com', path_prefix = '/v1' }\npool = 'api'"),
+        "conf/proxy.toml:46:1: [[routes]]: this route matches api.example.com/v1, as the route on line 37 does already"
+    );
+    assert!(
+        full(
+            "\"choose\", { use = \"headers\", on",
+            "\"headers\", { use = \"headers\", on"
+        )
+        .contains(
+            "the plugin `headers` is already in this route's list; define it a second time under another name"
+        )
+    );
+    assert!(full("\"10.0.0.1:8000\"", "\"http://app:8000/\"").contains(
+        "`backends` in [[pools]]: app:8000 is already in this pool (line 33); to send it more requests, give it a `weight`"
+    ));
+}
+
+#[test]
+fn pools_have_backends_that_exist() {
+    let list = "[\"http://127.0.0.1:8000\", \"http://127.0.0.1:8001\"]";
+    assert_eq!(
+        short(list, "[]"),
+        "conf/proxy.toml:7:12: `backends` in [upstreams]: a pool needs at least one backend"
+    );
+    assert_eq!(
+        short(list, "[\"gone:80\"]"),
+        "conf/proxy.toml:7:13: `backends` in [upstreams]: cannot find the address of gone: no such host"
+    );
+    let many = (0..65536)
+        .map(|n| format!("'10.0.0.1:80{n}',"))
+        .collect::<String>();
+    assert!(parse(&SHORT.replace(list, &format!("[{many}]"))).is_err());
+    let many = (0..65536)
+        .map(|n| format!("'10.0.{}.{}',", n / 256, n % 256))
+        .collect::<String>();
+    assert!(
+        short(list, &format!("[{many}]")).contains("a pool has at most 65535 backends, this one has 65536")
+    );
+}
+
+#[test]
+fn the_two_forms_do_not_mix() {
+    assert_eq!(
+        only(&format!("{SHORT}\n[[routes]]\npool = 'default'")),
+        "conf/proxy.toml:18:1: [upstreams] (line 6) and [[routes]] cannot be used together: the short form is \
+         [upstreams], [rate_limit] and [headers], the full form is [[plugins]], [[pools]] and [[routes]]"
+    );
+    assert!(
+        only("[[plugins]]\nname = 'x'\nwasm = 'x'\n[headers]").contains("[headers] (line 4) and [[plugins]]")
+    );
+}
+
+#[test]
+fn something_must_be_served() {
+    let nothing = "conf/proxy.toml: there is no backend: [upstreams] needs backends = [\"http://127.0.0.1:8000\"], or \
+                   the command line --backend URL";
+    assert_eq!(only(""), nothing);
+    assert!(
+        only("[upstreams]\nmax_retries = 1")
+            .starts_with("conf/proxy.toml:1:1: [upstreams]: there is no backend")
+    );
+    assert!(only("[[routes]]\npool = 'a'").starts_with("conf/proxy.toml: [[pools]] is missing"));
+    assert!(
+        only("[[pools]]\nname = 'a'\nbackends = ['app']")
+            .starts_with("conf/proxy.toml: [[routes]] is missing")
+    );
+}
+
+#[test]
+fn listeners_and_trust() {
+    assert_eq!(
+        only("[server]\nproxy_protocol = true\n[upstreams]\nbackends = ['app']"),
+        "conf/proxy.toml:2:18: `proxy_protocol` in [server]: needs `trusted_proxies`, the networks of those whose \
+         PROXY protocol headers are believed"
+    );
+    assert!(full("listen = \"127.0.0.1:9090\"", "listen = \"127.0.0.1:8080\"").contains(
+        "`listen` in [admin]: 127.0.0.1:8080 is the address of [server] already; the admin API needs another"
+    ));
+    assert!(
+        short("\"0.0.0.0:8080\"", "\"0.0.0.0\"").contains("`listen` in [server]: \"0.0.0.0\" has no port")
+    );
+    assert!(short("0.0.0.0:8080", "gone:8080").contains("cannot find the address of gone: no such host"));
+}
+
+#[test]
+fn the_command_line() {
+    let message = |text, overrides: &Overrides| parse_with(text, overrides).expect_err("wrong").to_string();
+    assert_eq!(
+        message(FULL, &backends(&["app"])),
+        "--backend: takes the place of [upstreams] backends, but conf/proxy.toml has pools of its own; change them there"
+    );
+    assert_eq!(
+        message(SHORT, &backends(&["https://app"])),
+        "--backend: \"https://app\": TLS to backends is not supported yet; backends are reached over plain HTTP, as in \
+         \"http://host:port\""
+    );
+    assert!(message(SHORT, &backends(&["gone"])).starts_with("--backend: cannot find the address of gone"));
+    assert_eq!(
+        message(SHORT, &backends(&["app", "app"])),
+        "--backend: app:80 is already in this pool (given twice); to send it more requests, give it a `weight`"
+    );
+    let listen = Overrides {
+        listen: Some("8080".into()),
+        ..Overrides::default()
+    };
+    assert_eq!(
+        message(SHORT, &listen),
+        "--listen: \"8080\" has no port; write it as \"0.0.0.0:8080\" or \"[::]:8080\""
+    );
+    let error = build("", None, &Overrides::default(), &lookup).expect_err("nothing to serve");
+    assert_eq!(
+        error.to_string(),
+        "command line: there is no backend: give --backend URL, once or more, or a file with --config FILE"
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let missing = Path::new("/nonexistent/proxy.toml");
+    let message = Config::load(missing, &Overrides::default())
+        .expect_err("no file")
+        .to_string();
+    assert!(
+        message.starts_with("cannot read /nonexistent/proxy.toml: No such file"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("start without one: pace --backend http://127.0.0.1:8000"),
+        "{message}"
+    );
+
+    let error = Error::not_utf8(Path::new("proxy.toml"), b"[server]\nlisten = \"");
+    assert_eq!(
+        error.to_string(),
+        "proxy.toml:2: this is not UTF-8, which a configuration must be"
+    );
+}

@@ -1,0 +1,121 @@
+//! Defaults, warnings, and what values may look like.
+
+use std::time::Duration;
+
+use super::super::{Metrics, Warning};
+use super::{FULL, SHORT, config, parse};
+
+fn server(lines: &str) -> super::super::Server {
+    config(&format!("[server]\n{lines}\n[upstreams]\nbackends = [\"app\"]")).server
+}
+
+#[test]
+fn everything_but_backends_has_a_default() {
+    let config = config("[upstreams]\nbackends = [\"app\"]");
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert!((1..=1024).contains(&config.server.workers));
+    assert_eq!(config.server.grace_period, Duration::from_secs(10));
+    assert!(config.server.trusted_proxies.is_empty() && !config.server.proxy_protocol);
+    assert!(config.admin.is_none() && config.metrics.is_none());
+    let [pool] = config.pools.as_slice() else {
+        panic!("one pool")
+    };
+    assert_eq!(pool.max_retries, 1);
+    assert_eq!(pool.connect_timeout, Duration::from_secs(3));
+    assert_eq!(pool.response_timeout, Duration::from_secs(60));
+    assert_eq!(pool.idle_timeout, Duration::from_secs(60));
+    assert_eq!(pool.idle_connections, 128);
+    assert_eq!(pool.backends[0].label, "app:80");
+    assert_eq!(config.plugins[0].limits.time, Duration::from_millis(10));
+    assert_eq!(config.plugins[0].limits.memory, 16 * 1024 * 1024);
+    assert_eq!(config.plugins[0].config["max_requests"], 100);
+}
+
+#[test]
+fn metrics_are_there_if_the_table_is() {
+    let metrics = |lines: &str| config(&format!("[upstreams]\nbackends = [\"app\"]\n{lines}")).metrics;
+    assert_eq!(
+        metrics("[metrics]"),
+        Some(Metrics {
+            endpoint: "/metrics".into()
+        })
+    );
+    assert_eq!(
+        metrics("[metrics]\nendpoint = '/m'"),
+        Some(Metrics {
+            endpoint: "/m".into()
+        })
+    );
+    assert_eq!(metrics("[metrics]\nenabled = false"), None);
+}
+
+#[test]
+fn the_admin_table_alone_listens_on_loopback() {
+    let config = config(&format!("{SHORT}\n[admin]"));
+    assert_eq!(
+        config.admin.map(|admin| admin.listen.to_string()),
+        Some("127.0.0.1:9090".into())
+    );
+}
+
+#[test]
+fn networks_may_be_addresses_and_are_cut_to_their_prefix() {
+    let server = server("trusted_proxies = ['10.1.2.3/8', '192.0.2.1', '::1', 'fd00::/8']");
+    let networks: Vec<_> = server.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "::1/128", "fd00::/8"]);
+}
+
+#[test]
+fn hosts_are_names_or_addresses_without_port() {
+    let host = |host: &str| parse(&FULL.replace("API.example.com", host)).map(|c| c.routes[0].host.clone());
+    assert_eq!(host("A-b.example").ok().flatten().as_deref(), Some("a-b.example"));
+    assert_eq!(host("192.0.2.1").ok().flatten().as_deref(), Some("192.0.2.1"));
+    assert_eq!(
+        host("[2001:DB8::0:1]").ok().flatten().as_deref(),
+        Some("[2001:db8::1]")
+    );
+    for (text, reason) in [
+        ("*.example.com", "wildcard"),
+        ("a:80", "has a port"),
+        ("[::1]:80", "has a port"),
+        ("", "neither"),
+    ] {
+        let error = host(text).expect_err(text).to_string();
+        assert!(
+            error.contains(reason) && error.contains("`match.host` in [[routes]]"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_allowed_and_odd_is_a_warning() {
+    assert_eq!(config(SHORT).warnings(), []);
+    assert_eq!(config(FULL).warnings(), []);
+    let odd = r#"
+        [server]
+        trusted_proxies = ["::/0"]
+        [admin]
+        listen = "0.0.0.0:9090"
+        [[plugins]]
+        name = "spare"
+        wasm = "builtin:round-robin"
+        [[pools]]
+        name = "drained"
+        backends = [{ address = "app", weight = 0 }]
+        [[pools]]
+        name = "spare"
+        backends = ["app"]
+        [[routes]]
+        pool = "drained"
+    "#;
+    let [admin, trust, plugin, pool, drained, bare] = &config(odd).warnings()[..] else {
+        panic!("{:?}", config(odd).warnings())
+    };
+    assert!(matches!(admin, Warning::AdminReachable(_)) && matches!(trust, Warning::TrustsEverybody(_)));
+    assert_eq!(plugin, &Warning::UnusedPlugin("spare".into()));
+    assert_eq!(pool, &Warning::UnusedPool("spare".into()));
+    assert_eq!(drained, &Warning::DrainedPool("drained".into()));
+    assert_eq!(bare, &Warning::NoPlugins("*/".into()));
+    assert!(admin.to_string().starts_with("[admin] listens on 0.0.0.0:9090"));
+}

@@ -1,0 +1,170 @@
+//! What the rest of the program uses. Valid by construction: nothing here needs a second check.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+/// The plugins that are part of the binary: what may follow `builtin:`.
+pub const BUILTINS: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
+
+/// A complete configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The public listener and the process.
+    pub server: Server,
+    /// `[admin]`; without the table there is no such listener.
+    pub admin: Option<Admin>,
+    /// `[metrics]`; `None` without the table and with `enabled = false`.
+    pub metrics: Option<Metrics>,
+    /// In the order of the file. Names are unique.
+    pub plugins: Vec<Plugin>,
+    /// In the order of the file. Names are unique. At least one.
+    pub pools: Vec<Pool>,
+    /// In the order of the file. No two have the same host and path prefix. At least one.
+    pub routes: Vec<Route>,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Worker threads, 1 to 1024.
+    pub workers: usize,
+    /// How long requests in flight may take to finish after SIGTERM, up to an hour.
+    pub grace_period: Duration,
+    /// The peers that are believed about where a request came from. Empty: nobody.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether trusted peers begin each connection with a PROXY protocol header. Only with
+    /// `trusted_proxies`.
+    pub proxy_protocol: bool,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the admin API listens; never where the public listener does.
+    pub listen: SocketAddr,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// The path on the public listener, with its leading `/`.
+    pub endpoint: String,
+}
+
+/// One entry of `[[plugins]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plugin {
+    /// What routes, logs and metrics call it: 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
+    pub name: String,
+    /// Where its code is.
+    pub source: Source,
+    /// What becomes of a request when the plugin fails; a route may say otherwise.
+    pub on_failure: OnFailure,
+    /// What one call of a hook may use.
+    pub limits: Limits,
+    /// What `configure` is given.
+    pub config: Map<String, Value>,
+}
+
+/// Where a plugin's code is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// In the binary, under one of the names of [`BUILTINS`].
+    Builtin(String),
+    /// In a file. What was relative in the configuration is joined to the configuration's directory.
+    File(PathBuf),
+}
+
+/// What becomes of a request when a plugin fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// It is answered with 503.
+    #[default]
+    Closed,
+    /// It goes on as if the plugin were not there.
+    Open,
+}
+
+/// What one call of a plugin's hook may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time on the clock, 1 ms to 1 s.
+    pub time: Duration,
+    /// Linear memory in bytes, 1 MiB to 1 GiB.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    /// 10 ms and 16 MiB.
+    fn default() -> Self {
+        Limits {
+            time: Duration::from_millis(10),
+            memory: 16 << 20,
+        }
+    }
+}
+
+/// One entry of `[[pools]]`: backends that can stand in for each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
+    pub name: String,
+    /// 1 to 65535 of them, none twice.
+    pub backends: Vec<Backend>,
+    /// How many more attempts a request gets after the first failed, 0 to 10.
+    pub max_retries: u32,
+    /// The longest wait for a connection, 1 ms to a day.
+    pub connect_timeout: Duration,
+    /// The longest wait for the next bytes from the backend, 1 ms to a day.
+    pub response_timeout: Duration,
+    /// How long a connection is kept without a request on it, 1 ms to a day.
+    pub idle_timeout: Duration,
+    /// How many connections without a request each worker keeps, 1 to 65535.
+    pub idle_connections: usize,
+}
+
+/// One server behind Pace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Host and port as the configuration spells them, without scheme; what `X-Backend` shows.
+    pub label: String,
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// Its share of requests relative to the others, 0 to 65535; 0 means no new requests.
+    pub weight: u32,
+}
+
+/// One entry of `[[routes]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// The name given, or host and path prefix: `api.example.com/v1`, `*/`. Unique.
+    pub name: String,
+    /// The host asked for, in lower case and without port; `None` for every host.
+    pub host: Option<String>,
+    /// What the path starts with, itself with a leading `/`.
+    pub path_prefix: String,
+    /// Index into [`Config::pools`].
+    pub pool: usize,
+    /// In the order in which request filters run. No plugin twice.
+    pub plugins: Vec<PluginUse>,
+}
+
+/// A plugin in a route's list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginUse {
+    /// Index into [`Config::plugins`].
+    pub plugin: usize,
+    /// The route's word on it, or else the plugin's.
+    pub on_failure: OnFailure,
+    /// The plugin's configuration with the route's laid over it, key by key, also in tables within.
+    pub config: Map<String, Value>,
+    /// Whether the route has configuration of its own, so that an instance made for another route
+    /// cannot serve this one.
+    pub own_config: bool,
+}

@@ -1,0 +1,52 @@
+//! Pace: a programmable reverse proxy. Sockets, HTTP, pools, limits and counters are here; what is done to
+//! a request is decided by plugins, WebAssembly components that can touch nothing but what they are lent.
+//!
+//! ```text
+//!            ┌────────── server: accepts, one runtime per worker, drains ──────────┐
+//! client ──▶ │ proxy: the life of a request ──▶ router ──▶ chain ──▶ upstream      │ ──▶ backends
+//!            │   (Pingora)                                   │ hook                │
+//!            └───────────────────────────────────────────────┼─────────────────────┘
+//!                        config ──▶ snapshot ──▶ plugin (wasmtime) ──▶ state: counters, windows
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`config`] | the TOML file, from text to something that cannot be wrong |
+//! | [`snapshot`] | a configuration brought to life; a request keeps the one that it began with |
+//! | [`server`] | listeners, worker threads, shutdown |
+//! | [`proxy`] | **the request path, top to bottom**: Pingora's phases on one side, the chain on the other |
+//! | [`router`] | host and path to route |
+//! | [`chain`] | the plugins of a route: order, first answer, failure policy |
+//! | [`hook`] | what passes between the request path and plugins |
+//! | [`plugin`] | plugins in wasm: loading, instances, limits, what they are lent |
+//! | [`builtin`] | the default plugins, embedded |
+//! | [`state`] | counters and sliding windows, shared by all workers |
+//! | [`upstream`] | pools and backends |
+//! | [`client`], [`proxy_protocol`] | who is asking |
+//! | [`field`] | which headers a plugin may set |
+//! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
+//!
+//! Walls, held by a test: Pingora is named in [`proxy`] and [`server`] only, wasmtime in [`plugin`] only,
+//! and no policy is decided here.
+
+pub mod admin;
+pub mod builtin;
+pub mod chain;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod field;
+pub mod hook;
+pub mod plugin;
+pub mod proxy;
+pub mod proxy_protocol;
+pub mod router;
+pub mod server;
+pub mod snapshot;
+pub mod state;
+pub mod telemetry;
+pub mod upstream;
+
+/// The contract that plugins are built for: the package in `wit/`.
+pub const CONTRACT: &str = "pace:plugin@0.1.0";

@@ -1,0 +1,38 @@
+//! `clock`: the time.
+
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use wasmtime::Result;
+use wasmtime::component::{HasData, Linker};
+
+use super::super::bindings::pace::plugin::clock;
+use super::super::guest::Guest;
+
+struct Clock;
+
+impl HasData for Clock {
+    type Data<'a> = Clock;
+}
+
+pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    clock::add_to_linker::<_, Clock>(linker, |_| Clock)
+}
+
+impl clock::Host for Clock {
+    fn monotonic(&mut self) -> Result<u64> {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Ok(nanoseconds(START.elapsed()))
+    }
+
+    fn wall(&mut self) -> Result<u64> {
+        Ok(nanoseconds(
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        ))
+    }
+}
+
+/// Nanoseconds that fit: 584 years.
+fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

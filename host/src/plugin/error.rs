@@ -1,0 +1,94 @@
+//! Why a file is not a plugin that Pace can run.
+
+use std::path::PathBuf;
+
+use crate::hook::Failure;
+
+/// Why a plugin could not be loaded. Every text goes behind the plugin's name and file.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Not something that has the bytes of a plugin: a directory, a device.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// Larger than any plugin.
+    #[error("the file has {found} bytes, {allowed} are allowed")]
+    TooLarge {
+        /// Its size in bytes.
+        found: u64,
+        /// The cap in bytes.
+        allowed: u64,
+    },
+    /// Empty, or something else than WebAssembly.
+    #[error("not WebAssembly: {0}")]
+    NotWasm(String),
+    /// A core module without what makes it a plugin.
+    #[error(
+        "a core WebAssembly module without the component type that `wit-bindgen` or the crate `pace-plugin` \
+         embeds: it was not built as a plugin, or the section was stripped"
+    )]
+    NoComponentType,
+    /// A core module that is not a component in the making.
+    #[error("the core module cannot be made a component: {0}")]
+    NotComponentizable(String),
+    /// Broken or truncated WebAssembly, or a feature that Pace does not have.
+    #[error("invalid WebAssembly: {0}")]
+    Invalid(String),
+    /// Made for another version of the contract.
+    #[error("made for {found}, this Pace speaks {expected}: build it against the contract in `wit/`")]
+    OtherContract {
+        /// The package and version that it names.
+        found: String,
+        /// Ours.
+        expected: &'static str,
+    },
+    /// Wants something that plugins do not get.
+    #[error("imports `{import}`: {why}")]
+    UnknownImport {
+        /// The interface.
+        import: String,
+        /// What to do.
+        why: &'static str,
+    },
+    /// Wants something with another type than it has.
+    #[error("an import has another type than the contract's: {0}")]
+    ImportType(String),
+    /// Lacks what every plugin exports.
+    #[error("does not export `{0}`: every plugin must")]
+    MissingExport(&'static str),
+    /// Exports an interface without its function.
+    #[error("exports `{interface}` without the function `{function}`")]
+    MissingFunction {
+        /// The interface.
+        interface: &'static str,
+        /// The function that the contract has there.
+        function: &'static str,
+    },
+    /// Exports a function with another type.
+    #[error(
+        "exports `{interface}` with a function `{function}` of the wrong type: expected {expected}, found {found}"
+    )]
+    WrongType {
+        /// The interface.
+        interface: &'static str,
+        /// The function.
+        function: &'static str,
+        /// As in the contract.
+        expected: &'static str,
+        /// As in the file.
+        found: String,
+    },
+    /// A plugin that would never be called.
+    #[error("exports no hook: one of request-filter, select-upstream and response-filter is needed")]
+    NoHook,
+    /// The instance that is made to try it failed.
+    #[error("{}", .0.detail)]
+    Configure(Failure),
+}

@@ -1,0 +1,203 @@
+//! One instance of a plugin: entering it under limits, and telling how it ended.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
+
+use super::bindings::exports::pace::plugin as exports;
+use super::engine::TICK;
+use super::guest::Guest;
+use super::program::Generation;
+use crate::hook::{Call, Failure, FailureReason};
+
+/// How many bytes an instance may hand to the host in one call: headers, a body, a log line.
+const MAX_HANDED_OVER: usize = 4 << 20;
+
+/// An instance that has been configured.
+pub(super) struct Instance {
+    store: Store<Guest>,
+    exports: Exports,
+    /// Which generation it belongs to.
+    pub(super) generation: u64,
+    time: TimeLimit,
+}
+
+/// The hooks as this instance exports them.
+#[derive(Clone)]
+pub(super) struct Exports {
+    pub(super) request_filter: Option<exports::request_filter::Guest>,
+    pub(super) select_upstream: Option<exports::select_upstream::Guest>,
+    pub(super) response_filter: Option<exports::response_filter::Guest>,
+}
+
+/// The time limit of a call, in ticks of the engine's clock.
+///
+/// It is meant to stop code that runs away, not code that the operating system did not let run. So the
+/// first half is kept by the wall clock alone, which costs nothing, and only a hook that has passed it is
+/// asked, tick by tick, whether the thread has really had the second half of processor time.
+#[derive(Clone, Copy)]
+struct TimeLimit {
+    first_half: u64,
+    second_half: Duration,
+}
+
+impl TimeLimit {
+    fn new(limit: Duration) -> TimeLimit {
+        let ticks = limit.as_nanos().div_ceil(TICK.as_nanos());
+        TimeLimit {
+            // One more, because the tick in which the call begins is part over.
+            first_half: u64::try_from(ticks.div_ceil(2)).unwrap_or(u64::MAX / 2) + 1,
+            second_half: limit / 2,
+        }
+    }
+}
+
+impl Instance {
+    /// Makes and configures an instance.
+    pub(super) fn new(generation: &Generation) -> Result<Instance, Failure> {
+        let limits = generation.limits;
+        let guest = Guest::new(generation.name.clone(), generation.scope.clone(), limits.memory);
+        let mut store = Store::new(&generation.program.runtime.engine, guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(MAX_HANDED_OVER);
+        let time = TimeLimit::new(limits.time);
+        let clock = generation.program.runtime.clock.clone();
+        store.epoch_deadline_callback(move |guest| {
+            clock.keep_running();
+            Ok(past_first_half(guest, time))
+        });
+
+        generation.program.runtime.clock.keep_running();
+        store.set_epoch_deadline(time.first_half);
+        let pre = &generation.program.pre;
+        let instance = match pre.instantiate(&mut store) {
+            Ok(instance) => instance,
+            Err(error) => return Err(failure_to_start(&store, &error, "starting the instance")),
+        };
+        let mut load = || -> wasmtime::Result<_> {
+            let indices = &generation.program.exports;
+            let lifecycle = indices.lifecycle.load(&mut store, &instance)?;
+            let exports = Exports {
+                request_filter: match &indices.request_filter {
+                    Some(indices) => Some(indices.load(&mut store, &instance)?),
+                    None => None,
+                },
+                select_upstream: match &indices.select_upstream {
+                    Some(indices) => Some(indices.load(&mut store, &instance)?),
+                    None => None,
+                },
+                response_filter: match &indices.response_filter {
+                    Some(indices) => Some(indices.load(&mut store, &instance)?),
+                    None => None,
+                },
+            };
+            Ok((lifecycle, exports))
+        };
+        let (lifecycle, exports) = match load() {
+            Ok(loaded) => loaded,
+            Err(error) => return Err(failure_to_start(&store, &error, "looking at its exports")),
+        };
+
+        let mut instance = Instance {
+            store,
+            exports,
+            generation: generation.id,
+            time,
+        };
+        let configured = instance.enter(generation, |_, store| {
+            lifecycle.call_configure(store, &generation.config)
+        });
+        match configured {
+            Ok(Ok(())) => Ok(instance),
+            Ok(Err(refusal)) => Err(Failure {
+                reason: FailureReason::Configure,
+                detail: refusal,
+            }),
+            Err(failure) => Err(Failure {
+                reason: FailureReason::Configure,
+                detail: format!("configure failed: {failure}"),
+            }),
+        }
+    }
+
+    /// Calls a hook while what `call` borrows is lent to it. After an error the instance must be dropped.
+    pub(super) fn run<T>(
+        &mut self,
+        generation: &Generation,
+        call: Call<'_>,
+        hook: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        /// Takes back what was lent, also when a host function panics.
+        struct End<'a>(&'a mut Instance);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.store.data_mut().lending.end();
+            }
+        }
+        let lent = End(self);
+        // SAFETY: `lent` ends the lending when this function returns or unwinds, and the borrows in `call`
+        // last until it has returned.
+        unsafe { lent.0.store.data_mut().lending.begin(call) };
+        lent.0.enter(generation, hook)
+    }
+
+    fn enter<T>(
+        &mut self,
+        generation: &Generation,
+        call: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        generation.program.runtime.clock.keep_running();
+        self.store.data_mut().overtime_since = None;
+        self.store.set_epoch_deadline(self.time.first_half);
+        call(
+            &self.exports,
+            wasmtime::AsContextMut::as_context_mut(&mut self.store),
+        )
+        .map_err(|error| failure(&self.store, &error))
+    }
+}
+
+/// Called once per tick when the first half of the time is over.
+fn past_first_half(mut guest: StoreContextMut<'_, Guest>, time: TimeLimit) -> UpdateDeadline {
+    let now = thread_time();
+    let since = *guest.data_mut().overtime_since.get_or_insert(now);
+    if now.saturating_sub(since) >= time.second_half && now != since {
+        UpdateDeadline::Interrupt
+    } else {
+        UpdateDeadline::Continue(1)
+    }
+}
+
+/// How long this thread has been running on a processor.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}
+
+#[cold]
+fn failure(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
+    let reason = if store.data().memory.exceeded {
+        FailureReason::Memory
+    } else if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
+        FailureReason::Deadline
+    } else {
+        FailureReason::Trap
+    };
+    Failure {
+        reason,
+        detail: format!("{error:?}"),
+    }
+}
+
+#[cold]
+fn failure_to_start(store: &Store<Guest>, error: &wasmtime::Error, doing: &str) -> Failure {
+    let cause = failure(store, error);
+    Failure {
+        reason: FailureReason::Configure,
+        detail: format!("{doing} failed: {cause}"),
+    }
+}

@@ -1,0 +1,284 @@
+//! From the bytes of a file to a program whose imports and exports are those of the contract.
+
+use std::io::Read;
+use std::path::Path;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower};
+use wit_component::ComponentEncoder;
+
+use super::bindings::exports::pace::plugin as exports;
+use super::bindings::exports::pace::plugin::select_upstream::Selection;
+use super::bindings::pace::plugin::http::Verdict;
+use super::capability;
+use super::describe;
+use super::engine::Runtime;
+use super::error::LoadError;
+use super::guest::Guest;
+use crate::CONTRACT;
+use crate::hook::Hooks;
+
+/// No plugin is larger: a JavaScript engine takes 12 MB, a Python interpreter 18.
+const MAX_SIZE: u64 = 32 << 20;
+
+/// A compiled plugin that fits the contract, without configuration.
+pub struct Program {
+    pub(super) runtime: Runtime,
+    pub(super) pre: InstancePre<Guest>,
+    pub(super) exports: ExportIndices,
+    pub(super) hooks: Hooks,
+}
+
+/// Where the hooks are found in an instance.
+pub(super) struct ExportIndices {
+    pub(super) lifecycle: exports::lifecycle::GuestIndices,
+    pub(super) request_filter: Option<exports::request_filter::GuestIndices>,
+    pub(super) select_upstream: Option<exports::select_upstream::GuestIndices>,
+    pub(super) response_filter: Option<exports::response_filter::GuestIndices>,
+}
+
+impl Program {
+    /// Reads and checks a file.
+    pub fn open(runtime: &Runtime, path: &Path) -> Result<Program, LoadError> {
+        Program::load(runtime, &read(path)?)
+    }
+
+    /// Checks a component, or a core module that carries its component type.
+    pub fn load(runtime: &Runtime, bytes: &[u8]) -> Result<Program, LoadError> {
+        let encoded;
+        let component = match kind(bytes)? {
+            Kind::Component => bytes,
+            Kind::CoreModule => {
+                encoded = componentize(bytes)?;
+                &encoded
+            }
+        };
+        let component = Component::new(&runtime.engine, component)
+            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        check_imports(runtime, &component)?;
+        let hooks = check_exports(runtime, &component)?;
+        let pre = runtime
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|error| LoadError::ImportType(format!("{error:#}")))?;
+        let found = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+        let indices = ExportIndices {
+            lifecycle: exports::lifecycle::GuestIndices::new(&pre).map_err(found)?,
+            request_filter: hooks
+                .request_filter
+                .then(|| exports::request_filter::GuestIndices::new(&pre))
+                .transpose()
+                .map_err(found)?,
+            select_upstream: hooks
+                .select_upstream
+                .then(|| exports::select_upstream::GuestIndices::new(&pre))
+                .transpose()
+                .map_err(found)?,
+            response_filter: hooks
+                .response_filter
+                .then(|| exports::response_filter::GuestIndices::new(&pre))
+                .transpose()
+                .map_err(found)?,
+        };
+        Ok(Program {
+            runtime: runtime.clone(),
+            pre,
+            exports: indices,
+            hooks,
+        })
+    }
+
+    /// The hooks that it exports.
+    pub fn hooks(&self) -> Hooks {
+        self.hooks
+    }
+
+    /// The interfaces that it imports, in alphabetical order.
+    pub fn imports(&self) -> Vec<String> {
+        let component = self.pre.component();
+        let mut names: Vec<String> = component
+            .component_type()
+            .imports(&self.runtime.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Reads a regular file of a sensible size. Opening does not wait for the writer of a FIFO.
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |source| LoadError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(LoadError::NotAFile(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(LoadError::TooLarge {
+            found: metadata.len().max(bytes.len() as u64),
+            allowed: MAX_SIZE,
+        });
+    }
+    Ok(bytes)
+}
+
+enum Kind {
+    Component,
+    CoreModule,
+}
+
+/// The first eight bytes tell: `\0asm`, a version, and a layer (0: core module, 1: component).
+fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
+    match bytes {
+        [] => Err(LoadError::NotWasm("the file is empty".to_owned())),
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(Kind::Component),
+        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Ok(Kind::CoreModule),
+        _ if b"\0asm".starts_with(bytes) || bytes.starts_with(b"\0asm") => Err(LoadError::NotWasm(
+            "the file ends or breaks within its first eight bytes".to_owned(),
+        )),
+        _ => {
+            let start = &bytes[..bytes.len().min(8)];
+            Err(LoadError::NotWasm(format!(
+                "it begins with \"{}\"",
+                start.escape_ascii()
+            )))
+        }
+    }
+}
+
+fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let encoder = ComponentEncoder::default()
+        .module(module)
+        .map_err(|error| LoadError::NotComponentizable(format!("{error:#}")))?;
+    let component = encoder
+        .validate(false)
+        .encode()
+        .map_err(|error| LoadError::NotComponentizable(format!("{error:#}")))?;
+    Ok(component)
+}
+
+/// Whether each import is an interface that Pace has. That its functions have the right types is checked
+/// when the program is linked.
+fn check_imports(runtime: &Runtime, component: &Component) -> Result<(), LoadError> {
+    for (name, _) in component.component_type().imports(&runtime.engine) {
+        if capability::INTERFACES.contains(&name) {
+            continue;
+        }
+        if let Some(found) = other_contract(name) {
+            return Err(found);
+        }
+        let why = if name.starts_with("pace:plugin/") {
+            "the contract has no such interface; a newer Pace may have it"
+        } else if name.starts_with("wasi:") {
+            "plugins get no WASI: no files, no network, no environment; build for wasm32-unknown-unknown"
+        } else {
+            "plugins get the interfaces of pace:plugin and nothing else"
+        };
+        return Err(LoadError::UnknownImport {
+            import: name.to_owned(),
+            why,
+        });
+    }
+    Ok(())
+}
+
+/// Whether a name is of the contract's package in a version that is not ours.
+fn other_contract(name: &str) -> Option<LoadError> {
+    let version = name.strip_prefix("pace:plugin/")?.split_once('@')?.1;
+    let ours = CONTRACT.split_once('@')?.1;
+    (version != ours).then(|| LoadError::OtherContract {
+        found: format!("pace:plugin@{version}"),
+        expected: CONTRACT,
+    })
+}
+
+/// The interfaces that Pace calls, each with its function and its type in the words of `wit/`.
+const LIFECYCLE: Export = Export {
+    interface: "pace:plugin/lifecycle@0.1.0",
+    function: "configure",
+    expected: "func(config: string) -> result<_, string>",
+};
+const REQUEST_FILTER: Export = Export {
+    interface: "pace:plugin/request-filter@0.1.0",
+    function: "filter",
+    expected: "func() -> verdict",
+};
+const SELECT_UPSTREAM: Export = Export {
+    interface: "pace:plugin/select-upstream@0.1.0",
+    function: "select",
+    expected: "func(attempt: u32) -> selection",
+};
+const RESPONSE_FILTER: Export = Export {
+    interface: "pace:plugin/response-filter@0.1.0",
+    function: "filter",
+    expected: "func() -> verdict",
+};
+
+struct Export {
+    interface: &'static str,
+    function: &'static str,
+    expected: &'static str,
+}
+
+fn check_exports(runtime: &Runtime, component: &Component) -> Result<Hooks, LoadError> {
+    for (name, _) in component.component_type().exports(&runtime.engine) {
+        if let Some(found) = other_contract(name) {
+            return Err(found);
+        }
+    }
+    if !LIFECYCLE.is_there::<(String,), (Result<(), String>,)>(runtime, component)? {
+        return Err(LoadError::MissingExport(LIFECYCLE.interface));
+    }
+    let hooks = Hooks {
+        request_filter: REQUEST_FILTER.is_there::<(), (Verdict,)>(runtime, component)?,
+        select_upstream: SELECT_UPSTREAM.is_there::<(u32,), (Selection,)>(runtime, component)?,
+        response_filter: RESPONSE_FILTER.is_there::<(), (Verdict,)>(runtime, component)?,
+    };
+    if hooks.is_empty() {
+        return Err(LoadError::NoHook);
+    }
+    Ok(hooks)
+}
+
+impl Export {
+    /// Whether the component exports it; an error if it does so with another type than the bindings have.
+    fn is_there<Params, Results>(&self, runtime: &Runtime, component: &Component) -> Result<bool, LoadError>
+    where
+        Params: ComponentNamedList + Lower,
+        Results: ComponentNamedList + Lift,
+    {
+        let exported = component.component_type();
+        let Some(interface) = exported.get_export(&runtime.engine, self.interface) else {
+            return Ok(false);
+        };
+        let missing = LoadError::MissingFunction {
+            interface: self.interface,
+            function: self.function,
+        };
+        let ComponentItem::ComponentInstance(interface) = interface.ty else {
+            return Err(missing);
+        };
+        let Some(function) = interface.get_export(&runtime.engine, self.function) else {
+            return Err(missing);
+        };
+        let ComponentItem::ComponentFunc(function) = function.ty else {
+            return Err(missing);
+        };
+        function
+            .typecheck::<Params, Results>(&exported.instance_type())
+            .map_err(|_| LoadError::WrongType {
+                interface: self.interface,
+                function: self.function,
+                expected: self.expected,
+                found: describe::function(&function),
+            })?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,484 @@
+//! The life of a request, from top to bottom.
+//!
+//! ```text
+//! request_filter ──────▶ upstream_peer ──▶ upstream_request_filter ──▶ (origin)
+//!   checks, route,         │   ▲ failed: fail_to_connect, error_while_proxy
+//!   request-filter,        ▼   │                                           │
+//!   select-upstream      connect                                           ▼
+//! logging ◀── (client) ◀── fail_to_proxy, where nothing else answers ◀── response_filter
+//! ```
+//!
+//! This is the only file that sees both Pingora's phases and the plugins.
+
+mod context;
+mod error;
+mod message;
+mod peer;
+mod send;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use http::header::HeaderValue;
+use http::{Method, StatusCode};
+use log::warn;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use self::context::Context;
+use self::error::{Refusal, attempt_failure, refusal, reply};
+use crate::chain::{Remaining, RequestFlow, ResponseFlow, SelectFlow};
+use crate::client::{append_forwarded_for, client_address};
+use crate::hook::{CONTENT_TYPE_NAME, Reply, RequestHead};
+use crate::snapshot::{Environment, Snapshot};
+use crate::telemetry::access_log;
+use crate::upstream::{Attempts, InFlight};
+
+/// The proxy, one per worker. What it serves with is shared and can be replaced while it serves.
+pub struct Proxy {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    environment: Arc<Environment>,
+}
+
+impl Proxy {
+    /// A proxy that serves each request with the newest snapshot.
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, environment: Arc<Environment>) -> Proxy {
+        Proxy {
+            snapshot,
+            environment,
+        }
+    }
+}
+
+/// The types of the errors by which a phase tells Pingora to stop. What the client gets instead is in the
+/// context.
+const ANSWERED: ErrorType = ErrorType::Custom("answered by Pace");
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(
+            self.snapshot.load_full(),
+            &self.environment.metrics.requests_in_flight,
+        )
+    }
+
+    /// Pingora's own modules (compression) are policy, and not used.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    /// The request's head is there. Says whether it has been answered already.
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if !session.req_header().raw_path_is_utf8() {
+            return self.refuse(session, context, Refusal::BadRequest).await;
+        }
+        if self.wants_metrics(session, context) {
+            return self.send_metrics(session, context).await;
+        }
+        context.client = client(session, &context.snapshot);
+
+        let head = session.req_header();
+        let Some(route) = context.snapshot.router.find(head.authority(), head.path()) else {
+            return self.refuse(session, context, Refusal::NoRoute).await;
+        };
+        let route = Arc::clone(route);
+        context.route = Some(Arc::clone(&route));
+
+        match route
+            .chain
+            .request_filter(context.asker(), session.req_header_mut())
+        {
+            RequestFlow::Next => {}
+            RequestFlow::Respond(reply) => return self.answer(session, context, reply).await,
+            RequestFlow::Failed => return self.refuse(session, context, Refusal::PluginFailed).await,
+        }
+
+        // The first attempt's backend is chosen here rather than in `upstream_peer`, because an answer
+        // from here leaves the client's connection usable.
+        match select(session, context) {
+            Selected::Backend(index) => context.picked = Some(index),
+            Selected::Reply(reply) => return self.answer(session, context, reply).await,
+            Selected::Refused(refusal) => return self.refuse(session, context, refusal).await,
+        }
+        Ok(false)
+    }
+
+    /// An attempt begins: where does it go?
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        let index = match context.picked.take() {
+            Some(first) => first,
+            None => match select(session, context) {
+                Selected::Backend(index) => index,
+                Selected::Reply(reply) => {
+                    context.instead = Some(self.prepare(session, context, reply)?);
+                    return Err(Error::new_in(ANSWERED));
+                }
+                Selected::Refused(refusal) => {
+                    context.instead = reply(refusal).map(send::head_and_body).transpose()?;
+                    return Err(Error::new_in(ANSWERED));
+                }
+            },
+        };
+        let route = context.route.as_ref().expect("an attempt follows a route");
+        context.attempt += 1;
+        context.tried.push(index);
+        let in_flight = InFlight::begin(&route.pool, index);
+        let peer = peer::peer(&route.pool, in_flight.backend());
+        context.current = Some((in_flight, Instant::now()));
+        Ok(peer)
+    }
+
+    /// The request's head as the origin will get it, once per attempt.
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        let peer = peer_address(session);
+        let mut value = Vec::with_capacity(64);
+        append_forwarded_for(
+            peer,
+            &context.snapshot.trusted_proxies,
+            session
+                .req_header()
+                .headers
+                .get_all(FORWARDED_FOR)
+                .iter()
+                .map(HeaderValue::as_bytes),
+            &mut value,
+        );
+        request.insert_header(FORWARDED_FOR, value)
+    }
+
+    /// No connection could be made.
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing has been sent, so the method does not matter.
+        self.attempt_failed(session, context, error, true)
+    }
+
+    /// A connection was made, and the attempt failed on it.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        if context.instead.is_some() {
+            error.set_retry(false);
+            return error;
+        }
+        error.retry.decide_reuse(reused);
+        // What may have reached an origin is sent again only if doing it twice is doing it once
+        // (RFC 9110, section 9.2.2), and only if its body is still at hand.
+        let repeatable = error.retry()
+            && session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        self.attempt_failed(session, context, error, repeatable)
+    }
+
+    /// The response's head is there; nothing has been sent to the client.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        if let Some((in_flight, since)) = &context.current {
+            in_flight.backend().responded_in(since.elapsed());
+        }
+        context.answered = true;
+        match self.filter_response(session, context, Remaining::ALL, response) {
+            Filtered::AsIs => Ok(()),
+            Filtered::Instead(reply, remaining) => {
+                let instead = self.replace(session, context, reply, remaining)?;
+                context.instead = Some(instead);
+                Err(Error::new_in(ANSWERED))
+            }
+        }
+    }
+
+    /// Nothing went as it should: what does the client get?
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        let instead = context
+            .instead
+            .take()
+            .map(Ok)
+            .or_else(|| reply(refusal(error)).map(send::head_and_body));
+        let written = session
+            .response_written()
+            .is_some_and(|head| !head.status.is_informational());
+        let mut error_code = 0;
+        if let (Some(Ok((head, body))), false) = (instead, written) {
+            error_code = head.status.as_u16();
+            // Pingora closes the connection after this, so the client is told.
+            session.set_keepalive(None);
+            if let Err(error) = send::send(session, head, body).await {
+                log::debug!("could not answer {}: {error}", context.client);
+            }
+        }
+        FailToProxy {
+            error_code,
+            can_reuse_downstream: false,
+        }
+    }
+
+    /// The request is over, one way or another.
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        let duration = context.started.elapsed();
+        let status = match session.response_written() {
+            Some(head) => head.status,
+            None => CLIENT_CLOSED_REQUEST,
+        };
+        let method = session.req_header().method.as_str();
+        self.environment
+            .metrics
+            .request_finished(method, status.as_u16(), duration);
+        access_log(&crate::telemetry::Access {
+            client: context.client,
+            method,
+            target: session.req_header().raw_path(),
+            status: status.as_u16(),
+            body_bytes: session.body_bytes_sent(),
+            duration,
+            route: context.route.as_ref().map(|route| route.name.as_str()),
+            backend: context.backend(),
+            attempts: context.attempt,
+        });
+        if let Some(error) = error
+            && !context.explained
+            && *error.etype() != ANSWERED
+            && refusal(error) != Refusal::ClientGone
+        {
+            warn!("{} {}: {error}", method, self.request_summary(session, context));
+        }
+    }
+
+    /// Failed attempts and requests have lines of their own, in our words.
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _context: &Context,
+        _error: &Error,
+        _which: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+/// The status that stands for a client that left before its response, in metrics and log (nginx's word).
+const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => panic!("499 is a status"),
+};
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// What asking for a backend came to.
+enum Selected {
+    Backend(u32),
+    Reply(Reply),
+    Refused(Refusal),
+}
+
+/// Asks the route's plugins for the backend of the next attempt.
+fn select(session: &Session, context: &Context) -> Selected {
+    let route = context.route.as_ref().expect("a backend is chosen for a route");
+    let candidates = Attempts {
+        pool: &route.pool,
+        tried: &context.tried,
+        last_failure: context.last_failure,
+    };
+    let attempt = context.attempt + 1;
+    match route
+        .chain
+        .select_upstream(context.asker(), session.req_header(), &candidates, attempt)
+    {
+        SelectFlow::Pick(index) => Selected::Backend(index),
+        SelectFlow::Respond(reply) => Selected::Reply(reply),
+        SelectFlow::NoneLeft => Selected::Refused(Refusal::NoBackend),
+        SelectFlow::Failed => Selected::Refused(Refusal::PluginFailed),
+    }
+}
+
+/// What the response filters came to.
+enum Filtered {
+    AsIs,
+    Instead(Reply, Remaining),
+}
+
+impl Proxy {
+    fn filter_response(
+        &self,
+        session: &Session,
+        context: &Context,
+        remaining: Remaining,
+        response: &mut ResponseHeader,
+    ) -> Filtered {
+        let Some(route) = &context.route else {
+            return Filtered::AsIs;
+        };
+        let flow = route.chain.response_filter(
+            remaining,
+            context.asker(),
+            session.req_header(),
+            response,
+            context.backend(),
+        );
+        match flow {
+            ResponseFlow::Next => Filtered::AsIs,
+            ResponseFlow::Respond(reply, remaining) => Filtered::Instead(reply, remaining),
+            ResponseFlow::Failed => {
+                let failed = reply(Refusal::PluginFailed).expect("a failed plugin is answered for");
+                Filtered::Instead(failed, Remaining::NONE)
+            }
+        }
+    }
+
+    /// A plugin's response as it will be sent: it has passed the response filters that remain.
+    fn replace(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        mut reply: Reply,
+        mut remaining: Remaining,
+    ) -> Result<(Box<ResponseHeader>, bytes::Bytes)> {
+        context.answered = false;
+        loop {
+            let (mut head, body) = send::head_and_body(reply)?;
+            match self.filter_response(session, context, remaining, &mut head) {
+                Filtered::AsIs => return Ok((head, body)),
+                Filtered::Instead(next, rest) => (reply, remaining) = (next, rest),
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        reply: Reply,
+    ) -> Result<(Box<ResponseHeader>, bytes::Bytes)> {
+        self.replace(session, context, reply, Remaining::ALL)
+    }
+
+    /// Sends a plugin's answer.
+    async fn answer(&self, session: &mut Session, context: &mut Context, reply: Reply) -> Result<bool> {
+        let (head, body) = self.prepare(session, context, reply)?;
+        send::send(session, head, body).await?;
+        Ok(true)
+    }
+
+    /// Sends Pace's own answer, which no plugin sees.
+    async fn refuse(&self, session: &mut Session, _context: &Context, refusal: Refusal) -> Result<bool> {
+        if let Some(reply) = reply(refusal) {
+            let (head, body) = send::head_and_body(reply)?;
+            send::send(session, head, body).await?;
+        }
+        Ok(true)
+    }
+
+    /// Books the end of an attempt, and decides whether there is another one.
+    fn attempt_failed(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        mut error: Box<Error>,
+        repeatable: bool,
+    ) -> Box<Error> {
+        let failure = attempt_failure(error.etype());
+        let route = context.route.as_ref().expect("an attempt follows a route");
+        let again = repeatable && context.attempt <= route.pool.max_retries;
+        error.set_retry(again);
+        if let Some((in_flight, since)) = context.current.take() {
+            let backend = &in_flight.backend().label;
+            self.environment
+                .metrics
+                .attempt_failed(&route.pool.name, backend, failure);
+            if refusal(&error) != Refusal::ClientGone {
+                warn!(
+                    "attempt {} of {} at {backend} failed after {:.1?} ({}): {error}; {}",
+                    context.attempt,
+                    self.request_summary(session, context),
+                    since.elapsed(),
+                    failure.name(),
+                    if again {
+                        "another is made"
+                    } else {
+                        "no other is made"
+                    },
+                );
+                context.explained = true;
+            }
+        }
+        context.last_failure = Some(failure);
+        error
+    }
+
+    fn wants_metrics(&self, session: &Session, context: &Context) -> bool {
+        let head = session.req_header();
+        context.snapshot.metrics_endpoint.as_deref() == Some(head.path())
+            && matches!(head.method, Method::GET | Method::HEAD)
+    }
+
+    async fn send_metrics(&self, session: &mut Session, _context: &Context) -> Result<bool> {
+        let reply = Reply {
+            status: StatusCode::OK,
+            headers: vec![(
+                CONTENT_TYPE_NAME,
+                HeaderValue::from_static(crate::telemetry::METRICS_CONTENT_TYPE),
+            )],
+            body: self.environment.metrics.render().into(),
+        };
+        let (head, body) = send::head_and_body(reply)?;
+        send::send(session, head, body).await?;
+        Ok(true)
+    }
+}
+
+/// Who asks: the peer, or who a trusted peer says it is.
+fn client(session: &Session, snapshot: &Snapshot) -> IpAddr {
+    let forwarded_for = session.req_header().headers.get_all(FORWARDED_FOR);
+    client_address(
+        peer_address(session),
+        &snapshot.trusted_proxies,
+        forwarded_for.iter().map(HeaderValue::as_bytes),
+    )
+}
+
+/// The other end of the connection, or what its PROXY header said.
+fn peer_address(session: &Session) -> IpAddr {
+    session
+        .client_addr()
+        .and_then(|address| address.as_inet())
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
+            address.ip().to_canonical()
+        })
+}

@@ -1,0 +1,90 @@
+//! What Pace remembers of a request while it is served.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+use prometheus::IntGauge;
+
+use crate::chain::Asker;
+use crate::hook::AttemptFailure;
+use crate::snapshot::{Route, Snapshot};
+use crate::upstream::InFlight;
+
+/// The state of one request.
+pub struct Context {
+    /// The configuration that the request began with and will end with.
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) started: Instant,
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) client: IpAddr,
+    /// Attempts begun.
+    pub(super) attempt: u32,
+    /// The backend chosen for the attempt that is to begin.
+    pub(super) picked: Option<u32>,
+    /// The backends of the attempts begun.
+    pub(super) tried: Vec<u32>,
+    pub(super) last_failure: Option<AttemptFailure>,
+    /// The attempt that is going on, and since when.
+    pub(super) current: Option<(InFlight, Instant)>,
+    /// The backend whose response reached us.
+    pub(super) answered: bool,
+    /// A response that is ready to be sent in place of what Pingora has.
+    pub(super) instead: Option<(Box<ResponseHeader>, Bytes)>,
+    /// A failure that has been told to the log already.
+    pub(super) explained: bool,
+    _in_flight: CountedRequest,
+}
+
+impl Context {
+    pub(super) fn new(snapshot: Arc<Snapshot>, in_flight: &IntGauge) -> Context {
+        Context {
+            snapshot,
+            started: Instant::now(),
+            route: None,
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            attempt: 0,
+            picked: None,
+            tried: Vec::new(),
+            last_failure: None,
+            current: None,
+            answered: false,
+            instead: None,
+            explained: false,
+            _in_flight: CountedRequest::new(in_flight),
+        }
+    }
+
+    pub(super) fn asker(&self) -> Asker {
+        Asker {
+            client: self.client,
+            scheme: "http",
+        }
+    }
+
+    /// The label of the backend that answered.
+    pub(super) fn backend(&self) -> Option<&str> {
+        self.current
+            .as_ref()
+            .filter(|_| self.answered)
+            .map(|(in_flight, _)| in_flight.backend().label.as_str())
+    }
+}
+
+/// Counts in the gauge of requests until it is dropped, however the request ends.
+struct CountedRequest(IntGauge);
+
+impl CountedRequest {
+    fn new(gauge: &IntGauge) -> CountedRequest {
+        gauge.inc();
+        CountedRequest(gauge.clone())
+    }
+}
+
+impl Drop for CountedRequest {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

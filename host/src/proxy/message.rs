@@ -1,0 +1,142 @@
+//! Pingora's messages as plugins see them.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::HeaderName;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::field;
+use crate::hook::{EditError, Headers, RequestHead, ResponseHead};
+
+/// The most a plugin may let a message's headers grow to: how many, and how many bytes.
+const MAX_HEADERS: usize = 256;
+const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// Both kinds of message have the same methods and no trait for them.
+macro_rules! impl_headers {
+    ($message:ty) => {
+        impl Headers for $message {
+            fn header(&self, name: &str) -> Option<&[u8]> {
+                self.headers.get(name).map(|value| value.as_bytes())
+            }
+
+            fn header_values(&self, name: &str) -> Vec<&[u8]> {
+                self.headers
+                    .get_all(name)
+                    .iter()
+                    .map(|value| value.as_bytes())
+                    .collect()
+            }
+
+            fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+                for (name, value) in &self.headers {
+                    each(name.as_str(), value.as_bytes());
+                }
+            }
+
+            fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+                let parsed = field::editable_name(name)?;
+                let value = field::value(&parsed, value)?;
+                has_room(&self.headers, &parsed, value.len())?;
+                self.insert_header(spelled(name), value)
+                    .map_err(|_| EditError::TooLarge)
+            }
+
+            fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+                let parsed = field::editable_name(name)?;
+                if parsed == http::header::HOST && self.headers.contains_key(&parsed) {
+                    // A second Host makes a request that every origin must refuse (RFC 9112, section 3.2).
+                    return Err(EditError::InvalidValue);
+                }
+                let value = field::value(&parsed, value)?;
+                has_room(&self.headers, &parsed, value.len())?;
+                self.append_header(spelled(name), value)
+                    .map(|_| ())
+                    .map_err(|_| EditError::TooLarge)
+            }
+
+            fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
+                let name = field::editable_name(name)?;
+                Ok(self.remove_header(&name).is_some())
+            }
+        }
+    };
+}
+
+impl_headers!(RequestHeader);
+impl_headers!(ResponseHeader);
+
+/// A name as HTTP/1 will show it: in the case in which the plugin wrote it.
+fn spelled(name: &str) -> Bytes {
+    Bytes::copy_from_slice(name.as_bytes())
+}
+
+/// Whether one more header of this size may be added. Small heads, nearly all, are not summed up.
+fn has_room(headers: &http::HeaderMap, name: &HeaderName, value: usize) -> Result<(), EditError> {
+    if value > MAX_HEADER_BYTES || headers.len() >= MAX_HEADERS {
+        return Err(EditError::TooLarge);
+    }
+    if value < 1024 && headers.len() < 32 {
+        return Ok(());
+    }
+    let used: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if used + name.as_str().len() + value > MAX_HEADER_BYTES {
+        return Err(EditError::TooLarge);
+    }
+    Ok(())
+}
+
+impl RequestHead for RequestHeader {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.headers
+            .get(http::header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .or_else(|| self.uri.authority().map(http::uri::Authority::as_str))
+    }
+
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        if !value.starts_with('/')
+            || value
+                .bytes()
+                .any(|byte| !(0x21..=0x7e).contains(&byte) || byte == b'#')
+        {
+            return Err(EditError::InvalidValue);
+        }
+        if value.len() > MAX_HEADER_BYTES {
+            return Err(EditError::TooLarge);
+        }
+        self.set_raw_path(value.as_bytes())
+            .map_err(|_| EditError::InvalidValue)
+    }
+}
+
+impl ResponseHead for ResponseHeader {
+    fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    fn set_status(&mut self, status: u16) -> Result<(), EditError> {
+        let bodiless = |status: u16| matches!(status, 204 | 304);
+        let changes_body = bodiless(status) != bodiless(self.status.as_u16());
+        if !(200..=599).contains(&status) || changes_body {
+            return Err(EditError::InvalidValue);
+        }
+        let status = StatusCode::from_u16(status).map_err(|_| EditError::InvalidValue)?;
+        self.set_status(status).map_err(|_| EditError::InvalidValue)
+    }
+}

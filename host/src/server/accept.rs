@@ -1,0 +1,73 @@
+//! From the listening socket to a worker.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::warn;
+use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
+
+use super::connection::Connection;
+use super::worker::Workers;
+use crate::client::TrustedProxies;
+use crate::snapshot::Environment;
+
+/// Accepts for all workers.
+pub(super) struct Acceptor<'a> {
+    /// Connections are for the workers' runtimes; the acceptor's only waits for there to be one.
+    pub(super) listener: AsyncFd<TcpListener>,
+    pub(super) workers: &'a Workers,
+    pub(super) environment: &'a Arc<Environment>,
+    /// The peers that begin with a PROXY header, if any do.
+    pub(super) proxy_protocol: Option<TrustedProxies>,
+}
+
+/// How long to wait when the process has no file descriptor left, so that others can end.
+pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+impl Acceptor<'_> {
+    /// Accepts until it is dropped, which closes the listener.
+    pub(super) async fn run(self) -> io::Result<Infallible> {
+        loop {
+            let mut ready = self.listener.readable().await?;
+            match ready.try_io(|listener| listener.get_ref().accept()) {
+                Ok(Ok((stream, peer))) => self.give(stream, peer),
+                Ok(Err(error)) => self.failed(&error).await,
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    fn give(&self, stream: TcpStream, peer: SocketAddr) {
+        let metrics = &self.environment.metrics;
+        metrics.connections_total.inc();
+        let expects_header = self
+            .proxy_protocol
+            .as_ref()
+            .is_some_and(|trusted| trusted.contains(peer.ip()));
+        self.workers.give(
+            Connection {
+                stream,
+                peer,
+                expects_header,
+            },
+            &metrics.connections,
+        );
+    }
+
+    async fn failed(&self, error: &io::Error) {
+        match error.kind() {
+            // The client left while it waited to be accepted.
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted => {}
+            _ => {
+                warn!("cannot accept connections: {error}");
+                sleep(EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+}

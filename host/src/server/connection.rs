@@ -1,0 +1,88 @@
+//! An accepted connection on its way to Pingora.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::proxy_protocol::{self, Parsed};
+
+/// A connection that no runtime knows yet: the worker's will be its own.
+pub(super) struct Connection {
+    pub(super) stream: std::net::TcpStream,
+    /// The other end.
+    pub(super) peer: SocketAddr,
+    /// Whether the peer has to say with a PROXY header for whom it connects.
+    pub(super) expects_header: bool,
+}
+
+/// Why a connection was closed before its first request.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A trusted proxy sent something else than a PROXY header.
+    #[error("no valid PROXY header: {0}")]
+    Header(String),
+    /// A trusted proxy sent nothing for too long.
+    #[error("no PROXY header within {HEADER_TIMEOUT:?}")]
+    HeaderTimeout,
+}
+
+/// How long a trusted proxy may take for its header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Connection {
+    /// Joins it to the runtime of the caller, and reads its PROXY header if it has one.
+    pub(super) async fn into_stream(self) -> Result<Stream, ConnectionError> {
+        self.stream.set_nonblocking(true)?;
+        self.stream.set_nodelay(true)?;
+        let mut stream = TcpStream::from_std(self.stream)?;
+        let mut peer = self.peer;
+        if self.expects_header {
+            let header = timeout(HEADER_TIMEOUT, read_header(&mut stream)).await;
+            if let Some(source) = header.map_err(|_| ConnectionError::HeaderTimeout)?? {
+                peer = source;
+            }
+        }
+        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        // Known already, so Pingora need not ask the system, and takes the PROXY header's word.
+        digest.peer_addr.get_or_init(|| Some(PingoraAddress::Inet(peer)));
+        let mut stream = L4Stream::from(stream);
+        stream.set_socket_digest(digest);
+        Ok(Box::new(stream))
+    }
+}
+
+/// Reads a PROXY header and not a byte more. `None` if the proxy speaks for itself, as for health checks.
+async fn read_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, ConnectionError> {
+    let mut header = Vec::with_capacity(256);
+    loop {
+        let seen = header.len();
+        header.resize(seen + 256, 0);
+        // What was peeked at is taken from the socket only as far as it belongs to the header.
+        let peeked = stream.peek(&mut header[seen..]).await?;
+        if peeked == 0 {
+            return Err(ConnectionError::Header("the connection was closed".to_owned()));
+        }
+        header.truncate(seen + peeked);
+        let take = match proxy_protocol::parse(&header) {
+            Parsed::Header { consumed, source } => {
+                stream.read_exact(&mut header[seen..consumed]).await?;
+                return Ok(source);
+            }
+            Parsed::Incomplete(_) => peeked,
+            Parsed::NotProxy => return Err(ConnectionError::Header("it begins otherwise".to_owned())),
+            Parsed::Invalid(reason) => return Err(ConnectionError::Header(reason.to_string())),
+        };
+        stream.read_exact(&mut header[seen..seen + take]).await?;
+    }
+}

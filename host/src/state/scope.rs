@@ -1,0 +1,130 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thiserror::Error;
+
+use super::{Counter, Limits, Window};
+
+/// Why a counter or window could not be opened. Each is the plugin's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OpenError {
+    /// The name is not 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
+    #[error("the name must have 1 to 64 characters out of a-z, 0-9, '.', '_' and '-'")]
+    InvalidName,
+    /// The limit or the period is outside what [`WindowSpec::new`](super::WindowSpec::new) allows.
+    #[error("the limit must be at least 1 and the period 1 ms to 7 days")]
+    InvalidArgument,
+    /// The scope has as many as its [`Limits`] let it have.
+    #[error("the plugin has as many as it is allowed to have")]
+    TooMany,
+}
+
+/// What one entry of the configuration counts: its counters and windows, by name.
+///
+/// Counters and windows have separate names. What was opened stays for as long as the scope does.
+pub struct Scope {
+    counters: Named<Counter>,
+    windows: Named<Window>,
+    keys_per_window: usize,
+}
+
+impl Scope {
+    pub(super) fn new(limits: Limits) -> Scope {
+        Scope {
+            counters: Named::new(limits.counters),
+            windows: Named::new(limits.windows),
+            keys_per_window: limits.keys_per_window,
+        }
+    }
+
+    /// The counter of this name, made if there is none.
+    pub fn counter(&self, name: &str) -> Result<Arc<Counter>, OpenError> {
+        self.counters.open(name, Counter::default)
+    }
+
+    /// The window of this name, made if there is none.
+    pub fn window(&self, name: &str) -> Result<Arc<Window>, OpenError> {
+        self.windows.open(name, || Window::new(self.keys_per_window))
+    }
+}
+
+/// At most `max` things with names.
+struct Named<T> {
+    max: usize,
+    things: Mutex<HashMap<Box<str>, Arc<T>>>,
+}
+
+impl<T> Named<T> {
+    fn new(max: usize) -> Named<T> {
+        Named {
+            max,
+            things: Mutex::default(),
+        }
+    }
+
+    fn open(&self, name: &str, make: impl FnOnce() -> T) -> Result<Arc<T>, OpenError> {
+        if !is_name(name) {
+            return Err(OpenError::InvalidName);
+        }
+        let mut things = self.things.lock();
+        if let Some(thing) = things.get(name) {
+            return Ok(Arc::clone(thing));
+        }
+        if things.len() >= self.max {
+            return Err(OpenError::TooMany);
+        }
+        let thing = Arc::new(make());
+        things.insert(name.into(), Arc::clone(&thing));
+        Ok(thing)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        let scope = Scope::new(Limits::default());
+        let longest = "x".repeat(64);
+        for name in ["a", "0", ".", "requests.by-client_2", &longest] {
+            assert!(scope.counter(name).is_ok(), "{name:?}");
+            assert!(scope.window(name).is_ok(), "{name:?}");
+        }
+        let too_long = "x".repeat(65);
+        for name in ["", "A", "a b", "a/b", "é", "a\n", &too_long] {
+            assert_eq!(
+                scope.counter(name).err(),
+                Some(OpenError::InvalidName),
+                "{name:?}"
+            );
+            assert_eq!(scope.window(name).err(), Some(OpenError::InvalidName), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn opening_again_returns_the_same_and_is_no_further_one() {
+        let scope = Scope::new(Limits {
+            counters: 2,
+            windows: 1,
+            keys_per_window: 10,
+        });
+        let first = scope.counter("a").unwrap();
+        scope.counter("b").unwrap();
+
+        assert_eq!(scope.counter("c").err(), Some(OpenError::TooMany));
+        assert!(Arc::ptr_eq(&first, &scope.counter("a").unwrap()));
+
+        let window = scope.window("a").unwrap();
+        assert_eq!(scope.window("b").err(), Some(OpenError::TooMany));
+        assert!(Arc::ptr_eq(&window, &scope.window("a").unwrap()));
+    }
+}

@@ -1,0 +1,322 @@
+use std::collections::VecDeque;
+
+use super::spec::{STEPS, WindowSpec};
+
+/// The events of one key: when, and how many.
+///
+/// Events that are less than a step apart from the first of them share a slot. A slot keeps the time
+/// of its youngest event and leaves as a whole once that is older than the period, so that an event
+/// may stay a step too long and never leaves early. A millisecond that has begun is not over yet:
+/// what happened at `t` is older than the period from `t + period + 1` on.
+///
+/// Times are kept as the lower 32 bits of milliseconds. All slots of a log are within a period (at
+/// most 7 days) before `last`, so 32 bits (49 days) say which they are.
+#[derive(Default)]
+pub(super) struct Log {
+    /// The slots before the newest; none until a second slot is needed.
+    earlier: Option<Box<Earlier>>,
+    /// Time of the last event.
+    last: u64,
+    /// Events in all slots; 0 only before the first event.
+    total: u32,
+    /// Events in the newest slot, whose youngest is `last`.
+    newest: u32,
+    /// Time of the first event of the newest slot.
+    start: u32,
+    /// Time of the oldest slot. Here as well so that most hits need not look at `earlier`.
+    oldest: u32,
+}
+
+/// Oldest first. A type of its own so that a log with a single slot costs one pointer for it.
+#[derive(Default)]
+struct Earlier(VecDeque<Slot>);
+
+struct Slot {
+    /// Time of its youngest event.
+    last: u32,
+    count: u32,
+}
+
+impl Log {
+    /// Count an event if there is room: how many there are then, or else in how many milliseconds
+    /// there will be room.
+    pub(super) fn hit(&mut self, spec: &WindowSpec, now: u64) -> Result<u32, u64> {
+        // Another thread may have been faster with a later time: then this is that late, too.
+        let at = now.max(self.last);
+        self.expire(spec, at);
+        if self.total >= spec.limit {
+            return Err(self.until_room(spec, now));
+        }
+        self.record(spec.step, at);
+        Ok(self.total)
+    }
+
+    /// How many events there are, without dropping those that are not there any more.
+    pub(super) fn count(&self, spec: &WindowSpec, now: u64) -> u32 {
+        let at = now.max(self.last);
+        if self.is_quiet(spec, at) {
+            return 0;
+        }
+        if at - self.time(self.oldest) <= spec.period {
+            return self.total;
+        }
+        let expired: u32 = self
+            .earlier()
+            .take_while(|slot| at - self.time(slot.last) > spec.period)
+            .map(|slot| slot.count)
+            .sum();
+        self.total - expired
+    }
+
+    /// Whether every event has left.
+    pub(super) fn is_quiet(&self, spec: &WindowSpec, now: u64) -> bool {
+        now.saturating_sub(self.last) > spec.period
+    }
+
+    fn expire(&mut self, spec: &WindowSpec, at: u64) {
+        if self.is_quiet(spec, at) {
+            *self = Log::default();
+            return;
+        }
+        // The newest slot stays, so the loop ends there at the latest.
+        while at - self.time(self.oldest) > spec.period {
+            let earlier = &mut self.earlier.as_mut().expect("a slot older than the newest").0;
+            let gone = earlier.pop_front().expect("a slot older than the newest");
+            self.total -= gone.count;
+            self.oldest = earlier.front().map_or(self.last as u32, |slot| slot.last);
+        }
+    }
+
+    fn record(&mut self, step: u64, at: u64) {
+        if self.total == 0 {
+            self.start = at as u32;
+        } else if at > self.last && at - self.time(self.start) >= step {
+            self.begin_slot(step, at);
+        }
+        self.last = at;
+        self.newest += 1;
+        self.total += 1;
+        if self.newest == self.total {
+            self.oldest = at as u32;
+        }
+    }
+
+    fn begin_slot(&mut self, step: u64, at: u64) {
+        let earlier = self.earlier.get_or_insert_default();
+        earlier.0.push_back(Slot {
+            last: self.last as u32,
+            count: self.newest,
+        });
+        if earlier.0.len() > STEPS as usize {
+            earlier.merge(step);
+            self.oldest = earlier.0.front().expect("merged, not removed").last;
+        }
+        self.start = at as u32;
+        self.newest = 0;
+    }
+
+    /// From `now`, which may be before `last`, until so many events have left that one has room.
+    fn until_room(&self, spec: &WindowSpec, now: u64) -> u64 {
+        // More than one must leave only if the limit was higher when they were counted.
+        let mut surplus = self.total - spec.limit;
+        let mut leaving = self.time(self.oldest);
+        if surplus > 0 {
+            leaving = self.last;
+            for slot in self.earlier() {
+                if slot.count > surplus {
+                    leaving = self.time(slot.last);
+                    break;
+                }
+                surplus -= slot.count;
+            }
+        }
+        leaving.saturating_add(spec.period + 1).saturating_sub(now).max(1)
+    }
+
+    fn earlier(&self) -> impl Iterator<Item = &Slot> {
+        self.earlier.iter().flat_map(|earlier| &earlier.0)
+    }
+
+    /// The time of which `low` is the lower half.
+    fn time(&self, low: u32) -> u64 {
+        self.last - u64::from((self.last as u32).wrapping_sub(low))
+    }
+
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.earlier().count() + usize::from(self.total > 0)
+    }
+}
+
+impl Earlier {
+    /// Merge what is less than a step apart.
+    ///
+    /// With one step for all hits there are never more than [`STEPS`] slots here: all but the oldest
+    /// begin within the period, and a step apart. Only hits with other periods can add slots between
+    /// those, and this brings them back under the bound.
+    fn merge(&mut self, step: u64) {
+        let mut merged: VecDeque<Slot> = VecDeque::with_capacity(self.0.len());
+        let mut first = 0;
+        for slot in self.0.drain(..) {
+            match merged.back_mut() {
+                Some(group) if u64::from(slot.last.wrapping_sub(first)) < step => {
+                    group.last = slot.last;
+                    group.count += slot.count;
+                }
+                _ => {
+                    first = slot.last;
+                    merged.push_back(slot);
+                }
+            }
+        }
+        self.0 = merged;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn spec(limit: u32, period_ms: u64) -> WindowSpec {
+        WindowSpec::new(limit, Duration::from_millis(period_ms)).unwrap()
+    }
+
+    #[test]
+    fn an_event_counts_for_its_period_and_the_millisecond_it_happened_in() {
+        let spec = spec(1, 1000);
+        let mut log = Log::default();
+        assert_eq!(log.hit(&spec, 50), Ok(1));
+        assert_eq!(log.hit(&spec, 50), Err(1001));
+        assert_eq!(log.hit(&spec, 51), Err(1000));
+        assert_eq!(log.hit(&spec, 1050), Err(1));
+        assert_eq!(log.count(&spec, 1050), 1);
+        assert_eq!(log.count(&spec, 1051), 0);
+        assert_eq!(log.hit(&spec, 1051), Ok(1));
+    }
+
+    #[test]
+    fn events_leave_one_after_another_not_all_at_once() {
+        let spec = spec(3, 1000);
+        let mut log = Log::default();
+        for now in [0, 100, 200] {
+            log.hit(&spec, now).unwrap();
+        }
+        assert_eq!(log.hit(&spec, 1000), Err(1));
+        assert_eq!(log.hit(&spec, 1001), Ok(3));
+        assert_eq!(log.hit(&spec, 1001), Err(100));
+        assert_eq!(log.count(&spec, 1101), 2);
+        assert_eq!(log.count(&spec, 2001), 1);
+        assert_eq!(log.count(&spec, 2002), 0);
+    }
+
+    #[test]
+    fn events_within_a_step_stay_as_long_as_the_youngest_of_them() {
+        let spec = spec(10, 102_400); // steps of 100 ms
+        let mut log = Log::default();
+        for now in [0, 60, 99] {
+            log.hit(&spec, now).unwrap();
+        }
+        assert_eq!(log.slots(), 1);
+        assert_eq!(log.hit(&spec, 100), Ok(4));
+        assert_eq!(log.slots(), 2);
+        assert_eq!(log.count(&spec, 99 + 102_400), 4);
+        assert_eq!(log.count(&spec, 99 + 102_401), 1);
+    }
+
+    #[test]
+    fn a_late_time_counts_as_the_latest_seen() {
+        let spec = spec(2, 1000);
+        let mut log = Log::default();
+        log.hit(&spec, 500).unwrap();
+        assert_eq!(log.hit(&spec, 490), Ok(2));
+        assert_eq!(log.count(&spec, 490), 2);
+        assert_eq!(log.hit(&spec, 490), Err(1011), "by the clock of who asks");
+        assert_eq!(log.count(&spec, 1500), 2);
+        assert_eq!(log.count(&spec, 1501), 0);
+    }
+
+    #[test]
+    fn a_lower_limit_waits_for_all_that_are_too_many() {
+        let mut log = Log::default();
+        for now in [0, 100, 200, 300] {
+            log.hit(&spec(4, 1000), now).unwrap();
+        }
+        let lower = spec(2, 1000);
+        assert_eq!(log.hit(&lower, 300), Err(201 + 1000 - 300));
+        assert_eq!(log.hit(&lower, 1200), Err(1));
+        assert_eq!(log.hit(&lower, 1201), Ok(2));
+        assert_eq!(log.hit(&spec(1, 1000), 1201), Err(1001));
+    }
+
+    #[test]
+    fn a_longer_period_still_sees_what_a_shorter_one_has_not_dropped() {
+        let mut log = Log::default();
+        log.hit(&spec(10, 1000), 0).unwrap();
+        log.hit(&spec(10, 1000), 900).unwrap();
+        assert_eq!(log.count(&spec(10, 500), 1001), 1);
+        assert_eq!(log.count(&spec(10, 60_000), 50_000), 2, "counting drops nothing");
+        assert_eq!(log.hit(&spec(10, 1000), 1001), Ok(2));
+        assert_eq!(log.count(&spec(10, 60_000), 50_000), 2, "a hit does");
+    }
+
+    #[test]
+    fn the_lower_halves_of_times_may_wrap() {
+        let spec = spec(2, 1000);
+        let wrap = 1 << 32;
+        let mut log = Log::default();
+        log.hit(&spec, wrap - 600).unwrap();
+        log.hit(&spec, wrap - 100).unwrap();
+        assert_eq!(log.hit(&spec, wrap + 100), Err(301));
+        assert_eq!(log.hit(&spec, wrap + 401), Ok(2));
+        // A whole turn later nothing is mistaken for recent.
+        assert_eq!(log.count(&spec, 2 * wrap + 401), 0);
+        assert_eq!(log.hit(&spec, 2 * wrap + 401), Ok(1));
+    }
+
+    #[test]
+    fn the_end_of_time_is_no_special_case() {
+        let spec = spec(1, 1000);
+        let mut log = Log::default();
+        assert_eq!(log.hit(&spec, u64::MAX - 5), Ok(1));
+        assert!(log.hit(&spec, u64::MAX).is_err());
+    }
+
+    #[test]
+    fn a_busy_key_has_at_most_1025_slots() {
+        for period in [500, 1024, 1025, 60_000] {
+            let spec = spec(u32::MAX, period);
+            let mut log = Log::default();
+            for now in 0..2 * period {
+                log.hit(&spec, now).unwrap();
+                assert!(log.slots() <= 1025, "{} slots for {period} ms", log.slots());
+            }
+        }
+    }
+
+    #[test]
+    fn hits_with_other_periods_do_not_break_the_bound() {
+        let (short, long) = (spec(u32::MAX, 1000), spec(u32::MAX, 3_600_000));
+        let mut log = Log::default();
+        for now in (0..1_800_000).step_by(1300) {
+            log.hit(&long, now).unwrap();
+        }
+        let mut now = 1_800_000;
+        for round in 0..2000 {
+            log.hit(if round % 50 == 0 { &short } else { &long }, now)
+                .unwrap();
+            now += 1;
+            assert!(log.slots() <= 1025);
+        }
+        for _ in 0..2000 {
+            log.hit(&long, now).unwrap();
+            // Every hit begins a slot of its own.
+            log.start = log.start.wrapping_sub(3600);
+            now += 1;
+            assert!(log.slots() <= 1025);
+        }
+        let counted: u32 = log.earlier().map(|slot| slot.count).sum();
+        assert_eq!(counted + log.newest, log.total);
+    }
+}

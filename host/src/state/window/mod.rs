@@ -1,0 +1,146 @@
+//! Sliding windows: how many events had this key within the last so many milliseconds.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `spec.rs` | limit and period |
+//! | `key.rs` | whose events they are |
+//! | `log.rs` | the events of one key |
+//! | `shard.rs` | some of the keys, the quietest last |
+
+mod key;
+mod log;
+mod shard;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use foldhash::quality::RandomState;
+use parking_lot::Mutex;
+
+pub use key::{Key, Prefixes};
+pub use spec::WindowSpec;
+
+use key::Lookup;
+use shard::Shard;
+
+/// Keys that a window holds by default.
+pub const MAX_KEYS: usize = 1_000_000;
+
+/// Shards have at least so many keys: with fewer, the busiest shard would be full long before the
+/// window is.
+const KEYS_PER_SHARD: usize = 1024;
+
+/// Shards of a large window: many more than there are threads, so that two rarely meet, and small
+/// enough to grow in some ten microseconds.
+const MAX_SHARDS: usize = 256;
+
+/// A moment: whole milliseconds (rounded down) since an epoch that is the same for all hits of a
+/// window.
+///
+/// Threads that read one clock may hit in another order than they read it. For each key, time is the
+/// latest it has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now(u64);
+
+impl Now {
+    /// So many milliseconds after the epoch.
+    pub const fn from_millis(millis: u64) -> Now {
+        Now(millis)
+    }
+}
+
+/// Events per key in a period that slides with time.
+///
+/// Exact in count: in no stretch of the period are there ever more than the limit of counted events,
+/// however many threads count at the same time. Time is kept in steps of 1/1024 of the period,
+/// rounded up to whole milliseconds; an event may stay a step too long and never leaves early.
+///
+/// Memory: 64 bytes for a key and 6 to 12 for its place in the index, and the key's bytes if it is
+/// not an address; while a shard grows, up to twice that. A key whose events do not fit in one step
+/// needs 8 bytes more for each further step with events, of which there are never more than 1024 nor
+/// than the limit (and up to twice that for room to grow). When there are as many keys as the window
+/// may have, the one that was quiet for longest is forgotten; keys without events are removed little
+/// by little as others are hit.
+pub struct Window {
+    hasher: RandomState,
+    /// A power of two of them, on cache lines (which processors fetch in pairs) of their own.
+    shards: Box<[Padded<Mutex<Shard>>]>,
+}
+
+#[repr(align(128))]
+struct Padded<T>(T);
+
+impl Window {
+    /// A window for about so many keys, at least one.
+    ///
+    /// Keys spread by their hash over shards with equal parts of this number. A shard that gets more
+    /// than its part forgets its quietest key though others may have room. Up to 1,024 keys there is
+    /// one shard, so the number and the order are exact.
+    pub fn new(max_keys: usize) -> Window {
+        let shards = (max_keys / KEYS_PER_SHARD).next_power_of_two().min(MAX_SHARDS);
+        let capacity = (max_keys / shards).clamp(1, u32::MAX as usize - 1);
+        Window {
+            hasher: RandomState::default(),
+            shards: (0..shards)
+                .map(|_| Padded(Mutex::new(Shard::new(capacity))))
+                .collect(),
+        }
+    }
+
+    /// Count one event if the key has room.
+    ///
+    /// `Ok`: it was counted, and so many of the key, this one included, are in the window now.
+    /// `Err`: the key has its limit of events, and nothing was counted. In so many milliseconds, at
+    /// least 1, it will have room for one, if nobody else takes it.
+    ///
+    /// The limit and period may differ from hit to hit. The same events are measured by them, except
+    /// those that a shorter period has already dropped.
+    pub fn hit(&self, spec: &WindowSpec, key: Key<'_>, now: Now) -> Result<u32, u64> {
+        let key = Lookup::from(key);
+        let hash = key.hash(&self.hasher);
+        let position = self.position(hash);
+        let mut shard = self.shards[position].0.lock();
+        let outcome = shard.hit(spec, &key, hash, now.0, &self.hasher);
+        let due = shard.sweep_due();
+        drop(shard);
+        if let Some(turn) = due {
+            self.sweep(position.wrapping_add(turn as usize), spec, now);
+        }
+        outcome
+    }
+
+    /// How many events the key has. Counts nothing, and does not make the key less quiet.
+    pub fn count(&self, spec: &WindowSpec, key: Key<'_>, now: Now) -> u32 {
+        let key = Lookup::from(key);
+        let hash = key.hash(&self.hasher);
+        self.shards[self.position(hash)]
+            .0
+            .lock()
+            .count(spec, &key, hash, now.0)
+    }
+
+    /// How many keys are held, those included whose events have all left but which were not removed
+    /// yet. Looks at every shard.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.0.lock().len()).sum()
+    }
+
+    /// Whether no key is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Remove a few keys without events from one shard. Each shard's hits go around all shards, so
+    /// that memory also returns from those that nobody hits any more.
+    fn sweep(&self, turn: usize, spec: &WindowSpec, now: Now) {
+        // A shard that is in use will be looked at on another turn.
+        if let Some(mut shard) = self.shards[turn & (self.shards.len() - 1)].0.try_lock() {
+            shard.sweep(spec, now.0, &self.hasher);
+        }
+    }
+
+    fn position(&self, hash: u64) -> usize {
+        // Inside a shard the index uses the upper 7 and the lower bits.
+        (hash >> 48) as usize & (self.shards.len() - 1)
+    }
+}

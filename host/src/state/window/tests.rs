@@ -1,0 +1,288 @@
+use std::net::Ipv6Addr;
+use std::thread;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn spec(limit: u32, period_ms: u64) -> WindowSpec {
+    WindowSpec::new(limit, Duration::from_millis(period_ms)).unwrap()
+}
+
+fn at(millis: u64) -> Now {
+    Now::from_millis(millis)
+}
+
+fn client(number: u32) -> Key<'static> {
+    Key::Address(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).into())
+}
+
+#[test]
+fn keys_do_not_share_their_events() {
+    let (window, spec) = (Window::new(MAX_KEYS), spec(1, 1000));
+    for number in 0..10_000 {
+        assert_eq!(window.hit(&spec, client(number), at(0)), Ok(1));
+    }
+    assert_eq!(window.len(), 10_000);
+    for number in 0..10_000 {
+        assert_eq!(window.hit(&spec, client(number), at(1)), Err(1000));
+        assert_eq!(window.count(&spec, client(number), at(1)), 1);
+    }
+}
+
+#[test]
+fn counting_does_not_make_a_key() {
+    let window = Window::new(10);
+    assert_eq!(window.count(&spec(1, 1000), client(1), at(0)), 0);
+    assert!(window.is_empty());
+}
+
+#[test]
+fn bytes_of_every_length_are_keys() {
+    let (window, spec) = (Window::new(10), spec(5, 1000));
+    let long = [1; 300];
+    for key in [&b""[..], b"a", b"ab", &long[..256], &long[..257], &long] {
+        assert_eq!(window.hit(&spec, Key::Bytes(key), at(0)), Ok(1));
+        assert_eq!(window.hit(&spec, Key::Bytes(key), at(0)), Ok(2));
+    }
+    assert_eq!(window.len(), 6);
+}
+
+#[test]
+fn the_key_that_was_quiet_for_longest_is_forgotten_first() {
+    let (window, spec) = (Window::new(3), spec(2, 60_000));
+    for (now, number) in [(0, 1), (1, 2), (2, 3), (3, 1), (4, 2), (5, 1)] {
+        let _ = window.hit(&spec, client(number), at(now));
+    }
+    // The last hit was refused; 1 is the most recent all the same. 3 was quiet for longest.
+    window.hit(&spec, client(4), at(6)).unwrap();
+    assert_eq!(window.len(), 3);
+    assert_eq!(
+        [1, 2, 3, 4].map(|number| window.count(&spec, client(number), at(6))),
+        [2, 2, 0, 1]
+    );
+    // Counting 2 has not made it less quiet.
+    window.hit(&spec, client(5), at(7)).unwrap();
+    assert_eq!(
+        [1, 2, 4, 5].map(|number| window.count(&spec, client(number), at(7))),
+        [2, 0, 1, 1]
+    );
+}
+
+#[test]
+fn there_are_never_more_keys_than_allowed() {
+    for max_keys in [1, 2, 1000, 5000, 300_000] {
+        let (window, spec) = (Window::new(max_keys), spec(1, 60_000));
+        let keys = max_keys as u32 + max_keys as u32 / 8 + 3;
+        for number in 0..keys {
+            window.hit(&spec, client(number), at(0)).unwrap();
+        }
+        assert!(window.len() <= max_keys, "{} of {max_keys}", window.len());
+        assert!(window.len() >= max_keys / 8 * 7, "{} of {max_keys}", window.len());
+        assert!(
+            window.hit(&spec, client(keys - 1), at(0)).is_err(),
+            "the last one is there"
+        );
+    }
+    assert_eq!(Window::new(0).hit(&spec(1, 1), client(1), at(0)), Ok(1));
+}
+
+#[test]
+fn keys_without_events_are_removed_from_every_shard() {
+    let (window, spec) = (Window::new(10_000), spec(10, 1000));
+    assert!(window.shards.len() > 1);
+    for number in 0..8_000 {
+        window.hit(&spec, client(number), at(0)).unwrap();
+    }
+    assert!(window.len() > 7_000);
+    // One client is enough to have the memory of the others returned.
+    for now in 0..20_000 {
+        let _ = window.hit(&spec, client(0), at(2000 + now));
+    }
+    assert_eq!(window.len(), 1);
+    assert!(window.shards.iter().all(|shard| shard.0.lock().room() <= 64));
+}
+
+#[test]
+fn threads_together_get_exactly_the_limit() {
+    const THREADS: usize = 8;
+    const KEYS: u32 = 5;
+    let (window, spec) = (Window::new(MAX_KEYS), spec(1000, 60_000));
+
+    let counted: usize = thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..KEYS * 400)
+                        .filter(|n| window.hit(&spec, client(n % KEYS), at(7)).is_ok())
+                        .count()
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+
+    assert_eq!(counted, 1000 * KEYS as usize);
+    assert_eq!(window.len(), KEYS as usize);
+    for number in 0..KEYS {
+        assert_eq!(window.count(&spec, client(number), at(7)), 1000);
+    }
+}
+
+#[test]
+fn threads_that_push_each_others_keys_out_leave_the_window_sound() {
+    let (window, spec) = (Window::new(5000), spec(3, 50));
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let window = &window;
+            scope.spawn(move || {
+                for n in 0..20_000_u32 {
+                    let number = n.wrapping_mul(2_654_435_761).wrapping_add(thread) % 9_000;
+                    let _ = window.hit(&spec, client(number), at(u64::from(n / 16)));
+                }
+            });
+        }
+    });
+    assert!(window.len() <= 5000);
+    window
+        .shards
+        .iter()
+        .for_each(|shard| shard.0.lock().check(&window.hasher));
+}
+
+/// The events of one key as a list of all that were ever counted: nothing is dropped, nothing merged.
+#[derive(Default)]
+struct Model {
+    counted: Vec<u64>,
+}
+
+impl Model {
+    /// Events in the stretch of a period that ends now, by their exact times.
+    fn exact(&self, spec: &WindowSpec, now: u64) -> usize {
+        self.counted.iter().filter(|&&t| t + spec.period >= now).count()
+    }
+
+    /// Events whose slot has not left: slots are cut from the first event on, and leave with their last.
+    fn in_slots(&self, spec: &WindowSpec, now: u64) -> usize {
+        let mut slots: Vec<Vec<u64>> = Vec::new();
+        for &t in &self.counted {
+            match slots.last_mut() {
+                Some(slot) if t - slot[0] < spec.step => slot.push(t),
+                _ => slots.push(vec![t]),
+            }
+        }
+        slots
+            .iter()
+            .filter(|slot| slot[slot.len() - 1] + spec.period >= now)
+            .map(Vec::len)
+            .sum()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Hit after so much of the period, in 1/4096.
+    Hit(u64),
+    /// Hit after so many milliseconds.
+    HitSoon(u64),
+    /// If the last hit was refused, hit a moment before and at the time that it was told.
+    Retry,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0..2048_u64).prop_map(Step::Hit),
+        1 => (0..6000_u64).prop_map(Step::Hit),
+        8 => (0..4_u64).prop_map(Step::HitSoon),
+        3 => Just(Step::Retry),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+fn periods() -> impl Strategy<Value = u64> {
+    prop_oneof![1..20_u64, 1..5000_u64, Just(60_000), 1..=604_800_000_u64]
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_list_of_all_events(
+        limit in prop_oneof![1..5_u32, 1..60_u32],
+        period in periods(),
+        start in prop_oneof![Just(0), any::<u32>().prop_map(u64::from), (u64::from(u32::MAX) - 5000)..(1 << 33)],
+        steps in steps(),
+    ) {
+        let (window, spec) = (Window::new(100), spec(limit, period));
+        let mut model = Model::default();
+        let mut now = start;
+        let mut wait = None;
+
+        for step in steps {
+            match (step, wait) {
+                (Step::Hit(part), _) => now += part * period / 4096,
+                (Step::HitSoon(millis), _) => now += millis,
+                (Step::Retry, None) => {}
+                (Step::Retry, Some(wait)) => {
+                    if wait > 1 {
+                        prop_assert_eq!(window.hit(&spec, client(1), at(now + wait - 1)), Err(1));
+                    }
+                    now += wait;
+                    prop_assert_eq!(model.in_slots(&spec, now) < limit as usize, true);
+                }
+            }
+
+            let before = model.in_slots(&spec, now);
+            prop_assert_eq!(window.count(&spec, client(1), at(now)) as usize, before);
+            match window.hit(&spec, client(1), at(now)) {
+                Ok(count) => {
+                    model.counted.push(now);
+                    prop_assert_eq!(count as usize, model.in_slots(&spec, now));
+                    prop_assert_eq!(count as usize, before + 1);
+                    prop_assert!(model.exact(&spec, now) <= limit as usize, "more than the limit in a period");
+                    wait = None;
+                }
+                Err(millis) => {
+                    prop_assert_eq!(before, limit as usize, "refused though there was room");
+                    let stretched = WindowSpec { period: period + spec.step - 1, ..spec };
+                    prop_assert!(model.exact(&stretched, now) >= limit as usize, "an event stayed more than a step");
+                    prop_assert!((1..=period + 1).contains(&millis));
+                    wait = Some(millis);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn times_out_of_order_never_let_an_event_leave_early(
+        limit in 1..20_u32,
+        period in 1..3000_u64,
+        steps in proptest::collection::vec((0..200_u64, 0..20_u64), 1..300),
+    ) {
+        let (window, spec) = (Window::new(100), spec(limit, period));
+        let mut model = Model::default();
+        let mut latest = 1000;
+        for (ahead, behind) in steps {
+            latest += ahead;
+            let now = latest - behind;
+            if window.hit(&spec, client(1), at(now)).is_ok() {
+                model.counted.push(now);
+                prop_assert!(model.exact(&spec, latest) <= limit as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn shards_stay_sound_whatever_comes_and_goes(
+        capacity in 1..40_usize,
+        hits in proptest::collection::vec((0..60_u32, 0..30_u64, 1..100_u64), 1..600),
+    ) {
+        let window = Window::new(capacity);
+        let mut now = 0;
+        for (number, ahead, period) in hits {
+            now += ahead;
+            let _ = window.hit(&spec(3, period), client(number), at(now));
+            prop_assert!(window.len() <= capacity);
+        }
+        window.shards[0].0.lock().check(&window.hasher);
+    }
+}

@@ -1,0 +1,164 @@
+//! Edits of a message's headers, and their order.
+
+use pace_plugin::{EditError, Header};
+
+/// What is done to the headers of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Edits {
+    pub(crate) remove: Vec<String>,
+    pub(crate) set: Vec<Header>,
+    pub(crate) add: Vec<Header>,
+}
+
+/// The headers of a request or a response.
+pub(crate) trait Headers {
+    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
+    fn remove(&mut self, name: &str) -> Result<(), EditError>;
+}
+
+impl Edits {
+    /// Remove, then set, then add, so that one table can replace all values of a header by several. What
+    /// becomes of each edit goes to `report`; those that follow are done in any case.
+    pub(crate) fn apply(&self, headers: &mut impl Headers, report: impl Fn(Result<(), EditError>)) {
+        for name in &self.remove {
+            report(headers.remove(name));
+        }
+        for Header { name, value } in &self.set {
+            report(headers.set(name, value));
+        }
+        for Header { name, value } in &self.add {
+            report(headers.add(name, value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The headers of a message, as a list; refuses to have more than `room`.
+    #[derive(Debug)]
+    struct Message {
+        headers: Vec<(String, Vec<u8>)>,
+        room: usize,
+    }
+
+    impl Message {
+        fn new(headers: &[(&str, &str)]) -> Self {
+            let headers = headers
+                .iter()
+                .map(|&(name, value)| (name.into(), value.into()))
+                .collect();
+            Self {
+                headers,
+                room: usize::MAX,
+            }
+        }
+
+        fn values(&self, name: &str) -> Vec<&[u8]> {
+            self.headers
+                .iter()
+                .filter(|(present, _)| present == name)
+                .map(|(_, value)| &value[..])
+                .collect()
+        }
+    }
+
+    impl Headers for Message {
+        fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+            self.remove(name)?;
+            self.add(name, value)
+        }
+
+        fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+            if self.headers.len() == self.room {
+                return Err(EditError::TooLarge);
+            }
+            self.headers.push((name.into(), value.into()));
+            Ok(())
+        }
+
+        fn remove(&mut self, name: &str) -> Result<(), EditError> {
+            self.headers.retain(|(present, _)| present != name);
+            Ok(())
+        }
+    }
+
+    fn header(name: &str, value: &str) -> Header {
+        Header {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
+
+    #[test]
+    fn a_header_is_removed_then_set_then_added_to() {
+        let edits = Edits {
+            remove: vec!["gone".into(), "back".into()],
+            set: vec![header("both", "set"), header("back", "set")],
+            add: vec![
+                header("both", "one"),
+                header("both", "two"),
+                header("new", "added"),
+            ],
+        };
+        let mut message = Message::new(&[
+            ("gone", "1"),
+            ("gone", "2"),
+            ("both", "1"),
+            ("back", "1"),
+            ("kept", "1"),
+        ]);
+        edits.apply(&mut message, |edit| assert_eq!(edit, Ok(())));
+        assert!(message.values("gone").is_empty());
+        assert_eq!(message.values("both"), [b"set", &b"one"[..], b"two"]);
+        assert_eq!(message.values("back"), [b"set"]);
+        assert_eq!(message.values("new"), [b"added"]);
+        assert_eq!(message.values("kept"), [b"1"]);
+    }
+
+    #[test]
+    fn a_refused_edit_does_not_stop_those_that_follow() {
+        let edits = Edits {
+            set: vec![header("large", "1")],
+            remove: vec![],
+            add: vec![header("also-large", "1")],
+        };
+        let mut message = Message {
+            headers: vec![],
+            room: 0,
+        };
+        let refused = std::cell::Cell::new(0);
+        edits.apply(&mut message, |edit| {
+            refused.set(refused.get() + u32::from(edit == Err(EditError::TooLarge)))
+        });
+        assert_eq!(refused.get(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn after_the_edits_a_header_has_exactly_what_they_say(
+            before in vec("[a-d]", 0..6),
+            remove in vec("[a-d]", 0..3),
+            set in vec("[a-d]", 0..3),
+            add in vec("[a-d]", 0..3),
+        ) {
+            let named = |names: &[String]| names.iter().map(|name| header(name, "new")).collect();
+            let mut message = Message::new(&[]);
+            message.headers = before.iter().map(|name| (name.clone(), b"old".to_vec())).collect();
+            Edits { remove: remove.clone(), set: named(&set), add: named(&add) }.apply(&mut message, |_| ());
+            for name in ["a", "b", "c", "d"] {
+                let times = |names: &[String]| names.iter().filter(|present| *present == name).count();
+                let old = if times(&remove) + times(&set) > 0 { 0 } else { times(&before) };
+                let new = times(&set).min(1) + times(&add);
+                let values = message.values(name);
+                prop_assert_eq!(values.iter().filter(|value| **value == b"old").count(), old);
+                prop_assert_eq!(values.iter().filter(|value| **value == b"new").count(), new);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Limits how many requests a client makes in a sliding window.
+//!
+//! | key | | default |
+//! |---|---|---|
+//! | `max_requests` | how many requests a client may make in the window, 1 to 4294967295 | 100 |
+//! | `window_seconds` | how long a request counts, in whole seconds, 1 to 604800 (a week) | 60 |
+//! | `key` | who is one client: `"client_ip"`, or `"header:NAME"` for who sends the same value | `"client_ip"` |
+//! | `ipv4_prefix` | how many leading bits of an IPv4 address make a client, 0 to 32 | 32 |
+//! | `ipv6_prefix` | the same for IPv6, 0 to 128 | 64 |
+//!
+//! The window is Pace's: exact, shared by all workers, and it survives a swap of this plugin. A request
+//! that is denied does not count, so a client that goes on knocking is let in again as soon as its oldest
+//! request is older than the window. It gets a 429 that says when that is.
+//!
+//! With `key = "header:NAME"`, requests without that header count for the client's network. A client that can
+//! invent values has as many limits as it likes, so use a header that something in front has verified.
+
+#![forbid(unsafe_code)]
+
+mod policy;
+
+use pace_plugin::{Key, Plugin, Request, RequestFilter, Verdict, Window};
+
+use policy::{Client, Config, Limit};
+
+struct RateLimiter {
+    limit: Limit,
+    window: Window,
+}
+
+impl Plugin for RateLimiter {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, String> {
+        let limit = Limit::from(config);
+        let window = Window::open("requests", limit.max_requests, limit.window)?;
+        Ok(Self { limit, window })
+    }
+}
+
+impl RequestFilter for RateLimiter {
+    fn request_filter(&mut self, request: &mut Request) -> Verdict {
+        let hit = match &self.limit.client {
+            Client::Address => self.window.hit(Key::ClientAddress),
+            Client::Network(network) => self.window.hit((*network).into()),
+            Client::Header { name, otherwise } => match request.header(name) {
+                Some(value) => self.window.hit(Key::Bytes(&value)),
+                None => self.window.hit((*otherwise).into()),
+            },
+        };
+        match hit {
+            Ok(_) => Verdict::Next,
+            Err(full) => self.limit.deny(full.wait).into(),
+        }
+    }
+}
+
+pace_plugin::export!(RateLimiter: RequestFilter);

@@ -1,0 +1,178 @@
+//! What the configuration means, and what a client over its limit is told.
+
+use std::fmt;
+use std::time::Duration;
+
+use pace_plugin::{Key, Reply, header};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+/// The configuration as the operator writes it. The crate's documentation has the meaning of each key.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    max_requests: Integer<1, { u32::MAX as u64 }>,
+    window_seconds: Integer<1, { 7 * 24 * 60 * 60 }>,
+    key: KeySource,
+    ipv4_prefix: Integer<0, 32>,
+    ipv6_prefix: Integer<0, 128>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_requests: Integer(100),
+            window_seconds: Integer(60),
+            key: KeySource::ClientIp,
+            ipv4_prefix: Integer(32),
+            // Who has one IPv6 address has a whole /64: it is the smallest network that is handed out (RFC
+            // 6177), and a host takes new addresses from it at will (RFC 8981). A limit by address would be
+            // none.
+            ipv6_prefix: Integer(64),
+        }
+    }
+}
+
+/// `key` in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+enum KeySource {
+    ClientIp,
+    Header(String),
+}
+
+impl TryFrom<String> for KeySource {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.strip_prefix("header:") {
+            Some(name) if header::is_token(name) => Ok(Self::Header(name.to_ascii_lowercase())),
+            Some(name) => Err(format!("`{name}` is not the name of a header")),
+            None if text == "client_ip" => Ok(Self::ClientIp),
+            None => Err(format!(
+                "unknown value `{text}`, expected `client_ip` or `header:NAME`"
+            )),
+        }
+    }
+}
+
+/// The configuration as the plugin uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) max_requests: u32,
+    pub(crate) window: Duration,
+    pub(crate) client: Client,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    Address,
+    Network(Network),
+    Header { name: String, otherwise: Network },
+}
+
+/// How much of an address is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Network {
+    ipv4_prefix: u8,
+    ipv6_prefix: u8,
+}
+
+impl Network {
+    const WHOLE_ADDRESS: Self = Self {
+        ipv4_prefix: 32,
+        ipv6_prefix: 128,
+    };
+}
+
+impl From<Network> for Key<'_> {
+    fn from(network: Network) -> Self {
+        Key::ClientNetwork {
+            ipv4: network.ipv4_prefix,
+            ipv6: network.ipv6_prefix,
+        }
+    }
+}
+
+impl From<Config> for Limit {
+    fn from(config: Config) -> Self {
+        let network = Network {
+            ipv4_prefix: config.ipv4_prefix.0 as u8,
+            ipv6_prefix: config.ipv6_prefix.0 as u8,
+        };
+        Self {
+            max_requests: config.max_requests.0 as u32,
+            window: Duration::from_secs(config.window_seconds.0),
+            client: match config.key {
+                KeySource::Header(name) => Client::Header {
+                    name,
+                    otherwise: network,
+                },
+                KeySource::ClientIp if network == Network::WHOLE_ADDRESS => Client::Address,
+                KeySource::ClientIp => Client::Network(network),
+            },
+        }
+    }
+}
+
+impl Limit {
+    /// The answer to a client that has to wait this long.
+    ///
+    /// `Retry-After` is RFC 9110's. The `RateLimit-*` fields are those of
+    /// draft-ietf-httpapi-ratelimit-headers-07, the last draft that has one field for each number, which is
+    /// what clients understand today.
+    pub(crate) fn deny(&self, wait: Duration) -> Reply {
+        let seconds = whole_seconds(wait).to_string();
+        Reply::new(429)
+            .header("retry-after", seconds.as_str())
+            .header("ratelimit-limit", self.max_requests.to_string())
+            .header("ratelimit-remaining", "0")
+            .header("ratelimit-reset", seconds)
+            .header("content-type", "text/plain")
+            .body("Too many requests.\n")
+    }
+}
+
+/// Rounded up, so that a client that waits as it was told is let in; at least 1.
+fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
+/// An integer within bounds, both included; what is outside is refused with the bounds in the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Integer<const MIN: u64, const MAX: u64>(u64);
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Integer<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded<const MIN: u64, const MAX: u64>;
+
+        impl<const MIN: u64, const MAX: u64> Visitor<'_> for Bounded<MIN, MAX> {
+            type Value = Integer<MIN, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an integer from {MIN} to {MAX}")
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+                if (MIN..=MAX).contains(&value) {
+                    Ok(Integer(value))
+                } else {
+                    Err(E::invalid_value(Unexpected::Unsigned(value), &self))
+                }
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+                match u64::try_from(value) {
+                    Ok(value) => self.visit_u64(value),
+                    Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_u64(Bounded)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! What `wit-bindgen` makes of the contract in `wit/`. Nothing here is written by hand, and nothing here is
+//! public: the crate wraps it, and the exports are reachable only for the code that
+//! [`export!`](crate::export) expands to.
+//!
+//! The interfaces are generated one by one and not as one world, because a component must export exactly the
+//! hooks that it implements. Each world below describes one piece of a plugin, the linker puts the
+//! descriptions of those that are used side by side, and the component is their union. Imports that nobody
+//! calls are dropped on the way.
+
+// Reason for all of them: generated code, whose documentation is the contract's own.
+#![allow(missing_docs, unreachable_pub, clippy::undocumented_unsafe_blocks)]
+
+/// Everything that Pace lends to a plugin.
+pub(crate) mod imports {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "capabilities",
+        // A key of a window can name bytes that the plugin already has, so it borrows them.
+        ownership: Borrowing { duplicate_if_necessary: false },
+        with: {
+            "pace:plugin/http@0.1.0/header-field": crate::Header,
+            "pace:plugin/log@0.1.0/level": crate::log::Level,
+            "pace:plugin/upstreams@0.1.0/failure": crate::Failure,
+        },
+    });
+}
+
+/// The export `lifecycle`.
+pub mod lifecycle {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world lifecycle {
+                export pace:plugin/lifecycle@0.1.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_lifecycle",
+    });
+}
+
+/// The export `request-filter`.
+pub mod request_filter {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world request-filter {
+                export pace:plugin/request-filter@0.1.0;
+            }
+        ",
+        generate_all,
+        with: {
+            "pace:plugin/http@0.1.0/header-field": crate::Header,
+            "pace:plugin/http@0.1.0/http-response": crate::Reply,
+            "pace:plugin/http@0.1.0/verdict": crate::Verdict,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_request_filter",
+    });
+}
+
+/// The export `select-upstream`.
+pub mod select_upstream {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world select-upstream {
+                export pace:plugin/select-upstream@0.1.0;
+            }
+        ",
+        generate_all,
+        with: {
+            "pace:plugin/http@0.1.0/header-field": crate::Header,
+            "pace:plugin/http@0.1.0/http-response": crate::Reply,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_select_upstream",
+    });
+}
+
+/// The export `response-filter`.
+pub mod response_filter {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world response-filter {
+                export pace:plugin/response-filter@0.1.0;
+            }
+        ",
+        generate_all,
+        with: {
+            "pace:plugin/http@0.1.0/header-field": crate::Header,
+            "pace:plugin/http@0.1.0/http-response": crate::Reply,
+            "pace:plugin/http@0.1.0/verdict": crate::Verdict,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_response_filter",
+    });
+}

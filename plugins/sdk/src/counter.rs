@@ -1,0 +1,125 @@
+//! Numbers that all workers share.
+
+use std::fmt;
+
+use crate::bindings::imports::pace::plugin::counters as host;
+
+/// One number for all workers, 0 when it is opened for the first time.
+///
+/// It is kept when the plugin is swapped for a new version, and gone when Pace ends. Two plugins cannot see
+/// each other's. Open it in [`configure`](crate::Plugin::configure) and keep it: opening looks the name up,
+/// the other functions do not.
+///
+/// ```no_run
+/// # use pace_plugin::{Counter, OpenError};
+/// # fn example() -> Result<(), OpenError> {
+/// let served = Counter::open("served")?;
+/// let ticket = served.add(1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Counter(host::Counter);
+
+impl Counter {
+    /// The counter of this name: 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::InvalidName`], or [`OpenError::TooMany`] if the plugin has as many as the operator
+    /// allows.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), pace_plugin::OpenError> {
+    /// let counter = pace_plugin::Counter::open("logins.failed")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(name: &str) -> Result<Self, OpenError> {
+        Ok(Self(host::Counter::open(name)?))
+    }
+
+    /// Add, and return the sum. Atomic over all workers: every caller that adds 1 gets another number. Wraps
+    /// around at 2^64.
+    ///
+    /// ```no_run
+    /// # fn example(tickets: &pace_plugin::Counter) -> u64 {
+    /// tickets.add(1)
+    /// # }
+    /// ```
+    pub fn add(&self, delta: u64) -> u64 {
+        self.0.add(delta)
+    }
+
+    /// The number now.
+    ///
+    /// ```no_run
+    /// # fn example(failures: &pace_plugin::Counter) -> bool {
+    /// failures.value() > 1_000
+    /// # }
+    /// ```
+    pub fn value(&self) -> u64 {
+        self.0.value()
+    }
+
+    /// Replace the number, and return the one before.
+    ///
+    /// ```no_run
+    /// # fn example(since_last_report: &pace_plugin::Counter) -> u64 {
+    /// since_last_report.swap(0)
+    /// # }
+    /// ```
+    pub fn swap(&self, value: u64) -> u64 {
+        self.0.swap(value)
+    }
+}
+
+/// Why a [`Counter`] or a [`Window`](crate::Window) could not be opened.
+///
+/// It turns into a `String`, so that [`configure`](crate::Plugin::configure) can use `?`:
+///
+/// ```no_run
+/// # use pace_plugin::Counter;
+/// fn configure() -> Result<Counter, String> {
+///     Ok(Counter::open("served")?)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// Names have 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
+    InvalidName,
+    /// A limit or period is outside what the function allows.
+    InvalidArgument,
+    /// The plugin has as many as the operator lets it have.
+    TooMany,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidName => {
+                "the name of a counter or window must be 1 to 64 of a-z, 0-9, '.', '_' and '-'"
+            }
+            Self::InvalidArgument => "the limit or the period of a window is out of range",
+            Self::TooMany => "the plugin has as many counters and windows as it may have",
+        })
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<OpenError> for String {
+    fn from(error: OpenError) -> Self {
+        error.to_string()
+    }
+}
+
+impl From<host::OpenError> for OpenError {
+    fn from(error: host::OpenError) -> Self {
+        match error {
+            host::OpenError::InvalidName => Self::InvalidName,
+            host::OpenError::InvalidArgument => Self::InvalidArgument,
+            host::OpenError::TooMany => Self::TooMany,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! From a plugin's type to a component's exports.
+
+use std::cell::RefCell;
+
+use crate::__private::GuestSelection;
+use crate::log::{self, Level};
+use crate::{
+    Plugin, Request, RequestFilter, Response, ResponseFilter, SelectUpstream, Selection, Upstreams, Verdict,
+    parse_config,
+};
+
+/// Make a component of a plugin, with the hooks that are named.
+///
+/// Use it once, in the root of the crate. The hooks are the names of the traits; Pace calls only what is
+/// named here, so name what the plugin implements:
+///
+/// ```
+/// # use pace_plugin::*;
+/// # struct Stamp;
+/// # impl Plugin for Stamp {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Stamp) }
+/// # }
+/// # impl RequestFilter for Stamp {
+/// #     fn request_filter(&mut self, _: &mut Request) -> Verdict { Verdict::Next }
+/// # }
+/// # impl ResponseFilter for Stamp {
+/// #     fn response_filter(&mut self, _: &Request, _: &mut Response) -> Verdict { Verdict::Next }
+/// # }
+/// pace_plugin::export!(Stamp: RequestFilter, ResponseFilter);
+/// # fn main() {}
+/// ```
+///
+/// A plugin without a hook, or one that does not implement what is named, does not compile:
+///
+/// ```compile_fail
+/// # use pace_plugin::*;
+/// # struct Idle;
+/// # impl Plugin for Idle {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Idle) }
+/// # }
+/// pace_plugin::export!(Idle: RequestFilter);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty: $($hook:ident),+ $(,)?) => {
+        const _: () = {
+            ::std::thread_local! {
+                static INSTANCE: $crate::__private::Instance<$plugin> =
+                    const { $crate::__private::Instance::new() };
+            }
+
+            struct Component;
+
+            impl $crate::__private::LifecycleGuest for Component {
+                fn configure(config: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
+                    INSTANCE.with(|instance| instance.configure(&config))
+                }
+            }
+
+            const _: fn(::std::string::String) -> ::core::result::Result<(), ::std::string::String> =
+                <Component as $crate::__private::LifecycleGuest>::configure;
+
+            #[cfg(target_arch = "wasm32")]
+            $crate::__private::lifecycle::export_lifecycle!(
+                Component with_types_in $crate::__private::lifecycle
+            );
+
+            $($crate::__export_hook!($hook);)+
+        };
+    };
+    ($plugin:ty $(:)?) => {
+        ::core::compile_error!("name at least one hook: RequestFilter, SelectUpstream, ResponseFilter");
+    };
+}
+
+/// One hook of [`export!`].
+///
+/// The symbols themselves are for wasm only: elsewhere their names
+/// (`pace:plugin/lifecycle@0.1.0#configure`) mean something else to a linker, or nothing. The rest is
+/// compiled for every target, and the constants let the compiler see that it is used.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_hook {
+    (RequestFilter) => {
+        impl $crate::__private::RequestFilterGuest for Component {
+            fn filter() -> $crate::Verdict {
+                INSTANCE.with($crate::__private::Instance::request_filter)
+            }
+        }
+
+        const _: fn() -> $crate::Verdict =
+            <Component as $crate::__private::RequestFilterGuest>::filter;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::request_filter::export_request_filter!(
+            Component with_types_in $crate::__private::request_filter
+        );
+    };
+    (SelectUpstream) => {
+        impl $crate::__private::SelectUpstreamGuest for Component {
+            fn select(
+                attempt: u32,
+            ) -> $crate::__private::GuestSelection {
+                INSTANCE.with(|instance| instance.select_upstream(attempt))
+            }
+        }
+
+        const _: fn(u32) -> $crate::__private::GuestSelection =
+            <Component as $crate::__private::SelectUpstreamGuest>::select;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::select_upstream::export_select_upstream!(
+            Component with_types_in $crate::__private::select_upstream
+        );
+    };
+    (ResponseFilter) => {
+        impl $crate::__private::ResponseFilterGuest for Component {
+            fn filter() -> $crate::Verdict {
+                INSTANCE.with($crate::__private::Instance::response_filter)
+            }
+        }
+
+        const _: fn() -> $crate::Verdict =
+            <Component as $crate::__private::ResponseFilterGuest>::filter;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::response_filter::export_response_filter!(
+            Component with_types_in $crate::__private::response_filter
+        );
+    };
+    ($unknown:ident) => {
+        ::core::compile_error!(::core::concat!(
+            "`",
+            ::core::stringify!($unknown),
+            "` is no hook; the hooks are RequestFilter, SelectUpstream, ResponseFilter"
+        ));
+    };
+}
+
+/// Where a component keeps its plugin: empty until `configure`, then one for the life of the instance.
+#[derive(Debug)]
+pub struct Instance<P>(RefCell<Option<P>>);
+
+impl<P> Instance<P> {
+    /// Without a plugin yet.
+    #[allow(clippy::new_without_default, reason = "made in a constant, by the macro only")]
+    pub const fn new() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    /// Neither check of this can fail: Pace configures an instance before it calls a hook, and a component is
+    /// never entered a second time while it runs.
+    fn with<R>(&self, hook: impl FnOnce(&mut P) -> R) -> R {
+        let mut plugin = self.0.borrow_mut();
+        hook(plugin.as_mut().expect("Pace calls `configure` before any hook"))
+    }
+}
+
+impl<P: Plugin> Instance<P> {
+    /// `lifecycle.configure`.
+    ///
+    /// # Errors
+    ///
+    /// What the operator shall read.
+    pub fn configure(&self, config: &str) -> Result<(), String> {
+        log_panics();
+        let plugin = P::configure(parse_config(config)?)?;
+        *self.0.borrow_mut() = Some(plugin);
+        Ok(())
+    }
+}
+
+impl<P: RequestFilter> Instance<P> {
+    /// `request-filter.filter`.
+    pub fn request_filter(&self) -> Verdict {
+        self.with(|plugin| plugin.request_filter(&mut Request::ambient()))
+    }
+}
+
+impl<P: SelectUpstream> Instance<P> {
+    /// `select-upstream.select`.
+    pub fn select_upstream(&self, attempt: u32) -> GuestSelection {
+        match self.with(|plugin| plugin.select_upstream(&Request::ambient(), &Upstreams::ambient(), attempt))
+        {
+            Selection::Pick(index) => GuestSelection::Pick(index),
+            Selection::Pass => GuestSelection::Pass,
+            Selection::Respond(reply) => GuestSelection::Respond(reply),
+        }
+    }
+}
+
+impl<P: ResponseFilter> Instance<P> {
+    /// `response-filter.filter`.
+    pub fn response_filter(&self) -> Verdict {
+        self.with(|plugin| plugin.response_filter(&Request::ambient(), &mut Response::ambient()))
+    }
+}
+
+/// Say where and why a plugin panicked, before the trap that follows says only that it did.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let reason = panic.payload_as_str().unwrap_or("with a value that is no text");
+        match panic.location() {
+            Some(place) => log::write(Level::Error, &format!("panicked at {place}: {reason}")),
+            None => log::write(Level::Error, &format!("panicked: {reason}")),
+        }
+    }));
+}

@@ -1,0 +1,202 @@
+//! Header fields, and which of them a plugin may set.
+//!
+//! Pace checks every header that a plugin sets. A plugin that takes headers from its configuration should
+//! check them there, with the same rules, so that the operator hears of a mistake at once and not request
+//! by request:
+//!
+//! ```
+//! use pace_plugin::header::{EditError, check_name, check_value};
+//!
+//! assert_eq!(check_name("x-env"), Ok(()));
+//! assert_eq!(check_name("x env"), Err(EditError::InvalidName));
+//! assert_eq!(check_name("Content-Length"), Err(EditError::Forbidden));
+//! assert_eq!(check_value(b"a\r\nb"), Err(EditError::InvalidValue));
+//! ```
+
+use std::fmt;
+
+use crate::bindings::imports::pace::plugin::http;
+
+/// One header field.
+///
+/// ```
+/// use pace_plugin::Header;
+///
+/// let header = Header { name: "x-env".into(), value: b"prod".to_vec() };
+/// assert_eq!(header.value, b"prod");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Compared without regard to case; in lower case where Pace hands it out.
+    pub name: String,
+    /// Bytes, because HTTP says so: mostly ASCII, never promised to be UTF-8.
+    pub value: Vec<u8>,
+}
+
+/// Why an edit was refused. The message is as it was before, and the request goes on.
+///
+/// ```
+/// use pace_plugin::EditError;
+///
+/// let reason = EditError::Forbidden.to_string();
+/// assert_eq!(reason, "the header belongs to the connection and cannot be changed");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// The name is empty or has a character that RFC 9110, section 5.6.2, does not allow.
+    InvalidName,
+    /// The value has CR, LF, NUL or another control character, or is not what this field or target must look
+    /// like (`host`, the request target).
+    InvalidValue,
+    /// The field belongs to the connection and is Pace's to set: `connection`, `content-length`,
+    /// `keep-alive`, `proxy-*`, `te`, `trailer`, `transfer-encoding`, `upgrade`.
+    Forbidden,
+    /// The message would grow past what the operator allows a plugin to make of it.
+    TooLarge,
+    /// The message cannot be changed in this hook any more.
+    ReadOnly,
+}
+
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidName => "the name is empty or has a character that is not allowed",
+            Self::InvalidValue => "the value has a character or a form that is not allowed",
+            Self::Forbidden => "the header belongs to the connection and cannot be changed",
+            Self::TooLarge => "the message would become too large",
+            Self::ReadOnly => "the message cannot be changed any more",
+        })
+    }
+}
+
+impl std::error::Error for EditError {}
+
+impl From<http::EditError> for EditError {
+    fn from(error: http::EditError) -> Self {
+        match error {
+            http::EditError::InvalidName => Self::InvalidName,
+            http::EditError::InvalidValue => Self::InvalidValue,
+            http::EditError::Forbidden => Self::Forbidden,
+            http::EditError::TooLarge => Self::TooLarge,
+            http::EditError::ReadOnly => Self::ReadOnly,
+        }
+    }
+}
+
+/// Whether a plugin may set a header of this name.
+///
+/// # Errors
+///
+/// [`EditError::InvalidName`] if it is not a token by RFC 9110, section 5.6.2, and [`EditError::Forbidden`]
+/// if it belongs to the connection.
+///
+/// ```
+/// use pace_plugin::header::{EditError, check_name};
+///
+/// assert_eq!(check_name("X-Env"), Ok(()));
+/// assert_eq!(check_name(""), Err(EditError::InvalidName));
+/// assert_eq!(check_name("Proxy-Authorization"), Err(EditError::Forbidden));
+/// ```
+pub fn check_name(name: &str) -> Result<(), EditError> {
+    if !is_token(name) {
+        return Err(EditError::InvalidName);
+    }
+    let belongs_to_connection = FORBIDDEN
+        .iter()
+        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+        || name
+            .get(..FORBIDDEN_PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(FORBIDDEN_PREFIX));
+    if belongs_to_connection {
+        Err(EditError::Forbidden)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a plugin may give a header this value.
+///
+/// # Errors
+///
+/// [`EditError::InvalidValue`] if it has a control character other than the tab (RFC 9110, section 5.5).
+///
+/// ```
+/// use pace_plugin::header::{EditError, check_value};
+///
+/// assert_eq!(check_value("größer".as_bytes()), Ok(()));
+/// assert_eq!(check_value(b"a\0b"), Err(EditError::InvalidValue));
+/// ```
+pub fn check_value(value: &[u8]) -> Result<(), EditError> {
+    let allowed = |&byte: &u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+    if value.iter().all(allowed) {
+        Ok(())
+    } else {
+        Err(EditError::InvalidValue)
+    }
+}
+
+const FORBIDDEN: [&str; 7] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+const FORBIDDEN_PREFIX: &str = "proxy-";
+
+/// Whether this is a token, as the names of methods and headers are (RFC 9110, section 5.6.2).
+///
+/// ```
+/// use pace_plugin::header::is_token;
+///
+/// assert!(is_token("content-length"));
+/// assert!(!is_token("content length"));
+/// ```
+pub fn is_token(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_header_is_forbidden_in_any_case() {
+        let names =
+            FORBIDDEN
+                .into_iter()
+                .chain(["proxy-authorization", "proxy-authenticate", "proxy-connection"]);
+        for name in names {
+            assert_eq!(check_name(name), Err(EditError::Forbidden), "{name}");
+            assert_eq!(
+                check_name(&name.to_uppercase()),
+                Err(EditError::Forbidden),
+                "{name}"
+            );
+        }
+        for name in ["connections", "x-connection", "proxy", "t", "host", "tea"] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_no_separator_and_no_letter_beyond_ascii() {
+        for name in [
+            "", " ", "a b", "a:b", "a\r\n", "naïve", "proxyé", "(a)", "a/b", "{", "\"",
+        ] {
+            assert_eq!(check_name(name), Err(EditError::InvalidName), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_has_no_control_character() {
+        for byte in 0..=u8::MAX {
+            let legal = byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
+            assert_eq!(check_value(&[b'a', byte]).is_ok(), legal, "{byte:#04x}");
+        }
+        assert_eq!(check_value(b""), Ok(()));
+    }
+}

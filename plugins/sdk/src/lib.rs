@@ -1,0 +1,142 @@
+//! Everything a Rust plugin for the Pace proxy needs.
+//!
+//! A plugin is a type. [`Plugin::configure`] makes it from the operator's configuration, the hook traits say
+//! what it does with requests, and [`export!`] turns it into a WebAssembly component:
+//!
+//! ```
+//! use pace_plugin::{Plugin, Reply, Request, RequestFilter, Verdict};
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     key: String,
+//! }
+//!
+//! /// Lets only those in who know the key.
+//! struct ApiKey {
+//!     key: String,
+//! }
+//!
+//! impl Plugin for ApiKey {
+//!     type Config = Config;
+//!
+//!     fn configure(config: Config) -> Result<Self, String> {
+//!         if config.key.is_empty() {
+//!             return Err("key: must not be empty".into());
+//!         }
+//!         Ok(ApiKey { key: config.key })
+//!     }
+//! }
+//!
+//! impl RequestFilter for ApiKey {
+//!     fn request_filter(&mut self, request: &mut Request) -> Verdict {
+//!         match request.header("x-api-key") {
+//!             Some(key) if key == self.key.as_bytes() => Verdict::Next,
+//!             _ => Reply::new(401).body("This needs an API key.\n").into(),
+//!         }
+//!     }
+//! }
+//!
+//! pace_plugin::export!(ApiKey: RequestFilter);
+//! # fn main() {}
+//! ```
+//!
+//! ```text
+//!  operator's TOML ──▶ Plugin::configure ─┐          (once in every instance)
+//!                                         ▼
+//!  request ──▶ RequestFilter ──▶ SelectUpstream ──▶ backend
+//!                  │ Reply           │ Reply           │
+//!  client  ◀───────┴─ ResponseFilter ┴◀────────────────┘
+//! ```
+//!
+//! | you want to | use |
+//! |---|---|
+//! | look at a request, change it or answer it | [`RequestFilter`], [`Request`], [`Reply`] |
+//! | choose the backend | [`SelectUpstream`], [`Upstreams`] |
+//! | look at a response, change or replace it | [`ResponseFilter`], [`Response`] |
+//! | count over all workers | [`Counter`], [`Window`] |
+//! | write to Pace's log | [`info!`], [`warn!`] and the others, [`log`] |
+//! | know the time | [`clock`] |
+//! | check headers that come from the configuration | [`header`] |
+//!
+//! # State
+//!
+//! Pace makes at least one instance of a plugin per worker thread, hands it one request after another, and
+//! drops it whenever it must: after a panic, at a swap. So a field of your type is a cache that one worker
+//! has. What must be right over all workers, or outlive an instance, belongs into a [`Counter`] or a
+//! [`Window`].
+//!
+//! # Panics
+//!
+//! A panic ends the hook and the instance, never the proxy: Pace writes the message with file and line to its
+//! log, answers this one request as the operator's `on_failure` says, and makes a new instance for the next.
+//!
+//! # Building
+//!
+//! The crate is a `cdylib`, built for `wasm32-unknown-unknown`:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! pace-plugin = { git = "https://github.com/pace-proxy/pace" }
+//! serde = { version = "1", features = ["derive"] }
+//! ```
+//!
+//! ```text
+//! cargo build --release --target wasm32-unknown-unknown
+//! ```
+//!
+//! The `.wasm` that comes out can be named in Pace's configuration as it is. For any other target the crate
+//! compiles and links as well, so `cargo test` works for all code that does not call the host; what does,
+//! aborts there.
+//!
+//! If you would rather not depend on `serde` yourself, derive through the copy in here:
+//!
+//! ```
+//! #[derive(pace_plugin::serde::Deserialize)]
+//! #[serde(crate = "pace_plugin::serde", deny_unknown_fields)]
+//! struct Config {
+//!     key: String,
+//! }
+//! # fn main() {}
+//! ```
+
+mod bindings;
+pub mod clock;
+mod config;
+mod counter;
+mod export;
+pub mod header;
+pub mod log;
+mod plugin;
+mod reply;
+mod request;
+mod response;
+mod upstreams;
+mod window;
+
+pub use config::{NoConfig, parse_config};
+pub use counter::{Counter, OpenError};
+pub use header::{EditError, Header};
+pub use plugin::{Plugin, RequestFilter, ResponseFilter, SelectUpstream, Selection, Verdict};
+pub use reply::Reply;
+pub use request::Request;
+pub use response::Response;
+pub use serde;
+pub use upstreams::{Failure, Health, Upstreams};
+pub use window::{Full, Key, Window};
+
+/// For the code that [`export!`] expands to; not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::bindings::lifecycle::exports::pace::plugin::lifecycle::Guest as LifecycleGuest;
+    pub use crate::bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
+    pub use crate::bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
+    pub use crate::bindings::select_upstream::exports::pace::plugin::select_upstream::{
+        Guest as SelectUpstreamGuest, Selection as GuestSelection,
+    };
+    pub use crate::bindings::{lifecycle, request_filter, response_filter, select_upstream};
+    pub use crate::export::Instance;
+}

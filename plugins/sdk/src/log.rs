@@ -1,0 +1,131 @@
+//! Lines in Pace's log.
+//!
+//! The macros ask first whether the line would be written, and format it only then:
+//!
+//! ```no_run
+//! # let (user, attempts) = ("ann", 3);
+//! pace_plugin::warn!("{user} failed to log in {attempts} times");
+//! ```
+
+use std::fmt;
+
+use crate::bindings::imports::pace::plugin::log as host;
+
+/// How much a line matters.
+///
+/// ```
+/// use pace_plugin::log::Level;
+///
+/// assert!(Level::Error > Level::Info);
+/// ```
+// The contract's `level` is this type: the order of the cases is the contract's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Every step, for a debugging session.
+    Trace,
+    /// What helps to understand a decision.
+    Debug,
+    /// What an operator may want to know.
+    Info,
+    /// What an operator should look at.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+/// Whether a line of this level would be written.
+///
+/// ```no_run
+/// use pace_plugin::log::{self, Level};
+///
+/// if log::enabled(Level::Debug) {
+///     // ... work that only the line needs ...
+/// }
+/// ```
+pub fn enabled(level: Level) -> bool {
+    host::enabled(level)
+}
+
+/// Write one line, marked with the plugin's name.
+///
+/// Control characters are escaped, and what is longer than 4 KiB is cut.
+///
+/// ```no_run
+/// use pace_plugin::log::{self, Level};
+///
+/// log::write(Level::Info, "ready");
+/// ```
+pub fn write(level: Level, message: &str) {
+    host::write(level, message);
+}
+
+/// Write what the macros were given, if anybody wants to read it.
+#[doc(hidden)]
+pub fn __write_if_enabled(level: Level, message: fmt::Arguments<'_>) {
+    if enabled(level) {
+        match message.as_str() {
+            Some(literal) => write(level, literal),
+            None => write(level, &message.to_string()),
+        }
+    }
+}
+
+/// Write a line of level [`Trace`](Level::Trace), formatted as by [`format!`].
+///
+/// ```no_run
+/// pace_plugin::trace!("looking at {} headers", 7);
+/// ```
+#[macro_export]
+macro_rules! trace {
+    ($($message:tt)+) => {
+        $crate::log::__write_if_enabled($crate::log::Level::Trace, ::core::format_args!($($message)+))
+    };
+}
+
+/// Write a line of level [`Debug`](Level::Debug), formatted as by [`format!`].
+///
+/// ```no_run
+/// pace_plugin::debug!("the key is known");
+/// ```
+#[macro_export]
+macro_rules! debug {
+    ($($message:tt)+) => {
+        $crate::log::__write_if_enabled($crate::log::Level::Debug, ::core::format_args!($($message)+))
+    };
+}
+
+/// Write a line of level [`Info`](Level::Info), formatted as by [`format!`].
+///
+/// ```no_run
+/// pace_plugin::info!("{} keys loaded", 12);
+/// ```
+#[macro_export]
+macro_rules! info {
+    ($($message:tt)+) => {
+        $crate::log::__write_if_enabled($crate::log::Level::Info, ::core::format_args!($($message)+))
+    };
+}
+
+/// Write a line of level [`Warn`](Level::Warn), formatted as by [`format!`].
+///
+/// ```no_run
+/// pace_plugin::warn!("no key fits {:?}", "abc");
+/// ```
+#[macro_export]
+macro_rules! warn {
+    ($($message:tt)+) => {
+        $crate::log::__write_if_enabled($crate::log::Level::Warn, ::core::format_args!($($message)+))
+    };
+}
+
+/// Write a line of level [`Error`](Level::Error), formatted as by [`format!`].
+///
+/// ```no_run
+/// pace_plugin::error!("the list of keys is damaged");
+/// ```
+#[macro_export]
+macro_rules! error {
+    ($($message:tt)+) => {
+        $crate::log::__write_if_enabled($crate::log::Level::Error, ::core::format_args!($($message)+))
+    };
+}

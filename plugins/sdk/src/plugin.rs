@@ -1,0 +1,191 @@
+//! The traits that a plugin implements, and what its hooks answer.
+
+use serde::de::DeserializeOwned;
+
+use crate::{Reply, Request, Response, Upstreams};
+
+/// A plugin: what it is made from.
+///
+/// What it does is said by the hook traits, [`RequestFilter`], [`SelectUpstream`] and [`ResponseFilter`], and
+/// [`export!`](crate::export) names those of them that Pace shall call.
+///
+/// ```
+/// use pace_plugin::{Counter, NoConfig, Plugin};
+///
+/// struct Visitors {
+///     seen: Counter,
+/// }
+///
+/// impl Plugin for Visitors {
+///     type Config = NoConfig;
+///
+///     fn configure(_: NoConfig) -> Result<Self, String> {
+///         Ok(Visitors { seen: Counter::open("seen")? })
+///     }
+/// }
+/// ```
+pub trait Plugin: Sized + 'static {
+    /// The plugin's `config` table in the operator's file.
+    ///
+    /// Derive `Deserialize` with `#[serde(deny_unknown_fields)]`, so that a key with a typing error is
+    /// refused and not ignored. Take [`NoConfig`](crate::NoConfig) if there is nothing to configure.
+    type Config: DeserializeOwned;
+
+    /// Make the plugin.
+    ///
+    /// Called once in every instance, before any hook; Pace makes several instances, and all of them must
+    /// come to the same result. Do here what hooks need not repeat: parse, check, open counters and
+    /// windows. There is no request yet.
+    ///
+    /// # Errors
+    ///
+    /// The text is what the operator reads, behind the plugin's name and file: name the key, and say what is
+    /// allowed. A configuration that does not fit [`Config`](Plugin::Config) is refused in the same way
+    /// before this function is called, with the path of the key and Serde's reason.
+    fn configure(config: Self::Config) -> Result<Self, String>;
+}
+
+/// Hook: the request is there, and nothing has been sent to a backend.
+///
+/// ```
+/// # use pace_plugin::{NoConfig, Plugin};
+/// use pace_plugin::{Reply, Request, RequestFilter, Verdict};
+///
+/// struct ReadOnly;
+/// # impl Plugin for ReadOnly {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(ReadOnly) }
+/// # }
+///
+/// impl RequestFilter for ReadOnly {
+///     fn request_filter(&mut self, request: &mut Request) -> Verdict {
+///         match request.method().as_str() {
+///             "GET" | "HEAD" | "OPTIONS" => Verdict::Next,
+///             _ => Reply::new(405).header("allow", "GET, HEAD, OPTIONS").into(),
+///         }
+///     }
+/// }
+/// ```
+pub trait RequestFilter: Plugin {
+    /// Look at the request, change it, let it pass or answer it.
+    ///
+    /// Runs once per request, in the order of the route's plugins; the first that answers wins.
+    fn request_filter(&mut self, request: &mut Request) -> Verdict;
+}
+
+/// Hook: which backend gets this attempt.
+///
+/// ```
+/// # use pace_plugin::{NoConfig, Plugin};
+/// use pace_plugin::{Request, SelectUpstream, Selection, Upstreams};
+///
+/// /// Sends each attempt to the backend that has the least to do.
+/// struct LeastBusy;
+/// # impl Plugin for LeastBusy {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(LeastBusy) }
+/// # }
+///
+/// impl SelectUpstream for LeastBusy {
+///     fn select_upstream(&mut self, _: &Request, upstreams: &Upstreams, _attempt: u32) -> Selection {
+///         (0..upstreams.count())
+///             .filter(|&index| !upstreams.tried(index))
+///             .min_by_key(|&index| upstreams.in_flight(index))
+///             .map_or(Selection::Pass, Selection::Pick)
+///     }
+/// }
+/// ```
+pub trait SelectUpstream: Plugin {
+    /// Choose a backend.
+    ///
+    /// Asked once per attempt: `attempt` is 1 for the first, and one more each time Pace tries again
+    /// because the one before failed ([`Upstreams::last_failure`]).
+    fn select_upstream(&mut self, request: &Request, upstreams: &Upstreams, attempt: u32) -> Selection;
+}
+
+/// Hook: the head of the response is there, and nothing has been sent to the client.
+///
+/// ```
+/// # use pace_plugin::{NoConfig, Plugin};
+/// use pace_plugin::{Request, Response, ResponseFilter, Verdict};
+///
+/// struct Anonymous;
+/// # impl Plugin for Anonymous {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Anonymous) }
+/// # }
+///
+/// impl ResponseFilter for Anonymous {
+///     fn response_filter(&mut self, _: &Request, response: &mut Response) -> Verdict {
+///         // Cannot fail: the name is legal, and a removal never makes a message larger.
+///         let _ = response.remove_header("server");
+///         Verdict::Next
+///     }
+/// }
+/// ```
+pub trait ResponseFilter: Plugin {
+    /// Look at the response's head, change it, let it pass or replace the whole response.
+    ///
+    /// Runs once per response, in the reverse order of the route's plugins, for responses of backends and of
+    /// plugins, but not for the errors with which Pace itself answers.
+    fn response_filter(&mut self, request: &Request, response: &mut Response) -> Verdict;
+}
+
+/// What a filter decides.
+///
+/// ```
+/// use pace_plugin::{Reply, Verdict};
+///
+/// fn only_humans(user_agent: Option<&[u8]>) -> Verdict {
+///     match user_agent {
+///         Some(name) if !name.starts_with(b"bot/") => Verdict::Next,
+///         _ => Verdict::Respond(Reply::new(403)),
+///     }
+/// }
+/// # assert_eq!(only_humans(Some(b"curl")), Verdict::Next);
+/// # assert_ne!(only_humans(None), Verdict::Next);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on: to the next plugin, and after the last one to the next phase.
+    Next,
+    /// Answer with this. The response filters of the route still see it.
+    Respond(Reply),
+}
+
+impl From<Reply> for Verdict {
+    fn from(reply: Reply) -> Self {
+        Self::Respond(reply)
+    }
+}
+
+/// What [`SelectUpstream`] decides.
+///
+/// ```
+/// use pace_plugin::{Reply, Selection};
+///
+/// fn first_of(healthy: &[u32]) -> Selection {
+///     match healthy.first() {
+///         Some(&index) => Selection::Pick(index),
+///         None => Reply::new(503).header("retry-after", "5").into(),
+///     }
+/// }
+/// # assert_eq!(first_of(&[3, 4]), Selection::Pick(3));
+/// # assert_ne!(first_of(&[]), Selection::Pass);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Send this attempt to the backend with this index, see [`Upstreams`]. An index that is out of range
+    /// makes the hook fail.
+    Pick(u32),
+    /// No opinion: the next plugin of the route is asked. If none picks, the client gets a 503.
+    Pass,
+    /// Send it nowhere: answer with this.
+    Respond(Reply),
+}
+
+impl From<Reply> for Selection {
+    fn from(reply: Reply) -> Self {
+        Self::Respond(reply)
+    }
+}

@@ -1,0 +1,199 @@
+//! The request that is being served.
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+
+use crate::bindings::imports::pace::plugin::request as host;
+use crate::{EditError, Header};
+
+/// The request that is being served: a view that exists while a hook runs.
+///
+/// Nothing is copied before you ask for it. A scalar answer costs about 50 ns, a string or a list about 100
+/// ns more for the copy into the plugin's memory, so ask for one header rather than for all.
+///
+/// What you read is what the origin will be sent, as far as earlier plugins have shaped it. Only
+/// [`RequestFilter`](crate::RequestFilter) can edit: the other hooks get the view read-only.
+///
+/// ```no_run
+/// # use pace_plugin::Request;
+/// fn is_upload(request: &Request) -> bool {
+///     request.method() == "PUT" && request.path().starts_with("/files/")
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Request {
+    /// Neither made nor sent elsewhere by anybody but this crate.
+    _private: PhantomData<*const ()>,
+}
+
+impl Request {
+    pub(crate) const fn ambient() -> Self {
+        Self {
+            _private: PhantomData,
+        }
+    }
+
+    /// The method, in the case in which it was sent.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.method() == "GET"
+    /// # }
+    /// ```
+    pub fn method(&self) -> String {
+        host::method()
+    }
+
+    /// `http` or `https`: how the client reached Pace.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.scheme() == "https"
+    /// # }
+    /// ```
+    pub fn scheme(&self) -> String {
+        host::scheme()
+    }
+
+    /// Host and optional port that the client asked for, as sent. `None` for an HTTP/1.0 request without
+    /// `Host`.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.authority().as_deref() == Some("api.example.com")
+    /// # }
+    /// ```
+    pub fn authority(&self) -> Option<String> {
+        host::authority()
+    }
+
+    /// The path as sent: it starts with `/`, is not decoded, and has no query.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.path().starts_with("/admin/")
+    /// # }
+    /// ```
+    pub fn path(&self) -> String {
+        host::path()
+    }
+
+    /// What follows the first `?` of the target, not decoded. `None` without a `?`.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.query().is_some_and(|query| query.split('&').any(|pair| pair == "debug=1"))
+    /// # }
+    /// ```
+    pub fn query(&self) -> Option<String> {
+        host::query()
+    }
+
+    /// The client's IP address: the peer of the connection, or what a proxy that the operator trusts says
+    /// it is. No header that a client makes up changes it.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.client_address().is_loopback()
+    /// # }
+    /// ```
+    pub fn client_address(&self) -> IpAddr {
+        host::client_address()
+            .parse()
+            .expect("Pace gives a client's address in its textual form")
+    }
+
+    /// The first value of a header, `None` if the request has none of that name.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.header("accept").is_some_and(|value| value.starts_with(b"text/html"))
+    /// # }
+    /// ```
+    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        host::header(name)
+    }
+
+    /// Every value of a header, in the order in which they were sent.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.header_values("cookie").len() > 1
+    /// # }
+    /// ```
+    pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        host::header_values(name)
+    }
+
+    /// All headers, names in lower case; those of one name keep their order.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> usize {
+    /// request.headers().iter().map(|header| header.name.len() + header.value.len()).sum()
+    /// # }
+    /// ```
+    pub fn headers(&self) -> Vec<Header> {
+        host::headers()
+    }
+
+    /// Replace every value of a header by this one, or add it.
+    ///
+    /// # Errors
+    ///
+    /// See [`EditError`]; the request is then as it was before.
+    ///
+    /// ```no_run
+    /// # fn example(request: &mut pace_plugin::Request) -> Result<(), pace_plugin::EditError> {
+    /// request.set_header("x-env", "prod")
+    /// # }
+    /// ```
+    pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EditError> {
+        Ok(host::set_header(name, value.as_ref())?)
+    }
+
+    /// Add a value beside those that a header has.
+    ///
+    /// # Errors
+    ///
+    /// See [`EditError`]; the request is then as it was before.
+    ///
+    /// ```no_run
+    /// # fn example(request: &mut pace_plugin::Request) -> Result<(), pace_plugin::EditError> {
+    /// request.append_header("via", "1.1 edge")
+    /// # }
+    /// ```
+    pub fn append_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EditError> {
+        Ok(host::append_header(name, value.as_ref())?)
+    }
+
+    /// Remove every value of a header. Says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// See [`EditError`]; the request is then as it was before.
+    ///
+    /// ```no_run
+    /// # fn example(request: &mut pace_plugin::Request) -> Result<bool, pace_plugin::EditError> {
+    /// request.remove_header("x-internal-user")
+    /// # }
+    /// ```
+    pub fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
+        Ok(host::remove_header(name)?)
+    }
+
+    /// Replace path and query that the origin will see. The value starts with `/`. The route stays the one
+    /// that was chosen for the original path.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::InvalidValue`] if it is no request target, else see [`EditError`].
+    ///
+    /// ```no_run
+    /// # fn example(request: &mut pace_plugin::Request) -> Result<(), pace_plugin::EditError> {
+    /// request.set_path_and_query("/v2/users?all=1")
+    /// # }
+    /// ```
+    pub fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        Ok(host::set_path_and_query(value)?)
+    }
+}

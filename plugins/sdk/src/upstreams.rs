@@ -1,0 +1,215 @@
+//! The backends among which a plugin chooses.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::bindings::imports::pace::plugin::upstreams as host;
+
+/// The pool of the route: a view that exists while [`SelectUpstream`](crate::SelectUpstream) runs.
+///
+/// Backends are numbered from 0 to [`count()`](Upstreams::count) - 1 in the order of the configuration, and
+/// the numbers are stable as long as [`version()`](Upstreams::version) is. An index that is out of range
+/// traps.
+///
+/// Each function costs one call into the host, about 50 ns. A plugin that would look at every backend
+/// should do so once per version and keep what it made of it.
+///
+/// ```no_run
+/// # use pace_plugin::{Health, Upstreams};
+/// fn healthy(upstreams: &Upstreams) -> Vec<u32> {
+///     (0..upstreams.count()).filter(|&index| upstreams.health(index) == Health::Healthy).collect()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Upstreams {
+    /// Neither made nor sent elsewhere by anybody but this crate.
+    _private: PhantomData<*const ()>,
+}
+
+impl Upstreams {
+    pub(crate) const fn ambient() -> Self {
+        Self {
+            _private: PhantomData,
+        }
+    }
+
+    /// How many backends the pool has; at least one.
+    ///
+    /// ```no_run
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> Option<u32> {
+    /// (0..upstreams.count()).find(|&index| !upstreams.tried(index))
+    /// # }
+    /// ```
+    pub fn count(&self) -> u32 {
+        host::count()
+    }
+
+    /// A number that changes whenever the pool's backends, their weights or their health do, and that no two
+    /// pools share. It says nothing of requests in flight and latency.
+    ///
+    /// ```no_run
+    /// # fn example(cached: u64, upstreams: &pace_plugin::Upstreams) -> bool {
+    /// upstreams.version() == cached
+    /// # }
+    /// ```
+    pub fn version(&self) -> u64 {
+        host::version()
+    }
+
+    /// The name of the pool.
+    ///
+    /// ```no_run
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> String {
+    /// format!("requests.{}", upstreams.pool())
+    /// # }
+    /// ```
+    pub fn pool(&self) -> String {
+        host::pool()
+    }
+
+    /// Why the attempt before this one failed. `None` on the first attempt.
+    ///
+    /// ```no_run
+    /// # use pace_plugin::Failure;
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> bool {
+    /// matches!(upstreams.last_failure(), Some(Failure::Status(429)))
+    /// # }
+    /// ```
+    pub fn last_failure(&self) -> Option<Failure> {
+        host::last_failure()
+    }
+
+    /// Whether an earlier attempt of this request went to this backend.
+    ///
+    /// ```no_run
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> bool {
+    /// (0..upstreams.count()).all(|index| upstreams.tried(index))
+    /// # }
+    /// ```
+    pub fn tried(&self, index: u32) -> bool {
+        host::tried(index)
+    }
+
+    /// The backend's address as the configuration spells it: `10.0.0.1:8000`.
+    ///
+    /// ```no_run
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> Option<u32> {
+    /// (0..upstreams.count()).find(|&index| upstreams.address(index) == "10.0.0.1:8000")
+    /// # }
+    /// ```
+    pub fn address(&self, index: u32) -> String {
+        host::address(index)
+    }
+
+    /// Its share of requests relative to the others. 0 to 65535; 0 means: no new requests.
+    ///
+    /// ```no_run
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> u32 {
+    /// (0..upstreams.count()).map(|index| upstreams.weight(index)).sum()
+    /// # }
+    /// ```
+    pub fn weight(&self, index: u32) -> u32 {
+        host::weight(index)
+    }
+
+    /// Its state.
+    ///
+    /// ```no_run
+    /// # use pace_plugin::Health;
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> bool {
+    /// upstreams.health(0) == Health::Healthy
+    /// # }
+    /// ```
+    pub fn health(&self, index: u32) -> Health {
+        host::health(index).into()
+    }
+
+    /// Requests that Pace has sent there and whose responses are not complete, over all workers.
+    ///
+    /// ```no_run
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> Option<u32> {
+    /// (0..upstreams.count()).min_by_key(|&index| upstreams.in_flight(index))
+    /// # }
+    /// ```
+    pub fn in_flight(&self, index: u32) -> u32 {
+        host::in_flight(index)
+    }
+
+    /// Recent time from sending a request to the head of its response (exponentially weighted). `None` before
+    /// the first response.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> bool {
+    /// upstreams.latency(0).is_some_and(|latency| latency > Duration::from_millis(200))
+    /// # }
+    /// ```
+    pub fn latency(&self, index: u32) -> Option<Duration> {
+        host::latency(index).map(Duration::from_nanos)
+    }
+}
+
+/// What Pace knows about a backend's state.
+///
+/// ```
+/// use pace_plugin::Health;
+///
+/// fn may_get_requests(health: Health) -> bool {
+///     matches!(health, Health::Healthy)
+/// }
+/// # assert!(!may_get_requests(Health::Draining));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// Nothing speaks against it.
+    Healthy,
+    /// Its health check fails.
+    Unhealthy,
+    /// Taken out for a while because requests to it failed.
+    Ejected,
+    /// It finishes what it has and should get nothing new.
+    Draining,
+}
+
+impl From<host::HealthState> for Health {
+    fn from(state: host::HealthState) -> Self {
+        match state {
+            host::HealthState::Healthy => Self::Healthy,
+            host::HealthState::Unhealthy => Self::Unhealthy,
+            host::HealthState::Ejected => Self::Ejected,
+            host::HealthState::Draining => Self::Draining,
+        }
+    }
+}
+
+/// Why an attempt failed.
+///
+/// ```
+/// use pace_plugin::Failure;
+///
+/// fn never_reached_it(failure: Failure) -> bool {
+///     matches!(failure, Failure::ConnectionRefused | Failure::ConnectionTimeout | Failure::ConnectionFailed)
+/// }
+/// # assert!(!never_reached_it(Failure::Status(503)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Nobody listens there.
+    ConnectionRefused,
+    /// No connection within the time allowed.
+    ConnectionTimeout,
+    /// No connection for another reason: unreachable, no local port left.
+    ConnectionFailed,
+    /// The TLS handshake failed.
+    Tls,
+    /// The backend closed the connection before the response began.
+    Closed,
+    /// No response within the time allowed.
+    ResponseTimeout,
+    /// What came back is not HTTP.
+    Protocol,
+    /// It answered with this status and the route retries on that.
+    Status(u16),
+    /// None of the above.
+    Other,
+}

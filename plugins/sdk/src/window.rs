@@ -1,0 +1,151 @@
+//! Sliding windows: how many events had this key lately.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::OpenError;
+use crate::bindings::imports::pace::plugin::windows as host;
+
+/// Events per key in a period that slides with time, for rate limits.
+///
+/// Exact in count: in no stretch of the period are there ever more events that were counted than the limit,
+/// however many workers count at the same time. Shared by all workers, kept over a swap, private to the
+/// plugin. Memory is bounded: when a window holds as many keys as the operator allows, the key that was
+/// quiet for longest is forgotten.
+///
+/// ```no_run
+/// # use pace_plugin::{Key, Reply, Verdict, Window};
+/// fn limit(window: &Window) -> Verdict {
+///     match window.hit(Key::ClientAddress) {
+///         Ok(_) => Verdict::Next,
+///         Err(_) => Reply::new(429).into(),
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Window(host::Window);
+
+impl Window {
+    /// The window of this name. Open it in [`configure`](crate::Plugin::configure) and keep it.
+    ///
+    /// `limit` is how many events a key may have, at least 1; `period` for how long an event counts, 1 ms
+    /// to a week, in whole milliseconds. Both belong to this handle: opened again with other values, the
+    /// same events are measured by them, those apart that the shorter period has already dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example() -> Result<(), pace_plugin::OpenError> {
+    /// let logins = pace_plugin::Window::open("logins", 5, Duration::from_secs(60))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(name: &str, limit: u32, period: Duration) -> Result<Self, OpenError> {
+        // What does not fit into 64 bits is out of range in any case.
+        let period = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+        match host::Window::open(name, limit, period) {
+            Ok(window) => Ok(Self(window)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Count one event if the key has room, and return how many of the key, this one included, are in the
+    /// window now.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if the key already has as many events as the limit allows. Nothing was counted.
+    ///
+    /// # Panics
+    ///
+    /// Traps in [`configure`](crate::Plugin::configure) for a key that needs a request.
+    ///
+    /// ```no_run
+    /// # fn example(window: &pace_plugin::Window, user: &[u8]) {
+    /// match window.hit(pace_plugin::Key::Bytes(user)) {
+    ///     Ok(count) => pace_plugin::debug!("{count} in the window"),
+    ///     Err(full) => pace_plugin::info!("full for {:?}", full.wait),
+    /// }
+    /// # }
+    /// ```
+    pub fn hit(&self, key: Key<'_>) -> Result<u32, Full> {
+        self.0.hit(key.into()).map_err(|milliseconds| Full {
+            wait: Duration::from_millis(milliseconds),
+        })
+    }
+
+    /// How many events the key has now. Counts nothing.
+    ///
+    /// # Panics
+    ///
+    /// As [`hit`](Window::hit).
+    ///
+    /// ```no_run
+    /// # fn example(window: &pace_plugin::Window) -> bool {
+    /// window.count(pace_plugin::Key::ClientAddress) > 90
+    /// # }
+    /// ```
+    pub fn count(&self, key: Key<'_>) -> u32 {
+        self.0.count(key.into())
+    }
+}
+
+/// Whose events are counted together. Keys of different kinds never meet.
+///
+/// ```
+/// use pace_plugin::Key;
+///
+/// let site = Key::ClientNetwork { ipv4: 24, ipv6: 48 };
+/// let user = Key::Bytes(b"user:7");
+/// # assert_ne!(site, user);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// The client's whole address. Costs no copy.
+    ClientAddress,
+    /// The client's network: the address cut to its leading bits. Costs no copy.
+    ClientNetwork {
+        /// How many leading bits of an IPv4 address to look at; more than 32 mean all.
+        ipv4: u8,
+        /// How many leading bits of an IPv6 address to look at; more than 128 mean all.
+        ipv6: u8,
+    },
+    /// Any bytes, 0 to 256 of them; longer ones are hashed by Pace to 256 bits.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> From<Key<'a>> for host::Key<'a> {
+    fn from(key: Key<'a>) -> Self {
+        match key {
+            Key::ClientAddress => Self::ClientAddress,
+            Key::ClientNetwork { ipv4, ipv6 } => Self::ClientNetwork(host::Prefixes { ipv4, ipv6 }),
+            Key::Bytes(bytes) => Self::Bytes(bytes),
+        }
+    }
+}
+
+/// The key has no room in the window now.
+///
+/// ```
+/// use std::time::Duration;
+/// use pace_plugin::Full;
+///
+/// let full = Full { wait: Duration::from_millis(2500) };
+/// assert_eq!(full.to_string(), "no room for another 2.5s");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// After this time the oldest event will have left; at least a millisecond.
+    pub wait: Duration,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no room for another {:?}", self.wait)
+    }
+}
+
+impl std::error::Error for Full {}

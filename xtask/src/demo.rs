@@ -1,0 +1,241 @@
+//! A backend that answers with what it was asked.
+
+use anyhow::Result;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+/// A head larger than this is refused.
+const MAX_HEAD: u64 = 64 * 1024;
+
+/// Serves in threads of its own until the program ends.
+pub(crate) fn serve(listener: TcpListener, number: usize) -> Result<()> {
+    let name = format!("backend {number} on {}", listener.local_addr()?);
+    thread::Builder::new().name(name.clone()).spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let name = name.clone();
+            // A client that goes away or talks nonsense loses its connection, nothing else.
+            let serve = move || drop(converse(connection, &name));
+            let _ = thread::Builder::new().spawn(serve);
+        }
+    })?;
+    Ok(())
+}
+
+fn converse(connection: TcpStream, name: &str) -> io::Result<()> {
+    connection.set_nodelay(true)?;
+    let peer = connection.peer_addr()?;
+    let (mut reader, mut writer) = (BufReader::new(&connection), &connection);
+    while answer(&mut reader, &mut writer, name, peer)? {}
+    Ok(())
+}
+
+/// Reads one request and answers it. Says whether another may follow.
+fn answer(
+    reader: &mut impl BufRead,
+    writer: &mut impl Write,
+    name: &str,
+    peer: SocketAddr,
+) -> io::Result<bool> {
+    let Some(head) = Head::read(reader)? else {
+        return Ok(false);
+    };
+    if head.header("expect").is_some() {
+        writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let received = head.skip_body(reader)?;
+
+    let mut text = format!("This is {name}.\n\n{}\n", head.request_line);
+    for (field, value) in &head.fields {
+        text += &format!("{field}: {value}\n");
+    }
+    text += &format!("\n{received} bytes of body, from {peer}\n");
+
+    let again = !head
+        .header("connection")
+        .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        && !head.request_line.ends_with("HTTP/1.0");
+    let connection = if again { "keep-alive" } else { "close" };
+    let mut response = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: {connection}\r\n\r\n",
+        text.len()
+    );
+    if !head.request_line.starts_with("HEAD ") {
+        response += &text;
+    }
+    writer.write_all(response.as_bytes())?;
+    Ok(again)
+}
+
+/// The head of a request. Bytes that are not UTF-8 are replaced: it is only shown.
+struct Head {
+    request_line: String,
+    fields: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The next request's head; `None` if the client has closed the connection.
+    fn read(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
+        let mut limited = reader.take(MAX_HEAD);
+        let request_line = line(&mut limited)?;
+        if request_line.is_empty() {
+            return Ok(None);
+        }
+        let mut head = Head {
+            request_line,
+            fields: Vec::new(),
+        };
+        loop {
+            let line = line(&mut limited)?;
+            if line.is_empty() {
+                return Ok(Some(head));
+            }
+            let (field, value) = line
+                .split_once(':')
+                .ok_or_else(|| invalid("a field without a colon"))?;
+            head.fields
+                .push((field.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.fields
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Reads the body and returns its length.
+    fn skip_body(&self, reader: &mut impl BufRead) -> io::Result<u64> {
+        if self.header("transfer-encoding").is_none() {
+            let length = self.header("content-length").unwrap_or("0");
+            return skip(
+                reader,
+                length
+                    .parse()
+                    .map_err(|_| invalid("a content-length that is no number"))?,
+            );
+        }
+        let mut total = 0;
+        loop {
+            let size = line(reader)?;
+            let size = size.split(';').next().unwrap_or_default().trim();
+            let size = u64::from_str_radix(size, 16).map_err(|_| invalid("a chunk without a size"))?;
+            if size == 0 {
+                while !line(reader)?.is_empty() {}
+                return Ok(total);
+            }
+            total += skip(reader, size)?;
+            line(reader)?;
+        }
+    }
+}
+
+/// One line without its end.
+fn line(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_HEAD).read_until(b'\n', &mut bytes)?;
+    if !bytes.is_empty() && !bytes.ends_with(b"\n") {
+        return Err(invalid("a line without an end"));
+    }
+    Ok(String::from_utf8_lossy(&bytes)
+        .trim_end_matches(['\r', '\n'])
+        .to_owned())
+}
+
+fn skip(reader: &mut impl BufRead, length: u64) -> io::Result<u64> {
+    let skipped = io::copy(&mut reader.take(length), &mut io::sink())?;
+    if skipped < length {
+        Err(ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(length)
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes back for bytes on a connection, and whether it stays open.
+    fn conversation(sent: &str) -> (String, bool) {
+        let (mut reader, mut written) = (sent.as_bytes(), Vec::new());
+        let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
+        loop {
+            let again = answer(&mut reader, &mut written, "backend 1", peer).expect("the request is valid");
+            if !again || reader.is_empty() {
+                return (String::from_utf8(written).expect("it is text"), again);
+            }
+        }
+    }
+
+    #[test]
+    fn the_request_is_shown() {
+        let (answer, again) = conversation("GET /a?b HTTP/1.1\r\nHost: x\r\nX-Proxy: pace\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(
+            answer.contains("This is backend 1.\n\nGET /a?b HTTP/1.1\nhost: x\nx-proxy: pace\n"),
+            "{answer}"
+        );
+        assert!(again);
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_body() {
+        let (answer, _) = conversation("GET / HTTP/1.1\r\n\r\n");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len())),
+            "{answer}"
+        );
+        let (answer, _) = conversation("HEAD / HTTP/1.1\r\n\r\n");
+        assert!(
+            answer.ends_with("\r\n\r\n") && !answer.contains("content-length: 0\r\n"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn bodies_are_read_before_the_next_request() {
+        let (answer, _) = conversation(concat!(
+            "POST /1 HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello",
+            "POST /2 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nwiki\r\nA\r\n0123456789\r\n0\r\nt: v\r\n\r\n",
+            "GET /3 HTTP/1.1\r\n\r\n",
+        ));
+        for part in [
+            "POST /1",
+            "5 bytes of body",
+            "POST /2",
+            "14 bytes of body",
+            "GET /3",
+            "0 bytes of body",
+        ] {
+            assert!(answer.contains(part), "{part} is missing in {answer}");
+        }
+    }
+
+    #[test]
+    fn the_connection_ends_when_the_client_wants() {
+        assert!(!conversation("GET / HTTP/1.1\r\nConnection: close\r\n\r\n").1);
+        assert!(!conversation("GET / HTTP/1.0\r\n\r\n").1);
+        assert_eq!(conversation(""), (String::new(), false));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
+        for sent in [
+            "GET / HTTP/1.1\r\nhost\r\n\r\n",
+            "GET / HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+            "GET /",
+        ] {
+            assert!(
+                answer(&mut sent.as_bytes(), &mut Vec::new(), "b", peer).is_err(),
+                "{sent}"
+            );
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What one types in this repository: `cargo xtask run`, `test`, `bench` and `plugins`.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `prerequisites` | what must be on the machine, and how it gets there |
+//! | `toolchain` | a Rust that compiles to WebAssembly |
+//! | `plugins` | the plugins, from crate to component |
+//! | `run`, `demo` | a proxy to try, and the backends behind it |
+//! | `test` | every check, in order |
+//! | `bench` | what a request costs, beside bare Pingora |
+//! | `cargo`, `process` | other programs: how they are called, watched and ended |
+
+mod bench;
+mod cargo;
+mod demo;
+mod plugins;
+mod prerequisites;
+mod process;
+mod run;
+mod test;
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Set-up, tests and benchmarks of Pace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start Pace in front of two demo backends, and say what to try
+    ///
+    /// Installs what is missing, compiles the plugins and the proxy, and starts all of it: backends
+    /// on 127.0.0.1:8000 and :8001, Pace with config/proxy.toml. Ctrl-C stops everything.
+    Run(run::Args),
+
+    /// Check everything: format, lints, tests, dependencies
+    ///
+    /// Installs what is missing and compiles the plugins first. Stops at the first step that fails
+    /// and says how to repeat that step alone.
+    Test(test::Args),
+
+    /// Measure what a request costs in Pace, beside bare Pingora
+    ///
+    /// Proxies take turns on one core; load and backends are on another. Prints a Markdown table.
+    Bench(bench::Args),
+
+    /// Compile the plugins to WebAssembly components
+    ///
+    /// The default plugins go to target/plugins/NAME.wasm, from where `pace` embeds them, and the
+    /// misbehaving ones of the tests to target/plugins/fixtures/NAME.wasm.
+    Plugins,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Run(args) => run::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Plugins => prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What must be on the machine before anything is built.
+
+use crate::process;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+struct Tool {
+    program: &'static str,
+    /// Debian's packages that bring it.
+    packages: &'static [&'static str],
+    why: &'static str,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        program: "cc",
+        packages: &["gcc", "libc6-dev"],
+        why: "links programs and compiles mimalloc",
+    },
+    Tool {
+        program: "cmake",
+        packages: &["cmake"],
+        why: "configures zlib-ng, which Pingora needs",
+    },
+    Tool {
+        program: "make",
+        packages: &["make"],
+        why: "builds zlib-ng, which Pingora needs",
+    },
+];
+
+/// Installs what is missing of the tools that compiling the host takes.
+pub(crate) fn ensure() -> Result<()> {
+    let missing: Vec<&Tool> = TOOLS
+        .iter()
+        .filter(|tool| !process::works(Command::new(tool.program).arg("--version")))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().flat_map(|tool| tool.packages).copied().collect();
+    let why: Vec<String> = missing
+        .iter()
+        .map(|tool| format!("{} {}", tool.program, tool.why))
+        .collect();
+    install(&packages, &why.join("; "))
+}
+
+/// Installs Debian packages if that can be done without asking anybody; else the error has the
+/// command to run.
+pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
+    let packages = packages.join(" ");
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("missing: {packages} ({why}). Install what your system has under these Debian package names");
+    }
+    let install = format!("apt-get install -y --no-install-recommends {packages}");
+    if !rustix::process::geteuid().is_root() {
+        bail!(
+            "missing: {packages} ({why}). Run this, then try again:\n\n    sudo sh -c 'apt-get update && {install}'\n"
+        );
+    }
+    println!("Installing {packages} through apt: {why}.");
+    // A list that cannot be refreshed may still be good enough; what counts is the installation.
+    if let Err(error) = apt(&["update"]) {
+        eprintln!("warning: {error:#}");
+    }
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(packages.split(' '));
+    apt(&arguments)
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    // Another apt may be at work: a freshly started machine updates itself.
+    command
+        .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
+        .args(arguments);
+    // Not `process::run`: what is killed in the middle of an installation leaves it broken.
+    let status = command.status().context("cannot start apt-get")?;
+    process::succeeded(&command, status)
+}

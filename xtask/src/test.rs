@@ -1,0 +1,101 @@
+//! `cargo xtask test`: everything that must hold before a change is accepted.
+
+use crate::plugins::{self, Which};
+use crate::{cargo, prerequisites, process};
+use anyhow::{Context, Result};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Arguments for `cargo test`, as in: cargo xtask test -- --package pace-tests reload
+    #[arg(last = true)]
+    cargo_test: Vec<String>,
+}
+
+/// Runs the steps in order and stops at the first that fails.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let start = Instant::now();
+    step("prerequisites", "cargo xtask plugins", prerequisites::ensure)?;
+    step("plugins", "cargo xtask plugins", || plugins::build(Which::All))?;
+    cargo_step("format", &["fmt", "--all", "--check"])?;
+    cargo_step(
+        "clippy",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )?;
+    // Tests start the program itself, which `cargo test` would build only for tests of its own package.
+    cargo_step("build", &["build", "--package", "pace", "--locked"])?;
+    cargo_step("tests", &test_command(&args.cargo_test))?;
+    if process::works(cargo::cargo().args(["deny", "--version"])) {
+        cargo_step("dependencies", &["deny", "check"])?;
+    } else {
+        println!("\n== dependencies: skipped, because cargo-deny is not installed");
+    }
+    println!("\nAll passed in {:.0} s.", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The arguments of the step that runs the tests.
+fn test_command(extra: &[String]) -> Vec<&str> {
+    let chosen = extra
+        .iter()
+        .any(|word| word.starts_with("--package") || word.starts_with("-p"));
+    let scope = if chosen { None } else { Some("--workspace") };
+    let words = ["test", "--locked"].into_iter().chain(scope);
+    words.chain(extra.iter().map(String::as_str)).collect()
+}
+
+fn cargo_step(name: &str, arguments: &[&str]) -> Result<()> {
+    let mut command: Command = cargo::cargo();
+    command.args(arguments).stdin(Stdio::null());
+    step(name, &format!("cargo {}", arguments.join(" ")), || {
+        process::run(&mut command)
+    })
+}
+
+/// Does one step, says how long it took and, if it fails, how to `repeat` it alone.
+fn step(name: &str, repeat: &str, action: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("\n== {name}: {repeat}");
+    let start = Instant::now();
+    let outcome = action();
+    let seconds = start.elapsed().as_secs_f64();
+    outcome.with_context(|| format!("{name} failed after {seconds:.1} s. To repeat it alone: {repeat}\n"))?;
+    println!("== {name}: passed in {seconds:.1} s");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_arguments_go_to_cargo_test() {
+        let of = |extra: &[&str]| {
+            let extra: Vec<String> = extra.iter().map(|word| word.to_string()).collect();
+            test_command(&extra).join(" ")
+        };
+        assert_eq!(of(&[]), "test --locked --workspace");
+        assert_eq!(of(&["reload"]), "test --locked --workspace reload");
+        assert_eq!(
+            of(&["-p", "pace"]),
+            "test --locked -p pace",
+            "a package is not widened to all"
+        );
+    }
+
+    #[test]
+    fn a_failing_step_says_how_to_repeat_it() {
+        let error = step("format", "cargo fmt", || anyhow::bail!("not formatted")).unwrap_err();
+        let message = format!("{error:#}");
+        assert!(message.contains("To repeat it alone: cargo fmt"), "{message}");
+        assert!(message.ends_with("not formatted"), "{message}");
+    }
+}
