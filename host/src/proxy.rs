@@ -28,14 +28,14 @@ use log::warn;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use self::context::Context;
 use self::error::{Refusal, attempt_failure, refusal, reply};
 use crate::chain::{Remaining, RequestFlow, ResponseFlow, SelectFlow};
 use crate::client::{append_forwarded_for, client_address};
-use crate::hook::{CONTENT_TYPE_NAME, Reply, RequestHead};
+use crate::hook::{AttemptFailure, CONTENT_TYPE_NAME, Reply, RequestHead};
 use crate::snapshot::{Environment, Snapshot};
 use crate::telemetry::access_log;
 use crate::upstream::{Attempts, InFlight};
@@ -77,16 +77,16 @@ impl ProxyHttp for Proxy {
     /// The request's head is there. Says whether it has been answered already.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         if !session.req_header().raw_path_is_utf8() {
-            return self.refuse(session, context, Refusal::BadRequest).await;
+            return refuse(session, Refusal::BadRequest).await;
         }
         if self.wants_metrics(session, context) {
-            return self.send_metrics(session, context).await;
+            return self.send_metrics(session).await;
         }
         context.client = client(session, &context.snapshot);
 
         let head = session.req_header();
         let Some(route) = context.snapshot.router.find(head.authority(), head.path()) else {
-            return self.refuse(session, context, Refusal::NoRoute).await;
+            return refuse(session, Refusal::NoRoute).await;
         };
         let route = Arc::clone(route);
         context.route = Some(Arc::clone(&route));
@@ -97,7 +97,7 @@ impl ProxyHttp for Proxy {
         {
             RequestFlow::Next => {}
             RequestFlow::Respond(reply) => return self.answer(session, context, reply).await,
-            RequestFlow::Failed => return self.refuse(session, context, Refusal::PluginFailed).await,
+            RequestFlow::Failed => return refuse(session, Refusal::PluginFailed).await,
         }
 
         // The first attempt's backend is chosen here rather than in `upstream_peer`, because an answer
@@ -105,7 +105,7 @@ impl ProxyHttp for Proxy {
         match select(session, context) {
             Selected::Backend(index) => context.picked = Some(index),
             Selected::Reply(reply) => return self.answer(session, context, reply).await,
-            Selected::Refused(refusal) => return self.refuse(session, context, refusal).await,
+            Selected::Refused(refusal) => return refuse(session, refusal).await,
         }
         Ok(false)
     }
@@ -177,16 +177,19 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         mut error: Box<Error>,
         context: &mut Context,
-        reused: bool,
+        _reused: bool,
     ) -> Box<Error> {
         if context.instead.is_some() {
             error.set_retry(false);
             return error;
         }
-        error.retry.decide_reuse(reused);
-        // What may have reached an origin is sent again only if doing it twice is doing it once
-        // (RFC 9110, section 9.2.2), and only if its body is still at hand.
-        let repeatable = error.retry()
+        let nothing_sent_back = !response_begun(session);
+        // What may have reached an origin is sent again only if doing it twice is doing it once (RFC 9110,
+        // section 9.2.2), and only if its body is still at hand. A backend that was silent for the whole
+        // response timeout is not asked to be again: the client has waited long enough.
+        let repeatable = nothing_sent_back
+            && *error.esource() == ErrorSource::Upstream
+            && attempt_failure(error.etype()) != AttemptFailure::ResponseTimeout
             && session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated();
         self.attempt_failed(session, context, error, repeatable)
@@ -228,11 +231,8 @@ impl ProxyHttp for Proxy {
             .take()
             .map(Ok)
             .or_else(|| reply(refusal(error)).map(send::head_and_body));
-        let written = session
-            .response_written()
-            .is_some_and(|head| !head.status.is_informational());
         let mut error_code = 0;
-        if let (Some(Ok((head, body))), false) = (instead, written) {
+        if let (Some(Ok((head, body))), false) = (instead, response_begun(session)) {
             error_code = head.status.as_u16();
             // Pingora closes the connection after this, so the client is told.
             session.set_keepalive(None);
@@ -300,6 +300,13 @@ const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
 };
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Whether the client has got the head of its response.
+fn response_begun(session: &Session) -> bool {
+    session
+        .response_written()
+        .is_some_and(|head| !head.status.is_informational())
+}
 
 /// What asking for a backend came to.
 enum Selected {
@@ -396,15 +403,6 @@ impl Proxy {
         Ok(true)
     }
 
-    /// Sends Pace's own answer, which no plugin sees.
-    async fn refuse(&self, session: &mut Session, _context: &Context, refusal: Refusal) -> Result<bool> {
-        if let Some(reply) = reply(refusal) {
-            let (head, body) = send::head_and_body(reply)?;
-            send::send(session, head, body).await?;
-        }
-        Ok(true)
-    }
-
     /// Books the end of an attempt, and decides whether there is another one.
     fn attempt_failed(
         &self,
@@ -424,11 +422,12 @@ impl Proxy {
                 .attempt_failed(&route.pool.name, backend, failure);
             if refusal(&error) != Refusal::ClientGone {
                 warn!(
-                    "attempt {} of {} at {backend} failed after {:.1?} ({}): {error}; {}",
+                    "attempt {} of {} at {backend} failed after {:.1?} ({}): {}; {}",
                     context.attempt,
                     self.request_summary(session, context),
                     since.elapsed(),
                     failure.name(),
+                    error.root_cause(),
                     if again {
                         "another is made"
                     } else {
@@ -448,7 +447,7 @@ impl Proxy {
             && matches!(head.method, Method::GET | Method::HEAD)
     }
 
-    async fn send_metrics(&self, session: &mut Session, _context: &Context) -> Result<bool> {
+    async fn send_metrics(&self, session: &mut Session) -> Result<bool> {
         let reply = Reply {
             status: StatusCode::OK,
             headers: vec![(
@@ -461,6 +460,15 @@ impl Proxy {
         send::send(session, head, body).await?;
         Ok(true)
     }
+}
+
+/// Sends Pace's own answer, which no plugin sees.
+async fn refuse(session: &mut Session, refusal: Refusal) -> Result<bool> {
+    if let Some(reply) = reply(refusal) {
+        let (head, body) = send::head_and_body(reply)?;
+        send::send(session, head, body).await?;
+    }
+    Ok(true)
 }
 
 /// Who asks: the peer, or who a trusted peer says it is.

@@ -33,7 +33,7 @@ pub(super) struct Generation {
 thread_local! {
     /// This thread's instances, by slot. An instance of a generation that is gone stays until its slot is
     /// used again or the thread sweeps.
-    static INSTANCES: RefCell<Vec<Option<Instance>>> = const { RefCell::new(Vec::new()) };
+    static INSTANCES: RefCell<Vec<Option<Box<Instance>>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Which slots are free. Slots keep the threads' tables as short as the configuration is.
@@ -89,17 +89,14 @@ impl WasmPlugin {
                 instances.resize_with(generation.slot + 1, || None);
             }
             let place = &mut instances[generation.slot];
-            if place
-                .as_ref()
-                .is_none_or(|instance| instance.generation != generation.id)
-            {
-                *place = None;
-                *place = Some(Instance::new(generation)?);
-            }
-            let result = place.as_mut().map(run).expect("an instance was put there");
-            if result.is_err() {
-                // Whatever it was in the middle of, it will not be asked again.
-                *place = None;
+            let mut instance = match place.take() {
+                Some(instance) if instance.generation == generation.id => instance,
+                _ => Box::new(Instance::new(generation)?),
+            };
+            let result = run(&mut instance);
+            // After a failure, whatever it was in the middle of, it is not asked again; nor after a panic.
+            if result.is_ok() {
+                *place = Some(instance);
             }
             result
         })

@@ -7,11 +7,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use prometheus::IntGauge;
+use smallvec::SmallVec;
 
 use crate::chain::Asker;
 use crate::hook::AttemptFailure;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::InFlight;
+
+/// Attempts that are remembered without an allocation.
+const USUAL_ATTEMPTS: usize = 4;
 
 /// The state of one request.
 pub struct Context {
@@ -25,7 +29,7 @@ pub struct Context {
     /// The backend chosen for the attempt that is to begin.
     pub(super) picked: Option<u32>,
     /// The backends of the attempts begun.
-    pub(super) tried: Vec<u32>,
+    pub(super) tried: SmallVec<[u32; USUAL_ATTEMPTS]>,
     pub(super) last_failure: Option<AttemptFailure>,
     /// The attempt that is going on, and since when.
     pub(super) current: Option<(InFlight, Instant)>,
@@ -47,7 +51,7 @@ impl Context {
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             attempt: 0,
             picked: None,
-            tried: Vec::new(),
+            tried: SmallVec::new(),
             last_failure: None,
             current: None,
             answered: false,
