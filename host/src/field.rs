@@ -16,6 +16,13 @@ const FORBIDDEN: [&str; 7] = [
     "upgrade",
 ];
 
+/// The most a plugin may let a message's headers come to: how many there are, and their bytes.
+pub const MAX_HEADERS: usize = 256;
+/// See [`MAX_HEADERS`].
+pub const MAX_HEADER_BYTES: usize = 64 << 10;
+/// The largest body that a plugin may answer with, in bytes.
+pub const MAX_BODY_BYTES: usize = 4 << 20;
+
 /// A name that a plugin may set or remove.
 pub fn editable_name(name: &str) -> Result<HeaderName, EditError> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::InvalidName)?;

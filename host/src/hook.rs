@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderValue;
 
-use crate::field;
+use crate::field::{self, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS};
 
 /// The headers of a message, as plugins see them.
 pub trait Headers {
@@ -232,7 +232,21 @@ impl Reply {
                 "it responded with status {status}: 200 to 599 are allowed"
             ));
         }
+        if body.len() > MAX_BODY_BYTES {
+            return Err(format!(
+                "it responded with a body of {} bytes: {MAX_BODY_BYTES} are allowed",
+                body.len()
+            ));
+        }
+        if headers.len() > MAX_HEADERS {
+            return Err(format!(
+                "it responded with {} headers: {MAX_HEADERS} are allowed",
+                headers.len()
+            ));
+        }
+        let mut header_bytes = 0;
         let headers = headers
+            .inspect(|(name, value)| header_bytes += name.len() + value.len())
             .map(|(name, value)| {
                 let value = field::editable_name(&name).and_then(|parsed| field::value(&parsed, &value));
                 match value {
@@ -244,6 +258,11 @@ impl Reply {
                 }
             })
             .collect::<Result<_, _>>()?;
+        if header_bytes > MAX_HEADER_BYTES {
+            return Err(format!(
+                "it responded with {header_bytes} bytes of headers: {MAX_HEADER_BYTES} are allowed"
+            ));
+        }
         let status = StatusCode::from_u16(status).expect("200 to 599 are statuses");
         Ok(Reply {
             status,

@@ -7,6 +7,7 @@
 mod accept;
 mod admin;
 mod connection;
+mod stream;
 mod worker;
 
 use std::io;

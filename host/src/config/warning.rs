@@ -20,8 +20,6 @@ pub enum Warning {
     UnusedPlugin(String),
     /// This pool has weight 0 throughout.
     DrainedPool(String),
-    /// Nothing on this route chooses a backend.
-    NoPlugins(String),
 }
 
 impl fmt::Display for Warning {
@@ -44,11 +42,6 @@ impl fmt::Display for Warning {
                     "every backend of the pool `{name}` has weight 0, so none should get requests"
                 )
             }
-            Warning::NoPlugins(name) => write!(
-                f,
-                "the route `{name}` has no plugins, so nothing chooses a backend and every request gets a 503; \
-                 list at least a plugin with builtin:round-robin"
-            ),
         }
     }
 }
@@ -84,13 +77,11 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         .pools
         .iter()
         .filter(|pool| pool.backends.iter().all(|backend| backend.weight == 0));
-    let bare = routes.iter().filter(|route| route.plugins.is_empty());
 
     let mut warnings: Vec<_> = admin.into_iter().map(Warning::AdminReachable).collect();
     warnings.extend(everybody.map(|network| Warning::TrustsEverybody(*network)));
     warnings.extend(unused_plugins.map(|(_, plugin)| Warning::UnusedPlugin(plugin.name.clone())));
     warnings.extend(unused_pools.map(|(_, pool)| Warning::UnusedPool(pool.name.clone())));
     warnings.extend(drained.map(|pool| Warning::DrainedPool(pool.name.clone())));
-    warnings.extend(bare.map(|route| Warning::NoPlugins(route.name.clone())));
     warnings
 }

@@ -11,9 +11,6 @@ use super::guest::Guest;
 use super::program::Generation;
 use crate::hook::{Call, Failure, FailureReason};
 
-/// How many bytes an instance may hand to the host in one call: headers, a body, a log line.
-const MAX_HANDED_OVER: usize = 4 << 20;
-
 /// An instance that has been configured.
 pub(super) struct Instance {
     store: Store<Guest>,
@@ -60,7 +57,9 @@ impl Instance {
         let guest = Guest::new(generation.name.clone(), generation.scope.clone(), limits.memory);
         let mut store = Store::new(&generation.program.runtime.engine, guest);
         store.limiter(|guest| &mut guest.memory);
-        store.set_hostcall_fuel(MAX_HANDED_OVER);
+        // What a call may make the host copy. Bytes that overlap in the guest's memory count each time, so
+        // that small lists cannot stand for large ones.
+        store.set_hostcall_fuel(limits.memory);
         let time = TimeLimit::new(limits.time);
         let clock = generation.program.runtime.clock.clone();
         store.epoch_deadline_callback(move |guest| {

@@ -5,12 +5,8 @@ use http::StatusCode;
 use http::header::HeaderName;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::field;
+use crate::field::{self, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::hook::{EditError, Headers, RequestHead, ResponseHead};
-
-/// The most a plugin may let a message's headers grow to: how many, and how many bytes.
-const MAX_HEADERS: usize = 256;
-const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// Both kinds of message have the same methods and no trait for them.
 macro_rules! impl_headers {

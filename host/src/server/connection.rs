@@ -2,16 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
-use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
+use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::stream::ClientStream;
 use crate::proxy_protocol::{self, Parsed};
 
 /// A connection that no runtime knows yet: the worker's will be its own.
@@ -53,12 +51,7 @@ impl Connection {
                 peer = source;
             }
         }
-        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-        // Known already, so Pingora need not ask the system, and takes the PROXY header's word.
-        digest.peer_addr.get_or_init(|| Some(PingoraAddress::Inet(peer)));
-        let mut stream = L4Stream::from(stream);
-        stream.set_socket_digest(digest);
-        Ok(Box::new(stream))
+        Ok(Box::new(ClientStream::new(stream, peer)))
     }
 }
 

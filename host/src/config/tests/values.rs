@@ -109,13 +109,12 @@ fn what_is_allowed_and_odd_is_a_warning() {
         [[routes]]
         pool = "drained"
     "#;
-    let [admin, trust, plugin, pool, drained, bare] = &config(odd).warnings()[..] else {
+    let [admin, trust, plugin, pool, drained] = &config(odd).warnings()[..] else {
         panic!("{:?}", config(odd).warnings())
     };
     assert!(matches!(admin, Warning::AdminReachable(_)) && matches!(trust, Warning::TrustsEverybody(_)));
     assert_eq!(plugin, &Warning::UnusedPlugin("spare".into()));
     assert_eq!(pool, &Warning::UnusedPool("spare".into()));
     assert_eq!(drained, &Warning::DrainedPool("drained".into()));
-    assert_eq!(bare, &Warning::NoPlugins("*/".into()));
     assert!(admin.to_string().starts_with("[admin] listens on 0.0.0.0:9090"));
 }
