@@ -22,8 +22,8 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::header::HeaderValue;
-use http::{Method, StatusCode};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
 use log::warn;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -76,10 +76,10 @@ impl ProxyHttp for Proxy {
 
     /// The request's head is there. Says whether it has been answered already.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        if !session.req_header().raw_path_is_utf8() {
+        if !is_acceptable(session.req_header()) {
             return refuse(session, Refusal::BadRequest).await;
         }
-        if self.wants_metrics(session, context) {
+        if context.snapshot.metrics_endpoint.as_deref() == Some(session.req_header().path()) {
             return self.send_metrics(session).await;
         }
         context.client = client(session, &context.snapshot);
@@ -177,7 +177,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         mut error: Box<Error>,
         context: &mut Context,
-        _reused: bool,
+        reused: bool,
     ) -> Box<Error> {
         if context.instead.is_some() {
             error.set_retry(false);
@@ -192,6 +192,12 @@ impl ProxyHttp for Proxy {
             && attempt_failure(error.etype()) != AttemptFailure::ResponseTimeout
             && session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated();
+        if repeatable && reused && context.ask_again() {
+            // The backend had closed the connection while it was idle. That says nothing about the backend,
+            // so it is not a failed attempt: the same one gets a new connection.
+            error.set_retry(true);
+            return error;
+        }
         self.attempt_failed(session, context, error, repeatable)
     }
 
@@ -209,6 +215,11 @@ impl ProxyHttp for Proxy {
             in_flight.backend().responded_in(since.elapsed());
         }
         context.answered = true;
+        if session.req_header().version < Version::HTTP_11 {
+            // It has never heard of chunks (RFC 9112, section 6.1): the body ends with the connection.
+            response.remove_header(&TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
         match self.filter_response(session, context, Remaining::ALL, response) {
             Filtered::AsIs => Ok(()),
             Filtered::Instead(reply, remaining) => {
@@ -300,6 +311,13 @@ const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
 };
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// What Pingora lets through and HTTP does not: a target that is no text, and a request of HTTP/1.1 without
+/// exactly one Host (RFC 9112, section 3.2).
+fn is_acceptable(head: &RequestHeader) -> bool {
+    let hosts = head.headers.get_all(HOST).iter().count();
+    head.raw_path_is_utf8() && (hosts == 1 || (hosts == 0 && head.version != Version::HTTP_11))
+}
 
 /// Whether the client has got the head of its response.
 fn response_begun(session: &Session) -> bool {
@@ -441,13 +459,10 @@ impl Proxy {
         error
     }
 
-    fn wants_metrics(&self, session: &Session, context: &Context) -> bool {
-        let head = session.req_header();
-        context.snapshot.metrics_endpoint.as_deref() == Some(head.path())
-            && matches!(head.method, Method::GET | Method::HEAD)
-    }
-
     async fn send_metrics(&self, session: &mut Session) -> Result<bool> {
+        if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
+            return refuse(session, Refusal::MethodNotAllowed).await;
+        }
         let reply = Reply {
             status: StatusCode::OK,
             headers: vec![(

@@ -9,6 +9,7 @@ use super::bindings::exports::pace::plugin as exports;
 use super::engine::TICK;
 use super::guest::Guest;
 use super::program::Generation;
+use crate::config::Limits;
 use crate::hook::{Call, Failure, FailureReason};
 
 /// An instance that has been configured.
@@ -72,7 +73,7 @@ impl Instance {
         let pre = &generation.program.pre;
         let instance = match pre.instantiate(&mut store) {
             Ok(instance) => instance,
-            Err(error) => return Err(failure_to_start(&store, &error, "starting the instance")),
+            Err(error) => return Err(failure_to_start(&store, limits, &error, "starting the instance")),
         };
         let mut load = || -> wasmtime::Result<_> {
             let indices = &generation.program.exports;
@@ -95,7 +96,7 @@ impl Instance {
         };
         let (lifecycle, exports) = match load() {
             Ok(loaded) => loaded,
-            Err(error) => return Err(failure_to_start(&store, &error, "looking at its exports")),
+            Err(error) => return Err(failure_to_start(&store, limits, &error, "looking at its exports")),
         };
 
         let mut instance = Instance {
@@ -153,7 +154,7 @@ impl Instance {
             &self.exports,
             wasmtime::AsContextMut::as_context_mut(&mut self.store),
         )
-        .map_err(|error| failure(&self.store, &error))
+        .map_err(|error| failure(&self.store, generation.limits, &error))
     }
 }
 
@@ -178,23 +179,30 @@ fn thread_time() -> Duration {
 }
 
 #[cold]
-fn failure(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
-    let reason = if store.data().memory.exceeded {
-        FailureReason::Memory
-    } else if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
-        FailureReason::Deadline
-    } else {
-        FailureReason::Trap
-    };
+fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Failure {
+    let backtrace = format!("{error:?}");
+    let backtrace = backtrace.trim_end();
+    if store.data().memory.exceeded {
+        return Failure {
+            reason: FailureReason::Memory,
+            detail: backtrace.to_owned(),
+        };
+    }
+    if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
+        return Failure {
+            reason: FailureReason::Deadline,
+            detail: format!("it ran for longer than its {:?}; {backtrace}", limits.time),
+        };
+    }
     Failure {
-        reason,
-        detail: format!("{error:?}"),
+        reason: FailureReason::Trap,
+        detail: backtrace.to_owned(),
     }
 }
 
 #[cold]
-fn failure_to_start(store: &Store<Guest>, error: &wasmtime::Error, doing: &str) -> Failure {
-    let cause = failure(store, error);
+fn failure_to_start(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error, doing: &str) -> Failure {
+    let cause = failure(store, limits, error);
     Failure {
         reason: FailureReason::Configure,
         detail: format!("{doing} failed: {cause}"),

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use wasmparser::{Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower};
 use wit_component::ComponentEncoder;
@@ -154,6 +155,10 @@ fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
 }
 
 fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let is_type = |payload: wasmparser::Result<Payload<'_>>| matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"));
+    if !Parser::new(0).parse_all(module).any(is_type) {
+        return Err(LoadError::NoComponentType);
+    }
     let encoder = ComponentEncoder::default()
         .module(module)
         .map_err(|error| LoadError::NotComponentizable(format!("{error:#}")))?;

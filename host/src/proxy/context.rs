@@ -17,6 +17,9 @@ use crate::upstream::InFlight;
 /// Attempts that are remembered without an allocation.
 const USUAL_ATTEMPTS: usize = 4;
 
+/// See [`Context::ask_again`].
+const MAX_STALE_CONNECTIONS: u8 = 3;
+
 /// The state of one request.
 pub struct Context {
     /// The configuration that the request began with and will end with.
@@ -31,6 +34,8 @@ pub struct Context {
     /// The backends of the attempts begun.
     pub(super) tried: SmallVec<[u32; USUAL_ATTEMPTS]>,
     pub(super) last_failure: Option<AttemptFailure>,
+    /// Pooled connections that turned out to be dead.
+    stale_connections: u8,
     /// The attempt that is going on, and since when.
     pub(super) current: Option<(InFlight, Instant)>,
     /// The backend whose response reached us.
@@ -53,12 +58,30 @@ impl Context {
             picked: None,
             tried: SmallVec::new(),
             last_failure: None,
+            stale_connections: 0,
             current: None,
             answered: false,
             instead: None,
             explained: false,
             _in_flight: CountedRequest::new(in_flight),
         }
+    }
+
+    /// Takes the attempt back, to be made once more at the same backend. Not without end: after so many
+    /// connections that turned out to be dead, the next is a failure.
+    pub(super) fn ask_again(&mut self) -> bool {
+        let Some(index) = self.tried.last().copied() else {
+            return false;
+        };
+        if self.stale_connections == MAX_STALE_CONNECTIONS {
+            return false;
+        }
+        self.stale_connections += 1;
+        self.tried.pop();
+        self.attempt -= 1;
+        self.current = None;
+        self.picked = Some(index);
+        true
     }
 
     pub(super) fn asker(&self) -> Asker {

@@ -10,6 +10,8 @@ use crate::hook::{AttemptFailure, Reply};
 pub(super) enum Refusal {
     /// The request is not one that HTTP allows.
     BadRequest,
+    /// Pace serves this path itself, and not with this method.
+    MethodNotAllowed,
     /// No route has this host and path.
     NoRoute,
     /// A plugin failed and the route does not go on without it.
@@ -30,6 +32,7 @@ pub(super) enum Refusal {
 pub(super) fn reply(refusal: Refusal) -> Option<Reply> {
     let (status, text) = match refusal {
         Refusal::BadRequest => (StatusCode::BAD_REQUEST, "bad request\n"),
+        Refusal::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
         Refusal::NoRoute => (StatusCode::NOT_FOUND, "no route for this host and path\n"),
         Refusal::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
         Refusal::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
@@ -109,6 +112,7 @@ mod tests {
     fn every_refusal_but_one_has_an_answer() {
         for (refusal, status) in [
             (Refusal::BadRequest, 400),
+            (Refusal::MethodNotAllowed, 405),
             (Refusal::NoRoute, 404),
             (Refusal::PluginFailed, 503),
             (Refusal::NoBackend, 503),
