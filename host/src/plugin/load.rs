@@ -155,8 +155,12 @@ fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
 }
 
 fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let is_type = |payload: wasmparser::Result<Payload<'_>>| matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"));
-    if !Parser::new(0).parse_all(module).any(is_type) {
+    let mut has_type = false;
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload.map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        has_type |= matches!(payload, Payload::CustomSection(section) if section.name().starts_with("component-type"));
+    }
+    if !has_type {
         return Err(LoadError::NoComponentType);
     }
     let encoder = ComponentEncoder::default()

@@ -73,7 +73,7 @@ impl Metrics {
         register(&registry, build)
             .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::CONTRACT])
             .inc();
-        Metrics {
+        let metrics = Metrics {
             durations: register(&registry, durations),
             by_method_and_status: (0..METHODS.len() * STATUS_COUNT)
                 .map(|_| OnceLock::new())
@@ -121,23 +121,28 @@ impl Metrics {
                 &["plugin", "hook", "reason"],
             ),
             registry,
-        }
+        };
+        // So that the histogram is there from the first scrape on.
+        metrics.duration("GET", 200);
+        metrics
     }
 
     /// Counts a finished request.
     pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
+        self.duration(method, status).observe(duration.as_secs_f64());
+    }
+
+    fn duration(&self, method: &str, status: u16) -> &Histogram {
         let method_index = METHODS
             .iter()
             .position(|known| *known == method)
             .unwrap_or(METHODS.len() - 1);
         let status_index = usize::from(status.saturating_sub(STATUS_MIN)).min(STATUS_COUNT - 1);
-        self.by_method_and_status[method_index * STATUS_COUNT + status_index]
-            .get_or_init(|| {
-                let status = STATUS_MIN as usize + status_index;
-                self.durations
-                    .with_label_values(&[METHODS[method_index], &status.to_string()])
-            })
-            .observe(duration.as_secs_f64());
+        self.by_method_and_status[method_index * STATUS_COUNT + status_index].get_or_init(|| {
+            let status = STATUS_MIN as usize + status_index;
+            self.durations
+                .with_label_values(&[METHODS[method_index], &status.to_string()])
+        })
     }
 
     /// The counter of attempts at a backend.
