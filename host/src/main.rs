@@ -1,6 +1,7 @@
 //! The `pace` binary: reads the command line, and turns errors into one message and exit code 1.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -52,16 +53,25 @@ fn run(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
 fn check(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
     let config = load(args)?;
     let snapshot = Snapshot::build(&config, &environment()?)?;
-    println!(
+    match report(&config, &snapshot) {
+        // Who reads this may have seen enough: `pace check | head -1`.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn report(config: &Config, snapshot: &Snapshot) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let counts = (config.routes.len(), config.pools.len(), snapshot.plugins.len());
+    writeln!(
+        out,
         "ok: {} routes, {} pools, {} plugins",
-        config.routes.len(),
-        config.pools.len(),
-        snapshot.plugins.len()
-    );
+        counts.0, counts.1, counts.2
+    )?;
     for plugin in &snapshot.plugins {
-        println!("  plugin {} ({})", plugin.name, plugin.file);
-        println!("    hooks:   {}", plugin.hooks.join(", "));
-        println!("    imports: {}", plugin.imports.join(", "));
+        writeln!(out, "  plugin {} ({})", plugin.name, plugin.file)?;
+        writeln!(out, "    hooks:   {}", plugin.hooks.join(", "))?;
+        writeln!(out, "    imports: {}", plugin.imports.join(", "))?;
     }
     Ok(())
 }

@@ -76,13 +76,13 @@ impl ProxyHttp for Proxy {
 
     /// The request's head is there. Says whether it has been answered already.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        context.client = client(session, &context.snapshot);
         if !is_acceptable(session.req_header()) {
             return refuse(session, Refusal::BadRequest).await;
         }
         if context.snapshot.metrics_endpoint.as_deref() == Some(session.req_header().path()) {
             return self.send_metrics(session).await;
         }
-        context.client = client(session, &context.snapshot);
 
         let head = session.req_header();
         let Some(route) = context.snapshot.router.find(head.authority(), head.path()) else {
@@ -208,13 +208,18 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        if response.status.is_informational() {
+        let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
+        if response.status.is_informational() && !switches {
             return Ok(());
         }
         if let Some((in_flight, since)) = &context.current {
             in_flight.backend().responded_in(since.elapsed());
         }
         context.answered = true;
+        if switches {
+            // What follows is not HTTP any more, and its head is not for plugins to change.
+            return Ok(());
+        }
         if session.req_header().version < Version::HTTP_11 {
             // It has never heard of chunks (RFC 9112, section 6.1): the body ends with the connection.
             response.remove_header(&TRANSFER_ENCODING);

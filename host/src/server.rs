@@ -78,8 +78,8 @@ impl Server {
         })
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets requests finish for as long as the grace period. A second
-    /// signal ends it at once.
+    /// Serves until SIGTERM or SIGINT, then lets requests finish for as long as the grace period. The
+    /// same signal again ends it at once.
     pub fn run(self, snapshot: Arc<ArcSwap<Snapshot>>, environment: Arc<Environment>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -126,12 +126,14 @@ impl Server {
                 .proxy_protocol
                 .then(|| self.trusted_proxies.into_iter().collect()),
         };
-        tokio::select! {
+        let signal = tokio::select! {
             stopped = acceptor.run() => match stopped? {},
-            name = signals.next() => {
-                info!("{name}: no new connections, {:?} for those that are open", self.grace_period);
-            }
-        }
+            signal = signals.next() => signal,
+        };
+        info!(
+            "{signal}: no new connections, {:?} for those that are open",
+            self.grace_period
+        );
         // The public listener is closed by now: new connections are refused, so that a load balancer goes
         // elsewhere. Idle connections are closed, busy ones after the response that is under way.
         let deadline = Instant::now() + self.grace_period;
@@ -141,11 +143,14 @@ impl Server {
                 Ok(()) => info!("all connections are done"),
                 Err(_) => warn!("{} connections were not done within the grace period", workers.open()),
             },
-            name = signals.next() => warn!("{name} again: {} connections are cut", workers.open()),
+            () = signals.again(signal) => warn!("{signal} again: {} connections are cut", workers.open()),
         }
         Ok(())
     }
 }
+
+const SIGTERM: &str = "SIGTERM";
+const SIGINT: &str = "SIGINT";
 
 /// The signals that end the process.
 struct Signals {
@@ -163,9 +168,20 @@ impl Signals {
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => SIGTERM,
+            _ = self.interrupt.recv() => SIGINT,
         }
+    }
+
+    /// Waits for a signal that was there before. Another does not count: who stops a whole group by Ctrl-C
+    /// and then by SIGTERM means it once.
+    async fn again(&mut self, before: &'static str) {
+        let signal = if before == SIGTERM {
+            &mut self.terminate
+        } else {
+            &mut self.interrupt
+        };
+        signal.recv().await;
     }
 }
 

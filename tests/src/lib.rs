@@ -1,1 +1,41 @@
-//! Harness.
+//! What the tests of Pace are made of: an origin, the real program, a client, and sockets between them.
+//!
+//! ```text
+//! Client ──▶ Pace (target/debug/pace, its own process) ──▶ Origin
+//! ```
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Origin`] | an HTTP/1.1 server that answers as a test wants, and remembers what it was asked |
+//! | [`Pace`], [`Setup`], [`Exit`] | the program: started, spoken to by signals, ended; or not even started |
+//! | [`Client`] | one client with its address, speaking properly or byte by byte |
+//! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
+//! | [`Metrics`] | what Pace counted |
+//! | [`Gate`], [`wait_for`] | in place of sleeps |
+//! | [`fixture`], [`component`], [`core_module`], [`text_fixture`] | the `.wasm` files |
+//!
+//! Everything blocks and has a thread of its own: a test that hangs shows where in its backtrace. What fails
+//! here panics, because it fails the test. Ports are free ones on loopback, so that tests run in parallel.
+
+mod answer;
+mod client;
+mod gate;
+mod message;
+mod metrics;
+mod origin;
+mod pace;
+mod setup;
+mod wait;
+mod wasm;
+
+pub use answer::Answer;
+pub use client::Client;
+pub use gate::Gate;
+pub use message::{Headers, Request, Response};
+pub use metrics::Metrics;
+pub use origin::Origin;
+pub use pace::{Exit, Pace};
+pub use rustix::process::Signal;
+pub use setup::Setup;
+pub use wait::{DEADLINE, wait_for, wait_until};
+pub use wasm::{component, core_module, fixture, root, text_fixture};

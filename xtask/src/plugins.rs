@@ -4,10 +4,10 @@ use crate::cargo::{self, Artifact};
 use crate::toolchain::{self, Toolchain};
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 use wit_component::ComponentEncoder;
 
 /// The plugins inside `pace`, by package.
@@ -110,7 +110,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> Result<()> {
         let directory = path.parent().context("it is in no directory")?;
         fs::create_dir_all(directory)?;
-        let mut file = NamedTempFile::new_in(directory)?;
+        // As any file would be created: what the umask allows.
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(directory)?;
         file.write_all(bytes)?;
         file.persist(path)?;
         Ok(())

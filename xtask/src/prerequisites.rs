@@ -28,6 +28,11 @@ const TOOLS: &[Tool] = &[
         packages: &["make"],
         why: "builds zlib-ng, which Pingora needs",
     },
+    Tool {
+        program: "curl",
+        packages: &["curl"],
+        why: "tries what the README says",
+    },
 ];
 
 /// Installs what is missing of the tools that compiling the host takes.

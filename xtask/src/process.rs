@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,13 +68,11 @@ pub(crate) fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     bail!("{} failed ({status})", display(command))
 }
 
-/// The command as one would type it.
+/// The command as one would type it, its program without the directory.
 pub(crate) fn display(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 fn cannot_start(command: &Command) -> String {
@@ -83,7 +83,8 @@ fn cannot_start(command: &Command) -> String {
 fn reason(printed: &str) -> Option<&str> {
     let mut lines = printed.lines().map(str::trim);
     let marked = lines.clone().find(|line| line.starts_with("error"));
-    marked.or_else(|| lines.rfind(|line| !line.is_empty()))
+    let line = marked.or_else(|| lines.rfind(|line| !line.is_empty()))?;
+    Some(line.trim_start_matches("error: "))
 }
 
 /// A program that outlives neither its owner nor, should this program be killed, the thread that
@@ -146,7 +147,7 @@ mod tests {
     fn the_reason_is_the_marked_line_else_the_last() {
         assert_eq!(
             reason("info: a\nerror: no network\n\nbacktrace:\n  0: x\n"),
-            Some("error: no network")
+            Some("no network")
         );
         assert_eq!(reason("first\nlast\n\n"), Some("last"));
         assert_eq!(reason("\n"), None);

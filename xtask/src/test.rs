@@ -2,8 +2,8 @@
 
 use crate::plugins::{self, Which};
 use crate::{cargo, prerequisites, process};
-use anyhow::{Context, Result};
-use std::process::{Command, Stdio};
+use anyhow::{Result, bail};
+use std::process::Stdio;
 use std::time::Instant;
 
 #[derive(clap::Args)]
@@ -18,24 +18,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     step("prerequisites", "cargo xtask plugins", prerequisites::ensure)?;
     step("plugins", "cargo xtask plugins", || plugins::build(Which::All))?;
-    cargo_step("format", &["fmt", "--all", "--check"])?;
+    cargo_step("format", words("fmt --all --check"))?;
     cargo_step(
         "clippy",
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ],
+        words("clippy --workspace --all-targets --locked -- -D warnings"),
     )?;
     // Tests start the program itself, which `cargo test` would build only for tests of its own package.
-    cargo_step("build", &["build", "--package", "pace", "--locked"])?;
-    cargo_step("tests", &test_command(&args.cargo_test))?;
+    cargo_step("build", words("build --package pace --locked"))?;
+    cargo_step("tests", test_command(&args.cargo_test))?;
     if process::works(cargo::cargo().args(["deny", "--version"])) {
-        cargo_step("dependencies", &["deny", "check"])?;
+        cargo_step("dependencies", words("deny check"))?;
     } else {
         println!("\n== dependencies: skipped, because cargo-deny is not installed");
     }
@@ -53,12 +45,15 @@ fn test_command(extra: &[String]) -> Vec<&str> {
     words.chain(extra.iter().map(String::as_str)).collect()
 }
 
-fn cargo_step(name: &str, arguments: &[&str]) -> Result<()> {
-    let mut command: Command = cargo::cargo();
-    command.args(arguments).stdin(Stdio::null());
-    step(name, &format!("cargo {}", arguments.join(" ")), || {
-        process::run(&mut command)
-    })
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+fn cargo_step(name: &str, arguments: Vec<&str>) -> Result<()> {
+    let mut command = cargo::cargo();
+    command.args(&arguments).stdin(Stdio::null());
+    let repeat = format!("cargo {}", arguments.join(" "));
+    step(name, &repeat, || process::run(&mut command))
 }
 
 /// Does one step, says how long it took and, if it fails, how to `repeat` it alone.
@@ -67,7 +62,9 @@ fn step(name: &str, repeat: &str, action: impl FnOnce() -> Result<()>) -> Result
     let start = Instant::now();
     let outcome = action();
     let seconds = start.elapsed().as_secs_f64();
-    outcome.with_context(|| format!("{name} failed after {seconds:.1} s. To repeat it alone: {repeat}\n"))?;
+    if let Err(error) = outcome {
+        bail!("{error:#}\n\n{name} failed after {seconds:.1} s. To repeat it alone:\n\n    {repeat}\n");
+    }
     println!("== {name}: passed in {seconds:.1} s");
     Ok(())
 }
@@ -93,9 +90,12 @@ mod tests {
 
     #[test]
     fn a_failing_step_says_how_to_repeat_it() {
-        let error = step("format", "cargo fmt", || anyhow::bail!("not formatted")).unwrap_err();
+        let error = step("format", "cargo fmt", || bail!("not formatted")).unwrap_err();
         let message = format!("{error:#}");
-        assert!(message.contains("To repeat it alone: cargo fmt"), "{message}");
-        assert!(message.ends_with("not formatted"), "{message}");
+        assert!(message.starts_with("not formatted\n"), "{message}");
+        assert!(
+            message.ends_with("To repeat it alone:\n\n    cargo fmt\n"),
+            "{message}"
+        );
     }
 }

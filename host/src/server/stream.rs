@@ -49,7 +49,17 @@ impl AsyncRead for ClientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(self.socket.get_mut()).poll_read(context, buffer)
+        let read = Pin::new(self.socket.get_mut()).poll_read(context, buffer);
+        // Pingora does not flush between the pieces of a response whose length is known. But whenever it
+        // waits it also looks whether the client has gone, so when there is nothing to read, what has been
+        // gathered is sent: the client sees the beginning of a slow response as soon as it is there.
+        if read.is_pending()
+            && !self.socket.buffer().is_empty()
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.socket).poll_flush(context)
+        {
+            return Poll::Ready(Err(error));
+        }
+        read
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::hook::{AttemptFailure, FailureReason, Hook};
@@ -66,13 +66,13 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
-        let build = IntCounterVec::new(
+        let build = IntGaugeVec::new(
             Opts::new("pace_build_info", "1, with the version as a label."),
             &["version", "contract"],
         );
         register(&registry, build)
             .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::CONTRACT])
-            .inc();
+            .set(1);
         let metrics = Metrics {
             durations: register(&registry, durations),
             by_method_and_status: (0..METHODS.len() * STATUS_COUNT)

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `max_requests` | how many requests a client may make in the window, 1 to 4294967295 | 100 |
 //! | `window_seconds` | how long a request counts, in whole seconds, 1 to 604800 (a week) | 60 |
-//! | `key` | who is one client: `"client_ip"`, or `"header:NAME"` for who sends the same value | `"client_ip"` |
+//! | `key` | what makes a client: `"client_ip"`, or `"header:NAME"` for a header's value | `"client_ip"` |
 //! | `ipv4_prefix` | how many leading bits of an IPv4 address make a client, 0 to 32 | 32 |
 //! | `ipv6_prefix` | the same for IPv6, 0 to 128 | 64 |
 //!

@@ -96,6 +96,7 @@ impl From<Network> for Key<'_> {
 
 impl From<Config> for Limit {
     fn from(config: Config) -> Self {
+        // The casts lose nothing: the bounds of the integers are within those of the types.
         let network = Network {
             ipv4_prefix: config.ipv4_prefix.0 as u8,
             ipv6_prefix: config.ipv6_prefix.0 as u8,

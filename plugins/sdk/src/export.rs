@@ -55,12 +55,12 @@ macro_rules! export {
             struct Component;
 
             impl $crate::__private::LifecycleGuest for Component {
-                fn configure(config: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
+                fn configure(config: ::std::string::String) -> $crate::__private::Configured {
                     INSTANCE.with(|instance| instance.configure(&config))
                 }
             }
 
-            const _: fn(::std::string::String) -> ::core::result::Result<(), ::std::string::String> =
+            const _: fn(::std::string::String) -> $crate::__private::Configured =
                 <Component as $crate::__private::LifecycleGuest>::configure;
 
             #[cfg(target_arch = "wasm32")]
@@ -140,6 +140,9 @@ macro_rules! __export_hook {
     };
 }
 
+/// What `lifecycle.configure` returns: the error is what the operator shall read.
+pub type Configured = Result<(), String>;
+
 /// Where a component keeps its plugin: empty until `configure`, then one for the life of the instance.
 #[derive(Debug)]
 pub struct Instance<P>(RefCell<Option<P>>);
@@ -161,11 +164,7 @@ impl<P> Instance<P> {
 
 impl<P: Plugin> Instance<P> {
     /// `lifecycle.configure`.
-    ///
-    /// # Errors
-    ///
-    /// What the operator shall read.
-    pub fn configure(&self, config: &str) -> Result<(), String> {
+    pub fn configure(&self, config: &str) -> Configured {
         log_panics();
         let plugin = P::configure(parse_config(config)?)?;
         *self.0.borrow_mut() = Some(plugin);

@@ -131,12 +131,14 @@ pub use window::{Full, Key, Window};
 /// For the code that [`export!`] expands to; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bindings::lifecycle::exports::pace::plugin::lifecycle::Guest as LifecycleGuest;
-    pub use crate::bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
-    pub use crate::bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
-    pub use crate::bindings::select_upstream::exports::pace::plugin::select_upstream::{
+    use crate::bindings;
+
+    pub use crate::export::{Configured, Instance};
+    pub use bindings::lifecycle::exports::pace::plugin::lifecycle::Guest as LifecycleGuest;
+    pub use bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
+    pub use bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
+    pub use bindings::select_upstream::exports::pace::plugin::select_upstream::{
         Guest as SelectUpstreamGuest, Selection as GuestSelection,
     };
-    pub use crate::bindings::{lifecycle, request_filter, response_filter, select_upstream};
-    pub use crate::export::Instance;
+    pub use bindings::{lifecycle, request_filter, response_filter, select_upstream};
 }

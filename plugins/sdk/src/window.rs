@@ -46,10 +46,7 @@ impl Window {
     pub fn open(name: &str, limit: u32, period: Duration) -> Result<Self, OpenError> {
         // What does not fit into 64 bits is out of range in any case.
         let period = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
-        match host::Window::open(name, limit, period) {
-            Ok(window) => Ok(Self(window)),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Self(host::Window::open(name, limit, period)?))
     }
 
     /// Count one event if the key has room, and return how many of the key, this one included, are in the

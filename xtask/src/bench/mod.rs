@@ -22,6 +22,7 @@ use anyhow::{Context, Result, ensure};
 use cores::Cores;
 use generator::Generator;
 use report::{Measurement, Report};
+use std::net::SocketAddr;
 use std::time::Duration;
 use subject::Subject;
 
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         subject::pace(args.profile, backends, directory.path())?,
     ];
 
+    let ceiling = ceiling(backends[0], args.connections)?;
     let mut report = Report::new(subjects.iter().map(|subject| subject.name));
     for round in 0..args.rounds {
         let mut turns: Vec<usize> = (0..subjects.len()).collect();
@@ -81,6 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     println!("\n{report}");
+    println!("The load alone, without a proxy: {ceiling:.0} requests/s.\n");
     println!(
         "{} rounds of {} s, {} connections, {}",
         args.rounds,
@@ -91,10 +94,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// How many requests per second load and backend alone can make of their core. A proxy that comes
+/// near this number may be faster than it looks.
+fn ceiling(backend: SocketAddr, connections: u16) -> Result<f64> {
+    let mut generator = Generator::connect(backend, connections)?;
+    generator.drive(WARM_UP)?;
+    let load = generator.drive(WARM_UP)?;
+    Ok(load.latencies.len() as f64 / load.elapsed.as_secs_f64())
+}
+
 /// One proxy's turn.
 fn measure(subject: &Subject, cores: &Cores, args: &Args) -> Result<Measurement> {
     let running = subject.start(cores)?;
     let mut generator = Generator::connect(subject.listen, args.connections)?;
+    // The first answers may wait for plugins to be compiled, which is no part of the warm-up.
+    generator.drive(Duration::ZERO)?;
     generator.drive(WARM_UP)?;
 
     let cpu_before = running.cpu_time()?;

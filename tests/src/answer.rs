@@ -1,0 +1,144 @@
+//! What an origin says.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+
+/// An origin's answer to one request.
+pub struct Answer {
+    status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Body,
+    then: Then,
+}
+
+/// What becomes of the connection after an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    GoOn,
+    Close,
+    /// The connection is closed when the next request has come.
+    HangUp,
+}
+
+enum Body {
+    Whole(Vec<u8>),
+    Chunks(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+    UntilClose(Vec<u8>),
+    /// No response at all: these bytes instead.
+    Raw(Vec<u8>),
+}
+
+impl Answer {
+    /// 200 with this body.
+    pub fn new(body: impl Into<Vec<u8>>) -> Answer {
+        Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: Body::Whole(body.into()),
+            then: Then::GoOn,
+        }
+    }
+
+    /// An empty body with this status.
+    pub fn status(status: u16) -> Answer {
+        Answer {
+            status,
+            ..Answer::new("")
+        }
+    }
+
+    /// 200 with a body of unknown length. Each chunk is sent as soon as there is one: an iterator that waits
+    /// makes a slow body.
+    pub fn chunks<I>(chunks: I) -> Answer
+    where
+        I: IntoIterator<Item = Vec<u8>>,
+        I::IntoIter: Send + 'static,
+    {
+        Answer {
+            body: Body::Chunks(Box::new(chunks.into_iter())),
+            ..Answer::new("")
+        }
+    }
+
+    /// 200 with a body that ends with the connection.
+    pub fn until_close(body: impl Into<Vec<u8>>) -> Answer {
+        Answer {
+            body: Body::UntilClose(body.into()),
+            then: Then::Close,
+            ..Answer::new("")
+        }
+    }
+
+    /// These bytes and then the end of the connection.
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
+        Answer {
+            body: Body::Raw(bytes.into()),
+            then: Then::Close,
+            ..Answer::new("")
+        }
+    }
+
+    /// Nothing but the end of the connection.
+    pub fn hang_up() -> Answer {
+        Answer::raw("")
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Answer {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Closes the connection when the next request comes on it, without having said so: the backend's time
+    /// for idle connections was over just then.
+    #[must_use]
+    pub fn then_hang_up(mut self) -> Answer {
+        self.then = Then::HangUp;
+        self
+    }
+
+    /// Sends it, and says what becomes of the connection.
+    pub(crate) fn write(self, method: &str, stream: &mut TcpStream) -> io::Result<Then> {
+        let mut head = format!("HTTP/1.1 {} Status\r\n", self.status).into_bytes();
+        for (name, value) in &self.headers {
+            head.extend_from_slice(name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value);
+            head.extend_from_slice(b"\r\n");
+        }
+        let body_follows = method != "HEAD" && !matches!(self.status, 204 | 304);
+        match self.body {
+            Body::Raw(bytes) => stream.write_all(&bytes)?,
+            Body::Whole(body) => {
+                if self.status != 204 {
+                    head.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+                }
+                head.extend_from_slice(b"\r\n");
+                if body_follows {
+                    head.extend_from_slice(&body);
+                }
+                stream.write_all(&head)?;
+            }
+            Body::UntilClose(body) => {
+                head.extend_from_slice(b"\r\n");
+                head.extend_from_slice(&body);
+                stream.write_all(&head)?;
+            }
+            Body::Chunks(chunks) => {
+                head.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+                stream.write_all(&head)?;
+                for chunk in chunks.filter(|_| body_follows) {
+                    let mut bytes = format!("{:x}\r\n", chunk.len()).into_bytes();
+                    bytes.extend_from_slice(&chunk);
+                    bytes.extend_from_slice(b"\r\n");
+                    stream.write_all(&bytes)?;
+                }
+                if body_follows {
+                    stream.write_all(b"0\r\n\r\n")?;
+                }
+            }
+        }
+        Ok(self.then)
+    }
+}

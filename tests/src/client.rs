@@ -1,0 +1,134 @@
+//! A client of Pace.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::{DEADLINE, Request, Response};
+
+/// A client with one connection at a time, which it keeps for as long as the other side does.
+pub struct Client {
+    to: SocketAddr,
+    from: IpAddr,
+    connection: Option<BufReader<TcpStream>>,
+    connections: usize,
+}
+
+impl Client {
+    /// A client on 127.0.0.1.
+    pub fn new(to: SocketAddr) -> Client {
+        Client::bound(Ipv4Addr::LOCALHOST.into(), to)
+    }
+
+    /// A client with an address of its own: all of 127.0.0.0/8 is this machine.
+    pub fn bound(from: IpAddr, to: SocketAddr) -> Client {
+        Client {
+            to,
+            from,
+            connection: None,
+            connections: 0,
+        }
+    }
+
+    /// Sends a GET and waits for its response.
+    pub fn get(&mut self, target: &str) -> Response {
+        self.send(&Request::get(target))
+    }
+
+    /// Sends a request and waits for its response.
+    pub fn send(&mut self, request: &Request) -> Response {
+        self.try_send(request)
+            .unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.target))
+    }
+
+    /// Sends a request; an error if the other side breaks off.
+    pub fn try_send(&mut self, request: &Request) -> io::Result<Response> {
+        let bytes = request.encode(&self.to.to_string());
+        self.open()?.get_mut().write_all(&bytes)?;
+        self.read(&request.method)
+    }
+
+    /// Sends bytes, whatever they are, on the connection at hand or a new one.
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        let connection = self.open().expect("Pace accepts connections");
+        connection
+            .get_mut()
+            .write_all(bytes.as_ref())
+            .expect("the connection is open");
+    }
+
+    /// Waits for the response to a request of this method.
+    pub fn read(&mut self, method: &str) -> io::Result<Response> {
+        let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let response = Response::read(connection, method);
+        if response.as_ref().map_or(true, |response| response.last) {
+            self.connection = None;
+        }
+        response
+    }
+
+    /// Sends bytes and waits for a response.
+    pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Response {
+        self.write(bytes);
+        self.read("GET").expect("there is a response")
+    }
+
+    /// Whether there is something to read already.
+    pub fn has_received(&self) -> bool {
+        !self.received().is_empty()
+    }
+
+    /// The bytes that are there already, up to 64 KiB. They stay there.
+    pub fn received(&self) -> Vec<u8> {
+        let Some(connection) = &self.connection else {
+            return Vec::new();
+        };
+        let mut bytes = connection.buffer().to_vec();
+        let mut waiting = vec![0; 64 * 1024];
+        let stream = connection.get_ref();
+        stream.set_nonblocking(true).expect("the connection is open");
+        let peeked = stream.peek(&mut waiting).unwrap_or_default();
+        stream.set_nonblocking(false).expect("the connection is open");
+        bytes.extend_from_slice(&waiting[..peeked]);
+        bytes
+    }
+
+    /// Waits until the other side closes, and returns what came until then.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Some(mut connection) = self.connection.take() {
+            match connection.read_to_end(&mut bytes) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(error) => panic!("the connection was not closed: {error}"),
+            }
+        }
+        bytes
+    }
+
+    /// How many connections it has opened so far.
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// Connects, unless it has a connection.
+    pub fn connect(&mut self) -> io::Result<()> {
+        self.open().map(drop)
+    }
+
+    fn open(&mut self) -> io::Result<&mut BufReader<TcpStream>> {
+        if self.connection.is_none() {
+            let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, None)?;
+            socket.bind(&SocketAddr::new(self.from, 0).into())?;
+            socket.connect(&self.to.into())?;
+            let stream = TcpStream::from(socket);
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(DEADLINE))?;
+            stream.set_write_timeout(Some(DEADLINE))?;
+            self.connection = Some(BufReader::new(stream));
+            self.connections += 1;
+        }
+        self.connection.as_mut().ok_or(io::ErrorKind::NotConnected.into())
+    }
+}

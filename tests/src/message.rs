@@ -1,0 +1,293 @@
+//! HTTP/1.1 messages as they are on the wire: names in their spelling, values as bytes.
+
+use std::io::{self, BufRead};
+
+/// The header fields of a message, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// The first value of a name in any spelling, as text.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+
+    /// Every value of a name in any spelling, as text.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.bytes(name)
+            .map(|value| str::from_utf8(value).expect("a test asks for text only where it is"))
+            .collect()
+    }
+
+    /// Every value of a name in any spelling.
+    pub fn bytes(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.0
+            .iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
+    }
+
+    /// The names as they were spelled, in order.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn push(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+
+    fn contain(&self, name: &str, word: &str) -> bool {
+        self.all(name)
+            .iter()
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(word))
+    }
+
+    /// Whether the connection ends with this message.
+    pub(crate) fn close(&self) -> bool {
+        self.contain("connection", "close")
+    }
+
+    fn encode_to(&self, bytes: &mut Vec<u8>) {
+        for (name, value) in &self.0 {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// A request: one that an origin got, or one that a client sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// As on the wire.
+    pub method: String,
+    /// As on the wire: path and query.
+    pub target: String,
+    /// Without those that a client adds when it sends.
+    pub headers: Headers,
+    /// Without framing.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// A request to be sent.
+    pub fn new(method: &str, target: &str) -> Request {
+        Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Headers::default(),
+            body: Vec::new(),
+        }
+    }
+
+    /// A GET to be sent.
+    pub fn get(target: &str) -> Request {
+        Request::new("GET", target)
+    }
+
+    /// A POST to be sent.
+    pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
+        Request {
+            body: body.into(),
+            ..Request::new("POST", target)
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Request {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// As bytes for the wire: with `Host`, if the request names none itself, and with the body's length.
+    pub fn encode(&self, host: &str) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        if self.headers.get("host").is_none() {
+            bytes.extend_from_slice(format!("Host: {host}\r\n").as_bytes());
+        }
+        self.headers.encode_to(&mut bytes);
+        if !self.body.is_empty() {
+            bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    /// Reads a head; `None` at the end of the connection.
+    pub(crate) fn read_head(from: &mut impl BufRead) -> io::Result<Option<Request>> {
+        let Some(head) = read_head(from)? else {
+            return Ok(None);
+        };
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut parsed = httparse::Request::new(&mut fields);
+        parsed.parse(&head).map_err(invalid)?;
+        Ok(Some(Request {
+            method: parsed.method.unwrap_or_default().to_owned(),
+            target: parsed.path.unwrap_or_default().to_owned(),
+            headers: headers(parsed.headers),
+            body: Vec::new(),
+        }))
+    }
+
+    /// Reads the body that belongs to this head.
+    pub(crate) fn read_body(&mut self, from: &mut impl BufRead) -> io::Result<()> {
+        self.body = match framing(&self.headers)? {
+            Some(framing) => read_body(from, framing)?,
+            None => Vec::new(),
+        };
+        Ok(())
+    }
+
+    /// Whether the client waits for a go-ahead before it sends the body.
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.headers.contain("expect", "100-continue")
+    }
+}
+
+/// A response, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The final status.
+    pub status: u16,
+    /// The statuses before it: 100, 103.
+    pub interim: Vec<u16>,
+    /// In order.
+    pub headers: Headers,
+    /// Without framing.
+    pub body: Vec<u8>,
+    /// Whether nothing more will come on this connection.
+    pub(crate) last: bool,
+}
+
+impl Response {
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("a test asks for text only where it is")
+    }
+
+    /// Reads the response to a request of this method, and the interim ones before it.
+    pub(crate) fn read(from: &mut impl BufRead, method: &str) -> io::Result<Response> {
+        let mut interim = Vec::new();
+        loop {
+            let head = read_head(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut parsed = httparse::Response::new(&mut fields);
+            parsed.parse(&head).map_err(invalid)?;
+            let status = parsed.code.unwrap_or_default();
+            if status < 200 {
+                interim.push(status);
+                continue;
+            }
+            let headers = headers(parsed.headers);
+            let bodiless = method == "HEAD" || matches!(status, 204 | 304);
+            let framing = if bodiless {
+                Framing::Length(0)
+            } else {
+                framing(&headers)?.unwrap_or(Framing::UntilEnd)
+            };
+            return Ok(Response {
+                status,
+                interim,
+                last: headers.close() || parsed.version == Some(0) || framing == Framing::UntilEnd,
+                body: read_body(from, framing)?,
+                headers,
+            });
+        }
+    }
+}
+
+const MAX_HEADERS: usize = 128;
+
+/// Where a body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Length(usize),
+    Chunked,
+    UntilEnd,
+}
+
+fn framing(headers: &Headers) -> io::Result<Option<Framing>> {
+    let lengths = headers.all("content-length");
+    match (
+        headers.contain("transfer-encoding", "chunked"),
+        lengths.as_slice(),
+    ) {
+        (true, []) => Ok(Some(Framing::Chunked)),
+        (false, []) => Ok(None),
+        (false, [length]) => length.parse().map(Framing::Length).map(Some).map_err(invalid),
+        _ => Err(invalid("a message with two framings")),
+    }
+}
+
+fn read_head(from: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if from.read_until(b'\n', &mut head)? == 0 {
+            return match head.is_empty() {
+                true => Ok(None),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        }
+    }
+    Ok(Some(head))
+}
+
+fn headers(fields: &[httparse::Header<'_>]) -> Headers {
+    let mut headers = Headers::default();
+    for field in fields {
+        headers.push(field.name, field.value);
+    }
+    headers
+}
+
+fn read_body(from: &mut impl BufRead, framing: Framing) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    match framing {
+        Framing::Length(length) => {
+            body.resize(length, 0);
+            from.read_exact(&mut body)?;
+        }
+        Framing::UntilEnd => {
+            from.read_to_end(&mut body)?;
+        }
+        Framing::Chunked => loop {
+            let size = read_line(from)?;
+            let size = size.split(';').next().unwrap_or_default();
+            let size = usize::from_str_radix(size, 16).map_err(invalid)?;
+            if size == 0 {
+                // Trailers, if any, and the empty line.
+                while !read_line(from)?.is_empty() {}
+                break;
+            }
+            let before = body.len();
+            body.resize(before + size, 0);
+            from.read_exact(&mut body[before..])?;
+            if !read_line(from)?.is_empty() {
+                return Err(invalid("a chunk is longer than its size"));
+            }
+        },
+    }
+    Ok(body)
+}
+
+fn read_line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    from.read_line(&mut line)?;
+    match line.strip_suffix("\r\n") {
+        Some(line) => Ok(line.to_owned()),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,168 @@
+//! A backend.
+
+use std::io::{self, BufReader, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
+
+use crate::answer::Then;
+use crate::{Answer, Request};
+
+/// An HTTP/1.1 server on a free port of 127.0.0.1.
+///
+/// Its port stays its own while it is stopped: connections to it are refused, and nobody else gets it.
+pub struct Origin {
+    address: SocketAddr,
+    /// Bound to the port for as long as there is an origin, and never listening.
+    _reserved: Socket,
+    /// Bound to the same port, and listening.
+    listener: Option<Arc<Socket>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
+    requests: Mutex<Vec<Request>>,
+    connections: AtomicUsize,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Origin {
+    /// An origin that answers each request by this function, which may take its time.
+    pub fn new(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
+        let mut origin = Origin::stopped(answer);
+        origin.start();
+        origin
+    }
+
+    /// An origin that answers every request with its name.
+    pub fn named(name: &'static str) -> Origin {
+        Origin::new(move |_| Answer::new(name))
+    }
+
+    /// An origin that is not running: its port refuses connections.
+    pub fn down() -> Origin {
+        Origin::stopped(|_| Answer::new("up again"))
+    }
+
+    fn stopped(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
+        let reserved = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let address = reserved.local_addr().expect("a bound socket has an address");
+        Origin {
+            address: address.as_socket().expect("it is an IPv4 address"),
+            _reserved: reserved,
+            listener: None,
+            shared: Arc::new(Shared {
+                answer: Box::new(answer),
+                requests: Mutex::default(),
+                connections: AtomicUsize::new(0),
+                open: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Accepts connections from now on.
+    pub fn start(&mut self) {
+        let listener = Arc::new(bind(self.address));
+        listener.listen(128).expect("nobody else listens on this port");
+        self.listener = Some(Arc::clone(&listener));
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || shared.accept(&listener));
+    }
+
+    /// Closes every connection, and refuses new ones.
+    pub fn stop(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            // Wakes the thread that accepts. What fails has ended already.
+            let _ = listener.shutdown(Shutdown::Both);
+        }
+        for connection in self.shared.open.lock().drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Host and port, as Pace names a backend.
+    pub fn label(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// As the configuration names a backend.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The requests so far, each from the moment when it was read whole.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.requests.lock().clone()
+    }
+
+    /// The only request so far.
+    pub fn request(&self) -> Request {
+        let mut requests = self.requests();
+        assert_eq!(requests.len(), 1, "requests: {requests:#?}");
+        requests.remove(0)
+    }
+
+    /// How many connections it has accepted.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// With SO_REUSEADDR, which lets two sockets have a port as long as one of them at most listens.
+fn bind(address: SocketAddr) -> Socket {
+    let bind = || -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
+    };
+    bind().unwrap_or_else(|error| panic!("cannot bind {address}: {error}"))
+}
+
+impl Shared {
+    fn accept(self: Arc<Self>, listener: &Socket) {
+        // Ends when the listener is shut down.
+        while let Ok((connection, _)) = listener.accept() {
+            let stream = TcpStream::from(connection);
+            self.connections.fetch_add(1, Ordering::SeqCst);
+            if let Ok(clone) = stream.try_clone() {
+                self.open.lock().push(clone);
+            }
+            let shared = Arc::clone(&self);
+            // An error is the other side's end of the connection, which tests see there.
+            thread::spawn(move || shared.serve(stream));
+        }
+    }
+
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut from = BufReader::new(stream.try_clone()?);
+        while let Some(mut request) = Request::read_head(&mut from)? {
+            if request.expects_continue() {
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+            request.read_body(&mut from)?;
+            self.requests.lock().push(request.clone());
+            let then = (self.answer)(&request).write(&request.method, &mut stream)?;
+            if then == Then::HangUp {
+                Request::read_head(&mut from)?;
+            }
+            if then != Then::GoOn || request.headers.close() {
+                stream.shutdown(Shutdown::Both)?;
+                break;
+            }
+        }
+        Ok(())
+    }
+}

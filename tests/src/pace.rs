@@ -1,0 +1,251 @@
+//! The program under test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::Child;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::{Client, Metrics, Response, Setup, wait_for, wait_until};
+
+/// A Pace that serves. It is killed when this is dropped.
+pub struct Pace {
+    process: Process,
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+}
+
+/// How Pace ended.
+#[derive(Debug)]
+pub struct Exit {
+    /// `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said: log lines, and the reason of its end.
+    pub stderr: String,
+}
+
+impl Pace {
+    /// Starts it with this configuration.
+    pub fn with_config(text: &str) -> Pace {
+        Setup::new().config(text).start()
+    }
+
+    pub(crate) fn new(mut process: Process) -> Pace {
+        wait_until("Pace to listen", || {
+            let listens = process.log().contains("listening on http://");
+            if !listens && process.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                let log = process.log();
+                panic!("Pace ended instead of serving:\n{log}");
+            }
+            listens
+        });
+        let log = process.log();
+        let address = |marker: &str| {
+            let (_, rest) = log.split_once(marker)?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        let public: SocketAddr = address("listening on http://").expect("the line ends with an address");
+        let reachable = if public.ip().is_unspecified() {
+            SocketAddr::new(IpAddr::from([127, 0, 0, 1]), public.port())
+        } else {
+            public
+        };
+        Pace {
+            process,
+            address: reachable,
+            admin: address("admin on http://"),
+        }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client on 127.0.0.1.
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// A client on another address of this machine, such as `127.0.0.2`.
+    pub fn client_from(&self, address: &str) -> Client {
+        Client::bound(address.parse().expect("a test names an IP address"), self.address)
+    }
+
+    /// A GET by a client of its own.
+    pub fn get(&self, target: &str) -> Response {
+        self.client().get(target)
+    }
+
+    /// A client of the admin listener.
+    pub fn admin(&self) -> Client {
+        Client::new(self.admin.expect("the configuration has [admin]"))
+    }
+
+    /// What it has counted, from the admin listener if there is one.
+    pub fn metrics(&self) -> Metrics {
+        let mut client = match self.admin {
+            Some(admin) => Client::new(admin),
+            None => self.client(),
+        };
+        let response = client.get("/metrics");
+        assert_eq!(response.status, 200, "{response:?}");
+        Metrics::parse(response.text())
+    }
+
+    /// Waits until a counter has a value. It comes to others only after the client has had its response.
+    pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
+        let mut last = 0;
+        wait_until(&format!("{name}{labels:?} to be {value}"), || {
+            last = self.metrics().sum(name, labels);
+            assert!(last <= value, "{name}{labels:?} is {last}, not {value}");
+            last == value
+        });
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Waits for a log line that has all these words, and returns it.
+    pub fn wait_for_log(&self, words: &[&str]) -> String {
+        wait_for(&format!("a log line with {words:?}"), || {
+            let log = self.log();
+            let mut lines = log.lines();
+            lines
+                .find(|line| words.iter().all(|word| line.contains(word)))
+                .map(str::to_owned)
+        })
+    }
+
+    /// Whether it still takes connections.
+    pub fn accepts(&self) -> bool {
+        TcpStream::connect(self.address).is_ok()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(self) -> Exit {
+        self.process.wait()
+    }
+
+    /// Ends it by SIGTERM, and waits until it has ended.
+    pub fn stop(self) -> Exit {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+}
+
+impl Exit {
+    /// The reason why Pace did not start, as the operator reads it.
+    ///
+    /// # Panics
+    ///
+    /// If it did start, or ended otherwise than with exit code 1 and one message.
+    pub fn refusal(&self) -> &str {
+        assert_eq!(self.code, Some(1), "{self:#?}");
+        assert!(self.stdout.is_empty(), "{self:#?}");
+        assert_no_panic(&self.stderr);
+        // Warnings may come before it.
+        let begins = |line: &&str| line.starts_with("pace: ");
+        assert_eq!(self.stderr.lines().filter(begins).count(), 1, "{self:#?}");
+        let at = self.stderr.find("pace: ").expect("one line begins so");
+        let message = &self.stderr[at + "pace: ".len()..];
+        message.trim_end()
+    }
+}
+
+/// A running program and what it says.
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    /// Each ends with the pipe that it reads.
+    readers: Option<(JoinHandle<()>, JoinHandle<String>)>,
+    _directory: TempDir,
+}
+
+impl Process {
+    pub(crate) fn new(mut child: Child, directory: TempDir) -> Process {
+        let stderr = child.stderr.take().expect("it was started with a pipe");
+        let mut stdout = child.stdout.take().expect("it was started with a pipe");
+        let log = Arc::new(Mutex::new(String::new()));
+        let lines = Arc::clone(&log);
+        let stderr = thread::spawn(move || {
+            let mut stderr = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while stderr.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                lines.lock().push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        let stdout = thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).expect("it prints text");
+            text
+        });
+        Process {
+            child,
+            log,
+            readers: Some((stderr, stdout)),
+            _directory: directory,
+        }
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().clone()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("it has not been waited for, so the process is ours");
+    }
+
+    pub(crate) fn wait(mut self) -> Exit {
+        let status = wait_for("Pace to end", || {
+            self.child.try_wait().expect("the process is ours")
+        });
+        let (stderr, stdout) = self.readers.take().expect("nobody has waited before");
+        stderr.join().expect("reading lines does not panic");
+        Exit {
+            code: status.code(),
+            stdout: stdout.join().expect("it printed text"),
+            stderr: self.log(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It keeps nothing that an orderly end would save.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let log = self.log();
+        if thread::panicking() {
+            eprintln!("what Pace said:\n{log}");
+        } else {
+            assert_no_panic(&log);
+        }
+    }
+}
+
+/// A plugin may panic, in a log line of its own. Pace may not.
+fn assert_no_panic(log: &str) {
+    let panicked = log
+        .lines()
+        .any(|line| line.starts_with("thread '") && line.contains("panicked at"));
+    assert!(
+        !panicked && !log.contains("stack backtrace"),
+        "Pace panicked:\n{log}"
+    );
+}

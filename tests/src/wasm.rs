@@ -1,0 +1,55 @@
+//! The `.wasm` files, which `cargo xtask plugins` builds.
+
+use std::path::{Path, PathBuf};
+
+use wit_component::StringEncoding;
+use wit_parser::Resolve;
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate is a directory of the repository")
+}
+
+/// A plugin that misbehaves: `tests/fixtures/examples/NAME.rs` as a component.
+pub fn fixture(name: &str) -> PathBuf {
+    built(&format!("fixtures/{name}.wasm"))
+}
+
+/// A default plugin as a component.
+pub fn component(name: &str) -> PathBuf {
+    built(&format!("{name}.wasm"))
+}
+
+/// A default plugin as the compiler leaves it: a core module with the type of a component in a section.
+pub fn core_module(name: &str) -> PathBuf {
+    built(&format!("core/{name}.wasm"))
+}
+
+/// A plugin that Rust cannot express: `tests/fixtures/wat/NAME.wat` as a core module with the type of a
+/// component.
+pub fn text_fixture(name: &str) -> Vec<u8> {
+    let file = root().join("tests/fixtures/wat").join(name).with_extension("wat");
+    let mut module = wat::parse_file(file).expect("fixtures are valid WebAssembly text");
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve
+        .push_dir(root().join("wit"))
+        .expect("the contract is valid");
+    let world = resolve
+        .select_world(&[package], Some("request-filtering"))
+        .expect("the contract has this world");
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .expect("a type can be embedded in any module");
+    module
+}
+
+fn built(file: &str) -> PathBuf {
+    let path = root().join("target/plugins").join(file);
+    assert!(
+        path.is_file(),
+        "{} has not been built: run `cargo xtask test`, or `cargo xtask plugins`",
+        path.display()
+    );
+    path
+}

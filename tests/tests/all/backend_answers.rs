@@ -1,0 +1,141 @@
+//! Responses as backends send them: every framing arrives at the client as what it was.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pace_tests::{Answer, Gate, Origin, Pace, Request, wait_until};
+
+use crate::sections::plain;
+
+#[test]
+fn responses_without_a_body_leave_the_connection_usable() {
+    let origin = Origin::new(|request| match request.target.as_str() {
+        "/204" => Answer::status(204),
+        "/304" => Answer::status(304).header("ETag", "\"v1\""),
+        "/empty" => Answer::new(""),
+        _ => Answer::new("the whole page"),
+    });
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut client = pace.client();
+
+    let head = client.send(&Request::new("HEAD", "/"));
+    assert_eq!((head.status, head.header("content-length")), (200, Some("14")));
+    assert_eq!(client.get("/204").status, 204);
+    let unchanged = client.get("/304");
+    assert_eq!(
+        (unchanged.status, unchanged.header("etag")),
+        (304, Some("\"v1\""))
+    );
+    assert_eq!(client.get("/empty").body, b"");
+    assert_eq!(client.get("/").text(), "the whole page");
+    assert_eq!(client.connections(), 1);
+}
+
+#[test]
+fn every_status_and_header_passes() {
+    let origin = Origin::new(|request| {
+        let status = request.target[1..].parse().expect("a test asks for a number");
+        Answer::status(status)
+            .header("Set-Cookie", "a=1")
+            .header("Set-Cookie", "b=2")
+            .header("X-Bytes", b"gr\xfcn".as_slice())
+    });
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut client = pace.client();
+
+    for status in [
+        200, 201, 206, 301, 302, 400, 401, 404, 418, 429, 500, 502, 503, 504, 599,
+    ] {
+        let response = client.get(&format!("/{status}"));
+        assert_eq!(response.status, status);
+        assert_eq!(response.headers.all("set-cookie"), ["a=1", "b=2"]);
+        assert_eq!(
+            response.headers.bytes("x-bytes").collect::<Vec<_>>(),
+            [b"gr\xfcn"]
+        );
+    }
+    assert_eq!(
+        origin.requests().len(),
+        15,
+        "an answer is an answer: none is asked again"
+    );
+}
+
+#[test]
+fn a_body_that_ends_with_the_connection_arrives_whole() {
+    let origin = Origin::new(|_| Answer::until_close("to the end"));
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut client = pace.client();
+    for _ in 0..2 {
+        assert_eq!(client.get("/").text(), "to the end");
+    }
+}
+
+#[test]
+fn a_large_body_passes_whole() {
+    const CHUNKS: u32 = 512;
+    let chunk = |number: u32| number.to_be_bytes().repeat(4096);
+    let origin = Origin::new(move |_| Answer::chunks((0..CHUNKS).map(chunk)));
+    let pace = Pace::with_config(&plain(&[&origin]));
+
+    let body = pace.get("/").body;
+    assert_eq!(body.len(), CHUNKS as usize * 16 * 1024);
+    let whole = body
+        .chunks(16 * 1024)
+        .zip(0..CHUNKS)
+        .all(|(received, number)| received == chunk(number));
+    assert!(whole, "chunks are missing or out of order");
+}
+
+/// Nothing is held back until the response is complete: streams of events work.
+#[test]
+fn a_body_passes_as_it_comes() {
+    let gate = Gate::new();
+    let rest = gate.clone();
+    let origin = Origin::new(move |_| {
+        let rest = rest.clone();
+        let second = std::iter::once_with(move || {
+            rest.wait();
+            b"second".to_vec()
+        });
+        Answer::chunks(std::iter::once(b"first ".to_vec()).chain(second))
+    });
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut client = pace.client();
+
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the first part", || client.received().ends_with(b"first \r\n"));
+    gate.open();
+    assert_eq!(
+        client.read("GET").expect("there is a response").text(),
+        "first second"
+    );
+}
+
+/// A backend is not made to produce what nobody takes.
+#[test]
+fn a_client_that_reads_slowly_slows_the_backend_down() {
+    const CHUNKS: usize = 4096;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let origin = Origin::new(move |_| {
+        let count = Arc::clone(&count);
+        Answer::chunks((0..CHUNKS).map(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            vec![b'a'; 64 * 1024]
+        }))
+    });
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut client = pace.client();
+
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    // 256 MiB fit into no socket's buffers: the origin comes to a halt. Unread, it would get to the end.
+    let (mut last, mut unchanged) = (0, 0);
+    wait_until("the origin to wait", || {
+        let now = sent.load(Ordering::SeqCst);
+        unchanged = if now == last && now > 0 { unchanged + 1 } else { 0 };
+        last = now;
+        unchanged == 50
+    });
+    assert!(last < CHUNKS, "Pace took {last} chunks that nobody read");
+}

@@ -1,0 +1,185 @@
+//! Whose request it is: the peer's, unless a proxy that is trusted says otherwise. The limit of one request per
+//! client shows whom Pace takes it for, and `X-Forwarded-For` at the origin whom it names.
+
+use pace_tests::{Origin, Pace, Request};
+
+use crate::sections::{SERVER, pool};
+
+#[test]
+fn without_trusted_proxies_a_header_changes_nothing() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, "");
+    let mut client = pace.client();
+
+    let mut ask = |forwarded_for: &str| {
+        let request = Request::get("/").header("X-Forwarded-For", forwarded_for);
+        client.send(&request).status
+    };
+    assert_eq!(ask("192.0.2.1"), 200);
+    assert_eq!(ask("192.0.2.2"), 429);
+    assert_eq!(ask("127.0.0.1"), 429);
+    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(pace.client_from("127.0.0.2").get("/").status, 200);
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_about_its_clients() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, "trusted_proxies = [\"127.0.0.1/32\"]");
+    let mut proxy = pace.client();
+
+    let mut ask = |forwarded_for: &str| {
+        let request = Request::get("/").header("X-Forwarded-For", forwarded_for);
+        proxy.send(&request).status
+    };
+    assert_eq!((ask("192.0.2.1"), ask("192.0.2.2")), (200, 200));
+    assert_eq!((ask("192.0.2.1"), ask("192.0.2.2")), (429, 429));
+    // What a client has written itself stands before what the proxy adds.
+    assert_eq!(ask("203.0.113.9, 192.0.2.1"), 429);
+    assert_eq!(
+        ask("203.0.113.9, 192.0.2.2, 127.0.0.1"),
+        429,
+        "the last is a trusted proxy"
+    );
+    assert_eq!(
+        (ask("2001:db8::1"), ask("2001:db8::2")),
+        (200, 429),
+        "one /64 is one client"
+    );
+
+    let seen = origin.requests();
+    assert_eq!(seen[0].headers.all("x-forwarded-for"), ["192.0.2.1, 127.0.0.1"]);
+    // The proxy without a header speaks for itself, and what is not an address is nobody's.
+    assert_eq!(proxy.get("/").status, 200);
+    let nonsense = Request::get("/").header("X-Forwarded-For", "unknown");
+    assert_eq!(proxy.send(&nonsense).status, 429);
+}
+
+#[test]
+fn only_the_trusted_proxy_is() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, "trusted_proxies = [\"127.0.0.1/32\"]");
+    let mut client = pace.client_from("127.0.0.2");
+
+    let mut ask = |forwarded_for: &str| {
+        let request = Request::get("/").header("X-Forwarded-For", forwarded_for);
+        client.send(&request).status
+    };
+    assert_eq!((ask("192.0.2.1"), ask("192.0.2.2")), (200, 429));
+    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["127.0.0.2"]);
+}
+
+#[test]
+fn a_proxy_header_names_the_client() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, PROXY_PROTOCOL);
+
+    let ask = |header: &[u8]| {
+        let mut balancer = pace.client();
+        balancer.write(header);
+        balancer.get("/").status
+    };
+    let v1 = b"PROXY TCP4 192.0.2.1 192.0.2.200 40000 80\r\n";
+    assert_eq!((ask(v1), ask(v1)), (200, 429));
+    assert_eq!(ask(b"PROXY TCP4 192.0.2.2 192.0.2.200 40000 80\r\n"), 200);
+    assert_eq!(ask(b"PROXY TCP6 2001:db8::1 2001:db8::2 40000 80\r\n"), 200);
+    assert_eq!(ask(&v2([192, 0, 2, 1])), 429, "the client of version 1 above");
+    assert_eq!((ask(&v2([192, 0, 2, 3])), ask(&v2([192, 0, 2, 3]))), (200, 429));
+
+    let seen: Vec<_> = origin
+        .requests()
+        .into_iter()
+        .map(|request| request.headers.get("x-forwarded-for").map(str::to_owned))
+        .collect();
+    let clients = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "192.0.2.3"];
+    assert_eq!(seen, clients.map(|client| Some(client.to_owned())));
+    assert_eq!(pace.metrics().sum("pace_proxy_header_errors_total", &[]), 0);
+}
+
+/// Headers may arrive in pieces, and together with the request.
+#[test]
+fn a_proxy_header_may_be_cut_anywhere() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, PROXY_PROTOCOL);
+    for (number, cut) in [1, 5, 11, 12, 15, 16, 20, 27].into_iter().enumerate() {
+        let header = v2([198, 51, 100, number as u8]);
+        let mut balancer = pace.client();
+        balancer.write(&header[..cut]);
+        balancer.write(&header[cut..]);
+        assert_eq!(balancer.get("/").status, 200, "cut after {cut} bytes");
+    }
+    let mut balancer = pace.client();
+    let whole = [&v2([198, 51, 100, 99])[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+    assert_eq!(balancer.exchange(whole).status, 200);
+    assert_eq!(
+        balancer.get("/").status,
+        429,
+        "the header is for the whole connection"
+    );
+}
+
+#[test]
+fn a_trusted_peer_must_send_a_proxy_header() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, PROXY_PROTOCOL);
+
+    let mut broken = v2([192, 0, 2, 1]);
+    broken[12] = 0x31;
+    let not_headers: [&[u8]; 3] = [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PROXY TCP4 not an address\r\n",
+        &broken,
+    ];
+    for (count, bytes) in (1..).zip(not_headers) {
+        let mut peer = pace.client();
+        peer.write(bytes);
+        assert_eq!(peer.read_to_end(), b"", "{}", bytes.escape_ascii());
+        pace.wait_for_metric("pace_proxy_header_errors_total", &[], count);
+    }
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn others_speak_plain_http() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, PROXY_PROTOCOL);
+
+    assert_eq!(pace.client_from("127.0.0.2").get("/").status, 200);
+    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["127.0.0.2"]);
+    // A header of theirs is no request.
+    let mut liar = pace.client_from("127.0.0.3");
+    liar.write("PROXY TCP4 192.0.2.1 192.0.2.200 40000 80\r\n\r\n");
+    assert_eq!(liar.read("GET").expect("there is a response").status, 400);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+const PROXY_PROTOCOL: &str = "trusted_proxies = [\"127.0.0.1/32\"]\nproxy_protocol = true";
+
+/// With a limit of one request per client.
+fn start(origin: &Origin, server: &str) -> Pace {
+    let server = SERVER.replace("workers = 2", &format!("workers = 2\n{server}"));
+    let pool = pool("web", &[origin]);
+    Pace::with_config(&format!(
+        r#"{server}
+[[plugins]]
+name = "limit"
+wasm = "builtin:rate-limiter"
+config = {{ max_requests = 1, window_seconds = 3600 }}
+
+{pool}
+[[routes]]
+pool = "web"
+plugins = ["limit"]
+"#
+    ))
+}
+
+/// A PROXY header of version 2 for a TCP connection of this client.
+fn v2(client: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+    header.extend([0x21, 0x11, 0, 12]);
+    header.extend(client);
+    header.extend([192, 0, 2, 200]);
+    header.extend([0x9c, 0x40, 0, 80]);
+    header
+}

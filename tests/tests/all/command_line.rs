@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::net::TcpListener;
+
+use pace_tests::{Exit, Origin, Setup, fixture};
+
+use crate::sections::{plugin, pool, short_form};
+
+fn run(args: &[&str]) -> Exit {
+    Setup::new().args(args).run()
+}
+
+#[test]
+fn version_and_help_are_for_newcomers() {
+    let version = run(&["--version"]);
+    assert_eq!((version.code, version.stdout.as_str()), (Some(0), "pace 0.1.0\n"));
+
+    let help = run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for word in [
+        "--config <FILE>",
+        "--listen <ADDR>",
+        "--backend <URL>",
+        "check",
+        "pace --backend http://127.0.0.1:8000",
+        "RUST_LOG",
+        "SIGTERM",
+    ] {
+        assert!(help.stdout.contains(word), "{word} in:\n{}", help.stdout);
+    }
+    assert_eq!(run(&["check", "--help"]).code, Some(0));
+}
+
+#[test]
+fn an_argument_that_is_none_is_refused_with_the_usage() {
+    let exit = run(&["--bakend", "http://127.0.0.1:8000"]);
+    assert_ne!(exit.code, Some(0));
+    assert!(exit.stderr.contains("'--backend'"), "{}", exit.stderr);
+    assert!(exit.stderr.contains("Usage: pace"), "{}", exit.stderr);
+}
+
+#[test]
+fn backends_alone_make_a_proxy() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    for command in [&[][..], &["run"]] {
+        let pace = Setup::new()
+            .args(command)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(["--backend", &one.url(), "--backend", &two.label()])
+            .start();
+        assert_eq!([pace.get("/").text(), pace.get("/").text()], ["one", "two"]);
+        assert_eq!(pace.get("/").header("x-proxy"), Some("pace"));
+    }
+}
+
+#[test]
+fn options_win_over_the_file() {
+    let (written, given) = (Origin::named("written"), Origin::named("given"));
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let config = short_form(&[&written]).replace("127.0.0.1:0", &taken);
+
+    let pace = Setup::new()
+        .config(&config)
+        .args(["--listen", "127.0.0.1:0", "--backend", &given.url()])
+        .start();
+    assert_eq!(pace.get("/").text(), "given");
+    assert!(written.requests().is_empty());
+    assert_eq!(pace.get("/metrics").status, 200, "the rest of the file holds");
+}
+
+#[test]
+fn without_anything_it_says_what_it_needs() {
+    for args in [&[][..], &["run"], &["check"], &["--listen", "127.0.0.1:0"]] {
+        let exit = run(args);
+        let message = exit.refusal();
+        assert!(message.contains("--backend URL"), "{message}");
+        assert!(message.contains("--config FILE"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let exit = run(&["--config", "nowhere/pace.toml"]);
+    assert!(exit.refusal().contains("nowhere/pace.toml"), "{exit:?}");
+}
+
+#[test]
+fn a_wrong_option_is_named() {
+    let exit = run(&["--listen", "8080", "--backend", "http://127.0.0.1:8000"]);
+    assert!(exit.refusal().contains("--listen"), "{exit:?}");
+
+    let exit = run(&["--backend", "https://127.0.0.1:8000"]);
+    assert!(exit.refusal().contains("--backend"), "{exit:?}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let origin = Origin::down();
+
+    let exit = run(&["--listen", &address, "--backend", &origin.url()]);
+    let message = exit.refusal();
+    assert!(message.contains(&address), "{message}");
+    assert!(message.contains("in use"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+
+    let admin = format!("[admin]\nlisten = {address:?}\n[server]\nlisten = \"127.0.0.1:0\"\n");
+    let exit = Setup::new()
+        .config(&admin)
+        .args(["--backend", &origin.url()])
+        .run();
+    assert!(exit.refusal().contains(&address), "{exit:?}");
+    assert!(exit.refusal().contains("[admin]"), "{exit:?}");
+}
+
+#[test]
+fn check_says_what_would_be_served() {
+    let origin = Origin::down();
+    // The port is taken: it is not opened.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let exit = Setup::new()
+        .args(["check"])
+        .config(&short_form(&[&origin]).replace("127.0.0.1:0", &taken))
+        .run();
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    for line in [
+        "ok: 1 routes, 1 pools, 3 plugins",
+        "  plugin rate-limiter (builtin:rate-limiter)",
+        "  plugin round-robin (builtin:round-robin)",
+        "  plugin header-injection (builtin:header-injection)",
+        "    hooks:   request-filter, response-filter",
+    ] {
+        assert!(
+            exit.stdout.lines().any(|printed| printed == line),
+            "{line} in:\n{}",
+            exit.stdout
+        );
+    }
+}
+
+#[test]
+fn check_refuses_what_run_would_refuse() {
+    let origin = Origin::down();
+    let config = short_form(&[&origin]).replace("workers = 4", "workers = 0");
+    let check = Setup::new().args(["check"]).config(&config).run();
+    assert!(check.refusal().contains("`workers` in [server]"), "{check:?}");
+
+    // Also a plugin that no route uses.
+    let config = format!(
+        "{}{}[[routes]]\npool = \"web\"\n",
+        plugin("unused", &fixture("no-hook")),
+        pool("web", &[&origin]),
+    );
+    let check = Setup::new().args(["check"]).config(&config).run();
+    assert!(check.refusal().contains("`unused`"), "{check:?}");
+}

@@ -1,0 +1,268 @@
+//! Plugins that fail while they serve: the request at hand has the documented outcome, the next one is served, and
+//! metrics and log say what happened.
+
+use std::thread;
+
+use pace_tests::{Client, Origin, Pace, component, fixture, wait_until};
+
+use crate::sections::{ONE_WORKER, plugin, pool};
+
+/// A fixture that fails for paths with `/misbehave`, and how.
+struct Case {
+    name: &'static str,
+    hook: &'static str,
+    reason: &'static str,
+    /// What the log says besides.
+    detail: &'static str,
+}
+
+const REQUEST_FILTER: &str = "request-filter";
+const SELECT_UPSTREAM: &str = "select-upstream";
+const RESPONSE_FILTER: &str = "response-filter";
+
+const CASES: [Case; 13] = [
+    Case::new("trap", REQUEST_FILTER, "trap", "unreachable"),
+    Case::new("deep-recursion", REQUEST_FILTER, "trap", "call stack exhausted"),
+    Case::new(
+        "reads-response-early",
+        REQUEST_FILTER,
+        "trap",
+        "response was called",
+    ),
+    Case::new("endless-loop", REQUEST_FILTER, "deadline", ""),
+    Case::new("memory-fill", REQUEST_FILTER, "deadline", ""),
+    Case::new("memory-bomb", REQUEST_FILTER, "memory", "allowed"),
+    Case::new("illegal-status", REQUEST_FILTER, "illegal-output", "status 99"),
+    Case::new(
+        "illegal-reply-header",
+        REQUEST_FILTER,
+        "illegal-output",
+        "x-split",
+    ),
+    Case::new("large-reply", REQUEST_FILTER, "illegal-output", ""),
+    Case::new("select-trap", SELECT_UPSTREAM, "trap", "unreachable"),
+    Case::new("bad-pick", SELECT_UPSTREAM, "illegal-output", "999"),
+    Case::new("bad-index", SELECT_UPSTREAM, "trap", "999"),
+    Case::new("response-trap", RESPONSE_FILTER, "trap", "unreachable"),
+];
+
+impl Case {
+    const fn new(name: &'static str, hook: &'static str, reason: &'static str, detail: &'static str) -> Case {
+        Case {
+            name,
+            hook,
+            reason,
+            detail,
+        }
+    }
+
+    /// Two routes: `/closed/NAME` and `/open/NAME`.
+    fn config(&self) -> String {
+        let name = self.name;
+        format!(
+            r#"{}
+[[routes]]
+match = {{ path_prefix = "/closed/{name}" }}
+pool = "web"
+plugins = ["{name}", "headers"]
+
+[[routes]]
+match = {{ path_prefix = "/open/{name}" }}
+pool = "web"
+plugins = [{{ use = "{name}", on_failure = "open" }}, "headers"]
+
+"#,
+            plugin(name, &fixture(name)),
+        )
+    }
+}
+
+/// One Pace with these fixtures on their routes, and one worker: whatever a plugin does to its thread, it does to
+/// all.
+fn misbehaving(wanted: impl Fn(&Case) -> bool, origin: &Origin) -> Pace {
+    let routes: String = CASES
+        .iter()
+        .filter(|case| wanted(case))
+        .map(Case::config)
+        .collect();
+    Pace::with_config(&format!(
+        "{ONE_WORKER}{}{}{routes}[[routes]]\npool = \"web\"\n",
+        plugin("headers", &component("header-injection")),
+        pool("web", &[origin]),
+    ))
+}
+
+#[test]
+fn a_failure_concerns_one_request() {
+    let origin = Origin::named("one");
+    let pace = misbehaving(|_| true, &origin);
+    let mut client = pace.client();
+    for case in &CASES {
+        fails_closed(case, &pace, &mut client, &origin);
+        fails_open(case, &pace, &mut client, &origin);
+    }
+    assert_eq!(
+        pace.metrics().sum("pace_plugin_failures_total", &[]),
+        2 * CASES.len() as u64,
+        "nothing failed besides"
+    );
+}
+
+fn fails_closed(case: &Case, pace: &Pace, client: &mut Client, origin: &Origin) {
+    let name = case.name;
+    let reached = origin.requests().len();
+    let response = client.get(&format!("/closed/{name}/misbehave"));
+    assert_eq!(response.status, 503, "{name}: {response:?}");
+    assert_eq!(
+        response.header("x-proxy"),
+        None,
+        "{name}: Pace's own answer passes no plugin"
+    );
+    // Only a response filter fails after the origin was asked.
+    let asked = usize::from(case.hook == RESPONSE_FILTER);
+    assert_eq!(origin.requests().len(), reached + asked, "{name}");
+
+    assert_eq!(
+        client.get(&format!("/closed/{name}/fine")).text(),
+        "one",
+        "{name}"
+    );
+    told_of(case, pace, 1, "closed");
+}
+
+fn fails_open(case: &Case, pace: &Pace, client: &mut Client, origin: &Origin) {
+    let name = case.name;
+    let reached = origin.requests().len();
+    let response = client.get(&format!("/open/{name}/misbehave"));
+    if case.hook == SELECT_UPSTREAM {
+        // Without the plugin nobody picks: there is nowhere to go on to.
+        assert_eq!(response.status, 503, "{name}: {response:?}");
+    } else {
+        assert_eq!((response.status, response.text()), (200, "one"), "{name}");
+        assert_eq!(
+            response.header("x-proxy"),
+            Some("pace"),
+            "{name}: the other plugins run"
+        );
+        assert_eq!(origin.requests().len(), reached + 1, "{name}");
+    }
+    assert_eq!(client.get(&format!("/open/{name}/fine")).text(), "one", "{name}");
+    told_of(case, pace, 2, "open");
+}
+
+fn told_of(case: &Case, pace: &Pace, failures: u64, policy: &str) {
+    let labels = [
+        ("plugin", case.name),
+        ("hook", case.hook),
+        ("reason", case.reason),
+    ];
+    pace.wait_for_metric("pace_plugin_failures_total", &labels, failures);
+    let all = pace
+        .metrics()
+        .sum("pace_plugin_failures_total", &[("plugin", case.name)]);
+    assert_eq!(all, failures, "{}: no other reason", case.name);
+
+    let plugin = format!("plugin {} failed in {}: {}", case.name, case.hook, case.reason);
+    pace.wait_for_log(&[&plugin]);
+    wait_until(
+        &format!("{}: the log to say {:?}", case.name, case.detail),
+        || {
+            let log = pace.log();
+            let (_, said) = log.rsplit_once(&plugin).expect("it was there before");
+            said.contains(case.detail) && said.contains(policy)
+        },
+    );
+}
+
+/// While a plugin loops again and again, others are served, on the same thread.
+#[test]
+fn other_routes_go_on_while_a_plugin_loops() {
+    const LOOPS: u64 = 30;
+    let origin = Origin::named("one");
+    let pace = misbehaving(|case| ["endless-loop", "trap"].contains(&case.name), &origin);
+
+    thread::scope(|scope| {
+        let looping = scope.spawn(|| {
+            let mut client = pace.client();
+            (0..LOOPS).all(|_| client.get("/closed/endless-loop/misbehave").status == 503)
+        });
+        let mut client = pace.client();
+        let mut served = 0;
+        while !looping.is_finished() {
+            let response = client.get("/closed/trap/fine");
+            assert_eq!((response.status, response.text()), (200, "one"));
+            served += 1;
+        }
+        assert!(looping.join().expect("it was answered"), "each of them failed");
+        assert!(served > 0, "somebody was served meanwhile");
+    });
+    let labels = [("plugin", "endless-loop"), ("reason", "deadline")];
+    assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &labels), LOOPS);
+}
+
+#[test]
+fn a_plugin_that_always_fails_leaves_the_rest_alone() {
+    let origin = Origin::named("one");
+    let pace = misbehaving(|case| case.name == "trap", &origin);
+    let mut client = pace.client();
+    for _ in 0..50 {
+        assert_eq!(client.get("/closed/trap/misbehave").status, 503);
+        assert_eq!(client.get("/elsewhere").text(), "one");
+    }
+    assert_eq!(
+        client.connections(),
+        1,
+        "a refused request leaves the connection usable"
+    );
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_route_decides_what_a_failure_means_there() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&format!(
+        r#"{ONE_WORKER}{}on_failure = "open"
+
+{}
+[[routes]]
+pool = "web"
+plugins = ["trap"]
+
+[[routes]]
+match = {{ path_prefix = "/login" }}
+pool = "web"
+plugins = [{{ use = "trap", on_failure = "closed" }}]
+"#,
+        plugin("trap", &fixture("trap")),
+        pool("web", &[&origin]),
+    ));
+    assert_eq!(pace.get("/misbehave").status, 200);
+    assert_eq!(pace.get("/login/misbehave").status, 503);
+}
+
+/// The same plugin, with less memory than it needs and with more.
+#[test]
+fn limits_are_the_operators() {
+    let origin = Origin::named("one");
+    for (memory_mb, reason) in [(4, "memory"), (32, "deadline")] {
+        let pace = Pace::with_config(&format!(
+            r#"{ONE_WORKER}{}limits = {{ memory_mb = {memory_mb}, time_ms = 5 }}
+
+{}
+[[routes]]
+pool = "web"
+plugins = ["fill"]
+"#,
+            plugin("fill", &fixture("memory-fill")),
+            pool("web", &[&origin]),
+        ));
+        assert_eq!(pace.get("/misbehave").status, 503);
+        assert_eq!(pace.get("/").status, 200);
+        let labels = [("plugin", "fill"), ("reason", reason)];
+        assert_eq!(
+            pace.metrics().sum("pace_plugin_failures_total", &labels),
+            1,
+            "{reason}"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! What plugins may change of a message, and what is refused.
+
+use pace_tests::{Answer, Origin, Pace, Request, fixture};
+
+use crate::sections::{SERVER, with_plugins};
+
+#[test]
+fn edits_that_the_contract_forbids_are_refused_and_the_request_goes_on() {
+    let origin = Origin::named("the body");
+    let pace = Pace::with_config(&with_plugins(
+        SERVER,
+        &[("edit", &fixture("illegal-header"))],
+        &[&origin],
+    ));
+    let mut client = pace.client();
+
+    let response = client.send(&Request::post("/path", "a body of 17 bytes").header("Host", "example.com"));
+    assert_eq!((response.status, response.text()), (200, "the body"));
+    assert_eq!(
+        response.header("x-edit-errors"),
+        Some(
+            "connection=Forbidden, content-length=Forbidden, transfer-encoding=Forbidden, upgrade=Forbidden, \
+             proxy-authenticate=Forbidden, x-split=InvalidValue, x name=InvalidName, status-99=InvalidValue, \
+             status-204=InvalidValue, status-600=InvalidValue"
+        )
+    );
+    for name in ["x-smuggled", "x-split"] {
+        assert_eq!(response.header(name), None, "{response:?}");
+    }
+
+    let seen = origin.request();
+    assert_eq!(
+        seen.headers.get("x-edit-errors"),
+        Some(
+            "connection=Forbidden, content-length=Forbidden, transfer-encoding=Forbidden, te=Forbidden, \
+             trailer=Forbidden, upgrade=Forbidden, keep-alive=Forbidden, proxy-authorization=Forbidden, \
+             x-split=InvalidValue, x-null=InvalidValue, x name=InvalidName, empty=InvalidName, host=InvalidValue, \
+             path=InvalidValue, path-split=InvalidValue"
+        )
+    );
+    assert_eq!(seen.target, "/path");
+    assert_eq!(seen.headers.get("host"), Some("example.com"));
+    assert_eq!(seen.body, b"a body of 17 bytes");
+    for name in ["x-smuggled", "x-split", "x-null", "proxy-authorization"] {
+        assert_eq!(seen.headers.get(name), None, "{seen:?}");
+    }
+    // A refusal is the plugin's to see, and no failure.
+    assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &[]), 0);
+    assert_eq!(client.get("/next").status, 200);
+    assert_eq!(client.connections(), 1);
+}
+
+#[test]
+fn a_request_on_its_way_cannot_be_changed() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&with_plugins(
+        SERVER,
+        &[("edit", &fixture("late-edit"))],
+        &[&origin],
+    ));
+    assert_eq!(pace.get("/").text(), "read-only");
+}
+
+#[test]
+fn a_message_cannot_grow_without_end() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&with_plugins(
+        SERVER,
+        &[("hoard", &fixture("header-hoard"))],
+        &[&origin],
+    ));
+    assert_eq!(pace.get("/misbehave").status, 200);
+    let seen = origin.request();
+    let hoarded = seen
+        .headers
+        .get("x-hoarded")
+        .and_then(|number| number.parse().ok());
+    assert!(hoarded.is_some_and(|number: u32| number > 0), "{seen:?}");
+    assert_eq!(seen.headers.get("x-hoard"), None);
+}
+
+#[test]
+fn plugins_see_every_header() {
+    let origin = Origin::new(|_| {
+        Answer::new("")
+            .header("X-A", "1")
+            .header("X-A", "2")
+            .header("X-B", "3")
+    });
+    let pace = Pace::with_config(&with_plugins(
+        SERVER,
+        &[("count", &fixture("header-reader"))],
+        &[&origin],
+    ));
+    let request = Request::get("/").header("X-C", "1").header("X-C", "2");
+    let response = pace.client().send(&request);
+    // Host and twice X-C; what Pace itself adds for the origin is not the client's request.
+    assert_eq!(response.header("x-request-headers"), Some("3"));
+    // Content-Length, twice X-A, X-B, and perhaps a Date.
+    let seen: u32 = response
+        .header("x-response-headers")
+        .and_then(|number| number.parse().ok())
+        .expect("a number");
+    assert!((4..=5).contains(&seen), "{response:?}");
+}

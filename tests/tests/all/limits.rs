@@ -1,0 +1,151 @@
+//! The rate limiter: who is limited, by how much, and for how long.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pace_tests::{Origin, Pace, Request, wait_for};
+
+use crate::sections::{SERVER, pool};
+
+/// Room comes back when the oldest request leaves the window, however often the client knocks meanwhile.
+#[test]
+fn denied_requests_do_not_count_and_retry_after_holds() {
+    let origin = Origin::named("one");
+    let pace = limited(&origin, "max_requests = 3\nwindow_seconds = 2");
+    let mut client = pace.client();
+    for _ in 0..3 {
+        assert_eq!(client.get("/").status, 200);
+    }
+
+    // If one of all these counted, the window would never empty.
+    let mut promise: Option<Instant> = None;
+    let denied = wait_for("room in the window", || {
+        let asked = Instant::now();
+        let response = client.get("/");
+        if response.status == 200 {
+            return Some(promise.is_some());
+        }
+        assert_eq!(response.status, 429);
+        let seconds = response
+            .header("retry-after")
+            .and_then(|seconds| seconds.parse().ok())
+            .expect("whole seconds");
+        assert!((1..=3).contains(&seconds), "Retry-After: {seconds}");
+        let promised = *promise.get_or_insert(Instant::now() + Duration::from_secs(seconds));
+        assert!(asked <= promised, "denied after the time that Retry-After named");
+        None
+    });
+    assert!(denied, "the fourth request was over the limit");
+}
+
+#[test]
+fn the_limit_is_exact_when_many_ask_at_once() {
+    let origin = Origin::named("one");
+    let pace = limited(&origin, "max_requests = 50\nwindow_seconds = 600");
+
+    let passed: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = pace.client();
+                    (0..20).filter(|_| client.get("/").status == 200).count()
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("the client was answered"))
+            .sum()
+    });
+    assert_eq!(passed, 50);
+    assert_eq!(origin.requests().len(), 50);
+}
+
+#[test]
+fn a_header_can_be_the_key() {
+    let origin = Origin::named("one");
+    let pace = limited(
+        &origin,
+        "max_requests = 1\nwindow_seconds = 600\nkey_extractor = \"header:x-api-key\"",
+    );
+    let mut client = pace.client();
+    let mut ask = |key: &str| client.send(&Request::get("/").header("X-Api-Key", key)).status;
+
+    assert_eq!((ask("a"), ask("b")), (200, 200));
+    assert_eq!((ask("a"), ask("b")), (429, 429));
+    // A key that looks like an address is not the client of that address.
+    assert_eq!(ask("127.0.0.1"), 200);
+    assert_eq!(
+        pace.get("/").status,
+        200,
+        "without the header, the address counts"
+    );
+    assert_eq!(pace.get("/").status, 429);
+}
+
+#[test]
+fn a_prefix_makes_one_client_of_a_network() {
+    let origin = Origin::named("one");
+    let pace = limited(
+        &origin,
+        "max_requests = 1\nwindow_seconds = 600\nipv4_prefix = 24",
+    );
+    let ask = |from: &str| pace.client_from(from).get("/").status;
+
+    assert_eq!((ask("127.0.1.1"), ask("127.0.1.2")), (200, 429));
+    assert_eq!(ask("127.0.2.1"), 200);
+}
+
+#[test]
+fn the_limiter_can_be_taken_out() {
+    let origin = Origin::named("one");
+    let pace = limited(&origin, "enabled = false\nmax_requests = 1");
+    let mut client = pace.client();
+    for _ in 0..5 {
+        assert_eq!(client.get("/").status, 200);
+    }
+}
+
+/// A route that configures the plugin for itself counts for itself; routes that take it as it is share.
+#[test]
+fn a_route_with_its_own_config_has_its_own_window() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&format!(
+        r#"{SERVER}
+[[plugins]]
+name = "limit"
+wasm = "builtin:rate-limiter"
+config = {{ max_requests = 2, window_seconds = 600 }}
+
+{pool}
+[[routes]]
+match = {{ path_prefix = "/login" }}
+pool = "web"
+plugins = [{{ use = "limit", config = {{ max_requests = 1 }} }}]
+
+[[routes]]
+match = {{ path_prefix = "/a" }}
+pool = "web"
+plugins = ["limit"]
+
+[[routes]]
+match = {{ path_prefix = "/b" }}
+pool = "web"
+plugins = ["limit"]
+"#,
+        pool = pool("web", &[&origin]),
+    ));
+    let mut client = pace.client();
+    let mut ask = |path: &str| client.get(path).status;
+
+    assert_eq!((ask("/login"), ask("/login")), (200, 429));
+    assert_eq!((ask("/a"), ask("/b")), (200, 200));
+    assert_eq!((ask("/a"), ask("/b")), (429, 429));
+}
+
+fn limited(origin: &Origin, rate_limit: &str) -> Pace {
+    let url = origin.url();
+    Pace::with_config(&format!(
+        "{SERVER}\n[upstreams]\nbackends = [{url:?}]\n\n[rate_limit]\n{rate_limit}\n"
+    ))
+}

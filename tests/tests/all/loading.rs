@@ -1,0 +1,201 @@
+//! Plugins that cannot be used: Pace does not start, and says which file, why, and what is missing.
+
+use std::path::Path;
+
+use pace_tests::{Exit, Origin, Setup, component, core_module, fixture, root, text_fixture};
+
+use crate::sections::{SERVER, with_plugins};
+
+/// Starts Pace with this plugin, under the name `broken`.
+fn load(wasm: &Path) -> Exit {
+    Setup::new()
+        .config(&with_plugins(SERVER, &[("broken", wasm)], &[&Origin::down()]))
+        .run()
+}
+
+/// The same with a file beside the configuration.
+fn load_bytes(name: &str, bytes: &[u8]) -> Exit {
+    Setup::new()
+        .file(name, bytes)
+        .config(&with_plugins(
+            SERVER,
+            &[("broken", Path::new(name))],
+            &[&Origin::down()],
+        ))
+        .run()
+}
+
+/// It was refused with one message that names the plugin and its file and has these parts.
+fn refused(exit: &Exit, file: &str, parts: &[&str]) {
+    let message = exit.refusal();
+    assert!(message.starts_with("plugin `broken` ("), "{message}");
+    for part in [file].iter().chain(parts) {
+        assert!(message.contains(part), "{part:?} in:\n{message}");
+    }
+    assert!(!message.contains("\n\n\n"), "{message}");
+}
+
+#[test]
+fn a_missing_file() {
+    let exit = load(Path::new("nowhere/plugin.wasm"));
+    refused(&exit, "nowhere/plugin.wasm", &["No such file"]);
+    refused(&load(root()), "broken", &["not a regular file"]);
+}
+
+#[test]
+fn a_file_that_is_not_webassembly() {
+    refused(
+        &load_bytes("empty.wasm", b""),
+        "empty.wasm",
+        &["not WebAssembly", "empty"],
+    );
+    refused(
+        &load_bytes("text.wasm", b"fn main() {}"),
+        "text.wasm",
+        &["not WebAssembly", "fn main"],
+    );
+}
+
+#[test]
+fn a_truncated_file() {
+    for whole in [component("rate-limiter"), core_module("rate-limiter")] {
+        let bytes = std::fs::read(whole).expect("it has been built");
+        // Not after 8: that is a component without anything, or a module.
+        for length in [6, 9, 100, bytes.len() / 2, bytes.len() - 1] {
+            let exit = load_bytes("truncated.wasm", &bytes[..length]);
+            refused(&exit, "truncated.wasm", &[]);
+            let message = exit.refusal();
+            assert!(
+                ["WebAssembly", "core module"]
+                    .iter()
+                    .any(|word| message.contains(word)),
+                "cut after {length} bytes: {message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_core_module_that_is_no_plugin() {
+    let module = wasm_module_without_type();
+    refused(
+        &load_bytes("module.wasm", &module),
+        "module.wasm",
+        &["core WebAssembly module without the component type"],
+    );
+}
+
+#[test]
+fn a_missing_export() {
+    refused(
+        &load(&fixture("missing-configure")),
+        "missing-configure.wasm",
+        &["does not export `pace:plugin/lifecycle@0.1.0`"],
+    );
+    refused(
+        &load(&fixture("no-hook")),
+        "no-hook.wasm",
+        &["no hook", "request-filter", "select-upstream", "response-filter"],
+    );
+}
+
+#[test]
+fn a_function_of_the_wrong_type() {
+    refused(
+        &load(&fixture("wrong-type")),
+        "wrong-type.wasm",
+        &[
+            "`pace:plugin/request-filter@0.1.0`",
+            "`filter`",
+            "expected func() -> verdict",
+            "found func() -> u32",
+        ],
+    );
+}
+
+#[test]
+fn an_import_that_nobody_offers() {
+    refused(
+        &load(&fixture("unknown-import")),
+        "unknown-import.wasm",
+        &["imports `acme:extra/thing`"],
+    );
+    refused(
+        &load(&fixture("wasi-import")),
+        "wasi-import.wasm",
+        &["imports `wasi:cli/environment@0.2.0`", "no WASI"],
+    );
+}
+
+#[test]
+fn another_version_of_the_contract() {
+    refused(
+        &load(&fixture("wrong-version")),
+        "wrong-version.wasm",
+        &["pace:plugin@9.9.9", "pace:plugin@0.1.0"],
+    );
+}
+
+#[test]
+fn configure_that_refuses() {
+    refused(
+        &load(&fixture("refuses-config")),
+        "refuses-config.wasm",
+        &["colour: must be `green`"],
+    );
+}
+
+#[test]
+fn configure_that_fails() {
+    refused(
+        &load(&fixture("reads-request-early")),
+        "reads-request-early.wasm",
+        &["configure", "request was called outside a hook"],
+    );
+    refused(
+        &load(&fixture("endless-configure")),
+        "endless-configure.wasm",
+        &["configure", "deadline"],
+    );
+}
+
+#[test]
+fn a_start_function_that_fails() {
+    refused(
+        &load_bytes("endless-start.wasm", &text_fixture("endless-start")),
+        "endless-start.wasm",
+        &["deadline"],
+    );
+    refused(
+        &load_bytes("trap-start.wasm", &text_fixture("trap-start")),
+        "trap-start.wasm",
+        &["trap", "unreachable"],
+    );
+}
+
+#[test]
+fn more_memory_than_it_may_have() {
+    refused(
+        &load_bytes("huge-memory.wasm", &text_fixture("huge-memory")),
+        "huge-memory.wasm",
+        &["memory", "allowed"],
+    );
+    refused(
+        &load_bytes("huge-table.wasm", &text_fixture("huge-table")),
+        "huge-table.wasm",
+        &["table", "allowed"],
+    );
+}
+
+/// A program for another purpose.
+fn wasm_module_without_type() -> Vec<u8> {
+    let mut module = text_fixture("trap-start");
+    let section = b"component-type";
+    let at = module
+        .windows(section.len())
+        .position(|window| window == section)
+        .expect("the type is in a section of this name");
+    // Another name for the section: the rest of the module stays as it is.
+    module[at..at + section.len()].copy_from_slice(b"something-else");
+    module
+}

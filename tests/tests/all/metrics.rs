@@ -1,0 +1,112 @@
+//! Metrics on the public listener.
+
+use pace_tests::{Origin, Pace, Request, wait_until};
+
+use crate::sections::{SERVER, short_form, urls};
+
+const REQUESTS: &str = "http_requests_duration_seconds_count";
+
+#[test]
+fn every_request_is_in_the_histogram() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&short_form(&[&origin]));
+    let mut client = pace.client();
+    client.get("/");
+    client.get("/");
+    client.send(&Request::post("/", "body"));
+    client.send(&Request::new("BREW", "/"));
+
+    wait_until("four requests to be counted", || {
+        let metrics = pace.metrics();
+        metrics.sum(REQUESTS, &[("method", "OTHER")]) == 1
+    });
+    let metrics = pace.metrics();
+    let ok = |method| metrics.sum(REQUESTS, &[("method", method), ("status", "200")]);
+    assert!(ok("GET") >= 2, "{metrics:?}");
+    assert_eq!((ok("POST"), ok("OTHER")), (1, 1), "a client cannot make series");
+    let buckets = |le| {
+        metrics.sum(
+            "http_requests_duration_seconds_bucket",
+            &[("method", "POST"), ("status", "200"), ("le", le)],
+        )
+    };
+    assert_eq!(buckets("+Inf"), 1);
+    assert!(metrics.has("http_requests_duration_seconds_sum", &[("method", "POST")]));
+}
+
+#[test]
+fn they_are_in_the_format_that_prometheus_reads() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&short_form(&[&origin]));
+    pace.get("/");
+    // Every line of it is checked as it is read.
+    let metrics = pace.metrics();
+    let foreign: Vec<_> = metrics
+        .names()
+        .filter(|name| !name.starts_with("pace_") && !name.starts_with("http_requests_duration_seconds"))
+        .collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    assert!(metrics.has("pace_build_info", &[("contract", "pace:plugin@0.1.0")]));
+    for (plugin, hook) in [
+        ("rate-limiter", "request-filter"),
+        ("round-robin", "select-upstream"),
+        ("header-injection", "response-filter"),
+    ] {
+        let labels = [("plugin", plugin), ("hook", hook)];
+        assert_eq!(metrics.sum("pace_plugin_calls_total", &labels), 1, "{plugin}");
+        // There from the start, so that a rate can be computed when the first comes.
+        assert!(metrics.has("pace_plugin_failures_total", &labels), "{plugin}");
+        assert_eq!(metrics.sum("pace_plugin_failures_total", &labels), 0, "{plugin}");
+    }
+
+    let response = pace.get("/metrics");
+    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4"));
+    for line in [
+        "# TYPE http_requests_duration_seconds histogram",
+        "# TYPE pace_connections_open gauge",
+        "# TYPE pace_plugin_failures_total counter",
+    ] {
+        assert!(response.text().contains(line), "{line}");
+    }
+    let head = pace.client().send(&Request::new("HEAD", "/metrics"));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[test]
+fn they_are_not_limited_and_reach_no_backend() {
+    let origin = Origin::named("one");
+    let backends = urls(&[&origin]);
+    let pace = Pace::with_config(&format!(
+        "{SERVER}\n[upstreams]\nbackends = {backends}\n\n[rate_limit]\nmax_requests = 1\n\n[metrics]\n"
+    ));
+    let mut client = pace.client();
+    for _ in 0..5 {
+        assert_eq!(client.get("/metrics").status, 200);
+        assert_eq!(client.get("/metrics?from=prometheus").status, 200);
+    }
+    assert!(origin.requests().is_empty());
+    assert_eq!(client.get("/").status, 200, "they did not use up the limit");
+    assert_eq!(
+        client.get("/metrics/below").status,
+        429,
+        "another path is another"
+    );
+}
+
+#[test]
+fn the_endpoint_can_be_another_or_none() {
+    let origin = Origin::named("one");
+    let backends = urls(&[&origin]);
+    let start = |metrics: &str| {
+        Pace::with_config(&format!(
+            "{SERVER}\n[upstreams]\nbackends = {backends}\n\n{metrics}\n"
+        ))
+    };
+    let elsewhere = start("[metrics]\nendpoint = \"/-/stats\"");
+    assert!(elsewhere.get("/-/stats").text().contains("pace_build_info"));
+    assert_eq!(elsewhere.get("/metrics").text(), "one");
+
+    for none in ["", "[metrics]\nenabled = false"] {
+        assert_eq!(start(none).get("/metrics").text(), "one", "{none}");
+    }
+}

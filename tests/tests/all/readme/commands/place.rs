@@ -1,0 +1,200 @@
+//! Where the commands run, and what they find there.
+
+use std::env;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use pace_tests::root;
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+/// The ports that the page uses.
+const PORTS: [u16; 6] = [8000, 8001, 8009, 8080, 8081, 8082];
+
+/// The target of plugins.
+const TARGET: &str = "wasm32-unknown-unknown";
+
+pub(super) struct Place {
+    directory: TempDir,
+    /// A port for each of those on the page.
+    ports: Vec<Reserved>,
+}
+
+impl Place {
+    pub(super) fn new() -> Place {
+        let has_curl = Command::new("curl").arg("--version").output().is_ok();
+        assert!(
+            has_curl,
+            "the commands of README.md need curl: apt-get install curl"
+        );
+        Place {
+            directory: tempfile::tempdir().expect("a temporary directory can be made"),
+            ports: PORTS.map(|_| Reserved::new()).into(),
+        }
+    }
+
+    /// A text of the page as it is used here.
+    pub(super) fn substitute(&self, text: &str) -> String {
+        let run = format!(
+            "cargo xtask run --profile dev --listen 127.0.0.1:{} --backend-port {} --backend-port {}",
+            self.port(8080),
+            self.port(8000),
+            self.port(8001)
+        );
+        let mut changes = vec![
+            ("cargo xtask run", run),
+            ("cargo xtask test", "cargo xtask test --help".to_owned()),
+            ("target/release/pace", text_of(&program())),
+            (
+                "\"target/wasm32",
+                format!("\"{}", text_of(&target().join("wasm32"))),
+            ),
+            ("../pace/plugins/sdk", text_of(&root().join("plugins/sdk"))),
+            ("../api-key", text_of(&self.directory.path().join("api-key"))),
+            ("0.0.0.0:", "127.0.0.1:".to_owned()),
+        ];
+        let on_page = PORTS.map(|port| format!(":{port}"));
+        changes.extend(
+            (on_page.iter().zip(&self.ports)).map(|(port, here)| (port.as_str(), format!(":{}", here.port))),
+        );
+        let change = |text: String, (from, to): (&str, String)| text.replace(from, &to);
+        changes.into_iter().fold(text.to_owned(), change)
+    }
+
+    /// Writes a file of the page.
+    pub(super) fn write(&self, name: &str, text: &str) {
+        let path = PathBuf::from(self.substitute(name));
+        fs::write(&path, self.substitute(text)).expect("the page has made its directory");
+        if path.ends_with("Cargo.toml") {
+            let versions = path.with_extension("lock");
+            fs::copy(root().join("Cargo.lock"), versions).expect("the directory is writable");
+        }
+    }
+
+    /// Of the ways to build for wasm, whether this is the one for this machine; `true` for everything else.
+    pub(super) fn has_what_it_takes(&self, command: &str) -> bool {
+        let of_debian = command.contains("/usr/bin/cargo");
+        !command.contains(TARGET) || of_debian != has_target()
+    }
+
+    /// A shell that runs this.
+    pub(super) fn shell(&self, command: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", command])
+            .current_dir(root())
+            .stdin(Stdio::null());
+        // What cargo says to a test is about that test, and would have everything compiled again.
+        let of_this_test = ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_"];
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            if of_this_test.iter().any(|prefix| name.starts_with(prefix)) {
+                shell.env_remove(&*name);
+            }
+        }
+        for name in ["CARGO", "LD_LIBRARY_PATH", "RUST_LOG"] {
+            shell.env_remove(name);
+        }
+        if command.contains(TARGET) {
+            shell
+                .env("CARGO_TARGET_DIR", target())
+                .env("CARGO_NET_OFFLINE", "true");
+        }
+        shell
+    }
+
+    /// Runs commands to their end, which must be a good one, and returns what they print.
+    pub(super) fn run(&self, command: &str) -> String {
+        let output = self.shell(command).output().expect("there is a shell");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {}\n{stderr}", output.status);
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    /// A file for what a server says.
+    pub(super) fn log(&self) -> PathBuf {
+        let number = fs::read_dir(self.directory.path()).map_or(0, Iterator::count);
+        self.directory.path().join(format!("{number}.log"))
+    }
+
+    /// Whether anybody listens on one of the ports.
+    pub(super) fn has_listeners(&self) -> bool {
+        let listens = |port: &Reserved| TcpStream::connect((Ipv4Addr::LOCALHOST, port.port)).is_ok();
+        self.ports.iter().any(listens)
+    }
+
+    /// Removes what the build of the plugin, whose path is another one each time, has left in `target/wasm`.
+    pub(super) fn clean(&self) {
+        let manifest = self.directory.path().join("api-key/Cargo.toml");
+        let clean =
+            format!("cargo clean --quiet --release --target {TARGET} --package api-key --manifest-path");
+        self.run(&format!("{clean} {}", text_of(&manifest)));
+    }
+
+    fn port(&self, on_page: u16) -> u16 {
+        let index = PORTS.iter().position(|port| *port == on_page);
+        self.ports[index.expect("the port is one of the page's")].port
+    }
+}
+
+/// A port that is kept from others, and on which nobody listens unless a command does.
+struct Reserved {
+    port: u16,
+    _socket: Socket,
+}
+
+impl Reserved {
+    fn new() -> Reserved {
+        let reserve = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+            Ok((socket.local_addr()?, socket))
+        };
+        let (address, socket): (_, Socket) =
+            reserve().unwrap_or_else(|e: std::io::Error| panic!("no port: {e}"));
+        let address = address.as_socket().expect("it is an IPv4 address");
+        Reserved {
+            port: address.port(),
+            _socket: socket,
+        }
+    }
+}
+
+/// Where plugins are compiled.
+fn target() -> PathBuf {
+    root().join("target/wasm")
+}
+
+/// The program that the other tests use.
+fn program() -> PathBuf {
+    let beside = || {
+        env::current_exe()
+            .ok()?
+            .ancestors()
+            .nth(2)
+            .map(|directory| directory.join("pace"))
+    };
+    let named = env::var_os("PACE_BIN").map(PathBuf::from);
+    named.or_else(beside).expect("the test has a path")
+}
+
+/// Whether the Rust in use has the standard library for plugins, as `cargo xtask plugins` finds out.
+fn has_target() -> bool {
+    let print = ["--print", "target-libdir", "--target", TARGET];
+    let output = Command::new("rustc")
+        .args(print)
+        .output()
+        .expect("there is a Rust");
+    let directory = String::from_utf8(output.stdout).expect("it is a path");
+    let files = fs::read_dir(directory.trim()).into_iter().flatten().flatten();
+    files
+        .into_iter()
+        .any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
+}
+
+fn text_of(path: &Path) -> String {
+    path.to_str().expect("paths of tests are text").to_owned()
+}

@@ -1,0 +1,136 @@
+//! What the page says that Pace says: each message is provoked.
+
+use std::fmt::Write;
+use std::net::TcpListener;
+
+use pace_tests::{Answer, Exit, Gate, Origin, Pace, Setup, Signal, fixture, wait_until};
+
+use super::page::{Page, code};
+
+#[test]
+fn the_messages_are_real() {
+    let said = [at_start(), while_serving(), for_a_proxy(), at_the_end()].concat();
+    let rows = Page::read().table("| Pace says | what to do |");
+    assert!(rows.len() >= 8, "only {} messages", rows.len());
+    for message in rows.iter().flat_map(|row| code(&row[0])) {
+        let found = said.lines().any(|line| has(line, &message));
+        assert!(found, "nothing was said like\n  {message}\nbut\n{said}");
+    }
+}
+
+/// Whether a line has these words in this order, where `…` stands for anything.
+fn has(line: &str, message: &str) -> bool {
+    let mut rest = line;
+    message
+        .split('…')
+        .map(str::trim)
+        .all(|words| match rest.split_once(words) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+}
+
+/// The reasons not to start.
+fn at_start() -> String {
+    let check = |config: &str| Setup::new().args(["check"]).config(config);
+    let plugin = |wasm: &str, config: &str| {
+        let plugin = format!("[[plugins]]\nname = 'x'\nwasm = '{wasm}'\nconfig = {{ {config} }}\n");
+        let rest =
+            "[[pools]]\nname = 'p'\nbackends = ['127.0.0.1:1']\n[[routes]]\npool = 'p'\nplugins = ['x']";
+        check(&format!("{plugin}{rest}")).file("text.wasm", "This is a text.")
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let taken = taken
+        .local_addr()
+        .map(|address| (address, taken))
+        .expect("it is bound");
+    let listen = ["--backend", "127.0.0.1:1", "--listen", &taken.0.to_string()];
+
+    let refusals = [
+        check("[server]\nworker = 4"),
+        check("[server]\nlisten = 0.0.0.0:8080"),
+        Setup::new().args(["--config", "missing.toml"]),
+        Setup::new().args(listen),
+        plugin("text.wasm", ""),
+        plugin(&fixture("wasi-import").to_string_lossy(), ""),
+        plugin(&fixture("no-hook").to_string_lossy(), ""),
+        plugin("builtin:rate-limiter", "max_request = 3"),
+    ];
+    refusals
+        .map(|setup| format!("{}\n", setup.run().refusal()))
+        .concat()
+}
+
+/// What goes wrong with requests.
+fn while_serving() -> String {
+    let (up, down) = (Origin::named("up"), Origin::down());
+    let mut config = format!(
+        "[server]\nlisten = '127.0.0.1:0'\n\
+         [[pools]]\nname = 'half'\nbackends = ['{up}', '{down}']\n\
+         [[pools]]\nname = 'down'\nbackends = ['{down}']\n\
+         [[plugins]]\nname = 'balance'\nwasm = 'builtin:round-robin'\n\
+         [[routes]]\nmatch = {{ path_prefix = '/half' }}\npool = 'half'\nplugins = ['balance']\n\
+         [[routes]]\nmatch = {{ path_prefix = '/down' }}\npool = 'down'\nplugins = ['balance']\n",
+        up = up.label(),
+        down = down.label(),
+    );
+    let failing = ["trap", "endless-loop", "memory-bomb"];
+    for name in failing {
+        let wasm = fixture(name);
+        write!(
+            config,
+            "[[plugins]]\nname = '{name}'\nwasm = '{}'\n\
+             [[routes]]\nmatch = {{ path_prefix = '/{name}' }}\npool = 'half'\nplugins = ['{name}', 'balance']\n",
+            wasm.display()
+        )
+        .expect("a String takes every write");
+    }
+    let pace = Pace::with_config(&config);
+    let mut said = String::new();
+    for path in ["/half", "/half", "/down", "/elsewhere"] {
+        said += pace.get(path).text();
+    }
+    for name in failing {
+        said += pace.get(&format!("/{name}/misbehave")).text();
+    }
+    said + &pace.stop().stderr
+}
+
+/// A trusted proxy that does not keep to the PROXY protocol.
+fn for_a_proxy() -> String {
+    let pace = Pace::with_config(
+        "[server]\nlisten = '127.0.0.1:0'\ntrusted_proxies = ['127.0.0.1']\nproxy_protocol = true\n\
+         [upstreams]\nbackends = ['127.0.0.1:1']",
+    );
+    let mut client = pace.client();
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.read_to_end();
+    pace.stop().stderr
+}
+
+/// A request that takes longer than the grace period.
+fn at_the_end() -> String {
+    let gate = Gate::new();
+    let closed = gate.clone();
+    let origin = Origin::new(move |_| {
+        closed.wait();
+        Answer::new("late")
+    });
+    let pace = Pace::with_config(&format!(
+        "[server]\nlisten = '127.0.0.1:0'\ngrace_period_seconds = 0\n[upstreams]\nbackends = ['{}']",
+        origin.label()
+    ));
+    let mut client = pace.client();
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to reach the origin", || {
+        !origin.requests().is_empty()
+    });
+    pace.signal(Signal::TERM);
+    let Exit { code, stderr, .. } = pace.wait();
+    gate.open();
+    assert_eq!(code, Some(0), "{stderr}");
+    stderr
+}

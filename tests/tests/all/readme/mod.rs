@@ -1,0 +1,51 @@
+//! README.md says what is true: its commands are run, its configurations checked, its plugin is compiled and
+//! serves, its tables are compared with what the program knows, and its messages are provoked.
+
+mod commands;
+mod messages;
+mod page;
+mod tables;
+
+use std::fs;
+
+use pace_tests::{Setup, root};
+
+use page::Page;
+
+#[test]
+fn configurations_are_valid() {
+    let page = Page::read();
+    let configurations = page
+        .blocks
+        .iter()
+        // Those with a file name are part of a story, and started in it.
+        .filter(|block| block.language == "toml" && block.file().is_none());
+    let mut checked = 0;
+    for block in configurations {
+        let exit = Setup::new().args(["check"]).config(&block.text).run();
+        assert_eq!(exit.code, Some(0), "README.md:{}: {exit:#?}", block.line);
+        assert!(exit.stdout.starts_with("ok: "), "{exit:#?}");
+        checked += 1;
+    }
+    assert!(checked >= 2, "the short and the full form");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for file in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "wit/README.md"] {
+        let path = root().join(file);
+        let text = fs::read_to_string(&path).expect("it is there");
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')').map(|(target, _)| target))
+            .filter(|target| !target.starts_with("http"));
+        for target in targets {
+            let target = target.split('#').next().unwrap_or_default();
+            let exists = path
+                .parent()
+                .is_some_and(|directory| directory.join(target).exists());
+            assert!(exists, "{file} links to {target}, which is not there");
+        }
+    }
+}

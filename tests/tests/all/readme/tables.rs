@@ -1,0 +1,254 @@
+//! The tables against what the program knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use pace_tests::{Origin, Pace, Setup, root};
+
+use super::page::{Page, code};
+use crate::sections::SERVER;
+
+/// Each table of the configuration, and a file in which the key `zzz` is in it.
+const TABLES: [(&str, &str); 13] = [
+    ("[server]", "[server]\nzzz = 1"),
+    ("[admin]", "[admin]\nzzz = 1"),
+    ("[metrics]", "[metrics]\nzzz = 1"),
+    ("[upstreams]", "[upstreams]\nzzz = 1"),
+    ("[rate_limit]", "[rate_limit]\nzzz = 1"),
+    ("[headers]", "[headers]\nzzz = 1"),
+    ("[[plugins]]", "[[plugins]]\nzzz = 1"),
+    ("[[plugins]] limits", "[[plugins]]\nlimits = { zzz = 1 }"),
+    ("[[pools]]", "[[pools]]\nzzz = 1"),
+    ("[[pools]] backends", "[[pools]]\nbackends = [{ zzz = 1 }]"),
+    ("[[routes]]", "[[routes]]\nzzz = 1"),
+    ("[[routes]] match", "[[routes]]\nmatch = { zzz = 1 }"),
+    ("[[routes]] plugins", "[[routes]]\nplugins = [{ zzz = 1 }]"),
+];
+
+/// One row of the table of keys, for one of the tables that it names.
+struct Key {
+    table: String,
+    key: String,
+    default: String,
+    allowed: String,
+}
+
+/// A row without a table is about that of the row above.
+fn keys() -> Vec<Key> {
+    let mut tables = Vec::new();
+    let mut keys = Vec::new();
+    for row in Page::read().table("| table | key | default | allowed | |") {
+        if !row[0].is_empty() {
+            tables = code(&row[0]);
+        }
+        let key = code(&row[1]).remove(0);
+        keys.extend(tables.iter().map(|table| Key {
+            table: table.clone(),
+            key: key.clone(),
+            default: row[2].clone(),
+            allowed: row[3].clone(),
+        }));
+    }
+    keys
+}
+
+/// What is wrong with a file, according to `pace check`.
+fn refusal(config: &str) -> String {
+    let exit = Setup::new().args(["check"]).config(config).run();
+    exit.refusal().to_owned()
+}
+
+/// The keys that the program allows beside `zzz`.
+fn allowed(config: &str) -> BTreeSet<String> {
+    let message = refusal(config);
+    let line = message.lines().find(|line| line.contains("unknown key `zzz`"));
+    let (_, list) = line
+        .and_then(|line| line.split_once("Allowed: "))
+        .unwrap_or_else(|| panic!("no list of keys in: {message}"));
+    code(list).into_iter().collect()
+}
+
+#[test]
+fn the_keys_are_those_that_the_program_allows() {
+    let mut documented: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for key in keys() {
+        let new = documented
+            .entry(key.table.clone())
+            .or_default()
+            .insert(key.key.clone());
+        assert!(new, "{} {} is there twice", key.table, key.key);
+    }
+    let known: BTreeMap<String, BTreeSet<String>> = TABLES
+        .iter()
+        .map(|(table, config)| ((*table).to_owned(), allowed(config)))
+        .collect();
+    assert_eq!(documented, known);
+
+    let outermost: BTreeSet<String> = TABLES
+        .iter()
+        .map(|(table, _)| table.split(' ').next().unwrap_or_default())
+        .map(|table| table.trim_matches(['[', ']']).to_owned())
+        .collect();
+    assert_eq!(outermost, allowed("zzz = 1"));
+}
+
+#[test]
+fn the_ranges_are_those_that_the_program_allows() {
+    let mut compared = 0;
+    for Key {
+        table, key, allowed, ..
+    } in keys()
+    {
+        let Some((least, most)) = allowed.split_once(" to ") else {
+            continue;
+        };
+        let (Ok(least), Ok(most)) = (least.parse::<i64>(), most.parse::<i64>()) else {
+            continue;
+        };
+        let (_, config) = TABLES
+            .iter()
+            .find(|(known, _)| *known == table)
+            .expect("compared above");
+        for outside in [least - 1, most + 1] {
+            let message = refusal(&config.replace("zzz = 1", &format!("{key} = {outside}")));
+            let expected = format!("expected an integer from {least} to {most}, found the integer {outside}");
+            assert!(message.contains(&expected), "{table} {key}: {message}");
+        }
+        compared += 1;
+    }
+    assert!(compared >= 10, "only {compared} ranges");
+}
+
+/// A unit test of the host compares config/proxy.toml with the defaults in the code.
+#[test]
+fn the_defaults_are_those_of_the_commented_file() {
+    let file = fs::read_to_string(root().join("config/proxy.toml")).expect("it is there");
+    let (mut table, mut settings) = (String::new(), BTreeMap::new());
+    for line in file.lines() {
+        let line = line.strip_prefix('#').unwrap_or(line);
+        if line.starts_with('[') {
+            line.clone_into(&mut table);
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && !key.contains(' ')
+        {
+            settings.insert((table.clone(), key.to_owned()), value.to_owned());
+        }
+    }
+    let mut compared = 0;
+    for key in keys() {
+        let default = code(&key.default);
+        let place = (key.table, key.key);
+        // The file listens for everybody, on a number of threads that suits nobody in particular.
+        let differs = place.0 == "[server]" && ["listen", "workers"].contains(&place.1.as_str());
+        if let (Some(value), [default], false) = (settings.get(&place), default.as_slice(), differs) {
+            assert_eq!(default, value, "{place:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 15, "only {compared} defaults");
+}
+
+#[test]
+fn the_metrics_are_those_that_are_counted() {
+    let (up, down) = (Origin::named("up"), Origin::down());
+    // With an admin listener, because looking at it does not count.
+    let pace = Pace::with_config(&format!(
+        "{SERVER}\n[upstreams]\nbackends = ['{}', '{}']",
+        up.label(),
+        down.label()
+    ));
+    // Of two requests one goes to the backend that is down, so that there is a failure to be counted.
+    for _ in 0..2 {
+        assert_eq!(pace.get("/").status, 200);
+    }
+    pace.wait_for_metric("http_requests_duration_seconds_count", &[("status", "200")], 2);
+    let text = pace.admin().get("/metrics").text().to_owned();
+
+    let types: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .collect();
+    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut reasons = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let series = line.rsplit_once(' ').expect("a sample has a value").0;
+        let (name, list) = series.split_once('{').unwrap_or((series, ""));
+        let labels = labels.entry(without_suffix(name, &types)).or_default();
+        for (label, value) in list.split(',').filter_map(|label| label.split_once('=')) {
+            // The bound of a bucket is the histogram's own.
+            if label != "le" {
+                labels.insert(label);
+            }
+            if (name, label) == ("pace_plugin_failures_total", "reason") {
+                reasons.insert(value.trim_matches(['"', '}']).to_owned());
+            }
+        }
+    }
+
+    let rows = Page::read().table("| metric | type | labels | |");
+    let names: Vec<String> = rows.iter().map(|row| code(&row[0]).remove(0)).collect();
+    assert_eq!(
+        names.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        types.keys().copied().collect()
+    );
+    for (name, row) in names.iter().zip(&rows) {
+        assert_eq!(row[1], types[name.as_str()], "the type of {name}");
+        let documented = code(&row[2]);
+        let documented: BTreeSet<&str> = documented.iter().map(String::as_str).collect();
+        assert_eq!(documented, labels[name.as_str()], "the labels of {name}");
+        if name == "pace_plugin_failures_total" {
+            assert_eq!(code(&row[3]).into_iter().collect::<BTreeSet<_>>(), reasons);
+        }
+    }
+
+    for query in Page::read()
+        .blocks
+        .iter()
+        .filter(|block| block.language == "promql")
+    {
+        let words = query.text.split(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+        for word in words.filter(|word| word.starts_with("pace_") || word.starts_with("http_")) {
+            assert!(
+                types.contains_key(without_suffix(word, &types)),
+                "README.md queries {word}"
+            );
+        }
+    }
+}
+
+/// The metric that a series belongs to: a histogram has three kinds.
+fn without_suffix<'n>(name: &'n str, types: &BTreeMap<&str, &str>) -> &'n str {
+    ["_bucket", "_sum", "_count"]
+        .iter()
+        .filter_map(|suffix| name.strip_suffix(suffix))
+        .find(|base| types.get(base) == Some(&"histogram"))
+        .unwrap_or(name)
+}
+
+#[test]
+fn the_options_are_those_of_the_program() {
+    let help = Setup::new().args(["--help"]).run().stdout;
+    let mut known = BTreeSet::new();
+    let (_, commands) = help.split_once("Commands:\n").expect("there are commands");
+    for line in commands.lines().take_while(|line| !line.is_empty()) {
+        known.extend(line.split_whitespace().next().map(str::to_owned));
+    }
+    known.remove("help");
+    let (_, options) = help.split_once("Options:\n").expect("there are options");
+    for line in options.lines().filter(|line| line.trim_start().starts_with('-')) {
+        let words = line.split([' ', ',']).filter(|word| word.starts_with('-'));
+        known.extend(words.map(str::to_owned));
+    }
+
+    let mut documented = BTreeSet::new();
+    let rows = Page::read().table("| command or option | |");
+    for span in rows.iter().flat_map(|row| code(&row[0])) {
+        let word = match span.strip_prefix("pace") {
+            Some(command) => command.trim(),
+            None => span.split(' ').next().unwrap_or_default(),
+        };
+        documented.insert(word.to_owned());
+    }
+    documented.remove("");
+    assert_eq!(documented, known);
+}

@@ -1,0 +1,157 @@
+//! How it ends: requests that are being served are served, nothing else is waited for.
+
+use std::thread;
+
+use pace_tests::{Answer, Gate, Origin, Pace, Request, Signal, wait_until};
+
+use crate::sections::plain;
+
+#[test]
+fn a_request_in_flight_is_completed() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let gate = Gate::new();
+        let origin = slow(&gate);
+        let pace = graceful(&origin, 3600);
+
+        thread::scope(|scope| {
+            let request = scope.spawn(|| pace.get("/slow"));
+            wait_until("the request to arrive", || origin.requests().len() == 1);
+            pace.signal(signal);
+            wait_until("new connections to be refused", || !pace.accepts());
+            gate.open();
+            let response = request.join().expect("it was answered");
+            assert_eq!((response.status, response.text()), (200, "served"));
+        });
+        let exit = pace.wait();
+        assert_eq!(exit.code, Some(0), "{signal:?}: {exit:#?}");
+    }
+}
+
+/// An hour of grace is no reason to wait for clients that say nothing.
+#[test]
+fn idle_connections_are_not_waited_for() {
+    let origin = Origin::named("one");
+    let pace = graceful(&origin, 3600);
+    let mut silent = pace.client();
+    silent.connect().expect("Pace accepts connections");
+    let mut idle = pace.client();
+    assert_eq!(idle.get("/").status, 200);
+
+    let exit = pace.stop();
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    assert!(idle.try_send(&Request::get("/")).is_err());
+}
+
+#[test]
+fn the_connection_ends_after_the_request_that_was_in_flight() {
+    let gate = Gate::new();
+    let origin = slow(&gate);
+    let pace = graceful(&origin, 3600);
+    let mut client = pace.client();
+
+    client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || origin.requests().len() == 1);
+    pace.signal(Signal::TERM);
+    wait_until("new connections to be refused", || !pace.accepts());
+    gate.open();
+    let all = client.read_to_end();
+    assert!(all.ends_with(b"served"), "{}", all.escape_ascii());
+    assert_eq!(pace.wait().code, Some(0));
+}
+
+#[test]
+fn a_body_that_is_still_coming_is_completed() {
+    let gate = Gate::new();
+    let rest = gate.clone();
+    let origin = Origin::new(move |_| {
+        let rest = rest.clone();
+        Answer::chunks((0..100).map(move |number| {
+            if number == 1 {
+                rest.wait();
+            }
+            vec![b'a'; 10_000]
+        }))
+    });
+    let pace = graceful(&origin, 3600);
+    let mut client = pace.client();
+
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the body to begin", || client.received().len() > 10_000);
+    pace.signal(Signal::TERM);
+    wait_until("new connections to be refused", || !pace.accepts());
+    gate.open();
+    let response = client.read("GET").expect("the response is whole");
+    assert_eq!(response.body.len(), 1_000_000);
+    assert_eq!(pace.wait().code, Some(0));
+}
+
+#[test]
+fn what_takes_longer_than_the_grace_period_is_cut() {
+    let gate = Gate::new();
+    let origin = slow(&gate);
+    let pace = graceful(&origin, 1);
+    let mut client = pace.client();
+
+    client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || origin.requests().len() == 1);
+    let exit = pace.stop();
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    assert!(
+        exit.stderr
+            .contains("1 connections were not done within the grace period"),
+        "{exit:#?}"
+    );
+    assert_eq!(client.read_to_end(), b"");
+    gate.open();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let gate = Gate::new();
+    let origin = slow(&gate);
+    let pace = graceful(&origin, 3600);
+    let mut client = pace.client();
+
+    client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || origin.requests().len() == 1);
+    pace.signal(Signal::TERM);
+    wait_until("new connections to be refused", || !pace.accepts());
+    pace.signal(Signal::TERM);
+    let exit = pace.wait();
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    gate.open();
+}
+
+#[test]
+fn health_says_that_the_end_is_near() {
+    let gate = Gate::new();
+    let origin = slow(&gate);
+    let pace = graceful(&origin, 3600);
+    assert_eq!(pace.admin().get("/health").text(), "ok\n");
+
+    let mut client = pace.client();
+    client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || origin.requests().len() == 1);
+    pace.signal(Signal::TERM);
+    wait_until("new connections to be refused", || !pace.accepts());
+    let health = pace.admin().get("/health");
+    assert_eq!((health.status, health.text()), (503, "draining\n"));
+    gate.open();
+    assert_eq!(pace.wait().code, Some(0));
+}
+
+/// An origin that answers `/slow` when the gate is open.
+fn slow(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::new(move |request| {
+        if request.target == "/slow" {
+            gate.wait();
+        }
+        Answer::new("served")
+    })
+}
+
+fn graceful(origin: &Origin, seconds: u32) -> Pace {
+    let grace = format!("workers = 2\ngrace_period_seconds = {seconds}");
+    Pace::with_config(&plain(&[origin]).replace("workers = 2", &grace))
+}

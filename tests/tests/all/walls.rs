@@ -1,0 +1,153 @@
+//! What the parts of the host may know of each other, and that nothing is left untested.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pace_tests::root;
+
+#[test]
+fn pingora_is_named_in_the_proxy_and_the_server_only() {
+    let allowed = ["proxy.rs", "proxy/", "server.rs", "server/"];
+    let found = host_files_that(&allowed, |code| has_crate(code, "pingora"));
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn wasmtime_is_named_where_plugins_are_run_only() {
+    let found = host_files_that(&["plugin/"], |code| has_crate(code, "wasmtime"));
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// The chain joins the two and knows neither; nor does what they pass each other.
+#[test]
+fn the_proxy_sees_plugins_through_the_chain() {
+    let proxy = host_files_that(&[], |code| {
+        code.contains("crate::plugin") && has_crate(code, "pingora")
+    });
+    assert!(proxy.is_empty(), "{proxy:?}");
+}
+
+/// Who is limited, which backend is chosen, which headers are set: plugins decide. The configuration knows the
+/// defaults by name because the short form stands for them.
+#[test]
+fn there_is_no_policy_in_the_host() {
+    let words = [
+        "429",
+        "too_many_requests",
+        "retry-after",
+        "ratelimit",
+        "x-proxy",
+        "x-backend",
+    ];
+    let found = host_files_that(&["config/"], |code| {
+        // Unit tests may take their examples from policy.
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        let code = code.to_ascii_lowercase();
+        words.iter().any(|word| has_word(&code, word))
+    });
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// And the other way round: plugins get what is in the contract, not what is in the host.
+#[test]
+fn plugins_do_not_know_the_host() {
+    for name in ["sdk", "rate-limiter", "round-robin", "header-injection"] {
+        let manifest = root().join("plugins").join(name).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).expect("each plugin is a crate");
+        for foreign in ["pace.workspace", "pace =", "wasmtime", "pingora"] {
+            assert!(
+                !text.lines().any(|line| line.trim_start().starts_with(foreign)),
+                "{foreign} in {}",
+                manifest.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_fixture_has_a_test() {
+    let tests: String = rust_files(&root().join("tests/tests"))
+        .into_iter()
+        .map(|path| fs::read_to_string(path).expect("it is a text"))
+        .collect();
+    let mut fixtures = 0;
+    for directory in ["tests/fixtures/examples", "tests/fixtures/wat"] {
+        for entry in fs::read_dir(root().join(directory)).expect("the directory is there") {
+            let path = entry.expect("it can be listed").path();
+            if path.extension().is_none_or(|extension| extension == "md") {
+                continue;
+            }
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            assert!(tests.contains(&format!("\"{name}\"")), "no test uses {name}");
+            fixtures += 1;
+        }
+    }
+    assert!(fixtures > 30, "{fixtures} fixtures");
+}
+
+/// Sources of the host outside `allowed` whose code, without comments, is as asked.
+fn host_files_that(allowed: &[&str], is: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let source = root().join("host/src");
+    let files = rust_files(&source);
+    assert!(files.len() > 50, "{} files", files.len());
+    files
+        .into_iter()
+        .map(|path| path.strip_prefix(&source).expect("it is below").to_owned())
+        .filter(|path| {
+            let path = path.to_string_lossy();
+            !allowed
+                .iter()
+                .any(|wall| *path == **wall || (wall.ends_with('/') && path.starts_with(wall)))
+        })
+        .filter(|path| is(&code(&source.join(path))))
+        .collect()
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).expect("the directory is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// A source without its comments, which may speak of everything.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("it is a text");
+    text.lines()
+        .filter_map(|line| line.split("//").next())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Whether a crate, or one that belongs to it (`pingora_proxy`), is named.
+fn has_crate(code: &str, name: &str) -> bool {
+    identifiers(code)
+        .any(|word| word == name || word.strip_prefix(name).is_some_and(|rest| rest.starts_with('_')))
+}
+
+/// Whether a word is there, not as part of another.
+fn has_word(code: &str, word: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    code.match_indices(word).any(|(at, _)| {
+        !is_part(code[..at].chars().next_back()) && !is_part(code[at + word.len()..].chars().next())
+    })
+}
+
+fn identifiers(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+#[test]
+fn the_scan_sees_through_names_and_comments() {
+    assert!(has_crate("use pingora_proxy::Session;", "pingora"));
+    assert!(!has_crate("let my_pingora = pingoras;", "pingora"));
+    assert!(has_word("status == 429;", "429"));
+    assert!(!has_word("0x4290", "429"));
+    assert!(!code(&root().join("host/src/lib.rs")).contains("wasmtime"));
+}
