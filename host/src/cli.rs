@@ -6,18 +6,23 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Overrides;
 
-/// A programmable reverse proxy: request policy in sandboxed WebAssembly.
-///
-/// The shortest start, with the default plugins (rate limit, round robin, headers) and no file:
-///
-///     pace --backend http://127.0.0.1:8000 --backend http://127.0.0.1:8001
-///
-/// With a file: pace --config config/proxy.toml
+const ABOUT: &str = "A programmable reverse proxy: request policy in sandboxed WebAssembly";
+
+const LONG_ABOUT: &str = "A programmable reverse proxy: request policy in sandboxed WebAssembly.
+
+The shortest start, with the default plugins (rate limit, round robin, headers) and no file:
+
+    pace --backend http://127.0.0.1:8000 --backend http://127.0.0.1:8001
+
+With a file: pace --config config/proxy.toml";
+
+/// The command line of `pace`.
 #[derive(Debug, Parser)]
 #[command(
     name = "pace",
     version,
-    verbatim_doc_comment,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
     args_conflicts_with_subcommands = true,
     after_help = "Log lines go to standard error. RUST_LOG=info adds a line per request, RUST_LOG=warn leaves only \
                   what went wrong.\nSIGTERM lets requests in flight finish, then ends the process."

@@ -23,6 +23,7 @@ pub(crate) enum Then {
 enum Body {
     Whole(Vec<u8>),
     Chunks(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+    Pieces(usize, Box<dyn Iterator<Item = Vec<u8>> + Send>),
     UntilClose(Vec<u8>),
     /// No response at all: these bytes instead.
     Raw(Vec<u8>),
@@ -56,6 +57,18 @@ impl Answer {
     {
         Answer {
             body: Body::Chunks(Box::new(chunks.into_iter())),
+            ..Answer::new("")
+        }
+    }
+
+    /// 200 with a body of this length, sent piece by piece.
+    pub fn pieces<I>(length: usize, pieces: I) -> Answer
+    where
+        I: IntoIterator<Item = Vec<u8>>,
+        I::IntoIter: Send + 'static,
+    {
+        Answer {
+            body: Body::Pieces(length, Box::new(pieces.into_iter())),
             ..Answer::new("")
         }
     }
@@ -119,6 +132,13 @@ impl Answer {
                     head.extend_from_slice(&body);
                 }
                 stream.write_all(&head)?;
+            }
+            Body::Pieces(length, pieces) => {
+                head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+                stream.write_all(&head)?;
+                for piece in pieces.filter(|_| body_follows) {
+                    stream.write_all(&piece)?;
+                }
             }
             Body::UntilClose(body) => {
                 head.extend_from_slice(b"\r\n");

@@ -123,13 +123,15 @@ impl Limit {
     /// draft-ietf-httpapi-ratelimit-headers-07, the last draft that has one field for each number, which is
     /// what clients understand today.
     pub(crate) fn deny(&self, wait: Duration) -> Reply {
-        let seconds = whole_seconds(wait).to_string();
+        // The window counts in steps and may hold a request a step longer than it should. A client that is told
+        // so would read "61" for a window of 60 seconds.
+        let seconds = whole_seconds(wait).min(self.window.as_secs().max(1)).to_string();
         Reply::new(429)
-            .header("retry-after", seconds.as_str())
-            .header("ratelimit-limit", self.max_requests.to_string())
-            .header("ratelimit-remaining", "0")
-            .header("ratelimit-reset", seconds)
-            .header("content-type", "text/plain")
+            .header("Retry-After", seconds.as_str())
+            .header("RateLimit-Limit", self.max_requests.to_string())
+            .header("RateLimit-Remaining", "0")
+            .header("RateLimit-Reset", seconds)
+            .header("Content-Type", "text/plain")
             .body("Too many requests.\n")
     }
 }

@@ -87,29 +87,43 @@ fn a_large_body_passes_whole() {
     assert!(whole, "chunks are missing or out of order");
 }
 
-/// Nothing is held back until the response is complete: streams of events work.
+/// Nothing is held back until the response is complete, whether or not its length is known: streams of events
+/// work, and a slow page begins to show.
 #[test]
 fn a_body_passes_as_it_comes() {
-    let gate = Gate::new();
-    let rest = gate.clone();
-    let origin = Origin::new(move |_| {
-        let rest = rest.clone();
+    let gates = [Gate::new(), Gate::new()];
+    let [chunked, sized] = gates.clone();
+    let origin = Origin::new(move |request| {
+        let is_chunked = request.target == "/chunked";
+        let rest = if is_chunked {
+            chunked.clone()
+        } else {
+            sized.clone()
+        };
         let second = std::iter::once_with(move || {
             rest.wait();
             b"second".to_vec()
         });
-        Answer::chunks(std::iter::once(b"first ".to_vec()).chain(second))
+        let parts = std::iter::once(b"first ".to_vec()).chain(second);
+        if is_chunked {
+            Answer::chunks(parts)
+        } else {
+            Answer::pieces("first second".len(), parts)
+        }
     });
     let pace = Pace::with_config(&plain(&[&origin]));
-    let mut client = pace.client();
 
-    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the first part", || client.received().ends_with(b"first \r\n"));
-    gate.open();
-    assert_eq!(
-        client.read("GET").expect("there is a response").text(),
-        "first second"
-    );
+    for (target, seen, gate) in [
+        ("/chunked", "first \r\n", &gates[0]),
+        ("/sized", "\r\n\r\nfirst ", &gates[1]),
+    ] {
+        let mut client = pace.client();
+        client.write(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        wait_until("the first part", || client.received().ends_with(seen.as_bytes()));
+        gate.open();
+        let response = client.read("GET").expect("there is a response");
+        assert_eq!(response.text(), "first second", "{target}");
+    }
 }
 
 /// A backend is not made to produce what nobody takes.

@@ -17,7 +17,7 @@ fn header<'a>(reply: &'a Reply, name: &str) -> &'a str {
     let header = reply
         .headers()
         .iter()
-        .find(|header| header.name == name)
+        .find(|header| header.name.eq_ignore_ascii_case(name))
         .expect(name);
     std::str::from_utf8(&header.value).expect("all headers of this reply are text")
 }
