@@ -10,9 +10,10 @@ use log::error;
 
 use crate::config::OnFailure;
 use crate::hook::{
-    Call, Candidates, Failure, Hook, Hooks, Plugin, Reply, RequestAccess, RequestHead, RequestScope,
-    ResponseHead, Selection, Stage, Verdict,
+    Call, Candidates, Failure, FailureReason, Hook, Hooks, Plugin, Reply, RequestAccess, RequestHead,
+    RequestScope, ResponseHead, Selection, Stage, Verdict,
 };
+use crate::limiter::Limiter;
 use crate::telemetry::PluginMetrics;
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
@@ -21,17 +22,25 @@ pub struct Chain {
     select_upstream: Box<[Arc<Step>]>,
     /// In reverse: who saw the request first sees the response last.
     response_filter: Box<[Arc<Step>]>,
+    generations: String,
 }
 
 /// One plugin at its place in a route.
 pub struct Step {
     /// The plugin with the configuration it has here.
     pub plugin: Arc<dyn Plugin>,
+    /// The route, for the log.
+    pub route: Arc<str>,
     /// What its failure means here.
     pub on_failure: OnFailure,
     /// Where its calls and failures are counted.
     pub metrics: PluginMetrics,
+    /// How often its failures are told.
+    pub log: Limiter,
 }
+
+/// A failure has a backtrace, and there may be one per request.
+pub const FAILURE_LINES_PER_SECOND: u32 = 10;
 
 /// The result of the request filters.
 #[derive(Debug, PartialEq)]
@@ -105,7 +114,18 @@ impl Chain {
             request_filter: with(|hooks| hooks.request_filter).into(),
             select_upstream: with(|hooks| hooks.select_upstream).into(),
             response_filter: response_filter.into(),
+            generations: steps
+                .iter()
+                .map(|step| format!("{}={}", step.plugin.name(), step.plugin.generation()))
+                .collect::<Vec<_>>()
+                .join(" "),
         }
+    }
+
+    /// The plugins of the route with the generations that serve it, as `name=number`, in the order of the
+    /// configuration.
+    pub fn generations(&self) -> &str {
+        &self.generations
     }
 
     /// Asks the request filters in order, until one answers.
@@ -211,10 +231,22 @@ impl Step {
             OnFailure::Closed => (Outcome::Failed, "closed: the request is answered with 503"),
             OnFailure::Open => (Outcome::GoOn, "open: the request goes on without it"),
         };
+        if failure.reason == FailureReason::BreakerOpen {
+            // It has been said when the breaker opened, and is counted; a line per request says no more.
+            return outcome;
+        }
+        let Some(untold) = self.log.admit() else {
+            return outcome;
+        };
+        if untold > 0 {
+            error!("plugin {}: {untold} more failures", self.plugin.name());
+        }
         error!(
-            "plugin {} failed in {}: {failure}; {consequence}",
+            "plugin {} (generation {}) failed in {} on route {}: {failure}; {consequence}",
             self.plugin.name(),
-            hook.name()
+            self.plugin.generation(),
+            hook.name(),
+            self.route,
         );
         outcome
     }

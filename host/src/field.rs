@@ -16,13 +16,6 @@ const FORBIDDEN: [&str; 7] = [
     "upgrade",
 ];
 
-/// The most a plugin may let a message's headers come to: how many there are, and their bytes.
-pub const MAX_HEADERS: usize = 256;
-/// See [`MAX_HEADERS`].
-pub const MAX_HEADER_BYTES: usize = 64 << 10;
-/// The largest body that a plugin may answer with, in bytes.
-pub const MAX_BODY_BYTES: usize = 4 << 20;
-
 /// A name that a plugin may set or remove.
 pub fn editable_name(name: &str) -> Result<HeaderName, EditError> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::InvalidName)?;
@@ -36,7 +29,10 @@ pub fn editable_name(name: &str) -> Result<HeaderName, EditError> {
 pub fn value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, EditError> {
     let parsed = HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)?;
     if *name == http::header::HOST {
-        http::uri::Authority::try_from(value).map_err(|_| EditError::InvalidValue)?;
+        let authority = http::uri::Authority::try_from(value).map_err(|_| EditError::InvalidValue)?;
+        if authority.as_str().contains('@') {
+            return Err(EditError::InvalidValue);
+        }
     }
     Ok(parsed)
 }
@@ -92,5 +88,6 @@ mod tests {
         assert!(value(&host, b"example.com:8080").is_ok());
         assert_eq!(value(&host, b"exa mple"), Err(EditError::InvalidValue));
         assert_eq!(value(&host, b"a/b"), Err(EditError::InvalidValue));
+        assert_eq!(value(&host, b"user@a"), Err(EditError::InvalidValue));
     }
 }

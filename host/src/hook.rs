@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderValue;
 
-use crate::field::{self, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::config::Limits;
+use crate::field;
 
 /// The headers of a message, as plugins see them.
 pub trait Headers {
@@ -127,6 +128,8 @@ pub enum Stage<'a> {
 pub trait Plugin: Send + Sync {
     /// The name in the configuration.
     fn name(&self) -> &str;
+    /// Which of its versions this is.
+    fn generation(&self) -> u64;
     /// The hooks it exports.
     fn hooks(&self) -> Hooks;
     /// Runs `request-filter`.
@@ -166,7 +169,7 @@ impl Hooks {
     }
 }
 
-/// A hook, or the entry points that every plugin has.
+/// A hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// `request-filter`.
@@ -226,22 +229,25 @@ impl Reply {
         status: u16,
         headers: impl ExactSizeIterator<Item = (String, Vec<u8>)>,
         body: Vec<u8>,
+        limits: &Limits,
     ) -> Result<Reply, String> {
         if !(200..=599).contains(&status) {
             return Err(format!(
                 "it responded with status {status}: 200 to 599 are allowed"
             ));
         }
-        if body.len() > MAX_BODY_BYTES {
+        if body.len() > limits.body_bytes {
             return Err(format!(
-                "it responded with a body of {} bytes: {MAX_BODY_BYTES} are allowed",
-                body.len()
+                "it responded with a body of {} bytes: {} are allowed",
+                body.len(),
+                limits.body_bytes
             ));
         }
-        if headers.len() > MAX_HEADERS {
+        if headers.len() > limits.headers {
             return Err(format!(
-                "it responded with {} headers: {MAX_HEADERS} are allowed",
-                headers.len()
+                "it responded with {} headers: {} are allowed",
+                headers.len(),
+                limits.headers
             ));
         }
         let mut header_bytes = 0;
@@ -258,9 +264,10 @@ impl Reply {
                 }
             })
             .collect::<Result<_, _>>()?;
-        if header_bytes > MAX_HEADER_BYTES {
+        if header_bytes > limits.header_bytes {
             return Err(format!(
-                "it responded with {header_bytes} bytes of headers: {MAX_HEADER_BYTES} are allowed"
+                "it responded with {header_bytes} bytes of headers: {} are allowed",
+                limits.header_bytes
             ));
         }
         let status = StatusCode::from_u16(status).expect("200 to 599 are statuses");
@@ -374,16 +381,19 @@ pub enum FailureReason {
     IllegalOutput,
     /// A new instance could not be made, or `configure` refused.
     Configure,
+    /// It was not called: it failed too often lately.
+    BreakerOpen,
 }
 
 impl FailureReason {
     /// Every reason, for the metrics.
-    pub const ALL: [FailureReason; 5] = [
+    pub const ALL: [FailureReason; 6] = [
         FailureReason::Trap,
         FailureReason::Deadline,
         FailureReason::Memory,
         FailureReason::IllegalOutput,
         FailureReason::Configure,
+        FailureReason::BreakerOpen,
     ];
 
     /// As the log and the metrics spell it.
@@ -394,6 +404,7 @@ impl FailureReason {
             FailureReason::Memory => "memory",
             FailureReason::IllegalOutput => "illegal-output",
             FailureReason::Configure => "configure",
+            FailureReason::BreakerOpen => "breaker-open",
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | the TOML file, from text to something that cannot be wrong |
 //! | [`snapshot`] | a configuration brought to life; a request keeps the one that it began with |
+//! | [`reload`] | plugins and configuration replaced while requests are served |
 //! | [`server`] | listeners, worker threads, shutdown |
 //! | [`proxy`] | **the request path, top to bottom**: Pingora's phases on one side, the chain on the other |
 //! | [`router`] | host and path to route |
@@ -24,6 +25,8 @@
 //! | [`state`] | counters and sliding windows, shared by all workers |
 //! | [`upstream`] | pools and backends |
 //! | [`client`], [`proxy_protocol`] | who is asking |
+//! | [`limiter`] | so many log lines per second and no more |
+//! | [`file`] | reading files that may be anything |
 //! | [`field`] | which headers a plugin may set |
 //! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
 //!
@@ -37,10 +40,13 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod field;
+pub mod file;
 pub mod hook;
+pub mod limiter;
 pub mod plugin;
 pub mod proxy;
 pub mod proxy_protocol;
+pub mod reload;
 pub mod router;
 pub mod server;
 pub mod snapshot;

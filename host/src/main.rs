@@ -2,17 +2,19 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
-use arc_swap::ArcSwap;
 use clap::Parser;
 use log::warn;
 use pace::cli::{Cli, Command, ConfigArgs};
 use pace::config::Config;
 use pace::plugin::Runtime;
+use pace::reload::{Manager, Origin, PluginStatus};
 use pace::server::Server;
-use pace::snapshot::{Environment, Snapshot};
+use pace::snapshot::Environment;
 use pace::state::Store;
 use pace::telemetry::Metrics;
 
@@ -44,36 +46,48 @@ fn run(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
     let config = load(args)?;
     // Before the plugins are compiled: a port in use is the more likely mistake, and is known at once.
     let server = Server::bind(&config)?;
-    let environment = Arc::new(environment()?);
-    let snapshot = Snapshot::build(&config, &environment)?;
-    server.run(Arc::new(ArcSwap::from_pointee(snapshot)), environment)?;
+    let environment = Arc::new(environment(&config)?);
+    let (manager, snapshot, reloader) = Manager::start(origin(args), config, Arc::clone(&environment))?;
+    thread::Builder::new()
+        .name("pace-reload".to_owned())
+        .spawn(|| manager.run())?;
+    server.run(snapshot, environment, reloader)?;
     Ok(())
 }
 
 fn check(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
     let config = load(args)?;
-    let snapshot = Snapshot::build(&config, &environment()?)?;
-    match report(&config, &snapshot) {
+    let counts = (config.routes.len(), config.pools.len());
+    let environment = Arc::new(environment(&config)?);
+    let (_, _, reloader) = Manager::start(origin(args), config, environment)?;
+    match report(counts, &reloader.status().list()) {
         // Who reads this may have seen enough: `pace check | head -1`.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-fn report(config: &Config, snapshot: &Snapshot) -> io::Result<()> {
+fn report((routes, pools): (usize, usize), plugins: &[PluginStatus]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let counts = (config.routes.len(), config.pools.len(), snapshot.plugins.len());
     writeln!(
         out,
-        "ok: {} routes, {} pools, {} plugins",
-        counts.0, counts.1, counts.2
+        "ok: {routes} routes, {pools} pools, {} plugins",
+        plugins.len()
     )?;
-    for plugin in &snapshot.plugins {
+    for plugin in plugins {
         writeln!(out, "  plugin {} ({})", plugin.name, plugin.file)?;
+        writeln!(out, "    sha256:  {}", plugin.sha256)?;
         writeln!(out, "    hooks:   {}", plugin.hooks.join(", "))?;
         writeln!(out, "    imports: {}", plugin.imports.join(", "))?;
     }
     Ok(())
+}
+
+fn origin(args: &ConfigArgs) -> Origin {
+    Origin {
+        path: args.config.clone(),
+        overrides: args.overrides(),
+    }
 }
 
 fn load(args: &ConfigArgs) -> Result<Config, Box<dyn Error>> {
@@ -88,9 +102,12 @@ fn load(args: &ConfigArgs) -> Result<Config, Box<dyn Error>> {
     Ok(config)
 }
 
-fn environment() -> Result<Environment, Box<dyn Error>> {
+fn environment(config: &Config) -> Result<Environment, Box<dyn Error>> {
+    // systemd names the directory that it made for the service.
+    let from_systemd = || std::env::var_os("CACHE_DIRECTORY").map(PathBuf::from);
+    let cache_dir = config.server.cache_dir.clone().or_else(from_systemd);
     Ok(Environment {
-        runtime: Runtime::new()?,
+        runtime: Runtime::new(cache_dir.as_deref())?,
         store: Store::new(),
         metrics: Metrics::new(),
     })

@@ -13,6 +13,7 @@
 mod context;
 mod error;
 mod message;
+mod nominated;
 mod peer;
 mod send;
 
@@ -77,16 +78,16 @@ impl ProxyHttp for Proxy {
     /// The request's head is there. Says whether it has been answered already.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.client = client(session, &context.snapshot);
-        if !is_acceptable(session.req_header()) {
-            return refuse(session, Refusal::BadRequest).await;
+        if !is_acceptable(session.req_header()) || nominated::remove(session.req_header_mut()).is_err() {
+            return refuse(session, context, Refusal::BadRequest).await;
         }
         if context.snapshot.metrics_endpoint.as_deref() == Some(session.req_header().path()) {
-            return self.send_metrics(session).await;
+            return self.send_metrics(session, context).await;
         }
 
         let head = session.req_header();
         let Some(route) = context.snapshot.router.find(head.authority(), head.path()) else {
-            return refuse(session, Refusal::NoRoute).await;
+            return refuse(session, context, Refusal::NoRoute).await;
         };
         let route = Arc::clone(route);
         context.route = Some(Arc::clone(&route));
@@ -97,7 +98,7 @@ impl ProxyHttp for Proxy {
         {
             RequestFlow::Next => {}
             RequestFlow::Respond(reply) => return self.answer(session, context, reply).await,
-            RequestFlow::Failed => return refuse(session, Refusal::PluginFailed).await,
+            RequestFlow::Failed => return refuse(session, context, Refusal::PluginFailed).await,
         }
 
         // The first attempt's backend is chosen here rather than in `upstream_peer`, because an answer
@@ -105,7 +106,7 @@ impl ProxyHttp for Proxy {
         match select(session, context) {
             Selected::Backend(index) => context.picked = Some(index),
             Selected::Reply(reply) => return self.answer(session, context, reply).await,
-            Selected::Refused(refusal) => return refuse(session, refusal).await,
+            Selected::Refused(refusal) => return refuse(session, context, refusal).await,
         }
         Ok(false)
     }
@@ -226,10 +227,9 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
         match self.filter_response(session, context, Remaining::ALL, response) {
-            Filtered::AsIs => Ok(()),
+            Filtered::AsIs => tell_generations(session, context, response),
             Filtered::Instead(reply, remaining) => {
-                let instead = self.replace(session, context, reply, remaining)?;
-                context.instead = Some(instead);
+                context.instead = Some(self.replace(session, context, reply, remaining)?);
                 Err(Error::new_in(ANSWERED))
             }
         }
@@ -247,8 +247,13 @@ impl ProxyHttp for Proxy {
             .take()
             .map(Ok)
             .or_else(|| reply(refusal(error)).map(send::head_and_body));
+        let instead = instead.and_then(|answer| {
+            let (mut head, body) = answer.ok()?;
+            tell_generations(session, context, &mut head).ok()?;
+            Some((head, body))
+        });
         let mut error_code = 0;
-        if let (Some(Ok((head, body))), false) = (instead, response_begun(session)) {
+        if let (Some((head, body)), false) = (instead, response_begun(session)) {
             error_code = head.status.as_u16();
             // Pingora closes the connection after this, so the client is told.
             session.set_keepalive(None);
@@ -316,6 +321,20 @@ const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
 };
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Tells whoever asks with the header that `[admin] debug_header` names which generation of each plugin
+/// has served the request.
+fn tell_generations(session: &Session, context: &Context, response: &mut ResponseHeader) -> Result<()> {
+    let Some(header) = &context.snapshot.debug_header else {
+        return Ok(());
+    };
+    match &context.route {
+        Some(route) if session.req_header().headers.contains_key(header) => {
+            response.insert_header("X-Pace-Generations", route.chain.generations())
+        }
+        _ => Ok(()),
+    }
+}
 
 /// What Pingora lets through and HTTP does not: a target that is no text, and a request of HTTP/1.1 without
 /// exactly one Host (RFC 9112, section 3.2).
@@ -416,7 +435,9 @@ impl Proxy {
         context: &mut Context,
         reply: Reply,
     ) -> Result<(Box<ResponseHeader>, bytes::Bytes)> {
-        self.replace(session, context, reply, Remaining::ALL)
+        let (mut head, body) = self.replace(session, context, reply, Remaining::ALL)?;
+        tell_generations(session, context, &mut head)?;
+        Ok((head, body))
     }
 
     /// Sends a plugin's answer.
@@ -438,6 +459,10 @@ impl Proxy {
         let route = context.route.as_ref().expect("an attempt follows a route");
         let again = repeatable && context.attempt <= route.pool.max_retries;
         error.set_retry(again);
+        if *error.esource() != ErrorSource::Upstream || response_begun(session) {
+            // The client's doing, or a response that broke off: the attempt itself had come to an answer.
+            return error;
+        }
         if let Some((in_flight, since)) = context.current.take() {
             let backend = &in_flight.backend().label;
             self.environment
@@ -464,9 +489,9 @@ impl Proxy {
         error
     }
 
-    async fn send_metrics(&self, session: &mut Session) -> Result<bool> {
+    async fn send_metrics(&self, session: &mut Session, context: &Context) -> Result<bool> {
         if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
-            return refuse(session, Refusal::MethodNotAllowed).await;
+            return refuse(session, context, Refusal::MethodNotAllowed).await;
         }
         let reply = Reply {
             status: StatusCode::OK,
@@ -483,9 +508,10 @@ impl Proxy {
 }
 
 /// Sends Pace's own answer, which no plugin sees.
-async fn refuse(session: &mut Session, refusal: Refusal) -> Result<bool> {
+async fn refuse(session: &mut Session, context: &Context, refusal: Refusal) -> Result<bool> {
     if let Some(reply) = reply(refusal) {
-        let (head, body) = send::head_and_body(reply)?;
+        let (mut head, body) = send::head_and_body(reply)?;
+        tell_generations(session, context, &mut head)?;
         send::send(session, head, body).await?;
     }
     Ok(true)

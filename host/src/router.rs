@@ -1,5 +1,7 @@
 //! Which route a request takes: the most specific host, then the longest path prefix.
 
+mod path;
+
 use std::collections::HashMap;
 
 /// Routes by host and path. `T` is what a route leads to.
@@ -36,8 +38,10 @@ impl<T> Router<T> {
 
     /// The route for an authority (as sent: any case, with or without port) and a path.
     ///
-    /// A host that has routes, none of which has the path, falls back to the routes for any host.
+    /// A host that has routes, none of which has the path, falls back to the routes for any host. Paths that
+    /// origins take for the same resource take the same route, however they are spelled.
     pub fn find(&self, authority: Option<&str>, path: &str) -> Option<&T> {
+        let path = &*path::normalised(path);
         self.of_host(authority)
             .and_then(|prefixes| prefixes.find(path))
             .or_else(|| self.any_host.find(path))

@@ -26,11 +26,20 @@ use tokio::time::{Instant, timeout_at};
 
 use self::accept::Acceptor;
 use self::worker::Workers;
+use crate::admin::Admin;
 use crate::config::Config;
+use crate::reload::Reloader;
 use crate::snapshot::{Environment, Snapshot};
 
 /// A process that is ready to serve: its ports are bound.
 pub struct Server {
+    runtime: tokio::runtime::Runtime,
+    bound: Bound,
+}
+
+/// What a process has when its ports are bound, and how it will use them.
+struct Bound {
+    signals: Signals,
     public: TcpListener,
     admin: Option<TcpListener>,
     workers: usize,
@@ -38,6 +47,17 @@ pub struct Server {
     grace_period: Duration,
     proxy_protocol: bool,
     trusted_proxies: Vec<IpNet>,
+}
+
+/// Why a process cannot begin to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system has no threads, signals or file descriptors left for it.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
 }
 
 /// A port that could not be bound.
@@ -57,16 +77,27 @@ const BACKLOG: i32 = 4096;
 
 impl Server {
     /// Binds the ports that the configuration names.
-    pub fn bind(config: &Config) -> Result<Server, BindError> {
+    ///
+    /// From now on signals are kept until [`Server::run`] looks at them: what comes while plugins are
+    /// compiled ends the process in order, or has it read its files again.
+    pub fn bind(config: &Config) -> Result<Server, StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::new()?
+        };
         let idle_connections = config
             .pools
             .iter()
             .map(|pool| pool.idle_connections)
             .sum::<usize>()
             .max(1);
-        Ok(Server {
+        let bound = Bound {
+            signals,
             public: listen(config.server.listen, " ([server] listen)")?,
-            admin: match config.admin {
+            admin: match &config.admin {
                 Some(admin) => Some(listen(admin.listen, " ([admin] listen)")?),
                 None => None,
             },
@@ -75,24 +106,31 @@ impl Server {
             grace_period: config.server.grace_period,
             proxy_protocol: config.server.proxy_protocol,
             trusted_proxies: config.server.trusted_proxies.clone(),
-        })
+        };
+        Ok(Server { runtime, bound })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets requests finish for as long as the grace period. The
     /// same signal again ends it at once.
-    pub fn run(self, snapshot: Arc<ArcSwap<Snapshot>>, environment: Arc<Environment>) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(self.control(snapshot, environment))
-    }
-
-    async fn control(
+    pub fn run(
         self,
         snapshot: Arc<ArcSwap<Snapshot>>,
         environment: Arc<Environment>,
+        reloader: Reloader,
     ) -> io::Result<()> {
-        let mut signals = Signals::new()?;
+        self.runtime
+            .block_on(self.bound.serve(snapshot, environment, reloader))
+    }
+}
+
+impl Bound {
+    async fn serve(
+        mut self,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        environment: Arc<Environment>,
+        reloader: Reloader,
+    ) -> io::Result<()> {
+        let signals = &mut self.signals;
         let (shutdown, shutting_down) = watch::channel(false);
         let workers = Workers::start(
             self.workers,
@@ -103,12 +141,11 @@ impl Server {
         )?;
         if let Some(listener) = self.admin {
             info!("admin on http://{}", listener.local_addr()?);
-            tokio::spawn(admin::serve(
-                listener,
-                Arc::clone(&snapshot),
-                Arc::clone(&environment),
-                shutting_down.clone(),
-            ));
+            let admin = Admin {
+                environment: Arc::clone(&environment),
+                reloader: reloader.clone(),
+            };
+            tokio::spawn(admin::serve(listener, admin, shutting_down.clone()));
         }
         info!(
             "listening on http://{} with {} workers",
@@ -126,9 +163,16 @@ impl Server {
                 .proxy_protocol
                 .then(|| self.trusted_proxies.into_iter().collect()),
         };
+        let reloads = async {
+            loop {
+                signals.hangup.recv().await;
+                reloader.reload_all_soon();
+            }
+        };
         let signal = tokio::select! {
             stopped = acceptor.run() => match stopped? {},
-            signal = signals.next() => signal,
+            signal = next(&mut signals.terminate, &mut signals.interrupt) => signal,
+            never = reloads => never,
         };
         info!(
             "{signal}: no new connections, {:?} for those that are open",
@@ -152,8 +196,9 @@ impl Server {
 const SIGTERM: &str = "SIGTERM";
 const SIGINT: &str = "SIGINT";
 
-/// The signals that end the process.
+/// The signals that mean something to the process.
 struct Signals {
+    hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -161,16 +206,10 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Signals> {
         Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => SIGTERM,
-            _ = self.interrupt.recv() => SIGINT,
-        }
     }
 
     /// Waits for a signal that was there before. Another does not count: who stops a whole group by Ctrl-C
@@ -182,6 +221,14 @@ impl Signals {
             &mut self.interrupt
         };
         signal.recv().await;
+    }
+}
+
+/// Waits for a signal that ends the process.
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => SIGTERM,
+        _ = interrupt.recv() => SIGINT,
     }
 }
 

@@ -1,18 +1,17 @@
 //! A configuration brought to life: what a request pins when it begins and uses to its end.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use serde::Serialize;
+use http::header::HeaderName;
+use serde_json::{Map, Value};
 
-use crate::CONTRACT;
-use crate::builtin;
-use crate::chain::{Chain, Step};
+use crate::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
 use crate::client::TrustedProxies;
-use crate::config::{self, Config, OnFailure, Source};
-use crate::hook::{Failure, Hook, Plugin};
-use crate::plugin::{LoadError, Program, Runtime, WasmPlugin};
+use crate::config::{self, Config, OnFailure};
+use crate::hook::{Failure, Plugin};
+use crate::limiter::Limiter;
+use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
 use crate::state::Store;
 use crate::telemetry::Metrics;
@@ -26,23 +25,9 @@ pub struct Snapshot {
     pub metrics_endpoint: Option<String>,
     /// Who is believed about where a request came from.
     pub trusted_proxies: TrustedProxies,
-    /// The plugins of the configuration, for people.
-    pub plugins: Vec<PluginStatus>,
-}
-
-/// What there is to know about a plugin.
-#[derive(Debug, Serialize)]
-pub struct PluginStatus {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Its file, or `builtin:NAME`.
-    pub file: String,
-    /// The contract it was built for.
-    pub contract: &'static str,
-    /// The hooks that it exports.
-    pub hooks: Vec<&'static str>,
-    /// The interfaces that it imports.
-    pub imports: Vec<String>,
+    /// A request that has this header is told which generations served it.
+    pub debug_header: Option<HeaderName>,
+    parts: Parts,
 }
 
 /// A route with its plugins and its backends.
@@ -55,18 +40,6 @@ pub struct Route {
     pub pool: Arc<Pool>,
 }
 
-/// A plugin that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("plugin `{plugin}` ({file}): {reason}")]
-pub struct PluginError {
-    /// Its name in the configuration.
-    pub plugin: String,
-    /// Its file, or `builtin:NAME`.
-    pub file: String,
-    /// What is wrong.
-    pub reason: LoadError,
-}
-
 /// What outlives a configuration.
 pub struct Environment {
     /// The compiler.
@@ -77,35 +50,54 @@ pub struct Environment {
     pub metrics: Metrics,
 }
 
-/// The plugin that chooses backends where a route names none that does.
-const DEFAULT_BALANCER: &str = "round-robin";
+/// What the next snapshot takes over where nothing changed: plugins keep their instances, pools what they
+/// know of their backends.
+#[derive(Default)]
+struct Parts {
+    plugins: HashMap<UseKey, Arc<WasmPlugin>>,
+    pools: HashMap<String, (config::Pool, Arc<Pool>)>,
+}
+
+/// One use of a plugin: what it is called with, and whose counters it has.
+#[derive(PartialEq, Eq, Hash)]
+struct UseKey {
+    scope: String,
+    generation: u64,
+    config: String,
+}
+
+/// The plugin that chooses backends where a route names none that does. It has a name that no plugin of a
+/// configuration can have.
+pub const DEFAULT_BALANCER: &str = "builtin:round-robin";
+
+/// The name of the plugin whose counters and windows a scope has.
+pub fn plugin_of_scope(scope: &str) -> &str {
+    scope.split_once(OWN_SCOPE).map_or(scope, |(plugin, _)| plugin)
+}
+
+/// Between plugin and route in the name of a scope that a route has for itself. No plugin has it in its name.
+const OWN_SCOPE: char = '@';
+
+/// The generation of each plugin of a configuration, and of [`DEFAULT_BALANCER`].
+pub type Generations = HashMap<String, Arc<Generation>>;
 
 impl Snapshot {
-    /// Loads every plugin and tries it with every configuration that it is used with.
-    pub fn build(config: &Config, environment: &Environment) -> Result<Snapshot, PluginError> {
+    /// Joins a configuration with the generations of its plugins. Every plugin is tried with every
+    /// configuration that is new to it. The error names the plugin that refused.
+    pub fn build(
+        config: &Config,
+        generations: &Generations,
+        environment: &Environment,
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot, (String, Failure)> {
         let mut builder = Builder {
             config,
+            generations,
             environment,
-            programs: HashMap::new(),
-            shared: HashMap::new(),
+            before,
+            parts: Parts::default(),
         };
-        // Also those that no route uses: a broken file is an error wherever it is named.
-        let mut plugins = Vec::with_capacity(config.plugins.len());
-        for plugin in &config.plugins {
-            let program = builder.program(&plugin.name, &plugin.source)?;
-            plugins.push(PluginStatus {
-                name: plugin.name.clone(),
-                file: file_name(&plugin.source),
-                contract: CONTRACT,
-                hooks: program.hooks().iter().map(Hook::name).collect(),
-                imports: program.imports(),
-            });
-        }
-        let pools: Vec<Arc<Pool>> = config
-            .pools
-            .iter()
-            .map(|pool| Arc::new(Pool::new(pool, &environment.metrics)))
-            .collect();
+        let pools: Vec<Arc<Pool>> = config.pools.iter().map(|pool| builder.pool(pool)).collect();
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let runtime = Arc::new(Route {
@@ -115,120 +107,111 @@ impl Snapshot {
             });
             routes.push((route.host.clone(), route.path_prefix.clone(), runtime));
         }
+        // Also those that no route uses: what cannot work is an error wherever it is named.
+        for plugin in &config.plugins {
+            builder.use_of(&plugin.name, plugin.name.clone(), &plugin.config)?;
+        }
+        let Builder { parts, .. } = builder;
         Ok(Snapshot {
             router: Router::new(routes),
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
-            plugins,
+            debug_header: config
+                .admin
+                .as_ref()
+                .and_then(|admin| admin.debug_header.as_deref())
+                .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()),
+            parts,
         })
+    }
+
+    /// The names of the scopes whose counters and windows it uses.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.parts.plugins.keys().map(|used| used.scope.as_str())
     }
 }
 
 struct Builder<'a> {
     config: &'a Config,
+    generations: &'a Generations,
     environment: &'a Environment,
-    /// Compiled once, however many plugins are made of it.
-    programs: HashMap<Source, Arc<Program>>,
-    /// Plugins that routes use as they are, without configuration of their own.
-    shared: HashMap<usize, Arc<WasmPlugin>>,
+    before: Option<&'a Snapshot>,
+    parts: Parts,
 }
 
 impl Builder<'_> {
-    fn chain(&mut self, route: &config::Route) -> Result<Chain, PluginError> {
+    /// A pool that did not change stays the same, with what is in flight and how fast it was.
+    fn pool(&mut self, pool: &config::Pool) -> Arc<Pool> {
+        let same = self
+            .before
+            .and_then(|before| before.parts.pools.get(&pool.name))
+            .filter(|(config, _)| config == pool)
+            .map(|(_, same)| Arc::clone(same));
+        let made = same.unwrap_or_else(|| Arc::new(Pool::new(pool, &self.environment.metrics)));
+        self.parts
+            .pools
+            .insert(pool.name.clone(), (pool.clone(), Arc::clone(&made)));
+        made
+    }
+
+    fn chain(&mut self, route: &config::Route) -> Result<Chain, (String, Failure)> {
         let mut steps = Vec::with_capacity(route.plugins.len() + 1);
         for used in &route.plugins {
-            let plugin = self.plugin(route, used)?;
-            steps.push(self.step(plugin, used.on_failure));
+            let name = &self.config.plugins[used.plugin].name;
+            // With configuration of its own it has state of its own too: a limit of 10 on this route is not
+            // used up by the 100 of another.
+            let scope = if used.own_config {
+                format!("{name}{OWN_SCOPE}{}", route.name)
+            } else {
+                name.clone()
+            };
+            let plugin = self.use_of(name, scope, &used.config)?;
+            steps.push(self.step(route, plugin, used.on_failure));
         }
         if !steps.iter().any(|step| step.plugin.hooks().select_upstream) {
-            let balancer = self.default_balancer()?;
-            steps.push(self.step(balancer, OnFailure::Closed));
+            let balancer = self.use_of(DEFAULT_BALANCER, DEFAULT_BALANCER.to_owned(), &Map::new())?;
+            steps.push(self.step(route, balancer, OnFailure::Closed));
         }
         Ok(Chain::new(steps))
     }
 
-    fn step(&self, plugin: Arc<WasmPlugin>, on_failure: OnFailure) -> Step {
+    fn step(&self, route: &config::Route, plugin: Arc<WasmPlugin>, on_failure: OnFailure) -> Step {
         let metrics = self.environment.metrics.plugin(plugin.name(), plugin.hooks());
         Step {
             plugin,
+            route: route.name.as_str().into(),
             on_failure,
             metrics,
+            log: Limiter::new(FAILURE_LINES_PER_SECOND),
         }
     }
 
-    fn plugin(
+    fn use_of(
         &mut self,
-        route: &config::Route,
-        used: &config::PluginUse,
-    ) -> Result<Arc<WasmPlugin>, PluginError> {
-        let plugin = &self.config.plugins[used.plugin];
-        if used.own_config {
-            // State of its own too: a limit of 10 on this route is not used up by the 100 of another.
-            let scope = format!("{}@{}", plugin.name, route.name);
-            return self.make(plugin, &used.config, &scope);
+        plugin: &str,
+        scope: String,
+        config: &Map<String, Value>,
+    ) -> Result<Arc<WasmPlugin>, (String, Failure)> {
+        let generation = &self.generations[plugin];
+        let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
+        let key = UseKey {
+            scope,
+            generation: generation.number,
+            config,
+        };
+        let known = self.parts.plugins.get(&key);
+        let known = known.or_else(|| self.before.and_then(|before| before.parts.plugins.get(&key)));
+        // A number is used once per name, but a plugin that went and came back begins again.
+        if let Some(same) = known.filter(|known| Arc::ptr_eq(known.generation(), generation)) {
+            let same = Arc::clone(same);
+            self.parts.plugins.insert(key, Arc::clone(&same));
+            return Ok(same);
         }
-        if let Some(shared) = self.shared.get(&used.plugin) {
-            return Ok(Arc::clone(shared));
-        }
-        let made = self.make(plugin, &plugin.config, &plugin.name)?;
-        self.shared.insert(used.plugin, Arc::clone(&made));
+        let scope = self.environment.store.scope(&key.scope);
+        let made = WasmPlugin::new(Arc::clone(generation), key.config.clone(), scope)
+            .map_err(|failure| (plugin.to_owned(), failure))?;
+        let made = Arc::new(made);
+        self.parts.plugins.insert(key, Arc::clone(&made));
         Ok(made)
-    }
-
-    fn default_balancer(&mut self) -> Result<Arc<WasmPlugin>, PluginError> {
-        let plugin = config::Plugin {
-            name: DEFAULT_BALANCER.to_owned(),
-            source: Source::Builtin(DEFAULT_BALANCER.to_owned()),
-            on_failure: OnFailure::Closed,
-            limits: config::Limits::default(),
-            config: serde_json::Map::new(),
-        };
-        // The name is one that an operator may have given to another plugin, whose state is not touched.
-        self.make(&plugin, &plugin.config, "builtin:round-robin")
-    }
-
-    fn make(
-        &mut self,
-        plugin: &config::Plugin,
-        config: &serde_json::Map<String, serde_json::Value>,
-        scope: &str,
-    ) -> Result<Arc<WasmPlugin>, PluginError> {
-        let program = self.program(&plugin.name, &plugin.source)?;
-        let scope = self.environment.store.scope(scope);
-        WasmPlugin::new(plugin.name.as_str().into(), program, config, scope, plugin.limits)
-            .map(Arc::new)
-            .map_err(|failure: Failure| error(&plugin.name, &plugin.source, LoadError::Configure(failure)))
-    }
-
-    fn program(&mut self, name: &str, source: &Source) -> Result<Arc<Program>, PluginError> {
-        let vacant = match self.programs.entry(source.clone()) {
-            Entry::Occupied(known) => return Ok(Arc::clone(known.get())),
-            Entry::Vacant(vacant) => vacant,
-        };
-        let runtime = &self.environment.runtime;
-        let program = match source {
-            Source::File(path) => Program::open(runtime, path),
-            Source::Builtin(builtin) => {
-                let bytes = builtin::component(builtin).expect("the configuration knows the builtins");
-                Program::load(runtime, bytes)
-            }
-        };
-        let program = program.map_err(|reason| error(name, source, reason))?;
-        Ok(Arc::clone(vacant.insert(Arc::new(program))))
-    }
-}
-
-fn error(name: &str, source: &Source, reason: LoadError) -> PluginError {
-    PluginError {
-        plugin: name.to_owned(),
-        file: file_name(source),
-        reason,
-    }
-}
-
-fn file_name(source: &Source) -> String {
-    match source {
-        Source::Builtin(builtin) => format!("builtin:{builtin}"),
-        Source::File(path) => path.display().to_string(),
     }
 }

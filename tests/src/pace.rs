@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Client, Metrics, Response, Setup, wait_for, wait_until};
@@ -99,6 +101,29 @@ impl Pace {
         Metrics::parse(response.text())
     }
 
+    /// What `/plugins` says of a plugin.
+    pub fn plugin(&self, name: &str) -> Value {
+        let response = self.admin().get("/plugins");
+        assert_eq!(response.status, 200, "{response:?}");
+        let plugins: Vec<Value> = serde_json::from_slice(&response.body).expect("it is a list in JSON");
+        plugins
+            .into_iter()
+            .find(|plugin| plugin["name"] == name)
+            .unwrap_or_else(|| panic!("the plugin {name} in {response:?}"))
+    }
+
+    /// Which generation of a plugin serves, as `/plugins` says.
+    pub fn generation(&self, name: &str) -> u64 {
+        self.plugin(name)["generation"].as_u64().expect("it is a number")
+    }
+
+    /// Waits until this generation of a plugin serves.
+    pub fn wait_for_generation(&self, name: &str, number: u64) {
+        wait_until(&format!("generation {number} of {name}"), || {
+            self.generation(name) == number
+        });
+    }
+
     /// Waits until a counter has a value. It comes to others only after the client has had its response.
     pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
         let mut last = 0;
@@ -125,6 +150,18 @@ impl Pace {
         })
     }
 
+    /// Waits until an entry of the log, which may have several lines, has all these words, and returns it.
+    pub fn wait_for_entry(&self, words: &[&str]) -> String {
+        wait_for(&format!("an entry of the log with {words:?}"), || {
+            let log = self.log();
+            // An entry begins with its time in brackets.
+            let mut entries = log.split("\n[");
+            entries
+                .find(|entry| words.iter().all(|word| entry.contains(word)))
+                .map(str::to_owned)
+        })
+    }
+
     /// Whether it still takes connections.
     pub fn accepts(&self) -> bool {
         TcpStream::connect(self.address).is_ok()
@@ -133,6 +170,18 @@ impl Pace {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    /// Where it was started, and where its configuration is.
+    pub fn directory(&self) -> &Path {
+        self.process.directory.path()
+    }
+
+    /// What the system says of the process: `/proc/PID/NAME`.
+    pub fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc")
+            .join(self.process.child.id().to_string())
+            .join(name)
     }
 
     /// Waits until it has ended.
@@ -172,7 +221,7 @@ pub(crate) struct Process {
     log: Arc<Mutex<String>>,
     /// Each ends with the pipe that it reads.
     readers: Option<(JoinHandle<()>, JoinHandle<String>)>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Process {
@@ -198,7 +247,7 @@ impl Process {
             child,
             log,
             readers: Some((stderr, stdout)),
-            _directory: directory,
+            directory,
         }
     }
 

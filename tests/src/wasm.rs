@@ -44,6 +44,16 @@ pub fn text_fixture(name: &str) -> Vec<u8> {
     module
 }
 
+/// The same plugin in other bytes: a custom section at the end, which means nothing to anybody.
+pub fn edition(of: &Path, number: u8) -> Vec<u8> {
+    let mut bytes = std::fs::read(of).expect("it has been built");
+    // Section 0, six bytes long: the name of four bytes with its length, and one byte of content.
+    bytes.extend_from_slice(&[0, 6, 4]);
+    bytes.extend_from_slice(b"test");
+    bytes.push(number);
+    bytes
+}
+
 fn built(file: &str) -> PathBuf {
     let path = root().join("target/plugins").join(file);
     assert!(

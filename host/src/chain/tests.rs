@@ -21,6 +21,10 @@ impl Plugin for Scripted {
         self.name
     }
 
+    fn generation(&self) -> u64 {
+        1
+    }
+
     fn hooks(&self) -> Hooks {
         Hooks {
             request_filter: true,
@@ -135,8 +139,10 @@ fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>
                 selection: pass,
                 asked: Arc::clone(&asked),
             }),
+            route: "test".into(),
             on_failure: *on_failure,
             metrics: PluginMetrics::default(),
+            log: Limiter::new(FAILURE_LINES_PER_SECOND),
         })
         .collect();
     (Chain::new(steps), asked)

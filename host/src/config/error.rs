@@ -10,12 +10,12 @@ use super::problem::Problem;
 /// helps; [`Error::headline`] is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read: it is not there, is a directory, or belongs to somebody else.
+    /// The file cannot be read: it is not there, is a directory, is too large, or belongs to somebody else.
     #[error("cannot read {}: {source}{}", .path.display(), without_file(.source))]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The reason, nearly always the system's.
         source: io::Error,
     },
     /// The file is not a text.

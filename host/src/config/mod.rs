@@ -32,7 +32,6 @@ mod tree;
 mod types;
 mod warning;
 
-use std::fs;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
@@ -43,10 +42,14 @@ pub use self::excerpt::Excerpt;
 pub use self::problem::{Fault, Location, Problem};
 use self::resolve::Resolver;
 pub use self::types::{
-    Admin, BUILTINS, Backend, Config, Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, Route, Server,
-    Source,
+    Admin, BUILTINS, Backend, Breaker, Config, Isolation, Limits, Metrics, OnFailure, Plugin, PluginUse,
+    Pool, Rollback, Route, Server, Sha256, Source,
 };
 pub use self::warning::Warning;
+use crate::file;
+
+/// The largest file, in bytes. A thousand routes take a hundredth of it.
+const MAX_SIZE: u64 = 4 << 20;
 
 /// What the command line says about the configuration. It wins over the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,9 +68,9 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or what it says is wrong. Nothing is half applied.
+    /// The file cannot be read, has more than 4 MiB, or what it says is wrong. Nothing is half applied.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Error> {
-        let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
+        let bytes = file::read(path, MAX_SIZE).map_err(|error| Error::read(path, error.into()))?;
         match str::from_utf8(&bytes) {
             Ok(text) => Config::parse(text, path, overrides),
             Err(error) => Err(Error::not_utf8(path, &bytes[..error.valid_up_to()])),

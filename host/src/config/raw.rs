@@ -5,7 +5,9 @@ use serde::Deserialize;
 
 use super::address::{BackendAddress, ListenAddress};
 use super::json::JsonTable;
-use super::scalar::{Int, KeyExtractor, MatchHost, Name, Network, OnFailure, UrlPath, Wasm};
+use super::scalar::{
+    HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, Sha256, UrlPath, Wasm,
+};
 use super::shape::{OrText, Placed, Shorthand, Table};
 
 /// The whole file. Either `upstreams`, `rate_limit` and `headers` are used, or `plugins`, `pools` and
@@ -43,12 +45,14 @@ pub(super) struct Server {
     pub grace_period_seconds: Option<Int<0, 3600>>,
     pub trusted_proxies: Option<Vec<Network>>,
     pub proxy_protocol: Option<Placed<bool>>,
+    pub cache_dir: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Admin {
     pub listen: Option<Placed<ListenAddress>>,
+    pub debug_header: Option<HeaderName>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,8 +98,12 @@ pub(super) struct Headers {
 pub(super) struct Plugin {
     pub name: Placed<Name>,
     pub wasm: Wasm,
+    pub sha256: Option<Sha256>,
     pub on_failure: Option<OnFailure>,
+    pub isolation: Option<Isolation>,
     pub limits: Option<Table<Limits>>,
+    pub breaker: Option<Table<Breaker>>,
+    pub rollback: Option<Table<Rollback>>,
     #[serde(default)]
     pub config: JsonTable,
 }
@@ -105,6 +113,28 @@ pub(super) struct Plugin {
 pub(super) struct Limits {
     pub time_ms: Option<Int<1, 1000>>,
     pub memory_mb: Option<Int<1, 1024>>,
+    pub headers: Option<Int<0, 1024>>,
+    pub header_kb: Option<Int<1, 1024>>,
+    pub body_kb: Option<Int<0, 65_536>>,
+    pub handles: Option<Int<1, 65_536>>,
+    pub log_lines_per_second: Option<Int<0, 1_000_000>>,
+    pub recycle_memory_mb: Option<Int<1, 1024>>,
+    pub recycle_uses: Option<Int<0, { u32::MAX }>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Breaker {
+    pub failures: Option<Int<0, 10_000>>,
+    pub cooldown_ms: Option<Int<1, 3_600_000>>,
+    pub max_cooldown_ms: Option<Int<1, 3_600_000>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollback {
+    pub calls: Option<Int<0, 1_000_000>>,
+    pub failures_percent: Option<Int<1, 100>>,
 }
 
 /// `[upstreams]` with a name.

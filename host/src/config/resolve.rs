@@ -128,6 +128,11 @@ impl<'a> Resolver<'a> {
             ),
             trusted_proxies,
             proxy_protocol,
+            cache_dir: server
+                .cache_dir
+                .as_deref()
+                .filter(|path| !path.is_empty())
+                .map(|path| self.file(path)),
         })
     }
 
@@ -151,7 +156,15 @@ impl<'a> Resolver<'a> {
         if listen.port() != 0 && server.is_some_and(|server| server.listen == listen) {
             self.report(&place, Fault::SameListener(listen));
         }
-        Some(Admin { listen })
+        Some(Admin {
+            listen,
+            debug_header: admin
+                .value
+                .debug_header
+                .as_ref()
+                .map(|name| name.0.clone())
+                .filter(|name| !name.is_empty()),
+        })
     }
 }
 

@@ -193,6 +193,54 @@ impl TryFrom<String> for OnFailure {
     }
 }
 
+/// `isolation`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Isolation(pub types::Isolation);
+
+impl TryFrom<String> for Isolation {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "worker" => Ok(Isolation(types::Isolation::Worker)),
+            "request" => Ok(Isolation(types::Isolation::Request)),
+            _ => Err(format!("{text:?} must be \"worker\" or \"request\"")),
+        }
+    }
+}
+
+/// `sha256`: what a plugin's file must hash to.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Sha256(pub types::Sha256);
+
+impl TryFrom<String> for Sha256 {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        types::Sha256::parse(&text)
+            .map(Sha256)
+            .ok_or_else(|| format!("{text:?} must be 64 hexadecimal digits, as `sha256sum` prints them"))
+    }
+}
+
+/// The name of a request header, in lower case; empty for none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct HeaderName(pub String);
+
+impl TryFrom<String> for HeaderName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.is_empty() || is_header_name(&name) {
+            true => Ok(HeaderName(name.to_ascii_lowercase())),
+            false => Err(format!("{name:?} is not the name of a header")),
+        }
+    }
+}
+
 /// `wasm`: a plugin of the binary, or a file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]

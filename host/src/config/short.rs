@@ -199,8 +199,12 @@ fn builtin(name: &'static str, config: Map<String, Value>) -> Table<raw::Plugin>
     table(raw::Plugin {
         name: unplaced(Name::fixed(name)),
         wasm: Wasm::Builtin(name.to_owned()),
+        sha256: None,
         on_failure: None,
+        isolation: None,
         limits: None,
+        breaker: None,
+        rollback: None,
         config: JsonTable(config),
     })
 }

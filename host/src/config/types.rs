@@ -1,5 +1,6 @@
 //! What the rest of the program uses. Valid by construction: nothing here needs a second check.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,13 +42,17 @@ pub struct Server {
     /// Whether trusted peers begin each connection with a PROXY protocol header. Only with
     /// `trusted_proxies`.
     pub proxy_protocol: bool,
+    /// Where compiled plugins are kept over a restart; nowhere if there is none.
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// `[admin]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Where the admin API listens; never where the public listener does.
     pub listen: SocketAddr,
+    /// A request that has this header learns which generation of each plugin serves it. In lower case.
+    pub debug_header: Option<String>,
 }
 
 /// `[metrics]`.
@@ -64,10 +69,18 @@ pub struct Plugin {
     pub name: String,
     /// Where its code is.
     pub source: Source,
+    /// What the file's content must hash to; any content if there is none.
+    pub sha256: Option<Sha256>,
     /// What becomes of a request when the plugin fails; a route may say otherwise.
     pub on_failure: OnFailure,
-    /// What one call of a hook may use.
+    /// How long an instance lives.
+    pub isolation: Isolation,
+    /// What one call of a hook may use, and what it may hand back.
     pub limits: Limits,
+    /// When a plugin that keeps failing is left alone.
+    pub breaker: Breaker,
+    /// When a new version gives way to the one before.
+    pub rollback: Rollback,
     /// What `configure` is given.
     pub config: Map<String, Value>,
 }
@@ -91,21 +104,128 @@ pub enum OnFailure {
     Open,
 }
 
-/// What one call of a plugin's hook may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long an instance of a plugin lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Isolation {
+    /// One per worker thread, used for many requests after one another.
+    #[default]
+    Worker,
+    /// One for every call of a hook. What a call leaves in the plugin's memory is gone with it: no other
+    /// request sees it, nor a later hook of the same one.
+    Request,
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256([u8; 32]);
+
+impl Sha256 {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Sha256 {
+        use sha2::Digest;
+        Sha256(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// From 64 hexadecimal digits in either case.
+    pub fn parse(text: &str) -> Option<Sha256> {
+        let digits = text.as_bytes();
+        let mut digest = [0; 32];
+        if digits.len() != 2 * digest.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Sha256(digest))
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// What one call of a plugin's hook may use and hand back, and when an instance is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Time on the clock, 1 ms to 1 s.
+    /// Time for a call, 1 ms to 1 s.
     pub time: Duration,
     /// Linear memory in bytes, 1 MiB to 1 GiB.
     pub memory: usize,
+    /// Headers that a call may add to a message, and of a response that it makes.
+    pub headers: usize,
+    /// Bytes of those headers, names and values.
+    pub header_bytes: usize,
+    /// Bytes of the body of a response that it makes.
+    pub body_bytes: usize,
+    /// Counters and windows that an instance may hold open.
+    pub handles: usize,
+    /// Log lines per second, over all workers; what is more is dropped and counted.
+    pub log_lines_per_second: u32,
+    /// An instance whose memory has passed this many bytes is replaced after the call.
+    pub recycle_memory: usize,
+    /// An instance is replaced after so many calls; 0: never for that reason.
+    pub recycle_uses: u32,
 }
 
 impl Default for Limits {
-    /// 10 ms and 16 MiB.
     fn default() -> Self {
         Limits {
             time: Duration::from_millis(10),
             memory: 16 << 20,
+            headers: 256,
+            header_bytes: 64 << 10,
+            body_bytes: 4 << 20,
+            handles: 1024,
+            log_lines_per_second: 100,
+            recycle_memory: 12 << 20,
+            recycle_uses: 0,
+        }
+    }
+}
+
+/// When a plugin that keeps failing is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Breaker {
+    /// After so many failures in a row; 0: never.
+    pub failures: u32,
+    /// For so long the first time, and twice as long each further time.
+    pub cooldown: Duration,
+    /// For so long at most.
+    pub max_cooldown: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Breaker {
+            failures: 5,
+            cooldown: Duration::from_secs(1),
+            max_cooldown: Duration::from_secs(60),
+        }
+    }
+}
+
+/// When a new version of a plugin gives way to the one before by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rollback {
+    /// During its first so many calls; 0: never.
+    pub calls: u32,
+    /// When more than this share of those calls fails, 1 to 100.
+    pub failures_percent: u32,
+}
+
+impl Default for Rollback {
+    fn default() -> Self {
+        Rollback {
+            calls: 100,
+            failures_percent: 20,
         }
     }
 }

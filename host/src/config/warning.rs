@@ -50,6 +50,7 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     let routes = &config.routes;
     let admin = config
         .admin
+        .as_ref()
         .map(|admin| admin.listen)
         .filter(|listen| !listen.ip().is_loopback());
     let everybody = config

@@ -1,15 +1,21 @@
 //! One compiler for the process, and the clock by which hooks are stopped.
 
-use std::sync::Arc;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine};
+use wasmtime::error::Context;
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ensure,
+};
 
 use super::capability;
-use super::guest::Guest;
+use super::guest::{Guest, MAX_TABLE_ELEMENTS};
+use crate::config::Isolation;
 
 /// The step in which deadlines are kept. A hook is stopped at most so much later than it should.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -18,31 +24,112 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 /// any time limit, so that no hook can be running unwatched.
 const IDLE_TICKS: u32 = 3000;
 
-/// What all plugins share: the compiler, what the host lends, and the clock.
+/// The compilers of the process: one for instances that live long, and, once a plugin wants it, one for
+/// instances that are made for each call.
 #[derive(Clone)]
 pub struct Runtime {
+    worker: Environment,
+    request: Arc<OnceLock<Environment>>,
+    cache: Option<Cache>,
+}
+
+/// A compiler, what the host lends, and the clock.
+#[derive(Clone)]
+pub(super) struct Environment {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<Guest>>,
     pub(super) clock: Arc<Clock>,
 }
 
+/// Calls that can run at the same time with an instance of their own: one per thread, and the
+/// configuration allows 1024 workers.
+const POOLED_INSTANCES: u32 = 1100;
+
+/// The most memory that the configuration allows an instance.
+const POOLED_MEMORY: usize = 1 << 30;
+
 impl Runtime {
-    /// Starts the compiler and the clock.
-    pub fn new() -> wasmtime::Result<Runtime> {
+    /// Starts a compiler. What it compiles is kept in `cache_dir` for the next start.
+    pub fn new(cache_dir: Option<&Path>) -> wasmtime::Result<Runtime> {
+        let cache = match cache_dir {
+            Some(directory) => Some(open_cache(directory)?),
+            None => None,
+        };
+        let worker = Environment::new(&InstanceAllocationStrategy::OnDemand, cache.as_ref())?;
+        Ok(Runtime {
+            worker,
+            request: Arc::default(),
+            cache,
+        })
+    }
+
+    /// The compiler for plugins of this isolation.
+    pub(super) fn environment(&self, isolation: Isolation) -> wasmtime::Result<&Environment> {
+        if isolation == Isolation::Worker {
+            return Ok(&self.worker);
+        }
+        if let Some(request) = self.request.get() {
+            return Ok(request);
+        }
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(POOLED_INSTANCES)
+            .total_core_instances(POOLED_INSTANCES * 8)
+            .total_memories(POOLED_INSTANCES * 2)
+            .total_tables(POOLED_INSTANCES * 8)
+            .table_elements(MAX_TABLE_ELEMENTS)
+            .max_memory_size(POOLED_MEMORY);
+        let made = Environment::new(&InstanceAllocationStrategy::Pooling(pool), self.cache.as_ref())?;
+        Ok(self.request.get_or_init(|| made))
+    }
+}
+
+impl Environment {
+    fn new(allocation: &InstanceAllocationStrategy, cache: Option<&Cache>) -> wasmtime::Result<Environment> {
         let mut config = Config::new();
         config
             // Nothing here waits inside wasm; without it a call does not set up the means to.
             .concurrency_support(false)
-            .epoch_interruption(true);
+            .epoch_interruption(true)
+            // Plugins are compiled while requests are served: one core is enough for that.
+            .parallel_compilation(false)
+            .cache(cache.cloned())
+            .allocation_strategy(allocation.clone());
+        if matches!(allocation, InstanceAllocationStrategy::Pooling(_)) {
+            config.memory_reservation(POOLED_MEMORY as u64);
+        }
         let engine = Engine::new(&config)?;
         let linker = Arc::new(capability::linker(&engine)?);
         let clock = Arc::new(Clock::start(engine.clone())?);
-        Ok(Runtime {
+        Ok(Environment {
             engine,
             linker,
             clock,
         })
     }
+}
+
+/// The cache holds machine code that will be run, so nobody else may write there.
+fn open_cache(directory: &Path) -> wasmtime::Result<Cache> {
+    let shown = directory.display();
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .with_context(|| format!("cannot make the directory {shown} for compiled plugins"))?;
+    let metadata = std::fs::metadata(directory)
+        .with_context(|| format!("cannot look at the directory {shown} for compiled plugins"))?;
+    ensure!(
+        metadata.uid() == rustix::process::geteuid().as_raw(),
+        "the directory {shown} for compiled plugins belongs to another user, who could run code in Pace"
+    );
+    ensure!(
+        metadata.mode() & 0o022 == 0,
+        "the directory {shown} for compiled plugins can be written by others, who could run code in Pace: \
+         chmod go-w {shown}"
+    );
+    let mut config = CacheConfig::new();
+    config.with_directory(directory);
+    Cache::new(config)
 }
 
 /// Advances the engine's epoch every [`TICK`] while hooks run. Its thread ends when this is dropped.

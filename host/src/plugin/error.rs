@@ -1,7 +1,10 @@
 //! Why a file is not a plugin that Pace can run.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::config::Sha256;
 use crate::hook::Failure;
 
 /// Why a plugin could not be loaded. Every text goes behind the plugin's name and file.
@@ -26,6 +29,14 @@ pub enum LoadError {
         /// The cap in bytes.
         allowed: u64,
     },
+    /// Not the content that the configuration asks for.
+    #[error("the configuration asks for sha256 {expected}, the file has {found}")]
+    WrongHash {
+        /// `sha256` in the configuration.
+        expected: Sha256,
+        /// The file's.
+        found: Sha256,
+    },
     /// Empty, or something else than WebAssembly.
     #[error("not WebAssembly: {0}")]
     NotWasm(String),
@@ -41,6 +52,15 @@ pub enum LoadError {
     /// Broken or truncated WebAssembly, or a feature that Pace does not have.
     #[error("invalid WebAssembly: {0}")]
     Invalid(String),
+    /// The compiler was not waited for any longer.
+    #[error("compiling it takes longer than {0:?}")]
+    CompileTimeout(Duration),
+    /// The compiler gave up in a way that it should not.
+    #[error("the compiler panicked; standard error has its message, which is worth a bug report")]
+    CompilerPanicked,
+    /// The system is out of threads, or of the memory for one.
+    #[error("no thread could be started to compile it: {0}")]
+    NoThread(std::io::Error),
     /// Made for another version of the contract.
     #[error("made for {found}, this Pace speaks {expected}: build it against the contract in `wit/`")]
     OtherContract {
@@ -88,7 +108,23 @@ pub enum LoadError {
     /// A plugin that would never be called.
     #[error("exports no hook: one of request-filter, select-upstream and response-filter is needed")]
     NoHook,
+    /// Was replaced because it failed too often, and still is the content of the file.
+    #[error("it was generation {0}, too many of whose first calls failed: put another file in its place")]
+    Unfit(u64),
     /// The instance that is made to try it failed.
     #[error("{}", .0.detail)]
     Configure(Failure),
+}
+
+impl LoadError {
+    /// Whether the same file, untouched, may be taken when it is tried again: what failed was the system.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            LoadError::Unreadable { source, .. } => {
+                !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+            }
+            LoadError::NoThread(_) => true,
+            _ => false,
+        }
+    }
 }

@@ -1,43 +1,46 @@
 //! What belongs to one instance on the host's side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result, bail};
 
+use super::capability::Added;
+use super::generation::Generation;
 use super::lend::Lending;
 use crate::state::Scope;
 
 /// The store's data: what the host functions of one instance can reach.
 pub(super) struct Guest {
-    /// The name of the plugin, for its log lines.
-    pub(super) name: Arc<str>,
+    /// The plugin's version: its name and limits, its share of the log.
+    pub(super) generation: Arc<Generation>,
     /// The request, while a hook runs.
     pub(super) lending: Lending,
     /// Counters and windows.
     pub(super) scope: Arc<Scope>,
     /// What the guest holds handles to.
     pub(super) resources: ResourceTable,
+    /// What the call that is running has added to a message.
+    pub(super) added: Added,
     /// How much memory it may have.
     pub(super) memory: MemoryLimit,
     /// When the hook that runs entered its second half of time, in the thread's CPU time.
-    pub(super) overtime_since: Option<std::time::Duration>,
+    pub(super) overtime_since: Option<Duration>,
 }
 
-/// More resources than any plugin has a use for.
-const MAX_RESOURCES: usize = 4096;
-
 impl Guest {
-    pub(super) fn new(name: Arc<str>, scope: Arc<Scope>, memory: usize) -> Guest {
+    pub(super) fn new(generation: &Arc<Generation>, scope: Arc<Scope>) -> Guest {
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(MAX_RESOURCES);
+        resources.set_max_capacity(generation.limits.handles);
         Guest {
-            name,
+            generation: Arc::clone(generation),
             lending: Lending::default(),
             scope,
             resources,
+            added: Added::default(),
             memory: MemoryLimit {
-                limit: memory,
+                limit: generation.limits.memory,
                 used: 0,
                 exceeded: false,
             },
@@ -57,12 +60,20 @@ pub(super) struct MemoryLimit {
     pub(super) exceeded: bool,
 }
 
-/// Table elements are host memory, 8 or 16 bytes each. Toolchains make tables of some thousand entries.
-const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Toolchains make tables of some thousand entries.
+pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
+/// An element is a pointer of the host's, and counts as memory like any other.
+const TABLE_ELEMENT_BYTES: usize = 8;
+
+impl MemoryLimit {
+    /// Linear memory in use, in bytes.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        let used = self.used.saturating_add(bytes);
         if used > self.limit {
             self.exceeded = true;
             bail!(
@@ -72,14 +83,26 @@ impl ResourceLimiter for MemoryLimit {
             );
         }
         self.used = used;
+        Ok(())
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        self.take(desired.saturating_sub(current))?;
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
         if desired > MAX_TABLE_ELEMENTS {
             self.exceeded = true;
             bail!("a table of {desired} elements asked for, {MAX_TABLE_ELEMENTS} allowed");
         }
+        self.take(
+            desired
+                .saturating_sub(current)
+                .saturating_mul(TABLE_ELEMENT_BYTES),
+        )?;
         Ok(true)
     }
 

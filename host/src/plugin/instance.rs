@@ -1,14 +1,17 @@
 //! One instance of a plugin: entering it under limits, and telling how it ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::bindings::exports::pace::plugin as exports;
+use super::capability::Added;
 use super::engine::TICK;
 use super::guest::Guest;
-use super::program::Generation;
+use super::program::Use;
+use super::text;
 use crate::config::Limits;
 use crate::hook::{Call, Failure, FailureReason};
 
@@ -16,8 +19,9 @@ use crate::hook::{Call, Failure, FailureReason};
 pub(super) struct Instance {
     store: Store<Guest>,
     exports: Exports,
-    /// Which generation it belongs to.
-    pub(super) generation: u64,
+    /// Which use of a plugin it was made for.
+    pub(super) owner: u64,
+    calls: u32,
     time: TimeLimit,
 }
 
@@ -53,22 +57,24 @@ impl TimeLimit {
 
 impl Instance {
     /// Makes and configures an instance.
-    pub(super) fn new(generation: &Generation) -> Result<Instance, Failure> {
+    pub(super) fn new(used: &Use) -> Result<Instance, Failure> {
+        let generation = &used.generation;
         let limits = generation.limits;
-        let guest = Guest::new(generation.name.clone(), generation.scope.clone(), limits.memory);
-        let mut store = Store::new(&generation.program.runtime.engine, guest);
+        let environment = &generation.program.environment;
+        let guest = Guest::new(generation, Arc::clone(&used.scope));
+        let mut store = Store::new(&environment.engine, guest);
         store.limiter(|guest| &mut guest.memory);
         // What a call may make the host copy. Bytes that overlap in the guest's memory count each time, so
         // that small lists cannot stand for large ones.
         store.set_hostcall_fuel(limits.memory);
         let time = TimeLimit::new(limits.time);
-        let clock = generation.program.runtime.clock.clone();
+        let clock = Arc::clone(&environment.clock);
         store.epoch_deadline_callback(move |guest| {
             clock.keep_running();
             Ok(past_first_half(guest, time))
         });
 
-        generation.program.runtime.clock.keep_running();
+        environment.clock.keep_running();
         store.set_epoch_deadline(time.first_half);
         let pre = &generation.program.pre;
         let instance = match pre.instantiate(&mut store) {
@@ -102,17 +108,16 @@ impl Instance {
         let mut instance = Instance {
             store,
             exports,
-            generation: generation.id,
+            owner: used.id,
+            calls: 0,
             time,
         };
-        let configured = instance.enter(generation, |_, store| {
-            lifecycle.call_configure(store, &generation.config)
-        });
+        let configured = instance.enter(used, |_, store| lifecycle.call_configure(store, &used.config));
         match configured {
             Ok(Ok(())) => Ok(instance),
             Ok(Err(refusal)) => Err(Failure {
                 reason: FailureReason::Configure,
-                detail: refusal,
+                detail: text::lines(&refusal),
             }),
             Err(failure) => Err(Failure {
                 reason: FailureReason::Configure,
@@ -124,7 +129,7 @@ impl Instance {
     /// Calls a hook while what `call` borrows is lent to it. After an error the instance must be dropped.
     pub(super) fn run<T>(
         &mut self,
-        generation: &Generation,
+        used: &Use,
         call: Call<'_>,
         hook: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
@@ -139,22 +144,31 @@ impl Instance {
         // SAFETY: `lent` ends the lending when this function returns or unwinds, and the borrows in `call`
         // last until it has returned.
         unsafe { lent.0.store.data_mut().lending.begin(call) };
-        lent.0.enter(generation, hook)
+        lent.0.enter(used, hook)
+    }
+
+    /// Whether it has become too large or too old to go on.
+    pub(super) fn is_worn(&self, limits: &Limits) -> bool {
+        self.store.data().memory.used() > limits.recycle_memory
+            || (limits.recycle_uses != 0 && self.calls > limits.recycle_uses)
     }
 
     fn enter<T>(
         &mut self,
-        generation: &Generation,
+        used: &Use,
         call: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
-        generation.program.runtime.clock.keep_running();
-        self.store.data_mut().overtime_since = None;
+        used.generation.program.environment.clock.keep_running();
+        self.calls = self.calls.wrapping_add(1);
+        let guest = self.store.data_mut();
+        guest.overtime_since = None;
+        guest.added = Added::default();
         self.store.set_epoch_deadline(self.time.first_half);
         call(
             &self.exports,
             wasmtime::AsContextMut::as_context_mut(&mut self.store),
         )
-        .map_err(|error| failure(&self.store, generation.limits, &error))
+        .map_err(|error| failure(&self.store, used.generation.limits, &error))
     }
 }
 
@@ -180,12 +194,11 @@ fn thread_time() -> Duration {
 
 #[cold]
 fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Failure {
-    let backtrace = format!("{error:?}");
-    let backtrace = backtrace.trim_end();
+    let backtrace = text::lines(format!("{error:?}").trim_end());
     if store.data().memory.exceeded {
         return Failure {
             reason: FailureReason::Memory,
-            detail: backtrace.to_owned(),
+            detail: backtrace,
         };
     }
     if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
@@ -196,7 +209,7 @@ fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Fai
     }
     Failure {
         reason: FailureReason::Trap,
-        detail: backtrace.to_owned(),
+        detail: backtrace,
     }
 }
 

@@ -1,6 +1,5 @@
 //! From the bytes of a file to a program whose imports and exports are those of the contract.
 
-use std::io::Read;
 use std::path::Path;
 
 use wasmparser::{Parser, Payload};
@@ -13,10 +12,12 @@ use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
 use super::capability;
 use super::describe;
-use super::engine::Runtime;
+use super::engine::{Environment, Runtime};
 use super::error::LoadError;
 use super::guest::Guest;
 use crate::CONTRACT;
+use crate::config::Isolation;
+use crate::file::{self, ReadError};
 use crate::hook::Hooks;
 
 /// No plugin is larger: a JavaScript engine takes 12 MB, a Python interpreter 18.
@@ -24,7 +25,7 @@ const MAX_SIZE: u64 = 32 << 20;
 
 /// A compiled plugin that fits the contract, without configuration.
 pub struct Program {
-    pub(super) runtime: Runtime,
+    pub(super) environment: Environment,
     pub(super) pre: InstancePre<Guest>,
     pub(super) exports: ExportIndices,
     pub(super) hooks: Hooks,
@@ -39,13 +40,11 @@ pub(super) struct ExportIndices {
 }
 
 impl Program {
-    /// Reads and checks a file.
-    pub fn open(runtime: &Runtime, path: &Path) -> Result<Program, LoadError> {
-        Program::load(runtime, &read(path)?)
-    }
-
     /// Checks a component, or a core module that carries its component type.
-    pub fn load(runtime: &Runtime, bytes: &[u8]) -> Result<Program, LoadError> {
+    pub fn load(runtime: &Runtime, isolation: Isolation, bytes: &[u8]) -> Result<Program, LoadError> {
+        let runtime = runtime
+            .environment(isolation)
+            .map_err(|error| LoadError::Invalid(format!("no instances can be made: {error:#}")))?;
         let encoded;
         let component = match kind(bytes)? {
             Kind::Component => bytes,
@@ -82,7 +81,7 @@ impl Program {
                 .map_err(found)?,
         };
         Ok(Program {
-            runtime: runtime.clone(),
+            environment: runtime.clone(),
             pre,
             exports: indices,
             hooks,
@@ -99,7 +98,7 @@ impl Program {
         let component = self.pre.component();
         let mut names: Vec<String> = component
             .component_type()
-            .imports(&self.runtime.engine)
+            .imports(&self.environment.engine)
             .map(|(name, _)| name.to_owned())
             .collect();
         names.sort();
@@ -107,27 +106,16 @@ impl Program {
     }
 }
 
-/// Reads a regular file of a sensible size. Opening does not wait for the writer of a FIFO.
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let unreadable = |source| LoadError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(LoadError::NotAFile(path.to_owned()));
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(LoadError::TooLarge {
-            found: metadata.len().max(bytes.len() as u64),
-            allowed: MAX_SIZE,
-        });
-    }
-    Ok(bytes)
+/// Reads a plugin's file, if it is one and not larger than any plugin.
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    file::read(path, MAX_SIZE).map_err(|error| match error {
+        ReadError::System(source) => LoadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+        ReadError::NotRegular => LoadError::NotAFile(path.to_owned()),
+        ReadError::TooLarge { found, allowed } => LoadError::TooLarge { found, allowed },
+    })
 }
 
 enum Kind {
@@ -175,7 +163,7 @@ fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
 
 /// Whether each import is an interface that Pace has. That its functions have the right types is checked
 /// when the program is linked.
-fn check_imports(runtime: &Runtime, component: &Component) -> Result<(), LoadError> {
+fn check_imports(runtime: &Environment, component: &Component) -> Result<(), LoadError> {
     for (name, _) in component.component_type().imports(&runtime.engine) {
         if capability::INTERFACES.contains(&name) {
             continue;
@@ -236,7 +224,7 @@ struct Export {
     expected: &'static str,
 }
 
-fn check_exports(runtime: &Runtime, component: &Component) -> Result<Hooks, LoadError> {
+fn check_exports(runtime: &Environment, component: &Component) -> Result<Hooks, LoadError> {
     for (name, _) in component.component_type().exports(&runtime.engine) {
         if let Some(found) = other_contract(name) {
             return Err(found);
@@ -258,7 +246,11 @@ fn check_exports(runtime: &Runtime, component: &Component) -> Result<Hooks, Load
 
 impl Export {
     /// Whether the component exports it; an error if it does so with another type than the bindings have.
-    fn is_there<Params, Results>(&self, runtime: &Runtime, component: &Component) -> Result<bool, LoadError>
+    fn is_there<Params, Results>(
+        &self,
+        runtime: &Environment,
+        component: &Component,
+    ) -> Result<bool, LoadError>
     where
         Params: ComponentNamedList + Lower,
         Results: ComponentNamedList + Lift,

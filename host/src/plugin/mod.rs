@@ -1,32 +1,40 @@
 //! WebAssembly: the only module that names wasmtime.
 //!
 //! ```text
-//! file ──▶ load ──▶ Program ──▶ WasmPlugin ──▶ Instance (one per worker thread, made when first needed)
-//!          check     compiled    + config        + Guest: what the host lends during one call
+//! file ──▶ load ──▶ Program ──▶ Generation ──▶ WasmPlugin ──▶ Instance (one per worker thread, or per call)
+//!          check    compiled    + limits,      + config       + Guest: what the host lends during one call
+//!                               + health
 //! ```
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `engine` | one compiler and one clock of deadlines for the process |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
-//! | `program` | a program with its configuration: implements [`crate::hook::Plugin`] |
+//! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
+//! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
 //! | `guest`, `lend` | what an instance's host functions can reach |
 //! | `capability` | the host functions, one file per interface of the contract |
 //! | `bindings` | generated from `wit/` |
 
 mod bindings;
+mod breaker;
 mod capability;
 mod describe;
 mod engine;
 mod error;
+mod generation;
 mod guest;
+mod health;
 mod instance;
 mod lend;
 mod load;
 mod program;
+mod text;
 
+pub use breaker::BreakerState;
 pub use engine::Runtime;
 pub use error::LoadError;
-pub use load::Program;
-pub use program::WasmPlugin;
+pub use generation::{Generation, OnUnfit, Settings};
+pub use load::{Program, read};
+pub use program::{WasmPlugin, ended, sweep};

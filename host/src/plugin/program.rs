@@ -1,133 +1,197 @@
-//! A program with its configuration: what a route calls.
+//! A generation of a plugin with one configuration: what a route calls.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::bindings::exports::pace::plugin::select_upstream::Selection as WasmSelection;
 use super::bindings::pace::plugin::http::{HttpResponse, Verdict as WasmVerdict};
+use super::breaker::Admission;
+use super::generation::Generation;
 use super::instance::Instance;
-use super::load::Program;
-use crate::config::Limits;
+use super::text;
+use crate::config::Isolation;
 use crate::hook::{Call, Failure, FailureReason, Hooks, Plugin, Reply, Selection, Stage, Verdict};
 use crate::state::Scope;
 
-/// A plugin in wasm, configured for a route. Keeps one instance per thread that calls it.
+/// A plugin in wasm, configured for a route.
 pub struct WasmPlugin {
-    generation: Generation,
+    used: Use,
 }
 
-/// One version of a plugin with one configuration.
-pub(super) struct Generation {
+/// One use of a generation.
+pub(super) struct Use {
     pub(super) id: u64,
     slot: usize,
-    pub(super) name: Arc<str>,
-    pub(super) program: Arc<Program>,
+    pub(super) generation: Arc<Generation>,
     pub(super) config: String,
     pub(super) scope: Arc<Scope>,
-    pub(super) limits: Limits,
 }
 
 thread_local! {
-    /// This thread's instances, by slot. An instance of a generation that is gone stays until its slot is
-    /// used again or the thread sweeps.
+    /// This thread's instances, by slot.
     static INSTANCES: RefCell<Vec<Option<Box<Instance>>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Which slots are free. Slots keep the threads' tables as short as the configuration is.
-static SLOTS: Mutex<Slots> = Mutex::new(Slots {
-    free: Vec::new(),
-    count: 0,
-});
+/// Which use has which place in the threads' tables. Places are used again, so that the tables stay as
+/// short as the configuration is.
+static SLOTS: Mutex<Vec<Option<u64>>> = Mutex::new(Vec::new());
 
-struct Slots {
-    free: Vec<usize>,
-    count: usize,
+/// Counts the uses that have ended.
+static ENDED: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Changes whenever a use of a plugin has ended; a thread that serves should [`sweep`] then.
+pub fn ended() -> watch::Receiver<u64> {
+    ENDED.subscribe()
 }
 
-impl Slots {
-    fn take() -> usize {
-        let mut slots = SLOTS.lock();
-        slots.free.pop().unwrap_or_else(|| {
-            slots.count += 1;
-            slots.count - 1
-        })
-    }
+/// Drops this thread's instances of plugins that are not used any more.
+pub fn sweep() {
+    INSTANCES.with_borrow_mut(|instances| {
+        let slots = SLOTS.lock();
+        for (place, owner) in instances.iter_mut().zip(slots.iter()) {
+            if place
+                .as_ref()
+                .is_some_and(|instance| Some(instance.owner) != *owner)
+            {
+                *place = None;
+            }
+        }
+    });
 }
 
 impl WasmPlugin {
-    /// Joins a program with its configuration, and tries it: an instance is made and configured, here and
+    /// Joins a generation with a configuration, and tries it: an instance is made and configured, here and
     /// now, so that what cannot work is known before the first request.
     pub fn new(
-        name: Arc<str>,
-        program: Arc<Program>,
-        config: &serde_json::Map<String, serde_json::Value>,
+        generation: Arc<Generation>,
+        config: String,
         scope: Arc<Scope>,
-        limits: Limits,
     ) -> Result<WasmPlugin, Failure> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
-        let generation = Generation {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            slot: Slots::take(),
-            name,
-            program,
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let mut slots = SLOTS.lock();
+        let slot = slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            slots.push(None);
+            slots.len() - 1
+        });
+        slots[slot] = Some(id);
+        drop(slots);
+        let used = Use {
+            id,
+            slot,
+            generation,
             config,
             scope,
-            limits,
         };
-        Instance::new(&generation)?;
-        Ok(WasmPlugin { generation })
+        Instance::new(&used)?;
+        Ok(WasmPlugin { used })
     }
 
-    fn with_instance<T>(&self, run: impl FnOnce(&mut Instance) -> Result<T, Failure>) -> Result<T, Failure> {
-        let generation = &self.generation;
+    /// The generation that it is a use of.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.used.generation
+    }
+
+    fn call<T>(&self, run: impl FnOnce(&mut Instance) -> Result<T, Failure>) -> Result<T, Failure> {
+        let generation = &self.used.generation;
+        let admission = generation.health.admit();
+        if admission == Admission::Skip {
+            return Err(Failure {
+                reason: FailureReason::BreakerOpen,
+                detail: "it is left alone".to_owned(),
+            });
+        }
+        let result = match generation.isolation {
+            Isolation::Worker => self.with_own_instance(run),
+            Isolation::Request => Instance::new(&self.used).and_then(|mut instance| run(&mut instance)),
+        };
+        match &result {
+            Ok(_) => generation.succeeded(admission),
+            Err(_) => generation.failed(admission),
+        }
+        result
+    }
+
+    fn with_own_instance<T>(
+        &self,
+        run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let used = &self.used;
         INSTANCES.with_borrow_mut(|instances| {
-            if instances.len() <= generation.slot {
-                instances.resize_with(generation.slot + 1, || None);
+            if instances.len() <= used.slot {
+                instances.resize_with(used.slot + 1, || None);
             }
-            let place = &mut instances[generation.slot];
+            let place = &mut instances[used.slot];
             let mut instance = match place.take() {
-                Some(instance) if instance.generation == generation.id => instance,
-                _ => Box::new(Instance::new(generation)?),
+                Some(instance) if instance.owner == used.id => instance,
+                _ => Box::new(Instance::new(used)?),
             };
             let result = run(&mut instance);
-            // After a failure, whatever it was in the middle of, it is not asked again; nor after a panic.
-            if result.is_ok() {
+            // After a failure, whatever it was in the middle of, it is not asked again; nor after a panic,
+            // nor when it has become too large or too old.
+            if result.is_ok() && !instance.is_worn(&used.generation.limits) {
                 *place = Some(instance);
             }
             result
         })
     }
+
+    fn parse_verdict(&self, verdict: WasmVerdict) -> Result<Verdict, Failure> {
+        match verdict {
+            WasmVerdict::Next => Ok(Verdict::Next),
+            WasmVerdict::Respond(response) => Ok(Verdict::Respond(self.parse_reply(response)?)),
+        }
+    }
+
+    fn parse_reply(&self, response: HttpResponse) -> Result<Reply, Failure> {
+        let headers = response
+            .headers
+            .into_iter()
+            .map(|header| (header.name, header.value));
+        Reply::parse(
+            response.status,
+            headers,
+            response.body,
+            &self.used.generation.limits,
+        )
+        .map_err(illegal)
+    }
 }
 
-impl Drop for Generation {
+impl Drop for Use {
     fn drop(&mut self) {
-        SLOTS.lock().free.push(self.slot);
+        SLOTS.lock()[self.slot] = None;
+        ENDED.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
 impl Plugin for WasmPlugin {
     fn name(&self) -> &str {
-        &self.generation.name
+        &self.used.generation.plugin
+    }
+
+    fn generation(&self) -> u64 {
+        self.used.generation.number
     }
 
     fn hooks(&self) -> Hooks {
-        self.generation.program.hooks
+        self.used.generation.program.hooks
     }
 
     fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
-        self.with_instance(|instance| {
-            let verdict = instance.run(&self.generation, call, |exports, store| {
+        self.call(|instance| {
+            let verdict = instance.run(&self.used, call, |exports, store| {
                 exports
                     .request_filter
                     .as_ref()
                     .ok_or_else(not_exported)?
                     .call_filter(store)
             })?;
-            parse_verdict(verdict)
+            self.parse_verdict(verdict)
         })
     }
 
@@ -136,8 +200,8 @@ impl Plugin for WasmPlugin {
             unreachable!("the chain passes each hook its own stage");
         };
         let count = candidates.count();
-        self.with_instance(|instance| {
-            let selection = instance.run(&self.generation, call, |exports, store| {
+        self.call(|instance| {
+            let selection = instance.run(&self.used, call, |exports, store| {
                 exports
                     .select_upstream
                     .as_ref()
@@ -150,21 +214,21 @@ impl Plugin for WasmPlugin {
                 WasmSelection::Pick(index) => Err(illegal(format!(
                     "it picked backend {index} of a pool of {count}, counted from 0"
                 ))),
-                WasmSelection::Respond(response) => Ok(Selection::Respond(parse_reply(response)?)),
+                WasmSelection::Respond(response) => Ok(Selection::Respond(self.parse_reply(response)?)),
             }
         })
     }
 
     fn response_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
-        self.with_instance(|instance| {
-            let verdict = instance.run(&self.generation, call, |exports, store| {
+        self.call(|instance| {
+            let verdict = instance.run(&self.used, call, |exports, store| {
                 exports
                     .response_filter
                     .as_ref()
                     .ok_or_else(not_exported)?
                     .call_filter(store)
             })?;
-            parse_verdict(verdict)
+            self.parse_verdict(verdict)
         })
     }
 }
@@ -174,24 +238,9 @@ fn not_exported() -> wasmtime::Error {
     wasmtime::format_err!("the plugin does not export this hook")
 }
 
-fn parse_verdict(verdict: WasmVerdict) -> Result<Verdict, Failure> {
-    match verdict {
-        WasmVerdict::Next => Ok(Verdict::Next),
-        WasmVerdict::Respond(response) => Ok(Verdict::Respond(parse_reply(response)?)),
-    }
-}
-
-fn parse_reply(response: HttpResponse) -> Result<Reply, Failure> {
-    let headers = response
-        .headers
-        .into_iter()
-        .map(|header| (header.name, header.value));
-    Reply::parse(response.status, headers, response.body).map_err(illegal)
-}
-
 fn illegal(detail: String) -> Failure {
     Failure {
         reason: FailureReason::IllegalOutput,
-        detail,
+        detail: text::line(&detail),
     }
 }

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::HeaderName;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::field::{self, MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::field;
 use crate::hook::{EditError, Headers, RequestHead, ResponseHead};
 
 /// Both kinds of message have the same methods and no trait for them.
@@ -33,7 +32,6 @@ macro_rules! impl_headers {
             fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
                 let parsed = field::editable_name(name)?;
                 let value = field::value(&parsed, value)?;
-                has_room(&self.headers, &parsed, value.len())?;
                 self.insert_header(spelled(name), value)
                     .map_err(|_| EditError::TooLarge)
             }
@@ -45,7 +43,6 @@ macro_rules! impl_headers {
                     return Err(EditError::InvalidValue);
                 }
                 let value = field::value(&parsed, value)?;
-                has_room(&self.headers, &parsed, value.len())?;
                 self.append_header(spelled(name), value)
                     .map(|_| ())
                     .map_err(|_| EditError::TooLarge)
@@ -53,6 +50,10 @@ macro_rules! impl_headers {
 
             fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
                 let name = field::editable_name(name)?;
+                if name == http::header::HOST {
+                    // Every request to an origin has one (RFC 9112, section 3.2).
+                    return Err(EditError::Forbidden);
+                }
                 Ok(self.remove_header(&name).is_some())
             }
         }
@@ -65,24 +66,6 @@ impl_headers!(ResponseHeader);
 /// A name as HTTP/1 will show it: in the case in which the plugin wrote it.
 fn spelled(name: &str) -> Bytes {
     Bytes::copy_from_slice(name.as_bytes())
-}
-
-/// Whether one more header of this size may be added. Small heads, nearly all, are not summed up.
-fn has_room(headers: &http::HeaderMap, name: &HeaderName, value: usize) -> Result<(), EditError> {
-    if value > MAX_HEADER_BYTES || headers.len() >= MAX_HEADERS {
-        return Err(EditError::TooLarge);
-    }
-    if value < 1024 && headers.len() < 32 {
-        return Ok(());
-    }
-    let used: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    if used + name.as_str().len() + value > MAX_HEADER_BYTES {
-        return Err(EditError::TooLarge);
-    }
-    Ok(())
 }
 
 impl RequestHead for RequestHeader {
@@ -112,9 +95,6 @@ impl RequestHead for RequestHeader {
                 .any(|byte| !(0x21..=0x7e).contains(&byte) || byte == b'#')
         {
             return Err(EditError::InvalidValue);
-        }
-        if value.len() > MAX_HEADER_BYTES {
-            return Err(EditError::TooLarge);
         }
         self.set_raw_path(value.as_bytes())
             .map_err(|_| EditError::InvalidValue)

@@ -34,14 +34,18 @@ impl Acceptor<'_> {
         loop {
             let mut ready = self.listener.readable().await?;
             match ready.try_io(|listener| listener.get_ref().accept()) {
-                Ok(Ok((stream, peer))) => self.give(stream, peer),
+                Ok(Ok((stream, peer))) => {
+                    if !self.give(stream, peer) {
+                        return Err(io::Error::other("every worker has died"));
+                    }
+                }
                 Ok(Err(error)) => self.failed(&error).await,
                 Err(_would_block) => {}
             }
         }
     }
 
-    fn give(&self, stream: TcpStream, peer: SocketAddr) {
+    fn give(&self, stream: TcpStream, peer: SocketAddr) -> bool {
         let metrics = &self.environment.metrics;
         metrics.connections_total.inc();
         let expects_header = self
@@ -55,7 +59,7 @@ impl Acceptor<'_> {
                 expects_header,
             },
             &metrics.connections,
-        );
+        )
     }
 
     async fn failed(&self, error: &io::Error) {

@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::Response;
 use log::warn;
@@ -13,26 +12,22 @@ use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
 
 use super::connection::Connection;
-use crate::admin;
-use crate::snapshot::{Environment, Snapshot};
+use crate::admin::Admin;
 
-struct Admin {
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    environment: Arc<Environment>,
+struct App {
+    admin: Admin,
     shutting_down: watch::Receiver<bool>,
 }
 
 /// Serves until the process ends, also while requests drain.
 pub(super) async fn serve(
     listener: TcpListener,
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    environment: Arc<Environment>,
+    admin: Admin,
     shutting_down: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let admin = Arc::new(Admin {
-        snapshot,
-        environment,
+    let app = Arc::new(App {
+        admin,
         shutting_down: shutting_down.clone(),
     });
     loop {
@@ -44,7 +39,7 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let admin = Arc::clone(&admin);
+        let app = Arc::clone(&app);
         let shutting_down = shutting_down.clone();
         tokio::spawn(async move {
             let Ok(stream) = stream.into_std() else { return };
@@ -54,24 +49,21 @@ pub(super) async fn serve(
                 expects_header: false,
             };
             if let Ok(stream) = connection.into_stream().await {
-                admin.process_new(stream, &shutting_down).await;
+                app.process_new(stream, &shutting_down).await;
             }
         });
     }
 }
 
 #[async_trait]
-impl ServeHttp for Admin {
+impl ServeHttp for App {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
         let draining = *self.shutting_down.borrow();
-        let mut response = admin::answer(
-            &head.method,
-            head.uri.path(),
-            &self.environment,
-            &self.snapshot.load(),
-            draining,
-        );
+        let answered = self
+            .admin
+            .answer(&head.method, head.uri.path(), &head.headers, draining);
+        let mut response = answered.await;
         if head.method == http::Method::HEAD {
             response.body_mut().clear();
         }

@@ -14,6 +14,7 @@ use prometheus::IntGauge;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::connection::{Connection, ConnectionError};
+use crate::plugin;
 use crate::proxy::Proxy;
 use crate::snapshot::{Environment, Snapshot};
 
@@ -82,18 +83,21 @@ impl Workers {
         })
     }
 
-    /// Gives a connection to the worker that has the fewest.
-    pub(super) fn give(&self, connection: Connection, gauge: &IntGauge) {
-        let worker = self
+    /// Gives a connection to the worker that has the fewest. Says whether there is one.
+    pub(super) fn give(&self, connection: Connection, gauge: &IntGauge) -> bool {
+        // A worker whose thread has died takes nothing, and would look idle.
+        let alive = self
             .workers
             .iter()
-            .min_by_key(|worker| worker.open.load(Ordering::Relaxed))
-            .expect("the configuration has at least one worker");
+            .filter(|worker| !worker.connections.is_closed());
+        let Some(worker) = alive.min_by_key(|worker| worker.open.load(Ordering::Relaxed)) else {
+            return false;
+        };
         let open = Open::new(worker, &self.ended, gauge);
-        // The receiver is gone only if the worker's thread has died, which must not end the others.
         if worker.connections.send((connection, open)).is_err() {
-            error!("a worker has died; its connections are refused");
+            error!("a worker has died, and a connection with it");
         }
+        true
     }
 
     /// How many connections are open.
@@ -151,6 +155,7 @@ async fn serve(
     shutting_down: watch::Receiver<bool>,
 ) {
     tokio::spawn(close_idle(Arc::clone(&proxy), shutting_down.clone()));
+    tokio::spawn(sweep());
     while let Some((connection, open)) = connections.recv().await {
         let proxy = Arc::clone(&proxy);
         let environment = Arc::clone(&environment);
@@ -171,6 +176,14 @@ async fn serve(
             }
             drop(open);
         });
+    }
+}
+
+/// Drops this thread's instances of plugins that have been replaced, also when no request comes.
+async fn sweep() {
+    let mut ended = plugin::ended();
+    while ended.changed().await.is_ok() {
+        plugin::sweep();
     }
 }
 

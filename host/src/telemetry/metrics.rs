@@ -49,6 +49,10 @@ pub struct Metrics {
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
     plugin_failures: IntCounterVec,
+    generations: IntGaugeVec,
+    breakers: IntGaugeVec,
+    plugin_reloads: IntCounterVec,
+    config_reloads: IntCounterVec,
 }
 
 impl Metrics {
@@ -65,6 +69,9 @@ impl Metrics {
         );
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let gauge = |name: &str, help: &str| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), &["plugin"]))
         };
         let build = IntGaugeVec::new(
             Opts::new("pace_build_info", "1, with the version as a label."),
@@ -112,13 +119,28 @@ impl Metrics {
             ),
             plugin_calls: counter(
                 "pace_plugin_calls_total",
-                "Hook calls, failed ones included.",
+                "Hook calls, failed and skipped ones included.",
                 &["plugin", "hook"],
             ),
             plugin_failures: counter(
                 "pace_plugin_failures_total",
                 "Hook calls that came to no result.",
                 &["plugin", "hook", "reason"],
+            ),
+            generations: gauge("pace_plugin_generation", "The generation that serves."),
+            breakers: gauge(
+                "pace_plugin_breaker_open",
+                "1 while the plugin is left alone because it keeps failing.",
+            ),
+            plugin_reloads: counter(
+                "pace_plugin_reloads_total",
+                "Files of plugins that were published or refused, and returns to the generation before.",
+                &["plugin", "result"],
+            ),
+            config_reloads: counter(
+                "pace_config_reloads_total",
+                "Configurations that were read again and published or refused.",
+                &["result"],
             ),
             registry,
         };
@@ -176,6 +198,28 @@ impl Metrics {
             select_upstream: per_hook(Hook::SelectUpstream),
             response_filter: per_hook(Hook::ResponseFilter),
         }
+    }
+
+    /// Says which generation of a plugin serves.
+    pub fn generation(&self, plugin: &str, number: u64) {
+        self.generations
+            .with_label_values(&[plugin])
+            .set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// 1 while the breaker of the generation that serves is open.
+    pub fn breaker(&self, plugin: &str) -> IntGauge {
+        self.breakers.with_label_values(&[plugin])
+    }
+
+    /// Counts what became of a plugin's file: `published`, `refused`, `rolled-back`.
+    pub fn reloaded(&self, plugin: &str, result: &str) {
+        self.plugin_reloads.with_label_values(&[plugin, result]).inc();
+    }
+
+    /// Counts what became of a configuration: `published`, `refused`.
+    pub fn config_reloaded(&self, result: &str) {
+        self.config_reloads.with_label_values(&[result]).inc();
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.

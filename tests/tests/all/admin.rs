@@ -19,12 +19,15 @@ fn it_answers_what_it_knows() {
     let plugins = admin.get("/plugins");
     assert_eq!(plugins.header("content-type"), Some("application/json"));
     let plugins: serde_json::Value = serde_json::from_slice(&plugins.body).expect("it is JSON");
-    let limiter = &plugins[0];
-    assert_eq!(limiter["name"], "rate-limiter");
+    let all = plugins.as_array().expect("it is a list");
+    assert_eq!(all.len(), 3);
+    let limiter = all
+        .iter()
+        .find(|plugin| plugin["name"] == "rate-limiter")
+        .expect("it is one of the three");
     assert_eq!(limiter["file"], "builtin:rate-limiter");
     assert_eq!(limiter["contract"], "pace:plugin@0.1.0");
     assert_eq!(limiter["hooks"], serde_json::json!(["request-filter"]));
-    assert_eq!(plugins.as_array().map(Vec::len), Some(3));
 
     let head = admin.send(&Request::new("HEAD", "/health"));
     assert_eq!((head.status, head.body.len()), (200, 0));
@@ -36,8 +39,8 @@ fn it_refuses_what_it_does_not_know() {
     let pace = Pace::with_config(&plain(&[&origin]));
     let mut admin = pace.admin();
 
-    assert_eq!(admin.get("/").status, 404);
-    assert_eq!(admin.get("/health/").status, 404);
+    assert_eq!(admin.get("/nothing").status, 404);
+    assert_eq!(admin.get("/healthy").status, 404);
     let refused = admin.send(&Request::post("/health", ""));
     assert_eq!(
         (refused.status, refused.header("allow")),
@@ -57,4 +60,61 @@ fn it_cannot_be_reached_through_the_public_listener() {
     }
     let host = Request::get("/plugins").header("Host", "127.0.0.1:9090");
     assert_eq!(client.send(&host).text(), "the backend");
+}
+
+/// A page that a browser shows can send requests to loopback. They have `Origin`, or the page's name in `Host`.
+#[test]
+fn web_pages_are_kept_out() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut admin = pace.admin();
+    for request in [Request::get("/plugins"), Request::post("/reload", "")] {
+        assert_eq!(admin.send(&request).status, 200, "{request:?}");
+        for (name, value) in [
+            ("Origin", "https://page.example"),
+            ("Origin", "null"),
+            ("Host", "rebound.example"),
+            ("Host", "rebound.example:9090"),
+            ("Host", "127.0.0.1.rebound.example"),
+        ] {
+            let response = admin.send(&request.clone().header(name, value));
+            assert_eq!(response.status, 403, "{name}: {value}");
+            assert!(response.text().contains("not for web pages"), "{response:?}");
+        }
+        for host in [
+            "localhost",
+            "LOCALHOST:9090",
+            "127.0.0.1:9090",
+            "[::1]:9090",
+            "10.0.0.1",
+        ] {
+            let response = admin.send(&request.clone().header("Host", host));
+            assert_eq!(response.status, 200, "{host}");
+        }
+    }
+}
+
+#[test]
+fn what_changes_something_is_a_post() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut admin = pace.admin();
+    for path in ["/reload", "/plugins/limit/reload", "/plugins/limit/rollback"] {
+        let refused = admin.get(path);
+        assert_eq!(
+            (refused.status, refused.header("allow")),
+            (405, Some("POST")),
+            "{path}"
+        );
+    }
+    for path in ["/plugins/nobody/reload", "/plugins/nobody/rollback"] {
+        let refused = admin.send(&Request::post(path, ""));
+        assert_eq!(refused.status, 409, "{path}");
+        assert!(
+            refused.text().contains("there is no plugin `nobody`"),
+            "{refused:?}"
+        );
+    }
+    let nothing = admin.send(&Request::post("/reload", ""));
+    assert_eq!((nothing.status, nothing.text()), (200, "nothing has changed\n"));
 }

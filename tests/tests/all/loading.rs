@@ -155,7 +155,7 @@ fn configure_that_fails() {
     refused(
         &load(&fixture("endless-configure")),
         "endless-configure.wasm",
-        &["configure", "deadline"],
+        &["configure", "deadline", "longer than its 10ms"],
     );
 }
 
@@ -164,7 +164,7 @@ fn a_start_function_that_fails() {
     refused(
         &load_bytes("endless-start.wasm", &text_fixture("endless-start")),
         "endless-start.wasm",
-        &["deadline"],
+        &["deadline", "longer than its 10ms"],
     );
     refused(
         &load_bytes("trap-start.wasm", &text_fixture("trap-start")),

@@ -39,7 +39,10 @@ impl counters::Host for View<'_> {}
 impl counters::HostCounter for View<'_> {
     fn open(&mut self, name: String) -> Result<Result<Resource<CounterHandle>, OpenError>> {
         match self.scope.counter(&name) {
-            Ok(counter) => Ok(Ok(self.resources.push(CounterHandle(counter))?)),
+            Ok(counter) => Ok(self
+                .resources
+                .push(CounterHandle(counter))
+                .map_err(|_| OpenError::TooMany)),
             Err(error) => Ok(Err(error.into())),
         }
     }

@@ -6,6 +6,7 @@
 
 mod clock;
 mod counters;
+mod edit;
 mod log;
 mod request;
 mod response;
@@ -17,6 +18,7 @@ mod windows;
     reason = "the generated bindings export it again, so it has to be `pub`"
 )]
 pub use counters::CounterHandle;
+pub(super) use edit::Added;
 use wasmtime::Engine;
 use wasmtime::component::{HasData, Linker};
 #[expect(

@@ -7,9 +7,15 @@ use super::super::bindings::pace::plugin::http::{EditError, HeaderField};
 use super::super::bindings::pace::plugin::request;
 use super::super::guest::Guest;
 use super::super::lend::Lending;
+use super::edit::Added;
+use crate::config::Limits;
 use crate::hook::{self, Headers};
 
-struct View<'a>(&'a mut Lending);
+struct View<'a> {
+    lending: &'a mut Lending,
+    limits: &'a Limits,
+    added: &'a mut Added,
+}
 
 struct Request;
 
@@ -18,65 +24,67 @@ impl HasData for Request {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    request::add_to_linker::<_, Request>(linker, |guest| View(&mut guest.lending))
+    request::add_to_linker::<_, Request>(linker, |guest| View {
+        lending: &mut guest.lending,
+        limits: &guest.generation.limits,
+        added: &mut guest.added,
+    })
 }
 
 impl request::Host for View<'_> {
     fn method(&mut self) -> Result<String> {
-        Ok(self.0.request()?.method().to_owned())
+        Ok(self.lending.request()?.method().to_owned())
     }
 
     fn scheme(&mut self) -> Result<String> {
-        Ok(self.0.scheme()?.to_owned())
+        Ok(self.lending.scheme()?.to_owned())
     }
 
     fn authority(&mut self) -> Result<Option<String>> {
-        Ok(self.0.request()?.authority().map(str::to_owned))
+        Ok(self.lending.request()?.authority().map(str::to_owned))
     }
 
     fn path(&mut self) -> Result<String> {
-        Ok(self.0.request()?.path().to_owned())
+        Ok(self.lending.request()?.path().to_owned())
     }
 
     fn query(&mut self) -> Result<Option<String>> {
-        Ok(self.0.request()?.query().map(str::to_owned))
+        Ok(self.lending.request()?.query().map(str::to_owned))
     }
 
     fn client_address(&mut self) -> Result<String> {
-        Ok(self.0.client()?.to_string())
+        Ok(self.lending.client()?.to_string())
     }
 
     fn header(&mut self, name: String) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.request()?.header(&name).map(<[u8]>::to_vec))
+        Ok(self.lending.request()?.header(&name).map(<[u8]>::to_vec))
     }
 
     fn header_values(&mut self, name: String) -> Result<Vec<Vec<u8>>> {
-        Ok(values(self.0.request()?, &name))
+        Ok(values(self.lending.request()?, &name))
     }
 
     fn headers(&mut self) -> Result<Vec<HeaderField>> {
-        Ok(fields(self.0.request()?))
+        Ok(fields(self.lending.request()?))
     }
 
     fn set_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
-        Ok(self
-            .0
-            .request_mut()?
-            .and_then(|head| head.set_header(&name, &value))
+        let head = self.lending.request_mut()?;
+        Ok(head
+            .and_then(|head| self.added.set(head, self.limits, &name, &value))
             .map_err(Into::into))
     }
 
     fn append_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
-        Ok(self
-            .0
-            .request_mut()?
-            .and_then(|head| head.append_header(&name, &value))
+        let head = self.lending.request_mut()?;
+        Ok(head
+            .and_then(|head| self.added.append(head, self.limits, &name, &value))
             .map_err(Into::into))
     }
 
     fn remove_header(&mut self, name: String) -> Result<Result<bool, EditError>> {
         Ok(self
-            .0
+            .lending
             .request_mut()?
             .and_then(|head| head.remove_header(&name))
             .map_err(Into::into))
@@ -84,7 +92,7 @@ impl request::Host for View<'_> {
 
     fn set_path_and_query(&mut self, value: String) -> Result<Result<(), EditError>> {
         Ok(self
-            .0
+            .lending
             .request_mut()?
             .and_then(|head| head.set_path_and_query(&value))
             .map_err(Into::into))

@@ -75,7 +75,7 @@ impl windows::HostWindow for View<'_> {
             })
         });
         match opened {
-            Ok(handle) => Ok(Ok(self.resources.push(handle)?)),
+            Ok(handle) => Ok(self.resources.push(handle).map_err(|_| OpenError::TooMany)),
             Err(error) => Ok(Err(error.into())),
         }
     }

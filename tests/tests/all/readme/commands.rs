@@ -6,7 +6,8 @@
 //! - `target/release/pace` and `cargo xtask run`, which are the development build;
 //! - `cargo xtask test`, of which this test is a part: it is only asked for its help;
 //! - the plugin's build, which uses `target/wasm` and the versions in the `Cargo.lock` of this repository, so that
-//!   nothing is downloaded. Of the two ways to build it, the first that this machine can go is taken.
+//!   nothing is downloaded. The page shows two ways to build it, and later says to build it as before: the one that
+//!   this machine can go is taken each time.
 //!
 //! A command that serves goes on to the end of the page, and is then sent what Ctrl-C sends. It must end with exit
 //! code 0, leave nothing running, and have said what the page shows.
@@ -24,13 +25,20 @@ fn the_commands_do_what_the_page_says() {
     let place = Place::new();
     let mut servers = Vec::new();
     let mut done = 0;
+    let mut build: Option<&Block> = None;
     for (index, block) in page.blocks.iter().enumerate() {
         if let Some(name) = block.file() {
             place.write(name, &block.text);
         }
-        if block.language != "sh" || !place.has_what_it_takes(&block.text) {
+        if block.language != "sh" {
             continue;
         }
+        let block = match (Place::builds(&block.text), build) {
+            (true, Some(before)) if before.section != block.section => before,
+            (true, _) if !place.has_what_it_takes(&block.text) => continue,
+            (true, _) => build.insert(block),
+            (false, _) => block,
+        };
         let shown = output_of(&page.blocks[index..]).map(|shown| place.substitute(&shown.text));
         let command = place.substitute(&block.text);
         println!("README.md:{}: {command}", block.line);

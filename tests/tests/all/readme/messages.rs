@@ -1,15 +1,26 @@
 //! What the page says that Pace says: each message is provoked.
 
 use std::fmt::Write;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
-use pace_tests::{Answer, Exit, Gate, Origin, Pace, Setup, Signal, fixture, wait_until};
+use pace_tests::{Answer, Exit, Gate, Origin, Pace, Request, Setup, Signal, edition, fixture, wait_until};
 
 use super::page::{Page, code};
+use super::reconfigure;
+use crate::swapping::Swapping;
 
 #[test]
 fn the_messages_are_real() {
-    let said = [at_start(), while_serving(), for_a_proxy(), at_the_end()].concat();
+    let said = [
+        at_start(),
+        while_serving(),
+        while_swapping(),
+        for_a_proxy(),
+        at_the_end(),
+    ]
+    .concat();
     let rows = Page::read().table("| Pace says | what to do |");
     assert!(rows.len() >= 8, "only {} messages", rows.len());
     for message in rows.iter().flat_map(|row| code(&row[0])) {
@@ -49,7 +60,16 @@ fn at_start() -> String {
         .expect("it is bound");
     let listen = ["--backend", "127.0.0.1:1", "--listen", &taken.0.to_string()];
 
+    let anybodys = check("[server]\ncache_dir = 'cache'\n[upstreams]\nbackends = ['127.0.0.1:1']");
+    let cache = anybodys.directory().join("cache");
+    fs::create_dir(&cache)
+        .and_then(|()| fs::set_permissions(&cache, Permissions::from_mode(0o777)))
+        .expect("a temporary directory can be made");
+    let pinned = format!("'\nsha256 = '{}", "0".repeat(64));
+
     let refusals = [
+        anybodys,
+        plugin(&format!("text.wasm{pinned}"), ""),
         check("[server]\nworker = 4"),
         check("[server]\nlisten = 0.0.0.0:8080"),
         Setup::new().args(["--config", "missing.toml"]),
@@ -97,6 +117,37 @@ fn while_serving() -> String {
         said += pace.get(&format!("/{name}/misbehave")).text();
     }
     said + &pace.stop().stderr
+}
+
+/// What is said of files that take the place of others.
+fn while_swapping() -> String {
+    let trap = fixture("trap");
+    let swapping = Swapping::with(&edition(&trap, 1), "");
+    let mut said = swapping.post("rollback").1;
+    swapping.replace(&edition(&trap, 2));
+    swapping.wait_for_generation(2);
+    wait_until("a generation to be given up", || {
+        swapping.pace.get("/misbehave");
+        swapping.pace.log().contains("too many of its first calls failed")
+    });
+    swapping.replace(b"This is a text.");
+    said += &swapping.post("reload").1;
+
+    let more_workers = |text: String| text.replace("workers = 2", "workers = 3");
+    said += &reconfigure(&swapping.pace, more_workers).1;
+    let of_a_page = Request::post("/reload", "").header("Origin", "https://a.example");
+    said += swapping.pace.admin().send(&of_a_page).text();
+    said += &swapping.pace.stop().stderr;
+
+    let talkative = Swapping::with(
+        &edition(&fixture("log-writer"), 1),
+        "limits = { log_lines_per_second = 1 }",
+    );
+    wait_until("lines to be dropped", || {
+        talkative.pace.get("/misbehave");
+        talkative.pace.log().contains("lines were dropped")
+    });
+    said + &talkative.pace.stop().stderr
 }
 
 /// A trusted proxy that does not keep to the PROXY protocol.

@@ -1,38 +1,51 @@
-//! README.md says what is true: its commands are run, its configurations checked, its plugin is compiled and
-//! serves, its tables are compared with what the program knows, and its messages are provoked.
+//! README.md and `docs/` say what is true: their commands are run, their configurations checked, their plugin is
+//! compiled, serves and is swapped, their tables are compared with what the program knows, and their messages are
+//! provoked.
 
 mod commands;
 mod messages;
+mod operations;
 mod page;
 mod tables;
 
 use std::fs;
 
-use pace_tests::{Setup, root};
+use pace_tests::{Pace, Request, Setup, root};
 
 use page::Page;
 
+/// Changes the configuration of a Pace with an admin listener, and has it read again. Status and sentence.
+fn reconfigure(pace: &Pace, change: impl FnOnce(String) -> String) -> (u16, String) {
+    let path = pace.directory().join("pace.toml");
+    let text = fs::read_to_string(&path).expect("it was started with this file");
+    fs::write(path, change(text)).expect("it is in a temporary directory");
+    let response = pace.admin().send(&Request::post("/reload", ""));
+    (response.status, response.text().to_owned())
+}
+
 #[test]
 fn configurations_are_valid() {
-    let page = Page::read();
-    let configurations = page
-        .blocks
-        .iter()
-        // Those with a file name are part of a story, and started in it.
-        .filter(|block| block.language == "toml" && block.file().is_none());
     let mut checked = 0;
-    for block in configurations {
-        let exit = Setup::new().args(["check"]).config(&block.text).run();
-        assert_eq!(exit.code, Some(0), "README.md:{}: {exit:#?}", block.line);
-        assert!(exit.stdout.starts_with("ok: "), "{exit:#?}");
-        checked += 1;
+    for page in Page::all() {
+        let configurations = page
+            .blocks
+            .iter()
+            // Those with a file name are part of a story, and started in it.
+            .filter(|block| block.language == "toml" && block.file().is_none());
+        for block in configurations {
+            let exit = Setup::new().args(["check"]).config(&block.text).run();
+            assert_eq!(exit.code, Some(0), "{}:{}: {exit:#?}", page.name, block.line);
+            assert!(exit.stdout.starts_with("ok: "), "{exit:#?}");
+            checked += 1;
+        }
     }
-    assert!(checked >= 2, "the short and the full form");
+    assert!(checked >= 3, "the short and the full form, and a pin");
 }
 
 #[test]
 fn links_lead_somewhere() {
-    for file in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "wit/README.md"] {
+    let pages = Page::all().map(|page| page.name);
+    for file in [&pages[..], &["CONTRIBUTING.md", "CHANGELOG.md", "wit/README.md"]].concat() {
         let path = root().join(file);
         let text = fs::read_to_string(&path).expect("it is there");
         let targets = text

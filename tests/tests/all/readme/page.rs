@@ -1,11 +1,12 @@
-//! The page, taken apart.
+//! A page, taken apart.
 
 use std::fs;
 
 use pace_tests::root;
 
-/// README.md.
+/// README.md, or a page of `docs/`.
 pub(super) struct Page {
+    pub(super) name: &'static str,
     text: String,
     pub(super) blocks: Vec<Block>,
 }
@@ -22,7 +23,17 @@ pub(super) struct Block {
 
 impl Page {
     pub(super) fn read() -> Page {
-        let text = fs::read_to_string(root().join("README.md")).expect("README.md is there");
+        Page::of("README.md")
+    }
+
+    /// Every page whose content is tested, README.md first.
+    pub(super) fn all() -> [Page; 3] {
+        ["README.md", "docs/configuration.md", "docs/operations.md"].map(Page::of)
+    }
+
+    /// A file, by its path in the repository.
+    pub(super) fn of(name: &'static str) -> Page {
+        let text = fs::read_to_string(root().join(name)).expect("the page is there");
         let mut blocks: Vec<Block> = Vec::new();
         let (mut section, mut inside) = (String::new(), false);
         for (number, line) in (1..).zip(text.lines()) {
@@ -43,14 +54,14 @@ impl Page {
             }
             inside ^= line.starts_with("```");
         }
-        assert!(!inside, "README.md ends inside a block");
-        Page { text, blocks }
+        assert!(!inside, "{name} ends inside a block");
+        Page { name, text, blocks }
     }
 
     /// The cells of each row of the table that begins with this row.
     pub(super) fn table(&self, header: &str) -> Vec<Vec<String>> {
         let mut lines = self.text.lines().skip_while(|line| *line != header);
-        assert!(lines.next().is_some(), "README.md has no table {header}");
+        assert!(lines.next().is_some(), "{} has no table {header}", self.name);
         lines
             .skip(1)
             .take_while(|line| line.starts_with('|'))

@@ -6,10 +6,12 @@ use std::fs;
 use pace_tests::{Origin, Pace, Setup, root};
 
 use super::page::{Page, code};
+use super::reconfigure;
 use crate::sections::SERVER;
+use crate::swapping::{Swapping, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 15] = [
     ("[server]", "[server]\nzzz = 1"),
     ("[admin]", "[admin]\nzzz = 1"),
     ("[metrics]", "[metrics]\nzzz = 1"),
@@ -18,6 +20,8 @@ const TABLES: [(&str, &str); 13] = [
     ("[headers]", "[headers]\nzzz = 1"),
     ("[[plugins]]", "[[plugins]]\nzzz = 1"),
     ("[[plugins]] limits", "[[plugins]]\nlimits = { zzz = 1 }"),
+    ("[[plugins]] breaker", "[[plugins]]\nbreaker = { zzz = 1 }"),
+    ("[[plugins]] rollback", "[[plugins]]\nrollback = { zzz = 1 }"),
     ("[[pools]]", "[[pools]]\nzzz = 1"),
     ("[[pools]] backends", "[[pools]]\nbackends = [{ zzz = 1 }]"),
     ("[[routes]]", "[[routes]]\nzzz = 1"),
@@ -26,18 +30,26 @@ const TABLES: [(&str, &str); 13] = [
 ];
 
 /// One row of the table of keys, for one of the tables that it names.
-struct Key {
-    table: String,
-    key: String,
+pub(super) struct Key {
+    pub(super) table: String,
+    pub(super) key: String,
     default: String,
     allowed: String,
 }
 
+impl Key {
+    /// What it is if it is not written, if that is a value and not a rule.
+    pub(super) fn default(&self) -> Option<&str> {
+        let value = self.default.strip_prefix('`')?.strip_suffix('`')?;
+        (!value.contains('`')).then_some(value)
+    }
+}
+
 /// A row without a table is about that of the row above.
-fn keys() -> Vec<Key> {
+pub(super) fn keys() -> Vec<Key> {
     let mut tables = Vec::new();
     let mut keys = Vec::new();
-    for row in Page::read().table("| table | key | default | allowed | |") {
+    for row in Page::of("docs/configuration.md").table("| table | key | default | allowed | |") {
         if !row[0].is_empty() {
             tables = code(&row[0]);
         }
@@ -119,33 +131,44 @@ fn the_ranges_are_those_that_the_program_allows() {
     assert!(compared >= 10, "only {compared} ranges");
 }
 
-/// A unit test of the host compares config/proxy.toml with the defaults in the code.
+/// A unit test of the host compares config/proxy.toml with the defaults in the code, and a test of
+/// docs/operations.md has the program compare those in config/contained.toml.
 #[test]
-fn the_defaults_are_those_of_the_commented_file() {
-    let file = fs::read_to_string(root().join("config/proxy.toml")).expect("it is there");
+fn the_defaults_are_those_of_the_commented_files() {
+    let mut settings = settings("config/proxy.toml");
+    // That file listens for everybody, on a number of threads that suits nobody in particular.
+    settings.retain(|(table, key), _| table != "[server]" || !["listen", "workers"].contains(&key.as_str()));
+    let contained = self::settings("config/contained.toml").into_iter();
+    settings.extend(contained.filter(|((table, _), _)| table.starts_with("[[plugins]]")));
+    let mut compared = 0;
+    for key in keys() {
+        let value = settings.get(&(key.table.clone(), key.key.clone()));
+        if let (Some(value), Some(default)) = (value, key.default()) {
+            assert_eq!(default, value, "{} {}", key.table, key.key);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 30, "only {compared} defaults");
+}
+
+/// What a file says of each table and key, where it says so first, also in a comment.
+fn settings(file: &str) -> BTreeMap<(String, String), String> {
+    let text = fs::read_to_string(root().join(file)).expect("it is there");
     let (mut table, mut settings) = (String::new(), BTreeMap::new());
-    for line in file.lines() {
+    for line in text.lines() {
         let line = line.strip_prefix('#').unwrap_or(line);
-        if line.starts_with('[') {
+        if let Some(inner) = line.strip_prefix("[plugins.") {
+            table = format!("[[plugins]] {}", inner.trim_end_matches(']'));
+        } else if line.starts_with('[') {
             line.clone_into(&mut table);
         } else if let Some((key, value)) = line.split_once(" = ")
             && !key.contains(' ')
         {
-            settings.insert((table.clone(), key.to_owned()), value.to_owned());
+            let place = (table.clone(), key.to_owned());
+            settings.entry(place).or_insert_with(|| value.to_owned());
         }
     }
-    let mut compared = 0;
-    for key in keys() {
-        let default = code(&key.default);
-        let place = (key.table, key.key);
-        // The file listens for everybody, on a number of threads that suits nobody in particular.
-        let differs = place.0 == "[server]" && ["listen", "workers"].contains(&place.1.as_str());
-        if let (Some(value), [default], false) = (settings.get(&place), default.as_slice(), differs) {
-            assert_eq!(default, value, "{place:?}");
-            compared += 1;
-        }
-    }
-    assert!(compared >= 15, "only {compared} defaults");
+    settings
 }
 
 #[test]
@@ -162,14 +185,15 @@ fn the_metrics_are_those_that_are_counted() {
         assert_eq!(pace.get("/").status, 200);
     }
     pace.wait_for_metric("http_requests_duration_seconds_count", &[("status", "200")], 2);
-    let text = pace.admin().get("/metrics").text().to_owned();
+    let text = pace.admin().get("/metrics").text().to_owned() + &metrics_of_swaps();
 
     let types: BTreeMap<&str, &str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
         .collect();
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut reasons = BTreeSet::new();
+    // The values of the labels that say what became of something, by metric.
+    let mut outcomes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let series = line.rsplit_once(' ').expect("a sample has a value").0;
         let (name, list) = series.split_once('{').unwrap_or((series, ""));
@@ -179,8 +203,9 @@ fn the_metrics_are_those_that_are_counted() {
             if label != "le" {
                 labels.insert(label);
             }
-            if (name, label) == ("pace_plugin_failures_total", "reason") {
-                reasons.insert(value.trim_matches(['"', '}']).to_owned());
+            if ["reason", "result"].contains(&label) {
+                let value = value.trim_matches(['"', '}']).to_owned();
+                outcomes.entry(name).or_default().insert(value);
             }
         }
     }
@@ -196,8 +221,9 @@ fn the_metrics_are_those_that_are_counted() {
         let documented = code(&row[2]);
         let documented: BTreeSet<&str> = documented.iter().map(String::as_str).collect();
         assert_eq!(documented, labels[name.as_str()], "the labels of {name}");
-        if name == "pace_plugin_failures_total" {
-            assert_eq!(code(&row[3]).into_iter().collect::<BTreeSet<_>>(), reasons);
+        let named: BTreeSet<String> = code(&row[3]).into_iter().collect();
+        if !named.is_empty() {
+            assert_eq!(named, outcomes[name.as_str()], "what becomes of {name}");
         }
     }
 
@@ -214,6 +240,25 @@ fn the_metrics_are_those_that_are_counted() {
             );
         }
     }
+}
+
+/// What is counted of files and configurations that are taken, refused and given up again.
+fn metrics_of_swaps() -> String {
+    let swapping = Swapping::new();
+    swapping.replace(&respond(2));
+    swapping.wait_for_generation(2);
+    swapping.replace(b"This is a text.");
+    assert_eq!(swapping.post("reload").0, 409);
+    assert_eq!(swapping.post("rollback").0, 200);
+
+    let opened = |text: String| text.replace("\n[[pools]]", "on_failure = 'open'\n\n[[pools]]");
+    assert_eq!(reconfigure(&swapping.pace, opened).0, 200);
+    assert_eq!(reconfigure(&swapping.pace, |_| "zzz = 1".to_owned()).0, 409);
+    for result in ["published", "refused"] {
+        let labels = [("result", result)];
+        assert!(swapping.pace.metrics().has("pace_config_reloads_total", &labels));
+    }
+    swapping.pace.admin().get("/metrics").text().to_owned()
 }
 
 /// The metric that a series belongs to: a histogram has three kinds.

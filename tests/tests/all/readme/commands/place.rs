@@ -11,10 +11,13 @@ use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 /// The ports that the page uses.
-const PORTS: [u16; 6] = [8000, 8001, 8009, 8080, 8081, 8082];
+const PORTS: [u16; 7] = [8000, 8001, 8009, 8080, 8081, 8082, 9090];
 
 /// The target of plugins.
 const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Long enough to compile a plugin with all that it needs.
+const DEADLINE_SECONDS: &str = "600";
 
 pub(super) struct Place {
     directory: TempDir,
@@ -51,6 +54,7 @@ impl Place {
                 "\"target/wasm32",
                 format!("\"{}", text_of(&target().join("wasm32"))),
             ),
+            ("../api-key/target/wasm32", text_of(&target().join("wasm32"))),
             ("../pace/plugins/sdk", text_of(&root().join("plugins/sdk"))),
             ("../api-key", text_of(&self.directory.path().join("api-key"))),
             ("0.0.0.0:", "127.0.0.1:".to_owned()),
@@ -73,15 +77,22 @@ impl Place {
         }
     }
 
-    /// Of the ways to build for wasm, whether this is the one for this machine; `true` for everything else.
+    /// Whether a command builds for wasm.
+    pub(super) fn builds(command: &str) -> bool {
+        command.contains("--target wasm32")
+    }
+
+    /// Of the ways to build for wasm, whether this is the one for this machine.
     pub(super) fn has_what_it_takes(&self, command: &str) -> bool {
-        let of_debian = command.contains("/usr/bin/cargo");
-        !command.contains(TARGET) || of_debian != has_target()
+        command.contains("/usr/bin/cargo") != has_target()
     }
 
     /// A shell that runs this.
     pub(super) fn shell(&self, command: &str) -> Command {
-        let mut shell = Command::new("sh");
+        Place::with_shell(Command::new("sh"), command)
+    }
+
+    fn with_shell(mut shell: Command, command: &str) -> Command {
         shell
             .args(["-c", command])
             .current_dir(root())
@@ -97,7 +108,7 @@ impl Place {
         for name in ["CARGO", "LD_LIBRARY_PATH", "RUST_LOG"] {
             shell.env_remove(name);
         }
-        if command.contains(TARGET) {
+        if Place::builds(command) {
             shell
                 .env("CARGO_TARGET_DIR", target())
                 .env("CARGO_NET_OFFLINE", "true");
@@ -107,7 +118,12 @@ impl Place {
 
     /// Runs commands to their end, which must be a good one, and returns what they print.
     pub(super) fn run(&self, command: &str) -> String {
-        let output = self.shell(command).output().expect("there is a shell");
+        // What waits in vain fails, and does not wait for ever.
+        let mut shell = Command::new("timeout");
+        shell.args([DEADLINE_SECONDS, "sh"]);
+        let output = Place::with_shell(shell, command)
+            .output()
+            .expect("there is a shell");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command}: {}\n{stderr}", output.status);
         String::from_utf8(output.stdout).expect("it prints text")

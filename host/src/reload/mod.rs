@@ -1,0 +1,119 @@
+//! Replacing plugins and configuration while requests are served.
+//!
+//! ```text
+//! file event, 2 s rescan ─┐
+//! SIGHUP ─────────────────┼─▶ Manager (one thread, one thing at a time)
+//! POST /plugins/…  ───────┤     read ─▶ hash ─▶ compile ─▶ check ─▶ try ─▶ publish a new Snapshot
+//! first calls fail ───────┘       any failure: the old one serves on, and it is said why
+//! ```
+//!
+//! A file's content is the truth; events are hints to look. Requests that have begun end with the snapshot
+//! that they began with.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `start` | the first generations and the first snapshot |
+//! | `manager` | the thread: commands, and looking at files |
+//! | `plugins` | one plugin: a new file takes over, or the generation before does |
+//! | `configuration` | the configuration: taken as a whole, or tried again later |
+//! | `next` | the plugins of another configuration, made before anything is replaced |
+//! | `programs` | from bytes to a generation, on a thread of its own |
+//! | `difference` | what differs, and what that means |
+//! | `file`, `watch` | whether a file may have changed |
+//! | `status` | what is known of each plugin, for people |
+
+mod configuration;
+mod difference;
+mod file;
+mod manager;
+mod next;
+mod plugins;
+mod programs;
+mod start;
+mod status;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+
+use tokio::sync::oneshot;
+
+pub use self::manager::Manager;
+pub use self::start::StartError;
+pub use self::status::{BreakerStatus, PluginStatus, Refusal, Status};
+use crate::config::Overrides;
+
+/// Where the configuration came from, so that it can be read again.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file, if there is one.
+    pub path: Option<PathBuf>,
+    /// The command line.
+    pub overrides: Overrides,
+}
+
+/// What came of something that was asked for. Either is a sentence for a person.
+pub type Outcome = Result<String, String>;
+
+/// What the manager can be asked to do.
+pub(crate) enum Command {
+    /// Look whether files have changed.
+    Scan,
+    /// Read everything again.
+    ReloadAll(Option<oneshot::Sender<Outcome>>),
+    /// Read a plugin's file again, also if it is the one that is known.
+    Reload(String, oneshot::Sender<Outcome>),
+    /// Go back to the generation before.
+    Rollback(String, oneshot::Sender<Outcome>),
+    /// Too many of this generation's first calls failed.
+    Unfit(String, u64),
+}
+
+/// How the rest of Pace speaks to the manager.
+#[derive(Clone)]
+pub struct Reloader {
+    commands: mpsc::Sender<Command>,
+    status: Arc<Status>,
+}
+
+impl Reloader {
+    /// What is known of the plugins.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Reads configuration and plugins again, without waiting for what comes of it.
+    pub fn reload_all_soon(&self) {
+        self.send(Command::ReloadAll(None));
+    }
+
+    /// Reads configuration and plugins again.
+    pub async fn reload_all(&self) -> Outcome {
+        self.ask(|reply| Command::ReloadAll(Some(reply))).await
+    }
+
+    /// Reads a plugin's file again.
+    pub async fn reload(&self, plugin: &str) -> Outcome {
+        self.ask(|reply| Command::Reload(plugin.to_owned(), reply)).await
+    }
+
+    /// Returns to a plugin's generation before.
+    pub async fn rollback(&self, plugin: &str) -> Outcome {
+        self.ask(|reply| Command::Rollback(plugin.to_owned(), reply))
+            .await
+    }
+
+    fn send(&self, command: Command) {
+        if self.commands.send(command).is_err() {
+            log::error!("the thread that reloads has died; nothing can be reloaded until Pace is restarted");
+        }
+    }
+
+    async fn ask(&self, command: impl FnOnce(oneshot::Sender<Outcome>) -> Command) -> Outcome {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply));
+        answer
+            .await
+            .unwrap_or_else(|_| Err("the thread that reloads has died".to_owned()))
+    }
+}

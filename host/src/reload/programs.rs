@@ -1,0 +1,177 @@
+//! From the content of a file to the next generation of a plugin.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Command;
+use crate::builtin;
+use crate::config::{self, Isolation, Sha256, Source};
+use crate::plugin::{self, Generation, LoadError, OnUnfit, Program};
+use crate::snapshot::Environment;
+
+/// Makes generations.
+pub(super) struct Programs {
+    environment: Arc<Environment>,
+    on_unfit: OnUnfit,
+    /// As long as somebody uses them: two plugins of one file are compiled once.
+    compiled: Mutex<HashMap<(Sha256, Isolation), Weak<Program>>>,
+}
+
+/// What a source has now.
+pub(super) struct Content {
+    bytes: Vec<u8>,
+    pub(super) sha256: Sha256,
+}
+
+/// What the next generation of a plugin is made from.
+pub(super) enum From<'a> {
+    /// What its file has.
+    File(Content),
+    /// The program of this generation, which was made for the isolation that is asked for.
+    Serving(&'a Generation),
+}
+
+/// Longer than any plugin takes to compile; what takes longer is not waited for.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Content {
+    /// Reads a source.
+    pub(super) fn read(source: &Source) -> Result<Content, LoadError> {
+        let bytes = match source {
+            Source::File(path) => plugin::read(path)?,
+            Source::Builtin(name) => builtin::component(name)
+                .expect("the configuration knows the builtins")
+                .to_vec(),
+        };
+        Ok(Content {
+            sha256: Sha256::of(&bytes),
+            bytes,
+        })
+    }
+}
+
+impl Programs {
+    /// Generations that turn out to be unfit are told of as [`Command::Unfit`].
+    pub(super) fn new(environment: Arc<Environment>, commands: mpsc::Sender<Command>) -> Programs {
+        let on_unfit: OnUnfit = Arc::new(move |plugin, number| {
+            // The manager is gone only when Pace ends.
+            let _ = commands.send(Command::Unfit(plugin.to_owned(), number));
+        });
+        Programs {
+            environment,
+            on_unfit,
+            compiled: Mutex::default(),
+        }
+    }
+
+    /// Makes a generation as this entry wants it. Nobody is served with it yet, nor has it been configured.
+    pub(super) fn next_generation(
+        &self,
+        entry: &config::Plugin,
+        number: u64,
+        from: From<'_>,
+    ) -> Result<Arc<Generation>, LoadError> {
+        let found = match &from {
+            From::File(content) => content.sha256,
+            From::Serving(generation) => generation.sha256,
+        };
+        if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
+            return Err(LoadError::WrongHash { expected, found });
+        }
+        let made = match from {
+            From::Serving(generation) => generation.with_settings_of(entry, number),
+            From::File(content) => {
+                let program = self.compile(entry.isolation, content)?;
+                let breaker = self.environment.metrics.breaker(&entry.name);
+                let on_unfit = Arc::clone(&self.on_unfit);
+                Generation::new(entry, number, found, program, breaker, on_unfit)
+            }
+        };
+        Ok(Arc::new(made))
+    }
+
+    fn compile(&self, isolation: Isolation, content: Content) -> Result<Arc<Program>, LoadError> {
+        let key = (content.sha256, isolation);
+        if let Some(known) = self.compiled.lock().get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let environment = Arc::clone(&self.environment);
+        let program = apart(COMPILE_TIMEOUT, move || {
+            Program::load(&environment.runtime, isolation, &content.bytes)
+        })??;
+        let program = Arc::new(program);
+        let mut compiled = self.compiled.lock();
+        compiled.retain(|_, program| program.strong_count() > 0);
+        compiled.insert(key, Arc::downgrade(&program));
+        Ok(program)
+    }
+}
+
+/// Why something that was done apart has no result.
+#[derive(Debug)]
+enum Unfinished {
+    Timeout(Duration),
+    Panicked,
+    NoThread(io::Error),
+}
+
+/// Does something on a thread of its own, which neither holds this one up for ever nor takes it along when it
+/// panics. It goes on when it is not waited for any more: nothing can stop it.
+fn apart<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unfinished> {
+    let (sender, done) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("pace-compile".to_owned())
+        .spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(work());
+        })
+        .map_err(Unfinished::NoThread)?;
+    done.recv_timeout(limit).map_err(|error| match error {
+        RecvTimeoutError::Timeout => Unfinished::Timeout(limit),
+        RecvTimeoutError::Disconnected => Unfinished::Panicked,
+    })
+}
+
+impl std::convert::From<Unfinished> for LoadError {
+    fn from(unfinished: Unfinished) -> LoadError {
+        match unfinished {
+            Unfinished::Timeout(limit) => LoadError::CompileTimeout(limit),
+            Unfinished::Panicked => LoadError::CompilerPanicked,
+            Unfinished::NoThread(error) => LoadError::NoThread(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Long enough for whatever comes to an end.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_is_done_apart_comes_back() {
+        assert_eq!(apart(LONG, || 1).expect("it was done"), 1);
+    }
+
+    #[test]
+    fn who_takes_too_long_and_who_panics_are_told_apart() {
+        let (_keep, never) = mpsc::channel::<()>();
+        let slow = apart(Duration::ZERO, move || never.recv());
+        let slow = LoadError::from(slow.expect_err("it never ends"));
+        assert_eq!(slow.to_string(), "compiling it takes longer than 0ns");
+
+        let panics: Result<(), _> = apart(LONG, || panic!("on purpose, for a test"));
+        let panics = LoadError::from(panics.expect_err("it panicked"));
+        assert!(matches!(panics, LoadError::CompilerPanicked), "{panics}");
+    }
+}

@@ -1,0 +1,107 @@
+//! The first generations and the first snapshot.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, mpsc};
+
+use arc_swap::ArcSwap;
+
+use super::manager::{Manager, generations};
+use super::programs::{Content, From, Programs};
+use super::status::{Managed, Status, file_name};
+use super::watch::Watch;
+use super::{Origin, Reloader};
+use crate::config::{self, Config, Isolation, Source};
+use crate::plugin::LoadError;
+use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
+
+/// A plugin that cannot be used when Pace starts.
+#[derive(Debug, thiserror::Error)]
+#[error("plugin `{plugin}` ({file}): {reason}")]
+pub struct StartError {
+    /// Its name in the configuration.
+    pub plugin: String,
+    /// Its file, or `builtin:NAME`.
+    pub file: String,
+    /// What is wrong.
+    pub reason: LoadError,
+}
+
+impl Manager {
+    /// Loads every plugin of the configuration and builds the first snapshot.
+    pub fn start(
+        origin: Origin,
+        config: Config,
+        environment: Arc<Environment>,
+    ) -> Result<(Manager, Arc<ArcSwap<Snapshot>>, Reloader), StartError> {
+        let (sender, commands) = mpsc::channel();
+        let programs = Programs::new(Arc::clone(&environment), sender.clone());
+        let first = |entry: &config::Plugin| {
+            Content::read(&entry.source)
+                .and_then(|content| programs.next_generation(entry, 1, From::File(content)))
+                .map_err(|reason| StartError::new(entry, reason))
+        };
+        let mut plugins = BTreeMap::new();
+        for entry in &config.plugins {
+            plugins.insert(entry.name.clone(), Managed::new(entry.clone(), first(entry)?));
+        }
+        let balancer_entry = default_balancer();
+        let balancer = first(&balancer_entry)?;
+        let snapshot = Snapshot::build(&config, &generations(&plugins, &balancer), &environment, None)
+            .map_err(|(plugin, failure)| {
+                let entry = plugins
+                    .get(&plugin)
+                    .map_or(&balancer_entry, |managed| &managed.entry);
+                StartError::new(entry, LoadError::Configure(failure))
+            })?;
+        for (name, managed) in &plugins {
+            managed.current.serve();
+            environment.metrics.generation(name, managed.current.number);
+        }
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let status = Arc::new(Status::default());
+        *status.plugins.lock() = plugins;
+        let reloader = Reloader {
+            commands: sender.clone(),
+            status: Arc::clone(&status),
+        };
+        let mut manager = Manager {
+            origin,
+            config,
+            environment,
+            snapshot: Arc::clone(&snapshot),
+            status,
+            balancer,
+            commands,
+            programs,
+            stamps: HashMap::new(),
+            watch: Watch::new(sender),
+            refused: None,
+        };
+        manager.follow_files();
+        Ok((manager, snapshot, reloader))
+    }
+}
+
+impl StartError {
+    fn new(entry: &config::Plugin, reason: LoadError) -> StartError {
+        StartError {
+            plugin: entry.name.clone(),
+            file: file_name(&entry.source),
+            reason,
+        }
+    }
+}
+
+fn default_balancer() -> config::Plugin {
+    config::Plugin {
+        name: DEFAULT_BALANCER.to_owned(),
+        source: Source::Builtin("round-robin".to_owned()),
+        sha256: None,
+        on_failure: config::OnFailure::Closed,
+        isolation: Isolation::Worker,
+        limits: config::Limits::default(),
+        breaker: config::Breaker::default(),
+        rollback: config::Rollback::default(),
+        config: serde_json::Map::new(),
+    }
+}

@@ -1,0 +1,285 @@
+//! The configuration is replaced while requests are served: as a whole, or not at all.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use pace_tests::{Origin, Pace, Request, Setup, Signal, component, fixture, wait_until};
+
+use crate::sections::{EVERYTHING, SERVER, plain, plugin, pool};
+use crate::swapping::directory;
+
+/// How many configurations were taken, or refused.
+fn reloads(pace: &Pace, result: &str) -> u64 {
+    let labels = [("result", result)];
+    pace.metrics().sum("pace_config_reloads_total", &labels)
+}
+
+fn rewrite(pace: &Pace, config: &str) {
+    fs::write(pace.directory().join("pace.toml"), config).expect("it can be written");
+}
+
+/// Waits until the configuration has been taken.
+fn change(pace: &Pace, config: &str) {
+    let before = reloads(pace, "published");
+    rewrite(pace, config);
+    wait_until("the configuration to be taken", || {
+        reloads(pace, "published") > before
+    });
+}
+
+/// Waits until the configuration has been refused for a reason with these words. The public side goes on.
+fn refused(pace: &Pace, config: &str, words: &[&str]) {
+    let before = reloads(pace, "refused");
+    rewrite(pace, config);
+    wait_until(&format!("a refusal with {words:?}"), || {
+        reloads(pace, "refused") > before
+    });
+    let told = [
+        &["ERROR", "the configuration is not taken", "the old one serves on"],
+        words,
+    ]
+    .concat();
+    pace.wait_for_entry(&told);
+    assert_eq!(pace.get("/").text(), "one", "the old one serves on");
+}
+
+fn route(prefix: &str, pool: &str, plugins: &str) -> String {
+    format!("[[routes]]\nmatch = {{ path_prefix = {prefix:?} }}\npool = {pool:?}\nplugins = [{plugins}]\n")
+}
+
+#[test]
+fn routes_pools_and_plugins_come_and_go() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    let before = plain(&[&one]);
+    let pace = Pace::with_config(&before);
+    assert_eq!(pace.get("/two").text(), "one");
+
+    let after = format!(
+        "{SERVER}{}{}\n{}{}{EVERYTHING}{}{}",
+        plugin("respond", &fixture("respond")),
+        plugin("headers", &component("header-injection")),
+        pool("web", &[&one]),
+        pool("other", &[&two]),
+        route("/two", "other", "\"headers\""),
+        route("/plugin", "web", "\"respond\""),
+    );
+    change(&pace, &after);
+    assert_eq!(pace.get("/").text(), "one");
+    let response = pace.get("/two");
+    assert_eq!(
+        (response.text(), response.header("x-proxy")),
+        ("two", Some("pace"))
+    );
+    assert_eq!(pace.get("/plugin/respond").status, 418);
+    assert_eq!(pace.plugin("respond")["generation"], 1);
+    pace.wait_for_log(&["INFO", "the configuration has been taken"]);
+
+    change(&pace, &before);
+    assert_eq!(pace.get("/two").text(), "one");
+    assert_eq!(pace.get("/plugin/respond").text(), "one");
+    assert_eq!(pace.admin().get("/plugins").text().trim(), "[]");
+}
+
+#[test]
+fn it_is_read_again_when_somebody_asks() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    let pace = Pace::with_config(&plain(&[&one]));
+    rewrite(&pace, &plain(&[&two]));
+    let answer = pace.admin().send(&Request::post("/reload", ""));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(pace.get("/").text(), "two");
+
+    rewrite(&pace, &plain(&[&one]));
+    pace.signal(Signal::HUP);
+    wait_until("the first backend to serve again", || {
+        pace.get("/").text() == "one"
+    });
+
+    rewrite(&pace, "nonsense");
+    let answer = pace.admin().send(&Request::post("/reload", ""));
+    assert_eq!(answer.status, 409);
+    assert!(answer.text().contains("pace.toml"), "{answer:?}");
+}
+
+#[test]
+fn a_wrong_file_changes_nothing() {
+    let origin = Origin::named("one");
+    let good = plain(&[&origin]);
+    let pace = Pace::with_config(&good);
+    refused(
+        &pace,
+        &good.replace("backends", "bakends"),
+        &["pace.toml:", "bakends", "backends"],
+    );
+    refused(&pace, "[server", &["pace.toml:1"]);
+    refused(&pace, "", &["pace.toml"]);
+    let broken = format!(
+        "{SERVER}{}\n{}{EVERYTHING}",
+        plugin("broken", &fixture("no-hook")),
+        pool("web", &[&Origin::down()]),
+    );
+    refused(&pace, &broken, &["`broken`", "no-hook.wasm", "exports no hook"]);
+    let broken = format!(
+        "{SERVER}{}\n{}{EVERYTHING}",
+        plugin("picky", &fixture("refuses-config")),
+        pool("web", &[&Origin::down()]),
+    );
+    refused(&pace, &broken, &["`picky`", "colour: must be `green`"]);
+
+    fs::remove_file(pace.directory().join("pace.toml")).expect("it is there");
+    pace.wait_for_entry(&["the old one serves on", "No such file"]);
+    assert_eq!(pace.get("/").text(), "one");
+    let other = Origin::named("other");
+    change(&pace, &plain(&[&other]));
+    assert_eq!(pace.get("/").text(), "other");
+}
+
+/// Sockets and threads are made once.
+#[test]
+fn what_needs_a_restart_says_so_and_changes_nothing() {
+    let origin = Origin::named("one");
+    let good = plain(&[&origin]);
+    let pace = Pace::with_config(&good);
+    let port = Origin::down().label();
+    let public = format!("[server]\nlisten = {port:?}");
+    let admin = format!("[admin]\nlisten = {port:?}");
+    for (from, to, key) in [
+        (
+            "[server]\nlisten = \"127.0.0.1:0\"",
+            public.as_str(),
+            "`[server] listen`",
+        ),
+        (
+            "[admin]\nlisten = \"127.0.0.1:0\"",
+            admin.as_str(),
+            "`[admin] listen`",
+        ),
+        ("workers = 2", "workers = 3", "`[server] workers`"),
+        (
+            "workers = 2",
+            "workers = 2\ngrace_period_seconds = 3",
+            "grace_period_seconds",
+        ),
+        (
+            "workers = 2",
+            "workers = 2\nproxy_protocol = true\ntrusted_proxies = [\"127.0.0.1\"]",
+            "proxy_protocol",
+        ),
+        ("workers = 2", "workers = 2\ncache_dir = \"cache\"", "cache_dir"),
+    ] {
+        let changed = good.replacen(from, to, 1);
+        assert_ne!(changed, good, "{key}");
+        // What could change does not either.
+        let changed = format!("{changed}\n{}", route("/new", "web", ""));
+        refused(&pace, &changed, &[key, "restart"]);
+    }
+    assert_eq!(reloads(&pace, "published"), 0);
+    rewrite(&pace, &good);
+    pace.admin().send(&Request::post("/reload", ""));
+    assert_eq!(reloads(&pace, "published"), 0, "it is what serves");
+}
+
+/// What did not change goes on where it was: whose turn it is, and which connections are open.
+#[test]
+fn a_pool_that_did_not_change_keeps_its_order() {
+    let origins = ["one", "two", "three"].map(Origin::named);
+    let good = plain(&origins.each_ref());
+    let pace = Pace::with_config(&good);
+    let mut client = pace.client();
+    assert_eq!(client.get("/").text(), "one");
+    change(&pace, &format!("{good}{}", route("/new", "web", "")));
+    assert_eq!(client.get("/").text(), "two");
+    change(&pace, &good);
+    assert_eq!(client.get("/").text(), "three");
+    assert_eq!(client.get("/").text(), "one");
+    assert_eq!(client.connections(), 1, "clients notice nothing");
+}
+
+/// The same plugin with other limits is another generation; with another policy for failures it is not.
+#[test]
+fn limits_and_policies_change() {
+    let origin = Origin::named("one");
+    let config = |keys: &str| {
+        format!(
+            "{SERVER}{}{keys}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"trap\"]\n",
+            plugin("trap", &fixture("trap")),
+            pool("web", &[&origin]),
+        )
+    };
+    let pace = Pace::with_config(&config(""));
+    assert_eq!(pace.get("/misbehave").status, 503);
+    change(&pace, &config("on_failure = \"open\""));
+    assert_eq!(pace.get("/misbehave").status, 200);
+    let status = pace.plugin("trap");
+    assert_eq!(
+        (&status["generation"], &status["failures"]),
+        (&1.into(), &2.into())
+    );
+
+    change(&pace, &config("limits = { time_ms = 30 }"));
+    let status = pace.plugin("trap");
+    assert_eq!(
+        (&status["generation"], &status["failures"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(pace.get("/misbehave").status, 503);
+}
+
+#[test]
+fn options_still_win_over_the_file() {
+    let (written, given) = (Origin::named("written"), Origin::named("given"));
+    let url = written.url();
+    let config = |max: u32| {
+        format!(
+            "{SERVER}\n[upstreams]\nbackends = [{url:?}]\n[rate_limit]\nmax_requests = {max}\n[metrics]\n"
+        )
+    };
+    let pace = Setup::new()
+        .config(&config(10))
+        .args(["--backend", &given.url()])
+        .start();
+    change(&pace, &config(1));
+    assert_eq!(pace.get("/").text(), "given");
+    assert_eq!(pace.get("/").status, 429, "the file holds for the rest");
+}
+
+#[test]
+fn metrics_and_the_debug_header_change() {
+    let origin = Origin::named("one");
+    let good = plain(&[&origin]);
+    let pace = Pace::with_config(&good);
+    assert_eq!(pace.get("/metrics").text(), "one");
+    let asks = Request::get("/").header("x-debug", "1");
+    let generations = || {
+        let response = pace.client().send(&asks);
+        response.header("x-pace-generations").is_some()
+    };
+    assert!(!generations());
+    let debug = "[admin]\ndebug_header = \"x-debug\"";
+    change(&pace, &format!("{}\n[metrics]\n", good.replace("[admin]", debug)));
+    assert!(pace.get("/metrics").text().contains("pace_build_info"));
+    assert!(generations());
+}
+
+/// As Kubernetes mounts a ConfigMap.
+#[test]
+fn the_file_may_be_a_link_that_is_switched() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    let files = directory();
+    let root = files.path();
+    for (name, origin) in [("v1", &one), ("v2", &two)] {
+        fs::create_dir(root.join(name)).expect("it can be made");
+        fs::write(root.join(name).join("pace.toml"), plain(&[origin])).expect("it can be written");
+    }
+    symlink("v1", root.join("..data")).expect("a link can be made");
+    symlink("..data/pace.toml", root.join("pace.toml")).expect("a link can be made");
+    let pace = Setup::new()
+        .args(["--config".as_ref(), root.join("pace.toml").as_os_str()])
+        .start();
+    assert_eq!(pace.get("/").text(), "one");
+    for (version, name) in [("v2", "two"), ("v1", "one")] {
+        symlink(version, root.join("new")).expect("a link can be made");
+        fs::rename(root.join("new"), root.join("..data")).expect("it can be renamed");
+        wait_until("the other file to hold", || pace.get("/").text() == name);
+    }
+}

@@ -1,0 +1,148 @@
+//! What one request can leave behind for another: `secret-keeper` keeps what it finds in `x-secret`, and shows it
+//! to whom the same instance serves next.
+
+use std::path::Path;
+
+use pace_tests::{Client, Origin, Pace, Request, edition, fixture};
+
+use crate::sections::{ONE_WORKER, plugin, pool};
+use crate::swapping::directory;
+
+const MODES: [&str; 2] = ["worker", "request"];
+
+/// Two plugins of one file, on `/a` and `/b`, the first also on `/c` with configuration of its own.
+fn keepers(file: &Path, isolation: &str, origin: &Origin) -> Pace {
+    let keeper = |name| format!("{}isolation = {isolation:?}\n", plugin(name, file));
+    Pace::with_config(&format!(
+        r#"{ONE_WORKER}{}
+{}
+{}
+[[routes]]
+match = {{ path_prefix = "/a" }}
+pool = "web"
+plugins = ["a"]
+
+[[routes]]
+match = {{ path_prefix = "/b" }}
+pool = "web"
+plugins = ["b"]
+
+[[routes]]
+match = {{ path_prefix = "/c" }}
+pool = "web"
+plugins = [{{ use = "a", config = {{}} }}]
+"#,
+        keeper("a"),
+        keeper("b"),
+        pool("web", &[origin]),
+    ))
+}
+
+fn hide(client: &mut Client, target: &str) {
+    client.send(&Request::get(target).header("x-secret", "hunter2"));
+}
+
+fn found(client: &mut Client, target: &str) -> Option<String> {
+    let response = client.get(target);
+    assert_eq!(response.status, 200, "{target}: {response:?}");
+    response.header("x-previous-secret").map(str::to_owned)
+}
+
+#[test]
+fn requests_share_an_instance_unless_each_has_its_own() {
+    let origin = Origin::named("one");
+    for (isolation, leaked) in [("worker", Some("hunter2")), ("request", None)] {
+        let pace = keepers(&fixture("secret-keeper"), isolation, &origin);
+        hide(&mut pace.client(), "/a");
+        assert_eq!(found(&mut pace.client(), "/a").as_deref(), leaked, "{isolation}");
+    }
+}
+
+#[test]
+fn plugins_share_nothing() {
+    let origin = Origin::named("one");
+    for isolation in MODES {
+        let pace = keepers(&fixture("secret-keeper"), isolation, &origin);
+        let mut client = pace.client();
+        hide(&mut client, "/a");
+        assert_eq!(
+            found(&mut client, "/b"),
+            None,
+            "{isolation}: the same file, another plugin"
+        );
+        assert_eq!(
+            found(&mut client, "/c"),
+            None,
+            "{isolation}: the same plugin, other configuration"
+        );
+    }
+}
+
+#[test]
+fn generations_share_nothing() {
+    let origin = Origin::named("one");
+    for isolation in MODES {
+        let files = directory();
+        let file = files.path().join("keeper.wasm");
+        let keeper = fixture("secret-keeper");
+        std::fs::copy(&keeper, &file).expect("it can be copied");
+        let pace = keepers(&file, isolation, &origin);
+        let mut client = pace.client();
+        hide(&mut client, "/a");
+        std::fs::write(&file, edition(&keeper, 2)).expect("it can be written");
+        for plugin in ["a", "b"] {
+            pace.wait_for_generation(plugin, 2);
+        }
+        assert_eq!(found(&mut client, "/a"), None, "{isolation}");
+
+        // The generation that comes back begins anew, too.
+        hide(&mut client, "/a");
+        let rollback = Request::post("/plugins/a/rollback", "");
+        assert_eq!(pace.admin().send(&rollback).status, 200);
+        assert_eq!(found(&mut client, "/a"), None, "{isolation}");
+    }
+}
+
+/// What `containment` shows of instances that live on, in short.
+#[test]
+fn limits_hold_for_an_instance_of_its_own() {
+    let origin = Origin::named("one");
+    for (name, reason) in [
+        ("trap", "trap"),
+        ("endless-loop", "deadline"),
+        ("memory-bomb", "memory"),
+    ] {
+        let pace = Pace::with_config(&format!(
+            "{ONE_WORKER}{}isolation = \"request\"\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
+            plugin(name, &fixture(name)),
+            pool("web", &[&origin]),
+        ));
+        assert_eq!(pace.get("/misbehave").status, 503, "{name}");
+        assert_eq!(pace.get("/").status, 200, "{name}");
+        let labels = [("plugin", name), ("reason", reason)];
+        let failures = pace.metrics().sum("pace_plugin_failures_total", &labels);
+        assert_eq!(failures, 1, "{name}");
+    }
+}
+
+#[test]
+fn it_can_be_changed_while_serving() {
+    let origin = Origin::named("one");
+    let config = |isolation| {
+        format!(
+            "{ONE_WORKER}{}isolation = {isolation:?}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"keep\"]\n",
+            plugin("keep", &fixture("secret-keeper")),
+            pool("web", &[&origin]),
+        )
+    };
+    let pace = Pace::with_config(&config("worker"));
+    let mut client = pace.client();
+    for (generation, isolation, leaked) in [(2, "request", None), (3, "worker", Some("hunter2"))] {
+        hide(&mut client, "/");
+        std::fs::write(pace.directory().join("pace.toml"), config(isolation)).expect("it can be written");
+        pace.wait_for_generation("keep", generation);
+        assert_eq!(found(&mut client, "/"), None, "{isolation}: nothing comes along");
+        hide(&mut client, "/");
+        assert_eq!(found(&mut client, "/").as_deref(), leaked, "{isolation}");
+    }
+}

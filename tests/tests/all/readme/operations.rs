@@ -1,0 +1,137 @@
+//! docs/operations.md against the program.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use pace_tests::Request;
+use serde_json::Value;
+
+use super::page::{Page, code};
+use super::reconfigure;
+use super::tables::keys;
+use crate::swapping::{SWAPPED, Swapping};
+
+fn page() -> Page {
+    Page::of("docs/operations.md")
+}
+
+/// Everything that is marked as code in a column of a table.
+fn column(page: &Page, header: &str, index: usize) -> BTreeSet<String> {
+    let rows = page.table(header);
+    rows.iter().flat_map(|row| code(&row[index])).collect()
+}
+
+#[test]
+fn the_requests_are_those_that_the_admin_listener_answers() {
+    let swapping = Swapping::new();
+    let mut admin = swapping.pace.admin();
+    let requests: Vec<_> = page()
+        .table("| request | answer |")
+        .iter()
+        .map(|row| code(&row[0]).remove(0))
+        .collect();
+    let mut paths = BTreeSet::new();
+    for request in &requests {
+        let (method, path) = request.split_once(' ').expect("a method and a path");
+        let target = path.replace("NAME", SWAPPED);
+        let other = if method == "GET" { "POST" } else { "GET" };
+        let status = admin.send(&Request::new(method, &target)).status;
+        assert!([200, 409].contains(&status), "{request}: {status}");
+        assert_eq!(
+            admin.send(&Request::new(other, &target)).status,
+            405,
+            "{other} {path}"
+        );
+        paths.insert(path.to_owned());
+    }
+
+    let unknown = admin.get("/nothing");
+    let known = unknown.text().split([' ', ',', '\n', ';']);
+    let known = known.filter(|word| word.starts_with('/')).map(str::to_owned);
+    assert_eq!(paths, known.collect());
+}
+
+#[test]
+fn the_fields_are_those_of_a_plugin() {
+    let Value::Object(status) = Swapping::new().status() else {
+        panic!("a plugin is an object");
+    };
+    let rows = page().table("| field | |");
+    let documented: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).collect();
+    assert_eq!(documented, status.keys().cloned().collect());
+    let of_breaker = rows
+        .iter()
+        .find(|row| row[0] == "`breaker`")
+        .expect("it is there");
+    let Value::Object(breaker) = &status["breaker"] else {
+        panic!("a breaker is an object");
+    };
+    assert_eq!(
+        code(&of_breaker[1]).into_iter().collect::<BTreeSet<_>>(),
+        breaker.keys().cloned().collect()
+    );
+}
+
+/// All of them are changed at once, and the refusal names each.
+#[test]
+fn what_needs_a_restart_is_what_is_refused() {
+    let swapping = Swapping::new();
+    let (status, sentence) = reconfigure(&swapping.pace, |text| {
+        text.replace("127.0.0.1:0", "127.0.0.2:0")
+            .replace("workers = 2", "workers = 3")
+            .replace(
+                "[server]",
+                "[server]\ngrace_period_seconds = 1\nproxy_protocol = true\n\
+                 trusted_proxies = ['127.0.0.1']\ncache_dir = '/nowhere'",
+            )
+    });
+    assert_eq!(status, 409, "{sentence}");
+    let named: BTreeSet<String> = code(&sentence).into_iter().collect();
+    let (page, header) = (page(), "| key | |");
+    let mut documented = column(&page, header, 0);
+    documented.extend(column(&page, header, 1));
+    // The value of another key, on which it depends.
+    documented.remove("true");
+    assert_eq!(documented, named);
+}
+
+#[test]
+fn the_reasons_are_those_that_are_counted() {
+    let metrics = Page::read().table("| metric | type | labels | |");
+    let counted = metrics
+        .iter()
+        .find(|row| row[0] == "`pace_plugin_failures_total`")
+        .expect("another test compares it with the program");
+    let documented = page().table("| reason | what has happened | the instance |");
+    let documented: BTreeSet<String> = documented.iter().flat_map(|row| code(&row[0])).collect();
+    assert_eq!(documented, code(&counted[3]).into_iter().collect());
+}
+
+/// Who writes down what is the default anyway changes nothing, and Pace says so.
+#[test]
+fn the_defaults_of_a_plugin_are_those_of_the_program() {
+    let swapping = Swapping::new();
+    let (mut written, mut table) = (String::new(), "[[plugins]]".to_owned());
+    let of_plugin = |table: &str| table.starts_with("[[plugins]]");
+    for key in keys().iter().filter(|key| of_plugin(&key.table)) {
+        let Some(default) = key.default() else { continue };
+        if key.table != table {
+            key.table.clone_into(&mut table);
+            let inner = table.trim_start_matches("[[plugins]] ");
+            writeln!(written, "[plugins.{inner}]").expect("a String takes every write");
+        }
+        writeln!(written, "{} = {default}", key.key).expect("a String takes every write");
+    }
+    assert!(
+        written.contains("recycle_uses = 0") && written.contains("[plugins.rollback]"),
+        "{written}"
+    );
+
+    let outcome = reconfigure(&swapping.pace, |text| {
+        text.replacen("\n[[pools]]", &format!("{written}\n[[pools]]"), 1)
+    });
+    assert_eq!(outcome, (200, "nothing has changed\n".to_owned()));
+    let published = [("result", "published")];
+    let metrics = swapping.pace.metrics();
+    assert!(!metrics.has("pace_config_reloads_total", &published), "{written}");
+}

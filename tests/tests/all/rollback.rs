@@ -1,0 +1,162 @@
+//! Returning to the generation before: when somebody asks for it, and by itself.
+
+use std::fs;
+
+use pace_tests::{Request, fixture, wait_until};
+use serde_json::Value;
+
+use crate::swapping::{SWAPPED, Swapping, respond};
+
+/// Fails for `/misbehave`, where `respond` does not.
+fn trap() -> Vec<u8> {
+    fs::read(fixture("trap")).expect("it has been built")
+}
+
+/// `respond` serves, and then `trap`.
+fn on_trial(keys: &str) -> Swapping {
+    let swapping = Swapping::with(&respond(1), keys);
+    swapping.replace(&trap());
+    swapping.wait_for_generation(2);
+    swapping
+}
+
+fn misbehave(swapping: &Swapping) -> u16 {
+    swapping.pace.get("/misbehave").status
+}
+
+/// Waits until everything that was asked of the manager has been done, and finds no new file.
+fn nothing_is_new(swapping: &Swapping) {
+    let answer = swapping.pace.admin().send(&Request::post("/reload", ""));
+    assert_eq!(
+        (answer.status, answer.text().trim()),
+        (200, "nothing has changed")
+    );
+}
+
+#[test]
+fn somebody_asks_for_it() {
+    let swapping = Swapping::new();
+    let (status, sentence) = swapping.post("rollback");
+    assert_eq!(status, 409, "{sentence}");
+    assert!(sentence.contains("generation 1 has none before it"), "{sentence}");
+
+    swapping.replace(&respond(2));
+    swapping.wait_for_generation(2);
+    let (status, sentence) = swapping.post("rollback");
+    assert_eq!(status, 200, "{sentence}");
+    assert!(sentence.contains("generation 1 serves again"), "{sentence}");
+    assert_eq!(swapping.serving(), 1);
+    let status = swapping.status();
+    assert_eq!(
+        (&status["generation"], &status["previous"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(swapping.reloads("rolled-back"), 1);
+    let of_plugin = [("plugin", SWAPPED)];
+    let metrics = swapping.pace.metrics();
+    assert_eq!(metrics.sum("pace_plugin_generation", &of_plugin), 1);
+    swapping.pace.wait_for_log(&["generation 1 serves again"]);
+
+    // The file has not changed, so it is not taken again by itself.
+    nothing_is_new(&swapping);
+    assert_eq!(swapping.serving(), 1);
+    swapping.replace(&respond(3));
+    swapping.wait_for_generation(3);
+}
+
+#[test]
+fn a_second_rollback_takes_the_first_back() {
+    let swapping = Swapping::new();
+    swapping.replace(&respond(2));
+    swapping.wait_for_generation(2);
+    for expected in [1, 2, 1] {
+        assert_eq!(swapping.post("rollback").0, 200);
+        assert_eq!(swapping.serving(), expected);
+    }
+}
+
+#[test]
+fn too_many_of_the_first_calls_fail() {
+    let swapping = on_trial("rollback = { calls = 50, failures_percent = 4 }\nbreaker = { failures = 0 }");
+    let bad = swapping.status()["sha256"].clone();
+    // Two of fifty are four percent.
+    assert_eq!([misbehave(&swapping), misbehave(&swapping)], [503, 503]);
+    nothing_is_new(&swapping);
+    assert_eq!(swapping.serving(), 2);
+    assert_eq!(misbehave(&swapping), 503);
+    returned(&swapping, &bad);
+
+    // The file is what it was, and stays where it is.
+    nothing_is_new(&swapping);
+    assert_eq!(swapping.serving(), 1);
+    assert_eq!(misbehave(&swapping), 200);
+    swapping.replace(&respond(2));
+    swapping.wait_for_generation(3);
+    assert_eq!(swapping.status()["refused"], Value::Null);
+}
+
+#[test]
+fn the_breaker_opens_during_the_first_calls() {
+    let swapping = on_trial(
+        "rollback = { calls = 100, failures_percent = 100 }\n\
+         breaker = { failures = 3, cooldown_ms = 3600000 }",
+    );
+    let bad = swapping.status()["sha256"].clone();
+    for _ in 0..3 {
+        assert_eq!(misbehave(&swapping), 503);
+    }
+    returned(&swapping, &bad);
+    // The breaker was that of the generation that is gone.
+    assert_eq!(misbehave(&swapping), 200);
+    assert_eq!(swapping.status()["breaker"]["state"], "closed");
+    let open = [("plugin", SWAPPED)];
+    let metrics = swapping.pace.metrics();
+    assert_eq!(metrics.sum("pace_plugin_breaker_open", &open), 0);
+}
+
+/// Generation 1 serves again, everybody is told, and `/plugins` names the file that did it.
+fn returned(swapping: &Swapping, bad: &Value) {
+    swapping.wait_for_generation(1);
+    wait_until("the refusal to be shown", || {
+        swapping.status()["refused"]["sha256"] == *bad
+    });
+    let reason = &swapping.status()["refused"]["reason"];
+    let reason = reason.as_str().expect("it is a text");
+    assert!(reason.contains("too many of its first calls failed"), "{reason}");
+    swapping
+        .pace
+        .wait_for_log(&["WARN", SWAPPED, "generation 1 serves again"]);
+    assert_eq!(swapping.reloads("rolled-back"), 1);
+}
+
+#[test]
+fn failures_after_the_first_calls_are_no_reason() {
+    let swapping = on_trial("rollback = { calls = 5, failures_percent = 20 }\nbreaker = { failures = 0 }");
+    // At least one has been served to find out that it is generation 2.
+    for _ in 0..5 {
+        assert_eq!(swapping.serving(), 2);
+    }
+    for _ in 0..10 {
+        assert_eq!(misbehave(&swapping), 503);
+    }
+    nothing_is_new(&swapping);
+    assert_eq!(swapping.serving(), 2);
+}
+
+#[test]
+fn it_can_be_turned_off() {
+    let swapping = on_trial("rollback = { calls = 0 }\nbreaker = { failures = 0 }");
+    for _ in 0..20 {
+        assert_eq!(misbehave(&swapping), 503);
+    }
+    nothing_is_new(&swapping);
+    assert_eq!((swapping.serving(), swapping.reloads("rolled-back")), (2, 0));
+}
+
+#[test]
+fn the_first_generation_has_nowhere_to_return_to() {
+    let swapping = Swapping::with(&trap(), "rollback = { calls = 10, failures_percent = 1 }");
+    assert_eq!(misbehave(&swapping), 503);
+    swapping.pace.wait_for_log(&["ERROR", SWAPPED, "none before it"]);
+    assert_eq!(swapping.serving(), 1);
+}

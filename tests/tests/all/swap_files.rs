@@ -1,0 +1,172 @@
+//! Files that cannot take over: the generation before serves on, and whoever looks is told why.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use pace_tests::{Origin, Request, Setup, component, fixture, text_fixture, wait_until};
+use serde_json::Value;
+
+use crate::sections::{SERVER, with_plugins};
+use crate::swapping::{SWAPPED, Swapping, respond};
+
+/// A file that comes in place of a good one.
+enum Bad {
+    Content(Vec<u8>),
+    /// A file of so many zeros.
+    Zeros(u64),
+    /// A link to this path, beside itself.
+    Link(&'static str),
+    Fifo,
+    Nothing,
+}
+
+impl Bad {
+    /// Puts it where the plugin's file is, at once.
+    fn place(&self, swapping: &Swapping) {
+        let (new, file) = (swapping.path("new"), swapping.path("plugin.wasm"));
+        match self {
+            Bad::Content(content) => fs::write(&new, content),
+            Bad::Zeros(length) => File::create(&new).and_then(|file| file.set_len(*length)),
+            Bad::Link(target) => symlink(target, &new),
+            Bad::Fifo => Command::new("mkfifo").arg(&new).status().map(drop),
+            Bad::Nothing => return fs::remove_file(file).expect("it is there"),
+        }
+        .expect("it can be made");
+        fs::rename(new, file).expect("it can be renamed");
+    }
+}
+
+fn built(name: &str) -> Bad {
+    Bad::Content(fs::read(fixture(name)).expect("it has been built"))
+}
+
+fn cut(to: impl Fn(usize) -> usize) -> Bad {
+    let mut content = respond(2);
+    content.truncate(to(content.len()));
+    Bad::Content(content)
+}
+
+/// What comes, and what the reason says.
+fn bad_files() -> Vec<(Bad, &'static [&'static str])> {
+    let headers = fs::read(component("header-injection")).expect("it has been built");
+    vec![
+        (Bad::Content(Vec::new()), &["not WebAssembly", "empty"]),
+        (Bad::Content(b"<html>".to_vec()), &["not WebAssembly", "<html>"]),
+        (cut(|_| 6), &["WebAssembly"]),
+        (cut(|length| length / 2), &["invalid WebAssembly"]),
+        (cut(|length| length - 1), &["invalid WebAssembly"]),
+        (built("wrong-version"), &["pace:plugin@9.9.9"]),
+        (built("unknown-import"), &["imports `acme:extra/thing`"]),
+        (built("wasi-import"), &["wasi:cli/environment"]),
+        (built("wrong-type"), &["expected func() -> verdict"]),
+        (built("missing-configure"), &["lifecycle@0.1.0`"]),
+        (built("no-hook"), &["exports no hook"]),
+        (built("refuses-config"), &["colour: must be `green`"]),
+        (built("endless-configure"), &["configure", "deadline"]),
+        (Bad::Content(text_fixture("trap-start")), &["trap", "unreachable"]),
+        (Bad::Content(text_fixture("endless-start")), &["deadline"]),
+        (Bad::Content(text_fixture("huge-memory")), &["allowed"]),
+        (Bad::Zeros(33 << 20), &["34603008 bytes", "33554432 are allowed"]),
+        (Bad::Link("plugin.wasm"), &["cannot read", "symbolic links"]),
+        // Something between those that lead nowhere, so that each is a change.
+        (Bad::Link("directory"), &["not a regular file"]),
+        (Bad::Link("nowhere"), &["cannot read", "No such file"]),
+        (Bad::Fifo, &["not a regular file"]),
+        (Bad::Nothing, &["cannot read", "No such file"]),
+        (
+            Bad::Content(headers[..headers.len() / 3].to_vec()),
+            &["invalid WebAssembly"],
+        ),
+    ]
+}
+
+#[test]
+fn the_old_generation_serves_on() {
+    let swapping = Swapping::new();
+    let file = swapping.path("plugin.wasm").display().to_string();
+    fs::create_dir(swapping.path("directory")).expect("it can be made");
+    let sha256 = swapping.status()["sha256"].clone();
+    swapping.under_load(|| {
+        for (refused, (bad, words)) in (1..).zip(bad_files()) {
+            bad.place(&swapping);
+            wait_until(&format!("the {refused}th file to be refused"), || {
+                swapping.reloads("refused") == refused
+            });
+            swapping.wait_for_refusal(words);
+
+            let status = swapping.status();
+            assert_eq!((&status["sha256"], &status["generation"]), (&sha256, &1.into()));
+            let readable = !matches!(bad, Bad::Zeros(_) | Bad::Link(_) | Bad::Fifo | Bad::Nothing);
+            assert_eq!(status["refused"]["sha256"].is_string(), readable, "{words:?}");
+            let told = [&["ERROR", SWAPPED, &file, "generation 1 (", "serves on"], words].concat();
+            swapping.pace.wait_for_entry(&told);
+        }
+        swapping.replace(&respond(2));
+        swapping.wait_for_generation(2);
+    });
+    assert_eq!(swapping.status()["refused"], Value::Null, "it is over");
+    assert_eq!(swapping.reloads("published"), 1);
+}
+
+/// A swap that was done by hand says it to whoever did it.
+#[test]
+fn who_asks_for_it_is_told_why_not() {
+    let swapping = Swapping::new();
+    built("unknown-import").place(&swapping);
+    for _ in 0..2 {
+        let (status, sentence) = swapping.post("reload");
+        assert_eq!(status, 409);
+        for part in ["plugin.wasm", "acme:extra/thing", "generation 1 (", "serves on"] {
+            assert!(sentence.contains(part), "{part} in {sentence}");
+        }
+    }
+    assert_eq!(swapping.serving(), 1);
+}
+
+/// What was refused is not looked at again until it is another file; what serves is no news either.
+#[test]
+fn a_refused_file_is_refused_once() {
+    let swapping = Swapping::new();
+    for _ in 0..3 {
+        built("no-hook").place(&swapping);
+        swapping.wait_for_refusal(&["exports no hook"]);
+        // It answers after whatever there was to do before.
+        swapping.pace.admin().send(&Request::post("/reload", ""));
+    }
+    assert_eq!(swapping.reloads("refused"), 1);
+}
+
+/// Who deletes a file by mistake and puts it back has lost nothing.
+#[test]
+fn a_file_that_comes_back() {
+    let swapping = Swapping::new();
+    Bad::Nothing.place(&swapping);
+    swapping.wait_for_refusal(&["No such file"]);
+    swapping.replace(&respond(1));
+    wait_until("nothing to be refused any more", || {
+        swapping.status()["refused"] == Value::Null
+    });
+    assert_eq!(swapping.serving(), 1);
+    assert_eq!(swapping.reloads("published"), 0, "it is the file that serves");
+}
+
+#[test]
+fn a_file_that_is_not_the_one_that_the_configuration_pins() {
+    let sha256 = |number| Swapping::with(&respond(number), "").status()["sha256"].clone();
+    let (first, second) = (sha256(1), sha256(2));
+    let swapping = Swapping::with(&respond(1), &format!("sha256 = {first}"));
+    swapping.replace(&respond(2));
+    let words = [&first, &second].map(|sha256| sha256.as_str().expect("it is a text"));
+    swapping.wait_for_refusal(&words);
+    assert_eq!(swapping.status()["refused"]["sha256"], second);
+
+    // At start it is a reason not to start.
+    let file = swapping.path("plugin.wasm");
+    let config = with_plugins(SERVER, &[(SWAPPED, &file)], &[&Origin::down()]);
+    let pinned = config.replacen("\n[[pools]]", &format!("sha256 = {first}\n\n[[pools]]"), 1);
+    let exit = Setup::new().config(&pinned).run();
+    for word in words {
+        assert!(exit.refusal().contains(word), "{exit:?}");
+    }
+}
