@@ -1,12 +1,10 @@
 //! A backend that answers with what it was asked.
 
+use crate::http::Head;
 use anyhow::Result;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
-
-/// A head larger than this is refused.
-const MAX_HEAD: u64 = 64 * 1024;
 
 /// Serves in threads of its own until the program ends.
 pub(crate) fn serve(listener: TcpListener, number: usize) -> Result<()> {
@@ -43,117 +41,25 @@ fn answer(
     if head.header("expect").is_some() {
         writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    let received = head.skip_body(reader)?;
+    let received = head.read_body(reader, |_| Ok(()))?;
 
-    let mut text = format!("This is {name}.\n\n{}\n", head.request_line);
+    let mut text = format!("This is {name}.\n\n{}\n", head.start_line);
     for (field, value) in &head.fields {
         text += &format!("{field}: {value}\n");
     }
     text += &format!("\n{received} bytes of body, from {peer}\n");
 
-    let again = !head
-        .header("connection")
-        .is_some_and(|value| value.eq_ignore_ascii_case("close"))
-        && !head.request_line.ends_with("HTTP/1.0");
+    let again = head.keeps_alive();
     let connection = if again { "keep-alive" } else { "close" };
     let mut response = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: {connection}\r\n\r\n",
         text.len()
     );
-    if !head.request_line.starts_with("HEAD ") {
+    if !head.start_line.starts_with("HEAD ") {
         response += &text;
     }
     writer.write_all(response.as_bytes())?;
     Ok(again)
-}
-
-/// The head of a request. Bytes that are not UTF-8 are replaced: it is only shown.
-struct Head {
-    request_line: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Head {
-    /// The next request's head; `None` if the client has closed the connection.
-    fn read(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
-        let mut limited = reader.take(MAX_HEAD);
-        let request_line = line(&mut limited)?;
-        if request_line.is_empty() {
-            return Ok(None);
-        }
-        let mut head = Head {
-            request_line,
-            fields: Vec::new(),
-        };
-        loop {
-            let line = line(&mut limited)?;
-            if line.is_empty() {
-                return Ok(Some(head));
-            }
-            let (field, value) = line
-                .split_once(':')
-                .ok_or_else(|| invalid("a field without a colon"))?;
-            head.fields
-                .push((field.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(field, _)| field == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// Reads the body and returns its length.
-    fn skip_body(&self, reader: &mut impl BufRead) -> io::Result<u64> {
-        if self.header("transfer-encoding").is_none() {
-            let length = self.header("content-length").unwrap_or("0");
-            return skip(
-                reader,
-                length
-                    .parse()
-                    .map_err(|_| invalid("a content-length that is no number"))?,
-            );
-        }
-        let mut total = 0;
-        loop {
-            let size = line(reader)?;
-            let size = size.split(';').next().unwrap_or_default().trim();
-            let size = u64::from_str_radix(size, 16).map_err(|_| invalid("a chunk without a size"))?;
-            if size == 0 {
-                while !line(reader)?.is_empty() {}
-                return Ok(total);
-            }
-            total += skip(reader, size)?;
-            line(reader)?;
-        }
-    }
-}
-
-/// One line without its end.
-fn line(reader: &mut impl BufRead) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    reader.take(MAX_HEAD).read_until(b'\n', &mut bytes)?;
-    if !bytes.is_empty() && !bytes.ends_with(b"\n") {
-        return Err(invalid("a line without an end"));
-    }
-    Ok(String::from_utf8_lossy(&bytes)
-        .trim_end_matches(['\r', '\n'])
-        .to_owned())
-}
-
-fn skip(reader: &mut impl BufRead, length: u64) -> io::Result<u64> {
-    let skipped = io::copy(&mut reader.take(length), &mut io::sink())?;
-    if skipped < length {
-        Err(ErrorKind::UnexpectedEof.into())
-    } else {
-        Ok(length)
-    }
-}
-
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What one types in this repository: `cargo xtask run`, `test`, `bench` and `plugins`.
+//! What one types in this repository: `cargo xtask run`, `test`, `bench`, `soak` and `plugins`.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -8,15 +8,19 @@
 //! | `run`, `demo` | a proxy to try, and the backends behind it |
 //! | `test` | every check, in order |
 //! | `bench` | what a request costs, beside bare Pingora |
+//! | `soak` | whether anything is lost while plugins are swapped under load |
+//! | `http` | messages, as small servers and clients of our own read them |
 //! | `cargo`, `process` | other programs: how they are called, watched and ended |
 
 mod bench;
 mod cargo;
 mod demo;
+mod http;
 mod plugins;
 mod prerequisites;
 mod process;
 mod run;
+mod soak;
 mod test;
 mod toolchain;
 
@@ -50,6 +54,13 @@ enum Task {
     /// Proxies take turns on one core; load and backends are on another. Prints a Markdown table.
     Bench(bench::Args),
 
+    /// Swap plugins under load, and see whether anything is lost
+    ///
+    /// Good and bad files, by every way of replacing one, while clients ask for 70 % of what the machine
+    /// can do and other plugins misbehave. Prints a Markdown table; fails if a request was lost, doubled
+    /// or served by a mixture of versions, if a limit was not exact, or if memory grew.
+    Soak(soak::Args),
+
     /// Compile the plugins to WebAssembly components
     ///
     /// The default plugins go to target/plugins/NAME.wasm, from where `pace` embeds them, and the
@@ -62,6 +73,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Plugins => prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All)),
     };
     match outcome {

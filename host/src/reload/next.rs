@@ -20,6 +20,7 @@ pub(super) struct Next {
 }
 
 impl Manager {
+    /// Compiles what has to be compiled. Nobody is served with any of it yet.
     pub(super) fn next_plugins(
         &self,
         config: &Config,

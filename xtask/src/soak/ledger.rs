@@ -1,0 +1,254 @@
+//! What became of every request: the client's side and the origin's.
+//!
+//! A request has an entry from when it is issued until its client says how it ended. What reaches an origin
+//! is written into the entry, so an end can be held against what the origins saw, and an arrival for which
+//! there is no entry is one too many. Only open requests take memory.
+
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The number that a request carries through the proxy.
+pub(crate) type Id = u64;
+
+/// What a request is, as far as the ledger cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// May be sent to an origin again after a failure.
+    Get,
+    /// May reach the origins once.
+    Post,
+    /// To a route whose plugin misbehaves: any well-formed answer will do.
+    Misbehaving,
+}
+
+/// How a request ended for its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// By an origin's answer.
+    Answered,
+    /// By the limiter's refusal, where there is a limit.
+    Denied,
+    /// By an answer that stands in for a plugin's; only [`Kind::Misbehaving`].
+    Replaced,
+    /// Not as it should; why.
+    Failed(String),
+}
+
+/// The sums at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) answered: u64,
+    pub(crate) denied: u64,
+    /// Answers on misbehaving routes, the proxy's own among them.
+    pub(crate) misbehaving: u64,
+    pub(crate) failed: u64,
+    /// POSTs that origins saw more than once.
+    pub(crate) posts_twice: u64,
+    /// GETs that origins saw more than once, which is allowed after a failed attempt.
+    pub(crate) gets_twice: u64,
+    /// Answered without having been at an origin, or denied after having been there.
+    pub(crate) contradictions: u64,
+    /// Arrivals at an origin after the request's end, or without one.
+    pub(crate) strays: u64,
+    /// Requests that never ended.
+    pub(crate) unfinished: u64,
+    /// The first things that went wrong, in words.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// All requests of a run.
+pub(crate) struct Ledger {
+    next: AtomicU64,
+    shards: [Mutex<HashMap<Id, Entry>>; SHARDS],
+    tally: Mutex<Tally>,
+}
+
+struct Entry {
+    kind: Kind,
+    arrivals: u32,
+}
+
+const SHARDS: usize = 16;
+
+/// As many as somebody wants to read.
+const MAX_REMARKS: usize = 20;
+
+impl Ledger {
+    pub(crate) fn new() -> Ledger {
+        Ledger {
+            next: AtomicU64::new(1),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            tally: Mutex::default(),
+        }
+    }
+
+    /// A request is about to be sent.
+    pub(crate) fn issue(&self, kind: Kind) -> Id {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.shard(id).insert(id, Entry { kind, arrivals: 0 });
+        id
+    }
+
+    /// A whole request has reached an origin.
+    pub(crate) fn arrived(&self, id: Id) {
+        let known = self.shard(id).get_mut(&id).map(|entry| entry.arrivals += 1);
+        if known.is_none() {
+            let mut tally = self.tally();
+            tally.strays += 1;
+            tally.remark(|| format!("request {id} reached an origin when it was over"));
+        }
+    }
+
+    /// A request has ended for its client.
+    pub(crate) fn settle(&self, id: Id, outcome: Outcome) {
+        let entry = self.shard(id).remove(&id);
+        let mut tally = self.tally();
+        match entry {
+            Some(entry) => tally.settle(id, &entry, outcome),
+            None => {
+                tally.contradictions += 1;
+                tally.remark(|| format!("request {id} ended twice"));
+            }
+        }
+    }
+
+    /// The sums so far. What is open counts as unfinished, so clients have to be at their end.
+    pub(crate) fn close(&self) -> Tally {
+        let open: usize = self.shards.iter().map(|shard| shard.lock().len()).sum();
+        let mut tally = self.tally().clone();
+        tally.unfinished = open as u64;
+        tally
+    }
+
+    fn shard(&self, id: Id) -> MutexGuard<'_, HashMap<Id, Entry>> {
+        self.shards[id as usize % SHARDS].lock()
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock()
+    }
+}
+
+impl Tally {
+    fn settle(&mut self, id: Id, entry: &Entry, outcome: Outcome) {
+        let arrivals = entry.arrivals;
+        if arrivals > 1 {
+            match entry.kind {
+                Kind::Post => {
+                    self.posts_twice += 1;
+                    self.remark(|| format!("POST {id} reached origins {arrivals} times"));
+                }
+                Kind::Get | Kind::Misbehaving => self.gets_twice += 1,
+            }
+        }
+        let contradicts = match &outcome {
+            Outcome::Answered => arrivals == 0,
+            Outcome::Denied => arrivals > 0,
+            Outcome::Replaced | Outcome::Failed(_) => false,
+        };
+        if contradicts {
+            self.contradictions += 1;
+            self.remark(|| format!("request {id}: {outcome:?}, but it was at origins {arrivals} times"));
+        }
+        match (entry.kind, outcome) {
+            (_, Outcome::Failed(why)) => {
+                self.failed += 1;
+                self.remark(|| format!("request {id} failed: {why}"));
+            }
+            (Kind::Misbehaving, _) => self.misbehaving += 1,
+            (_, Outcome::Answered) => self.answered += 1,
+            (_, Outcome::Denied) => self.denied += 1,
+            (_, Outcome::Replaced) => {
+                self.failed += 1;
+                self.remark(|| format!("request {id} was answered in place of a plugin"));
+            }
+        }
+    }
+
+    fn remark(&mut self, remark: impl FnOnce() -> String) {
+        if self.remarks.len() < MAX_REMARKS {
+            self.remarks.push(remark());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One request that reached origins so often and ended so.
+    fn tally(kind: Kind, arrivals: u32, outcome: Outcome) -> Tally {
+        let ledger = Ledger::new();
+        let id = ledger.issue(kind);
+        for _ in 0..arrivals {
+            ledger.arrived(id);
+        }
+        ledger.settle(id, outcome);
+        Tally {
+            remarks: Vec::new(),
+            ..ledger.close()
+        }
+    }
+
+    #[test]
+    fn what_should_happen_is_only_counted() {
+        let answered = Tally {
+            answered: 1,
+            ..Tally::default()
+        };
+        assert_eq!(tally(Kind::Get, 1, Outcome::Answered), answered);
+        assert_eq!(tally(Kind::Post, 1, Outcome::Answered), answered);
+        let denied = Tally {
+            denied: 1,
+            ..Tally::default()
+        };
+        assert_eq!(tally(Kind::Get, 0, Outcome::Denied), denied);
+        let misbehaving = Tally {
+            misbehaving: 1,
+            ..Tally::default()
+        };
+        assert_eq!(tally(Kind::Misbehaving, 0, Outcome::Replaced), misbehaving);
+        assert_eq!(tally(Kind::Misbehaving, 1, Outcome::Answered), misbehaving);
+    }
+
+    #[test]
+    fn a_post_must_not_reach_origins_twice_however_it_ends() {
+        assert_eq!(tally(Kind::Post, 2, Outcome::Answered).posts_twice, 1);
+        assert_eq!(tally(Kind::Post, 2, Outcome::Failed("x".into())).posts_twice, 1);
+        let get = tally(Kind::Get, 2, Outcome::Answered);
+        assert_eq!((get.posts_twice, get.gets_twice), (0, 1));
+    }
+
+    #[test]
+    fn the_two_sides_must_agree() {
+        assert_eq!(tally(Kind::Get, 0, Outcome::Answered).contradictions, 1);
+        assert_eq!(tally(Kind::Get, 1, Outcome::Denied).contradictions, 1);
+        assert_eq!(tally(Kind::Get, 1, Outcome::Failed("x".into())).contradictions, 0);
+    }
+
+    #[test]
+    fn failures_are_explained() {
+        let ledger = Ledger::new();
+        for _ in 0..2 * MAX_REMARKS {
+            ledger.settle(ledger.issue(Kind::Get), Outcome::Failed("status 503".into()));
+        }
+        let tally = ledger.close();
+        assert_eq!(tally.failed, 2 * MAX_REMARKS as u64);
+        assert_eq!(tally.remarks.len(), MAX_REMARKS);
+        assert_eq!(tally.remarks[0], "request 1 failed: status 503");
+    }
+
+    #[test]
+    fn every_request_ends_exactly_once() {
+        let ledger = Ledger::new();
+        let (first, _second) = (ledger.issue(Kind::Get), ledger.issue(Kind::Get));
+        ledger.arrived(first);
+        ledger.settle(first, Outcome::Answered);
+        ledger.settle(first, Outcome::Answered);
+        ledger.arrived(first);
+        let tally = ledger.close();
+        assert_eq!((tally.answered, tally.contradictions), (1, 1));
+        assert_eq!((tally.strays, tally.unfinished), (1, 1));
+    }
+}

@@ -1,0 +1,167 @@
+//! The ways in which people replace a file.
+
+use anyhow::{Context, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// How a new version gets to where the proxy looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The file is written over.
+    InPlace,
+    /// Another file is renamed over it.
+    Rename,
+    /// A symbolic link to another file is renamed over it.
+    Symlink,
+    /// It is a link into a directory that is itself a link, which is renamed over, as Kubernetes does with
+    /// what a ConfigMap holds.
+    Directory,
+    /// It is written over a byte at a time for a while, and then the rest.
+    Drip,
+}
+
+/// The file in a plugin's directory that the configuration names.
+pub(crate) const FILE: &str = "plugin.wasm";
+
+/// The link that [`Way::Directory`] changes, by Kubernetes' name for it.
+const DATA: &str = "..data";
+
+/// How much of a file is written byte by byte, and how fast.
+const DRIPS: usize = 300;
+const DRIP: Duration = Duration::from_millis(1);
+
+/// The directory of one plugin. It does not grow, however often the file is replaced.
+pub(crate) struct Place {
+    directory: PathBuf,
+    replaced: u64,
+}
+
+impl Place {
+    /// Makes the directory.
+    pub(crate) fn new(directory: PathBuf) -> Result<Place> {
+        fs::create_dir_all(&directory)?;
+        Ok(Place {
+            directory,
+            replaced: 0,
+        })
+    }
+
+    /// Where the proxy looks.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
+    /// Replaces the file.
+    pub(crate) fn put(&mut self, way: Way, bytes: &[u8]) -> Result<()> {
+        self.replaced += 1;
+        self.try_put(way, bytes)
+            .with_context(|| format!("cannot replace {} ({way:?})", self.path().display()))
+    }
+
+    fn try_put(&self, way: Way, bytes: &[u8]) -> Result<()> {
+        let path = self.path();
+        if path.is_dir() {
+            self.clear()?;
+        }
+        // What is no file cannot be written over.
+        let way = match way {
+            Way::InPlace | Way::Drip if !path.is_file() => Way::Rename,
+            other => other,
+        };
+        match way {
+            Way::InPlace => fs::write(&path, bytes)?,
+            Way::Rename => self.put_file(FILE, bytes)?,
+            Way::Symlink => {
+                // The next of three, so that the link changes and what it led to is still there.
+                let target = format!("version-{}.wasm", self.replaced % 3);
+                self.put_file(&target, bytes)?;
+                self.put_link(FILE, &target)?;
+            }
+            Way::Directory => {
+                let target = format!("..version-{}", self.replaced % 3);
+                fs::create_dir_all(self.directory.join(&target))?;
+                self.put_file(&format!("{target}/{FILE}"), bytes)?;
+                self.put_link(DATA, &target)?;
+                let link = format!("{DATA}/{FILE}");
+                if fs::read_link(&path).ok().as_deref() != Some(Path::new(&link)) {
+                    self.put_link(FILE, &link)?;
+                }
+            }
+            Way::Drip => {
+                let mut file = File::create(&path)?;
+                let (first, rest) = bytes.split_at(bytes.len().min(DRIPS));
+                for byte in first {
+                    file.write_all(&[*byte])?;
+                    thread::sleep(DRIP);
+                }
+                file.write_all(rest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes whatever is there.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let path = self.path();
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path)?,
+            Ok(_) => fs::remove_file(&path)?,
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn put_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let new = self.directory.join(".new");
+        fs::write(&new, bytes)?;
+        fs::rename(&new, self.directory.join(name))?;
+        Ok(())
+    }
+
+    fn put_link(&self, name: &str, target: &str) -> Result<()> {
+        let new = self.directory.join(".new-link");
+        symlink(target, &new)?;
+        fs::rename(&new, self.directory.join(name))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_follows_every_other() {
+        const WAYS: [Way; 5] = [Way::InPlace, Way::Rename, Way::Symlink, Way::Directory, Way::Drip];
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut place = Place::new(directory.path().join("plugin")).expect("it is writable");
+        for first in WAYS {
+            for second in WAYS {
+                for (way, bytes) in [(first, b"first"), (second, b"other")] {
+                    place.put(way, bytes).expect("the directory is writable");
+                    let read = fs::read(place.path()).expect("the file is there");
+                    assert_eq!(read, bytes, "{first:?} and {second:?}");
+                }
+            }
+        }
+        let entries = fs::read_dir(directory.path().join("plugin")).expect("it is there");
+        assert!(entries.count() <= 8, "old versions are not kept");
+    }
+
+    #[test]
+    fn a_directory_in_the_way_is_removed() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut place = Place::new(directory.path().join("plugin")).expect("it is writable");
+        fs::create_dir(place.path()).expect("nothing is there");
+        place
+            .put(Way::InPlace, b"file")
+            .expect("the directory is writable");
+        assert_eq!(fs::read(place.path()).ok().as_deref(), Some(&b"file"[..]));
+        place.clear().expect("it can be removed");
+        place.clear().expect("nothing is there");
+    }
+}

@@ -1,0 +1,296 @@
+//! What was found, and whether the proofs hold.
+
+use super::histogram::Histogram;
+use super::ledger::Tally;
+use super::limiter::Counts;
+use super::swap::Swaps;
+use std::fmt;
+use std::time::Duration;
+
+/// Everything that a run has measured.
+pub(crate) struct Report {
+    pub(crate) tally: Tally,
+    /// Responses whose generations were checked, those that were wrong, and some of them in words.
+    pub(crate) generations: (u64, u64, Vec<String>),
+    pub(crate) limiter: Counts,
+    pub(crate) swaps: Swaps,
+    /// Latencies without and with swaps.
+    pub(crate) steady: Histogram,
+    pub(crate) swapping: Histogram,
+    pub(crate) memory: [u64; 2],
+    pub(crate) descriptors: [usize; 2],
+    /// How the proxy ended, if not well.
+    pub(crate) end: Option<String>,
+}
+
+/// How much of what was resident before may be resident after.
+pub(crate) const MEMORY_BOUND: f64 = 1.1;
+
+/// After fewer swaps than this, what an allocator keeps for later is more than what could have leaked.
+const ENOUGH_SWAPS: u64 = 100;
+
+/// How many times the steady p99 the other may be.
+const LATENCY_BOUND: f64 = 2.0;
+
+/// One row of the table.
+struct Row {
+    figure: &'static str,
+    found: String,
+    allowed: String,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing to judge.
+    Shown,
+    Holds,
+    /// Says as much about the machine as about the proxy, and breaks nothing.
+    TooHigh,
+    Broken,
+}
+
+impl Report {
+    /// Whether every proof holds. What says as much about the machine as about the proxy is no proof.
+    pub(crate) fn holds(&self) -> bool {
+        self.rows().iter().all(|row| row.verdict != Verdict::Broken)
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let tally = &self.tally;
+        let (checked, mixed, _) = &self.generations;
+        let (steady, swapping) = (self.steady.quantile(0.99), self.swapping.quantile(0.99));
+        let slower = swapping.as_secs_f64() / steady.as_secs_f64().max(1e-6);
+        let growth = self.memory[1] as f64 / self.memory[0].max(1) as f64;
+        let Counts { clients, exact, .. } = &self.limiter;
+        vec![
+            shown("requests answered", tally.answered),
+            shown("requests denied by the limiter", tally.denied),
+            shown("requests to misbehaving plugins", tally.misbehaving),
+            shown("swaps to a good version", self.swaps.good),
+            shown("bad files", self.swaps.bad),
+            shown("kinds of bad files", self.swaps.kinds.len()),
+            shown("slowest swap", milliseconds(self.swaps.slowest)),
+            Row {
+                figure: "swaps and bad files with another outcome than expected",
+                found: self.swaps.unexpected.iter().count().to_string(),
+                allowed: "0".to_owned(),
+                verdict: holds(self.swaps.unexpected.is_none()),
+            },
+            none("failed requests", tally.failed),
+            none("requests without an end", tally.unfinished),
+            none("answers that the origins contradict", tally.contradictions),
+            none("arrivals at an origin after the end", tally.strays),
+            none("POSTs seen twice", tally.posts_twice),
+            shown("GETs repeated by the proxy", tally.gets_twice),
+            shown("responses whose generations were checked", checked),
+            none("served by a mixture of generations", *mixed),
+            Row {
+                figure: "clients that got exactly their limit",
+                found: exact.to_string(),
+                allowed: format!("all {clients}"),
+                verdict: holds(exact == clients && *clients > 0),
+            },
+            shown("p99 in the steady state", milliseconds(steady)),
+            Row {
+                figure: "p99 while swapping",
+                found: format!("{} ({slower:.2} ×)", milliseconds(swapping)),
+                allowed: format!("{LATENCY_BOUND} ×"),
+                verdict: if slower <= LATENCY_BOUND {
+                    Verdict::Holds
+                } else {
+                    Verdict::TooHigh
+                },
+            },
+            shown("resident memory before", mebibytes(self.memory[0])),
+            Row {
+                figure: "resident memory after",
+                found: format!("{} ({growth:.2} ×)", mebibytes(self.memory[1])),
+                allowed: format!("{MEMORY_BOUND} ×"),
+                verdict: match growth <= MEMORY_BOUND {
+                    true => Verdict::Holds,
+                    false if self.swaps.good < ENOUGH_SWAPS => Verdict::TooHigh,
+                    false => Verdict::Broken,
+                },
+            },
+            shown("open files and sockets before", self.descriptors[0]),
+            shown("open files and sockets after", self.descriptors[1]),
+            Row {
+                figure: "the proxy's end",
+                found: self.end.clone().unwrap_or_else(|| "by itself".to_owned()),
+                allowed: "by itself".to_owned(),
+                verdict: holds(self.end.is_none()),
+            },
+        ]
+    }
+
+    /// Everything that went wrong, as far as it is remembered.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.tally.remarks.clone();
+        remarks.extend(self.generations.2.iter().cloned());
+        remarks.extend(self.swaps.unexpected.iter().cloned());
+        if !self.limiter.others.is_empty() {
+            remarks.push(format!("clients got {:?} requests through", self.limiter.others));
+        }
+        remarks
+    }
+}
+
+/// A Markdown table, what was said of bad files, and what went wrong.
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "| figure | found | allowed | |")?;
+        writeln!(out, "|---|---:|---:|---|")?;
+        for row in self.rows() {
+            let verdict = match row.verdict {
+                Verdict::Shown => "",
+                Verdict::Holds => "ok",
+                Verdict::TooHigh => "too high",
+                Verdict::Broken => "BROKEN",
+            };
+            writeln!(
+                out,
+                "| {} | {} | {} | {verdict} |",
+                row.figure, row.found, row.allowed
+            )?;
+        }
+        if !self.swaps.kinds.is_empty() {
+            writeln!(out, "\nWhat the proxy says of bad files:\n")?;
+        }
+        for (kind, said) in &self.swaps.kinds {
+            writeln!(out, "- {kind}: {said}")?;
+        }
+        let remarks = self.remarks();
+        if !remarks.is_empty() {
+            writeln!(out, "\nWhat went wrong:\n")?;
+        }
+        for remark in remarks {
+            writeln!(out, "- {remark}")?;
+        }
+        Ok(())
+    }
+}
+
+fn shown(figure: &'static str, found: impl ToString) -> Row {
+    Row {
+        figure,
+        found: found.to_string(),
+        allowed: String::new(),
+        verdict: Verdict::Shown,
+    }
+}
+
+/// Something that must not have happened.
+fn none(figure: &'static str, found: u64) -> Row {
+    Row {
+        figure,
+        found: found.to_string(),
+        allowed: "0".to_owned(),
+        verdict: holds(found == 0),
+    }
+}
+
+fn holds(holds: bool) -> Verdict {
+    if holds { Verdict::Holds } else { Verdict::Broken }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1e3)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latencies(milliseconds: u64) -> Histogram {
+        let mut histogram = Histogram::new();
+        histogram.add(Duration::from_millis(milliseconds));
+        histogram
+    }
+
+    fn good() -> Report {
+        Report {
+            tally: Tally {
+                answered: 1000,
+                ..Tally::default()
+            },
+            generations: (1000, 0, Vec::new()),
+            limiter: Counts {
+                clients: 2,
+                exact: 2,
+                others: Vec::new(),
+            },
+            swaps: Swaps {
+                good: ENOUGH_SWAPS,
+                ..Swaps::default()
+            },
+            steady: latencies(1),
+            swapping: latencies(2),
+            memory: [100 << 20, 110 << 20],
+            descriptors: [10, 10],
+            end: None,
+        }
+    }
+
+    #[test]
+    fn a_good_run_holds() {
+        let report = good();
+        assert!(report.holds(), "{report}");
+        assert!(!report.to_string().contains("BROKEN"));
+    }
+
+    #[test]
+    fn each_proof_can_break() {
+        let breaks: [fn(&mut Report); 10] = [
+            |report| report.tally.failed = 1,
+            |report| report.tally.unfinished = 1,
+            |report| report.tally.contradictions = 1,
+            |report| report.tally.strays = 1,
+            |report| report.tally.posts_twice = 1,
+            |report| report.generations.1 = 1,
+            |report| report.limiter.exact = 1,
+            |report| report.swaps.unexpected = Some("not taken".to_owned()),
+            |report| report.memory[1] = 111 << 20,
+            |report| report.end = Some("signal 9".to_owned()),
+        ];
+        for spoil in breaks {
+            let mut report = good();
+            spoil(&mut report);
+            assert!(!report.holds(), "{report}");
+            assert_eq!(report.to_string().matches("BROKEN").count(), 1);
+        }
+    }
+
+    #[test]
+    fn slowness_is_told_and_breaks_nothing() {
+        let mut report = good();
+        report.swapping = latencies(3);
+        assert!(report.holds());
+        assert!(report.to_string().contains("too high"));
+    }
+
+    #[test]
+    fn a_few_swaps_prove_nothing_about_memory() {
+        let mut report = good();
+        report.memory[1] = 200 << 20;
+        report.swaps.good = ENOUGH_SWAPS - 1;
+        assert!(report.holds());
+        assert!(report.to_string().contains("too high"));
+    }
+
+    #[test]
+    fn what_went_wrong_is_in_words() {
+        let mut report = good();
+        report.tally.remarks.push("request 7 failed".to_owned());
+        report.limiter.others.push(51);
+        let text = report.to_string();
+        assert!(
+            text.contains("- request 7 failed\n") && text.contains("[51]"),
+            "{text}"
+        );
+    }
+}
