@@ -46,6 +46,7 @@ use histogram::Histogram;
 use journal::Journal;
 use ledger::Ledger;
 use report::{MEMORY_BOUND, Report};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,9 +58,6 @@ use traffic::Drive;
 
 /// How much of the capacity is used.
 const LOAD: f64 = 0.7;
-
-/// How long memory that is no longer needed may take to be given back.
-const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Enough for one swap to begin.
 const A_MOMENT: Duration = Duration::from_millis(10);
@@ -108,6 +106,8 @@ struct Plan {
     warm_up: Duration,
     steady: Duration,
     swapping: Duration,
+    /// At most, for memory that is no longer needed to be given back.
+    settle: Duration,
 }
 
 impl Plan {
@@ -122,6 +122,7 @@ impl Plan {
             warm_up,
             steady,
             swapping: total.saturating_sub(capacity + warm_up + steady),
+            settle: total.min(Duration::from_secs(60)),
         }
     }
 }
@@ -217,7 +218,7 @@ fn phases(
     let mut swaps = Swaps::default();
     swapping(world, swapper, &mut swaps, drive, plan.warm_up, seed + 1)?;
     let steady = traffic::mixed(world, drive, plan.steady, seed + 2).latencies;
-    let (before, descriptors) = (resident(subject)?, subject.descriptors()?);
+    let (before, descriptors) = (*resident(subject)?.end(), subject.descriptors()?);
     println!("steady for {} s; now swapping", plan.steady.as_secs());
 
     let stop = AtomicBool::new(false);
@@ -229,7 +230,7 @@ fn phases(
             .join()
             .map_err(|_| anyhow!("the limiter's watcher failed"))?;
         let swapping = swapped?;
-        let after = settled(subject, swapper, &mut swaps, before)?;
+        let after = settled(subject, swapper, &mut swaps, before, plan.settle)?;
         Ok(Found {
             steady,
             swapping,
@@ -259,25 +260,34 @@ fn swapping(
     })
 }
 
-/// The least memory that is resident in a moment of little load.
-fn resident(subject: &Subject) -> Result<u64> {
-    let mut least = u64::MAX;
+/// The least and the most memory that is resident within a second. The allocator gives back and takes again
+/// all the time, up to a third of it while plugins are compiled.
+fn resident(subject: &Subject) -> Result<RangeInclusive<u64>> {
+    let (mut least, mut most) = (u64::MAX, 0);
     for _ in 0..10 {
-        least = least.min(subject.resident()?);
+        let now = subject.resident()?;
+        (least, most) = (least.min(now), most.max(now));
         thread::sleep(Duration::from_millis(100));
     }
-    Ok(least)
+    Ok(least..=most)
 }
 
-/// What is resident once memory that is no longer needed has been given back. An allocator does that while
-/// it is used, so downloads and misbehaviour go on meanwhile, and now and then there is a swap. What leaks
-/// stays above the bound, however long one waits.
-fn settled(subject: &Subject, swapper: &mut Swapper<'_>, swaps: &mut Swaps, before: u64) -> Result<u64> {
-    let deadline = Instant::now() + SETTLE_LIMIT;
+/// The least memory that was resident after the swaps, if it takes so long to come below the bound. An
+/// allocator gives back while it is used, so downloads and misbehaviour go on meanwhile, and now and then
+/// there is a swap. What leaks stays above the bound, however long one waits.
+fn settled(
+    subject: &Subject,
+    swapper: &mut Swapper<'_>,
+    swaps: &mut Swaps,
+    before: u64,
+    limit: Duration,
+) -> Result<u64> {
+    let deadline = Instant::now() + limit;
+    let mut least = u64::MAX;
     loop {
-        let now = resident(subject)?;
-        if now as f64 <= before as f64 * MEMORY_BOUND || Instant::now() >= deadline {
-            return Ok(now);
+        least = least.min(*resident(subject)?.start());
+        if least as f64 <= before as f64 * MEMORY_BOUND || Instant::now() >= deadline {
+            return Ok(least);
         }
         swapper.run(Instant::now() + A_MOMENT, swaps);
     }
