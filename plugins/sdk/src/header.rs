@@ -17,6 +17,10 @@ use std::fmt;
 
 use crate::bindings::imports::pace::plugin::http;
 
+mod checked;
+
+pub use checked::{HeaderName, HeaderValue};
+
 /// One header field.
 ///
 /// ```

@@ -57,7 +57,7 @@
 //! | count over all workers | [`Counter`], [`Window`] |
 //! | write to Pace's log | [`info!`], [`warn!`] and the others, [`log`] |
 //! | know the time | [`clock`] |
-//! | check headers that come from the configuration | [`header`] |
+//! | take headers and networks from the configuration | [`HeaderName`], [`HeaderValue`], [`Network`], [`header`] |
 //!
 //! # State
 //!
@@ -106,10 +106,12 @@
 mod bindings;
 pub mod clock;
 mod config;
+mod cookie;
 mod counter;
 mod export;
 pub mod header;
 pub mod log;
+mod network;
 mod plugin;
 mod reply;
 mod request;
@@ -119,7 +121,8 @@ mod window;
 
 pub use config::{NoConfig, parse_config};
 pub use counter::{Counter, OpenError};
-pub use header::{EditError, Header};
+pub use header::{EditError, Header, HeaderName, HeaderValue};
+pub use network::Network;
 pub use plugin::{Plugin, RequestFilter, ResponseFilter, SelectUpstream, Selection, Verdict};
 pub use reply::Reply;
 pub use request::Request;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use crate::bindings::imports::pace::plugin::request as host;
-use crate::{EditError, Header};
+use crate::{EditError, Header, cookie};
 
 /// The request that is being served: a view that exists while a hook runs.
 ///
@@ -123,6 +123,17 @@ impl Request {
     /// ```
     pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
         host::header_values(name)
+    }
+
+    /// The value of the first cookie of this name (RFC 6265, section 5.4), `None` if the request has none.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.cookie("group").is_some_and(|group| group == b"b")
+    /// # }
+    /// ```
+    pub fn cookie(&self, name: &str) -> Option<Vec<u8>> {
+        cookie::find(&host::header_values("cookie"), name)
     }
 
     /// All headers, names in lower case; those of one name keep their order.

@@ -1,0 +1,104 @@
+//! Names and values that have been checked, for configurations.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::{check_name, check_value};
+
+/// The name of a header that a plugin may set, as a type for a configuration: what is none is refused with the
+/// key under which it was written.
+///
+/// ```
+/// use pace_plugin::{HeaderName, parse_config};
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Config {
+///     forward: HeaderName,
+/// }
+///
+/// let config: Config = parse_config(r#"{"forward": "X-User"}"#).unwrap();
+/// assert_eq!(config.forward.as_str(), "X-User");
+/// let refusal = parse_config::<Config>(r#"{"forward": "Connection"}"#).unwrap_err();
+/// assert_eq!(refusal, "forward: `Connection`: the header belongs to the connection and cannot be changed");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HeaderName(String);
+
+impl HeaderName {
+    /// The name, in the spelling in which it was written.
+    ///
+    /// ```
+    /// # use pace_plugin::HeaderName;
+    /// let name = HeaderName::try_from("X-User".to_owned()).unwrap();
+    /// assert_eq!(name.as_str(), "X-User");
+    /// ```
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for HeaderName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match check_name(&name) {
+            Ok(()) => Ok(Self(name)),
+            Err(error) => Err(format!("`{name}`: {error}")),
+        }
+    }
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A value that a plugin may give a header, as a type for a configuration.
+///
+/// ```
+/// use pace_plugin::{HeaderValue, parse_config};
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Config {
+///     realm: HeaderValue,
+/// }
+///
+/// let refusal = parse_config::<Config>(r#"{"realm": "a\nb"}"#).unwrap_err();
+/// assert_eq!(refusal, r#"realm: "a\nb": the value has a character or a form that is not allowed"#);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HeaderValue(String);
+
+impl HeaderValue {
+    /// The value.
+    ///
+    /// ```
+    /// # use pace_plugin::HeaderValue;
+    /// let value = HeaderValue::try_from("no-store".to_owned()).unwrap();
+    /// assert_eq!(value.as_str(), "no-store");
+    /// ```
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for HeaderValue {
+    type Error = String;
+
+    fn try_from(value: String) -> Result<Self, String> {
+        match check_value(value.as_bytes()) {
+            Ok(()) => Ok(Self(value)),
+            Err(error) => Err(format!("{value:?}: {error}")),
+        }
+    }
+}
+
+impl fmt::Display for HeaderValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
