@@ -12,7 +12,7 @@
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
 //! | [`Metrics`] | what Pace counted |
 //! | [`Gate`], [`wait_for`] | in place of sleeps |
-//! | [`fixture`], [`component`], [`core_module`], [`text_fixture`], [`edition`] | the `.wasm` files |
+//! | [`fixture`], [`component`], [`recipe`], [`core_module`], [`text_fixture`], [`edition`] | the `.wasm` files |
 //!
 //! Everything blocks and has a thread of its own: a test that hangs shows where in its backtrace. What fails
 //! here panics, because it fails the test. Ports are free ones on loopback, so that tests run in parallel.
@@ -38,4 +38,4 @@ pub use pace::{Exit, Pace};
 pub use rustix::process::Signal;
 pub use setup::Setup;
 pub use wait::{DEADLINE, wait_for, wait_until};
-pub use wasm::{component, core_module, edition, fixture, root, text_fixture};
+pub use wasm::{component, core_module, edition, fixture, recipe, root, text_fixture};

@@ -22,6 +22,11 @@ pub fn component(name: &str) -> PathBuf {
     built(&format!("{name}.wasm"))
 }
 
+/// A plugin of the cookbook, `plugins/cookbook/NAME`, as a component.
+pub fn recipe(name: &str) -> PathBuf {
+    built(&format!("cookbook/{name}.wasm"))
+}
+
 /// A default plugin as the compiler leaves it: a core module with the type of a component in a section.
 pub fn core_module(name: &str) -> PathBuf {
     built(&format!("core/{name}.wasm"))

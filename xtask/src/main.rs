@@ -63,8 +63,9 @@ enum Task {
 
     /// Compile the plugins to WebAssembly components
     ///
-    /// The default plugins go to target/plugins/NAME.wasm, from where `pace` embeds them, and the
-    /// misbehaving ones of the tests to target/plugins/fixtures/NAME.wasm.
+    /// The default plugins go to target/plugins/NAME.wasm, from where `pace` embeds them, those of the cookbook
+    /// to target/plugins/cookbook/NAME.wasm, and the misbehaving ones of the tests to
+    /// target/plugins/fixtures/NAME.wasm.
     Plugins,
 }
 

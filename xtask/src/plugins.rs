@@ -16,12 +16,15 @@ const DEFAULTS: &[&str] = &["header-injection", "rate-limiter", "round-robin"];
 /// The package whose examples are the plugins of the tests.
 const FIXTURES: &str = "pace-fixtures";
 
+/// The directory with a package for each plugin of the cookbook.
+const COOKBOOK: &str = "plugins/cookbook";
+
 /// Which plugins to build.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Which {
     /// Those inside `pace`.
     Defaults,
-    /// Those of the tests too.
+    /// Those of the cookbook and of the tests too.
     All,
 }
 
@@ -30,6 +33,7 @@ pub(crate) enum Which {
 ///
 /// - `NAME.wasm`: the default plugins, as components
 /// - `core/NAME.wasm`: the same as core modules, which carry the component's type in a section
+/// - `cookbook/NAME.wasm`: the plugins of the cookbook, as components
 /// - `fixtures/NAME.wasm`: the plugins of the tests, as components
 pub(crate) fn build(which: Which) -> Result<()> {
     let toolchain = toolchain::find()?;
@@ -40,14 +44,34 @@ pub(crate) fn build(which: Which) -> Result<()> {
         write_component(&out, package, &module)?;
     }
     if which == Which::All {
-        let out = out.join("fixtures");
-        let mut names = Vec::new();
-        for (name, module) in fixtures(&toolchain)? {
-            names.push(write_component(&out, &name, &module)?);
+        let recipes = recipes()?;
+        let mut names = (Vec::new(), Vec::new());
+        let directories = (out.join("cookbook"), out.join("fixtures"));
+        for (name, module) in others(&toolchain, &recipes)? {
+            let (directory, names) = match recipes.contains(&name) {
+                true => (&directories.0, &mut names.0),
+                false => (&directories.1, &mut names.1),
+            };
+            names.push(write_component(directory, &name, &module)?);
         }
-        remove_others(&out, &names)?;
+        remove_others(&directories.0, &names.0)?;
+        remove_others(&directories.1, &names.1)?;
     }
     Ok(())
+}
+
+/// The packages of the cookbook: each is called like its directory.
+fn recipes() -> Result<Vec<String>> {
+    let directory = cargo::root().join(COOKBOOK);
+    let entries = fs::read_dir(&directory).with_context(|| format!("cannot list {COOKBOOK}"))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// One default plugin as a core module.
@@ -56,18 +80,20 @@ fn default(toolchain: &Toolchain, package: &str) -> Result<Vec<u8>> {
     // optimization.
     let mut command = toolchain.cargo("rustc");
     command.args(["--package", package, "--lib", "--crate-type", "cdylib"]);
-    let module = modules(command)?
-        .into_iter()
-        .find(|(name, _)| name.replace('_', "-") == package);
+    let module = modules(command)?.into_iter().find(|(name, _)| name == package);
     Ok(module
         .with_context(|| format!("the package {package} made no .wasm"))?
         .1)
 }
 
-/// The plugins of the tests as core modules, by name.
-fn fixtures(toolchain: &Toolchain) -> Result<Vec<(String, Vec<u8>)>> {
+/// The plugins of the cookbook and of the tests as core modules, by name. One build makes them all, so that
+/// their codegen overlaps.
+fn others(toolchain: &Toolchain, recipes: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut command = toolchain.cargo("build");
-    command.args(["--package", FIXTURES, "--examples"]);
+    command.args(["--package", FIXTURES, "--lib", "--examples"]);
+    for recipe in recipes {
+        command.args(["--package", recipe]);
+    }
     modules(command)
 }
 
@@ -82,7 +108,8 @@ fn modules(mut command: std::process::Command) -> Result<Vec<(String, Vec<u8>)>>
             let file = files
                 .into_iter()
                 .find(|file| file.extension() == Some(OsStr::new("wasm")))?;
-            Some(read(&file).map(|module| (target, module)))
+            // Cargo calls a library by the name that it has in code.
+            Some(read(&file).map(|module| (target.replace('_', "-"), module)))
         });
     modules.collect()
 }

@@ -15,6 +15,7 @@ mod config_reload;
 mod connections;
 mod containment;
 mod contract;
+mod cookbook;
 mod edits;
 mod http;
 mod instances;

@@ -54,8 +54,12 @@ fn there_is_no_policy_in_the_host() {
 /// And the other way round: plugins get what is in the contract, not what is in the host.
 #[test]
 fn plugins_do_not_know_the_host() {
-    for name in ["sdk", "rate-limiter", "round-robin", "header-injection"] {
-        let manifest = root().join("plugins").join(name).join("Cargo.toml");
+    let named = ["sdk", "rate-limiter", "round-robin", "header-injection"]
+        .map(|name| root().join("plugins").join(name));
+    let recipes = fs::read_dir(root().join("plugins/cookbook")).expect("the directory is there");
+    let recipes = recipes.map(|entry| entry.expect("it can be listed").path());
+    for directory in named.into_iter().chain(recipes) {
+        let manifest = directory.join("Cargo.toml");
         let text = fs::read_to_string(&manifest).expect("each plugin is a crate");
         for foreign in ["pace.workspace", "pace =", "wasmtime", "pingora"] {
             assert!(

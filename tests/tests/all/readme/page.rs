@@ -5,34 +5,34 @@ use std::fs;
 use pace_tests::root;
 
 /// README.md, or a page of `docs/`.
-pub(super) struct Page {
-    pub(super) name: &'static str,
+pub(crate) struct Page {
+    pub(crate) name: &'static str,
     text: String,
-    pub(super) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
 }
 
 /// What stands between two lines of three backticks.
-pub(super) struct Block {
+pub(crate) struct Block {
     /// The heading of its section.
-    pub(super) section: String,
-    pub(super) language: String,
-    pub(super) text: String,
+    pub(crate) section: String,
+    pub(crate) language: String,
+    pub(crate) text: String,
     /// The line of its beginning, counted from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 impl Page {
-    pub(super) fn read() -> Page {
+    pub(crate) fn read() -> Page {
         Page::of("README.md")
     }
 
     /// Every page whose content is tested, README.md first.
-    pub(super) fn all() -> [Page; 3] {
+    pub(crate) fn all() -> [Page; 3] {
         ["README.md", "docs/configuration.md", "docs/operations.md"].map(Page::of)
     }
 
     /// A file, by its path in the repository.
-    pub(super) fn of(name: &'static str) -> Page {
+    pub(crate) fn of(name: &'static str) -> Page {
         let text = fs::read_to_string(root().join(name)).expect("the page is there");
         let mut blocks: Vec<Block> = Vec::new();
         let (mut section, mut inside) = (String::new(), false);
@@ -59,7 +59,7 @@ impl Page {
     }
 
     /// The cells of each row of the table that begins with this row.
-    pub(super) fn table(&self, header: &str) -> Vec<Vec<String>> {
+    pub(crate) fn table(&self, header: &str) -> Vec<Vec<String>> {
         let mut lines = self.text.lines().skip_while(|line| *line != header);
         assert!(lines.next().is_some(), "{} has no table {header}", self.name);
         lines
@@ -75,7 +75,7 @@ impl Page {
 
 impl Block {
     /// The name of the file that this is the content of, if its first line is a comment that says so.
-    pub(super) fn file(&self) -> Option<&str> {
+    pub(crate) fn file(&self) -> Option<&str> {
         let first = self.text.lines().next()?;
         let comment = first.strip_prefix("# ").or_else(|| first.strip_prefix("// "))?;
         comment.starts_with("../").then_some(comment)
@@ -83,7 +83,7 @@ impl Block {
 }
 
 /// What is marked as code, by one backtick on each side or by two.
-pub(super) fn code(cell: &str) -> Vec<String> {
+pub(crate) fn code(cell: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = cell;
     while let Some((_, after)) = rest.split_once('`') {
@@ -99,7 +99,7 @@ pub(super) fn code(cell: &str) -> Vec<String> {
 }
 
 /// Whether a line is as shown, where `…` stands for anything.
-pub(super) fn is_line(shown: &str, line: &str) -> bool {
+pub(crate) fn is_line(shown: &str, line: &str) -> bool {
     let (shown, line) = (shown.trim_end(), line.trim_end());
     match shown.split_once('…') {
         None => shown == line,
@@ -110,7 +110,7 @@ pub(super) fn is_line(shown: &str, line: &str) -> bool {
 }
 
 /// Whether an output is as shown, line by line, where a line with nothing but `…` stands for any lines.
-pub(super) fn is_output(shown: &[&str], output: &[&str]) -> bool {
+pub(crate) fn is_output(shown: &[&str], output: &[&str]) -> bool {
     match (shown, output) {
         ([], []) => true,
         (["…", rest @ ..], _) => (0..=output.len()).any(|skip| is_output(rest, &output[skip..])),

@@ -1,0 +1,154 @@
+//! Lets in who knows a key, and limits how often each key is used.
+//!
+//! | key | | default |
+//! |---|---|---|
+//! | `keys` | a table of clients: a name, and the SHA-256 of the client's key in hexadecimal digits | required |
+//! | `header` | where a client sends its key | `"X-Api-Key"` |
+//! | `forward` | where the backend is told the client's name | `"X-Api-Client"` |
+//! | `limit` | `{ requests, seconds }`: how often each key may be used in a sliding window | none |
+//!
+//! Make a key with `openssl rand -hex 32`, and its hash with `printf %s KEY | sha256sum`. What is in the
+//! configuration is of no use to who reads it. A fast hash is right for keys like these, which nobody can
+//! guess; it is not for passwords that people think up. The backend does not see the key.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use pace_plugin::{HeaderName, Key, Plugin, Reply, Request, RequestFilter, Verdict, Window, error};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    keys: BTreeMap<String, Hash>,
+    header: Option<HeaderName>,
+    forward: Option<HeaderName>,
+    limit: Option<Limit>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    requests: NonZeroU32,
+    seconds: NonZeroU32,
+}
+
+/// The SHA-256 of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Hash([u8; 32]);
+
+impl TryFrom<String> for Hash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const WRONG: &str =
+            "expected the 64 hexadecimal digits of a SHA-256, as `printf %s KEY | sha256sum` prints";
+        let mut bytes = [0; 32];
+        match base16ct::mixed::decode(&text, &mut bytes) {
+            Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
+            _ => Err(WRONG),
+        }
+    }
+}
+
+/// Who may come in.
+struct Clients(Vec<(String, Hash)>);
+
+impl Clients {
+    fn new(keys: BTreeMap<String, Hash>) -> Result<Self, String> {
+        let clients: Vec<_> = keys.into_iter().collect();
+        if clients.is_empty() {
+            return Err("keys: at least one is needed, or nobody is let in".into());
+        }
+        for (at, (name, hash)) in clients.iter().enumerate() {
+            if pace_plugin::header::check_value(name.as_bytes()).is_err() {
+                return Err(format!(
+                    "keys.{name:?}: the name must not have control characters"
+                ));
+            }
+            if let Some((other, _)) = clients[..at].iter().find(|(_, known)| known == hash) {
+                return Err(format!("keys.{name}: the same key as {other}'s"));
+            }
+        }
+        Ok(Self(clients))
+    }
+
+    /// Whose key this is. All are compared, each in constant time: how long it takes says nothing of a key.
+    fn owner(&self, key: &[u8]) -> Option<&str> {
+        let hash = Sha256::digest(key);
+        let fits = |(_, known): &&(String, Hash)| bool::from(known.0.ct_eq(hash.as_slice()));
+        let owners = self.0.iter().filter(fits);
+        owners.fold(None, |_, (name, _)| Some(name.as_str()))
+    }
+}
+
+struct ApiKey {
+    clients: Clients,
+    header: String,
+    forward: String,
+    window: Option<Window>,
+}
+
+impl Plugin for ApiKey {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, String> {
+        let name = |name: Option<HeaderName>, default| name.map_or(default, |n| n.to_string());
+        let open = |limit: Limit| {
+            Window::open(
+                "requests",
+                limit.requests.get(),
+                Duration::from_secs(limit.seconds.get().into()),
+            )
+            .map_err(|error| format!("limit: {error}"))
+        };
+        Ok(Self {
+            clients: Clients::new(config.keys)?,
+            header: name(config.header, "X-Api-Key".into()),
+            forward: name(config.forward, "X-Api-Client".into()),
+            window: config.limit.map(open).transpose()?,
+        })
+    }
+}
+
+impl RequestFilter for ApiKey {
+    fn request_filter(&mut self, request: &mut Request) -> Verdict {
+        let key = request.header(&self.header);
+        let Some(client) = key.and_then(|key| self.clients.owner(&key)) else {
+            return Reply::new(401)
+                .header("WWW-Authenticate", format!("ApiKey header=\"{}\"", self.header))
+                .body("This needs an API key.\n")
+                .into();
+        };
+        if let Some(Err(full)) = self
+            .window
+            .as_ref()
+            .map(|window| window.hit(Key::Bytes(client.as_bytes())))
+        {
+            let seconds = full.wait.as_millis().div_ceil(1000);
+            return Reply::new(429)
+                .header("Retry-After", seconds.to_string())
+                .body("This API key has been used too often.\n")
+                .into();
+        }
+        let edits = request
+            .set_header(&self.forward, client)
+            .and(request.remove_header(&self.header));
+        if let Err(refused) = edits {
+            error!("{}: {refused}", self.forward);
+            return Reply::new(500).into();
+        }
+        Verdict::Next
+    }
+}
+
+pace_plugin::export!(ApiKey: RequestFilter);
+
+#[cfg(test)]
+mod tests;

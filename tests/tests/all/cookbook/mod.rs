@@ -1,0 +1,54 @@
+//! The plugins of the cookbook: each keeps its promise to a real client.
+
+mod access;
+mod groups;
+mod headers;
+mod page;
+mod tokens;
+
+use std::path::Path;
+
+use pace_tests::{Headers, Origin, Pace, Setup, recipe};
+
+use crate::sections::{SERVER, pool};
+
+/// A configuration with this plugin on the only route. `config` is TOML: the lines of the plugin's table.
+fn configuration(name: &str, config: &str, backends: &[&Origin]) -> String {
+    let wasm = recipe(name);
+    entry(&wasm, name, config, SERVER, backends)
+}
+
+fn entry(wasm: &Path, name: &str, config: &str, server: &str, backends: &[&Origin]) -> String {
+    format!(
+        "{server}\n[[plugins]]\nname = {name:?}\nwasm = {wasm:?}\n[plugins.config]\n{config}\n\n{}\n\
+         [[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
+        pool("web", backends)
+    )
+}
+
+/// Starts Pace with this plugin on its only route.
+fn start(name: &str, config: &str, backends: &[&Origin]) -> Pace {
+    Pace::with_config(&configuration(name, config, backends))
+}
+
+/// The same where every client is a proxy whose word about its clients is believed.
+fn start_behind_proxy(name: &str, config: &str, backends: &[&Origin]) -> Pace {
+    let server = SERVER.replace("workers = 2", "workers = 2\ntrusted_proxies = [\"127.0.0.1\"]");
+    Pace::with_config(&entry(&recipe(name), name, config, &server, backends))
+}
+
+/// What an operator is told of a configuration that is wrong.
+fn refusal(name: &str, config: &str) -> String {
+    let config = configuration(name, config, &[&Origin::down()]);
+    Setup::new()
+        .args(["check"])
+        .config(&config)
+        .run()
+        .refusal()
+        .to_owned()
+}
+
+/// The headers of the last request that a backend got.
+fn last_seen(origin: &Origin) -> Headers {
+    origin.requests().pop().expect("there was a request").headers
+}
