@@ -43,6 +43,24 @@ pub enum Command {
     Run(ConfigArgs),
     /// Check the configuration and load every plugin, without serving
     Check(ConfigArgs),
+    /// Write and try plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+/// For those who write plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Say what a file is: hooks, imports, version of the contract, and why it cannot be used if it cannot
+    Inspect(InspectArgs),
+}
+
+/// What to look at.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A component, a core module that carries its component type, or builtin:NAME
+    #[arg(value_name = "FILE")]
+    pub file: String,
 }
 
 /// Where the configuration comes from.

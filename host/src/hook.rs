@@ -181,6 +181,9 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// Every hook, in the order of a request.
+    pub const ALL: [Hook; 3] = [Hook::RequestFilter, Hook::SelectUpstream, Hook::ResponseFilter];
+
     /// As the contract, the metrics and the log spell it.
     pub fn name(self) -> &'static str {
         match self {

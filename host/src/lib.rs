@@ -28,12 +28,14 @@
 //! | [`limiter`] | so many log lines per second and no more |
 //! | [`file`] | reading files that may be anything |
 //! | [`field`] | which headers a plugin may set |
+//! | [`author`] | `pace plugin`: what those who write plugins need |
 //! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
 //!
 //! Walls, held by a test: Pingora is named in [`proxy`] and [`server`] only, wasmtime in [`plugin`] only,
 //! and no policy is decided here.
 
 pub mod admin;
+pub mod author;
 pub mod builtin;
 pub mod chain;
 pub mod cli;

@@ -9,6 +9,7 @@ use std::thread;
 
 use clap::Parser;
 use log::warn;
+use pace::author;
 use pace::cli::{Cli, Command, ConfigArgs};
 use pace::config::Config;
 use pace::plugin::Runtime;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG)).init();
     let result = match &cli.command {
         Some(Command::Check(args)) => check(args),
+        Some(Command::Plugin(command)) => author::run(command),
         Some(Command::Run(args)) => run(args),
         None => run(&cli.run),
     };

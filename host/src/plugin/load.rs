@@ -18,7 +18,7 @@ use super::guest::Guest;
 use crate::CONTRACT;
 use crate::config::Isolation;
 use crate::file::{self, ReadError};
-use crate::hook::Hooks;
+use crate::hook::{Hook, Hooks};
 
 /// No plugin is larger: a JavaScript engine takes 12 MB, a Python interpreter 18.
 const MAX_SIZE: u64 = 32 << 20;
@@ -42,19 +42,8 @@ pub(super) struct ExportIndices {
 impl Program {
     /// Checks a component, or a core module that carries its component type.
     pub fn load(runtime: &Runtime, isolation: Isolation, bytes: &[u8]) -> Result<Program, LoadError> {
-        let runtime = runtime
-            .environment(isolation)
-            .map_err(|error| LoadError::Invalid(format!("no instances can be made: {error:#}")))?;
-        let encoded;
-        let component = match kind(bytes)? {
-            Kind::Component => bytes,
-            Kind::CoreModule => {
-                encoded = componentize(bytes)?;
-                &encoded
-            }
-        };
-        let component = Component::new(&runtime.engine, component)
-            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let runtime = environment(runtime, isolation)?;
+        let component = compile(runtime, kind(bytes)?, bytes)?;
         check_imports(runtime, &component)?;
         let hooks = check_exports(runtime, &component)?;
         let pre = runtime
@@ -118,13 +107,37 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     })
 }
 
-enum Kind {
+/// What a plugin's file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A component.
     Component,
+    /// A core module that may carry the type of a component, from which Pace makes one.
     CoreModule,
 }
 
+/// Where programs for this isolation are compiled.
+pub(super) fn environment(runtime: &Runtime, isolation: Isolation) -> Result<&Environment, LoadError> {
+    runtime
+        .environment(isolation)
+        .map_err(|error| LoadError::Invalid(format!("no instances can be made: {error:#}")))
+}
+
+/// Compiles a file, which need not fit the contract.
+pub(super) fn compile(environment: &Environment, kind: Kind, bytes: &[u8]) -> Result<Component, LoadError> {
+    let encoded;
+    let component = match kind {
+        Kind::Component => bytes,
+        Kind::CoreModule => {
+            encoded = componentize(bytes)?;
+            &encoded
+        }
+    };
+    Component::new(&environment.engine, component).map_err(|error| LoadError::Invalid(format!("{error:#}")))
+}
+
 /// The first eight bytes tell: `\0asm`, a version, and a layer (0: core module, 1: component).
-fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
+pub(super) fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
     match bytes {
         [] => Err(LoadError::NotWasm("the file is empty".to_owned())),
         [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(Kind::Component),
@@ -164,30 +177,37 @@ fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
 /// Whether each import is an interface that Pace has. That its functions have the right types is checked
 /// when the program is linked.
 fn check_imports(runtime: &Environment, component: &Component) -> Result<(), LoadError> {
-    for (name, _) in component.component_type().imports(&runtime.engine) {
-        if capability::INTERFACES.contains(&name) {
-            continue;
-        }
-        if let Some(found) = other_contract(name) {
-            return Err(found);
-        }
-        let why = if name.starts_with("pace:plugin/") {
-            "the contract has no such interface; a newer Pace may have it"
-        } else if name.starts_with("wasi:") {
-            "plugins get no WASI: no files, no network, no environment; build for wasm32-unknown-unknown"
-        } else {
-            "plugins get the interfaces of pace:plugin and nothing else"
-        };
-        return Err(LoadError::UnknownImport {
-            import: name.to_owned(),
-            why,
-        });
+    let imports = component.component_type();
+    let mut imports = imports.imports(&runtime.engine);
+    match imports.find_map(|(name, _)| import_problem(name)) {
+        Some(problem) => Err(problem),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Why an import cannot be had, if it cannot.
+pub(super) fn import_problem(name: &str) -> Option<LoadError> {
+    if capability::INTERFACES.contains(&name) {
+        return None;
+    }
+    if let Some(found) = other_contract(name) {
+        return Some(found);
+    }
+    let why = if name.starts_with("pace:plugin/") {
+        "the contract has no such interface; a newer Pace may have it"
+    } else if name.starts_with("wasi:") {
+        "plugins get no WASI: no files, no network, no environment; build for wasm32-unknown-unknown"
+    } else {
+        "plugins get the interfaces of pace:plugin and nothing else"
+    };
+    Some(LoadError::UnknownImport {
+        import: name.to_owned(),
+        why,
+    })
 }
 
 /// Whether a name is of the contract's package in a version that is not ours.
-fn other_contract(name: &str) -> Option<LoadError> {
+pub(super) fn other_contract(name: &str) -> Option<LoadError> {
     let version = name.strip_prefix("pace:plugin/")?.split_once('@')?.1;
     let ours = CONTRACT.split_once('@')?.1;
     (version != ours).then(|| LoadError::OtherContract {
@@ -197,7 +217,7 @@ fn other_contract(name: &str) -> Option<LoadError> {
 }
 
 /// The interfaces that Pace calls, each with its function and its type in the words of `wit/`.
-const LIFECYCLE: Export = Export {
+pub(super) const LIFECYCLE: Export = Export {
     interface: "pace:plugin/lifecycle@0.1.0",
     function: "configure",
     expected: "func(config: string) -> result<_, string>",
@@ -218,8 +238,8 @@ const RESPONSE_FILTER: Export = Export {
     expected: "func() -> verdict",
 };
 
-struct Export {
-    interface: &'static str,
+pub(super) struct Export {
+    pub(super) interface: &'static str,
     function: &'static str,
     expected: &'static str,
 }
@@ -230,18 +250,37 @@ fn check_exports(runtime: &Environment, component: &Component) -> Result<Hooks, 
             return Err(found);
         }
     }
-    if !LIFECYCLE.is_there::<(String,), (Result<(), String>,)>(runtime, component)? {
+    if !has_lifecycle(runtime, component)? {
         return Err(LoadError::MissingExport(LIFECYCLE.interface));
     }
+    let has = |hook| has_hook(runtime, component, hook);
     let hooks = Hooks {
-        request_filter: REQUEST_FILTER.is_there::<(), (Verdict,)>(runtime, component)?,
-        select_upstream: SELECT_UPSTREAM.is_there::<(u32,), (Selection,)>(runtime, component)?,
-        response_filter: RESPONSE_FILTER.is_there::<(), (Verdict,)>(runtime, component)?,
+        request_filter: has(Hook::RequestFilter)?,
+        select_upstream: has(Hook::SelectUpstream)?,
+        response_filter: has(Hook::ResponseFilter)?,
     };
     if hooks.is_empty() {
         return Err(LoadError::NoHook);
     }
     Ok(hooks)
+}
+
+/// Whether a component has what every plugin must; an error if it has another type.
+pub(super) fn has_lifecycle(environment: &Environment, component: &Component) -> Result<bool, LoadError> {
+    LIFECYCLE.is_there::<(String,), (Result<(), String>,)>(environment, component)
+}
+
+/// Whether a component exports a hook; an error if it does so with another type.
+pub(super) fn has_hook(
+    environment: &Environment,
+    component: &Component,
+    hook: Hook,
+) -> Result<bool, LoadError> {
+    match hook {
+        Hook::RequestFilter => REQUEST_FILTER.is_there::<(), (Verdict,)>(environment, component),
+        Hook::SelectUpstream => SELECT_UPSTREAM.is_there::<(u32,), (Selection,)>(environment, component),
+        Hook::ResponseFilter => RESPONSE_FILTER.is_there::<(), (Verdict,)>(environment, component),
+    }
 }
 
 impl Export {

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `engine` | one compiler and one clock of deadlines for the process |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
+//! | `inspect` | what a file is, also one that cannot be used |
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
@@ -26,6 +27,7 @@ mod error;
 mod generation;
 mod guest;
 mod health;
+mod inspect;
 mod instance;
 mod lend;
 mod load;
@@ -36,5 +38,6 @@ pub use breaker::BreakerState;
 pub use engine::Runtime;
 pub use error::LoadError;
 pub use generation::{Generation, OnUnfit, Settings};
-pub use load::{Program, read};
+pub use inspect::Inspection;
+pub use load::{Kind, Program, read};
 pub use program::{WasmPlugin, ended, sweep};

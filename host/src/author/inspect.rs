@@ -1,0 +1,103 @@
+//! `pace plugin inspect`: what a file is, and why it cannot be used if it cannot.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use super::wasm::Wasm;
+use crate::CONTRACT;
+use crate::cli::InspectArgs;
+use crate::plugin::{Inspection, Kind, LoadError, Runtime};
+
+/// A file that does not fit, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} is no plugin that this Pace can run:\n{}", listed(.problems))]
+struct Unfit {
+    file: String,
+    problems: Vec<LoadError>,
+}
+
+pub(super) fn run(args: &InspectArgs) -> Result<(), Box<dyn Error>> {
+    let wasm = Wasm::read(&args.file)?;
+    let unfit = |problems| Unfit {
+        file: args.file.clone(),
+        problems,
+    };
+    let inspection =
+        Inspection::of(&Runtime::new(None)?, &wasm.bytes).map_err(|problem| unfit(vec![problem]))?;
+    print(&report(&wasm, &inspection))?;
+    if inspection.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(unfit(inspection.problems).into())
+    }
+}
+
+/// One line for each thing to know; lists go on below each other.
+fn report(wasm: &Wasm, inspection: &Inspection) -> String {
+    let kind = match inspection.kind {
+        Kind::Component => "component",
+        Kind::CoreModule => "core module with the type of a component, which Pace makes of it",
+    };
+    let or_none = |list: Vec<String>| match list.is_empty() {
+        true => vec!["none".to_owned()],
+        false => list,
+    };
+    let hooks: Vec<String> = inspection
+        .hooks
+        .iter()
+        .map(|hook| hook.name().to_owned())
+        .collect();
+    let wasi: Vec<String> = inspection.wasi().map(str::to_owned).collect();
+    let lines = [
+        ("file", vec![wasm.name.clone()]),
+        ("format", vec![kind.to_owned()]),
+        ("size", vec![format!("{} bytes", wasm.bytes.len())]),
+        ("sha256", vec![wasm.sha256.to_string()]),
+        ("contract", or_none(inspection.contracts.clone())),
+        ("hooks", or_none(hooks)),
+        ("imports", or_none(inspection.imports.clone())),
+        ("WASI", or_none(wasi)),
+    ];
+    let mut report = String::new();
+    for (what, values) in lines {
+        let mut label = format!("{what}:");
+        for value in values {
+            let _ = writeln!(report, "{label:10}{value}");
+            label.clear();
+        }
+    }
+    report
+}
+
+/// Each problem as a paragraph; types that differ one below the other.
+fn listed(problems: &[LoadError]) -> String {
+    let paragraph = |problem: &LoadError| match problem {
+        LoadError::WrongType {
+            interface,
+            function,
+            expected,
+            found,
+        } => format!(
+            "  the function `{function}` of `{interface}` has the wrong type\n    \
+               expected  {expected}\n    \
+               found     {found}"
+        ),
+        LoadError::OtherContract { found, .. } => format!(
+            "  it is made for another version of the contract\n    \
+               expected  {CONTRACT}\n    \
+               found     {found}\n    \
+             build it against the contract in `wit/`"
+        ),
+        other => format!("  {other}"),
+    };
+    problems.iter().map(paragraph).collect::<Vec<_>>().join("\n")
+}
+
+/// Who reads this may have seen enough: `pace plugin inspect FILE | head -1`.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
