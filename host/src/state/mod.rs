@@ -7,16 +7,18 @@
 //!
 //! What the functions promise is written in `wit/counters.wit` and `wit/windows.wit`; this is those
 //! promises as native code. Time is always a parameter ([`Now`]), so all of it can be tested without
-//! a clock.
+//! a clock; where plugins' time comes from, a [`Store`] is told ([`Time`]).
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `counter.rs` | one number |
 //! | `scope.rs` | what one plugin can open, by name |
+//! | `time.rs` | the clocks that plugins see |
 //! | `window/` | events per key in a period that slides |
 
 mod counter;
 mod scope;
+mod time;
 mod window;
 
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use parking_lot::Mutex;
 
 pub use counter::Counter;
 pub use scope::{OpenError, Scope};
+pub use time::{ManualTime, Time};
 pub use window::{Key, MAX_KEYS, Now, Prefixes, Window, WindowSpec};
 
 /// All scopes.
@@ -34,19 +37,21 @@ pub use window::{Key, MAX_KEYS, Now, Prefixes, Window, WindowSpec};
 /// a swap or a reload cannot touch what it holds.
 pub struct Store {
     limits: Limits,
+    time: Time,
     scopes: Mutex<HashMap<Box<str>, Arc<Scope>>>,
 }
 
 impl Store {
-    /// An empty store with the default [`Limits`].
+    /// An empty store with the default [`Limits`] and the machine's time.
     pub fn new() -> Arc<Store> {
-        Store::with_limits(Limits::default())
+        Store::with(Limits::default(), Time::Real)
     }
 
     /// An empty store.
-    pub fn with_limits(limits: Limits) -> Arc<Store> {
+    pub fn with(limits: Limits, time: Time) -> Arc<Store> {
         Arc::new(Store {
             limits,
+            time,
             scopes: Mutex::default(),
         })
     }
@@ -61,7 +66,7 @@ impl Store {
         if let Some(scope) = scopes.get(name) {
             return Arc::clone(scope);
         }
-        let scope = Arc::new(Scope::new(self.limits));
+        let scope = Arc::new(Scope::new(self.limits, self.time.clone()));
         scopes.insert(name.into(), Arc::clone(&scope));
         scope
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use super::{Counter, Limits, Window};
+use super::{Counter, Limits, Now, Time, Window, WindowSpec};
 
 /// Why a counter or window could not be opened. Each is the plugin's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -27,15 +27,27 @@ pub struct Scope {
     counters: Named<Counter>,
     windows: Named<Window>,
     keys_per_window: usize,
+    time: Time,
 }
 
 impl Scope {
-    pub(super) fn new(limits: Limits) -> Scope {
+    pub(super) fn new(limits: Limits, time: Time) -> Scope {
         Scope {
             counters: Named::new(limits.counters),
             windows: Named::new(limits.windows),
             keys_per_window: limits.keys_per_window,
+            time,
         }
+    }
+
+    /// The clocks of whoever uses it.
+    pub fn time(&self) -> &Time {
+        &self.time
+    }
+
+    /// The moment of an event that happens now.
+    pub fn now(&self) -> Now {
+        self.time.now()
     }
 
     /// The counter of this name, made if there is none.
@@ -46,6 +58,23 @@ impl Scope {
     /// The window of this name, made if there is none.
     pub fn window(&self, name: &str) -> Result<Arc<Window>, OpenError> {
         self.windows.open(name, || Window::new(self.keys_per_window))
+    }
+
+    /// The window of this name as a plugin opens it, which then measures the events by `spec`.
+    pub fn open_window(&self, name: &str, spec: WindowSpec) -> Result<Arc<Window>, OpenError> {
+        let window = self.window(name)?;
+        window.opened_with(spec);
+        Ok(window)
+    }
+
+    /// Every counter that was opened, by name, in alphabetical order.
+    pub fn counters(&self) -> Vec<(String, Arc<Counter>)> {
+        self.counters.list()
+    }
+
+    /// Every window that was opened, by name, in alphabetical order.
+    pub fn windows(&self) -> Vec<(String, Arc<Window>)> {
+        self.windows.list()
     }
 }
 
@@ -78,6 +107,16 @@ impl<T> Named<T> {
         things.insert(name.into(), Arc::clone(&thing));
         Ok(thing)
     }
+
+    fn list(&self) -> Vec<(String, Arc<T>)> {
+        let things = self.things.lock();
+        let mut list: Vec<_> = things
+            .iter()
+            .map(|(name, thing)| (name.to_string(), Arc::clone(thing)))
+            .collect();
+        list.sort_by(|(a, _), (b, _)| a.cmp(b));
+        list
+    }
 }
 
 fn is_name(name: &str) -> bool {
@@ -93,7 +132,7 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
-        let scope = Scope::new(Limits::default());
+        let scope = Scope::new(Limits::default(), Time::Real);
         let longest = "x".repeat(64);
         for name in ["a", "0", ".", "requests.by-client_2", &longest] {
             assert!(scope.counter(name).is_ok(), "{name:?}");
@@ -112,11 +151,12 @@ mod tests {
 
     #[test]
     fn opening_again_returns_the_same_and_is_no_further_one() {
-        let scope = Scope::new(Limits {
+        let limits = Limits {
             counters: 2,
             windows: 1,
             keys_per_window: 10,
-        });
+        };
+        let scope = Scope::new(limits, Time::Real);
         let first = scope.counter("a").unwrap();
         scope.counter("b").unwrap();
 
@@ -126,5 +166,27 @@ mod tests {
         let window = scope.window("a").unwrap();
         assert_eq!(scope.window("b").err(), Some(OpenError::TooMany));
         assert!(Arc::ptr_eq(&window, &scope.window("a").unwrap()));
+    }
+    #[test]
+    fn what_was_opened_is_listed_by_name() {
+        let scope = Scope::new(Limits::default(), Time::Real);
+        for name in ["b", "a"] {
+            scope.counter(name).unwrap();
+            scope.window(name).unwrap();
+        }
+        let names = |names: Vec<String>| assert_eq!(names, ["a", "b"]);
+        names(scope.counters().into_iter().map(|(name, _)| name).collect());
+        names(scope.windows().into_iter().map(|(name, _)| name).collect());
+    }
+
+    #[test]
+    fn a_window_knows_how_it_was_opened_last() {
+        let scope = Scope::new(Limits::default(), Time::Real);
+        assert_eq!(scope.window("a").unwrap().spec(), None);
+        for limit in [1, 2] {
+            let spec = WindowSpec::new(limit, std::time::Duration::from_secs(1)).unwrap();
+            scope.open_window("a", spec).unwrap();
+            assert_eq!(scope.window("a").unwrap().spec(), Some(spec));
+        }
     }
 }

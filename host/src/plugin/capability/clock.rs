@@ -1,38 +1,30 @@
 //! `clock`: the time.
 
-use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
 use wasmtime::Result;
 use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::clock;
 use super::super::guest::Guest;
+use crate::state::Time;
+
+struct View<'a>(&'a Time);
 
 struct Clock;
 
 impl HasData for Clock {
-    type Data<'a> = Clock;
+    type Data<'a> = View<'a>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    clock::add_to_linker::<_, Clock>(linker, |_| Clock)
+    clock::add_to_linker::<_, Clock>(linker, |guest| View(guest.scope.time()))
 }
 
-impl clock::Host for Clock {
+impl clock::Host for View<'_> {
     fn monotonic(&mut self) -> Result<u64> {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        Ok(nanoseconds(START.elapsed()))
+        Ok(self.0.monotonic())
     }
 
     fn wall(&mut self) -> Result<u64> {
-        Ok(nanoseconds(
-            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-        ))
+        Ok(self.0.wall())
     }
-}
-
-/// Nanoseconds that fit: 584 years.
-fn nanoseconds(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! `windows`: how many events a key had lately.
 
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -10,7 +10,7 @@ use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::windows::{self, Key};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
-use crate::state::{self, Now, Prefixes, Scope, Window, WindowSpec};
+use crate::state::{self, Prefixes, Scope, Window, WindowSpec};
 
 /// A plugin's handle to a window: the events, and how this plugin measures them.
 #[expect(
@@ -70,7 +70,7 @@ impl windows::HostWindow for View<'_> {
     ) -> Result<Result<Resource<WindowHandle>, OpenError>> {
         let opened = WindowSpec::new(limit, Duration::from_millis(period_ms)).and_then(|spec| {
             Ok(WindowHandle {
-                window: self.scope.window(&name)?,
+                window: self.scope.open_window(&name, spec)?,
                 spec,
             })
         });
@@ -83,24 +83,17 @@ impl windows::HostWindow for View<'_> {
     fn hit(&mut self, window: Resource<WindowHandle>, key: Key) -> Result<Result<u32, u64>> {
         let key = self.key(&key)?;
         let handle = self.resources.get(&window)?;
-        Ok(handle.window.hit(&handle.spec, key, now()))
+        Ok(handle.window.hit(&handle.spec, key, self.scope.now()))
     }
 
     fn count(&mut self, window: Resource<WindowHandle>, key: Key) -> Result<u32> {
         let key = self.key(&key)?;
         let handle = self.resources.get(&window)?;
-        Ok(handle.window.count(&handle.spec, key, now()))
+        Ok(handle.window.count(&handle.spec, key, self.scope.now()))
     }
 
     fn drop(&mut self, window: Resource<WindowHandle>) -> Result<()> {
         self.resources.delete(window)?;
         Ok(())
     }
-}
-
-/// The time of every window in the process: monotonic, so that a clock that is set back gives nobody a
-/// second budget.
-fn now() -> Now {
-    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-    Now::from_millis(u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX))
 }

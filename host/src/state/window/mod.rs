@@ -65,6 +65,8 @@ pub struct Window {
     hasher: RandomState,
     /// A power of two of them, on cache lines (which processors fetch in pairs) of their own.
     shards: Box<[Padded<Mutex<Shard>>]>,
+    /// How it was opened last, for those who look at it from outside.
+    spec: Mutex<Option<WindowSpec>>,
 }
 
 #[repr(align(128))]
@@ -84,7 +86,17 @@ impl Window {
             shards: (0..shards)
                 .map(|_| Padded(Mutex::new(Shard::new(capacity))))
                 .collect(),
+            spec: Mutex::default(),
         }
+    }
+
+    /// How a plugin measures its events; `None` if none has opened it. The last one to open it counts.
+    pub fn spec(&self) -> Option<WindowSpec> {
+        *self.spec.lock()
+    }
+
+    pub(super) fn opened_with(&self, spec: WindowSpec) {
+        *self.spec.lock() = Some(spec);
     }
 
     /// Count one event if the key has room.
