@@ -1,5 +1,6 @@
-//! Which header fields a plugin may set, and to what.
+//! Which header fields a plugin may set, and to what; and what else of a message it may change.
 
+use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::hook::EditError;
@@ -35,6 +36,45 @@ pub fn value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, EditError> 
         }
     }
     Ok(parsed)
+}
+
+/// A name that a plugin may remove.
+pub fn removable_name(name: &str) -> Result<HeaderName, EditError> {
+    let name = editable_name(name)?;
+    if name == http::header::HOST {
+        // Every request to an origin has one (RFC 9112, section 3.2).
+        return Err(EditError::Forbidden);
+    }
+    Ok(name)
+}
+
+/// Whether a value may be added to a field that is `present` already.
+pub fn may_append(name: &HeaderName, present: bool) -> Result<(), EditError> {
+    if *name == http::header::HOST && present {
+        // A second Host makes a request that every origin must refuse (RFC 9112, section 3.2).
+        return Err(EditError::InvalidValue);
+    }
+    Ok(())
+}
+
+/// Whether this may be the path and query of a request.
+pub fn check_target(target: &str) -> Result<(), EditError> {
+    let allowed = |byte: u8| (0x21..=0x7e).contains(&byte) && byte != b'#';
+    if target.starts_with('/') && target.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(EditError::InvalidValue)
+    }
+}
+
+/// The status to which a response that has another may be changed.
+pub fn changed_status(from: StatusCode, to: u16) -> Result<StatusCode, EditError> {
+    let bodiless = |status: u16| matches!(status, 204 | 304);
+    let changes_body = bodiless(to) != bodiless(from.as_u16());
+    if !(200..=599).contains(&to) || changes_body {
+        return Err(EditError::InvalidValue);
+    }
+    StatusCode::from_u16(to).map_err(|_| EditError::InvalidValue)
 }
 
 /// What an [`EditError`] says to an operator.
@@ -80,6 +120,40 @@ mod tests {
             value(&name, "grün".as_bytes()).is_ok(),
             "bytes above 127 are allowed"
         );
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        let host = http::header::HOST;
+        assert_eq!(removable_name("Host"), Err(EditError::Forbidden));
+        assert_eq!(may_append(&host, true), Err(EditError::InvalidValue));
+        assert_eq!(may_append(&host, false), Ok(()));
+        assert_eq!(may_append(&HeaderName::from_static("x-a"), true), Ok(()));
+    }
+
+    #[test]
+    fn a_target_is_a_path_as_it_is_written_in_a_request() {
+        assert_eq!(check_target("/a%20b?c=d"), Ok(()));
+        for bad in ["", "a", "*", "/a b", "/a#b", "/a\r\n", "/ä"] {
+            assert_eq!(check_target(bad), Err(EditError::InvalidValue), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_needs_another_body_is_refused() {
+        assert_eq!(changed_status(StatusCode::OK, 404), Ok(StatusCode::NOT_FOUND));
+        for (from, to) in [
+            (StatusCode::OK, 204),
+            (StatusCode::NOT_MODIFIED, 200),
+            (StatusCode::OK, 199),
+            (StatusCode::OK, 600),
+        ] {
+            assert_eq!(
+                changed_status(from, to),
+                Err(EditError::InvalidValue),
+                "{from} {to}"
+            );
+        }
     }
 
     #[test]

@@ -163,6 +163,15 @@ impl Hooks {
         .flatten()
     }
 
+    /// Whether this hook is in the set.
+    pub fn contains(self, hook: Hook) -> bool {
+        match hook {
+            Hook::RequestFilter => self.request_filter,
+            Hook::SelectUpstream => self.select_upstream,
+            Hook::ResponseFilter => self.response_filter,
+        }
+    }
+
     /// No hook at all.
     pub fn is_empty(self) -> bool {
         self == Hooks::default()
@@ -313,7 +322,7 @@ pub enum EditError {
 }
 
 /// The state of a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Health {
     /// Nothing speaks against it.
     Healthy,

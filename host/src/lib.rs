@@ -28,6 +28,7 @@
 //! | [`limiter`] | so many log lines per second and no more |
 //! | [`file`] | reading files that may be anything |
 //! | [`field`] | which headers a plugin may set |
+//! | [`harness`] | a plugin without a proxy: called by hand, in a time that is moved by hand |
 //! | [`author`] | `pace plugin`: what those who write plugins need |
 //! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
 //!
@@ -43,6 +44,7 @@ pub mod client;
 pub mod config;
 pub mod field;
 pub mod file;
+pub mod harness;
 pub mod hook;
 pub mod limiter;
 pub mod plugin;

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use super::wasm::Wasm;
 use crate::CONTRACT;
 use crate::cli::InspectArgs;
+use crate::config::Sha256;
+use crate::harness;
 use crate::plugin::{Inspection, Kind, LoadError, Runtime};
 
 /// A file that does not fit, and why.
@@ -18,14 +19,13 @@ struct Unfit {
 }
 
 pub(super) fn run(args: &InspectArgs) -> Result<(), Box<dyn Error>> {
-    let wasm = Wasm::read(&args.file)?;
+    let bytes = harness::read(&args.file)?;
     let unfit = |problems| Unfit {
         file: args.file.clone(),
         problems,
     };
-    let inspection =
-        Inspection::of(&Runtime::new(None)?, &wasm.bytes).map_err(|problem| unfit(vec![problem]))?;
-    print(&report(&wasm, &inspection))?;
+    let inspection = Inspection::of(&Runtime::new(None)?, &bytes).map_err(|problem| unfit(vec![problem]))?;
+    print(&report(&args.file, &bytes, &inspection))?;
     if inspection.problems.is_empty() {
         Ok(())
     } else {
@@ -34,7 +34,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), Box<dyn Error>> {
 }
 
 /// One line for each thing to know; lists go on below each other.
-fn report(wasm: &Wasm, inspection: &Inspection) -> String {
+fn report(file: &str, bytes: &[u8], inspection: &Inspection) -> String {
     let kind = match inspection.kind {
         Kind::Component => "component",
         Kind::CoreModule => "core module with the type of a component, which Pace makes of it",
@@ -50,10 +50,10 @@ fn report(wasm: &Wasm, inspection: &Inspection) -> String {
         .collect();
     let wasi: Vec<String> = inspection.wasi().map(str::to_owned).collect();
     let lines = [
-        ("file", vec![wasm.name.clone()]),
+        ("file", vec![file.to_owned()]),
         ("format", vec![kind.to_owned()]),
-        ("size", vec![format!("{} bytes", wasm.bytes.len())]),
-        ("sha256", vec![wasm.sha256.to_string()]),
+        ("size", vec![format!("{} bytes", bytes.len())]),
+        ("sha256", vec![Sha256::of(bytes).to_string()]),
         ("contract", or_none(inspection.contracts.clone())),
         ("hooks", or_none(hooks)),
         ("imports", or_none(inspection.imports.clone())),

@@ -3,10 +3,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | `inspect` | says what a file is |
-//! | `wasm` | finds the file, or the plugin of the binary, that a command names |
 
 mod inspect;
-mod wasm;
 
 use std::error::Error;
 

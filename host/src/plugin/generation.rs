@@ -32,6 +32,7 @@ pub struct Generation {
     breaker: config::Breaker,
     rollback: config::Rollback,
     pub(super) log: Limiter,
+    pub(super) log_sink: Option<Arc<dyn LogSink>>,
     calls: AtomicU64,
     failures: AtomicU64,
     /// New requests are served with it. Requests that began with it may still be there when they are not.
@@ -70,7 +71,22 @@ impl From<&config::Plugin> for Settings {
 /// Told the plugin and the number of a generation too many of whose first calls failed.
 pub type OnUnfit = Arc<dyn Fn(&str, u64) + Send + Sync>;
 
+/// Takes the lines that a plugin logs, in place of Pace's log.
+pub trait LogSink: Send + Sync {
+    /// Whether lines of this level are wanted.
+    fn enabled(&self, level: log::Level) -> bool;
+    /// Takes a line, which has no control characters and at most 4 KiB.
+    fn write(&self, level: log::Level, line: String);
+}
+
 impl Generation {
+    /// What its plugin logs goes to `sink` and not to Pace's log, and not through the limit of lines either.
+    #[must_use]
+    pub fn with_log_sink(mut self, sink: Arc<dyn LogSink>) -> Generation {
+        self.log_sink = Some(sink);
+        self
+    }
+
     /// A generation that nobody has called yet.
     pub fn new(
         plugin: &config::Plugin,
@@ -91,6 +107,7 @@ impl Generation {
             breaker: plugin.breaker,
             rollback: plugin.rollback,
             log: Limiter::new(plugin.limits.log_lines_per_second),
+            log_sink: None,
             calls: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             serving: AtomicBool::new(false),

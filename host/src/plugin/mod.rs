@@ -37,7 +37,7 @@ mod text;
 pub use breaker::BreakerState;
 pub use engine::Runtime;
 pub use error::LoadError;
-pub use generation::{Generation, OnUnfit, Settings};
+pub use generation::{Generation, LogSink, OnUnfit, Settings};
 pub use inspect::Inspection;
 pub use load::{Kind, Program, read};
 pub use program::{WasmPlugin, ended, sweep};

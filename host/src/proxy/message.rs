@@ -1,7 +1,6 @@
 //! Pingora's messages as plugins see them.
 
 use bytes::Bytes;
-use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::field;
@@ -38,10 +37,7 @@ macro_rules! impl_headers {
 
             fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
                 let parsed = field::editable_name(name)?;
-                if parsed == http::header::HOST && self.headers.contains_key(&parsed) {
-                    // A second Host makes a request that every origin must refuse (RFC 9112, section 3.2).
-                    return Err(EditError::InvalidValue);
-                }
+                field::may_append(&parsed, self.headers.contains_key(&parsed))?;
                 let value = field::value(&parsed, value)?;
                 self.append_header(spelled(name), value)
                     .map(|_| ())
@@ -49,11 +45,7 @@ macro_rules! impl_headers {
             }
 
             fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
-                let name = field::editable_name(name)?;
-                if name == http::header::HOST {
-                    // Every request to an origin has one (RFC 9112, section 3.2).
-                    return Err(EditError::Forbidden);
-                }
+                let name = field::removable_name(name)?;
                 Ok(self.remove_header(&name).is_some())
             }
         }
@@ -89,13 +81,7 @@ impl RequestHead for RequestHeader {
     }
 
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
-        if !value.starts_with('/')
-            || value
-                .bytes()
-                .any(|byte| !(0x21..=0x7e).contains(&byte) || byte == b'#')
-        {
-            return Err(EditError::InvalidValue);
-        }
+        field::check_target(value)?;
         self.set_raw_path(value.as_bytes())
             .map_err(|_| EditError::InvalidValue)
     }
@@ -107,12 +93,7 @@ impl ResponseHead for ResponseHeader {
     }
 
     fn set_status(&mut self, status: u16) -> Result<(), EditError> {
-        let bodiless = |status: u16| matches!(status, 204 | 304);
-        let changes_body = bodiless(status) != bodiless(self.status.as_u16());
-        if !(200..=599).contains(&status) || changes_body {
-            return Err(EditError::InvalidValue);
-        }
-        let status = StatusCode::from_u16(status).map_err(|_| EditError::InvalidValue)?;
+        let status = field::changed_status(self.status, status)?;
         self.set_status(status).map_err(|_| EditError::InvalidValue)
     }
 }

@@ -26,11 +26,21 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 
 impl log::Host for View<'_> {
     fn enabled(&mut self, level: log::Level) -> Result<bool> {
-        Ok(::log::log_enabled!(target: TARGET, level.into()))
+        let level = Level::from(level);
+        Ok(match &self.0.log_sink {
+            Some(sink) => sink.enabled(level),
+            None => ::log::log_enabled!(target: TARGET, level),
+        })
     }
 
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
         let level = Level::from(level);
+        if let Some(sink) = &self.0.log_sink {
+            if sink.enabled(level) {
+                sink.write(level, text::line(&message));
+            }
+            return Ok(());
+        }
         if !::log::log_enabled!(target: TARGET, level) {
             return Ok(());
         }

@@ -47,6 +47,11 @@ impl Now {
     pub const fn from_millis(millis: u64) -> Now {
         Now(millis)
     }
+
+    /// How many milliseconds after the epoch it is.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
 }
 
 /// Events per key in a period that slides with time.

@@ -1,0 +1,199 @@
+//! Requests and responses as plugins see them, without anybody who has sent them.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::field;
+use crate::hook::{EditError, Headers, Reply, RequestHead, ResponseHead};
+
+/// The head of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// `GET`, `POST`, ...
+    pub method: Method,
+    /// Starts with `/`; as sent, without query.
+    pub path: String,
+    /// What follows the first `?`.
+    pub query: Option<String>,
+    /// In the order in which they were added.
+    pub headers: HeaderMap,
+    /// Who asks.
+    pub client: IpAddr,
+    /// Whether it came over TLS.
+    pub https: bool,
+}
+
+/// The head of a response, and its body if a plugin made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: StatusCode,
+    /// In the order in which they were added.
+    pub headers: HeaderMap,
+    /// `None` for a backend's, which plugins do not see.
+    pub body: Option<Bytes>,
+}
+
+/// An address for documentation (RFC 5737).
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+impl Request {
+    /// A request of the client 192.0.2.1 for `target`, a path with or without a query, at `example.com`.
+    pub fn new(method: Method, target: &str) -> Request {
+        let (path, query) = split(target);
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::HOST, HeaderValue::from_static("example.com"));
+        Request {
+            method,
+            path,
+            query,
+            headers,
+            client: CLIENT,
+            https: false,
+        }
+    }
+
+    /// A GET, see [`Request::new`].
+    pub fn get(target: &str) -> Request {
+        Request::new(Method::GET, target)
+    }
+
+    /// Path and query as they are sent.
+    pub fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+}
+
+impl Response {
+    /// What a backend answers, without headers.
+    pub fn new(status: StatusCode) -> Response {
+        Response {
+            status,
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+}
+
+impl From<Reply> for Response {
+    /// As Pace makes a response of what a plugin answers: framed by its length.
+    fn from(reply: Reply) -> Response {
+        let has_body = !matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = if has_body { reply.body } else { Bytes::new() };
+        let mut response = Response::new(reply.status);
+        for (name, value) in reply.headers {
+            let name = HeaderName::from_bytes(&name).expect("a reply has been checked");
+            response.headers.append(name, value);
+        }
+        if has_body {
+            response
+                .headers
+                .insert(http::header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        response.body = Some(body);
+        response
+    }
+}
+
+fn split(target: &str) -> (String, Option<String>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (target.to_owned(), None),
+    }
+}
+
+/// The two kinds of message have the same headers.
+macro_rules! impl_headers {
+    ($message:ty) => {
+        impl Headers for $message {
+            fn header(&self, name: &str) -> Option<&[u8]> {
+                self.headers.get(name).map(HeaderValue::as_bytes)
+            }
+
+            fn header_values(&self, name: &str) -> Vec<&[u8]> {
+                let values = self.headers.get_all(name);
+                values.iter().map(HeaderValue::as_bytes).collect()
+            }
+
+            fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+                for (name, value) in &self.headers {
+                    each(name.as_str(), value.as_bytes());
+                }
+            }
+
+            fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+                let name = field::editable_name(name)?;
+                let value = field::value(&name, value)?;
+                self.headers
+                    .try_insert(name, value)
+                    .map(drop)
+                    .map_err(|_| EditError::TooLarge)
+            }
+
+            fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+                let name = field::editable_name(name)?;
+                field::may_append(&name, self.headers.contains_key(&name))?;
+                let value = field::value(&name, value)?;
+                self.headers
+                    .try_append(name, value)
+                    .map(drop)
+                    .map_err(|_| EditError::TooLarge)
+            }
+
+            fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
+                let name = field::removable_name(name)?;
+                Ok(self.headers.remove(&name).is_some())
+            }
+        }
+    };
+}
+
+impl_headers!(Request);
+impl_headers!(Response);
+
+impl RequestHead for Request {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        let host = self.headers.get(http::header::HOST)?;
+        host.to_str().ok()
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        field::check_target(value)?;
+        (self.path, self.query) = split(value);
+        Ok(())
+    }
+}
+
+impl ResponseHead for Response {
+    fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    fn set_status(&mut self, status: u16) -> Result<(), EditError> {
+        self.status = field::changed_status(self.status, status)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! A plugin's file, compiled, and what it is run with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use log::Level;
+use serde_json::{Map, Value};
+
+use super::session::Session;
+use crate::builtin;
+use crate::config::{BUILTINS, Isolation, Limits, Sha256};
+use crate::hook::{Failure, Hooks};
+use crate::plugin::{self, LoadError, Program, Runtime};
+
+/// A plugin that can be run.
+pub struct Subject {
+    /// The file, or `builtin:NAME`.
+    pub name: String,
+    /// The digest of the file.
+    pub sha256: Sha256,
+    runtime: Runtime,
+    bytes: Vec<u8>,
+    program: Arc<Program>,
+}
+
+/// Why there is no plugin to be run.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// No plugin of the binary has this name.
+    #[error("there is no plugin `builtin:{name}`; there are {builtins}", builtins = builtins())]
+    NoBuiltin {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    Unreadable(LoadError),
+    /// The file is no plugin that this Pace can run.
+    #[error("{name}: {reason}")]
+    Unfit {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        reason: LoadError,
+    },
+    /// No compiler could be started.
+    #[error("WebAssembly cannot be run here: {0}")]
+    NoRuntime(String),
+}
+
+/// What a plugin is run with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What `configure` is given.
+    pub config: Map<String, Value>,
+    /// What a call may use.
+    pub limits: Limits,
+    /// How long an instance lives.
+    pub isolation: Isolation,
+    /// The wall clock, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub wall: u64,
+    /// Counters that have a value already, as after a swap.
+    pub counters: BTreeMap<String, u64>,
+    /// Lines of the log that are less important are not kept.
+    pub log_level: Level,
+}
+
+impl Default for Setup {
+    /// No configuration, the limits that Pace has by default, the first second of 2026, and the log as Pace
+    /// writes it by default.
+    fn default() -> Setup {
+        Setup {
+            config: Map::new(),
+            limits: Limits::default(),
+            isolation: Isolation::Worker,
+            wall: 1_767_225_600_000_000_000,
+            counters: BTreeMap::new(),
+            log_level: Level::Info,
+        }
+    }
+}
+
+impl Subject {
+    /// Reads and compiles a component, a core module that carries its component type, or `builtin:NAME`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or it does not fit the contract.
+    pub fn load(name: &str) -> Result<Subject, SubjectError> {
+        Subject::compile(name, read(name)?)
+    }
+
+    /// The same for bytes that are there already; messages call them `name`.
+    ///
+    /// # Errors
+    ///
+    /// They do not fit the contract.
+    pub fn compile(name: &str, bytes: Vec<u8>) -> Result<Subject, SubjectError> {
+        let runtime = Runtime::new(None).map_err(|error| SubjectError::NoRuntime(format!("{error:#}")))?;
+        let unfit = |reason| SubjectError::Unfit {
+            name: name.to_owned(),
+            reason,
+        };
+        let program = Program::load(&runtime, Isolation::Worker, &bytes).map_err(unfit)?;
+        Ok(Subject {
+            name: name.to_owned(),
+            sha256: Sha256::of(&bytes),
+            runtime,
+            bytes,
+            program: Arc::new(program),
+        })
+    }
+
+    /// The hooks that it exports.
+    pub fn hooks(&self) -> Hooks {
+        self.program.hooks()
+    }
+
+    /// Configures the plugin, in a world of its own.
+    ///
+    /// # Errors
+    ///
+    /// `configure` refused or failed.
+    pub fn configure(&self, setup: &Setup) -> Result<Session, Failure> {
+        Session::new(self, setup)
+    }
+
+    /// The program for instances that live that long.
+    pub(super) fn program(&self, isolation: Isolation) -> Result<Arc<Program>, LoadError> {
+        match isolation {
+            Isolation::Worker => Ok(Arc::clone(&self.program)),
+            Isolation::Request => Program::load(&self.runtime, isolation, &self.bytes).map(Arc::new),
+        }
+    }
+}
+
+/// Reads `builtin:NAME` or a file.
+pub(crate) fn read(name: &str) -> Result<Vec<u8>, SubjectError> {
+    match name.strip_prefix("builtin:") {
+        Some(builtin) => match builtin::component(builtin) {
+            Some(component) => Ok(component.to_vec()),
+            None => Err(SubjectError::NoBuiltin {
+                name: builtin.to_owned(),
+            }),
+        },
+        None => plugin::read(Path::new(name)).map_err(|reason| match reason {
+            reason @ LoadError::TooLarge { .. } => SubjectError::Unfit {
+                name: name.to_owned(),
+                reason,
+            },
+            reason => SubjectError::Unreadable(reason),
+        }),
+    }
+}
+
+fn builtins() -> String {
+    BUILTINS.map(|name| format!("`builtin:{name}`")).join(", ")
+}
