@@ -56,7 +56,7 @@ macro_rules! export {
 
             impl $crate::__private::LifecycleGuest for Component {
                 fn configure(config: ::std::string::String) -> $crate::__private::Configured {
-                    INSTANCE.with(|instance| instance.configure(&config))
+                    INSTANCE.with(|instance| $crate::__private::configure::<$plugin>(instance, &config))
                 }
             }
 
@@ -64,11 +64,11 @@ macro_rules! export {
                 <Component as $crate::__private::LifecycleGuest>::configure;
 
             #[cfg(target_arch = "wasm32")]
-            $crate::__private::lifecycle::export_lifecycle!(
-                Component with_types_in $crate::__private::lifecycle
+            $crate::__private::generated::lifecycle::export_lifecycle!(
+                Component with_types_in $crate::__private::generated::lifecycle
             );
 
-            $($crate::__export_hook!($hook);)+
+            $($crate::__export_hook!($plugin, $hook);)+
         };
     };
     ($plugin:ty $(:)?) => {
@@ -84,10 +84,10 @@ macro_rules! export {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_hook {
-    (RequestFilter) => {
+    ($plugin:ty, RequestFilter) => {
         impl $crate::__private::RequestFilterGuest for Component {
             fn filter() -> $crate::Verdict {
-                INSTANCE.with($crate::__private::Instance::request_filter)
+                INSTANCE.with($crate::__private::request_filter::<$plugin>)
             }
         }
 
@@ -95,16 +95,16 @@ macro_rules! __export_hook {
             <Component as $crate::__private::RequestFilterGuest>::filter;
 
         #[cfg(target_arch = "wasm32")]
-        $crate::__private::request_filter::export_request_filter!(
-            Component with_types_in $crate::__private::request_filter
+        $crate::__private::generated::request_filter::export_request_filter!(
+            Component with_types_in $crate::__private::generated::request_filter
         );
     };
-    (SelectUpstream) => {
+    ($plugin:ty, SelectUpstream) => {
         impl $crate::__private::SelectUpstreamGuest for Component {
             fn select(
                 attempt: u32,
             ) -> $crate::__private::GuestSelection {
-                INSTANCE.with(|instance| instance.select_upstream(attempt))
+                INSTANCE.with(|instance| $crate::__private::select_upstream::<$plugin>(instance, attempt))
             }
         }
 
@@ -112,14 +112,14 @@ macro_rules! __export_hook {
             <Component as $crate::__private::SelectUpstreamGuest>::select;
 
         #[cfg(target_arch = "wasm32")]
-        $crate::__private::select_upstream::export_select_upstream!(
-            Component with_types_in $crate::__private::select_upstream
+        $crate::__private::generated::select_upstream::export_select_upstream!(
+            Component with_types_in $crate::__private::generated::select_upstream
         );
     };
-    (ResponseFilter) => {
+    ($plugin:ty, ResponseFilter) => {
         impl $crate::__private::ResponseFilterGuest for Component {
             fn filter() -> $crate::Verdict {
-                INSTANCE.with($crate::__private::Instance::response_filter)
+                INSTANCE.with($crate::__private::response_filter::<$plugin>)
             }
         }
 
@@ -127,11 +127,11 @@ macro_rules! __export_hook {
             <Component as $crate::__private::ResponseFilterGuest>::filter;
 
         #[cfg(target_arch = "wasm32")]
-        $crate::__private::response_filter::export_response_filter!(
-            Component with_types_in $crate::__private::response_filter
+        $crate::__private::generated::response_filter::export_response_filter!(
+            Component with_types_in $crate::__private::generated::response_filter
         );
     };
-    ($unknown:ident) => {
+    ($plugin:ty, $unknown:ident) => {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($unknown),
@@ -162,40 +162,34 @@ impl<P> Instance<P> {
     }
 }
 
-impl<P: Plugin> Instance<P> {
-    /// `lifecycle.configure`.
-    pub fn configure(&self, config: &str) -> Configured {
-        log_panics();
-        let plugin = P::configure(parse_config(config)?)?;
-        *self.0.borrow_mut() = Some(plugin);
-        Ok(())
+// Functions and not methods, so that the compiler says which trait is missing where it is.
+
+/// `lifecycle.configure`.
+pub fn configure<P: Plugin>(instance: &Instance<P>, config: &str) -> Configured {
+    log_panics();
+    let plugin = P::configure(parse_config(config)?)?;
+    *instance.0.borrow_mut() = Some(plugin);
+    Ok(())
+}
+
+/// `request-filter.filter`.
+pub fn request_filter<P: RequestFilter>(instance: &Instance<P>) -> Verdict {
+    instance.with(|plugin| plugin.request_filter(&mut Request::ambient()))
+}
+
+/// `select-upstream.select`.
+pub fn select_upstream<P: SelectUpstream>(instance: &Instance<P>, attempt: u32) -> GuestSelection {
+    match instance.with(|plugin| plugin.select_upstream(&Request::ambient(), &Upstreams::ambient(), attempt))
+    {
+        Selection::Pick(index) => GuestSelection::Pick(index),
+        Selection::Pass => GuestSelection::Pass,
+        Selection::Respond(reply) => GuestSelection::Respond(reply),
     }
 }
 
-impl<P: RequestFilter> Instance<P> {
-    /// `request-filter.filter`.
-    pub fn request_filter(&self) -> Verdict {
-        self.with(|plugin| plugin.request_filter(&mut Request::ambient()))
-    }
-}
-
-impl<P: SelectUpstream> Instance<P> {
-    /// `select-upstream.select`.
-    pub fn select_upstream(&self, attempt: u32) -> GuestSelection {
-        match self.with(|plugin| plugin.select_upstream(&Request::ambient(), &Upstreams::ambient(), attempt))
-        {
-            Selection::Pick(index) => GuestSelection::Pick(index),
-            Selection::Pass => GuestSelection::Pass,
-            Selection::Respond(reply) => GuestSelection::Respond(reply),
-        }
-    }
-}
-
-impl<P: ResponseFilter> Instance<P> {
-    /// `response-filter.filter`.
-    pub fn response_filter(&self) -> Verdict {
-        self.with(|plugin| plugin.response_filter(&Request::ambient(), &mut Response::ambient()))
-    }
+/// `response-filter.filter`.
+pub fn response_filter<P: ResponseFilter>(instance: &Instance<P>) -> Verdict {
+    instance.with(|plugin| plugin.response_filter(&Request::ambient(), &mut Response::ambient()))
 }
 
 /// Say where and why a plugin panicked, before the trap that follows says only that it did.

@@ -136,12 +136,16 @@ pub use window::{Full, Key, Window};
 pub mod __private {
     use crate::bindings;
 
-    pub use crate::export::{Configured, Instance};
+    pub use crate::export::{Configured, Instance, configure};
+    pub use crate::export::{request_filter, response_filter, select_upstream};
     pub use bindings::lifecycle::exports::pace::plugin::lifecycle::Guest as LifecycleGuest;
     pub use bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
     pub use bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
     pub use bindings::select_upstream::exports::pace::plugin::select_upstream::{
         Guest as SelectUpstreamGuest, Selection as GuestSelection,
     };
-    pub use bindings::{lifecycle, request_filter, response_filter, select_upstream};
+    /// What `wit-bindgen` has made of the contract.
+    pub mod generated {
+        pub use crate::bindings::{lifecycle, request_filter, response_filter, select_upstream};
+    }
 }

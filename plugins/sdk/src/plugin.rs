@@ -24,6 +24,11 @@ use crate::{Reply, Request, Response, Upstreams};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no plugin yet: it does not say how it is configured",
+    label = "this type needs `impl Plugin for {Self}`",
+    note = "with nothing to configure: `type Config = NoConfig;` and `fn configure(_: NoConfig) -> Result<Self, String>`"
+)]
 pub trait Plugin: Sized + 'static {
     /// The plugin's `config` table in the operator's file.
     ///
@@ -66,6 +71,11 @@ pub trait Plugin: Sized + 'static {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not have the hook `RequestFilter`",
+    label = "`export!` names it for this type",
+    note = "write `impl RequestFilter for {Self}` with `fn request_filter`, or leave the name out"
+)]
 pub trait RequestFilter: Plugin {
     /// Look at the request, change it, let it pass or answer it.
     ///
@@ -95,6 +105,11 @@ pub trait RequestFilter: Plugin {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not have the hook `SelectUpstream`",
+    label = "`export!` names it for this type",
+    note = "write `impl SelectUpstream for {Self}` with `fn select_upstream`, or leave the name out"
+)]
 pub trait SelectUpstream: Plugin {
     /// Choose a backend.
     ///
@@ -123,6 +138,11 @@ pub trait SelectUpstream: Plugin {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not have the hook `ResponseFilter`",
+    label = "`export!` names it for this type",
+    note = "write `impl ResponseFilter for {Self}` with `fn response_filter`, or leave the name out"
+)]
 pub trait ResponseFilter: Plugin {
     /// Look at the response's head, change it, let it pass or replace the whole response.
     ///

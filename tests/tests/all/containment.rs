@@ -5,7 +5,7 @@ use std::thread;
 
 use pace_tests::{Client, Origin, Pace, component, fixture};
 
-use crate::sections::{ONE_WORKER, plugin, pool};
+use crate::sections::{ONE_WORKER, SERVER, plugin, pool, with_plugins};
 
 /// A fixture that fails for paths with `/misbehave`, and how.
 struct Case {
@@ -259,4 +259,24 @@ plugins = ["fill"]
             "{reason}"
         );
     }
+}
+
+/// The author reads what went wrong and where, without having done anything for it.
+#[test]
+fn a_panic_is_logged_with_its_text_file_and_line() {
+    let source = std::fs::read_to_string(pace_tests::root().join("tests/fixtures/examples/trap.rs"));
+    let source = source.expect("it is there");
+    let line = 1 + source
+        .lines()
+        .take_while(|line| !line.contains("assert!"))
+        .count();
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&with_plugins(SERVER, &[("mine", &fixture("trap"))], &[&origin]));
+    assert_eq!(pace.get("/misbehave").status, 503);
+    pace.wait_for_log(&[
+        "ERROR",
+        "mine: panicked at ",
+        &format!("trap.rs:{line}:"),
+        "asked to panic",
+    ]);
 }

@@ -1,0 +1,158 @@
+//! What the compiler says of plugins that are wrong.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+const PLUGIN: &str = "
+use pace_plugin::*;
+struct Mine;
+impl Plugin for Mine {
+    type Config = NoConfig;
+    fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+}
+impl RequestFilter for Mine {
+    fn request_filter(&mut self, _: &mut Request) -> Verdict { Verdict::Next }
+}
+pace_plugin::export!(Mine: RequestFilter);
+";
+
+/// The SDK as it was compiled for this test. Builds with other flags may have left others beside it, which
+/// this compiler cannot read or which are older.
+fn libraries() -> Vec<PathBuf> {
+    let test = env::current_exe().expect("the test has a path");
+    let files = fs::read_dir(test.parent().expect("it is in a directory")).expect("it can be listed");
+    let mut libraries: Vec<(SystemTime, PathBuf)> = files
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("libpace_plugin-") && name.ends_with(".rlib")
+        })
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    libraries.sort();
+    libraries.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+/// What the compiler says of this source, without colours; nothing if there is nothing to say.
+fn compile(source: &str, library: &Path) -> String {
+    let directory = library.parent().expect("it is in a directory");
+    let out = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = out.path().join("mine.rs");
+    fs::write(&file, source).expect("it can be written");
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args([
+            "--edition=2024",
+            "--crate-type=lib",
+            "--emit=metadata",
+            "--out-dir",
+        ])
+        .arg(out.path())
+        .arg(format!("--extern=pace_plugin={}", library.display()))
+        .arg(format!("-Ldependency={}", directory.display()))
+        .arg(file)
+        .output()
+        .expect("the compiler that made this test is there");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn errors(source: &str) -> String {
+    let libraries = libraries();
+    let good = libraries
+        .iter()
+        .find(|library| compile(PLUGIN, library).is_empty());
+    compile(source, good.expect("a plugin that is right compiles"))
+}
+
+/// The mistake is named in this sentence, and nothing is said besides that would bury it.
+fn says(source: &str, sentences: &[&str]) {
+    let errors = errors(source);
+    for sentence in sentences {
+        assert!(errors.contains(sentence), "{sentence:?} in:\n{errors}");
+    }
+    let count = errors.lines().filter(|line| line.starts_with("error")).count();
+    // The last is the sum: `error: aborting due to ...`.
+    assert!(count <= 3, "{count} errors:\n{errors}");
+}
+
+#[test]
+fn a_hook_that_is_named_and_not_there() {
+    says(
+        &PLUGIN.replace(
+            "export!(Mine: RequestFilter)",
+            "export!(Mine: RequestFilter, ResponseFilter)",
+        ),
+        &[
+            "`Mine` does not have the hook `ResponseFilter`",
+            "write `impl ResponseFilter for Mine` with `fn response_filter`, or leave the name out",
+        ],
+    );
+}
+
+#[test]
+fn a_hook_that_does_not_exist() {
+    says(
+        &PLUGIN.replace("Mine: RequestFilter)", "Mine: RequestFilte)"),
+        &["`RequestFilte` is no hook; the hooks are RequestFilter, SelectUpstream, ResponseFilter"],
+    );
+}
+
+#[test]
+fn no_hook_at_all() {
+    for list in ["export!(Mine)", "export!(Mine:)"] {
+        says(
+            &PLUGIN.replace("export!(Mine: RequestFilter)", list),
+            &["name at least one hook: RequestFilter, SelectUpstream, ResponseFilter"],
+        );
+    }
+}
+
+#[test]
+fn a_type_that_is_no_plugin() {
+    let start = PLUGIN.find("impl Plugin").expect("it is there");
+    let end = PLUGIN.find("impl RequestFilter").expect("it is there");
+    says(
+        &[&PLUGIN[..start], &PLUGIN[end..]].concat(),
+        &["`Mine` is no plugin yet: it does not say how it is configured"],
+    );
+}
+
+#[test]
+fn a_hook_of_the_wrong_type() {
+    says(
+        &PLUGIN.replace("-> Verdict { Verdict::Next }", "-> bool { true }"),
+        &["expected `Verdict`, found `bool`"],
+    );
+    says(
+        &PLUGIN.replace(
+            "(&mut self, _: &mut Request) ->",
+            "(&mut self, _: &mut Response) ->",
+        ),
+        &["expected `pace_plugin::Request`, found `pace_plugin::Response`"],
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read() {
+    let source = PLUGIN
+        .replace("NoConfig", "Table")
+        .replace("struct Mine;", "struct Mine; struct Table;");
+    says(&source, &["`Table: serde::Deserialize<'de>` is not satisfied"]);
+}
+
+/// An edit needs the hook in which it works: elsewhere the request is not `mut`.
+#[test]
+fn an_edit_where_there_is_none() {
+    let source = PLUGIN.replace("export!(Mine: RequestFilter)", "export!(Mine: ResponseFilter)")
+        + "impl ResponseFilter for Mine {
+            fn response_filter(&mut self, request: &Request, _: &mut Response) -> Verdict {
+                let _ = request.set_header(\"a\", \"b\");
+                Verdict::Next
+            }
+        }";
+    says(&source, &["cannot borrow `*request` as mutable"]);
+}
