@@ -7,6 +7,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result, bail};
 
 use super::capability::Added;
+use super::capability::wasi::Written;
 use super::generation::Generation;
 use super::lend::Lending;
 use crate::state::Scope;
@@ -23,6 +24,8 @@ pub(super) struct Guest {
     pub(super) resources: ResourceTable,
     /// What the call that is running has added to a message.
     pub(super) added: Added,
+    /// What it has written to WASI's streams, up to the end of the line.
+    pub(super) written: Written,
     /// How much memory it may have.
     pub(super) memory: MemoryLimit,
     /// When the hook that runs entered its second half of time, in the thread's CPU time.
@@ -39,6 +42,7 @@ impl Guest {
             scope,
             resources,
             added: Added::default(),
+            written: Written::default(),
             memory: MemoryLimit {
                 limit: generation.limits.memory,
                 used: 0,

@@ -127,9 +127,9 @@ fn problems(
     }
     // The linker compares the types of imports; it would complain of unknown ones again.
     if problems.is_empty()
-        && let Err(error) = environment.linker.instantiate_pre(component)
+        && let Err(problem) = load::link(environment, component)
     {
-        problems.push(LoadError::ImportType(format!("{error:#}")));
+        problems.push(problem);
     }
     problems
 }

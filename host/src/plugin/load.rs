@@ -46,10 +46,7 @@ impl Program {
         let component = compile(runtime, kind(bytes)?, bytes)?;
         check_imports(runtime, &component)?;
         let hooks = check_exports(runtime, &component)?;
-        let pre = runtime
-            .linker
-            .instantiate_pre(&component)
-            .map_err(|error| LoadError::ImportType(format!("{error:#}")))?;
+        let pre = link(runtime, &component)?;
         let found = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
         let indices = ExportIndices {
             lifecycle: exports::lifecycle::GuestIndices::new(&pre).map_err(found)?,
@@ -174,6 +171,17 @@ fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
     Ok(component)
 }
 
+/// Gives a component what it imports.
+pub(super) fn link(
+    environment: &Environment,
+    component: &Component,
+) -> Result<InstancePre<Guest>, LoadError> {
+    let linker = capability::wasi::add(&environment.linker, &environment.engine, component);
+    linker
+        .and_then(|linker| linker.instantiate_pre(component))
+        .map_err(|error| LoadError::ImportType(format!("{error:#}")))
+}
+
 /// Whether each import is an interface that Pace has. That its functions have the right types is checked
 /// when the program is linked.
 fn check_imports(runtime: &Environment, component: &Component) -> Result<(), LoadError> {
@@ -187,7 +195,7 @@ fn check_imports(runtime: &Environment, component: &Component) -> Result<(), Loa
 
 /// Why an import cannot be had, if it cannot.
 pub(super) fn import_problem(name: &str) -> Option<LoadError> {
-    if capability::INTERFACES.contains(&name) {
+    if capability::INTERFACES.contains(&name) || capability::wasi::has(name) {
         return None;
     }
     if let Some(found) = other_contract(name) {
@@ -196,7 +204,8 @@ pub(super) fn import_problem(name: &str) -> Option<LoadError> {
     let why = if name.starts_with("pace:plugin/") {
         "the contract has no such interface; a newer Pace may have it"
     } else if name.starts_with("wasi:") {
-        "plugins get no WASI: no files, no network, no environment; build for wasm32-unknown-unknown"
+        "of WASI, plugins get cli, clocks, filesystem, io, random and sockets in version 0.2, with nothing behind \
+         them: build without this, or for wasm32-unknown-unknown"
     } else {
         "plugins get the interfaces of pace:plugin and nothing else"
     };

@@ -41,4 +41,5 @@ mod swap;
 mod swap_files;
 mod swapping;
 mod walls;
+mod wasi;
 mod wrong_config;

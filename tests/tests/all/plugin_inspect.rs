@@ -93,11 +93,18 @@ fn another_version_of_the_contract_is_said_once() {
 fn wasi_is_named() {
     refused(
         fixture("wasi-import"),
-        &["`wasi:cli/environment@0.2.0`", "no WASI"],
+        &["`wasi:keyvalue/store@0.2.0`", "of WASI, plugins get cli, clocks"],
     );
     let exit = inspect(fixture("wasi-import"));
     assert!(
-        exit.stdout.contains("WASI:     wasi:cli/environment@0.2.0"),
+        exit.stdout.contains("WASI:     wasi:keyvalue/store@0.2.0"),
+        "{exit:#?}"
+    );
+    // What there is of it is shown too.
+    let exit = inspect(fixture("wasi-user"));
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    assert!(
+        exit.stdout.contains("WASI:     wasi:cli/environment@0.2.3\n"),
         "{exit:#?}"
     );
 }

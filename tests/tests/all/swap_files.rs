@@ -58,7 +58,7 @@ fn bad_files() -> Vec<(Bad, &'static [&'static str])> {
         (cut(|length| length - 1), &["invalid WebAssembly"]),
         (built("wrong-version"), &["pace:plugin@9.9.9"]),
         (built("unknown-import"), &["imports `acme:extra/thing`"]),
-        (built("wasi-import"), &["wasi:cli/environment"]),
+        (built("wasi-import"), &["wasi:keyvalue/store"]),
         (built("wrong-type"), &["expected func() -> verdict"]),
         (built("missing-configure"), &["lifecycle@0.1.0`"]),
         (built("no-hook"), &["exports no hook"]),

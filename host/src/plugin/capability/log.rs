@@ -34,26 +34,30 @@ impl log::Host for View<'_> {
     }
 
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
-        let level = Level::from(level);
-        if let Some(sink) = &self.0.log_sink {
-            if sink.enabled(level) {
-                sink.write(level, text::line(&message));
-            }
-            return Ok(());
-        }
-        if !::log::log_enabled!(target: TARGET, level) {
-            return Ok(());
-        }
-        let Some(dropped) = self.0.log.admit() else {
-            return Ok(());
-        };
-        let plugin = &self.0.plugin;
-        if dropped > 0 {
-            ::log::warn!(target: TARGET, "{plugin}: {dropped} lines were dropped, they were too many");
-        }
-        ::log::log!(target: TARGET, level, "{plugin}: {}", text::line(&message));
+        line(self.0, level.into(), &message);
         Ok(())
     }
+}
+
+/// Writes a line for a plugin, if anybody wants to read it and there have not been too many.
+pub(super) fn line(generation: &Generation, level: Level, message: &str) {
+    if let Some(sink) = &generation.log_sink {
+        if sink.enabled(level) {
+            sink.write(level, text::line(message));
+        }
+        return;
+    }
+    if !::log::log_enabled!(target: TARGET, level) {
+        return;
+    }
+    let Some(dropped) = generation.log.admit() else {
+        return;
+    };
+    let plugin = &generation.plugin;
+    if dropped > 0 {
+        ::log::warn!(target: TARGET, "{plugin}: {dropped} lines were dropped, they were too many");
+    }
+    ::log::log!(target: TARGET, level, "{plugin}: {}", text::line(message));
 }
 
 impl From<log::Level> for Level {

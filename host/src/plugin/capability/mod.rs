@@ -11,6 +11,7 @@ mod log;
 mod request;
 mod response;
 mod upstreams;
+pub(super) mod wasi;
 mod windows;
 
 #[expect(

@@ -1,0 +1,252 @@
+//! WASI 0.2 with nothing behind it, for languages whose runtimes cannot do without: Python's, for one.
+//!
+//! There is no environment, no argument, no file, no directory, no network, and standard input is at its end.
+//! What is written to standard output and standard error are lines in the plugin's log. Clocks are those of
+//! the contract, and random numbers the system's. Everything else, which a runtime imports and does not need,
+//! ends the call with a message that names it.
+//!
+//! This is written here, and not taken from the crate `wasmtime-wasi`, for two reasons. That one waits for its
+//! streams on a Tokio runtime, and hooks run inside of one, where waiting panics. And what is behind it depends
+//! on how it is set up; here one can read that there is nothing: no code in this file opens anything.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType, Val};
+use wasmtime::{Engine, Result, StoreContextMut, bail};
+
+use super::super::guest::Guest;
+use super::log;
+use ::log::Level;
+
+/// The packages of WASI that there are, in any version 0.2.
+const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+
+/// No call gets more random bytes than this; a runtime asks for some dozen.
+const MAX_RANDOM: u64 = 64 << 10;
+
+/// Whether a plugin may import this interface.
+pub(in super::super) fn has(import: &str) -> bool {
+    let Some((name, version)) = import.strip_prefix("wasi:").and_then(|name| name.split_once('@')) else {
+        return false;
+    };
+    let package = name.split('/').next().unwrap_or_default();
+    PACKAGES.contains(&package) && version.starts_with("0.2.")
+}
+
+/// A linker that has the interfaces of WASI that this component imports, beside what is in it already.
+pub(in super::super) fn add<'a>(
+    linker: &'a Linker<Guest>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<Cow<'a, Linker<Guest>>> {
+    let mut linker = Cow::Borrowed(linker);
+    let component = component.component_type();
+    for (name, item) in component.imports(engine) {
+        let ComponentItem::ComponentInstance(interface) = item.ty else {
+            continue;
+        };
+        if !has(name) {
+            continue;
+        }
+        let mut instance = linker.to_mut().instance(name)?;
+        for (item, export) in interface.exports(engine) {
+            match export.ty {
+                ComponentItem::ComponentFunc(_) => define(&mut instance, name, item)?,
+                // None of them owns anything.
+                ComponentItem::Resource(_) => instance.resource(item, resource(item), |_, _| Ok(()))?,
+                _ => {}
+            }
+        }
+    }
+    Ok(linker)
+}
+
+struct OutputStream;
+struct InputStream;
+struct Network;
+/// Files, sockets, terminals, things to wait for: there is never one.
+struct Nothing;
+
+fn resource(name: &str) -> ResourceType {
+    match name {
+        "output-stream" => ResourceType::host::<OutputStream>(),
+        "input-stream" => ResourceType::host::<InputStream>(),
+        "network" => ResourceType::host::<Network>(),
+        _ => ResourceType::host::<Nothing>(),
+    }
+}
+
+/// Which of the streams an [`OutputStream`] is.
+const STDOUT: u32 = 1;
+const STDERR: u32 = 2;
+
+/// Defines a function, by the name of its interface with or without the version.
+fn define(instance: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -> Result<()> {
+    let unversioned = interface.split('@').next().unwrap_or_default();
+    match (unversioned, name) {
+        ("wasi:cli/environment", "get-environment" | "get-arguments")
+        | ("wasi:filesystem/preopens", "get-directories") => always(instance, name, || Val::List(Vec::new())),
+        ("wasi:cli/environment", "initial-cwd")
+        | ("wasi:cli/terminal-stdin" | "wasi:cli/terminal-stdout" | "wasi:cli/terminal-stderr", _) => {
+            always(instance, name, || Val::Option(None))
+        }
+        ("wasi:cli/stdin", "get-stdin") => {
+            instance.func_wrap(name, |_, (): ()| Ok((Resource::<InputStream>::new_own(0),)))
+        }
+        ("wasi:cli/stdout", "get-stdout") => {
+            instance.func_wrap(name, |_, (): ()| Ok((Resource::<OutputStream>::new_own(STDOUT),)))
+        }
+        ("wasi:cli/stderr", "get-stderr") => {
+            instance.func_wrap(name, |_, (): ()| Ok((Resource::<OutputStream>::new_own(STDERR),)))
+        }
+        ("wasi:io/streams", "[method]input-stream.read" | "[method]input-stream.blocking-read") => {
+            always(instance, name, || err(Val::Variant("closed".to_owned(), None)))
+        }
+        ("wasi:io/streams", "[method]output-stream.check-write") => {
+            always(instance, name, || ok(Some(Val::U64(4096))))
+        }
+        (
+            "wasi:io/streams",
+            "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush",
+        ) => instance.func_new(name, |store, _, given, results| {
+            write(store, given)?;
+            give(results, ok(None))
+        }),
+        ("wasi:io/streams", "[method]output-stream.flush" | "[method]output-stream.blocking-flush") => {
+            always(instance, name, || ok(None))
+        }
+        ("wasi:clocks/monotonic-clock", "now") => {
+            instance.func_wrap(name, |store, (): ()| Ok((store.data().scope.time().monotonic(),)))
+        }
+        ("wasi:clocks/monotonic-clock", "resolution") => always(instance, name, || Val::U64(1)),
+        ("wasi:clocks/wall-clock", "now") => instance.func_new(name, |store, _, _, results| {
+            let since_1970 = Duration::from_nanos(store.data().scope.time().wall());
+            give(results, datetime(since_1970))
+        }),
+        ("wasi:clocks/wall-clock", "resolution") => {
+            always(instance, name, || datetime(Duration::from_nanos(1)))
+        }
+        ("wasi:random/random", "get-random-bytes")
+        | ("wasi:random/insecure", "get-insecure-random-bytes") => {
+            instance.func_wrap(name, |_, (length,): (u64,)| Ok((random(length)?,)))
+        }
+        ("wasi:random/random", "get-random-u64") | ("wasi:random/insecure", "get-insecure-random-u64") => {
+            instance.func_wrap(name, |_, (): ()| Ok((random_u64()?,)))
+        }
+        ("wasi:random/insecure-seed", "insecure-seed") => {
+            instance.func_wrap(name, |_, (): ()| Ok(((random_u64()?, random_u64()?),)))
+        }
+        ("wasi:sockets/instance-network", "instance-network") => {
+            instance.func_wrap(name, |_, (): ()| Ok((Resource::<Network>::new_own(0),)))
+        }
+        ("wasi:sockets/tcp-create-socket", "create-tcp-socket")
+        | ("wasi:sockets/udp-create-socket", "create-udp-socket")
+        | ("wasi:sockets/ip-name-lookup", "resolve-addresses") => {
+            always(instance, name, || err(Val::Enum("access-denied".to_owned())))
+        }
+        _ => {
+            let called = format!("{interface}#{name}");
+            instance.func_new(name, move |_, _, _, _| {
+                bail!(
+                    "it called {called}: plugins have no files, no network and no processes, and cannot wait"
+                )
+            })
+        }
+    }
+}
+
+/// A function that answers the same whatever it is given.
+fn always(
+    instance: &mut LinkerInstance<'_, Guest>,
+    name: &str,
+    answer: impl Fn() -> Val + Send + Sync + 'static,
+) -> Result<()> {
+    instance.func_new(name, move |mut store, _, given, results| {
+        // A handle that was lent has to be given back, whatever it is to.
+        for value in given {
+            if let Val::Resource(handle) = value {
+                handle.resource_drop(&mut store)?;
+            }
+        }
+        give(results, answer())
+    })
+}
+
+fn give(results: &mut [Val], value: Val) -> Result<()> {
+    match results {
+        [result] => *result = value,
+        _ => bail!("a function of WASI with another type than it has"),
+    }
+    Ok(())
+}
+
+fn ok(value: Option<Val>) -> Val {
+    Val::Result(Ok(value.map(Box::new)))
+}
+
+fn err(value: Val) -> Val {
+    Val::Result(Err(Some(Box::new(value))))
+}
+
+fn datetime(time: Duration) -> Val {
+    Val::Record(vec![
+        ("seconds".to_owned(), Val::U64(time.as_secs())),
+        ("nanoseconds".to_owned(), Val::U32(time.subsec_nanos())),
+    ])
+}
+
+fn random(length: u64) -> Result<Vec<u8>> {
+    if length > MAX_RANDOM {
+        bail!("it asked for {length} random bytes at once, {MAX_RANDOM} are allowed");
+    }
+    // The cast loses nothing: it is small.
+    let mut bytes = vec![0; length as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(bytes)
+}
+
+fn random_u64() -> Result<u64> {
+    let bytes = random(8)?;
+    Ok(bytes
+        .into_iter()
+        .fold(0, |number, byte| number << 8 | u64::from(byte)))
+}
+
+/// What an instance has written and not ended by a line feed yet.
+#[derive(Default)]
+pub(in super::super) struct Written {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// Log lines are cut at 4 KiB in any case.
+const MAX_LINE: usize = 4096;
+
+fn write(mut store: StoreContextMut<'_, Guest>, given: &[Val]) -> Result<()> {
+    let [Val::Resource(stream), Val::List(bytes)] = given else {
+        bail!("a stream was written to with something else than bytes");
+    };
+    let stream = Resource::<OutputStream>::try_from_resource_any(*stream, &mut store)?.rep();
+    let guest = store.data_mut();
+    let (unended, level) = match stream {
+        STDERR => (&mut guest.written.stderr, Level::Warn),
+        _ => (&mut guest.written.stdout, Level::Info),
+    };
+    for byte in bytes {
+        match byte {
+            Val::U8(b'\n') => {
+                let line = std::mem::take(unended);
+                log::line(&guest.generation, level, &String::from_utf8_lossy(&line));
+            }
+            // What does not fit is left out, as at the end of any line that is too long.
+            Val::U8(byte) if unended.len() < MAX_LINE => unended.push(*byte),
+            _ => {}
+        }
+    }
+    Ok(())
+}
