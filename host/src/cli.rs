@@ -53,6 +53,8 @@ pub enum Command {
 pub enum PluginCommand {
     /// Say what a file is: hooks, imports, version of the contract, and why it cannot be used if it cannot
     Inspect(InspectArgs),
+    /// Run the cases that are written beside a plugin, against its file, without a network
+    Test(TestArgs),
 }
 
 /// What to look at.
@@ -85,4 +87,21 @@ impl ConfigArgs {
             backends: self.backends.clone(),
         }
     }
+}
+
+/// Which cases to run.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// A file of cases (TOML), or a directory whose tests/*.toml are such files
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// Run the cases against this plugin and not the one that they name: a file or builtin:NAME
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<String>,
+    /// Only cases with this text in their names
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Show where the cases are and what they are called, and run nothing
+    #[arg(long)]
+    pub list: bool,
 }

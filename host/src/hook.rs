@@ -334,6 +334,26 @@ pub enum Health {
     Draining,
 }
 
+impl Health {
+    /// Every state.
+    pub const ALL: [Health; 4] = [
+        Health::Healthy,
+        Health::Unhealthy,
+        Health::Ejected,
+        Health::Draining,
+    ];
+
+    /// As the contract spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Health::Healthy => "healthy",
+            Health::Unhealthy => "unhealthy",
+            Health::Ejected => "ejected",
+            Health::Draining => "draining",
+        }
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptFailure {
@@ -356,6 +376,18 @@ pub enum AttemptFailure {
 }
 
 impl AttemptFailure {
+    /// Every failure.
+    pub const ALL: [AttemptFailure; 8] = [
+        AttemptFailure::ConnectionRefused,
+        AttemptFailure::ConnectionTimeout,
+        AttemptFailure::ConnectionFailed,
+        AttemptFailure::Tls,
+        AttemptFailure::Closed,
+        AttemptFailure::ResponseTimeout,
+        AttemptFailure::Protocol,
+        AttemptFailure::Other,
+    ];
+
     /// As the log and the metrics spell it.
     pub fn name(self) -> &'static str {
         match self {

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
+use super::print;
 use crate::CONTRACT;
 use crate::cli::InspectArgs;
 use crate::config::Sha256;
@@ -92,12 +92,4 @@ fn listed(problems: &[LoadError]) -> String {
         other => format!("  {other}"),
     };
     problems.iter().map(paragraph).collect::<Vec<_>>().join("\n")
-}
-
-/// Who reads this may have seen enough: `pace plugin inspect FILE | head -1`.
-fn print(text: &str) -> io::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
-    }
 }

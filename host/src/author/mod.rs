@@ -3,10 +3,14 @@
 //! | file | what it does |
 //! |---|---|
 //! | `inspect` | says what a file is |
+//! | `test`, `cases` | runs declarative cases |
 
+mod cases;
 mod inspect;
+mod test;
 
 use std::error::Error;
+use std::io::{self, Write};
 
 use crate::cli::PluginCommand;
 
@@ -18,5 +22,14 @@ use crate::cli::PluginCommand;
 pub fn run(command: &PluginCommand) -> Result<(), Box<dyn Error>> {
     match command {
         PluginCommand::Inspect(args) => inspect::run(args),
+        PluginCommand::Test(args) => test::run(args),
+    }
+}
+
+/// Who reads this may have seen enough: `pace plugin inspect FILE | head -1`.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
     }
 }

@@ -16,7 +16,7 @@ use super::tree;
 const MOST_PROBLEMS: usize = 20;
 
 /// A file that is valid TOML.
-pub(super) struct Document<'t> {
+pub(crate) struct Document<'t> {
     path: Option<&'t Path>,
     text: &'t str,
     root: DeTable<'t>,
@@ -24,7 +24,7 @@ pub(super) struct Document<'t> {
 
 impl<'t> Document<'t> {
     /// Without `path` the text is empty and everything comes from the command line.
-    pub(super) fn parse(path: Option<&'t Path>, text: &'t str) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn parse(path: Option<&'t Path>, text: &'t str) -> Result<Self, Vec<Problem>> {
         let empty = Document {
             path,
             text,
@@ -51,7 +51,7 @@ impl<'t> Document<'t> {
     ///
     /// serde stops at the first mistake. What it complains of is taken out of the tree, and the rest is
     /// tried again, until nothing is left to complain of.
-    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, Vec<Problem>> {
+    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, Vec<Problem>> {
         let mut rest = self.root.clone();
         let mut found = Vec::new();
         let mut last = None;
@@ -78,7 +78,7 @@ impl<'t> Document<'t> {
     }
 
     /// A problem at a place of this file, or of the command line.
-    pub(super) fn problem(&self, place: &Place, fault: Fault) -> Problem {
+    pub(crate) fn problem(&self, place: &Place, fault: Fault) -> Problem {
         let location = match (place, self.path) {
             (Place::Option(option), _) => Location::CommandLine(Some(option)),
             (_, None) => Location::CommandLine(None),
@@ -96,8 +96,13 @@ impl<'t> Document<'t> {
         Problem { location, key, fault }
     }
 
+    /// A place, as messages show it.
+    pub(crate) fn location(&self, place: &Place) -> Location {
+        self.problem(place, Fault::Refused(String::new())).location
+    }
+
     /// The line of a place in the file, counted from 1.
-    pub(super) fn line(&self, place: &Place) -> Option<usize> {
+    pub(crate) fn line(&self, place: &Place) -> Option<usize> {
         match place {
             Place::File(span) => Some(line_number(self.text, span.start)),
             Place::Option(_) | Place::Nowhere => None,
@@ -105,7 +110,7 @@ impl<'t> Document<'t> {
     }
 
     /// What the file is called.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.path.map_or_else(
             || "the command line".to_owned(),
             |path| path.display().to_string(),
@@ -113,7 +118,7 @@ impl<'t> Document<'t> {
     }
 
     /// The directory that relative paths in the file start from.
-    pub(super) fn directory(&self) -> PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         self.path
             .and_then(Path::parent)
             .map(Path::to_owned)
@@ -121,7 +126,7 @@ impl<'t> Document<'t> {
     }
 
     /// Whether there is a file at all.
-    pub(super) fn is_file(&self) -> bool {
+    pub(crate) fn is_file(&self) -> bool {
         self.path.is_some()
     }
 

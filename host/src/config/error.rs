@@ -49,7 +49,7 @@ impl Error {
         }
     }
 
-    pub(super) fn invalid(mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn invalid(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.location.position());
         Error::Invalid(problems)
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 
 /// A table with any content.
 #[derive(Debug, Clone, Default)]
-pub(super) struct JsonTable(pub Map<String, Value>);
+pub(crate) struct JsonTable(pub Map<String, Value>);
 
 impl<'de> Deserialize<'de> for JsonTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -16,7 +16,7 @@ impl<'de> Deserialize<'de> for JsonTable {
 }
 
 /// Lays `over` onto `base`: tables key by key, everything else replaced.
-pub(super) fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
+pub(crate) fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (Some(Value::Object(base)), Value::Object(over)) => merge(base, over),

@@ -36,11 +36,17 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
-use self::document::Document;
+pub(crate) use self::document::Document;
 pub use self::error::Error;
 pub use self::excerpt::Excerpt;
+pub(crate) use self::json::{JsonTable, merge};
+pub(crate) use self::plugins::limits as resolve_limits;
+pub(crate) use self::problem::suggestion;
 pub use self::problem::{Fault, Location, Problem};
+pub(crate) use self::raw::Limits as RawLimits;
 use self::resolve::Resolver;
+pub(crate) use self::scalar::{Int, Isolation as RawIsolation, Network};
+pub(crate) use self::shape::{OrText, Place, Placed, Shorthand, Table};
 pub use self::types::{
     Admin, BUILTINS, Backend, Breaker, Config, Isolation, Limits, Metrics, OnFailure, Plugin, PluginUse,
     Pool, Rollback, Route, Server, Sha256, Source,

@@ -36,7 +36,7 @@ fn or_default<R, T: Default>(table: Option<&Table<R>>, resolve: impl Fn(&R) -> T
     table.map_or_else(T::default, |table| resolve(&table.value))
 }
 
-fn limits(raw: &raw::Limits) -> Limits {
+pub(crate) fn limits(raw: &raw::Limits) -> Limits {
     let default = Limits::default();
     let memory = raw.memory_mb.map_or(default.memory, |mib| mebibytes(mib.value()));
     Limits {

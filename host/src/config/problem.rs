@@ -60,7 +60,7 @@ pub enum Location {
 
 impl Location {
     /// Orders problems as the operator reads: command line, whole file, line by line.
-    pub(super) fn position(&self) -> (usize, usize) {
+    pub(crate) fn position(&self) -> (usize, usize) {
         match self {
             Location::CommandLine(_) | Location::File(_) => (0, 0),
             Location::Line(_, excerpt) => (excerpt.line(), excerpt.column()),
@@ -199,7 +199,7 @@ pub enum Fault {
 }
 
 /// How an "unknown ..." message goes on: the nearest name, and all of them.
-pub(super) fn suggestion<S: AsRef<str>>(unknown: &str, known: &[S]) -> String {
+pub(crate) fn suggestion<S: AsRef<str>>(unknown: &str, known: &[S]) -> String {
     if known.is_empty() {
         return "; none is defined".to_owned();
     }

@@ -110,7 +110,7 @@ pub(super) struct Plugin {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub time_ms: Option<Int<1, 1000>>,
     pub memory_mb: Option<Int<1, 1024>>,
     pub headers: Option<Int<0, 1024>>,

@@ -15,10 +15,10 @@ use super::types::{self, BUILTINS};
 
 /// An integer from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Int<const MIN: u32, const MAX: u32>(u32);
+pub(crate) struct Int<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Int<MIN, MAX> {
-    pub(super) fn value(self) -> u32 {
+    pub(crate) fn value(self) -> u32 {
         self.0
     }
 }
@@ -130,7 +130,7 @@ impl TryFrom<String> for UrlPath {
 /// A network of trusted proxies, or one address.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Network(pub IpNet);
+pub(crate) struct Network(pub IpNet);
 
 impl TryFrom<String> for Network {
     type Error = String;
@@ -196,7 +196,7 @@ impl TryFrom<String> for OnFailure {
 /// `isolation`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Isolation(pub types::Isolation);
+pub(crate) struct Isolation(pub types::Isolation);
 
 impl TryFrom<String> for Isolation {
     type Error = String;

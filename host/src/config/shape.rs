@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 /// Where something was written.
 #[derive(Debug, Clone, Default)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// In these bytes of the file.
     File(Range<usize>),
     /// On the command line, with this option.
@@ -22,7 +22,7 @@ pub(super) enum Place {
 
 /// A value, and where it was written.
 #[derive(Debug, Clone)]
-pub(super) struct Placed<T> {
+pub(crate) struct Placed<T> {
     pub value: T,
     pub place: Place,
 }
@@ -40,7 +40,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
 
 /// A table, and where it was written.
 #[derive(Debug, Default)]
-pub(super) struct Table<T> {
+pub(crate) struct Table<T> {
     pub value: T,
     pub place: Place,
 }
@@ -79,7 +79,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OnlyTable<T> {
 }
 
 /// What a table's short spelling is.
-pub(super) trait Shorthand: Sized {
+pub(crate) trait Shorthand: Sized {
     /// Both spellings, as "expected ..." in a message goes on.
     const EXPECTED: &'static str;
 
@@ -89,7 +89,7 @@ pub(super) trait Shorthand: Sized {
 
 /// A `T`, written as a table or as a string.
 #[derive(Debug)]
-pub(super) struct OrText<T>(pub T);
+pub(crate) struct OrText<T>(pub T);
 
 impl<'de, T: Shorthand + Deserialize<'de>> Deserialize<'de> for OrText<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

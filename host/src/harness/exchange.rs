@@ -1,10 +1,14 @@
 //! One request on its way through the hooks of a plugin, in the order in which Pace calls them.
 
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::header::{DATE, HeaderValue};
+
 use super::lines::Line;
 use super::message::{Request, Response};
 use super::pool::Pool;
 use super::session::Session;
-use crate::hook::{Failure, Hook, Selection, Verdict};
+use crate::hook::{Failure, Hook, Reply, Selection, Verdict};
 
 /// A request, and what is around it.
 #[derive(Clone, Debug)]
@@ -42,7 +46,7 @@ pub struct Outcome {
 }
 
 /// What a plugin says to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Word {
     /// Go on.
     Next,
@@ -112,7 +116,7 @@ impl Session {
             outcome.hook = Some(Hook::RequestFilter);
             match self.request_filter(&mut outcome.request) {
                 Ok(Verdict::Next) => {}
-                Ok(Verdict::Respond(reply)) => answer = Some(Response::from(reply)),
+                Ok(Verdict::Respond(reply)) => answer = Some(self.dated(reply)),
                 Err(failure) => return self.failed(outcome, failure),
             }
         }
@@ -128,7 +132,7 @@ impl Session {
                     outcome.lines = self.take_lines();
                     return outcome;
                 }
-                Ok(Selection::Respond(reply)) => answer = Some(Response::from(reply)),
+                Ok(Selection::Respond(reply)) => answer = Some(self.dated(reply)),
                 Err(failure) => return self.failed(outcome, failure),
             }
         }
@@ -150,7 +154,7 @@ impl Session {
                 Ok(Verdict::Respond(reply)) => {
                     outcome.hook = Some(Hook::ResponseFilter);
                     outcome.word = Word::Respond;
-                    response = Response::from(reply);
+                    response = self.dated(reply);
                 }
                 Err(failure) => return self.failed(outcome, failure),
             }
@@ -158,6 +162,15 @@ impl Session {
         outcome.response = Some(response);
         outcome.lines = self.take_lines();
         outcome
+    }
+
+    /// A response of a plugin as Pace sends it.
+    fn dated(&self, reply: Reply) -> Response {
+        let mut response = Response::from(reply);
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_nanos(self.wall()));
+        let date = HeaderValue::try_from(date).expect("a date is a value");
+        response.headers.insert(DATE, date);
+        response
     }
 
     fn failed(&self, outcome: Outcome, failure: Failure) -> Outcome {

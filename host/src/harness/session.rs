@@ -157,6 +157,11 @@ impl Session {
         self.time.advance(duration);
     }
 
+    /// The wall clock, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn wall(&self) -> u64 {
+        self.scope.time().wall()
+    }
+
     /// Sets the wall clock, in nanoseconds since 1970-01-01T00:00:00Z; no time passes.
     pub fn set_wall(&self, wall: u64) {
         self.time.set_wall(wall);

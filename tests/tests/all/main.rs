@@ -27,6 +27,7 @@ mod metrics;
 mod plugin_answers;
 mod plugin_inspect;
 mod plugin_limits;
+mod plugin_test;
 mod readme;
 mod recycling;
 mod retries;

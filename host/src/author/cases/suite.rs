@@ -1,0 +1,79 @@
+//! What is run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::Expectation;
+use super::value::Number;
+use crate::config::Location;
+use crate::harness::{Exchange, Setup, WindowKey, Word};
+
+/// A file of cases.
+pub(in super::super) struct Suite {
+    /// The file.
+    pub(in super::super) path: PathBuf,
+    /// The plugin that it is for, as a path or `builtin:NAME`; `None` if the command line must say.
+    pub(in super::super) wasm: Option<String>,
+    /// In the order of the file.
+    pub(in super::super) cases: Vec<Case>,
+}
+
+/// One case: a plugin that was configured afresh, and what is done with it.
+pub(in super::super) struct Case {
+    pub(in super::super) name: String,
+    /// Where it begins in the file.
+    pub(in super::super) line: usize,
+    pub(super) setup: Setup,
+    pub(super) events: Vec<Events>,
+    pub(super) refusal: Option<Expectation>,
+    pub(super) shuffle: Option<Shuffle>,
+    pub(super) steps: Vec<Step>,
+    pub(super) tally: Vec<Count>,
+}
+
+/// Events that a window has before the first step.
+pub(super) struct Events {
+    pub(super) location: Location,
+    pub(super) window: String,
+    pub(super) key: WindowKey,
+    pub(super) events: u32,
+    pub(super) ago: Duration,
+}
+
+/// Steps in another order each time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shuffle {
+    pub(super) seed: u64,
+    pub(super) rounds: u32,
+}
+
+/// A request, sent once or more often.
+pub(super) struct Step {
+    pub(super) line: usize,
+    pub(super) wall: Option<u64>,
+    /// Passes before each request.
+    pub(super) advance: Duration,
+    pub(super) repeat: u32,
+    pub(super) exchange: Exchange,
+    pub(super) expect: Vec<Expectation>,
+    pub(super) tally: Vec<Count>,
+}
+
+/// How many requests must have had an outcome.
+pub(super) struct Count {
+    pub(super) location: Location,
+    pub(super) of: Counted,
+    pub(super) number: Number,
+}
+
+/// An outcome that is counted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Counted {
+    Verdict(Word),
+    Status(u16),
+    Backend(String),
+}
+
+/// What was counted.
+pub(super) type Tally = BTreeMap<Counted, u64>;
