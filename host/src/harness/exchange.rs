@@ -8,7 +8,7 @@ use super::lines::Line;
 use super::message::{Request, Response};
 use super::pool::Pool;
 use super::session::Session;
-use crate::hook::{Failure, Hook, Reply, Selection, Verdict};
+use crate::hook::{Failure, Headers, Hook, Reply, Selection, Verdict};
 
 /// A request, and what is around it.
 #[derive(Clone, Debug)]
@@ -89,7 +89,34 @@ impl Exchange {
     }
 }
 
+impl Outcome {
+    /// The status that the client gets; `None` if there is no response.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.response.as_ref()?.status.as_u16())
+    }
+
+    /// The first value of a header that the client gets.
+    pub fn response_header(&self, name: &str) -> Option<&[u8]> {
+        self.response.as_ref()?.header(name)
+    }
+
+    /// The first value of a header that the backend gets.
+    pub fn request_header(&self, name: &str) -> Option<&[u8]> {
+        self.request.header(name)
+    }
+
+    /// The body of a response that the plugin made.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.response.as_ref()?.body.as_deref()
+    }
+}
+
 impl Session {
+    /// Sends a request through the hooks of the plugin, as a first attempt at one backend that answers with 200.
+    pub fn send(&self, request: Request) -> Outcome {
+        self.exchange(Exchange::new(request))
+    }
+
     /// Sends a request through the hooks of the plugin: `request-filter`, `select-upstream`, and
     /// `response-filter` for what the backend or the plugin itself has answered.
     pub fn exchange(&self, exchange: Exchange) -> Outcome {

@@ -61,6 +61,37 @@ impl Request {
         Request::new(Method::GET, target)
     }
 
+    /// The same with one more value of a header.
+    ///
+    /// # Panics
+    ///
+    /// If no header can have this name and this value.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Request {
+        append(&mut self.headers, name, value.as_ref());
+        self
+    }
+
+    /// The same from this IP address, `192.0.2.7` or `2001:db8::7`.
+    ///
+    /// # Panics
+    ///
+    /// If it is none.
+    #[must_use]
+    pub fn from_client(mut self, address: &str) -> Request {
+        self.client = address
+            .parse()
+            .unwrap_or_else(|_| panic!("{address:?} is not an IP address"));
+        self
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn over_tls(mut self) -> Request {
+        self.https = true;
+        self
+    }
+
     /// Path and query as they are sent.
     pub fn target(&self) -> String {
         match &self.query {
@@ -84,6 +115,31 @@ impl Response {
             body: None,
         }
     }
+
+    /// The same with one more value of a header.
+    ///
+    /// # Panics
+    ///
+    /// If no header can have this name and this value.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
+        append(&mut self.headers, name, value.as_ref());
+        self
+    }
+}
+
+fn append(headers: &mut HeaderMap, name: &str, value: &[u8]) {
+    let field = (
+        HeaderName::from_bytes(name.as_bytes()),
+        HeaderValue::from_bytes(value),
+    );
+    let (Ok(name), Ok(value)) = field else {
+        panic!(
+            "no message has the header {name:?}: {:?}",
+            value.escape_ascii().to_string()
+        );
+    };
+    headers.append(name, value);
 }
 
 impl From<Reply> for Response {

@@ -1,0 +1,146 @@
+//! Test a plugin for the [Pace](https://github.com/pace-proxy/pace) proxy in code, without a proxy: its `.wasm`
+//! is run as Pace runs it, with requests that nobody sent, in a time that stands still until it is moved.
+//!
+//! `pace plugin test` does the same from TOML files, for plugins in any language; use this where a test needs
+//! a loop, a property or a computation.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use pace_plugin_test::{Plugin, Request, Word, json};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A file, such as "target/wasm32-unknown-unknown/release/my_plugin.wasm", or a plugin of the binary.
+//! let plugin = Plugin::load("builtin:rate-limiter")?;
+//! let limiter = plugin.configure(json!({ "max_requests": 2, "window_seconds": 60 }))?;
+//!
+//! let request = || Request::get("/").from_client("192.0.2.7");
+//! assert_eq!(limiter.send(request()).word, Word::Next);
+//! assert_eq!(limiter.send(request()).word, Word::Next);
+//!
+//! let denied = limiter.send(request());
+//! assert_eq!(denied.status(), Some(429));
+//! assert_eq!(denied.response_header("retry-after"), Some(&b"60"[..]));
+//!
+//! limiter.advance(Duration::from_millis(60_060));
+//! assert_eq!(limiter.send(request()).word, Word::Next);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | load a plugin | [`Plugin::load`] |
+//! | configure it | [`Plugin::configure`]; with limits, counters or a date, [`Plugin::configure_with`] |
+//! | send a request through its hooks | [`Session::send`], or [`Session::exchange`] with a pool and an answer |
+//! | call one hook | [`Session::request_filter`], [`Session::select_upstream`], [`Session::response_filter`] |
+//! | let time pass | [`Session::advance`], [`Session::set_wall`] |
+//! | look at what it counts | [`Session::counter`], [`Session::events`] |
+//! | look at what it logs | [`Outcome::lines`], [`Session::take_lines`] |
+
+#![forbid(unsafe_code)]
+
+pub use pace::config::{Isolation, Limits};
+pub use pace::harness::{
+    Backend, Exchange, Line, Outcome, Pool, Request, Response, Session, Setup, SubjectError, WindowKey, Word,
+};
+pub use pace::hook::{
+    AttemptFailure, Failure, FailureReason, Headers, Health, Hook, Hooks, Reply, Selection, Verdict,
+};
+pub use serde_json::json;
+
+use pace::harness::Subject;
+use serde_json::Value;
+
+/// A plugin's file, compiled and found to fit the contract.
+pub struct Plugin(Subject);
+
+impl Plugin {
+    /// Loads a component, a core module that carries its component type (which is what `cargo build` makes), or
+    /// `builtin:NAME` for a plugin of the binary.
+    ///
+    /// ```
+    /// use pace_plugin_test::Plugin;
+    ///
+    /// let error = Plugin::load("nowhere.wasm").err().expect("there is no such file");
+    /// assert!(error.to_string().contains("cannot read nowhere.wasm"));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or it does not fit the contract: the message says what is wrong, as Pace would.
+    pub fn load(name: &str) -> Result<Plugin, SubjectError> {
+        Subject::load(name).map(Plugin)
+    }
+
+    /// The hooks that it exports.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pace_plugin_test::{Hook, Plugin};
+    ///
+    /// let hooks = Plugin::load("builtin:round-robin")?.hooks();
+    /// assert!(hooks.contains(Hook::SelectUpstream));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hooks(&self) -> Hooks {
+        self.0.hooks()
+    }
+
+    /// Configures it, in a world of its own: counters, windows, log and time are this session's.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pace_plugin_test::{Plugin, json};
+    ///
+    /// let plugin = Plugin::load("builtin:rate-limiter")?;
+    /// let refusal = plugin.configure(json!({ "max_request": 2 })).err().expect("there is no such key");
+    /// assert!(refusal.detail.contains("unknown field `max_request`"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `configure` refused it (the text is in [`Failure::detail`]) or failed.
+    ///
+    /// # Panics
+    ///
+    /// If `config` is no JSON object: Pace hands a plugin nothing else.
+    pub fn configure(&self, config: Value) -> Result<Session, Failure> {
+        let Value::Object(config) = config else {
+            panic!("a plugin's configuration is an object, not {config}");
+        };
+        self.configure_with(&Setup {
+            config,
+            ..Setup::default()
+        })
+    }
+
+    /// The same with everything that a plugin can be run with: limits, isolation, a date, counters that have a
+    /// value already.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pace_plugin_test::{Backend, Exchange, Plugin, Pool, Request, Setup};
+    ///
+    /// let plugin = Plugin::load("builtin:round-robin")?;
+    /// let mut setup = Setup::default();
+    /// setup.counters.insert("requests.test".into(), 1);
+    /// let balancer = plugin.configure_with(&setup)?;
+    ///
+    /// let pool = Pool::new(["a:80", "b:80"].map(Backend::new));
+    /// let outcome = balancer.exchange(Exchange { pool, ..Exchange::new(Request::get("/")) });
+    /// assert_eq!(outcome.picked, Some(1), "it is the turn of the second");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `configure` refused it or failed.
+    pub fn configure_with(&self, setup: &Setup) -> Result<Session, Failure> {
+        self.0.configure(setup)
+    }
+}
