@@ -55,6 +55,8 @@ pub enum PluginCommand {
     Inspect(InspectArgs),
     /// Run the cases that are written beside a plugin, against its file, without a network
     Test(TestArgs),
+    /// Measure what each hook costs, and compare it with the budget
+    Bench(BenchArgs),
 }
 
 /// What to look at.
@@ -104,4 +106,21 @@ pub struct TestArgs {
     /// Show where the cases are and what they are called, and run nothing
     #[arg(long)]
     pub list: bool,
+}
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A plugin (a file or builtin:NAME), or a file of cases (TOML) with its plugin, `[defaults]` and `[budget]`
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Measure this plugin and not the one that the file of cases names
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<String>,
+    /// How often each hook is called
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub calls: u32,
+    /// Count instructions too, as wasmtime's fuel: 1 for each, 0 for nop, drop, block and loop
+    #[arg(long)]
+    pub fuel: bool,
 }

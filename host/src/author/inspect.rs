@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use super::bench::nanoseconds;
 use super::print;
 use crate::CONTRACT;
 use crate::cli::InspectArgs;
 use crate::config::Sha256;
-use crate::harness;
+use crate::harness::{self, Cost, Exchange, Request, Setup, Subject, SubjectError};
 use crate::plugin::{Inspection, Kind, LoadError, Runtime};
 
 /// A file that does not fit, and why.
@@ -27,7 +28,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), Box<dyn Error>> {
     let inspection = Inspection::of(&Runtime::new(None)?, &bytes).map_err(|problem| unfit(vec![problem]))?;
     print(&report(&args.file, &bytes, &inspection))?;
     if inspection.problems.is_empty() {
-        Ok(())
+        Ok(print(&estimate(&args.file, bytes)?)?)
     } else {
         Err(unfit(inspection.problems).into())
     }
@@ -68,6 +69,36 @@ fn report(file: &str, bytes: &[u8], inspection: &Inspection) -> String {
         }
     }
     report
+}
+
+/// Calls of each hook for an estimate: some milliseconds.
+const ESTIMATE_CALLS: u32 = 2000;
+
+/// What a call of each hook costs, as far as an empty configuration and a request without anything special
+/// show it.
+fn estimate(file: &str, bytes: Vec<u8>) -> Result<String, SubjectError> {
+    let subject = Subject::compile(file, bytes)?;
+    let mut text = String::new();
+    let mut label = "cost:";
+    for hook in subject.hooks().iter() {
+        let exchange = Exchange::new(Request::get("/"));
+        let cost = subject
+            .configure(&Setup::default())
+            .and_then(|session| session.measure(hook, &exchange, ESTIMATE_CALLS, true));
+        let said = match cost {
+            Ok(cost) => format!(
+                "about {} (median of {ESTIMATE_CALLS} calls, an estimate: GET /, empty configuration)",
+                nanoseconds(cost.median)
+            ),
+            Err(failure) => format!(
+                "not measured with an empty configuration: {}",
+                Cost::failure(&failure)
+            ),
+        };
+        let _ = writeln!(text, "{label:10}{}: {said}", hook.name());
+        label = "";
+    }
+    Ok(text)
 }
 
 /// Each problem as a paragraph; types that differ one below the other.

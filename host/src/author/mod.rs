@@ -2,9 +2,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `bench` | says what each hook costs |
 //! | `inspect` | says what a file is |
 //! | `test`, `cases` | runs declarative cases |
 
+mod bench;
 mod cases;
 mod inspect;
 mod test;
@@ -21,6 +23,7 @@ use crate::cli::PluginCommand;
 /// It could not be done, or what was looked at is not as it should be: the text is for whoever typed it.
 pub fn run(command: &PluginCommand) -> Result<(), Box<dyn Error>> {
     match command {
+        PluginCommand::Bench(args) => bench::run(args),
         PluginCommand::Inspect(args) => inspect::run(args),
         PluginCommand::Test(args) => test::run(args),
     }

@@ -1,5 +1,6 @@
 //! Requests and responses as plugins see them, without anybody who has sent them.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub struct Request {
     pub client: IpAddr,
     /// Whether it came over TLS.
     pub https: bool,
+    pub(super) copied: Copied,
 }
 
 /// The head of a response, and its body if a plugin made it.
@@ -35,6 +37,28 @@ pub struct Response {
     pub headers: HeaderMap,
     /// `None` for a backend's, which plugins do not see.
     pub body: Option<Bytes>,
+    pub(super) copied: Copied,
+}
+
+/// How many bytes of it a plugin was given, and has given.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Copied(Cell<u64>);
+
+impl Copied {
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.set(self.0.get() + bytes as u64);
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What became of a message is no part of it.
+impl PartialEq for Copied {
+    fn eq(&self, _: &Copied) -> bool {
+        true
+    }
 }
 
 /// An address for documentation (RFC 5737).
@@ -53,6 +77,7 @@ impl Request {
             headers,
             client: CLIENT,
             https: false,
+            copied: Copied::default(),
         }
     }
 
@@ -113,6 +138,7 @@ impl Response {
             status,
             headers: HeaderMap::new(),
             body: None,
+            copied: Copied::default(),
         }
     }
 
@@ -174,21 +200,27 @@ macro_rules! impl_headers {
     ($message:ty) => {
         impl Headers for $message {
             fn header(&self, name: &str) -> Option<&[u8]> {
-                self.headers.get(name).map(HeaderValue::as_bytes)
+                let value = self.headers.get(name).map(HeaderValue::as_bytes);
+                self.copied.add(name.len() + value.map_or(0, <[u8]>::len));
+                value
             }
 
             fn header_values(&self, name: &str) -> Vec<&[u8]> {
                 let values = self.headers.get_all(name);
-                values.iter().map(HeaderValue::as_bytes).collect()
+                let values: Vec<&[u8]> = values.iter().map(HeaderValue::as_bytes).collect();
+                self.copied.add(name.len() + values.concat().len());
+                values
             }
 
             fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
                 for (name, value) in &self.headers {
+                    self.copied.add(name.as_str().len() + value.len());
                     each(name.as_str(), value.as_bytes());
                 }
             }
 
             fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+                self.copied.add(name.len() + value.len());
                 let name = field::editable_name(name)?;
                 let value = field::value(&name, value)?;
                 self.headers
@@ -198,6 +230,7 @@ macro_rules! impl_headers {
             }
 
             fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+                self.copied.add(name.len() + value.len());
                 let name = field::editable_name(name)?;
                 field::may_append(&name, self.headers.contains_key(&name))?;
                 let value = field::value(&name, value)?;
@@ -208,6 +241,7 @@ macro_rules! impl_headers {
             }
 
             fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
+                self.copied.add(name.len());
                 let name = field::removable_name(name)?;
                 Ok(self.headers.remove(&name).is_some())
             }
@@ -220,23 +254,29 @@ impl_headers!(Response);
 
 impl RequestHead for Request {
     fn method(&self) -> &str {
+        self.copied.add(self.method.as_str().len());
         self.method.as_str()
     }
 
     fn authority(&self) -> Option<&str> {
-        let host = self.headers.get(http::header::HOST)?;
-        host.to_str().ok()
+        let host = self.headers.get(http::header::HOST)?.to_str().ok()?;
+        self.copied.add(host.len());
+        Some(host)
     }
 
     fn path(&self) -> &str {
+        self.copied.add(self.path.len());
         &self.path
     }
 
     fn query(&self) -> Option<&str> {
-        self.query.as_deref()
+        let query = self.query.as_deref();
+        self.copied.add(query.map_or(0, str::len));
+        query
     }
 
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        self.copied.add(value.len());
         field::check_target(value)?;
         (self.path, self.query) = split(value);
         Ok(())

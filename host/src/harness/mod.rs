@@ -15,12 +15,14 @@
 //! | `subject` | a file that was compiled, and what it is run with |
 //! | `session` | one configured plugin with its own counters, windows, log and time |
 //! | `exchange` | one request on its way through the hooks |
+//! | `measure` | what a call of a hook costs |
 //! | `message` | requests and responses |
 //! | `pool` | backends to choose from |
 //! | `lines` | what the plugin logs |
 
 mod exchange;
 mod lines;
+mod measure;
 mod message;
 mod pool;
 mod session;
@@ -31,6 +33,7 @@ mod tests;
 
 pub use exchange::{Exchange, Outcome, Word};
 pub use lines::Line;
+pub use measure::Cost;
 pub use message::{Request, Response};
 pub use pool::{Backend, Pool};
 pub use session::{Session, WindowKey};

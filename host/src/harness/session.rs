@@ -14,7 +14,7 @@ use crate::config::{self, Breaker, OnFailure, Rollback, Source};
 use crate::hook::{
     Call, Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Stage, Verdict,
 };
-use crate::plugin::{Generation, WasmPlugin, sweep};
+use crate::plugin::{Generation, Usage, WasmPlugin, sweep};
 use crate::state::{self, Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
 use crate::telemetry::Metrics;
 
@@ -150,6 +150,11 @@ impl Session {
             request: reading(request),
             stage: Stage::ResponseFilter { response, backend },
         })
+    }
+
+    /// What the plugin's instance has used so far; `None` if there is none, because it failed or was never called.
+    pub fn usage(&self) -> Option<Usage> {
+        self.plugin.usage()
     }
 
     /// Lets time pass, for the plugin's clocks and its windows.

@@ -97,7 +97,24 @@ impl Subject {
     ///
     /// They do not fit the contract.
     pub fn compile(name: &str, bytes: Vec<u8>) -> Result<Subject, SubjectError> {
-        let runtime = Runtime::new(None).map_err(|error| SubjectError::NoRuntime(format!("{error:#}")))?;
+        Subject::with(name, bytes, Runtime::new(None))
+    }
+
+    /// The same, with code that counts its instructions and is slower for it.
+    ///
+    /// # Errors
+    ///
+    /// They do not fit the contract.
+    pub fn counting_instructions(name: &str, bytes: Vec<u8>) -> Result<Subject, SubjectError> {
+        Subject::with(name, bytes, Runtime::counting_instructions())
+    }
+
+    fn with<E: std::fmt::Display>(
+        name: &str,
+        bytes: Vec<u8>,
+        runtime: Result<Runtime, E>,
+    ) -> Result<Subject, SubjectError> {
+        let runtime = runtime.map_err(|error| SubjectError::NoRuntime(format!("{error:#}")))?;
         let unfit = |reason| SubjectError::Unfit {
             name: name.to_owned(),
             reason,

@@ -39,6 +39,8 @@ pub(super) struct Environment {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<Guest>>,
     pub(super) clock: Arc<Clock>,
+    /// Code counts its instructions, in what wasmtime calls fuel.
+    pub(super) counts_instructions: bool,
 }
 
 /// Calls that can run at the same time with an instance of their own: one per thread, and the
@@ -55,11 +57,20 @@ impl Runtime {
             Some(directory) => Some(open_cache(directory)?),
             None => None,
         };
-        let worker = Environment::new(&InstanceAllocationStrategy::OnDemand, cache.as_ref())?;
+        let worker = Environment::new(&InstanceAllocationStrategy::OnDemand, cache.as_ref(), false)?;
         Ok(Runtime {
             worker,
             request: Arc::default(),
             cache,
+        })
+    }
+
+    /// A compiler whose code counts its instructions, which makes it slower.
+    pub fn counting_instructions() -> wasmtime::Result<Runtime> {
+        Ok(Runtime {
+            worker: Environment::new(&InstanceAllocationStrategy::OnDemand, None, true)?,
+            request: Arc::default(),
+            cache: None,
         })
     }
 
@@ -78,18 +89,27 @@ impl Runtime {
             .total_tables(POOLED_INSTANCES * 8)
             .table_elements(MAX_TABLE_ELEMENTS)
             .max_memory_size(POOLED_MEMORY);
-        let made = Environment::new(&InstanceAllocationStrategy::Pooling(pool), self.cache.as_ref())?;
+        let made = Environment::new(
+            &InstanceAllocationStrategy::Pooling(pool),
+            self.cache.as_ref(),
+            false,
+        )?;
         Ok(self.request.get_or_init(|| made))
     }
 }
 
 impl Environment {
-    fn new(allocation: &InstanceAllocationStrategy, cache: Option<&Cache>) -> wasmtime::Result<Environment> {
+    fn new(
+        allocation: &InstanceAllocationStrategy,
+        cache: Option<&Cache>,
+        counts_instructions: bool,
+    ) -> wasmtime::Result<Environment> {
         let mut config = Config::new();
         config
             // Nothing here waits inside wasm; without it a call does not set up the means to.
             .concurrency_support(false)
             .epoch_interruption(true)
+            .consume_fuel(counts_instructions)
             // Plugins are compiled while requests are served: one core is enough for that.
             .parallel_compilation(false)
             .cache(cache.cloned())
@@ -104,6 +124,7 @@ impl Environment {
             engine,
             linker,
             clock,
+            counts_instructions,
         })
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Guest {
     pub(super) written: Written,
     /// How much memory it may have.
     pub(super) memory: MemoryLimit,
+    /// How often it has called host functions.
+    pub(super) calls_out: u64,
     /// When the hook that runs entered its second half of time, in the thread's CPU time.
     pub(super) overtime_since: Option<Duration>,
 }
@@ -48,6 +50,7 @@ impl Guest {
                 used: 0,
                 exceeded: false,
             },
+            calls_out: 0,
             overtime_since: None,
         }
     }

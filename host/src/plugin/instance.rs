@@ -25,6 +25,17 @@ pub(super) struct Instance {
     time: TimeLimit,
 }
 
+/// What an instance has used since it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Linear memory, in bytes.
+    pub memory: usize,
+    /// Calls of host functions.
+    pub calls_out: u64,
+    /// Instructions, if they are counted; wasmtime counts none for `nop`, `drop`, `block` and `loop`.
+    pub instructions: Option<u64>,
+}
+
 /// The hooks as this instance exports them.
 #[derive(Clone)]
 pub(super) struct Exports {
@@ -67,6 +78,9 @@ impl Instance {
         // What a call may make the host copy. Bytes that overlap in the guest's memory count each time, so
         // that small lists cannot stand for large ones.
         store.set_hostcall_fuel(limits.memory);
+        if environment.counts_instructions {
+            store.set_fuel(u64::MAX).expect("the engine counts fuel");
+        }
         let time = TimeLimit::new(limits.time);
         let clock = Arc::clone(&environment.clock);
         store.epoch_deadline_callback(move |guest| {
@@ -145,6 +159,16 @@ impl Instance {
         // last until it has returned.
         unsafe { lent.0.store.data_mut().lending.begin(call) };
         lent.0.enter(used, hook)
+    }
+
+    /// What it has used so far.
+    pub(super) fn usage(&self) -> Usage {
+        let guest = self.store.data();
+        Usage {
+            memory: guest.memory.used(),
+            calls_out: guest.calls_out,
+            instructions: self.store.get_fuel().ok().map(|left| u64::MAX - left),
+        }
     }
 
     /// Whether it has become too large or too old to go on.

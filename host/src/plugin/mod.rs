@@ -39,5 +39,6 @@ pub use engine::Runtime;
 pub use error::LoadError;
 pub use generation::{Generation, LogSink, OnUnfit, Settings};
 pub use inspect::Inspection;
+pub use instance::Usage;
 pub use load::{Kind, Program, read};
 pub use program::{WasmPlugin, ended, sweep};

@@ -11,7 +11,7 @@ use super::bindings::exports::pace::plugin::select_upstream::Selection as WasmSe
 use super::bindings::pace::plugin::http::{HttpResponse, Verdict as WasmVerdict};
 use super::breaker::Admission;
 use super::generation::Generation;
-use super::instance::Instance;
+use super::instance::{Instance, Usage};
 use super::text;
 use crate::config::Isolation;
 use crate::hook::{Call, Failure, FailureReason, Hooks, Plugin, Reply, Selection, Stage, Verdict};
@@ -94,6 +94,14 @@ impl WasmPlugin {
     /// The generation that it is a use of.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.used.generation
+    }
+
+    /// What this thread's instance has used so far; `None` if it has none.
+    pub fn usage(&self) -> Option<Usage> {
+        INSTANCES.with_borrow(|instances| {
+            let instance = instances.get(self.used.slot)?.as_ref()?;
+            (instance.owner == self.used.id).then(|| instance.usage())
+        })
     }
 
     fn call<T>(&self, run: impl FnOnce(&mut Instance) -> Result<T, Failure>) -> Result<T, Failure> {

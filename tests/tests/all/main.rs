@@ -25,6 +25,7 @@ mod limits;
 mod loading;
 mod metrics;
 mod plugin_answers;
+mod plugin_bench;
 mod plugin_inspect;
 mod plugin_limits;
 mod plugin_test;

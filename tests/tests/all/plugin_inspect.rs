@@ -42,6 +42,24 @@ fn a_plugin_is_described() {
     assert!(exit.stdout.contains(&format!("size:     {} bytes", bytes.len())));
 }
 
+/// A number of nanoseconds that is said to be an estimate, or why there is none.
+#[test]
+fn the_cost_of_each_hook_is_estimated() {
+    let exit = inspect(component("header-injection"));
+    for hook in [
+        "cost:     request-filter: about ",
+        "          response-filter: about ",
+    ] {
+        assert!(exit.stdout.contains(hook), "{exit:#?}");
+    }
+    assert_eq!(exit.stdout.matches("an estimate").count(), 2, "{exit:#?}");
+
+    let exit = inspect(fixture("refuses-config"));
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    let line = "request-filter: not measured with an empty configuration: colour: must be `green`";
+    assert!(exit.stdout.contains(line), "{exit:#?}");
+}
+
 #[test]
 fn a_core_module_and_a_plugin_of_the_binary_are_described_too() {
     let exit = inspect(core_module("rate-limiter"));

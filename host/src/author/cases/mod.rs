@@ -30,4 +30,4 @@ mod value;
 pub(super) use check::Difference;
 pub(super) use files::{find, load};
 pub(super) use run::{Ending, Failed, run};
-pub(super) use suite::{Case, Suite};
+pub(super) use suite::{Budget, Case, Suite};

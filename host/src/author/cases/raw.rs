@@ -18,6 +18,8 @@ pub(super) struct File {
     #[serde(default)]
     pub defaults: Table<Defaults>,
     #[serde(default)]
+    pub budget: Table<Budget>,
+    #[serde(default)]
     pub case: Vec<Table<Case>>,
 }
 
@@ -33,6 +35,16 @@ pub(super) struct Defaults {
     pub request: Option<Table<Request>>,
     pub pool: Option<Table<Pool>>,
     pub response: Option<Table<Response>>,
+}
+
+/// What a call may cost, for `pace plugin bench`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Budget {
+    pub request_filter_ns: Option<Int<1, { u32::MAX }>>,
+    pub select_upstream_ns: Option<Int<1, { u32::MAX }>>,
+    pub response_filter_ns: Option<Int<1, { u32::MAX }>>,
+    pub memory_kb: Option<Int<1, 1_048_576>>,
 }
 
 #[derive(Debug, Deserialize)]

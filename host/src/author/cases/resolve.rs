@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::expect::{expected, window_key};
 use super::given::Given;
 use super::raw;
-use super::suite::{Case, Count, Counted, Events, Shuffle, Step, Suite};
+use super::suite::{Budget, Case, Count, Counted, Events, Shuffle, Step, Suite};
 use crate::config::{Document, Fault, Place, Placed, Problem, Table, merge, resolve_limits};
 use crate::harness::{Exchange, Request, Setup};
 
@@ -17,7 +17,7 @@ pub(super) fn resolve(path: &Path, file: &raw::File, document: &Document<'_>) ->
         problems: Vec::new(),
     };
     let defaults = resolver.defaults(&file.defaults.value);
-    if file.case.is_empty() {
+    if file.case.is_empty() && !file.defines_budget() {
         resolver.report(&Place::Nowhere, refused("there is no [[case]] in this file"));
     }
     let cases = file
@@ -25,14 +25,29 @@ pub(super) fn resolve(path: &Path, file: &raw::File, document: &Document<'_>) ->
         .iter()
         .map(|case| resolver.case(case, &defaults))
         .collect();
+    let hooks = file.budget.value;
+    let nanoseconds = [
+        hooks.request_filter_ns,
+        hooks.select_upstream_ns,
+        hooks.response_filter_ns,
+    ]
+    .map(|ns| ns.map(|ns| ns.value()));
     let suite = Suite {
         path: path.to_owned(),
         wasm: file.wasm.as_ref().map(|wasm| located(document, &wasm.value)),
+        budget: Budget::new(nanoseconds, hooks.memory_kb.map(|kb| kb.value())),
+        defaults,
         cases,
     };
     match resolver.problems.is_empty() {
         true => Ok(suite),
         false => Err(resolver.problems),
+    }
+}
+
+impl raw::File {
+    fn defines_budget(&self) -> bool {
+        matches!(self.budget.place, Place::File(_))
     }
 }
 

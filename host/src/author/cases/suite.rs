@@ -8,6 +8,7 @@ use super::check::Expectation;
 use super::value::Number;
 use crate::config::Location;
 use crate::harness::{Exchange, Setup, WindowKey, Word};
+use crate::hook::Hook;
 
 /// A file of cases.
 pub(in super::super) struct Suite {
@@ -15,8 +16,43 @@ pub(in super::super) struct Suite {
     pub(in super::super) path: PathBuf,
     /// The plugin that it is for, as a path or `builtin:NAME`; `None` if the command line must say.
     pub(in super::super) wasm: Option<String>,
+    /// What the plugin may cost.
+    pub(in super::super) budget: Budget,
+    /// What a request is run with that no case says more of.
+    pub(in super::super) defaults: (Setup, Exchange),
     /// In the order of the file.
     pub(in super::super) cases: Vec<Case>,
+}
+
+/// `[budget]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Budget {
+    request_filter: Option<u32>,
+    select_upstream: Option<u32>,
+    response_filter: Option<u32>,
+    /// Linear memory after the calls, in KiB.
+    pub(in super::super) memory_kb: Option<u32>,
+}
+
+impl Budget {
+    pub(super) fn new(hooks: [Option<u32>; 3], memory_kb: Option<u32>) -> Budget {
+        let [request_filter, select_upstream, response_filter] = hooks;
+        Budget {
+            request_filter,
+            select_upstream,
+            response_filter,
+            memory_kb,
+        }
+    }
+
+    /// The median of a hook, in nanoseconds.
+    pub(in super::super) fn of(&self, hook: Hook) -> Option<u32> {
+        match hook {
+            Hook::RequestFilter => self.request_filter,
+            Hook::SelectUpstream => self.select_upstream,
+            Hook::ResponseFilter => self.response_filter,
+        }
+    }
 }
 
 /// One case: a plugin that was configured afresh, and what is done with it.

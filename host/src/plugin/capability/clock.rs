@@ -16,7 +16,10 @@ impl HasData for Clock {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    clock::add_to_linker::<_, Clock>(linker, |guest| View(guest.scope.time()))
+    clock::add_to_linker::<_, Clock>(linker, |guest| {
+        guest.calls_out += 1;
+        View(guest.scope.time())
+    })
 }
 
 impl clock::Host for View<'_> {

@@ -28,9 +28,12 @@ impl HasData for Counters {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    counters::add_to_linker::<_, Counters>(linker, |guest| View {
-        scope: &guest.scope,
-        resources: &mut guest.resources,
+    counters::add_to_linker::<_, Counters>(linker, |guest| {
+        guest.calls_out += 1;
+        View {
+            scope: &guest.scope,
+            resources: &mut guest.resources,
+        }
     })
 }
 

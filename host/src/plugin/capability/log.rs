@@ -21,7 +21,10 @@ impl HasData for Log {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    log::add_to_linker::<_, Log>(linker, |guest| View(&guest.generation))
+    log::add_to_linker::<_, Log>(linker, |guest| {
+        guest.calls_out += 1;
+        View(&guest.generation)
+    })
 }
 
 impl log::Host for View<'_> {

@@ -24,10 +24,13 @@ impl HasData for Request {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    request::add_to_linker::<_, Request>(linker, |guest| View {
-        lending: &mut guest.lending,
-        limits: &guest.generation.limits,
-        added: &mut guest.added,
+    request::add_to_linker::<_, Request>(linker, |guest| {
+        guest.calls_out += 1;
+        View {
+            lending: &mut guest.lending,
+            limits: &guest.generation.limits,
+            added: &mut guest.added,
+        }
     })
 }
 

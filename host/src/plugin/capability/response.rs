@@ -24,10 +24,13 @@ impl HasData for Response {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    response::add_to_linker::<_, Response>(linker, |guest| View {
-        lending: &mut guest.lending,
-        limits: &guest.generation.limits,
-        added: &mut guest.added,
+    response::add_to_linker::<_, Response>(linker, |guest| {
+        guest.calls_out += 1;
+        View {
+            lending: &mut guest.lending,
+            limits: &guest.generation.limits,
+            added: &mut guest.added,
+        }
     })
 }
 

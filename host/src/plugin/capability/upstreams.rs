@@ -17,7 +17,10 @@ impl HasData for Upstreams {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    upstreams::add_to_linker::<_, Upstreams>(linker, |guest| View(&guest.lending))
+    upstreams::add_to_linker::<_, Upstreams>(linker, |guest| {
+        guest.calls_out += 1;
+        View(&guest.lending)
+    })
 }
 
 impl View<'_> {

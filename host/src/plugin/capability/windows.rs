@@ -35,10 +35,13 @@ impl HasData for Windows {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    windows::add_to_linker::<_, Windows>(linker, |guest| View {
-        scope: &guest.scope,
-        lending: &guest.lending,
-        resources: &mut guest.resources,
+    windows::add_to_linker::<_, Windows>(linker, |guest| {
+        guest.calls_out += 1;
+        View {
+            scope: &guest.scope,
+            lending: &guest.lending,
+            resources: &mut guest.resources,
+        }
     })
 }
 

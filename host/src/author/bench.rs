@@ -1,0 +1,195 @@
+//! `pace plugin bench`: what each hook costs, and whether that is within the budget.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::cases::{self, Budget};
+use super::print;
+use crate::cli::BenchArgs;
+use crate::harness::{self, Cost, Exchange, Request, Setup, Subject};
+use crate::hook::{Failure, Hook};
+
+/// It costs more than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+struct OverBudget(Vec<String>);
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+enum NotMeasured {
+    #[error("{0} does not say which plugin it is for: add `wasm = \"...\"`, or use --wasm FILE")]
+    NoPlugin(String),
+    #[error("{file}: its configuration was refused: {refusal}\n{advice}")]
+    Refused {
+        file: String,
+        refusal: String,
+        advice: &'static str,
+    },
+    #[error("{file}: {hook} failed: {failure}")]
+    Failed {
+        file: String,
+        hook: &'static str,
+        failure: Failure,
+    },
+}
+
+/// What is measured, with what, and what it may cost.
+struct Bench {
+    wasm: String,
+    setup: Setup,
+    exchange: Exchange,
+    budget: Budget,
+    /// The file that says so; `None` for a plugin alone.
+    file: Option<String>,
+}
+
+pub(super) fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
+    let bench = Bench::new(args)?;
+    let bytes = harness::read(&bench.wasm)?;
+    let subject = Subject::compile(&bench.wasm, bytes.clone())?;
+    let mut costs = bench.costs(&subject, args.calls)?;
+    if args.fuel {
+        let counting = Subject::counting_instructions(&bench.wasm, bytes)?;
+        let counted = bench.costs(&counting, args.calls)?;
+        for ((_, cost), (_, counted)) in costs.iter_mut().zip(counted) {
+            cost.instructions = counted.instructions;
+        }
+    }
+    print(&bench.report(&costs, args))?;
+    let over = bench.over_budget(&costs);
+    match over.is_empty() {
+        true => Ok(()),
+        false => Err(OverBudget(over).into()),
+    }
+}
+
+impl Bench {
+    /// Of a file of cases, or of a plugin alone.
+    fn new(args: &BenchArgs) -> Result<Bench, Box<dyn Error>> {
+        let path = Path::new(&args.file);
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            return Ok(Bench {
+                wasm: args.wasm.clone().unwrap_or_else(|| args.file.clone()),
+                setup: Setup::default(),
+                exchange: Exchange::new(Request::get("/")),
+                budget: Budget::default(),
+                file: None,
+            });
+        }
+        let suite = cases::load(path)?;
+        let wasm = args.wasm.clone().or(suite.wasm);
+        let (setup, exchange) = suite.defaults;
+        Ok(Bench {
+            wasm: wasm.ok_or_else(|| NotMeasured::NoPlugin(args.file.clone()))?,
+            setup,
+            exchange,
+            budget: suite.budget,
+            file: Some(args.file.clone()),
+        })
+    }
+
+    fn costs(&self, subject: &Subject, calls: u32) -> Result<Vec<(Hook, Cost)>, NotMeasured> {
+        let mut costs = Vec::new();
+        for hook in subject.hooks().iter() {
+            let session = subject
+                .configure(&self.setup)
+                .map_err(|failure| NotMeasured::Refused {
+                    file: self.wasm.clone(),
+                    refusal: failure.detail,
+                    advice: match self.file {
+                        Some(_) => "what it is given is in `[defaults.config]`",
+                        None => {
+                            "it was given an empty one; write another into `[defaults.config]` of a file of \
+                                 cases, and measure that file"
+                        }
+                    },
+                })?;
+            // A file that names a client means that one.
+            let vary_client = self.exchange.request.client == Request::get("/").client;
+            let cost = session
+                .measure(hook, &self.exchange, calls, vary_client)
+                .map_err(|failure| NotMeasured::Failed {
+                    file: self.wasm.clone(),
+                    hook: hook.name(),
+                    failure,
+                })?;
+            costs.push((hook, cost));
+        }
+        Ok(costs)
+    }
+
+    fn report(&self, costs: &[(Hook, Cost)], args: &BenchArgs) -> String {
+        let mut text = format!("{}, {} calls of each hook\n\n", self.wasm, args.calls.max(1));
+        let _ = writeln!(
+            text,
+            "{:16}{:>10}{:>10}{:>11}{:>8}{:>10}{}",
+            "hook",
+            "median",
+            "p99",
+            "calls out",
+            "bytes",
+            "memory",
+            if args.fuel { "  instructions" } else { "" },
+        );
+        for (hook, cost) in costs {
+            let _ = write!(
+                text,
+                "{:16}{:>10}{:>10}{:>11}{:>8}{:>10}",
+                hook.name(),
+                nanoseconds(cost.median),
+                nanoseconds(cost.p99),
+                average(cost.calls_out),
+                average(cost.bytes),
+                format!("{} KiB", cost.memory.div_ceil(1024)),
+            );
+            if let Some(instructions) = cost.instructions {
+                let _ = write!(text, "{instructions:>14}");
+            }
+            text.push('\n');
+        }
+        if cfg!(debug_assertions) {
+            text.push_str("\nThis pace was built without optimization: what the host does takes several times as long.\n");
+        }
+        text
+    }
+
+    fn over_budget(&self, costs: &[(Hook, Cost)]) -> Vec<String> {
+        let mut over = Vec::new();
+        let file = self.file.as_deref().unwrap_or_default();
+        for (hook, cost) in costs {
+            if let Some(allowed) = self.budget.of(*hook)
+                && cost.median > Duration::from_nanos(allowed.into())
+            {
+                over.push(format!(
+                    "{} takes {}, more than the {allowed} ns of the budget in {file}",
+                    hook.name(),
+                    nanoseconds(cost.median)
+                ));
+            }
+            let memory = cost.memory.div_ceil(1024);
+            if let Some(allowed) = self.budget.memory_kb
+                && memory > allowed as usize
+            {
+                over.push(format!(
+                    "{} has taken {memory} KiB of memory, more than the {allowed} KiB of the budget in {file}",
+                    hook.name()
+                ));
+            }
+        }
+        over
+    }
+}
+
+pub(super) fn nanoseconds(time: Duration) -> String {
+    format!("{} ns", time.as_nanos())
+}
+
+/// One decimal, if it is not the same each time.
+fn average(number: f64) -> String {
+    match number.fract() < 0.05 || number.fract() > 0.95 {
+        true => format!("{number:.0}"),
+        false => format!("{number:.1}"),
+    }
+}

@@ -1,0 +1,199 @@
+//! What a call of a hook costs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use super::exchange::Exchange;
+use super::session::Session;
+use crate::hook::{Failure, FailureReason, Hook, Reply, Selection, Verdict};
+
+/// What calls of a hook cost, by an instance that is used again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Calls that were measured.
+    pub calls: u32,
+    /// Half of the calls took no longer, with everything that the host does for a call.
+    pub median: Duration,
+    /// 99 of 100 calls took no longer.
+    pub p99: Duration,
+    /// Host functions called, on the average.
+    pub calls_out: f64,
+    /// Bytes of messages, answers and log lines that were handed over, either way, on the average.
+    pub bytes: f64,
+    /// Instructions of half of the calls at most, if they are counted.
+    pub instructions: Option<u64>,
+    /// Linear memory at the end, in bytes.
+    pub memory: usize,
+}
+
+/// So many calls before those that are measured, for each of those, so that what happens once is over.
+const WARM_UP: u32 = 5;
+
+impl Session {
+    /// Calls a hook so many times, at least once, with the same messages, and measures each call. The clock
+    /// moves a millisecond between calls. With `vary_client` each request is another client's: of those there
+    /// are 65,536.
+    ///
+    /// # Errors
+    ///
+    /// A call failed, or the plugin has no such hook.
+    pub fn measure(
+        &self,
+        hook: Hook,
+        exchange: &Exchange,
+        calls: u32,
+        vary_client: bool,
+    ) -> Result<Cost, Failure> {
+        let calls = calls.max(1);
+        for number in 0..calls / WARM_UP {
+            self.measured(hook, exchange, number, vary_client)?;
+        }
+        let overhead = overhead();
+        let before = self.usage();
+        let mut times = Vec::with_capacity(calls as usize);
+        let mut instructions = Vec::with_capacity(calls as usize);
+        let mut bytes = 0;
+        let mut counted = before.and_then(|usage| usage.instructions);
+        for number in 0..calls {
+            let call = self.measured(hook, exchange, number.wrapping_add(calls), vary_client)?;
+            times.push(call.time.saturating_sub(overhead));
+            bytes += call.bytes;
+            let now = self.usage().and_then(|usage| usage.instructions);
+            if let (Some(before), Some(now)) = (counted, now) {
+                // A new instance, in place of one that became too large, begins at 0.
+                instructions.push(now.checked_sub(before).unwrap_or(now));
+            }
+            counted = now;
+        }
+        let after = self.usage();
+        times.sort_unstable();
+        instructions.sort_unstable();
+        let calls_out = match (before, after) {
+            (Some(before), Some(after)) if after.calls_out >= before.calls_out => {
+                (after.calls_out - before.calls_out) as f64 / f64::from(calls)
+            }
+            _ => 0.0,
+        };
+        Ok(Cost {
+            calls,
+            median: percentile(&times, 50).unwrap_or_default(),
+            p99: percentile(&times, 99).unwrap_or_default(),
+            calls_out,
+            bytes: bytes as f64 / f64::from(calls),
+            instructions: percentile(&instructions, 50),
+            memory: after.map_or(0, |usage| usage.memory),
+        })
+    }
+
+    fn measured(
+        &self,
+        hook: Hook,
+        exchange: &Exchange,
+        number: u32,
+        vary_client: bool,
+    ) -> Result<Call, Failure> {
+        let mut request = exchange.request.clone();
+        let mut response = exchange.response.clone();
+        if vary_client {
+            let [.., high, low] = number.to_be_bytes();
+            request.client = IpAddr::V4(Ipv4Addr::new(10, 1, high, low));
+        }
+        self.advance(Duration::from_millis(1));
+        let begin = Instant::now();
+        let answered = match hook {
+            Hook::RequestFilter => self.request_filter(&mut request).map(Answer::of_verdict),
+            Hook::SelectUpstream => self
+                .select_upstream(&request, &exchange.pool, exchange.attempt)
+                .map(Answer::of_selection),
+            Hook::ResponseFilter => {
+                let backend = exchange.pool.backends.first();
+                let backend = backend.map(|backend| backend.address.as_str());
+                self.response_filter(&request, &mut response, backend)
+                    .map(Answer::of_verdict)
+            }
+        };
+        let time = begin.elapsed();
+        let Answer { bytes } = answered?;
+        let logged: usize = self.take_lines().iter().map(|line| line.text.len()).sum();
+        Ok(Call {
+            time,
+            bytes: bytes + logged as u64 + request.copied.bytes() + response.copied.bytes(),
+        })
+    }
+}
+
+struct Call {
+    time: Duration,
+    bytes: u64,
+}
+
+/// What a plugin's answer weighs.
+struct Answer {
+    bytes: u64,
+}
+
+impl Answer {
+    fn of_verdict(verdict: Verdict) -> Answer {
+        match verdict {
+            Verdict::Next => Answer { bytes: 0 },
+            Verdict::Respond(reply) => Answer::of_reply(&reply),
+        }
+    }
+
+    fn of_selection(selection: Selection) -> Answer {
+        match selection {
+            Selection::Pick(_) | Selection::Pass => Answer { bytes: 0 },
+            Selection::Respond(reply) => Answer::of_reply(&reply),
+        }
+    }
+
+    fn of_reply(reply: &Reply) -> Answer {
+        let headers: usize = reply
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        Answer {
+            bytes: (headers + reply.body.len()) as u64,
+        }
+    }
+}
+
+/// What it takes to look at the clock twice.
+fn overhead() -> Duration {
+    let mut times: Vec<Duration> = (0..1000).map(|_| Instant::now().elapsed()).collect();
+    times.sort_unstable();
+    percentile(&times, 50).unwrap_or_default()
+}
+
+/// Of sorted values the one that so many of a hundred do not exceed.
+fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(index).copied()
+}
+
+impl Cost {
+    /// What is said of a hook that fails.
+    pub fn failure(failure: &Failure) -> String {
+        let first = failure.detail.lines().next().unwrap_or_default();
+        match failure.reason {
+            FailureReason::Configure => first.to_owned(),
+            reason => format!("it fails ({}): {first}", reason.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_there() {
+        let hundred: Vec<u32> = (1..=100).collect();
+        assert_eq!(percentile(&hundred, 50), Some(50));
+        assert_eq!(percentile(&hundred, 99), Some(99));
+        assert_eq!(percentile(&[7], 99), Some(7));
+        assert_eq!(percentile(&[1, 2, 3], 50), Some(2));
+        assert_eq!(percentile::<u32>(&[], 50), None);
+    }
+}

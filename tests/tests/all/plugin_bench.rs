@@ -1,0 +1,131 @@
+//! `pace plugin bench`: what each hook costs. No time is compared with any but those that nothing can keep, or
+//! exceed.
+
+use pace_tests::{Exit, Setup, fixture};
+
+fn bench(cases: &str, args: &[&str]) -> Exit {
+    Setup::new()
+        .file("cases.toml", cases)
+        .args(["plugin", "bench", "--calls", "200"])
+        .args(args)
+        .run()
+}
+
+/// The columns of a hook's row.
+fn row<'o>(exit: &'o Exit, hook: &str) -> Vec<&'o str> {
+    let line = exit.stdout.lines().find(|line| line.starts_with(hook));
+    line.unwrap_or_else(|| panic!("no {hook} in {exit:#?}"))
+        .split_whitespace()
+        .collect()
+}
+
+#[test]
+fn every_hook_has_its_row() {
+    let exit = bench("", &["builtin:header-injection"]);
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    for (hook, calls_out) in [("request-filter", "1"), ("response-filter", "3")] {
+        let columns = row(&exit, hook);
+        assert_eq!(columns.len(), 9, "{columns:?}");
+        assert!(
+            columns[1].parse::<u64>().is_ok_and(|ns| ns > 0) && columns[2] == "ns",
+            "{columns:?}"
+        );
+        assert_eq!(columns[5], calls_out, "calls out: {columns:?}");
+        assert!(columns[6].parse::<f64>().is_ok_and(|bytes| bytes >= 11.0));
+        assert!(columns[7].parse::<u64>().is_ok_and(|kib| kib > 64), "{columns:?}");
+    }
+}
+
+/// The same code takes the same instructions.
+#[test]
+fn instructions_are_counted_when_asked() {
+    let once = bench("", &["builtin:round-robin", "--fuel"]);
+    let again = bench("", &["builtin:round-robin", "--fuel"]);
+    let instructions = |exit| row(exit, "select-upstream").last().copied().map(str::to_owned);
+    assert_eq!(instructions(&once), instructions(&again));
+    assert!(
+        instructions(&once).is_some_and(|text| text.parse::<u64>().is_ok_and(|count| count > 10)),
+        "{once:#?}"
+    );
+    assert!(
+        !bench("", &["builtin:round-robin"])
+            .stdout
+            .contains("instructions")
+    );
+}
+
+#[test]
+fn a_budget_is_kept_or_not() {
+    let cases = |budget: &str| format!("wasm = 'builtin:rate-limiter'\n[budget]\n{budget}\n");
+    let kept = bench(
+        &cases("request_filter_ns = 1_000_000_000\nmemory_kb = 16384"),
+        &["cases.toml"],
+    );
+    assert_eq!(kept.code, Some(0), "{kept:#?}");
+
+    let exceeded = bench(&cases("request_filter_ns = 1\nmemory_kb = 1"), &["cases.toml"]);
+    assert_eq!(exceeded.code, Some(1), "{exceeded:#?}");
+    assert!(
+        exceeded.stdout.contains("request-filter"),
+        "the table is there: {exceeded:#?}"
+    );
+    for part in [
+        "request-filter takes ",
+        "more than the 1 ns of the budget in cases.toml",
+        "request-filter has taken ",
+        "more than the 1 KiB of the budget in cases.toml",
+    ] {
+        assert!(
+            exceeded.stderr.contains(part),
+            "{part:?} in:\n{}",
+            exceeded.stderr
+        );
+    }
+
+    let wrong = bench(&cases("request_filter_us = 1"), &["cases.toml"]);
+    assert!(
+        wrong.refusal().contains("did you mean `request_filter_ns`?"),
+        "{wrong:#?}"
+    );
+}
+
+/// The file of cases says what the plugin is given: its configuration and the request.
+#[test]
+fn the_defaults_of_the_file_are_what_is_measured() {
+    let wasm = format!("wasm = {:?}\n", fixture("respond"));
+    let default = bench(&wasm, &["cases.toml"]);
+    assert!(default.refusal().contains("there is no [[case]]"), "{default:#?}");
+
+    let with = |request: &str| {
+        bench(
+            &format!("{wasm}[budget]\n[defaults]\n{request}\n"),
+            &["cases.toml"],
+        )
+    };
+    let bytes = |exit: &Exit| {
+        row(exit, "request-filter")[6]
+            .parse::<f64>()
+            .expect("it is a number")
+    };
+    // The answer has a body, which is copied.
+    let answered = with("request.path = '/respond'");
+    assert!(bytes(&answered) > bytes(&with("request.path = '/'")) + 16.0);
+
+    let refused = bench("", &[&fixture("refuses-config").to_string_lossy()]);
+    let message = refused.refusal();
+    assert!(message.contains("colour: must be `green`"), "{message}");
+    assert!(message.contains("[defaults.config]"), "{message}");
+}
+
+#[test]
+fn a_hook_that_fails_is_not_measured() {
+    let cases = format!(
+        "wasm = {:?}\n[budget]\n[defaults]\nrequest.path = '/misbehave'\n",
+        fixture("trap")
+    );
+    let exit = bench(&cases, &["cases.toml"]);
+    assert!(
+        exit.refusal().contains("request-filter failed: trap"),
+        "{exit:#?}"
+    );
+}
