@@ -1,8 +1,9 @@
 //! The plugins, from crate to component.
 
 use crate::cargo::{self, Artifact};
-use crate::toolchain::{self, Toolchain};
+use crate::toolchain;
 use anyhow::{Context, Result};
+use pace_toolchain::Toolchain;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -78,7 +79,7 @@ fn recipes() -> Result<Vec<String>> {
 fn default(toolchain: &Toolchain, package: &str) -> Result<Vec<u8>> {
     // Without `--crate-type` there would be an rlib too, for native tests, and no link-time
     // optimization.
-    let mut command = toolchain.cargo("rustc");
+    let mut command = toolchain.cargo(cargo::at_root, "rustc");
     command.args(["--package", package, "--lib", "--crate-type", "cdylib"]);
     let module = modules(command)?.into_iter().find(|(name, _)| name == package);
     Ok(module
@@ -89,7 +90,7 @@ fn default(toolchain: &Toolchain, package: &str) -> Result<Vec<u8>> {
 /// The plugins of the cookbook and of the tests as core modules, by name. One build makes them all, so that
 /// their codegen overlaps.
 fn others(toolchain: &Toolchain, recipes: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut command = toolchain.cargo("build");
+    let mut command = toolchain.cargo(cargo::at_root, "build");
     command.args(["--package", FIXTURES, "--lib", "--examples"]);
     for recipe in recipes {
         command.args(["--package", recipe]);

@@ -35,22 +35,6 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     bail!("{}", reason(&printed).unwrap_or("failed without a message"))
 }
 
-/// What a program prints, without the newline at the end.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| cannot_start(command))?;
-    if !output.status.success() {
-        bail!(
-            "{}: {}",
-            display(command),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
-}
-
 /// Whether a command works, such as `cmake --version`.
 pub(crate) fn works(command: &mut Command) -> bool {
     command
