@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::author::Language;
 use crate::config::Overrides;
+use crate::hook::Hook;
 
 const ABOUT: &str = "A programmable reverse proxy: request policy in sandboxed WebAssembly";
 
@@ -51,12 +53,60 @@ pub enum Command {
 /// For those who write plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
+    /// Begin a plugin: a small project that builds at once, with a test
+    New(NewArgs),
+    /// Make plugin.wasm of a project, and check it
+    Build(BuildArgs),
     /// Say what a file is: hooks, imports, version of the contract, and why it cannot be used if it cannot
     Inspect(InspectArgs),
     /// Run the cases that are written beside a plugin, against its file, without a network
     Test(TestArgs),
     /// Measure what each hook costs, and compare it with the budget
     Bench(BenchArgs),
+}
+
+/// What to begin.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// What it is called; also the directory that is made
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What it is written in
+    #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t = Language::Rust)]
+    pub lang: Language,
+    /// A hook that it has [default: request-filter]; may be repeated
+    #[arg(long = "hook", value_name = "HOOK", value_enum)]
+    pub hooks: Vec<HookName>,
+}
+
+/// A hook, as it is called in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookName {
+    /// Looks at requests, changes or answers them
+    RequestFilter,
+    /// Chooses a backend
+    SelectUpstream,
+    /// Looks at responses, changes or replaces them
+    ResponseFilter,
+}
+
+impl HookName {
+    /// The hook of this name.
+    pub fn hook(self) -> Hook {
+        match self {
+            HookName::RequestFilter => Hook::RequestFilter,
+            HookName::SelectUpstream => Hook::SelectUpstream,
+            HookName::ResponseFilter => Hook::ResponseFilter,
+        }
+    }
+}
+
+/// What to build.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The project
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
 }
 
 /// What to look at.

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Client, Metrics, Response, Setup, wait_for, wait_until};
+use crate::wait::wait_within;
+use crate::{Client, DEADLINE, Metrics, Response, Setup, wait_for, wait_until};
 
 /// A Pace that serves. It is killed when this is dropped.
 pub struct Pace {
@@ -260,8 +262,12 @@ impl Process {
         kill_process(pid, signal).expect("it has not been waited for, so the process is ours");
     }
 
-    pub(crate) fn wait(mut self) -> Exit {
-        let status = wait_for("Pace to end", || {
+    pub(crate) fn wait(self) -> Exit {
+        self.wait_within(DEADLINE)
+    }
+
+    pub(crate) fn wait_within(mut self, deadline: Duration) -> Exit {
+        let status = wait_within(deadline, "Pace to end", || {
             self.child.try_wait().expect("the process is ours")
         });
         let (stderr, stdout) = self.readers.take().expect("nobody has waited before");

@@ -5,11 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::pace::Process;
 use crate::{Exit, Pace};
+
+/// How long a compiler may take before a test gives up.
+const LONG: Duration = Duration::from_secs(600);
 
 /// A command line and a directory for its files.
 pub struct Setup {
@@ -56,6 +60,13 @@ impl Setup {
         self
     }
 
+    /// Starts it in another directory.
+    #[must_use]
+    pub fn within(mut self, directory: &Path) -> Setup {
+        self.command.current_dir(directory);
+        self
+    }
+
     /// Sets a variable of the environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Setup {
@@ -80,6 +91,11 @@ impl Setup {
     /// Runs it to its end, which must come by itself.
     pub fn run(self) -> Exit {
         self.spawn().wait()
+    }
+
+    /// The same where it compiles something, or has it downloaded.
+    pub fn run_long(self) -> Exit {
+        self.spawn().wait_within(LONG)
     }
 
     fn spawn(mut self) -> Process {

@@ -13,13 +13,18 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// # Panics
 ///
 /// If there is none within [`DEADLINE`], saying `what` was waited for.
-pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + DEADLINE;
+pub fn wait_for<T>(what: &str, answer: impl FnMut() -> Option<T>) -> T {
+    wait_within(DEADLINE, what, answer)
+}
+
+/// [`wait_for`] with another deadline.
+pub(crate) fn wait_within<T>(deadline: Duration, what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + deadline;
     loop {
         if let Some(answer) = answer() {
             return answer;
         }
-        assert!(Instant::now() < end, "waited {DEADLINE:?} for {what}");
+        assert!(Instant::now() < end, "waited {deadline:?} for {what}");
         thread::sleep(PAUSE);
     }
 }

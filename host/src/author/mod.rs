@@ -3,18 +3,25 @@
 //! | file | what it does |
 //! |---|---|
 //! | `bench` | says what each hook costs |
+//! | `new`, `language` | begins a project |
+//! | `build` | makes a component of it |
 //! | `inspect` | says what a file is |
 //! | `test`, `cases` | runs declarative cases |
 
 mod bench;
+mod build;
 mod cases;
 mod inspect;
+mod language;
+mod new;
 mod test;
 
 use std::error::Error;
 use std::io::{self, Write};
 
 use crate::cli::PluginCommand;
+
+pub use language::Language;
 
 /// Does what the command line asks for.
 ///
@@ -24,6 +31,8 @@ use crate::cli::PluginCommand;
 pub fn run(command: &PluginCommand) -> Result<(), Box<dyn Error>> {
     match command {
         PluginCommand::Bench(args) => bench::run(args),
+        PluginCommand::New(args) => new::run(args),
+        PluginCommand::Build(args) => build::run(args),
         PluginCommand::Inspect(args) => inspect::run(args),
         PluginCommand::Test(args) => test::run(args),
     }

@@ -1,5 +1,6 @@
 //! From the bytes of a file to a program whose imports and exports are those of the contract.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use wasmparser::{Parser, Payload};
@@ -111,6 +112,18 @@ pub enum Kind {
     Component,
     /// A core module that may carry the type of a component, from which Pace makes one.
     CoreModule,
+}
+
+/// The component that a file is, or that is made of it.
+///
+/// # Errors
+///
+/// It is neither a component nor a core module that carries its component type.
+pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
+    match kind(bytes)? {
+        Kind::Component => Ok(Cow::Borrowed(bytes)),
+        Kind::CoreModule => componentize(bytes).map(Cow::Owned),
+    }
 }
 
 /// Where programs for this isolation are compiled.

@@ -40,5 +40,5 @@ pub use error::LoadError;
 pub use generation::{Generation, LogSink, OnUnfit, Settings};
 pub use inspect::Inspection;
 pub use instance::Usage;
-pub use load::{Kind, Program, read};
+pub use load::{Kind, Program, component, read};
 pub use program::{WasmPlugin, ended, sweep};

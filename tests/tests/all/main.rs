@@ -28,6 +28,7 @@ mod plugin_answers;
 mod plugin_bench;
 mod plugin_inspect;
 mod plugin_limits;
+mod plugin_new;
 mod plugin_test;
 mod readme;
 mod recycling;

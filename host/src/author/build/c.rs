@@ -1,0 +1,78 @@
+//! C: clang, with bindings that are generated here.
+
+use std::fs;
+use std::path::Path;
+
+use wit_bindgen_c::Opts;
+use wit_bindgen_core::Files;
+use wit_parser::Resolve;
+
+use super::tool::{Tool, run};
+use super::{BuildError, made};
+
+const CLANG: Tool = Tool {
+    program: "clang",
+    version: "--version",
+    language: "C",
+    remedy: "On Debian: `apt-get install clang lld wasi-libc`.",
+};
+
+const LINKER: Tool = Tool {
+    program: "wasm-ld",
+    version: "--version",
+    language: "C",
+    remedy: "It is part of LLVM's linker. On Debian: `apt-get install lld`.",
+};
+
+pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
+    LINKER.command(project)?;
+    let mut clang = CLANG.command(project)?;
+    bindings(project)?;
+    clang.args([
+        "--target=wasm32-wasi",
+        "-std=c11",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        // The bindings have parts that a plugin does not use.
+        "-Wno-unused-parameter",
+        "-mexec-model=reactor",
+        "-nostartfiles",
+        // Without the run-time library of the compiler, of which nothing here needs anything.
+        "-nodefaultlibs",
+        "-Wl,--no-entry",
+        "-Ibuild",
+        "plugin.c",
+        "build/component.c",
+        "build/component_component_type.o",
+        "-lc",
+        "-o",
+        "build/plugin.wasm",
+    ]);
+    run(&mut clang)?;
+    made("clang", project.join("build/plugin.wasm"))
+}
+
+/// Writes `component.h` and `component.c` for the world of the project, and what carries its type.
+fn bindings(project: &Path) -> Result<(), BuildError> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(project.join("wit")).map_err(bad)?;
+    let world = resolve.select_world(&[package], Some("component")).map_err(bad)?;
+    let mut files = Files::default();
+    Opts::default()
+        .build()
+        .generate(&mut resolve, world, &mut files)
+        .map_err(bad)?;
+    let directory = project.join("build");
+    for (name, content) in files.iter() {
+        let path = directory.join(name);
+        let write = fs::create_dir_all(&directory).and_then(|()| fs::write(&path, content));
+        write.map_err(|source| BuildError::File { path, source })?;
+    }
+    Ok(())
+}
+
+/// With what it comes from.
+fn bad(error: impl std::fmt::Display) -> BuildError {
+    BuildError::Bindings(format!("{error:#}"))
+}

@@ -1,0 +1,207 @@
+@@ if request-filter
+// Lets in who knows a key, and limits how often each key is used.
+//
+// The configuration is JSON, and C has no reader for it: this one takes what the plugin understands and refuses
+// everything else.
+@@ else
+// What this plugin does.
+@@ end
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "component.h"
+@@ if request-filter
+
+struct client {
+  char *name;
+  char *key;
+  size_t key_length;
+};
+
+static struct client *clients;
+static size_t client_count;
+static pace_plugin_windows_own_window_t window;
+
+// Where the reader is.
+static const char *at, *end;
+
+static char peek(void) {
+  while (at < end && strchr(" \t\r\n", *at)) at++;
+  return at < end ? *at : 0;
+}
+
+static bool take(char c) {
+  if (peek() != c) return false;
+  at++;
+  return true;
+}
+
+// A text without escapes other than \" and \\; NULL if it is something else.
+static char *text(size_t *length) {
+  if (!take('"')) return NULL;
+  char *copy = malloc((size_t)(end - at) + 1);
+  *length = 0;
+  while (at < end && *at != '"') {
+    if (*at == '\\' && (++at == end || (*at != '"' && *at != '\\'))) return NULL;
+    copy[(*length)++] = *at++;
+  }
+  copy[*length] = 0;
+  return take('"') ? copy : NULL;
+}
+
+// A positive integer of 32 bits; 0 if it is something else.
+static uint32_t number(void) {
+  uint64_t value = 0;
+  for (peek(); at < end && *at >= '0' && *at <= '9' && value <= UINT32_MAX; at++) value = value * 10 + (uint64_t)(*at - '0');
+  bool whole = peek() == ',' || peek() == '}';
+  return whole && value <= UINT32_MAX ? (uint32_t)value : 0;
+}
+
+// What the operator reads: the key, and what is allowed.
+static bool refuse(component_string_t *error, const char *key, const char *why) {
+  size_t length = strlen(key) + strlen(why) + 3;
+  char *message = malloc(length);
+  strcpy(message, key);
+  strcat(message, ": ");
+  strcat(message, why);
+  component_string_dup(error, message);
+  return false;
+}
+
+static bool read_keys(component_string_t *error) {
+  if (!take('{')) return refuse(error, "keys", "expected a table");
+  while (!take('}')) {
+    struct client client;
+    size_t name_length;
+    client.name = text(&name_length);
+    client.key = client.name && take(':') ? text(&client.key_length) : NULL;
+    if (!client.key) return refuse(error, "keys", "expected a text for each name");
+    clients = realloc(clients, (client_count + 1) * sizeof(client));
+    clients[client_count++] = client;
+    take(',');
+  }
+  return true;
+}
+
+bool exports_pace_plugin_lifecycle_configure(component_string_t *config, component_string_t *error) {
+  uint32_t requests = 100, seconds = 60;
+  at = (const char *)config->ptr;
+  end = at + config->len;
+  if (!take('{')) return refuse(error, "config", "expected a table");
+  while (!take('}')) {
+    size_t length;
+    char *key = text(&length);
+    if (!key || !take(':')) return refuse(error, "config", "expected a table");
+    if (!strcmp(key, "keys")) {
+      if (!read_keys(error)) return false;
+    } else if (!strcmp(key, "requests") || !strcmp(key, "seconds")) {
+      uint32_t value = number();
+      if (!value) return refuse(error, key, "expected a positive integer");
+      *(*key == 'r' ? &requests : &seconds) = value;
+    } else {
+      return refuse(error, key, "unknown key, expected keys, requests or seconds");
+    }
+    take(',');
+  }
+  if (!client_count) return refuse(error, "keys", "a name and a key are needed");
+  component_string_t name;
+  component_string_set(&name, "requests");
+  pace_plugin_windows_open_error_t why;
+  if (!pace_plugin_windows_static_window_open(&name, requests, (uint64_t)seconds * 1000, &window, &why))
+    return refuse(error, "requests, seconds", "no window of this size can be had");
+  return true;
+}
+
+// Whose key this is. Every byte of every key is compared, so that the time says nothing of where it differs.
+static struct client *owner(const uint8_t *key, size_t length) {
+  struct client *found = NULL;
+  for (size_t i = 0; i < client_count; i++) {
+    const struct client *client = &clients[i];
+    size_t bits = length ^ client->key_length;
+    for (size_t j = 0; j < length; j++) bits |= key[j] ^ (uint8_t)client->key[client->key_length ? j % client->key_length : 0];
+    if (!bits) found = &clients[i];
+  }
+  return found;
+}
+
+static void set_bytes(component_list_u8_t *list, const char *value) {
+  list->len = strlen(value);
+  list->ptr = malloc(list->len);
+  memcpy(list->ptr, value, list->len);
+}
+
+static void respond(exports_pace_plugin_request_filter_verdict_t *verdict, uint16_t status, const char *body, const char *header,
+                    const char *value) {
+  verdict->tag = PACE_PLUGIN_HTTP_VERDICT_RESPOND;
+  verdict->val.respond.status = status;
+  set_bytes(&verdict->val.respond.body, body);
+  verdict->val.respond.headers.len = 1;
+  verdict->val.respond.headers.ptr = malloc(sizeof(pace_plugin_http_header_field_t));
+  component_string_dup(&verdict->val.respond.headers.ptr->name, header);
+  set_bytes(&verdict->val.respond.headers.ptr->value, value);
+}
+
+void exports_pace_plugin_request_filter_filter(exports_pace_plugin_request_filter_verdict_t *verdict) {
+  component_string_t name;
+  component_list_u8_t key = {0};
+  component_string_set(&name, "x-api-key");
+  bool sent = pace_plugin_request_header(&name, &key);
+  struct client *client = sent ? owner(key.ptr, key.len) : NULL;
+  if (sent) component_list_u8_free(&key);
+  if (!client) {
+    respond(verdict, 401, "This needs an API key.\n", "www-authenticate", "ApiKey");
+    return;
+  }
+  component_list_u8_t value = {(uint8_t *)client->name, strlen(client->name)};
+  pace_plugin_windows_key_t who = {.tag = PACE_PLUGIN_WINDOWS_KEY_BYTES, .val.bytes = value};
+  uint32_t count;
+  uint64_t wait;
+  if (!pace_plugin_windows_method_window_hit(pace_plugin_windows_borrow_window(window), &who, &count, &wait)) {
+    char digits[24], *digit = digits + sizeof(digits) - 1;
+    *digit = 0;
+    for (uint64_t seconds = (wait + 999) / 1000; seconds || !*digit; seconds /= 10) *--digit = (char)('0' + seconds % 10);
+    respond(verdict, 429, "Too many requests.\n", "retry-after", digit);
+    return;
+  }
+  pace_plugin_request_edit_error_t refused;
+  bool removed;
+  pace_plugin_request_remove_header(&name, &removed, &refused);
+  component_string_set(&name, "x-api-client");
+  pace_plugin_request_set_header(&name, &value, &refused);
+  verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
+}
+@@ else
+
+bool exports_pace_plugin_lifecycle_configure(component_string_t *config, component_string_t *error) {
+  if (config->len == 2) return true;
+  component_string_dup(error, "this plugin has no keys");
+  return false;
+}
+@@ end
+@@ if select-upstream
+
+// Sends each attempt to the backend with the least to do, and none twice to the same.
+void exports_pace_plugin_select_upstream_select(uint32_t attempt, exports_pace_plugin_select_upstream_selection_t *selection) {
+  uint32_t best = UINT32_MAX;
+  selection->tag = EXPORTS_PACE_PLUGIN_SELECT_UPSTREAM_SELECTION_PASS;
+  for (uint32_t index = 0; index < pace_plugin_upstreams_count(); index++) {
+    uint32_t load = pace_plugin_upstreams_in_flight(index);
+    if ((attempt > 1 && pace_plugin_upstreams_tried(index)) || load >= best) continue;
+    best = load;
+    selection->tag = EXPORTS_PACE_PLUGIN_SELECT_UPSTREAM_SELECTION_PICK;
+    selection->val.pick = index;
+  }
+}
+@@ end
+@@ if response-filter
+
+void exports_pace_plugin_response_filter_filter(exports_pace_plugin_response_filter_verdict_t *verdict) {
+  component_string_t name;
+  component_string_set(&name, "x-plugin");
+  component_list_u8_t value = {(uint8_t *)"@NAME@", strlen("@NAME@")};
+  pace_plugin_response_edit_error_t refused;
+  pace_plugin_response_set_header(&name, &value, &refused);
+  verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
+}
+@@ end

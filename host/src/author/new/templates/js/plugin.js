@@ -1,0 +1,106 @@
+@@ if request-filter
+// Lets in who knows a key, and limits how often each key is used.
+
+import { header, removeHeader, setHeader } from 'pace:plugin/request@0.1.0';
+import { Window } from 'pace:plugin/windows@0.1.0';
+@@ else
+// What this plugin does.
+
+@@ end
+@@ if select-upstream
+import { count, inFlight, tried } from 'pace:plugin/upstreams@0.1.0';
+@@ end
+@@ if response-filter
+import { setHeader as setResponseHeader } from 'pace:plugin/response@0.1.0';
+@@ end
+
+@@ if request-filter
+let clients;
+let window;
+
+export const lifecycle = {
+  // What is thrown is what the operator reads: name the key, and say what is allowed.
+  configure(text) {
+    const { keys, requests = 100, seconds = 60, ...unknown } = JSON.parse(text);
+    for (const key in unknown) throw `${key}: unknown key, expected keys, requests or seconds`;
+    clients = Object.entries(keys ?? {}).map(([name, key]) => {
+      if (typeof key !== 'string') throw `keys.${name}: expected a text`;
+      return [name, bytes(key)];
+    });
+    if (clients.length === 0) throw 'keys: a name and a key are needed';
+    for (const [name, value] of Object.entries({ requests, seconds })) {
+      if (!Number.isInteger(value) || value < 1 || value > 4294967295) throw `${name}: expected a positive integer`;
+    }
+    window = Window.open('requests', requests, BigInt(seconds) * 1000n);
+  },
+};
+
+export const requestFilter = {
+  filter() {
+    const client = owner(header('x-api-key') ?? new Uint8Array());
+    if (client === undefined) return respond(401, 'This needs an API key.\n', { 'www-authenticate': 'ApiKey' });
+    try {
+      window.hit({ tag: 'bytes', val: bytes(client) });
+    } catch (full) {
+      const seconds = (full.payload + 999n) / 1000n;
+      return respond(429, 'Too many requests.\n', { 'retry-after': String(seconds) });
+    }
+    setHeader('x-api-client', bytes(client));
+    removeHeader('x-api-key');
+    return { tag: 'next' };
+  },
+};
+
+// Whose key this is. Every byte of every key is compared, so that the time says nothing of where it differs.
+function owner(key) {
+  let found;
+  for (const [name, known] of clients) {
+    let bits = key.length ^ known.length;
+    for (let at = 0; at < key.length; at++) bits |= key[at] ^ known[at % known.length];
+    if (bits === 0) found = name;
+  }
+  return found;
+}
+
+function respond(status, body, headers) {
+  const fields = Object.entries(headers).map(([name, value]) => ({ name, value: bytes(value) }));
+  return { tag: 'respond', val: { status, headers: fields, body: bytes(body) } };
+}
+@@ else
+export const lifecycle = {
+  // What is thrown is what the operator reads: name the key, and say what is allowed.
+  configure(text) {
+    for (const key in JSON.parse(text)) throw `${key}: unknown key, there are none`;
+  },
+};
+@@ end
+@@ if select-upstream
+
+// Sends each attempt to the backend with the least to do, and none twice to the same.
+export const selectUpstream = {
+  select(attempt) {
+    let best;
+    for (let index = 0; index < count(); index++) {
+      if (attempt > 1 && tried(index)) continue;
+      const load = inFlight(index);
+      if (best === undefined || load < best.load) best = { index, load };
+    }
+    return best === undefined ? { tag: 'pass' } : { tag: 'pick', val: best.index };
+  },
+};
+@@ end
+@@ if response-filter
+
+export const responseFilter = {
+  filter() {
+    setResponseHeader('x-plugin', bytes('@NAME@'));
+    return { tag: 'next' };
+  },
+};
+@@ end
+@@ if request-filter-or-response-filter
+
+function bytes(text) {
+  return new TextEncoder().encode(text);
+}
+@@ end

@@ -1,0 +1,106 @@
+@@ if request-filter
+"""Lets in who knows a key, and limits how often each key is used."""
+
+import hmac
+@@ else
+"""What this plugin does."""
+
+@@ end
+import json
+
+from componentize_py_types import Err
+from wit_world import exports
+@@ if request-filter
+from wit_world.imports import request, windows
+from wit_world.imports.http import HeaderField, HttpResponse, Verdict_Next, Verdict_Respond
+@@ end
+@@ if select-upstream
+from wit_world.imports import upstreams
+from wit_world.exports.select_upstream import Selection_Pass, Selection_Pick
+@@ end
+@@ if response-filter
+from wit_world.imports import response
+@@ end
+@@ if response-filter-only
+from wit_world.imports.http import Verdict_Next
+@@ end
+@@ if request-filter
+
+clients = {}
+window = None
+@@ end
+
+
+class Lifecycle(exports.Lifecycle):
+    # The text of an Err is what the operator reads: name the key, and say what is allowed.
+    def configure(self, config):
+@@ if request-filter
+        global clients, window
+        table = json.loads(config)
+        keys = table.pop("keys", None)
+        limit = {name: table.pop(name, default) for name, default in (("requests", 100), ("seconds", 60))}
+        for key in table:
+            raise Err(f"{key}: unknown key, expected keys, requests or seconds")
+        if not keys:
+            raise Err("keys: a name and a key are needed")
+        for name, key in keys.items():
+            if not isinstance(key, str):
+                raise Err(f"keys.{name}: expected a text")
+        for name, value in limit.items():
+            if type(value) is not int or not 1 <= value < 2**32:
+                raise Err(f"{name}: expected a positive integer")
+        clients = {name: key.encode() for name, key in keys.items()}
+        window = windows.Window.open("requests", limit["requests"], limit["seconds"] * 1000)
+
+
+class RequestFilter(exports.RequestFilter):
+    def filter(self):
+        key = request.header("x-api-key") or b""
+        client = owner(key)
+        if client is None:
+            return respond(401, b"This needs an API key.\n", HeaderField("www-authenticate", b"ApiKey"))
+        try:
+            window.hit(windows.Key_Bytes(client.encode()))
+        except Err as full:
+            seconds = -(-full.value // 1000)
+            return respond(429, b"Too many requests.\n", HeaderField("retry-after", str(seconds).encode()))
+        request.set_header("x-api-client", client.encode())
+        request.remove_header("x-api-key")
+        return Verdict_Next()
+
+
+def owner(key):
+    """Whose key this is. All are compared, so that the time says nothing of where one differs."""
+    found = None
+    for name, known in clients.items():
+        if hmac.compare_digest(key, known):
+            found = name
+    return found
+
+
+def respond(status, body, *headers):
+    return Verdict_Respond(HttpResponse(status, list(headers), body))
+@@ else
+        for key in json.loads(config):
+            raise Err(f"{key}: unknown key, there are none")
+@@ end
+@@ if select-upstream
+
+
+class SelectUpstream(exports.SelectUpstream):
+    """Sends each attempt to the backend with the least to do, and none twice to the same."""
+
+    def select(self, attempt):
+        untried = [index for index in range(upstreams.count()) if not upstreams.tried(index)]
+        if not untried:
+            return Selection_Pass()
+        return Selection_Pick(min(untried, key=upstreams.in_flight))
+@@ end
+@@ if response-filter
+
+
+class ResponseFilter(exports.ResponseFilter):
+    def filter(self):
+        response.set_header("x-plugin", b"@NAME@")
+        return Verdict_Next()
+@@ end

@@ -1,0 +1,146 @@
+@@ if request-filter
+//! Lets in who knows a key, and limits how often each key is used.
+//!
+//! | key | | default |
+//! |---|---|---|
+//! | `keys` | a table: the name of a client, and its key | required |
+//! | `requests`, `seconds` | so many requests of each client in so many seconds | 100, 60 |
+@@ else
+//! What this plugin does.
+@@ end
+
+#![forbid(unsafe_code)]
+
+@@ if request-filter
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use pace_plugin::{Key, Reply, Request, RequestFilter, Verdict, Window};
+@@ else
+use pace_plugin::{NoConfig, Request};
+@@ end
+@@ if response-filter
+use pace_plugin::{Response, ResponseFilter};
+@@ end
+@@ if response-filter-only
+use pace_plugin::Verdict;
+@@ end
+@@ if select-upstream
+use pace_plugin::{SelectUpstream, Selection, Upstreams};
+@@ end
+use pace_plugin::Plugin;
+
+@@ if request-filter
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    keys: BTreeMap<String, String>,
+    requests: Option<NonZeroU32>,
+    seconds: Option<NonZeroU32>,
+}
+
+struct Mine {
+    keys: BTreeMap<String, String>,
+    window: Window,
+}
+
+impl Plugin for Mine {
+    type Config = Config;
+
+    /// The error is what the operator reads: name the key, and say what is allowed.
+    fn configure(config: Config) -> Result<Self, String> {
+        if config.keys.is_empty() {
+            return Err("keys: a name and a key are needed".into());
+        }
+        let requests = config.requests.map_or(100, NonZeroU32::get);
+        let seconds = config.seconds.map_or(60, NonZeroU32::get);
+        let window = Window::open("requests", requests, Duration::from_secs(seconds.into()))?;
+        Ok(Mine { keys: config.keys, window })
+    }
+}
+
+impl RequestFilter for Mine {
+    fn request_filter(&mut self, request: &mut Request) -> Verdict {
+        let key = request.header("x-api-key").unwrap_or_default();
+        let Some(client) = owner(&self.keys, &key) else {
+            return Reply::new(401)
+                .header("www-authenticate", "ApiKey")
+                .body("This needs an API key.\n")
+                .into();
+        };
+        if let Err(full) = self.window.hit(Key::Bytes(client.as_bytes())) {
+            let seconds = full.wait.as_millis().div_ceil(1000);
+            return Reply::new(429)
+                .header("retry-after", seconds.to_string())
+                .body("Too many requests.\n")
+                .into();
+        }
+        let edited = request.set_header("x-api-client", client).and(request.remove_header("x-api-key"));
+        match edited {
+            Ok(_) => Verdict::Next,
+            Err(refused) => Reply::new(500).body(format!("{refused}\n")).into(),
+        }
+    }
+}
+
+/// Whose key this is. Every byte of every key is compared, so that the time says nothing of where it differs.
+fn owner<'a>(keys: &'a BTreeMap<String, String>, key: &[u8]) -> Option<&'a str> {
+    let differs = |known: &str| {
+        let bits = key.iter().zip(known.bytes()).fold(0, |bits, (a, b)| bits | (a ^ b));
+        bits != 0 || key.len() != known.len()
+    };
+    keys.iter().fold(None, |found, (name, known)| if differs(known) { found } else { Some(name) })
+}
+
+@@ else
+struct Mine;
+
+impl Plugin for Mine {
+    type Config = NoConfig;
+
+    fn configure(_: NoConfig) -> Result<Self, String> {
+        Ok(Mine)
+    }
+}
+
+@@ end
+@@ if select-upstream
+/// Sends each attempt to the backend with the least to do, and none twice to the same.
+impl SelectUpstream for Mine {
+    fn select_upstream(&mut self, _: &Request, upstreams: &Upstreams, _attempt: u32) -> Selection {
+        (0..upstreams.count())
+            .filter(|&index| !upstreams.tried(index))
+            .min_by_key(|&index| upstreams.in_flight(index))
+            .map_or(Selection::Pass, Selection::Pick)
+    }
+}
+
+@@ end
+@@ if response-filter
+impl ResponseFilter for Mine {
+    fn response_filter(&mut self, _: &Request, response: &mut Response) -> Verdict {
+        if let Err(refused) = response.set_header("x-plugin", "@NAME@") {
+            pace_plugin::warn!("x-plugin: {refused}");
+        }
+        Verdict::Next
+    }
+}
+
+@@ end
+pace_plugin::export!(Mine: @HOOK_TRAITS@);
+@@ if request-filter
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_owner() {
+        let keys = [("ann".to_owned(), "secret".to_owned())].into();
+        assert_eq!(owner(&keys, b"secret"), Some("ann"));
+        assert_eq!(owner(&keys, b"secre"), None);
+        assert_eq!(owner(&keys, b""), None);
+    }
+}
+@@ end
