@@ -15,6 +15,7 @@ mod config_reload;
 mod connections;
 mod containment;
 mod contract;
+mod contract_page;
 mod cookbook;
 mod edits;
 mod http;

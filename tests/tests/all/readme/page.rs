@@ -27,8 +27,14 @@ impl Page {
     }
 
     /// Every page whose content is tested, README.md first.
-    pub(crate) fn all() -> [Page; 3] {
-        ["README.md", "docs/configuration.md", "docs/operations.md"].map(Page::of)
+    pub(crate) fn all() -> [Page; 4] {
+        [
+            "README.md",
+            "docs/configuration.md",
+            "docs/operations.md",
+            "docs/plugins.md",
+        ]
+        .map(Page::of)
     }
 
     /// A file, by its path in the repository.
