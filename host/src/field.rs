@@ -1,5 +1,6 @@
 //! Which header fields a plugin may set, and to what.
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::hook::EditError;
@@ -16,25 +17,50 @@ const FORBIDDEN: [&str; 7] = [
     "upgrade",
 ];
 
-/// A name that a plugin may set or remove.
-pub fn editable_name(name: &str) -> Result<HeaderName, EditError> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::InvalidName)?;
-    if FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
-        return Err(EditError::Forbidden);
-    }
-    Ok(name)
+/// A name that a plugin may set or remove, in the case in which HTTP/1 will show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldName {
+    name: HeaderName,
+    spelled: Bytes,
 }
 
-/// A value for such a field: no control characters, and for `host` an authority.
-pub fn value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, EditError> {
-    let parsed = HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)?;
-    if *name == http::header::HOST {
-        let authority = http::uri::Authority::try_from(value).map_err(|_| EditError::InvalidValue)?;
-        if authority.as_str().contains('@') {
-            return Err(EditError::InvalidValue);
+impl FieldName {
+    /// Takes what a plugin wrote.
+    pub fn parse(spelled: &str) -> Result<FieldName, EditError> {
+        let name = HeaderName::from_bytes(spelled.as_bytes()).map_err(|_| EditError::InvalidName)?;
+        if FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+            return Err(EditError::Forbidden);
         }
+        Ok(FieldName {
+            name,
+            spelled: Bytes::copy_from_slice(spelled.as_bytes()),
+        })
     }
-    Ok(parsed)
+
+    /// The name without its case.
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// As the plugin wrote it.
+    pub fn spelled(&self) -> &Bytes {
+        &self.spelled
+    }
+
+    /// Whether the field can have this value; only `host` asks for more than every value is.
+    pub fn accepts(&self, value: &HeaderValue) -> bool {
+        self.name != http::header::HOST || is_authority(value.as_bytes())
+    }
+}
+
+/// The value of a field: no control characters.
+pub fn value(value: &[u8]) -> Result<HeaderValue, EditError> {
+    HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)
+}
+
+/// A host with an optional port, and nobody's name before it.
+fn is_authority(value: &[u8]) -> bool {
+    http::uri::Authority::try_from(value).is_ok_and(|authority| !authority.as_str().contains('@'))
 }
 
 /// What an [`EditError`] says to an operator.
@@ -52,6 +78,10 @@ pub fn explain(error: EditError) -> &'static str {
 mod tests {
     use super::*;
 
+    fn parse(name: &str) -> Result<(), EditError> {
+        FieldName::parse(name).map(drop)
+    }
+
     #[test]
     fn framing_and_connection_fields_are_refused_in_any_case() {
         for name in [
@@ -62,32 +92,34 @@ mod tests {
             "proxy-authorization",
             "Upgrade",
         ] {
-            assert_eq!(editable_name(name), Err(EditError::Forbidden), "{name}");
+            assert_eq!(parse(name), Err(EditError::Forbidden), "{name}");
         }
-        assert!(editable_name("x-proxy").is_ok());
+        assert_eq!(parse("x-proxy"), Ok(()));
     }
 
     #[test]
     fn what_is_no_name_or_value_is_refused() {
         for name in ["", "a b", "a:b", "ä", "a\r\nb"] {
-            assert_eq!(editable_name(name), Err(EditError::InvalidName), "{name:?}");
+            assert_eq!(parse(name), Err(EditError::InvalidName), "{name:?}");
         }
-        let name = HeaderName::from_static("x-a");
         for bad in [&b"a\r\nb: c"[..], b"\0", b"\n", b"\x7f"] {
-            assert_eq!(value(&name, bad), Err(EditError::InvalidValue), "{bad:?}");
+            assert_eq!(value(bad), Err(EditError::InvalidValue), "{bad:?}");
         }
-        assert!(
-            value(&name, "grün".as_bytes()).is_ok(),
-            "bytes above 127 are allowed"
-        );
+        assert!(value("grün".as_bytes()).is_ok(), "bytes above 127 are allowed");
+    }
+
+    #[test]
+    fn a_name_keeps_its_case_beside_itself() {
+        let name = FieldName::parse("X-Proxy").unwrap();
+        assert_eq!(name.name(), "x-proxy");
+        assert_eq!(name.spelled(), "X-Proxy");
     }
 
     #[test]
     fn host_must_be_an_authority() {
-        let host = http::header::HOST;
-        assert!(value(&host, b"example.com:8080").is_ok());
-        assert_eq!(value(&host, b"exa mple"), Err(EditError::InvalidValue));
-        assert_eq!(value(&host, b"a/b"), Err(EditError::InvalidValue));
-        assert_eq!(value(&host, b"user@a"), Err(EditError::InvalidValue));
+        let host = FieldName::parse("Host").unwrap();
+        let accepts = |text: &'static str| host.accepts(&HeaderValue::from_static(text));
+        assert!(accepts("example.com:8080"));
+        assert!(!accepts("exa mple") && !accepts("a/b") && !accepts("user@a"));
     }
 }

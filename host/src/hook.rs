@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 
 use crate::config::Limits;
-use crate::field;
+use crate::field::{self, FieldName};
 
 /// The headers of a message, as plugins see them.
 pub trait Headers {
@@ -21,12 +21,12 @@ pub trait Headers {
     fn header_values(&self, name: &str) -> Vec<&[u8]>;
     /// Calls `each` with every header, names in lower case.
     fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8]));
-    /// Replaces every value of the name by this one.
-    fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
-    /// Adds a value.
-    fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
+    /// Replaces every value of the name by this one, which the name accepts.
+    fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError>;
+    /// Adds a value, which the name accepts.
+    fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError>;
     /// Removes every value; says whether there was one.
-    fn remove_header(&mut self, name: &str) -> Result<bool, EditError>;
+    fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError>;
 }
 
 /// The head of the request.
@@ -253,15 +253,12 @@ impl Reply {
         let mut header_bytes = 0;
         let headers = headers
             .inspect(|(name, value)| header_bytes += name.len() + value.len())
-            .map(|(name, value)| {
-                let value = field::editable_name(&name).and_then(|parsed| field::value(&parsed, &value));
-                match value {
-                    Ok(value) => Ok((Bytes::from(name), value)),
-                    Err(error) => Err(format!(
-                        "it responded with the header {name:?}: {}",
-                        field::explain(error)
-                    )),
-                }
+            .map(|(name, value)| match field(&name, &value) {
+                Ok((name, value)) => Ok((name.spelled().clone(), value)),
+                Err(error) => Err(format!(
+                    "it responded with the header {name:?}: {}",
+                    field::explain(error)
+                )),
             })
             .collect::<Result<_, _>>()?;
         if header_bytes > limits.header_bytes {
@@ -288,6 +285,15 @@ impl Reply {
             )],
             body: Bytes::from_static(body.as_bytes()),
         }
+    }
+}
+
+fn field(name: &str, value: &[u8]) -> Result<(FieldName, HeaderValue), EditError> {
+    let (name, value) = (FieldName::parse(name)?, field::value(value)?);
+    if name.accepts(&value) {
+        Ok((name, value))
+    } else {
+        Err(EditError::InvalidValue)
     }
 }
 

@@ -26,6 +26,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const DEFAULT_LOG: &str = "info,pace::access=off";
 
 fn main() -> ExitCode {
+    // mimalloc asks the kernel for huge pages, of which little more than half is used: with them 64 to 80 MB
+    // are resident under load, without them 37, and requests cost the same.
+    let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG)).init();
     let result = match &cli.command {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result, bail};
 
-use super::capability::Added;
+use super::capability::Edits;
+use super::direct::Exchange;
 use super::generation::Generation;
 use super::lend::Lending;
 use crate::state::Scope;
@@ -21,8 +22,10 @@ pub(super) struct Guest {
     pub(super) scope: Arc<Scope>,
     /// What the guest holds handles to.
     pub(super) resources: ResourceTable,
-    /// What the call that is running has added to a message.
-    pub(super) added: Added,
+    /// What its calls have done to messages.
+    pub(super) edits: Edits,
+    /// How values get into and out of its memory, if it runs directly and has started.
+    pub(super) exchange: Option<Exchange>,
     /// How much memory it may have.
     pub(super) memory: MemoryLimit,
     /// When the hook that runs entered its second half of time, in the thread's CPU time.
@@ -38,7 +41,8 @@ impl Guest {
             lending: Lending::default(),
             scope,
             resources,
-            added: Added::default(),
+            edits: Edits::default(),
+            exchange: None,
             memory: MemoryLimit {
                 limit: generation.limits.memory,
                 used: 0,

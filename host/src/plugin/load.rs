@@ -3,18 +3,19 @@
 use std::path::Path;
 
 use wasmparser::{Parser, Payload};
+use wasmtime::Module;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower};
+use wasmtime::component::{Component, ComponentNamedList, Lift, Lower};
 use wit_component::ComponentEncoder;
 
-use super::bindings::exports::pace::plugin as exports;
 use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
 use super::capability;
+use super::code::Code;
 use super::describe;
+use super::direct;
 use super::engine::{Environment, Runtime};
 use super::error::LoadError;
-use super::guest::Guest;
 use crate::CONTRACT;
 use crate::config::Isolation;
 use crate::file::{self, ReadError};
@@ -26,17 +27,10 @@ const MAX_SIZE: u64 = 32 << 20;
 /// A compiled plugin that fits the contract, without configuration.
 pub struct Program {
     pub(super) environment: Environment,
-    pub(super) pre: InstancePre<Guest>,
-    pub(super) exports: ExportIndices,
+    pub(super) code: Code,
+    /// What it imports and exports. The code is here too, or only in `code`.
+    shape: Component,
     pub(super) hooks: Hooks,
-}
-
-/// Where the hooks are found in an instance.
-pub(super) struct ExportIndices {
-    pub(super) lifecycle: exports::lifecycle::GuestIndices,
-    pub(super) request_filter: Option<exports::request_filter::GuestIndices>,
-    pub(super) select_upstream: Option<exports::select_upstream::GuestIndices>,
-    pub(super) response_filter: Option<exports::response_filter::GuestIndices>,
 }
 
 impl Program {
@@ -53,37 +47,29 @@ impl Program {
                 &encoded
             }
         };
-        let component = Component::new(&runtime.engine, component)
-            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        check_imports(runtime, &component)?;
-        let hooks = check_exports(runtime, &component)?;
-        let pre = runtime
+        let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+        let extracted = direct::extract(component);
+        let shape = extracted.as_ref().map_or(component, |extracted| &extracted.shape);
+        let shape = Component::new(&runtime.engine, shape).map_err(invalid)?;
+        check_imports(runtime, &shape)?;
+        let hooks = check_exports(runtime, &shape)?;
+        // Also what runs directly is linked as a component: that checks the types of its imports.
+        let linked = runtime
             .linker
-            .instantiate_pre(&component)
+            .instantiate_pre(&shape)
             .map_err(|error| LoadError::ImportType(format!("{error:#}")))?;
-        let found = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
-        let indices = ExportIndices {
-            lifecycle: exports::lifecycle::GuestIndices::new(&pre).map_err(found)?,
-            request_filter: hooks
-                .request_filter
-                .then(|| exports::request_filter::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(found)?,
-            select_upstream: hooks
-                .select_upstream
-                .then(|| exports::select_upstream::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(found)?,
-            response_filter: hooks
-                .response_filter
-                .then(|| exports::response_filter::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(found)?,
+        let code = match extracted {
+            None => Code::component(linked, hooks).map_err(invalid)?,
+            Some(extracted) => {
+                let module = Module::new(&runtime.engine, &extracted.module).map_err(invalid)?;
+                let linked = runtime.direct_linker.instantiate_pre(&module).map_err(invalid)?;
+                Code::Direct(linked)
+            }
         };
         Ok(Program {
             environment: runtime.clone(),
-            pre,
-            exports: indices,
+            code,
+            shape,
             hooks,
         })
     }
@@ -95,8 +81,8 @@ impl Program {
 
     /// The interfaces that it imports, in alphabetical order.
     pub fn imports(&self) -> Vec<String> {
-        let component = self.pre.component();
-        let mut names: Vec<String> = component
+        let mut names: Vec<String> = self
+            .shape
             .component_type()
             .imports(&self.environment.engine)
             .map(|(name, _)| name.to_owned())

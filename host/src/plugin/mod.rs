@@ -13,6 +13,7 @@
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
+//! | `code`, `direct` | compiled code, run as a component or without it |
 //! | `guest`, `lend` | what an instance's host functions can reach |
 //! | `capability` | the host functions, one file per interface of the contract |
 //! | `bindings` | generated from `wit/` |
@@ -20,7 +21,9 @@
 mod bindings;
 mod breaker;
 mod capability;
+mod code;
 mod describe;
+mod direct;
 mod engine;
 mod error;
 mod generation;

@@ -1,10 +1,10 @@
 //! Pingora's messages as plugins see them.
 
-use bytes::Bytes;
 use http::StatusCode;
+use http::header::{HOST, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::field;
+use crate::field::FieldName;
 use crate::hook::{EditError, Headers, RequestHead, ResponseHead};
 
 /// Both kinds of message have the same methods and no trait for them.
@@ -29,32 +29,27 @@ macro_rules! impl_headers {
                 }
             }
 
-            fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-                let parsed = field::editable_name(name)?;
-                let value = field::value(&parsed, value)?;
-                self.insert_header(spelled(name), value)
+            fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                self.insert_header(name.spelled().clone(), value)
                     .map_err(|_| EditError::TooLarge)
             }
 
-            fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-                let parsed = field::editable_name(name)?;
-                if parsed == http::header::HOST && self.headers.contains_key(&parsed) {
+            fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                if *name.name() == HOST && self.headers.contains_key(HOST) {
                     // A second Host makes a request that every origin must refuse (RFC 9112, section 3.2).
                     return Err(EditError::InvalidValue);
                 }
-                let value = field::value(&parsed, value)?;
-                self.append_header(spelled(name), value)
+                self.append_header(name.spelled().clone(), value)
                     .map(|_| ())
                     .map_err(|_| EditError::TooLarge)
             }
 
-            fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
-                let name = field::editable_name(name)?;
-                if name == http::header::HOST {
+            fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
+                if *name.name() == HOST {
                     // Every request to an origin has one (RFC 9112, section 3.2).
                     return Err(EditError::Forbidden);
                 }
-                Ok(self.remove_header(&name).is_some())
+                Ok(self.remove_header(name.name()).is_some())
             }
         }
     };
@@ -63,11 +58,6 @@ macro_rules! impl_headers {
 impl_headers!(RequestHeader);
 impl_headers!(ResponseHeader);
 
-/// A name as HTTP/1 will show it: in the case in which the plugin wrote it.
-fn spelled(name: &str) -> Bytes {
-    Bytes::copy_from_slice(name.as_bytes())
-}
-
 impl RequestHead for RequestHeader {
     fn method(&self) -> &str {
         self.method.as_str()
@@ -75,7 +65,7 @@ impl RequestHead for RequestHeader {
 
     fn authority(&self) -> Option<&str> {
         self.headers
-            .get(http::header::HOST)
+            .get(HOST)
             .and_then(|host| host.to_str().ok())
             .or_else(|| self.uri.authority().map(http::uri::Authority::as_str))
     }

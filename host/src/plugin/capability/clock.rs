@@ -7,6 +7,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::clock;
+use super::super::direct::Interface;
 use super::super::guest::Guest;
 
 struct Clock;
@@ -19,17 +20,28 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     clock::add_to_linker::<_, Clock>(linker, |_| Clock)
 }
 
+pub(super) fn add_directly(clock: &mut Interface<'_>) -> Result<()> {
+    clock.func("monotonic", monotonic)?.func("wall", wall)?;
+    Ok(())
+}
+
 impl clock::Host for Clock {
     fn monotonic(&mut self) -> Result<u64> {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        Ok(nanoseconds(START.elapsed()))
+        Ok(monotonic())
     }
 
     fn wall(&mut self) -> Result<u64> {
-        Ok(nanoseconds(
-            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-        ))
+        Ok(wall())
     }
+}
+
+fn monotonic() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    nanoseconds(START.elapsed())
+}
+
+fn wall() -> u64 {
+    nanoseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Nanoseconds that fit: 584 years.
