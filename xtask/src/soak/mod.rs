@@ -85,8 +85,18 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Some seconds of a proxy that the tests have built: whether anything is lost or mixed up.
+    pub(crate) fn short() -> Args {
+        Args {
+            seconds: 12,
+            hours: None,
+            profile: Profile::Dev,
+            seed: 1,
+        }
+    }
+
     /// What one types for it, apart from the seed.
-    fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         let profile = match self.profile {
             Profile::Dev => "dev",
             Profile::Release => "release",
