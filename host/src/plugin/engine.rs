@@ -116,6 +116,9 @@ impl Environment {
 
 /// The cache holds machine code that will be run, so nobody else may write there.
 fn open_cache(directory: &Path) -> wasmtime::Result<Cache> {
+    // With a relative `--config` it is relative too, and wasmtime does not take that.
+    let directory = &std::path::absolute(directory)
+        .with_context(|| format!("no directory {} for compiled plugins", directory.display()))?;
     let shown = directory.display();
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -95,13 +95,18 @@ fn a_directory_that_others_can_write_to_is_refused() {
     assert!(exit.refusal().contains("for compiled plugins"), "{exit:?}");
 }
 
+/// If the unit wants several directories, their names are in one variable.
 #[test]
 fn systemd_may_say_where() {
     let files = directory();
     let cache = files.path().join("cache");
+    let others = files.path().join("other");
     let origin = Origin::named("one");
     let pace = Setup::new()
-        .env("CACHE_DIRECTORY", cache.to_str().expect("it is a text"))
+        .env(
+            "CACHE_DIRECTORY",
+            &format!("{}:{}", cache.display(), others.display()),
+        )
         .config(&with_plugins(
             SERVER,
             &[("respond", &fixture("respond"))],
@@ -109,6 +114,23 @@ fn systemd_may_say_where() {
         ))
         .start();
     wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
+    assert!(!others.exists());
+    serves(pace);
+}
+
+/// Relative to the configuration, which is relative to where Pace is started.
+#[test]
+fn a_relative_directory_is_beside_the_configuration() {
+    let origin = Origin::named("one");
+    let setup = Setup::new();
+    let beside = setup.directory().join("config");
+    fs::create_dir(&beside).expect("it can be made");
+    let text = config(Path::new("cache/compiled"), &fixture("respond"), &origin);
+    fs::write(beside.join("pace.toml"), text).expect("it can be written");
+    let pace = setup.args(["--config", "config/pace.toml"]).start();
+    wait_until("compiled plugins to be kept", || {
+        artifacts(&beside.join("cache/compiled")).len() == KEPT
+    });
     serves(pace);
 }
 
