@@ -11,6 +11,7 @@ use log::{error, info};
 
 use super::configuration::RefusedConfig;
 use super::file::Look;
+use super::plugins::Asked;
 use super::programs::Programs;
 use super::status::{Managed, Status};
 use super::watch::Watch;
@@ -57,7 +58,7 @@ impl Manager {
                     answer(reply, outcome);
                 }
                 Ok(Command::Reload(name, reply)) => {
-                    let outcome = self.reload(&name, true);
+                    let outcome = self.reload(&name, Asked::ForThis);
                     log_outcome(&outcome);
                     answer(Some(reply), outcome);
                 }
@@ -112,7 +113,7 @@ impl Manager {
                 .collect()
         };
         for name in names {
-            log_outcome(&self.reload(&name, false));
+            log_outcome(&self.reload(&name, Asked::ByNobody));
         }
         if !changed.is_empty() {
             // What a link leads to may be somewhere else now.
@@ -126,7 +127,7 @@ impl Manager {
         let mut outcomes = vec![self.reload_config()];
         let names: Vec<String> = self.status.plugins.lock().keys().cloned().collect();
         for name in names {
-            outcomes.push(self.reload(&name, false));
+            outcomes.push(self.reload(&name, Asked::ForAll));
         }
         let refused = outcomes.iter().any(Result::is_err);
         let said: Vec<String> = outcomes

@@ -247,12 +247,11 @@ fn metrics_of_swaps() -> String {
     let swapping = Swapping::new();
     swapping.replace(&respond(2));
     swapping.wait_for_generation(2);
+    let opened = |text: String| text.replace("\n[[pools]]", "on_failure = 'open'\n\n[[pools]]");
+    assert_eq!(reconfigure(&swapping.pace, opened).0, 200);
     swapping.replace(b"This is a text.");
     assert_eq!(swapping.post("reload").0, 409);
     assert_eq!(swapping.post("rollback").0, 200);
-
-    let opened = |text: String| text.replace("\n[[pools]]", "on_failure = 'open'\n\n[[pools]]");
-    assert_eq!(reconfigure(&swapping.pace, opened).0, 200);
     assert_eq!(reconfigure(&swapping.pace, |_| "zzz = 1".to_owned()).0, 409);
     for result in ["published", "refused"] {
         let labels = [("result", result)];
