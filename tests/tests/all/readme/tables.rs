@@ -6,9 +6,8 @@ use std::fs;
 use pace_tests::{Origin, Pace, Setup, root};
 
 use super::page::{Page, code};
-use super::reconfigure;
 use crate::sections::SERVER;
-use crate::swapping::{Swapping, respond};
+use crate::swapping::{Swapping, reconfigure, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
 const TABLES: [(&str, &str); 15] = [
