@@ -160,6 +160,7 @@ impl Manager {
     fn publish(&self, snapshot: Snapshot, config: &Config) {
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
+        snapshot.apply_limits();
         let used: HashSet<&str> = snapshot.scopes().collect();
         let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
         self.environment

@@ -112,9 +112,10 @@ mod tests {
     }
 
     /// Everything that is neither code nor isolation.
-    fn other_settings() -> [config::Plugin; 3] {
+    fn other_settings() -> [config::Plugin; 4] {
         [
             with(|it| it.limits.handles += 1),
+            with(|it| it.limits.window_keys += 1),
             with(|it| it.breaker.failures += 1),
             with(|it| it.rollback.calls += 1),
         ]

@@ -193,7 +193,9 @@ impl Manager {
         let snapshot = self
             .build(&self.config, &generations)
             .map_err(|(_, failure)| failure)?;
-        self.snapshot.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.snapshot.store(Arc::clone(&snapshot));
+        snapshot.apply_limits();
         before.retire();
         after.serve();
         self.with(name, |managed| managed.advance(Arc::clone(after)));

@@ -32,36 +32,29 @@ pub use window::{Key, MAX_KEYS, Now, Prefixes, Window, WindowSpec};
 ///
 /// There is one for the whole process. It knows nothing of plugins and configurations, which is why
 /// a swap or a reload cannot touch what it holds.
+#[derive(Default)]
 pub struct Store {
-    limits: Limits,
     scopes: Mutex<HashMap<Box<str>, Arc<Scope>>>,
 }
 
 impl Store {
-    /// An empty store with the default [`Limits`].
-    pub fn new() -> Arc<Store> {
-        Store::with_limits(Limits::default())
-    }
-
     /// An empty store.
-    pub fn with_limits(limits: Limits) -> Arc<Store> {
-        Arc::new(Store {
-            limits,
-            scopes: Mutex::default(),
-        })
+    pub fn new() -> Arc<Store> {
+        Arc::default()
     }
 
-    /// The scope of this name, made if there is none.
+    /// The scope of this name; made, with these limits, if there is none. One that is there keeps the limits
+    /// that it has.
     ///
     /// A scope belongs to one entry of the configuration, and its name is that entry's: `limit-api`
     /// for what `[[plugins]]` defines, `limit-api@orders` where a route has its own configuration
     /// of it.
-    pub fn scope(&self, name: &str) -> Arc<Scope> {
+    pub fn scope(&self, name: &str, limits: Limits) -> Arc<Scope> {
         let mut scopes = self.scopes.lock();
         if let Some(scope) = scopes.get(name) {
             return Arc::clone(scope);
         }
-        let scope = Arc::new(Scope::new(self.limits));
+        let scope = Arc::new(Scope::new(limits));
         scopes.insert(name.into(), Arc::clone(&scope));
         scope
     }
@@ -79,7 +72,7 @@ impl Store {
 pub struct Limits {
     /// Counters per scope.
     pub counters: usize,
-    /// Windows per scope.
+    /// Windows per scope. What is open when there are too many stays.
     pub windows: usize,
     /// Keys per window; at least 1 is kept.
     pub keys_per_window: usize,
@@ -100,29 +93,31 @@ impl Default for Limits {
 mod tests {
     use super::*;
 
+    fn counter(store: &Store, scope: &str, name: &str) -> Arc<Counter> {
+        let scope = store.scope(scope, Limits::default());
+        scope.counter(name).unwrap()
+    }
+
     #[test]
     fn a_scope_is_found_again_by_name_and_is_nobody_elses() {
         let store = Store::new();
-        store.scope("limit-api").counter("denied").unwrap().add(3);
+        counter(&store, "limit-api", "denied").add(3);
 
-        assert_eq!(store.scope("limit-api").counter("denied").unwrap().value(), 3);
-        assert_eq!(
-            store.scope("limit-api@orders").counter("denied").unwrap().value(),
-            0
-        );
+        assert_eq!(counter(&store, "limit-api", "denied").value(), 3);
+        assert_eq!(counter(&store, "limit-api@orders", "denied").value(), 0);
     }
 
     #[test]
     fn retain_forgets_what_it_refuses_and_leaves_the_rest() {
         let store = Store::new();
-        let held = store.scope("gone").counter("c").unwrap();
+        let held = counter(&store, "gone", "c");
         held.add(1);
-        store.scope("kept").counter("c").unwrap().add(2);
+        counter(&store, "kept", "c").add(2);
 
         store.retain(|name| name == "kept");
 
-        assert_eq!(store.scope("kept").counter("c").unwrap().value(), 2);
-        assert_eq!(store.scope("gone").counter("c").unwrap().value(), 0, "a new one");
+        assert_eq!(counter(&store, "kept", "c").value(), 2);
+        assert_eq!(counter(&store, "gone", "c").value(), 0, "a new one");
         assert_eq!(held.add(1), 2, "whoever holds the old one can go on");
     }
 }
