@@ -110,7 +110,7 @@ fn load(args: &ConfigArgs) -> Result<Config, Box<dyn Error>> {
 fn environment(config: &Config) -> Result<Environment, Box<dyn Error>> {
     let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
     Ok(Environment {
-        runtime: Runtime::new(cache_dir.as_deref())?,
+        runtime: Runtime::new(cache_dir.as_deref(), config.server.workers)?,
         store: Store::new(),
         metrics: Metrics::new(),
     })

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::IntGauge;
 
 use super::breaker::{Admission, BreakerState};
+use super::engine::Allocation;
 use super::health::Health;
 use super::load::Program;
 use crate::config::{self, Isolation, Limits, Sha256};
@@ -46,7 +47,7 @@ pub struct Generation {
 /// What the configuration says about a generation, apart from its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long an instance lives. A program is compiled for one of the two.
+    /// How long an instance lives.
     pub isolation: Isolation,
     /// What one call may use.
     pub limits: Limits,
@@ -54,6 +55,13 @@ pub struct Settings {
     pub breaker: config::Breaker,
     /// When it gives way to the generation before.
     pub rollback: config::Rollback,
+}
+
+impl Settings {
+    /// What the program must have been compiled for.
+    pub fn allocation(&self) -> Allocation {
+        Allocation::of(self.isolation, self.limits.memory)
+    }
 }
 
 impl From<&config::Plugin> for Settings {
@@ -100,7 +108,7 @@ impl Generation {
         }
     }
 
-    /// The same code with what the configuration says now, which must not be another isolation. Code that
+    /// The same code with what the configuration says now, which must not be another [`Allocation`](super::Allocation). Code that
     /// has stood its trial is not tried again: what then fails is not its fault.
     pub fn with_settings_of(&self, plugin: &config::Plugin, number: u64) -> Generation {
         let made = Generation::new(

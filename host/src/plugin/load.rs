@@ -14,10 +14,9 @@ use super::capability;
 use super::code::Code;
 use super::describe;
 use super::direct;
-use super::engine::{Environment, Runtime};
+use super::engine::{Allocation, Environment, Runtime};
 use super::error::LoadError;
 use crate::CONTRACT;
-use crate::config::Isolation;
 use crate::file::{self, ReadError};
 use crate::hook::Hooks;
 
@@ -35,9 +34,9 @@ pub struct Program {
 
 impl Program {
     /// Checks a component, or a core module that carries its component type.
-    pub fn load(runtime: &Runtime, isolation: Isolation, bytes: &[u8]) -> Result<Program, LoadError> {
-        let runtime = runtime
-            .environment(isolation)
+    pub fn load(runtime: &Runtime, allocation: Allocation, bytes: &[u8]) -> Result<Program, LoadError> {
+        let runtime = &runtime
+            .environment(allocation)
             .map_err(|error| LoadError::Invalid(format!("no instances can be made: {error:#}")))?;
         let encoded;
         let component = match kind(bytes)? {

@@ -36,7 +36,7 @@ mod program;
 mod text;
 
 pub use breaker::BreakerState;
-pub use engine::Runtime;
+pub use engine::{Allocation, Runtime};
 pub use error::LoadError;
 pub use generation::{Generation, OnUnfit, Settings};
 pub use load::{Program, read};

@@ -130,10 +130,10 @@ impl Manager {
                 .map_err(|reason| {
                     format!("plugin `{name}`: generation {number} cannot serve again: {reason}")
                 })?,
-            WayBack::OtherIsolation => {
+            WayBack::OtherAllocation => {
                 return stays(&format!(
-                    "cannot give way to {number}, which was made for another `isolation` than the configuration has \
-                     now: put its file back and reload that instead"
+                    "cannot give way to {number}, which was made for another `isolation` or size of memory than the \
+                     configuration has now: put its file back and reload that instead"
                 ));
             }
             WayBack::OtherContent(expected) => {
