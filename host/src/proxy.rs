@@ -87,11 +87,11 @@ impl ProxyHttp for Proxy {
         }
 
         let head = session.req_header();
-        let Some(route) = context.snapshot.router.find(head.authority(), head.path()) else {
+        let route = context.snapshot.router.find(|| head.authority(), head.path());
+        context.route = route.map(Arc::clone);
+        let Some(route) = &context.route else {
             return refuse(session, context, Refusal::NoRoute).await;
         };
-        let route = Arc::clone(route);
-        context.route = Some(Arc::clone(&route));
 
         match route
             .chain
