@@ -221,7 +221,13 @@ fn what_a_plugin_counted_goes_with_it() {
     let ask = || ["/goes", "/stays", "/own"].map(|path| pace.get(path).status);
     assert_eq!(ask(), [200; 3]);
     assert_eq!(ask(), [429; 3]);
+    let series = |plugin| {
+        let name = format!("plugin=\"{plugin}\"");
+        pace.admin().get("/metrics").text().matches(&name).count()
+    };
+    assert_eq!((series("goes"), series("stays") > 0), (series("stays"), true));
     assert_eq!(reconfigure(&pace, |_| one).0, 200);
+    assert_eq!((series("goes"), series("stays") > 0), (0, true));
     assert_eq!(pace.get("/stays").status, 429);
     assert_eq!(reconfigure(&pace, |_| both.clone()).0, 200);
     let [goes, stays, own] = ask();
