@@ -1,5 +1,6 @@
 //! Which header fields a plugin may set, and to what; and what else of a message it may change.
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 
@@ -17,44 +18,61 @@ const FORBIDDEN: [&str; 7] = [
     "upgrade",
 ];
 
-/// A name that a plugin may set or remove.
-pub fn editable_name(name: &str) -> Result<HeaderName, EditError> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::InvalidName)?;
-    if FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
-        return Err(EditError::Forbidden);
-    }
-    Ok(name)
+/// A name that a plugin may set or remove, in the case in which HTTP/1 will show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldName {
+    name: HeaderName,
+    spelled: Bytes,
 }
 
-/// A value for such a field: no control characters, and for `host` an authority.
-pub fn value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, EditError> {
-    let parsed = HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)?;
-    if *name == http::header::HOST {
-        let authority = http::uri::Authority::try_from(value).map_err(|_| EditError::InvalidValue)?;
-        if authority.as_str().contains('@') {
-            return Err(EditError::InvalidValue);
+impl FieldName {
+    /// Takes what a plugin wrote.
+    pub fn parse(spelled: &str) -> Result<FieldName, EditError> {
+        let name = HeaderName::from_bytes(spelled.as_bytes()).map_err(|_| EditError::InvalidName)?;
+        if FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+            return Err(EditError::Forbidden);
         }
+        Ok(FieldName {
+            name,
+            spelled: Bytes::copy_from_slice(spelled.as_bytes()),
+        })
     }
-    Ok(parsed)
+
+    /// The name without its case.
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// As the plugin wrote it.
+    pub fn spelled(&self) -> &Bytes {
+        &self.spelled
+    }
+
+    /// Whether it can be removed: every request to an origin has a host (RFC 9112, section 3.2).
+    pub fn is_removable(&self) -> bool {
+        self.name != http::header::HOST
+    }
+
+    /// Whether a value can be added to those that a message has, if it has any: a second host makes a request
+    /// that every origin must refuse (RFC 9112, section 3.2).
+    pub fn is_appendable(&self, present: bool) -> bool {
+        !present || self.name != http::header::HOST
+    }
+
+    /// Whether the field can have this value; only `host` asks for more than every value is.
+    pub fn accepts(&self, value: &HeaderValue) -> bool {
+        self.name != http::header::HOST || is_authority(value.as_bytes())
+    }
 }
 
-/// A name that a plugin may remove.
-pub fn removable_name(name: &str) -> Result<HeaderName, EditError> {
-    let name = editable_name(name)?;
-    if name == http::header::HOST {
-        // Every request to an origin has one (RFC 9112, section 3.2).
-        return Err(EditError::Forbidden);
-    }
-    Ok(name)
+/// The value of a field: no control characters.
+pub fn value(value: &[u8]) -> Result<HeaderValue, EditError> {
+    HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)
 }
 
-/// Whether a value may be added to a field that is `present` already.
-pub fn may_append(name: &HeaderName, present: bool) -> Result<(), EditError> {
-    if *name == http::header::HOST && present {
-        // A second Host makes a request that every origin must refuse (RFC 9112, section 3.2).
-        return Err(EditError::InvalidValue);
-    }
-    Ok(())
+/// A host with an optional port, and nobody's name before it.
+fn is_authority(value: &[u8]) -> bool {
+    http::uri::Authority::try_from(value).is_ok_and(|authority| !authority.as_str().contains('@'))
 }
 
 /// Whether this may be the path and query of a request.
@@ -92,6 +110,10 @@ pub fn explain(error: EditError) -> &'static str {
 mod tests {
     use super::*;
 
+    fn parse(name: &str) -> Result<(), EditError> {
+        FieldName::parse(name).map(drop)
+    }
+
     #[test]
     fn framing_and_connection_fields_are_refused_in_any_case() {
         for name in [
@@ -102,33 +124,36 @@ mod tests {
             "proxy-authorization",
             "Upgrade",
         ] {
-            assert_eq!(editable_name(name), Err(EditError::Forbidden), "{name}");
+            assert_eq!(parse(name), Err(EditError::Forbidden), "{name}");
         }
-        assert!(editable_name("x-proxy").is_ok());
+        assert_eq!(parse("x-proxy"), Ok(()));
     }
 
     #[test]
     fn what_is_no_name_or_value_is_refused() {
         for name in ["", "a b", "a:b", "ä", "a\r\nb"] {
-            assert_eq!(editable_name(name), Err(EditError::InvalidName), "{name:?}");
+            assert_eq!(parse(name), Err(EditError::InvalidName), "{name:?}");
         }
-        let name = HeaderName::from_static("x-a");
         for bad in [&b"a\r\nb: c"[..], b"\0", b"\n", b"\x7f"] {
-            assert_eq!(value(&name, bad), Err(EditError::InvalidValue), "{bad:?}");
+            assert_eq!(value(bad), Err(EditError::InvalidValue), "{bad:?}");
         }
-        assert!(
-            value(&name, "grün".as_bytes()).is_ok(),
-            "bytes above 127 are allowed"
-        );
+        assert!(value("grün".as_bytes()).is_ok(), "bytes above 127 are allowed");
+    }
+
+    #[test]
+    fn a_name_keeps_its_case_beside_itself() {
+        let name = FieldName::parse("X-Proxy").unwrap();
+        assert_eq!(name.name(), "x-proxy");
+        assert_eq!(name.spelled(), "X-Proxy");
     }
 
     #[test]
     fn a_request_has_one_host() {
-        let host = http::header::HOST;
-        assert_eq!(removable_name("Host"), Err(EditError::Forbidden));
-        assert_eq!(may_append(&host, true), Err(EditError::InvalidValue));
-        assert_eq!(may_append(&host, false), Ok(()));
-        assert_eq!(may_append(&HeaderName::from_static("x-a"), true), Ok(()));
+        let host = FieldName::parse("Host").unwrap();
+        assert!(!host.is_removable());
+        assert!(!host.is_appendable(true) && host.is_appendable(false));
+        let other = FieldName::parse("x-a").unwrap();
+        assert!(other.is_removable() && other.is_appendable(true));
     }
 
     #[test]
@@ -158,10 +183,9 @@ mod tests {
 
     #[test]
     fn host_must_be_an_authority() {
-        let host = http::header::HOST;
-        assert!(value(&host, b"example.com:8080").is_ok());
-        assert_eq!(value(&host, b"exa mple"), Err(EditError::InvalidValue));
-        assert_eq!(value(&host, b"a/b"), Err(EditError::InvalidValue));
-        assert_eq!(value(&host, b"user@a"), Err(EditError::InvalidValue));
+        let host = FieldName::parse("Host").unwrap();
+        let accepts = |text: &'static str| host.accepts(&HeaderValue::from_static(text));
+        assert!(accepts("example.com:8080"));
+        assert!(!accepts("exa mple") && !accepts("a/b") && !accepts("user@a"));
     }
 }

@@ -3,15 +3,16 @@
 //! `proxy` implements the views over Pingora's messages, `plugin` implements [`Plugin`] over wasm, and
 //! `chain` joins the two without knowing either. The words are those of the contract in `wit/`.
 
+mod reply;
+
 use std::fmt;
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::StatusCode;
 use http::header::HeaderValue;
 
-use crate::config::Limits;
-use crate::field;
+use crate::field::FieldName;
+
+pub use reply::{CONTENT_TYPE_NAME, Reply};
 
 /// The headers of a message, as plugins see them.
 pub trait Headers {
@@ -21,12 +22,12 @@ pub trait Headers {
     fn header_values(&self, name: &str) -> Vec<&[u8]>;
     /// Calls `each` with every header, names in lower case.
     fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8]));
-    /// Replaces every value of the name by this one.
-    fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
-    /// Adds a value.
-    fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
+    /// Replaces every value of the name by this one, which the name accepts.
+    fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError>;
+    /// Adds a value, which the name accepts.
+    fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError>;
     /// Removes every value; says whether there was one.
-    fn remove_header(&mut self, name: &str) -> Result<bool, EditError>;
+    fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError>;
 }
 
 /// The head of the request.
@@ -222,89 +223,6 @@ pub enum Selection {
     /// Answer with this.
     Respond(Reply),
 }
-
-/// A complete response, made here instead of by a backend.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reply {
-    /// 200 to 599.
-    pub status: StatusCode,
-    /// In order; a name may repeat. Names are spelled as HTTP/1 will show them; none of them frames the
-    /// message.
-    pub headers: Vec<(Bytes, HeaderValue)>,
-    /// May be empty.
-    pub body: Bytes,
-}
-
-impl Reply {
-    /// Takes what a plugin returned. The error says what is wrong with it.
-    pub fn parse(
-        status: u16,
-        headers: impl ExactSizeIterator<Item = (String, Vec<u8>)>,
-        body: Vec<u8>,
-        limits: &Limits,
-    ) -> Result<Reply, String> {
-        if !(200..=599).contains(&status) {
-            return Err(format!(
-                "it responded with status {status}: 200 to 599 are allowed"
-            ));
-        }
-        if body.len() > limits.body_bytes {
-            return Err(format!(
-                "it responded with a body of {} bytes: {} are allowed",
-                body.len(),
-                limits.body_bytes
-            ));
-        }
-        if headers.len() > limits.headers {
-            return Err(format!(
-                "it responded with {} headers: {} are allowed",
-                headers.len(),
-                limits.headers
-            ));
-        }
-        let mut header_bytes = 0;
-        let headers = headers
-            .inspect(|(name, value)| header_bytes += name.len() + value.len())
-            .map(|(name, value)| {
-                let value = field::editable_name(&name).and_then(|parsed| field::value(&parsed, &value));
-                match value {
-                    Ok(value) => Ok((Bytes::from(name), value)),
-                    Err(error) => Err(format!(
-                        "it responded with the header {name:?}: {}",
-                        field::explain(error)
-                    )),
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        if header_bytes > limits.header_bytes {
-            return Err(format!(
-                "it responded with {header_bytes} bytes of headers: {} are allowed",
-                limits.header_bytes
-            ));
-        }
-        let status = StatusCode::from_u16(status).expect("200 to 599 are statuses");
-        Ok(Reply {
-            status,
-            headers,
-            body: body.into(),
-        })
-    }
-
-    /// A short text for a person.
-    pub fn text(status: StatusCode, body: &'static str) -> Reply {
-        Reply {
-            status,
-            headers: vec![(
-                CONTENT_TYPE_NAME,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            )],
-            body: Bytes::from_static(body.as_bytes()),
-        }
-    }
-}
-
-/// As it is usually spelled.
-pub const CONTENT_TYPE_NAME: Bytes = Bytes::from_static(b"Content-Type");
 
 /// Why an edit was refused; see `wit/http.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

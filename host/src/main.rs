@@ -1,7 +1,9 @@
 //! The `pace` binary: reads the command line, and turns errors into one message and exit code 1.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,6 +29,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const DEFAULT_LOG: &str = "info,pace::access=off";
 
 fn main() -> ExitCode {
+    // mimalloc asks the kernel for huge pages, of which little more than half is used: with them 64 to 80 MB
+    // are resident under load, without them 37, and requests cost the same.
+    let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG)).init();
     let result = match &cli.command {
@@ -105,12 +110,17 @@ fn load(args: &ConfigArgs) -> Result<Config, Box<dyn Error>> {
 }
 
 fn environment(config: &Config) -> Result<Environment, Box<dyn Error>> {
-    // systemd names the directory that it made for the service.
-    let from_systemd = || std::env::var_os("CACHE_DIRECTORY").map(PathBuf::from);
-    let cache_dir = config.server.cache_dir.clone().or_else(from_systemd);
+    let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
     Ok(Environment {
-        runtime: Runtime::new(cache_dir.as_deref())?,
+        runtime: Runtime::new(cache_dir.as_deref(), config.server.workers)?,
         store: Store::new(),
         metrics: Metrics::new(),
     })
+}
+
+/// The directory that systemd made for the service, or the first if the unit wants several.
+fn systemd_cache() -> Option<PathBuf> {
+    let directories = std::env::var_os("CACHE_DIRECTORY")?;
+    let first = directories.as_bytes().split(|byte| *byte == b':').next()?;
+    (!first.is_empty()).then(|| OsStr::from_bytes(first).into())
 }

@@ -29,13 +29,13 @@ use log::warn;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, OrErr, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use self::context::Context;
 use self::error::{Refusal, attempt_failure, refusal, reply};
 use crate::chain::{Remaining, RequestFlow, ResponseFlow, SelectFlow};
-use crate::client::{append_forwarded_for, client_address};
+use crate::client::{client_address, forwarded_for};
 use crate::hook::{AttemptFailure, CONTENT_TYPE_NAME, Reply, RequestHead};
 use crate::snapshot::{Environment, Snapshot};
 use crate::telemetry::access_log;
@@ -77,7 +77,8 @@ impl ProxyHttp for Proxy {
 
     /// The request's head is there. Says whether it has been answered already.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        context.client = client(session, &context.snapshot);
+        context.peer = peer_address(session);
+        context.client = client(session, context);
         if !is_acceptable(session.req_header()) || nominated::remove(session.req_header_mut()).is_err() {
             return refuse(session, context, Refusal::BadRequest).await;
         }
@@ -86,11 +87,11 @@ impl ProxyHttp for Proxy {
         }
 
         let head = session.req_header();
-        let Some(route) = context.snapshot.router.find(head.authority(), head.path()) else {
+        let route = context.snapshot.router.find(|| head.authority(), head.path());
+        context.route = route.map(Arc::clone);
+        let Some(route) = &context.route else {
             return refuse(session, context, Refusal::NoRoute).await;
         };
-        let route = Arc::clone(route);
-        context.route = Some(Arc::clone(&route));
 
         match route
             .chain
@@ -132,7 +133,12 @@ impl ProxyHttp for Proxy {
         context.tried.push(index);
         let in_flight = InFlight::begin(&route.pool, index);
         let peer = peer::peer(&route.pool, in_flight.backend());
-        context.current = Some((in_flight, Instant::now()));
+        // The first begins some microseconds after the request: asking the clock again is not worth it.
+        let since = match context.attempt {
+            1 => context.started,
+            _ => Instant::now(),
+        };
+        context.current = Some((in_flight, since));
         Ok(peer)
     }
 
@@ -143,19 +149,12 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        let peer = peer_address(session);
-        let mut value = Vec::with_capacity(64);
-        append_forwarded_for(
-            peer,
-            &context.snapshot.trusted_proxies,
-            session
-                .req_header()
-                .headers
-                .get_all(FORWARDED_FOR)
-                .iter()
-                .map(HeaderValue::as_bytes),
-            &mut value,
-        );
+        let fields = || {
+            let fields = session.req_header().headers.get_all(FORWARDED_FOR).iter();
+            fields.map(HeaderValue::as_bytes)
+        };
+        let value = forwarded_for(context.peer, &context.snapshot.trusted_proxies, fields)
+            .or_err(ErrorType::InternalError, "the value of X-Forwarded-For")?;
         request.insert_header(FORWARDED_FOR, value)
     }
 
@@ -518,13 +517,14 @@ async fn refuse(session: &mut Session, context: &Context, refusal: Refusal) -> R
 }
 
 /// Who asks: the peer, or who a trusted peer says it is.
-fn client(session: &Session, snapshot: &Snapshot) -> IpAddr {
+fn client(session: &Session, context: &Context) -> IpAddr {
+    let trusted = &context.snapshot.trusted_proxies;
+    if trusted.is_empty() {
+        return context.peer;
+    }
     let forwarded_for = session.req_header().headers.get_all(FORWARDED_FOR);
-    client_address(
-        peer_address(session),
-        &snapshot.trusted_proxies,
-        forwarded_for.iter().map(HeaderValue::as_bytes),
-    )
+    let forwarded_for = forwarded_for.iter().map(HeaderValue::as_bytes);
+    client_address(context.peer, trusted, forwarded_for)
 }
 
 /// The other end of the connection, or what its PROXY header said.

@@ -40,18 +40,19 @@ impl<T> Router<T> {
     ///
     /// A host that has routes, none of which has the path, falls back to the routes for any host. Paths that
     /// origins take for the same resource take the same route, however they are spelled.
-    pub fn find(&self, authority: Option<&str>, path: &str) -> Option<&T> {
+    /// The authority is asked for only if there are routes for hosts.
+    pub fn find<'a>(&self, authority: impl FnOnce() -> Option<&'a str>, path: &str) -> Option<&T> {
         let path = &*path::normalised(path);
         self.of_host(authority)
             .and_then(|prefixes| prefixes.find(path))
             .or_else(|| self.any_host.find(path))
     }
 
-    fn of_host(&self, authority: Option<&str>) -> Option<&Prefixes<T>> {
+    fn of_host<'a>(&self, authority: impl FnOnce() -> Option<&'a str>) -> Option<&Prefixes<T>> {
         if self.by_host.is_empty() {
             return None;
         }
-        let host = host(authority?);
+        let host = host(authority()?);
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             self.by_host.get(host.to_ascii_lowercase().as_str())
         } else {
@@ -99,24 +100,24 @@ mod tests {
     #[test]
     fn host_first_then_the_longest_prefix_whatever_the_order() {
         let router = router(&[("*", "/"), ("a.test", "/"), ("a.test", "/v1"), ("*", "/v1/deep")]);
-        assert_eq!(router.find(Some("a.test"), "/v1/deep"), Some(&2));
-        assert_eq!(router.find(Some("A.Test:8080"), "/other"), Some(&1));
-        assert_eq!(router.find(Some("b.test"), "/v1/deep/er"), Some(&3));
-        assert_eq!(router.find(None, "/x"), Some(&0));
+        assert_eq!(router.find(|| Some("a.test"), "/v1/deep"), Some(&2));
+        assert_eq!(router.find(|| Some("A.Test:8080"), "/other"), Some(&1));
+        assert_eq!(router.find(|| Some("b.test"), "/v1/deep/er"), Some(&3));
+        assert_eq!(router.find(|| None, "/x"), Some(&0));
     }
 
     #[test]
     fn a_prefix_ends_at_a_segment() {
         let router = router(&[("*", "/v1")]);
-        assert_eq!(router.find(None, "/v1"), Some(&0));
-        assert_eq!(router.find(None, "/v1/"), Some(&0));
-        assert_eq!(router.find(None, "/v10"), None);
+        assert_eq!(router.find(|| None, "/v1"), Some(&0));
+        assert_eq!(router.find(|| None, "/v1/"), Some(&0));
+        assert_eq!(router.find(|| None, "/v10"), None);
     }
 
     #[test]
     fn a_host_without_the_path_falls_back_to_any_host() {
         let router = router(&[("a.test", "/v1"), ("*", "/")]);
-        assert_eq!(router.find(Some("a.test."), "/other"), Some(&1));
+        assert_eq!(router.find(|| Some("a.test."), "/other"), Some(&1));
     }
 
     #[test]

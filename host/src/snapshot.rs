@@ -13,7 +13,7 @@ use crate::hook::{Failure, Plugin};
 use crate::limiter::Limiter;
 use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
-use crate::state::Store;
+use crate::state::{self, Scope, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::Pool;
 
@@ -56,6 +56,8 @@ pub struct Environment {
 struct Parts {
     plugins: HashMap<UseKey, Arc<WasmPlugin>>,
     pools: HashMap<String, (config::Pool, Arc<Pool>)>,
+    /// What plugins count, with how much of it they may.
+    scopes: Vec<(Arc<Scope>, state::Limits)>,
 }
 
 /// One use of a plugin: what it is called with, and whose counters it has.
@@ -69,6 +71,15 @@ struct UseKey {
 /// The plugin that chooses backends where a route names none that does. It has a name that no plugin of a
 /// configuration can have.
 pub const DEFAULT_BALANCER: &str = "builtin:round-robin";
+
+/// What a plugin with these limits may count.
+pub(crate) fn state_limits(limits: &config::Limits) -> state::Limits {
+    state::Limits {
+        windows: limits.windows,
+        keys_per_window: limits.window_keys,
+        ..state::Limits::default()
+    }
+}
 
 /// The name of the plugin whose counters and windows a scope has.
 pub fn plugin_of_scope(scope: &str) -> &str {
@@ -123,6 +134,14 @@ impl Snapshot {
                 .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()),
             parts,
         })
+    }
+
+    /// Has the limits hold for what plugins have counted before, too. To be called when it serves: what is
+    /// tried and refused must not change anything.
+    pub fn apply_limits(&self) {
+        for (scope, limits) in &self.parts.scopes {
+            scope.set_limits(*limits);
+        }
     }
 
     /// The names of the scopes whose counters and windows it uses.
@@ -194,6 +213,9 @@ impl Builder<'_> {
     ) -> Result<Arc<WasmPlugin>, (String, Failure)> {
         let generation = &self.generations[plugin];
         let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
+        let limits = state_limits(&generation.settings().limits);
+        let counted = self.environment.store.scope(&scope, limits);
+        self.parts.scopes.push((Arc::clone(&counted), limits));
         let key = UseKey {
             scope,
             generation: generation.number,
@@ -207,8 +229,7 @@ impl Builder<'_> {
             self.parts.plugins.insert(key, Arc::clone(&same));
             return Ok(same);
         }
-        let scope = self.environment.store.scope(&key.scope);
-        let made = WasmPlugin::new(Arc::clone(generation), key.config.clone(), scope)
+        let made = WasmPlugin::new(Arc::clone(generation), key.config.clone(), counted)
             .map_err(|failure| (plugin.to_owned(), failure))?;
         let made = Arc::new(made);
         self.parts.plugins.insert(key, Arc::clone(&made));

@@ -38,4 +38,4 @@ pub use pace::{Exit, Pace};
 pub use rustix::process::Signal;
 pub use setup::Setup;
 pub use wait::{DEADLINE, wait_for, wait_until};
-pub use wasm::{component, core_module, edition, fixture, recipe, root, text_fixture};
+pub use wasm::{component, core_module, edition, fixture, recipe, root, text_fixture, with_section};

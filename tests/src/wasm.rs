@@ -32,7 +32,7 @@ pub fn core_module(name: &str) -> PathBuf {
     built(&format!("core/{name}.wasm"))
 }
 
-/// A plugin that Rust cannot express: `tests/fixtures/wat/NAME.wat` as a core module with the type of a
+/// A plugin that Rust cannot express, or not as small: `tests/fixtures/wat/NAME.wat` as a core module with the type of a
 /// component.
 pub fn text_fixture(name: &str) -> Vec<u8> {
     let file = root().join("tests/fixtures/wat").join(name).with_extension("wat");
@@ -49,14 +49,18 @@ pub fn text_fixture(name: &str) -> Vec<u8> {
     module
 }
 
-/// The same plugin in other bytes: a custom section at the end, which means nothing to anybody.
+/// The same plugin in other bytes.
 pub fn edition(of: &Path, number: u8) -> Vec<u8> {
-    let mut bytes = std::fs::read(of).expect("it has been built");
-    // Section 0, six bytes long: the name of four bytes with its length, and one byte of content.
-    bytes.extend_from_slice(&[0, 6, 4]);
-    bytes.extend_from_slice(b"test");
-    bytes.push(number);
-    bytes
+    with_section(&std::fs::read(of).expect("it has been built"), &[number])
+}
+
+/// The same plugin with a custom section at the end, which means nothing to anybody. The content has at most
+/// 100 bytes.
+pub fn with_section(plugin: &[u8], content: &[u8]) -> Vec<u8> {
+    const NAME: &[u8] = b"test";
+    let length = 1 + NAME.len() + content.len();
+    let header = [0, length as u8, NAME.len() as u8];
+    [plugin, &header, NAME, content].concat()
 }
 
 fn built(file: &str) -> PathBuf {

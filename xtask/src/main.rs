@@ -43,7 +43,7 @@ enum Task {
     /// on 127.0.0.1:8000 and :8001, Pace with config/proxy.toml. Ctrl-C stops everything.
     Run(run::Args),
 
-    /// Check everything: format, lints, tests, dependencies
+    /// Check everything: format, lints, tests, a short soak, dependencies
     ///
     /// Installs what is missing and compiles the plugins first. Stops at the first step that fails
     /// and says how to repeat that step alone.
@@ -58,7 +58,9 @@ enum Task {
     ///
     /// Good and bad files, by every way of replacing one, while clients ask for 70 % of what the machine
     /// can do and other plugins misbehave. Prints a Markdown table; fails if a request was lost, doubled
-    /// or served by a mixture of versions, if a limit was not exact, or if memory grew.
+    /// or served by a mixture of versions, if a limit was not exact, if a bad file was taken or not all kinds
+    /// were tried, or if files, sockets or memory leaked. A run shorter than a minute does not judge what
+    /// needs time: the kinds of bad files and memory.
     Soak(soak::Args),
 
     /// Compile the plugins to WebAssembly components

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change is accepted.
 
 use crate::plugins::{self, Which};
-use crate::{cargo, prerequisites, process};
+use crate::{cargo, prerequisites, process, soak};
 use anyhow::{Result, bail};
 use std::process::Stdio;
 use std::time::Instant;
@@ -26,6 +26,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // Tests start the program itself, which `cargo test` would build only for tests of its own package.
     cargo_step("build", words("build --package pace --locked"))?;
     cargo_step("tests", test_command(&args.cargo_test))?;
+    if args.cargo_test.is_empty() {
+        // Whatever says as much about the machine as about the proxy is printed and not judged: memory and
+        // latencies need the minute of `cargo xtask soak`, and a machine that does nothing else.
+        let short = soak::Args::short();
+        step("soak", &short.command(), || soak::run(&short))?;
+    } else {
+        println!("\n== soak: skipped, because only some tests were asked for");
+    }
     if process::works(cargo::cargo().args(["deny", "--version"])) {
         cargo_step("dependencies", words("deny check"))?;
     } else {

@@ -25,7 +25,8 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), Box<dyn Error>> {
         file: args.file.clone(),
         problems,
     };
-    let inspection = Inspection::of(&Runtime::new(None)?, &bytes).map_err(|problem| unfit(vec![problem]))?;
+    let inspection =
+        Inspection::of(&Runtime::new(None, 1)?, &bytes).map_err(|problem| unfit(vec![problem]))?;
     print(&report(&args.file, &bytes, &inspection))?;
     if inspection.problems.is_empty() {
         Ok(print(&estimate(&args.file, bytes)?)?)

@@ -3,9 +3,11 @@
 use std::net::Ipv4Addr;
 
 use http::StatusCode;
+use http::header::HeaderValue;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::field::FieldName;
 use crate::hook::{EditError, FailureReason, Headers};
 
 /// A plugin that returns what it was made with, and notes that it was asked.
@@ -59,13 +61,13 @@ impl Headers for Head {
         Vec::new()
     }
     fn for_each_header(&self, _each: &mut dyn FnMut(&str, &[u8])) {}
-    fn set_header(&mut self, _name: &str, _value: &[u8]) -> Result<(), EditError> {
+    fn set_header(&mut self, _name: &FieldName, _value: HeaderValue) -> Result<(), EditError> {
         Ok(())
     }
-    fn append_header(&mut self, _name: &str, _value: &[u8]) -> Result<(), EditError> {
+    fn append_header(&mut self, _name: &FieldName, _value: HeaderValue) -> Result<(), EditError> {
         Ok(())
     }
-    fn remove_header(&mut self, _name: &str) -> Result<bool, EditError> {
+    fn remove_header(&mut self, _name: &FieldName) -> Result<bool, EditError> {
         Ok(false)
     }
 }

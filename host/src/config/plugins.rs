@@ -54,6 +54,12 @@ pub(crate) fn limits(raw: &raw::Limits) -> Limits {
         handles: raw
             .handles
             .map_or(default.handles, |count| count.value() as usize),
+        windows: raw
+            .windows
+            .map_or(default.windows, |count| count.value() as usize),
+        window_keys: raw
+            .window_keys
+            .map_or(default.window_keys, |count| count.value() as usize),
         log_lines_per_second: raw
             .log_lines_per_second
             .map_or(default.log_lines_per_second, |count| count.value()),

@@ -117,6 +117,8 @@ pub(crate) struct Limits {
     pub header_kb: Option<Int<1, 1024>>,
     pub body_kb: Option<Int<0, 65_536>>,
     pub handles: Option<Int<1, 65_536>>,
+    pub windows: Option<Int<0, 64>>,
+    pub window_keys: Option<Int<1, 16_777_216>>,
     pub log_lines_per_second: Option<Int<0, 1_000_000>>,
     pub recycle_memory_mb: Option<Int<1, 1024>>,
     pub recycle_uses: Option<Int<0, { u32::MAX }>>,

@@ -167,6 +167,10 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Counters and windows that an instance may hold open.
     pub handles: usize,
+    /// Windows of a plugin, over all instances, and of each route that has a configuration of its own.
+    pub windows: usize,
+    /// Keys that each of them holds.
+    pub window_keys: usize,
     /// Log lines per second, over all workers; what is more is dropped and counted.
     pub log_lines_per_second: u32,
     /// An instance whose memory has passed this many bytes is replaced after the call.
@@ -184,6 +188,8 @@ impl Default for Limits {
             header_bytes: 64 << 10,
             body_bytes: 4 << 20,
             handles: 1024,
+            windows: 64,
+            window_keys: 1_000_000,
             log_lines_per_second: 100,
             recycle_memory: 12 << 20,
             recycle_uses: 0,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::field;
+use crate::field::{self, FieldName};
 use crate::hook::{EditError, Headers, Reply, RequestHead, ResponseHead};
 
 /// The head of a request.
@@ -219,31 +219,31 @@ macro_rules! impl_headers {
                 }
             }
 
-            fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-                self.copied.add(name.len() + value.len());
-                let name = field::editable_name(name)?;
-                let value = field::value(&name, value)?;
+            fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                self.copied.add(name.spelled().len() + value.len());
                 self.headers
-                    .try_insert(name, value)
+                    .try_insert(name.name(), value)
                     .map(drop)
                     .map_err(|_| EditError::TooLarge)
             }
 
-            fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-                self.copied.add(name.len() + value.len());
-                let name = field::editable_name(name)?;
-                field::may_append(&name, self.headers.contains_key(&name))?;
-                let value = field::value(&name, value)?;
+            fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                self.copied.add(name.spelled().len() + value.len());
+                if !name.is_appendable(self.headers.contains_key(name.name())) {
+                    return Err(EditError::InvalidValue);
+                }
                 self.headers
-                    .try_append(name, value)
+                    .try_append(name.name(), value)
                     .map(drop)
                     .map_err(|_| EditError::TooLarge)
             }
 
-            fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
-                self.copied.add(name.len());
-                let name = field::removable_name(name)?;
-                Ok(self.headers.remove(&name).is_some())
+            fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
+                self.copied.add(name.spelled().len());
+                if !name.is_removable() {
+                    return Err(EditError::Forbidden);
+                }
+                Ok(self.headers.remove(name.name()).is_some())
             }
         }
     };

@@ -15,6 +15,7 @@ use crate::hook::{
     Call, Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Stage, Verdict,
 };
 use crate::plugin::{Generation, Usage, WasmPlugin, sweep};
+use crate::snapshot::state_limits;
 use crate::state::{self, Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
 use crate::telemetry::Metrics;
 
@@ -66,7 +67,7 @@ impl Session {
         sweep();
         let entry = entry(setup);
         let program = subject
-            .program(setup.isolation)
+            .program(setup.isolation, entry.limits.memory)
             .map_err(|error| refused(error.to_string()))?;
         let lines = Lines::new(setup.log_level);
         let sink: Arc<dyn crate::plugin::LogSink> = Arc::clone(&lines) as _;
@@ -74,8 +75,8 @@ impl Session {
         let generation = Generation::new(&entry, 1, subject.sha256, program, breaker, Arc::new(|_, _| {}))
             .with_log_sink(sink);
         let time = ManualTime::at(setup.wall);
-        let store = Store::with(state::Limits::default(), Time::Manual(Arc::clone(&time)));
-        let scope = store.scope(&entry.name);
+        let store = Store::with_time(Time::Manual(Arc::clone(&time)));
+        let scope = store.scope(&entry.name, state_limits(&entry.limits));
         for (name, value) in &setup.counters {
             let counter = scope
                 .counter(name)

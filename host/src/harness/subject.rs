@@ -11,7 +11,7 @@ use super::session::Session;
 use crate::builtin;
 use crate::config::{BUILTINS, Isolation, Limits, Sha256};
 use crate::hook::{Failure, Hooks};
-use crate::plugin::{self, LoadError, Program, Runtime};
+use crate::plugin::{self, Allocation, LoadError, Program, Runtime};
 
 /// A plugin that can be run.
 pub struct Subject {
@@ -97,7 +97,7 @@ impl Subject {
     ///
     /// They do not fit the contract.
     pub fn compile(name: &str, bytes: Vec<u8>) -> Result<Subject, SubjectError> {
-        Subject::with(name, bytes, Runtime::new(None))
+        Subject::with(name, bytes, Runtime::new(None, 1))
     }
 
     /// The same, with code that counts its instructions and is slower for it.
@@ -119,7 +119,7 @@ impl Subject {
             name: name.to_owned(),
             reason,
         };
-        let program = Program::load(&runtime, Isolation::Worker, &bytes).map_err(unfit)?;
+        let program = Program::load(&runtime, Allocation::OnDemand, &bytes).map_err(unfit)?;
         Ok(Subject {
             name: name.to_owned(),
             sha256: Sha256::of(&bytes),
@@ -143,11 +143,13 @@ impl Subject {
         Session::new(self, setup)
     }
 
-    /// The program for instances that live that long.
-    pub(super) fn program(&self, isolation: Isolation) -> Result<Arc<Program>, LoadError> {
-        match isolation {
-            Isolation::Worker => Ok(Arc::clone(&self.program)),
-            Isolation::Request => Program::load(&self.runtime, isolation, &self.bytes).map(Arc::new),
+    /// The program for instances that live that long and have at most so much memory, in bytes.
+    pub(super) fn program(&self, isolation: Isolation, memory: usize) -> Result<Arc<Program>, LoadError> {
+        match Allocation::of(isolation, memory) {
+            Allocation::OnDemand => Ok(Arc::clone(&self.program)),
+            pooled @ Allocation::Pooled { .. } => {
+                Program::load(&self.runtime, pooled, &self.bytes).map(Arc::new)
+            }
         }
     }
 }

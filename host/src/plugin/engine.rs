@@ -1,12 +1,14 @@
 //! One compiler for the process, and the clock by which hooks are stopped.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use wasmtime::component::Linker;
 use wasmtime::error::Context;
 use wasmtime::{
@@ -14,23 +16,55 @@ use wasmtime::{
 };
 
 use super::capability;
+use super::direct;
 use super::guest::{Guest, MAX_TABLE_ELEMENTS};
 use crate::config::Isolation;
 
-/// The step in which deadlines are kept. A hook is stopped at most so much later than it should.
-pub(super) const TICK: Duration = Duration::from_millis(1);
+/// The step in which deadlines are kept. A hook is stopped at most twice so much later than it should. Each
+/// tick takes the processor from somebody who serves requests: with 1 ms it was 1 % of their time.
+pub(super) const TICK: Duration = Duration::from_millis(2);
 
 /// After so many ticks without a hook the clock stops, and an idle Pace sleeps. It has to be longer than
 /// any time limit, so that no hook can be running unwatched.
-const IDLE_TICKS: u32 = 3000;
+const IDLE_TICKS: u32 = 1500;
 
-/// The compilers of the process: one for instances that live long, and, once a plugin wants it, one for
-/// instances that are made for each call.
+/// The compilers of the process: one for instances that live long, and one for each size of memory that
+/// plugins want whose instances are made for each call.
 #[derive(Clone)]
 pub struct Runtime {
-    worker: Environment,
-    request: Arc<OnceLock<Environment>>,
+    on_demand: Environment,
+    pooled: Arc<Mutex<BTreeMap<usize, Environment>>>,
+    /// Threads that call plugins at the same time.
+    threads: u32,
     cache: Option<Cache>,
+}
+
+/// Where instances get their memory. A program is compiled for one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Allocation {
+    /// From the system, for each instance.
+    OnDemand,
+    /// From a pool that is made once, so that an instance for each call costs little.
+    Pooled {
+        /// The most memory of an instance, in bytes.
+        slot: usize,
+    },
+}
+
+/// The smallest pool is for all plugins with up to so much memory. Address space that nobody uses costs
+/// nothing, and another compiler does.
+const SMALLEST_SLOT: usize = 64 << 20;
+
+impl Allocation {
+    /// What a plugin needs that may have so much memory, in bytes.
+    pub fn of(isolation: Isolation, memory: usize) -> Allocation {
+        match isolation {
+            Isolation::Worker => Allocation::OnDemand,
+            Isolation::Request => Allocation::Pooled {
+                slot: memory.next_power_of_two().max(SMALLEST_SLOT),
+            },
+        }
+    }
 }
 
 /// A compiler, what the host lends, and the clock.
@@ -38,29 +72,28 @@ pub struct Runtime {
 pub(super) struct Environment {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<Guest>>,
+    /// The same for core modules that run by themselves.
+    pub(super) direct_linker: Arc<wasmtime::Linker<Guest>>,
     pub(super) clock: Arc<Clock>,
     /// Code counts its instructions, in what wasmtime calls fuel.
     pub(super) counts_instructions: bool,
 }
 
-/// Calls that can run at the same time with an instance of their own: one per thread, and the
-/// configuration allows 1024 workers.
-const POOLED_INSTANCES: u32 = 1100;
-
-/// The most memory that the configuration allows an instance.
-const POOLED_MEMORY: usize = 1 << 30;
-
 impl Runtime {
-    /// Starts a compiler. What it compiles is kept in `cache_dir` for the next start.
-    pub fn new(cache_dir: Option<&Path>) -> wasmtime::Result<Runtime> {
+    /// Starts a compiler. What it compiles is kept in `cache_dir` for the next start. `workers` is how many
+    /// threads will serve.
+    pub fn new(cache_dir: Option<&Path>, workers: usize) -> wasmtime::Result<Runtime> {
         let cache = match cache_dir {
             Some(directory) => Some(open_cache(directory)?),
             None => None,
         };
-        let worker = Environment::new(&InstanceAllocationStrategy::OnDemand, cache.as_ref(), false)?;
+        let on_demand = Environment::new(&InstanceAllocationStrategy::OnDemand, cache.as_ref(), false)?;
+        // And the one that tries plugins before they serve.
+        let threads = u32::try_from(workers.saturating_add(1)).context("so many threads cannot be")?;
         Ok(Runtime {
-            worker,
-            request: Arc::default(),
+            on_demand,
+            pooled: Arc::default(),
+            threads,
             cache,
         })
     }
@@ -68,35 +101,40 @@ impl Runtime {
     /// A compiler whose code counts its instructions, which makes it slower.
     pub fn counting_instructions() -> wasmtime::Result<Runtime> {
         Ok(Runtime {
-            worker: Environment::new(&InstanceAllocationStrategy::OnDemand, None, true)?,
-            request: Arc::default(),
+            on_demand: Environment::new(&InstanceAllocationStrategy::OnDemand, None, true)?,
+            pooled: Arc::default(),
+            threads: 1,
             cache: None,
         })
     }
 
-    /// The compiler for plugins of this isolation.
-    pub(super) fn environment(&self, isolation: Isolation) -> wasmtime::Result<&Environment> {
-        if isolation == Isolation::Worker {
-            return Ok(&self.worker);
-        }
-        if let Some(request) = self.request.get() {
-            return Ok(request);
+    /// The compiler for this allocation. Hooks do not wait, so a thread has one instance of a call at a time.
+    pub(super) fn environment(&self, allocation: Allocation) -> wasmtime::Result<Environment> {
+        let Allocation::Pooled { slot } = allocation else {
+            return Ok(self.on_demand.clone());
+        };
+        let mut pooled = self.pooled.lock();
+        if let Some(known) = pooled.get(&slot) {
+            return Ok(known.clone());
         }
         let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(POOLED_INSTANCES)
-            .total_core_instances(POOLED_INSTANCES * 8)
-            .total_memories(POOLED_INSTANCES * 2)
-            .total_tables(POOLED_INSTANCES * 8)
+        pool.total_component_instances(self.threads)
+            .total_core_instances(self.threads * CORE_INSTANCES)
+            .total_memories(self.threads * MEMORIES)
+            .total_tables(self.threads * TABLES)
             .table_elements(MAX_TABLE_ELEMENTS)
-            .max_memory_size(POOLED_MEMORY);
-        let made = Environment::new(
-            &InstanceAllocationStrategy::Pooling(pool),
-            self.cache.as_ref(),
-            false,
-        )?;
-        Ok(self.request.get_or_init(|| made))
+            .max_memory_size(slot);
+        let pooling = InstanceAllocationStrategy::Pooling(pool);
+        let made = Environment::new(&pooling, self.cache.as_ref(), false)?;
+        pooled.insert(slot, made.clone());
+        Ok(made)
     }
 }
+
+/// What the core modules of one component can be expected to have together.
+const CORE_INSTANCES: u32 = 8;
+const TABLES: u32 = 8;
+const MEMORIES: u32 = 2;
 
 impl Environment {
     fn new(
@@ -114,15 +152,18 @@ impl Environment {
             .parallel_compilation(false)
             .cache(cache.cloned())
             .allocation_strategy(allocation.clone());
-        if matches!(allocation, InstanceAllocationStrategy::Pooling(_)) {
-            config.memory_reservation(POOLED_MEMORY as u64);
+        if let InstanceAllocationStrategy::Pooling(pool) = allocation {
+            // No more address space for a memory than it can use.
+            config.memory_reservation(pool.get_max_memory_size() as u64);
         }
         let engine = Engine::new(&config)?;
         let linker = Arc::new(capability::linker(&engine)?);
+        let direct_linker = Arc::new(direct::linker(&engine)?);
         let clock = Arc::new(Clock::start(engine.clone())?);
         Ok(Environment {
             engine,
             linker,
+            direct_linker,
             clock,
             counts_instructions,
         })
@@ -131,6 +172,9 @@ impl Environment {
 
 /// The cache holds machine code that will be run, so nobody else may write there.
 fn open_cache(directory: &Path) -> wasmtime::Result<Cache> {
+    // With a relative `--config` it is relative too, and wasmtime does not take that.
+    let directory = &std::path::absolute(directory)
+        .with_context(|| format!("no directory {} for compiled plugins", directory.display()))?;
     let shown = directory.display();
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::IntGauge;
 
 use super::breaker::{Admission, BreakerState};
+use super::engine::Allocation;
 use super::health::Health;
 use super::load::Program;
 use crate::config::{self, Isolation, Limits, Sha256};
@@ -33,8 +34,7 @@ pub struct Generation {
     rollback: config::Rollback,
     pub(super) log: Limiter,
     pub(super) log_sink: Option<Arc<dyn LogSink>>,
-    calls: AtomicU64,
-    failures: AtomicU64,
+    tally: Tally,
     /// New requests are served with it. Requests that began with it may still be there when they are not.
     serving: AtomicBool,
     /// When it last began to serve, in seconds since 1970.
@@ -44,10 +44,22 @@ pub struct Generation {
     on_unfit: OnUnfit,
 }
 
+/// What became of calls.
+///
+/// Every call on every worker writes here, and reads the fields beside it, which hardly ever change. So it
+/// has two cache lines of its own (processors fetch them in pairs): otherwise each call would take the others'
+/// lines away from all other workers.
+#[derive(Default)]
+#[repr(align(128))]
+struct Tally {
+    calls: AtomicU64,
+    failures: AtomicU64,
+}
+
 /// What the configuration says about a generation, apart from its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long an instance lives. A program is compiled for one of the two.
+    /// How long an instance lives.
     pub isolation: Isolation,
     /// What one call may use.
     pub limits: Limits,
@@ -55,6 +67,13 @@ pub struct Settings {
     pub breaker: config::Breaker,
     /// When it gives way to the generation before.
     pub rollback: config::Rollback,
+}
+
+impl Settings {
+    /// What the program must have been compiled for.
+    pub fn allocation(&self) -> Allocation {
+        Allocation::of(self.isolation, self.limits.memory)
+    }
 }
 
 impl From<&config::Plugin> for Settings {
@@ -108,8 +127,7 @@ impl Generation {
             rollback: plugin.rollback,
             log: Limiter::new(plugin.limits.log_lines_per_second),
             log_sink: None,
-            calls: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            tally: Tally::default(),
             serving: AtomicBool::new(false),
             since: AtomicU64::new(0),
             breaker_open,
@@ -117,7 +135,7 @@ impl Generation {
         }
     }
 
-    /// The same code with what the configuration says now, which must not be another isolation. Code that
+    /// The same code with what the configuration says now, which must not be another [`Allocation`](super::Allocation). Code that
     /// has stood its trial is not tried again: what then fails is not its fault.
     pub fn with_settings_of(&self, plugin: &config::Plugin, number: u64) -> Generation {
         let made = Generation::new(
@@ -151,12 +169,12 @@ impl Generation {
 
     /// Calls of its hooks that came to an end, one way or the other.
     pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        self.tally.calls.load(Ordering::Relaxed)
     }
 
     /// Those that failed.
     pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        self.tally.failures.load(Ordering::Relaxed)
     }
 
     /// New requests are served with it from now on, if they were not already.
@@ -180,7 +198,7 @@ impl Generation {
     }
 
     pub(super) fn succeeded(&self, admission: Admission) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.tally.calls.fetch_add(1, Ordering::Relaxed);
         if self.health.succeeded(admission) {
             self.show_breaker(false);
             log::info!("plugin {} (generation {}) works again", self.plugin, self.number);
@@ -189,8 +207,8 @@ impl Generation {
 
     #[cold]
     pub(super) fn failed(&self, admission: Admission) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.tally.calls.fetch_add(1, Ordering::Relaxed);
+        self.tally.failures.fetch_add(1, Ordering::Relaxed);
         let aftermath = self.health.failed(admission);
         if let Some(cooldown) = aftermath.opened {
             self.show_breaker(true);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result, bail};
 
-use super::capability::Added;
+use super::capability::Edits;
 use super::capability::wasi::Written;
+use super::direct::Exchange;
 use super::generation::Generation;
 use super::lend::Lending;
 use crate::state::Scope;
@@ -22,10 +23,12 @@ pub(super) struct Guest {
     pub(super) scope: Arc<Scope>,
     /// What the guest holds handles to.
     pub(super) resources: ResourceTable,
-    /// What the call that is running has added to a message.
-    pub(super) added: Added,
     /// What it has written to WASI's streams, up to the end of the line.
     pub(super) written: Written,
+    /// What its calls have done to messages.
+    pub(super) edits: Edits,
+    /// How values get into and out of its memory, if it runs directly and has started.
+    pub(super) exchange: Option<Exchange>,
     /// How much memory it may have.
     pub(super) memory: MemoryLimit,
     /// How often it has called host functions.
@@ -43,8 +46,9 @@ impl Guest {
             lending: Lending::default(),
             scope,
             resources,
-            added: Added::default(),
             written: Written::default(),
+            edits: Edits::default(),
+            exchange: None,
             memory: MemoryLimit {
                 limit: generation.limits.memory,
                 used: 0,

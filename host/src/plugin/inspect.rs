@@ -1,9 +1,8 @@
 //! What a file is, whether or not it can be used.
 
-use super::engine::{Environment, Runtime};
+use super::engine::{Allocation, Environment, Runtime};
 use super::error::LoadError;
 use super::load::{self, Kind};
-use crate::config::Isolation;
 use crate::hook::Hook;
 use wasmtime::component::Component;
 
@@ -28,9 +27,9 @@ impl Inspection {
     ///
     /// It is no WebAssembly, or no component can be made of it: there is nothing to be said of it.
     pub fn of(runtime: &Runtime, bytes: &[u8]) -> Result<Inspection, LoadError> {
-        let environment = load::environment(runtime, Isolation::Worker)?;
+        let environment = &load::environment(runtime, Allocation::OnDemand)?;
         let kind = load::kind(bytes)?;
-        let component = load::compile(environment, kind, bytes)?;
+        let component = load::compile(environment, &load::component(bytes)?)?;
         let of_component = component.component_type();
         let mut imports: Vec<String> = of_component
             .imports(&environment.engine)

@@ -6,8 +6,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
-use super::bindings::exports::pace::plugin as exports;
-use super::capability::Added;
+use super::code::Exports;
 use super::engine::TICK;
 use super::guest::Guest;
 use super::program::Use;
@@ -34,14 +33,6 @@ pub struct Usage {
     pub calls_out: u64,
     /// Instructions, if they are counted; wasmtime counts none for `nop`, `drop`, `block` and `loop`.
     pub instructions: Option<u64>,
-}
-
-/// The hooks as this instance exports them.
-#[derive(Clone)]
-pub(super) struct Exports {
-    pub(super) request_filter: Option<exports::request_filter::Guest>,
-    pub(super) select_upstream: Option<exports::select_upstream::Guest>,
-    pub(super) response_filter: Option<exports::response_filter::Guest>,
 }
 
 /// The time limit of a call, in ticks of the engine's clock.
@@ -90,33 +81,13 @@ impl Instance {
 
         environment.clock.keep_running();
         store.set_epoch_deadline(time.first_half);
-        let pre = &generation.program.pre;
-        let instance = match pre.instantiate(&mut store) {
-            Ok(instance) => instance,
-            Err(error) => return Err(failure_to_start(&store, limits, &error, "starting the instance")),
-        };
-        let mut load = || -> wasmtime::Result<_> {
-            let indices = &generation.program.exports;
-            let lifecycle = indices.lifecycle.load(&mut store, &instance)?;
-            let exports = Exports {
-                request_filter: match &indices.request_filter {
-                    Some(indices) => Some(indices.load(&mut store, &instance)?),
-                    None => None,
-                },
-                select_upstream: match &indices.select_upstream {
-                    Some(indices) => Some(indices.load(&mut store, &instance)?),
-                    None => None,
-                },
-                response_filter: match &indices.response_filter {
-                    Some(indices) => Some(indices.load(&mut store, &instance)?),
-                    None => None,
-                },
-            };
-            Ok((lifecycle, exports))
-        };
-        let (lifecycle, exports) = match load() {
-            Ok(loaded) => loaded,
-            Err(error) => return Err(failure_to_start(&store, limits, &error, "looking at its exports")),
+        let exports = match generation
+            .program
+            .code
+            .instantiate(&mut store, generation.program.hooks)
+        {
+            Ok(exports) => exports,
+            Err(error) => return Err(failure_to_start(&store, limits, &error)),
         };
 
         let mut instance = Instance {
@@ -126,7 +97,7 @@ impl Instance {
             calls: 0,
             time,
         };
-        let configured = instance.enter(used, |_, store| lifecycle.call_configure(store, &used.config));
+        let configured = instance.enter(used, |exports, store| exports.configure(store, &used.config));
         match configured {
             Ok(Ok(())) => Ok(instance),
             Ok(Err(refusal)) => Err(Failure {
@@ -186,7 +157,7 @@ impl Instance {
         self.calls = self.calls.wrapping_add(1);
         let guest = self.store.data_mut();
         guest.overtime_since = None;
-        guest.added = Added::default();
+        guest.edits.begin();
         self.store.set_epoch_deadline(self.time.first_half);
         call(
             &self.exports,
@@ -238,10 +209,10 @@ fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Fai
 }
 
 #[cold]
-fn failure_to_start(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error, doing: &str) -> Failure {
+fn failure_to_start(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Failure {
     let cause = failure(store, limits, error);
     Failure {
         reason: FailureReason::Configure,
-        detail: format!("{doing} failed: {cause}"),
+        detail: format!("starting the instance failed: {cause}"),
     }
 }

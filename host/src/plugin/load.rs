@@ -4,20 +4,21 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use wasmparser::{Parser, Payload};
+use wasmtime::Module;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower};
 use wit_component::ComponentEncoder;
 
-use super::bindings::exports::pace::plugin as exports;
 use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
 use super::capability;
+use super::code::Code;
 use super::describe;
-use super::engine::{Environment, Runtime};
+use super::direct;
+use super::engine::{Allocation, Environment, Runtime};
 use super::error::LoadError;
 use super::guest::Guest;
 use crate::CONTRACT;
-use crate::config::Isolation;
 use crate::file::{self, ReadError};
 use crate::hook::{Hook, Hooks};
 
@@ -27,50 +28,38 @@ const MAX_SIZE: u64 = 32 << 20;
 /// A compiled plugin that fits the contract, without configuration.
 pub struct Program {
     pub(super) environment: Environment,
-    pub(super) pre: InstancePre<Guest>,
-    pub(super) exports: ExportIndices,
+    pub(super) code: Code,
+    /// What it imports and exports. The code is here too, or only in `code`.
+    shape: Component,
     pub(super) hooks: Hooks,
-}
-
-/// Where the hooks are found in an instance.
-pub(super) struct ExportIndices {
-    pub(super) lifecycle: exports::lifecycle::GuestIndices,
-    pub(super) request_filter: Option<exports::request_filter::GuestIndices>,
-    pub(super) select_upstream: Option<exports::select_upstream::GuestIndices>,
-    pub(super) response_filter: Option<exports::response_filter::GuestIndices>,
 }
 
 impl Program {
     /// Checks a component, or a core module that carries its component type.
-    pub fn load(runtime: &Runtime, isolation: Isolation, bytes: &[u8]) -> Result<Program, LoadError> {
-        let runtime = environment(runtime, isolation)?;
-        let component = compile(runtime, kind(bytes)?, bytes)?;
-        check_imports(runtime, &component)?;
-        let hooks = check_exports(runtime, &component)?;
-        let pre = link(runtime, &component)?;
-        let found = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
-        let indices = ExportIndices {
-            lifecycle: exports::lifecycle::GuestIndices::new(&pre).map_err(found)?,
-            request_filter: hooks
-                .request_filter
-                .then(|| exports::request_filter::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(found)?,
-            select_upstream: hooks
-                .select_upstream
-                .then(|| exports::select_upstream::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(found)?,
-            response_filter: hooks
-                .response_filter
-                .then(|| exports::response_filter::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(found)?,
+    pub fn load(runtime: &Runtime, allocation: Allocation, bytes: &[u8]) -> Result<Program, LoadError> {
+        let runtime = &environment(runtime, allocation)?;
+        let component = component(bytes)?;
+        let extracted = direct::extract(&component);
+        let shape = extracted
+            .as_ref()
+            .map_or(&*component, |extracted| &extracted.shape);
+        let shape = compile(runtime, shape)?;
+        check_imports(runtime, &shape)?;
+        let hooks = check_exports(runtime, &shape)?;
+        // Also what runs directly is linked as a component: that checks the types of its imports.
+        let linked = link(runtime, &shape)?;
+        let code = match extracted {
+            None => Code::component(linked, hooks).map_err(invalid)?,
+            Some(extracted) => {
+                let module = Module::new(&runtime.engine, &extracted.module).map_err(invalid)?;
+                let linked = runtime.direct_linker.instantiate_pre(&module).map_err(invalid)?;
+                Code::Direct(linked)
+            }
         };
         Ok(Program {
             environment: runtime.clone(),
-            pre,
-            exports: indices,
+            code,
+            shape,
             hooks,
         })
     }
@@ -82,8 +71,8 @@ impl Program {
 
     /// The interfaces that it imports, in alphabetical order.
     pub fn imports(&self) -> Vec<String> {
-        let component = self.pre.component();
-        let mut names: Vec<String> = component
+        let mut names: Vec<String> = self
+            .shape
             .component_type()
             .imports(&self.environment.engine)
             .map(|(name, _)| name.to_owned())
@@ -126,24 +115,20 @@ pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     }
 }
 
-/// Where programs for this isolation are compiled.
-pub(super) fn environment(runtime: &Runtime, isolation: Isolation) -> Result<&Environment, LoadError> {
+/// Where programs of this allocation are compiled.
+pub(super) fn environment(runtime: &Runtime, allocation: Allocation) -> Result<Environment, LoadError> {
     runtime
-        .environment(isolation)
+        .environment(allocation)
         .map_err(|error| LoadError::Invalid(format!("no instances can be made: {error:#}")))
 }
 
-/// Compiles a file, which need not fit the contract.
-pub(super) fn compile(environment: &Environment, kind: Kind, bytes: &[u8]) -> Result<Component, LoadError> {
-    let encoded;
-    let component = match kind {
-        Kind::Component => bytes,
-        Kind::CoreModule => {
-            encoded = componentize(bytes)?;
-            &encoded
-        }
-    };
-    Component::new(&environment.engine, component).map_err(|error| LoadError::Invalid(format!("{error:#}")))
+/// Compiles a component, which need not fit the contract.
+pub(super) fn compile(environment: &Environment, component: &[u8]) -> Result<Component, LoadError> {
+    Component::new(&environment.engine, component).map_err(invalid)
+}
+
+fn invalid(error: wasmtime::Error) -> LoadError {
+    LoadError::Invalid(format!("{error:#}"))
 }
 
 /// The first eight bytes tell: `\0asm`, a version, and a layer (0: core module, 1: component).

@@ -14,6 +14,7 @@
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
+//! | `code`, `direct` | compiled code, run as a component or without it |
 //! | `guest`, `lend` | what an instance's host functions can reach |
 //! | `capability` | the host functions, one file per interface of the contract |
 //! | `bindings` | generated from `wit/` |
@@ -21,7 +22,9 @@
 mod bindings;
 mod breaker;
 mod capability;
+mod code;
 mod describe;
+mod direct;
 mod engine;
 mod error;
 mod generation;
@@ -35,7 +38,7 @@ mod program;
 mod text;
 
 pub use breaker::BreakerState;
-pub use engine::Runtime;
+pub use engine::{Allocation, Runtime};
 pub use error::LoadError;
 pub use generation::{Generation, LogSink, OnUnfit, Settings};
 pub use inspect::Inspection;

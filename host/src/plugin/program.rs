@@ -192,13 +192,7 @@ impl Plugin for WasmPlugin {
 
     fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
         self.call(|instance| {
-            let verdict = instance.run(&self.used, call, |exports, store| {
-                exports
-                    .request_filter
-                    .as_ref()
-                    .ok_or_else(not_exported)?
-                    .call_filter(store)
-            })?;
+            let verdict = instance.run(&self.used, call, |exports, store| exports.request_filter(store))?;
             self.parse_verdict(verdict)
         })
     }
@@ -210,11 +204,7 @@ impl Plugin for WasmPlugin {
         let count = candidates.count();
         self.call(|instance| {
             let selection = instance.run(&self.used, call, |exports, store| {
-                exports
-                    .select_upstream
-                    .as_ref()
-                    .ok_or_else(not_exported)?
-                    .call_select(store, attempt)
+                exports.select_upstream(store, attempt)
             })?;
             match selection {
                 WasmSelection::Pass => Ok(Selection::Pass),
@@ -229,21 +219,10 @@ impl Plugin for WasmPlugin {
 
     fn response_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
         self.call(|instance| {
-            let verdict = instance.run(&self.used, call, |exports, store| {
-                exports
-                    .response_filter
-                    .as_ref()
-                    .ok_or_else(not_exported)?
-                    .call_filter(store)
-            })?;
+            let verdict = instance.run(&self.used, call, |exports, store| exports.response_filter(store))?;
             self.parse_verdict(verdict)
         })
     }
-}
-
-/// The chain asks a plugin only for hooks that it exports; this is what would be seen if it did not.
-fn not_exported() -> wasmtime::Error {
-    wasmtime::format_err!("the plugin does not export this hook")
 }
 
 fn illegal(detail: String) -> Failure {

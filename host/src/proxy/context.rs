@@ -26,6 +26,9 @@ pub struct Context {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) started: Instant,
     pub(super) route: Option<Arc<Route>>,
+    /// The other end of the connection, or what its PROXY header said.
+    pub(super) peer: IpAddr,
+    /// Who asks: the peer, or who a trusted peer says it is.
     pub(super) client: IpAddr,
     /// Attempts begun.
     pub(super) attempt: u32,
@@ -53,6 +56,7 @@ impl Context {
             snapshot,
             started: Instant::now(),
             route: None,
+            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             attempt: 0,
             picked: None,

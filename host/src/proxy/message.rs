@@ -1,9 +1,9 @@
 //! Pingora's messages as plugins see them.
 
-use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::field;
+use crate::field::{self, FieldName};
 use crate::hook::{EditError, Headers, RequestHead, ResponseHead};
 
 /// Both kinds of message have the same methods and no trait for them.
@@ -28,25 +28,25 @@ macro_rules! impl_headers {
                 }
             }
 
-            fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-                let parsed = field::editable_name(name)?;
-                let value = field::value(&parsed, value)?;
-                self.insert_header(spelled(name), value)
+            fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                self.insert_header(name.spelled().clone(), value)
                     .map_err(|_| EditError::TooLarge)
             }
 
-            fn append_header(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-                let parsed = field::editable_name(name)?;
-                field::may_append(&parsed, self.headers.contains_key(&parsed))?;
-                let value = field::value(&parsed, value)?;
-                self.append_header(spelled(name), value)
+            fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                if !name.is_appendable(self.headers.contains_key(name.name())) {
+                    return Err(EditError::InvalidValue);
+                }
+                self.append_header(name.spelled().clone(), value)
                     .map(|_| ())
                     .map_err(|_| EditError::TooLarge)
             }
 
-            fn remove_header(&mut self, name: &str) -> Result<bool, EditError> {
-                let name = field::removable_name(name)?;
-                Ok(self.remove_header(&name).is_some())
+            fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
+                if !name.is_removable() {
+                    return Err(EditError::Forbidden);
+                }
+                Ok(self.remove_header(name.name()).is_some())
             }
         }
     };
@@ -55,11 +55,6 @@ macro_rules! impl_headers {
 impl_headers!(RequestHeader);
 impl_headers!(ResponseHeader);
 
-/// A name as HTTP/1 will show it: in the case in which the plugin wrote it.
-fn spelled(name: &str) -> Bytes {
-    Bytes::copy_from_slice(name.as_bytes())
-}
-
 impl RequestHead for RequestHeader {
     fn method(&self) -> &str {
         self.method.as_str()
@@ -67,7 +62,7 @@ impl RequestHead for RequestHeader {
 
     fn authority(&self) -> Option<&str> {
         self.headers
-            .get(http::header::HOST)
+            .get(HOST)
             .and_then(|host| host.to_str().ok())
             .or_else(|| self.uri.authority().map(http::uri::Authority::as_str))
     }

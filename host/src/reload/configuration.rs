@@ -14,7 +14,7 @@ use super::manager::{Manager, RESCAN, generations};
 use super::plugins::{Rejected, serves};
 use super::status::Managed;
 use crate::config::{self, Config, Source};
-use crate::snapshot::{Snapshot, plugin_of_scope};
+use crate::snapshot::{DEFAULT_BALANCER, Snapshot, plugin_of_scope};
 
 /// A configuration that was not taken. Something that it needs may come later, or have been half written, so
 /// it is tried again.
@@ -156,15 +156,19 @@ impl Manager {
     }
 
     /// New requests are served with it. What only plugins counted that are not in the configuration any more
-    /// is forgotten.
+    /// is forgotten, and what was counted of them.
     fn publish(&self, snapshot: Snapshot, config: &Config) {
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
+        snapshot.apply_limits();
         let used: HashSet<&str> = snapshot.scopes().collect();
         let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
         self.environment
             .store
             .retain(|scope| used.contains(scope) || plugins.contains(plugin_of_scope(scope)));
+        self.environment
+            .metrics
+            .retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
     }
 
     fn reason(&self, refused: &Refused) -> String {

@@ -44,9 +44,10 @@ pub(super) enum Change {
 /// Compares two entries of one name. The file on disk may be another than the one that serves, and worse;
 /// it is looked at only if what serves will not do.
 pub(super) fn change(old: &config::Plugin, new: &config::Plugin, serving: Sha256) -> Change {
-    if old.source != new.source || old.isolation != new.isolation || !allows(new, serving) {
+    let (before, after) = (Settings::from(old), Settings::from(new));
+    if old.source != new.source || before.allocation() != after.allocation() || !allows(new, serving) {
         Change::Code
-    } else if Settings::from(old) != Settings::from(new) {
+    } else if before != after {
         Change::Settings
     } else {
         Change::Nothing
@@ -61,17 +62,18 @@ pub(super) enum WayBack {
     /// As a new generation of the same code: the configuration has changed meanwhile.
     OtherSettings,
     /// Not without the bytes that it was compiled from, which nobody has kept.
-    OtherIsolation,
+    OtherAllocation,
     /// Not at all: this is what the content must hash to.
     OtherContent(Sha256),
 }
 
 /// Compares what the configuration says now with a generation before.
 pub(super) fn way_back(entry: &config::Plugin, sha256: Sha256, settings: Settings) -> WayBack {
+    let wanted = Settings::from(entry);
     match entry.sha256 {
         Some(pinned) if pinned != sha256 => WayBack::OtherContent(pinned),
-        _ if entry.isolation != settings.isolation => WayBack::OtherIsolation,
-        _ if Settings::from(entry) != settings => WayBack::OtherSettings,
+        _ if wanted.allocation() != settings.allocation() => WayBack::OtherAllocation,
+        _ if wanted != settings => WayBack::OtherSettings,
         _ => WayBack::AsItWas,
     }
 }
@@ -112,9 +114,10 @@ mod tests {
     }
 
     /// Everything that is neither code nor isolation.
-    fn other_settings() -> [config::Plugin; 3] {
+    fn other_settings() -> [config::Plugin; 4] {
         [
             with(|it| it.limits.handles += 1),
+            with(|it| it.limits.window_keys += 1),
             with(|it| it.breaker.failures += 1),
             with(|it| it.rollback.calls += 1),
         ]
@@ -158,6 +161,27 @@ mod tests {
         }
     }
 
+    /// Pools are for plugins with up to so much memory.
+    #[test]
+    fn much_more_memory_needs_another_pool() {
+        let isolated = |mebibytes: usize| {
+            with(|it| {
+                it.isolation = Isolation::Request;
+                it.limits.memory = mebibytes << 20;
+            })
+        };
+        let change = |from, to| change(&isolated(from), &isolated(to), content("served"));
+        assert_eq!(change(16, 64), Change::Settings);
+        assert_eq!(change(16, 65), Change::Code);
+        assert_eq!(change(65, 128), Change::Settings);
+        assert_eq!(change(1024, 1), Change::Code);
+        let grown = with(|it| it.limits.memory = 1 << 30);
+        assert_eq!(
+            super::change(&entry(), &grown, content("served")),
+            Change::Settings
+        );
+    }
+
     #[test]
     fn the_way_back_is_that_of_the_configuration_of_now() {
         let way = |entry: &config::Plugin| {
@@ -173,7 +197,7 @@ mod tests {
             assert_eq!(way(&changed), WayBack::OtherSettings);
         }
         let isolated = with(|it| it.isolation = Isolation::Request);
-        assert_eq!(way(&isolated), WayBack::OtherIsolation);
+        assert_eq!(way(&isolated), WayBack::OtherAllocation);
         let pinned = with(|it| it.sha256 = Some(content("served")));
         assert_eq!(way(&pinned), WayBack::OtherContent(content("served")));
     }

@@ -77,9 +77,7 @@ impl Manager {
             From::Serving(_) => None,
         };
         // That what was unfit still lies there is no wish to have it again; a pin on it is.
-        let unfit = known
-            .and_then(|known| known.previous.as_ref())
-            .filter(|previous| previous.health.is_unfit() && read == Some(previous.sha256));
+        let unfit = known.zip(read).and_then(|(known, read)| known.unfit(read));
         if let Some(unfit) = unfit.filter(|_| entry.sha256.is_none()) {
             return Err(rejected(read)(LoadError::Unfit(unfit.number)));
         }

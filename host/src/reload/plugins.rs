@@ -23,16 +23,31 @@ pub(super) struct Rejected {
     pub(super) reason: LoadError,
 }
 
+/// Who wants a plugin's file to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nobody: it looks as if it had changed.
+    ByNobody,
+    /// Somebody who wants everything looked at. What was refused is tried again, since the reason may have
+    /// been somewhere else; what served and was unfit is not, since nobody has said that he wants it back.
+    ForAll,
+    /// Somebody who means this plugin.
+    ForThis,
+}
+
 impl Manager {
-    /// Takes a plugin's file if it is new. `Ok("")`: it is what it was.
-    pub(super) fn reload(&mut self, name: &str, asked: bool) -> Outcome {
+    /// Takes a plugin's file if it is new, or if it is to be tried again. `Ok("")`: it is what it was.
+    pub(super) fn reload(&mut self, name: &str, asked: Asked) -> Outcome {
+        let managed = self.managed(name)?;
+        let is_unfit = |sha256| managed.unfit(sha256).is_some();
+        let is_refused = managed.refused.is_some();
         let Managed {
             entry,
             current,
             seen,
             last_number,
             ..
-        } = self.managed(name)?;
+        } = managed.clone();
         if let Source::File(path) = &entry.source {
             self.stamps.insert(path.clone(), Look::at(path));
         }
@@ -49,7 +64,12 @@ impl Manager {
             }
         };
         let sha256 = content.sha256;
-        if !asked && seen == Some(sha256) {
+        let try_again = match asked {
+            Asked::ByNobody => false,
+            Asked::ForAll => is_refused && !is_unfit(sha256),
+            Asked::ForThis => true,
+        };
+        if seen == Some(sha256) && !try_again {
             return Ok(String::new());
         }
         self.with(name, |managed| managed.seen = Some(sha256));
@@ -110,10 +130,10 @@ impl Manager {
                 .map_err(|reason| {
                     format!("plugin `{name}`: generation {number} cannot serve again: {reason}")
                 })?,
-            WayBack::OtherIsolation => {
+            WayBack::OtherAllocation => {
                 return stays(&format!(
-                    "cannot give way to {number}, which was made for another `isolation` than the configuration has \
-                     now: put its file back and reload that instead"
+                    "cannot give way to {number}, which was made for another `isolation` or size of memory than the \
+                     configuration has now: put its file back and reload that instead"
                 ));
             }
             WayBack::OtherContent(expected) => {
@@ -173,7 +193,9 @@ impl Manager {
         let snapshot = self
             .build(&self.config, &generations)
             .map_err(|(_, failure)| failure)?;
-        self.snapshot.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.snapshot.store(Arc::clone(&snapshot));
+        snapshot.apply_limits();
         before.retire();
         after.serve();
         self.with(name, |managed| managed.advance(Arc::clone(after)));

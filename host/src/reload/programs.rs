@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::Command;
 use crate::builtin;
-use crate::config::{self, Isolation, Sha256, Source};
-use crate::plugin::{self, Generation, LoadError, OnUnfit, Program};
+use crate::config::{self, Sha256, Source};
+use crate::plugin::{self, Allocation, Generation, LoadError, OnUnfit, Program};
 use crate::snapshot::Environment;
 
 /// Makes generations.
@@ -20,7 +20,7 @@ pub(super) struct Programs {
     environment: Arc<Environment>,
     on_unfit: OnUnfit,
     /// As long as somebody uses them: two plugins of one file are compiled once.
-    compiled: Mutex<HashMap<(Sha256, Isolation), Weak<Program>>>,
+    compiled: Mutex<HashMap<(Sha256, Allocation), Weak<Program>>>,
 }
 
 /// What a source has now.
@@ -33,7 +33,7 @@ pub(super) struct Content {
 pub(super) enum From<'a> {
     /// What its file has.
     File(Content),
-    /// The program of this generation, which was made for the isolation that is asked for.
+    /// The program of this generation, which was made for the allocation that is asked for.
     Serving(&'a Generation),
 }
 
@@ -87,7 +87,7 @@ impl Programs {
         let made = match from {
             From::Serving(generation) => generation.with_settings_of(entry, number),
             From::File(content) => {
-                let program = self.compile(entry.isolation, content)?;
+                let program = self.compile(Allocation::of(entry.isolation, entry.limits.memory), content)?;
                 let breaker = self.environment.metrics.breaker(&entry.name);
                 let on_unfit = Arc::clone(&self.on_unfit);
                 Generation::new(entry, number, found, program, breaker, on_unfit)
@@ -96,14 +96,14 @@ impl Programs {
         Ok(Arc::new(made))
     }
 
-    fn compile(&self, isolation: Isolation, content: Content) -> Result<Arc<Program>, LoadError> {
-        let key = (content.sha256, isolation);
+    fn compile(&self, allocation: Allocation, content: Content) -> Result<Arc<Program>, LoadError> {
+        let key = (content.sha256, allocation);
         if let Some(known) = self.compiled.lock().get(&key).and_then(Weak::upgrade) {
             return Ok(known);
         }
         let environment = Arc::clone(&self.environment);
         let program = apart(COMPILE_TIMEOUT, move || {
-            Program::load(&environment.runtime, isolation, &content.bytes)
+            Program::load(&environment.runtime, allocation, &content.bytes)
         })??;
         let program = Arc::new(program);
         let mut compiled = self.compiled.lock();

@@ -117,6 +117,12 @@ impl Managed {
         }
     }
 
+    /// The generation before, if it has this content and was unfit.
+    pub(super) fn unfit(&self, content: Sha256) -> Option<&Generation> {
+        let previous = self.previous.as_deref()?;
+        (previous.sha256 == content && previous.health.is_unfit()).then_some(previous)
+    }
+
     fn way_back(&self) -> Option<u64> {
         let fit = self
             .previous

@@ -35,38 +35,38 @@ pub use window::{Key, MAX_KEYS, Now, Prefixes, Window, WindowSpec};
 ///
 /// There is one for the whole process. It knows nothing of plugins and configurations, which is why
 /// a swap or a reload cannot touch what it holds.
+#[derive(Default)]
 pub struct Store {
-    limits: Limits,
     time: Time,
     scopes: Mutex<HashMap<Box<str>, Arc<Scope>>>,
 }
 
 impl Store {
-    /// An empty store with the default [`Limits`] and the machine's time.
+    /// An empty store with the machine's time.
     pub fn new() -> Arc<Store> {
-        Store::with(Limits::default(), Time::Real)
+        Arc::default()
     }
 
     /// An empty store.
-    pub fn with(limits: Limits, time: Time) -> Arc<Store> {
+    pub fn with_time(time: Time) -> Arc<Store> {
         Arc::new(Store {
-            limits,
             time,
             scopes: Mutex::default(),
         })
     }
 
-    /// The scope of this name, made if there is none.
+    /// The scope of this name; made, with these limits, if there is none. One that is there keeps the limits
+    /// that it has.
     ///
     /// A scope belongs to one entry of the configuration, and its name is that entry's: `limit-api`
     /// for what `[[plugins]]` defines, `limit-api@orders` where a route has its own configuration
     /// of it.
-    pub fn scope(&self, name: &str) -> Arc<Scope> {
+    pub fn scope(&self, name: &str, limits: Limits) -> Arc<Scope> {
         let mut scopes = self.scopes.lock();
         if let Some(scope) = scopes.get(name) {
             return Arc::clone(scope);
         }
-        let scope = Arc::new(Scope::new(self.limits, self.time.clone()));
+        let scope = Arc::new(Scope::new(limits, self.time.clone()));
         scopes.insert(name.into(), Arc::clone(&scope));
         scope
     }
@@ -84,7 +84,7 @@ impl Store {
 pub struct Limits {
     /// Counters per scope.
     pub counters: usize,
-    /// Windows per scope.
+    /// Windows per scope. What is open when there are too many stays.
     pub windows: usize,
     /// Keys per window; at least 1 is kept.
     pub keys_per_window: usize,
@@ -105,29 +105,31 @@ impl Default for Limits {
 mod tests {
     use super::*;
 
+    fn counter(store: &Store, scope: &str, name: &str) -> Arc<Counter> {
+        let scope = store.scope(scope, Limits::default());
+        scope.counter(name).unwrap()
+    }
+
     #[test]
     fn a_scope_is_found_again_by_name_and_is_nobody_elses() {
         let store = Store::new();
-        store.scope("limit-api").counter("denied").unwrap().add(3);
+        counter(&store, "limit-api", "denied").add(3);
 
-        assert_eq!(store.scope("limit-api").counter("denied").unwrap().value(), 3);
-        assert_eq!(
-            store.scope("limit-api@orders").counter("denied").unwrap().value(),
-            0
-        );
+        assert_eq!(counter(&store, "limit-api", "denied").value(), 3);
+        assert_eq!(counter(&store, "limit-api@orders", "denied").value(), 0);
     }
 
     #[test]
     fn retain_forgets_what_it_refuses_and_leaves_the_rest() {
         let store = Store::new();
-        let held = store.scope("gone").counter("c").unwrap();
+        let held = counter(&store, "gone", "c");
         held.add(1);
-        store.scope("kept").counter("c").unwrap().add(2);
+        counter(&store, "kept", "c").add(2);
 
         store.retain(|name| name == "kept");
 
-        assert_eq!(store.scope("kept").counter("c").unwrap().value(), 2);
-        assert_eq!(store.scope("gone").counter("c").unwrap().value(), 0, "a new one");
+        assert_eq!(counter(&store, "kept", "c").value(), 2);
+        assert_eq!(counter(&store, "gone", "c").value(), 0, "a new one");
         assert_eq!(held.add(1), 2, "whoever holds the old one can go on");
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -26,7 +27,7 @@ pub enum OpenError {
 pub struct Scope {
     counters: Named<Counter>,
     windows: Named<Window>,
-    keys_per_window: usize,
+    keys_per_window: AtomicUsize,
     time: Time,
 }
 
@@ -35,8 +36,23 @@ impl Scope {
         Scope {
             counters: Named::new(limits.counters),
             windows: Named::new(limits.windows),
-            keys_per_window: limits.keys_per_window,
+            keys_per_window: AtomicUsize::new(limits.keys_per_window),
             time,
+        }
+    }
+
+    /// Other limits hold from now on, also for what is there. A window that has to be smaller forgets those of
+    /// its keys that were quiet for longest.
+    pub fn set_limits(&self, limits: Limits) {
+        self.counters.max.store(limits.counters, Ordering::Relaxed);
+        self.windows.max.store(limits.windows, Ordering::Relaxed);
+        let before = self
+            .keys_per_window
+            .swap(limits.keys_per_window, Ordering::Relaxed);
+        if before != limits.keys_per_window {
+            for window in self.windows.things.lock().values() {
+                window.set_max_keys(limits.keys_per_window);
+            }
         }
     }
 
@@ -57,7 +73,8 @@ impl Scope {
 
     /// The window of this name, made if there is none.
     pub fn window(&self, name: &str) -> Result<Arc<Window>, OpenError> {
-        self.windows.open(name, || Window::new(self.keys_per_window))
+        let make = || Window::new(self.keys_per_window.load(Ordering::Relaxed));
+        self.windows.open(name, make)
     }
 
     /// The window of this name as a plugin opens it, which then measures the events by `spec`.
@@ -80,14 +97,14 @@ impl Scope {
 
 /// At most `max` things with names.
 struct Named<T> {
-    max: usize,
+    max: AtomicUsize,
     things: Mutex<HashMap<Box<str>, Arc<T>>>,
 }
 
 impl<T> Named<T> {
     fn new(max: usize) -> Named<T> {
         Named {
-            max,
+            max: AtomicUsize::new(max),
             things: Mutex::default(),
         }
     }
@@ -100,7 +117,7 @@ impl<T> Named<T> {
         if let Some(thing) = things.get(name) {
             return Ok(Arc::clone(thing));
         }
-        if things.len() >= self.max {
+        if things.len() >= self.max.load(Ordering::Relaxed) {
             return Err(OpenError::TooMany);
         }
         let thing = Arc::new(make());
@@ -128,7 +145,10 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::state::{Key, Now, WindowSpec};
 
     #[test]
     fn names_are_checked() {
@@ -188,5 +208,32 @@ mod tests {
             scope.open_window("a", spec).unwrap();
             assert_eq!(scope.window("a").unwrap().spec(), Some(spec));
         }
+    }
+
+    #[test]
+    fn limits_change_while_things_are_open() {
+        let limits = |windows, keys_per_window| Limits {
+            counters: 1,
+            windows,
+            keys_per_window,
+        };
+        let scope = Scope::new(limits(1, 2), Time::Real);
+        let window = scope.window("a").unwrap();
+        let spec = WindowSpec::new(1, Duration::from_secs(1)).unwrap();
+        let hit =
+            |window: &Window, key: &[u8]| window.hit(&spec, Key::Bytes(key), Now::from_millis(0)).is_ok();
+        assert!(hit(&window, b"a") && hit(&window, b"b") && !hit(&window, b"a"));
+
+        scope.set_limits(limits(2, 3));
+        assert!(scope.window("b").is_ok());
+        assert!(
+            hit(&window, b"c") && !hit(&window, b"a") && !hit(&window, b"b"),
+            "there is room for three"
+        );
+
+        scope.set_limits(limits(1, 1));
+        assert!(scope.window("b").is_ok(), "it is there");
+        assert_eq!(window.len(), 1);
+        assert!(!hit(&window, b"b"), "the others have been quiet for longer");
     }
 }

@@ -3,9 +3,11 @@
 //! Label values are looked up when a configuration is built or a status is first seen, never for each
 //! request: a request costs one array index and the atomic additions.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -217,6 +219,17 @@ impl Metrics {
         self.plugin_reloads.with_label_values(&[plugin, result]).inc();
     }
 
+    /// Drops the series of plugins that `keep` refuses: those that no configuration names any more.
+    ///
+    /// Requests that began with such a plugin may still count in what they hold; nobody sees it.
+    pub fn retain_plugins(&self, keep: impl Fn(&str) -> bool) {
+        retain(&self.plugin_calls, &keep);
+        retain(&self.plugin_failures, &keep);
+        retain(&self.plugin_reloads, &keep);
+        retain(&self.generations, &keep);
+        retain(&self.breakers, &keep);
+    }
+
     /// Counts what became of a configuration: `published`, `refused`.
     pub fn config_reloaded(&self, result: &str) {
         self.config_reloads.with_label_values(&[result]).inc();
@@ -276,9 +289,26 @@ impl PluginMetrics {
     }
 }
 
+/// Drops the series whose label `plugin` is refused.
+fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&str) -> bool) {
+    for family in series.collect() {
+        for metric in family.get_metric() {
+            let labels: HashMap<&str, &str> = metric
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            if !labels.get("plugin").is_some_and(|plugin| keep(plugin)) {
+                // Somebody else may have dropped it in the meantime, which is as good.
+                let _ = series.remove(&labels);
+            }
+        }
+    }
+}
+
 fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
 where
-    C: prometheus::core::Collector + Clone + 'static,
+    C: Collector + Clone + 'static,
 {
     let collector = collector.expect("metric names and labels are constants that are valid");
     registry
@@ -299,6 +329,33 @@ mod tests {
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(text.contains("http_requests_duration_seconds_count{method=\"GET\",status=\"200\"} 1"));
         assert!(text.contains("http_requests_duration_seconds_count{method=\"OTHER\",status=\"418\"} 1"));
+    }
+
+    #[test]
+    fn series_of_plugins_go_and_the_others_stay() {
+        let metrics = Metrics::new();
+        let hooks = crate::hook::Hooks {
+            request_filter: true,
+            ..crate::hook::Hooks::default()
+        };
+        for plugin in ["goes", "stays"] {
+            metrics.plugin(plugin, hooks).called(Hook::RequestFilter);
+            metrics.generation(plugin, 1);
+            metrics.breaker(plugin).set(1);
+            metrics.reloaded(plugin, "published");
+        }
+        metrics.config_reloaded("published");
+        let series = |word: &str| {
+            let text = String::from_utf8(metrics.render()).unwrap();
+            text.lines().filter(|line| line.contains(word)).count()
+        };
+        let (before, stay) = (series("{"), series("\"stays\""));
+        assert_eq!(series("\"goes\""), stay);
+
+        metrics.retain_plugins(|plugin| plugin == "stays");
+
+        assert_eq!((series("\"goes\""), series("\"stays\"")), (0, stay));
+        assert_eq!(series("{"), before - stay, "what is not about plugins stays");
     }
 
     #[test]

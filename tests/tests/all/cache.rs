@@ -33,6 +33,9 @@ fn artifacts(directory: &Path) -> BTreeMap<PathBuf, u64> {
     found
 }
 
+/// The plugin and the balancer; of each its code, and the type of it.
+const KEPT: usize = 4;
+
 fn serves(pace: Pace) {
     assert_eq!(pace.get("/respond").status, 418);
     assert_eq!(pace.stop().code, Some(0));
@@ -46,7 +49,7 @@ fn a_restart_does_not_compile_again() {
     let config = config(&cache, &fixture("respond"), &origin);
 
     let pace = Pace::with_config(&config);
-    wait_until("compiled plugins to be kept", || artifacts(&cache).len() == 2);
+    wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
     let mode = fs::metadata(&cache).expect("it was made").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     serves(pace);
@@ -92,20 +95,42 @@ fn a_directory_that_others_can_write_to_is_refused() {
     assert!(exit.refusal().contains("for compiled plugins"), "{exit:?}");
 }
 
+/// If the unit wants several directories, their names are in one variable.
 #[test]
 fn systemd_may_say_where() {
     let files = directory();
     let cache = files.path().join("cache");
+    let others = files.path().join("other");
     let origin = Origin::named("one");
     let pace = Setup::new()
-        .env("CACHE_DIRECTORY", cache.to_str().expect("it is a text"))
+        .env(
+            "CACHE_DIRECTORY",
+            &format!("{}:{}", cache.display(), others.display()),
+        )
         .config(&with_plugins(
             SERVER,
             &[("respond", &fixture("respond"))],
             &[&origin],
         ))
         .start();
-    wait_until("compiled plugins to be kept", || artifacts(&cache).len() == 2);
+    wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
+    assert!(!others.exists());
+    serves(pace);
+}
+
+/// Relative to the configuration, which is relative to where Pace is started.
+#[test]
+fn a_relative_directory_is_beside_the_configuration() {
+    let origin = Origin::named("one");
+    let setup = Setup::new();
+    let beside = setup.directory().join("config");
+    fs::create_dir(&beside).expect("it can be made");
+    let text = config(Path::new("cache/compiled"), &fixture("respond"), &origin);
+    fs::write(beside.join("pace.toml"), text).expect("it can be written");
+    let pace = setup.args(["--config", "config/pace.toml"]).start();
+    wait_until("compiled plugins to be kept", || {
+        artifacts(&beside.join("cache/compiled")).len() == KEPT
+    });
     serves(pace);
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use pace_tests::{Client, Origin, Pace, Request, edition, fixture};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
-use crate::swapping::directory;
+use crate::swapping::{directory, reconfigure};
 
 const MODES: [&str; 2] = ["worker", "request"];
 
@@ -123,6 +123,46 @@ fn limits_hold_for_an_instance_of_its_own() {
         let failures = pace.metrics().sum("pace_plugin_failures_total", &labels);
         assert_eq!(failures, 1, "{name}");
     }
+}
+
+/// Who limits address space (`ulimit -v`, `LimitAS`) can have instances for each call. They need less of it than
+/// those that live on.
+#[test]
+fn address_space_is_reserved_by_need() {
+    const MIB: u64 = 1 << 10;
+    let origin = Origin::named("one");
+    let config = |keys: &str| {
+        format!(
+            "{ONE_WORKER}{}{keys}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"keep\"]\n",
+            plugin("keep", &fixture("secret-keeper")),
+            pool("web", &[&origin]),
+        )
+    };
+    // In KiB.
+    let reserved = |pace: &Pace| -> u64 {
+        assert_eq!(pace.get("/").text(), "one");
+        let status = std::fs::read_to_string(pace.proc("status")).expect("the process lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("Linux says how much address space is reserved")
+    };
+    let live_on = reserved(&Pace::with_config(&config("")));
+    let pace = Pace::with_config(&config("isolation = \"request\""));
+    let small = reserved(&pace);
+    assert!(
+        small < live_on,
+        "{small} KiB, and {live_on} KiB for those that live on"
+    );
+
+    // Instances of another size need another pool, and the plugin is compiled for it.
+    let large = config("isolation = \"request\"\nlimits = { memory_mb = 1024 }");
+    assert_eq!(reconfigure(&pace, |_| large).0, 200);
+    assert_eq!(pace.generation("keep"), 2);
+    let large = reserved(&pace);
+    assert!(
+        large > small + 4 * 1024 * MIB && large < small + 8 * 1024 * MIB,
+        "{small} KiB, and {large} KiB"
+    );
 }
 
 #[test]

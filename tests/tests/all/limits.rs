@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pace_tests::{Origin, Pace, Request, wait_for};
+use pace_tests::{Origin, Pace, Request, Setup, wait_for};
 
 use crate::sections::{SERVER, pool};
+use crate::swapping::reconfigure;
 
 /// Room comes back when the oldest request leaves the window, however often the client knocks meanwhile.
 #[test]
@@ -148,4 +149,55 @@ fn limited(origin: &Origin, rate_limit: &str) -> Pace {
     Pace::with_config(&format!(
         "{SERVER}\n[upstreams]\nbackends = [{url:?}]\n\n[rate_limit]\n{rate_limit}\n"
     ))
+}
+
+/// The client that was quiet for longest is forgotten, and nobody else; and that is not one who keeps asking.
+#[test]
+fn a_full_window_forgets_the_quietest_client() {
+    let origin = Origin::named("one");
+    let config = |keys: u32| {
+        format!(
+            "{SERVER}\n[[plugins]]\nname = \"limit\"\nwasm = \"builtin:rate-limiter\"\n\
+             limits = {{ window_keys = {keys} }}\nconfig = {{ max_requests = 1, window_seconds = 600 }}\n\n\
+             {}\n[[routes]]\npool = \"web\"\nplugins = [\"limit\"]\n",
+            pool("web", &[&origin])
+        )
+    };
+    let pace = Pace::with_config(&config(2));
+    let ask = |clients: &[u8]| -> Vec<u16> {
+        let statuses = clients.iter().map(|client| {
+            let address = format!("127.0.0.{client}");
+            pace.client_from(&address).get("/").status
+        });
+        statuses.collect()
+    };
+    assert_eq!(ask(&[2, 3]), [200, 200]);
+    // The first asks again, the third comes, and the second has to go.
+    assert_eq!(ask(&[2, 4]), [429, 200]);
+    assert_eq!(ask(&[2, 4, 2]), [429, 429, 429], "no second budget");
+    assert_eq!(ask(&[3]), [200], "it begins anew, and now the third has to go");
+
+    // There is room for all of them, and who was there keeps what he has.
+    assert_eq!(reconfigure(&pace, |_| config(3)).0, 200);
+    assert_eq!(ask(&[2, 3, 4]), [429, 429, 200]);
+    assert_eq!(ask(&[2, 3, 4]), [429, 429, 429]);
+
+    // For one only; that is the one who asked last. A configuration that is not taken changes nothing.
+    assert_eq!(reconfigure(&pace, |_| config(1) + "nonsense").0, 409);
+    assert_eq!(ask(&[2, 3, 4]), [429, 429, 429]);
+    assert_eq!(reconfigure(&pace, |_| config(1)).0, 200);
+    assert_eq!(ask(&[4, 3]), [429, 200]);
+}
+
+#[test]
+fn windows_can_be_forbidden() {
+    let origin = Origin::named("one");
+    let exit = Setup::new()
+        .config(&format!(
+            "{SERVER}\n[[plugins]]\nname = \"limit\"\nwasm = \"builtin:rate-limiter\"\nlimits = {{ windows = 0 }}\n\
+             {}\n[[routes]]\npool = \"web\"\nplugins = [\"limit\"]\n",
+            pool("web", &[&origin])
+        ))
+        .run();
+    assert!(exit.refusal().contains("plugin `limit`"), "{exit:?}");
 }

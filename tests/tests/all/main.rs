@@ -12,6 +12,7 @@ mod cache;
 mod client_address;
 mod command_line;
 mod config_reload;
+mod configured_swaps;
 mod connections;
 mod containment;
 mod contract;

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use pace_tests::{Origin, Request, Setup, component, fixture, text_fixture, wait_until};
+use pace_tests::{Origin, Pace, Request, Setup, Signal, component, fixture, text_fixture, wait_until};
 use serde_json::Value;
 
 use crate::sections::{SERVER, with_plugins};
-use crate::swapping::{SWAPPED, Swapping, respond};
+use crate::swapping::{SWAPPED, Swapping, directory, respond};
 
 /// A file that comes in place of a good one.
 enum Bad {
@@ -124,17 +124,41 @@ fn who_asks_for_it_is_told_why_not() {
     assert_eq!(swapping.serving(), 1);
 }
 
-/// What was refused is not looked at again until it is another file; what serves is no news either.
+/// What was refused is not tried again while it is the same file, unless somebody asks for it.
 #[test]
-fn a_refused_file_is_refused_once() {
-    let swapping = Swapping::new();
-    for _ in 0..3 {
-        built("no-hook").place(&swapping);
-        swapping.wait_for_refusal(&["exports no hook"]);
-        // It answers after whatever there was to do before.
-        swapping.pace.admin().send(&Request::post("/reload", ""));
+fn a_refused_file_is_refused_once_and_whenever_somebody_asks() {
+    let files = directory();
+    let path = |name: &str| files.path().join(name);
+    // When the second has been looked at, so has the first.
+    for name in ["first.wasm", "second.wasm"] {
+        fs::write(path(name), respond(1)).expect("it can be written");
     }
-    assert_eq!(swapping.reloads("refused"), 1);
+    let (first, second) = (path("first.wasm"), path("second.wasm"));
+    let plugins = [("first", first.as_path()), ("second", second.as_path())];
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&with_plugins(SERVER, &plugins, &[&origin]));
+    let refused = || {
+        let labels = [("plugin", "first"), ("result", "refused")];
+        pace.metrics().sum("pace_plugin_reloads_total", &labels)
+    };
+    for number in 2..5 {
+        fs::copy(fixture("no-hook"), &first).expect("it can be written");
+        fs::write(&second, respond(number)).expect("it can be written");
+        pace.wait_for_generation("second", number.into());
+    }
+    assert_eq!(refused(), 1);
+
+    let told = || pace.log().matches("exports no hook").count();
+    assert_eq!(told(), 1);
+    pace.signal(Signal::HUP);
+    wait_until("it to be tried again", || refused() == 2);
+    wait_until("it to be told again", || told() == 2);
+    let answer = pace.admin().send(&Request::post("/reload", ""));
+    assert_eq!(answer.status, 409, "{answer:?}");
+    for part in ["`first`", "exports no hook", "generation 1 (", "serves on"] {
+        assert!(answer.text().contains(part), "{part} in {answer:?}");
+    }
+    assert!(!answer.text().contains("`second`"), "{answer:?}");
 }
 
 /// Who deletes a file by mistake and puts it back has lost nothing.

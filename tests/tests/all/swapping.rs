@@ -175,3 +175,12 @@ pub(crate) fn generation(response: &Response) -> u64 {
         .find_map(|one| one.strip_prefix(SWAPPED)?.strip_prefix('=')?.parse().ok());
     number.unwrap_or_else(|| panic!("{SWAPPED} in {generations}"))
 }
+
+/// Changes the configuration of a Pace with an admin listener, and has it read again. Status and sentence.
+pub(crate) fn reconfigure(pace: &Pace, change: impl FnOnce(String) -> String) -> (u16, String) {
+    let path = pace.directory().join("pace.toml");
+    let text = fs::read_to_string(&path).expect("it was started with this file");
+    fs::write(path, change(text)).expect("it is in a temporary directory");
+    let response = pace.admin().send(&Request::post("/reload", ""));
+    (response.status, response.text().to_owned())
+}

@@ -36,6 +36,15 @@ impl Admin {
         self.change(&format!("/plugins/{plugin}/reload"))
     }
 
+    /// Reads a plugin's file again, which is not taken, and returns what is said of it.
+    pub(crate) fn reload_in_vain(&mut self, plugin: &str) -> Result<String> {
+        let path = format!("/plugins/{plugin}/reload");
+        let (status, body) = self.ask("POST", &path)?;
+        let said = String::from_utf8_lossy(&body).trim().to_owned();
+        ensure!(status == 409, "POST {path}: status {status}: {said}");
+        Ok(said)
+    }
+
     /// Returns to a plugin's generation before.
     pub(crate) fn roll_back(&mut self, plugin: &str) -> Result<()> {
         self.change(&format!("/plugins/{plugin}/rollback"))

@@ -13,6 +13,8 @@ pub(crate) struct Fleet {
     /// In the order of the routes.
     pub(crate) swapped: Vec<Plugin>,
     pub(crate) pinned: Pinned,
+    /// Those of `swapped` whose file is bad, to be mended by the next swaps.
+    pub(crate) broken: Vec<usize>,
 }
 
 /// A plugin that gets new versions.
@@ -72,6 +74,7 @@ impl Fleet {
         Ok(Fleet {
             swapped,
             pinned: Pinned { place, version },
+            broken: Vec::new(),
         })
     }
 

@@ -6,8 +6,16 @@ use std::fs;
 use wit_component::StringEncoding;
 use wit_parser::{Resolve, WorldId};
 
-/// Those in `tests/fixtures/wat`.
-const FIXTURES: [&str; 4] = ["endless-start", "huge-memory", "huge-table", "trap-start"];
+/// Those in `tests/fixtures/wat`, and what the proxy must say of each.
+const FIXTURES: [(&str, &[&str]); 4] = [
+    ("endless-start", &["starting the instance failed: deadline: "]),
+    (
+        "huge-memory",
+        &["failed: memory: 4194304 KiB of memory asked for"],
+    ),
+    ("huge-table", &["table"]),
+    ("trap-start", &["starting the instance failed: trap: "]),
+];
 
 /// A plugin whose `configure` traps.
 const TRAPPING_CONFIGURE: &str = r#"
@@ -21,17 +29,21 @@ const TRAPPING_CONFIGURE: &str = r#"
     unreachable))
 "#;
 
+/// A name, what the proxy must say one of, and the bytes.
+type Module = (&'static str, &'static [&'static str], Vec<u8>);
+
 /// Names and modules.
-pub(crate) fn all() -> Result<Vec<(&'static str, Vec<u8>)>> {
+pub(crate) fn all() -> Result<Vec<Module>> {
     let root = cargo::root();
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(root.join("wit"))?;
     let world = resolve.select_world(&[package], Some("request-filtering"))?;
-    let mut modules = vec![("trapping-configure", module(TRAPPING_CONFIGURE, &resolve, world)?)];
-    for name in FIXTURES {
+    let trapping = module(TRAPPING_CONFIGURE, &resolve, world)?;
+    let mut modules: Vec<Module> = vec![("trapping-configure", &["configure failed: trap: "], trapping)];
+    for (name, says) in FIXTURES {
         let file = root.join("tests/fixtures/wat").join(name).with_extension("wat");
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        modules.push((name, module(&text, &resolve, world).context(name)?));
+        modules.push((name, says, module(&text, &resolve, world).context(name)?));
     }
     Ok(modules)
 }

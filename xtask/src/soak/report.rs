@@ -18,16 +18,21 @@ pub(crate) struct Report {
     pub(crate) steady: Histogram,
     pub(crate) swapping: Histogram,
     pub(crate) memory: [u64; 2],
+    /// Files and sockets that may be open when nobody asks for anything any more, and those that are.
     pub(crate) descriptors: [usize; 2],
     /// How the proxy ended, if not well.
     pub(crate) end: Option<String>,
+    /// Whether it took as long as [`THOROUGH`].
+    pub(crate) thorough: bool,
 }
+
+/// A run shorter than this proves that nothing is lost or mixed up, and no more. It has no time for every
+/// kind of bad file; what an allocator keeps for later is more than what could have leaked; and the p99 of
+/// a second or two is that of whatever else the machine did.
+pub(crate) const THOROUGH: Duration = Duration::from_secs(60);
 
 /// How much of what was resident before may be resident after.
 pub(crate) const MEMORY_BOUND: f64 = 1.1;
-
-/// After fewer swaps than this, what an allocator keeps for later is more than what could have leaked.
-const ENOUGH_SWAPS: u64 = 100;
 
 /// How many times the steady p99 the other may be.
 const LATENCY_BOUND: f64 = 2.0;
@@ -63,13 +68,22 @@ impl Report {
         let slower = swapping.as_secs_f64() / steady.as_secs_f64().max(1e-6);
         let growth = self.memory[1] as f64 / self.memory[0].max(1) as f64;
         let Counts { clients, exact, .. } = &self.limiter;
+        let bad = &self.swaps.bad;
         vec![
             shown("requests answered", tally.answered),
             shown("requests denied by the limiter", tally.denied),
             shown("requests to misbehaving plugins", tally.misbehaving),
             shown("swaps to a good version", self.swaps.good),
-            shown("bad files", self.swaps.bad),
-            shown("kinds of bad files", self.swaps.kinds.len()),
+            shown("bad files", bad.files),
+            Row {
+                figure: "different kinds of bad files",
+                found: bad.said.len().to_string(),
+                allowed: format!("all {}", bad.kinds),
+                verdict: match bad.said.len() == bad.kinds {
+                    _ if !self.thorough => Verdict::Shown,
+                    found => holds(found),
+                },
+            },
             shown("slowest swap", milliseconds(self.swaps.slowest)),
             Row {
                 figure: "swaps and bad files with another outcome than expected",
@@ -96,10 +110,10 @@ impl Report {
                 figure: "p99 while swapping",
                 found: format!("{} ({slower:.2} ×)", milliseconds(swapping)),
                 allowed: format!("{LATENCY_BOUND} ×"),
-                verdict: if slower <= LATENCY_BOUND {
-                    Verdict::Holds
-                } else {
-                    Verdict::TooHigh
+                verdict: match slower <= LATENCY_BOUND {
+                    _ if !self.thorough => Verdict::Shown,
+                    true => Verdict::Holds,
+                    false => Verdict::TooHigh,
                 },
             },
             shown("resident memory before", mebibytes(self.memory[0])),
@@ -108,13 +122,16 @@ impl Report {
                 found: format!("{} ({growth:.2} ×)", mebibytes(self.memory[1])),
                 allowed: format!("{MEMORY_BOUND} ×"),
                 verdict: match growth <= MEMORY_BOUND {
-                    true => Verdict::Holds,
-                    false if self.swaps.good < ENOUGH_SWAPS => Verdict::TooHigh,
-                    false => Verdict::Broken,
+                    _ if !self.thorough => Verdict::Shown,
+                    found => holds(found),
                 },
             },
-            shown("open files and sockets before", self.descriptors[0]),
-            shown("open files and sockets after", self.descriptors[1]),
+            Row {
+                figure: "files and sockets open afterwards",
+                found: self.descriptors[1].to_string(),
+                allowed: format!("at most {}", self.descriptors[0]),
+                verdict: holds(self.descriptors[1] <= self.descriptors[0]),
+            },
             Row {
                 figure: "the proxy's end",
                 found: self.end.clone().unwrap_or_else(|| "by itself".to_owned()),
@@ -154,10 +171,10 @@ impl fmt::Display for Report {
                 row.figure, row.found, row.allowed
             )?;
         }
-        if !self.swaps.kinds.is_empty() {
+        if !self.swaps.bad.said.is_empty() {
             writeln!(out, "\nWhat the proxy says of bad files:\n")?;
         }
-        for (kind, said) in &self.swaps.kinds {
+        for (kind, said) in &self.swaps.bad.said {
             writeln!(out, "- {kind}: {said}")?;
         }
         let remarks = self.remarks();
@@ -224,15 +241,13 @@ mod tests {
                 exact: 2,
                 others: Vec::new(),
             },
-            swaps: Swaps {
-                good: ENOUGH_SWAPS,
-                ..Swaps::default()
-            },
+            swaps: Swaps::default(),
             steady: latencies(1),
             swapping: latencies(2),
             memory: [100 << 20, 110 << 20],
             descriptors: [10, 10],
             end: None,
+            thorough: true,
         }
     }
 
@@ -245,7 +260,7 @@ mod tests {
 
     #[test]
     fn each_proof_can_break() {
-        let breaks: [fn(&mut Report); 10] = [
+        let breaks: [fn(&mut Report); 12] = [
             |report| report.tally.failed = 1,
             |report| report.tally.unfinished = 1,
             |report| report.tally.contradictions = 1,
@@ -254,7 +269,9 @@ mod tests {
             |report| report.generations.1 = 1,
             |report| report.limiter.exact = 1,
             |report| report.swaps.unexpected = Some("not taken".to_owned()),
+            |report| report.swaps.bad.kinds = 1,
             |report| report.memory[1] = 111 << 20,
+            |report| report.descriptors[1] = 11,
             |report| report.end = Some("signal 9".to_owned()),
         ];
         for spoil in breaks {
@@ -274,12 +291,15 @@ mod tests {
     }
 
     #[test]
-    fn a_few_swaps_prove_nothing_about_memory() {
+    fn a_short_run_does_not_judge_what_needs_time() {
         let mut report = good();
         report.memory[1] = 200 << 20;
-        report.swaps.good = ENOUGH_SWAPS - 1;
+        report.swapping = latencies(3);
+        report.swaps.bad.kinds = 1;
+        assert!(!report.holds());
+        report.thorough = false;
         assert!(report.holds());
-        assert!(report.to_string().contains("too high"));
+        assert!(!report.to_string().contains("too high"));
     }
 
     #[test]

@@ -18,6 +18,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// More than it gives its requests to finish, with its default grace period of 10 s.
 const END_LIMIT: Duration = Duration::from_secs(15);
 
+/// For how long the proxy keeps a connection that nobody uses. At the end it is waited for.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The plugins that are swapped, with their package, in the order in which routes use them. The last
 /// writes the stamp.
 pub(crate) const SWAPPED: [(&str, &str); 3] = [
@@ -159,8 +162,11 @@ debug_header = "{DEBUG}"
 [[pools]]
 name = "origins"
 backends = ["http://{}", "http://{}"]
+idle_timeout_ms = {}
 "#,
-        origins[0], origins[1]
+        origins[0],
+        origins[1],
+        IDLE_TIMEOUT.as_millis()
     );
     let mut plugin = |name: &str, keys: &str| {
         text += &format!("\n[[plugins]]\nname = \"{name}\"\n{keys}\n");

@@ -4,6 +4,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::clock;
+use super::super::direct::{Caller, Interface, called};
 use super::super::guest::Guest;
 use crate::state::Time;
 
@@ -20,6 +21,17 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         guest.calls_out += 1;
         View(guest.scope.time())
     })
+}
+
+pub(super) fn add_directly(clock: &mut Interface<'_>) -> Result<()> {
+    clock
+        .func("monotonic", |mut caller: Caller<'_>| {
+            called(&mut caller).scope.time().monotonic()
+        })?
+        .func("wall", |mut caller: Caller<'_>| {
+            called(&mut caller).scope.time().wall()
+        })?;
+    Ok(())
 }
 
 impl clock::Host for View<'_> {

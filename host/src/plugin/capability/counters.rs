@@ -6,6 +6,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::super::bindings::pace::plugin::counters::{self, OpenError};
+use super::super::direct::{Caller, Interface, called, put, split, text};
 use super::super::guest::Guest;
 use crate::state::{self, Counter, Scope};
 
@@ -30,24 +31,73 @@ impl HasData for Counters {
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     counters::add_to_linker::<_, Counters>(linker, |guest| {
         guest.calls_out += 1;
-        View {
-            scope: &guest.scope,
-            resources: &mut guest.resources,
-        }
+        view(guest)
     })
+}
+
+fn view(guest: &mut Guest) -> View<'_> {
+    View {
+        scope: &guest.scope,
+        resources: &mut guest.resources,
+    }
+}
+
+pub(super) fn add_directly(counters: &mut Interface<'_>) -> Result<()> {
+    fn counter<'a>(caller: &'a Caller<'_>, handle: u32) -> Result<&'a Counter> {
+        Ok(&caller.data().resources.get(&borrowed::<CounterHandle>(handle))?.0)
+    }
+    counters
+        .func(
+            "[static]counter.open",
+            |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
+                called(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
+                let opened = view(guest).open_counter(text(memory, name, length)?);
+                put_opened(memory, out, opened)
+            },
+        )?
+        .func(
+            "[method]counter.add",
+            |mut caller: Caller<'_>, handle: u32, delta: u64| {
+                called(&mut caller);
+                Ok(counter(&caller, handle)?.add(delta))
+            },
+        )?
+        .func("[method]counter.value", |mut caller: Caller<'_>, handle: u32| {
+            called(&mut caller);
+            Ok(counter(&caller, handle)?.value())
+        })?
+        .func(
+            "[method]counter.swap",
+            |mut caller: Caller<'_>, handle: u32, value: u64| {
+                called(&mut caller);
+                Ok(counter(&caller, handle)?.swap(value))
+            },
+        )?
+        .func("[resource-drop]counter", |mut caller: Caller<'_>, handle: u32| {
+            called(&mut caller);
+            caller
+                .data_mut()
+                .resources
+                .delete(owned::<CounterHandle>(handle))?;
+            Ok(())
+        })?;
+    Ok(())
+}
+
+impl View<'_> {
+    fn open_counter(&mut self, name: &str) -> Result<Resource<CounterHandle>, OpenError> {
+        let counter = self.scope.counter(name)?;
+        let handle = self.resources.push(CounterHandle(counter));
+        handle.map_err(|_| OpenError::TooMany)
+    }
 }
 
 impl counters::Host for View<'_> {}
 
 impl counters::HostCounter for View<'_> {
     fn open(&mut self, name: String) -> Result<Result<Resource<CounterHandle>, OpenError>> {
-        match self.scope.counter(&name) {
-            Ok(counter) => Ok(self
-                .resources
-                .push(CounterHandle(counter))
-                .map_err(|_| OpenError::TooMany)),
-            Err(error) => Ok(Err(error.into())),
-        }
+        Ok(self.open_counter(&name))
     }
 
     fn add(&mut self, counter: Resource<CounterHandle>, delta: u64) -> Result<u64> {
@@ -66,6 +116,29 @@ impl counters::HostCounter for View<'_> {
         self.resources.delete(counter)?;
         Ok(())
     }
+}
+
+/// A handle as a core module has it: in the canonical ABI 0 is none.
+pub(super) fn owned<T: 'static>(handle: u32) -> Resource<T> {
+    Resource::new_own(handle.wrapping_sub(1))
+}
+
+/// The same for a call that leaves it to the plugin.
+pub(super) fn borrowed<T: 'static>(handle: u32) -> Resource<T> {
+    Resource::new_borrow(handle.wrapping_sub(1))
+}
+
+/// Answers with `result<own<T>, open-error>`.
+pub(super) fn put_opened<T: 'static>(
+    memory: &mut [u8],
+    out: u32,
+    opened: Result<Resource<T>, OpenError>,
+) -> Result<()> {
+    let (case, value) = match opened {
+        Ok(handle) => (0, handle.rep().wrapping_add(1)),
+        Err(error) => (1, error as u32),
+    };
+    put::<4, 8>(memory, out, (case | u64::from(value) << 32).to_le_bytes())
 }
 
 impl From<state::OpenError> for OpenError {

@@ -1,10 +1,11 @@
 //! `log`: lines in Pace's log, marked with the plugin's name.
 
 use ::log::Level;
-use wasmtime::Result;
 use wasmtime::component::{HasData, Linker};
+use wasmtime::{Result, format_err};
 
 use super::super::bindings::pace::plugin::log;
+use super::super::direct::{Caller, Interface, called, split, text as text_at};
 use super::super::generation::Generation;
 use super::super::guest::Guest;
 use super::super::text;
@@ -27,13 +28,33 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     })
 }
 
+pub(super) fn add_directly(log: &mut Interface<'_>) -> Result<()> {
+    log.func("enabled", |mut caller: Caller<'_>, level: u32| {
+        let guest = called(&mut caller);
+        Ok(u32::from(enabled(&guest.generation, level_at(level)?)))
+    })?
+    .func(
+        "write",
+        |mut caller: Caller<'_>, level: u32, at: u32, length: u32| {
+            called(&mut caller);
+            let (memory, guest) = split(&mut caller)?;
+            line(&guest.generation, level_at(level)?, text_at(memory, at, length)?);
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+/// The level with this number in the contract.
+fn level_at(number: u32) -> Result<Level> {
+    const LEVELS: [Level; 5] = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
+    let level = LEVELS.get(number as usize).copied();
+    level.ok_or_else(|| format_err!("there is no log level {number}"))
+}
+
 impl log::Host for View<'_> {
     fn enabled(&mut self, level: log::Level) -> Result<bool> {
-        let level = Level::from(level);
-        Ok(match &self.0.log_sink {
-            Some(sink) => sink.enabled(level),
-            None => ::log::log_enabled!(target: TARGET, level),
-        })
+        Ok(enabled(self.0, level.into()))
     }
 
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
@@ -42,6 +63,12 @@ impl log::Host for View<'_> {
     }
 }
 
+fn enabled(generation: &Generation, level: Level) -> bool {
+    match &generation.log_sink {
+        Some(sink) => sink.enabled(level),
+        None => ::log::log_enabled!(target: TARGET, level),
+    }
+}
 /// Writes a line for a plugin, if anybody wants to read it and there have not been too many.
 pub(super) fn line(generation: &Generation, level: Level, message: &str) {
     if let Some(sink) = &generation.log_sink {

@@ -1,12 +1,14 @@
 //! What plugins are lent: one file per interface of the contract.
 //!
 //! Each file has a view that borrows what the interface needs of a [`Guest`], the generated trait
-//! implemented for it, and a function that adds it to the linker. An error returned from a host function
-//! is a trap: it ends the hook and the instance.
+//! implemented for it, and two functions that make it available: `add_to_linker` to components, and
+//! `add_directly` to core modules that run by themselves (see `direct`). An error returned from a host
+//! function is a trap: it ends the hook and the instance.
 
 mod clock;
 mod counters;
 mod edit;
+mod headers;
 mod log;
 mod request;
 mod response;
@@ -19,7 +21,7 @@ mod windows;
     reason = "the generated bindings export it again, so it has to be `pub`"
 )]
 pub use counters::CounterHandle;
-pub(super) use edit::Added;
+pub(super) use edit::Edits;
 use wasmtime::Engine;
 use wasmtime::component::{HasData, Linker};
 #[expect(
@@ -29,6 +31,7 @@ use wasmtime::component::{HasData, Linker};
 pub use windows::WindowHandle;
 
 use super::bindings::pace::plugin::http;
+use super::direct::Interface;
 use super::guest::Guest;
 
 /// The interfaces that a component may import.
@@ -56,6 +59,19 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     clock::add_to_linker(&mut linker)?;
     Ok(linker)
 }
+
+/// The interfaces that have functions, for core modules.
+pub(super) const DIRECT: [(&str, AddDirectly); 7] = [
+    ("request", request::add_directly),
+    ("response", response::add_directly),
+    ("upstreams", upstreams::add_directly),
+    ("counters", counters::add_directly),
+    ("windows", windows::add_directly),
+    ("log", log::add_directly),
+    ("clock", clock::add_directly),
+];
+
+type AddDirectly = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
 
 /// `http` has types and no functions.
 struct Types;

@@ -5,16 +5,18 @@ use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::http::{EditError, HeaderField};
 use super::super::bindings::pace::plugin::request;
+use super::super::direct::{Caller, Interface, answer_bytes, answer_option, called, copied, split, text};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
-use super::edit::Added;
+use super::edit::Edits;
+use super::headers::{Editing, Message, answer_edit};
 use crate::config::Limits;
 use crate::hook::{self, Headers};
 
 struct View<'a> {
     lending: &'a mut Lending,
     limits: &'a Limits,
-    added: &'a mut Added,
+    edits: &'a mut Edits,
 }
 
 struct Request;
@@ -29,9 +31,66 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         View {
             lending: &mut guest.lending,
             limits: &guest.generation.limits,
-            added: &mut guest.added,
+            edits: &mut guest.edits,
         }
     })
+}
+
+pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
+    request
+        .func("method", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let method = copied(caller.data().lending.request()?.method());
+            answer_bytes(&mut caller, out, &method)
+        })?
+        .func("scheme", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let scheme = caller.data().lending.scheme()?;
+            answer_bytes(&mut caller, out, scheme.as_bytes())
+        })?
+        .func("authority", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let authority = caller.data().lending.request()?.authority().map(copied);
+            answer_option(&mut caller, out, authority.as_deref())
+        })?
+        .func("path", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let path = copied(caller.data().lending.request()?.path());
+            answer_bytes(&mut caller, out, &path)
+        })?
+        .func("query", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let query = caller.data().lending.request()?.query().map(copied);
+            answer_option(&mut caller, out, query.as_deref())
+        })?
+        .func("client-address", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let client = caller.data().lending.client()?.to_string();
+            answer_bytes(&mut caller, out, client.as_bytes())
+        })?
+        .func(
+            "set-path-and-query",
+            |mut caller: Caller<'_>, at: u32, length: u32, out: u32| {
+                called(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
+                let value = text(memory, at, length)?;
+                let done = guest.lending.request_mut()?;
+                let done = done.and_then(|head| head.set_path_and_query(value));
+                answer_edit(&mut caller, out, done)
+            },
+        )?;
+    let message = Message {
+        read: |guest| Ok(guest.lending.request()?),
+        edit: |guest| {
+            let head = guest.lending.request_mut()?;
+            Ok(head.map(|head| Editing {
+                head,
+                edits: &mut guest.edits,
+                limits: &guest.generation.limits,
+            }))
+        },
+    };
+    message.add_directly(request)
 }
 
 impl request::Host for View<'_> {
@@ -74,14 +133,14 @@ impl request::Host for View<'_> {
     fn set_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
         let head = self.lending.request_mut()?;
         Ok(head
-            .and_then(|head| self.added.set(head, self.limits, &name, &value))
+            .and_then(|head| self.edits.set(head, self.limits, &name, &value))
             .map_err(Into::into))
     }
 
     fn append_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
         let head = self.lending.request_mut()?;
         Ok(head
-            .and_then(|head| self.added.append(head, self.limits, &name, &value))
+            .and_then(|head| self.edits.append(head, self.limits, &name, &value))
             .map_err(Into::into))
     }
 
@@ -89,7 +148,7 @@ impl request::Host for View<'_> {
         Ok(self
             .lending
             .request_mut()?
-            .and_then(|head| head.remove_header(&name))
+            .and_then(|head| self.edits.remove(head, &name))
             .map_err(Into::into))
     }
 

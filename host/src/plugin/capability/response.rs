@@ -5,16 +5,18 @@ use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::http::{EditError, HeaderField};
 use super::super::bindings::pace::plugin::response;
+use super::super::direct::{Caller, Interface, answer_option, called, copied};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
-use super::edit::Added;
+use super::edit::Edits;
+use super::headers::{Editing, Message, answer_edit};
 use super::request::{fields, values};
 use crate::config::Limits;
 
 struct View<'a> {
     lending: &'a mut Lending,
     limits: &'a Limits,
-    added: &'a mut Added,
+    edits: &'a mut Edits,
 }
 
 struct Response;
@@ -29,9 +31,41 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         View {
             lending: &mut guest.lending,
             limits: &guest.generation.limits,
-            added: &mut guest.added,
+            edits: &mut guest.edits,
         }
     })
+}
+
+pub(super) fn add_directly(response: &mut Interface<'_>) -> Result<()> {
+    response
+        .func("status", |mut caller: Caller<'_>| {
+            called(&mut caller);
+            Ok(u32::from(caller.data().lending.response()?.status()))
+        })?
+        .func("set-status", |mut caller: Caller<'_>, status: u32, out: u32| {
+            called(&mut caller);
+            // A `u16` comes as 32 bits, and those above it mean nothing.
+            let [low, high, ..] = status.to_le_bytes();
+            let response = caller.data_mut().lending.response_mut()?;
+            let done = response.set_status(u16::from_le_bytes([low, high]));
+            answer_edit(&mut caller, out, done)
+        })?
+        .func("backend", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let backend = caller.data().lending.backend()?.map(copied);
+            answer_option(&mut caller, out, backend.as_deref())
+        })?;
+    let message = Message {
+        read: |guest| Ok(guest.lending.response()?),
+        edit: |guest| {
+            Ok(Ok(Editing {
+                head: guest.lending.response_mut()?,
+                edits: &mut guest.edits,
+                limits: &guest.generation.limits,
+            }))
+        },
+    };
+    message.add_directly(response)
 }
 
 impl response::Host for View<'_> {
@@ -65,23 +99,22 @@ impl response::Host for View<'_> {
 
     fn set_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
         Ok(self
-            .added
+            .edits
             .set(self.lending.response_mut()?, self.limits, &name, &value)
             .map_err(Into::into))
     }
 
     fn append_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
         Ok(self
-            .added
+            .edits
             .append(self.lending.response_mut()?, self.limits, &name, &value)
             .map_err(Into::into))
     }
 
     fn remove_header(&mut self, name: String) -> Result<Result<bool, EditError>> {
         Ok(self
-            .lending
-            .response_mut()?
-            .remove_header(&name)
+            .edits
+            .remove(self.lending.response_mut()?, &name)
             .map_err(Into::into))
     }
 }

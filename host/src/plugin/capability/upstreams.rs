@@ -4,6 +4,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime::{Result, ensure};
 
 use super::super::bindings::pace::plugin::upstreams::{self, Failure, HealthState};
+use super::super::direct::{Caller, Interface, answer_bytes, called, copied, put, split};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use crate::hook::{AttemptFailure, Candidates, Health};
@@ -21,6 +22,75 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         guest.calls_out += 1;
         View(&guest.lending)
     })
+}
+
+pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
+    fn view<'a>(caller: &'a Caller<'_>) -> View<'a> {
+        View(&caller.data().lending)
+    }
+    upstreams
+        .func("count", |mut caller: Caller<'_>| {
+            called(&mut caller);
+            Ok(view(&caller).0.candidates()?.count())
+        })?
+        .func("version", |mut caller: Caller<'_>| {
+            called(&mut caller);
+            Ok(view(&caller).0.candidates()?.version())
+        })?
+        .func("pool", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let pool = copied(view(&caller).0.candidates()?.pool());
+            answer_bytes(&mut caller, out, &pool)
+        })?
+        .func("last-failure", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller);
+            let failure = view(&caller).0.candidates()?.last_failure();
+            // `option<failure>`; the case of a failure with a number in it never comes up.
+            let answer = failure.map_or([0; 6], |failure| [1, 0, case(failure), 0, 0, 0]);
+            put::<2, 6>(split(&mut caller)?.0, out, answer)
+        })?
+        .func("tried", |mut caller: Caller<'_>, index: u32| {
+            called(&mut caller);
+            Ok(u32::from(view(&caller).with(index)?.tried(index)))
+        })?
+        .func("address", |mut caller: Caller<'_>, index: u32, out: u32| {
+            called(&mut caller);
+            let address = copied(view(&caller).with(index)?.address(index));
+            answer_bytes(&mut caller, out, &address)
+        })?
+        .func("weight", |mut caller: Caller<'_>, index: u32| {
+            called(&mut caller);
+            Ok(view(&caller).with(index)?.weight(index))
+        })?
+        .func("health", |mut caller: Caller<'_>, index: u32| {
+            called(&mut caller);
+            Ok(HealthState::from(view(&caller).with(index)?.health(index)) as u32)
+        })?
+        .func("in-flight", |mut caller: Caller<'_>, index: u32| {
+            called(&mut caller);
+            Ok(view(&caller).with(index)?.in_flight(index))
+        })?
+        .func("latency", |mut caller: Caller<'_>, index: u32, out: u32| {
+            called(&mut caller);
+            let latency = view(&caller).with(index)?.latency(index);
+            let answer = latency.map_or(0, |latency| u128::from(latency) << 64 | 1);
+            put::<8, 16>(split(&mut caller)?.0, out, answer.to_le_bytes())
+        })?;
+    Ok(())
+}
+
+/// Where the contract has it among the cases of `failure`.
+fn case(failure: AttemptFailure) -> u8 {
+    match failure {
+        AttemptFailure::ConnectionRefused => 0,
+        AttemptFailure::ConnectionTimeout => 1,
+        AttemptFailure::ConnectionFailed => 2,
+        AttemptFailure::Tls => 3,
+        AttemptFailure::Closed => 4,
+        AttemptFailure::ResponseTimeout => 5,
+        AttemptFailure::Protocol => 6,
+        AttemptFailure::Other => 8,
+    }
 }
 
 impl View<'_> {
@@ -66,12 +136,7 @@ impl upstreams::Host for View<'_> {
     }
 
     fn health(&mut self, index: u32) -> Result<HealthState> {
-        Ok(match self.with(index)?.health(index) {
-            Health::Healthy => HealthState::Healthy,
-            Health::Unhealthy => HealthState::Unhealthy,
-            Health::Ejected => HealthState::Ejected,
-            Health::Draining => HealthState::Draining,
-        })
+        Ok(self.with(index)?.health(index).into())
     }
 
     fn in_flight(&mut self, index: u32) -> Result<u32> {
@@ -80,6 +145,17 @@ impl upstreams::Host for View<'_> {
 
     fn latency(&mut self, index: u32) -> Result<Option<u64>> {
         Ok(self.with(index)?.latency(index))
+    }
+}
+
+impl From<Health> for HealthState {
+    fn from(health: Health) -> HealthState {
+        match health {
+            Health::Healthy => HealthState::Healthy,
+            Health::Unhealthy => HealthState::Unhealthy,
+            Health::Ejected => HealthState::Ejected,
+            Health::Draining => HealthState::Draining,
+        }
     }
 }
 

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::{Result, bail};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::windows::{self, Key};
+use super::super::direct::{Caller, Interface, bytes, called, put, split, text};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
+use super::counters::{borrowed, owned, put_opened};
 use crate::state::{self, Prefixes, Scope, Window, WindowSpec};
 
 /// A plugin's handle to a window: the events, and how this plugin measures them.
@@ -37,12 +39,64 @@ impl HasData for Windows {
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     windows::add_to_linker::<_, Windows>(linker, |guest| {
         guest.calls_out += 1;
-        View {
-            scope: &guest.scope,
-            lending: &guest.lending,
-            resources: &mut guest.resources,
-        }
+        view(guest)
     })
+}
+
+fn view(guest: &mut Guest) -> View<'_> {
+    View {
+        scope: &guest.scope,
+        lending: &guest.lending,
+        resources: &mut guest.resources,
+    }
+}
+
+pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
+    windows
+        .func(
+            "[static]window.open",
+            |mut caller: Caller<'_>, name: u32, length: u32, limit: u32, period_ms: u64, out: u32| {
+                called(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
+                let opened = view(guest).open_window(text(memory, name, length)?, limit, period_ms);
+                put_opened(memory, out, opened)
+            },
+        )?
+        .func(
+            "[method]window.hit",
+            |mut caller: Caller<'_>, handle: u32, case: u32, first: u32, second: u32, out: u32| {
+                called(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
+                let view = view(guest);
+                let key = view.flat_key(memory, [case, first, second])?;
+                let handle = view.resources.get(&borrowed::<WindowHandle>(handle))?;
+                let (case, value) = match handle.window.hit(&handle.spec, key, view.scope.now()) {
+                    Ok(count) => (0, u64::from(count)),
+                    Err(wait) => (1, wait),
+                };
+                put::<8, 16>(memory, out, (u128::from(value) << 64 | case).to_le_bytes())
+            },
+        )?
+        .func(
+            "[method]window.count",
+            |mut caller: Caller<'_>, handle: u32, case: u32, first: u32, second: u32| {
+                called(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
+                let view = view(guest);
+                let key = view.flat_key(memory, [case, first, second])?;
+                let handle = view.resources.get(&borrowed::<WindowHandle>(handle))?;
+                Ok(handle.window.count(&handle.spec, key, view.scope.now()))
+            },
+        )?
+        .func("[resource-drop]window", |mut caller: Caller<'_>, handle: u32| {
+            called(&mut caller);
+            caller
+                .data_mut()
+                .resources
+                .delete(owned::<WindowHandle>(handle))?;
+            Ok(())
+        })?;
+    Ok(())
 }
 
 impl View<'_> {
@@ -60,6 +114,35 @@ impl View<'_> {
             Key::Bytes(bytes) => state::Key::Bytes(bytes),
         })
     }
+
+    /// The same from a core module: the case, and what the longest of them is made of.
+    fn flat_key<'k>(&self, memory: &'k [u8], [case, first, second]: [u32; 3]) -> Result<state::Key<'k>> {
+        let byte = |number: u32| number.to_le_bytes()[0];
+        Ok(match case {
+            0 => state::Key::Address(self.lending.client()?),
+            1 => state::Key::Network(
+                self.lending.client()?,
+                Prefixes {
+                    ipv4: byte(first),
+                    ipv6: byte(second),
+                },
+            ),
+            2 => state::Key::Bytes(bytes(memory, first, second)?),
+            case => bail!("there is no key with the case {case}"),
+        })
+    }
+
+    fn open_window(
+        &mut self,
+        name: &str,
+        limit: u32,
+        period_ms: u64,
+    ) -> Result<Resource<WindowHandle>, OpenError> {
+        let spec = WindowSpec::new(limit, Duration::from_millis(period_ms))?;
+        let window = self.scope.open_window(name, spec)?;
+        let handle = self.resources.push(WindowHandle { window, spec });
+        handle.map_err(|_| OpenError::TooMany)
+    }
 }
 
 impl windows::Host for View<'_> {}
@@ -71,16 +154,7 @@ impl windows::HostWindow for View<'_> {
         limit: u32,
         period_ms: u64,
     ) -> Result<Result<Resource<WindowHandle>, OpenError>> {
-        let opened = WindowSpec::new(limit, Duration::from_millis(period_ms)).and_then(|spec| {
-            Ok(WindowHandle {
-                window: self.scope.open_window(&name, spec)?,
-                spec,
-            })
-        });
-        match opened {
-            Ok(handle) => Ok(self.resources.push(handle).map_err(|_| OpenError::TooMany)),
-            Err(error) => Ok(Err(error.into())),
-        }
+        Ok(self.open_window(&name, limit, period_ms))
     }
 
     fn hit(&mut self, window: Resource<WindowHandle>, key: Key) -> Result<Result<u32, u64>> {

@@ -85,7 +85,7 @@ impl Window {
     /// one shard, so the number and the order are exact.
     pub fn new(max_keys: usize) -> Window {
         let shards = (max_keys / KEYS_PER_SHARD).next_power_of_two().min(MAX_SHARDS);
-        let capacity = (max_keys / shards).clamp(1, u32::MAX as usize - 1);
+        let capacity = capacity(max_keys, shards);
         Window {
             hasher: RandomState::default(),
             shards: (0..shards)
@@ -102,6 +102,16 @@ impl Window {
 
     pub(super) fn opened_with(&self, spec: WindowSpec) {
         *self.spec.lock() = Some(spec);
+    }
+
+    /// Another number of keys from now on. If there are more, those that were quiet for longest are forgotten.
+    ///
+    /// The shards stay as many as they were, and each keeps at least one key.
+    pub fn set_max_keys(&self, max_keys: usize) {
+        let capacity = capacity(max_keys, self.shards.len());
+        for shard in &self.shards {
+            shard.0.lock().set_capacity(capacity, &self.hasher);
+        }
     }
 
     /// Count one event if the key has room.
@@ -160,4 +170,9 @@ impl Window {
         // Inside a shard the index uses the upper 7 and the lower bits.
         (hash >> 48) as usize & (self.shards.len() - 1)
     }
+}
+
+/// A shard's part of the keys.
+fn capacity(max_keys: usize, shards: usize) -> usize {
+    (max_keys / shards).clamp(1, u32::MAX as usize - 1)
 }

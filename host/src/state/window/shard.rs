@@ -51,6 +51,16 @@ impl Shard {
         }
     }
 
+    /// See [`Window::set_max_keys`](super::Window::set_max_keys).
+    pub(super) fn set_capacity(&mut self, capacity: usize, hasher: &RandomState) {
+        debug_assert!((1..NONE as usize).contains(&capacity));
+        self.capacity = capacity;
+        while self.entries.len() > capacity {
+            self.remove(self.oldest, hasher);
+        }
+        self.shrink(hasher);
+    }
+
     /// See [`Window::hit`](super::Window::hit). `hash` is that of `key` by `hasher`.
     pub(super) fn hit(
         &mut self,

@@ -8,8 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use pace_tests::{Answer, Exit, Gate, Origin, Pace, Request, Setup, Signal, edition, fixture, wait_until};
 
 use super::page::{Page, code};
-use super::reconfigure;
-use crate::swapping::Swapping;
+use crate::swapping::{Swapping, reconfigure, respond};
 
 #[test]
 fn the_messages_are_real() {
@@ -139,6 +138,7 @@ fn while_swapping() -> String {
     said += swapping.pace.admin().send(&of_a_page).text();
     said += &swapping.pace.stop().stderr;
 
+    said += &on_the_way_back();
     let talkative = Swapping::with(
         &edition(&fixture("log-writer"), 1),
         "limits = { log_lines_per_second = 1 }",
@@ -148,6 +148,35 @@ fn while_swapping() -> String {
         talkative.pace.log().contains("lines were dropped")
     });
     said + &talkative.pace.stop().stderr
+}
+
+/// What is said of generations that the configuration keeps from serving again.
+fn on_the_way_back() -> String {
+    let swapping = Swapping::with(&respond(1), "");
+    let add = |keys: &str| {
+        reconfigure(&swapping.pace, |text| {
+            text.replacen("\n[[pools]]", &format!("{keys}\n\n[[pools]]"), 1)
+        })
+    };
+    swapping.replace(&edition(&fixture("trap"), 1));
+    swapping.wait_for_generation(2);
+    wait_until("a generation to be given up", || {
+        swapping.pace.get("/misbehave");
+        swapping.status()["generation"] == 1
+    });
+    let mut said = swapping.post("rollback").1;
+    // The file is needed, and it is still the one that was given up.
+    said += &add("isolation = 'request'").1;
+    swapping.replace(&respond(3));
+    said += &reconfigure(&swapping.pace, |text| text).1;
+    said += &swapping.post("rollback").1;
+    let serving = swapping.status()["sha256"].clone();
+    said += &add(&format!("sha256 = {serving}")).1;
+    said += &swapping.post("rollback").1;
+
+    swapping.replace(b"This is a text.");
+    said += &add("on_failure = 'open'").1;
+    said + &swapping.pace.stop().stderr
 }
 
 /// A trusted proxy that does not keep to the PROXY protocol.

@@ -10,18 +10,9 @@ mod tables;
 
 use std::fs;
 
-use pace_tests::{Pace, Request, Setup, root};
+use pace_tests::{Setup, root};
 
 use page::Page;
-
-/// Changes the configuration of a Pace with an admin listener, and has it read again. Status and sentence.
-pub(crate) fn reconfigure(pace: &Pace, change: impl FnOnce(String) -> String) -> (u16, String) {
-    let path = pace.directory().join("pace.toml");
-    let text = fs::read_to_string(&path).expect("it was started with this file");
-    fs::write(path, change(text)).expect("it is in a temporary directory");
-    let response = pace.admin().send(&Request::post("/reload", ""));
-    (response.status, response.text().to_owned())
-}
 
 #[test]
 fn configurations_are_valid() {

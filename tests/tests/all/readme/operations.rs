@@ -7,9 +7,8 @@ use pace_tests::Request;
 use serde_json::Value;
 
 use super::page::{Page, code};
-use super::reconfigure;
 use super::tables::keys;
-use crate::swapping::{SWAPPED, Swapping};
+use crate::swapping::{SWAPPED, Swapping, reconfigure};
 
 fn page() -> Page {
     Page::of("docs/operations.md")

@@ -6,9 +6,8 @@ use std::fs;
 use pace_tests::{Origin, Pace, Setup, root};
 
 use super::page::{Page, code};
-use super::reconfigure;
 use crate::sections::SERVER;
-use crate::swapping::{Swapping, respond};
+use crate::swapping::{Swapping, reconfigure, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
 const TABLES: [(&str, &str); 15] = [
@@ -247,12 +246,11 @@ fn metrics_of_swaps() -> String {
     let swapping = Swapping::new();
     swapping.replace(&respond(2));
     swapping.wait_for_generation(2);
+    let opened = |text: String| text.replace("\n[[pools]]", "on_failure = 'open'\n\n[[pools]]");
+    assert_eq!(reconfigure(&swapping.pace, opened).0, 200);
     swapping.replace(b"This is a text.");
     assert_eq!(swapping.post("reload").0, 409);
     assert_eq!(swapping.post("rollback").0, 200);
-
-    let opened = |text: String| text.replace("\n[[pools]]", "on_failure = 'open'\n\n[[pools]]");
-    assert_eq!(reconfigure(&swapping.pace, opened).0, 200);
     assert_eq!(reconfigure(&swapping.pace, |_| "zzz = 1".to_owned()).0, 409);
     for result in ["published", "refused"] {
         let labels = [("result", result)];
