@@ -67,7 +67,10 @@ pub(super) fn run(args: &TestArgs) -> Result<(), Box<dyn Error>> {
     }
     match (args.list, failed) {
         (true, _) => Ok(()),
-        (false, 0) => Ok(print(&format!("{all} cases passed\n"))?),
+        (false, 0) => {
+            let cases = if all == 1 { "case" } else { "cases" };
+            Ok(print(&format!("{all} {cases} passed\n"))?)
+        }
         (false, failed) => Err(CasesFailed { failed, all }.into()),
     }
 }
