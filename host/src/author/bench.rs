@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::cases::{self, Budget};
 use super::print;
 use crate::cli::BenchArgs;
-use crate::harness::{self, Cost, Exchange, Request, Setup, Subject};
-use crate::hook::{Failure, Hook};
+use crate::harness::{self, Cost, Exchange, Request, Setup, Subject, explain};
+use crate::hook::Hook;
 
 /// It costs more than it may.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +27,12 @@ enum NotMeasured {
         refusal: String,
         advice: &'static str,
     },
-    #[error("{file}: {hook} failed: {failure}")]
+    #[error("{file}: {hook} failed: {reason}\n{explained}")]
     Failed {
         file: String,
         hook: &'static str,
-        failure: Failure,
+        reason: &'static str,
+        explained: String,
     },
 }
 
@@ -113,7 +114,8 @@ impl Bench {
                 .map_err(|failure| NotMeasured::Failed {
                     file: self.wasm.clone(),
                     hook: hook.name(),
-                    failure,
+                    reason: failure.reason.name(),
+                    explained: explain(&failure, &session.take_lines()),
                 })?;
             costs.push((hook, cost));
         }

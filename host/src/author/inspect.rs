@@ -8,7 +8,7 @@ use super::print;
 use crate::CONTRACT;
 use crate::cli::InspectArgs;
 use crate::config::Sha256;
-use crate::harness::{self, Cost, Exchange, Request, Setup, Subject, SubjectError};
+use crate::harness::{self, Exchange, Request, Setup, Subject, SubjectError, explain};
 use crate::plugin::{Inspection, Kind, LoadError, Runtime};
 
 /// A file that does not fit, and why.
@@ -83,18 +83,22 @@ fn estimate(file: &str, bytes: Vec<u8>) -> Result<String, SubjectError> {
     let mut label = "cost:";
     for hook in subject.hooks().iter() {
         let exchange = Exchange::new(Request::get("/"));
-        let cost = subject
-            .configure(&Setup::default())
-            .and_then(|session| session.measure(hook, &exchange, ESTIMATE_CALLS, true));
+        let mut lines = Vec::new();
+        let cost = subject.configure(&Setup::default()).and_then(|session| {
+            let cost = session.measure(hook, &exchange, ESTIMATE_CALLS, true);
+            lines = session.take_lines();
+            cost
+        });
         let said = match cost {
             Ok(cost) => format!(
                 "about {} (median of {ESTIMATE_CALLS} calls, an estimate: GET /, empty configuration)",
                 nanoseconds(cost.median)
             ),
-            Err(failure) => format!(
-                "not measured with an empty configuration: {}",
-                Cost::failure(&failure)
-            ),
+            Err(failure) => {
+                let explained = explain(&failure, &lines);
+                let what = explained.lines().next().unwrap_or_default();
+                format!("not measured with an empty configuration: {what}")
+            }
         };
         let _ = writeln!(text, "{label:10}{}: {said}", hook.name());
         label = "";
@@ -113,15 +117,24 @@ fn listed(problems: &[LoadError]) -> String {
         } => format!(
             "  the function `{function}` of `{interface}` has the wrong type\n    \
                expected  {expected}\n    \
-               found     {found}"
+               found     {found}\n    \
+             `{}` has it",
+            wit_file(interface)
         ),
         LoadError::OtherContract { found, .. } => format!(
             "  it is made for another version of the contract\n    \
                expected  {CONTRACT}\n    \
                found     {found}\n    \
-             build it against the contract in `wit/`"
+             build it against the contract in `wit/`, or with the SDK of this Pace"
         ),
         other => format!("  {other}"),
     };
     problems.iter().map(paragraph).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the contract has an interface: `pace:plugin/lifecycle@0.1.0` is in `wit/lifecycle.wit`.
+fn wit_file(interface: &str) -> String {
+    let name = interface.split_once('/').map_or(interface, |(_, name)| name);
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    format!("wit/{name}.wit")
 }

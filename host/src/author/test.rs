@@ -146,6 +146,12 @@ fn shown(difference: &Difference) -> String {
             let _ = writeln!(text, "        {key}");
         }
     }
+    if expected.is_empty() {
+        for line in found.lines() {
+            let _ = writeln!(text, "          {line}");
+        }
+        return text;
+    }
     if !expected.contains('\n') && !found.contains('\n') {
         let _ = writeln!(
             text,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::exchange::Exchange;
 use super::session::Session;
-use crate::hook::{Failure, FailureReason, Hook, Reply, Selection, Verdict};
+use crate::hook::{Failure, Hook, Reply, Selection, Verdict};
 
 /// What calls of a hook cost, by an instance that is used again and again.
 #[derive(Clone, Copy, Debug)]
@@ -170,17 +170,6 @@ fn overhead() -> Duration {
 fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(index).copied()
-}
-
-impl Cost {
-    /// What is said of a hook that fails.
-    pub fn failure(failure: &Failure) -> String {
-        let first = failure.detail.lines().next().unwrap_or_default();
-        match failure.reason {
-            FailureReason::Configure => first.to_owned(),
-            reason => format!("it fails ({}): {first}", reason.name()),
-        }
-    }
 }
 
 #[cfg(test)]

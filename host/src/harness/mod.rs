@@ -15,12 +15,14 @@
 //! | `subject` | a file that was compiled, and what it is run with |
 //! | `session` | one configured plugin with its own counters, windows, log and time |
 //! | `exchange` | one request on its way through the hooks |
+//! | `explain` | what a failure means, and what to do about it |
 //! | `measure` | what a call of a hook costs |
 //! | `message` | requests and responses |
 //! | `pool` | backends to choose from |
 //! | `lines` | what the plugin logs |
 
 mod exchange;
+mod explain;
 mod lines;
 mod measure;
 mod message;
@@ -32,6 +34,7 @@ mod subject;
 mod tests;
 
 pub use exchange::{Exchange, Outcome, Word};
+pub use explain::explain;
 pub use lines::Line;
 pub use measure::Cost;
 pub use message::{Request, Response};

@@ -62,7 +62,9 @@ pub enum LoadError {
     #[error("no thread could be started to compile it: {0}")]
     NoThread(std::io::Error),
     /// Made for another version of the contract.
-    #[error("made for {found}, this Pace speaks {expected}: build it against the contract in `wit/`")]
+    #[error(
+        "made for {found}, this Pace speaks {expected}: build it against the contract in `wit/`, or with the SDK of this Pace"
+    )]
     OtherContract {
         /// The package and version that it names.
         found: String,
@@ -81,7 +83,10 @@ pub enum LoadError {
     #[error("an import has another type than the contract's: {0}")]
     ImportType(String),
     /// Lacks what every plugin exports.
-    #[error("does not export `{0}`: every plugin must")]
+    #[error(
+        "does not export `{0}`: every plugin must, with its function `configure`; in Rust, `pace_plugin::export!` \
+         does it"
+    )]
     MissingExport(&'static str),
     /// Exports an interface without its function.
     #[error("exports `{interface}` without the function `{function}`")]
@@ -106,7 +111,10 @@ pub enum LoadError {
         found: String,
     },
     /// A plugin that would never be called.
-    #[error("exports no hook: one of request-filter, select-upstream and response-filter is needed")]
+    #[error(
+        "exports no hook: one of request-filter, select-upstream and response-filter is needed; in Rust, name it in \
+         `pace_plugin::export!`"
+    )]
     NoHook,
     /// Was replaced because it failed too often, and still is the content of the file.
     #[error("it was generation {0}, too many of whose first calls failed: put another file in its place")]

@@ -89,7 +89,7 @@ impl MemoryLimit {
             self.exceeded = true;
             bail!(
                 "{} KiB of memory asked for, {} KiB allowed",
-                used / 1024,
+                used.div_ceil(1024),
                 self.limit / 1024
             );
         }

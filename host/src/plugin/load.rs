@@ -205,7 +205,7 @@ pub(super) fn import_problem(name: &str) -> Option<LoadError> {
         "of WASI, plugins get cli, clocks, filesystem, io, random and sockets in version 0.2, with nothing behind \
          them: build without this, or for wasm32-unknown-unknown"
     } else {
-        "plugins get the interfaces of pace:plugin and nothing else"
+        "plugins get the interfaces of pace:plugin and nothing else; leave out what needs it"
     };
     Some(LoadError::UnknownImport {
         import: name.to_owned(),

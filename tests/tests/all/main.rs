@@ -5,6 +5,7 @@
 
 mod access_log;
 mod admin;
+mod author_mistakes;
 mod backend_answers;
 mod breaker;
 mod budgets;

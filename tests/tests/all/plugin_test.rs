@@ -180,8 +180,8 @@ fn a_plugin_that_fails_is_shown_with_its_log() {
     );
     let printed = failing(&exit);
     for part in [
-        "- a verdict",
-        "+ trap: ",
+        "request-filter failed: trap",
+        "it panicked at tests/fixtures/examples/trap.rs:",
         "no response: fail (request-filter: trap)",
         "the plugin logged",
         "error: panicked at tests/fixtures/examples/trap.rs:",

@@ -49,7 +49,7 @@ pub(in super::super) struct Difference {
     pub(in super::super) location: Option<Location>,
     /// What it is about.
     pub(in super::super) key: String,
-    /// May have several lines.
+    /// May have several lines; empty if there is no word for it but that it went wrong.
     pub(in super::super) expected: String,
     /// May have several lines.
     pub(in super::super) found: String,

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::check::{Check, Difference, Seen};
 use super::suite::{Case, Count, Counted, Step, Tally};
 use crate::config::Location;
-use crate::harness::{Line, Outcome, Session, Subject, Word};
-use crate::hook::{Failure, FailureReason};
+use crate::harness::{Line, Outcome, Session, Subject, Word, explain};
 
 /// How a case ended.
 pub(in super::super) struct Ending {
@@ -169,25 +168,12 @@ fn differences(step: &Step, outcome: &Outcome, session: &Session) -> Vec<Differe
         let hook = outcome.hook.map_or("the hook", |hook| hook.name());
         differences.push(Difference {
             location: None,
-            key: hook.to_owned(),
-            expected: "a verdict".to_owned(),
-            found: explained(failure),
+            key: format!("{hook} failed: {}", failure.reason.name()),
+            expected: String::new(),
+            found: explain(failure, &outcome.lines),
         });
     }
     differences
-}
-
-/// A failure, and what to do about it.
-fn explained(failure: &Failure) -> String {
-    let advice = match failure.reason {
-        FailureReason::Trap => "a panic says where it was in the log; the backtrace has the functions",
-        FailureReason::Deadline => "it may run for `limits.time_ms`: look for a loop that does not end",
-        FailureReason::Memory => "it may have `limits.memory_mb`: look for what grows with each request",
-        FailureReason::IllegalOutput => "what a response may have is in `wit/http.wit`",
-        FailureReason::Configure => "a new instance is made after a failure, and this one was not configured",
-        FailureReason::BreakerOpen => "it has failed too often",
-    };
-    format!("{failure}\n({advice})")
 }
 
 fn count(outcome: &Outcome, step: &Step, tally: &mut Tally) {
