@@ -126,7 +126,7 @@ impl Bench {
         let mut text = format!("{}, {} calls of each hook\n\n", self.wasm, args.calls.max(1));
         let _ = writeln!(
             text,
-            "{:16}{:>10}{:>10}{:>11}{:>8}{:>10}{}",
+            "{:16}{:>11} {:>11} {:>10} {:>7} {:>9}{}",
             "hook",
             "median",
             "p99",
@@ -138,16 +138,17 @@ impl Bench {
         for (hook, cost) in costs {
             let _ = write!(
                 text,
-                "{:16}{:>10}{:>10}{:>11}{:>8}{:>10}",
+                "{:16}{:>11} {:>11} {:>10} {:>7} {:>9}",
                 hook.name(),
                 nanoseconds(cost.median),
                 nanoseconds(cost.p99),
-                average(cost.calls_out),
+                cost.calls_out.map_or_else(unknown, average),
                 average(cost.bytes),
-                format!("{} KiB", cost.memory.div_ceil(1024)),
+                cost.memory
+                    .map_or_else(unknown, |bytes| format!("{} KiB", bytes.div_ceil(1024))),
             );
             if let Some(instructions) = cost.instructions {
-                let _ = write!(text, "{instructions:>14}");
+                let _ = write!(text, " {instructions:>13}");
             }
             text.push('\n');
         }
@@ -170,8 +171,8 @@ impl Bench {
                     nanoseconds(cost.median)
                 ));
             }
-            let memory = cost.memory.div_ceil(1024);
-            if let Some(allowed) = self.budget.memory_kb
+            if let (Some(allowed), Some(bytes)) = (self.budget.memory_kb, cost.memory)
+                && let memory = bytes.div_ceil(1024)
                 && memory > allowed as usize
             {
                 over.push(format!(
@@ -182,6 +183,11 @@ impl Bench {
         }
         over
     }
+}
+
+/// What cannot be looked at, because no instance is kept.
+fn unknown() -> String {
+    "-".to_owned()
 }
 
 pub(super) fn nanoseconds(time: Duration) -> String {

@@ -16,14 +16,14 @@ pub struct Cost {
     pub median: Duration,
     /// 99 of 100 calls took no longer.
     pub p99: Duration,
-    /// Host functions called, on the average.
-    pub calls_out: f64,
+    /// Host functions called, on the average; `None` if no instance is kept between calls.
+    pub calls_out: Option<f64>,
     /// Bytes of messages, answers and log lines that were handed over, either way, on the average.
     pub bytes: f64,
     /// Instructions of half of the calls at most, if they are counted.
     pub instructions: Option<u64>,
-    /// Linear memory at the end, in bytes.
-    pub memory: usize,
+    /// Linear memory at the end, in bytes; `None` if no instance is kept between calls.
+    pub memory: Option<usize>,
 }
 
 /// So many calls before those that are measured, for each of those, so that what happens once is over.
@@ -70,9 +70,9 @@ impl Session {
         instructions.sort_unstable();
         let calls_out = match (before, after) {
             (Some(before), Some(after)) if after.calls_out >= before.calls_out => {
-                (after.calls_out - before.calls_out) as f64 / f64::from(calls)
+                Some((after.calls_out - before.calls_out) as f64 / f64::from(calls))
             }
-            _ => 0.0,
+            _ => None,
         };
         Ok(Cost {
             calls,
@@ -81,7 +81,7 @@ impl Session {
             calls_out,
             bytes: bytes as f64 / f64::from(calls),
             instructions: percentile(&instructions, 50),
-            memory: after.map_or(0, |usage| usage.memory),
+            memory: after.map(|usage| usage.memory),
         })
     }
 

@@ -229,7 +229,7 @@ macro_rules! impl_headers {
 
             fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
                 self.copied.add(name.spelled().len() + value.len());
-                if !name.is_appendable(self.headers.contains_key(name.name())) {
+                if !name.is_appendable(|| self.headers.contains_key(name.name())) {
                     return Err(EditError::InvalidValue);
                 }
                 self.headers

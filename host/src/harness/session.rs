@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use prometheus::IntGauge;
 
 use super::lines::{Line, Lines};
 use super::message::{Request, Response};
@@ -17,7 +18,6 @@ use crate::hook::{
 use crate::plugin::{Generation, Usage, WasmPlugin, sweep};
 use crate::snapshot::state_limits;
 use crate::state::{self, Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
-use crate::telemetry::Metrics;
 
 /// A plugin that was configured, with counters, windows, a log and a time that nobody else has.
 ///
@@ -71,7 +71,7 @@ impl Session {
             .map_err(|error| refused(error.to_string()))?;
         let lines = Lines::new(setup.log_level);
         let sink: Arc<dyn crate::plugin::LogSink> = Arc::clone(&lines) as _;
-        let breaker = Metrics::new().breaker(&entry.name);
+        let breaker = IntGauge::new("breaker", "1 while it is open").expect("the name is legal");
         let generation = Generation::new(&entry, 1, subject.sha256, program, breaker, Arc::new(|_, _| {}))
             .with_log_sink(sink);
         let time = ManualTime::at(setup.wall);

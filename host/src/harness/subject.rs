@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use log::Level;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::session::Session;
@@ -22,6 +23,8 @@ pub struct Subject {
     runtime: Runtime,
     bytes: Vec<u8>,
     program: Arc<Program>,
+    /// The same for instances that live for one call, once somebody wanted one.
+    pooled: Mutex<Vec<(Allocation, Arc<Program>)>>,
 }
 
 /// Why there is no plugin to be run.
@@ -126,6 +129,7 @@ impl Subject {
             runtime,
             bytes,
             program: Arc::new(program),
+            pooled: Mutex::default(),
         })
     }
 
@@ -145,12 +149,17 @@ impl Subject {
 
     /// The program for instances that live that long and have at most so much memory, in bytes.
     pub(super) fn program(&self, isolation: Isolation, memory: usize) -> Result<Arc<Program>, LoadError> {
-        match Allocation::of(isolation, memory) {
-            Allocation::OnDemand => Ok(Arc::clone(&self.program)),
-            pooled @ Allocation::Pooled { .. } => {
-                Program::load(&self.runtime, pooled, &self.bytes).map(Arc::new)
-            }
+        let allocation = Allocation::of(isolation, memory);
+        if allocation == Allocation::OnDemand {
+            return Ok(Arc::clone(&self.program));
         }
+        let mut pooled = self.pooled.lock();
+        if let Some((_, program)) = pooled.iter().find(|(known, _)| *known == allocation) {
+            return Ok(Arc::clone(program));
+        }
+        let program = Program::load(&self.runtime, allocation, &self.bytes).map(Arc::new)?;
+        pooled.push((allocation, Arc::clone(&program)));
+        Ok(program)
     }
 }
 

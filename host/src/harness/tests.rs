@@ -52,6 +52,26 @@ fn windows_can_be_filled_and_read() {
     assert_eq!(session.events("other", &network), None);
 }
 
+/// As the configuration's `isolation = "request"`: what is counted is the host's, and outlives the instance.
+#[test]
+fn an_instance_may_live_for_one_call() {
+    let subject = Subject::load("builtin:rate-limiter").expect("it is in the binary");
+    let setup = Setup {
+        isolation: crate::config::Isolation::Request,
+        config: json!({ "max_requests": 1 })
+            .as_object()
+            .expect("it is one")
+            .clone(),
+        ..Setup::default()
+    };
+    for _ in 0..2 {
+        let session = subject.configure(&setup).expect("the configuration is legal");
+        assert_eq!(session.send(Request::get("/")).word, Word::Next);
+        assert_eq!(session.send(Request::get("/")).word, Word::Respond);
+        assert_eq!(session.usage(), None, "no instance is kept");
+    }
+}
+
 #[test]
 fn sessions_share_nothing() {
     let (one, other) = (limiter(1), limiter(1));

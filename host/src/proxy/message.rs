@@ -34,7 +34,7 @@ macro_rules! impl_headers {
             }
 
             fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
-                if !name.is_appendable(self.headers.contains_key(name.name())) {
+                if !name.is_appendable(|| self.headers.contains_key(name.name())) {
                     return Err(EditError::InvalidValue);
                 }
                 self.append_header(name.spelled().clone(), value)

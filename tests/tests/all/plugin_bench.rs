@@ -117,6 +117,16 @@ fn the_defaults_of_the_file_are_what_is_measured() {
     assert!(message.contains("[defaults.config]"), "{message}");
 }
 
+/// Then there is nothing to be looked at between calls.
+#[test]
+fn an_instance_for_each_call_can_be_measured_too() {
+    let cases = "wasm = 'builtin:round-robin'\n[budget]\nmemory_kb = 1\n[defaults]\nisolation = 'request'\n";
+    let exit = bench(cases, &["cases.toml"]);
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    let columns = row(&exit, "select-upstream");
+    assert_eq!((columns[5], columns[7]), ("-", "-"), "{columns:?}");
+}
+
 #[test]
 fn a_hook_that_fails_is_not_measured() {
     let cases = format!(
