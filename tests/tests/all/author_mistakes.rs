@@ -80,8 +80,8 @@ fn it_asks_for_what_nobody_lends() {
     );
     says(
         &inspected("wasi-import"),
-        "imports `wasi:cli/environment@0.2.0`",
-        "build for wasm32-unknown-unknown",
+        "imports `wasi:keyvalue/store@0.2.0`: of WASI, plugins get",
+        "build without this, or for wasm32-unknown-unknown",
     );
 }
 

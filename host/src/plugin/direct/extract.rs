@@ -19,7 +19,7 @@ pub(in super::super) struct Extracted {
 /// tool wires them. `None` for all other components, and if there is any doubt.
 pub(in super::super) fn extract(component: &[u8]) -> Option<Extracted> {
     let module = only_module(component)?;
-    if runs_code_of_its_own_accord(module) {
+    if runs_code_of_its_own_accord(module) || imports_more_than_the_contract(component) {
         return None;
     }
     let DecodedWasm::Component(resolve, world) = wit_component::decode(component).ok()? else {
@@ -50,6 +50,16 @@ fn only_module(component: &[u8]) -> Option<&[u8]> {
             Ok(Payload::ModuleSection { unchecked_range, .. }) => component.get(unchecked_range),
             _ => None,
         })
+}
+
+/// Whether it wants something of other packages, WASI for example, which only components get.
+fn imports_more_than_the_contract(component: &[u8]) -> bool {
+    Parser::new(0).parse_all(component).any(|payload| match payload {
+        Ok(Payload::ComponentImportSection(imports)) => imports
+            .into_iter()
+            .any(|import| import.is_ok_and(|import| !import.name.name.starts_with("pace:plugin/"))),
+        _ => false,
+    })
 }
 
 /// Whether it has what only the wrapping would call: an initializer beside the start function.

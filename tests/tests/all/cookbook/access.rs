@@ -225,7 +225,7 @@ fn maintenance_ends_when_the_configuration_says_so() {
     let pace = start("maintenance", "", &[&origin]);
     assert_eq!(pace.get("/").status, 503);
     let (status, _) =
-        crate::readme::reconfigure(&pace, |text| text.replace("plugins = [\"maintenance\"]", ""));
+        crate::swapping::reconfigure(&pace, |text| text.replace("plugins = [\"maintenance\"]", ""));
     assert_eq!(status, 200);
     wait_until("the backends to answer", || pace.get("/").status == 200);
 }
