@@ -84,7 +84,8 @@ impl Manager {
             .programs
             .next_generation(&entry, last_number + 1, From::File(content))
             .and_then(|next| {
-                self.replace(&current, &next).map_err(LoadError::Configure)?;
+                self.replace(&current, &next, "published")
+                    .map_err(LoadError::Configure)?;
                 Ok(next)
             });
         match taken {
@@ -95,7 +96,6 @@ impl Manager {
             })),
             Ok(next) => {
                 self.with(name, |managed| managed.refused = None);
-                self.environment.metrics.reloaded(name, "published");
                 Ok(serves(&next, Some(&current)))
             }
         }
@@ -143,10 +143,9 @@ impl Manager {
                 ));
             }
         };
-        self.replace(current, &next).map_err(|failure| {
+        self.replace(current, &next, "rolled-back").map_err(|failure| {
             format!("plugin `{name}`: generation {number} cannot serve again: {failure}")
         })?;
-        self.environment.metrics.reloaded(name, "rolled-back");
         let anew = if next.number == number {
             String::new()
         } else {
@@ -185,8 +184,9 @@ impl Manager {
             .ok_or_else(|| format!("there is no plugin `{name}`"))
     }
 
-    /// A generation takes the place of another, if every configuration of the plugin suits it.
-    fn replace(&self, before: &Generation, after: &Arc<Generation>) -> Result<(), Failure> {
+    /// A generation takes the place of another, if every configuration of the plugin suits it. That is counted as
+    /// this `result` before the first request is served with it, so that who has seen its work finds it counted.
+    fn replace(&self, before: &Generation, after: &Arc<Generation>, result: &str) -> Result<(), Failure> {
         let name = &*after.plugin;
         let mut generations = self.generations();
         generations.insert(name.to_owned(), Arc::clone(after));
@@ -194,6 +194,7 @@ impl Manager {
             .build(&self.config, &generations)
             .map_err(|(_, failure)| failure)?;
         let snapshot = Arc::new(snapshot);
+        self.environment.metrics.reloaded(name, result);
         self.snapshot.store(Arc::clone(&snapshot));
         snapshot.apply_limits();
         before.retire();
