@@ -52,10 +52,16 @@ fn only_module(component: &[u8]) -> Option<&[u8]> {
         })
 }
 
-/// Whether it wants something of other packages, WASI for example, which only components get.
+/// Whether it wants something of other packages, WASI for example, which only components get. What is inside
+/// imports from what is around it, and comes after its imports.
 fn imports_more_than_the_contract(component: &[u8]) -> bool {
-    Parser::new(0).parse_all(component).any(|payload| match payload {
-        Ok(Payload::ComponentImportSection(imports)) => imports
+    let payloads = Parser::new(0).parse_all(component);
+    let mut outside = payloads.map_while(|payload| match payload {
+        Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) | Err(_) => None,
+        Ok(payload) => Some(payload),
+    });
+    outside.any(|payload| match payload {
+        Payload::ComponentImportSection(imports) => imports
             .into_iter()
             .any(|import| import.is_ok_and(|import| !import.name.name.starts_with("pace:plugin/"))),
         _ => false,
@@ -92,4 +98,53 @@ fn sections(wasm: &[u8]) -> Option<Vec<(u8, &[u8])>> {
         }
     }
     Some(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin;
+    use crate::config::BUILTINS;
+
+    fn builtins() -> impl Iterator<Item = &'static [u8]> {
+        BUILTINS
+            .iter()
+            .map(|name| builtin::component(name).expect("it is embedded"))
+    }
+
+    /// A component of another make would run too, at three times the price, and nobody would notice.
+    #[test]
+    fn the_default_plugins_run_without_their_components() {
+        assert!(builtins().all(|component| extract(component).is_some()));
+    }
+
+    #[test]
+    fn a_section_more_makes_it_a_component_of_another_make() {
+        // An empty core module, which nothing refers to.
+        const MODULE: &[u8] = b"\x01\x08\0asm\x01\0\0\0";
+        for component in builtins() {
+            assert!(extract(&[component, MODULE].concat()).is_none());
+        }
+    }
+
+    #[test]
+    fn custom_sections_mean_nothing() {
+        const CUSTOM: &[u8] = b"\x00\x05\x04test";
+        for component in builtins() {
+            let extracted = extract(&[component, CUSTOM].concat()).expect("it runs the same code");
+            assert_eq!(
+                Some(extracted.module),
+                extract(component).map(|known| known.module)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_broken_or_no_component_is_left_to_others() {
+        let component = builtins().next().expect("there are some");
+        for length in (0..component.len()).step_by(997) {
+            assert!(extract(&component[..length]).is_none(), "{length}");
+        }
+        assert!(extract(b"\0asm\x01\0\0\0").is_none());
+    }
 }
