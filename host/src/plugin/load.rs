@@ -47,7 +47,7 @@ impl Program {
             }
         };
         let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
-        let extracted = direct::extract(component);
+        let extracted = direct::extract(component, &runtime.imports);
         let shape = extracted.as_ref().map_or(component, |extracted| &extracted.shape);
         let shape = Component::new(&runtime.engine, shape).map_err(invalid)?;
         check_imports(runtime, &shape)?;
@@ -61,7 +61,7 @@ impl Program {
             None => Code::component(linked, hooks).map_err(invalid)?,
             Some(extracted) => {
                 let module = Module::new(&runtime.engine, &extracted.module).map_err(invalid)?;
-                let linked = runtime.direct_linker.instantiate_pre(&module).map_err(invalid)?;
+                let linked = runtime.imports.link(&module).map_err(invalid)?;
                 Code::Direct(linked)
             }
         };
