@@ -7,7 +7,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::clock;
-use super::super::direct::Interface;
+use super::super::direct::{Caller, Interface, guest};
 use super::super::guest::Guest;
 
 struct Clock;
@@ -21,7 +21,15 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 }
 
 pub(super) fn add_directly(clock: &mut Interface<'_>) -> Result<()> {
-    clock.func("monotonic", monotonic)?.func("wall", wall)?;
+    clock
+        .func("monotonic", |caller: Caller<'_>| {
+            guest(&caller)?;
+            Ok(monotonic())
+        })?
+        .func("wall", |caller: Caller<'_>| {
+            guest(&caller)?;
+            Ok(wall())
+        })?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::super::bindings::pace::plugin::counters::{self, OpenError};
-use super::super::direct::{Caller, Interface, put, split, text};
+use super::super::direct::{Caller, Interface, guest, guest_mut, put, split, text};
 use super::super::guest::Guest;
 use crate::state::{self, Counter, Scope};
 
@@ -41,7 +41,10 @@ fn view(guest: &mut Guest) -> View<'_> {
 
 pub(super) fn add_directly(counters: &mut Interface<'_>) -> Result<()> {
     fn counter<'a>(caller: &'a Caller<'_>, handle: u32) -> Result<&'a Counter> {
-        Ok(&caller.data().resources.get(&borrowed::<CounterHandle>(handle))?.0)
+        Ok(&guest(caller)?
+            .resources
+            .get(&borrowed::<CounterHandle>(handle))?
+            .0)
     }
     counters
         .func(
@@ -64,8 +67,7 @@ pub(super) fn add_directly(counters: &mut Interface<'_>) -> Result<()> {
             |caller: Caller<'_>, handle: u32, value: u64| Ok(counter(&caller, handle)?.swap(value)),
         )?
         .func("[resource-drop]counter", |mut caller: Caller<'_>, handle: u32| {
-            caller
-                .data_mut()
+            guest_mut(&mut caller)?
                 .resources
                 .delete(owned::<CounterHandle>(handle))?;
             Ok(())

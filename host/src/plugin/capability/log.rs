@@ -5,7 +5,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime::{Result, format_err};
 
 use super::super::bindings::pace::plugin::log;
-use super::super::direct::{Caller, Interface, split, text as text_at};
+use super::super::direct::{Caller, Interface, guest, split, text as text_at};
 use super::super::generation::Generation;
 use super::super::guest::Guest;
 use super::super::text;
@@ -26,15 +26,18 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 }
 
 pub(super) fn add_directly(log: &mut Interface<'_>) -> Result<()> {
-    log.func("enabled", |level: u32| Ok(u32::from(enabled(level_at(level)?))))?
-        .func(
-            "write",
-            |mut caller: Caller<'_>, level: u32, at: u32, length: u32| {
-                let (memory, guest) = split(&mut caller)?;
-                View(&guest.generation).write(level_at(level)?, text_at(memory, at, length)?);
-                Ok(())
-            },
-        )?;
+    log.func("enabled", |caller: Caller<'_>, level: u32| {
+        guest(&caller)?;
+        Ok(u32::from(enabled(level_at(level)?)))
+    })?
+    .func(
+        "write",
+        |mut caller: Caller<'_>, level: u32, at: u32, length: u32| {
+            let (memory, guest) = split(&mut caller)?;
+            View(&guest.generation).write(level_at(level)?, text_at(memory, at, length)?);
+            Ok(())
+        },
+    )?;
     Ok(())
 }
 

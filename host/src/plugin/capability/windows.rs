@@ -8,7 +8,7 @@ use wasmtime::{Result, bail};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::windows::{self, Key};
-use super::super::direct::{Caller, Interface, bytes, put, split, text};
+use super::super::direct::{Caller, Interface, bytes, guest_mut, put, split, text};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::counters::{borrowed, owned, put_opened};
@@ -83,8 +83,7 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
             },
         )?
         .func("[resource-drop]window", |mut caller: Caller<'_>, handle: u32| {
-            caller
-                .data_mut()
+            guest_mut(&mut caller)?
                 .resources
                 .delete(owned::<WindowHandle>(handle))?;
             Ok(())
