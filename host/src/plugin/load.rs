@@ -78,6 +78,14 @@ impl Program {
         self.hooks
     }
 
+    /// `component`, or `module` if it is a component around one module and is run without that.
+    pub fn runs(&self) -> &'static str {
+        match self.code {
+            Code::Component(..) => "component",
+            Code::Direct(_) => "module",
+        }
+    }
+
     /// The interfaces that it imports, in alphabetical order.
     pub fn imports(&self) -> Vec<String> {
         let mut names: Vec<String> = self
