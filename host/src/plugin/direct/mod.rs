@@ -22,6 +22,8 @@ mod extract;
 mod imports;
 mod memory;
 mod names;
+#[cfg(test)]
+mod tests;
 
 pub(super) use exports::Exports;
 pub(super) use extract::extract;
