@@ -86,6 +86,7 @@ fn report((routes, pools): (usize, usize), plugins: &[PluginStatus]) -> io::Resu
         writeln!(out, "    sha256:  {}", plugin.sha256)?;
         writeln!(out, "    hooks:   {}", plugin.hooks.join(", "))?;
         writeln!(out, "    imports: {}", plugin.imports.join(", "))?;
+        writeln!(out, "    runs:    {}", plugin.runs)?;
     }
     Ok(())
 }

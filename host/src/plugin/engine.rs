@@ -73,7 +73,7 @@ pub(super) struct Environment {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<Guest>>,
     /// The same for core modules that run by themselves.
-    pub(super) direct_linker: Arc<wasmtime::Linker<Guest>>,
+    pub(super) imports: Arc<direct::Imports>,
     pub(super) clock: Arc<Clock>,
     /// Code counts its instructions, in what wasmtime calls fuel.
     pub(super) counts_instructions: bool,
@@ -158,12 +158,12 @@ impl Environment {
         }
         let engine = Engine::new(&config)?;
         let linker = Arc::new(capability::linker(&engine)?);
-        let direct_linker = Arc::new(direct::linker(&engine)?);
+        let imports = Arc::new(direct::Imports::new(&engine)?);
         let clock = Arc::new(Clock::start(engine.clone())?);
         Ok(Environment {
             engine,
             linker,
-            direct_linker,
+            imports,
             clock,
             counts_instructions,
         })

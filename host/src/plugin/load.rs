@@ -39,7 +39,7 @@ impl Program {
     pub fn load(runtime: &Runtime, allocation: Allocation, bytes: &[u8]) -> Result<Program, LoadError> {
         let runtime = &environment(runtime, allocation)?;
         let component = component(bytes)?;
-        let extracted = direct::extract(&component);
+        let extracted = direct::extract(&component, &runtime.imports);
         let shape = extracted
             .as_ref()
             .map_or(&*component, |extracted| &extracted.shape);
@@ -52,7 +52,7 @@ impl Program {
             None => Code::component(linked, hooks).map_err(invalid)?,
             Some(extracted) => {
                 let module = Module::new(&runtime.engine, &extracted.module).map_err(invalid)?;
-                let linked = runtime.direct_linker.instantiate_pre(&module).map_err(invalid)?;
+                let linked = runtime.imports.link(&module).map_err(invalid)?;
                 Code::Direct(linked)
             }
         };
@@ -67,6 +67,14 @@ impl Program {
     /// The hooks that it exports.
     pub fn hooks(&self) -> Hooks {
         self.hooks
+    }
+
+    /// `component`, or `module` if it is a component around one module and is run without that.
+    pub fn runs(&self) -> &'static str {
+        match self.code {
+            Code::Component(..) => "component",
+            Code::Direct(_) => "module",
+        }
     }
 
     /// The interfaces that it imports, in alphabetical order.

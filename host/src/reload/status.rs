@@ -65,6 +65,8 @@ pub struct PluginStatus {
     pub hooks: Vec<&'static str>,
     /// The interfaces that it imports.
     pub imports: Vec<String>,
+    /// `module` or `component`: what runs of its file.
+    pub runs: &'static str,
     /// Calls of this generation's hooks.
     pub calls: u64,
     /// Those that failed.
@@ -148,6 +150,7 @@ impl Managed {
             contract: CONTRACT,
             hooks: current.program.hooks().iter().map(Hook::name).collect(),
             imports: current.program.imports(),
+            runs: current.program.runs(),
             calls: current.calls(),
             failures: current.failures(),
             breaker: BreakerStatus { state, open_for_ms },

@@ -4,7 +4,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::clock;
-use super::super::direct::{Caller, Interface, called};
+use super::super::direct::{Caller, Interface, called, guest};
 use super::super::guest::Guest;
 use crate::state::Time;
 
@@ -26,10 +26,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 pub(super) fn add_directly(clock: &mut Interface<'_>) -> Result<()> {
     clock
         .func("monotonic", |mut caller: Caller<'_>| {
-            called(&mut caller).scope.time().monotonic()
+            called(&mut caller);
+            Ok(guest(&caller)?.scope.time().monotonic())
         })?
         .func("wall", |mut caller: Caller<'_>| {
-            called(&mut caller).scope.time().wall()
+            called(&mut caller);
+            Ok(guest(&caller)?.scope.time().wall())
         })?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::super::bindings::pace::plugin::counters::{self, OpenError};
-use super::super::direct::{Caller, Interface, called, put, split, text};
+use super::super::direct::{Caller, Interface, called, guest, guest_mut, put, split, text};
 use super::super::guest::Guest;
 use crate::state::{self, Counter, Scope};
 
@@ -44,7 +44,10 @@ fn view(guest: &mut Guest) -> View<'_> {
 
 pub(super) fn add_directly(counters: &mut Interface<'_>) -> Result<()> {
     fn counter<'a>(caller: &'a Caller<'_>, handle: u32) -> Result<&'a Counter> {
-        Ok(&caller.data().resources.get(&borrowed::<CounterHandle>(handle))?.0)
+        Ok(&guest(caller)?
+            .resources
+            .get(&borrowed::<CounterHandle>(handle))?
+            .0)
     }
     counters
         .func(
@@ -76,8 +79,7 @@ pub(super) fn add_directly(counters: &mut Interface<'_>) -> Result<()> {
         )?
         .func("[resource-drop]counter", |mut caller: Caller<'_>, handle: u32| {
             called(&mut caller);
-            caller
-                .data_mut()
+            guest_mut(&mut caller)?
                 .resources
                 .delete(owned::<CounterHandle>(handle))?;
             Ok(())

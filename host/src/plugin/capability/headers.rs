@@ -4,7 +4,7 @@ use wasmtime::Result;
 
 use super::super::bindings::pace::plugin::http::EditError as WasmEditError;
 use super::super::direct::{
-    Caller, Interface, answer_list, answer_option, answer_small, bytes, called, copied, split, text,
+    Caller, Interface, answer_list, answer_option, answer_small, bytes, called, copied, guest, split, text,
 };
 use super::super::guest::Guest;
 use super::super::lend::NotLent;
@@ -55,7 +55,7 @@ impl Message {
             .func("headers", move |mut caller: Caller<'_>, out: u32| {
                 called(&mut caller);
                 let mut fields = Vec::new();
-                read(caller.data())?
+                read(guest(&caller)?)?
                     .for_each_header(&mut |name, value| fields.push([copied(name), copied(value)]));
                 answer_list(&mut caller, out, &fields)
             })?

@@ -5,7 +5,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime::{Result, format_err};
 
 use super::super::bindings::pace::plugin::log;
-use super::super::direct::{Caller, Interface, called, split, text as text_at};
+use super::super::direct::{Caller, Interface, called, guest, split, text as text_at};
 use super::super::generation::Generation;
 use super::super::guest::Guest;
 use super::super::text;
@@ -30,8 +30,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 
 pub(super) fn add_directly(log: &mut Interface<'_>) -> Result<()> {
     log.func("enabled", |mut caller: Caller<'_>, level: u32| {
-        let guest = called(&mut caller);
-        Ok(u32::from(enabled(&guest.generation, level_at(level)?)))
+        called(&mut caller);
+        let generation = &guest(&caller)?.generation;
+        Ok(u32::from(enabled(generation, level_at(level)?)))
     })?
     .func(
         "write",
@@ -69,6 +70,7 @@ fn enabled(generation: &Generation, level: Level) -> bool {
         None => ::log::log_enabled!(target: TARGET, level),
     }
 }
+
 /// Writes a line for a plugin, if anybody wants to read it and there have not been too many.
 pub(super) fn line(generation: &Generation, level: Level, message: &str) {
     if let Some(sink) = &generation.log_sink {

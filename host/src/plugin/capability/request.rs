@@ -5,7 +5,9 @@ use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::http::{EditError, HeaderField};
 use super::super::bindings::pace::plugin::request;
-use super::super::direct::{Caller, Interface, answer_bytes, answer_option, called, copied, split, text};
+use super::super::direct::{
+    Caller, Interface, answer_bytes, answer_option, called, copied, guest, split, text,
+};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::edit::Edits;
@@ -40,32 +42,32 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
     request
         .func("method", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let method = copied(caller.data().lending.request()?.method());
+            let method = copied(guest(&caller)?.lending.request()?.method());
             answer_bytes(&mut caller, out, &method)
         })?
         .func("scheme", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let scheme = caller.data().lending.scheme()?;
+            let scheme = guest(&caller)?.lending.scheme()?;
             answer_bytes(&mut caller, out, scheme.as_bytes())
         })?
         .func("authority", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let authority = caller.data().lending.request()?.authority().map(copied);
+            let authority = guest(&caller)?.lending.request()?.authority().map(copied);
             answer_option(&mut caller, out, authority.as_deref())
         })?
         .func("path", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let path = copied(caller.data().lending.request()?.path());
+            let path = copied(guest(&caller)?.lending.request()?.path());
             answer_bytes(&mut caller, out, &path)
         })?
         .func("query", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let query = caller.data().lending.request()?.query().map(copied);
+            let query = guest(&caller)?.lending.request()?.query().map(copied);
             answer_option(&mut caller, out, query.as_deref())
         })?
         .func("client-address", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let client = caller.data().lending.client()?.to_string();
+            let client = guest(&caller)?.lending.client()?.to_string();
             answer_bytes(&mut caller, out, client.as_bytes())
         })?
         .func(

@@ -5,7 +5,7 @@ use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::http::{EditError, HeaderField};
 use super::super::bindings::pace::plugin::response;
-use super::super::direct::{Caller, Interface, answer_option, called, copied};
+use super::super::direct::{Caller, Interface, answer_option, called, copied, guest, guest_mut};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::edit::Edits;
@@ -40,19 +40,19 @@ pub(super) fn add_directly(response: &mut Interface<'_>) -> Result<()> {
     response
         .func("status", |mut caller: Caller<'_>| {
             called(&mut caller);
-            Ok(u32::from(caller.data().lending.response()?.status()))
+            Ok(u32::from(guest(&caller)?.lending.response()?.status()))
         })?
         .func("set-status", |mut caller: Caller<'_>, status: u32, out: u32| {
             called(&mut caller);
             // A `u16` comes as 32 bits, and those above it mean nothing.
             let [low, high, ..] = status.to_le_bytes();
-            let response = caller.data_mut().lending.response_mut()?;
+            let response = guest_mut(&mut caller)?.lending.response_mut()?;
             let done = response.set_status(u16::from_le_bytes([low, high]));
             answer_edit(&mut caller, out, done)
         })?
         .func("backend", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let backend = caller.data().lending.backend()?.map(copied);
+            let backend = guest(&caller)?.lending.backend()?.map(copied);
             answer_option(&mut caller, out, backend.as_deref())
         })?;
     let message = Message {

@@ -4,7 +4,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime::{Result, ensure};
 
 use super::super::bindings::pace::plugin::upstreams::{self, Failure, HealthState};
-use super::super::direct::{Caller, Interface, answer_bytes, called, copied, put, split};
+use super::super::direct::{Caller, Interface, answer_bytes, called, copied, guest, put, split};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use crate::hook::{AttemptFailure, Candidates, Health};
@@ -25,54 +25,54 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 }
 
 pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
-    fn view<'a>(caller: &'a Caller<'_>) -> View<'a> {
-        View(&caller.data().lending)
+    fn view<'a>(caller: &'a Caller<'_>) -> Result<View<'a>> {
+        Ok(View(&guest(caller)?.lending))
     }
     upstreams
         .func("count", |mut caller: Caller<'_>| {
             called(&mut caller);
-            Ok(view(&caller).0.candidates()?.count())
+            Ok(view(&caller)?.0.candidates()?.count())
         })?
         .func("version", |mut caller: Caller<'_>| {
             called(&mut caller);
-            Ok(view(&caller).0.candidates()?.version())
+            Ok(view(&caller)?.0.candidates()?.version())
         })?
         .func("pool", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let pool = copied(view(&caller).0.candidates()?.pool());
+            let pool = copied(view(&caller)?.0.candidates()?.pool());
             answer_bytes(&mut caller, out, &pool)
         })?
         .func("last-failure", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
-            let failure = view(&caller).0.candidates()?.last_failure();
+            let failure = view(&caller)?.0.candidates()?.last_failure();
             // `option<failure>`; the case of a failure with a number in it never comes up.
             let answer = failure.map_or([0; 6], |failure| [1, 0, case(failure), 0, 0, 0]);
             put::<2, 6>(split(&mut caller)?.0, out, answer)
         })?
         .func("tried", |mut caller: Caller<'_>, index: u32| {
             called(&mut caller);
-            Ok(u32::from(view(&caller).with(index)?.tried(index)))
+            Ok(u32::from(view(&caller)?.with(index)?.tried(index)))
         })?
         .func("address", |mut caller: Caller<'_>, index: u32, out: u32| {
             called(&mut caller);
-            let address = copied(view(&caller).with(index)?.address(index));
+            let address = copied(view(&caller)?.with(index)?.address(index));
             answer_bytes(&mut caller, out, &address)
         })?
         .func("weight", |mut caller: Caller<'_>, index: u32| {
             called(&mut caller);
-            Ok(view(&caller).with(index)?.weight(index))
+            Ok(view(&caller)?.with(index)?.weight(index))
         })?
         .func("health", |mut caller: Caller<'_>, index: u32| {
             called(&mut caller);
-            Ok(HealthState::from(view(&caller).with(index)?.health(index)) as u32)
+            Ok(HealthState::from(view(&caller)?.with(index)?.health(index)) as u32)
         })?
         .func("in-flight", |mut caller: Caller<'_>, index: u32| {
             called(&mut caller);
-            Ok(view(&caller).with(index)?.in_flight(index))
+            Ok(view(&caller)?.with(index)?.in_flight(index))
         })?
         .func("latency", |mut caller: Caller<'_>, index: u32, out: u32| {
             called(&mut caller);
-            let latency = view(&caller).with(index)?.latency(index);
+            let latency = view(&caller)?.with(index)?.latency(index);
             let answer = latency.map_or(0, |latency| u128::from(latency) << 64 | 1);
             put::<8, 16>(split(&mut caller)?.0, out, answer.to_le_bytes())
         })?;

@@ -8,7 +8,7 @@ use wasmtime::{Result, bail};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::windows::{self, Key};
-use super::super::direct::{Caller, Interface, bytes, called, put, split, text};
+use super::super::direct::{Caller, Interface, bytes, called, guest_mut, put, split, text};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::counters::{borrowed, owned, put_opened};
@@ -90,8 +90,7 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
         )?
         .func("[resource-drop]window", |mut caller: Caller<'_>, handle: u32| {
             called(&mut caller);
-            caller
-                .data_mut()
+            guest_mut(&mut caller)?
                 .resources
                 .delete(owned::<WindowHandle>(handle))?;
             Ok(())

@@ -5,8 +5,8 @@ use wasmtime::{Instance, Result, StoreContextMut, TypedFunc, WasmParams, bail, f
 use super::super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::super::bindings::pace::plugin::http::{HeaderField, HttpResponse, Verdict};
 use super::super::guest::Guest;
-use super::memory::{Exchange, Reader, Realloc, after, give, split};
-use crate::CONTRACT;
+use super::memory::{Exchange, Reader, give, memory, pair, pairs, served};
+use super::names;
 use crate::hook::{Hook, Hooks};
 
 /// The exports of an instance that Pace calls.
@@ -27,11 +27,13 @@ impl Exports {
         let memory = instance
             .get_memory(&mut store, "memory")
             .ok_or_else(|| format_err!("the module exports no `memory`"))?;
-        let realloc = match instance.get_func(&mut store, "cabi_realloc") {
-            Some(function) => Realloc::Ready(function.typed(&store)?),
-            None => Realloc::Missing,
-        };
-        store.data_mut().exchange = Some(Exchange { memory, realloc });
+        let realloc = instance.get_func(&mut store, "cabi_realloc");
+        let realloc = realloc.map(|function| function.typed(&store)).transpose()?;
+        store.data_mut().exchange = Some(Exchange {
+            memory,
+            realloc,
+            serves_host: false,
+        });
         let mut loading = Loading {
             store,
             instance,
@@ -52,12 +54,7 @@ impl Exports {
         config: &str,
     ) -> Result<std::result::Result<(), String>> {
         let [at, length] = give(&mut store, config.as_bytes())?;
-        self.configure
-            .call(store, (at, length), |result, at| match result.byte(at)? {
-                0 => Ok(Ok(())),
-                1 => Ok(Err(result.string(after(at, 4)?)?)),
-                case => bail!("configure returned a result with the case {case}"),
-            })
+        self.configure.call(store, (at, length), configured)
     }
 
     /// Calls `request-filter`.
@@ -71,12 +68,7 @@ impl Exports {
         store: StoreContextMut<'_, Guest>,
         attempt: u32,
     ) -> Result<Selection> {
-        exported(&self.select_upstream)?.call(store, attempt, |result, at| match result.byte(at)? {
-            0 => Ok(Selection::Pick(result.number(after(at, 4)?)?)),
-            1 => Ok(Selection::Pass),
-            2 => Ok(Selection::Respond(response(result, after(at, 4)?)?)),
-            case => bail!("select returned a selection with the case {case}"),
-        })
+        exported(&self.select_upstream)?.call(store, attempt, selection)
     }
 
     /// Calls `response-filter`.
@@ -106,10 +98,10 @@ impl<P: WasmParams> Function<P> {
         lift: impl FnOnce(&mut Reader<'_>, u32) -> Result<T>,
     ) -> Result<T> {
         let at = self.call.call(&mut store, parameters)?;
-        let (memory, guest) = split(&mut store)?;
+        let (memory, guest) = memory(&mut store)?;
         let result = lift(&mut Reader::new(memory, guest.generation.limits.memory), at)?;
         if let Some(post_return) = &self.post_return {
-            post_return.call(store, at)?;
+            served(&mut store, |store| post_return.call(store, at))?;
         }
         Ok(result)
     }
@@ -128,8 +120,7 @@ impl Loading<'_> {
     }
 
     fn function<P: WasmParams>(&mut self, interface: &str, function: &str) -> Result<Function<P>> {
-        let (package, version) = CONTRACT.split_once('@').expect("the contract has a version");
-        let name = format!("{package}/{interface}@{version}#{function}");
+        let name = names::exported(interface, function);
         let call = self.instance.get_typed_func(&mut self.store, &name)?;
         let post_return = self
             .instance
@@ -140,31 +131,56 @@ impl Loading<'_> {
     }
 }
 
+/// `result<_, string>`.
+fn configured(result: &mut Reader<'_>, at: u32) -> Result<std::result::Result<(), String>> {
+    let [case, _, _, _, refusal @ ..] = *result.area::<4, 12>(at)?;
+    match case {
+        0 => Ok(Ok(())),
+        1 => Ok(Err(result.string(pair(refusal))?)),
+        case => bail!("configure returned a result with the case {case}"),
+    }
+}
+
+/// `variant verdict`: its case, and what belongs to it at 4.
 fn verdict(result: &mut Reader<'_>, at: u32) -> Result<Verdict> {
-    match result.byte(at)? {
+    let [case, _, _, _, payload @ ..] = *result.area::<4, 24>(at)?;
+    match case {
         0 => Ok(Verdict::Next),
-        1 => Ok(Verdict::Respond(response(result, after(at, 4)?)?)),
+        1 => Ok(Verdict::Respond(response(result, payload)?)),
         case => bail!("filter returned a verdict with the case {case}"),
     }
 }
 
+/// `variant selection`, in the same way.
+fn selection(result: &mut Reader<'_>, at: u32) -> Result<Selection> {
+    let [case, _, _, _, payload @ ..] = *result.area::<4, 24>(at)?;
+    match case {
+        0 => {
+            let [a, b, c, d, ..] = payload;
+            Ok(Selection::Pick(u32::from_le_bytes([a, b, c, d])))
+        }
+        1 => Ok(Selection::Pass),
+        2 => Ok(Selection::Respond(response(result, payload)?)),
+        case => bail!("select returned a selection with the case {case}"),
+    }
+}
+
 /// `record http-response`: the status at 0, the headers' place and number at 4, the body's at 12.
-fn response(result: &mut Reader<'_>, at: u32) -> Result<HttpResponse> {
-    let status = result.short(at)?;
-    let mut field = result.number(after(at, 4)?)?;
-    let count = result.number(after(at, 8)?)?;
-    result.spend(count as usize * size_of::<HeaderField>())?;
-    let mut headers = Vec::with_capacity(count as usize);
-    for _ in 0..count {
+fn response(result: &mut Reader<'_>, record: [u8; 20]) -> Result<HttpResponse> {
+    let [low, high, _, _, lists @ ..] = record;
+    let [headers, body] = pairs(lists);
+    let fields = result.elements::<4, 16>(headers, size_of::<HeaderField>())?;
+    let mut headers = Vec::with_capacity(fields.len());
+    for field in fields {
+        let [name, value] = pairs(*field);
         headers.push(HeaderField {
-            name: result.string(field)?,
-            value: result.list(after(field, 8)?)?,
+            name: result.string(name)?,
+            value: result.list(value)?,
         });
-        field = after(field, 16)?;
     }
     Ok(HttpResponse {
-        status,
+        status: u16::from_le_bytes([low, high]),
         headers,
-        body: result.list(after(at, 12)?)?,
+        body: result.list(body)?,
     })
 }

@@ -1,10 +1,12 @@
 //! Host functions as a core module imports them.
 
-use wasmtime::{Engine, IntoFunc, Linker, Result};
+use std::collections::HashSet;
+
+use wasmtime::{Engine, InstancePre, IntoFunc, Linker, Module, Result};
 
 use super::super::capability;
 use super::super::guest::Guest;
-use crate::CONTRACT;
+use super::names;
 
 /// One interface of the contract, to be filled with its functions.
 ///
@@ -12,7 +14,7 @@ use crate::CONTRACT;
 /// numbers, a variant its case and the numbers of the longest one, and a result that is more than one number
 /// goes to a place that the plugin names with a further parameter, here always `out`.
 pub(in super::super) struct Interface<'l> {
-    linker: &'l mut Linker<Guest>,
+    all: &'l mut Imports,
     module: String,
 }
 
@@ -23,20 +25,41 @@ impl Interface<'_> {
         name: &str,
         function: impl IntoFunc<Guest, P, R>,
     ) -> Result<&mut Self> {
-        self.linker.func_wrap(&self.module, name, function)?;
+        self.all.linker.func_wrap(&self.module, name, function)?;
+        self.all.names.insert((self.module.clone(), name.to_owned()));
         Ok(self)
     }
 }
 
-/// A linker with all that a plugin may import.
-pub(in super::super) fn linker(engine: &Engine) -> Result<Linker<Guest>> {
-    let mut linker = Linker::new(engine);
-    let (package, version) = CONTRACT.split_once('@').expect("the contract has a version");
-    for (name, add) in capability::DIRECT {
-        add(&mut Interface {
-            linker: &mut linker,
-            module: format!("{package}/{name}@{version}"),
-        })?;
+/// All that a plugin may import.
+pub(in super::super) struct Imports {
+    linker: Linker<Guest>,
+    /// Each with its interface.
+    names: HashSet<(String, String)>,
+}
+
+impl Imports {
+    pub(in super::super) fn new(engine: &Engine) -> Result<Imports> {
+        let mut imports = Imports {
+            linker: Linker::new(engine),
+            names: HashSet::new(),
+        };
+        for (name, add) in capability::DIRECT {
+            add(&mut Interface {
+                all: &mut imports,
+                module: names::interface(name),
+            })?;
+        }
+        Ok(imports)
     }
-    Ok(linker)
+
+    /// Whether there is a function of this name.
+    pub(super) fn has(&self, interface: &str, name: &str) -> bool {
+        self.names.contains(&(interface.to_owned(), name.to_owned()))
+    }
+
+    /// Gives a module what it imports.
+    pub(in super::super) fn link(&self, module: &Module) -> Result<InstancePre<Guest>> {
+        self.linker.instantiate_pre(module)
+    }
 }

@@ -3,10 +3,8 @@
 //! Every offset and length comes from the plugin and may be anything; what is not inside its memory, or not
 //! aligned, is an error, and an error is a trap.
 
-use std::mem;
-
 use smallvec::SmallVec;
-use wasmtime::{AsContextMut, Memory, Result, TypedFunc, bail, ensure, format_err};
+use wasmtime::{AsContextMut, Memory, Result, TypedFunc, ensure, format_err};
 
 use super::super::guest::Guest;
 
@@ -16,20 +14,27 @@ pub(in super::super) type Caller<'a> = wasmtime::Caller<'a, Guest>;
 /// How values get into and out of an instance.
 pub(in super::super) struct Exchange {
     pub(super) memory: Memory,
-    pub(super) realloc: Realloc,
+    /// How the plugin allocates memory for what the host gives it, if it does. Taken out while it runs.
+    pub(super) realloc: Option<Realloc>,
+    /// The plugin allocates memory for the host, or frees a result. The canonical ABI lets it call nothing
+    /// of the host meanwhile, and so no host function is ever entered twice.
+    pub(super) serves_host: bool,
 }
 
 /// `cabi_realloc`: old place, old size, alignment, new size.
-type Allocator = TypedFunc<(u32, u32, u32, u32), u32>;
+pub(super) type Realloc = TypedFunc<(u32, u32, u32, u32), u32>;
 
-/// How the plugin allocates memory for what the host gives it.
-pub(super) enum Realloc {
-    /// It does not.
-    Missing,
-    /// With this function.
-    Ready(Allocator),
-    /// The function runs, and gets no values of the host meanwhile.
-    Running,
+/// What a host function may do that needs nothing of the plugin's memory. Every host function begins with
+/// this, with [`guest_mut`] or with [`split`].
+pub(in super::super) fn guest<'a>(caller: &'a Caller<'_>) -> Result<&'a Guest> {
+    may_call(caller.data())?;
+    Ok(caller.data())
+}
+
+/// The same for changing it.
+pub(in super::super) fn guest_mut<'a>(caller: &'a mut Caller<'_>) -> Result<&'a mut Guest> {
+    may_call(caller.data())?;
+    Ok(caller.data_mut())
 }
 
 /// Counts a call of a host function, for those who want to know what a plugin costs.
@@ -40,19 +45,55 @@ pub(in super::super) fn called<'a>(caller: &'a mut Caller<'_>) -> &'a mut Guest 
 }
 
 /// The memory and the state of an instance, at the same time.
-pub(in super::super) fn split(
-    store: &mut impl AsContextMut<Data = Guest>,
-) -> Result<(&mut [u8], &mut Guest)> {
-    let context = store.as_context_mut();
-    let exchange = context.data().exchange.as_ref();
-    let exchange =
-        exchange.ok_or_else(|| format_err!("a host function was called while the instance starts"))?;
+pub(in super::super) fn split<'a>(caller: &'a mut Caller<'_>) -> Result<(&'a mut [u8], &'a mut Guest)> {
+    may_call(caller.data())?;
+    memory(caller)
+}
+
+fn may_call(guest: &Guest) -> Result<()> {
+    let serves_host = guest
+        .exchange
+        .as_ref()
+        .is_some_and(|exchange| exchange.serves_host);
     ensure!(
-        !matches!(exchange.realloc, Realloc::Running),
-        "a host function was called while the plugin allocates memory for another's result"
+        !serves_host,
+        "a host function was called while the plugin allocates memory for the host or frees a result"
     );
-    let memory = exchange.memory;
+    Ok(())
+}
+
+/// See [`split`]; for what the host does by itself.
+pub(super) fn memory(store: &mut impl AsContextMut<Data = Guest>) -> Result<(&mut [u8], &mut Guest)> {
+    let context = store.as_context_mut();
+    let memory = context.data().exchange.as_ref().map(|exchange| exchange.memory);
+    let memory = memory.ok_or_else(not_started)?;
     Ok(memory.data_and_store_mut(context))
+}
+
+fn exchange<T>(
+    store: &mut impl AsContextMut<Data = Guest>,
+    change: impl FnOnce(&mut Exchange) -> T,
+) -> Result<T> {
+    let mut context = store.as_context_mut();
+    let exchange = context.data_mut().exchange.as_mut();
+    Ok(change(exchange.ok_or_else(not_started)?))
+}
+
+#[cold]
+fn not_started() -> wasmtime::Error {
+    format_err!("a host function that needs the plugin's memory was called while the instance starts")
+}
+
+/// Has the plugin do something for the host, and call nothing of the host meanwhile. After an error nothing
+/// is put back: the instance is dropped.
+pub(super) fn served<S: AsContextMut<Data = Guest>, T>(
+    store: &mut S,
+    run: impl FnOnce(&mut S) -> Result<T>,
+) -> Result<T> {
+    exchange(store, |exchange| exchange.serves_host = true)?;
+    let done = run(store)?;
+    exchange(store, |exchange| exchange.serves_host = false)?;
+    Ok(done)
 }
 
 /// The bytes at this place.
@@ -60,7 +101,7 @@ pub(in super::super) fn bytes(memory: &[u8], at: u32, length: u32) -> Result<&[u
     let found = memory
         .get(at as usize..)
         .and_then(|rest| rest.get(..length as usize));
-    found.ok_or_else(|| outside(at, length))
+    found.ok_or_else(|| outside(at, length.into()))
 }
 
 /// The text at this place.
@@ -75,56 +116,56 @@ pub(in super::super) fn put<const ALIGN: u32, const N: usize>(
     at: u32,
     value: [u8; N],
 ) -> Result<()> {
-    ensure!(
-        at.is_multiple_of(ALIGN),
-        "{at:#x} is not aligned to {ALIGN} bytes"
-    );
+    aligned(at, ALIGN)?;
+    write(memory, at, &value)
+}
+
+fn write(memory: &mut [u8], at: u32, value: &[u8]) -> Result<()> {
     let place = memory
         .get_mut(at as usize..)
-        .and_then(|rest| rest.first_chunk_mut());
-    *place.ok_or_else(|| outside(at, N as u32))? = value;
+        .and_then(|rest| rest.get_mut(..value.len()));
+    place
+        .ok_or_else(|| outside(at, value.len() as u64))?
+        .copy_from_slice(value);
     Ok(())
 }
 
-/// Has the plugin allocate.
+fn aligned(at: u32, align: u32) -> Result<()> {
+    ensure!(
+        at.is_multiple_of(align),
+        "{at:#x} is not aligned to {align} bytes"
+    );
+    Ok(())
+}
+
+/// Has the plugin allocate. What it allocated is inside its memory, and aligned.
 fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) -> Result<u32> {
-    if size == 0 {
-        return Ok(align);
-    }
-    let realloc = match replace_realloc(store, Realloc::Running) {
-        Some(Realloc::Ready(realloc)) => realloc,
-        _ => bail!("the plugin exports no `cabi_realloc` to receive values with"),
-    };
-    // If it traps, the instance is dropped, and nothing has to be put back.
-    let at = realloc.call(store.as_context_mut(), (0, 0, align, size))?;
-    replace_realloc(store, Realloc::Ready(realloc));
+    let realloc = exchange(store, |exchange| exchange.realloc.take())?;
+    let realloc =
+        realloc.ok_or_else(|| format_err!("the plugin exports no `cabi_realloc` to receive values with"))?;
+    let at = served(store, |store| {
+        realloc.call(store.as_context_mut(), (0, 0, align, size))
+    })?;
+    exchange(store, |exchange| exchange.realloc = Some(realloc))?;
     ensure!(
         at.is_multiple_of(align),
         "`cabi_realloc` returned {at:#x}, which is not aligned to {align} bytes"
     );
+    bytes(memory(store)?.0, at, size)
+        .map_err(|error| format_err!("`cabi_realloc` returned what it does not have: {error}"))?;
     Ok(at)
-}
-
-fn replace_realloc(store: &mut impl AsContextMut<Data = Guest>, realloc: Realloc) -> Option<Realloc> {
-    let mut context = store.as_context_mut();
-    let exchange = context.data_mut().exchange.as_mut()?;
-    Some(mem::replace(&mut exchange.realloc, realloc))
 }
 
 /// Copies bytes into the plugin's memory. Says where they are.
 pub(super) fn give(store: &mut impl AsContextMut<Data = Guest>, value: &[u8]) -> Result<[u32; 2]> {
     let length = length(value.len())?;
     let at = allocate(store, length, 1)?;
-    let (memory, _) = split(store)?;
-    let place = memory
-        .get_mut(at as usize..)
-        .and_then(|rest| rest.get_mut(..value.len()));
-    place.ok_or_else(|| outside(at, length))?.copy_from_slice(value);
+    write(memory(store)?.0, at, value)?;
     Ok([at, length])
 }
 
 /// Place and length as they are in memory.
-fn pair([at, length]: [u32; 2]) -> [u8; 8] {
+fn from_pair([at, length]: [u32; 2]) -> [u8; 8] {
     (u64::from(at) | u64::from(length) << 32).to_le_bytes()
 }
 
@@ -140,7 +181,7 @@ pub(in super::super) fn copied(value: impl AsRef<[u8]>) -> Copied {
 /// Answers with a `string` or `list<u8>`.
 pub(in super::super) fn answer_bytes(caller: &mut Caller<'_>, out: u32, value: &[u8]) -> Result<()> {
     let place = give(caller, value)?;
-    put::<4, 8>(split(caller)?.0, out, pair(place))
+    put::<4, 8>(memory(caller)?.0, out, from_pair(place))
 }
 
 /// Answers with an `option` of one.
@@ -148,9 +189,9 @@ pub(in super::super) fn answer_option(caller: &mut Caller<'_>, out: u32, value: 
     let mut answer = [0; 12];
     if let Some(value) = value {
         answer[0] = 1;
-        answer[4..].copy_from_slice(&pair(give(caller, value)?));
+        answer[4..].copy_from_slice(&from_pair(give(caller, value)?));
     }
-    put::<4, 12>(split(caller)?.0, out, answer)
+    put::<4, 12>(memory(caller)?.0, out, answer)
 }
 
 /// Answers with a `list` whose elements are made of `N` strings or `list<u8>` each.
@@ -159,19 +200,14 @@ pub(in super::super) fn answer_list<const N: usize>(
     out: u32,
     list: &[[Copied; N]],
 ) -> Result<()> {
-    let size = length(list.len())?.checked_mul(N as u32 * 8);
-    let start = allocate(
-        caller,
-        size.ok_or_else(|| format_err!("the list is too long"))?,
-        4,
-    )?;
-    let mut at = start;
-    for part in list.iter().flatten() {
+    let size = length(list.len() * N * 8)?;
+    let start = allocate(caller, size, 4)?;
+    let places = (0..size).step_by(8).map(|offset| start + offset);
+    for (at, part) in places.zip(list.iter().flatten()) {
         let place = give(caller, part)?;
-        put::<4, 8>(split(caller)?.0, at, pair(place))?;
-        at = after(at, 8)?;
+        put::<4, 8>(memory(caller)?.0, at, from_pair(place))?;
     }
-    put::<4, 8>(split(caller)?.0, out, pair([start, length(list.len())?]))
+    put::<4, 8>(memory(caller)?.0, out, from_pair([start, length(list.len())?]))
 }
 
 /// Answers with a `result` whose both sides fit in a byte.
@@ -184,7 +220,7 @@ pub(in super::super) fn answer_small(
         Ok(value) => [0, value],
         Err(value) => [1, value],
     };
-    put::<1, 2>(split(caller)?.0, out, answer)
+    put::<1, 2>(memory(caller)?.0, out, answer)
 }
 
 fn length(length: usize) -> Result<u32> {
@@ -192,7 +228,7 @@ fn length(length: usize) -> Result<u32> {
 }
 
 #[cold]
-fn outside(at: u32, length: u32) -> wasmtime::Error {
+fn outside(at: u32, length: u64) -> wasmtime::Error {
     format_err!("{length} bytes at {at:#x} are outside the plugin's memory")
 }
 
@@ -209,43 +245,59 @@ impl<'m> Reader<'m> {
         Reader { memory, left }
     }
 
-    pub(super) fn byte(&self, at: u32) -> Result<u8> {
-        Ok(bytes(self.memory, at, 1)?[0])
+    /// The `N` bytes of a value that is aligned to `ALIGN`.
+    pub(super) fn area<const ALIGN: u32, const N: usize>(&self, at: u32) -> Result<&'m [u8; N]> {
+        aligned(at, ALIGN)?;
+        let found = self.memory.get(at as usize..).and_then(|rest| rest.first_chunk());
+        found.ok_or_else(|| outside(at, N as u64))
     }
 
-    pub(super) fn short(&self, at: u32) -> Result<u16> {
-        let found = bytes(self.memory, at, 2)?;
-        Ok(u16::from_le_bytes([found[0], found[1]]))
-    }
-
-    pub(super) fn number(&self, at: u32) -> Result<u32> {
-        let found = bytes(self.memory, at, 4)?;
-        Ok(u32::from_le_bytes([found[0], found[1], found[2], found[3]]))
-    }
-
-    /// The `list<u8>` whose place and length are here.
-    pub(super) fn list(&mut self, at: u32) -> Result<Vec<u8>> {
-        let found = bytes(self.memory, self.number(at)?, self.number(after(at, 4)?)?)?;
+    /// The `list<u8>` that has this place and length.
+    pub(super) fn list(&mut self, [at, length]: [u32; 2]) -> Result<Vec<u8>> {
+        let found = bytes(self.memory, at, length)?;
         self.spend(found.len())?;
         Ok(found.to_vec())
     }
 
-    /// The `string` whose place and length are here.
-    pub(super) fn string(&mut self, at: u32) -> Result<String> {
-        let found = text(self.memory, self.number(at)?, self.number(after(at, 4)?)?)?;
+    /// The `string` that has this place and length.
+    pub(super) fn string(&mut self, [at, length]: [u32; 2]) -> Result<String> {
+        let found = text(self.memory, at, length)?;
         self.spend(found.len())?;
         Ok(found.to_owned())
     }
 
+    /// The elements of a `list`, of `N` bytes and aligned to `ALIGN`, of which a copy takes so many bytes each.
+    pub(super) fn elements<const ALIGN: u32, const N: usize>(
+        &mut self,
+        [at, count]: [u32; 2],
+        copy: usize,
+    ) -> Result<&'m [[u8; N]]> {
+        aligned(at, ALIGN)?;
+        let found = self
+            .memory
+            .get(at as usize..)
+            .and_then(|rest| rest.as_chunks().0.get(..count as usize));
+        let found = found.ok_or_else(|| outside(at, u64::from(count) * N as u64))?;
+        self.spend(found.len().saturating_mul(copy))?;
+        Ok(found)
+    }
+
     /// Takes from what may be copied.
-    pub(super) fn spend(&mut self, bytes: usize) -> Result<()> {
+    fn spend(&mut self, bytes: usize) -> Result<()> {
         let left = self.left.checked_sub(bytes);
         self.left = left.ok_or_else(|| format_err!("the result is larger than the memory limit"))?;
         Ok(())
     }
 }
 
-/// A place so many bytes further on.
-pub(super) fn after(at: u32, bytes: u32) -> Result<u32> {
-    at.checked_add(bytes).ok_or_else(|| outside(at, bytes))
+/// The place and length of which these bytes are made.
+pub(super) fn pair(bytes: [u8; 8]) -> [u32; 2] {
+    let number = u64::from_le_bytes(bytes);
+    [number as u32, (number >> 32) as u32]
+}
+
+/// The same twice.
+pub(super) fn pairs(bytes: [u8; 16]) -> [[u32; 2]; 2] {
+    let number = u128::from_le_bytes(bytes);
+    [number as u64, (number >> 64) as u64].map(|half| pair(half.to_le_bytes()))
 }

@@ -8,7 +8,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `extract` | shows that a component is nothing but its module, wrapped |
+//! | `extract`, `names` | shows that a component is nothing but its module, wrapped |
 //! | `memory` | the canonical ABI: values in and out of the plugin's memory |
 //! | `imports` | host functions as a core module imports them |
 //! | `exports` | hooks as a core module exports them |
@@ -21,11 +21,14 @@ mod exports;
 mod extract;
 mod imports;
 mod memory;
+mod names;
+#[cfg(test)]
+mod tests;
 
 pub(super) use exports::Exports;
 pub(super) use extract::extract;
-pub(super) use imports::{Interface, linker};
+pub(super) use imports::{Imports, Interface};
 pub(super) use memory::{
-    Caller, Exchange, answer_bytes, answer_list, answer_option, answer_small, bytes, called, copied, put,
-    split, text,
+    Caller, Exchange, answer_bytes, answer_list, answer_option, answer_small, bytes, called, copied, guest,
+    guest_mut, put, split, text,
 };
