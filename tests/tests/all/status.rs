@@ -49,6 +49,7 @@ fn it_says_everything_about_the_generation_that_serves() {
             "since": null,
             "previous": null,
             "contract": "pace:plugin@0.1.0",
+            "runs": "module",
             "hooks": ["response-filter"],
             "imports": null,
             "calls": 2,
