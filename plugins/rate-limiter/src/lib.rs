@@ -50,7 +50,7 @@ impl RequestFilter for RateLimiter {
         };
         match hit {
             Ok(_) => Verdict::Next,
-            Err(full) => self.limit.deny(full.wait).into(),
+            Err(full) => self.limit.deny(full).into(),
         }
     }
 }
