@@ -1,4 +1,12 @@
 //! The time.
+//!
+//! ```no_run
+//! use pace_plugin::{clock, info};
+//!
+//! let start = clock::monotonic();
+//! // ... work ...
+//! info!("at {} it took {:?}", clock::since_1970().as_secs(), clock::monotonic() - start);
+//! ```
 
 use std::time::{Duration, SystemTime};
 
