@@ -4,7 +4,7 @@ use wasmtime::Result;
 
 use super::super::bindings::pace::plugin::http::EditError as WasmEditError;
 use super::super::direct::{
-    Caller, Interface, answer_list, answer_option, answer_small, bytes, called, copied, guest, split, text,
+    Caller, Interface, answer_list, answer_option, answer_result, bytes, called, copied, guest, split, text,
 };
 use super::super::guest::Guest;
 use super::super::lend::NotLent;
@@ -98,7 +98,11 @@ impl Message {
                     let (memory, guest) = split(&mut caller)?;
                     let name = text(memory, name, length)?;
                     let removed = edit(guest)?.and_then(|to| to.edits.remove(to.head, name));
-                    answer_small(&mut caller, out, removed.map(u8::from).map_err(case))
+                    answer_result(
+                        &mut caller,
+                        out,
+                        removed.map(|was| Some(was.into())).map_err(case),
+                    )
                 },
             )?;
         Ok(())
@@ -107,7 +111,7 @@ impl Message {
 
 /// Answers with `result<_, edit-error>`.
 pub(super) fn answer_edit(caller: &mut Caller<'_>, out: u32, done: Result<(), EditError>) -> Result<()> {
-    answer_small(caller, out, done.map(|()| 0).map_err(case))
+    answer_result(caller, out, done.map(|()| None).map_err(case))
 }
 
 /// Where the contract has it among the cases of `edit-error`.

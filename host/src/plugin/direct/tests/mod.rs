@@ -1,6 +1,9 @@
 //! What runs directly, how, and what does not.
 
+mod both;
 mod extract;
+mod heads;
+mod puppet;
 
 use std::path::Path;
 
