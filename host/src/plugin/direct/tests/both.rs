@@ -3,44 +3,10 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::puppet::{FUNCTIONS, MEMORY, Orders, Outcome, Played, PostReturn, Puppet, Realloc};
+use super::puppet::{ALL_MEMORY, Both, FUNCTIONS, MEMORY, Misdeed, Orders, Outcome, PostReturn, Realloc};
 use crate::hook::{FailureReason, Hook};
 
 const HOOKS: [Hook; 3] = [Hook::RequestFilter, Hook::SelectUpstream, Hook::ResponseFilter];
-
-/// Carries out the orders in both ways, and compares.
-#[track_caller]
-fn plays_the_same(hook: Hook, orders: &Orders) -> (Outcome, Option<String>) {
-    let (as_module, detail) = Puppet::module().play(hook, orders);
-    let (as_component, of_component) = Puppet::component().play(hook, orders);
-    assert!(
-        as_module == as_component,
-        "in {hook:?} differs {}, after {:?}\nas a module: {detail:?}\nas a component: {of_component:?}",
-        difference(&as_module, &as_component),
-        orders
-            .calls
-            .iter()
-            .map(|(function, given)| (&FUNCTIONS[*function].name, given))
-            .collect::<Vec<_>>(),
-    );
-    (as_module.outcome, detail)
-}
-
-/// In few words: the memory is in the outcomes.
-fn difference(one: &Played, other: &Played) -> String {
-    match [one, other].map(|played| played.outcome.memory()) {
-        [Some(one), Some(other)] => {
-            let places = one.iter().zip(other).enumerate();
-            let differing = places.filter(|(_, (one, other))| one != other);
-            format!(
-                "the memory at {:?}",
-                differing.map(|(at, _)| at).collect::<Vec<_>>()
-            )
-        }
-        [None, None] => format!("{:?} from {:?}, or a message", one.outcome, other.outcome),
-        _ => "whether it fails".to_owned(),
-    }
-}
 
 /// Nothing but these calls, and allocation from 1024 on.
 fn calling(calls: Vec<(usize, [u64; 5])>) -> Orders {
@@ -60,20 +26,12 @@ fn number(interface: &str, name: &str) -> usize {
     found.expect("the contract has it")
 }
 
-/// Whether the answer is another each time.
-fn is_a_clock(function: usize) -> bool {
-    FUNCTIONS[function].interface.contains("/clock@")
-}
-
 /// Every function, in every hook, with legal parameters: its answer is in the memory, bit by bit.
 #[test]
 fn every_function_gives_the_same_answer() {
     const OUT: u64 = 512;
     for hook in HOOKS {
         for (function, of) in FUNCTIONS.iter().enumerate() {
-            if is_a_clock(function) {
-                continue;
-            }
             // A name at 0 with one byte, or with five at 8; a target at 16, a name at 24; the answer at 512.
             let parameters: &[[u64; 5]] = match of.name.as_str() {
                 "header" | "header-values" => &[[0, 1, OUT, 0, 0], [8, 5, OUT, 0, 0]],
@@ -106,7 +64,7 @@ fn every_function_gives_the_same_answer() {
             };
             for parameters in parameters {
                 let calls = vec![(function, *parameters)];
-                let (outcome, detail) = plays_the_same(hook, &calling(calls));
+                let (outcome, detail) = Both::puppet().play(hook, &calling(calls));
                 let name = (of.interface.as_str(), of.name.as_str());
                 let of_hook = match hook {
                     Hook::RequestFilter => !name.0.contains("response") && !name.0.contains("upstreams"),
@@ -134,7 +92,7 @@ fn nobody_calls_while_serving_the_host() {
             ..calling(Vec::new())
         };
         for orders in [allocating, freeing] {
-            let (outcome, detail) = plays_the_same(Hook::RequestFilter, &orders);
+            let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
             assert_eq!(outcome, Outcome::Failed(FailureReason::Trap));
             let detail = detail.expect("a failure has one");
             assert!(
@@ -142,6 +100,82 @@ fn nobody_calls_while_serving_the_host() {
                 "{}: {detail}",
                 FUNCTIONS[function].name
             );
+        }
+    }
+}
+
+/// Nor can it do there what it could do nowhere else.
+#[test]
+fn serving_the_host_is_under_the_same_limits() {
+    for (misdeed, reason) in [
+        (Misdeed::Traps, FailureReason::Trap),
+        (Misdeed::LoopsForever, FailureReason::Deadline),
+        (Misdeed::RecursForever, FailureReason::Trap),
+        (Misdeed::GrowsTooLarge, FailureReason::Memory),
+    ] {
+        let method = vec![(number("request@", "method"), [512, 0, 0, 0, 0])];
+        let allocating = Orders {
+            realloc: Realloc::Misbehaves(misdeed),
+            ..calling(method)
+        };
+        let freeing = Orders {
+            post_return: PostReturn::Misbehaves(misdeed),
+            ..calling(Vec::new())
+        };
+        for orders in [allocating, freeing] {
+            let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+            assert_eq!(outcome, Outcome::Failed(reason), "{misdeed:?}: {detail:?}");
+        }
+    }
+}
+
+/// Memory that grows may move, and what was found in it before is elsewhere.
+#[test]
+fn memory_may_grow_while_the_host_writes_a_list() {
+    let headers = vec![(number("request@", "headers"), [512, 0, 0, 0, 0])];
+    let orders = Orders {
+        realloc: Realloc::Grows(1024),
+        ..calling(headers)
+    };
+    // Eleven allocations, of which four have room: the memory may not have 16 pages.
+    let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+    assert_eq!(outcome, Outcome::Failed(FailureReason::Memory), "{detail:?}");
+
+    let path = vec![
+        (number("request@", "path"), [512, 0, 0, 0, 0]),
+        (number("request@", "header-values"), [0, 1, 520, 0, 0]),
+    ];
+    let orders = Orders {
+        realloc: Realloc::Grows(1024),
+        ..calling(path)
+    };
+    let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+    let memory = outcome.memory().expect("there is room for four allocations");
+    assert_eq!(&memory[1024..1026], b"/a", "{detail:?}");
+}
+
+/// Parameters that overlap stand for more than there is memory.
+#[test]
+fn a_call_cannot_be_given_more_than_the_memory_limit() {
+    const MIB: u64 = 1 << 20;
+    /// Behind what the puppet has for itself.
+    const ZEROS: u64 = 0x2_0800;
+    let half = MIB / 2;
+    for (lengths, fails) in [([half, half], false), ([half, half + 1], true)] {
+        for interface in ["request@", "response@"] {
+            for name in ["set-header", "append-header"] {
+                let call = (
+                    number(interface, name),
+                    [ZEROS, lengths[0], ZEROS, lengths[1], 512],
+                );
+                let hook = match interface {
+                    "request@" => Hook::RequestFilter,
+                    _ => Hook::ResponseFilter,
+                };
+                let (outcome, detail) = Both::puppet().play(hook, &calling(vec![call]));
+                let failed = outcome == Outcome::Failed(FailureReason::Trap);
+                assert_eq!(failed, fails, "{interface}{name} of {lengths:?}: {detail:?}");
+            }
         }
     }
 }
@@ -154,8 +188,8 @@ fn numbers() -> impl Strategy<Value = u64> {
         4 => 0..600_u64,
         2 => (0..(1_u64 << 12)).prop_map(|place| place * 16),
         2 => memory - 32..memory + 32,
-        // The end of all of its memory.
-        1 => (3_u64 << 16) - 32..(3_u64 << 16) + 8,
+        1 => memory..ALL_MEMORY as u64,
+        1 => ALL_MEMORY as u64 - 32..ALL_MEMORY as u64 + 8,
         1 => u64::from(u32::MAX) - 16..=u64::from(u32::MAX),
         1 => any::<u64>(),
     ]
@@ -180,16 +214,14 @@ fn realloc() -> impl Strategy<Value = Realloc> {
         8 => (0..4096_u32).prop_map(Realloc::From),
         2 => small().prop_map(Realloc::From),
         4 => small().prop_map(Realloc::Fixed),
-        1 => Just(Realloc::Traps),
+        2 => (0..4096_u32).prop_map(Realloc::Grows),
+        1 => Just(Realloc::Misbehaves(Misdeed::Traps)),
     ]
 }
 
 fn calls() -> impl Strategy<Value = Vec<(usize, [u64; 5])>> {
-    let functions: Vec<usize> = (0..FUNCTIONS.len())
-        .filter(|function| !is_a_clock(*function))
-        .collect();
     let parameters = prop::array::uniform5(numbers());
-    prop::collection::vec((select(functions), parameters), 0..4)
+    prop::collection::vec((0..FUNCTIONS.len(), parameters), 0..4)
 }
 
 /// A response that could be one, at a place: lists whose places, lengths and elements lie in the same memory.
@@ -230,7 +262,7 @@ proptest! {
         realloc in realloc(),
     ) {
         let orders = Orders { memory, calls, realloc, result: None, post_return: PostReturn::Nothing };
-        plays_the_same(hook, &orders);
+        Both::puppet().play(hook, &orders);
     }
 
     #[test]
@@ -240,15 +272,15 @@ proptest! {
         result in prop_oneof![4 => Just(0), 2 => small()],
         trap in prop::bool::weighted(0.05),
     ) {
-        let post_return = if trap { PostReturn::Traps } else { PostReturn::Nothing };
+        let post_return = if trap { PostReturn::Misbehaves(Misdeed::Traps) } else { PostReturn::Nothing };
         let orders = Orders {
             memory,
             calls: Vec::new(),
-            realloc: Realloc::Traps,
+            realloc: Realloc::Misbehaves(Misdeed::Traps),
             result: Some(result),
             post_return,
         };
-        plays_the_same(hook, &orders);
+        Both::puppet().play(hook, &orders);
     }
 
     /// Nor does anything else happen than that they are read.
@@ -276,10 +308,10 @@ proptest! {
         let orders = Orders {
             memory,
             calls: Vec::new(),
-            realloc: Realloc::Traps,
+            realloc: Realloc::Misbehaves(Misdeed::Traps),
             result: Some(0),
             post_return: PostReturn::Nothing,
         };
-        plays_the_same(hook, &orders);
+        Both::puppet().play(hook, &orders);
     }
 }
