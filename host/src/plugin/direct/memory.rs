@@ -176,8 +176,10 @@ pub(in super::super) fn copied(value: impl AsRef<[u8]>) -> Copied {
     Copied::from_slice(value.as_ref())
 }
 
-/// Answers with a `string` or `list<u8>`.
+/// Answers with a `string` or `list<u8>`. Here and below the answer's own place is looked at before anything is
+/// written and the plugin is asked to allocate.
 pub(in super::super) fn answer_bytes(caller: &mut Caller<'_>, out: u32, value: &[u8]) -> Result<()> {
+    place::<4, 8>(memory(caller)?.0, out)?;
     let given = give(caller, value)?;
     put_pair(caller, out, given)
 }
@@ -198,6 +200,7 @@ pub(in super::super) fn answer_list<const N: usize>(
     out: u32,
     list: &[[Copied; N]],
 ) -> Result<()> {
+    place::<4, 8>(memory(caller)?.0, out)?;
     let size = length(list.len() * N * 8)?;
     let start = allocate(caller, size, 4)?;
     let places = (0..size).step_by(8).map(|offset| start + offset);

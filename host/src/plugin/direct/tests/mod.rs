@@ -1,9 +1,12 @@
 //! What runs directly, how, and what does not.
 
+mod anything;
 mod both;
 mod extract;
+mod handles;
 mod heads;
 mod puppet;
+mod rules;
 
 use std::path::Path;
 

@@ -26,6 +26,9 @@ pub(super) const MEMORY: usize = 2 << 16;
 /// All the memory that it begins with, in bytes: more than half of what it may have.
 pub(super) const ALL_MEMORY: usize = 11 << 16;
 
+/// How many handles it may have, as in [`CONFIG`].
+pub(super) const HANDLES: usize = 200;
+
 /// Where its orders are in it.
 const ORDERS: usize = 1 << 16;
 
@@ -80,6 +83,8 @@ pub(super) enum Outcome {
     Verdict(Verdict),
     Selection(Selection),
     Failed(FailureReason),
+    /// The configuration was refused.
+    Refused(String),
 }
 
 impl Outcome {
@@ -207,6 +212,10 @@ impl Puppet {
         let result = plugin.and_then(|plugin| run(&plugin, hook, &mut request, &mut response));
         let (outcome, detail) = match result {
             Ok(outcome) => (outcome, None),
+            Err(Failure {
+                reason: FailureReason::Configure,
+                detail,
+            }) if !detail.contains(" failed: ") => (Outcome::Refused(detail), None),
             Err(Failure { reason, detail }) => (Outcome::Failed(reason), Some(detail)),
         };
         let played = Played {
@@ -279,7 +288,7 @@ listen = "127.0.0.1:0"
 [[plugins]]
 name = "puppet"
 wasm = "builtin:round-robin"
-limits = { time_ms = 500, memory_mb = 1 }
+limits = { time_ms = 500, memory_mb = 1, handles = 200 }
 breaker = { failures = 0 }
 rollback = { calls = 0 }
 

@@ -16,8 +16,26 @@ pub(in super::super) static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(f
 pub(in super::super) struct Function {
     pub(in super::super) interface: String,
     pub(in super::super) name: String,
-    parameters: Vec<ValType>,
-    results: Vec<ValType>,
+    pub(in super::super) parameters: Vec<ValType>,
+    pub(in super::super) results: Vec<ValType>,
+}
+
+impl Function {
+    /// Imports it under a name in text, like `$f`.
+    pub(in super::super) fn import(&self, name: &str) -> String {
+        let list = |what: &str, types: &[ValType]| {
+            types
+                .iter()
+                .fold(String::new(), |text, kind| format!("{text} ({what} {kind})"))
+        };
+        format!(
+            "(import {:?} {:?} (func {name}{}{}))",
+            self.interface,
+            self.name,
+            list("param", &self.parameters),
+            list("result", &self.results)
+        )
+    }
 }
 
 fn functions() -> Vec<Function> {
@@ -59,22 +77,9 @@ pub(super) fn text() -> String {
     let (mut imports, mut thunks, mut table) = (String::new(), String::new(), String::new());
     for (number, function) in FUNCTIONS.iter().enumerate() {
         let Function {
-            interface,
-            name,
-            parameters,
-            results,
+            parameters, results, ..
         } = function;
-        let list = |what: &str, types: &[ValType]| {
-            types
-                .iter()
-                .fold(String::new(), |text, kind| format!("{text} ({what} {kind})"))
-        };
-        let (given, returned) = (list("param", parameters), list("result", results));
-        writeln!(
-            imports,
-            "(import {interface:?} {name:?} (func $f{number}{given}{returned}))"
-        )
-        .expect("a String takes every write");
+        writeln!(imports, "{}", function.import(&format!("$f{number}"))).expect("a String takes every write");
         let loads = parameters
             .iter()
             .enumerate()
