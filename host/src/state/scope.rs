@@ -187,6 +187,42 @@ mod tests {
         assert_eq!(scope.window("b").err(), Some(OpenError::TooMany));
         assert!(Arc::ptr_eq(&window, &scope.window("a").unwrap()));
     }
+
+    #[test]
+    fn threads_that_open_the_same_names_get_the_same() {
+        const NAMES: usize = 4000;
+        const THREADS: usize = 4;
+        let limits = Limits {
+            counters: NAMES / 2,
+            ..Limits::default()
+        };
+        let scope = Scope::new(limits, Time::Real);
+        // They go from name to name together, so that they meet.
+        let together = std::sync::Barrier::new(THREADS);
+        let open_all = || {
+            let opened = (0..NAMES).filter_map(|name| {
+                together.wait();
+                let counter = scope.counter(&name.to_string()).ok()?;
+                Some(counter.add(1))
+            });
+            opened.count()
+        };
+        let opened: Vec<usize> = std::thread::scope(|threads| {
+            let workers: Vec<_> = (0..THREADS).map(|_| threads.spawn(open_all)).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        });
+        assert_eq!(opened, [NAMES / 2; THREADS]);
+        let counters = scope.counters();
+        assert_eq!(counters.len(), NAMES / 2);
+        for (name, counter) in counters {
+            assert_eq!(
+                counter.value(),
+                THREADS as u64,
+                "not everybody has the same {name}"
+            );
+        }
+    }
+
     #[test]
     fn what_was_opened_is_listed_by_name() {
         let scope = Scope::new(Limits::default(), Time::Real);

@@ -6,7 +6,7 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::super::bindings::pace::plugin::counters::{self, OpenError};
-use super::super::direct::{Caller, Interface, called, guest, guest_mut, put, split, text};
+use super::super::direct::{Caller, Interface, called, guest, guest_mut, place, split, text};
 use super::super::guest::Guest;
 use crate::state::{self, Counter, Scope};
 
@@ -136,11 +136,13 @@ pub(super) fn put_opened<T: 'static>(
     out: u32,
     opened: Result<Resource<T>, OpenError>,
 ) -> Result<()> {
-    let (case, value) = match opened {
-        Ok(handle) => (0, handle.rep().wrapping_add(1)),
-        Err(error) => (1, error as u32),
-    };
-    put::<4, 8>(memory, out, (case | u64::from(value) << 32).to_le_bytes())
+    let [case, _, _, _, value @ ..] = place::<4, 8>(memory, out)?;
+    *case = u8::from(opened.is_err());
+    match opened {
+        Ok(handle) => *value = handle.rep().wrapping_add(1).to_le_bytes(),
+        Err(error) => value[0] = error as u8,
+    }
+    Ok(())
 }
 
 impl From<state::OpenError> for OpenError {

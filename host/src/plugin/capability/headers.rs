@@ -1,10 +1,10 @@
 //! The headers of `request` and `response` as a core module asks for them: the same functions twice.
 
-use wasmtime::Result;
+use wasmtime::{Result, ensure};
 
 use super::super::bindings::pace::plugin::http::EditError as WasmEditError;
 use super::super::direct::{
-    Caller, Interface, answer_list, answer_option, answer_small, bytes, called, copied, guest, split, text,
+    Caller, Interface, answer_list, answer_option, answer_result, bytes, called, copied, guest, split, text,
 };
 use super::super::guest::Guest;
 use super::super::lend::NotLent;
@@ -69,8 +69,7 @@ impl Message {
                       out: u32| {
                     called(&mut caller);
                     let (memory, guest) = split(&mut caller)?;
-                    let name = text(memory, name, name_length)?;
-                    let value = bytes(memory, value, length)?;
+                    let (name, value) = name_and_value(memory, guest, [name, name_length], [value, length])?;
                     let done = edit(guest)?.and_then(|to| to.edits.set(to.head, to.limits, name, value));
                     answer_edit(&mut caller, out, done)
                 },
@@ -85,8 +84,7 @@ impl Message {
                       out: u32| {
                     called(&mut caller);
                     let (memory, guest) = split(&mut caller)?;
-                    let name = text(memory, name, name_length)?;
-                    let value = bytes(memory, value, length)?;
+                    let (name, value) = name_and_value(memory, guest, [name, name_length], [value, length])?;
                     let done = edit(guest)?.and_then(|to| to.edits.append(to.head, to.limits, name, value));
                     answer_edit(&mut caller, out, done)
                 },
@@ -98,16 +96,38 @@ impl Message {
                     let (memory, guest) = split(&mut caller)?;
                     let name = text(memory, name, length)?;
                     let removed = edit(guest)?.and_then(|to| to.edits.remove(to.head, name));
-                    answer_small(&mut caller, out, removed.map(u8::from).map_err(case))
+                    answer_result(
+                        &mut caller,
+                        out,
+                        removed.map(|was| Some(was.into())).map_err(case),
+                    )
                 },
             )?;
         Ok(())
     }
 }
 
+/// The parameters of a function that writes a header. Together they are no more than may be copied out of the
+/// memory, as when a component calls it: they could overlap.
+fn name_and_value<'m>(
+    memory: &'m [u8],
+    guest: &Guest,
+    [name, name_length]: [u32; 2],
+    [value, length]: [u32; 2],
+) -> Result<(&'m str, &'m [u8])> {
+    let (name, value) = (text(memory, name, name_length)?, bytes(memory, value, length)?);
+    let limit = guest.generation.limits.memory;
+    ensure!(
+        name.len().saturating_add(value.len()) <= limit,
+        "a header of {} bytes is larger than the memory limit",
+        name.len().saturating_add(value.len())
+    );
+    Ok((name, value))
+}
+
 /// Answers with `result<_, edit-error>`.
 pub(super) fn answer_edit(caller: &mut Caller<'_>, out: u32, done: Result<(), EditError>) -> Result<()> {
-    answer_small(caller, out, done.map(|()| 0).map_err(case))
+    answer_result(caller, out, done.map(|()| None).map_err(case))
 }
 
 /// Where the contract has it among the cases of `edit-error`.

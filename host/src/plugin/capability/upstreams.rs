@@ -4,7 +4,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime::{Result, ensure};
 
 use super::super::bindings::pace::plugin::upstreams::{self, Failure, HealthState};
-use super::super::direct::{Caller, Interface, answer_bytes, called, copied, guest, put, split};
+use super::super::direct::{Caller, Interface, answer_bytes, called, copied, guest, place, split};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use crate::hook::{AttemptFailure, Candidates, Health};
@@ -46,8 +46,12 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
             called(&mut caller);
             let failure = view(&caller)?.0.candidates()?.last_failure();
             // `option<failure>`; the case of a failure with a number in it never comes up.
-            let answer = failure.map_or([0; 6], |failure| [1, 0, case(failure), 0, 0, 0]);
-            put::<2, 6>(split(&mut caller)?.0, out, answer)
+            let answer = place::<2, 6>(split(&mut caller)?.0, out)?;
+            answer[0] = u8::from(failure.is_some());
+            if let Some(failure) = failure {
+                answer[2] = case(failure);
+            }
+            Ok(())
         })?
         .func("tried", |mut caller: Caller<'_>, index: u32| {
             called(&mut caller);
@@ -73,8 +77,12 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
         .func("latency", |mut caller: Caller<'_>, index: u32, out: u32| {
             called(&mut caller);
             let latency = view(&caller)?.with(index)?.latency(index);
-            let answer = latency.map_or(0, |latency| u128::from(latency) << 64 | 1);
-            put::<8, 16>(split(&mut caller)?.0, out, answer.to_le_bytes())
+            let answer = place::<8, 16>(split(&mut caller)?.0, out)?;
+            answer[0] = u8::from(latency.is_some());
+            if let Some(latency) = latency {
+                answer[8..].copy_from_slice(&latency.to_le_bytes());
+            }
+            Ok(())
         })?;
     Ok(())
 }

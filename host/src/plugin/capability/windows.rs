@@ -8,7 +8,7 @@ use wasmtime::{Result, bail};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::windows::{self, Key};
-use super::super::direct::{Caller, Interface, bytes, called, guest_mut, put, split, text};
+use super::super::direct::{Caller, Interface, bytes, called, guest_mut, place, split, text};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::counters::{borrowed, owned, put_opened};
@@ -70,11 +70,14 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
                 let view = view(guest);
                 let key = view.flat_key(memory, [case, first, second])?;
                 let handle = view.resources.get(&borrowed::<WindowHandle>(handle))?;
-                let (case, value) = match handle.window.hit(&handle.spec, key, view.scope.now()) {
-                    Ok(count) => (0, u64::from(count)),
-                    Err(wait) => (1, wait),
-                };
-                put::<8, 16>(memory, out, (u128::from(value) << 64 | case).to_le_bytes())
+                let hit = handle.window.hit(&handle.spec, key, view.scope.now());
+                let answer = place::<8, 16>(memory, out)?;
+                answer[0] = u8::from(hit.is_err());
+                match hit {
+                    Ok(count) => answer[8..12].copy_from_slice(&count.to_le_bytes()),
+                    Err(wait) => answer[8..].copy_from_slice(&wait.to_le_bytes()),
+                }
+                Ok(())
             },
         )?
         .func(

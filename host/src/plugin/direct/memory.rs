@@ -110,14 +110,17 @@ pub(in super::super) fn text(memory: &[u8], at: u32, length: u32) -> Result<&str
         .map_err(|error| format_err!("the string at {at:#x} is not UTF-8: {error}"))
 }
 
-/// Writes a value of `N` bytes, aligned to `ALIGN`, to this place.
-pub(in super::super) fn put<const ALIGN: u32, const N: usize>(
+/// The place of a value of `N` bytes that is aligned to `ALIGN`, for writing the bytes of it that mean
+/// something: what is between them stays as it is.
+pub(in super::super) fn place<const ALIGN: u32, const N: usize>(
     memory: &mut [u8],
     at: u32,
-    value: [u8; N],
-) -> Result<()> {
+) -> Result<&mut [u8; N]> {
     aligned(at, ALIGN)?;
-    write(memory, at, &value)
+    let place = memory
+        .get_mut(at as usize..)
+        .and_then(|rest| rest.first_chunk_mut());
+    place.ok_or_else(|| outside(at, N as u64))
 }
 
 fn write(memory: &mut [u8], at: u32, value: &[u8]) -> Result<()> {
@@ -164,11 +167,6 @@ pub(super) fn give(store: &mut impl AsContextMut<Data = Guest>, value: &[u8]) ->
     Ok([at, length])
 }
 
-/// Place and length as they are in memory.
-fn from_pair([at, length]: [u32; 2]) -> [u8; 8] {
-    (u64::from(at) | u64::from(length) << 32).to_le_bytes()
-}
-
 /// A copy of what is lent, on the stack if it is short: while the plugin allocates, nothing can be borrowed
 /// from it.
 type Copied = SmallVec<[u8; 128]>;
@@ -178,20 +176,22 @@ pub(in super::super) fn copied(value: impl AsRef<[u8]>) -> Copied {
     Copied::from_slice(value.as_ref())
 }
 
-/// Answers with a `string` or `list<u8>`.
+/// Answers with a `string` or `list<u8>`. Here and below the answer's own place is looked at before anything is
+/// written and the plugin is asked to allocate.
 pub(in super::super) fn answer_bytes(caller: &mut Caller<'_>, out: u32, value: &[u8]) -> Result<()> {
-    let place = give(caller, value)?;
-    put::<4, 8>(memory(caller)?.0, out, from_pair(place))
+    place::<4, 8>(memory(caller)?.0, out)?;
+    let given = give(caller, value)?;
+    put_pair(caller, out, given)
 }
 
 /// Answers with an `option` of one.
 pub(in super::super) fn answer_option(caller: &mut Caller<'_>, out: u32, value: Option<&[u8]>) -> Result<()> {
-    let mut answer = [0; 12];
-    if let Some(value) = value {
-        answer[0] = 1;
-        answer[4..].copy_from_slice(&from_pair(give(caller, value)?));
+    let answer = place::<4, 12>(memory(caller)?.0, out)?;
+    answer[0] = u8::from(value.is_some());
+    match value {
+        Some(value) => answer_bytes(caller, out + 4, value),
+        None => Ok(()),
     }
-    put::<4, 12>(memory(caller)?.0, out, answer)
 }
 
 /// Answers with a `list` whose elements are made of `N` strings or `list<u8>` each.
@@ -200,27 +200,35 @@ pub(in super::super) fn answer_list<const N: usize>(
     out: u32,
     list: &[[Copied; N]],
 ) -> Result<()> {
+    place::<4, 8>(memory(caller)?.0, out)?;
     let size = length(list.len() * N * 8)?;
     let start = allocate(caller, size, 4)?;
     let places = (0..size).step_by(8).map(|offset| start + offset);
     for (at, part) in places.zip(list.iter().flatten()) {
-        let place = give(caller, part)?;
-        put::<4, 8>(memory(caller)?.0, at, from_pair(place))?;
+        answer_bytes(caller, at, part)?;
     }
-    put::<4, 8>(memory(caller)?.0, out, from_pair([start, length(list.len())?]))
+    put_pair(caller, out, [start, length(list.len())?])
 }
 
-/// Answers with a `result` whose both sides fit in a byte.
-pub(in super::super) fn answer_small(
+/// Place and length as they are in memory.
+fn put_pair(caller: &mut Caller<'_>, out: u32, [at, length]: [u32; 2]) -> Result<()> {
+    let pair = u64::from(at) | u64::from(length) << 32;
+    *place::<4, 8>(memory(caller)?.0, out)? = pair.to_le_bytes();
+    Ok(())
+}
+
+/// Answers with a `result` whose sides are a byte or nothing.
+pub(in super::super) fn answer_result(
     caller: &mut Caller<'_>,
     out: u32,
-    result: std::result::Result<u8, u8>,
+    result: std::result::Result<Option<u8>, u8>,
 ) -> Result<()> {
-    let answer = match result {
-        Ok(value) => [0, value],
-        Err(value) => [1, value],
-    };
-    put::<1, 2>(memory(caller)?.0, out, answer)
+    let answer = place::<1, 2>(memory(caller)?.0, out)?;
+    answer[0] = u8::from(result.is_err());
+    if let Ok(Some(value)) | Err(value) = result {
+        answer[1] = value;
+    }
+    Ok(())
 }
 
 fn length(length: usize) -> Result<u32> {

@@ -29,6 +29,6 @@ pub(super) use exports::Exports;
 pub(super) use extract::extract;
 pub(super) use imports::{Imports, Interface};
 pub(super) use memory::{
-    Caller, Exchange, answer_bytes, answer_list, answer_option, answer_small, bytes, called, copied, guest,
-    guest_mut, put, split, text,
+    Caller, Exchange, answer_bytes, answer_list, answer_option, answer_result, bytes, called, copied, guest,
+    guest_mut, place, split, text,
 };

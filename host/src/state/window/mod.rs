@@ -7,6 +7,8 @@
 //! | `log.rs` | the events of one key |
 //! | `shard.rs` | some of the keys, the quietest last |
 
+#[cfg(test)]
+mod concurrency;
 mod key;
 mod log;
 mod shard;

@@ -1,20 +1,19 @@
 use std::net::Ipv6Addr;
-use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 
-fn spec(limit: u32, period_ms: u64) -> WindowSpec {
+pub(super) fn spec(limit: u32, period_ms: u64) -> WindowSpec {
     WindowSpec::new(limit, Duration::from_millis(period_ms)).unwrap()
 }
 
-fn at(millis: u64) -> Now {
+pub(super) fn at(millis: u64) -> Now {
     Now::from_millis(millis)
 }
 
-fn client(number: u32) -> Key<'static> {
+pub(super) fn client(number: u32) -> Key<'static> {
     Key::Address(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).into())
 }
 
@@ -102,53 +101,6 @@ fn keys_without_events_are_removed_from_every_shard() {
     }
     assert_eq!(window.len(), 1);
     assert!(window.shards.iter().all(|shard| shard.0.lock().room() <= 64));
-}
-
-#[test]
-fn threads_together_get_exactly_the_limit() {
-    const THREADS: usize = 8;
-    const KEYS: u32 = 5;
-    let (window, spec) = (Window::new(MAX_KEYS), spec(1000, 60_000));
-
-    let counted: usize = thread::scope(|scope| {
-        let workers: Vec<_> = (0..THREADS)
-            .map(|_| {
-                scope.spawn(|| {
-                    (0..KEYS * 400)
-                        .filter(|n| window.hit(&spec, client(n % KEYS), at(7)).is_ok())
-                        .count()
-                })
-            })
-            .collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
-    });
-
-    assert_eq!(counted, 1000 * KEYS as usize);
-    assert_eq!(window.len(), KEYS as usize);
-    for number in 0..KEYS {
-        assert_eq!(window.count(&spec, client(number), at(7)), 1000);
-    }
-}
-
-#[test]
-fn threads_that_push_each_others_keys_out_leave_the_window_sound() {
-    let (window, spec) = (Window::new(5000), spec(3, 50));
-    thread::scope(|scope| {
-        for thread in 0..8 {
-            let window = &window;
-            scope.spawn(move || {
-                for n in 0..20_000_u32 {
-                    let number = n.wrapping_mul(2_654_435_761).wrapping_add(thread) % 9_000;
-                    let _ = window.hit(&spec, client(number), at(u64::from(n / 16)));
-                }
-            });
-        }
-    });
-    assert!(window.len() <= 5000);
-    window
-        .shards
-        .iter()
-        .for_each(|shard| shard.0.lock().check(&window.hasher));
 }
 
 /// The events of one key as a list of all that were ever counted: nothing is dropped, nothing merged.

@@ -1,6 +1,12 @@
 //! What runs directly, how, and what does not.
 
+mod anything;
+mod both;
 mod extract;
+mod handles;
+mod heads;
+mod puppet;
+mod rules;
 
 use std::path::Path;
 
@@ -33,9 +39,14 @@ fn component(text: &str) -> Vec<u8> {
 }
 
 fn encoded(text: &str, encoding: StringEncoding) -> Vec<u8> {
+    wrapped(text, "request-filtering", encoding)
+}
+
+/// What it makes of a module of a world of the contract.
+fn wrapped(text: &str, world: &str, encoding: StringEncoding) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("the text is valid");
     let (resolve, package) = contract();
-    let world = resolve.select_world(&[package], Some("request-filtering"));
+    let world = resolve.select_world(&[package], Some(world));
     let world = world.expect("the contract has this world");
     embed_component_metadata(&mut module, &resolve, world, encoding).expect("any module can have a type");
     let encoder = ComponentEncoder::default().module(&module);

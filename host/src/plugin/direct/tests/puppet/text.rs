@@ -1,0 +1,207 @@
+//! The puppet's text: it imports every function of the contract, whichever those are.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use wasmparser::{Parser, Payload, TypeRef, ValType};
+use wit_component::dummy_module;
+use wit_parser::{LiftLowerAbi, ManglingAndAbi};
+
+use super::super::contract;
+
+/// What it can call, in the order in which [`Orders`](super::Orders) number it.
+pub(in super::super) static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(functions);
+
+/// A function of the contract as a core module imports it.
+pub(in super::super) struct Function {
+    pub(in super::super) interface: String,
+    pub(in super::super) name: String,
+    pub(in super::super) parameters: Vec<ValType>,
+    pub(in super::super) results: Vec<ValType>,
+}
+
+impl Function {
+    /// Imports it under a name in text, like `$f`.
+    pub(in super::super) fn import(&self, name: &str) -> String {
+        let list = |what: &str, types: &[ValType]| {
+            types
+                .iter()
+                .fold(String::new(), |text, kind| format!("{text} ({what} {kind})"))
+        };
+        format!(
+            "(import {:?} {:?} (func {name}{}{}))",
+            self.interface,
+            self.name,
+            list("param", &self.parameters),
+            list("result", &self.results)
+        )
+    }
+}
+
+fn functions() -> Vec<Function> {
+    let (resolve, package) = contract();
+    let world = resolve.select_world(&[package], Some("plugin"));
+    let world = world.expect("the contract has this world");
+    let dummy = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+    let mut types = Vec::new();
+    let mut functions = Vec::new();
+    for payload in Parser::new(0).parse_all(&dummy) {
+        match payload.expect("it is valid") {
+            Payload::TypeSection(section) => {
+                let all = section.into_iter_err_on_gc_types();
+                types = all.map(|found| found.expect("they are functions")).collect();
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import.expect("it is valid");
+                    let TypeRef::Func(index) = import.ty else {
+                        panic!("the contract has nothing but functions");
+                    };
+                    let of_type = &types[index as usize];
+                    functions.push(Function {
+                        interface: import.module.to_owned(),
+                        name: import.name.to_owned(),
+                        parameters: of_type.params().to_vec(),
+                        results: of_type.results().to_vec(),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    functions
+}
+
+/// Each function is called by one without parameters, which finds those behind `$call`.
+pub(super) fn text() -> String {
+    let (mut imports, mut thunks, mut table) = (String::new(), String::new(), String::new());
+    for (number, function) in FUNCTIONS.iter().enumerate() {
+        let Function {
+            parameters, results, ..
+        } = function;
+        writeln!(imports, "{}", function.import(&format!("$f{number}"))).expect("a String takes every write");
+        let loads = parameters
+            .iter()
+            .enumerate()
+            .fold(String::new(), |text, (place, kind)| {
+                format!("{text} ({kind}.load offset={} (global.get $call))", 8 + 8 * place)
+            });
+        let call = match results.as_slice() {
+            [] => format!("(call $f{number} {loads})"),
+            [kind] => format!("({kind}.store offset=48 (global.get $call) (call $f{number} {loads}))"),
+            _ => panic!("there is one result at most"),
+        };
+        writeln!(thunks, "(func $t{number} {call})").expect("a String takes every write");
+        write!(table, " $t{number}").expect("a String takes every write");
+    }
+    let of = |name: &str| {
+        let number = FUNCTIONS.iter().position(|function| function.name == name);
+        number.expect("the contract has it").to_string()
+    };
+    TEXT.replace("{imports}", &imports)
+        .replace("{header}", &of("header"))
+        .replace("{counter}", &of("[static]counter.open"))
+        .replace("{window}", &of("[static]window.open"))
+        .replace("{thunks}", &thunks)
+        .replace("{table}", &table)
+        .replace("{elements}", &(FUNCTIONS.len() + 1).to_string())
+}
+
+/// Orders are at 65536: the number of calls, what `cabi_realloc` does and with what, what frees the result and
+/// with what, whether there is a pointer to return, and which. Calls follow at 65568, with 64 bytes each. The
+/// puppet's own memory begins at 131072.
+const TEXT: &str = r#"(module
+  {imports}
+  (type $thunk (func))
+  (memory (export "memory") 11)
+  (data (i32.const 131072) "orders")
+  (table {elements} funcref)
+  (elem (i32.const 1) func {table})
+  {thunks}
+  ;; What is called, and zeros behind it.
+  (global $call (mut i32) (i32.const 131584))
+  (global $obeys (mut i32) (i32.const 0))
+  (global $next (mut i32) (i32.const 0))
+
+  ;; As numbered by `Misdeed`.
+  (func $misbehave (param i32)
+    (if (i32.eq (local.get 0) (i32.const 1)) (then (loop $forever (br $forever))))
+    (if (i32.eq (local.get 0) (i32.const 2)) (then (call $misbehave (i32.const 2))))
+    (if (i32.eq (local.get 0) (i32.const 3)) (then (drop (memory.grow (i32.const 100)))))
+    (unreachable))
+
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    ;; The configuration is written behind, the orders to the beginning.
+    (if (i32.eqz (global.get $obeys))
+      (then (return (select (i32.const 0) (i32.const 132096) (i32.eq (local.get 3) (i32.const 131072))))))
+    (if (i32.eq (i32.load offset=65540 (i32.const 0)) (i32.const 2))
+      (then (call $misbehave (i32.load offset=65544 (i32.const 0)))))
+    (if (i32.eq (i32.load offset=65540 (i32.const 0)) (i32.const 3))
+      (then
+        (global.set $call (i32.const 131584))
+        (call_indirect (type $thunk) (i32.load offset=65544 (i32.const 0)))
+        (return (i32.const 0))))
+    (if (i32.eq (i32.load offset=65540 (i32.const 0)) (i32.const 1))
+      (then (return (i32.load offset=65544 (i32.const 0)))))
+    (if (i32.eq (i32.load offset=65540 (i32.const 0)) (i32.const 4))
+      (then (drop (memory.grow (i32.const 1)))))
+    (local.set $at
+      (i32.and
+        (i32.add (global.get $next) (i32.sub (local.get 2) (i32.const 1)))
+        (i32.sub (i32.const 0) (local.get 2))))
+    (global.set $next (i32.add (local.get $at) (local.get 3)))
+    (local.get $at))
+
+  (func $run (result i32)
+    (local $left i32)
+    (call $image (i32.const 131072) (i32.const 6) (i32.const 131088))
+    (global.set $next (i32.load offset=65544 (i32.const 0)))
+    (global.set $call (i32.const 65568))
+    (local.set $left (i32.load offset=65536 (i32.const 0)))
+    (global.set $obeys (i32.const 1))
+    (block $done
+      (loop $more
+        (br_if $done (i32.eqz (local.get $left)))
+        (call_indirect (type $thunk) (i32.load (global.get $call)))
+        (global.set $call (i32.add (global.get $call) (i32.const 64)))
+        (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+        (br $more)))
+    (i32.load offset=65556 (i32.const 0)))
+
+  ;; A response with all of the memory: the case, the status, no headers, the body.
+  (func $all (param $case i32) (result i32)
+    (i32.store8 (i32.const 131200) (local.get $case))
+    (i32.store16 (i32.const 131204) (i32.const 200))
+    (i32.store (i32.const 131220) (i32.const 131072))
+    (i32.const 131200))
+
+  (func $image (param i32 i32 i32)
+    (call $f{header} (local.get 0) (local.get 1) (local.get 2)))
+
+  (func $filter (export "pace:plugin/request-filter@0.1.0#filter") (result i32)
+    (if (result i32) (call $run)
+      (then (i32.load offset=65560 (i32.const 0)))
+      (else (call $all (i32.const 1)))))
+  (export "pace:plugin/response-filter@0.1.0#filter" (func $filter))
+  (func (export "pace:plugin/select-upstream@0.1.0#select") (param i32) (result i32)
+    (if (result i32) (call $run)
+      (then (i32.load offset=65560 (i32.const 0)))
+      (else (call $all (i32.const 2)))))
+
+  (func $free (export "cabi_post_pace:plugin/request-filter@0.1.0#filter") (param i32)
+    (if (i32.eq (i32.load offset=65548 (i32.const 0)) (i32.const 1))
+      (then (call $misbehave (i32.load offset=65552 (i32.const 0)))))
+    (if (i32.eq (i32.load offset=65548 (i32.const 0)) (i32.const 2))
+      (then
+        (global.set $call (i32.const 131584))
+        (call_indirect (type $thunk) (i32.load offset=65552 (i32.const 0))))))
+  (export "cabi_post_pace:plugin/response-filter@0.1.0#filter" (func $free))
+  (export "cabi_post_pace:plugin/select-upstream@0.1.0#select" (func $free))
+
+  ;; Opens a counter and a window, whose handles are 1 and 2.
+  (func (export "pace:plugin/lifecycle@0.1.0#configure") (param i32 i32) (result i32)
+    (call $f{counter} (i32.const 131072) (i32.const 6) (i32.const 131136))
+    (call $f{window} (i32.const 131072) (i32.const 6) (i32.const 1000) (i64.const 604800000) (i32.const 131136))
+    (i32.const 131328))
+)"#;

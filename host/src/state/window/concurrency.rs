@@ -1,0 +1,190 @@
+//! Many threads and one window.
+//!
+//! With real threads, not with loom: what threads share of a window lies in one mutex per shard, a thread holds
+//! one of them at a time, and waits for none while it does. So there are no interleavings inside for a model
+//! checker to find, and loom could not see them: `parking_lot` is not one of its locks. What can go wrong is that
+//! something which has to happen under one lock happens under two, and these tests fail then.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use super::tests::{at, client, spec};
+use super::*;
+
+const THREADS: u32 = 8;
+
+/// The same for each thread, at the same time; what each of them came to.
+fn in_threads<T: Send>(run: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let run = &run;
+        let workers: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(move || run(thread)))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no thread panics"))
+            .collect()
+    })
+}
+
+/// All the numbers up to the limit are given out, each once.
+#[test]
+fn threads_together_get_exactly_the_limit() {
+    const LIMIT: u32 = 1000;
+    const KEYS: u32 = 5;
+    let (window, spec) = (Window::new(MAX_KEYS), spec(LIMIT, 60_000));
+
+    let counted = in_threads(|_| {
+        let hits = (0..KEYS * 400).map(|n| (n % KEYS, window.hit(&spec, client(n % KEYS), at(7))));
+        let counted = hits.filter_map(|(key, hit)| Some((key, hit.ok()?)));
+        counted.collect::<Vec<_>>()
+    });
+
+    let mut counted = counted.concat();
+    counted.sort_unstable();
+    let expected = (0..KEYS).flat_map(|key| (1..=LIMIT).map(move |count| (key, count)));
+    assert!(
+        counted.into_iter().eq(expected),
+        "a number was given out twice, or not at all"
+    );
+    assert_eq!(window.len(), KEYS as usize);
+    for number in 0..KEYS {
+        assert_eq!(window.count(&spec, client(number), at(7)), LIMIT);
+    }
+}
+
+/// The last event for which there is room goes to one thread, again and again. All of them ask for it at the same
+/// moment: who waits for that spins, because to be woken takes longer than to hit.
+#[test]
+fn threads_that_want_the_last_event_do_not_share_it() {
+    const KEYS: u32 = 20_000;
+    let (window, spec) = (Window::new(MAX_KEYS), spec(1, 60_000));
+    let arrived = AtomicU64::new(0);
+    let counted = in_threads(|thread| {
+        // More than two would have to take turns on the smallest machine.
+        if thread >= 2 {
+            return 0;
+        }
+        let mine = (0..KEYS).filter(|key| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            let mut turns = 0_u32;
+            while arrived.load(Ordering::SeqCst) < 2 * (u64::from(*key) + 1) {
+                turns = turns.wrapping_add(1);
+                if turns.is_multiple_of(1000) {
+                    thread::yield_now();
+                }
+                std::hint::spin_loop();
+            }
+            window.hit(&spec, client(*key), at(7)).is_ok()
+        });
+        mine.count()
+    });
+    assert_eq!(counted.iter().sum::<usize>(), KEYS as usize);
+}
+
+#[test]
+fn threads_that_push_each_others_keys_out_leave_the_window_sound() {
+    let (window, spec) = (Window::new(5000), spec(3, 50));
+    in_threads(|thread| {
+        for n in 0..20_000_u32 {
+            let number = n.wrapping_mul(2_654_435_761).wrapping_add(thread) % 9_000;
+            let _ = window.hit(&spec, client(number), at(u64::from(n / 16)));
+            // An operator who changes the configuration in the middle of it.
+            if thread == 0 && n % 2000 == 0 {
+                window.set_max_keys(if n % 4000 == 0 { 500 } else { 5000 });
+            }
+        }
+    });
+    assert!(window.len() <= 5000);
+    window
+        .shards
+        .iter()
+        .for_each(|shard| shard.0.lock().check(&window.hasher));
+}
+
+/// A hit, and between which times the window has looked at it: those before and after it.
+#[derive(Clone, Copy)]
+struct Seen {
+    key: u32,
+    counted: bool,
+    after: u64,
+    before: u64,
+}
+
+/// Time passes while threads count, each of which sees it a little late.
+#[test]
+fn a_window_that_slides_is_exact_for_every_thread() {
+    const LIMIT: u32 = 5;
+    const PERIOD: u64 = 50;
+    const KEYS: u32 = 3;
+    let (window, spec) = (Window::new(10), spec(LIMIT, PERIOD));
+    let clock = AtomicU64::new(1000);
+    let seen = in_threads(|thread| {
+        let hits = (0..10_000_u32).map(|n| {
+            if (n + thread) % 8 == 0 {
+                clock.fetch_add(1, Ordering::SeqCst);
+            }
+            let key = (n + thread) % KEYS;
+            let after = clock.load(Ordering::SeqCst);
+            let counted = window.hit(&spec, client(key), at(after)).is_ok();
+            let before = clock.load(Ordering::SeqCst);
+            Seen {
+                key,
+                counted,
+                after,
+                before,
+            }
+        });
+        hits.collect::<Vec<_>>()
+    });
+
+    let seen = seen.concat();
+    for key in 0..KEYS {
+        let of_key = || seen.iter().filter(move |seen| seen.key == key);
+        let mut counted: Vec<_> = of_key().filter(|seen| seen.counted).collect();
+        counted.sort_unstable_by_key(|seen| seen.after);
+        for (place, first) in counted.iter().enumerate() {
+            let end = first.after + PERIOD;
+            let stretch = counted[place..].iter().take_while(|seen| seen.after <= end);
+            let inside = stretch.filter(|seen| seen.before <= end).count();
+            assert!(
+                inside <= LIMIT as usize,
+                "{inside} events from {} to {end}",
+                first.after
+            );
+        }
+        for refused in of_key().filter(|seen| !seen.counted) {
+            // A step longer, as time is kept in steps.
+            let begin = refused.after.saturating_sub(PERIOD + spec.step);
+            let reaching = counted
+                .iter()
+                .filter(|seen| seen.before >= begin && seen.after <= refused.before);
+            assert!(
+                reaching.count() >= LIMIT as usize,
+                "refused at {} though there was room",
+                refused.after
+            );
+        }
+    }
+}
+
+/// Looking at a window changes nothing, and sees no state that is not there.
+#[test]
+fn a_count_is_never_more_than_the_limit() {
+    let (window, spec) = (Window::new(10), spec(3, 5));
+    let done = AtomicBool::new(false);
+    in_threads(|thread| {
+        if thread == 0 {
+            for now in 0..20_000 {
+                let _ = window.hit(&spec, client(1), at(now));
+            }
+            done.store(true, Ordering::SeqCst);
+        } else {
+            while !done.load(Ordering::SeqCst) {
+                let count = window.count(&spec, client(1), at(0));
+                assert!(count <= 3, "{count}");
+                assert!(window.len() <= 1);
+            }
+        }
+    });
+}
