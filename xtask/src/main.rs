@@ -7,7 +7,7 @@
 //! | `plugins` | the plugins, from crate to component |
 //! | `run`, `demo` | a proxy to try, and the backends behind it |
 //! | `test` | every check, in order |
-//! | `bench` | what a request costs, beside bare Pingora |
+//! | `bench` | what a request costs, beside other proxies |
 //! | `soak` | whether anything is lost while plugins are swapped under load |
 //! | `http` | messages, as small servers and clients of our own read them |
 //! | `cargo`, `process` | other programs: how they are called, watched and ended |
@@ -49,9 +49,10 @@ enum Task {
     /// and says how to repeat that step alone.
     Test(test::Args),
 
-    /// Measure what a request costs in Pace, beside bare Pingora
+    /// Measure what a request costs in Pace, beside bare Pingora, nginx and HAProxy
     ///
-    /// Proxies take turns on one core; load and backends are on another. Prints a Markdown table.
+    /// Proxies take turns on one core; load and backends are on another. Prints Markdown tables. nginx and HAProxy
+    /// are measured if they are installed. docs/performance.md says how it is measured and what came of it.
     Bench(bench::Args),
 
     /// Swap plugins under load, and see whether anything is lost

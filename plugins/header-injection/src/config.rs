@@ -12,10 +12,10 @@ use crate::policy::Edits;
 /// The plugin's table. The crate's documentation has the meaning of each key.
 #[derive(Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
-    pub(crate) identify: bool,
-    pub(crate) request: RequestEdits,
-    pub(crate) response: ResponseEdits,
+pub struct Config {
+    pub identify: bool,
+    pub request: RequestEdits,
+    pub response: ResponseEdits,
 }
 
 impl Default for Config {
@@ -31,12 +31,12 @@ impl Default for Config {
 /// Edits that are legal for a request.
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "Tables")]
-pub(crate) struct RequestEdits(pub(crate) Edits);
+pub struct RequestEdits(pub Edits);
 
 /// Edits that are legal for a response.
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "Tables")]
-pub(crate) struct ResponseEdits(pub(crate) Edits);
+pub struct ResponseEdits(pub Edits);
 
 /// `request` and `response` as written.
 #[derive(Debug, Default, serde::Deserialize)]

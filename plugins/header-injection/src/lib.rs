@@ -26,8 +26,11 @@
 
 #![forbid(unsafe_code)]
 
-mod config;
-mod policy;
+// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod policy;
 
 use pace_plugin::{EditError, Plugin, Request, RequestFilter, Response, ResponseFilter, Verdict, warn};
 

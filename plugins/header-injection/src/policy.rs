@@ -4,14 +4,14 @@ use pace_plugin::{EditError, HeaderName, HeaderValue};
 
 /// What is done to the headers of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Edits {
-    pub(crate) remove: Vec<HeaderName>,
-    pub(crate) set: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) add: Vec<(HeaderName, HeaderValue)>,
+pub struct Edits {
+    pub remove: Vec<HeaderName>,
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub add: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The headers of a request or a response.
-pub(crate) trait Headers {
+pub trait Headers {
     fn set(&mut self, name: &str, value: &str) -> Result<(), EditError>;
     fn add(&mut self, name: &str, value: &str) -> Result<(), EditError>;
     fn remove(&mut self, name: &str) -> Result<(), EditError>;
@@ -20,7 +20,7 @@ pub(crate) trait Headers {
 impl Edits {
     /// Remove, then set, then add, so that one table can replace all values of a header by several. What
     /// becomes of each edit goes to `report`; those that follow are done in any case.
-    pub(crate) fn apply(&self, headers: &mut impl Headers, report: impl Fn(Result<(), EditError>)) {
+    pub fn apply(&self, headers: &mut impl Headers, report: impl Fn(Result<(), EditError>)) {
         for name in &self.remove {
             report(headers.remove(name));
         }

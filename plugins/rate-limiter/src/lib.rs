@@ -17,7 +17,9 @@
 
 #![forbid(unsafe_code)]
 
-mod policy;
+// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+#[doc(hidden)]
+pub mod policy;
 
 use pace_plugin::{Key, Plugin, Request, RequestFilter, Verdict, Window};
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// The configuration as the operator writes it. The crate's documentation has the meaning of each key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
+pub struct Config {
     max_requests: Integer<1, { u32::MAX as u64 }>,
     window_seconds: Integer<1, { 7 * 24 * 60 * 60 }>,
     key: KeySource,
@@ -56,15 +56,15 @@ impl TryFrom<String> for KeySource {
 
 /// The configuration as the plugin uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Limit {
-    pub(crate) max_requests: u32,
-    pub(crate) window: Duration,
-    pub(crate) client: Client,
+pub struct Limit {
+    pub max_requests: u32,
+    pub window: Duration,
+    pub client: Client,
 }
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Client {
+pub enum Client {
     Address,
     Network(Network),
     Header { name: String, otherwise: Network },
@@ -72,7 +72,7 @@ pub(crate) enum Client {
 
 /// How much of an address is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Network {
+pub struct Network {
     ipv4_prefix: u8,
     ipv6_prefix: u8,
 }
@@ -121,7 +121,7 @@ impl Limit {
     /// `Retry-After` is RFC 9110's. The `RateLimit-*` fields are those of
     /// draft-ietf-httpapi-ratelimit-headers-07, the last draft that has one field for each number, which is
     /// what clients understand today.
-    pub(crate) fn deny(&self, full: Full) -> Reply {
+    pub fn deny(&self, full: Full) -> Reply {
         // The window counts in steps and may hold a request a step longer than it should. A client that is told
         // so would read "61" for a window of 60 seconds.
         let seconds = full.retry_after().min(self.window.as_secs().max(1)).to_string();

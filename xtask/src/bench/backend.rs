@@ -1,7 +1,7 @@
-//! A backend that costs as little as possible: one thread, one answer.
+//! Backends that cost as little as possible: one thread, one answer.
 
-use super::http::{RESPONSE, head_length};
-use anyhow::Result;
+use super::http::head_length;
+use anyhow::{Context, Result};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -10,36 +10,43 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
-const LISTENER: Token = Token(0);
-
-/// Starts a backend on a free port of the loopback interface and returns its address. It serves
-/// until this program ends.
-pub(crate) fn start() -> Result<SocketAddr> {
-    let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    let address = listener.local_addr()?;
+/// Starts so many backends on free ports of the loopback interface, all on one thread, and returns their
+/// addresses. They give every request this answer until this program ends.
+pub(crate) fn start(count: usize, response: Vec<u8>) -> Result<Vec<SocketAddr>> {
     let poll = Poll::new()?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
-    thread::Builder::new().name("backend".into()).spawn(move || {
-        let error = Backend {
-            listener,
+    let mut listeners = Vec::with_capacity(count);
+    let mut addresses = Vec::with_capacity(count);
+    for index in 0..count {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into());
+        let mut listener = listener.with_context(|| format!("cannot start backend {}", index + 1))?;
+        addresses.push(listener.local_addr()?);
+        poll.registry()
+            .register(&mut listener, Token(index), Interest::READABLE)?;
+        listeners.push(listener);
+    }
+    thread::Builder::new().name("backends".into()).spawn(move || {
+        let backends = Backends {
+            last: Token(listeners.len()),
+            listeners,
             connections: HashMap::new(),
-            last: LISTENER,
-        }
-        .serve(poll);
-        eprintln!("the backend on {address} failed: {error:?}");
+            response,
+        };
+        let error = backends.serve(poll);
+        eprintln!("the backends failed: {error:?}");
     })?;
-    Ok(address)
+    Ok(addresses)
 }
 
-struct Backend {
-    listener: TcpListener,
+struct Backends {
+    /// Their tokens are their positions.
+    listeners: Vec<TcpListener>,
     connections: HashMap<Token, Connection>,
     /// Of the connection that was accepted last.
     last: Token,
+    response: Vec<u8>,
 }
 
-impl Backend {
+impl Backends {
     fn serve(mut self, mut poll: Poll) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         loop {
@@ -48,8 +55,8 @@ impl Backend {
                 _ => {}
             }
             for event in &events {
-                if event.token() == LISTENER {
-                    self.accept(poll.registry())?;
+                if event.token().0 < self.listeners.len() {
+                    self.accept(event.token().0, poll.registry())?;
                 } else {
                     self.converse(event);
                 }
@@ -57,9 +64,9 @@ impl Backend {
         }
     }
 
-    fn accept(&mut self, registry: &Registry) -> io::Result<()> {
+    fn accept(&mut self, listener: usize, registry: &Registry) -> io::Result<()> {
         loop {
-            let mut stream = match self.listener.accept() {
+            let mut stream = match self.listeners[listener].accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -83,7 +90,7 @@ impl Backend {
         let Some(connection) = self.connections.get_mut(&token) else {
             return;
         };
-        if connection.answer().is_err() {
+        if connection.answer(&self.response).is_err() {
             self.connections.remove(&token);
         }
     }
@@ -99,7 +106,7 @@ struct Connection {
 impl Connection {
     /// Answers the request if it is complete. Any error, the client's end included, ends the
     /// connection.
-    fn answer(&mut self) -> io::Result<()> {
+    fn answer(&mut self, response: &[u8]) -> io::Result<()> {
         loop {
             let space = &mut self.buffer[self.received..];
             let offered = space.len();
@@ -112,7 +119,7 @@ impl Connection {
             self.received += length;
             if head_length(&self.buffer[..self.received]) == Some(self.received) {
                 // An answer is far smaller than the socket's buffer and follows an empty one.
-                self.stream.write_all(RESPONSE)?;
+                self.stream.write_all(response)?;
                 self.received = 0;
             }
             if length < offered {
