@@ -1,96 +1,134 @@
-//! Backends that cost as little as possible: one thread, one answer.
+//! Backends that cost as little as possible.
+//!
+//! The load serves them on its own thread while it waits. On two threads of the same core either would at times run
+//! for milliseconds while the other has something to do, and that would look like latency of the proxy.
 
 use super::http::head_length;
 use anyhow::{Context, Result};
-use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Token};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-/// Starts so many backends on free ports of the loopback interface, all on one thread, and returns their
-/// addresses. They give every request this answer until this program ends.
-pub(crate) fn start(count: usize, response: Vec<u8>) -> Result<Vec<SocketAddr>> {
-    let poll = Poll::new()?;
-    let mut listeners = Vec::with_capacity(count);
-    let mut addresses = Vec::with_capacity(count);
-    for index in 0..count {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into());
-        let mut listener = listener.with_context(|| format!("cannot start backend {}", index + 1))?;
-        addresses.push(listener.local_addr()?);
-        poll.registry()
-            .register(&mut listener, Token(index), Interest::READABLE)?;
-        listeners.push(listener);
-    }
-    thread::Builder::new().name("backends".into()).spawn(move || {
-        let backends = Backends {
-            last: Token(listeners.len()),
-            listeners,
-            connections: HashMap::new(),
-            response,
-        };
-        let error = backends.serve(poll);
-        eprintln!("the backends failed: {error:?}");
-    })?;
-    Ok(addresses)
-}
-
-struct Backends {
-    /// Their tokens are their positions.
-    listeners: Vec<TcpListener>,
+/// Backends on free ports of the loopback interface.
+pub(crate) struct Backends {
+    poll: Poll,
+    events: Events,
+    /// Who has something to do.
+    ready: Vec<Token>,
+    /// With their answers. Their tokens are their positions.
+    listeners: Vec<(TcpListener, Arc<[u8]>)>,
     connections: HashMap<Token, Connection>,
-    /// Of the connection that was accepted last.
-    last: Token,
-    response: Vec<u8>,
+    /// Of the next connection.
+    next: Token,
 }
+
+/// More than there are listeners.
+const FIRST_CONNECTION: Token = Token(1 << 20);
 
 impl Backends {
-    fn serve(mut self, mut poll: Poll) -> io::Result<()> {
-        let mut events = Events::with_capacity(256);
-        loop {
-            match poll.poll(&mut events, None) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            for event in &events {
-                if event.token().0 < self.listeners.len() {
-                    self.accept(event.token().0, poll.registry())?;
-                } else {
-                    self.converse(event);
+    /// None.
+    pub(crate) fn new() -> Result<Backends> {
+        Ok(Backends {
+            poll: Poll::new()?,
+            events: Events::with_capacity(256),
+            ready: Vec::new(),
+            listeners: Vec::new(),
+            connections: HashMap::new(),
+            next: FIRST_CONNECTION,
+        })
+    }
+
+    /// So many more, all of which give every request this answer. Returns their addresses.
+    pub(crate) fn add(&mut self, count: usize, response: Vec<u8>) -> Result<Vec<SocketAddr>> {
+        let response: Arc<[u8]> = response.into();
+        let mut addresses = Vec::with_capacity(count);
+        for _ in 0..count {
+            let token = Token(self.listeners.len());
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into());
+            let mut listener = listener.with_context(|| format!("cannot start backend {}", token.0 + 1))?;
+            addresses.push(listener.local_addr()?);
+            self.poll
+                .registry()
+                .register(&mut listener, token, Interest::READABLE)?;
+            self.listeners.push((listener, Arc::clone(&response)));
+        }
+        Ok(addresses)
+    }
+
+    /// Serves them on a thread of their own until this program ends, for loads that have other things to do.
+    pub(crate) fn apart(mut self) -> Result<()> {
+        thread::Builder::new().name("backends".into()).spawn(move || {
+            loop {
+                if let Err(error) = self.serve(None) {
+                    eprintln!("the backends failed: {error:?}");
+                    return;
                 }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// What is readable when they have something to do.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
+    /// Does all that there is to do, for which it waits so long.
+    pub(super) fn serve(&mut self, mut wait: Option<Duration>) -> io::Result<()> {
+        loop {
+            match self.poll.poll(&mut self.events, wait) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => wait = Some(Duration::ZERO),
+            }
+            self.ready.clear();
+            self.ready.extend(self.events.iter().map(|event| event.token()));
+            for index in 0..self.ready.len() {
+                match self.ready[index] {
+                    listener if listener < FIRST_CONNECTION => self.accept(listener)?,
+                    connection => self.converse(connection),
+                }
+            }
+            if self.ready.len() < self.events.capacity() {
+                return Ok(());
             }
         }
     }
 
-    fn accept(&mut self, listener: usize, registry: &Registry) -> io::Result<()> {
+    fn accept(&mut self, listener: Token) -> io::Result<()> {
+        let (listener, response) = &self.listeners[listener.0];
         loop {
-            let mut stream = match self.listeners[listener].accept() {
+            let mut stream = match listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
             stream.set_nodelay(true)?;
-            self.last.0 += 1;
-            registry.register(&mut stream, self.last, Interest::READABLE)?;
-            self.connections.insert(
-                self.last,
-                Connection {
-                    stream,
-                    received: 0,
-                    buffer: [0; 4096],
-                },
-            );
+            let token = self.next;
+            self.next.0 += 1;
+            self.poll
+                .registry()
+                .register(&mut stream, token, Interest::READABLE)?;
+            let connection = Connection {
+                stream,
+                response: Arc::clone(response),
+                received: 0,
+                buffer: [0; 4096],
+            };
+            self.connections.insert(token, connection);
         }
     }
 
-    fn converse(&mut self, event: &Event) {
-        let token = event.token();
+    fn converse(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(&token) else {
             return;
         };
-        if connection.answer(&self.response).is_err() {
+        if connection.answer().is_err() {
             self.connections.remove(&token);
         }
     }
@@ -98,6 +136,7 @@ impl Backends {
 
 struct Connection {
     stream: TcpStream,
+    response: Arc<[u8]>,
     /// How much of the buffer is the beginning of a request.
     received: usize,
     buffer: [u8; 4096],
@@ -106,7 +145,7 @@ struct Connection {
 impl Connection {
     /// Answers the request if it is complete. Any error, the client's end included, ends the
     /// connection.
-    fn answer(&mut self, response: &[u8]) -> io::Result<()> {
+    fn answer(&mut self) -> io::Result<()> {
         loop {
             let space = &mut self.buffer[self.received..];
             let offered = space.len();
@@ -119,7 +158,7 @@ impl Connection {
             self.received += length;
             if head_length(&self.buffer[..self.received]) == Some(self.received) {
                 // An answer is far smaller than the socket's buffer and follows an empty one.
-                self.stream.write_all(response)?;
+                self.stream.write_all(&self.response)?;
                 self.received = 0;
             }
             if length < offered {

@@ -37,6 +37,8 @@ pub(crate) struct LoadScene {
     pub(crate) conditions: Conditions,
     /// The load and the backends without a proxy, in requests per second.
     pub(crate) ceiling: f64,
+    /// The same at the rate at which latencies were measured.
+    pub(crate) floor: Option<Latency>,
     pub(crate) rows: Vec<LoadRow>,
 }
 
@@ -230,6 +232,7 @@ pub(crate) mod tests {
                 rate: None,
             },
             ceiling: 1e6,
+            floor: None,
             rows: rows
                 .iter()
                 .map(|(key, cpu)| LoadRow {

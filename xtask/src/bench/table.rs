@@ -40,7 +40,7 @@ pub(crate) fn summary(scene: &LoadScene) -> String {
         "requests/s",
         "CPU µs/request",
         "beside bare Pingora (range)",
-        "p99 ms",
+        "p99 ms (range)",
     ]);
     for row in wanted.iter().filter_map(|key| scene.row(key)) {
         table.row([
@@ -51,7 +51,7 @@ pub(crate) fn summary(scene: &LoadScene) -> String {
                 of_rounds(row, |round| round.cpu_microseconds_per_request)
             ),
             ratio(scene.cpu_ratio(row)),
-            latency(row, |latency| latency.p99_milliseconds),
+            latency(row, |latency| latency.p99_milliseconds, scene.conditions.rate),
         ]);
     }
     table.0
@@ -63,8 +63,8 @@ fn ladder(scene: &LoadScene) -> String {
         "requests/s",
         "CPU µs/request",
         "CPU beside bare Pingora (range)",
-        "p50 ms",
-        "p99 ms",
+        "p50 ms (range)",
+        "p99 ms (range)",
         "peak MiB",
     ]);
     for row in &scene.rows {
@@ -76,8 +76,8 @@ fn ladder(scene: &LoadScene) -> String {
                 of_rounds(row, |round| round.cpu_microseconds_per_request)
             ),
             ratio(scene.cpu_ratio(row)),
-            latency(row, |latency| latency.p50_milliseconds),
-            latency(row, |latency| latency.p99_milliseconds),
+            latency(row, |latency| latency.p50_milliseconds, scene.conditions.rate),
+            latency(row, |latency| latency.p99_milliseconds, scene.conditions.rate),
             peak(row),
         ]);
     }
@@ -137,9 +137,15 @@ fn conditions(scene: &LoadScene) -> String {
         .iter()
         .map(|row| of_rounds(row, |round| round.busy_percent));
     let busy = spread(busy);
+    let floor = scene.floor.map_or(String::new(), |floor| {
+        format!(
+            " (p50 {:.2} ms, p99 {:.2} ms at the rate of the latencies)",
+            floor.p50_milliseconds, floor.p99_milliseconds
+        )
+    });
     format!(
         "Medians of rounds ({rounds} × {seconds} s), {connections} connections.{rate} The proxies had {:.0} to {:.0} % of \
-         their core. Load and backends alone: {} requests/s.\n",
+         their core. Load and backends alone: {} requests/s{floor}.\n",
         busy.low,
         busy.high,
         grouped(scene.ceiling)
@@ -206,22 +212,19 @@ fn peak(row: &LoadRow) -> String {
     format!("{:.1}", peaks.fold(0.0, f64::max))
 }
 
-/// Shown only if the proxy could answer what was due.
-fn latency(row: &LoadRow, value: fn(&Latency) -> f64) -> String {
+/// The middle of the rounds, and their range; shown only if the proxy could answer what was due.
+fn latency(row: &LoadRow, value: fn(&Latency) -> f64, due: Option<f64>) -> String {
     /// Less than all: the last answers come after the last request was due.
     const ENOUGH: f64 = 0.95;
     let measured: Vec<Latency> = row.rounds.iter().filter_map(|round| round.latency).collect();
-    let longest = measured.iter().map(|latency| latency.answered_per_second);
-    let fastest = longest.fold(0.0, f64::max);
-    if measured
-        .iter()
-        .any(|latency| latency.answered_per_second < ENOUGH * fastest)
-    {
-        return "unsteady".to_owned();
-    }
-    match measured.is_empty() {
-        true => String::new(),
-        false => format!("{:.2}", median(measured.iter().map(value))),
+    let enough = due.unwrap_or_default() * ENOUGH;
+    if measured.is_empty() {
+        String::new()
+    } else if median(measured.iter().map(|latency| latency.answered_per_second)) < enough {
+        "unsteady".to_owned()
+    } else {
+        let Spread { low, median, high } = spread(measured.iter().map(value));
+        format!("{median:.2} ({low:.2} to {high:.2})")
     }
 }
 
@@ -250,4 +253,72 @@ pub(crate) fn page(run: &Run) -> String {
         text += &format!("\n## {name}\n\n{}", of(scene));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::result::More;
+    use super::super::result::tests::scene;
+    use super::*;
+
+    #[test]
+    fn thousands_are_told_apart() {
+        let expected = [
+            (0.0, "0"),
+            (999.6, "1,000"),
+            (37_546.2, "37,546"),
+            (1e6, "1,000,000"),
+        ];
+        for (number, text) in expected {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_middle_and_the_range_of_its_rounds() {
+        let scene = scene(&[("bare", [10.0, 20.0, 40.0]), ("empty", [11.0, 24.0, 40.0])]);
+        let table = summary(&scene);
+        assert_eq!(
+            table.lines().last(),
+            Some("| the empty | 41,667 | 24.0 | 1.100 (1.000 to 1.200) |  |")
+        );
+    }
+
+    #[test]
+    fn latencies_at_a_rate_that_was_not_kept_say_nothing() {
+        let mut scene = scene(&[("bare", [10.0; 3])]);
+        for (round, answered) in scene.rows[0].rounds.iter_mut().zip([990.0, 1000.0, 1000.0]) {
+            round.latency = Some(Latency {
+                p50_milliseconds: 1.0,
+                p99_milliseconds: 2.0,
+                answered_per_second: answered,
+            });
+        }
+        let shown = |due| latency(&scene.rows[0], |latency| latency.p99_milliseconds, Some(due));
+        assert_eq!(shown(1000.0), "2.00 (2.00 to 2.00)");
+        assert_eq!(shown(2000.0), "unsteady");
+    }
+
+    #[test]
+    fn what_is_more_is_told_for_each() {
+        let row = |rest, more| MemoryRow {
+            key: "bare".to_owned(),
+            name: "a proxy".to_owned(),
+            state: "some state".to_owned(),
+            kibibytes: Memory {
+                rest,
+                ..Memory::default()
+            },
+            more,
+        };
+        let connections = More {
+            what: "connection".to_owned(),
+            count: 1024,
+        };
+        let table = memory(&[row(1024, None), row(3072, Some(connections))]);
+        assert_eq!(
+            table.lines().last(),
+            Some("| a proxy, some state | 3.0 | 0.0 | 0.0 | 0.0 | 0.0 | 3.0 | 2,048 bytes per connection |")
+        );
+    }
 }

@@ -16,6 +16,9 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+/// The token of the timer; more than there are connections.
+const TIMER: Token = Token(super::BACKENDS.0 + 1);
+
 /// When each request is due.
 struct Schedule {
     start: Instant,
@@ -31,7 +34,7 @@ impl Schedule {
     }
 }
 
-impl Generator {
+impl Generator<'_> {
     /// Sends `rate` requests per second for `duration`, and waits for the last answers.
     ///
     /// # Errors
@@ -39,19 +42,17 @@ impl Generator {
     /// A connection was closed, an answer is malformed, or nothing is answered any more.
     pub(crate) fn drive_at(&mut self, rate: f64, duration: Duration) -> Result<Load> {
         let timer = Timer::new()?;
-        let token = Token(self.connections.len());
         let descriptor = timer.0.as_raw_fd();
         self.poll
             .registry()
-            .register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
-        let load = self.follow(rate, duration, &timer, token);
+            .register(&mut SourceFd(&descriptor), TIMER, Interest::READABLE)?;
+        let load = self.follow(rate, duration, &timer);
         self.poll.registry().deregister(&mut SourceFd(&descriptor))?;
         load
     }
 
-    fn follow(&mut self, rate: f64, duration: Duration, timer: &Timer, token: Token) -> Result<Load> {
+    fn follow(&mut self, rate: f64, duration: Duration, timer: &Timer) -> Result<Load> {
         let mut load = Load::default();
-        let mut events = self.events();
         // Who has waited longest is next, so that all connections are used.
         let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
         let schedule = Schedule {
@@ -77,10 +78,13 @@ impl Generator {
             } else if idle.len() == self.connections.len() {
                 break;
             }
-            self.wait(&mut events)?;
-            for event in events.iter().filter(|event| event.token() != token) {
+            self.wait()?;
+            for event in &self.events {
                 let index = event.token().0;
-                if load.take(&mut self.connections[index])?.is_some() {
+                let Some(connection) = self.connections.get_mut(index) else {
+                    continue;
+                };
+                if load.take(connection)?.is_some() {
                     idle.push_back(index);
                 }
             }
@@ -121,12 +125,13 @@ impl Timer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::connected;
+    use super::super::tests::{backend, connected};
     use super::*;
+    use crate::bench::http::response;
 
     #[test]
     fn every_request_that_is_due_is_sent() {
-        let load = connected(4)
+        let load = connected(4, &mut backend(response(3)))
             .drive_at(1000.0, Duration::from_millis(50))
             .and_then(Load::succeeded)
             .expect("the backend answers");
@@ -136,7 +141,7 @@ mod tests {
     /// All are due at once, and one connection serves them in turn: each has waited for all before it.
     #[test]
     fn waiting_for_a_connection_counts() {
-        let load = connected(1)
+        let load = connected(1, &mut backend(response(3)))
             .drive_at(1e9, Duration::from_nanos(100))
             .and_then(Load::succeeded)
             .expect("the backend answers");

@@ -9,10 +9,12 @@
 mod connection;
 mod constant;
 
+use super::backend::Backends;
 use super::http::Requests;
 use anyhow::{Context, Result, ensure};
 use connection::Connection;
-use mio::{Events, Poll, Token};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -20,6 +22,9 @@ use std::time::{Duration, Instant};
 
 /// A proxy that answers nothing for so long has failed.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The token of the backends; more than there are connections.
+const BACKENDS: Token = Token(usize::MAX >> 1);
 
 /// What came back.
 #[derive(Default)]
@@ -41,16 +46,24 @@ pub(crate) enum Until {
     Sent(u64),
 }
 
-/// A fixed number of open connections, driven by one thread.
-pub(crate) struct Generator {
+/// A fixed number of open connections, driven by one thread, which serves the backends meanwhile.
+pub(crate) struct Generator<'b> {
     poll: Poll,
+    events: Events,
     connections: Vec<Connection>,
     requests: Requests,
+    /// Nothing if they are served elsewhere.
+    backends: Option<&'b mut Backends>,
 }
 
-impl Generator {
+impl<'b> Generator<'b> {
     /// Opens the connections.
-    pub(crate) fn connect(address: SocketAddr, connections: usize, requests: Requests) -> Result<Generator> {
+    pub(crate) fn connect(
+        address: SocketAddr,
+        connections: usize,
+        requests: Requests,
+        backends: Option<&'b mut Backends>,
+    ) -> Result<Generator<'b>> {
         let poll = Poll::new()?;
         let mut opened = Vec::with_capacity(connections);
         for index in 0..connections {
@@ -59,10 +72,17 @@ impl Generator {
             connection.register(poll.registry(), Token(index))?;
             opened.push(connection);
         }
+        if let Some(backends) = &backends {
+            let descriptor = backends.descriptor();
+            poll.registry()
+                .register(&mut SourceFd(&descriptor), BACKENDS, Interest::READABLE)?;
+        }
         Ok(Generator {
-            connections: opened,
             poll,
+            events: Events::with_capacity(connections.clamp(16, 1024)),
+            connections: opened,
             requests,
+            backends,
         })
     }
 
@@ -73,7 +93,6 @@ impl Generator {
     /// A connection was closed, an answer is malformed, or nothing is answered any more.
     pub(crate) fn drive(&mut self, until: Until) -> Result<Load> {
         let mut load = Load::default();
-        let mut events = self.events();
         let start = Instant::now();
         let mut sent = 0;
         for connection in &mut self.connections {
@@ -82,9 +101,11 @@ impl Generator {
         }
         let mut busy = self.connections.len();
         while busy > 0 {
-            self.wait(&mut events)?;
-            for event in &events {
-                let connection = &mut self.connections[event.token().0];
+            self.wait()?;
+            for event in &self.events {
+                let Some(connection) = self.connections.get_mut(event.token().0) else {
+                    continue;
+                };
                 let Some(now) = load.take(connection)? else {
                     continue;
                 };
@@ -107,36 +128,35 @@ impl Generator {
     /// One request on each connection, one after another, so that no more than one is on its way.
     pub(crate) fn once_each(&mut self) -> Result<Load> {
         let mut load = Load::default();
-        let mut events = self.events();
         let start = Instant::now();
-        for connection in &mut self.connections {
-            connection.send(self.requests.next(), Instant::now())?;
-            while load.take(connection)?.is_none() {
-                wait(&mut self.poll, &mut events)?;
+        for index in 0..self.connections.len() {
+            self.connections[index].send(self.requests.next(), Instant::now())?;
+            while load.take(&mut self.connections[index])?.is_none() {
+                self.wait()?;
             }
         }
         load.elapsed = start.elapsed();
         Ok(load)
     }
 
-    fn events(&self) -> Events {
-        Events::with_capacity(self.connections.len().clamp(16, 1024))
+    /// Waits until something happens, and has the backends do what there is for them to do.
+    fn wait(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        match self.poll.poll(&mut self.events, Some(SILENCE_LIMIT)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            outcome => outcome?,
+        }
+        let silence = self.events.is_empty() && begun.elapsed() >= SILENCE_LIMIT;
+        ensure!(!silence, "no answer for {} s", SILENCE_LIMIT.as_secs());
+        if let Some(backends) = &mut self.backends
+            && self.events.iter().any(|event| event.token() == BACKENDS)
+        {
+            backends
+                .serve(Some(Duration::ZERO))
+                .context("the backends failed")?;
+        }
+        Ok(())
     }
-
-    fn wait(&mut self, events: &mut Events) -> Result<()> {
-        wait(&mut self.poll, events)
-    }
-}
-
-fn wait(poll: &mut Poll, events: &mut Events) -> Result<()> {
-    let begun = Instant::now();
-    match poll.poll(events, Some(SILENCE_LIMIT)) {
-        Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
-        outcome => outcome?,
-    }
-    let silence = events.is_empty() && begun.elapsed() >= SILENCE_LIMIT;
-    ensure!(!silence, "no answer for {} s", SILENCE_LIMIT.as_secs());
-    Ok(())
 }
 
 impl Load {
@@ -178,18 +198,28 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::backend;
     use crate::bench::http::response;
 
-    /// A backend, and connections to it.
-    pub(super) fn connected(connections: usize) -> Generator {
-        let addresses = backend::start(1, response(3)).expect("some port is free");
-        Generator::connect(addresses[0], connections, Requests::new(3)).expect("the backend accepts")
+    /// A backend, and its address.
+    pub(super) fn backend(response: Vec<u8>) -> (Backends, SocketAddr) {
+        let mut backends = Backends::new().expect("this is Linux");
+        let addresses = backends.add(1, response).expect("some port is free");
+        (backends, addresses[0])
+    }
+
+    /// Connections to a backend.
+    pub(super) fn connected(
+        connections: usize,
+        (backends, address): &mut (Backends, SocketAddr),
+    ) -> Generator<'_> {
+        Generator::connect(*address, connections, Requests::new(3), Some(backends))
+            .expect("the backend accepts")
     }
 
     #[test]
     fn every_connection_is_answered() {
-        let mut generator = connected(3);
+        let mut backend = backend(response(3));
+        let mut generator = connected(3, &mut backend);
         for until in [Until::Elapsed(Duration::ZERO), Until::Sent(0), Until::Sent(3)] {
             let load = generator.drive(until).and_then(Load::succeeded);
             assert_eq!(load.expect("the backend answers").latencies.len(), 3);
@@ -202,9 +232,8 @@ mod tests {
 
     #[test]
     fn what_is_no_success_is_an_error() {
-        let addresses = backend::start(1, b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_vec());
-        let address = addresses.expect("some port is free")[0];
-        let mut generator = Generator::connect(address, 2, Requests::new(3)).expect("the backend accepts");
+        let mut backend = backend(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_vec());
+        let mut generator = connected(2, &mut backend);
         let load = generator.drive(Until::Sent(2)).expect("it answers");
         let error = load.succeeded().map(drop).unwrap_err();
         assert_eq!(error.to_string(), "answers that are no success: 2 × 503");
@@ -214,7 +243,7 @@ mod tests {
     fn a_closed_connection_is_an_error() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
         let address = listener.local_addr().expect("it is bound");
-        let mut generator = Generator::connect(address, 1, Requests::new(3)).expect("it is listening");
+        let mut generator = Generator::connect(address, 1, Requests::new(3), None).expect("it is listening");
         drop(listener.accept().expect("a connection was made"));
         assert!(generator.drive(Until::Sent(1)).is_err());
     }

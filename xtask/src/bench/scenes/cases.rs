@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::load::Case;
-use crate::bench::backend;
+use crate::bench::backend::Backends;
 use crate::bench::http::{FEWEST_HEADERS, response};
 use crate::bench::subject::{Setting, Subject};
 use anyhow::Result;
@@ -13,9 +13,9 @@ pub(super) const MANY_CLIENTS: u32 = 1_000_000;
 const MANY_BACKENDS: usize = 1000;
 const MANY_HEADERS: usize = 30;
 
-/// The cases of a scene about load. The backends for them are started.
-pub(super) fn of(scene: Scene, subjects: &[Subject]) -> Result<Vec<Case>> {
-    let backends = backend::start(2, response(FEWEST_HEADERS))?;
+/// The cases of a scene about load, and what they need of backends.
+pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Result<Vec<Case>> {
+    let backends = all.add(2, response(FEWEST_HEADERS))?;
     let plain = Setting::plain(&backends);
     Ok(match scene {
         Scene::Workers => vary(
@@ -38,7 +38,7 @@ pub(super) fn of(scene: Scene, subjects: &[Subject]) -> Result<Vec<Case>> {
             &plain,
         ),
         Scene::Backends => {
-            let many = backend::start(MANY_BACKENDS, response(FEWEST_HEADERS))?;
+            let many = all.add(MANY_BACKENDS, response(FEWEST_HEADERS))?;
             vary(
                 subjects,
                 [backends, many],
@@ -50,7 +50,7 @@ pub(super) fn of(scene: Scene, subjects: &[Subject]) -> Result<Vec<Case>> {
             )
         }
         Scene::Headers => {
-            let many = backend::start(2, response(MANY_HEADERS))?;
+            let many = all.add(2, response(MANY_HEADERS))?;
             let values = [(FEWEST_HEADERS, backends), (MANY_HEADERS, many)];
             vary(
                 subjects,

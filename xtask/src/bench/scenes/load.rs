@@ -5,6 +5,7 @@
 //! turn starts a new process.
 
 use super::Stage;
+use crate::bench::backend::Backends;
 use crate::bench::generator::{Generator, Load, Until};
 use crate::bench::http::{FEWEST_HEADERS, Requests};
 use crate::bench::result::{Conditions, Latency, LoadRow, LoadScene, Round, Scene};
@@ -65,12 +66,21 @@ impl Case {
 }
 
 /// Measures the cases in turns.
-pub(super) fn play(stage: &Stage<'_>, cases: &[Case], with_latency: bool) -> Result<Scene> {
+pub(super) fn play(
+    stage: &Stage<'_>,
+    cases: &[Case],
+    backends: &mut Backends,
+    with_latency: bool,
+) -> Result<Scene> {
     let directory = tempfile::tempdir()?;
-    let ceiling = ceiling(cases[0].setting.backends[0], stage)?;
+    let ceiling = ceiling(cases[0].setting.backends[0], stage, backends)?;
     let rate = match with_latency {
-        true => Some(calm_rate(stage, &cases[0].setting, directory.path())?),
+        true => Some(calm_rate(stage, &cases[0].setting, directory.path(), backends)?),
         false => None,
+    };
+    let floor = match rate {
+        Some(rate) => Some(floor(cases[0].setting.backends[0], stage, backends, rate)?),
+        None => None,
     };
     let rounds = stage.args.rounds;
     let mut rows: Vec<LoadRow> = cases.iter().map(row).collect();
@@ -81,7 +91,8 @@ pub(super) fn play(stage: &Stage<'_>, cases: &[Case], with_latency: bool) -> Res
         }
         for index in turns {
             let case = &cases[index];
-            let measured = measure(stage, case, rate, directory.path()).with_context(|| case.name.clone())?;
+            let measured =
+                measure(stage, case, rate, directory.path(), backends).with_context(|| case.name.clone())?;
             eprintln!(
                 "round {} of {rounds}, {}: {}",
                 round + 1,
@@ -99,6 +110,7 @@ pub(super) fn play(stage: &Stage<'_>, cases: &[Case], with_latency: bool) -> Res
             rate,
         },
         ceiling,
+        floor,
         rows,
     }))
 }
@@ -114,29 +126,60 @@ fn row(case: &Case) -> LoadRow {
 
 /// How many requests per second load and backends alone can make of their core. A proxy that comes
 /// near this number may be faster than it looks.
-fn ceiling(backend: SocketAddr, stage: &Stage<'_>) -> Result<f64> {
+fn ceiling(backend: SocketAddr, stage: &Stage<'_>, backends: &mut Backends) -> Result<f64> {
     let connections = stage.args.connections.into();
-    let mut generator = Generator::connect(backend, connections, Requests::new(FEWEST_HEADERS))?;
+    let mut generator = Generator::connect(
+        backend,
+        connections,
+        Requests::new(FEWEST_HEADERS),
+        Some(backends),
+    )?;
     generator.drive(Until::Elapsed(WARM_UP))?;
     Ok(generator.drive(Until::Elapsed(WARM_UP))?.succeeded()?.rate())
 }
 
+/// Latencies that are not the proxy's: those of the load and the backends, and of the machine.
+fn floor(backend: SocketAddr, stage: &Stage<'_>, backends: &mut Backends, rate: f64) -> Result<Latency> {
+    let connections = stage.args.connections.into();
+    let mut generator = Generator::connect(
+        backend,
+        connections,
+        Requests::new(FEWEST_HEADERS),
+        Some(backends),
+    )?;
+    let duration = Duration::from_secs(stage.args.seconds);
+    Ok(Latency::new(generator.drive_at(rate, duration)?.succeeded()?))
+}
+
 /// A rate that leaves bare Pingora some rest. The same for all, so that latencies can be compared.
-fn calm_rate(stage: &Stage<'_>, setting: &Setting, directory: &Path) -> Result<f64> {
+fn calm_rate(stage: &Stage<'_>, setting: &Setting, directory: &Path, backends: &mut Backends) -> Result<f64> {
     let bare = Case::new(subject::BARE, setting);
-    let measured = measure(stage, &bare, None, directory).context("bare Pingora, to choose a rate")?;
+    let measured =
+        measure(stage, &bare, None, directory, backends).context("bare Pingora, to choose a rate")?;
     Ok((CALM * measured.requests_per_second).round())
 }
 
 /// One turn.
-fn measure(stage: &Stage<'_>, case: &Case, rate: Option<f64>, directory: &Path) -> Result<Round> {
-    turn(stage, case, rate, directory).map_err(|error| {
+fn measure(
+    stage: &Stage<'_>,
+    case: &Case,
+    rate: Option<f64>,
+    directory: &Path,
+    backends: &mut Backends,
+) -> Result<Round> {
+    turn(stage, case, rate, directory, backends).map_err(|error| {
         let said = last_words(directory);
         error.context(format!("it was measured in vain{said}"))
     })
 }
 
-fn turn(stage: &Stage<'_>, case: &Case, rate: Option<f64>, directory: &Path) -> Result<Round> {
+fn turn(
+    stage: &Stage<'_>,
+    case: &Case,
+    rate: Option<f64>,
+    directory: &Path,
+    backends: &mut Backends,
+) -> Result<Round> {
     let Stage {
         args,
         cores,
@@ -144,7 +187,12 @@ fn turn(stage: &Stage<'_>, case: &Case, rate: Option<f64>, directory: &Path) -> 
     } = stage;
     let duration = Duration::from_secs(args.seconds);
     let running = case.subject.start(programs, &case.setting, directory, cores)?;
-    let mut generator = Generator::connect(running.listen, args.connections.into(), case.requests())?;
+    let mut generator = Generator::connect(
+        running.listen,
+        args.connections.into(),
+        case.requests(),
+        Some(backends),
+    )?;
     // The first answers may wait for plugins to be compiled, which is no part of the warm-up.
     generator.drive(Until::Sent(1)).and_then(Load::succeeded)?;
     if let Some(clients) = case.clients {

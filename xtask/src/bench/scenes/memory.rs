@@ -2,7 +2,7 @@
 
 use super::Stage;
 use super::cases::MANY_CLIENTS;
-use crate::bench::backend;
+use crate::bench::backend::Backends;
 use crate::bench::generator::{Generator, Load, Until};
 use crate::bench::http::{FEWEST_HEADERS, Requests, response};
 use crate::bench::result::{MemoryRow, More, Scene};
@@ -21,7 +21,9 @@ struct State {
 }
 
 pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
-    let backends = backend::start(2, response(FEWEST_HEADERS))?;
+    let mut apart = Backends::new()?;
+    let backends = apart.add(2, response(FEWEST_HEADERS))?;
+    apart.apart()?;
     let directory = tempfile::tempdir()?;
     let setting = Setting {
         clients_are_named: true,
@@ -53,7 +55,7 @@ fn idle(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &Pat
     let running = subject.start(stage.programs, setting, directory, stage.cores)?;
     let ask = |connections| -> Result<Memory> {
         let requests = Requests::new(FEWEST_HEADERS).of_clients(1);
-        let mut generator = Generator::connect(running.listen, connections, requests)?;
+        let mut generator = Generator::connect(running.listen, connections, requests, None)?;
         generator.once_each().and_then(Load::succeeded)?;
         running.memory()
     };
@@ -79,7 +81,8 @@ fn clients(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &
     let after_load = |clients| -> Result<Memory> {
         let running = subject.start(stage.programs, setting, directory, stage.cores)?;
         let requests = Requests::new(FEWEST_HEADERS).of_clients(clients);
-        let mut generator = Generator::connect(running.listen, stage.args.connections.into(), requests)?;
+        let mut generator =
+            Generator::connect(running.listen, stage.args.connections.into(), requests, None)?;
         let load = generator.drive(Until::Sent(MANY_CLIENTS.into()));
         load.and_then(Load::succeeded)?;
         running.memory()

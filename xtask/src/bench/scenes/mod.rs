@@ -13,6 +13,7 @@ mod memory;
 mod startup;
 
 use super::Args;
+use super::backend::Backends;
 use super::cores::Cores;
 use super::result::Scene as Answer;
 use super::subject::{self, Programs, Subject};
@@ -89,10 +90,14 @@ impl Scene {
         let answer = match self {
             Scene::Startup => startup::play(stage, &subjects),
             Scene::Memory => memory::play(stage, &subjects),
-            _ => {
-                cases::of(self, &subjects).and_then(|cases| load::play(stage, &cases, self == Scene::Ladder))
-            }
+            _ => self.play_load(stage, &subjects),
         };
         answer.with_context(|| format!("scene {}", self.name()))
+    }
+
+    fn play_load(self, stage: &Stage<'_>, subjects: &[Subject]) -> Result<Answer> {
+        let mut backends = Backends::new()?;
+        let cases = cases::of(self, subjects, &mut backends)?;
+        load::play(stage, &cases, &mut backends, self == Scene::Ladder)
     }
 }

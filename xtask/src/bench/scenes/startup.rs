@@ -3,7 +3,7 @@
 //! The process may use all cores: compiling does. Its files are in the kernel's cache, as after a restart.
 
 use super::Stage;
-use crate::bench::backend;
+use crate::bench::backend::Backends;
 use crate::bench::http::{FEWEST_HEADERS, Requests, response, response_status};
 use crate::bench::result::{Scene, StartupRow};
 use crate::bench::subject::{self, Running, Setting, Subject, free_address, last_words};
@@ -33,7 +33,9 @@ struct Case {
 }
 
 pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
-    let backends = backend::start(2, response(FEWEST_HEADERS))?;
+    let mut apart = Backends::new()?;
+    let backends = apart.add(2, response(FEWEST_HEADERS))?;
+    apart.apart()?;
     let directory = tempfile::tempdir()?;
     let case = |subject: Subject, cache| -> Result<Case> {
         let suffix = if cache { "-cached" } else { "" };

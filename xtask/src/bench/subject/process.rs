@@ -138,21 +138,32 @@ impl Kind {
     }
 }
 
-/// Whether a process listens on an IPv4 address.
-pub(super) fn listens(process: Pid, address: SocketAddr) -> Result<bool> {
+/// Who listens on an address.
+#[derive(Debug, PartialEq)]
+pub(super) enum Listener {
+    Nobody,
+    /// The process that was asked about.
+    This,
+    Another,
+}
+
+/// Who listens on an IPv4 address, seen from a process.
+pub(super) fn listener(process: Pid, address: SocketAddr) -> Result<Listener> {
     let sockets = fs::read_to_string("/proc/net/tcp")?;
-    let Some(inode) = listener(&sockets, address) else {
-        return Ok(false);
+    let Some(inode) = inode(&sockets, address) else {
+        return Ok(Listener::Nobody);
     };
     let wanted = format!("socket:[{inode}]");
     // It may have ended, and another's files cannot be read: then it is not the one.
     let files = fs::read_dir(format!("/proc/{process}/fd"));
     let mut files = files.into_iter().flatten().flatten();
-    Ok(files.any(|file| fs::read_link(file.path()).is_ok_and(|target| target.to_string_lossy() == wanted)))
+    let is_it =
+        files.any(|file| fs::read_link(file.path()).is_ok_and(|target| target.to_string_lossy() == wanted));
+    Ok(if is_it { Listener::This } else { Listener::Another })
 }
 
 /// The inode of the socket that listens on an address in a `/proc/net/tcp`.
-fn listener(sockets: &str, address: SocketAddr) -> Option<&str> {
+fn inode(sockets: &str, address: SocketAddr) -> Option<&str> {
     /// As the kernel numbers states.
     const LISTEN: &str = "0A";
     let SocketAddr::V4(address) = address else {
@@ -220,7 +231,7 @@ VmFlags: rd wr
         let sockets = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
             0: 0100007F:1F90 0100007F:0016 01 00000000:00000000 00:00000000 00000000     0        0 111 1 0 20 4 30 10 -1\n   \
             1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1 0 100 0 0 10 0\n";
-        let find = |address: &str| listener(sockets, address.parse().expect("this is an address"));
+        let find = |address: &str| inode(sockets, address.parse().expect("this is an address"));
         assert_eq!(find("127.0.0.1:8080"), Some("222"));
         assert_eq!(find("127.0.0.1:8081"), None);
         assert_eq!(find("[::1]:8080"), None);

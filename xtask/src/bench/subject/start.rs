@@ -1,6 +1,6 @@
 //! From a program to a process that listens.
 
-use super::process::{Running, listens};
+use super::process::{Listener, Running, listener};
 use super::{Programs, Setting, Subject};
 use crate::bench::cores::{Core, Cores};
 use crate::process::Owned;
@@ -67,7 +67,13 @@ impl Subject {
 /// Waits until a proxy listens. `false`: somebody else has its port.
 fn wait(running: &mut Running, directory: &Path) -> Result<bool> {
     let deadline = Instant::now() + START_LIMIT;
-    while !listens(running.process.pid(), running.listen)? {
+    loop {
+        match listener(running.process.pid(), running.listen)? {
+            Listener::This => return Ok(true),
+            // Some proxies try for long to get it.
+            Listener::Another => return Ok(false),
+            Listener::Nobody => {}
+        }
         if running.has_ended()? {
             if running.has_lost_its_port() {
                 return Ok(false);
@@ -79,7 +85,6 @@ fn wait(running: &mut Running, directory: &Path) -> Result<bool> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(true)
 }
 
 /// The end of what a proxy has printed, for an error.
@@ -102,18 +107,46 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::subject::process::listens;
+    use std::process::Command;
 
     #[test]
     fn who_listens_is_known() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
-        let address = listener.local_addr().expect("it is bound");
+        let socket = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let address = socket.local_addr().expect("it is bound");
         let here = rustix::process::getpid();
         let parent = rustix::process::getppid().expect("somebody has started the test");
-        assert!(listens(here, address).expect("the kernel tells"));
-        assert!(!listens(parent, address).expect("the kernel tells"));
-        drop(listener);
-        assert!(!listens(here, address).expect("the kernel tells"));
+        assert_eq!(listener(here, address).expect("the kernel tells"), Listener::This);
+        assert_eq!(
+            listener(parent, address).expect("the kernel tells"),
+            Listener::Another
+        );
+    }
+
+    /// Who has taken the port keeps it, and the proxy that wanted it ends or waits.
+    #[test]
+    fn a_port_of_somebody_else_is_noticed() {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        for mut command in [Command::new("true"), Command::new("sleep")] {
+            let mut running = Running {
+                process: Owned::spawn(command.arg("600")).expect("it can be started"),
+                listen: socket.local_addr().expect("it is bound"),
+            };
+            assert!(!wait(&mut running, directory.path()).expect("somebody has the port"));
+        }
+    }
+
+    #[test]
+    fn who_ends_before_it_listens_is_quoted() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        fs::write(directory.path().join(LOG), "no such key\n").expect("it is writable");
+        let mut running = Running {
+            process: Owned::spawn(&mut Command::new("false")).expect("it can be started"),
+            // Nobody can listen there.
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let error = wait(&mut running, directory.path()).unwrap_err().to_string();
+        assert_eq!(error, "ended before it listened. It said:\nno such key");
     }
 
     #[test]
