@@ -138,6 +138,11 @@ impl Subject {
         self.program.hooks()
     }
 
+    /// `component`, or `module` if it is a component around one module and is run without that.
+    pub fn runs(&self) -> &'static str {
+        self.program.runs()
+    }
+
     /// Configures the plugin, in a world of its own.
     ///
     /// # Errors
