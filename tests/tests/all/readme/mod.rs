@@ -6,6 +6,7 @@ mod commands;
 mod messages;
 mod operations;
 pub(crate) mod page;
+mod plugins;
 mod tables;
 mod testing;
 
