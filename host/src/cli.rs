@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::author::Language;
 use crate::config::Overrides;
 use crate::hook::Hook;
+use crate::plugin::CompileArgs;
 
 const ABOUT: &str = "A programmable reverse proxy: request policy in sandboxed WebAssembly";
 
@@ -48,6 +49,9 @@ pub enum Command {
     /// Write and try plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Compile the plugin on standard input, for another process of this program
+    #[command(hide = true)]
+    CompilePlugin(CompileArgs),
 }
 
 /// For those who write plugins.

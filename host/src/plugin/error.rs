@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::compiler::CompileError;
 use crate::config::Sha256;
 use crate::hook::Failure;
 
@@ -37,27 +38,26 @@ pub enum LoadError {
         /// The file's.
         found: Sha256,
     },
-    /// Empty, or something else than WebAssembly.
-    #[error("not WebAssembly: {0}")]
-    NotWasm(String),
-    /// A core module without what makes it a plugin.
-    #[error(
-        "a core WebAssembly module without the component type that `wit-bindgen` or the crate `pace-plugin` \
-         embeds: it was not built as a plugin, or the section was stripped"
-    )]
-    NoComponentType,
-    /// A core module that is not a component in the making.
-    #[error("the core module cannot be made a component: {0}")]
-    NotComponentizable(String),
-    /// Broken or truncated WebAssembly, or a feature that Pace does not have.
-    #[error("invalid WebAssembly: {0}")]
-    Invalid(String),
+    /// The compiler does not take it.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The system does not give what is needed to run any plugin so.
+    #[error("no instances can be made: {0}")]
+    NoEngine(String),
     /// The compiler was not waited for any longer.
     #[error("compiling it takes longer than {0:?}")]
     CompileTimeout(Duration),
     /// The compiler gave up in a way that it should not.
     #[error("the compiler panicked; standard error has its message, which is worth a bug report")]
     CompilerPanicked,
+    /// The process that compiles did not do what it should.
+    #[error(
+        "the process that compiles it broke ({0}); standard error has what it said, and it may take 8 GiB of memory"
+    )]
+    CompilerBroke(String),
+    /// The process that compiles cannot be had.
+    #[error("no process could be started to compile it: {0}")]
+    NoProcess(std::io::Error),
     /// The system is out of threads, or of the memory for one.
     #[error("no thread could be started to compile it: {0}")]
     NoThread(std::io::Error),
@@ -131,7 +131,7 @@ impl LoadError {
             LoadError::Unreadable { source, .. } => {
                 !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
             }
-            LoadError::NoThread(_) => true,
+            LoadError::NoThread(_) | LoadError::NoProcess(_) => true,
             _ => false,
         }
     }

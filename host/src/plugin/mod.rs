@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `engine` | one compiler and one clock of deadlines for the process |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
+//! | `compiler` | from bytes to machine code, here or in a process of its own |
 //! | `inspect` | what a file is, also one that cannot be used |
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
@@ -23,6 +24,7 @@ mod bindings;
 mod breaker;
 mod capability;
 mod code;
+mod compiler;
 mod describe;
 mod direct;
 mod engine;
@@ -38,6 +40,7 @@ mod program;
 mod text;
 
 pub use breaker::BreakerState;
+pub use compiler::{CompileArgs, CompileError, Compiler, compile_for_parent};
 pub use engine::{Allocation, Runtime};
 pub use error::LoadError;
 pub use generation::{Generation, LogSink, OnUnfit, Settings};
