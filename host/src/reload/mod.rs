@@ -38,9 +38,11 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
+pub(crate) use self::file::Look;
 pub use self::manager::Manager;
 pub use self::start::StartError;
 pub use self::status::{BreakerStatus, PluginStatus, Refusal, Status};
+pub(crate) use self::watch::Watch;
 use crate::config::Overrides;
 
 /// Where the configuration came from, so that it can be read again.
