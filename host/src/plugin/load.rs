@@ -13,10 +13,11 @@ use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
 use super::capability;
 use super::code::Code;
+use super::contract;
 use super::describe;
 use super::direct;
 use super::engine::{Allocation, Environment, Runtime};
-use super::error::LoadError;
+use super::error::{LoadError, Side, WrongType};
 use super::guest::Guest;
 use crate::CONTRACT;
 use crate::file::{self, ReadError};
@@ -45,9 +46,10 @@ impl Program {
             .map_or(&*component, |extracted| &extracted.shape);
         let shape = compile(runtime, shape)?;
         check_imports(runtime, &shape)?;
-        let hooks = check_exports(runtime, &shape)?;
+        let in_words = |problem| contract::in_words(&component, problem);
+        let hooks = check_exports(runtime, &shape).map_err(in_words)?;
         // Also what runs directly is linked as a component: that checks the types of its imports.
-        let linked = link(runtime, &shape)?;
+        let linked = link(runtime, &shape).map_err(in_words)?;
         let code = match extracted {
             None => Code::component(linked, hooks).map_err(invalid)?,
             Some(extracted) => {
@@ -328,11 +330,15 @@ impl Export {
         };
         function
             .typecheck::<Params, Results>(&exported.instance_type())
-            .map_err(|_| LoadError::WrongType {
-                interface: self.interface,
-                function: self.function,
-                expected: self.expected,
-                found: describe::function(&function),
+            .map_err(|_| {
+                LoadError::WrongType(Box::new(WrongType {
+                    side: Side::Exports,
+                    interface: self.interface.to_owned(),
+                    function: self.function.to_owned(),
+                    expected: self.expected.to_owned(),
+                    found: describe::function(&function),
+                    within: Vec::new(),
+                }))
             })?;
         Ok(true)
     }

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `engine` | one compiler and one clock of deadlines for the process |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
-//! | `inspect` | what a file is, also one that cannot be used |
+//! | `inspect`, `contract` | what a file is, also one that cannot be used, and how it differs from the contract |
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
@@ -23,6 +23,7 @@ mod bindings;
 mod breaker;
 mod capability;
 mod code;
+mod contract;
 mod describe;
 mod direct;
 mod engine;
@@ -39,7 +40,7 @@ mod text;
 
 pub use breaker::BreakerState;
 pub use engine::{Allocation, Runtime};
-pub use error::LoadError;
+pub use error::{LoadError, Side, TypeDifference, WrongType};
 pub use generation::{Generation, LogSink, OnUnfit, Settings};
 pub use inspect::Inspection;
 pub use instance::Usage;
