@@ -3,6 +3,7 @@
 //! `proxy` implements the views over Pingora's messages, `plugin` implements [`Plugin`] over wasm, and
 //! `chain` joins the two without knowing either. The words are those of the contract in `wit/`.
 
+mod advice;
 mod reply;
 
 use std::fmt;

@@ -39,7 +39,7 @@ impl HookCalls {
         let _ = write!(calls, " | {} {}: ", plugin.name(), hook.name());
         let _ = match &result {
             Ok(result) => write!(calls, "{}", said(result)),
-            Err(failure) => write!(calls, "failed ({})", failure.reason.name()),
+            Err(failure) => write!(calls, "failed ({}: {})", failure.reason.name(), failure.advice()),
         };
         let _ = write!(calls, ", {micros:.1} µs");
         result

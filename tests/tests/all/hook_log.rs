@@ -59,7 +59,7 @@ fn an_answer_and_a_failure_are_in_it_too() {
     ]);
     assert_eq!(pace.get("/failed/misbehave").status, 503);
     pace.wait_for_log(&[
-        "/failed/misbehave | trap request-filter: failed (trap), ",
+        "/failed/misbehave | trap request-filter: failed (trap: a panic ends the call",
         " | 503",
     ]);
 }

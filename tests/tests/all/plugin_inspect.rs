@@ -215,6 +215,27 @@ fn wasi_is_named() {
     );
 }
 
+/// What no tool makes and nobody lends is shown beside what is wrong of the contract's.
+#[test]
+fn an_import_without_a_package_is_named() {
+    let component = wat::parse_str(
+        "(component
+            (import \"thing\" (instance (export \"f\" (func (result u32)))))
+            (import \"pace:plugin/clock@0.1.0\" (instance (export \"wall\" (func (result string))))))",
+    );
+    let setup = Setup::new().file("other.wasm", component.expect("it is a component"));
+    let said = setup.args(["plugin", "inspect", "other.wasm"]).run().stderr;
+    for line in [
+        "\n  imports `thing`: plugins get the interfaces of pace:plugin and nothing else",
+        "\n  the imported function `wall` of `pace:plugin/clock@0.1.0` has the wrong type",
+        "\n    found     func() -> string\n",
+        "\n  does not export `pace:plugin/lifecycle@0.1.0`",
+        "\n  exports no hook",
+    ] {
+        assert!(said.contains(line), "{line}\nin\n{said}");
+    }
+}
+
 #[test]
 fn a_file_that_is_none_is_refused() {
     refused("nowhere.wasm", &["nowhere.wasm", "No such file"]);

@@ -113,7 +113,10 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
     let entry = pace.wait_for_log(&["error: plugin mine", "failed in request-filter", "trap"]);
     assert!(entry.contains("wasm backtrace"), "{entry}");
     pace.wait_for_log(&["mine.wasm!", "request-filter"]);
-    pace.wait_for_log(&["GET / | mine request-filter: failed (trap), ", " | 503"]);
+    pace.wait_for_log(&[
+        "GET / | mine request-filter: failed (trap: a panic ends the call",
+        " | 503",
+    ]);
     // Nobody leaves it alone, however often it fails.
     for _ in 0..10 {
         assert_eq!(pace.get("/").status, 503);
