@@ -290,12 +290,14 @@ pub enum AttemptFailure {
     ResponseTimeout,
     /// Not HTTP.
     Protocol,
+    /// Answered with this status, 200 to 599, on which the route retries.
+    Status(u16),
     /// None of these.
     Other,
 }
 
 impl AttemptFailure {
-    /// Every failure.
+    /// Every failure of which there is no more to say than its name: all but [`AttemptFailure::Status`].
     pub const ALL: [AttemptFailure; 8] = [
         AttemptFailure::ConnectionRefused,
         AttemptFailure::ConnectionTimeout,
@@ -317,6 +319,7 @@ impl AttemptFailure {
             AttemptFailure::Closed => "closed",
             AttemptFailure::ResponseTimeout => "response-timeout",
             AttemptFailure::Protocol => "protocol",
+            AttemptFailure::Status(_) => "status",
             AttemptFailure::Other => "other",
         }
     }
