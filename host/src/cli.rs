@@ -179,7 +179,7 @@ pub struct BenchArgs {
 }
 
 /// What to serve with.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 A line for each request goes to standard error: when, what was asked for, each hook with what it said and how long that \
 took, and the status. What else happens is there too: a version that serves, one that is not taken, a failure with its \

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use pace_tests::{Origin, Pace, Request, Setup, Signal, fixture, root, wait_until};
 
 /// A project in Rust that has been built once, so that what follows takes seconds. Its path is always the same,
-/// because cargo keeps what it has built by the path.
+/// because cargo keeps what it has built by the path, and its name no other's, because what is built has that name.
 fn project(name: &str) -> PathBuf {
-    let directory = root().join("target/projects").join(name);
+    let directory = root().join("target/projects/run").join(name);
     // It is not there the first time.
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("target/ is ours");
     let begun = Setup::new()
         .within(&directory)
-        .args(["plugin", "new", "mine"])
+        .args(["plugin", "new", name])
         .run();
     assert_eq!(begun.code, Some(0), "{begun:#?}");
-    let project = directory.join("mine");
+    let project = directory.join(name);
     // The versions that everything else here is built with, so that nothing is downloaded.
     fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).expect("it can be written");
     let built = run_in(&project, &["plugin", "build"]).run_long();
@@ -56,7 +56,7 @@ fn answers(pace: &Pace, body: &str) {
 
 #[test]
 fn what_is_saved_serves_and_what_does_not_compile_does_not() {
-    let project = project("run");
+    let project = project("saved");
     let source = project.join("src/lib.rs");
     let origin = Origin::named("backend");
     let args = [
@@ -77,20 +77,20 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
     let line = pace.wait_for_log(&["GET /hello | "]);
     let picked = format!("select-upstream: pick {}, ", origin.label());
     for part in [
-        "Z GET /hello | mine request-filter: next, ",
+        "Z GET /hello | saved request-filter: next, ",
         " µs | ",
         &picked,
         " µs | 200",
     ] {
         assert!(line.contains(part), "{part:?} in {line}");
     }
-    pace.wait_for_log(&["GET / | mine request-filter: respond 401, ", " µs | 401"]);
+    pace.wait_for_log(&["GET / | saved request-filter: respond 401, ", " µs | 401"]);
 
     save(&source, |text| {
         text.replace("This needs an API key.", "Show me your key.")
     });
     answers(&pace, "Show me your key.");
-    pace.wait_for_log(&["plugin `mine`: generation 2 serves", "in place of 1"]);
+    pace.wait_for_log(&["plugin `saved`: generation 2 serves", "in place of 1"]);
 
     // What the compiler says is there, and what served before serves on.
     save(&source, |text| text.replace("Show me", "\" no text"));
@@ -109,12 +109,12 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
         )
     });
     wait_until("the plugin to panic", || pace.get("/").status == 503);
-    pace.wait_for_log(&["error: mine: panicked at src/lib.rs:", "a key"]);
-    let entry = pace.wait_for_log(&["error: plugin mine", "failed in request-filter", "trap"]);
+    pace.wait_for_log(&["error: saved: panicked at src/lib.rs:", "a key"]);
+    let entry = pace.wait_for_log(&["error: plugin saved", "failed in request-filter", "trap"]);
     assert!(entry.contains("wasm backtrace"), "{entry}");
-    pace.wait_for_log(&["mine.wasm!", "request-filter"]);
+    pace.wait_for_log(&["saved.wasm!", "request-filter"]);
     pace.wait_for_log(&[
-        "GET / | mine request-filter: failed (trap: a panic ends the call",
+        "GET / | saved request-filter: failed (trap: a panic ends the call",
         " | 503",
     ]);
     // Nobody leaves it alone, however often it fails.
@@ -128,6 +128,54 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
     pace.signal(Signal::INT);
     let exit = pace.wait();
     assert_eq!(exit.code, Some(0), "{exit:#?}");
+}
+
+/// A key that is new is needed by the plugin that knows it, and refused by the one before: neither is taken without
+/// the other, whichever is saved first.
+#[test]
+fn a_key_comes_with_the_plugin_that_needs_it() {
+    let project = project("keyed");
+    let (source, cases) = (project.join("src/lib.rs"), project.join("tests/keyed.toml"));
+    let origin = Origin::named("backend");
+    let args = [
+        "plugin",
+        "run",
+        "--backend",
+        &origin.url(),
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let pace = run_in(&project, &args).start();
+    pace.wait_for_log(&["its configuration is `[defaults] config` of tests/keyed.toml"]);
+    answers(&pace, "This needs an API key.");
+
+    save(&source, |text| {
+        let text = text.replace("struct Config {", "struct Config {\n    greeting: String,");
+        let text = text.replace("struct Mine {", "struct Mine {\n    greeting: String,");
+        let text = text.replace("Ok(Mine { ", "Ok(Mine { greeting: config.greeting, ");
+        text.replace(
+            ".body(\"This needs an API key.\\n\")",
+            ".body(self.greeting.clone())",
+        )
+    });
+    pace.wait_for_log(&["plugin `keyed` (./plugin.wasm) is not taken: missing field `greeting`"]);
+    answers(&pace, "This needs an API key.");
+    save(&cases, |text| {
+        text.replace("config = { keys", "config = { greeting = \"Hello.\", keys")
+    });
+    answers(&pace, "Hello.");
+
+    // The other way round.
+    save(&cases, |text| {
+        text.replace("greeting = \"Hello.\"", "farewell = \"Bye.\"")
+    });
+    pace.wait_for_log(&[
+        "the configuration is not taken, the old one serves on: plugin `keyed`: farewell: unknown field",
+    ]);
+    answers(&pace, "Hello.");
+    save(&source, |text| text.replace("greeting", "farewell"));
+    answers(&pace, "Bye.");
+    assert_eq!(pace.stop().code, Some(0));
 }
 
 #[test]
@@ -171,6 +219,19 @@ fn the_configuration_is_of_the_cases_or_the_command_line() {
         (0..3).map(|_| pace.get("/").status).collect::<Vec<_>>()
     };
     assert_eq!(given(&["cases.toml"]), [200, 429, 429]);
+    // Saved again, and wrong, and right once more.
+    let pace = run(&["cases.toml"], &origin).file("cases.toml", cases).start();
+    assert_eq!([pace.get("/").status, pace.get("/").status], [200, 429]);
+    let file = pace.directory().join("cases.toml");
+    save(&file, |text| text.replace("max_requests = 1", "max_requests = 2"));
+    wait_until("the new limit", || pace.get("/").status == 200);
+    save(&file, |text| text.replace("max_requests", "max_request"));
+    pace.wait_for_log(&[
+        "the configuration is not taken, the old one serves on: plugin `rate-limiter`: max_request: ",
+    ]);
+    save(&file, |text| text.replace("[defaults]", "[default]"));
+    pace.wait_for_log(&["unknown key `default`"]);
+    assert_eq!(pace.stop().code, Some(0));
     assert_eq!(
         given(&["cases.toml", "--set", "max_requests = 2"]),
         [200, 200, 429]

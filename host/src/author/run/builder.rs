@@ -1,6 +1,6 @@
-//! Builds a project each time one of its sources is saved.
+//! Builds a project each time one of its sources is saved, and looks at its configuration.
 //!
-//! What is built takes the place of `plugin.wasm`, and that is all: Pace follows the file, as it follows every plugin's.
+//! What is built takes the place of `plugin.wasm`, and that is all: Pace follows the file, as it does every plugin's.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::defaults::Defaults;
 use super::sources::Sources;
 use crate::reload::Watch;
 
@@ -35,8 +36,8 @@ const RESCAN: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(50);
 
 impl Builder {
-    /// Follows a project that was built when its sources looked like this.
-    pub(super) fn follow(project: PathBuf, built: Sources) -> io::Result<Builder> {
+    /// Follows what is saved.
+    pub(super) fn start(followed: Followed) -> io::Result<Builder> {
         let (notes, taken) = mpsc::channel();
         let hints = notes.clone();
         let thread = thread::Builder::new()
@@ -46,7 +47,7 @@ impl Builder {
                     // Nobody listens any more when Pace ends.
                     let _ = hints.send(Note::Look);
                 });
-                follow(&project, built, watch, &taken);
+                followed.follow(watch, &taken);
             })?;
         Ok(Builder {
             notes,
@@ -65,31 +66,50 @@ impl Drop for Builder {
     }
 }
 
-fn follow(project: &Path, built: Sources, mut watch: Watch, notes: &mpsc::Receiver<Note>) {
-    let mut known = built;
-    let mut build: Option<Build> = None;
-    loop {
-        watch.follow(known.files());
-        let now = Sources::of(project);
-        let is_busy = if now == known {
-            false
-        } else if now.are_being_written() {
-            true
-        } else {
-            known = now;
-            // What was saved last is what counts.
-            drop(build.take());
-            build = Build::start(project);
-            continue;
+/// What is looked at.
+pub(super) struct Followed {
+    /// A project, with its sources as they were before it was built.
+    pub(super) project: Option<(PathBuf, Sources)>,
+    /// Where the plugin's configuration is.
+    pub(super) defaults: Option<Defaults>,
+}
+
+impl Followed {
+    fn follow(mut self, mut watch: Watch, notes: &mpsc::Receiver<Note>) {
+        let mut build: Option<Build> = None;
+        loop {
+            let sources = self.project.iter().flat_map(|(_, sources)| sources.files());
+            watch.follow(sources.chain(self.defaults.iter().map(Defaults::file)));
+            let mut is_busy = self.look_at_sources(&mut build);
+            if let Some(status) = build.as_mut().and_then(Build::ended) {
+                build.take().iter().for_each(|build| build.report(status));
+                if status.success() {
+                    self.defaults.iter_mut().for_each(Defaults::try_again);
+                }
+            }
+            is_busy |= self.defaults.as_mut().is_some_and(Defaults::look);
+            let pause = if is_busy || build.is_some() { SOON } else { RESCAN };
+            match notes.recv_timeout(pause) {
+                Ok(Note::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Begins a build if a source has changed. Says whether somebody may be in the middle of saving one.
+    fn look_at_sources(&mut self, build: &mut Option<Build>) -> bool {
+        let Some((project, known)) = &mut self.project else {
+            return false;
         };
-        if let Some(status) = build.as_mut().and_then(Build::ended) {
-            build.take().iter().for_each(|build| build.report(status));
+        let now = Sources::of(project);
+        if now == *known || now.are_being_written() {
+            return now != *known;
         }
-        let pause = if is_busy || build.is_some() { SOON } else { RESCAN };
-        match notes.recv_timeout(pause) {
-            Ok(Note::Look) | Err(RecvTimeoutError::Timeout) => {}
-            Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
-        }
+        *known = now;
+        // What was saved last is what counts.
+        drop(build.take());
+        *build = Build::start(project);
+        false
     }
 }
 

@@ -1,11 +1,12 @@
 //! `pace plugin run`: a proxy with a plugin that is being written.
 //!
 //! ```text
-//! save ──▶ builder: pace plugin build ──▶ plugin.wasm ──▶ reload: tried, swapped ──▶ requests
-//!          (sources)                                       as in every Pace          a line for each (lines)
+//! save a source ──▶ builder: pace plugin build ──▶ plugin.wasm ──▶ reload: tried, swapped ──▶ requests
+//! save [defaults] ─────────────▶ defaults ───────────────────────▶ as in every Pace          a line for each (lines)
 //! ```
 
 mod builder;
+mod defaults;
 mod given;
 mod lines;
 mod sources;
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use log::info;
 
-use self::builder::Builder;
+use self::builder::{Builder, Followed};
+use self::defaults::Defaults;
 use self::given::Given;
 use self::sources::Sources;
 use super::build;
@@ -62,7 +64,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
         path: None,
         overrides: Overrides::default(),
     };
-    let started = Manager::start(origin, config, Arc::clone(&environment));
+    let started = Manager::start(origin, config.clone(), Arc::clone(&environment));
     let (manager, snapshot, reloader) = started.map_err(|refusal| -> Box<dyn Error> {
         match refusal.reason {
             LoadError::Configure(_) => Refused {
@@ -77,11 +79,19 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
         .name("pace-reload".to_owned())
         .spawn(|| manager.run())?;
     info!("{}", followed(&given));
-    let builder = given
-        .project
-        .zip(sources)
-        .map(|(project, sources)| Builder::follow(project, sources))
-        .transpose()?;
+    info!("{}", given.advice());
+    let args = args.clone();
+    let defaults = given.cases.map(|file| {
+        let read = move || {
+            let given = Given::new(&args.file, &args.set).map_err(|error| error.to_string())?;
+            configuration(&given, &args).map_err(|error| error.to_string())
+        };
+        Defaults::new(file, config, reloader.clone(), read)
+    });
+    let builder = Builder::start(Followed {
+        project: given.project.zip(sources),
+        defaults,
+    })?;
     server.run(snapshot, environment, reloader)?;
     drop(builder);
     Ok(())
