@@ -12,7 +12,7 @@ use std::thread;
 use clap::Parser;
 use log::warn;
 use pace::author;
-use pace::cli::{Cli, Command, ConfigArgs};
+use pace::cli::{Cli, Command, ConfigArgs, PluginCommand};
 use pace::config::Config;
 use pace::plugin::{Compiler, Runtime, compile_for_parent};
 use pace::reload::{Manager, Origin, PluginStatus};
@@ -33,7 +33,11 @@ fn main() -> ExitCode {
     // are resident under load, without them 37, and requests cost the same.
     let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG)).init();
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG));
+    if let Some(Command::Plugin(PluginCommand::Run(_))) = &cli.command {
+        author::prepare_log(&mut logger);
+    }
+    logger.init();
     let result = match &cli.command {
         Some(Command::Check(args)) => check(args),
         Some(Command::CompilePlugin(args)) => return compile_for_parent(args),

@@ -13,9 +13,10 @@ use super::bindings::pace::plugin::http::Verdict;
 use super::capability;
 use super::code::Code;
 use super::compiler::{CompileError, Compiled};
+use super::contract;
 use super::describe;
 use super::engine::{Allocation, Environment, Runtime};
-use super::error::LoadError;
+use super::error::{LoadError, Side, WrongType};
 use super::guest::Guest;
 use crate::CONTRACT;
 use crate::file::{self, ReadError};
@@ -38,16 +39,24 @@ impl Program {
     pub fn load(runtime: &Runtime, allocation: Allocation, bytes: &[u8]) -> Result<Program, LoadError> {
         let environment = environment(runtime, allocation)?;
         let compiled = Compiled::new(&environment.engine, &environment.imports, bytes)?;
-        Program::link(&environment, compiled)
+        Program::link(&environment, bytes, compiled)
     }
 
-    /// Checks what was compiled, and gives it what it imports.
-    pub(super) fn link(runtime: &Environment, compiled: Compiled) -> Result<Program, LoadError> {
+    /// Checks what was compiled of these bytes, and gives it what it imports.
+    pub(super) fn link(
+        runtime: &Environment,
+        bytes: &[u8],
+        compiled: Compiled,
+    ) -> Result<Program, LoadError> {
         let Compiled { shape, module } = compiled;
         check_imports(runtime, &shape)?;
-        let hooks = check_exports(runtime, &shape)?;
+        let in_words = |problem| match component(bytes) {
+            Ok(component) => contract::in_words(&component, problem),
+            Err(_) => problem,
+        };
+        let hooks = check_exports(runtime, &shape).map_err(in_words)?;
         // Also what runs directly is linked as a component: that checks the types of its imports.
-        let linked = link(runtime, &shape)?;
+        let linked = link(runtime, &shape).map_err(in_words)?;
         let code = match module {
             None => Code::component(linked, hooks).map_err(invalid)?,
             Some(module) => Code::Direct(runtime.imports.link(&module).map_err(invalid)?),
@@ -324,11 +333,15 @@ impl Export {
         };
         function
             .typecheck::<Params, Results>(&exported.instance_type())
-            .map_err(|_| LoadError::WrongType {
-                interface: self.interface,
-                function: self.function,
-                expected: self.expected,
-                found: describe::function(&function),
+            .map_err(|_| {
+                LoadError::WrongType(Box::new(WrongType {
+                    side: Side::Exports,
+                    interface: self.interface.to_owned(),
+                    function: self.function.to_owned(),
+                    expected: self.expected.to_owned(),
+                    found: describe::function(&function),
+                    within: Vec::new(),
+                }))
             })?;
         Ok(true)
     }

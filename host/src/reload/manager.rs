@@ -81,6 +81,11 @@ impl Manager {
                     log_outcome(&outcome);
                     answer(Some(reply), outcome);
                 }
+                Ok(Command::Configure(config, reply)) => {
+                    // Who asked says what came of it.
+                    let outcome = self.configure(*config);
+                    answer(Some(reply), outcome);
+                }
                 Ok(Command::Unfit(name, number)) => self.unfit(&name, number),
                 Err(RecvTimeoutError::Timeout) => {
                     let settled = self.scan();

@@ -20,7 +20,7 @@ use crate::cli::BuildArgs;
 use crate::plugin::{self, Inspection, LoadError, Runtime};
 
 /// The plugin, in its project.
-const PLUGIN: &str = "plugin.wasm";
+pub(super) const PLUGIN: &str = "plugin.wasm";
 
 /// Why there is no plugin.
 #[derive(Debug, thiserror::Error)]

@@ -78,7 +78,7 @@ impl Compiler {
         // are of the same build is what `new` asks for; `deserialize` compares versions and settings again.
         let compiled = unsafe { Compiled::from_bytes(&environment.engine, &code) };
         let compiled = compiled.map_err(|error| LoadError::CompilerBroke(format!("{error:#}")))?;
-        Program::link(&environment, compiled)
+        Program::link(&environment, bytes, compiled)
     }
 
     fn run(
