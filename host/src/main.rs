@@ -21,7 +21,7 @@ use pace::snapshot::Environment;
 use pace::state::Store;
 use pace::telemetry::Metrics;
 
-/// Chosen by measurement: see the README, "How fast it is".
+/// Chosen by measurement: see docs/performance.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

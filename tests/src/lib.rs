@@ -7,7 +7,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Origin`] | an HTTP/1.1 server that answers as a test wants, and remembers what it was asked |
-//! | [`Pace`], [`Setup`], [`Exit`] | the program: started, spoken to by signals, ended; or not even started |
+//! | [`Pace`], [`Setup`], [`Exit`], [`program`] | the program: started, spoken to by signals, ended; or not even started |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
 //! | [`Metrics`] | what Pace counted |
@@ -36,6 +36,6 @@ pub use metrics::Metrics;
 pub use origin::Origin;
 pub use pace::{Exit, Pace};
 pub use rustix::process::Signal;
-pub use setup::Setup;
+pub use setup::{Setup, program};
 pub use wait::{DEADLINE, wait_for, wait_until};
 pub use wasm::{component, core_module, edition, fixture, recipe, root, text_fixture, with_section};

@@ -87,9 +87,14 @@ impl Pace {
         self.client().get(target)
     }
 
+    /// Where the admin listener is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("the configuration has [admin]")
+    }
+
     /// A client of the admin listener.
     pub fn admin(&self) -> Client {
-        Client::new(self.admin.expect("the configuration has [admin]"))
+        Client::new(self.admin_address())
     }
 
     /// What it has counted, from the admin listener if there is one.

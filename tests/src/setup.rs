@@ -115,7 +115,7 @@ impl Default for Setup {
 
 /// The program is in the directory above the tests: `target/debug/pace` for `target/debug/deps/all-...`.
 /// `PACE_BIN` names another.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     if let Some(path) = env::var_os("PACE_BIN") {
         return path.into();
     }

@@ -8,7 +8,7 @@
 //! | `plugins` | the plugins, from crate to component |
 //! | `run`, `demo` | a proxy to try, and the backends behind it |
 //! | `test` | every check, in order |
-//! | `bench` | what a request costs, beside bare Pingora |
+//! | `bench` | what a request costs, beside other proxies |
 //! | `instructions` | how many instructions a call of a hook takes |
 //! | `soak` | whether anything is lost while plugins are swapped under load |
 //! | `http` | messages, as small servers and clients of our own read them |
@@ -52,9 +52,10 @@ enum Task {
     /// and says how to repeat that step alone.
     Test(test::Args),
 
-    /// Measure what a request costs in Pace, beside bare Pingora
+    /// Measure what a request costs in Pace, beside bare Pingora, nginx and HAProxy
     ///
-    /// Proxies take turns on one core; load and backends are on another. Prints a Markdown table.
+    /// Proxies take turns on one core; load and backends are on another. Prints Markdown tables. nginx and HAProxy
+    /// are measured if they are installed. docs/performance.md says how it is measured and what came of it.
     Bench(bench::Args),
 
     /// Count the instructions of each call of a hook, and compare them with those recorded

@@ -26,8 +26,11 @@
 
 #![forbid(unsafe_code)]
 
-mod config;
-mod policy;
+// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod policy;
 
 use pace_plugin::{EditError, Plugin, Request, RequestFilter, Response, ResponseFilter, Verdict, warn};
 
@@ -83,32 +86,25 @@ fn report(edit: Result<(), EditError>) {
     }
 }
 
-impl Headers for Request {
-    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-        self.set_header(name, value)
-    }
+/// A request and a response have the same functions.
+macro_rules! has_headers {
+    ($($message:ty),+) => {$(
+        impl Headers for $message {
+            fn set(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+                self.set_header(name, value)
+            }
 
-    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-        self.append_header(name, value)
-    }
+            fn add(&mut self, name: &str, value: &str) -> Result<(), EditError> {
+                self.append_header(name, value)
+            }
 
-    fn remove(&mut self, name: &str) -> Result<(), EditError> {
-        self.remove_header(name).map(drop)
-    }
+            fn remove(&mut self, name: &str) -> Result<(), EditError> {
+                self.remove_header(name).map(drop)
+            }
+        }
+    )+};
 }
 
-impl Headers for Response {
-    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-        self.set_header(name, value)
-    }
-
-    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
-        self.append_header(name, value)
-    }
-
-    fn remove(&mut self, name: &str) -> Result<(), EditError> {
-        self.remove_header(name).map(drop)
-    }
-}
+has_headers!(Request, Response);
 
 pace_plugin::export!(HeaderInjection: RequestFilter, ResponseFilter);

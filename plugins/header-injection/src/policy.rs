@@ -1,33 +1,33 @@
 //! Edits of a message's headers, and their order.
 
-use pace_plugin::{EditError, Header};
+use pace_plugin::{EditError, HeaderName, HeaderValue};
 
 /// What is done to the headers of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Edits {
-    pub(crate) remove: Vec<String>,
-    pub(crate) set: Vec<Header>,
-    pub(crate) add: Vec<Header>,
+pub struct Edits {
+    pub remove: Vec<HeaderName>,
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub add: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The headers of a request or a response.
-pub(crate) trait Headers {
-    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
-    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EditError>;
+pub trait Headers {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), EditError>;
+    fn add(&mut self, name: &str, value: &str) -> Result<(), EditError>;
     fn remove(&mut self, name: &str) -> Result<(), EditError>;
 }
 
 impl Edits {
     /// Remove, then set, then add, so that one table can replace all values of a header by several. What
     /// becomes of each edit goes to `report`; those that follow are done in any case.
-    pub(crate) fn apply(&self, headers: &mut impl Headers, report: impl Fn(Result<(), EditError>)) {
+    pub fn apply(&self, headers: &mut impl Headers, report: impl Fn(Result<(), EditError>)) {
         for name in &self.remove {
             report(headers.remove(name));
         }
-        for Header { name, value } in &self.set {
+        for (name, value) in &self.set {
             report(headers.set(name, value));
         }
-        for Header { name, value } in &self.add {
+        for (name, value) in &self.add {
             report(headers.add(name, value));
         }
     }
@@ -43,7 +43,7 @@ mod tests {
     /// The headers of a message, as a list; refuses to have more than `room`.
     #[derive(Debug)]
     struct Message {
-        headers: Vec<(String, Vec<u8>)>,
+        headers: Vec<(String, String)>,
         room: usize,
     }
 
@@ -59,22 +59,22 @@ mod tests {
             }
         }
 
-        fn values(&self, name: &str) -> Vec<&[u8]> {
+        fn values(&self, name: &str) -> Vec<&str> {
             self.headers
                 .iter()
                 .filter(|(present, _)| present == name)
-                .map(|(_, value)| &value[..])
+                .map(|(_, value)| value.as_str())
                 .collect()
         }
     }
 
     impl Headers for Message {
-        fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+        fn set(&mut self, name: &str, value: &str) -> Result<(), EditError> {
             self.remove(name)?;
             self.add(name, value)
         }
 
-        fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EditError> {
+        fn add(&mut self, name: &str, value: &str) -> Result<(), EditError> {
             if self.headers.len() == self.room {
                 return Err(EditError::TooLarge);
             }
@@ -88,17 +88,21 @@ mod tests {
         }
     }
 
-    fn header(name: &str, value: &str) -> Header {
-        Header {
-            name: name.into(),
-            value: value.into(),
-        }
+    fn name(name: &str) -> HeaderName {
+        HeaderName::try_from(name.to_owned()).expect("a test names a header")
+    }
+
+    fn header(of: &str, value: &str) -> (HeaderName, HeaderValue) {
+        (
+            name(of),
+            HeaderValue::try_from(value.to_owned()).expect("a test gives a value"),
+        )
     }
 
     #[test]
     fn a_header_is_removed_then_set_then_added_to() {
         let edits = Edits {
-            remove: vec!["gone".into(), "back".into()],
+            remove: vec![name("gone"), name("back")],
             set: vec![header("both", "set"), header("back", "set")],
             add: vec![
                 header("both", "one"),
@@ -115,10 +119,10 @@ mod tests {
         ]);
         edits.apply(&mut message, |edit| assert_eq!(edit, Ok(())));
         assert!(message.values("gone").is_empty());
-        assert_eq!(message.values("both"), [b"set", &b"one"[..], b"two"]);
-        assert_eq!(message.values("back"), [b"set"]);
-        assert_eq!(message.values("new"), [b"added"]);
-        assert_eq!(message.values("kept"), [b"1"]);
+        assert_eq!(message.values("both"), ["set", "one", "two"]);
+        assert_eq!(message.values("back"), ["set"]);
+        assert_eq!(message.values("new"), ["added"]);
+        assert_eq!(message.values("kept"), ["1"]);
     }
 
     #[test]
@@ -147,17 +151,17 @@ mod tests {
             set in vec("[a-d]", 0..3),
             add in vec("[a-d]", 0..3),
         ) {
-            let named = |names: &[String]| names.iter().map(|name| header(name, "new")).collect();
+            let named = |names: &[String]| names.iter().map(|of| header(of, "new")).collect();
             let mut message = Message::new(&[]);
-            message.headers = before.iter().map(|name| (name.clone(), b"old".to_vec())).collect();
-            Edits { remove: remove.clone(), set: named(&set), add: named(&add) }.apply(&mut message, |_| ());
-            for name in ["a", "b", "c", "d"] {
-                let times = |names: &[String]| names.iter().filter(|present| *present == name).count();
+            message.headers = before.iter().map(|name| (name.clone(), "old".to_owned())).collect();
+            Edits { remove: remove.iter().map(|gone| name(gone)).collect(), set: named(&set), add: named(&add) }.apply(&mut message, |_| ());
+            for letter in ["a", "b", "c", "d"] {
+                let times = |names: &[String]| names.iter().filter(|present| *present == letter).count();
                 let old = if times(&remove) + times(&set) > 0 { 0 } else { times(&before) };
                 let new = times(&set).min(1) + times(&add);
-                let values = message.values(name);
-                prop_assert_eq!(values.iter().filter(|value| **value == b"old").count(), old);
-                prop_assert_eq!(values.iter().filter(|value| **value == b"new").count(), new);
+                let values = message.values(letter);
+                prop_assert_eq!(values.iter().filter(|value| **value == "old").count(), old);
+                prop_assert_eq!(values.iter().filter(|value| **value == "new").count(), new);
             }
         }
     }

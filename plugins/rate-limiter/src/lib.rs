@@ -17,7 +17,9 @@
 
 #![forbid(unsafe_code)]
 
-mod policy;
+// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+#[doc(hidden)]
+pub mod policy;
 
 use pace_plugin::{Key, Plugin, Request, RequestFilter, Verdict, Window};
 
@@ -50,7 +52,7 @@ impl RequestFilter for RateLimiter {
         };
         match hit {
             Ok(_) => Verdict::Next,
-            Err(full) => self.limit.deny(full.wait).into(),
+            Err(full) => self.limit.deny(full).into(),
         }
     }
 }

@@ -1,15 +1,14 @@
 //! What the configuration means, and what a client over its limit is told.
 
-use std::fmt;
 use std::time::Duration;
 
-use pace_plugin::{Key, Reply, header};
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use pace_plugin::{Full, Integer, Key, Reply, header};
+use serde::Deserialize;
 
 /// The configuration as the operator writes it. The crate's documentation has the meaning of each key.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
+pub struct Config {
     max_requests: Integer<1, { u32::MAX as u64 }>,
     window_seconds: Integer<1, { 7 * 24 * 60 * 60 }>,
     key: KeySource,
@@ -20,20 +19,20 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_requests: Integer(100),
-            window_seconds: Integer(60),
+            max_requests: Integer::new(100),
+            window_seconds: Integer::new(60),
             key: KeySource::ClientIp,
-            ipv4_prefix: Integer(32),
+            ipv4_prefix: Integer::new(32),
             // Who has one IPv6 address has a whole /64: it is the smallest network that is handed out (RFC
             // 6177), and a host takes new addresses from it at will (RFC 8981). A limit by address would be
             // none.
-            ipv6_prefix: Integer(64),
+            ipv6_prefix: Integer::new(64),
         }
     }
 }
 
 /// `key` in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 enum KeySource {
     ClientIp,
@@ -57,15 +56,15 @@ impl TryFrom<String> for KeySource {
 
 /// The configuration as the plugin uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Limit {
-    pub(crate) max_requests: u32,
-    pub(crate) window: Duration,
-    pub(crate) client: Client,
+pub struct Limit {
+    pub max_requests: u32,
+    pub window: Duration,
+    pub client: Client,
 }
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Client {
+pub enum Client {
     Address,
     Network(Network),
     Header { name: String, otherwise: Network },
@@ -73,7 +72,7 @@ pub(crate) enum Client {
 
 /// How much of an address is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Network {
+pub struct Network {
     ipv4_prefix: u8,
     ipv6_prefix: u8,
 }
@@ -98,12 +97,12 @@ impl From<Config> for Limit {
     fn from(config: Config) -> Self {
         // The casts lose nothing: the bounds of the integers are within those of the types.
         let network = Network {
-            ipv4_prefix: config.ipv4_prefix.0 as u8,
-            ipv6_prefix: config.ipv6_prefix.0 as u8,
+            ipv4_prefix: config.ipv4_prefix.get() as u8,
+            ipv6_prefix: config.ipv6_prefix.get() as u8,
         };
         Self {
-            max_requests: config.max_requests.0 as u32,
-            window: Duration::from_secs(config.window_seconds.0),
+            max_requests: config.max_requests.get() as u32,
+            window: Duration::from_secs(config.window_seconds.get()),
             client: match config.key {
                 KeySource::Header(name) => Client::Header {
                     name,
@@ -117,15 +116,15 @@ impl From<Config> for Limit {
 }
 
 impl Limit {
-    /// The answer to a client that has to wait this long.
+    /// The answer to a client that has to wait.
     ///
     /// `Retry-After` is RFC 9110's. The `RateLimit-*` fields are those of
     /// draft-ietf-httpapi-ratelimit-headers-07, the last draft that has one field for each number, which is
     /// what clients understand today.
-    pub(crate) fn deny(&self, wait: Duration) -> Reply {
+    pub fn deny(&self, full: Full) -> Reply {
         // The window counts in steps and may hold a request a step longer than it should. A client that is told
         // so would read "61" for a window of 60 seconds.
-        let seconds = whole_seconds(wait).min(self.window.as_secs().max(1)).to_string();
+        let seconds = full.retry_after().min(self.window.as_secs().max(1)).to_string();
         Reply::new(429)
             .header("Retry-After", seconds.as_str())
             .header("RateLimit-Limit", self.max_requests.to_string())
@@ -133,47 +132,6 @@ impl Limit {
             .header("RateLimit-Reset", seconds)
             .header("Content-Type", "text/plain")
             .body("Too many requests.\n")
-    }
-}
-
-/// Rounded up, so that a client that waits as it was told is let in; at least 1.
-fn whole_seconds(wait: Duration) -> u64 {
-    let begun = u64::from(wait.subsec_nanos() > 0);
-    wait.as_secs().saturating_add(begun).max(1)
-}
-
-/// An integer within bounds, both included; what is outside is refused with the bounds in the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Integer<const MIN: u64, const MAX: u64>(u64);
-
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Integer<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bounded<const MIN: u64, const MAX: u64>;
-
-        impl<const MIN: u64, const MAX: u64> Visitor<'_> for Bounded<MIN, MAX> {
-            type Value = Integer<MIN, MAX>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an integer from {MIN} to {MAX}")
-            }
-
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-                if (MIN..=MAX).contains(&value) {
-                    Ok(Integer(value))
-                } else {
-                    Err(E::invalid_value(Unexpected::Unsigned(value), &self))
-                }
-            }
-
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-                match u64::try_from(value) {
-                    Ok(value) => self.visit_u64(value),
-                    Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_u64(Bounded)
     }
 }
 

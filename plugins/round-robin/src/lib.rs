@@ -12,7 +12,9 @@
 
 #![forbid(unsafe_code)]
 
-mod policy;
+// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+#[doc(hidden)]
+pub mod policy;
 mod pools;
 
 use pace_plugin::{NoConfig, Plugin, Request, SelectUpstream, Selection, Upstreams};

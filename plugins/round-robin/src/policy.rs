@@ -10,17 +10,17 @@ use wheel::Wheel;
 
 /// A backend that could be picked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) index: u32,
+pub struct Candidate {
+    pub index: u32,
     /// 0 to 65535.
-    pub(crate) weight: u32,
-    pub(crate) health: Health,
+    pub weight: u32,
+    pub health: Health,
 }
 
 /// The order in which backends take turns. It repeats after as many requests as the reduced weights have in
 /// sum, and in each such round every backend gets exactly its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Schedule {
+pub enum Schedule {
     /// Equal backends, and short rounds: the indices of one round.
     Listed(Vec<u32>),
     /// Long rounds, which would be long lists: up to 65 million entries for a thousand backends. To cut
@@ -46,7 +46,7 @@ impl Schedule {
     /// The second step is what Envoy calls panic mode: if nobody seems healthy, it is more likely that the
     /// health checks are wrong than that all backends are down, and to ask one costs nothing but a refused
     /// connection.
-    pub(crate) fn new(candidates: &[Candidate]) -> Self {
+    pub fn new(candidates: &[Candidate]) -> Self {
         let share = |c: &Candidate| Share {
             index: c.index,
             weight: c.weight.into(),
@@ -84,7 +84,7 @@ impl Schedule {
     }
 
     /// The backend for request `n`, counted from 0. `None` if there is no backend at all.
-    pub(crate) fn pick(&self, n: u64) -> Option<u32> {
+    pub fn pick(&self, n: u64) -> Option<u32> {
         match self {
             Self::Listed(round) => n.checked_rem(round.len() as u64).map(|turn| round[turn as usize]),
             Self::Wheel(wheel) => Some(wheel.pick(n)),

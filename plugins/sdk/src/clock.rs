@@ -1,4 +1,12 @@
 //! The time.
+//!
+//! ```no_run
+//! use pace_plugin::{clock, info};
+//!
+//! let start = clock::monotonic();
+//! // ... work ...
+//! info!("at {} it took {:?}", clock::since_1970().as_secs(), clock::monotonic() - start);
+//! ```
 
 use std::time::{Duration, SystemTime};
 
@@ -29,4 +37,15 @@ pub fn monotonic() -> Duration {
 /// ```
 pub fn wall() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(host::wall())
+}
+
+/// The date as the time since 1970-01-01T00:00:00Z, without leap seconds: what tokens, cookies and ids are dated with.
+///
+/// ```no_run
+/// use pace_plugin::clock;
+///
+/// let has_expired = |expires: u64| clock::since_1970().as_secs() >= expires;
+/// ```
+pub fn since_1970() -> Duration {
+    Duration::from_nanos(host::wall())
 }

@@ -68,6 +68,8 @@ macro_rules! export {
                 Component with_types_in $crate::__private::generated::lifecycle
             );
 
+            // So that the compiler calls a hook that is named twice by its name, and not by those in here.
+            $(#[allow(non_upper_case_globals, reason = "it is the trait's name")] const $hook: () = ();)+
             $($crate::__export_hook!($plugin, $hook);)+
         };
     };

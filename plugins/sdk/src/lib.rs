@@ -57,7 +57,7 @@
 //! | count over all workers | [`Counter`], [`Window`] |
 //! | write to Pace's log | [`info!`], [`warn!`] and the others, [`log`] |
 //! | know the time | [`clock`] |
-//! | take headers and networks from the configuration | [`HeaderName`], [`HeaderValue`], [`Network`], [`header`] |
+//! | take more than texts from the configuration | [`HeaderName`], [`HeaderValue`], [`Integer`], [`Network`], [`PathPrefix`] |
 //!
 //! # State
 //!
@@ -108,10 +108,13 @@ pub mod clock;
 mod config;
 mod cookie;
 mod counter;
+mod credentials;
 mod export;
 pub mod header;
+mod integer;
 pub mod log;
 mod network;
+mod path;
 mod plugin;
 mod reply;
 mod request;
@@ -122,7 +125,9 @@ mod window;
 pub use config::{NoConfig, parse_config};
 pub use counter::{Counter, OpenError};
 pub use header::{EditError, Header, HeaderName, HeaderValue};
+pub use integer::Integer;
 pub use network::Network;
+pub use path::PathPrefix;
 pub use plugin::{Plugin, RequestFilter, ResponseFilter, SelectUpstream, Selection, Verdict};
 pub use reply::Reply;
 pub use request::Request;

@@ -47,6 +47,31 @@ pub trait Plugin: Sized + 'static {
     /// The text is what the operator reads, behind the plugin's name and file: name the key, and say what is
     /// allowed. A configuration that does not fit [`Config`](Plugin::Config) is refused in the same way
     /// before this function is called, with the path of the key and Serde's reason.
+    ///
+    /// ```
+    /// use pace_plugin::{Plugin, parse_config};
+    ///
+    /// #[derive(Debug, serde::Deserialize)]
+    /// #[serde(deny_unknown_fields)]
+    /// struct Languages {
+    ///     offered: Vec<String>,
+    /// }
+    ///
+    /// impl Plugin for Languages {
+    ///     type Config = Languages;
+    ///
+    ///     fn configure(config: Languages) -> Result<Self, String> {
+    ///         match config.offered.is_empty() {
+    ///             true => Err("offered: at least one language is needed".into()),
+    ///             false => Ok(config),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let told = |json| parse_config(json).and_then(Languages::configure).unwrap_err();
+    /// assert_eq!(told(r#"{"offered": []}"#), "offered: at least one language is needed");
+    /// assert_eq!(told(r#"{"offered": [1]}"#), "offered[0]: invalid type: integer `1`, expected a string");
+    /// ```
     fn configure(config: Self::Config) -> Result<Self, String>;
 }
 
@@ -80,6 +105,24 @@ pub trait RequestFilter: Plugin {
     /// Look at the request, change it, let it pass or answer it.
     ///
     /// Runs once per request, in the order of the route's plugins; the first that answers wins.
+    ///
+    /// ```
+    /// # use pace_plugin::{NoConfig, Plugin, Reply, Request, RequestFilter, Verdict, error};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl RequestFilter for Mine {
+    /// fn request_filter(&mut self, request: &mut Request) -> Verdict {
+    ///     if let Err(refused) = request.set_header("x-checked", "yes") {
+    ///         error!("x-checked: {refused}");
+    ///         return Reply::new(500).into();
+    ///     }
+    ///     Verdict::Next
+    /// }
+    /// # }
+    /// ```
     fn request_filter(&mut self, request: &mut Request) -> Verdict;
 }
 
@@ -115,6 +158,24 @@ pub trait SelectUpstream: Plugin {
     ///
     /// Asked once per attempt: `attempt` is 1 for the first, and one more each time Pace tries again
     /// because the one before failed ([`Upstreams::last_failure`]).
+    ///
+    /// ```
+    /// # use pace_plugin::{NoConfig, Plugin, Reply, Request, SelectUpstream, Selection, Upstreams};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl SelectUpstream for Mine {
+    /// fn select_upstream(&mut self, _: &Request, upstreams: &Upstreams, attempt: u32) -> Selection {
+    ///     match attempt {
+    ///         // Whoever is first gets all, and the others stand by.
+    ///         attempt if attempt <= upstreams.count() => Selection::Pick(attempt - 1),
+    ///         _ => Reply::new(503).header("retry-after", "5").into(),
+    ///     }
+    /// }
+    /// # }
+    /// ```
     fn select_upstream(&mut self, request: &Request, upstreams: &Upstreams, attempt: u32) -> Selection;
 }
 
@@ -148,6 +209,23 @@ pub trait ResponseFilter: Plugin {
     ///
     /// Runs once per response, in the reverse order of the route's plugins, for responses of backends and of
     /// plugins, but not for the errors with which Pace itself answers.
+    ///
+    /// ```
+    /// # use pace_plugin::{NoConfig, Plugin, Reply, Request, Response, ResponseFilter, Verdict};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl ResponseFilter for Mine {
+    /// fn response_filter(&mut self, request: &Request, response: &mut Response) -> Verdict {
+    ///     match response.status() {
+    ///         500.. if request.path().starts_with("/api/") => Reply::new(502).body("{}").into(),
+    ///         _ => Verdict::Next,
+    ///     }
+    /// }
+    /// # }
+    /// ```
     fn response_filter(&mut self, request: &Request, response: &mut Response) -> Verdict;
 }
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use crate::bindings::imports::pace::plugin::request as host;
-use crate::{EditError, Header, cookie};
+use crate::{EditError, Header, cookie, credentials};
 
 /// The request that is being served: a view that exists while a hook runs.
 ///
@@ -134,6 +134,21 @@ impl Request {
     /// ```
     pub fn cookie(&self, name: &str) -> Option<Vec<u8>> {
         cookie::find(&host::header_values("cookie"), name)
+    }
+
+    /// What follows the scheme, such as `Bearer` or `Basic`, in the header `authorization` (RFC 9110, section 11.6.2).
+    /// The scheme is compared without regard to case.
+    ///
+    /// `None` if the request has no such header, or one of another scheme, or more than one header: a backend could
+    /// look at another one than the plugin has.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.credentials("Bearer").is_some_and(|token| token == b"secret")
+    /// # }
+    /// ```
+    pub fn credentials(&self, scheme: &str) -> Option<Vec<u8>> {
+        credentials::of_scheme(&host::header_values("authorization"), scheme)
     }
 
     /// All headers, names in lower case; those of one name keep their order.

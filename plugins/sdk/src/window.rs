@@ -139,6 +139,23 @@ pub struct Full {
     pub wait: Duration,
 }
 
+impl Full {
+    /// The wait in whole seconds, as `Retry-After` says it: rounded up, so that a client that waits as it was told
+    /// is let in. At least 1.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use pace_plugin::{Full, Reply};
+    /// let full = Full { wait: Duration::from_millis(2001) };
+    /// let reply = Reply::new(429).header("retry-after", full.retry_after().to_string());
+    /// assert_eq!(reply.headers()[0].value, b"3");
+    /// ```
+    pub fn retry_after(&self) -> u64 {
+        let begun = u64::from(self.wait.subsec_nanos() > 0);
+        self.wait.as_secs().saturating_add(begun).max(1)
+    }
+}
+
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no room for another {:?}", self.wait)

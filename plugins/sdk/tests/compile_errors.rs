@@ -60,6 +60,16 @@ fn compile(source: &str, library: &Path) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// What `export!` expands to is held to the same: an author need not allow anything for it.
+#[test]
+fn the_macro_needs_no_unsafe_code_of_the_author() {
+    let strict =
+        "#![forbid(unsafe_code)]\n#![deny(warnings, missing_docs, unused, unreachable_pub)]\n//! Mine.\n";
+    assert_eq!(errors(&[strict, PLUGIN].concat()), "");
+    let errors = errors(&[strict, PLUGIN, "fn mine() { unsafe {} }"].concat());
+    assert!(errors.contains("usage of an `unsafe` block"), "{errors}");
+}
+
 fn errors(source: &str) -> String {
     let libraries = libraries();
     let good = libraries
@@ -102,6 +112,29 @@ fn a_hook_that_does_not_exist() {
 }
 
 #[test]
+fn a_hook_that_is_named_twice() {
+    says(
+        &PLUGIN.replace("Mine: RequestFilter)", "Mine: RequestFilter, RequestFilter)"),
+        &["the name `RequestFilter` is defined multiple times"],
+    );
+}
+
+#[test]
+fn a_hook_without_its_function() {
+    let source = PLUGIN.replace(
+        "fn request_filter(&mut self, _: &mut Request) -> Verdict { Verdict::Next }",
+        "",
+    );
+    says(
+        &source,
+        &[
+            "not all trait items implemented, missing: `request_filter`",
+            "fn request_filter(&mut self, _: &mut pace_plugin::Request) -> Verdict",
+        ],
+    );
+}
+
+#[test]
 fn no_hook_at_all() {
     for list in ["export!(Mine)", "export!(Mine:)"] {
         says(
@@ -133,6 +166,20 @@ fn a_hook_of_the_wrong_type() {
             "(&mut self, _: &mut Response) ->",
         ),
         &["expected `pace_plugin::Request`, found `pace_plugin::Response`"],
+    );
+    says(
+        &PLUGIN.replace("(&mut self, _: &mut Request)", "(&self, _: &mut Request)"),
+        &[
+            "types differ in mutability",
+            "change the self-receiver type to match the trait",
+        ],
+    );
+    says(
+        &PLUGIN.replace("Verdict::Next }", "Reply::new(403) }"),
+        &[
+            "expected `Verdict`, found `Reply`",
+            "pace_plugin::Verdict::Respond(Reply::new(403))",
+        ],
     );
 }
 

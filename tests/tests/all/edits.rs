@@ -1,5 +1,7 @@
 //! What plugins may change of a message, and what is refused.
 
+use std::path::Path;
+
 use pace_tests::{Answer, Origin, Pace, Request, fixture};
 
 use crate::sections::{SERVER, with_plugins};
@@ -99,6 +101,28 @@ fn plugins_see_every_header() {
         .and_then(|number| number.parse().ok())
         .expect("a number");
     assert!((4..=5).contains(&seen), "{response:?}");
+}
+
+#[test]
+fn a_plugin_that_does_nothing_changes_nothing() {
+    let no_op = fixture("no-op");
+    let passes_unchanged = |plugins: &[(&str, &Path)]| {
+        let origin = Origin::named("one");
+        let pace = Pace::with_config(&with_plugins(SERVER, plugins, &[&origin]));
+        let response = pace.client().send(&Request::get("/").header("X-A", "1"));
+        let seen: Vec<String> = origin
+            .request()
+            .headers
+            .names()
+            .into_iter()
+            .map(str::to_lowercase)
+            .collect();
+        (response.status, response.text().to_owned(), seen)
+    };
+    assert_eq!(
+        passes_unchanged(&[]),
+        passes_unchanged(&[("first", &no_op), ("second", &no_op), ("third", &no_op)])
+    );
 }
 
 /// What a plugin sets for the origin arrives there, whatever the client does about it.

@@ -1,6 +1,7 @@
 //! `pace plugin test`: declarative cases against a plugin's file, without a network.
 
 use std::fs;
+use std::path::Path;
 
 use pace_tests::{Exit, Setup, fixture, root};
 
@@ -31,13 +32,22 @@ const LIMITER: &str = "wasm = 'builtin:rate-limiter'\n";
 #[test]
 fn the_default_plugins_pass_their_cases() {
     for name in ["rate-limiter", "round-robin", "header-injection"] {
-        let exit = Setup::new()
-            .args(["plugin", "test"])
-            .args([root().join("plugins").join(name)])
-            .run();
-        assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
-        assert!(exit.stdout.contains(" cases passed"), "{exit:#?}");
+        passes(&root().join("plugins").join(name));
     }
+}
+
+/// The same of the cookbook, against the very files that `cargo xtask plugins` has made.
+#[test]
+fn the_plugins_of_the_cookbook_pass_their_cases() {
+    for name in crate::cookbook::crates() {
+        passes(&root().join("plugins/cookbook").join(name));
+    }
+}
+
+fn passes(directory: &Path) {
+    let exit = Setup::new().args(["plugin", "test"]).args([directory]).run();
+    assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+    assert!(exit.stdout.contains(" cases passed"), "{exit:#?}");
 }
 
 #[test]

@@ -74,6 +74,22 @@ fn plugins_do_not_know_the_host() {
     }
 }
 
+/// Whatever a plugin is made of: what `export!` needs is the SDK's own.
+#[test]
+fn plugins_have_no_unsafe_code() {
+    let recipes = crate::cookbook::crates();
+    let recipes = recipes.iter().map(|name| format!("cookbook/{name}"));
+    let defaults = ["rate-limiter", "round-robin", "header-injection"].map(String::from);
+    for name in defaults.into_iter().chain(recipes) {
+        let source = root().join("plugins").join(&name).join("src/lib.rs");
+        let text = fs::read_to_string(source).expect("each plugin is a crate");
+        assert!(
+            text.lines().any(|line| line == "#![forbid(unsafe_code)]"),
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn every_fixture_has_a_test() {
     let tests: String = rust_files(&root().join("tests/tests"))

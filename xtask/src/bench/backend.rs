@@ -1,85 +1,130 @@
-//! A backend that costs as little as possible: one thread, one answer.
+//! Backends that cost as little as possible.
+//!
+//! The load serves them on its own thread while it waits. On two threads of the same core either would at times run
+//! for milliseconds while the other has something to do, and that would look like latency of the proxy.
 
-use super::http::{RESPONSE, head_length};
-use anyhow::Result;
-use mio::event::Event;
+use super::http::head_length;
+use anyhow::{Context, Result};
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Token};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-const LISTENER: Token = Token(0);
-
-/// Starts a backend on a free port of the loopback interface and returns its address. It serves
-/// until this program ends.
-pub(crate) fn start() -> Result<SocketAddr> {
-    let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    let address = listener.local_addr()?;
-    let poll = Poll::new()?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
-    thread::Builder::new().name("backend".into()).spawn(move || {
-        let error = Backend {
-            listener,
-            connections: HashMap::new(),
-            last: LISTENER,
-        }
-        .serve(poll);
-        eprintln!("the backend on {address} failed: {error:?}");
-    })?;
-    Ok(address)
-}
-
-struct Backend {
-    listener: TcpListener,
+/// Backends on free ports of the loopback interface.
+pub(crate) struct Backends {
+    poll: Poll,
+    events: Events,
+    /// Who has something to do.
+    ready: Vec<Token>,
+    /// With their answers. Their tokens are their positions.
+    listeners: Vec<(TcpListener, Arc<[u8]>)>,
     connections: HashMap<Token, Connection>,
-    /// Of the connection that was accepted last.
-    last: Token,
+    /// Of the next connection.
+    next: Token,
 }
 
-impl Backend {
-    fn serve(mut self, mut poll: Poll) -> io::Result<()> {
-        let mut events = Events::with_capacity(256);
-        loop {
-            match poll.poll(&mut events, None) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            for event in &events {
-                if event.token() == LISTENER {
-                    self.accept(poll.registry())?;
-                } else {
-                    self.converse(event);
+/// More than there are listeners.
+const FIRST_CONNECTION: Token = Token(1 << 20);
+
+impl Backends {
+    /// None.
+    pub(crate) fn new() -> Result<Backends> {
+        Ok(Backends {
+            poll: Poll::new()?,
+            events: Events::with_capacity(256),
+            ready: Vec::new(),
+            listeners: Vec::new(),
+            connections: HashMap::new(),
+            next: FIRST_CONNECTION,
+        })
+    }
+
+    /// So many more, all of which give every request this answer. Returns their addresses.
+    pub(crate) fn add(&mut self, count: usize, response: Vec<u8>) -> Result<Vec<SocketAddr>> {
+        let response: Arc<[u8]> = response.into();
+        let mut addresses = Vec::with_capacity(count);
+        for _ in 0..count {
+            let token = Token(self.listeners.len());
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into());
+            let mut listener = listener.with_context(|| format!("cannot start backend {}", token.0 + 1))?;
+            addresses.push(listener.local_addr()?);
+            self.poll
+                .registry()
+                .register(&mut listener, token, Interest::READABLE)?;
+            self.listeners.push((listener, Arc::clone(&response)));
+        }
+        Ok(addresses)
+    }
+
+    /// Serves them on a thread of their own until this program ends, for loads that have other things to do.
+    pub(crate) fn apart(mut self) -> Result<()> {
+        thread::Builder::new().name("backends".into()).spawn(move || {
+            loop {
+                if let Err(error) = self.serve(None) {
+                    eprintln!("the backends failed: {error:?}");
+                    return;
                 }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// What is readable when they have something to do.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
+    /// Does all that there is to do, for which it waits so long.
+    pub(super) fn serve(&mut self, mut wait: Option<Duration>) -> io::Result<()> {
+        loop {
+            match self.poll.poll(&mut self.events, wait) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => wait = Some(Duration::ZERO),
+            }
+            self.ready.clear();
+            self.ready.extend(self.events.iter().map(|event| event.token()));
+            for index in 0..self.ready.len() {
+                match self.ready[index] {
+                    listener if listener < FIRST_CONNECTION => self.accept(listener)?,
+                    connection => self.converse(connection),
+                }
+            }
+            if self.ready.len() < self.events.capacity() {
+                return Ok(());
             }
         }
     }
 
-    fn accept(&mut self, registry: &Registry) -> io::Result<()> {
+    fn accept(&mut self, listener: Token) -> io::Result<()> {
+        let (listener, response) = &self.listeners[listener.0];
         loop {
-            let mut stream = match self.listener.accept() {
+            let mut stream = match listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
             stream.set_nodelay(true)?;
-            self.last.0 += 1;
-            registry.register(&mut stream, self.last, Interest::READABLE)?;
-            self.connections.insert(
-                self.last,
-                Connection {
-                    stream,
-                    received: 0,
-                    buffer: [0; 4096],
-                },
-            );
+            let token = self.next;
+            self.next.0 += 1;
+            self.poll
+                .registry()
+                .register(&mut stream, token, Interest::READABLE)?;
+            let connection = Connection {
+                stream,
+                response: Arc::clone(response),
+                received: 0,
+                buffer: [0; 4096],
+            };
+            self.connections.insert(token, connection);
         }
     }
 
-    fn converse(&mut self, event: &Event) {
-        let token = event.token();
+    fn converse(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(&token) else {
             return;
         };
@@ -91,6 +136,7 @@ impl Backend {
 
 struct Connection {
     stream: TcpStream,
+    response: Arc<[u8]>,
     /// How much of the buffer is the beginning of a request.
     received: usize,
     buffer: [u8; 4096],
@@ -112,7 +158,7 @@ impl Connection {
             self.received += length;
             if head_length(&self.buffer[..self.received]) == Some(self.received) {
                 // An answer is far smaller than the socket's buffer and follows an empty one.
-                self.stream.write_all(RESPONSE)?;
+                self.stream.write_all(&self.response)?;
                 self.received = 0;
             }
             if length < offered {

@@ -1,36 +1,59 @@
-//! `cargo xtask bench`: what a request costs in each of several proxies.
+//! `cargo xtask bench`: what a request costs, beside other proxies. Every figure that is published comes from here.
 //!
-//! Each proxy has one worker and one core to itself; the load and the backends share another. The
-//! proxies take turns, in an order that changes from round to round, so that a machine that gets
-//! slower or faster meanwhile does so for all. Every turn starts a new process.
+//! ```text
+//! scenes ──▶ subject ──▶ a proxy on one core ◀── generator, backends on another
+//!    │                        │ CPU time, memory
+//!    ▼                        ▼
+//!  result (bench.json) ──▶ table (bench.md), plot (ladder.svg) ──▶ publish (docs/performance.md, README.md)
+//! ```
 //!
-//! The load is a closed loop: each connection sends its next request when the answer is complete.
-//! The proxy is therefore always busy, and requests per second and CPU time per request say the same
-//! from two sides; CPU time is the steadier of the two.
+//! | module | what it does |
+//! |---|---|
+//! | `scenes` | what is asked, and how it is measured |
+//! | `subject` | the proxies: their configurations, their processes |
+//! | `generator` | the load |
+//! | `backend` | what answers behind the proxies |
+//! | `http` | messages |
+//! | `cores`, `machine` | what it runs on |
+//! | `result`, `statistics` | what was measured, and what follows from it |
+//! | `table`, `plot`, `publish` | how it is told |
 
 mod backend;
 mod cores;
 mod generator;
 mod http;
-mod report;
+mod machine;
+mod plot;
+mod publish;
+mod result;
+mod scenes;
+mod statistics;
 mod subject;
+mod table;
 
 use crate::cargo::Profile;
-use crate::plugins::{self, Which};
 use crate::prerequisites;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use cores::Cores;
-use generator::Generator;
-use report::{Measurement, Report};
-use std::net::SocketAddr;
-use std::time::Duration;
-use subject::Subject;
-
-/// Long enough that connections to backends are open, caches filled and lazy parts built.
-const WARM_UP: Duration = Duration::from_secs(1);
+use machine::Machine;
+use result::{FILE, Run};
+use scenes::{Scene, Stage};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use subject::Programs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// What to ask; `all` for everything
+    #[arg(long, value_name = "SCENE", value_delimiter = ',', default_value = "ladder", value_parser = Asked::parse)]
+    scene: Vec<Asked>,
+
+    /// Measure only these proxies, besides the one that the others are compared with
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    only: Vec<String>,
+
     /// How often each proxy is measured
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -46,83 +69,104 @@ pub(crate) struct Args {
     /// How the proxies are built; anything but release says nothing about speed
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
+
+    /// Where bench.md, bench.json and ladder.svg go; scenes of earlier runs that are there are kept
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Write the figures into README.md and docs/performance.md; needs --out, and every scene
+    #[arg(long, requires = "out")]
+    publish: bool,
+
+    /// Measure nothing: write those pages again from the run that is published, or from the one in --out
+    #[arg(long, conflicts_with = "publish")]
+    publish_only: bool,
 }
 
-/// Builds the proxies, measures them in turn and prints the table.
-pub(crate) fn run(args: &Args) -> Result<()> {
-    prerequisites::ensure()?;
-    plugins::build(Which::Defaults)?;
-    let directory = tempfile::tempdir()?;
+/// What `--scene` may name.
+#[derive(Clone, Copy)]
+enum Asked {
+    All,
+    One(Scene),
+}
 
-    let cores = Cores::choose()?;
-    cores.load.pin()?;
-    let backends = [backend::start()?, backend::start()?];
-    // The first is what the others are compared with.
-    let subjects = [
-        subject::bare_pingora(args.profile, backends)?,
-        subject::pace(args.profile, backends, directory.path())?,
-    ];
-
-    let ceiling = ceiling(backends[0], args.connections)?;
-    let mut report = Report::new(subjects.iter().map(|subject| subject.name));
-    for round in 0..args.rounds {
-        let mut turns: Vec<usize> = (0..subjects.len()).collect();
-        if round % 2 == 1 {
-            turns.reverse();
-        }
-        for index in turns {
-            let subject = &subjects[index];
-            let measurement = measure(subject, &cores, args).with_context(|| subject.name.to_owned())?;
-            eprintln!(
-                "round {} of {}, {}: {measurement}",
-                round + 1,
-                args.rounds,
-                subject.name
-            );
-            report.add(index, measurement);
+impl Asked {
+    fn parse(text: &str) -> Result<Asked, String> {
+        let names = || {
+            let scenes = Scene::value_variants().iter().map(|scene| scene.name());
+            scenes.collect::<Vec<_>>().join(", ")
+        };
+        match text {
+            "all" => Ok(Asked::All),
+            _ => Scene::from_str(text, false)
+                .map(Asked::One)
+                .map_err(|_| format!("the scenes are {}, all", names())),
         }
     }
-    println!("\n{report}");
-    println!("The load alone, without a proxy: {ceiling:.0} requests/s.\n");
-    println!(
-        "{} rounds of {} s, {} connections, {}",
-        args.rounds,
-        args.seconds,
-        args.connections,
-        cores::describe()?
-    );
+}
+
+/// Measures, prints the tables, and writes what is asked for.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.publish_only {
+        let published = publish::published();
+        let file = args.out.as_ref().map_or(published, |out| out.join(FILE));
+        return publish::publish(&Run::read(&file)?);
+    }
+    let mut run = match &args.out {
+        Some(directory) => Run::continued(directory, Machine::this()?)?,
+        None => Run::new(Machine::this()?),
+    };
+    for key in &args.only {
+        if !subject::ALL.iter().any(|subject| subject.key == key) {
+            let keys: Vec<&str> = subject::ALL.iter().map(|subject| subject.key).collect();
+            bail!("there is no proxy `{key}`: there are {}", keys.join(", "));
+        }
+    }
+    let scenes = scenes(args);
+    prerequisites::ensure()?;
+    machine::allow_many_files()?;
+    let cores = Cores::choose()?;
+    let subjects: Vec<_> = scenes.iter().flat_map(|scene| scene.subjects(args)).collect();
+    let stage = Stage {
+        args,
+        programs: &Programs::build(args.profile, &subjects)?,
+        cores: &cores,
+    };
+    cores.load.pin()?;
+    println!("{}.", run.machine);
+    for scene in scenes {
+        let answer = scene.play(&stage)?;
+        println!("\n## {}\n\n{}", scene.name(), table::of(&answer));
+        run.scenes.insert(scene.name(), answer);
+        // What has been measured is not lost when a later scene fails.
+        if let Some(directory) = &args.out {
+            write(&run, directory)?;
+        }
+    }
+    if args.publish {
+        publish::publish(&run)?;
+    }
     Ok(())
 }
 
-/// How many requests per second load and backend alone can make of their core. A proxy that comes
-/// near this number may be faster than it looks.
-fn ceiling(backend: SocketAddr, connections: u16) -> Result<f64> {
-    let mut generator = Generator::connect(backend, connections)?;
-    generator.drive(WARM_UP)?;
-    let load = generator.drive(WARM_UP)?;
-    Ok(load.latencies.len() as f64 / load.elapsed.as_secs_f64())
+fn scenes(args: &Args) -> BTreeSet<Scene> {
+    let all = |asked: &Asked| match asked {
+        Asked::All => Scene::value_variants().to_vec(),
+        Asked::One(scene) => vec![*scene],
+    };
+    args.scene.iter().flat_map(all).collect()
 }
 
-/// One proxy's turn.
-fn measure(subject: &Subject, cores: &Cores, args: &Args) -> Result<Measurement> {
-    let running = subject.start(cores)?;
-    let mut generator = Generator::connect(subject.listen, args.connections)?;
-    // The first answers may wait for plugins to be compiled, which is no part of the warm-up.
-    generator.drive(Duration::ZERO)?;
-    generator.drive(WARM_UP)?;
-
-    let cpu_before = running.cpu_time()?;
-    let load = generator.drive(Duration::from_secs(args.seconds))?;
-    let cpu_time = running.cpu_time()? - cpu_before;
-
-    let strange = load.statuses.iter().filter(|(status, _)| **status != 200);
-    let strange: Vec<String> = strange
-        .map(|(status, count)| format!("{count} × {status}"))
-        .collect();
-    ensure!(
-        strange.is_empty(),
-        "answers that are not 200: {}",
-        strange.join(", ")
-    );
-    Measurement::new(load, cpu_time, running.peak_memory()?)
+fn write(run: &Run, directory: &Path) -> Result<()> {
+    let write = |name: &str, text: String| {
+        let path = directory.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    write(FILE, run.json()?)?;
+    write("bench.md", table::page(run))?;
+    if let Some(result::Scene::Load(ladder)) = run.scenes.get(&Scene::Ladder.name()) {
+        write("ladder.svg", plot::svg(ladder))?;
+    }
+    Ok(())
 }

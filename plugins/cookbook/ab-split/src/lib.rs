@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 
 use pace_plugin::{Counter, HeaderName, Plugin, Request, RequestFilter, Response, ResponseFilter, Verdict};
-use pace_plugin::{Reply, error, header};
+use pace_plugin::{EditError, Integer, Reply, error, header};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -25,57 +25,16 @@ struct Config {
     groups: BTreeMap<String, u16>,
     cookie: Option<String>,
     header: Option<HeaderName>,
-    max_age_days: Option<u32>,
+    // Browsers forget after 400 days, whatever they are told (RFC 6265bis, section 5.5).
+    max_age_days: Option<Integer<1, 400>>,
     secure: Option<bool>,
 }
 
-/// The groups with their shares.
-#[derive(Debug)]
-struct Groups(Vec<(String, u64)>);
-
-impl Groups {
-    fn new(groups: BTreeMap<String, u16>) -> Result<Self, String> {
-        if let Some(name) = groups.keys().find(|name| !header::is_token(name)) {
-            return Err(format!(
-                "groups.{name:?}: a name has letters, digits, `-` and `_`"
-            ));
-        }
-        let groups: Vec<_> = groups
-            .into_iter()
-            .map(|(name, share)| (name, u64::from(share)))
-            .collect();
-        match groups.iter().any(|(_, share)| *share > 0) {
-            true => Ok(Self(groups)),
-            false => Err("groups: at least one with a share above 0 is needed".into()),
-        }
-    }
-
-    /// The group that a cookie remembers.
-    fn remembered(&self, cookie: Option<&[u8]>) -> Option<&str> {
-        let is = |(name, share): &&(String, u64)| cookie == Some(name.as_bytes()) && *share > 0;
-        self.0.iter().find(is).map(|(name, _)| name.as_str())
-    }
-
-    /// The group of a visitor who is the so many-th.
-    fn of_visitor(&self, number: u64) -> &str {
-        // Multiples of the golden ratio fall evenly into any division, however early one stops counting
-        // (Knuth, The Art of Computer Programming 3, section 6.4).
-        let place = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let total: u64 = self.0.iter().map(|(_, share)| share).sum();
-        let mut rest = ((place * u128::from(total)) >> 64) as u64;
-        let is_in = |(_, share): &&(String, u64)| {
-            let found = rest < *share;
-            rest = rest.saturating_sub(*share);
-            found
-        };
-        self.0.iter().find(is_in).map_or("", |(name, _)| name)
-    }
-}
-
 struct AbSplit {
-    groups: Groups,
+    /// Those with a share.
+    groups: Vec<(String, u64)>,
     cookie: String,
-    header: String,
+    header: HeaderName,
     attributes: String,
     visitors: Counter,
 }
@@ -84,38 +43,86 @@ impl Plugin for AbSplit {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, String> {
-        let days = config.max_age_days.unwrap_or(30);
-        // Browsers forget after 400 days, whatever they are told (RFC 6265bis, section 5.5).
-        if !(1..=400).contains(&days) {
-            return Err(format!("max_age_days: expected 1 to 400, found {days}"));
+        if let Some(name) = config.groups.keys().find(|name| !header::is_token(name)) {
+            return Err(format!(
+                "groups.{name:?}: a name has letters, digits, `-` and `_`"
+            ));
+        }
+        let shares = config
+            .groups
+            .into_iter()
+            .map(|(name, share)| (name, u64::from(share)));
+        let groups: Vec<_> = shares.filter(|(_, share)| *share > 0).collect();
+        if groups.is_empty() {
+            return Err("groups: at least one with a share above 0 is needed".into());
         }
         let cookie = config.cookie.unwrap_or_else(|| "ab_group".into());
         if !header::is_token(&cookie) {
             return Err(format!("cookie: `{cookie}` is no name of a cookie"));
         }
+        let days = config.max_age_days.map_or(30, Integer::get);
         let secure = if config.secure.unwrap_or(true) {
             "; Secure"
         } else {
             ""
         };
         Ok(Self {
-            groups: Groups::new(config.groups)?,
+            groups,
             cookie,
-            header: config.header.map_or("X-Ab-Group".into(), |name| name.to_string()),
+            header: config
+                .header
+                .unwrap_or_else(|| HeaderName::from_static("X-Ab-Group")),
             attributes: format!(
                 "; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-                u64::from(days) * 86_400
+                days * 86_400
             ),
             visitors: Counter::open("visitors")?,
         })
     }
 }
 
+impl AbSplit {
+    /// The group that a cookie remembers.
+    fn remembered(&self, cookie: &[u8]) -> Option<&str> {
+        let mut names = self.groups.iter().map(|(name, _)| name.as_str());
+        names.find(|name| name.as_bytes() == cookie)
+    }
+
+    /// The group of a visitor who is the so many-th.
+    fn of_visitor(&self, number: u64) -> &str {
+        // Multiples of the golden ratio fall evenly into any division, however early one stops counting
+        // (Knuth, The Art of Computer Programming 3, section 6.4).
+        let place = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let total: u64 = self.groups.iter().map(|(_, share)| share).sum();
+        let mut rest = ((place * u128::from(total)) >> 64) as u64;
+        let is_in = |(_, share): &&(String, u64)| {
+            let found = rest < *share;
+            rest = rest.saturating_sub(*share);
+            found
+        };
+        self.groups.iter().find(is_in).map_or("", |(name, _)| name)
+    }
+
+    /// Has the browser remember the group that the other hook has given to the request.
+    fn remember(&self, request: &Request, response: &mut Response) -> Result<(), EditError> {
+        response.append_header("Vary", "Cookie")?;
+        let group = request.header(&self.header).unwrap_or_default();
+        if request.cookie(&self.cookie).as_ref() == Some(&group) {
+            return Ok(());
+        }
+        let group = String::from_utf8_lossy(&group);
+        response.append_header(
+            "Set-Cookie",
+            format!("{}={group}{}", self.cookie, self.attributes),
+        )
+    }
+}
+
 impl RequestFilter for AbSplit {
     fn request_filter(&mut self, request: &mut Request) -> Verdict {
         let cookie = request.cookie(&self.cookie);
-        let known = self.groups.remembered(cookie.as_deref());
-        let group = known.unwrap_or_else(|| self.groups.of_visitor(self.visitors.add(1)));
+        let known = cookie.and_then(|cookie| self.remembered(&cookie));
+        let group = known.unwrap_or_else(|| self.of_visitor(self.visitors.add(1)));
         match request.set_header(&self.header, group) {
             Ok(()) => Verdict::Next,
             Err(refused) => {
@@ -128,19 +135,7 @@ impl RequestFilter for AbSplit {
 
 impl ResponseFilter for AbSplit {
     fn response_filter(&mut self, request: &Request, response: &mut Response) -> Verdict {
-        // The request still has the group that the other hook has given it.
-        let group = request.header(&self.header).unwrap_or_default();
-        let mut edited = response.append_header("Vary", "Cookie");
-        if request.cookie(&self.cookie).as_ref() != Some(&group) {
-            let cookie = format!(
-                "{}={}{}",
-                self.cookie,
-                String::from_utf8_lossy(&group),
-                self.attributes
-            );
-            edited = edited.and(response.append_header("Set-Cookie", cookie));
-        }
-        if let Err(refused) = edited {
+        if let Err(refused) = self.remember(request, response) {
             error!("the visitor's group is not remembered: {refused}");
         }
         Verdict::Next
@@ -148,6 +143,3 @@ impl ResponseFilter for AbSplit {
 }
 
 pace_plugin::export!(AbSplit: RequestFilter, ResponseFilter);
-
-#[cfg(test)]
-mod tests;

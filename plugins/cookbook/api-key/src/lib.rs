@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use pace_plugin::{HeaderName, Key, Plugin, Reply, Request, RequestFilter, Verdict, Window, error};
+use pace_plugin::{EditError, HeaderName, Key, Plugin, Reply, Request, RequestFilter, Verdict, Window};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -39,7 +39,7 @@ struct Limit {
 }
 
 /// The SHA-256 of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 struct Hash([u8; 32]);
 
@@ -47,22 +47,28 @@ impl TryFrom<String> for Hash {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        const WRONG: &str =
-            "expected the 64 hexadecimal digits of a SHA-256, as `printf %s KEY | sha256sum` prints";
         let mut bytes = [0; 32];
-        match base16ct::mixed::decode(&text, &mut bytes) {
+        match base16ct::mixed::decode(text, &mut bytes) {
             Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
-            _ => Err(WRONG),
+            _ => {
+                Err("expected the 64 hexadecimal digits of a SHA-256, as `printf %s KEY | sha256sum` prints")
+            }
         }
     }
 }
 
-/// Who may come in.
-struct Clients(Vec<(String, Hash)>);
+struct ApiKey {
+    clients: Vec<(String, Hash)>,
+    header: HeaderName,
+    forward: HeaderName,
+    window: Option<Window>,
+}
 
-impl Clients {
-    fn new(keys: BTreeMap<String, Hash>) -> Result<Self, String> {
-        let clients: Vec<_> = keys.into_iter().collect();
+impl Plugin for ApiKey {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, String> {
+        let clients: Vec<_> = config.keys.into_iter().collect();
         if clients.is_empty() {
             return Err("keys: at least one is needed, or nobody is let in".into());
         }
@@ -76,79 +82,66 @@ impl Clients {
                 return Err(format!("keys.{name}: the same key as {other}'s"));
             }
         }
-        Ok(Self(clients))
+        let open = |limit: Limit| {
+            let period = Duration::from_secs(limit.seconds.get().into());
+            Window::open("requests", limit.requests.get(), period).map_err(|error| format!("limit: {error}"))
+        };
+        Ok(Self {
+            clients,
+            header: config
+                .header
+                .unwrap_or_else(|| HeaderName::from_static("X-Api-Key")),
+            forward: config
+                .forward
+                .unwrap_or_else(|| HeaderName::from_static("X-Api-Client")),
+            window: config.limit.map(open).transpose()?,
+        })
     }
+}
 
+impl ApiKey {
     /// Whose key this is. All are compared, each in constant time: how long it takes says nothing of a key.
     fn owner(&self, key: &[u8]) -> Option<&str> {
         let hash = Sha256::digest(key);
         let fits = |(_, known): &&(String, Hash)| bool::from(known.0.ct_eq(hash.as_slice()));
-        let owners = self.0.iter().filter(fits);
+        let owners = self.clients.iter().filter(fits);
         owners.fold(None, |_, (name, _)| Some(name.as_str()))
     }
-}
 
-struct ApiKey {
-    clients: Clients,
-    header: String,
-    forward: String,
-    window: Option<Window>,
-}
-
-impl Plugin for ApiKey {
-    type Config = Config;
-
-    fn configure(config: Config) -> Result<Self, String> {
-        let name = |name: Option<HeaderName>, default| name.map_or(default, |n| n.to_string());
-        let open = |limit: Limit| {
-            Window::open(
-                "requests",
-                limit.requests.get(),
-                Duration::from_secs(limit.seconds.get().into()),
-            )
-            .map_err(|error| format!("limit: {error}"))
-        };
-        Ok(Self {
-            clients: Clients::new(config.keys)?,
-            header: name(config.header, "X-Api-Key".into()),
-            forward: name(config.forward, "X-Api-Client".into()),
-            window: config.limit.map(open).transpose()?,
-        })
+    /// Tells the backend who it is, and not the key.
+    fn introduce(&self, client: &str, request: &mut Request) -> Result<(), EditError> {
+        request.set_header(&self.forward, client)?;
+        request.remove_header(&self.header).map(drop)
     }
 }
 
 impl RequestFilter for ApiKey {
     fn request_filter(&mut self, request: &mut Request) -> Verdict {
         let key = request.header(&self.header);
-        let Some(client) = key.and_then(|key| self.clients.owner(&key)) else {
+        let Some(client) = key.and_then(|key| self.owner(&key)) else {
             return Reply::new(401)
                 .header("WWW-Authenticate", format!("ApiKey header=\"{}\"", self.header))
                 .body("This needs an API key.\n")
                 .into();
         };
-        if let Some(Err(full)) = self
+        let hit = self
             .window
             .as_ref()
-            .map(|window| window.hit(Key::Bytes(client.as_bytes())))
-        {
-            let seconds = full.wait.as_millis().div_ceil(1000);
+            .map(|window| window.hit(Key::Bytes(client.as_bytes())));
+        if let Some(Err(full)) = hit {
             return Reply::new(429)
-                .header("Retry-After", seconds.to_string())
+                .header("Retry-After", full.retry_after().to_string())
                 .body("This API key has been used too often.\n")
                 .into();
         }
-        let edits = request
-            .set_header(&self.forward, client)
-            .and(request.remove_header(&self.header));
-        if let Err(refused) = edits {
-            error!("{}: {refused}", self.forward);
-            return Reply::new(500).into();
+        match self.introduce(client, request) {
+            Ok(()) => Verdict::Next,
+            Err(refused) => {
+                pace_plugin::error!("{}: {refused}", self.forward);
+                Reply::new(500).into()
+            }
         }
-        Verdict::Next
     }
 }
 
 pace_plugin::export!(ApiKey: RequestFilter);
-
-#[cfg(test)]
-mod tests;

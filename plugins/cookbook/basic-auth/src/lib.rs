@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pace_plugin::{HeaderName, HeaderValue, Key, Plugin, Reply, Request, RequestFilter, Verdict, Window};
+use pace_plugin::{
+    Full, HeaderName, HeaderValue, Key, Plugin, Reply, Request, RequestFilter, Verdict, Window,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -34,81 +36,50 @@ struct Config {
     failures_per_minute: Option<NonZeroU32>,
 }
 
-/// Hashes of `NAME:PASSWORD`.
-struct Users(Vec<[u8; 32]>);
-
-impl Users {
-    fn new(users: &BTreeMap<String, String>) -> Result<Self, String> {
-        if users.is_empty() {
-            return Err("users: at least one is needed, or nobody is let in".into());
-        }
-        let hash = |(name, hash): (&String, &String)| {
-            // RFC 7617, section 2: a colon ends the name.
-            if name.contains(|c: char| c == ':' || c.is_control()) {
-                return Err(format!(
-                    "users.{name:?}: a name has neither a colon nor control characters"
-                ));
-            }
-            parse_hash(hash).ok_or_else(|| {
-                format!("users.{name}: expected 64 hexadecimal digits, as `printf %s {name}:PASSWORD | sha256sum` prints")
-            })
-        };
-        users.iter().map(hash).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// The user's name, if `NAME:PASSWORD` is right. All are compared, each in constant time.
-    fn check<'a>(&self, credentials: &'a [u8]) -> Option<&'a [u8]> {
-        let hash = Sha256::digest(credentials);
-        let known = self
-            .0
-            .iter()
-            .filter(|known| bool::from(known.ct_eq(hash.as_slice())))
-            .count();
-        let name = credentials.split(|&byte| byte == b':').next()?;
-        (known > 0).then_some(name)
-    }
-}
-
-fn parse_hash(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let decoded = base16ct::mixed::decode(text, &mut bytes).ok()?;
-    (decoded.len() == 32).then_some(bytes)
-}
-
-/// `NAME:PASSWORD` of an `Authorization` header.
-fn credentials(authorization: &[u8]) -> Option<Vec<u8>> {
-    let (scheme, rest) = authorization.split_at_checked(6)?;
-    let encoded = scheme
-        .eq_ignore_ascii_case(b"Basic ")
-        .then_some(rest.trim_ascii())?;
-    BASE64_STANDARD.decode(encoded).ok()
-}
-
 struct BasicAuth {
-    users: Users,
+    /// Of `NAME:PASSWORD`.
+    hashes: Vec<[u8; 32]>,
     challenge: String,
-    forward: String,
+    forward: HeaderName,
     failures: Window,
     allowed_failures: u32,
+}
+
+/// The hash of one user.
+fn hash((name, text): (&String, &String)) -> Result<[u8; 32], String> {
+    // RFC 7617, section 2: a colon ends the name.
+    if name.contains(|c: char| c == ':' || c.is_control()) {
+        return Err(format!(
+            "users.{name:?}: a name has neither a colon nor control characters"
+        ));
+    }
+    let mut bytes = [0; 32];
+    match base16ct::mixed::decode(text, &mut bytes) {
+        Ok(decoded) if decoded.len() == 32 => Ok(bytes),
+        _ => Err(format!(
+            "users.{name}: expected 64 hexadecimal digits, as `printf %s {name}:PASSWORD | sha256sum` prints"
+        )),
+    }
 }
 
 impl Plugin for BasicAuth {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, String> {
+        if config.users.is_empty() {
+            return Err("users: at least one is needed, or nobody is let in".into());
+        }
         let realm = config
             .realm
-            .map_or("Restricted".into(), |realm| realm.to_string());
+            .unwrap_or_else(|| HeaderValue::from_static("Restricted"));
+        let realm = realm.replace('\\', r"\\").replace('"', r#"\""#);
         let allowed_failures = config.failures_per_minute.map_or(10, NonZeroU32::get);
         Ok(Self {
-            users: Users::new(&config.users)?,
-            challenge: format!(
-                "Basic realm=\"{}\", charset=\"UTF-8\"",
-                realm.replace('\\', r"\\").replace('"', r#"\""#)
-            ),
+            hashes: config.users.iter().map(hash).collect::<Result<_, _>>()?,
+            challenge: format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
             forward: config
                 .forward
-                .map_or("X-Remote-User".into(), |name| name.to_string()),
+                .unwrap_or_else(|| HeaderName::from_static("X-Remote-User")),
             failures: Window::open("failures", allowed_failures, Duration::from_secs(60))?,
             allowed_failures,
         })
@@ -119,48 +90,55 @@ impl Plugin for BasicAuth {
 const CLIENT: Key<'_> = Key::ClientNetwork { ipv4: 32, ipv6: 64 };
 
 impl BasicAuth {
-    /// The user's name, or what to answer.
-    fn admit(&self, authorization: Option<Vec<u8>>) -> Result<Vec<u8>, Reply> {
+    /// Whether `NAME:PASSWORD` is right. All are compared, each in constant time.
+    fn knows(&self, login: &[u8]) -> bool {
+        let hash = Sha256::digest(login);
+        let fits = |known: &&[u8; 32]| bool::from(known.ct_eq(hash.as_slice()));
+        self.hashes.iter().filter(fits).count() > 0
+    }
+
+    /// `NAME:PASSWORD`, or what to answer.
+    fn admit(&self, request: &Request) -> Result<Vec<u8>, Reply> {
         let challenge = || Reply::new(401).header("WWW-Authenticate", self.challenge.as_str());
-        let authorization = authorization.ok_or_else(|| challenge().body("Log in, please.\n"))?;
+        if request.header("authorization").is_none() {
+            return Err(challenge().body("Log in, please.\n"));
+        }
         // Before the password is looked at: who guesses must not learn that a guess was right.
         if self.failures.count(CLIENT) >= self.allowed_failures {
-            self.failures.hit(CLIENT).map_err(|full| too_many(full.wait))?;
+            self.failures.hit(CLIENT).map_err(too_many)?;
         }
-        let credentials = credentials(&authorization).unwrap_or_default();
-        let name = self.users.check(&credentials).map(<[u8]>::to_vec);
-        name.ok_or_else(|| match self.failures.hit(CLIENT) {
-            Ok(_) => challenge().body("Wrong name or password.\n"),
-            Err(full) => too_many(full.wait),
-        })
+        let base64 = request.credentials("Basic");
+        let login = base64.and_then(|base64| BASE64_STANDARD.decode(base64).ok());
+        match login.filter(|login| self.knows(login)) {
+            Some(login) => Ok(login),
+            None => Err(match self.failures.hit(CLIENT) {
+                Ok(_) => challenge().body("Wrong name or password.\n"),
+                Err(full) => too_many(full),
+            }),
+        }
     }
 }
 
-fn too_many(wait: Duration) -> Reply {
-    let seconds = wait.as_millis().div_ceil(1000).to_string();
+fn too_many(full: Full) -> Reply {
     Reply::new(429)
-        .header("Retry-After", seconds)
+        .header("Retry-After", full.retry_after().to_string())
         .body("Too many wrong passwords.\n")
 }
 
 impl RequestFilter for BasicAuth {
     fn request_filter(&mut self, request: &mut Request) -> Verdict {
-        let admitted = self.admit(request.header("authorization"));
-        let edited = |name: Vec<u8>| {
-            request
-                .set_header(&self.forward, name)
-                .and(request.remove_header("authorization"))
+        let login = match self.admit(request) {
+            Ok(login) => login,
+            Err(reply) => return reply.into(),
         };
-        match admitted.map(edited) {
-            Ok(Ok(_)) => Verdict::Next,
-            // The name is as the client sent it, but known; what is left is a message that is too large.
-            Ok(Err(_)) => Reply::new(500).into(),
-            Err(reply) => reply.into(),
+        let name = login.split(|&byte| byte == b':').next().unwrap_or_default();
+        let edited = request.set_header(&self.forward, name);
+        match edited.and(request.remove_header("authorization")) {
+            Ok(_) => Verdict::Next,
+            // The name is known; what is left is a message that is too large.
+            Err(_) => Reply::new(500).into(),
         }
     }
 }
 
 pace_plugin::export!(BasicAuth: RequestFilter);
-
-#[cfg(test)]
-mod tests;

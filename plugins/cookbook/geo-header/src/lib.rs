@@ -69,8 +69,8 @@ fn cut(address: IpAddr, prefix: u8) -> Option<IpAddr> {
 
 struct GeoHeader {
     table: Table,
-    header: String,
-    otherwise: Option<String>,
+    header: HeaderName,
+    otherwise: Option<HeaderValue>,
 }
 
 impl Plugin for GeoHeader {
@@ -81,8 +81,8 @@ impl Plugin for GeoHeader {
             table: Table::new(&config.places)?,
             header: config
                 .header
-                .map_or("X-Geo-Country".into(), |name| name.to_string()),
-            otherwise: config.otherwise.map(|value| value.to_string()),
+                .unwrap_or_else(|| HeaderName::from_static("X-Geo-Country")),
+            otherwise: config.otherwise,
         })
     }
 }
@@ -109,42 +109,3 @@ impl RequestFilter for GeoHeader {
 }
 
 pace_plugin::export!(GeoHeader: RequestFilter);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(json: &str) -> Result<Table, String> {
-        pace_plugin::parse_config::<Config>(json).and_then(|config| Table::new(&config.places))
-    }
-
-    #[test]
-    fn the_smallest_network_counts() {
-        let json =
-            r#"{"places": {"A": ["0.0.0.0/0"], "B": ["192.0.2.0/24", "2001:db8::/32"], "C": ["192.0.2.7"]}}"#;
-        let table = table(json).expect("it is right");
-        let place = |address: &str| table.place(address.parse().expect("a test names an address"));
-        assert_eq!((place("203.0.113.1"), place("192.0.2.1")), (Some("A"), Some("B")));
-        assert_eq!(
-            (place("192.0.2.7"), place("::ffff:192.0.2.7")),
-            (Some("C"), Some("C"))
-        );
-        assert_eq!((place("2001:db8:1::1"), place("2001:db9::1")), (Some("B"), None));
-    }
-
-    #[test]
-    fn a_network_has_one_place() {
-        let twice = table(r#"{"places": {"A": ["10.0.0.0/8"], "B": ["10.0.0.0/8"]}}"#);
-        assert_eq!(
-            twice.err().as_deref(),
-            Some("places: 10.0.0.0/8 is in B and in A")
-        );
-        let wrong = table(r#"{"places": {"A": ["10.0.0.0/8", "nowhere"]}}"#)
-            .err()
-            .unwrap_or_default();
-        assert!(
-            wrong.starts_with("places.A[1]: `nowhere` is no network"),
-            "{wrong}"
-        );
-    }
-}

@@ -15,139 +15,135 @@
 
 #![forbid(unsafe_code)]
 
-mod token;
-
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
-use pace_plugin::{HeaderName, Plugin, Reply, Request, RequestFilter, Verdict, clock, error};
+use anyhow::{Context, Result, bail, ensure};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use p256::{ecdsa, ecdsa::signature::Verifier, pkcs8::DecodePublicKey};
+use pace_plugin::{HeaderName, Integer, Plugin, Reply, Request, RequestFilter, Verdict, clock};
+use rsa::{pkcs1v15, sha2::Sha256, traits::PublicKeyParts};
 use serde::Deserialize;
 use serde_json::Value;
-
-use token::{Checks, Key};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    algorithm: Algorithm,
+    algorithm: String,
     secret: Option<String>,
     public_key: Option<String>,
     issuer: Option<String>,
     audience: Option<String>,
-    leeway_seconds: Option<u16>,
+    leeway_seconds: Option<Integer<0, 300>>,
     #[serde(default)]
     forward: BTreeMap<String, HeaderName>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-enum Algorithm {
-    HS256,
-    RS256,
-    ES256,
-}
+/// Whether a message has this signature.
+type Verify = Box<dyn Fn(&[u8], &[u8]) -> bool>;
 
-struct Jwt {
-    checks: Checks,
-    forward: BTreeMap<String, HeaderName>,
-}
+struct Jwt(Config, Verify);
 
 impl Plugin for Jwt {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, String> {
-        let key = match (config.algorithm, config.secret, config.public_key) {
-            (Algorithm::HS256, Some(secret), None) => Key::hs256(secret.as_bytes()),
-            (Algorithm::RS256, None, Some(pem)) => Key::rs256(&pem),
-            (Algorithm::ES256, None, Some(pem)) => Key::es256(&pem),
-            (Algorithm::HS256, ..) => Err("secret: HS256 needs it, and no public_key".into()),
-            _ => Err("public_key: RS256 and ES256 need it, and no secret".into()),
-        }?;
-        let leeway = config.leeway_seconds.unwrap_or(60);
-        if leeway > 300 {
-            return Err(format!("leeway_seconds: expected 0 to 300, found {leeway}"));
+        let verify = verifier(&config).map_err(|error| format!("{error:#}"))?;
+        Ok(Self(config, verify))
+    }
+}
+
+/// What checks signatures: of one algorithm, the configuration's.
+fn verifier(config: &Config) -> Result<Verify> {
+    let algorithm = config.algorithm.as_str();
+    Ok(match (algorithm, &config.secret, &config.public_key) {
+        // RFC 7518, section 3.2: a secret is at least as long as the hash.
+        ("HS256", Some(secret), None) => {
+            let length = secret.len();
+            ensure!(length >= 32, "secret: expected at least 32 bytes, found {length}");
+            let hmac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
+            Box::new(move |of, signature| hmac.clone().chain_update(of).verify_slice(signature).is_ok())
         }
-        let checks = Checks {
-            key,
-            issuer: config.issuer,
-            audience: config.audience,
-            leeway: leeway.into(),
+        // RFC 7518, section 3.3: at least 2048 bits. The other bound is one of time.
+        ("RS256", None, Some(pem)) => {
+            let key = rsa::PublicKey::from_public_key_pem(pem).context("public_key")?;
+            let bits = key.size() * 8;
+            if !(2048..=4096).contains(&bits) {
+                bail!("public_key: expected 2048 to 4096 bits, found {bits}");
+            }
+            verify(pkcs1v15::VerifyingKey::<Sha256>::new(key))
+        }
+        ("ES256", None, Some(pem)) => {
+            let key = ecdsa::VerifyingKey::from_public_key_pem(pem);
+            verify::<ecdsa::Signature>(key.context("public_key: no key of the curve P-256")?)
+        }
+        _ => bail!("algorithm: HS256 has a secret, RS256 and ES256 a public_key"),
+    })
+}
+
+fn verify<S: for<'a> TryFrom<&'a [u8]>>(key: impl Verifier<S> + 'static) -> Verify {
+    Box::new(move |of, signature| S::try_from(signature).is_ok_and(|s| key.verify(of, &s).is_ok()))
+}
+
+fn json(base64: &str) -> Option<Value> {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(base64).ok()?).ok()
+}
+
+impl Jwt {
+    /// Checks a token, and tells the backend what it claims; or says why it is not valid.
+    fn admit(&self, token: &str, request: &mut Request) -> Result<()> {
+        let Self(config, verify) = self;
+        let (message, signature) = token.rsplit_once('.').context("not a signed token")?;
+        let (header, claims) = message.split_once('.').context("not a signed token")?;
+        let header = json(header).context("its header cannot be read")?;
+        ensure!(header["alg"] == config.algorithm, "signed with another algorithm");
+        // RFC 7515, section 4.1.11: what is critical must be understood.
+        ensure!(header.get("crit").is_none(), "it has a critical extension");
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+        ensure!(verify(message.as_bytes(), &signature), "its signature is wrong");
+        // RFC 7519, section 4.1.
+        let claims = json(claims).context("its claims cannot be read")?;
+        let now = clock::since_1970().as_secs_f64();
+        let leeway = config.leeway_seconds.map_or(60, Integer::get) as f64;
+        let end = claims["exp"].as_f64().context("it never expires")?;
+        ensure!(now < end + leeway, "it has expired");
+        let begin = claims.get("nbf").map_or(Some(0.0), Value::as_f64);
+        let begin = begin.context("a date in it is no number")?;
+        ensure!(now >= begin - leeway, "it is not valid yet");
+        let (expected, found) = (config.issuer.as_deref(), claims["iss"].as_str());
+        ensure!(expected.is_none() || found == expected, "it has another issuer");
+        let is_meant = match (&config.audience, claims.get("aud")) {
+            (Some(expected), Some(Value::Array(all))) => all.iter().any(|one| one == expected),
+            (Some(expected), Some(one)) => one == expected,
+            (expected, found) => expected.is_none() && found.is_none(),
         };
-        Ok(Self {
-            checks,
-            forward: config.forward,
-        })
+        ensure!(is_meant, "it is for another audience");
+        for (claim, header) in &config.forward {
+            let edited = match &claims[claim] {
+                Value::String(text) => request.set_header(header, text),
+                value @ (Value::Number(_) | Value::Bool(_)) => request.set_header(header, value.to_string()),
+                // A list or a table has no form in a header.
+                _ => request.remove_header(header).map(drop),
+            };
+            edited.context("a claim cannot be sent in a header")?;
+        }
+        Ok(())
     }
 }
 
 impl RequestFilter for Jwt {
     fn request_filter(&mut self, request: &mut Request) -> Verdict {
-        let claims = match request.header_values("authorization").as_slice() {
-            [] => return refusal(401, None),
-            [value] => bearer(value).map(|token| {
-                let now = clock::wall()
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .unwrap_or_default();
-                self.checks.claims(token, now.as_secs())
-            }),
-            _ => {
-                return refusal(
-                    400,
-                    Some(("invalid_request", "more than one Authorization header")),
-                );
-            }
-        };
-        match claims {
-            None => refusal(401, None),
-            Some(Err(why)) => refusal(401, Some(("invalid_token", why))),
-            Some(Ok(claims)) => {
-                for (claim, header) in &self.forward {
-                    let value = claims.get(claim).and_then(text);
-                    let edited = match value {
-                        Some(value) => request.set_header(header.as_str(), value),
-                        None => request.remove_header(header.as_str()).map(drop),
-                    };
-                    if let Err(refused) = edited {
-                        error!("forward.{claim}: {refused}");
-                        return refusal(401, Some(("invalid_token", "a claim cannot be sent in a header")));
-                    }
-                }
-                Verdict::Next
+        // RFC 6750, section 3.1: who has sent no token at all is not told of an error.
+        let mut challenge = "Bearer".to_owned();
+        if let Some(token) = request.credentials("Bearer") {
+            match self.admit(str::from_utf8(&token).unwrap_or_default(), request) {
+                Ok(()) => return Verdict::Next,
+                Err(why) => challenge += &format!(" error=\"invalid_token\", error_description=\"{why}\""),
             }
         }
+        let reply = Reply::new(401).header("WWW-Authenticate", challenge);
+        reply.body("This needs a valid token.\n").into()
     }
-}
-
-/// The token of an `Authorization` header, if it is of this scheme.
-fn bearer(authorization: &[u8]) -> Option<&str> {
-    let (scheme, token) = authorization.split_at_checked(7)?;
-    let token = scheme
-        .eq_ignore_ascii_case(b"Bearer ")
-        .then_some(token.trim_ascii())?;
-    str::from_utf8(token).ok()
-}
-
-/// A claim in a header: a list or a table has no form there.
-fn text(claim: &Value) -> Option<String> {
-    match claim {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(claim.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// RFC 6750, section 3.1: who has sent no token at all is not told of an error.
-fn refusal(status: u16, error: Option<(&str, &str)>) -> Verdict {
-    let challenge = match error {
-        Some((code, why)) => format!("Bearer error=\"{code}\", error_description=\"{why}\""),
-        None => "Bearer".into(),
-    };
-    Reply::new(status)
-        .header("WWW-Authenticate", challenge)
-        .body("This needs a valid token.\n")
-        .into()
 }
 
 pace_plugin::export!(Jwt: RequestFilter);
-
-#[cfg(test)]
-mod tests;

@@ -145,6 +145,3 @@ impl ResponseFilter for SecurityHeaders {
 }
 
 pace_plugin::export!(SecurityHeaders: ResponseFilter);
-
-#[cfg(test)]
-mod tests;

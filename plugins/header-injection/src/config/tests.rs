@@ -4,11 +4,15 @@ use pace_plugin::parse_config;
 
 use super::*;
 
-fn header(name: &str, value: &str) -> Header {
-    Header {
-        name: name.into(),
-        value: value.into(),
-    }
+fn name(name: &str) -> HeaderName {
+    HeaderName::try_from(name.to_owned()).expect("a test names a header")
+}
+
+fn header(of: &str, value: &str) -> (HeaderName, HeaderValue) {
+    (
+        name(of),
+        HeaderValue::try_from(value.to_owned()).expect("a test gives a value"),
+    )
 }
 
 #[test]
@@ -39,7 +43,7 @@ fn edits_are_read_for_each_side() {
     .expect("legal");
     assert!(!config.identify);
     assert_eq!(config.request.0.set, [header("Host", "internal")]);
-    assert_eq!(config.request.0.remove, ["cookie"]);
+    assert_eq!(config.request.0.remove, [name("cookie")]);
     let added = [
         header("vary", "accept"),
         header("vary", "cookie"),

@@ -118,7 +118,9 @@ fn unknown_keys_and_values_are_refused_with_what_is_allowed() {
 #[test]
 fn a_denied_client_is_told_its_limit_and_when_to_come_back() {
     let limit = limit(r#"{"max_requests": 7}"#).expect("legal");
-    let reply = limit.deny(Duration::from_millis(2_001));
+    let reply = limit.deny(Full {
+        wait: Duration::from_millis(2_001),
+    });
     assert_eq!(reply.status(), 429);
     assert_eq!(header(&reply, "retry-after"), "3");
     assert_eq!(header(&reply, "ratelimit-limit"), "7");
@@ -132,7 +134,7 @@ proptest! {
     #[test]
     fn who_waits_as_told_has_waited_long_enough_and_less_than_a_second_too_long(nanos in 1..u64::MAX) {
         let wait = Duration::from_nanos(nanos);
-        let told = Duration::from_secs(whole_seconds(wait));
+        let told = Duration::from_secs(Full { wait }.retry_after());
         prop_assert!(told >= wait);
         prop_assert!(told - wait < Duration::from_secs(1));
     }

@@ -15,7 +15,7 @@ use super::Share;
 /// a little less even than "smooth weighted round robin", and for a short rim, to which hardly any number
 /// is coprime, it is not even at all: 3, 2 and 1 would take turns as `aaabbc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wheel {
+pub struct Wheel {
     /// In ascending order, and not empty.
     arcs: Vec<Arc>,
     /// Where the last arc ends.

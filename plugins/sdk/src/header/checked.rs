@@ -1,6 +1,8 @@
 //! Names and values that have been checked, for configurations.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::ops::Deref;
 
 use serde::Deserialize;
 
@@ -27,6 +29,23 @@ use super::{check_name, check_value};
 pub struct HeaderName(String);
 
 impl HeaderName {
+    /// The name that is meant when the operator names none.
+    ///
+    /// # Panics
+    ///
+    /// If it is no name that a plugin may set: it is the author's to write a right one.
+    ///
+    /// ```
+    /// # use pace_plugin::HeaderName;
+    /// # let configured: Option<HeaderName> = None;
+    /// let header = configured.unwrap_or_else(|| HeaderName::from_static("X-User"));
+    /// assert_eq!(header.as_str(), "X-User");
+    /// ```
+    #[track_caller]
+    pub fn from_static(name: &'static str) -> Self {
+        Self::try_from(name.to_owned()).unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
     /// The name, in the spelling in which it was written.
     ///
     /// ```
@@ -47,6 +66,22 @@ impl TryFrom<String> for HeaderName {
             Ok(()) => Ok(Self(name)),
             Err(error) => Err(format!("`{name}`: {error}")),
         }
+    }
+}
+
+/// So that a name can be given wherever a text is asked for: `request.header(&self.header)`.
+impl Deref for HeaderName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a list of names can be joined to a text.
+impl Borrow<str> for HeaderName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -74,6 +109,23 @@ impl fmt::Display for HeaderName {
 pub struct HeaderValue(String);
 
 impl HeaderValue {
+    /// The value that is meant when the operator gives none.
+    ///
+    /// # Panics
+    ///
+    /// If it is no value that a plugin may set: it is the author's to write a right one.
+    ///
+    /// ```
+    /// # use pace_plugin::HeaderValue;
+    /// # let configured: Option<HeaderValue> = None;
+    /// let realm = configured.unwrap_or_else(|| HeaderValue::from_static("Restricted"));
+    /// assert_eq!(realm.as_str(), "Restricted");
+    /// ```
+    #[track_caller]
+    pub fn from_static(value: &'static str) -> Self {
+        Self::try_from(value.to_owned()).unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
     /// The value.
     ///
     /// ```
@@ -97,8 +149,24 @@ impl TryFrom<String> for HeaderValue {
     }
 }
 
+/// So that a value can be given wherever a text is asked for.
+impl Deref for HeaderValue {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for HeaderValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// So that a value can be set as it is: `request.set_header("x-env", &self.value)`.
+impl AsRef<[u8]> for HeaderValue {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }

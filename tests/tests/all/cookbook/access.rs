@@ -214,7 +214,7 @@ fn maintenance_answers_for_the_backends() {
     assert_eq!(pace.get("/health").text(), "in");
     assert!(
         refusal("maintenance", "retry_after_seconds = 0")
-            .contains("retry_after_seconds: expected 1 to 86400")
+            .contains("retry_after_seconds: invalid value: integer `0`, expected an integer from 1 to 86400")
     );
 }
 

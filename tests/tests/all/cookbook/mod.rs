@@ -6,11 +6,20 @@ mod headers;
 mod page;
 mod tokens;
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
-use pace_tests::{Headers, Origin, Pace, Setup, recipe};
+use pace_tests::{Headers, Origin, Pace, Setup, recipe, root};
 
 use crate::sections::{SERVER, pool};
+
+/// The crates in `plugins/cookbook`.
+pub(crate) fn crates() -> BTreeSet<String> {
+    let directory = fs::read_dir(root().join("plugins/cookbook")).expect("the directory is there");
+    let names = directory.map(|entry| entry.expect("it can be listed").file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
 
 /// A configuration with this plugin on the only route. `config` is TOML: the lines of the plugin's table.
 fn configuration(name: &str, config: &str, backends: &[&Origin]) -> String {

@@ -2,25 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use pace_tests::{Origin, Setup, recipe, root};
 
+use super::crates;
 use crate::readme::page::Page;
 use crate::sections::{SERVER, pool};
-
-/// The crates in `plugins/cookbook`.
-fn crates() -> BTreeSet<String> {
-    let directory = fs::read_dir(root().join("plugins/cookbook")).expect("the directory is there");
-    directory
-        .map(|entry| {
-            entry
-                .expect("it can be listed")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect()
-}
 
 /// The first `[[plugins]]` entry of each section, by the name of its plugin.
 fn entries() -> BTreeMap<String, String> {
@@ -79,31 +67,61 @@ fn every_key_on_the_page_is_one_of_the_plugin() {
     }
 }
 
-/// Small enough to be read before it is run. The two that are longer follow a standard with many rules.
+/// What a plugin promises are the names of its cases, in their order.
 #[test]
-fn every_plugin_is_short() {
+fn every_promise_on_the_page_is_a_case() {
+    let page = fs::read_to_string(root().join("docs/cookbook.md")).expect("the page is there") + "\n";
     for name in crates() {
-        let directory = root().join("plugins/cookbook").join(&name).join("src");
-        let lines: usize = fs::read_dir(directory)
-            .expect("each is a crate")
-            .map(|entry| entry.expect("it can be listed").path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-            .filter(|path| path.file_name().is_some_and(|name| name != "tests.rs"))
-            .map(|path| lines_of_code(&fs::read_to_string(path).expect("it is a text")))
-            .sum();
-        let most = match name.as_str() {
-            "jwt" => 250,
-            "cors" => 180,
-            _ => 150,
-        };
-        assert!((10..=most).contains(&lines), "{name} has {lines} lines of code");
+        let promises: String = files(&root().join("plugins/cookbook").join(&name).join("tests"), "toml")
+            .iter()
+            .map(|path| promises(path))
+            .collect();
+        assert!(
+            page.contains(&format!("\n\n{promises}")),
+            "docs/cookbook.md does not say of {name}:\n\n{promises}"
+        );
     }
 }
 
-/// Without tests, comments and empty lines.
-fn lines_of_code(source: &str) -> usize {
-    let code = source.split("#[cfg(test)]").next().unwrap_or_default().lines();
-    code.map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("//"))
-        .count()
+/// A file of cases, as the page shows it.
+fn promises(cases: &Path) -> String {
+    let text = fs::read_to_string(cases).expect("it is a text");
+    let table: toml::Table = text.parse().expect("`pace plugin test` has read it");
+    let names = table["case"].as_array().expect("cases are a list").iter();
+    let shown = cases
+        .strip_prefix(root())
+        .expect("it is in the repository")
+        .display();
+    let name = cases.file_name().expect("it is a file").to_string_lossy();
+    let lines = names.map(|case| format!("- {}\n", case["name"].as_str().expect("a case has a name")));
+    format!(
+        "What it promises ([{name}](../{shown})):\n\n{}\n",
+        lines.collect::<String>()
+    )
+}
+
+/// Small enough to be read before it is run: under 150 lines, all of its code and of its tests in Rust.
+#[test]
+fn every_plugin_is_short() {
+    for name in crates() {
+        let sources = files(&root().join("plugins/cookbook").join(&name), "rs");
+        let text = |path: &PathBuf| fs::read_to_string(path).expect("it is a text");
+        let lines: usize = sources.iter().map(|path| text(path).lines().count()).sum();
+        assert!((10..150).contains(&lines), "{name} has {lines} lines");
+    }
+}
+
+/// All files with this extension, in a directory and below it.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("each crate has it") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|of| of == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }

@@ -77,13 +77,36 @@ fn jwt_lets_in_whose_token_is_valid() {
         let twice = Request::get("/")
             .header("Authorization", token.clone())
             .header("Authorization", token);
-        assert_eq!(pace.client().send(&twice).status, 400);
+        assert_eq!(
+            pace.client().send(&twice).status,
+            401,
+            "the backend could read the other"
+        );
         assert_eq!(
             origin.requests().len(),
             1,
             "none but the first reached the backend"
         );
     }
+}
+
+#[test]
+fn every_part_of_a_token_counts() {
+    let origin = Origin::named("in");
+    let key = format!("public_key = '''\n{}'''", data("es256.pem"));
+    let pace = start(
+        "jwt",
+        &format!("algorithm = \"ES256\"\n{key}\n{REST}"),
+        &[&origin],
+    );
+    let good = data("es256.jwt").trim().to_owned();
+    for at in (0..good.len()).step_by(17) {
+        let other = if good.as_bytes()[at] == b'A' { "B" } else { "A" };
+        let mut changed = good.clone();
+        changed.replace_range(at..=at, other);
+        assert_eq!(ask(&pace, &changed).status, 401, "byte {at} of {good}");
+    }
+    assert!(origin.requests().is_empty());
 }
 
 #[test]
@@ -94,7 +117,10 @@ fn jwt_names_what_is_wrong() {
         "{message}"
     );
     let message = refusal("jwt", "algorithm = \"none\"");
-    assert!(message.contains("algorithm: unknown variant `none`"), "{message}");
+    assert!(
+        message.contains("algorithm: HS256 has a secret, RS256 and ES256 a public_key"),
+        "{message}"
+    );
     let weak = format!(
         "algorithm = \"RS256\"\npublic_key = '''\n{}'''",
         data("rsa1024.pem")

@@ -84,7 +84,7 @@ impl Block {
     pub(crate) fn file(&self) -> Option<&str> {
         let first = self.text.lines().next()?;
         let comment = first.strip_prefix("# ").or_else(|| first.strip_prefix("// "))?;
-        comment.starts_with("../").then_some(comment)
+        (comment.starts_with("../") || comment == "pace.toml").then_some(comment)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Pingora with a round robin and nothing else: what `cargo xtask bench` compares Pace with.
+//! The proxy of `bare_pingora` and `bare_pingora_system_malloc`.
 //!
-//! One thread, and otherwise Pingora's defaults. Arguments: the address to listen on, then the
-//! backends' addresses.
+//! One thread, connections to backends enough for one request at a time to each, and otherwise Pingora's defaults.
+//! Arguments: the address to listen on, then the backends' addresses.
 
 use async_trait::async_trait;
 use pingora::Result;
@@ -12,10 +12,6 @@ use pingora::upstreams::peer::HttpPeer;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The allocator of `pace`: the comparison is of proxies, not of allocators.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 struct RoundRobin {
     backends: Vec<SocketAddr>,
@@ -35,20 +31,23 @@ impl ProxyHttp for RoundRobin {
     }
 }
 
-fn main() -> ExitCode {
+/// Serves until the process is ended.
+pub(crate) fn run() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let listen = arguments.next();
     let backends = arguments
         .map(|address| address.parse())
         .collect::<std::result::Result<Vec<_>, _>>();
     let (Some(listen), Ok(backends @ [_, ..])) = (listen, backends.as_deref()) else {
-        eprintln!("usage: bare_pingora LISTEN BACKEND... (addresses with ports)");
+        eprintln!("usage: PROGRAM LISTEN BACKEND... (addresses with ports)");
         return ExitCode::FAILURE;
     };
 
+    let defaults = ServerConf::default();
     let conf = ServerConf {
         threads: 1,
-        ..ServerConf::default()
+        upstream_keepalive_pool_size: defaults.upstream_keepalive_pool_size.max(2 * backends.len()),
+        ..defaults
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();

@@ -1,0 +1,13 @@
+//! Pingora with a round robin and nothing else: what `cargo xtask bench` compares Pace with.
+
+mod proxy;
+
+use std::process::ExitCode;
+
+/// The allocator of `pace`: the comparison is of proxies, not of allocators.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    proxy::run()
+}

@@ -1,0 +1,107 @@
+//! `builtin:rate-limiter` without the sandbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pace::config;
+use pace::hook::{Call, Failure, FailureReason, Hooks, Plugin, Reply, RequestAccess, Selection, Verdict};
+use pace::state::{Key, Prefixes, Scope, Window, WindowSpec};
+use pace_plugin::Full;
+use rate_limiter::policy::{Client, Config, Limit, Network};
+
+use crate::{not_exported, refused};
+
+pub(crate) struct RateLimiter {
+    name: String,
+    limits: config::Limits,
+    limit: Limit,
+    scope: Arc<Scope>,
+    window: Arc<Window>,
+    spec: WindowSpec,
+}
+
+impl RateLimiter {
+    pub(crate) fn new(
+        entry: &config::Plugin,
+        config: Config,
+        scope: &Arc<Scope>,
+    ) -> Result<RateLimiter, Failure> {
+        let limit = Limit::from(config);
+        let spec = WindowSpec::new(limit.max_requests, limit.window).map_err(refused)?;
+        Ok(RateLimiter {
+            name: entry.name.clone(),
+            limits: entry.limits,
+            window: scope.open_window("requests", spec).map_err(refused)?,
+            scope: Arc::clone(scope),
+            limit,
+            spec,
+        })
+    }
+
+    fn deny(&self, wait: Duration) -> Result<Verdict, Failure> {
+        let reply = self.limit.deny(Full { wait });
+        let headers = reply
+            .headers()
+            .iter()
+            .map(|header| (header.name.clone(), header.value.clone()));
+        Reply::parse(
+            reply.status(),
+            headers.collect::<Vec<_>>().into_iter(),
+            reply.body_bytes().to_vec(),
+            &self.limits,
+        )
+        .map(Verdict::Respond)
+        .map_err(|detail| Failure {
+            reason: FailureReason::IllegalOutput,
+            detail,
+        })
+    }
+}
+
+impl Plugin for RateLimiter {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn generation(&self) -> u64 {
+        1
+    }
+
+    fn hooks(&self) -> Hooks {
+        Hooks {
+            request_filter: true,
+            ..Hooks::default()
+        }
+    }
+
+    fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
+        let client = call.request.client;
+        let of_network = |network: Network| match pace_plugin::Key::from(network) {
+            pace_plugin::Key::ClientNetwork { ipv4, ipv6 } => Key::Network(client, Prefixes { ipv4, ipv6 }),
+            _ => Key::Address(client),
+        };
+        let key = match &self.limit.client {
+            Client::Address => Key::Address(client),
+            Client::Network(network) => of_network(*network),
+            Client::Header { name, otherwise } => {
+                let value = match &call.request.head {
+                    RequestAccess::Edit(head) => head.header(name),
+                    RequestAccess::Read(head) => head.header(name),
+                };
+                value.map_or_else(|| of_network(*otherwise), Key::Bytes)
+            }
+        };
+        match self.window.hit(&self.spec, key, self.scope.now()) {
+            Ok(_) => Ok(Verdict::Next),
+            Err(wait) => self.deny(Duration::from_millis(wait)),
+        }
+    }
+
+    fn select_upstream(&self, _: Call<'_>) -> Result<Selection, Failure> {
+        Err(not_exported())
+    }
+
+    fn response_filter(&self, _: Call<'_>) -> Result<Verdict, Failure> {
+        Err(not_exported())
+    }
+}

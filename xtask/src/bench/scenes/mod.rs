@@ -1,0 +1,103 @@
+//! What is asked.
+//!
+//! | file | question |
+//! |---|---|
+//! | `load` | what a request costs, in several cases that take turns |
+//! | `cases` | which cases: the ladder, and what else could make requests dearer |
+//! | `startup` | how long it takes from starting a process to its first answer |
+//! | `memory` | what is resident, and what for |
+
+mod cases;
+mod load;
+mod memory;
+mod startup;
+
+use super::Args;
+use super::backend::Backends;
+use super::cores::Cores;
+use super::result::Scene as Answer;
+use super::subject::{self, Programs, Subject};
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+/// A question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Scene {
+    /// From bare Pingora to every plugin, and other proxies
+    Ladder,
+    /// 1, 2 and 4 workers, on one core all the same
+    Workers,
+    /// 1 and 1,000,000 clients in the limiter
+    Clients,
+    /// 2 and 1,000 backends
+    Backends,
+    /// 3 and 30 headers in request and response
+    Headers,
+    /// Pace's allocator and the system's
+    Allocator,
+    /// From starting a process to its first answer, without and with compiled plugins on disk
+    Startup,
+    /// Resident memory: idle, with 10,000 idle connections, with 1,000,000 clients
+    Memory,
+}
+
+/// What every scene needs.
+pub(crate) struct Stage<'a> {
+    pub(crate) args: &'a Args,
+    pub(crate) cores: &'a Cores,
+    pub(crate) programs: &'a Programs,
+}
+
+impl Scene {
+    /// What it is called.
+    pub(crate) fn name(self) -> String {
+        let value = self.to_possible_value().expect("no scene is hidden");
+        value.get_name().to_owned()
+    }
+
+    /// The subjects that take part, of those that can and shall.
+    pub(crate) fn subjects(self, args: &Args) -> Vec<Subject> {
+        let all: &[Subject] = match self {
+            Scene::Ladder => subject::LADDER,
+            Scene::Workers => &[subject::NATIVE, subject::DEFAULTS],
+            Scene::Clients => &[subject::NATIVE, subject::DEFAULTS],
+            Scene::Backends => &[subject::BARE, subject::DEFAULTS],
+            Scene::Headers => &[subject::BARE, subject::DEFAULTS, subject::READER],
+            Scene::Allocator => &[subject::BARE, subject::BARE_SYSTEM_MALLOC],
+            Scene::Startup => &[subject::BARE, subject::DEFAULTS, subject::NGINX, subject::HAPROXY],
+            Scene::Memory => &[
+                subject::BARE,
+                subject::EMPTY,
+                subject::DEFAULTS,
+                subject::NGINX,
+                subject::HAPROXY,
+            ],
+        };
+        // The others are compared with it.
+        let is_base = |subject: &Subject| self == Scene::Ladder && subject.key == subject::BARE.key;
+        all.iter()
+            .filter(|subject| subject.is_available())
+            .filter(|subject| {
+                args.only.is_empty() || is_base(subject) || args.only.iter().any(|key| key == subject.key)
+            })
+            .copied()
+            .collect()
+    }
+
+    /// Answers it.
+    pub(crate) fn play(self, stage: &Stage<'_>) -> Result<Answer> {
+        let subjects = self.subjects(stage.args);
+        let answer = match self {
+            Scene::Startup => startup::play(stage, &subjects),
+            Scene::Memory => memory::play(stage, &subjects),
+            _ => self.play_load(stage, &subjects),
+        };
+        answer.with_context(|| format!("scene {}", self.name()))
+    }
+
+    fn play_load(self, stage: &Stage<'_>, subjects: &[Subject]) -> Result<Answer> {
+        let mut backends = Backends::new()?;
+        let cases = cases::of(self, subjects, &mut backends)?;
+        load::play(stage, &cases, &mut backends, self == Scene::Ladder)
+    }
+}

@@ -1,0 +1,94 @@
+//! The configurations of nginx and HAProxy: what Pace does with its three plugins, without a limit of requests.
+//!
+//! One worker, connections to backends are kept, nothing is logged, the backend learns the client's address, and
+//! both sides are told who served. What ends connections after so many requests is turned off.
+
+use super::Setting;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+
+pub(super) fn nginx(setting: &Setting, listen: SocketAddr, directory: &Path) -> String {
+    let mut servers = String::new();
+    for backend in &setting.backends {
+        writeln!(servers, "        server {backend};").expect("writing to memory cannot fail");
+    }
+    let directory = directory.display();
+    let kept = setting.connections_kept();
+    format!(
+        r#"daemon off;
+master_process off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr error;
+
+events {{
+    worker_connections 16384;
+}}
+
+http {{
+    access_log off;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+
+    upstream backends {{
+{servers}        keepalive {kept};
+        keepalive_requests 1000000000;
+    }}
+
+    server {{
+        listen {listen} backlog=4096;
+        location / {{
+            proxy_pass http://backends;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Proxy nginx;
+            add_header X-Proxy nginx always;
+            add_header X-Backend $upstream_addr always;
+        }}
+    }}
+}}
+"#
+    )
+}
+
+pub(super) fn haproxy(setting: &Setting, listen: SocketAddr) -> String {
+    // A server is called what `X-Backend` shows.
+    let mut servers = String::new();
+    for backend in &setting.backends {
+        writeln!(servers, "    server {backend} {backend}").expect("writing to memory cannot fail");
+    }
+    format!(
+        "global
+    nbthread 1
+    maxconn 16384
+    no strict-limits
+
+defaults
+    mode http
+    timeout connect 3s
+    timeout client 600s
+    timeout server 60s
+    timeout http-keep-alive 600s
+
+frontend clients
+    bind {listen} backlog 4096
+    default_backend backends
+
+backend backends
+    balance roundrobin
+    http-reuse always
+    option forwardfor
+    http-request set-header X-Proxy haproxy
+    http-response set-header X-Proxy haproxy
+    http-response set-header X-Backend %s
+{servers}"
+    )
+}
