@@ -37,7 +37,7 @@ fn embed() {
             })
             .collect();
         assert!(!entries.is_empty(), "{} has no files", directory.display());
-        format!("const {name}: Files = &[\n{entries}];\n")
+        format!("pub(crate) const {name}: Files = &[\n{entries}];\n")
     };
     let lists = [
         list("CONTRACT_FILES", root.join("wit"), "wit"),

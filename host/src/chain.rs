@@ -14,7 +14,7 @@ use crate::hook::{
     RequestScope, ResponseHead, Selection, Stage, Verdict,
 };
 use crate::limiter::Limiter;
-use crate::telemetry::PluginMetrics;
+use crate::telemetry::{self, HookCalls, PluginMetrics};
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
 pub struct Chain {
@@ -90,11 +90,13 @@ impl Remaining {
 
 /// The request as the chain passes it to each plugin.
 #[derive(Clone, Copy)]
-pub struct Asker {
+pub struct Asker<'a> {
     /// Who asks.
     pub client: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// Where the calls are noted, if anybody wants to read of them.
+    pub calls: Option<&'a HookCalls>,
 }
 
 impl Chain {
@@ -129,13 +131,18 @@ impl Chain {
     }
 
     /// Asks the request filters in order, until one answers.
-    pub fn request_filter(&self, asker: Asker, head: &mut dyn RequestHead) -> RequestFlow {
+    pub fn request_filter(&self, asker: Asker<'_>, head: &mut dyn RequestHead) -> RequestFlow {
         for step in &self.request_filter {
             let call = Call {
                 request: asker.with(RequestAccess::Edit(&mut *head)),
                 stage: Stage::RequestFilter,
             };
-            match step.run(Hook::RequestFilter, |plugin| plugin.request_filter(call)) {
+            match step.run(
+                Hook::RequestFilter,
+                asker.calls,
+                |plugin| plugin.request_filter(call),
+                telemetry::verdict,
+            ) {
                 Outcome::Result(Verdict::Next) | Outcome::GoOn => {}
                 Outcome::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
                 Outcome::Failed => return RequestFlow::Failed,
@@ -147,7 +154,7 @@ impl Chain {
     /// Asks for the backend of one attempt, until a plugin picks or answers.
     pub fn select_upstream(
         &self,
-        asker: Asker,
+        asker: Asker<'_>,
         head: &dyn RequestHead,
         candidates: &dyn Candidates,
         attempt: u32,
@@ -157,7 +164,12 @@ impl Chain {
                 request: asker.with(RequestAccess::Read(head)),
                 stage: Stage::SelectUpstream { candidates, attempt },
             };
-            match step.run(Hook::SelectUpstream, |plugin| plugin.select_upstream(call)) {
+            match step.run(
+                Hook::SelectUpstream,
+                asker.calls,
+                |plugin| plugin.select_upstream(call),
+                |selection| telemetry::selection(selection, candidates),
+            ) {
                 Outcome::Result(Selection::Pick(index)) => return SelectFlow::Pick(index),
                 Outcome::Result(Selection::Respond(reply)) => return SelectFlow::Respond(reply),
                 Outcome::Result(Selection::Pass) | Outcome::GoOn => {}
@@ -171,7 +183,7 @@ impl Chain {
     pub fn response_filter(
         &self,
         remaining: Remaining,
-        asker: Asker,
+        asker: Asker<'_>,
         head: &dyn RequestHead,
         response: &mut dyn ResponseHead,
         backend: Option<&str>,
@@ -184,7 +196,12 @@ impl Chain {
                     backend,
                 },
             };
-            match step.run(Hook::ResponseFilter, |plugin| plugin.response_filter(call)) {
+            match step.run(
+                Hook::ResponseFilter,
+                asker.calls,
+                |plugin| plugin.response_filter(call),
+                telemetry::verdict,
+            ) {
                 Outcome::Result(Verdict::Next) | Outcome::GoOn => {}
                 Outcome::Result(Verdict::Respond(reply)) => {
                     return ResponseFlow::Respond(reply, Remaining(position + 1));
@@ -196,7 +213,7 @@ impl Chain {
     }
 }
 
-impl Asker {
+impl Asker<'_> {
     fn with(self, head: RequestAccess<'_>) -> RequestScope<'_> {
         RequestScope {
             head,
@@ -216,9 +233,19 @@ enum Outcome<T> {
 }
 
 impl Step {
-    fn run<T>(&self, hook: Hook, call: impl FnOnce(&dyn Plugin) -> Result<T, Failure>) -> Outcome<T> {
+    fn run<T>(
+        &self,
+        hook: Hook,
+        calls: Option<&HookCalls>,
+        call: impl FnOnce(&dyn Plugin) -> Result<T, Failure>,
+        said: impl FnOnce(&T) -> String,
+    ) -> Outcome<T> {
         self.metrics.called(hook);
-        match call(&*self.plugin) {
+        let result = match calls {
+            None => call(&*self.plugin),
+            Some(calls) => calls.note(&*self.plugin, hook, call, said),
+        };
+        match result {
             Ok(result) => Outcome::Result(result),
             Err(failure) => self.failed(hook, &failure),
         }

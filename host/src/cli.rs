@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::author::Language;
 use crate::config::Overrides;
 use crate::hook::Hook;
+use crate::plugin::CompileArgs;
 
 const ABOUT: &str = "A programmable reverse proxy: request policy in sandboxed WebAssembly";
 
@@ -48,6 +49,9 @@ pub enum Command {
     /// Write and try plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Compile the plugin on standard input, for another process of this program
+    #[command(hide = true)]
+    CompilePlugin(CompileArgs),
 }
 
 /// For those who write plugins.
@@ -63,6 +67,9 @@ pub enum PluginCommand {
     Test(TestArgs),
     /// Measure what each hook costs, and compare it with the budget
     Bench(BenchArgs),
+    /// Serve with just this plugin, built again and swapped each time a source is saved, and say of each request what
+    /// every hook said and how long it took
+    Run(RunArgs),
 }
 
 /// What to begin.
@@ -173,4 +180,28 @@ pub struct BenchArgs {
     /// Count instructions too, as wasmtime's fuel: 1 for each, 0 for nop, drop, block and loop
     #[arg(long)]
     pub fuel: bool,
+}
+
+/// What to serve with.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+A line for each request goes to standard error: when, what was asked for, each hook with what it said and how long that \
+took, and the status. What else happens is there too: a version that serves, one that is not taken, a failure with its \
+backtrace, and what the plugin logs, from level debug on.\n\
+Whatever is saved in the project and is not a result of building it is a source. Ctrl-C ends everything.")]
+pub struct RunArgs {
+    /// A project, which is built first; a plugin (a file or builtin:NAME); or a file of cases (TOML) with its plugin and
+    /// `[defaults]`
+    #[arg(value_name = "FILE", default_value = ".")]
+    pub file: String,
+    /// The backend behind it, such as http://127.0.0.1:8000; may be repeated
+    #[arg(short, long = "backend", value_name = "URL", required = true)]
+    pub backends: Vec<String>,
+    /// Where clients connect
+    #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// A key of the plugin's configuration, such as 'keys.ann = "secret"'; may be repeated, and wins over
+    /// `[defaults] config` of the project's cases
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }

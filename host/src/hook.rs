@@ -3,6 +3,7 @@
 //! `proxy` implements the views over Pingora's messages, `plugin` implements [`Plugin`] over wasm, and
 //! `chain` joins the two without knowing either. The words are those of the contract in `wit/`.
 
+mod advice;
 mod reply;
 
 use std::fmt;
@@ -289,12 +290,14 @@ pub enum AttemptFailure {
     ResponseTimeout,
     /// Not HTTP.
     Protocol,
+    /// Answered with this status, 200 to 599, on which the route retries.
+    Status(u16),
     /// None of these.
     Other,
 }
 
 impl AttemptFailure {
-    /// Every failure.
+    /// Every failure of which there is no more to say than its name: all but [`AttemptFailure::Status`].
     pub const ALL: [AttemptFailure; 8] = [
         AttemptFailure::ConnectionRefused,
         AttemptFailure::ConnectionTimeout,
@@ -316,6 +319,7 @@ impl AttemptFailure {
             AttemptFailure::Closed => "closed",
             AttemptFailure::ResponseTimeout => "response-timeout",
             AttemptFailure::Protocol => "protocol",
+            AttemptFailure::Status(_) => "status",
             AttemptFailure::Other => "other",
         }
     }

@@ -25,6 +25,7 @@
 //! | [`state`] | counters and sliding windows, shared by all workers |
 //! | [`upstream`] | pools and backends |
 //! | [`client`], [`proxy_protocol`] | who is asking |
+//! | `embedded` | sources that the binary carries |
 //! | [`limiter`] | so many log lines per second and no more |
 //! | [`file`] | reading files that may be anything |
 //! | [`field`] | which headers a plugin may set |
@@ -42,6 +43,7 @@ pub mod chain;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod embedded;
 pub mod field;
 pub mod file;
 pub mod harness;

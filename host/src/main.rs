@@ -12,9 +12,9 @@ use std::thread;
 use clap::Parser;
 use log::warn;
 use pace::author;
-use pace::cli::{Cli, Command, ConfigArgs};
+use pace::cli::{Cli, Command, ConfigArgs, PluginCommand};
 use pace::config::Config;
-use pace::plugin::Runtime;
+use pace::plugin::{Compiler, Runtime, compile_for_parent};
 use pace::reload::{Manager, Origin, PluginStatus};
 use pace::server::Server;
 use pace::snapshot::Environment;
@@ -33,9 +33,14 @@ fn main() -> ExitCode {
     // are resident under load, without them 37, and requests cost the same.
     let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG)).init();
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG));
+    if let Some(Command::Plugin(PluginCommand::Run(_))) = &cli.command {
+        author::prepare_log(&mut logger);
+    }
+    logger.init();
     let result = match &cli.command {
         Some(Command::Check(args)) => check(args),
+        Some(Command::CompilePlugin(args)) => return compile_for_parent(args),
         Some(Command::Plugin(command)) => author::run(command),
         Some(Command::Run(args)) => run(args),
         None => run(&cli.run),
@@ -54,7 +59,9 @@ fn run(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
     // Before the plugins are compiled: a port in use is the more likely mistake, and is known at once.
     let server = Server::bind(&config)?;
     let environment = Arc::new(environment(&config)?);
-    let (manager, snapshot, reloader) = Manager::start(origin(args), config, Arc::clone(&environment))?;
+    let (mut manager, snapshot, reloader) = Manager::start(origin(args), config, Arc::clone(&environment))?;
+    // Also when another version has been installed in its place meanwhile, that is this one.
+    manager.compile_with(Compiler::new("/proc/self/exe"));
     thread::Builder::new()
         .name("pace-reload".to_owned())
         .spawn(|| manager.run())?;

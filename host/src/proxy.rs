@@ -288,6 +288,9 @@ impl ProxyHttp for Proxy {
             backend: context.backend(),
             attempts: context.attempt,
         });
+        if let Some(calls) = &context.calls {
+            calls.write(method, session.req_header().raw_path(), status.as_u16());
+        }
         if let Some(error) = error
             && !context.explained
             && *error.etype() != ANSWERED

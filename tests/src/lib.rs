@@ -12,7 +12,7 @@
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
 //! | [`Metrics`] | what Pace counted |
 //! | [`Gate`], [`wait_for`] | in place of sleeps |
-//! | [`fixture`], [`component`], [`recipe`], [`core_module`], [`text_fixture`], [`edition`] | the `.wasm` files |
+//! | [`fixture`], [`component`], [`recipe`], [`core_module`], [`text_fixture`], [`built_for`], [`edition`] | the `.wasm` files |
 //!
 //! Everything blocks and has a thread of its own: a test that hangs shows where in its backtrace. What fails
 //! here panics, because it fails the test. Ports are free ones on loopback, so that tests run in parallel.
@@ -38,4 +38,6 @@ pub use pace::{Exit, Pace};
 pub use rustix::process::Signal;
 pub use setup::{Setup, program};
 pub use wait::{DEADLINE, wait_for, wait_until};
-pub use wasm::{component, core_module, edition, fixture, recipe, root, text_fixture, with_section};
+pub use wasm::{
+    built_for, component, core_module, edition, fixture, recipe, root, text_fixture, with_section,
+};

@@ -1,9 +1,10 @@
 //! The `.wasm` files, which `cargo xtask plugins` builds.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use wit_component::StringEncoding;
-use wit_parser::Resolve;
+use wit_parser::{ManglingAndAbi, Resolve, SourceMap};
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
@@ -49,9 +50,44 @@ pub fn text_fixture(name: &str) -> Vec<u8> {
     module
 }
 
+/// A plugin that was built for a contract with these differences from `wit/`: each a text that is there, and what
+/// stands in its place. It has every hook and imports every function. A core module with the type of a component.
+pub fn built_for(differences: &[(&str, &str)]) -> Vec<u8> {
+    let mut texts: Vec<(String, String)> = fs::read_dir(root().join("wit"))
+        .expect("the contract is there")
+        .map(|entry| entry.expect("it can be listed").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wit"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("it is a text");
+            (path.to_string_lossy().into_owned(), text)
+        })
+        .collect();
+    for (from, to) in differences {
+        let changed = texts.iter_mut().filter(|(_, text)| text.contains(from));
+        let changes = changed
+            .map(|(_, text)| *text = text.replacen(from, to, 1))
+            .count();
+        assert!(changes > 0, "the contract has {from:?}");
+    }
+    let mut sources = SourceMap::default();
+    for (path, text) in &texts {
+        sources.push_str(path, text.as_str());
+    }
+    let mut resolve = Resolve::default();
+    let group = sources.parse().map_err(|(_, error)| error).expect("it is WIT");
+    let package = resolve.push_group(group).expect("its names are there");
+    let world = resolve
+        .select_world(&[package], Some("plugin"))
+        .expect("it has all of the contract");
+    let mut module = wit_component::dummy_module(&resolve, world, ManglingAndAbi::Standard32);
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .expect("a type can be embedded in any module");
+    module
+}
+
 /// The same plugin in other bytes.
 pub fn edition(of: &Path, number: u8) -> Vec<u8> {
-    with_section(&std::fs::read(of).expect("it has been built"), &[number])
+    with_section(&fs::read(of).expect("it has been built"), &[number])
 }
 
 /// The same plugin with a custom section at the end, which means nothing to anybody. The content has at most

@@ -9,7 +9,7 @@ use crate::CONTRACT;
 use crate::cli::InspectArgs;
 use crate::config::Sha256;
 use crate::harness::{self, Exchange, Request, Setup, Subject, SubjectError, explain};
-use crate::plugin::{Inspection, Kind, LoadError, Runtime};
+use crate::plugin::{Inspection, Kind, LoadError, Runtime, Side, WrongType};
 
 /// A file that does not fit, and why.
 #[derive(Debug, thiserror::Error)]
@@ -109,16 +109,10 @@ fn estimate(file: &str, bytes: Vec<u8>) -> Result<String, SubjectError> {
 /// Each problem as a paragraph; types that differ one below the other.
 fn listed(problems: &[LoadError]) -> String {
     let paragraph = |problem: &LoadError| match problem {
-        LoadError::WrongType {
-            interface,
-            function,
-            expected,
-            found,
-        } => format!(
-            "  the function `{function}` of `{interface}` has the wrong type\n    \
-               expected  {expected}\n    \
-               found     {found}\n    \
-             `{}` has it",
+        LoadError::WrongType(wrong) => beside(wrong),
+        LoadError::UnknownFunction { interface, function } => format!(
+            "  it imports the function `{function}` of `{interface}`, which this Pace does not have\n    \
+             leave it out, or run a later Pace; `{}` has what there is",
             wit_file(interface)
         ),
         LoadError::OtherContract { found, .. } => format!(
@@ -130,6 +124,30 @@ fn listed(problems: &[LoadError]) -> String {
         other => format!("  {other}"),
     };
     problems.iter().map(paragraph).collect::<Vec<_>>().join("\n")
+}
+
+/// The types of a function one below the other, and then those of what lies within them.
+fn beside(wrong: &WrongType) -> String {
+    let which = match wrong.side {
+        Side::Imports => "imported function",
+        Side::Exports => "function",
+    };
+    let WrongType {
+        interface, function, ..
+    } = wrong;
+    let mut text = format!("  the {which} `{function}` of `{interface}` has the wrong type");
+    let mut both = |expected: &str, found: &str| {
+        let _ = write!(text, "\n    expected  {expected}\n    found     {found}");
+    };
+    both(&wrong.expected, &wrong.found);
+    for differs in &wrong.within {
+        both(
+            &format!("{} = {}", differs.name, differs.expected),
+            &format!("{} = {}", differs.name, differs.found),
+        );
+    }
+    let _ = write!(text, "\n    `{}` has it", wit_file(interface));
+    text
 }
 
 /// Where the contract has an interface: `pace:plugin/lifecycle@0.1.0` is in `wit/lifecycle.wit`.

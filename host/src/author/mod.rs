@@ -7,6 +7,7 @@
 //! | `build` | makes a component of it |
 //! | `inspect` | says what a file is |
 //! | `test`, `cases` | runs declarative cases |
+//! | `run` | serves with a plugin that is being written |
 
 mod bench;
 mod build;
@@ -14,6 +15,7 @@ mod cases;
 mod inspect;
 mod language;
 mod new;
+mod run;
 mod test;
 
 use std::error::Error;
@@ -22,6 +24,7 @@ use std::io::{self, Write};
 use crate::cli::PluginCommand;
 
 pub use language::Language;
+pub use run::{DEFAULT_LOG, prepare_log};
 
 /// Does what the command line asks for.
 ///
@@ -34,6 +37,7 @@ pub fn run(command: &PluginCommand) -> Result<(), Box<dyn Error>> {
         PluginCommand::New(args) => new::run(args),
         PluginCommand::Build(args) => build::run(args),
         PluginCommand::Inspect(args) => inspect::run(args),
+        PluginCommand::Run(args) => run::run(args),
         PluginCommand::Test(args) => test::run(args),
     }
 }

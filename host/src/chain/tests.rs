@@ -99,9 +99,10 @@ impl ResponseHead for Head {
     }
 }
 
-const ASKER: Asker = Asker {
+const ASKER: Asker<'_> = Asker {
     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
     scheme: "http",
+    calls: None,
 };
 
 fn next() -> Result<Verdict, Failure> {

@@ -13,43 +13,18 @@ pub fn explain(failure: &Failure, lines: &[Line]) -> String {
         .rev()
         .find(|line| line.text.starts_with("panicked"))
         .map(|line| line.text.as_str());
-    let (what, advice) = match (failure.reason, panic) {
-        (FailureReason::Trap, Some(panic)) if what.contains("`unreachable`") => (
-            format!("it {panic}"),
-            "a panic ends the call and the instance: answer instead, or let the request pass",
-        ),
-        (FailureReason::Trap, _) if what.contains("`unreachable`") => (
-            format!("it aborted: {what}"),
-            "a panic of code that does not log it, or an allocation that failed; the functions below say where",
-        ),
-        (FailureReason::Trap, _) if what.contains(" was called ") => (
-            what.to_owned(),
-            "each hook can ask for what there is at its time: see `wit/request.wit`, `wit/upstreams.wit` and \
-             `wit/response.wit`",
-        ),
-        (FailureReason::Trap, _) => (
-            format!("it trapped: {what}"),
-            "the functions below say where, if the names were not stripped from the file",
-        ),
-        (FailureReason::Deadline, _) => (
-            failure.detail.split(';').next().unwrap_or_default().to_owned(),
-            "look for a loop that does not end; if it needs the time, allow more with `limits.time_ms`",
-        ),
-        (FailureReason::Memory, _) => (
-            format!("it ran out of memory: {what}"),
-            "look for what grows with each request; if it needs as much, allow more with `limits.memory_mb`",
-        ),
-        (FailureReason::IllegalOutput, _) => (
-            failure.detail.clone(),
-            "Pace sends no such answer: `wit/http.wit` says what a response may have, `wit/select-upstream.wit` \
-             what can be picked",
-        ),
-        (FailureReason::Configure, _) => (
-            failure.detail.clone(),
-            "this is what the operator would read, behind the plugin's name and file",
-        ),
-        (FailureReason::BreakerOpen, _) => (failure.detail.clone(), "it has failed too often"),
+    let what = match (failure.reason, panic) {
+        (FailureReason::Trap, Some(panic)) if what.contains("`unreachable`") => format!("it {panic}"),
+        (FailureReason::Trap, None) if what.contains("`unreachable`") => format!("it aborted: {what}"),
+        (FailureReason::Trap, _) if what.contains(" was called ") => what.to_owned(),
+        (FailureReason::Trap, _) => format!("it trapped: {what}"),
+        (FailureReason::Deadline, _) => failure.detail.split(';').next().unwrap_or_default().to_owned(),
+        (FailureReason::Memory, _) => format!("it ran out of memory: {what}"),
+        (FailureReason::IllegalOutput | FailureReason::Configure | FailureReason::BreakerOpen, _) => {
+            failure.detail.clone()
+        }
     };
+    let advice = failure.advice();
     let mut text = format!("{what}\n{advice}");
     for line in trace.lines() {
         text.push_str("\n  ");

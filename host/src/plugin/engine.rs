@@ -108,6 +108,11 @@ impl Runtime {
         })
     }
 
+    /// Where compiled code is kept.
+    pub(super) fn cache_dir(&self) -> Option<&Path> {
+        self.cache.as_ref().map(|cache| cache.directory().as_path())
+    }
+
     /// The compiler for this allocation. Hooks do not wait, so a thread has one instance of a call at a time.
     pub(super) fn environment(&self, allocation: Allocation) -> wasmtime::Result<Environment> {
         let Allocation::Pooled { slot } = allocation else {
@@ -142,20 +147,14 @@ impl Environment {
         cache: Option<&Cache>,
         counts_instructions: bool,
     ) -> wasmtime::Result<Environment> {
-        let mut config = Config::new();
+        let slot = match allocation {
+            InstanceAllocationStrategy::Pooling(pool) => Some(pool.get_max_memory_size()),
+            _ => None,
+        };
+        let mut config = config(slot, cache.cloned());
         config
-            // Nothing here waits inside wasm; without it a call does not set up the means to.
-            .concurrency_support(false)
-            .epoch_interruption(true)
             .consume_fuel(counts_instructions)
-            // Plugins are compiled while requests are served: one core is enough for that.
-            .parallel_compilation(false)
-            .cache(cache.cloned())
             .allocation_strategy(allocation.clone());
-        if let InstanceAllocationStrategy::Pooling(pool) = allocation {
-            // No more address space for a memory than it can use.
-            config.memory_reservation(pool.get_max_memory_size() as u64);
-        }
         let engine = Engine::new(&config)?;
         let linker = Arc::new(capability::linker(&engine)?);
         let imports = Arc::new(direct::Imports::new(&engine)?);
@@ -170,8 +169,30 @@ impl Environment {
     }
 }
 
+/// A compiler whose code runs where memories have `slot` bytes, as an [`Environment`] has them.
+pub(super) fn for_compiling(slot: Option<usize>, cache: Option<Cache>) -> wasmtime::Result<Engine> {
+    Engine::new(&config(slot, cache))
+}
+
+/// What machine code depends on. The bytes of a slot are those of a pool of memories, if there is one.
+fn config(slot: Option<usize>, cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config
+        // Nothing here waits inside wasm; without it a call does not set up the means to.
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        // Plugins are compiled while requests are served: one core is enough for that.
+        .parallel_compilation(false)
+        .cache(cache);
+    if let Some(slot) = slot {
+        // No more address space for a memory than it can use.
+        config.memory_reservation(slot as u64);
+    }
+    config
+}
+
 /// The cache holds machine code that will be run, so nobody else may write there.
-fn open_cache(directory: &Path) -> wasmtime::Result<Cache> {
+pub(super) fn open_cache(directory: &Path) -> wasmtime::Result<Cache> {
     // With a relative `--config` it is relative too, and wasmtime does not take that.
     let directory = &std::path::absolute(directory)
         .with_context(|| format!("no directory {} for compiled plugins", directory.display()))?;

@@ -1,9 +1,11 @@
 //! Why a file is not a plugin that Pace can run.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::compiler::CompileError;
 use crate::config::Sha256;
 use crate::hook::Failure;
 
@@ -37,27 +39,26 @@ pub enum LoadError {
         /// The file's.
         found: Sha256,
     },
-    /// Empty, or something else than WebAssembly.
-    #[error("not WebAssembly: {0}")]
-    NotWasm(String),
-    /// A core module without what makes it a plugin.
-    #[error(
-        "a core WebAssembly module without the component type that `wit-bindgen` or the crate `pace-plugin` \
-         embeds: it was not built as a plugin, or the section was stripped"
-    )]
-    NoComponentType,
-    /// A core module that is not a component in the making.
-    #[error("the core module cannot be made a component: {0}")]
-    NotComponentizable(String),
-    /// Broken or truncated WebAssembly, or a feature that Pace does not have.
-    #[error("invalid WebAssembly: {0}")]
-    Invalid(String),
+    /// The compiler does not take it.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The system does not give what is needed to run any plugin so.
+    #[error("no instances can be made: {0}")]
+    NoEngine(String),
     /// The compiler was not waited for any longer.
     #[error("compiling it takes longer than {0:?}")]
     CompileTimeout(Duration),
     /// The compiler gave up in a way that it should not.
     #[error("the compiler panicked; standard error has its message, which is worth a bug report")]
     CompilerPanicked,
+    /// The process that compiles did not do what it should.
+    #[error(
+        "the process that compiles it broke ({0}); standard error has what it said, and it may take 8 GiB of memory"
+    )]
+    CompilerBroke(String),
+    /// The process that compiles cannot be had.
+    #[error("no process could be started to compile it: {0}")]
+    NoProcess(std::io::Error),
     /// The system is out of threads, or of the memory for one.
     #[error("no thread could be started to compile it: {0}")]
     NoThread(std::io::Error),
@@ -79,8 +80,19 @@ pub enum LoadError {
         /// What to do.
         why: &'static str,
     },
-    /// Wants something with another type than it has.
-    #[error("an import has another type than the contract's: {0}")]
+    /// Wants a function that is not there.
+    #[error(
+        "imports the function `{function}` of `{interface}`, which this Pace does not have: leave it out, or run a \
+         later Pace"
+    )]
+    UnknownFunction {
+        /// The interface, which is there.
+        interface: String,
+        /// The function.
+        function: String,
+    },
+    /// Wants something with another type than it has, outside the contract.
+    #[error("an import has another type than Pace gives it: {0}")]
     ImportType(String),
     /// Lacks what every plugin exports.
     #[error(
@@ -96,20 +108,9 @@ pub enum LoadError {
         /// The function that the contract has there.
         function: &'static str,
     },
-    /// Exports a function with another type.
-    #[error(
-        "exports `{interface}` with a function `{function}` of the wrong type: expected {expected}, found {found}"
-    )]
-    WrongType {
-        /// The interface.
-        interface: &'static str,
-        /// The function.
-        function: &'static str,
-        /// As in the contract.
-        expected: &'static str,
-        /// As in the file.
-        found: String,
-    },
+    /// Imports or exports a function of the contract with another type.
+    #[error("{0}")]
+    WrongType(Box<WrongType>),
     /// A plugin that would never be called.
     #[error(
         "exports no hook: one of request-filter, select-upstream and response-filter is needed; in Rust, name it in \
@@ -124,6 +125,66 @@ pub enum LoadError {
     Configure(Failure),
 }
 
+/// A function with another type than the contract gives it.
+#[derive(Debug)]
+pub struct WrongType {
+    /// On which side of the plugin.
+    pub side: Side,
+    /// The interface.
+    pub interface: String,
+    /// The function.
+    pub function: String,
+    /// As in the contract.
+    pub expected: String,
+    /// As in the file.
+    pub found: String,
+    /// Types that are called alike and are not, where the difference lies in them.
+    pub within: Vec<TypeDifference>,
+}
+
+/// The two ways in which functions pass between Pace and a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Pace has them, the plugin calls them.
+    Imports,
+    /// The plugin has them, Pace calls them.
+    Exports,
+}
+
+/// A type that the contract defines otherwise.
+#[derive(Debug)]
+pub struct TypeDifference {
+    /// Its name in the contract.
+    pub name: String,
+    /// As in the contract.
+    pub expected: String,
+    /// As in the file.
+    pub found: String,
+}
+
+impl fmt::Display for WrongType {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = match self.side {
+            Side::Imports => "imports",
+            Side::Exports => "exports",
+        };
+        write!(
+            out,
+            "{side} `{}` with a function `{}` of the wrong type: expected {}, found {}",
+            self.interface, self.function, self.expected, self.found
+        )?;
+        for differs in &self.within {
+            let TypeDifference {
+                name,
+                expected,
+                found,
+            } = differs;
+            write!(out, "; `{name}` is expected to be {expected}, and is {found}")?;
+        }
+        Ok(())
+    }
+}
+
 impl LoadError {
     /// Whether the same file, untouched, may be taken when it is tried again: what failed was the system.
     pub fn may_pass(&self) -> bool {
@@ -131,7 +192,7 @@ impl LoadError {
             LoadError::Unreadable { source, .. } => {
                 !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
             }
-            LoadError::NoThread(_) => true,
+            LoadError::NoThread(_) | LoadError::NoProcess(_) => true,
             _ => false,
         }
     }

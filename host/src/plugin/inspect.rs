@@ -1,5 +1,6 @@
 //! What a file is, whether or not it can be used.
 
+use super::contract;
 use super::engine::{Allocation, Environment, Runtime};
 use super::error::LoadError;
 use super::load::{self, Kind};
@@ -29,7 +30,8 @@ impl Inspection {
     pub fn of(runtime: &Runtime, bytes: &[u8]) -> Result<Inspection, LoadError> {
         let environment = &load::environment(runtime, Allocation::OnDemand)?;
         let kind = load::kind(bytes)?;
-        let component = load::compile(environment, &load::component(bytes)?)?;
+        let bytes = load::component(bytes)?;
+        let component = load::compile(environment, &bytes)?;
         let of_component = component.component_type();
         let mut imports: Vec<String> = of_component
             .imports(&environment.engine)
@@ -47,7 +49,7 @@ impl Inspection {
             .collect();
         contracts.sort();
         contracts.dedup();
-        let problems = problems(environment, &component, &imports, &exports);
+        let problems = problems(environment, (&component, &bytes), &imports, &exports);
         Ok(Inspection {
             kind,
             contracts,
@@ -81,7 +83,7 @@ fn contract(name: &str) -> Option<String> {
 
 fn problems(
     environment: &Environment,
-    component: &Component,
+    (component, bytes): (&Component, &[u8]),
     imports: &[String],
     exports: &[String],
 ) -> Vec<LoadError> {
@@ -103,6 +105,7 @@ fn problems(
             .filter(ours)
             .filter_map(|name| load::import_problem(name)),
     );
+    problems.extend(contract::wrong_imports(bytes));
     if other_contract {
         // Its exports are another contract's too, and of no type that could be compared.
         return problems;
@@ -110,21 +113,21 @@ fn problems(
     match load::has_lifecycle(environment, component) {
         Ok(true) => {}
         Ok(false) => problems.push(LoadError::MissingExport(load::LIFECYCLE.interface)),
-        Err(problem) => problems.push(problem),
+        Err(problem) => problems.push(contract::in_words(bytes, problem)),
     }
     let mut hooks = 0;
     for hook in Hook::ALL {
         match load::has_hook(environment, component, hook) {
             Ok(false) => continue,
             Ok(true) => {}
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(contract::in_words(bytes, problem)),
         }
         hooks += 1;
     }
     if hooks == 0 {
         problems.push(LoadError::NoHook);
     }
-    // The linker compares the types of imports; it would complain of unknown ones again.
+    // The linker has the last word on imports, of which it names only one.
     if problems.is_empty()
         && let Err(problem) = load::link(environment, component)
     {

@@ -106,7 +106,7 @@ impl Instance {
             }),
             Err(failure) => Err(Failure {
                 reason: FailureReason::Configure,
-                detail: format!("configure failed: {failure}"),
+                detail: format!("configure failed: {failure}; {}", failure.advice()),
             }),
         }
     }

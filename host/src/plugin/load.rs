@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use wasmparser::{Parser, Payload};
-use wasmtime::Module;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower};
 use wit_component::ComponentEncoder;
@@ -13,10 +12,11 @@ use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
 use super::capability;
 use super::code::Code;
+use super::compiler::{CompileError, Compiled};
+use super::contract;
 use super::describe;
-use super::direct;
 use super::engine::{Allocation, Environment, Runtime};
-use super::error::LoadError;
+use super::error::{LoadError, Side, WrongType};
 use super::guest::Guest;
 use crate::CONTRACT;
 use crate::file::{self, ReadError};
@@ -35,26 +35,31 @@ pub struct Program {
 }
 
 impl Program {
-    /// Checks a component, or a core module that carries its component type.
+    /// Compiles and checks a component, or a core module that carries its component type.
     pub fn load(runtime: &Runtime, allocation: Allocation, bytes: &[u8]) -> Result<Program, LoadError> {
-        let runtime = &environment(runtime, allocation)?;
-        let component = component(bytes)?;
-        let extracted = direct::extract(&component, &runtime.imports);
-        let shape = extracted
-            .as_ref()
-            .map_or(&*component, |extracted| &extracted.shape);
-        let shape = compile(runtime, shape)?;
+        let environment = environment(runtime, allocation)?;
+        let compiled = Compiled::new(&environment.engine, &environment.imports, bytes)?;
+        Program::link(&environment, bytes, compiled)
+    }
+
+    /// Checks what was compiled of these bytes, and gives it what it imports.
+    pub(super) fn link(
+        runtime: &Environment,
+        bytes: &[u8],
+        compiled: Compiled,
+    ) -> Result<Program, LoadError> {
+        let Compiled { shape, module } = compiled;
         check_imports(runtime, &shape)?;
-        let hooks = check_exports(runtime, &shape)?;
+        let in_words = |problem| match component(bytes) {
+            Ok(component) => contract::in_words(&component, problem),
+            Err(_) => problem,
+        };
+        let hooks = check_exports(runtime, &shape).map_err(in_words)?;
         // Also what runs directly is linked as a component: that checks the types of its imports.
-        let linked = link(runtime, &shape)?;
-        let code = match extracted {
+        let linked = link(runtime, &shape).map_err(in_words)?;
+        let code = match module {
             None => Code::component(linked, hooks).map_err(invalid)?,
-            Some(extracted) => {
-                let module = Module::new(&runtime.engine, &extracted.module).map_err(invalid)?;
-                let linked = runtime.imports.link(&module).map_err(invalid)?;
-                Code::Direct(linked)
-            }
+            Some(module) => Code::Direct(runtime.imports.link(&module).map_err(invalid)?),
         };
         Ok(Program {
             environment: runtime.clone(),
@@ -116,7 +121,7 @@ pub enum Kind {
 /// # Errors
 ///
 /// It is neither a component nor a core module that carries its component type.
-pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
+pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CompileError> {
     match kind(bytes)? {
         Kind::Component => Ok(Cow::Borrowed(bytes)),
         Kind::CoreModule => componentize(bytes).map(Cow::Owned),
@@ -127,7 +132,7 @@ pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
 pub(super) fn environment(runtime: &Runtime, allocation: Allocation) -> Result<Environment, LoadError> {
     runtime
         .environment(allocation)
-        .map_err(|error| LoadError::Invalid(format!("no instances can be made: {error:#}")))
+        .map_err(|error| LoadError::NoEngine(format!("{error:#}")))
 }
 
 /// Compiles a component, which need not fit the contract.
@@ -136,21 +141,21 @@ pub(super) fn compile(environment: &Environment, component: &[u8]) -> Result<Com
 }
 
 fn invalid(error: wasmtime::Error) -> LoadError {
-    LoadError::Invalid(format!("{error:#}"))
+    CompileError::from(error).into()
 }
 
 /// The first eight bytes tell: `\0asm`, a version, and a layer (0: core module, 1: component).
-pub(super) fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
+pub(super) fn kind(bytes: &[u8]) -> Result<Kind, CompileError> {
     match bytes {
-        [] => Err(LoadError::NotWasm("the file is empty".to_owned())),
+        [] => Err(CompileError::NotWasm("the file is empty".to_owned())),
         [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(Kind::Component),
         [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Ok(Kind::CoreModule),
-        _ if b"\0asm".starts_with(bytes) || bytes.starts_with(b"\0asm") => Err(LoadError::NotWasm(
+        _ if b"\0asm".starts_with(bytes) || bytes.starts_with(b"\0asm") => Err(CompileError::NotWasm(
             "the file ends or breaks within its first eight bytes".to_owned(),
         )),
         _ => {
             let start = &bytes[..bytes.len().min(8)];
-            Err(LoadError::NotWasm(format!(
+            Err(CompileError::NotWasm(format!(
                 "it begins with \"{}\"",
                 start.escape_ascii()
             )))
@@ -158,22 +163,22 @@ pub(super) fn kind(bytes: &[u8]) -> Result<Kind, LoadError> {
     }
 }
 
-fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
+fn componentize(module: &[u8]) -> Result<Vec<u8>, CompileError> {
     let mut has_type = false;
     for payload in Parser::new(0).parse_all(module) {
-        let payload = payload.map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let payload = payload.map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
         has_type |= matches!(payload, Payload::CustomSection(section) if section.name().starts_with("component-type"));
     }
     if !has_type {
-        return Err(LoadError::NoComponentType);
+        return Err(CompileError::NoComponentType);
     }
     let encoder = ComponentEncoder::default()
         .module(module)
-        .map_err(|error| LoadError::NotComponentizable(format!("{error:#}")))?;
+        .map_err(|error| CompileError::NotComponentizable(format!("{error:#}")))?;
     let component = encoder
         .validate(false)
         .encode()
-        .map_err(|error| LoadError::NotComponentizable(format!("{error:#}")))?;
+        .map_err(|error| CompileError::NotComponentizable(format!("{error:#}")))?;
     Ok(component)
 }
 
@@ -328,11 +333,15 @@ impl Export {
         };
         function
             .typecheck::<Params, Results>(&exported.instance_type())
-            .map_err(|_| LoadError::WrongType {
-                interface: self.interface,
-                function: self.function,
-                expected: self.expected,
-                found: describe::function(&function),
+            .map_err(|_| {
+                LoadError::WrongType(Box::new(WrongType {
+                    side: Side::Exports,
+                    interface: self.interface.to_owned(),
+                    function: self.function.to_owned(),
+                    expected: self.expected.to_owned(),
+                    found: describe::function(&function),
+                    within: Vec::new(),
+                }))
             })?;
         Ok(true)
     }

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `engine` | one compiler and one clock of deadlines for the process |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
-//! | `inspect` | what a file is, also one that cannot be used |
+//! | `compiler` | from bytes to machine code, here or in a process of its own |
+//! | `inspect`, `contract` | what a file is, also one that cannot be used, and how it differs from the contract |
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
@@ -23,6 +24,8 @@ mod bindings;
 mod breaker;
 mod capability;
 mod code;
+mod compiler;
+mod contract;
 mod describe;
 mod direct;
 mod engine;
@@ -38,8 +41,9 @@ mod program;
 mod text;
 
 pub use breaker::BreakerState;
+pub use compiler::{CompileArgs, CompileError, Compiler, compile_for_parent};
 pub use engine::{Allocation, Runtime};
-pub use error::LoadError;
+pub use error::{LoadError, Side, TypeDifference, WrongType};
 pub use generation::{Generation, LogSink, OnUnfit, Settings};
 pub use inspect::Inspection;
 pub use instance::Usage;

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::chain::Asker;
 use crate::hook::AttemptFailure;
 use crate::snapshot::{Route, Snapshot};
+use crate::telemetry::HookCalls;
 use crate::upstream::InFlight;
 
 /// Attempts that are remembered without an allocation.
@@ -47,6 +48,8 @@ pub struct Context {
     pub(super) instead: Option<(Box<ResponseHeader>, Bytes)>,
     /// A failure that has been told to the log already.
     pub(super) explained: bool,
+    /// What the hooks said, if anybody wants to read of it.
+    pub(super) calls: Option<Box<HookCalls>>,
     _in_flight: CountedRequest,
 }
 
@@ -67,6 +70,7 @@ impl Context {
             answered: false,
             instead: None,
             explained: false,
+            calls: HookCalls::begin(),
             _in_flight: CountedRequest::new(in_flight),
         }
     }
@@ -88,10 +92,11 @@ impl Context {
         true
     }
 
-    pub(super) fn asker(&self) -> Asker {
+    pub(super) fn asker(&self) -> Asker<'_> {
         Asker {
             client: self.client,
             scheme: "http",
+            calls: self.calls.as_deref(),
         }
     }
 

@@ -66,7 +66,10 @@ pub(super) fn refusal(error: &Error) -> Refusal {
         | AttemptFailure::ConnectionFailed
         | AttemptFailure::Tls => Refusal::NoBackend,
         AttemptFailure::ResponseTimeout => Refusal::NoAnswerInTime,
-        AttemptFailure::Closed | AttemptFailure::Protocol | AttemptFailure::Other => Refusal::BadAnswer,
+        AttemptFailure::Closed
+        | AttemptFailure::Protocol
+        | AttemptFailure::Status(_)
+        | AttemptFailure::Other => Refusal::BadAnswer,
     }
 }
 

@@ -65,6 +65,12 @@ impl Manager {
         }
     }
 
+    /// Takes a configuration that is in no file. `Ok("")`: it is what it was.
+    pub(super) fn configure(&mut self, config: Config) -> Outcome {
+        self.take_config(config)
+            .map_err(|refused| not_taken(&self.reason(&refused)))
+    }
+
     fn try_config(&mut self, again: bool) -> Outcome {
         let Some(path) = &self.origin.path else {
             return Ok(String::new());
@@ -95,7 +101,7 @@ impl Manager {
             Err(refused) => refused,
         };
         let reason = self.reason(&refused);
-        let sentence = format!("the configuration is not taken, the old one serves on: {reason}");
+        let sentence = not_taken(&reason);
         let is_known = again && before.is_some_and(|before| before.sentence == sentence);
         let may_pass = matches!(&refused, Refused::Plugin(rejected) if rejected.reason.may_pass());
         self.refused = Some(RefusedConfig {
@@ -179,6 +185,10 @@ impl Manager {
             Refused::Configure { plugin, detail } => format!("plugin `{plugin}`: {detail}"),
         }
     }
+}
+
+fn not_taken(reason: &str) -> String {
+    format!("the configuration is not taken, the old one serves on: {reason}")
 }
 
 impl Tried {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 /// What the system says of a file. When it is the same, so is the content, nearly always; when it differs,
 /// the content's hash decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
@@ -17,7 +17,7 @@ pub(super) struct Stamp {
 
 /// What was found when a file was last looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Look {
+pub(crate) enum Look {
     /// It was read, but its stamp was not taken before; it may have changed between.
     #[default]
     NotYet,
@@ -29,12 +29,12 @@ pub(super) enum Look {
 
 impl Look {
     /// Looks at what a path leads to.
-    pub(super) fn at(path: &Path) -> Look {
+    pub(crate) fn at(path: &Path) -> Look {
         Stamp::of(path).map_or(Look::Nothing, Look::File)
     }
 
     /// Whether somebody may be in the middle of writing it.
-    pub(super) fn is_being_written(&self) -> bool {
+    pub(crate) fn is_being_written(&self) -> bool {
         matches!(self, Look::File(stamp) if !stamp.is_quiet())
     }
 }

@@ -18,7 +18,7 @@ use super::watch::Watch;
 use super::{Command, Origin, Outcome};
 use crate::config::{Config, Source};
 use crate::hook::Failure;
-use crate::plugin::Generation;
+use crate::plugin::{Compiler, Generation};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Generations, Snapshot};
 
 /// Owns what is served with, and replaces it.
@@ -44,7 +44,7 @@ pub(super) const RESCAN: Duration = Duration::from_secs(2);
 /// How soon to look again at a file that is being written.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Gives this thread, and those that it starts to compile, a tenth of the weight of a worker: where more
+/// Gives this thread, and those threads and processes that it starts to compile, a tenth of the weight of a worker: where more
 /// threads want to run than there are cores, a swap takes longer and requests do not.
 fn yield_to_requests() {
     const NICE: i32 = 10;
@@ -53,6 +53,11 @@ fn yield_to_requests() {
 }
 
 impl Manager {
+    /// From now on, compiles plugins with this, because there are requests that must not wait for it.
+    pub fn compile_with(&mut self, compiler: Compiler) {
+        self.programs.compile_with(compiler);
+    }
+
     /// Serves commands and looks at files, as long as the process lives. The calling thread is its own.
     pub fn run(mut self) {
         yield_to_requests();
@@ -74,6 +79,11 @@ impl Manager {
                 Ok(Command::Rollback(name, reply)) => {
                     let outcome = self.rollback(&name, "asked to");
                     log_outcome(&outcome);
+                    answer(Some(reply), outcome);
+                }
+                Ok(Command::Configure(config, reply)) => {
+                    // Who asked says what came of it.
+                    let outcome = self.configure(*config);
                     answer(Some(reply), outcome);
                 }
                 Ok(Command::Unfit(name, number)) => self.unfit(&name, number),

@@ -38,10 +38,12 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
+pub(crate) use self::file::Look;
 pub use self::manager::Manager;
 pub use self::start::StartError;
 pub use self::status::{BreakerStatus, PluginStatus, Refusal, Status};
-use crate::config::Overrides;
+pub(crate) use self::watch::Watch;
+use crate::config::{Config, Overrides};
 
 /// Where the configuration came from, so that it can be read again.
 #[derive(Clone, Debug)]
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Reload(String, oneshot::Sender<Outcome>),
     /// Go back to the generation before.
     Rollback(String, oneshot::Sender<Outcome>),
+    /// Serve with this configuration.
+    Configure(Box<Config>, oneshot::Sender<Outcome>),
     /// Too many of this generation's first calls failed.
     Unfit(String, u64),
 }
@@ -75,6 +79,9 @@ pub struct Reloader {
     commands: mpsc::Sender<Command>,
     status: Arc<Status>,
 }
+
+/// The answer of a manager that is not there any more.
+const DEAD: &str = "the thread that reloads has died";
 
 impl Reloader {
     /// What is known of the plugins.
@@ -103,6 +110,14 @@ impl Reloader {
             .await
     }
 
+    /// Serves with another configuration, which is in no file. Waits for what comes of it, so it is not for a
+    /// thread that has other things to do.
+    pub(crate) fn configure(&self, config: Config) -> Outcome {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Configure(Box::new(config), reply));
+        answer.blocking_recv().unwrap_or_else(|_| Err(DEAD.to_owned()))
+    }
+
     fn send(&self, command: Command) {
         if self.commands.send(command).is_err() {
             log::error!("the thread that reloads has died; nothing can be reloaded until Pace is restarted");
@@ -112,8 +127,6 @@ impl Reloader {
     async fn ask(&self, command: impl FnOnce(oneshot::Sender<Outcome>) -> Command) -> Outcome {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply));
-        answer
-            .await
-            .unwrap_or_else(|_| Err("the thread that reloads has died".to_owned()))
+        answer.await.unwrap_or_else(|_| Err(DEAD.to_owned()))
     }
 }

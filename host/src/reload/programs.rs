@@ -7,18 +7,21 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use log::warn;
 use parking_lot::Mutex;
 
 use super::Command;
 use crate::builtin;
 use crate::config::{self, Sha256, Source};
-use crate::plugin::{self, Allocation, Generation, LoadError, OnUnfit, Program};
+use crate::plugin::{self, Allocation, Compiler, Generation, LoadError, OnUnfit, Program};
 use crate::snapshot::Environment;
 
 /// Makes generations.
 pub(super) struct Programs {
     environment: Arc<Environment>,
     on_unfit: OnUnfit,
+    /// Compiles in processes of its own, where there are requests that compiling would hold up.
+    compiler: Option<Compiler>,
     /// As long as somebody uses them: two plugins of one file are compiled once.
     compiled: Mutex<HashMap<(Sha256, Allocation), Weak<Program>>>,
 }
@@ -66,8 +69,14 @@ impl Programs {
         Programs {
             environment,
             on_unfit,
+            compiler: None,
             compiled: Mutex::default(),
         }
+    }
+
+    /// From now on, compiles so.
+    pub(super) fn compile_with(&mut self, compiler: Compiler) {
+        self.compiler = Some(compiler);
     }
 
     /// Makes a generation as this entry wants it. Nobody is served with it yet, nor has it been configured.
@@ -101,15 +110,27 @@ impl Programs {
         if let Some(known) = self.compiled.lock().get(&key).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let environment = Arc::clone(&self.environment);
-        let program = apart(COMPILE_TIMEOUT, move || {
-            Program::load(&environment.runtime, allocation, &content.bytes)
-        })??;
-        let program = Arc::new(program);
+        let program = Arc::new(self.load(allocation, content.bytes)?);
         let mut compiled = self.compiled.lock();
         compiled.retain(|_, program| program.strong_count() > 0);
         compiled.insert(key, Arc::downgrade(&program));
         Ok(program)
+    }
+
+    fn load(&self, allocation: Allocation, bytes: Vec<u8>) -> Result<Program, LoadError> {
+        let environment = Arc::clone(&self.environment);
+        if let Some(compiler) = &self.compiler {
+            match compiler.load(&environment.runtime, allocation, &bytes) {
+                Err(LoadError::NoProcess(error)) => warn!(
+                    "a plugin is compiled beside the requests, which may wait for it: no process can be started for \
+                     that: {error}"
+                ),
+                result => return result,
+            }
+        }
+        apart(COMPILE_TIMEOUT, move || {
+            Program::load(&environment.runtime, allocation, &bytes)
+        })?
     }
 }
 

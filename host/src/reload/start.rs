@@ -9,7 +9,7 @@ use super::manager::{Manager, generations};
 use super::programs::{Content, From, Programs};
 use super::status::{Managed, Status, file_name};
 use super::watch::Watch;
-use super::{Origin, Reloader};
+use super::{Command, Origin, Reloader};
 use crate::config::{self, Config, Isolation, Source};
 use crate::plugin::LoadError;
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
@@ -74,7 +74,10 @@ impl Manager {
             commands,
             programs,
             stamps: HashMap::new(),
-            watch: Watch::new(sender),
+            watch: Watch::new(move || {
+                // The manager is gone only when Pace ends.
+                let _ = sender.send(Command::Scan);
+            }),
             refused: None,
         };
         manager.follow_files();

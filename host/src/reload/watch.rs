@@ -6,29 +6,26 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 
 use log::{debug, warn};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::Command;
-
 /// Watches the directories of a set of files.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
 }
 
 impl Watch {
-    pub(super) fn new(commands: mpsc::Sender<Command>) -> Watch {
-        let hint = move |event: notify::Result<notify::Event>| {
-            // Reading a file is an event too, and the manager reads.
+    /// `hint` is called when something may have changed, on a thread of the watcher's.
+    pub(crate) fn new(hint: impl Fn() + Send + 'static) -> Watch {
+        let event = move |event: notify::Result<notify::Event>| {
+            // Reading a file is an event too, and who is told reads.
             if event.is_ok_and(|event| !event.kind.is_access()) {
-                // The manager is gone only when Pace ends.
-                let _ = commands.send(Command::Scan);
+                hint();
             }
         };
-        let watcher = notify::recommended_watcher(hint)
+        let watcher = notify::recommended_watcher(event)
             .inspect_err(|error| warn!("files are not watched, only looked at every 2 s: {error}"))
             .ok();
         Watch {
@@ -38,7 +35,7 @@ impl Watch {
     }
 
     /// Watches what matters to these files, and nothing else any more.
-    pub(super) fn follow<'a>(&mut self, files: impl Iterator<Item = &'a Path>) {
+    pub(crate) fn follow<'a>(&mut self, files: impl Iterator<Item = &'a Path>) {
         let Some(watcher) = &mut self.watcher else { return };
         let wanted: BTreeSet<PathBuf> = files.flat_map(directories).collect();
         for gone in self.watched.difference(&wanted) {

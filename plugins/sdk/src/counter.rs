@@ -100,8 +100,13 @@ impl fmt::Display for OpenError {
             Self::InvalidName => {
                 "the name of a counter or window must be 1 to 64 of a-z, 0-9, '.', '_' and '-'"
             }
-            Self::InvalidArgument => "the limit or the period of a window is out of range",
-            Self::TooMany => "the plugin has as many counters and windows as it may have",
+            Self::InvalidArgument => {
+                "the limit or the period of a window is out of range: 1 to 4294967295 events, and 1 ms to 7 days"
+            }
+            Self::TooMany => {
+                "the plugin has as many counters and windows as it may have: open each once, in `configure`, or allow \
+                 more with `limits.handles` and `limits.windows`"
+            }
         })
     }
 }

@@ -43,7 +43,7 @@ pub struct Header {
 /// use pace_plugin::EditError;
 ///
 /// let reason = EditError::Forbidden.to_string();
-/// assert_eq!(reason, "the header belongs to the connection and cannot be changed");
+/// assert_eq!(reason, "the header belongs to the connection and cannot be changed: leave it to Pace");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditError {
@@ -64,11 +64,21 @@ pub enum EditError {
 impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::InvalidName => "the name is empty or has a character that is not allowed",
-            Self::InvalidValue => "the value has a character or a form that is not allowed",
-            Self::Forbidden => "the header belongs to the connection and cannot be changed",
-            Self::TooLarge => "the message would become too large",
-            Self::ReadOnly => "the message cannot be changed any more",
+            Self::InvalidName => {
+                "the name is empty or has a character that is not allowed: use letters, digits and `-`"
+            }
+            Self::InvalidValue => {
+                "the value has a character or a form that is not allowed: leave out control characters such as CR and LF"
+            }
+            Self::Forbidden => "the header belongs to the connection and cannot be changed: leave it to Pace",
+            Self::TooLarge => {
+                "the message would become too large: add less, or allow more with `limits.headers` and \
+                 `limits.header_kb`"
+            }
+            Self::ReadOnly => {
+                "the message cannot be changed in this hook: change requests in request-filter, responses in \
+                 response-filter"
+            }
         })
     }
 }
@@ -166,6 +176,24 @@ pub fn is_token(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        for (refusal, remedy) in [
+            (EditError::InvalidName, "use letters, digits and `-`"),
+            (EditError::InvalidValue, "leave out control characters"),
+            (EditError::Forbidden, "leave it to Pace"),
+            (
+                EditError::TooLarge,
+                "add less, or allow more with `limits.headers`",
+            ),
+            (EditError::ReadOnly, "change requests in request-filter"),
+        ] {
+            let said = refusal.to_string();
+            let (_, after) = said.split_once(": ").expect("what is wrong comes first");
+            assert!(after.starts_with(remedy), "{said}");
+        }
+    }
 
     #[test]
     fn every_connection_header_is_forbidden_in_any_case() {

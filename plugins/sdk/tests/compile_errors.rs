@@ -155,6 +155,20 @@ fn a_type_that_is_no_plugin() {
 }
 
 #[test]
+fn a_plugin_that_does_not_say_how_it_is_configured() {
+    says(
+        &PLUGIN.replace(
+            "fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }",
+            "",
+        ),
+        &[
+            "not all trait items implemented, missing: `configure`",
+            "fn configure(_: <Self as pace_plugin::Plugin>::Config) -> Result<Self, String>",
+        ],
+    );
+}
+
+#[test]
 fn a_hook_of_the_wrong_type() {
     says(
         &PLUGIN.replace("-> Verdict { Verdict::Next }", "-> bool { true }"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pace_tests::{Exit, Setup, fixture};
+use pace_tests::{Exit, Origin, Setup, built_for, fixture};
 
 /// What `pace plugin inspect` says of a file that does not fit.
 fn inspected(name: &str) -> Exit {
@@ -68,6 +68,35 @@ fn a_function_has_the_wrong_type() {
         "the function `filter` of `pace:plugin/request-filter@0.1.0` has the wrong type\n    \
          expected  func() -> verdict\n    found     func() -> u32",
         "`wit/request-filter.wit` has it",
+    );
+}
+
+#[test]
+fn a_function_is_taken_for_another() {
+    let wasm = built_for(&[
+        (
+            "    remove-header: func(name: string) -> result<bool, edit-error>;",
+            "    remove-header: func(name: string);",
+        ),
+        (
+            "wall: func() -> u64;",
+            "wall: func() -> u64;\n    sleep: func(nanoseconds: u64);",
+        ),
+    ]);
+    let exit = Setup::new()
+        .file("other.wasm", wasm)
+        .args(["plugin", "inspect", "other.wasm"])
+        .run();
+    says(
+        &exit,
+        "the imported function `remove-header` of `pace:plugin/request@0.1.0` has the wrong type\n    \
+         expected  func(name: string) -> result<bool, edit-error>\n    found     func(name: string)\n",
+        "`wit/request.wit` has it",
+    );
+    says(
+        &exit,
+        "it imports the function `sleep` of `pace:plugin/clock@0.1.0`, which this Pace does not have",
+        "leave it out, or run a later Pace",
     );
 }
 
@@ -139,6 +168,48 @@ fn it_reads_the_request_while_it_is_configured() {
 }
 
 #[test]
+fn it_loops_or_traps_while_it_is_configured() {
+    let started = |name: &str| {
+        Setup::new()
+            .args([
+                "plugin",
+                "run",
+                "--listen",
+                "127.0.0.1:0",
+                "--backend",
+                "http://127.0.0.1:1",
+            ])
+            .args([fixture(name)])
+            .run()
+    };
+    says(
+        &started("endless-configure"),
+        "configure failed: deadline: it ran for longer than its 10ms",
+        "look for a loop that does not end",
+    );
+    says(
+        &started("reads-request-early"),
+        "request was called outside a hook: there is no request while an instance starts and while it is configured",
+        "each hook can ask for what there is at its time",
+    );
+}
+
+#[test]
+fn it_has_a_header_set_that_is_not_its_own() {
+    let cases = "wasm = 'builtin:header-injection'\n[[case]]\nname = 'x'\n\
+                 config.response.set = { connection = 'close' }\nexpect.verdict = 'next'\n";
+    let exit = Setup::new()
+        .file("cases.toml", cases)
+        .args(["plugin", "test", "cases.toml"])
+        .run();
+    says(
+        &exit,
+        "`connection`: the header belongs to the connection and cannot be changed",
+        "leave it to Pace",
+    );
+}
+
+#[test]
 fn it_answers_with_what_may_not_be() {
     says(
         &tested("illegal-reply-header"),
@@ -168,4 +239,51 @@ fn the_file_is_not_a_plugin_at_all() {
         "text.wasm is no plugin",
         "not WebAssembly: it begins with \"fn main(\"",
     );
+}
+
+/// And what to do is said beside each request, too, when the plugin serves.
+#[test]
+fn what_a_hook_does_wrong_is_said_with_the_request() {
+    let origin = Origin::named("backend");
+    let mistakes = [
+        (
+            "trap",
+            "request-filter: failed (trap: a panic ends the call and the instance: answer instead",
+        ),
+        (
+            "endless-loop",
+            "request-filter: failed (deadline: look for a loop that does not end",
+        ),
+        (
+            "memory-bomb",
+            "request-filter: failed (memory: look for what grows with each request",
+        ),
+        (
+            "reads-response-early",
+            "request-filter: failed (trap: each hook can ask for what there is at its time",
+        ),
+        (
+            "illegal-reply-header",
+            "request-filter: failed (illegal-output: Pace sends no such answer",
+        ),
+        (
+            "bad-pick",
+            "select-upstream: failed (illegal-output: Pace sends no such answer",
+        ),
+    ];
+    for (name, said) in mistakes {
+        let pace = Setup::new()
+            .args([
+                "plugin",
+                "run",
+                "--listen",
+                "127.0.0.1:0",
+                "--backend",
+                &origin.url(),
+            ])
+            .args([fixture(name)])
+            .start();
+        assert_eq!(pace.get("/misbehave").status, 503, "{name}");
+        pace.wait_for_log(&[&format!("GET /misbehave | {name} {said}"), " | 503"]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pace_tests::{Exit, Origin, Setup, component, core_module, fixture, root, text_fixture};
+use pace_tests::{Exit, Origin, Setup, built_for, component, core_module, fixture, root, text_fixture};
 
 use crate::sections::{SERVER, with_plugins};
 
@@ -109,6 +109,31 @@ fn a_function_of_the_wrong_type() {
             "`filter`",
             "expected func() -> verdict",
             "found func() -> u32",
+        ],
+    );
+}
+
+#[test]
+fn a_function_of_the_contract_that_is_imported_as_another() {
+    let other = built_for(&[("query: func() -> option<string>", "query: func() -> string")]);
+    refused(
+        &load_bytes("other.wasm", &other),
+        "other.wasm",
+        &[
+            "imports `pace:plugin/request@0.1.0` with a function `query` of the wrong type: expected func() -> \
+           option<string>, found func() -> string",
+        ],
+    );
+    let later = built_for(&[(
+        "wall: func() -> u64;",
+        "wall: func() -> u64;\n    sleep: func(nanoseconds: u64);",
+    )]);
+    refused(
+        &load_bytes("later.wasm", &later),
+        "later.wasm",
+        &[
+            "imports the function `sleep` of `pace:plugin/clock@0.1.0`, which this Pace does not have",
+            "a later Pace",
         ],
     );
 }

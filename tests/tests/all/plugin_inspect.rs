@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use pace_tests::{Exit, Setup, component, core_module, fixture};
+use pace_tests::{Exit, Setup, built_for, component, core_module, fixture};
 
 fn inspect(file: impl AsRef<OsStr>) -> Exit {
     Setup::new()
@@ -87,6 +87,94 @@ fn a_function_of_the_wrong_type_is_shown_beside_the_right_one() {
     );
 }
 
+/// What is said of a plugin that was built for a contract with these differences.
+fn said_of(differences: &[(&str, &str)]) -> String {
+    let setup = Setup::new().file("other.wasm", built_for(differences));
+    let exit = setup.args(["plugin", "inspect", "other.wasm"]).run();
+    assert_eq!(exit.code, Some(i32::from(!differences.is_empty())), "{exit:#?}");
+    exit.stderr
+}
+
+#[test]
+fn a_plugin_of_the_very_contract_fits() {
+    assert_eq!(said_of(&[]), "");
+}
+
+#[test]
+fn an_exported_function_is_shown_with_both_types() {
+    let said = said_of(&[(
+        "select: func(attempt: u32)",
+        "select: func(attempt: u64, pool: string)",
+    )]);
+    assert_eq!(
+        said,
+        "pace: other.wasm is no plugin that this Pace can run:\n  \
+           the function `select` of `pace:plugin/select-upstream@0.1.0` has the wrong type\n    \
+             expected  func(attempt: u32) -> selection\n    \
+             found     func(attempt: u64, pool: string) -> selection\n    \
+             `wit/select-upstream.wit` has it\n"
+    );
+}
+
+#[test]
+fn imported_functions_are_shown_with_both_types_and_each_of_them() {
+    let said = said_of(&[
+        (
+            "client-address: func() -> string",
+            "client-address: func() -> option<string>",
+        ),
+        ("add: func(delta: u64) -> u64", "add: func(delta: u64) -> u32"),
+        (
+            "wall: func() -> u64;",
+            "wall: func() -> u64;\n    sleep: func(nanoseconds: u64);",
+        ),
+    ]);
+    for paragraph in [
+        "\n  the imported function `client-address` of `pace:plugin/request@0.1.0` has the wrong type\n    \
+             expected  func() -> string\n    \
+             found     func() -> option<string>\n    \
+             `wit/request.wit` has it\n",
+        "\n  the imported function `counter.add` of `pace:plugin/counters@0.1.0` has the wrong type\n    \
+             expected  func(delta: u64) -> u64\n    \
+             found     func(delta: u64) -> u32\n    \
+             `wit/counters.wit` has it\n",
+        "\n  it imports the function `sleep` of `pace:plugin/clock@0.1.0`, which this Pace does not have\n    \
+             leave it out, or run a later Pace; `wit/clock.wit` has what there is\n",
+    ] {
+        assert!(said.contains(paragraph), "{paragraph}\nin\n{said}");
+    }
+    assert_eq!(said.matches("\n  the imported function").count(), 2, "{said}");
+}
+
+/// Both are called alike, so what they are is shown too.
+#[test]
+fn a_difference_within_a_type_is_shown_where_it_is() {
+    let said = said_of(&[("status: u16,\n", "status: u32,\n        reason: string,\n")]);
+    let paragraph = "\n  the function `filter` of `pace:plugin/request-filter@0.1.0` has the wrong type\n    \
+           expected  func() -> verdict\n    \
+           found     func() -> verdict\n    \
+           expected  http-response = record { status: u16, headers: list<header-field>, body: list<u8> }\n    \
+           found     http-response = record { status: u32, reason: string, headers: list<header-field>, body: list<u8> }\n";
+    assert!(said.contains(paragraph), "{paragraph}\nin\n{said}");
+    // In every hook, because each answers with it.
+    assert_eq!(
+        said.matches("http-response = record { status: u16").count(),
+        3,
+        "{said}"
+    );
+
+    let said = said_of(&[(
+        "        /// The message cannot be changed in this hook any more.\n        read-only,\n",
+        "",
+    )]);
+    assert!(
+        said.contains(
+            "\n    found     edit-error = enum { invalid-name, invalid-value, forbidden, too-large }\n"
+        ),
+        "{said}"
+    );
+}
+
 #[test]
 fn another_version_of_the_contract_is_said_once() {
     refused(
@@ -125,6 +213,27 @@ fn wasi_is_named() {
         exit.stdout.contains("WASI:     wasi:cli/environment@0.2.3\n"),
         "{exit:#?}"
     );
+}
+
+/// What no tool makes and nobody lends is shown beside what is wrong of the contract's.
+#[test]
+fn an_import_without_a_package_is_named() {
+    let component = wat::parse_str(
+        "(component
+            (import \"thing\" (instance (export \"f\" (func (result u32)))))
+            (import \"pace:plugin/clock@0.1.0\" (instance (export \"wall\" (func (result string))))))",
+    );
+    let setup = Setup::new().file("other.wasm", component.expect("it is a component"));
+    let said = setup.args(["plugin", "inspect", "other.wasm"]).run().stderr;
+    for line in [
+        "\n  imports `thing`: plugins get the interfaces of pace:plugin and nothing else",
+        "\n  the imported function `wall` of `pace:plugin/clock@0.1.0` has the wrong type",
+        "\n    found     func() -> string\n",
+        "\n  does not export `pace:plugin/lifecycle@0.1.0`",
+        "\n  exports no hook",
+    ] {
+        assert!(said.contains(line), "{line}\nin\n{said}");
+    }
 }
 
 #[test]

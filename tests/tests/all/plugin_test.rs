@@ -378,3 +378,47 @@ fn a_directory_has_its_cases_in_tests() {
     assert!(exit.stdout.starts_with("tests/a.toml, for "), "{exit:#?}");
     assert!(exit.stdout.ends_with("4 cases passed\n"), "{exit:#?}");
 }
+
+/// Every case that the contract has of a failure, the one with a number too.
+#[test]
+fn a_hook_is_told_why_the_attempt_before_failed() {
+    let told = [
+        ("", "None"),
+        ("last_failure = 'connection-refused'", "Some(ConnectionRefused)"),
+        ("last_failure = 'connection-timeout'", "Some(ConnectionTimeout)"),
+        ("last_failure = 'connection-failed'", "Some(ConnectionFailed)"),
+        ("last_failure = 'tls'", "Some(Tls)"),
+        ("last_failure = 'closed'", "Some(Closed)"),
+        ("last_failure = 'response-timeout'", "Some(ResponseTimeout)"),
+        ("last_failure = 'protocol'", "Some(Protocol)"),
+        ("last_failure = { status = 503 }", "Some(Status(503))"),
+        ("last_failure = 'other'", "Some(Other)"),
+    ];
+    let cases: String = told
+        .iter()
+        .map(|(given, said)| {
+            format!("[[case]]\nname = {said:?}\nattempt = 2\n{given}\nexpect.response.body = {said:?}\n")
+        })
+        .collect();
+    let exit = run_fixture("tells-failure", &cases);
+    assert!(exit.stdout.contains("10 cases passed"), "{exit:#?}");
+
+    let wrong = |given: &str| {
+        let exit = run_fixture(
+            "tells-failure",
+            &format!("[[case]]\nname = 'x'\nlast_failure = {given}\n"),
+        );
+        exit.refusal().to_owned()
+    };
+    assert!(wrong("{ status = 700 }").contains("expected an integer from 200 to 599"));
+    let refusal = wrong("503");
+    assert!(
+        refusal.contains("a failure such as \"connection-refused\" or { status = 503 }"),
+        "{refusal}"
+    );
+    let refusal = wrong("'status'");
+    assert!(
+        refusal.contains("this failure has a number: { status = 503 }"),
+        "{refusal}"
+    );
+}

@@ -20,7 +20,7 @@ use crate::cli::BuildArgs;
 use crate::plugin::{self, Inspection, LoadError, Runtime};
 
 /// The plugin, in its project.
-const PLUGIN: &str = "plugin.wasm";
+pub(super) const PLUGIN: &str = "plugin.wasm";
 
 /// Why there is no plugin.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +69,9 @@ pub(super) fn build(project: &Path) -> Result<(PathBuf, usize), BuildError> {
         Language::C => c::build(project),
     }?;
     let no_plugin = |problem| BuildError::NoPlugin(vec![problem]);
-    let component = plugin::component(&bytes).map_err(no_plugin)?;
+    let component = plugin::component(&bytes).map_err(|error| no_plugin(error.into()))?;
     let runtime =
-        Runtime::new(None, 1).map_err(|error| no_plugin(LoadError::Invalid(format!("{error:#}"))))?;
+        Runtime::new(None, 1).map_err(|error| no_plugin(LoadError::NoEngine(format!("{error:#}"))))?;
     let inspection = Inspection::of(&runtime, &component).map_err(no_plugin)?;
     if !inspection.problems.is_empty() {
         return Err(BuildError::NoPlugin(inspection.problems));

@@ -4,7 +4,7 @@ use http::header::HeaderMap;
 use std::collections::BTreeMap;
 
 use super::raw;
-use super::scalar::{FailureName, FieldName, HookName};
+use super::scalar::{FieldName, HookName, LastFailure};
 use crate::config::{Fault, OrText, Place, Placed, Table};
 use crate::harness::{Backend, Exchange, Pool, Request, Response};
 
@@ -15,7 +15,7 @@ pub(super) struct Given<'a> {
     pub(super) pool: Option<&'a Table<raw::Pool>>,
     pub(super) attempt: Option<raw::Attempt>,
     pub(super) tried: Option<&'a [Placed<String>]>,
-    pub(super) last_failure: Option<FailureName>,
+    pub(super) last_failure: Option<LastFailure>,
     pub(super) response: Option<&'a Table<raw::Response>>,
     pub(super) hook: Option<HookName>,
 }
@@ -38,7 +38,7 @@ impl<'a> From<&'a raw::Case> for Given<'a> {
             pool: raw.pool.as_ref(),
             attempt: raw.attempt,
             tried: raw.tried.as_deref(),
-            last_failure: raw.last_failure,
+            last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
             hook: raw.hook,
         }
@@ -52,7 +52,7 @@ impl<'a> From<&'a raw::Step> for Given<'a> {
             pool: raw.pool.as_ref(),
             attempt: raw.attempt,
             tried: raw.tried.as_deref(),
-            last_failure: raw.last_failure,
+            last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
             hook: raw.hook,
         }
@@ -76,7 +76,7 @@ impl Given<'_> {
             exchange.attempt = attempt.value();
         }
         if let Some(failure) = self.last_failure {
-            exchange.pool.last_failure = Some(failure.value());
+            exchange.pool.last_failure = Some(failure.0);
         }
         if let Some(hook) = self.hook {
             exchange.hook = Some(hook.value());

@@ -28,6 +28,6 @@ mod suite;
 mod value;
 
 pub(super) use check::Difference;
-pub(super) use files::{find, load};
+pub(super) use files::{FileError, find, load};
 pub(super) use run::{Ending, Failed, run};
 pub(super) use suite::{Budget, Case, Suite};

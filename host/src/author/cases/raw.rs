@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::scalar::{
-    Address, FailureName, FieldName, FieldValue, HealthName, HookName, LogLevel, Method, Millis, Moment,
+    Address, FieldName, FieldValue, HealthName, HookName, LastFailure, LogLevel, Method, Millis, Moment,
     ReasonName, Scheme, Target, Word,
 };
 use super::value::{Number, Text, Texts};
@@ -68,7 +68,7 @@ pub(super) struct Case {
     pub pool: Option<Table<Pool>>,
     pub attempt: Option<Attempt>,
     pub tried: Option<Vec<Placed<String>>>,
-    pub last_failure: Option<FailureName>,
+    pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
     pub hook: Option<HookName>,
     pub advance_ms: Option<Placed<Millis>>,
@@ -89,7 +89,7 @@ pub(super) struct Step {
     pub pool: Option<Table<Pool>>,
     pub attempt: Option<Attempt>,
     pub tried: Option<Vec<Placed<String>>>,
-    pub last_failure: Option<FailureName>,
+    pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
     pub hook: Option<HookName>,
     pub expect: Option<Table<Expect>>,

@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use crate::config::suggestion;
+use crate::config::{Int, Shorthand, suggestion};
 use crate::harness;
 use crate::hook::{AttemptFailure, FailureReason, Health, Hook};
 
@@ -55,6 +55,36 @@ word! {
     /// Why an attempt failed.
     FailureName: AttemptFailure = AttemptFailure::ALL
 }
+/// Why the attempt before failed: a word, or `{ status = 503 }`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "Answered")]
+pub(super) struct LastFailure(pub AttemptFailure);
+
+/// The failure that has more to it than its name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answered {
+    status: Int<200, 599>,
+}
+
+impl From<Answered> for LastFailure {
+    fn from(Answered { status }: Answered) -> LastFailure {
+        let status = u16::try_from(status.value()).expect("it is at most 599");
+        LastFailure(AttemptFailure::Status(status))
+    }
+}
+
+impl Shorthand for LastFailure {
+    const EXPECTED: &'static str = "a failure such as \"connection-refused\" or { status = 503 }";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text == "status" {
+            return Err("this failure has a number: { status = 503 }".to_owned());
+        }
+        FailureName::try_from(text.to_owned()).map(|name| LastFailure(name.value()))
+    }
+}
+
 word! {
     /// Why a hook came to no result.
     ReasonName: FailureReason = FailureReason::ALL

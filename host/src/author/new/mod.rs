@@ -15,13 +15,9 @@ use super::language::Language;
 use super::print;
 use crate::CONTRACT;
 use crate::cli::NewArgs;
+use crate::embedded::{CONTRACT_FILES, SDK_FILES};
 use crate::hook::Hook;
 use template::Template;
-
-/// Files that the binary carries: path and content.
-type Files = &'static [(&'static str, &'static str)];
-
-include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 /// Why there is no project.
 #[derive(Debug, thiserror::Error)]

@@ -45,11 +45,14 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
         .func("last-failure", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);
             let failure = view(&caller)?.0.candidates()?.last_failure();
-            // `option<failure>`; the case of a failure with a number in it never comes up.
+            // `option<failure>`, with the number that one of the failures has at the end.
             let answer = place::<2, 6>(split(&mut caller)?.0, out)?;
             answer[0] = u8::from(failure.is_some());
             if let Some(failure) = failure {
                 answer[2] = case(failure);
+            }
+            if let Some(AttemptFailure::Status(status)) = failure {
+                answer[4..].copy_from_slice(&status.to_le_bytes());
             }
             Ok(())
         })?
@@ -97,6 +100,7 @@ fn case(failure: AttemptFailure) -> u8 {
         AttemptFailure::Closed => 4,
         AttemptFailure::ResponseTimeout => 5,
         AttemptFailure::Protocol => 6,
+        AttemptFailure::Status(_) => 7,
         AttemptFailure::Other => 8,
     }
 }
@@ -177,6 +181,7 @@ impl From<AttemptFailure> for Failure {
             AttemptFailure::Closed => Failure::Closed,
             AttemptFailure::ResponseTimeout => Failure::ResponseTimeout,
             AttemptFailure::Protocol => Failure::Protocol,
+            AttemptFailure::Status(status) => Failure::Status(status),
             AttemptFailure::Other => Failure::Other,
         }
     }

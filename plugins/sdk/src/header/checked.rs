@@ -22,7 +22,7 @@ use super::{check_name, check_value};
 /// let config: Config = parse_config(r#"{"forward": "X-User"}"#).unwrap();
 /// assert_eq!(config.forward.as_str(), "X-User");
 /// let refusal = parse_config::<Config>(r#"{"forward": "Connection"}"#).unwrap_err();
-/// assert_eq!(refusal, "forward: `Connection`: the header belongs to the connection and cannot be changed");
+/// assert!(refusal.starts_with("forward: `Connection`: the header belongs to the connection"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
@@ -102,7 +102,7 @@ impl fmt::Display for HeaderName {
 /// }
 ///
 /// let refusal = parse_config::<Config>(r#"{"realm": "a\nb"}"#).unwrap_err();
-/// assert_eq!(refusal, r#"realm: "a\nb": the value has a character or a form that is not allowed"#);
+/// assert!(refusal.starts_with(r#"realm: "a\nb": the value has a character or a form that is not allowed"#));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]

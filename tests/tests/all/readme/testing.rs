@@ -9,7 +9,7 @@ use pace_tests::{Exit, Setup};
 use super::page::{Block, Page, code, is_output};
 
 /// Each table of a file of cases, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("the file", "zzz = 1"),
     ("[defaults]", "[defaults]\nzzz = 1"),
     ("[budget]", "[budget]\nzzz = 1"),
@@ -19,6 +19,7 @@ const TABLES: [(&str, &str); 18] = [
     ("response", "[[case]]\nresponse = { zzz = 1 }"),
     ("pool", "[[case]]\npool = { zzz = 1 }"),
     ("pool.backends", "[[case]]\npool.backends = [{ zzz = 1 }]"),
+    ("last_failure", "[[case]]\nlast_failure = { zzz = 1 }"),
     ("windows", "[[case]]\nwindows = [{ zzz = 1 }]"),
     ("shuffle", "[[case]]\nshuffle = { zzz = 1 }"),
     ("tally", "[[case]]\ntally = { zzz = 1 }"),

@@ -118,7 +118,7 @@ impl Candidates for Pool {
         "pool"
     }
     fn last_failure(&self) -> Option<AttemptFailure> {
-        Some(AttemptFailure::Other)
+        Some(AttemptFailure::Status(599))
     }
     fn tried(&self, index: u32) -> bool {
         index == 1

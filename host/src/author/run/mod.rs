@@ -1,0 +1,148 @@
+//! `pace plugin run`: a proxy with a plugin that is being written.
+//!
+//! ```text
+//! save a source ──▶ builder: pace plugin build ──▶ plugin.wasm ──▶ reload: tried, swapped ──▶ requests
+//! save [defaults] ─────────────▶ defaults ───────────────────────▶ as in every Pace          a line for each (lines)
+//! ```
+
+mod builder;
+mod defaults;
+mod given;
+mod lines;
+mod sources;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use log::info;
+
+use self::builder::{Builder, Followed};
+use self::defaults::Defaults;
+use self::given::Given;
+use self::sources::Sources;
+use super::build;
+use crate::cli::RunArgs;
+use crate::config::{Breaker, Config, OnFailure, Overrides, Plugin, PluginUse, Rollback, Source};
+use crate::plugin::{LoadError, Runtime};
+use crate::reload::{Manager, Origin, StartError};
+use crate::server::Server;
+use crate::snapshot::Environment;
+use crate::state::Store;
+use crate::telemetry::Metrics;
+
+pub use lines::{DEFAULT_LOG, prepare_log};
+
+/// How long requests in flight may take after Ctrl-C.
+const GRACE_PERIOD: Duration = Duration::from_secs(1);
+
+/// The plugin cannot serve as it is configured.
+#[derive(Debug, thiserror::Error)]
+#[error("{refusal}\n{advice}")]
+struct Refused {
+    refusal: StartError,
+    advice: String,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
+    let given = Given::new(&args.file, &args.set)?;
+    let config = configuration(&given, args)?;
+    // Before anything is built: a port in use is known at once.
+    let server = Server::bind(&config)?;
+    let sources = given.project.as_deref().map(Sources::of);
+    if let Some(project) = &given.project {
+        info!("building {}", project.display());
+        build::build(project)?;
+    }
+    let environment = Arc::new(Environment {
+        runtime: Runtime::new(None, config.server.workers)?,
+        store: Store::new(),
+        metrics: Metrics::new(),
+    });
+    let origin = Origin {
+        path: None,
+        overrides: Overrides::default(),
+    };
+    let started = Manager::start(origin, config.clone(), Arc::clone(&environment));
+    let (manager, snapshot, reloader) = started.map_err(|refusal| -> Box<dyn Error> {
+        match refusal.reason {
+            LoadError::Configure(_) => Refused {
+                advice: given.advice(),
+                refusal,
+            }
+            .into(),
+            _ => refusal.into(),
+        }
+    })?;
+    thread::Builder::new()
+        .name("pace-reload".to_owned())
+        .spawn(|| manager.run())?;
+    info!("{}", followed(&given));
+    info!("{}", given.advice());
+    let args = args.clone();
+    let defaults = given.cases.map(|file| {
+        let read = move || {
+            let given = Given::new(&args.file, &args.set).map_err(|error| error.to_string())?;
+            configuration(&given, &args).map_err(|error| error.to_string())
+        };
+        Defaults::new(file, config, reloader.clone(), read)
+    });
+    let builder = Builder::start(Followed {
+        project: given.project.zip(sources),
+        defaults,
+    })?;
+    server.run(snapshot, environment, reloader)?;
+    drop(builder);
+    Ok(())
+}
+
+/// The backends, and nothing but this plugin before them.
+fn configuration(given: &Given, args: &RunArgs) -> Result<Config, Box<dyn Error>> {
+    let mut config = Config::from_overrides(&Overrides {
+        listen: Some(args.listen.clone()),
+        backends: args.backends.clone(),
+    })?;
+    config.server.grace_period = GRACE_PERIOD;
+    config.plugins = vec![Plugin {
+        name: given.name.clone(),
+        source: given.source.clone(),
+        sha256: None,
+        on_failure: OnFailure::Closed,
+        isolation: given.setup.isolation,
+        limits: given.setup.limits,
+        // Whoever writes a plugin wants to see what it does, however often it fails.
+        breaker: Breaker {
+            failures: 0,
+            ..Breaker::default()
+        },
+        rollback: Rollback {
+            calls: 0,
+            ..Rollback::default()
+        },
+        config: given.setup.config.clone(),
+    }];
+    for route in &mut config.routes {
+        route.plugins = vec![PluginUse {
+            plugin: 0,
+            on_failure: OnFailure::Closed,
+            config: given.setup.config.clone(),
+            own_config: false,
+        }];
+    }
+    Ok(config)
+}
+
+/// What happens when something is saved.
+fn followed(given: &Given) -> String {
+    match (&given.project, &given.source) {
+        (Some(project), _) => format!("{} is built again when a source is saved", project.display()),
+        (None, Source::File(file)) => {
+            format!(
+                "{} is swapped when it changes; nothing builds it, because it is no project's plugin.wasm",
+                file.display()
+            )
+        }
+        (None, Source::Builtin(_)) => format!("{} is part of Pace, and does not change", given.name),
+    }
+}

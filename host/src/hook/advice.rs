@@ -1,0 +1,35 @@
+//! What to do about a hook that failed.
+
+use super::{Failure, FailureReason};
+
+impl Failure {
+    /// What whoever wrote the plugin can do about it, in one sentence.
+    pub fn advice(&self) -> &'static str {
+        match self.reason {
+            // As wasmtime words it.
+            FailureReason::Trap if self.detail.contains("`unreachable`") => {
+                "a panic ends the call and the instance: answer instead, or let the request pass"
+            }
+            // As the host functions word it.
+            FailureReason::Trap if self.detail.contains(" was called ") => {
+                "each hook can ask for what there is at its time: see `wit/request.wit`, `wit/upstreams.wit` and \
+                 `wit/response.wit`"
+            }
+            FailureReason::Trap => "the backtrace says where, if the names were not stripped from the file",
+            FailureReason::Deadline => {
+                "look for a loop that does not end; if it needs the time, allow more with `limits.time_ms`"
+            }
+            FailureReason::Memory => {
+                "look for what grows with each request; if it needs as much, allow more with `limits.memory_mb`"
+            }
+            FailureReason::IllegalOutput => {
+                "Pace sends no such answer: `wit/http.wit` says what a response may have, `wit/select-upstream.wit` \
+                 what can be picked"
+            }
+            FailureReason::Configure => {
+                "this is what the operator would read, behind the plugin's name and file"
+            }
+            FailureReason::BreakerOpen => "it has failed too often: the failures before say why",
+        }
+    }
+}

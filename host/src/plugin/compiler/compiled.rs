@@ -1,0 +1,101 @@
+//! What the compiler makes of a plugin.
+
+use serde::{Deserialize, Serialize};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module, Result, ensure, format_err};
+
+use super::super::direct;
+use super::super::load;
+
+/// Machine code that nobody has linked yet.
+pub(in super::super) struct Compiled {
+    /// What the plugin imports and exports. The code is here too, or only in `module`.
+    pub(in super::super) shape: Component,
+    /// The code of a plugin that runs without the component around it.
+    pub(in super::super) module: Option<Module>,
+}
+
+/// Why the compiler does not take a file.
+#[derive(Debug, Deserialize, Serialize, thiserror::Error)]
+pub enum CompileError {
+    /// Empty, or something else than WebAssembly.
+    #[error("not WebAssembly: {0}")]
+    NotWasm(String),
+    /// A core module without what makes it a plugin.
+    #[error(
+        "a core WebAssembly module without the component type that `wit-bindgen` or the crate `pace-plugin` \
+         embeds: it was not built as a plugin, or the section was stripped"
+    )]
+    NoComponentType,
+    /// A core module that is not a component in the making.
+    #[error("the core module cannot be made a component: {0}")]
+    NotComponentizable(String),
+    /// Broken or truncated WebAssembly, or a feature that Pace does not have.
+    #[error("invalid WebAssembly: {0}")]
+    Invalid(String),
+}
+
+impl From<wasmtime::Error> for CompileError {
+    fn from(error: wasmtime::Error) -> CompileError {
+        CompileError::Invalid(format!("{error:#}"))
+    }
+}
+
+impl Compiled {
+    /// Compiles a component, or a core module that carries its component type.
+    pub(in super::super) fn new(
+        engine: &Engine,
+        imports: &direct::Imports,
+        bytes: &[u8],
+    ) -> std::result::Result<Compiled, CompileError> {
+        let component = load::component(bytes)?;
+        Ok(match direct::extract(&component, imports) {
+            None => Compiled {
+                shape: Component::new(engine, &component)?,
+                module: None,
+            },
+            Some(extracted) => Compiled {
+                shape: Component::new(engine, &extracted.shape)?,
+                module: Some(Module::new(engine, &extracted.module)?),
+            },
+        })
+    }
+
+    /// As bytes, for a process that has the same program: the length of the shape in eight bytes, the
+    /// shape, and the module if there is one.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let shape = self.shape.serialize()?;
+        let mut bytes = u64::try_from(shape.len())?.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&shape);
+        if let Some(module) = &self.module {
+            bytes.extend_from_slice(&module.serialize()?);
+        }
+        Ok(bytes)
+    }
+
+    /// The other way round.
+    ///
+    /// # Errors
+    ///
+    /// The bytes end too soon, or were made by another version or for other settings.
+    ///
+    /// # Safety
+    ///
+    /// The bytes are what [`to_bytes`](Compiled::to_bytes) has made, and nobody has changed them.
+    pub(super) unsafe fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Compiled> {
+        let (length, code) = bytes
+            .split_first_chunk()
+            .ok_or_else(|| format_err!("it ends within its first eight bytes"))?;
+        let length = usize::try_from(u64::from_le_bytes(*length))?;
+        ensure!(length <= code.len(), "it ends within the first of its two parts");
+        let (shape, module) = code.split_at(length);
+        // SAFETY: by this function's own condition the first part is what `Component::serialize` returned.
+        let shape = unsafe { Component::deserialize(engine, shape)? };
+        let module = match module {
+            [] => None,
+            // SAFETY: by the same condition the second part is what `Module::serialize` returned.
+            module => Some(unsafe { Module::deserialize(engine, module)? }),
+        };
+        Ok(Compiled { shape, module })
+    }
+}

@@ -1,0 +1,222 @@
+//! Starts the process that compiles, and waits for it for so long.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::super::engine::{Allocation, Runtime};
+use super::super::error::LoadError;
+use super::super::load::{self, Program};
+use super::CompileError;
+use super::child::REJECTED;
+use super::compiled::Compiled;
+
+/// Compiles plugins in processes of their own.
+pub struct Compiler {
+    program: PathBuf,
+}
+
+/// The name of the command that [`compile_for_parent`](super::compile_for_parent) is.
+const COMMAND: &str = "compile-plugin";
+
+/// For so long compiling has to make do with the time that nobody else wants. Ten times of what the usual
+/// plugin takes; whoever replaces one on a machine that has no such time waits so much longer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longer than any plugin takes to compile with its share of the time; what takes longer is not waited for.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How a process comes to its end without any code.
+#[derive(Debug)]
+enum Failed {
+    Timeout,
+    NotStarted(io::Error),
+    Broke(ExitStatus),
+    Rejected(CompileError),
+}
+
+impl Compiler {
+    /// With this program, whose command `compile-plugin` must be
+    /// [`compile_for_parent`](super::compile_for_parent) and of the very same build as the caller.
+    pub fn new(program: impl Into<PathBuf>) -> Compiler {
+        Compiler {
+            program: program.into(),
+        }
+    }
+
+    /// Like [`Program::load`]; the time that it takes is bounded.
+    ///
+    /// # Errors
+    ///
+    /// Those of `Program::load`, and that no process could be started, or that it broke or took too long.
+    pub fn load(
+        &self,
+        runtime: &Runtime,
+        allocation: Allocation,
+        bytes: &[u8],
+    ) -> Result<Program, LoadError> {
+        let mut result = self.run(runtime, allocation, true, bytes, IDLE_TIMEOUT);
+        if matches!(result, Err(Failed::Timeout)) {
+            // The machine is busy all the time, or the plugin is large.
+            result = self.run(runtime, allocation, false, bytes, TIMEOUT);
+        }
+        let code = match result {
+            Ok(code) => code,
+            Err(Failed::Rejected(error)) => return Err(error.into()),
+            Err(Failed::Timeout) => return Err(LoadError::CompileTimeout(TIMEOUT)),
+            Err(Failed::Broke(status)) => return Err(LoadError::CompilerBroke(status.to_string())),
+            Err(Failed::NotStarted(error)) => return Err(LoadError::NoProcess(error)),
+        };
+        let environment = load::environment(runtime, allocation)?;
+        // SAFETY: the bytes came through a pipe from a process of this very program, started by us with an
+        // empty environment, that ended well: they are what `Compiled::to_bytes` made there, and nobody else
+        // has the other end of the pipe. Of the plugin that process has seen what the compiler in this
+        // process would see, so the code is not to be trusted less than if it had been made here. That both
+        // are of the same build is what `new` asks for; `deserialize` compares versions and settings again.
+        let compiled = unsafe { Compiled::from_bytes(&environment.engine, &code) };
+        let compiled = compiled.map_err(|error| LoadError::CompilerBroke(format!("{error:#}")))?;
+        Program::link(&environment, bytes, compiled)
+    }
+
+    fn run(
+        &self,
+        runtime: &Runtime,
+        allocation: Allocation,
+        idle: bool,
+        bytes: &[u8],
+        limit: Duration,
+    ) -> Result<Vec<u8>, Failed> {
+        let mut command = Command::new(&self.program);
+        command
+            .arg(COMMAND)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        if let Some(directory) = runtime.cache_dir() {
+            command.arg("--cache-dir").arg(directory);
+        }
+        if let Allocation::Pooled { slot } = allocation {
+            command.arg("--slot").arg(slot.to_string());
+        }
+        if idle {
+            command.arg("--idle");
+        }
+        let mut child = command.spawn().map_err(Failed::NotStarted)?;
+        let answer = exchange(&mut child, bytes, limit);
+        if answer.is_err() {
+            // Then it may still run.
+            let _has_ended_already = child.kill();
+        }
+        // Its standard output is at its end, which it is when the process ends.
+        let status = child.wait().map_err(Failed::NotStarted)?;
+        let answer = answer?;
+        match status.code() {
+            Some(0) => Ok(answer),
+            Some(code) if code == i32::from(REJECTED) => {
+                let rejected = serde_json::from_slice(&answer).map_err(|_| Failed::Broke(status))?;
+                Err(Failed::Rejected(rejected))
+            }
+            _ => Err(Failed::Broke(status)),
+        }
+    }
+}
+
+/// Gives a process all of its input and takes all of its output, for so long.
+fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>, Failed> {
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (mut stdin, mut stdout) = stdin.zip(stdout).expect("both were asked for");
+    thread::scope(|scope| {
+        let (sender, done) = mpsc::sync_channel(1);
+        let exchanged = move || {
+            // A process that ends early says by its status why.
+            let _ = stdin.write_all(input);
+            drop(stdin);
+            let mut output = Vec::new();
+            // Nobody may be waiting any more.
+            let _ = sender.send(stdout.read_to_end(&mut output).map(|_| output));
+        };
+        thread::Builder::new()
+            .name("pace-compile".to_owned())
+            .spawn_scoped(scope, exchanged)
+            .map_err(Failed::NotStarted)?;
+        match done.recv_timeout(limit) {
+            Ok(output) => output.map_err(Failed::NotStarted),
+            Err(RecvTimeoutError::Timeout) => {
+                // The scope waits for the thread, which waits for the process.
+                let _has_ended_already = child.kill();
+                Err(Failed::Timeout)
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Failed::NotStarted(io::ErrorKind::OutOfMemory.into())),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Long enough for whatever comes to an end.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn run(program: &str, limit: Duration) -> Result<Vec<u8>, Failed> {
+        let directory = tempfile::tempdir().expect("there is room");
+        let path = directory.path().join("program");
+        // Not written by this process: another thread's child could have it open still, for writing, when it
+        // is to be run, and that is refused.
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "printf %s \"$1\" > \"$0\" && chmod 700 \"$0\""])
+            .arg(&path);
+        let status = shell.arg(program).status().expect("there is a shell");
+        assert!(status.success(), "{status}");
+        let runtime = Runtime::new(None, 1).expect("there is room for a compiler");
+        Compiler::new(path).run(&runtime, Allocation::OnDemand, false, b"a plugin", limit)
+    }
+
+    #[test]
+    fn what_goes_in_is_the_plugin_and_what_comes_out_the_code() {
+        let code = run(
+            "#!/bin/sh\n[ $1 = compile-plugin ] && echo code of $(cat)\n",
+            LONG,
+        );
+        assert_eq!(code.expect("it ends well"), b"code of a plugin\n");
+    }
+
+    #[test]
+    fn a_process_that_takes_too_long_is_ended() {
+        // It would never end by itself, nor does it read.
+        let endless = run("#!/bin/sh\nkill -STOP $$\n", Duration::from_millis(1));
+        assert!(matches!(endless, Err(Failed::Timeout)), "{endless:?}");
+    }
+
+    #[test]
+    fn a_process_that_breaks_is_no_verdict_on_the_plugin() {
+        let broken = run("#!/bin/sh\nkill -KILL $$\n", LONG);
+        assert!(matches!(broken, Err(Failed::Broke(_))), "{broken:?}");
+        let silent = run("#!/bin/sh\nexit 2\n", LONG);
+        assert!(matches!(silent, Err(Failed::Broke(_))), "{silent:?}");
+    }
+
+    #[test]
+    fn a_verdict_comes_whole() {
+        let verdict = run("#!/bin/sh\necho '{\"NotWasm\":\"it is a poem\"}'; exit 2\n", LONG);
+        let Err(Failed::Rejected(error)) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(error.to_string(), "not WebAssembly: it is a poem");
+    }
+
+    #[test]
+    fn without_the_program_there_is_no_process() {
+        let runtime = Runtime::new(None, 1).expect("there is room for a compiler");
+        let error = Compiler::new("/nowhere").load(&runtime, Allocation::OnDemand, b"");
+        let Err(LoadError::NoProcess(error)) = error else {
+            panic!("there is nothing to start");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
