@@ -1,4 +1,5 @@
-//! What one types in this repository: `cargo xtask run`, `test`, `bench`, `soak` and `plugins`.
+//! What one types in this repository: `cargo xtask run`, `test`, `bench`, `instructions`, `soak` and
+//! `plugins`.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | `run`, `demo` | a proxy to try, and the backends behind it |
 //! | `test` | every check, in order |
 //! | `bench` | what a request costs, beside other proxies |
+//! | `instructions` | how many instructions a call of a hook takes |
 //! | `soak` | whether anything is lost while plugins are swapped under load |
 //! | `http` | messages, as small servers and clients of our own read them |
 //! | `cargo`, `process` | other programs: how they are called, watched and ended |
@@ -16,6 +18,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod http;
+mod instructions;
 mod plugins;
 mod prerequisites;
 mod process;
@@ -43,7 +46,7 @@ enum Task {
     /// on 127.0.0.1:8000 and :8001, Pace with config/proxy.toml. Ctrl-C stops everything.
     Run(run::Args),
 
-    /// Check everything: format, lints, tests, a short soak, dependencies
+    /// Check everything: format, lints, tests, a short soak, instructions, dependencies
     ///
     /// Installs what is missing and compiles the plugins first. Stops at the first step that fails
     /// and says how to repeat that step alone.
@@ -54,6 +57,13 @@ enum Task {
     /// Proxies take turns on one core; load and backends are on another. Prints Markdown tables. nginx and HAProxy
     /// are measured if they are installed. docs/performance.md says how it is measured and what came of it.
     Bench(bench::Args),
+
+    /// Count the instructions of each call of a hook, and compare them with those recorded
+    ///
+    /// In process, host and plugin together, for the default plugins. Nothing is timed: callgrind counts, so the
+    /// machine may be busy. Installs valgrind if it is missing. Prints a Markdown table; fails if a call takes 5 %
+    /// more than is recorded in xtask/instructions.toml by the same compiler.
+    Instructions(instructions::Args),
 
     /// Swap plugins under load, and see whether anything is lost
     ///
@@ -77,6 +87,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Plugins => prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All)),
     };

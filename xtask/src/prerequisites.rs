@@ -35,9 +35,24 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+const VALGRIND: Tool = Tool {
+    program: "valgrind",
+    packages: &["valgrind", "libc6-dbg"],
+    why: "counts instructions",
+};
+
 /// Installs what is missing of the tools that compiling the host takes.
 pub(crate) fn ensure() -> Result<()> {
-    let missing: Vec<&Tool> = TOOLS
+    ensure_all(TOOLS)
+}
+
+/// Installs what `cargo xtask instructions` needs besides.
+pub(crate) fn valgrind() -> Result<()> {
+    ensure_all(&[VALGRIND])
+}
+
+fn ensure_all(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<&Tool> = tools
         .iter()
         .filter(|tool| !process::works(Command::new(tool.program).arg("--version")))
         .collect();

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change is accepted.
 
 use crate::plugins::{self, Which};
-use crate::{cargo, prerequisites, process, soak};
+use crate::{cargo, instructions, prerequisites, process, soak};
 use anyhow::{Result, bail};
 use std::process::Stdio;
 use std::time::Instant;
@@ -33,6 +33,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         step("soak", &short.command(), || soak::run(&short))?;
     } else {
         println!("\n== soak: skipped, because only some tests were asked for");
+    }
+    if args.cargo_test.is_empty() {
+        match prerequisites::valgrind() {
+            Ok(()) => step("instructions", "cargo xtask instructions", || {
+                instructions::check(&instructions::Args::of_test())
+            })?,
+            Err(error) => println!("\n== instructions: skipped, because there is no valgrind: {error:#}"),
+        }
+    } else {
+        println!("\n== instructions: skipped, because only some tests were asked for");
     }
     if process::works(cargo::cargo().args(["deny", "--version"])) {
         cargo_step("dependencies", words("deny check"))?;
