@@ -171,7 +171,8 @@ impl Environment {
 
 /// A compiler whose code runs where memories have `slot` bytes, as an [`Environment`] has them.
 pub(super) fn for_compiling(slot: Option<usize>, cache: Option<Cache>) -> wasmtime::Result<Engine> {
-    Engine::new(&config(slot, cache))
+    // One core is enough for that: the others are for requests.
+    Engine::new(config(slot, cache).parallel_compilation(false))
 }
 
 /// What machine code depends on. The bytes of a slot are those of a pool of memories, if there is one.
@@ -181,8 +182,6 @@ fn config(slot: Option<usize>, cache: Option<Cache>) -> Config {
         // Nothing here waits inside wasm; without it a call does not set up the means to.
         .concurrency_support(false)
         .epoch_interruption(true)
-        // Plugins are compiled while requests are served: one core is enough for that.
-        .parallel_compilation(false)
         .cache(cache);
     if let Some(slot) = slot {
         // No more address space for a memory than it can use.

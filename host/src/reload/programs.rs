@@ -23,8 +23,11 @@ pub(super) struct Programs {
     /// Compiles in processes of its own, where there are requests that compiling would hold up.
     compiler: Option<Compiler>,
     /// As long as somebody uses them: two plugins of one file are compiled once.
-    compiled: Mutex<HashMap<(Sha256, Allocation), Weak<Program>>>,
+    compiled: Mutex<HashMap<(Sha256, Allocation), Arc<Slot>>>,
 }
+
+/// A program, if somebody uses it. Locked while it is being compiled: who wants the same one waits for it.
+type Slot = Mutex<Weak<Program>>;
 
 /// What a source has now.
 pub(super) struct Content {
@@ -106,15 +109,21 @@ impl Programs {
     }
 
     fn compile(&self, allocation: Allocation, content: Content) -> Result<Arc<Program>, LoadError> {
-        let key = (content.sha256, allocation);
-        if let Some(known) = self.compiled.lock().get(&key).and_then(Weak::upgrade) {
+        let slot = self.slot((content.sha256, allocation));
+        let mut known = slot.lock();
+        if let Some(known) = known.upgrade() {
             return Ok(known);
         }
         let program = Arc::new(self.load(allocation, content.bytes)?);
-        let mut compiled = self.compiled.lock();
-        compiled.retain(|_, program| program.strong_count() > 0);
-        compiled.insert(key, Arc::downgrade(&program));
+        *known = Arc::downgrade(&program);
         Ok(program)
+    }
+
+    fn slot(&self, key: (Sha256, Allocation)) -> Arc<Slot> {
+        let mut compiled = self.compiled.lock();
+        // Those that are locked have somebody who holds them.
+        compiled.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.lock().strong_count() > 0);
+        Arc::clone(compiled.entry(key).or_default())
     }
 
     fn load(&self, allocation: Allocation, bytes: Vec<u8>) -> Result<Program, LoadError> {
@@ -128,8 +137,10 @@ impl Programs {
                 result => return result,
             }
         }
+        let serving = self.compiler.is_some();
         apart(COMPILE_TIMEOUT, move || {
-            Program::load(&environment.runtime, allocation, &bytes)
+            let load = || Program::load(&environment.runtime, allocation, &bytes);
+            if serving { on_one_core(load) } else { load() }
         })?
     }
 }
@@ -160,6 +171,14 @@ fn apart<T: Send + 'static>(
         RecvTimeoutError::Timeout => Unfinished::Timeout(limit),
         RecvTimeoutError::Disconnected => Unfinished::Panicked,
     })
+}
+
+/// Does something for which the compiler would otherwise take all cores.
+fn on_one_core<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
 }
 
 impl std::convert::From<Unfinished> for LoadError {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, mpsc};
 
 use arc_swap::ArcSwap;
+use rayon::prelude::*;
 
 use super::manager::{Manager, generations};
 use super::programs::{Content, From, Programs};
@@ -11,8 +12,11 @@ use super::status::{Managed, Status, file_name};
 use super::watch::Watch;
 use super::{Command, Origin, Reloader};
 use crate::config::{self, Config, Isolation, Source};
-use crate::plugin::LoadError;
+use crate::plugin::{Generation, LoadError};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
+
+/// What a plugin starts with.
+type First = Result<Arc<Generation>, StartError>;
 
 /// A plugin that cannot be used when Pace starts.
 #[derive(Debug, thiserror::Error)]
@@ -35,17 +39,19 @@ impl Manager {
     ) -> Result<(Manager, Arc<ArcSwap<Snapshot>>, Reloader), StartError> {
         let (sender, commands) = mpsc::channel();
         let programs = Programs::new(Arc::clone(&environment), sender.clone());
-        let first = |entry: &config::Plugin| {
+        let first = |entry: &config::Plugin| -> First {
             Content::read(&entry.source)
                 .and_then(|content| programs.next_generation(entry, 1, From::File(content)))
                 .map_err(|reason| StartError::new(entry, reason))
         };
-        let mut plugins = BTreeMap::new();
-        for entry in &config.plugins {
-            plugins.insert(entry.name.clone(), Managed::new(entry.clone(), first(entry)?));
-        }
         let balancer_entry = default_balancer();
-        let balancer = first(&balancer_entry)?;
+        let entries: Vec<_> = config.plugins.iter().chain([&balancer_entry]).collect();
+        let mut made = on_all_cores(&entries, first).into_iter();
+        let mut plugins = BTreeMap::new();
+        for (entry, generation) in config.plugins.iter().zip(made.by_ref()) {
+            plugins.insert(entry.name.clone(), Managed::new(entry.clone(), generation?));
+        }
+        let balancer = made.next().expect("its entry is the last")?;
         let snapshot = Snapshot::build(&config, &generations(&plugins, &balancer), &environment, None)
             .map_err(|(plugin, failure)| {
                 let entry = plugins
@@ -92,6 +98,15 @@ impl StartError {
             file: file_name(&entry.source),
             reason,
         }
+    }
+}
+
+/// The first generation of each of these, in their order. Nobody is served yet, so all cores can compile.
+fn on_all_cores(entries: &[&config::Plugin], first: impl Fn(&config::Plugin) -> First + Sync) -> Vec<First> {
+    match rayon::ThreadPoolBuilder::new().build() {
+        Ok(pool) => pool.install(|| entries.par_iter().map(|entry| first(entry)).collect()),
+        // No more threads than there are; what they would have done can be done here.
+        Err(_) => entries.iter().map(|entry| first(entry)).collect(),
     }
 }
 
