@@ -29,7 +29,7 @@ const UNUSABLE: [(&str, Says); 8] = [
     ("no-hook", &["exports no hook"]),
     ("refuses-config", &["colour: must be `green`"]),
     ("unknown-import", &["imports `acme:extra/thing`"]),
-    ("wasi-import", &["imports `wasi:cli/environment@"]),
+    ("wasi-import", &["imports `wasi:keyvalue/store@"]),
     ("wrong-type", &["expected func() -> verdict, found func() -> u32"]),
     ("wrong-version", &["made for pace:plugin@9.9.9"]),
 ];

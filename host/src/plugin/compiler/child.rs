@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use log::debug;
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use wasmtime::error::Context;
 
 use super::super::direct;
@@ -20,6 +20,10 @@ pub(super) const REJECTED: u8 = 2;
 /// The address space that compiling may take: the largest plugins, of 32 MiB, take a tenth of it.
 const MAX_ADDRESS_SPACE: u64 = 8 << 30;
 
+/// Where more threads want to run than there are cores, this process gets a tenth of what each of the others
+/// gets (nice(2)), and a core that has nothing else to do runs it at once.
+const NICENESS: i32 = 10;
+
 /// How a plugin is compiled. Written by [`Compiler`](super::Compiler), not by people.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
@@ -29,9 +33,6 @@ pub struct CompileArgs {
     /// Bytes of address space that the code may count on for a memory [default: as wasmtime has it]
     #[arg(long)]
     pub(super) slot: Option<usize>,
-    /// Take only time that no other process wants
-    #[arg(long)]
-    pub(super) idle: bool,
 }
 
 /// All that `pace compile-plugin` does.
@@ -55,7 +56,7 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>> {
-    restrict(args.idle);
+    restrict();
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes).context("no plugin to read")?;
     let cache = args.cache_dir.as_deref().map(engine::open_cache).transpose()?;
@@ -68,7 +69,7 @@ fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>
 }
 
 /// Ends with its parent, leaves the time and the memory to others, and leaves no file behind when it breaks.
-fn restrict(idle: bool) {
+fn restrict() {
     let at_most = |limit| Rlimit {
         current: Some(limit),
         maximum: Some(limit),
@@ -82,23 +83,8 @@ fn restrict(idle: bool) {
     for error in results.into_iter().filter_map(Result::err) {
         debug!("the compiler runs with more than it needs: {error}");
     }
-    if idle {
-        run_when_idle();
-    }
-}
-
-/// Where more threads want to run than there are cores, this one does not; and a core that runs nothing
-/// else counts as free (`SCHED_IDLE` in sched(7)).
-fn run_when_idle() {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the call reads `parameters`, which lives until it returns, and keeps no pointer. 0 means the
-    // calling thread, and there is no other yet.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameters) };
-    if result != 0 {
-        debug!(
-            "the compiler takes its share of time: {}",
-            io::Error::last_os_error()
-        );
+    if let Err(error) = nice(NICENESS) {
+        debug!("the compiler takes the same share of time as others: {error}");
     }
 }
 

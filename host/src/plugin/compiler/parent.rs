@@ -22,11 +22,7 @@ pub struct Compiler {
 /// The name of the command that [`compile_for_parent`](super::compile_for_parent) is.
 const COMMAND: &str = "compile-plugin";
 
-/// For so long compiling has to make do with the time that nobody else wants. Ten times of what the usual
-/// plugin takes; whoever replaces one on a machine that has no such time waits so much longer.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Longer than any plugin takes to compile with its share of the time; what takes longer is not waited for.
+/// Longer than any plugin takes to compile with its small share of the time; what takes longer is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a process comes to its end without any code.
@@ -58,12 +54,7 @@ impl Compiler {
         allocation: Allocation,
         bytes: &[u8],
     ) -> Result<Program, LoadError> {
-        let mut result = self.run(runtime, allocation, true, bytes, IDLE_TIMEOUT);
-        if matches!(result, Err(Failed::Timeout)) {
-            // The machine is busy all the time, or the plugin is large.
-            result = self.run(runtime, allocation, false, bytes, TIMEOUT);
-        }
-        let code = match result {
+        let code = match self.run(runtime, allocation, bytes, TIMEOUT) {
             Ok(code) => code,
             Err(Failed::Rejected(error)) => return Err(error.into()),
             Err(Failed::Timeout) => return Err(LoadError::CompileTimeout(TIMEOUT)),
@@ -85,7 +76,6 @@ impl Compiler {
         &self,
         runtime: &Runtime,
         allocation: Allocation,
-        idle: bool,
         bytes: &[u8],
         limit: Duration,
     ) -> Result<Vec<u8>, Failed> {
@@ -101,9 +91,6 @@ impl Compiler {
         }
         if let Allocation::Pooled { slot } = allocation {
             command.arg("--slot").arg(slot.to_string());
-        }
-        if idle {
-            command.arg("--idle");
         }
         let mut child = command.spawn().map_err(Failed::NotStarted)?;
         let answer = exchange(&mut child, bytes, limit);
@@ -174,7 +161,7 @@ mod tests {
         let status = shell.arg(program).status().expect("there is a shell");
         assert!(status.success(), "{status}");
         let runtime = Runtime::new(None, 1).expect("there is room for a compiler");
-        Compiler::new(path).run(&runtime, Allocation::OnDemand, false, b"a plugin", limit)
+        Compiler::new(path).run(&runtime, Allocation::OnDemand, b"a plugin", limit)
     }
 
     #[test]
