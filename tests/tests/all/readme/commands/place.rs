@@ -16,6 +16,10 @@ const PORTS: [u16; 7] = [8000, 8001, 8009, 8080, 8081, 8082, 9090];
 /// The target of plugins.
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// What the page's plugin is called here. What is built in `target/wasm` has the name of its package, and that of
+/// docs/plugins.md is called as on the page.
+const PACKAGE: &str = "api-key-of-readme";
+
 /// Long enough to compile a plugin with all that it needs.
 const DEADLINE_SECONDS: &str = "600";
 
@@ -57,6 +61,8 @@ impl Place {
             ("../api-key/target/wasm32", text_of(&target().join("wasm32"))),
             ("../pace/plugins/sdk", text_of(&root().join("plugins/sdk"))),
             ("../api-key", text_of(&self.directory.path().join("api-key"))),
+            ("name = \"api-key\"", format!("name = \"{PACKAGE}\"")),
+            ("/api_key.wasm", format!("/{}.wasm", PACKAGE.replace('-', "_"))),
             ("0.0.0.0:", "127.0.0.1:".to_owned()),
         ];
         let on_page = PORTS.map(|port| format!(":{port}"));
@@ -145,7 +151,7 @@ impl Place {
     pub(super) fn clean(&self) {
         let manifest = self.directory.path().join("api-key/Cargo.toml");
         let clean =
-            format!("cargo clean --quiet --release --target {TARGET} --package api-key --manifest-path");
+            format!("cargo clean --quiet --release --target {TARGET} --package {PACKAGE} --manifest-path");
         self.run(&format!("{clean} {}", text_of(&manifest)));
     }
 
