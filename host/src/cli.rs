@@ -122,6 +122,10 @@ pub struct InspectArgs {
     /// A component, a core module that carries its component type, or builtin:NAME
     #[arg(value_name = "FILE")]
     pub file: String,
+    /// Measure with what `[defaults]` says in this file of cases (TOML) [default: the one beside the plugin.wasm of a
+    /// project]
+    #[arg(long, value_name = "FILE")]
+    pub cases: Option<PathBuf>,
 }
 
 /// Where the configuration comes from.

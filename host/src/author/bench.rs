@@ -107,10 +107,8 @@ impl Bench {
                         }
                     },
                 })?;
-            // A file that names a client means that one.
-            let vary_client = self.exchange.request.client == Request::get("/").client;
             let cost = session
-                .measure(hook, &self.exchange, calls, vary_client)
+                .measure(hook, &self.exchange, calls, varies_client(&self.exchange))
                 .map_err(|failure| NotMeasured::Failed {
                     file: self.wasm.clone(),
                     hook: hook.name(),
@@ -183,6 +181,11 @@ impl Bench {
         }
         over
     }
+}
+
+/// Whether each request is another client's: a file that names a client means that one.
+pub(super) fn varies_client(exchange: &Exchange) -> bool {
+    exchange.request.client == Request::get("/").client
 }
 
 /// What cannot be looked at, because no instance is kept.

@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
-use super::bench::nanoseconds;
-use super::print;
+use super::bench::{nanoseconds, varies_client};
+use super::cases::{self, FileError, Suite};
+use super::{print, project};
 use crate::CONTRACT;
 use crate::cli::InspectArgs;
 use crate::config::Sha256;
@@ -28,11 +30,11 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), Box<dyn Error>> {
     let inspection =
         Inspection::of(&Runtime::new(None, 1)?, &bytes).map_err(|problem| unfit(vec![problem]))?;
     print(&report(&args.file, &bytes, &inspection))?;
-    if inspection.problems.is_empty() {
-        Ok(print(&estimate(&args.file, bytes)?)?)
-    } else {
-        Err(unfit(inspection.problems).into())
+    if !inspection.problems.is_empty() {
+        return Err(unfit(inspection.problems).into());
     }
+    let given = Given::new(args)?;
+    Ok(print(&estimate(&args.file, bytes, &given)?)?)
 }
 
 /// One line for each thing to know; lists go on below each other.
@@ -75,29 +77,78 @@ fn report(file: &str, bytes: &[u8], inspection: &Inspection) -> String {
 /// Calls of each hook for an estimate: some milliseconds.
 const ESTIMATE_CALLS: u32 = 2000;
 
-/// What a call of each hook costs, as far as an empty configuration and a request without anything special
-/// show it.
-fn estimate(file: &str, bytes: Vec<u8>) -> Result<String, SubjectError> {
+/// What the plugin is given for an estimate.
+struct Given {
+    setup: Setup,
+    exchange: Exchange,
+    /// The file of cases that says so.
+    cases: Option<PathBuf>,
+}
+
+impl Given {
+    /// What the file of cases says that is named or that lies in the plugin's project; without one, nothing.
+    fn new(args: &InspectArgs) -> Result<Given, FileError> {
+        let suite = match &args.cases {
+            Some(file) => Some(cases::load(file)?),
+            None => match project::of(Path::new(&args.file)) {
+                Some(project) => project::cases(&project)?,
+                None => None,
+            },
+        };
+        Ok(match suite {
+            Some(Suite { path, defaults, .. }) => Given {
+                setup: defaults.0,
+                exchange: defaults.1,
+                cases: Some(path),
+            },
+            None => Given {
+                setup: Setup::default(),
+                exchange: Exchange::new(Request::get("/")),
+                cases: None,
+            },
+        })
+    }
+
+    fn request(&self) -> String {
+        let Request { method, .. } = &self.exchange.request;
+        format!("{method} {}", self.exchange.request.target())
+    }
+
+    fn configuration(&self) -> String {
+        match &self.cases {
+            Some(file) => format!("[defaults] of {}", file.display()),
+            None => "an empty configuration".to_owned(),
+        }
+    }
+}
+
+/// What a call of each hook costs, as far as one request shows it.
+fn estimate(file: &str, bytes: Vec<u8>, given: &Given) -> Result<String, SubjectError> {
     let subject = Subject::compile(file, bytes)?;
+    let (request, configuration) = (given.request(), given.configuration());
     let mut text = String::new();
     let mut label = "cost:";
     for hook in subject.hooks().iter() {
-        let exchange = Exchange::new(Request::get("/"));
+        let Given { setup, exchange, .. } = given;
         let mut lines = Vec::new();
-        let cost = subject.configure(&Setup::default()).and_then(|session| {
-            let cost = session.measure(hook, &exchange, ESTIMATE_CALLS, true);
+        let cost = subject.configure(setup).and_then(|session| {
+            let cost = session.measure(hook, exchange, ESTIMATE_CALLS, varies_client(exchange));
             lines = session.take_lines();
             cost
         });
         let said = match cost {
             Ok(cost) => format!(
-                "about {} (median of {ESTIMATE_CALLS} calls, an estimate: GET /, empty configuration)",
+                "about {} (an estimate, the median of {ESTIMATE_CALLS} calls: {request}, with {configuration})",
                 nanoseconds(cost.median)
             ),
             Err(failure) => {
                 let explained = explain(&failure, &lines);
                 let what = explained.lines().next().unwrap_or_default();
-                format!("not measured with an empty configuration: {what}")
+                let advice = match given.cases {
+                    Some(_) => "",
+                    None => "; --cases FILE takes another from `[defaults]` of a file of cases",
+                };
+                format!("not measured: {request}, with {configuration}: {what}{advice}")
             }
         };
         let _ = writeln!(text, "{label:10}{}: {said}", hook.name());

@@ -5,6 +5,7 @@
 //! | `bench` | says what each hook costs |
 //! | `new`, `language` | begins a project |
 //! | `build` | makes a component of it |
+//! | `project` | finds it, and its cases, from the component |
 //! | `inspect` | says what a file is |
 //! | `test`, `cases` | runs declarative cases |
 //! | `run` | serves with a plugin that is being written |
@@ -15,6 +16,7 @@ mod cases;
 mod inspect;
 mod language;
 mod new;
+mod project;
 mod run;
 mod test;
 

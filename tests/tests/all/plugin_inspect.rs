@@ -1,8 +1,9 @@
 //! `pace plugin inspect`: what a file is, and why it cannot be used.
 
 use std::ffi::OsStr;
+use std::fs;
 
-use pace_tests::{Exit, Setup, built_for, component, core_module, fixture};
+use pace_tests::{Exit, Setup, built_for, component, core_module, fixture, recipe, root};
 
 fn inspect(file: impl AsRef<OsStr>) -> Exit {
     Setup::new()
@@ -42,22 +43,113 @@ fn a_plugin_is_described() {
     assert!(exit.stdout.contains(&format!("size:     {} bytes", bytes.len())));
 }
 
-/// A number of nanoseconds that is said to be an estimate, or why there is none.
+/// The lines about cost, without their label and the number of nanoseconds.
+fn costs(exit: &Exit) -> Vec<String> {
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    let (_, costs) = exit
+        .stdout
+        .split_once("cost:")
+        .expect("it is the last thing said");
+    let costs = costs.lines().map(|line| match line.split_once(": about ") {
+        Some((hook, rest)) => {
+            let (number, rest) = rest.split_once(" ns ").expect("a time has a unit");
+            assert!(number.parse::<u64>().is_ok_and(|ns| ns > 0), "{line}");
+            format!("{hook}: {rest}")
+        }
+        None => line.to_owned(),
+    });
+    costs.map(|line| line.trim().to_owned()).collect()
+}
+
+/// It is said with which request and which configuration.
 #[test]
 fn the_cost_of_each_hook_is_estimated() {
     let exit = inspect(component("header-injection"));
-    for hook in [
-        "cost:     request-filter: about ",
-        "          response-filter: about ",
-    ] {
-        assert!(exit.stdout.contains(hook), "{exit:#?}");
-    }
-    assert_eq!(exit.stdout.matches("an estimate").count(), 2, "{exit:#?}");
+    let estimate = "(an estimate, the median of 2000 calls: GET /, with an empty configuration)";
+    assert_eq!(
+        costs(&exit),
+        [
+            format!("request-filter: {estimate}"),
+            format!("response-filter: {estimate}")
+        ]
+    );
+}
 
-    let exit = inspect(fixture("refuses-config"));
-    assert_eq!(exit.code, Some(0), "{exit:#?}");
-    let line = "request-filter: not measured with an empty configuration: colour: must be `green`";
-    assert!(exit.stdout.contains(line), "{exit:#?}");
+/// Why it is not measured, and what to do; with a file of cases it is.
+#[test]
+fn a_plugin_that_must_be_configured_is_measured_with_the_defaults_of_its_cases() {
+    let [line] = &costs(&inspect(recipe("api-key")))[..] else {
+        panic!("it has one hook");
+    };
+    assert!(
+        line.starts_with("request-filter: not measured: GET /, with an empty configuration: ")
+            && line.contains("`keys`")
+            && line.ends_with("; --cases FILE takes another from `[defaults]` of a file of cases"),
+        "{line}"
+    );
+    let with = |key: &str| {
+        let cases = format!(
+            "[defaults]\nconfig.keys.ann = {key:?}\nrequest = {{ method = 'HEAD', path = '/a?b' }}\n[budget]\n"
+        );
+        Setup::new()
+            .file("cases.toml", cases)
+            .args(["plugin", "inspect", "--cases", "cases.toml"])
+            .args([recipe("api-key")])
+            .run()
+    };
+    assert_eq!(
+        costs(&with(&"0f".repeat(32))),
+        ["request-filter: (an estimate, the median of 2000 calls: HEAD /a?b, with [defaults] of cases.toml)"]
+    );
+    let [line] = &costs(&with("secret"))[..] else {
+        panic!("it has one hook");
+    };
+    let refused = "request-filter: not measured: HEAD /a?b, with [defaults] of cases.toml: ";
+    assert!(line.starts_with(refused) && !line.contains("--cases"), "{line}");
+
+    let nothing = Setup::new()
+        .args(["plugin", "inspect", "--cases", "nowhere.toml"])
+        .args([recipe("api-key")])
+        .run();
+    assert_eq!(nothing.code, Some(1), "{nothing:#?}");
+    assert!(
+        nothing.stderr.contains("cannot read nowhere.toml"),
+        "{nothing:#?}"
+    );
+}
+
+/// What `pace plugin new` writes has a required key; its cases have one, and are found.
+#[test]
+fn a_new_project_is_measured_as_it_is() {
+    // Always the same, because cargo keeps what it has built by the path of the project.
+    let place = root().join("target/projects/inspect");
+    // It is not there the first time.
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).expect("target/ is ours");
+    let within = |directory: &str, args: &[&str]| {
+        let exit = Setup::new()
+            .within(&place.join(directory))
+            .args(["plugin"])
+            .args(args)
+            .env("CARGO_TARGET_DIR", &root().join("target/wasm").to_string_lossy())
+            .run_long();
+        assert_eq!(exit.code, Some(0), "{args:?}: {exit:#?}");
+        exit
+    };
+    within("", &["new", "mine"]);
+    // The versions that everything else here is built with, so that nothing is downloaded.
+    let copied = fs::copy(root().join("Cargo.lock"), place.join("mine/Cargo.lock"));
+    copied.expect("the project is there");
+    within("mine", &["build"]);
+    let measured = "request-filter: (an estimate, the median of 2000 calls: GET /, with [defaults] of";
+    assert_eq!(
+        costs(&within("mine", &["inspect", "plugin.wasm"])),
+        [format!("{measured} tests/mine.toml)")]
+    );
+    assert_eq!(
+        costs(&within("", &["inspect", "mine/plugin.wasm"])),
+        [format!("{measured} mine/tests/mine.toml)")]
+    );
 }
 
 #[test]

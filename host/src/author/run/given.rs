@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::author::build::PLUGIN;
 use crate::author::cases::{self, FileError};
 use crate::author::language::{Language, NoProject};
+use crate::author::project;
 use crate::config::{BUILTINS, Source, merge};
 use crate::harness::Setup;
 
@@ -59,11 +60,11 @@ impl Given {
         };
         let source = source(&wasm)?;
         let project = match &source {
-            Source::File(file) => project(file),
+            Source::File(file) => project::of(file),
             Source::Builtin(_) => None,
         };
         let suite = match (cases, &project) {
-            (None, Some(project)) => defaults_of(project)?,
+            (None, Some(project)) => project::cases(project)?,
             (cases, _) => cases,
         };
         let (cases, mut setup) = match suite {
@@ -100,36 +101,6 @@ fn source(wasm: &str) -> Result<Source, GivenError> {
         Some(_) => Err(GivenError::NoBuiltin(wasm.to_owned())),
         None => Ok(Source::File(wasm.into())),
     }
-}
-
-/// The project whose `plugin.wasm` a file is.
-fn project(file: &Path) -> Option<PathBuf> {
-    let directory = match file.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        directory => directory,
-    };
-    // `tests/../plugin.wasm` is in the directory above `tests`.
-    let directory = match directory.components().any(|part| part.as_os_str() == "..") {
-        true => directory.canonicalize().ok()?,
-        false => directory.to_owned(),
-    };
-    let is_result = file.file_name().is_some_and(|name| name == PLUGIN);
-    (is_result && Language::of(&directory).is_ok()).then_some(directory)
-}
-
-/// The cases of a project, from the first file that has a configuration in its `[defaults]`, or else from the first.
-fn defaults_of(project: &Path) -> Result<Option<cases::Suite>, FileError> {
-    let files = match cases::find(project) {
-        Err(FileError::NoFiles(_)) => return Ok(None),
-        files => files?,
-    };
-    let mut suites = files
-        .iter()
-        .map(|file| cases::load(file))
-        .collect::<Result<Vec<_>, _>>()?;
-    let configured = |suite: &cases::Suite| !suite.defaults.0.config.is_empty();
-    let chosen = suites.iter().position(configured).unwrap_or_default();
-    Ok(Some(suites.swap_remove(chosen)))
 }
 
 /// One `KEY = VALUE`, where the key may have dots.

@@ -1,0 +1,37 @@
+//! The project that a plugin's file lies in, and what its cases say of every request.
+
+use std::path::{Path, PathBuf};
+
+use super::build::PLUGIN;
+use super::cases::{self, FileError};
+use super::language::Language;
+
+/// The project whose `plugin.wasm` a file is.
+pub(super) fn of(file: &Path) -> Option<PathBuf> {
+    let directory = match file.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        directory => directory,
+    };
+    // `tests/../plugin.wasm` is in the directory above `tests`.
+    let directory = match directory.components().any(|part| part.as_os_str() == "..") {
+        true => directory.canonicalize().ok()?,
+        false => directory.to_owned(),
+    };
+    let is_result = file.file_name().is_some_and(|name| name == PLUGIN);
+    (is_result && Language::of(&directory).is_ok()).then_some(directory)
+}
+
+/// The cases of a project, from the first file that has a configuration in its `[defaults]`, or else from the first.
+pub(super) fn cases(project: &Path) -> Result<Option<cases::Suite>, FileError> {
+    let files = match cases::find(project) {
+        Err(FileError::NoFiles(_)) => return Ok(None),
+        files => files?,
+    };
+    let mut suites = files
+        .iter()
+        .map(|file| cases::load(file))
+        .collect::<Result<Vec<_>, _>>()?;
+    let configured = |suite: &cases::Suite| !suite.defaults.0.config.is_empty();
+    let chosen = suites.iter().position(configured).unwrap_or_default();
+    Ok(Some(suites.swap_remove(chosen)))
+}
