@@ -181,9 +181,13 @@ pub struct BenchArgs {
     /// How often each hook is called
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub calls: u32,
-    /// Count instructions too, as wasmtime's fuel: 1 for each, 0 for nop, drop, block and loop
+    /// Count instructions too, as wasmtime's fuel: 1 for each, 0 for nop, drop, block and loop. A budget of instructions
+    /// asks for it too
     #[arg(long)]
     pub fuel: bool,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to serve with.

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::cases::{self, Budget};
 use super::print;
 use crate::cli::BenchArgs;
@@ -51,14 +53,18 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     let bytes = harness::read(&bench.wasm)?;
     let subject = Subject::compile(&bench.wasm, bytes.clone())?;
     let mut costs = bench.costs(&subject, args.calls)?;
-    if args.fuel {
+    if args.fuel || bench.budget.needs_instructions() {
         let counting = Subject::counting_instructions(&bench.wasm, bytes)?;
         let counted = bench.costs(&counting, args.calls)?;
         for ((_, cost), (_, counted)) in costs.iter_mut().zip(counted) {
             cost.instructions = counted.instructions;
         }
     }
-    print(&bench.report(&costs, args))?;
+    let report = match args.json {
+        true => bench.json(&costs, args.calls),
+        false => bench.report(&costs, args.calls),
+    };
+    print(&report)?;
     let over = bench.over_budget(&costs);
     match over.is_empty() {
         true => Ok(()),
@@ -120,27 +126,30 @@ impl Bench {
         Ok(costs)
     }
 
-    fn report(&self, costs: &[(Hook, Cost)], args: &BenchArgs) -> String {
-        let mut text = format!("{}, {} calls of each hook\n\n", self.wasm, args.calls.max(1));
+    fn report(&self, costs: &[(Hook, Cost)], calls: u32) -> String {
+        let counted = costs.iter().any(|(_, cost)| cost.instructions.is_some());
+        let mut text = format!("{}, {calls} calls of each hook\n\n", self.wasm);
         let _ = writeln!(
             text,
-            "{:16}{:>11} {:>11} {:>10} {:>7} {:>9}{}",
+            "{:16}{:>11} {:>11} {:>10} {:>7} {:>7} {:>9}{}",
             "hook",
             "median",
             "p99",
             "calls out",
+            "copies",
             "bytes",
             "memory",
-            if args.fuel { "  instructions" } else { "" },
+            if counted { "  instructions" } else { "" },
         );
         for (hook, cost) in costs {
             let _ = write!(
                 text,
-                "{:16}{:>11} {:>11} {:>10} {:>7} {:>9}",
+                "{:16}{:>11} {:>11} {:>10} {:>7} {:>7} {:>9}",
                 hook.name(),
                 nanoseconds(cost.median),
                 nanoseconds(cost.p99),
                 cost.calls_out.map_or_else(unknown, average),
+                average(cost.copies),
                 average(cost.bytes),
                 cost.memory
                     .map_or_else(unknown, |bytes| format!("{} KiB", bytes.div_ceil(1024))),
@@ -156,17 +165,46 @@ impl Bench {
         text
     }
 
+    /// The same for programs: what is not known is `null`.
+    fn json(&self, costs: &[(Hook, Cost)], calls: u32) -> String {
+        let hooks: Vec<_> = costs
+            .iter()
+            .map(|(hook, cost)| {
+                json!({
+                    "hook": hook.name(),
+                    "median_ns": nanos(cost.median),
+                    "p99_ns": nanos(cost.p99),
+                    "calls_out": cost.calls_out,
+                    "copies": cost.copies,
+                    "bytes": cost.bytes,
+                    "memory_bytes": cost.memory,
+                    "instructions": cost.instructions,
+                })
+            })
+            .collect();
+        let report = json!({ "plugin": self.wasm, "calls": calls, "hooks": hooks });
+        format!("{report:#}\n")
+    }
+
+    /// A sentence for each limit that was not kept: the hook, what was measured and what is allowed.
     fn over_budget(&self, costs: &[(Hook, Cost)]) -> Vec<String> {
         let mut over = Vec::new();
         let file = self.file.as_deref().unwrap_or_default();
         for (hook, cost) in costs {
-            if let Some(allowed) = self.budget.of(*hook)
+            let (hook, allowed) = (hook.name(), self.budget.of(*hook));
+            if let Some(allowed) = allowed.nanoseconds
                 && cost.median > Duration::from_nanos(allowed.into())
             {
                 over.push(format!(
-                    "{} takes {}, more than the {allowed} ns of the budget in {file}",
-                    hook.name(),
+                    "{hook} takes {}, more than the {allowed} ns of the budget in {file}",
                     nanoseconds(cost.median)
+                ));
+            }
+            if let (Some(allowed), Some(instructions)) = (allowed.instructions, cost.instructions)
+                && instructions > u64::from(allowed)
+            {
+                over.push(format!(
+                    "{hook} takes {instructions} instructions, more than the {allowed} of the budget in {file}"
                 ));
             }
             if let (Some(allowed), Some(bytes)) = (self.budget.memory_kb, cost.memory)
@@ -174,8 +212,7 @@ impl Bench {
                 && memory > allowed as usize
             {
                 over.push(format!(
-                    "{} has taken {memory} KiB of memory, more than the {allowed} KiB of the budget in {file}",
-                    hook.name()
+                    "{hook} has taken {memory} KiB of memory, more than the {allowed} KiB of the budget in {file}"
                 ));
             }
         }
@@ -195,6 +232,11 @@ fn unknown() -> String {
 
 pub(super) fn nanoseconds(time: Duration) -> String {
     format!("{} ns", time.as_nanos())
+}
+
+/// For JSON, whose numbers have 64 bits.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// One decimal, if it is not the same each time.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::exchange::Exchange;
+use super::message::Copied;
 use super::session::Session;
 use crate::hook::{Failure, Hook, Reply, Selection, Verdict};
 
@@ -18,7 +19,10 @@ pub struct Cost {
     pub p99: Duration,
     /// Host functions called, on the average; `None` if no instance is kept between calls.
     pub calls_out: Option<f64>,
-    /// Bytes of messages, answers and log lines that were handed over, either way, on the average.
+    /// Texts and other bytes of messages, pools, answers and log lines that were handed over, either way, on the
+    /// average: names and values of headers one by one.
+    pub copies: f64,
+    /// Their bytes, on the average.
     pub bytes: f64,
     /// Instructions of half of the calls at most, if they are counted.
     pub instructions: Option<u64>,
@@ -52,11 +56,12 @@ impl Session {
         let before = self.usage();
         let mut times = Vec::with_capacity(calls as usize);
         let mut instructions = Vec::with_capacity(calls as usize);
-        let mut bytes = 0;
+        let (mut copies, mut bytes) = (0, 0);
         let mut counted = before.and_then(|usage| usage.instructions);
         for number in 0..calls {
             let call = self.measured(hook, exchange, number.wrapping_add(calls), vary_client)?;
             times.push(call.time.saturating_sub(overhead));
+            copies += call.copies;
             bytes += call.bytes;
             let now = self.usage().and_then(|usage| usage.instructions);
             if let (Some(before), Some(now)) = (counted, now) {
@@ -79,6 +84,7 @@ impl Session {
             median: percentile(&times, 50).unwrap_or_default(),
             p99: percentile(&times, 99).unwrap_or_default(),
             calls_out,
+            copies: copies as f64 / f64::from(calls),
             bytes: bytes as f64 / f64::from(calls),
             instructions: percentile(&instructions, 50),
             memory: after.map(|usage| usage.memory),
@@ -94,6 +100,7 @@ impl Session {
     ) -> Result<Call, Failure> {
         let mut request = exchange.request.clone();
         let mut response = exchange.response.clone();
+        let pool = exchange.pool.clone();
         if vary_client {
             let [.., high, low] = number.to_be_bytes();
             request.client = IpAddr::V4(Ipv4Addr::new(10, 1, high, low));
@@ -101,62 +108,59 @@ impl Session {
         self.advance(Duration::from_millis(1));
         let begin = Instant::now();
         let answered = match hook {
-            Hook::RequestFilter => self.request_filter(&mut request).map(Answer::of_verdict),
+            Hook::RequestFilter => self.request_filter(&mut request).map(of_verdict),
             Hook::SelectUpstream => self
-                .select_upstream(&request, &exchange.pool, exchange.attempt)
-                .map(Answer::of_selection),
+                .select_upstream(&request, &pool, exchange.attempt)
+                .map(of_selection),
             Hook::ResponseFilter => {
                 let backend = exchange.pool.backends.first();
                 let backend = backend.map(|backend| backend.address.as_str());
                 self.response_filter(&request, &mut response, backend)
-                    .map(Answer::of_verdict)
+                    .map(of_verdict)
             }
         };
         let time = begin.elapsed();
-        let Answer { bytes } = answered?;
-        let logged: usize = self.take_lines().iter().map(|line| line.text.len()).sum();
+        let copied = answered?;
+        for line in self.take_lines() {
+            copied.add(line.text);
+        }
+        let all = [&copied, &request.copied, &response.copied, &pool.copied];
         Ok(Call {
             time,
-            bytes: bytes + logged as u64 + request.copied.bytes() + response.copied.bytes(),
+            copies: all.iter().map(|copied| copied.copies()).sum(),
+            bytes: all.iter().map(|copied| copied.bytes()).sum(),
         })
     }
 }
 
 struct Call {
     time: Duration,
+    copies: u64,
     bytes: u64,
 }
 
-/// What a plugin's answer weighs.
-struct Answer {
-    bytes: u64,
+fn of_verdict(verdict: Verdict) -> Copied {
+    match verdict {
+        Verdict::Next => Copied::default(),
+        Verdict::Respond(reply) => of_reply(&reply),
+    }
 }
 
-impl Answer {
-    fn of_verdict(verdict: Verdict) -> Answer {
-        match verdict {
-            Verdict::Next => Answer { bytes: 0 },
-            Verdict::Respond(reply) => Answer::of_reply(&reply),
-        }
+fn of_selection(selection: Selection) -> Copied {
+    match selection {
+        Selection::Pick(_) | Selection::Pass => Copied::default(),
+        Selection::Respond(reply) => of_reply(&reply),
     }
+}
 
-    fn of_selection(selection: Selection) -> Answer {
-        match selection {
-            Selection::Pick(_) | Selection::Pass => Answer { bytes: 0 },
-            Selection::Respond(reply) => Answer::of_reply(&reply),
-        }
+fn of_reply(reply: &Reply) -> Copied {
+    let copied = Copied::default();
+    for (name, value) in &reply.headers {
+        copied.add(name);
+        copied.add(value);
     }
-
-    fn of_reply(reply: &Reply) -> Answer {
-        let headers: usize = reply
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        Answer {
-            bytes: (headers + reply.body.len()) as u64,
-        }
-    }
+    copied.add(&reply.body);
+    copied
 }
 
 /// What it takes to look at the clock twice.

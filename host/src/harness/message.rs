@@ -40,17 +40,26 @@ pub struct Response {
     pub(super) copied: Copied,
 }
 
-/// How many bytes of it a plugin was given, and has given.
+/// What a plugin was given of it, and has given: so many texts, with so many bytes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Copied(Cell<u64>);
+pub(super) struct Copied {
+    copies: Cell<u64>,
+    bytes: Cell<u64>,
+}
 
 impl Copied {
-    pub(super) fn add(&self, bytes: usize) {
-        self.0.set(self.0.get() + bytes as u64);
+    /// One more text, or bytes that are none.
+    pub(super) fn add(&self, copy: impl AsRef<[u8]>) {
+        self.copies.set(self.copies.get() + 1);
+        self.bytes.set(self.bytes.get() + copy.as_ref().len() as u64);
+    }
+
+    pub(super) fn copies(&self) -> u64 {
+        self.copies.get()
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.0.get()
+        self.bytes.get()
     }
 }
 
@@ -60,6 +69,8 @@ impl PartialEq for Copied {
         true
     }
 }
+
+impl Eq for Copied {}
 
 /// An address for documentation (RFC 5737).
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -201,26 +212,28 @@ macro_rules! impl_headers {
         impl Headers for $message {
             fn header(&self, name: &str) -> Option<&[u8]> {
                 let value = self.headers.get(name).map(HeaderValue::as_bytes);
-                self.copied.add(name.len() + value.map_or(0, <[u8]>::len));
-                value
+                self.copied.add(name);
+                value.inspect(|value| self.copied.add(value))
             }
 
             fn header_values(&self, name: &str) -> Vec<&[u8]> {
                 let values = self.headers.get_all(name);
-                let values: Vec<&[u8]> = values.iter().map(HeaderValue::as_bytes).collect();
-                self.copied.add(name.len() + values.concat().len());
-                values
+                let values = values.iter().map(HeaderValue::as_bytes);
+                self.copied.add(name);
+                values.inspect(|value| self.copied.add(value)).collect()
             }
 
             fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
                 for (name, value) in &self.headers {
-                    self.copied.add(name.as_str().len() + value.len());
+                    self.copied.add(name);
+                    self.copied.add(value);
                     each(name.as_str(), value.as_bytes());
                 }
             }
 
             fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
-                self.copied.add(name.spelled().len() + value.len());
+                self.copied.add(name.spelled());
+                self.copied.add(&value);
                 self.headers
                     .try_insert(name.name(), value)
                     .map(drop)
@@ -228,7 +241,8 @@ macro_rules! impl_headers {
             }
 
             fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
-                self.copied.add(name.spelled().len() + value.len());
+                self.copied.add(name.spelled());
+                self.copied.add(&value);
                 if !name.is_appendable(|| self.headers.contains_key(name.name())) {
                     return Err(EditError::InvalidValue);
                 }
@@ -239,7 +253,7 @@ macro_rules! impl_headers {
             }
 
             fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
-                self.copied.add(name.spelled().len());
+                self.copied.add(name.spelled());
                 if !name.is_removable() {
                     return Err(EditError::Forbidden);
                 }
@@ -254,29 +268,28 @@ impl_headers!(Response);
 
 impl RequestHead for Request {
     fn method(&self) -> &str {
-        self.copied.add(self.method.as_str().len());
+        self.copied.add(self.method.as_str());
         self.method.as_str()
     }
 
     fn authority(&self) -> Option<&str> {
         let host = self.headers.get(http::header::HOST)?.to_str().ok()?;
-        self.copied.add(host.len());
+        self.copied.add(host);
         Some(host)
     }
 
     fn path(&self) -> &str {
-        self.copied.add(self.path.len());
+        self.copied.add(&self.path);
         &self.path
     }
 
     fn query(&self) -> Option<&str> {
         let query = self.query.as_deref();
-        self.copied.add(query.map_or(0, str::len));
-        query
+        query.inspect(|query| self.copied.add(query))
     }
 
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
-        self.copied.add(value.len());
+        self.copied.add(value);
         field::check_target(value)?;
         (self.path, self.query) = split(value);
         Ok(())

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::message::Copied;
 use crate::hook::{AttemptFailure, Candidates, Health};
 
 /// A pool as one attempt sees it.
@@ -15,6 +16,7 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Why the attempt before failed.
     pub last_failure: Option<AttemptFailure>,
+    pub(super) copied: Copied,
 }
 
 /// A backend.
@@ -61,6 +63,7 @@ impl Pool {
             name: "test".to_owned(),
             backends,
             last_failure: None,
+            copied: Copied::default(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Candidates for Pool {
     }
 
     fn pool(&self) -> &str {
+        self.copied.add(&self.name);
         &self.name
     }
 
@@ -105,7 +109,9 @@ impl Candidates for Pool {
     }
 
     fn address(&self, index: u32) -> &str {
-        &self.backend(index).address
+        let address = &self.backend(index).address;
+        self.copied.add(address);
+        address
     }
 
     fn weight(&self, index: u32) -> u32 {

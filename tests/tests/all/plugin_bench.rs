@@ -1,7 +1,10 @@
 //! `pace plugin bench`: what each hook costs. No time is compared with any but those that nothing can keep, or
 //! exceed.
 
-use pace_tests::{Exit, Setup, fixture};
+use std::fs;
+
+use pace_tests::{Exit, Setup, fixture, root};
+use serde_json::Value;
 
 fn bench(cases: &str, args: &[&str]) -> Exit {
     Setup::new()
@@ -23,16 +26,18 @@ fn row<'o>(exit: &'o Exit, hook: &str) -> Vec<&'o str> {
 fn every_hook_has_its_row() {
     let exit = bench("", &["builtin:header-injection"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
-    for (hook, calls_out) in [("request-filter", "1"), ("response-filter", "3")] {
+    // It sets one header, and then two and asks for the backend.
+    for (hook, calls_out, copies) in [("request-filter", "1", "2"), ("response-filter", "3", "4")] {
         let columns = row(&exit, hook);
-        assert_eq!(columns.len(), 9, "{columns:?}");
+        assert_eq!(columns.len(), 10, "{columns:?}");
         assert!(
             columns[1].parse::<u64>().is_ok_and(|ns| ns > 0) && columns[2] == "ns",
             "{columns:?}"
         );
         assert_eq!(columns[5], calls_out, "calls out: {columns:?}");
-        assert!(columns[6].parse::<f64>().is_ok_and(|bytes| bytes >= 11.0));
-        assert!(columns[7].parse::<u64>().is_ok_and(|kib| kib > 64), "{columns:?}");
+        assert_eq!(columns[6], copies, "{columns:?}");
+        assert!(columns[7].parse::<f64>().is_ok_and(|bytes| bytes >= 11.0));
+        assert!(columns[8].parse::<u64>().is_ok_and(|kib| kib > 64), "{columns:?}");
     }
 }
 
@@ -89,6 +94,85 @@ fn a_budget_is_kept_or_not() {
     );
 }
 
+/// They are counted because the budget asks for it, and are the same on every machine.
+#[test]
+fn a_budget_of_instructions_is_kept_or_not() {
+    let with = |allowed: u64| {
+        let cases =
+            format!("wasm = 'builtin:round-robin'\n[budget]\nselect_upstream_instructions = {allowed}\n");
+        bench(&cases, &["cases.toml"])
+    };
+    let exceeded = with(1);
+    assert_eq!(exceeded.code, Some(1), "{exceeded:#?}");
+    let measured = row(&exceeded, "select-upstream").pop().map(str::to_owned);
+    let measured = measured.expect("there is a column for them");
+    assert_eq!(
+        exceeded.stderr,
+        format!(
+            "pace: select-upstream takes {measured} instructions, more than the 1 of the budget in cases.toml\n"
+        )
+    );
+    let measured: u64 = measured.parse().expect("it is a number");
+    for (allowed, code) in [(measured, 0), (measured - 1, 1)] {
+        assert_eq!(with(allowed).code, Some(code), "{allowed} allowed of {measured}");
+    }
+}
+
+/// Each of them has one in its cases, for each of its hooks.
+#[test]
+fn the_default_plugins_keep_their_budgets() {
+    for (cases, hooks) in [
+        ("rate-limiter/tests/limits.toml", 1),
+        ("round-robin/tests/turns.toml", 1),
+        ("header-injection/tests/headers.toml", 2),
+    ] {
+        let file = root().join("plugins").join(cases);
+        let exit = Setup::new()
+            .args(["plugin", "bench", "--calls", "200", "--json"])
+            .args([&file])
+            .run();
+        assert_eq!(exit.code, Some(0), "{exit:#?}");
+        let budget: toml::Table = fs::read_to_string(&file)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .expect("`pace plugin bench` has read it");
+        let limited = budget["budget"].as_table().expect("it is a table").keys();
+        assert_eq!(
+            limited.filter(|key| key.ends_with("_instructions")).count(),
+            hooks
+        );
+        let report: Value = serde_json::from_str(&exit.stdout).expect("it is JSON");
+        let measured = report["hooks"].as_array().expect("one for each hook");
+        assert_eq!(measured.len(), hooks, "{report}");
+        assert!(
+            measured.iter().all(|hook| hook["instructions"].is_u64()),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn programs_are_told_the_same() {
+    let exit = bench("", &["builtin:header-injection", "--json"]);
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    let report: Value = serde_json::from_str(&exit.stdout).expect("it is JSON");
+    assert_eq!(report["plugin"], "builtin:header-injection");
+    assert_eq!(report["calls"], 200);
+    let hook = &report["hooks"][1];
+    assert_eq!(hook["hook"], "response-filter");
+    assert_eq!((&hook["calls_out"], &hook["copies"]), (&3.0.into(), &4.0.into()));
+    for key in ["median_ns", "p99_ns", "memory_bytes"] {
+        assert!(
+            hook[key].as_u64().is_some_and(|number| number > 0),
+            "{key} in {report}"
+        );
+    }
+    assert!(
+        hook["instructions"].is_null(),
+        "nobody has asked for them: {report}"
+    );
+}
+
 /// The file of cases says what the plugin is given: its configuration and the request.
 #[test]
 fn the_defaults_of_the_file_are_what_is_measured() {
@@ -103,7 +187,7 @@ fn the_defaults_of_the_file_are_what_is_measured() {
         )
     };
     let bytes = |exit: &Exit| {
-        row(exit, "request-filter")[6]
+        row(exit, "request-filter")[7]
             .parse::<f64>()
             .expect("it is a number")
     };
@@ -124,7 +208,7 @@ fn an_instance_for_each_call_can_be_measured_too() {
     let exit = bench(cases, &["cases.toml"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     let columns = row(&exit, "select-upstream");
-    assert_eq!((columns[5], columns[7]), ("-", "-"), "{columns:?}");
+    assert_eq!((columns[5], columns[8]), ("-", "-"), "{columns:?}");
 }
 
 #[test]

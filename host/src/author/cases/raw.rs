@@ -44,6 +44,9 @@ pub(super) struct Budget {
     pub request_filter_ns: Option<Int<1, { u32::MAX }>>,
     pub select_upstream_ns: Option<Int<1, { u32::MAX }>>,
     pub response_filter_ns: Option<Int<1, { u32::MAX }>>,
+    pub request_filter_instructions: Option<Int<1, { u32::MAX }>>,
+    pub select_upstream_instructions: Option<Int<1, { u32::MAX }>>,
+    pub response_filter_instructions: Option<Int<1, { u32::MAX }>>,
     pub memory_kb: Option<Int<1, 1_048_576>>,
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::expect::{expected, window_key};
 use super::given::Given;
 use super::raw;
-use super::suite::{Budget, Case, Count, Counted, Events, Shuffle, Step, Suite};
-use crate::config::{Document, Fault, Place, Placed, Problem, Table, merge, resolve_limits};
+use super::suite::{Budget, Case, Count, Counted, Events, HookBudget, Shuffle, Step, Suite};
+use crate::config::{Document, Fault, Int, Place, Placed, Problem, Table, merge, resolve_limits};
 use crate::harness::{Exchange, Request, Setup};
 
 /// What is run, or everything that is wrong with the file.
@@ -25,23 +25,30 @@ pub(super) fn resolve(path: &Path, file: &raw::File, document: &Document<'_>) ->
         .iter()
         .map(|case| resolver.case(case, &defaults))
         .collect();
-    let hooks = file.budget.value;
-    let nanoseconds = [
-        hooks.request_filter_ns,
-        hooks.select_upstream_ns,
-        hooks.response_filter_ns,
-    ]
-    .map(|ns| ns.map(|ns| ns.value()));
     let suite = Suite {
         path: path.to_owned(),
         wasm: file.wasm.as_ref().map(|wasm| located(document, &wasm.value)),
-        budget: Budget::new(nanoseconds, hooks.memory_kb.map(|kb| kb.value())),
+        budget: budget(&file.budget.value),
         defaults,
         cases,
     };
     match resolver.problems.is_empty() {
         true => Ok(suite),
         false => Err(resolver.problems),
+    }
+}
+
+fn budget(raw: &raw::Budget) -> Budget {
+    let hook =
+        |nanoseconds: Option<Int<1, { u32::MAX }>>, instructions: Option<Int<1, { u32::MAX }>>| HookBudget {
+            nanoseconds: nanoseconds.map(|ns| ns.value()),
+            instructions: instructions.map(|count| count.value()),
+        };
+    Budget {
+        request_filter: hook(raw.request_filter_ns, raw.request_filter_instructions),
+        select_upstream: hook(raw.select_upstream_ns, raw.select_upstream_instructions),
+        response_filter: hook(raw.response_filter_ns, raw.response_filter_instructions),
+        memory_kb: raw.memory_kb.map(|kb| kb.value()),
     }
 }
 

@@ -27,31 +27,33 @@ pub(in super::super) struct Suite {
 /// `[budget]`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in super::super) struct Budget {
-    request_filter: Option<u32>,
-    select_upstream: Option<u32>,
-    response_filter: Option<u32>,
+    pub(super) request_filter: HookBudget,
+    pub(super) select_upstream: HookBudget,
+    pub(super) response_filter: HookBudget,
     /// Linear memory after the calls, in KiB.
     pub(in super::super) memory_kb: Option<u32>,
 }
 
-impl Budget {
-    pub(super) fn new(hooks: [Option<u32>; 3], memory_kb: Option<u32>) -> Budget {
-        let [request_filter, select_upstream, response_filter] = hooks;
-        Budget {
-            request_filter,
-            select_upstream,
-            response_filter,
-            memory_kb,
-        }
-    }
+/// What half of the calls of a hook may take at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct HookBudget {
+    pub(in super::super) nanoseconds: Option<u32>,
+    pub(in super::super) instructions: Option<u32>,
+}
 
-    /// The median of a hook, in nanoseconds.
-    pub(in super::super) fn of(&self, hook: Hook) -> Option<u32> {
+impl Budget {
+    pub(in super::super) fn of(&self, hook: Hook) -> HookBudget {
         match hook {
             Hook::RequestFilter => self.request_filter,
             Hook::SelectUpstream => self.select_upstream,
             Hook::ResponseFilter => self.response_filter,
         }
+    }
+
+    /// Whether instructions must be counted to know that it is kept.
+    pub(in super::super) fn needs_instructions(&self) -> bool {
+        let hooks = [self.request_filter, self.select_upstream, self.response_filter];
+        hooks.iter().any(|hook| hook.instructions.is_some())
     }
 }
 

@@ -154,7 +154,7 @@ fn the_cases_do_what_the_page_says() {
     let page = page();
     let mut ran = 0;
     for (index, block) in page.blocks.iter().enumerate() {
-        if block.language != "toml" {
+        if block.language != "toml" || !block.text.contains("[[case]]") {
             continue;
         }
         let fails = block.text.starts_with("# fails");
@@ -189,21 +189,46 @@ fn the_cases_do_what_the_page_says() {
     assert!(ran >= 5, "only {ran} files of cases");
 }
 
+/// The cases, the command that measures them and what is shown of it.
+fn measurements(page: &Page) -> Vec<(&Block, &Block, &Block)> {
+    let is = |block: &&Block, language: &str| block.language == language;
+    let first = page.blocks.iter().find(|block| is(block, "toml"));
+    let bench = |block: &Block| block.language == "sh" && block.text.starts_with("pace plugin bench ");
+    let commands = page.blocks.iter().enumerate().filter(|(_, block)| bench(block));
+    commands
+        .map(|(index, command)| {
+            // What stands right before it, or else the page's first file.
+            let before = page.blocks[..index].last();
+            let before = before.filter(|block| is(block, "toml") && block.text.contains("[budget]"));
+            let shown = page.blocks.get(index + 1).filter(|block| is(block, "text"));
+            (
+                before.or(first).expect("there are cases"),
+                command,
+                shown.expect("it is shown"),
+            )
+        })
+        .collect()
+}
+
 #[test]
-fn the_measurement_looks_as_the_page_shows() {
+fn the_measurements_look_as_the_page_shows() {
     let page = page();
-    let cases = page.blocks.iter().find(|block| block.language == "toml");
-    let shown = page.blocks.iter().rfind(|block| block.language == "text");
-    let command = page.blocks.iter().rfind(|block| block.language == "sh");
-    let (cases, shown, command) = (
-        cases.expect("there are cases"),
-        shown.expect("it is shown"),
-        command.expect("it is called"),
-    );
-    let args: Vec<&str> = command.text.split_whitespace().skip(2).collect();
-    let exit = run(&cases.text, &args);
-    assert_eq!(exit.code, Some(0), "{exit:#?}");
-    assert_output(&shown.text, &exit.stdout);
+    let measurements = measurements(&page);
+    for (cases, command, shown) in &measurements {
+        let args: Vec<&str> = command.text.split_whitespace().skip(2).collect();
+        let exit = run(&cases.text, &args);
+        match shown.text.starts_with("pace: ") {
+            true => {
+                assert_eq!(exit.code, Some(1), "{exit:#?}");
+                assert_output(&shown.text, &exit.stderr);
+            }
+            false => {
+                assert_eq!(exit.code, Some(0), "{exit:#?}");
+                assert_output(&shown.text, &exit.stdout);
+            }
+        }
+    }
+    assert_eq!(measurements.len(), 2, "one within the budget and one over it");
 }
 
 /// Runs of blanks are one: columns are as wide as what is in them.
