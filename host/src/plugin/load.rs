@@ -218,7 +218,8 @@ pub(super) fn import_problem(name: &str) -> Option<LoadError> {
         "of WASI, plugins get cli, clocks, filesystem, io, random and sockets in version 0.2, with nothing behind \
          them: build without this, or for wasm32-unknown-unknown"
     } else {
-        "plugins get the interfaces of pace:plugin and nothing else; leave out what needs it"
+        "plugins are lent the interfaces of pace:plugin and nothing else, and no configuration can grant more; leave \
+         out what needs it"
     };
     Some(LoadError::UnknownImport {
         import: name.to_owned(),

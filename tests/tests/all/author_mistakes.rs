@@ -104,8 +104,8 @@ fn a_function_is_taken_for_another() {
 fn it_asks_for_what_nobody_lends() {
     says(
         &inspected("unknown-import"),
-        "imports `acme:extra/thing`: plugins get the interfaces of pace:plugin and nothing else",
-        "leave out what needs it",
+        "imports `acme:extra/thing`: plugins are lent the interfaces of pace:plugin and nothing else",
+        "no configuration can grant more; leave out what needs it",
     );
     says(
         &inspected("wasi-import"),

@@ -318,7 +318,7 @@ fn an_import_without_a_package_is_named() {
     let setup = Setup::new().file("other.wasm", component.expect("it is a component"));
     let said = setup.args(["plugin", "inspect", "other.wasm"]).run().stderr;
     for line in [
-        "\n  imports `thing`: plugins get the interfaces of pace:plugin and nothing else",
+        "\n  imports `thing`: plugins are lent the interfaces of pace:plugin and nothing else",
         "\n  the imported function `wall` of `pace:plugin/clock@0.1.0` has the wrong type",
         "\n    found     func() -> string\n",
         "\n  does not export `pace:plugin/lifecycle@0.1.0`",
