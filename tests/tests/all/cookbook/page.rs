@@ -1,6 +1,12 @@
-//! docs/cookbook.md has every plugin of the cookbook, with a configuration that works.
+//! docs/cookbook.md has every plugin of the cookbook, with a configuration that works and with its hooks, which are
+//! taken from its source:
+//!
+//! ```sh
+//! PACE_BLESS=1 cargo test -p pace-tests --test all cookbook::page
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +71,60 @@ fn every_key_on_the_page_is_one_of_the_plugin() {
         }
         assert!(rows > 0, "{name} documents no key");
     }
+}
+
+/// What a plugin does with a request is shown as it stands in the plugin.
+#[test]
+fn every_hook_on_the_page_is_that_of_the_plugin() {
+    let path = root().join("docs/cookbook.md");
+    let page = fs::read_to_string(&path).expect("the page is there");
+    let mut expected = page.clone();
+    for name in crates() {
+        let (begin, end) = (format!("<!-- source: {name} -->\n"), "<!-- end -->");
+        let place = expected.split_once(&begin).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(end)?;
+            Some((before.to_owned(), after.to_owned()))
+        });
+        let Some((before, after)) = place else {
+            panic!("docs/cookbook.md has no place for the source of {name}: {begin}{end}");
+        };
+        expected = format!("{before}{begin}{}{end}{after}", hooks(&name));
+    }
+    if env::var_os("PACE_BLESS").is_some() {
+        fs::write(&path, &expected).expect("the repository can be written");
+        return;
+    }
+    assert!(
+        page == expected,
+        "docs/cookbook.md shows other hooks than the plugins have: \
+         `PACE_BLESS=1 cargo test -p pace-tests --test all cookbook::page` writes them"
+    );
+}
+
+/// The hooks of a plugin, as the page shows them.
+fn hooks(name: &str) -> String {
+    const TRAITS: [&str; 3] = ["RequestFilter", "SelectUpstream", "ResponseFilter"];
+    let file = format!("plugins/cookbook/{name}/src/lib.rs");
+    let source = fs::read_to_string(root().join(&file)).expect("each is a crate");
+    let begins = |line: &str| {
+        TRAITS
+            .iter()
+            .any(|hook| line.starts_with(&format!("impl {hook} for ")))
+    };
+    let mut shown = String::new();
+    let mut lines = source.lines();
+    while let Some(first) = lines.find(|line| begins(line)) {
+        if !shown.is_empty() {
+            shown.push('\n');
+        }
+        let body = lines.by_ref().take_while(|line| *line != "}");
+        for line in [first].into_iter().chain(body).chain(["}"]) {
+            shown += line;
+            shown.push('\n');
+        }
+    }
+    assert!(!shown.is_empty(), "{file} has no hook");
+    format!("\nWhat it does, in [{name}/src/lib.rs](../{file}):\n\n```rust\n{shown}```\n\n")
 }
 
 /// What a plugin promises are the names of its cases, in their order.
