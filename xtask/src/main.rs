@@ -1,4 +1,4 @@
-//! What one types in this repository: `cargo xtask run`, `test`, `bench`, `instructions`, `soak` and
+//! What one types in this repository: `cargo xtask run`, `test`, `bench`, `languages`, `instructions`, `soak` and
 //! `plugins`.
 //!
 //! | module | what it does |
@@ -9,6 +9,7 @@
 //! | `run`, `demo` | a proxy to try, and the backends behind it |
 //! | `test` | every check, in order |
 //! | `bench` | what a request costs, beside other proxies |
+//! | `languages` | what a plugin costs in each language |
 //! | `instructions` | how many instructions a call of a hook takes |
 //! | `soak` | whether anything is lost while plugins are swapped under load |
 //! | `http` | messages, as small servers and clients of our own read them |
@@ -19,6 +20,7 @@ mod cargo;
 mod demo;
 mod http;
 mod instructions;
+mod languages;
 mod plugins;
 mod prerequisites;
 mod process;
@@ -58,6 +60,13 @@ enum Task {
     /// are measured if they are installed. docs/performance.md says how it is measured and what came of it.
     Bench(bench::Args),
 
+    /// Measure what a plugin costs in each language that `pace plugin new` knows
+    ///
+    /// Makes a project in each, builds it and measures its plugin: size, start-up, a call, memory. Needs what building
+    /// takes, Node and Python among it, and the network, from where their tools come. Prints the table of
+    /// docs/plugins.md.
+    Languages(languages::Args),
+
     /// Count the instructions of each call of a hook, and compare them with those recorded
     ///
     /// In process, host and plugin together, for the default plugins. Nothing is timed: callgrind counts, so the
@@ -87,6 +96,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Languages(args) => languages::run(&args),
         Task::Instructions(args) => instructions::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Plugins => prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All)),
