@@ -2,57 +2,77 @@
 //!
 //! ```text
 //! request_filter ──────▶ upstream_peer ──▶ upstream_request_filter ──▶ (origin)
-//!   checks, route,         │   ▲ failed: fail_to_connect, error_while_proxy
-//!   request-filter,        ▼   │                                           │
-//!   select-upstream      connect                                           ▼
-//! logging ◀── (client) ◀── fail_to_proxy, where nothing else answers ◀── response_filter
+//!   checks, route,   │     │   ▲ failed: fail_to_connect, error_while_proxy
+//!   request-filter,  │     ▼   │                                           │
+//!   select-upstream  │   connect                                           ▼
+//!        ▲           ▼                                         response_filter
+//!        │     forward, attempt: a plain request                           │
+//!        └─ failed ──┴──────────────▶ (origin) ──▶ respond                 ▼
+//! logging ◀── (client) ◀── fail_to_proxy, where nothing else answers ◀─────┘
 //! ```
+//!
+//! A [plain](plain) request, which is a head and nothing else, is exchanged with its backend from within
+//! `request_filter`. The others go through Pingora's phases. Both ask the same hooks, try again by the same rules
+//! and fail in the same words.
 //!
 //! This is the only file that sees both Pingora's phases and the plugins.
 
 mod context;
 mod error;
+mod exchange;
+mod idle;
 mod message;
 mod nominated;
 mod peer;
+mod plain;
 mod send;
+
+pub use idle::Idle;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use log::warn;
+use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Stream;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, OrErr, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use self::context::Context;
 use self::error::{Refusal, attempt_failure, refusal, reply};
+use self::exchange::Exchange;
 use crate::chain::{Remaining, RequestFlow, ResponseFlow, SelectFlow};
 use crate::client::{client_address, forwarded_for};
 use crate::hook::{AttemptFailure, CONTENT_TYPE_NAME, Reply, RequestHead};
 use crate::snapshot::{Environment, Snapshot};
 use crate::telemetry::access_log;
-use crate::upstream::{Attempts, InFlight};
+use crate::upstream::Attempts;
 
 /// The proxy, one per worker. What it serves with is shared and can be replaced while it serves.
 pub struct Proxy {
     snapshot: Arc<ArcSwap<Snapshot>>,
     environment: Arc<Environment>,
+    /// Makes the connections for plain requests, which `idle` keeps.
+    connector: TransportConnector,
+    idle: Arc<Idle>,
 }
 
 impl Proxy {
-    /// A proxy that serves each request with the newest snapshot.
-    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, environment: Arc<Environment>) -> Proxy {
+    /// A proxy that serves each request with the newest snapshot. Connections that it does not use are left in
+    /// `idle`, which somebody has to [sweep](Idle::sweep).
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, environment: Arc<Environment>, idle: Arc<Idle>) -> Proxy {
         Proxy {
             snapshot,
             environment,
+            connector: TransportConnector::new(None),
+            idle,
         }
     }
 }
@@ -109,6 +129,9 @@ impl ProxyHttp for Proxy {
             Selected::Reply(reply) => return self.answer(session, context, reply).await,
             Selected::Refused(refusal) => return refuse(session, context, refusal).await,
         }
+        if plain::is_plain(session.as_downstream_mut()) {
+            return self.forward(session, context).await;
+        }
         Ok(false)
     }
 
@@ -128,18 +151,8 @@ impl ProxyHttp for Proxy {
                 }
             },
         };
-        let route = context.route.as_ref().expect("an attempt follows a route");
-        context.attempt += 1;
-        context.tried.push(index);
-        let in_flight = InFlight::begin(&route.pool, index);
-        let peer = peer::peer(&route.pool, in_flight.backend());
-        // The first begins some microseconds after the request: asking the clock again is not worth it.
-        let since = match context.attempt {
-            1 => context.started,
-            _ => Instant::now(),
-        };
-        context.current = Some((in_flight, since));
-        Ok(peer)
+        let pool = context.begin_attempt(index);
+        Ok(Box::new(peer::peer(&pool, &pool.backends[index as usize])))
     }
 
     /// The request's head as the origin will get it, once per attempt.
@@ -149,13 +162,7 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        let fields = || {
-            let fields = session.req_header().headers.get_all(FORWARDED_FOR).iter();
-            fields.map(HeaderValue::as_bytes)
-        };
-        let value = forwarded_for(context.peer, &context.snapshot.trusted_proxies, fields)
-            .or_err(ErrorType::InternalError, "the value of X-Forwarded-For")?;
-        request.insert_header(FORWARDED_FOR, value)
+        request.insert_header(FORWARDED_FOR, forwarded(session, context)?)
     }
 
     /// No connection could be made.
@@ -183,22 +190,7 @@ impl ProxyHttp for Proxy {
             error.set_retry(false);
             return error;
         }
-        let nothing_sent_back = !response_begun(session);
-        // What may have reached an origin is sent again only if doing it twice is doing it once (RFC 9110,
-        // section 9.2.2), and only if its body is still at hand. A backend that was silent for the whole
-        // response timeout is not asked to be again: the client has waited long enough.
-        let repeatable = nothing_sent_back
-            && *error.esource() == ErrorSource::Upstream
-            && attempt_failure(error.etype()) != AttemptFailure::ResponseTimeout
-            && session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated();
-        if repeatable && reused && context.ask_again() {
-            // The backend had closed the connection while it was idle. That says nothing about the backend,
-            // so it is not a failed attempt: the same one gets a new connection.
-            error.set_retry(true);
-            return error;
-        }
-        self.attempt_failed(session, context, error, repeatable)
+        self.exchange_failed(session, context, error, reused)
     }
 
     /// The response's head is there; nothing has been sent to the client.
@@ -212,10 +204,7 @@ impl ProxyHttp for Proxy {
         if response.status.is_informational() && !switches {
             return Ok(());
         }
-        if let Some((in_flight, since)) = &context.current {
-            in_flight.backend().responded_in(since.elapsed());
-        }
-        context.answered = true;
+        context.answered();
         if switches {
             // What follows is not HTTP any more, and its head is not for plugins to change.
             return Ok(());
@@ -225,10 +214,10 @@ impl ProxyHttp for Proxy {
             response.remove_header(&TRANSFER_ENCODING);
             session.set_keepalive(None);
         }
-        match self.filter_response(session, context, Remaining::ALL, response) {
-            Filtered::AsIs => tell_generations(session, context, response),
-            Filtered::Instead(reply, remaining) => {
-                context.instead = Some(self.replace(session, context, reply, remaining)?);
+        match self.respond(session, context, response)? {
+            None => Ok(()),
+            Some(instead) => {
+                context.instead = Some(instead);
                 Err(Error::new_in(ANSWERED))
             }
         }
@@ -338,6 +327,16 @@ fn tell_generations(session: &Session, context: &Context, response: &mut Respons
     }
 }
 
+/// The value of `X-Forwarded-For` for the origin.
+fn forwarded(session: &Session, context: &Context) -> Result<HeaderValue> {
+    let fields = || {
+        let fields = session.req_header().headers.get_all(FORWARDED_FOR).iter();
+        fields.map(HeaderValue::as_bytes)
+    };
+    forwarded_for(context.peer, &context.snapshot.trusted_proxies, fields)
+        .or_err(ErrorType::InternalError, "the value of X-Forwarded-For")
+}
+
 /// What Pingora lets through and HTTP does not: a target that is no text, and a request of HTTP/1.1 without
 /// exactly one Host (RFC 9112, section 3.2).
 fn is_acceptable(head: &RequestHeader) -> bool {
@@ -386,6 +385,88 @@ enum Filtered {
 }
 
 impl Proxy {
+    /// Sends a plain request to one backend after the other until one answers, and passes its answer on.
+    async fn forward(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        loop {
+            let index = match context.picked.take() {
+                Some(index) => index,
+                None => match select(session, context) {
+                    Selected::Backend(index) => index,
+                    Selected::Reply(reply) => return self.answer(session, context, reply).await,
+                    Selected::Refused(refusal) => return refuse(session, context, refusal).await,
+                },
+            };
+            match self.attempt(session, context, index).await {
+                Ok(()) => return Ok(true),
+                Err(error) if error.retry() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One attempt of a plain request. The error says whether there may be another.
+    async fn attempt(&self, session: &mut Session, context: &mut Context, index: u32) -> Result<()> {
+        let pool = context.begin_attempt(index);
+        let backend = &pool.backends[index as usize];
+        let idle = self.idle.take(backend.address);
+        let reused = idle.is_some();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let connected = self.connector.new_stream(&peer::peer(&pool, backend)).await;
+                // Nothing has been sent, so the method does not matter.
+                connected.map_err(|error| self.attempt_failed(session, context, error.into_up(), true))?
+            }
+        };
+        match self.exchange(session, context, connection).await {
+            Ok(None) => Ok(()),
+            Ok(Some(connection)) => {
+                self.idle.put(backend.address, connection, pool.idle_timeout);
+                Ok(())
+            }
+            Err(error) => Err(self.exchange_failed(session, context, error, reused)),
+        }
+    }
+
+    /// Sends a plain request and passes the response on. Returns the connection if it can be used again.
+    async fn exchange(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        connection: Stream,
+    ) -> Result<Option<Stream>> {
+        let head = plain::head_to_send(session.req_header(), &forwarded(session, context)?);
+        let limit = context.pool().response_timeout;
+        let mut exchange = Exchange::begin(connection, &head, limit).await?;
+        let mut response = exchange
+            .response(exchange::client(session.as_downstream_mut())?)
+            .await?;
+        context.answered();
+        if let Some((mut head, body)) = self.respond(session, context, &mut response)? {
+            // What the backend has to say is not wanted: its connection ends here.
+            tell_generations(session, context, &mut head)?;
+            send::send(session, head, body).await.map_err(Error::into_down)?;
+            return Ok(None);
+        }
+        exchange
+            .pass_on(exchange::client(session.as_downstream_mut())?, response)
+            .await?;
+        Ok(exchange.end().await)
+    }
+
+    /// Has the response filters see a backend's response. Returns what is sent instead, if they say so.
+    fn respond(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        response: &mut ResponseHeader,
+    ) -> Result<Option<(Box<ResponseHeader>, bytes::Bytes)>> {
+        match self.filter_response(session, context, Remaining::ALL, response) {
+            Filtered::AsIs => tell_generations(session, context, response).map(|()| None),
+            Filtered::Instead(reply, remaining) => self.replace(session, context, reply, remaining).map(Some),
+        }
+    }
+
     fn filter_response(
         &self,
         session: &Session,
@@ -447,6 +528,31 @@ impl Proxy {
         let (head, body) = self.prepare(session, context, reply)?;
         send::send(session, head, body).await?;
         Ok(true)
+    }
+
+    /// An attempt failed on its connection. Books it, and decides whether there is another one.
+    fn exchange_failed(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        mut error: Box<Error>,
+        reused: bool,
+    ) -> Box<Error> {
+        // What may have reached an origin is sent again only if doing it twice is doing it once (RFC 9110,
+        // section 9.2.2), and only if its body is still at hand. A backend that was silent for the whole
+        // response timeout is not asked to be again: the client has waited long enough.
+        let repeatable = !response_begun(session)
+            && *error.esource() == ErrorSource::Upstream
+            && attempt_failure(error.etype()) != AttemptFailure::ResponseTimeout
+            && session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        if repeatable && reused && context.ask_again() {
+            // The backend had closed the connection while it was idle. That says nothing about the backend,
+            // so it is not a failed attempt: the same one gets a new connection.
+            error.set_retry(true);
+            return error;
+        }
+        self.attempt_failed(session, context, error, repeatable)
     }
 
     /// Books the end of an attempt, and decides whether there is another one.

@@ -13,7 +13,7 @@ use crate::chain::Asker;
 use crate::hook::AttemptFailure;
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::HookCalls;
-use crate::upstream::InFlight;
+use crate::upstream::{InFlight, Pool};
 
 /// Attempts that are remembered without an allocation.
 const USUAL_ATTEMPTS: usize = 4;
@@ -73,6 +73,33 @@ impl Context {
             calls: HookCalls::begin(),
             _in_flight: CountedRequest::new(in_flight),
         }
+    }
+
+    /// Begins an attempt at a backend of the route's pool.
+    pub(super) fn begin_attempt(&mut self, index: u32) -> Arc<Pool> {
+        let pool = Arc::clone(self.pool());
+        self.attempt += 1;
+        self.tried.push(index);
+        // The first begins some microseconds after the request: asking the clock again is not worth it.
+        let since = match self.attempt {
+            1 => self.started,
+            _ => Instant::now(),
+        };
+        self.current = Some((InFlight::begin(&pool, index), since));
+        pool
+    }
+
+    /// The pool of the route that the request has.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.route.as_ref().expect("an attempt follows a route").pool
+    }
+
+    /// The backend of the attempt that is going on has answered.
+    pub(super) fn answered(&mut self) {
+        if let Some((in_flight, since)) = &self.current {
+            in_flight.backend().responded_in(since.elapsed());
+        }
+        self.answered = true;
     }
 
     /// Takes the attempt back, to be made once more at the same backend. Not without end: after so many

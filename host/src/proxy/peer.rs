@@ -4,9 +4,9 @@ use pingora::upstreams::peer::HttpPeer;
 
 use crate::upstream::{Backend, Pool};
 
-/// Where to send an attempt. Connections to it are pooled and kept alive.
-pub(super) fn peer(pool: &Pool, backend: &Backend) -> Box<HttpPeer> {
-    let mut peer = Box::new(HttpPeer::new(backend.address, false, String::new()));
+/// Where to send an attempt, and how long each step may take.
+pub(super) fn peer(pool: &Pool, backend: &Backend) -> HttpPeer {
+    let mut peer = HttpPeer::new(backend.address, false, String::new());
     peer.options.connection_timeout = Some(pool.connect_timeout);
     peer.options.read_timeout = Some(pool.response_timeout);
     peer.options.write_timeout = Some(pool.response_timeout);

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::connection::{Connection, ConnectionError};
 use crate::plugin;
-use crate::proxy::Proxy;
+use crate::proxy::{Idle, Proxy};
 use crate::snapshot::{Environment, Snapshot};
 
 /// All workers.
@@ -54,7 +54,8 @@ impl Workers {
         let workers = (0..count)
             .map(|index| {
                 let (sender, receiver) = mpsc::unbounded_channel();
-                let proxy = Proxy::new(Arc::clone(snapshot), Arc::clone(environment));
+                let idle = Idle::new(idle_connections);
+                let proxy = Proxy::new(Arc::clone(snapshot), Arc::clone(environment), Arc::clone(&idle));
                 let environment = Arc::clone(environment);
                 let conf = Arc::clone(&conf);
                 let shutting_down = shutting_down.clone();
@@ -68,6 +69,7 @@ impl Workers {
                         // In the runtime, because Pingora's connector looks for it.
                         runtime.block_on(async move {
                             let proxy = Arc::new(http_proxy(&conf, proxy));
+                            tokio::spawn(idle.sweep());
                             serve(proxy, environment, receiver, shutting_down).await;
                         });
                     })?;

@@ -161,9 +161,11 @@ fn a_stale_connection_is_not_noticed_by_clients() {
         let response = client.get("/");
         assert_eq!((response.status, response.text()), (200, "fresh"));
     }
-    // What may have been done is not done again, though.
-    assert_eq!(client.send(&Request::post("/pay", "10")).status, 502);
-    assert_eq!(client.send(&Request::post("/pay", "10")).status, 200);
+    // What may have been done is not done again, though. Requests with a body have connections of their own.
+    assert_eq!(client.send(&Request::new("POST", "/pay")).status, 502);
+    for status in [200, 502, 200] {
+        assert_eq!(client.send(&Request::post("/pay", "10")).status, status);
+    }
 }
 
 #[test]

@@ -1,0 +1,233 @@
+//! Connections to backends that wait for their next request.
+//!
+//! Pingora's own pool watches each connection with a task, which is started when the connection is put back and
+//! must end before it can be taken: two more turns of the scheduler for each request. Here a connection is only
+//! looked at when it is taken, and once a second by [`Idle::sweep`].
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use pingora::protocols::Stream;
+use tokio::io::AsyncReadExt;
+use tokio::task::unconstrained;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// The idle connections of one worker.
+///
+/// Only the worker's thread uses them. The lock is for the compiler, which does not know that, and is never
+/// waited for.
+pub struct Idle {
+    kept: Mutex<Kept>,
+    /// At least 1.
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// Of each backend, who has waited longest first. Backends without any are removed by the next sweep.
+    by_backend: HashMap<SocketAddr, Vec<Waiting>, RandomState>,
+    count: usize,
+}
+
+struct Waiting {
+    stream: Stream,
+    /// When it has waited long enough.
+    until: Instant,
+}
+
+/// How long a connection that has been closed by its backend, or has waited long enough, may still be held.
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
+
+impl Idle {
+    /// Keeps at most so many connections, of all backends together.
+    pub fn new(limit: usize) -> Arc<Idle> {
+        Arc::new(Idle {
+            kept: Mutex::default(),
+            limit: limit.max(1),
+        })
+    }
+
+    /// The connection to a backend that has waited shortest, if there is one that is still open.
+    pub(super) fn take(&self, backend: SocketAddr) -> Option<Stream> {
+        loop {
+            // The lock is given up before the connection is looked at, or closed.
+            let mut waiting = self.kept.lock().take(backend)?;
+            if waiting.until > Instant::now() && is_silent(&mut waiting.stream) {
+                return Some(waiting.stream);
+            }
+        }
+    }
+
+    /// Keeps a connection whose last response is complete, for at most `timeout`. If there are too many, the one
+    /// that would be kept no longer than any other is closed.
+    pub(super) fn put(&self, backend: SocketAddr, stream: Stream, timeout: Duration) {
+        let waiting = Waiting {
+            stream,
+            until: Instant::now() + timeout,
+        };
+        let surplus = self.kept.lock().put(backend, waiting, self.limit);
+        drop(surplus);
+    }
+
+    /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end.
+    pub async fn sweep(self: Arc<Idle>) {
+        let mut ticks = interval(SWEEP_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = ticks.tick().await.into_std();
+            self.kept
+                .lock()
+                .retain(|waiting| waiting.until > now && is_silent(&mut waiting.stream));
+        }
+    }
+}
+
+impl Kept {
+    fn take(&mut self, backend: SocketAddr) -> Option<Waiting> {
+        let waiting = self.by_backend.get_mut(&backend)?.pop()?;
+        self.count -= 1;
+        Some(waiting)
+    }
+
+    /// Returns what is one too many.
+    fn put(&mut self, backend: SocketAddr, waiting: Waiting, limit: usize) -> Option<Waiting> {
+        self.by_backend.entry(backend).or_default().push(waiting);
+        self.count += 1;
+        (self.count > limit).then(|| self.take_oldest()).flatten()
+    }
+
+    /// Takes one step for each backend. It is for a connection that is going to be made again, which takes longer.
+    fn take_oldest(&mut self) -> Option<Waiting> {
+        let oldest = self
+            .by_backend
+            .values_mut()
+            .filter(|of_backend| !of_backend.is_empty());
+        let oldest = oldest.min_by_key(|of_backend| of_backend[0].until)?;
+        self.count -= 1;
+        Some(oldest.remove(0))
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&mut Waiting) -> bool) {
+        for of_backend in self.by_backend.values_mut() {
+            of_backend.retain_mut(&mut keep);
+        }
+        self.by_backend.retain(|_, of_backend| !of_backend.is_empty());
+        self.count = self.by_backend.values().map(Vec::len).sum();
+    }
+}
+
+/// Whether the other end has neither closed nor said anything: what it would say belongs to no request.
+fn is_silent(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    let read = pin!(unconstrained(stream.read(&mut byte)));
+    read.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pingora::protocols::l4;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Both ends of a connection.
+    async fn connection() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let ours = l4::stream::Stream::from(ours.expect("somebody listens"));
+        (Box::new(ours), theirs.expect("somebody connects").0)
+    }
+
+    fn backend(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// Waits until the kernel has told our end of what the other end did.
+    async fn until_heard(stream: &mut Stream) {
+        while is_silent(stream) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_waited_shortest_is_taken_and_only_for_its_backend() {
+        let idle = Idle::new(8);
+        let mut ids = Vec::new();
+        let mut others = Vec::new();
+        for port in [1, 1, 2] {
+            let (ours, theirs) = connection().await;
+            ids.push(ours.id());
+            others.push(theirs);
+            idle.put(backend(port), ours, LONG);
+        }
+        let mut take = |port| idle.take(backend(port)).map(|stream| stream.id());
+        assert_eq!(take(3), None);
+        assert_eq!(take(1), Some(ids[1]));
+        assert_eq!(take(2), Some(ids[2]));
+        assert_eq!(take(1), Some(ids[0]));
+        assert_eq!(take(1), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_closed_or_has_spoken_or_is_too_old_is_not_taken() {
+        let idle = Idle::new(8);
+        let (mut closed, theirs) = connection().await;
+        drop(theirs);
+        until_heard(&mut closed).await;
+        let (mut talking, mut theirs) = connection().await;
+        theirs
+            .write_all(b"HTTP/1.1 408 Request Timeout")
+            .await
+            .expect("it is open");
+        // Takes one byte of it.
+        until_heard(&mut talking).await;
+        let (old, _open) = connection().await;
+        idle.put(backend(1), closed, LONG);
+        idle.put(backend(1), talking, LONG);
+        idle.put(backend(1), old, Duration::ZERO);
+        assert!(idle.take(backend(1)).is_none());
+        assert_eq!(idle.kept.lock().count, 0);
+    }
+
+    #[tokio::test]
+    async fn of_too_many_the_oldest_goes() {
+        let idle = Idle::new(2);
+        let mut theirs = Vec::new();
+        for port in [1, 2, 3] {
+            let (ours, other) = connection().await;
+            theirs.push(other);
+            idle.put(backend(port), ours, LONG);
+        }
+        assert_eq!(theirs[0].read(&mut [0]).await.expect("an end is no error"), 0);
+        assert!(idle.take(backend(1)).is_none());
+        assert!(idle.take(backend(2)).is_some() && idle.take(backend(3)).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_sweep_closes_what_nobody_would_take() {
+        let idle = Idle::new(8);
+        let (kept, _open) = connection().await;
+        let (old, mut their_end) = connection().await;
+        idle.put(backend(1), kept, LONG);
+        idle.put(backend(2), old, Duration::ZERO);
+        let sweeping = tokio::spawn(Arc::clone(&idle).sweep());
+        assert_eq!(their_end.read(&mut [0]).await.expect("an end is no error"), 0);
+        sweeping.abort();
+        let kept = idle.kept.lock();
+        assert_eq!(
+            (kept.count, kept.by_backend.len()),
+            (1, 1),
+            "its backend is forgotten with it"
+        );
+    }
+}
