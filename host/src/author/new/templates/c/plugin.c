@@ -77,6 +77,12 @@ static bool read_keys(component_string_t *error) {
     client.name = text(&name_length);
     client.key = client.name && take(':') ? text(&client.key_length) : NULL;
     if (!client.key) return refuse(error, "keys", "expected a text for each name");
+    if (!client.key_length) {
+      char *field = malloc(strlen("keys.") + name_length + 1);
+      strcpy(field, "keys.");
+      strcat(field, client.name);
+      return refuse(error, field, "the key must not be empty");
+    }
     clients = realloc(clients, (client_count + 1) * sizeof(client));
     clients[client_count++] = client;
     take(',');
@@ -119,7 +125,7 @@ static struct client *owner(const uint8_t *key, size_t length) {
   for (size_t i = 0; i < client_count; i++) {
     const struct client *client = &clients[i];
     size_t bits = length ^ client->key_length;
-    for (size_t j = 0; j < length; j++) bits |= key[j] ^ (uint8_t)client->key[client->key_length ? j % client->key_length : 0];
+    for (size_t j = 0; j < length; j++) bits |= key[j] ^ (uint8_t)client->key[j % client->key_length];
     if (!bits) found = &clients[i];
   }
   return found;
@@ -131,11 +137,14 @@ static void set_bytes(component_list_u8_t *list, const char *value) {
   memcpy(list->ptr, value, list->len);
 }
 
+// With one header, or with none if it is NULL.
 static void respond(exports_pace_plugin_request_filter_verdict_t *verdict, uint16_t status, const char *body, const char *header,
                     const char *value) {
   verdict->tag = PACE_PLUGIN_HTTP_VERDICT_RESPOND;
   verdict->val.respond.status = status;
   set_bytes(&verdict->val.respond.body, body);
+  verdict->val.respond.headers.len = 0;
+  if (!header) return;
   verdict->val.respond.headers.len = 1;
   verdict->val.respond.headers.ptr = malloc(sizeof(pace_plugin_http_header_field_t));
   component_string_dup(&verdict->val.respond.headers.ptr->name, header);
@@ -165,10 +174,14 @@ void exports_pace_plugin_request_filter_filter(exports_pace_plugin_request_filte
     return;
   }
   pace_plugin_request_edit_error_t refused;
-  bool removed;
-  pace_plugin_request_remove_header(&name, &removed, &refused);
+  bool removed, edited = pace_plugin_request_remove_header(&name, &removed, &refused);
   component_string_set(&name, "x-api-client");
-  pace_plugin_request_set_header(&name, &value, &refused);
+  edited = pace_plugin_request_set_header(&name, &value, &refused) && edited;
+  if (!edited) {
+    // Whom the backend does not know must not get there.
+    respond(verdict, 500, "The name of this client cannot be a header.\n", NULL, NULL);
+    return;
+  }
   verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
 }
 @@ else

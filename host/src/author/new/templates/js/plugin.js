@@ -25,6 +25,7 @@ export const lifecycle = {
     for (const key in unknown) throw `${key}: unknown key, expected keys, requests or seconds`;
     clients = Object.entries(keys ?? {}).map(([name, key]) => {
       if (typeof key !== 'string') throw `keys.${name}: expected a text`;
+      if (key === '') throw `keys.${name}: the key must not be empty`;
       return [name, bytes(key)];
     });
     if (clients.length === 0) throw 'keys: a name and a key are needed';
@@ -37,7 +38,8 @@ export const lifecycle = {
 
 export const requestFilter = {
   filter() {
-    const client = owner(header('x-api-key') ?? new Uint8Array());
+    const key = header('x-api-key');
+    const client = key && owner(key);
     if (client === undefined) return respond(401, 'This needs an API key.\n', { 'www-authenticate': 'ApiKey' });
     try {
       window.hit({ tag: 'bytes', val: bytes(client) });

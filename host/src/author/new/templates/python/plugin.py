@@ -46,6 +46,8 @@ class Lifecycle(exports.Lifecycle):
         for name, key in keys.items():
             if not isinstance(key, str):
                 raise Err(f"keys.{name}: expected a text")
+            if not key:
+                raise Err(f"keys.{name}: the key must not be empty")
         for name, value in limit.items():
             if type(value) is not int or not 1 <= value < 2**32:
                 raise Err(f"{name}: expected a positive integer")
@@ -55,8 +57,8 @@ class Lifecycle(exports.Lifecycle):
 
 class RequestFilter(exports.RequestFilter):
     def filter(self):
-        key = request.header("x-api-key") or b""
-        client = owner(key)
+        key = request.header("x-api-key")
+        client = None if key is None else owner(key)
         if client is None:
             return respond(401, b"This needs an API key.\n", HeaderField("www-authenticate", b"ApiKey"))
         try:

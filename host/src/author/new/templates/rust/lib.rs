@@ -53,6 +53,9 @@ impl Plugin for Mine {
         if config.keys.is_empty() {
             return Err("keys: a name and a key are needed".into());
         }
+        if let Some((name, _)) = config.keys.iter().find(|(_, key)| key.is_empty()) {
+            return Err(format!("keys.{name}: the key must not be empty"));
+        }
         let requests = config.requests.map_or(100, NonZeroU32::get);
         let seconds = config.seconds.map_or(60, NonZeroU32::get);
         let window = Window::open("requests", requests, Duration::from_secs(seconds.into()))?;
@@ -62,8 +65,8 @@ impl Plugin for Mine {
 
 impl RequestFilter for Mine {
     fn request_filter(&mut self, request: &mut Request) -> Verdict {
-        let key = request.header("x-api-key").unwrap_or_default();
-        let Some(client) = owner(&self.keys, &key) else {
+        let key = request.header("x-api-key");
+        let Some(client) = key.and_then(|key| owner(&self.keys, &key)) else {
             return Reply::new(401)
                 .header("www-authenticate", "ApiKey")
                 .body("This needs an API key.\n")
