@@ -8,28 +8,53 @@ use wit_bindgen_core::Files;
 use wit_parser::Resolve;
 
 use super::tool::{Tool, run};
-use super::{BuildError, made};
+use super::{BuildError, MADE, made};
 
 const CLANG: Tool = Tool {
+    name: "clang",
     program: "clang",
-    version: "--version",
+    probe: &["--version"],
+    at_least: None,
     language: "C",
     remedy: "On Debian: `apt-get install clang lld wasi-libc`.",
 };
 
 const LINKER: Tool = Tool {
+    name: "wasm-ld",
     program: "wasm-ld",
-    version: "--version",
+    probe: &["--version"],
+    at_least: None,
     language: "C",
     remedy: "It is part of LLVM's linker. On Debian: `apt-get install lld`.",
 };
 
+/// A clang that knows the target and finds a header of the C library for it.
+const LIBRARY: Tool = Tool {
+    name: "the C library for WASI",
+    program: "clang",
+    probe: &[
+        TARGET,
+        "-fsyntax-only",
+        "-include",
+        "stdlib.h",
+        "-x",
+        "c",
+        "/dev/null",
+    ],
+    at_least: None,
+    language: "C",
+    remedy: "On Debian: `apt-get install wasi-libc`.",
+};
+
+const TARGET: &str = "--target=wasm32-wasi";
+
 pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
-    LINKER.command(project)?;
     let mut clang = CLANG.command(project)?;
+    LINKER.check()?;
+    LIBRARY.check()?;
     bindings(project)?;
     clang.args([
-        "--target=wasm32-wasi",
+        TARGET,
         "-std=c11",
         "-O2",
         "-Wall",
@@ -47,10 +72,9 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         "build/component_component_type.o",
         "-lc",
         "-o",
-        "build/plugin.wasm",
+        MADE,
     ]);
-    run(&mut clang)?;
-    made("clang", project.join("build/plugin.wasm"))
+    made(project, "clang", || run(&mut clang))
 }
 
 /// Writes `component.h` and `component.c` for the world of the project, and what carries its type.

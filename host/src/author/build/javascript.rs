@@ -2,19 +2,23 @@
 
 use std::path::Path;
 
-use super::tool::{Tool, run};
+use super::tool::{Tool, Version, run};
 use super::{BuildError, made};
 
 const NODE: Tool = Tool {
+    name: "node",
     program: "node",
-    version: "--version",
+    probe: &["--version"],
+    at_least: Some(Version(20, 0)),
     language: "JavaScript",
     remedy: "Install Node 20 or later: https://nodejs.org, or `apt-get install nodejs npm` where that is recent enough.",
 };
 
 const NPM: Tool = Tool {
+    name: "npm",
     program: "npm",
-    version: "--version",
+    probe: &["--version"],
+    at_least: None,
     language: "JavaScript",
     remedy: "It comes with Node; Debian has a package of its own: `apt-get install npm`.",
 };
@@ -25,11 +29,10 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         .join("node_modules/@bytecodealliance/componentize-js")
         .is_dir()
     {
+        let mut npm = NPM.command(project)?;
         eprintln!("Installing what package.json names into node_modules/.");
-        run(NPM
-            .command(project)?
-            .args(["install", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+        run(npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]))?;
     }
-    run(node.arg("build.mjs"))?;
-    made("build.mjs", project.join("plugin.wasm"))
+    node.arg("build.mjs");
+    made(project, "build.mjs", || run(&mut node))
 }

@@ -10,7 +10,7 @@ mod rust;
 mod tool;
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,9 +18,14 @@ use super::language::{Language, NoProject};
 use super::print;
 use crate::cli::BuildArgs;
 use crate::plugin::{self, Inspection, LoadError, Runtime};
+use tool::Version;
 
 /// The plugin, in its project.
 pub(super) const PLUGIN: &str = "plugin.wasm";
+
+/// Where programs of other languages write what they make, in the project: it becomes the plugin when it has been
+/// checked.
+const MADE: &str = "build/plugin.wasm";
 
 /// Why there is no plugin.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,26 @@ pub(super) enum BuildError {
         why: String,
         remedy: &'static str,
     },
+    /// It is, and cannot do what is asked of it.
+    #[error(
+        "{what} {at_least} or later is needed to build a plugin in {language}, and this is {found}. {remedy}"
+    )]
+    TooOld {
+        what: &'static str,
+        language: &'static str,
+        at_least: Version,
+        found: String,
+        remedy: &'static str,
+    },
+    /// A program is there, or was, and the system does not run it.
+    #[error("`{command}` cannot be started: {source}")]
+    CannotStart { command: String, source: io::Error },
+    /// The same of one in an environment of Python, which names its Python by its path.
+    #[error(
+        "`{command}` cannot be started: {source}. If the project has been moved since .venv/ was made, delete .venv/ \
+         and build again"
+    )]
+    Moved { command: String, source: io::Error },
     /// A program has said on standard error what is wrong.
     #[error("{0} failed: what it said is above")]
     Failed(String),
@@ -62,7 +87,9 @@ pub(super) fn run(args: &BuildArgs) -> Result<(), Box<dyn Error>> {
 
 /// Builds a project. Where the component is, and its size in bytes.
 pub(super) fn build(project: &Path) -> Result<(PathBuf, usize), BuildError> {
-    let bytes = match Language::of(project)? {
+    let language = Language::of(project)?;
+    let _turn = turn(project);
+    let bytes = match language {
         Language::Rust => rust::build(project),
         Language::Js => javascript::build(project),
         Language::Python => python::build(project),
@@ -87,14 +114,36 @@ pub(super) fn build(project: &Path) -> Result<(PathBuf, usize), BuildError> {
     Ok((path, component.len()))
 }
 
-/// What a program of another language has made.
-fn made(by: &str, path: PathBuf) -> Result<Vec<u8>, BuildError> {
-    match fs::read(&path) {
-        Ok(bytes) => {
-            // It is what has been made, and not yet what has been checked.
-            let _ = fs::remove_file(&path);
-            Ok(bytes)
-        }
-        Err(_) => Err(BuildError::NothingMade(by.to_owned(), path)),
+/// Waits for other builds of the project: they write the same files. The turn ends when the file is closed.
+fn turn(project: &Path) -> Option<File> {
+    // Where a file system has no locks, builds are not kept apart.
+    let directory = File::open(project).ok()?;
+    if let Err(TryLockError::WouldBlock) = directory.try_lock() {
+        eprintln!("Another build of this project is going on: waiting for its end.");
+        directory.lock().ok()?;
     }
+    Some(directory)
+}
+
+/// Has a program of another language make a component, and reads it.
+fn made(
+    project: &Path,
+    by: &str,
+    run: impl FnOnce() -> Result<(), BuildError>,
+) -> Result<Vec<u8>, BuildError> {
+    let path = project.join(MADE);
+    let prepare = fs::create_dir_all(project.join("build")).and_then(|()| match fs::remove_file(&path) {
+        // That of the last build would be taken for one of this build.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    });
+    prepare.map_err(|source| BuildError::File {
+        path: path.clone(),
+        source,
+    })?;
+    run()?;
+    fs::read(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => BuildError::NothingMade(by.to_owned(), path),
+        _ => BuildError::File { path, source },
+    })
 }

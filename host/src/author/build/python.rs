@@ -3,23 +3,42 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::tool::{Tool, run};
-use super::{BuildError, made};
+use super::tool::{Tool, Version, run};
+use super::{BuildError, MADE, made};
 
 const PYTHON: Tool = Tool {
+    name: "python3",
     program: "python3",
-    version: "--version",
+    probe: &["--version"],
+    at_least: Some(Version(3, 10)),
     language: "Python",
-    remedy: "Install Python 3.10 or later: `apt-get install python3 python3-venv`.",
+    remedy: "Install Python 3.10 or later; on Debian: `apt-get install python3 python3-venv`.",
+};
+
+/// Debian has it apart from Python, and `venv` itself says so only after it has made half of an environment.
+const VENV: Tool = Tool {
+    name: "Python's module venv",
+    program: "python3",
+    probe: &["-c", "import ensurepip, venv"],
+    at_least: None,
+    language: "Python",
+    remedy: "On Debian: `apt-get install python3-venv`.",
 };
 
 pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
-    let tool = project.join(".venv/bin/componentize-py");
-    if !tool.is_file() {
+    // A relative path of a program is looked for elsewhere on some systems.
+    let environment = project.canonicalize().map_err(|source| BuildError::File {
+        path: project.to_owned(),
+        source,
+    })?;
+    let bin = environment.join(".venv/bin");
+    if !bin.join("componentize-py").is_file() {
+        let mut python = PYTHON.command(project)?;
+        VENV.check()?;
         eprintln!("Installing what requirements.txt names into .venv/.");
-        run(PYTHON.command(project)?.args(["-m", "venv", ".venv"]))?;
-        let mut pip = Command::new(".venv/bin/python");
-        let pip = pip.current_dir(project);
+        run(python.args(["-m", "venv", ".venv"]))?;
+        let mut pip = Command::new(bin.join("python"));
+        pip.current_dir(project);
         run(pip.args([
             "-m",
             "pip",
@@ -30,7 +49,7 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
             "requirements.txt",
         ]))?;
     }
-    let mut command = Command::new(tool.canonicalize().unwrap_or(tool));
+    let mut command = Command::new(bin.join("componentize-py"));
     // Its own backtrace would bury the author's.
     command.current_dir(project).env("RUST_BACKTRACE", "0");
     command.args([
@@ -41,8 +60,12 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         "componentize",
         "plugin",
         "--output",
-        "plugin.wasm",
+        MADE,
     ]);
-    run(&mut command)?;
-    made("componentize-py", project.join("plugin.wasm"))
+    made(project, "componentize-py", || {
+        run(&mut command).map_err(|error| match error {
+            BuildError::CannotStart { command, source } => BuildError::Moved { command, source },
+            other => other,
+        })
+    })
 }

@@ -29,10 +29,12 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     let shown = format!("cargo build --release --target {TARGET}");
-    let failed = || BuildError::Failed(shown.clone());
-    let output = command.output().map_err(|_| failed())?;
+    let output = command.output().map_err(|source| BuildError::CannotStart {
+        command: shown.clone(),
+        source,
+    })?;
     if !output.status.success() {
-        return Err(failed());
+        return Err(BuildError::Failed(shown));
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     // The last is the project's own: what it depends on has been built before.

@@ -1,6 +1,6 @@
-// `pace plugin build` runs this, and so does `npm run build`: plugin.js becomes plugin.wasm.
+// `pace plugin build` runs this, checks what it has written, and makes it plugin.wasm.
 import { componentize } from '@bytecodealliance/componentize-js';
-import { rename, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
 const { component } = await componentize({
@@ -10,5 +10,5 @@ const { component } = await componentize({
   // A plugin has what Pace lends it. What remains, stdio, is its log: console.log, and why a hook threw.
   disableFeatures: ['clocks', 'fetch-event', 'http', 'random'],
 });
-await writeFile('plugin.wasm.new', component);
-await rename('plugin.wasm.new', 'plugin.wasm');
+await mkdir('build', { recursive: true });
+await writeFile('build/plugin.wasm', component);
