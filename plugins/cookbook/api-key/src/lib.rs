@@ -49,6 +49,7 @@ impl TryFrom<String> for Hash {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let mut bytes = [0; 32];
         match base16ct::mixed::decode(text, &mut bytes) {
+            Ok(decoded) if *decoded == *Sha256::digest("") => Err("this is the hash of an empty key"),
             Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
             _ => {
                 Err("expected the 64 hexadecimal digits of a SHA-256, as `printf %s KEY | sha256sum` prints")
