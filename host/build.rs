@@ -1,10 +1,19 @@
 //! Finds what is compiled into the binary: the components of the default plugins, and the contract and the SDK for
 //! projects of plugins.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() {
+    // Who uses the library to test a plugin of their own has no use for those of the binary, and has not built them.
+    if env::var_os("CARGO_FEATURE_BUILTINS").is_some() {
+        find_builtins();
+    }
+    embed();
+}
+
+fn find_builtins() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
     for name in ["rate-limiter", "round-robin", "header-injection"] {
         let file = directory.join(name).with_extension("wasm");
@@ -18,7 +27,6 @@ fn main() {
         }
     }
     println!("cargo::rustc-env=PACE_BUILTINS={}", directory.display());
-    embed();
 }
 
 /// Writes lists of the contract's files and of the SDK's, with their content.
@@ -43,7 +51,7 @@ fn embed() {
         list("CONTRACT_FILES", root.join("wit"), "wit"),
         list("SDK_FILES", root.join("plugins/sdk/src"), "rs"),
     ];
-    let out = std::env::var_os("OUT_DIR").expect("cargo sets it for build scripts");
+    let out = env::var_os("OUT_DIR").expect("cargo sets it for build scripts");
     fs::write(Path::new(&out).join("embedded.rs"), lists.concat()).expect("cargo has made the directory");
 }
 

@@ -1,7 +1,11 @@
 //! The default plugins, as the bytes of their components.
+//!
+//! They are in every `pace`. The library can be built without them, for tests of other plugins: then nobody has to
+//! compile them first.
 
 /// Names and components. `wasm = "builtin:NAME"` in the configuration means one of these.
-const BUILTINS: [(&str, &[u8]); 3] = [
+#[cfg(feature = "builtins")]
+const BUILTINS: &[(&str, &[u8])] = &[
     (
         "rate-limiter",
         include_bytes!(concat!(env!("PACE_BUILTINS"), "/rate-limiter.wasm")),
@@ -16,7 +20,10 @@ const BUILTINS: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// The component of this name.
+#[cfg(not(feature = "builtins"))]
+const BUILTINS: &[(&str, &[u8])] = &[];
+
+/// The component of this name, if this was built with it.
 pub fn component(name: &str) -> Option<&'static [u8]> {
     BUILTINS
         .iter()

@@ -36,6 +36,15 @@ pub enum SubjectError {
         /// The name that was asked for.
         name: String,
     },
+    /// There is one, but the library was built without it.
+    #[error(
+        "`builtin:{name}` is not in here: this was built without the default plugins, the feature `builtins` of the crate \
+         `pace`; `cargo xtask plugins` in the repository of Pace compiles them to files, which can be named instead"
+    )]
+    LeftOut {
+        /// The name that was asked for.
+        name: String,
+    },
     /// The file cannot be read.
     #[error(transparent)]
     Unreadable(LoadError),
@@ -173,6 +182,9 @@ pub(crate) fn read(name: &str) -> Result<Vec<u8>, SubjectError> {
     match name.strip_prefix("builtin:") {
         Some(builtin) => match builtin::component(builtin) {
             Some(component) => Ok(component.to_vec()),
+            None if BUILTINS.contains(&builtin) => Err(SubjectError::LeftOut {
+                name: builtin.to_owned(),
+            }),
             None => Err(SubjectError::NoBuiltin {
                 name: builtin.to_owned(),
             }),

@@ -52,7 +52,7 @@ impl Content {
         let bytes = match source {
             Source::File(path) => plugin::read(path)?,
             Source::Builtin(name) => builtin::component(name)
-                .expect("the configuration knows the builtins")
+                .expect("the configuration knows the builtins, and the program has them")
                 .to_vec(),
         };
         Ok(Content {

@@ -73,14 +73,15 @@
 //!
 //! # Building
 //!
-//! The crate is a `cdylib`, built for `wasm32-unknown-unknown`:
+//! `pace plugin new` begins a project, with a copy of this crate in `vendor/`, since it is in no registry. A plugin is
+//! a `cdylib`, built for `wasm32-unknown-unknown`:
 //!
 //! ```toml
 //! [lib]
 //! crate-type = ["cdylib"]
 //!
 //! [dependencies]
-//! pace-plugin = { git = "https://github.com/pace-proxy/pace" }
+//! pace-plugin = { path = "vendor/pace-plugin" }
 //! serde = { version = "1", features = ["derive"] }
 //! ```
 //!

@@ -4,13 +4,22 @@
 //! `pace plugin test` does the same from TOML files, for plugins in any language; use this where a test needs
 //! a loop, a property or a computation.
 //!
+//! ```toml
+//! [dev-dependencies]
+//! pace-plugin-test = { git = "https://github.com/pace-proxy/pace" }
+//! ```
+//!
+//! In a project of `pace plugin new` the plugin is `"plugin.wasm"`, as `pace plugin build` has made it last: tests run
+//! where `Cargo.toml` is. The examples here are Pace's own tests, so they have the default plugins, `builtin:NAME`; in
+//! other projects those are not compiled in.
+//!
 //! ```
 //! use std::time::Duration;
 //!
 //! use pace_plugin_test::{Plugin, Request, Word, json};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A file, such as "target/wasm32-unknown-unknown/release/my_plugin.wasm", or a plugin of the binary.
+//! // Or a file, such as "plugin.wasm".
 //! let plugin = Plugin::load("builtin:rate-limiter")?;
 //! let limiter = plugin.configure(json!({ "max_requests": 2, "window_seconds": 60 }))?;
 //!
@@ -57,7 +66,7 @@ pub struct Plugin(Subject);
 
 impl Plugin {
     /// Loads a component, a core module that carries its component type (which is what `cargo build` makes), or
-    /// `builtin:NAME` for a plugin of the binary.
+    /// `builtin:NAME` for a default plugin, in Pace's own tests.
     ///
     /// ```
     /// use pace_plugin_test::Plugin;
@@ -68,7 +77,8 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// There is no such file, or it does not fit the contract: the message says what is wrong, as Pace would.
+    /// There is no such file, it does not fit the contract, or there are no default plugins in here: the message says
+    /// what is wrong, as Pace would.
     pub fn load(name: &str) -> Result<Plugin, SubjectError> {
         Subject::load(name).map(Plugin)
     }

@@ -31,6 +31,7 @@ mod metrics;
 mod plugin_answers;
 mod plugin_bench;
 mod plugin_inspect;
+mod plugin_library;
 mod plugin_limits;
 mod plugin_new;
 mod plugin_run;
