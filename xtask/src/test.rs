@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change is accepted.
 
+mod languages;
+
 use crate::plugins::{self, Which};
 use crate::{cargo, instructions, prerequisites, process, soak};
 use anyhow::{Result, bail};
@@ -27,6 +29,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     cargo_step("build", words("build --package pace --locked"))?;
     cargo_step("tests", test_command(&args.cargo_test))?;
     if args.cargo_test.is_empty() {
+        other_languages()?;
+    } else {
+        println!("\n== languages: skipped, because only some tests were asked for");
+    }
+    if args.cargo_test.is_empty() {
         // Whatever says as much about the machine as about the proxy is printed and not judged: memory and
         // latencies need the minute of `cargo xtask soak`, and a machine that does nothing else.
         let short = soak::Args::short();
@@ -51,6 +58,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("\nAll passed in {:.0} s.", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Builds plugins in C, JavaScript and Python, as far as their tools are there or can be installed. Apart from the
+/// other tests, because compiling an engine keeps all cores busy for a minute.
+fn other_languages() -> Result<()> {
+    let (ready, skipped) = languages::ready();
+    for (language, error) in skipped {
+        println!("\n== plugins in {language}: skipped, because {error:#}");
+    }
+    if ready.is_empty() {
+        return Ok(());
+    }
+    let ready = ready.join(" ");
+    let arguments = words("test --locked --package pace-tests --test all plugin_new::languages");
+    let mut command = cargo::cargo();
+    command
+        .args(&arguments)
+        .stdin(Stdio::null())
+        .env(languages::CHOSEN, &ready);
+    let repeat = format!("{}='{ready}' cargo {}", languages::CHOSEN, arguments.join(" "));
+    step("languages", &repeat, || process::run(&mut command))
 }
 
 /// The arguments of the step that runs the tests.

@@ -102,8 +102,10 @@ pub(crate) fn table(figures: &Figures) -> String {
     });
     row("imports WASI", &|language, _| {
         match language {
-            Language::Python => "yes, [with nothing behind it](operations.md#when-a-plugin-misbehaves)",
-            Language::Rust | Language::C | Language::Js => "no",
+            Language::Js | Language::Python => {
+                "yes, [with nothing behind it](operations.md#when-a-plugin-misbehaves)"
+            }
+            Language::Rust | Language::C => "no",
         }
         .to_owned()
     });

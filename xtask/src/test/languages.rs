@@ -1,0 +1,129 @@
+//! The tools of the languages beside Rust that `pace plugin new` knows: found, or else installed.
+//!
+//! C's are Debian packages. What JavaScript and Python take is what `pace plugin build` would install into each
+//! project; here it is installed once, where the tests look for it.
+
+use crate::{cargo, prerequisites, process};
+use anyhow::{Context, Error, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// npm downloads some 100 MB, and pip 40. What takes longer is likely a network that drops packets.
+const INSTALLATION_LIMIT: Duration = Duration::from_secs(300);
+
+/// The variable that tells the tests which languages can be built.
+pub(crate) const CHOSEN: &str = "PACE_TEST_LANGUAGES";
+
+/// A language, as `PACE_TEST_LANGUAGES` names it, and what makes its tools ready.
+type Language = (&'static str, fn() -> Result<()>);
+
+const LANGUAGES: [Language; 3] = [("c", c), ("js", javascript), ("python", python)];
+
+/// Makes ready what can be: those languages, and why others are not.
+pub(crate) fn ready() -> (Vec<&'static str>, Vec<(&'static str, Error)>) {
+    let (mut ready, mut skipped) = (Vec::new(), Vec::new());
+    for (language, ensure) in LANGUAGES {
+        match ensure() {
+            Ok(()) => ready.push(language),
+            Err(error) => skipped.push((language, error)),
+        }
+    }
+    (ready, skipped)
+}
+
+fn c() -> Result<()> {
+    let finds_library = [
+        "--target=wasm32-wasi",
+        "-fsyntax-only",
+        "-include",
+        "stdlib.h",
+        "-x",
+        "c",
+        "/dev/null",
+    ];
+    let is_there = || {
+        process::works(Command::new("clang").args(finds_library))
+            && process::works(Command::new("wasm-ld").arg("--version"))
+    };
+    if !is_there() {
+        prerequisites::install(&["clang", "lld", "wasi-libc"], "build plugins in C")?;
+        ensure!(
+            is_there(),
+            "clang, wasm-ld or the C library for WASI is still not found"
+        );
+    }
+    Ok(())
+}
+
+fn javascript() -> Result<()> {
+    let is_recent = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
+    ensure!(
+        process::works(Command::new("node").args(["-e", is_recent])),
+        "there is no Node 20 or later"
+    );
+    install(
+        "js",
+        "package.json",
+        &[&["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"]],
+    )
+}
+
+fn python() -> Result<()> {
+    let is_recent = "import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 10))";
+    let is_there = || process::works(Command::new("python3").args(["-c", is_recent]));
+    if !is_there() {
+        prerequisites::install(&["python3", "python3-venv"], "build plugins in Python")?;
+        ensure!(
+            is_there(),
+            "Python 3.10 or later with the module venv is still not found"
+        );
+    }
+    let pip = [
+        ".venv/bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-r",
+        "requirements.txt",
+    ];
+    install(
+        "python",
+        "requirements.txt",
+        &[&["python3", "-m", "venv", "--clear", ".venv"], &pip],
+    )
+}
+
+/// Installs what a file of the language's template names, unless that has been done.
+fn install(language: &str, manifest: &str, commands: &[&[&str]]) -> Result<()> {
+    let templates = cargo::root().join("host/src/author/new/templates");
+    let template = templates.join(language).join(manifest);
+    let wanted = fs::read_to_string(&template).with_context(|| template.display().to_string())?;
+    let wanted = wanted.replace("@NAME@", "tools");
+    let place = place(language);
+    // Written when all has succeeded.
+    let done = place.join("installed");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    println!("Installing what the template of `pace plugin new --lang {language}` names in {manifest}.");
+    fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
+    write(&place.join(manifest), &wanted)?;
+    for words in commands {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(&place);
+        process::run_within(&mut command, INSTALLATION_LIMIT).with_context(|| process::display(&command))?;
+    }
+    write(&done, &wanted)
+}
+
+/// Where the tests of a language look for its tools.
+fn place(language: &str) -> PathBuf {
+    cargo::root().join("target/languages").join(language)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
