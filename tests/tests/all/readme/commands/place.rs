@@ -61,7 +61,10 @@ impl Place {
             ("../api-key/target/wasm32", text_of(&target().join("wasm32"))),
             ("../pace/plugins/sdk", text_of(&root().join("plugins/sdk"))),
             ("../api-key", text_of(&self.directory.path().join("api-key"))),
-            ("name = \"api-key\"", format!("name = \"{PACKAGE}\"")),
+            (
+                "[package]\nname = \"api-key\"",
+                format!("[package]\nname = \"{PACKAGE}\""),
+            ),
             ("/api_key.wasm", format!("/{}.wasm", PACKAGE.replace('-', "_"))),
             ("0.0.0.0:", "127.0.0.1:".to_owned()),
         ];
