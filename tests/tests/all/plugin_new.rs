@@ -3,6 +3,7 @@
 mod build;
 mod languages;
 mod tools;
+mod versions;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ fn command(directory: &Path, args: &[&str]) -> Setup {
         .args(args)
         // The crates that the other plugins take are compiled there already.
         .env("CARGO_TARGET_DIR", &root().join("target/wasm").to_string_lossy())
+        .env("CARGO_NET_OFFLINE", "true")
 }
 
 fn succeeds(directory: &Path, args: &[&str]) -> Exit {

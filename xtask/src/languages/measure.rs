@@ -55,10 +55,6 @@ impl Workshop {
         let key = language.key();
         let project = self.place.join(key);
         process::run(self.pace(&self.place).args(["plugin", "new", key, "--lang", key]))?;
-        if language == Language::Rust {
-            // The versions that everything else here is built with.
-            fs::copy(cargo::root().join("Cargo.lock"), project.join("Cargo.lock"))?;
-        }
         let target = cargo::root().join("target/wasm");
         process::run(
             self.pace(&project)
@@ -82,7 +78,8 @@ impl Workshop {
         let cache = project.join("cache");
         Ok(Figure {
             tool: tool(language, &project)?,
-            size_kib: fs::metadata(project.join("plugin.wasm"))?.len() as f64 / 1024.0,
+            // Rounded up, as `pace plugin build` prints it.
+            size_kib: fs::metadata(project.join("plugin.wasm"))?.len().div_ceil(1024) as f64,
             check_seconds: medians(&|| self.check(&project, language, None))?,
             cached_check_seconds: medians(&|| {
                 if cache.exists() {

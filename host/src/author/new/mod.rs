@@ -4,6 +4,7 @@
 //! the contract: both fit the program that wrote them, and neither needs this repository to be reached.
 
 mod template;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -144,6 +145,9 @@ fn project(name: &str, language: Language, hooks: &BTreeSet<&str>) -> Vec<(PathB
             (".gitignore", include_str!("templates/c/gitignore")),
         ],
     };
+    if language == Language::Rust {
+        files.push(("Cargo.lock".into(), template.fill(&versions::with_own(name))));
+    }
     files.extend(
         own.iter()
             .map(|(path, text)| (PathBuf::from(path), template.fill(text))),

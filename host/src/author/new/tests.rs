@@ -49,6 +49,26 @@ fn a_project_has_each_file_once() {
     }
 }
 
+/// Cases that hold say nothing of a Pace that gives the plugin less.
+#[test]
+fn the_readme_tells_the_operator_the_limits_of_the_cases() {
+    for language in [Language::Js, Language::Python] {
+        for hooks in [["request-filter"], ["response-filter"]] {
+            let files = project("my-plugin", language, &hooks.into());
+            let text = |path: &str| {
+                let found = files.iter().find(|file| file.0 == Path::new(path));
+                &*found.expect("each project has it").1
+            };
+            let readme = text("README.md");
+            let (_, configuration) = readme.split_once("```text\n").expect("it has a configuration");
+            let (configuration, _) = configuration.split_once("```").expect("it ends");
+            let configuration: toml::Table = configuration.parse().expect("it is TOML");
+            let cases: toml::Table = text("tests/my-plugin.toml").parse().expect("it is TOML");
+            assert_eq!(configuration["plugins"][0]["limits"], cases["defaults"]["limits"]);
+        }
+    }
+}
+
 /// A project's copy of the SDK takes the same crates as the SDK itself.
 #[test]
 fn the_manifest_of_the_copied_sdk_is_that_of_the_sdk() {

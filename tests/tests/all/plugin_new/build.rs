@@ -165,7 +165,6 @@ fn a_project_that_does_not_compile_says_why() {
     succeeds(&place, &["new", "mine"]);
     let project = place.join("mine");
     fs::write(project.join("src/lib.rs"), "fn broken( {}").expect("it can be written");
-    fs::copy(pace_tests::root().join("Cargo.lock"), project.join("Cargo.lock")).expect("it can be written");
     let exit = plugin(&project, &["build"]);
     assert_eq!(exit.code, Some(1), "{exit:#?}");
     assert!(exit.stderr.contains("src/lib.rs:1:"), "{exit:#?}");
