@@ -104,7 +104,7 @@ fn complaint(output: &Output) -> String {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines()
         .find(|line| line.contains("error:"))
-        .or_else(|| lines().last());
+        .or_else(|| lines().next_back());
     line.map_or_else(|| output.status.to_string(), str::to_owned)
 }
 

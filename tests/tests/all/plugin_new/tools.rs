@@ -5,8 +5,11 @@ use std::path::Path;
 
 use super::{command, directory, script, succeeds};
 
+/// A program by its name, and what a shell does for it.
+type Program = (&'static str, &'static str);
+
 /// Says what a build refuses with where nothing but these programs is on the path.
-fn refusal(language: &str, programs: &[(&str, &str)]) -> String {
+fn refusal(language: &str, programs: &[Program]) -> String {
     let place = directory();
     succeeds(place.path(), &["new", "mine", "--lang", language]);
     let bin = place.path().join("bin");
@@ -18,13 +21,13 @@ fn refusal(language: &str, programs: &[(&str, &str)]) -> String {
     refused.refusal().to_owned()
 }
 
-const NODE: (&str, &str) = ("node", "echo v20.1.0");
-const CLANG: (&str, &str) = ("clang", "echo clang");
-const LINKER: (&str, &str) = ("wasm-ld", "echo LLD");
+const NODE: Program = ("node", "echo v20.1.0");
+const CLANG: Program = ("clang", "echo clang");
+const LINKER: Program = ("wasm-ld", "echo LLD");
 
 #[test]
 fn a_missing_tool_is_named_and_how_to_get_it() {
-    let cases: [(&str, &[(&str, &str)], &str, &str); 6] = [
+    let cases: [(&str, &[Program], &str, &str); 6] = [
         (
             "js",
             &[],
