@@ -170,7 +170,7 @@ mod tests {
             others.push(theirs);
             idle.put(backend(port), ours, LONG);
         }
-        let mut take = |port| idle.take(backend(port)).map(|stream| stream.id());
+        let take = |port| idle.take(backend(port)).map(|stream| stream.id());
         assert_eq!(take(3), None);
         assert_eq!(take(1), Some(ids[1]));
         assert_eq!(take(2), Some(ids[2]));

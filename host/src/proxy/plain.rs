@@ -5,7 +5,7 @@
 //! is written, and its response read, in turn.
 
 use bytes::BufMut;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -24,21 +24,28 @@ pub(super) fn is_plain(session: &mut ServerSession) -> bool {
 }
 
 fn has_plain_head(head: &RequestHeader) -> bool {
-    let mut hosts = head.headers.get_all(header::HOST).iter();
     head.version == Version::HTTP_11
         && head.has_case()
         && head.method != Method::HEAD
         && head.method != Method::CONNECT
         && head.uri.authority().is_none()
         && is_path(head.raw_path())
-        && hosts.next().is_some_and(|host| !host.as_bytes().contains(&b'@'))
-        && hosts.next().is_none()
-        && head.headers.keys().all(|name| !NOT_PLAIN.contains(name))
-        && head
-            .headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .all(is_about_keeping)
+        && has_plain_fields(&head.headers)
+}
+
+fn has_plain_fields(fields: &HeaderMap) -> bool {
+    let mut hosts = 0;
+    for (name, value) in fields {
+        if *name == header::HOST {
+            hosts += 1;
+            if value.as_bytes().contains(&b'@') {
+                return false;
+            }
+        } else if NOT_PLAIN.contains(name) || (*name == header::CONNECTION && !is_about_keeping(value)) {
+            return false;
+        }
+    }
+    hosts == 1
 }
 
 /// Whether a target is a path, and has nothing in it that would end it in a request line.
