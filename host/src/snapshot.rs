@@ -150,6 +150,12 @@ impl Snapshot {
     }
 }
 
+/// Says where a configuration is that a plugin refuses, if it is not the plugin's own.
+fn on_route((plugin, failure): (String, Failure), route: &str) -> (String, Failure) {
+    let detail = format!("with the configuration of route `{route}`: {}", failure.detail);
+    (plugin, Failure { detail, ..failure })
+}
+
 struct Builder<'a> {
     config: &'a Config,
     generations: &'a Generations,
@@ -184,7 +190,13 @@ impl Builder<'_> {
             } else {
                 name.clone()
             };
-            let plugin = self.use_of(name, scope, &used.config)?;
+            let plugin = self.use_of(name, scope, &used.config).map_err(|refused| {
+                if used.own_config {
+                    on_route(refused, &route.name)
+                } else {
+                    refused
+                }
+            })?;
             steps.push(self.step(route, plugin, used.on_failure));
         }
         if !steps.iter().any(|step| step.plugin.hooks().select_upstream) {

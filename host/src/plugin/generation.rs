@@ -11,6 +11,7 @@ use super::engine::Allocation;
 use super::health::Health;
 use super::load::Program;
 use crate::config::{self, Isolation, Limits, Sha256};
+use crate::hook::{Failure, Hook};
 use crate::limiter::Limiter;
 
 /// What a plugin's generations have in common, and what differs between them: the code, and how it fares.
@@ -206,10 +207,10 @@ impl Generation {
     }
 
     #[cold]
-    pub(super) fn failed(&self, admission: Admission) {
+    pub(super) fn failed(&self, admission: Admission, hook: Hook, failure: &Failure) {
         self.tally.calls.fetch_add(1, Ordering::Relaxed);
         self.tally.failures.fetch_add(1, Ordering::Relaxed);
-        let aftermath = self.health.failed(admission);
+        let aftermath = self.health.failed(admission, hook, failure);
         if let Some(cooldown) = aftermath.opened {
             self.show_breaker(true);
             log::warn!(

@@ -1,17 +1,56 @@
 //! How one generation of a plugin fares: its breaker, and its first calls.
 
-use std::sync::LazyLock;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Instant;
 
 use super::breaker::{Admission, Breaker, BreakerState};
 use crate::config;
+use crate::hook::{Failure, FailureReason, Hook};
 
 /// What the workers know about a generation together.
 pub struct Health {
     breaker: Breaker,
     trial: Trial,
-    unfit: AtomicBool,
+    unfit: OnceLock<Unfit>,
+}
+
+/// Why a generation is unfit: how many of its first calls failed, and how the last of them did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// Its calls so far.
+    pub called: u32,
+    /// Those that failed.
+    pub failed: u32,
+    /// Whether it was for so many failures in a row, and not for so many in all.
+    pub breaker_opened: bool,
+    /// In which hook the last one failed.
+    pub hook: Hook,
+    /// Why, in a line.
+    pub last: String,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unfit {
+            called,
+            failed,
+            hook,
+            last,
+            ..
+        } = self;
+        let opened = if self.breaker_opened {
+            " and the breaker opened"
+        } else {
+            ""
+        };
+        write!(
+            out,
+            "too many of its first calls failed: {failed} of {called}{opened}, the last in {}: {last}",
+            hook.name()
+        )
+    }
 }
 
 /// What became of a call, as far as the rest of Pace has to know.
@@ -29,13 +68,18 @@ impl Health {
         Health {
             breaker: Breaker::new(breaker),
             trial: Trial::new(rollback),
-            unfit: AtomicBool::new(false),
+            unfit: OnceLock::new(),
         }
     }
 
     /// Whether too many of its first calls failed. Once it is so, it stays so.
     pub fn is_unfit(&self) -> bool {
-        self.unfit.load(Ordering::Relaxed)
+        self.unfit().is_some()
+    }
+
+    /// Why it is unfit, if it is.
+    pub fn unfit(&self) -> Option<&Unfit> {
+        self.unfit.get()
     }
 
     /// Whether its first calls are over and went well enough.
@@ -59,13 +103,22 @@ impl Health {
         self.breaker.succeeded(admission)
     }
 
-    /// A call failed.
-    pub(super) fn failed(&self, admission: Admission) -> Aftermath {
+    /// A call of this hook failed.
+    pub(super) fn failed(&self, admission: Admission, hook: Hook, failure: &Failure) -> Aftermath {
         let opened = self.breaker.failed(admission, now());
+        let too_many = self.trial.called(true);
         // A generation whose breaker opens while it is on trial has failed the trial.
-        let unfit = self.trial.called(true) || (opened.is_some() && self.trial.end());
+        let unfit = too_many || (opened.is_some() && self.trial.end());
         if unfit {
-            self.unfit.store(true, Ordering::Relaxed);
+            let (called, failed) = self.trial.counts();
+            let told_before = self.unfit.set(Unfit {
+                called,
+                failed,
+                breaker_opened: !too_many,
+                hook,
+                last: in_a_line(failure),
+            });
+            debug_assert!(told_before.is_ok(), "a trial ends once");
         }
         Aftermath { opened, unfit }
     }
@@ -74,6 +127,30 @@ impl Health {
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state(now())
     }
+}
+
+/// The line that says most. That of the log about the call has the whole of it.
+fn in_a_line(failure: &Failure) -> String {
+    const MAX_CHARACTERS: usize = 200;
+    let mut lines = failure
+        .detail
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let line = match failure.reason {
+        // A backtrace ends with the cause of all.
+        FailureReason::Trap | FailureReason::Memory => lines.next_back(),
+        FailureReason::Deadline
+        | FailureReason::IllegalOutput
+        | FailureReason::Configure
+        | FailureReason::BreakerOpen => lines.next(),
+    };
+    let line = line.unwrap_or_default();
+    let (line, rest) = match line.char_indices().nth(MAX_CHARACTERS) {
+        Some((end, _)) => (&line[..end], "…"),
+        None => (line, ""),
+    };
+    format!("{}: {line}{rest}", failure.reason.name())
 }
 
 /// Milliseconds since the process began to ask.
@@ -115,6 +192,13 @@ impl Trial {
         }
         // Whoever ends the trial says how it ended.
         self.end() && unfit
+    }
+
+    /// Calls so far, and those of them that failed.
+    fn counts(&self) -> (u32, u32) {
+        let failed = self.failed.load(Ordering::Relaxed);
+        // Another thread may have counted its failure and not yet its call.
+        (self.called.load(Ordering::Relaxed).max(failed), failed)
     }
 
     /// Ends the trial. True for exactly one caller.
@@ -175,11 +259,62 @@ mod tests {
         };
         let good = health(0);
         good.succeeded(Admission::Pass);
-        good.failed(Admission::Pass);
+        good.failed(Admission::Pass, Hook::RequestFilter, &trap());
         assert!(good.is_proven() && !good.is_unfit());
         let bad = health(1);
-        assert!(bad.failed(Admission::Pass).unfit);
+        assert!(bad.failed(Admission::Pass, Hook::RequestFilter, &trap()).unfit);
         assert!(!bad.is_proven() && bad.is_unfit());
+    }
+
+    fn trap() -> Failure {
+        Failure {
+            reason: FailureReason::Trap,
+            detail: "error while executing\n  0: a function\n\nCaused by:\n  it broke\n".to_owned(),
+        }
+    }
+
+    #[test]
+    fn it_is_said_how_many_failed_and_how_the_last_one_did() {
+        let rollback = config::Rollback {
+            calls: 10,
+            failures_percent: 20,
+        };
+        let breaker = |failures| config::Breaker {
+            failures,
+            ..config::Breaker::default()
+        };
+        let fail = |health: &Health| {
+            health
+                .failed(Admission::Pass, Hook::ResponseFilter, &trap())
+                .unfit
+        };
+
+        let many = Health::new(breaker(0), rollback);
+        many.succeeded(Admission::Pass);
+        assert_eq!([fail(&many), fail(&many), fail(&many)], [false, false, true]);
+        // What comes later is not its reason.
+        assert!(!many.failed(Admission::Pass, Hook::RequestFilter, &trap()).unfit);
+        assert_eq!(
+            many.unfit().expect("it is").to_string(),
+            "too many of its first calls failed: 3 of 4, the last in response-filter: trap: it broke"
+        );
+
+        let in_a_row = Health::new(breaker(2), rollback);
+        assert_eq!([fail(&in_a_row), fail(&in_a_row)], [false, true]);
+        let said = in_a_row.unfit().expect("it is").to_string();
+        assert!(
+            said.contains("failed: 2 of 2 and the breaker opened, the last in"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_long_failure_is_cut() {
+        let long = Failure {
+            reason: FailureReason::Configure,
+            detail: "ä".repeat(1000) + "\nand more",
+        };
+        assert_eq!(in_a_line(&long), format!("configure: {}…", "ä".repeat(200)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::generation::Generation;
 use super::instance::{Instance, Usage};
 use super::text;
 use crate::config::Isolation;
-use crate::hook::{Call, Failure, FailureReason, Hooks, Plugin, Reply, Selection, Stage, Verdict};
+use crate::hook::{Call, Failure, FailureReason, Hook, Hooks, Plugin, Reply, Selection, Stage, Verdict};
 use crate::state::Scope;
 
 /// A plugin in wasm, configured for a route.
@@ -104,7 +104,11 @@ impl WasmPlugin {
         })
     }
 
-    fn call<T>(&self, run: impl FnOnce(&mut Instance) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn call<T>(
+        &self,
+        hook: Hook,
+        run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let generation = &self.used.generation;
         let admission = generation.health.admit();
         if admission == Admission::Skip {
@@ -119,7 +123,7 @@ impl WasmPlugin {
         };
         match &result {
             Ok(_) => generation.succeeded(admission),
-            Err(_) => generation.failed(admission),
+            Err(failure) => generation.failed(admission, hook, failure),
         }
         result
     }
@@ -191,7 +195,7 @@ impl Plugin for WasmPlugin {
     }
 
     fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
-        self.call(|instance| {
+        self.call(Hook::RequestFilter, |instance| {
             let verdict = instance.run(&self.used, call, |exports, store| exports.request_filter(store))?;
             self.parse_verdict(verdict)
         })
@@ -202,7 +206,7 @@ impl Plugin for WasmPlugin {
             unreachable!("the chain passes each hook its own stage");
         };
         let count = candidates.count();
-        self.call(|instance| {
+        self.call(Hook::SelectUpstream, |instance| {
             let selection = instance.run(&self.used, call, |exports, store| {
                 exports.select_upstream(store, attempt)
             })?;
@@ -218,7 +222,7 @@ impl Plugin for WasmPlugin {
     }
 
     fn response_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
-        self.call(|instance| {
+        self.call(Hook::ResponseFilter, |instance| {
             let verdict = instance.run(&self.used, call, |exports, store| exports.response_filter(store))?;
             self.parse_verdict(verdict)
         })

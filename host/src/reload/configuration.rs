@@ -10,11 +10,13 @@ use log::warn;
 use super::Outcome;
 use super::difference::needs_restart;
 use super::file::Look;
-use super::manager::{Manager, RESCAN, generations};
-use super::plugins::{Rejected, serves};
+use super::manager::{Manager, RESCAN};
+use super::next::Codes;
+use super::plugins::serves;
+use super::serving::Rejected;
 use super::status::Managed;
 use crate::config::{self, Config, Source};
-use crate::snapshot::{DEFAULT_BALANCER, Snapshot, plugin_of_scope};
+use crate::snapshot::{DEFAULT_BALANCER, plugin_of_scope};
 
 /// A configuration that was not taken. Something that it needs may come later, or have been half written, so
 /// it is tried again.
@@ -44,7 +46,11 @@ pub(super) enum Refused {
     /// A plugin's file is wrong.
     Plugin(Box<Rejected>),
     /// A plugin that is there already does not want its new configuration.
-    Configure { plugin: String, detail: String },
+    Configure {
+        plugin: String,
+        file: String,
+        detail: String,
+    },
 }
 
 impl Manager {
@@ -114,36 +120,77 @@ impl Manager {
         }
         self.environment.metrics.config_reloaded("refused");
         if let Refused::Plugin(rejected) = refused {
-            self.reject(&rejected);
+            self.serving.reject(&rejected);
         }
         Err(sentence)
     }
 
     fn take_config(&mut self, config: Config) -> Result<String, Refused> {
-        if config == self.config {
-            return Ok(String::new());
-        }
-        let fixed = needs_restart(&self.config, &config);
+        let fixed = {
+            let turn = self.serving.turn();
+            if config == *turn.config() {
+                return Ok(String::new());
+            }
+            needs_restart(turn.config(), &config)
+        };
         if !fixed.is_empty() {
             return Err(Refused::NeedsRestart(fixed));
         }
-        let before = self.status.plugins.lock().clone();
-        let next = self.next_plugins(&config, &before)?;
-        let snapshot = self
-            .build(&config, &generations(&next.plugins, &self.balancer))
+        let mut codes = Codes::new();
+        loop {
+            self.compile_for(&config, &mut codes)?;
+            // A rollback in the meantime may have made something else necessary.
+            if let Some(said) = self.try_take(&config, &codes)? {
+                self.follow_files();
+                return Ok(said);
+            }
+        }
+    }
+
+    /// `None` if something has to be compiled first.
+    fn try_take(&self, config: &Config, codes: &Codes) -> Result<Option<String>, Refused> {
+        let mut turn = self.serving.turn();
+        let before = self.serving.plugins();
+        let Some(next) = self.next_plugins(config, &before, codes)? else {
+            return Ok(None);
+        };
+        let snapshot = turn
+            .build(config, &next.plugins)
             .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
         for warning in config.warnings() {
             warn!("{warning}");
         }
-        self.publish(snapshot, &config);
+        let used: HashSet<String> = snapshot.scopes().map(str::to_owned).collect();
+        turn.take(snapshot, config.clone(), next.plugins.clone());
+        self.forget_all_but(&used, config);
+        for name in &next.read {
+            self.environment.metrics.reloaded(name, "published");
+        }
+        Ok(Some(self.announce(&before, &next.plugins)))
+    }
+
+    /// What only plugins counted that are not in the configuration any more is forgotten, and what was counted
+    /// of them.
+    fn forget_all_but(&self, scopes: &HashSet<String>, config: &Config) {
+        let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+        self.environment
+            .store
+            .retain(|scope| scopes.contains(scope) || plugins.contains(plugin_of_scope(scope)));
+        self.environment
+            .metrics
+            .retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
+    }
+
+    /// Tells generations whether they serve now, and says so.
+    fn announce(&self, before: &BTreeMap<String, Managed>, after: &BTreeMap<String, Managed>) -> String {
         let mut said = vec!["the configuration has been taken".to_owned()];
-        for (name, old) in &before {
-            let current = next.plugins.get(name).map(|managed| &managed.current);
+        for (name, old) in before {
+            let current = after.get(name).map(|managed| &managed.current);
             if current.is_none_or(|current| !Arc::ptr_eq(current, &old.current)) {
                 old.current.retire();
             }
         }
-        for (name, Managed { current, .. }) in &next.plugins {
+        for (name, Managed { current, .. }) in after {
             let old = before.get(name).map(|managed| &managed.current);
             if old.is_some_and(|old| Arc::ptr_eq(old, current)) {
                 continue;
@@ -152,37 +199,15 @@ impl Manager {
             self.environment.metrics.generation(name, current.number);
             said.push(serves(current, old.map(AsRef::as_ref)));
         }
-        for name in &next.read {
-            self.environment.metrics.reloaded(name, "published");
-        }
-        *self.status.plugins.lock() = next.plugins;
-        self.config = config;
-        self.follow_files();
-        Ok(said.join("; "))
-    }
-
-    /// New requests are served with it. What only plugins counted that are not in the configuration any more
-    /// is forgotten, and what was counted of them.
-    fn publish(&self, snapshot: Snapshot, config: &Config) {
-        let snapshot = Arc::new(snapshot);
-        self.snapshot.store(Arc::clone(&snapshot));
-        snapshot.apply_limits();
-        let used: HashSet<&str> = snapshot.scopes().collect();
-        let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-        self.environment
-            .store
-            .retain(|scope| used.contains(scope) || plugins.contains(plugin_of_scope(scope)));
-        self.environment
-            .metrics
-            .retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
+        said.join("; ")
     }
 
     fn reason(&self, refused: &Refused) -> String {
         match refused {
             Refused::File(error) => error.to_string(),
             Refused::NeedsRestart(keys) => format!("{} can only change with a restart", keys.join(", ")),
-            Refused::Plugin(rejected) => self.sentence(rejected),
-            Refused::Configure { plugin, detail } => format!("plugin `{plugin}`: {detail}"),
+            Refused::Plugin(rejected) => self.serving.sentence(rejected),
+            Refused::Configure { plugin, file, detail } => format!("plugin `{plugin}` ({file}): {detail}"),
         }
     }
 }

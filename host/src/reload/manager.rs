@@ -1,34 +1,34 @@
-//! The thread that replaces plugins and configuration, one thing at a time.
+//! The thread that takes new files and configurations, one thing at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use log::{error, info};
 
 use super::configuration::RefusedConfig;
 use super::file::Look;
 use super::plugins::Asked;
 use super::programs::Programs;
-use super::status::{Managed, Status};
+use super::rollback::Rollbacks;
+use super::serving::Serving;
+use super::status::Managed;
 use super::watch::Watch;
 use super::{Command, Origin, Outcome};
-use crate::config::{Config, Source};
-use crate::hook::Failure;
-use crate::plugin::{Compiler, Generation};
-use crate::snapshot::{DEFAULT_BALANCER, Environment, Generations, Snapshot};
+use crate::config::Source;
+use crate::plugin::Compiler;
+use crate::snapshot::Environment;
 
-/// Owns what is served with, and replaces it.
+/// Brings new files and configurations to life. Nobody else changes the configuration.
 pub struct Manager {
     pub(super) origin: Origin,
-    pub(super) config: Config,
     pub(super) environment: Arc<Environment>,
-    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
-    pub(super) status: Arc<Status>,
-    pub(super) balancer: Arc<Generation>,
+    pub(super) serving: Arc<Serving>,
+    /// Until they have a thread.
+    pub(super) rollbacks: Option<Rollbacks>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) programs: Programs,
     /// How files looked when they were last looked at.
@@ -58,8 +58,10 @@ impl Manager {
         self.programs.compile_with(compiler);
     }
 
-    /// Serves commands and looks at files, as long as the process lives. The calling thread is its own.
+    /// Serves commands and looks at files, as long as the process lives. The calling thread is its own, and
+    /// one for rollbacks is started, which has nothing to wait for.
     pub fn run(mut self) {
+        self.start_rollbacks();
         yield_to_requests();
         let mut next_scan = Instant::now() + RESCAN;
         loop {
@@ -76,23 +78,31 @@ impl Manager {
                     log_outcome(&outcome);
                     answer(Some(reply), outcome);
                 }
-                Ok(Command::Rollback(name, reply)) => {
-                    let outcome = self.rollback(&name, "asked to");
-                    log_outcome(&outcome);
-                    answer(Some(reply), outcome);
-                }
                 Ok(Command::Configure(config, reply)) => {
                     // Who asked says what came of it.
                     let outcome = self.configure(*config);
                     answer(Some(reply), outcome);
                 }
-                Ok(Command::Unfit(name, number)) => self.unfit(&name, number),
                 Err(RecvTimeoutError::Timeout) => {
                     let settled = self.scan();
                     next_scan = Instant::now() + if settled { RESCAN } else { SETTLE };
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    fn start_rollbacks(&mut self) {
+        let Some(rollbacks) = self.rollbacks.take() else {
+            return;
+        };
+        let started = thread::Builder::new()
+            .name("pace-rollback".to_owned())
+            .spawn(|| rollbacks.run());
+        if let Err(error) = started {
+            error!(
+                "no plugin can be rolled back until Pace is restarted: no thread can be started for it: {error}"
+            );
         }
     }
 
@@ -119,20 +129,14 @@ impl Manager {
         } else {
             log_outcome(&self.retry_config());
         }
-        let names: Vec<String> = {
-            let plugins = self.status.plugins.lock();
-            let of_changed_file = |managed: &Managed| match &managed.entry.source {
-                Source::File(path) => changed.contains(path),
-                Source::Builtin(_) => false,
-            };
-            plugins
-                .iter()
-                .filter(|(_, it)| of_changed_file(it))
-                .map(|(name, _)| name.clone())
-                .collect()
+        let of_changed_file = |managed: &Managed| match &managed.entry.source {
+            Source::File(path) => changed.contains(path),
+            Source::Builtin(_) => false,
         };
-        for name in names {
-            log_outcome(&self.reload(&name, Asked::ByNobody));
+        for (name, managed) in self.serving.plugins() {
+            if of_changed_file(&managed) {
+                log_outcome(&self.reload(&name, Asked::ByNobody));
+            }
         }
         if !changed.is_empty() {
             // What a link leads to may be somewhere else now.
@@ -144,8 +148,7 @@ impl Manager {
     /// Everything is looked at, whatever becomes of the rest.
     fn reload_all(&mut self) -> Outcome {
         let mut outcomes = vec![self.reload_config()];
-        let names: Vec<String> = self.status.plugins.lock().keys().cloned().collect();
-        for name in names {
+        for name in self.serving.plugins().into_keys() {
             outcomes.push(self.reload(&name, Asked::ForAll));
         }
         let refused = outcomes.iter().any(Result::is_err);
@@ -161,55 +164,20 @@ impl Manager {
         }
     }
 
-    /// Joins a configuration with generations. Nobody is served with it yet.
-    pub(super) fn build(
-        &self,
-        config: &Config,
-        generations: &Generations,
-    ) -> Result<Snapshot, (String, Failure)> {
-        let before = self.snapshot.load();
-        Snapshot::build(config, generations, &self.environment, Some(&before))
-    }
-
-    /// The generations that serve.
-    pub(super) fn generations(&self) -> Generations {
-        generations(&self.status.plugins.lock(), &self.balancer)
-    }
-
-    /// Changes what is known of a plugin, if there is one of this name.
-    pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Managed)) {
-        if let Some(managed) = self.status.plugins.lock().get_mut(name) {
-            change(managed);
-        }
-    }
-
     /// Watches the files that matter now.
     pub(super) fn follow_files(&mut self) {
-        let plugins = self
-            .config
-            .plugins
-            .iter()
-            .filter_map(|plugin| match &plugin.source {
-                Source::File(path) => Some(path.clone()),
-                Source::Builtin(_) => None,
-            });
-        let files: Vec<PathBuf> = plugins.chain(self.origin.path.clone()).collect();
+        let plugins = self.serving.plugins().into_values();
+        let files = plugins.filter_map(|managed| match managed.entry.source {
+            Source::File(path) => Some(path),
+            Source::Builtin(_) => None,
+        });
+        let files: Vec<PathBuf> = files.chain(self.origin.path.clone()).collect();
         self.stamps.retain(|path, _| files.contains(path));
         for file in &files {
             self.stamps.entry(file.clone()).or_default();
         }
         self.watch.follow(files.iter().map(PathBuf::as_path));
     }
-}
-
-/// What a snapshot is built with.
-pub(super) fn generations(plugins: &BTreeMap<String, Managed>, balancer: &Arc<Generation>) -> Generations {
-    let named = plugins
-        .iter()
-        .map(|(name, managed)| (name.clone(), Arc::clone(&managed.current)));
-    named
-        .chain([(DEFAULT_BALANCER.to_owned(), Arc::clone(balancer))])
-        .collect()
 }
 
 fn answer(reply: Option<tokio::sync::oneshot::Sender<Outcome>>, outcome: Outcome) {

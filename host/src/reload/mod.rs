@@ -3,8 +3,10 @@
 //! ```text
 //! file event, 2 s rescan ─┐
 //! SIGHUP ─────────────────┼─▶ Manager (one thread, one thing at a time)
-//! POST /plugins/…  ───────┤     read ─▶ hash ─▶ compile ─▶ check ─▶ try ─▶ publish a new Snapshot
-//! first calls fail ───────┘       any failure: the old one serves on, and it is said why
+//! POST …/reload ──────────┘     read ─▶ hash ─▶ compile ─▶ check ─┐
+//!                                                                 ├─▶ Serving: try ─▶ publish a new Snapshot
+//! first calls fail ───────┬─▶ Rollbacks (another thread) ─────────┘     any failure: the old one serves on,
+//! POST …/rollback ────────┘                                             and it is said why
 //! ```
 //!
 //! A file's content is the truth; events are hints to look. Requests that have begun end with the snapshot
@@ -14,10 +16,12 @@
 //! |---|---|
 //! | `start` | the first generations and the first snapshot |
 //! | `manager` | the thread: commands, and looking at files |
-//! | `plugins` | one plugin: a new file takes over, or the generation before does |
+//! | `plugins` | one plugin: a new file takes over |
+//! | `rollback` | the thread that has the generation before take over, whatever is being compiled |
+//! | `serving` | what is served with, and whose turn it is to replace it |
 //! | `configuration` | the configuration: taken as a whole, or tried again later |
 //! | `next` | the plugins of another configuration, made before anything is replaced |
-//! | `programs` | from bytes to a generation, on a thread of its own |
+//! | `programs` | from bytes to a generation |
 //! | `difference` | what differs, and what that means |
 //! | `file`, `watch` | whether a file may have changed |
 //! | `status` | what is known of each plugin, for people |
@@ -29,6 +33,8 @@ mod manager;
 mod next;
 mod plugins;
 mod programs;
+mod rollback;
+mod serving;
 mod start;
 mod status;
 mod watch;
@@ -40,6 +46,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::file::Look;
 pub use self::manager::Manager;
+use self::rollback::Return;
 pub use self::start::StartError;
 pub use self::status::{BreakerStatus, PluginStatus, Refusal, Status};
 pub(crate) use self::watch::Watch;
@@ -65,18 +72,15 @@ pub(crate) enum Command {
     ReloadAll(Option<oneshot::Sender<Outcome>>),
     /// Read a plugin's file again, also if it is the one that is known.
     Reload(String, oneshot::Sender<Outcome>),
-    /// Go back to the generation before.
-    Rollback(String, oneshot::Sender<Outcome>),
     /// Serve with this configuration.
     Configure(Box<Config>, oneshot::Sender<Outcome>),
-    /// Too many of this generation's first calls failed.
-    Unfit(String, u64),
 }
 
-/// How the rest of Pace speaks to the manager.
+/// How the rest of Pace speaks to the threads that replace things.
 #[derive(Clone)]
 pub struct Reloader {
     commands: mpsc::Sender<Command>,
+    returns: mpsc::Sender<Return>,
     status: Arc<Status>,
 }
 
@@ -104,10 +108,16 @@ impl Reloader {
         self.ask(|reply| Command::Reload(plugin.to_owned(), reply)).await
     }
 
-    /// Returns to a plugin's generation before.
+    /// Returns to a plugin's generation before, also while something is compiled. A file of this plugin that is
+    /// being compiled is not taken then.
     pub async fn rollback(&self, plugin: &str) -> Outcome {
-        self.ask(|reply| Command::Rollback(plugin.to_owned(), reply))
-            .await
+        let (reply, answer) = oneshot::channel();
+        let asked = self.returns.send(Return::Asked(plugin.to_owned(), reply));
+        let dead = || Err("the thread that rolls back has died".to_owned());
+        match asked {
+            Ok(()) => answer.await.unwrap_or_else(|_| dead()),
+            Err(_) => dead(),
+        }
     }
 
     /// Serves with another configuration, which is in no file. Waits for what comes of it, so it is not for a

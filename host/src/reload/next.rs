@@ -1,16 +1,17 @@
 //! The plugins of another configuration, made before anything is replaced.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::configuration::Refused;
 use super::difference::{Change, change};
 use super::manager::Manager;
-use super::plugins::Rejected;
-use super::programs::{Content, From};
-use super::status::Managed;
-use crate::config::{self, Config};
+use super::programs::{Code, Content};
+use super::serving::Rejected;
+use super::status::{Managed, file_name};
+use crate::config::{self, Config, Sha256};
 use crate::hook::Failure;
-use crate::plugin::LoadError;
+use crate::plugin::{Generation, LoadError};
 
 /// The plugins of a configuration, before they serve.
 pub(super) struct Next {
@@ -19,86 +20,109 @@ pub(super) struct Next {
     pub(super) read: Vec<String>,
 }
 
+/// What has been compiled for a configuration, by the plugin's name.
+pub(super) type Codes = BTreeMap<String, Code>;
+
 impl Manager {
-    /// Compiles what has to be compiled. Nobody is served with any of it yet.
+    /// Compiles what this configuration needs of what is not there yet.
+    pub(super) fn compile_for(&self, config: &Config, codes: &mut Codes) -> Result<(), Refused> {
+        let before = self.serving.plugins();
+        for entry in &config.plugins {
+            let known = before.get(&entry.name);
+            if needed(entry, known) != Change::Code || codes.contains_key(&entry.name) {
+                continue;
+            }
+            let content = Content::read(&entry.source).map_err(|reason| rejected(entry, None, reason))?;
+            let sha256 = content.sha256;
+            ensure_fit(entry, known, sha256)?;
+            let code = self.programs.code(entry, content);
+            let code = code.map_err(|reason| rejected(entry, Some(sha256), reason))?;
+            codes.insert(entry.name.clone(), code);
+        }
+        Ok(())
+    }
+
+    /// The plugins of this configuration, after those that serve now. `None` if something has to be compiled
+    /// first: what serves may have changed while other things were.
     pub(super) fn next_plugins(
         &self,
         config: &Config,
         before: &BTreeMap<String, Managed>,
-    ) -> Result<Next, Refused> {
+        codes: &Codes,
+    ) -> Result<Option<Next>, Refused> {
         let mut next = Next {
             plugins: BTreeMap::new(),
             read: Vec::new(),
         };
         for entry in &config.plugins {
             let known = before.get(&entry.name);
-            let change = known.map_or(Change::Code, |known| {
-                change(&known.entry, entry, known.current.sha256)
-            });
-            if change == Change::Code {
-                next.read.push(entry.name.clone());
-            }
-            let managed = self.next_managed(entry, known, change)?;
-            next.plugins.insert(entry.name.clone(), managed);
-        }
-        Ok(next)
-    }
-
-    fn next_managed(
-        &self,
-        entry: &config::Plugin,
-        known: Option<&Managed>,
-        change: Change,
-    ) -> Result<Managed, Refused> {
-        let rejected = |sha256| {
-            move |reason| {
-                Refused::Plugin(Box::new(Rejected {
-                    entry: entry.clone(),
-                    sha256,
-                    reason,
-                }))
-            }
-        };
-        let number = known.map_or(1, |known| known.last_number + 1);
-        let from = match (known, change) {
-            (Some(known), Change::Nothing) => {
-                return Ok(Managed {
+            let change = needed(entry, known);
+            let managed = match (known, change, codes.get(&entry.name)) {
+                (Some(known), Change::Nothing, _) => Managed {
                     entry: entry.clone(),
                     ..known.clone()
-                });
-            }
-            (Some(known), Change::Settings) => From::Serving(&known.current),
-            (None, _) | (_, Change::Code) => {
-                From::File(Content::read(&entry.source).map_err(rejected(None))?)
-            }
-        };
-        let read = match &from {
-            From::File(content) => Some(content.sha256),
-            From::Serving(_) => None,
-        };
-        // That what was unfit still lies there is no wish to have it again; a pin on it is.
-        let unfit = known.zip(read).and_then(|(known, read)| known.unfit(read));
-        if let Some(unfit) = unfit.filter(|_| entry.sha256.is_none()) {
-            return Err(rejected(read)(LoadError::Unfit(unfit.number)));
+                },
+                (Some(known), Change::Settings, _) => {
+                    let generation = known.current.with_settings_of(entry, known.last_number + 1);
+                    advanced(known, entry, Arc::new(generation))
+                }
+                (known, _, Some(code)) => {
+                    ensure_fit(entry, known, code.sha256)?;
+                    next.read.push(entry.name.clone());
+                    self.with_code(entry, known, code)
+                }
+                (_, _, None) => return Ok(None),
+            };
+            next.plugins.insert(entry.name.clone(), managed);
         }
-        let generation = self
-            .programs
-            .next_generation(entry, number, from)
-            .map_err(rejected(read))?;
-        let Some(known) = known else {
-            return Ok(Managed::new(entry.clone(), generation));
-        };
-        let mut managed = Managed {
-            entry: entry.clone(),
-            ..known.clone()
-        };
-        managed.advance(generation);
-        if read.is_some() {
-            managed.seen = read;
-            managed.refused = None;
-        }
-        Ok(managed)
+        Ok(Some(next))
     }
+
+    fn with_code(&self, entry: &config::Plugin, known: Option<&Managed>, code: &Code) -> Managed {
+        let number = known.map_or(1, |known| known.last_number + 1);
+        let generation = self.programs.generation(entry, number, code);
+        match known {
+            None => Managed::new(entry.clone(), generation),
+            Some(known) => Managed {
+                seen: Some(code.sha256),
+                refused: None,
+                ..advanced(known, entry, generation)
+            },
+        }
+    }
+}
+
+/// What a plugin's entry needs, given what is there.
+fn needed(entry: &config::Plugin, known: Option<&Managed>) -> Change {
+    known.map_or(Change::Code, |known| {
+        change(&known.entry, entry, known.current.sha256)
+    })
+}
+
+/// That what was unfit still lies there is no wish to have it again; a pin on it is.
+fn ensure_fit(entry: &config::Plugin, known: Option<&Managed>, sha256: Sha256) -> Result<(), Refused> {
+    let unfit = known.and_then(|known| known.unfit(sha256));
+    match unfit.filter(|_| entry.sha256.is_none()) {
+        Some(unfit) => Err(rejected(entry, Some(sha256), LoadError::Unfit(unfit.number))),
+        None => Ok(()),
+    }
+}
+
+fn rejected(entry: &config::Plugin, sha256: Option<Sha256>, reason: LoadError) -> Refused {
+    Refused::Plugin(Box::new(Rejected {
+        entry: entry.clone(),
+        sha256,
+        reason,
+    }))
+}
+
+fn advanced(known: &Managed, entry: &config::Plugin, generation: Arc<Generation>) -> Managed {
+    let mut managed = Managed {
+        entry: entry.clone(),
+        ..known.clone()
+    };
+    managed.advance(generation);
+    managed
 }
 
 impl Next {
@@ -106,12 +130,13 @@ impl Next {
     /// configuration.
     pub(super) fn blame(&self, plugin: String, failure: Failure) -> Refused {
         match self.plugins.get(&plugin) {
-            Some(managed) if self.read.contains(&plugin) => Refused::Plugin(Box::new(Rejected {
-                entry: managed.entry.clone(),
-                sha256: Some(managed.current.sha256),
-                reason: LoadError::Configure(failure),
-            })),
-            _ => Refused::Configure {
+            Some(managed) if self.read.contains(&plugin) => rejected(
+                &managed.entry,
+                Some(managed.current.sha256),
+                LoadError::Configure(failure),
+            ),
+            known => Refused::Configure {
+                file: known.map_or(String::new(), |managed| file_name(&managed.entry.source)),
                 plugin,
                 detail: failure.detail,
             },

@@ -10,10 +10,10 @@ use std::time::Duration;
 use log::warn;
 use parking_lot::Mutex;
 
-use super::Command;
+use super::Return;
 use crate::builtin;
 use crate::config::{self, Sha256, Source};
-use crate::plugin::{self, Allocation, Compiler, Generation, LoadError, OnUnfit, Program};
+use crate::plugin::{self, Allocation, Compiler, Generation, LoadError, OnUnfit, Program, Settings};
 use crate::snapshot::Environment;
 
 /// Makes generations.
@@ -35,12 +35,10 @@ pub(super) struct Content {
     pub(super) sha256: Sha256,
 }
 
-/// What the next generation of a plugin is made from.
-pub(super) enum From<'a> {
-    /// What its file has.
-    File(Content),
-    /// The program of this generation, which was made for the allocation that is asked for.
-    Serving(&'a Generation),
+/// What a source had, ready to run as an entry wants it.
+pub(super) struct Code {
+    program: Arc<Program>,
+    pub(super) sha256: Sha256,
 }
 
 /// Longer than any plugin takes to compile; what takes longer is not waited for.
@@ -63,11 +61,11 @@ impl Content {
 }
 
 impl Programs {
-    /// Generations that turn out to be unfit are told of as [`Command::Unfit`].
-    pub(super) fn new(environment: Arc<Environment>, commands: mpsc::Sender<Command>) -> Programs {
+    /// Generations that turn out to be unfit are told of as [`Return::Unfit`].
+    pub(super) fn new(environment: Arc<Environment>, returns: mpsc::Sender<Return>) -> Programs {
         let on_unfit: OnUnfit = Arc::new(move |plugin, number| {
-            // The manager is gone only when Pace ends.
-            let _ = commands.send(Command::Unfit(plugin.to_owned(), number));
+            // Who takes it is gone only when Pace ends.
+            let _ = returns.send(Return::Unfit(plugin.to_owned(), number));
         });
         Programs {
             environment,
@@ -82,30 +80,32 @@ impl Programs {
         self.compiler = Some(compiler);
     }
 
-    /// Makes a generation as this entry wants it. Nobody is served with it yet, nor has it been configured.
-    pub(super) fn next_generation(
-        &self,
-        entry: &config::Plugin,
-        number: u64,
-        from: From<'_>,
-    ) -> Result<Arc<Generation>, LoadError> {
-        let found = match &from {
-            From::File(content) => content.sha256,
-            From::Serving(generation) => generation.sha256,
-        };
+    /// Compiles what this entry's source has. It can take a minute.
+    pub(super) fn code(&self, entry: &config::Plugin, content: Content) -> Result<Code, LoadError> {
+        let found = content.sha256;
         if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
             return Err(LoadError::WrongHash { expected, found });
         }
-        let made = match from {
-            From::Serving(generation) => generation.with_settings_of(entry, number),
-            From::File(content) => {
-                let program = self.compile(Allocation::of(entry.isolation, entry.limits.memory), content)?;
-                let breaker = self.environment.metrics.breaker(&entry.name);
-                let on_unfit = Arc::clone(&self.on_unfit);
-                Generation::new(entry, number, found, program, breaker, on_unfit)
-            }
-        };
-        Ok(Arc::new(made))
+        Ok(Code {
+            program: self.compile(Settings::from(entry).allocation(), content)?,
+            sha256: found,
+        })
+    }
+
+    /// Makes a generation as this entry wants it, for which the code was compiled. Nobody is served with it yet,
+    /// nor has it been configured.
+    pub(super) fn generation(&self, entry: &config::Plugin, number: u64, code: &Code) -> Arc<Generation> {
+        let breaker = self.environment.metrics.breaker(&entry.name);
+        let on_unfit = Arc::clone(&self.on_unfit);
+        let program = Arc::clone(&code.program);
+        Arc::new(Generation::new(
+            entry,
+            number,
+            code.sha256,
+            program,
+            breaker,
+            on_unfit,
+        ))
     }
 
     fn compile(&self, allocation: Allocation, content: Content) -> Result<Arc<Program>, LoadError> {
@@ -181,7 +181,7 @@ fn on_one_core<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-impl std::convert::From<Unfinished> for LoadError {
+impl From<Unfinished> for LoadError {
     fn from(unfinished: Unfinished) -> LoadError {
         match unfinished {
             Unfinished::Timeout(limit) => LoadError::CompileTimeout(limit),

@@ -6,8 +6,10 @@ use std::sync::{Arc, mpsc};
 use arc_swap::ArcSwap;
 use rayon::prelude::*;
 
-use super::manager::{Manager, generations};
-use super::programs::{Content, From, Programs};
+use super::manager::Manager;
+use super::programs::{Content, Programs};
+use super::rollback::Rollbacks;
+use super::serving::{Serving, generations};
 use super::status::{Managed, Status, file_name};
 use super::watch::Watch;
 use super::{Command, Origin, Reloader};
@@ -38,10 +40,12 @@ impl Manager {
         environment: Arc<Environment>,
     ) -> Result<(Manager, Arc<ArcSwap<Snapshot>>, Reloader), StartError> {
         let (sender, commands) = mpsc::channel();
-        let programs = Programs::new(Arc::clone(&environment), sender.clone());
+        let (back, returns) = mpsc::channel();
+        let programs = Programs::new(Arc::clone(&environment), back.clone());
         let first = |entry: &config::Plugin| -> First {
             Content::read(&entry.source)
-                .and_then(|content| programs.next_generation(entry, 1, From::File(content)))
+                .and_then(|content| programs.code(entry, content))
+                .map(|code| programs.generation(entry, 1, &code))
                 .map_err(|reason| StartError::new(entry, reason))
         };
         let balancer_entry = default_balancer();
@@ -68,15 +72,24 @@ impl Manager {
         *status.plugins.lock() = plugins;
         let reloader = Reloader {
             commands: sender.clone(),
+            returns: back,
             status: Arc::clone(&status),
         };
-        let mut manager = Manager {
-            origin,
+        let serving = Arc::new(Serving::new(
             config,
-            environment,
-            snapshot: Arc::clone(&snapshot),
+            Arc::clone(&environment),
+            Arc::clone(&snapshot),
             status,
             balancer,
+        ));
+        let mut manager = Manager {
+            origin,
+            environment,
+            rollbacks: Some(Rollbacks {
+                serving: Arc::clone(&serving),
+                returns,
+            }),
+            serving,
             commands,
             programs,
             stamps: HashMap::new(),

@@ -31,6 +31,8 @@ pub(super) struct Managed {
     /// again.
     pub(super) seen: Option<Sha256>,
     pub(super) refused: Option<Refusal>,
+    /// How many times somebody has had it return to the generation before.
+    pub(super) asked_back: u64,
 }
 
 /// A file that was not taken.
@@ -107,6 +109,7 @@ impl Managed {
             current: first,
             previous: None,
             refused: None,
+            asked_back: 0,
         }
     }
 

@@ -57,7 +57,13 @@ fn after_failures_in_a_row_it_is_not_called() {
     assert!((1..=3_600_000).contains(&left), "{left}");
     assert!(is_open(&pace));
     pace.wait_for_log(&["WARN", "plugin trap (generation 1)", "left alone for 3600.0 s"]);
-    pace.wait_for_log(&["plugin `trap`: generation 1 has none before it to return to"]);
+    pace.wait_for_log(&[
+        "ERROR",
+        "plugin `trap` (/",
+        "generation 1 (sha256 ",
+        "5 of 6 and the breaker opened, the last in request-filter: trap: wasm trap: ",
+        "it has none before it to return to",
+    ]);
 
     // What would have gone well fails too, and what would have failed goes on: nobody asks the plugin.
     let log = pace.log();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pace_tests::{Origin, Pace, edition, fixture, wait_until};
+use pace_tests::{Origin, Pace, Setup, edition, fixture, wait_until};
 use serde_json::Value;
 
 use crate::sections::{SERVER, plugin, pool, with_plugins};
@@ -175,7 +175,11 @@ fn a_plugin_refuses_its_new_configuration() {
     let pace = Pace::with_config(&limit(2));
     let (status, sentence) = reconfigure(&pace, |_| limit(0));
     assert_eq!(status, 409, "{sentence}");
-    for part in ["plugin `limit`: ", "max_requests", "the old one serves on"] {
+    for part in [
+        "plugin `limit` (builtin:rate-limiter): ",
+        "max_requests",
+        "the old one serves on",
+    ] {
         assert!(sentence.contains(part), "{part} in {sentence}");
     }
     assert_eq!(
@@ -191,6 +195,36 @@ fn a_plugin_refuses_its_new_configuration() {
     let statuses = [(); 2].map(|()| pace.get("/").status);
     assert_eq!(statuses, [200, 429]);
     assert_eq!(pace.generation("limit"), 1);
+}
+
+/// Of many routes, it is said which one it is.
+#[test]
+fn a_plugin_refuses_what_a_route_configures() {
+    let origin = Origin::named("one");
+    let strict = |max: u32| {
+        format!(
+            "{SERVER}\n{}config = {{ max_requests = 2 }}\n\n{}\n\
+             [[routes]]\npool = \"web\"\nplugins = [\"limit\"]\n\n\
+             [[routes]]\nname = \"strict\"\nmatch = {{ path_prefix = \"/strict\" }}\npool = \"web\"\n\
+             plugins = [{{ use = \"limit\", config = {{ max_requests = {max} }} }}]\n",
+            plugin("limit", "builtin:rate-limiter".as_ref()),
+            pool("web", &[&origin])
+        )
+    };
+    let at_start = Setup::new().config(&strict(0)).run();
+    let pace = Pace::with_config(&strict(1));
+    let (status, while_serving) = reconfigure(&pace, |_| strict(0));
+    assert_eq!(status, 409, "{while_serving}");
+    for said in [at_start.refusal(), &while_serving] {
+        let words = "plugin `limit` (builtin:rate-limiter): with the configuration of route `strict`: ";
+        assert!(said.contains(words) && said.contains("max_requests"), "{said}");
+    }
+    // The plugin's own configuration is nowhere but in its own entry.
+    let (_, said) = reconfigure(&pace, |_| {
+        strict(1).replace("max_requests = 2", "max_requests = 0")
+    });
+    assert!(said.contains("(builtin:rate-limiter): "), "{said}");
+    assert!(!said.contains("with the configuration of route"), "{said}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod budgets;
 mod cache;
 mod client_address;
 mod command_line;
+mod compiling;
 mod config_reload;
 mod configured_swaps;
 mod connections;

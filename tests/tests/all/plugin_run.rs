@@ -168,7 +168,7 @@ fn a_key_comes_with_the_plugin_that_needs_it() {
         text.replace("greeting = \"Hello.\"", "farewell = \"Bye.\"")
     });
     pace.wait_for_log(&[
-        "the configuration is not taken, the old one serves on: plugin `keyed`: farewell: unknown field",
+        "the configuration is not taken, the old one serves on: plugin `keyed` (./plugin.wasm): farewell: unknown field",
     ]);
     answers(&pace, "Hello.");
     save(&source, |text| text.replace("greeting", "farewell"));
@@ -225,7 +225,8 @@ fn the_configuration_is_of_the_cases_or_the_command_line() {
     wait_until("the new limit", || pace.get("/").status == 200);
     save(&file, |text| text.replace("max_requests", "max_request"));
     pace.wait_for_log(&[
-        "the configuration is not taken, the old one serves on: plugin `rate-limiter`: max_request: ",
+        "the configuration is not taken, the old one serves on: plugin `rate-limiter` (builtin:rate-limiter): ",
+        "max_request: ",
     ]);
     save(&file, |text| text.replace("[defaults]", "[default]"));
     pace.wait_for_log(&["unknown key `default`"]);

@@ -24,8 +24,15 @@ fn misbehave(swapping: &Swapping) -> u16 {
     swapping.pace.get("/misbehave").status
 }
 
-/// Waits until everything that was asked of the manager has been done, and finds no new file.
+/// Waits until everything that was asked for has been done, rollbacks too, and finds no new file.
 fn nothing_is_new(swapping: &Swapping) {
+    // Rollbacks come one after the other, and this one is of nothing.
+    let nobody = Request::post("/plugins/nobody/rollback", "");
+    let answer = swapping.pace.admin().send(&nobody);
+    assert_eq!(
+        (answer.status, answer.text().trim()),
+        (409, "there is no plugin `nobody`")
+    );
     let answer = swapping.pace.admin().send(&Request::post("/reload", ""));
     assert_eq!(
         (answer.status, answer.text().trim()),
@@ -51,7 +58,10 @@ fn somebody_asks_for_it() {
         (&status["generation"], &status["previous"]),
         (&1.into(), &2.into())
     );
-    assert_eq!(swapping.reloads("rolled-back"), 1);
+    assert_eq!(
+        (swapping.reloads("rolled-back"), swapping.reloads("unfit")),
+        (1, 0)
+    );
     let of_plugin = [("plugin", SWAPPED)];
     let metrics = swapping.pace.metrics();
     assert_eq!(metrics.sum("pace_plugin_generation", &of_plugin), 1);
@@ -84,7 +94,8 @@ fn too_many_of_the_first_calls_fail() {
     nothing_is_new(&swapping);
     assert_eq!(swapping.serving(), 2);
     assert_eq!(misbehave(&swapping), 503);
-    returned(&swapping, &bad);
+    // `serving` asks as well, and so does who waits for a generation.
+    returned(&swapping, &bad, "3 of 5, ");
 
     // The file is what it was, and stays where it is.
     nothing_is_new(&swapping);
@@ -105,7 +116,7 @@ fn the_breaker_opens_during_the_first_calls() {
     for _ in 0..3 {
         assert_eq!(misbehave(&swapping), 503);
     }
-    returned(&swapping, &bad);
+    returned(&swapping, &bad, "3 of 4 and the breaker opened, ");
     // The breaker was that of the generation that is gone.
     assert_eq!(misbehave(&swapping), 200);
     assert_eq!(swapping.status()["breaker"]["state"], "closed");
@@ -114,19 +125,38 @@ fn the_breaker_opens_during_the_first_calls() {
     assert_eq!(metrics.sum("pace_plugin_breaker_open", &open), 0);
 }
 
-/// Generation 1 serves again, everybody is told, and `/plugins` names the file that did it.
-fn returned(swapping: &Swapping, bad: &Value) {
+/// Generation 1 serves again, everybody is told how many calls failed and how, and `/plugins` names the file
+/// that did it.
+fn returned(swapping: &Swapping, bad: &Value, counts: &str) {
     swapping.wait_for_generation(1);
     wait_until("the refusal to be shown", || {
         swapping.status()["refused"]["sha256"] == *bad
     });
     let reason = &swapping.status()["refused"]["reason"];
     let reason = reason.as_str().expect("it is a text");
-    assert!(reason.contains("too many of its first calls failed"), "{reason}");
+    let file = swapping.path("plugin.wasm").display().to_string();
+    let good = &swapping.status()["sha256"];
+    let words = [
+        file.as_str(),
+        "generation 1 serves again (sha256 ",
+        good.as_str().expect("it is a text"),
+        "in place of 2 (sha256 ",
+        bad.as_str().expect("it is a text"),
+        "too many of its first calls failed: ",
+        counts,
+        "the last in request-filter: trap: wasm trap: ",
+    ];
+    for word in words {
+        assert!(reason.contains(word), "{word} in {reason}");
+    }
     swapping
         .pace
-        .wait_for_log(&["WARN", SWAPPED, "generation 1 serves again"]);
-    assert_eq!(swapping.reloads("rolled-back"), 1);
+        .wait_for_log(&[&["WARN", SWAPPED], &words[..]].concat());
+    // Nobody asked for it.
+    assert_eq!(
+        (swapping.reloads("unfit"), swapping.reloads("rolled-back")),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -150,13 +180,15 @@ fn it_can_be_turned_off() {
         assert_eq!(misbehave(&swapping), 503);
     }
     nothing_is_new(&swapping);
-    assert_eq!((swapping.serving(), swapping.reloads("rolled-back")), (2, 0));
+    assert_eq!((swapping.serving(), swapping.reloads("unfit")), (2, 0));
 }
 
 #[test]
 fn the_first_generation_has_nowhere_to_return_to() {
     let swapping = Swapping::with(&trap(), "rollback = { calls = 10, failures_percent = 1 }");
     assert_eq!(misbehave(&swapping), 503);
-    swapping.pace.wait_for_log(&["ERROR", SWAPPED, "none before it"]);
+    swapping
+        .pace
+        .wait_for_log(&["ERROR", SWAPPED, "1 of 1", "none before it"]);
     assert_eq!(swapping.serving(), 1);
 }

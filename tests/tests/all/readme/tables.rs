@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use pace_tests::{Origin, Pace, Setup, root};
+use pace_tests::{Origin, Pace, Setup, edition, fixture, root, wait_until};
 
 use super::page::{Page, code};
 use crate::sections::SERVER;
@@ -251,6 +251,12 @@ fn metrics_of_swaps() -> String {
     swapping.replace(b"This is a text.");
     assert_eq!(swapping.post("reload").0, 409);
     assert_eq!(swapping.post("rollback").0, 200);
+    swapping.replace(&edition(&fixture("trap"), 1));
+    swapping.wait_for_generation(3);
+    wait_until("a generation to be given up", || {
+        swapping.pace.get("/misbehave");
+        swapping.reloads("unfit") == 1
+    });
     assert_eq!(reconfigure(&swapping.pace, |_| "zzz = 1".to_owned()).0, 409);
     for result in ["published", "refused"] {
         let labels = [("result", result)];

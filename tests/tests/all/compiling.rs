@@ -1,0 +1,260 @@
+//! What does not wait for a plugin that is being compiled: rollbacks, for one.
+//!
+//! The compiler is a process of its own, so a test can stop it for as long as it wants.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::{self, ScopedJoinHandle};
+
+use pace_tests::{Origin, Pace, Request, Response, Signal, edition, fixture, wait_for, wait_until};
+use rustix::process::{Pid, kill_process};
+use tempfile::TempDir;
+
+use crate::sections::{SERVER, plugin, pool};
+use crate::swapping::{directory, reconfigure};
+
+/// The third of the first calls to fail is one too many.
+const KEYS: &str = "rollback = { calls = 50, failures_percent = 4 }\nbreaker = { failures = 0 }\n";
+
+/// A plugin `slow`, whose next file is never compiled in time, and a plugin `other`.
+struct Story {
+    pace: Pace,
+    _origin: Origin,
+    files: TempDir,
+}
+
+impl Story {
+    /// Both have served with a second file, `other` with this one.
+    fn new(other: &Path) -> Story {
+        let files = directory();
+        let file = |name: &str| files.path().join(name);
+        for name in ["slow", "other"] {
+            fs::write(file(name), edition(&fixture("respond"), 1)).expect("it can be written");
+        }
+        let origin = Origin::named("one");
+        let [slow, other_plugin] = ["slow", "other"].map(|name| plugin(name, &file(name)) + KEYS);
+        let pace = Pace::with_config(&format!(
+            "{SERVER}\n{slow}\n{other_plugin}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"slow\", \"other\"]\n",
+            pool("web", &[&origin])
+        ));
+        let story = Story {
+            pace,
+            _origin: origin,
+            files,
+        };
+        story.replace("slow", &edition(&fixture("respond"), 2));
+        story.replace("other", &edition(other, 2));
+        story.pace.wait_for_generation("slow", 2);
+        story.pace.wait_for_generation("other", 2);
+        story
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    fn replace(&self, name: &str, content: &[u8]) {
+        let new = self.file("new");
+        fs::write(&new, content).expect("a temporary file can be written");
+        fs::rename(new, self.file(name)).expect("a temporary file can be renamed");
+    }
+
+    /// Puts a new file there and stops the process that compiles it.
+    fn hold(&self, name: &str) -> Held {
+        let mut number = 2;
+        wait_for("a process that compiles", || {
+            number += 1;
+            self.replace(name, &edition(&fixture("respond"), number));
+            self.held_compiler()
+        })
+    }
+
+    /// Stops the process that compiles, as soon as there is one. `None` if it was quicker.
+    fn held_compiler(&self) -> Option<Held> {
+        let compiler = wait_for("the compiler to start", || {
+            children(&self.pace).into_iter().find(|child| compiles(*child))
+        });
+        // Its end is its parent's business, who may have seen it.
+        kill_process(compiler, Signal::STOP).ok()?;
+        let held = Held(compiler);
+        wait_for("the compiler to stop, or to be at its end", || {
+            match state(compiler)? {
+                'T' => Some(Some(held.0)),
+                'Z' | 'X' => Some(None),
+                _ => None,
+            }
+        })?;
+        Some(held)
+    }
+
+    fn post(&self, target: &str) -> Response {
+        self.pace.admin().send(&Request::post(target, ""))
+    }
+
+    fn generations(&self) -> [u64; 2] {
+        ["slow", "other"].map(|name| self.pace.generation(name))
+    }
+}
+
+/// A process that is stopped until this is dropped.
+struct Held(Pid);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If it has been killed, that is what Pace is free to do.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+fn children(pace: &Pace) -> Vec<Pid> {
+    let tasks = fs::read_dir(pace.proc("task")).expect("the process lives");
+    tasks
+        // Threads come and go.
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .flat_map(|text| {
+            let pids = text.split_whitespace().map(str::parse).map(Result::ok);
+            pids.map(|pid| pid.and_then(Pid::from_raw)).collect::<Vec<_>>()
+        })
+        .flatten()
+        .collect()
+}
+
+/// Before it is another program it looks like its parent.
+fn compiles(child: Pid) -> bool {
+    let path = format!("/proc/{}/cmdline", child.as_raw_nonzero());
+    fs::read_to_string(path).is_ok_and(|line| line.contains("compile-plugin"))
+}
+
+/// `T` for a process that is stopped. `X` for one that is gone.
+fn state(process: Pid) -> Option<char> {
+    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
+    let Ok(text) = fs::read_to_string(path) else {
+        return Some('X');
+    };
+    // `PID (NAME) STATE ...`
+    text.rsplit_once(") ")?.1.chars().next()
+}
+
+fn assert_says(response: &Response, status: u16, words: &str) {
+    assert_eq!(response.status, status, "{response:?}");
+    assert!(response.text().contains(words), "{words} in {}", response.text());
+}
+
+/// Not answered: what it asks for has not ended.
+fn assert_waits(reload: &ScopedJoinHandle<'_, Response>) {
+    assert!(!reload.is_finished(), "the compiler is stopped");
+}
+
+#[test]
+fn a_rollback_of_another_plugin() {
+    let story = Story::new(&fixture("respond"));
+    let held = story.hold("slow");
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| story.post("/plugins/slow/reload"));
+        let rollback = story.post("/plugins/other/rollback");
+        assert_waits(&reload);
+        assert_says(
+            &rollback,
+            200,
+            "generation 1 serves again, in place of 2 (asked to)",
+        );
+        assert_eq!(story.generations(), [2, 1]);
+
+        drop(held);
+        let reload = reload.join().expect("it is answered");
+        assert_eq!(reload.status, 200, "{reload:?}");
+        assert_eq!(story.generations(), [3, 1]);
+    });
+}
+
+#[test]
+fn a_plugin_that_fails_its_first_calls() {
+    let story = Story::new(&fixture("trap"));
+    let held = story.hold("slow");
+    for _ in 0..3 {
+        assert_eq!(story.pace.get("/misbehave").status, 503);
+    }
+    story.pace.wait_for_generation("other", 1);
+    assert_eq!(story.pace.get("/misbehave").status, 200);
+    assert_eq!(story.generations(), [2, 1], "the compiler is stopped");
+
+    drop(held);
+    story.pace.wait_for_generation("slow", 3);
+}
+
+/// Who asks for the version before does not want the one that comes next.
+#[test]
+fn a_rollback_of_the_same_plugin() {
+    let story = Story::new(&fixture("respond"));
+    let held = story.hold("slow");
+    let rollback = story.post("/plugins/slow/rollback");
+    assert_says(
+        &rollback,
+        200,
+        "generation 1 serves again, in place of 2 (asked to)",
+    );
+    drop(held);
+    story.pace.wait_for_log(&[
+        "ERROR",
+        "plugin `slow`",
+        "a rollback was asked for while it was compiled",
+        "generation 1 (sha256 ",
+    ]);
+    let status = story.pace.plugin("slow");
+    assert_eq!(
+        (&status["generation"], &status["previous"]),
+        (&1.into(), &2.into())
+    );
+    let reason = status["refused"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("a rollback was asked for"), "{reason}");
+
+    let reload = story.post("/plugins/slow/reload");
+    assert_says(&reload, 200, "generation 3 serves");
+}
+
+/// What is put there to mend a plugin is taken, also if that is given up meanwhile.
+#[test]
+fn a_plugin_that_fails_while_its_next_version_comes() {
+    let story = Story::new(&fixture("trap"));
+    let held = story.hold("other");
+    for _ in 0..3 {
+        assert_eq!(story.pace.get("/misbehave").status, 503);
+    }
+    story.pace.wait_for_generation("other", 1);
+    drop(held);
+    story.pace.wait_for_generation("other", 3);
+    let status = story.pace.plugin("other");
+    assert_eq!((&status["previous"], &status["refused"]), (&1.into(), &().into()));
+}
+
+/// A configuration that needs another plugin is taken with what serves when that is compiled.
+#[test]
+fn a_rollback_while_a_configuration_is_made() {
+    let story = Story::new(&fixture("respond"));
+    // So that it is compiled and not known already.
+    fs::write(story.file("third"), edition(&fixture("trap"), 3)).expect("it can be written");
+    let third = plugin("third", &story.file("third"));
+    let add = |text: String| text.replace("[[pools]]", &format!("{third}\n[[pools]]"));
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| reconfigure(&story.pace, &add));
+        let held = story
+            .held_compiler()
+            .expect("compiling takes longer than stopping it");
+        let rollback = story.post("/plugins/other/rollback");
+        assert_says(&rollback, 200, "generation 1 serves again");
+        assert!(!reload.is_finished(), "the compiler is stopped");
+        assert!(!story.pace.log().contains("the configuration has been taken"));
+
+        drop(held);
+        let (status, sentence) = reload.join().expect("it is answered");
+        assert_eq!(status, 200, "{sentence}");
+        assert!(
+            sentence.contains("plugin `third`: generation 1 serves"),
+            "{sentence}"
+        );
+        assert_eq!(story.generations(), [2, 1]);
+    });
+    let rollback = story.post("/plugins/other/rollback");
+    assert_says(&rollback, 200, "generation 2 serves again, in place of 1");
+    wait_until("the proxy to serve", || story.pace.get("/respond").status == 418);
+}
