@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use pace_tests::{Origin, Pace, Setup, edition, fixture, wait_until};
+use pace_tests::{Origin, Pace, Request, Setup, edition, fixture, wait_until};
 
 use crate::sections::{SERVER, with_plugins};
 use crate::swapping::directory;
@@ -15,8 +16,16 @@ fn config(cache: &Path, plugin: &Path, origin: &Origin) -> String {
     with_plugins(&server, &[("respond", plugin)], &[origin])
 }
 
-/// The compiled plugins in the cache, with their sizes. What is kept about their use is not among them.
-fn artifacts(directory: &Path) -> BTreeMap<PathBuf, u64> {
+/// A file as it was written: whoever writes it again makes another one.
+#[derive(Debug, PartialEq, Eq)]
+struct Written {
+    inode: u64,
+    at: (i64, i64),
+    length: u64,
+}
+
+/// The compiled plugins in the cache. What is kept about their use is not among them.
+fn artifacts(directory: &Path) -> BTreeMap<PathBuf, Written> {
     let mut found = BTreeMap::new();
     let Ok(entries) = fs::read_dir(directory) else {
         return found;
@@ -25,12 +34,26 @@ fn artifacts(directory: &Path) -> BTreeMap<PathBuf, u64> {
         let path = entry.expect("it can be listed").path();
         if path.is_dir() {
             found.extend(artifacts(&path));
-        } else if path.extension().is_none() {
-            let length = fs::metadata(&path).expect("it is there").len();
-            found.insert(path, length);
+        } else if path.extension().is_none()
+            // While it is written it has another name.
+            && let Ok(metadata) = fs::metadata(&path)
+        {
+            let written = Written {
+                inode: metadata.ino(),
+                at: (metadata.mtime(), metadata.mtime_nsec()),
+                length: metadata.len(),
+            };
+            found.insert(path, written);
         }
     }
     found
+}
+
+/// How many times a compiled plugin was made or found, as wasmtime counts it.
+fn uses(artifact: &Path) -> Option<u64> {
+    let text = fs::read_to_string(artifact.with_extension("stats")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("usages = "));
+    line?.parse().ok()
 }
 
 /// The plugin and the balancer; of each its code, and the type of it.
@@ -52,11 +75,108 @@ fn a_restart_does_not_compile_again() {
     wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
     let mode = fs::metadata(&cache).expect("it was made").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+    wait_until("it to be known that each was made", || {
+        artifacts(&cache).keys().all(|artifact| uses(artifact) == Some(1))
+    });
     serves(pace);
     let kept = artifacts(&cache);
 
-    serves(Pace::with_config(&config));
-    assert_eq!(artifacts(&cache), kept);
+    let pace = Pace::with_config(&config);
+    wait_until("each of them to be found", || {
+        kept.keys().all(|artifact| uses(artifact) == Some(2))
+    });
+    serves(pace);
+    assert_eq!(artifacts(&cache), kept, "none was made again");
+}
+
+/// Puts this plugin in the place of the one that serves.
+fn swap(pace: &Pace, file: &Path, plugin: &Path) {
+    let generation = pace.generation("respond");
+    fs::copy(plugin, file).expect("it can be copied");
+    pace.wait_for_generation("respond", generation + 1);
+}
+
+#[test]
+fn nothing_is_compiled_twice_while_serving() {
+    let files = directory();
+    let (cache, file) = (files.path().join("cache"), files.path().join("plugin.wasm"));
+    let origin = Origin::named("one");
+    fs::copy(fixture("respond"), &file).expect("it can be copied");
+    let pace = Pace::with_config(&config(&cache, &file, &origin));
+    // The first is in nobody's memory any more when the third serves.
+    for plugin in ["response-respond", "no-op"] {
+        swap(&pace, &file, &fixture(plugin));
+    }
+    let kept = artifacts(&cache);
+    assert_eq!(kept.len(), KEPT + 4, "who compiles writes here");
+
+    swap(&pace, &file, &fixture("respond"));
+    assert_eq!(artifacts(&cache), kept, "a return to an older file");
+    let rollback = Request::post("/plugins/respond/rollback", "");
+    for _ in 0..2 {
+        assert_eq!(pace.admin().send(&rollback).status, 200);
+        assert_eq!(artifacts(&cache), kept, "a rollback");
+    }
+    serves(pace);
+}
+
+/// wasmtime keeps at most so much, and makes room down to 70 % of it.
+const MAX_KEPT: u64 = 512 << 20;
+
+/// It does so at most once in an hour, in the process that compiles something new.
+#[test]
+fn the_oldest_make_room() {
+    const LARGE: u64 = 100 << 20;
+    let files = directory();
+    let (cache, file) = (files.path().join("cache"), files.path().join("plugin.wasm"));
+    let origin = Origin::named("one");
+    fs::copy(fixture("respond"), &file).expect("it can be copied");
+    let pace = Pace::with_config(&config(&cache, &file, &origin));
+    wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
+    let beside = artifacts(&cache).into_keys().next().expect("there are some");
+    let old: Vec<PathBuf> = (0..6)
+        .map(|number| beside.with_file_name(format!("OLD{number}")))
+        .collect();
+    for (age, path) in old.iter().enumerate() {
+        // It takes no room on the disk.
+        let large = fs::File::create(path).expect("it can be made");
+        large.set_len(LARGE).expect("a file may have holes");
+        let days = Duration::from_secs(24 * 3600 * (10 + age as u64));
+        let modified = SystemTime::now()
+            .checked_sub(days)
+            .expect("it is later than 1970");
+        large.set_modified(modified).expect("it is ours");
+    }
+    let size = || {
+        artifacts(&cache)
+            .values()
+            .map(|written| written.length)
+            .sum::<u64>()
+    };
+    assert!(size() > MAX_KEPT);
+    // A process that is at its end may leave some of it to the next.
+    let others = [
+        "response-respond",
+        "no-op",
+        "header-reader",
+        "counts-calls",
+        "tells-failure",
+    ];
+    for plugin in others {
+        for entry in fs::read_dir(&cache).expect("it is there") {
+            let path = entry.expect("it can be listed").path();
+            // It stands for the last hour.
+            if path.file_stem().is_some_and(|stem| stem == ".cleanup") {
+                fs::remove_file(path).expect("it is ours");
+            }
+        }
+        swap(&pace, &file, &fixture(plugin));
+        if size() <= MAX_KEPT {
+            break;
+        }
+    }
+    assert!(size() <= MAX_KEPT, "{} bytes are kept", size());
+    assert!(old[0].exists() && !old[5].exists(), "the oldest go first");
 }
 
 #[test]
