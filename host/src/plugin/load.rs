@@ -144,6 +144,12 @@ fn invalid(error: wasmtime::Error) -> LoadError {
     CompileError::from(error).into()
 }
 
+/// Where an ELF file says for which system it is (`EI_OSABI`), wasmtime's say this: `ELFOSABI_WASMTIME`.
+const WASMTIMES_OWN: u8 = 200;
+
+const COMPILES_ITSELF: &str = "Pace compiles plugins itself and runs no code from elsewhere: put the component or \
+                               core module in its place";
+
 /// The first eight bytes tell: `\0asm`, a version, and a layer (0: core module, 1: component).
 pub(super) fn kind(bytes: &[u8]) -> Result<Kind, CompileError> {
     match bytes {
@@ -153,6 +159,12 @@ pub(super) fn kind(bytes: &[u8]) -> Result<Kind, CompileError> {
         _ if b"\0asm".starts_with(bytes) || bytes.starts_with(b"\0asm") => Err(CompileError::NotWasm(
             "the file ends or breaks within its first eight bytes".to_owned(),
         )),
+        [0x7f, b'E', b'L', b'F', _, _, _, WASMTIMES_OWN, ..] => Err(CompileError::NotWasm(format!(
+            "it is code that wasmtime has compiled before; {COMPILES_ITSELF}"
+        ))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(CompileError::NotWasm(format!(
+            "it is compressed by zstd, as compiled code in `cache_dir` is; {COMPILES_ITSELF}"
+        ))),
         _ => {
             let start = &bytes[..bytes.len().min(8)];
             Err(CompileError::NotWasm(format!(

@@ -37,6 +37,7 @@ mod plugin_limits;
 mod plugin_new;
 mod plugin_run;
 mod plugin_test;
+mod precompiled;
 mod readme;
 mod recycling;
 mod retries;

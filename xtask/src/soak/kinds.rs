@@ -130,6 +130,14 @@ fn foreign() -> Vec<Bad> {
         bytes("a program for Linux", NO_WASM, |_| {
             b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec()
         }),
+        random(
+            "code that wasmtime has compiled",
+            &["it is code that wasmtime has compiled"],
+            |_, random| {
+                // The file for another system, 200, is wasmtime's.
+                [b"\x7fELF\x02\x01\x01\xc8".as_slice(), &random_bytes(random, 4096)].concat()
+            },
+        ),
         bytes(
             "a core module without a type",
             &["without the component type"],
