@@ -125,6 +125,61 @@ fn limits_hold_for_an_instance_of_its_own() {
     }
 }
 
+/// An instance for each call is configured for each call, and may refuse then what it did not before.
+#[test]
+fn an_instance_that_refuses_its_configuration_later() {
+    let origin = Origin::named("one");
+    let routes: String = ["closed", "open"]
+        .map(|on_failure| {
+            format!(
+                "[[routes]]\nname = \"{on_failure}\"\nmatch = {{ path_prefix = \"/{on_failure}\" }}\npool = \"web\"\n\
+                 plugins = [{{ use = \"later\", on_failure = \"{on_failure}\" }}]\n\n"
+            )
+        })
+        .concat();
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{}isolation = \"request\"\n\n{}\n{routes}",
+        plugin("later", &fixture("refuses-later")),
+        pool("web", &[&origin]),
+    ));
+    // The first time was when Pace tried it.
+    let statuses = ["/closed", "/closed", "/open", "/open"].map(|target| pace.get(target).status);
+    assert_eq!(statuses, [503, 200, 200, 200]);
+    let reached: Vec<(String, bool)> = origin
+        .requests()
+        .into_iter()
+        .map(|request| (request.target.clone(), request.headers.get("x-fixture").is_some()))
+        .collect();
+    let with_and_without = [("/closed", true), ("/open", false), ("/open", true)];
+    assert_eq!(
+        reached,
+        with_and_without.map(|(target, filtered)| (target.to_owned(), filtered))
+    );
+
+    let labels = [
+        ("plugin", "later"),
+        ("hook", "request-filter"),
+        ("reason", "configure"),
+    ];
+    let metrics = pace.metrics();
+    assert_eq!(metrics.sum("pace_plugin_failures_total", &labels), 2);
+    assert_eq!(
+        metrics.sum("pace_plugin_failures_total", &[("plugin", "later")]),
+        2
+    );
+    for (route, time, outcome) in [
+        ("closed", 2, "closed: the request is answered with 503"),
+        ("open", 4, "open: the request goes on without it"),
+    ] {
+        pace.wait_for_log(&[
+            "plugin later (generation 1) failed in request-filter on route ",
+            route,
+            &format!("configure: time {time} is one too many"),
+            outcome,
+        ]);
+    }
+}
+
 /// Who limits address space (`ulimit -v`, `LimitAS`) can have instances for each call. They need less of it than
 /// those that live on.
 #[test]

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pace_tests::{Answer, Client, Gate, Origin, Pace, fixture, text_fixture, wait_until, with_section};
 use parking_lot::Mutex;
 
-use crate::sections::{SERVER, with_plugins};
+use crate::sections::{SERVER, plugin, pool};
 use crate::swapping::{SWAPPED, Swapping};
 
 /// Resident memory in KiB.
@@ -58,108 +59,212 @@ fn a_thousand_generations_that_were_replaced_are_freed() {
     });
 }
 
+/// What the backends of a pool do for those who leave.
+struct Behind {
+    /// Those who have come as far as a backend that does not answer. They are let go when the group has gone.
+    waiting: AtomicUsize,
+    gate: Mutex<Gate>,
+}
+
+impl Behind {
+    /// Two backends, asked in this order.
+    fn origins(self: &Arc<Behind>) -> [Origin; 2] {
+        [false, true].map(|second| {
+            let behind = Arc::clone(self);
+            Origin::new(move |request| match request.target.as_str() {
+                "/retry" if !second => Answer::hang_up(),
+                "/never" | "/retry" => {
+                    let gate = behind.gate.lock().clone();
+                    behind.waiting.fetch_add(1, Ordering::Relaxed);
+                    gate.wait();
+                    Answer::new("too late")
+                }
+                "/endless" => Answer::chunks(std::iter::repeat_with(|| vec![b'a'; 8192])),
+                _ => Answer::new("quick"),
+            })
+        })
+    }
+
+    /// Lets everybody go who waits. The next group has another gate.
+    fn open(&self) {
+        let gate = std::mem::take(&mut *self.gate.lock());
+        gate.open();
+        self.waiting.store(0, Ordering::Relaxed);
+    }
+}
+
 /// A request, or a part of one, after which the client leaves.
 struct Visit {
     /// In which phase it leaves.
     phase: &'static str,
     /// What it sends.
     sends: &'static str,
-    /// Whether it has what it waits for, and leaves. The number is that of those who have come before it, or
-    /// with it.
-    leaves: fn(&Client, &Origin, usize) -> bool,
+    /// Whether it has what it waits for, and leaves.
+    leaves: fn(&mut Client) -> bool,
+    /// Whether all of a group must have come as far as a backend that does not answer.
+    waits: bool,
+    /// How many do it at the same time.
+    group: usize,
 }
 
-const VISITS: [Visit; 6] = [
+impl Visit {
+    const fn new(phase: &'static str, sends: &'static str) -> Visit {
+        Visit {
+            phase,
+            sends,
+            leaves: |_| true,
+            waits: false,
+            group: 50,
+        }
+    }
+}
+
+const VISITS: [Visit; 8] = [
+    Visit::new("while connecting", ""),
+    Visit::new("in the middle of the head", "GET /half"),
+    Visit::new(
+        "in the middle of the body",
+        "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nonly this",
+    ),
     Visit {
-        phase: "while connecting",
-        sends: "",
-        leaves: |_, _, _| true,
+        waits: true,
+        ..Visit::new(
+            "while waiting for the backend",
+            "GET /never HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
     },
     Visit {
-        phase: "in the middle of the head",
-        sends: "GET /half",
-        leaves: |_, _, _| true,
+        waits: true,
+        ..Visit::new("during a retry", "GET /retry HTTP/1.1\r\nHost: a\r\n\r\n")
     },
     Visit {
-        phase: "in the middle of the body",
-        sends: "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nonly this",
-        leaves: |_, _, _| true,
+        leaves: |client| client.received().len() > 10_000,
+        ..Visit::new(
+            "in the middle of the response",
+            "GET /endless HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
     },
     Visit {
-        phase: "while waiting for the backend",
-        sends: "GET /never HTTP/1.1\r\nHost: a\r\n\r\n",
-        leaves: |_, origin, visitors| origin.requests().len() >= visitors,
+        leaves: |client| client.has_received(),
+        ..Visit::new(
+            "with the response unread",
+            "GET /quick HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
     },
     Visit {
-        phase: "in the middle of the response",
-        sends: "GET /endless HTTP/1.1\r\nHost: a\r\n\r\n",
-        leaves: |client, _, _| client.received().len() > 10_000,
-    },
-    Visit {
-        phase: "with the response unread",
-        sends: "GET /quick HTTP/1.1\r\nHost: a\r\n\r\n",
-        leaves: |client, _, _| client.has_received(),
+        leaves: |client| {
+            client
+                .read("GET")
+                .is_ok_and(|response| response.text() == "quick")
+        },
+        ..Visit::new(
+            "when there was nothing more to do",
+            "GET /quick HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
     },
 ];
 
-/// Over all phases.
-const VISITORS: usize = 10_000;
+/// Each answer is 8 MiB, more than sockets hold, and so much that an allocator keeps some of it for later: these
+/// come last, and what is resident is not looked at any more.
+const UNREAD: Visit = Visit {
+    leaves: |client| client.has_received(),
+    group: 5,
+    ..Visit::new(
+        "with a plugin's answer unread",
+        "GET /misbehave HTTP/1.1\r\nHost: a\r\n\r\n",
+    )
+};
 
-/// Visitors who are there at the same time.
-const GROUP: usize = 50;
+/// Over all phases, half of them for each way in which instances live.
+const VISITORS: usize = 10_000;
 
 #[test]
 fn ten_thousand_clients_that_went_away_leave_nothing() {
-    let groups = VISITORS.div_ceil(VISITS.len() * GROUP);
-    for visit in &VISITS {
-        // Those that wait for the backend are over when it is opened, and the next group has another.
-        let never = Arc::new(Mutex::new(Gate::new()));
-        let behind = Arc::clone(&never);
-        let origin = Origin::new(move |request| match request.target.as_str() {
-            "/never" => {
-                let gate = behind.lock().clone();
-                gate.wait();
-                Answer::new("too late")
-            }
-            "/endless" => Answer::chunks(std::iter::repeat_with(|| vec![b'a'; 8192])),
-            _ => Answer::new("quick"),
+    /// The allocator has all that it ever needs by then.
+    const WARM_UP: usize = 2;
+    const ALLOWED_KIB: u64 = 10 << 10;
+    let each = VISITS.iter().map(|visit| visit.group).sum::<usize>();
+    let rounds = (VISITORS / 2).div_ceil(each);
+    for isolation in ["worker", "request"] {
+        let behind = Arc::new(Behind {
+            waiting: AtomicUsize::new(0),
+            gate: Mutex::default(),
         });
-        let pace = Pace::with_config(&with_plugins(
-            SERVER,
-            &[
-                ("keep", &fixture("secret-keeper")),
-                ("respond", &fixture("respond")),
-            ],
-            &[&origin],
-        ));
-        let gauge = |name| pace.metrics().sum(name, &[]);
-        gauge("pace_connections_open");
+        let origins = behind.origins();
+        let pace = visited(isolation, &origins);
+        assert_eq!(pace.get("/in-flight").text(), "0 0", "{isolation}");
         let files = open_files(&pace);
-        for group in 1..=groups {
-            let mut clients: Vec<Client> = (0..GROUP).map(|_| pace.client()).collect();
-            for client in &mut clients {
-                client.connect().expect("Pace accepts connections");
-                client.write(visit.sends);
+        let mut memory = 0;
+        for round in 0..rounds {
+            if round == WARM_UP {
+                memory = resident(&pace);
             }
-            for client in clients {
-                wait_until("what the client waits for", || {
-                    (visit.leaves)(&client, &origin, group * GROUP)
-                });
+            for visit in &VISITS {
+                group_of(visit, &pace, &behind);
             }
-            let gate = std::mem::take(&mut *never.lock());
-            gate.open();
         }
-        wait_until(&format!("nobody to be there who left {}", visit.phase), || {
-            gauge("pace_requests_in_flight") == 0 && gauge("pace_connections_open") == 0
-        });
-        // Connections to the backend may be kept for the next request.
-        drop(origin);
-        wait_until(
-            &format!("the sockets of those who left {} to be closed", visit.phase),
-            || open_files(&pace) <= files,
-        );
-        let visitors = (groups * GROUP) as u64;
+        let after = resident(&pace);
+        for _ in 0..rounds {
+            group_of(&UNREAD, &pace, &behind);
+        }
+        let visitors = (rounds * each) as u64;
+        let gauge = |name| pace.metrics().sum(name, &[]);
         assert!(gauge("pace_connections_total") >= visitors, "they were there");
         assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &[]), 0);
+        assert_eq!(pace.get("/in-flight").text(), "0 0", "{isolation}");
+        assert!(
+            after < memory + ALLOWED_KIB,
+            "{isolation}: {memory} KiB, and {visitors} visitors later {after} KiB"
+        );
+        // Connections to the backends may be kept for the next request.
+        drop(origins);
+        wait_until(&format!("{isolation}: the sockets to be closed"), || {
+            open_files(&pace) <= files
+        });
     }
+}
+
+/// A Pace with a plugin for each hook, which all live in this way.
+fn visited(isolation: &str, origins: &[Origin; 2]) -> Pace {
+    let names = ["large-reply", "secret-keeper", "in-order"];
+    let plugins = names.map(|name| {
+        let limits = match name {
+            "large-reply" => "limits = { body_kb = 8192, memory_mb = 64 }\n",
+            _ => "",
+        };
+        format!(
+            "{}isolation = {isolation:?}\n{limits}\n",
+            plugin(name, &fixture(name))
+        )
+    });
+    let [first, second] = origins;
+    Pace::with_config(&format!(
+        "{SERVER}\n{}{}\n[[routes]]\npool = \"web\"\nplugins = {names:?}\n",
+        plugins.concat(),
+        pool("web", &[first, second]),
+    ))
+}
+
+/// Some clients do the same at the same time, and Pace has nothing of it any more.
+fn group_of(visit: &Visit, pace: &Pace, behind: &Behind) {
+    let mut clients: Vec<Client> = (0..visit.group).map(|_| pace.client()).collect();
+    for client in &mut clients {
+        client.connect().expect("Pace accepts connections");
+        client.write(visit.sends);
+    }
+    if visit.waits {
+        wait_until(&format!("all who leave {} to be there", visit.phase), || {
+            behind.waiting.load(Ordering::Relaxed) == visit.group
+        });
+    }
+    for mut client in clients {
+        wait_until("what the client waits for", || (visit.leaves)(&mut client));
+    }
+    behind.open();
+    wait_until(&format!("nobody to be there who left {}", visit.phase), || {
+        let metrics = pace.metrics();
+        ["pace_requests_in_flight", "pace_connections_open"]
+            .iter()
+            .all(|gauge| metrics.sum(gauge, &[]) == 0)
+    });
 }
