@@ -11,8 +11,12 @@
 //! |---|---|
 //! | capacity | a closed loop shows how much the machine can do |
 //! | warm-up | some swaps at 70 % of that, so that what is built once is built |
-//! | steady state | the same load without swaps: latency and memory to compare with |
-//! | swaps | the same load, a swap every 300 ms, one in ten of them to bad files |
+//! | before | the same load without swaps, and the memory that is resident |
+//! | swaps | the same load in blocks: a swap every 300 ms, one in ten of them to bad files; then a moment without |
+//! | after | as before |
+//!
+//! The load is looked at in slices of the same length. A slow moment of the machine spoils a slice, and it is as likely
+//! to be one with swaps as one without, so medians of the two can be compared.
 //!
 //! Downloads that last for several swaps, and requests that make plugins misbehave on routes of their own,
 //! go on all the time.
@@ -27,6 +31,7 @@ mod journal;
 mod kinds;
 mod ledger;
 mod limiter;
+mod memory;
 mod modules;
 mod operator;
 mod origin;
@@ -45,11 +50,10 @@ use crate::prerequisites;
 use anyhow::{Result, anyhow, bail};
 use exchange::World;
 use fleet::Fleet;
-use histogram::Histogram;
 use journal::Journal;
 use ledger::Ledger;
-use report::{MEMORY_BOUND, Report, THOROUGH};
-use std::ops::RangeInclusive;
+use memory::Samples;
+use report::{Report, THOROUGH};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +66,7 @@ use traffic::Drive;
 /// How much of the capacity is used.
 const LOAD: f64 = 0.7;
 
-/// Enough for one swap to begin.
+/// How exact the times are.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
 #[derive(clap::Args)]
@@ -117,31 +121,46 @@ impl Args {
 struct Plan {
     capacity: Duration,
     warm_up: Duration,
-    steady: Duration,
-    swapping: Duration,
-    /// At most, for memory that is no longer needed to be given back; nothing where nobody judges it.
-    settle: Duration,
+    /// Of what the load is looked at.
+    slice: Duration,
+    /// Slices before memory is measured, for what is no longer needed to be given back.
+    settle: u32,
+    /// Slices in which it is measured, before all swaps and after them.
+    measured: u32,
+    /// Times of swaps with a slice without after each.
+    blocks: u32,
+    /// Slices with swaps of each.
+    swapping: u32,
 }
 
 impl Plan {
     fn of(total: Duration) -> Plan {
-        let part = |divisor, [least, most]: [u64; 2]| {
-            (total / divisor).clamp(Duration::from_secs(least), Duration::from_secs(most))
-        };
+        let seconds = Duration::from_secs;
+        let part = |divisor, [least, most]: [u64; 2]| (total / divisor).clamp(seconds(least), seconds(most));
+        let whole = |time: Duration, part: Duration| (time.as_millis() / part.as_millis()) as u32;
         let (capacity, warm_up) = (part(20, [1, 5]), part(8, [2, 30]));
-        let steady = part(5, [1, 60]);
+        let (slice, settle) = match total < THOROUGH {
+            true => (seconds(1), 0),
+            false => (seconds(2), 1),
+        };
+        let measured = whole(part(30, [1, 30]), slice).max(1);
+        let ends = 2 * (settle + measured) * slice;
+        let rest = total.saturating_sub(capacity + warm_up + ends);
+        let blocks = whole(rest, BLOCK).max(1);
         Plan {
             capacity,
             warm_up,
-            steady,
-            swapping: total.saturating_sub(capacity + warm_up + steady),
-            settle: match total < THOROUGH {
-                true => Duration::ZERO,
-                false => Duration::from_secs(60),
-            },
+            slice,
+            settle,
+            measured,
+            blocks,
+            swapping: whole(rest / blocks, slice).saturating_sub(1).max(1),
         }
     }
 }
+
+/// About how long there are swaps, and then none.
+const BLOCK: Duration = Duration::from_secs(12);
 
 /// Builds the proxy, puts it under load and prints what was found.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -193,8 +212,7 @@ fn soak(args: &Args, program: &Path, directory: &Path) -> Result<bool> {
         generations: world.journal.close(),
         limiter: found.limiter,
         swaps: found.swaps,
-        steady: found.steady,
-        swapping: found.swapping,
+        slices: found.slices,
         memory: found.memory,
         descriptors,
         end: subject.end().err().map(|error| format!("{error:#}")),
@@ -206,12 +224,18 @@ fn soak(args: &Args, program: &Path, directory: &Path) -> Result<bool> {
 
 /// What the phases leave for the report.
 struct Found {
-    steady: Histogram,
-    swapping: Histogram,
+    slices: Slices,
     limiter: limiter::Counts,
     swaps: Swaps,
-    /// In bytes, before and after the swaps.
-    memory: [u64; 2],
+    /// Before and after the swaps.
+    memory: [Samples; 2],
+}
+
+/// The p99 of each slice.
+#[derive(Default)]
+pub(crate) struct Slices {
+    pub(crate) steady: Vec<Duration>,
+    pub(crate) swapping: Vec<Duration>,
 }
 
 fn phases(
@@ -230,82 +254,107 @@ fn phases(
             world.ledger.close().remarks
         );
     }
-    let drive = Drive::Paced(rate);
-
+    let mut run = Run {
+        plan,
+        world,
+        subject,
+        drive: Drive::Paced(rate),
+        seed,
+        slices: Slices::default(),
+    };
     let mut swaps = Swaps::default();
-    swapping(world, swapper, &mut swaps, drive, plan.warm_up, seed + 1)?;
-    let steady = traffic::mixed(world, drive, plan.steady, seed + 2).latencies;
-    let before = *resident(subject)?.end();
-    println!("steady for {} s; now swapping", plan.steady.as_secs());
-
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let limiter = scope.spawn(|| limiter::watch(world, &stop));
-        let swapped = swapping(world, swapper, &mut swaps, drive, plan.swapping, seed + 3);
+        let found = run.all(swapper, &mut swaps);
         stop.store(true, Ordering::Relaxed);
         let limiter = limiter
             .join()
             .map_err(|_| anyhow!("the limiter's watcher failed"))?;
-        let swapping = swapped?;
-        let after = settled(subject, swapper, &mut swaps, before, plan.settle)?;
         Ok(Found {
-            steady,
-            swapping,
+            memory: found?,
+            slices: run.slices,
             limiter,
             swaps,
-            memory: [before, after],
         })
     })
 }
 
-/// Load and swaps at the same time.
-fn swapping(
-    world: &World,
-    swapper: &mut Swapper<'_>,
-    swaps: &mut Swaps,
+/// The load, slice by slice.
+struct Run<'a> {
+    plan: &'a Plan,
+    world: &'a World,
+    subject: &'a Subject,
     drive: Drive,
-    duration: Duration,
+    /// Of the last slice.
     seed: u64,
-) -> Result<Histogram> {
-    thread::scope(|scope| {
-        let deadline = Instant::now() + duration;
-        let swapper = scope.spawn(move || swapper.run(deadline, swaps));
-        let load = traffic::mixed(world, drive, duration, seed);
-        swapper.join().map_err(|_| anyhow!("the swapper failed"))?;
-        Ok(load.latencies)
-    })
+    slices: Slices,
 }
 
-/// The least and the most memory that is resident within a second. The allocator gives back and takes again
-/// all the time, up to a third of it while plugins are compiled.
-fn resident(subject: &Subject) -> Result<RangeInclusive<u64>> {
-    let (mut least, mut most) = (u64::MAX, 0);
-    for _ in 0..10 {
-        let now = subject.resident()?;
-        (least, most) = (least.min(now), most.max(now));
-        thread::sleep(Duration::from_millis(100));
-    }
-    Ok(least..=most)
-}
-
-/// The least memory that was resident after the swaps, if it takes so long to come below the bound. An
-/// allocator gives back while it is used, so downloads and misbehaviour go on meanwhile, and now and then
-/// there is a swap. What leaks stays above the bound, however long one waits.
-fn settled(
-    subject: &Subject,
-    swapper: &mut Swapper<'_>,
-    swaps: &mut Swaps,
-    before: u64,
-    limit: Duration,
-) -> Result<u64> {
-    let deadline = Instant::now() + limit;
-    let mut least = u64::MAX;
-    loop {
-        least = least.min(*resident(subject)?.start());
-        if least as f64 <= before as f64 * MEMORY_BOUND || Instant::now() >= deadline {
-            return Ok(least);
+impl Run<'_> {
+    /// From the warm-up to the end. What was resident before and after.
+    fn all(&mut self, swapper: &mut Swapper<'_>, swaps: &mut Swaps) -> Result<[Samples; 2]> {
+        self.swapping(swapper, swaps, self.plan.warm_up)?;
+        self.slices = Slices::default();
+        let before = self.measured()?;
+        println!("{} times swapping and not", self.plan.blocks);
+        for _ in 0..self.plan.blocks {
+            self.swapping(swapper, swaps, self.plan.swapping * self.plan.slice)?;
+            self.steady();
         }
-        swapper.run(Instant::now() + A_MOMENT, swaps);
+        Ok([before, self.measured()?])
+    }
+
+    /// Nothing but load, and what is resident meanwhile.
+    fn measured(&mut self) -> Result<Samples> {
+        for _ in 0..self.plan.settle {
+            self.steady();
+        }
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let samples = scope.spawn(|| memory::watch(self.subject, &stop));
+            let slices: Vec<Duration> = (1..=self.plan.measured)
+                .map(|number| self.slice(number))
+                .collect();
+            stop.store(true, Ordering::Relaxed);
+            self.seed += u64::from(self.plan.measured);
+            self.slices.steady.extend(slices);
+            samples
+                .join()
+                .map_err(|_| anyhow!("the memory's watcher failed"))?
+        })
+    }
+
+    fn steady(&mut self) {
+        let p99 = self.slice(1);
+        self.seed += 1;
+        self.slices.steady.push(p99);
+    }
+
+    /// Load and swaps at the same time. The load lasts until the last file that is bad is mended, which is not
+    /// looked at any more.
+    fn swapping(&mut self, swapper: &mut Swapper<'_>, swaps: &mut Swaps, duration: Duration) -> Result<()> {
+        let deadline = Instant::now() + duration;
+        thread::scope(|scope| {
+            let swapper = scope.spawn(move || swapper.run(deadline, swaps));
+            let mut number = 0;
+            while !swapper.is_finished() {
+                let whole = Instant::now() + self.plan.slice <= deadline + A_MOMENT;
+                number += 1;
+                let p99 = self.slice(number);
+                if whole {
+                    self.slices.swapping.push(p99);
+                }
+            }
+            self.seed += u64::from(number);
+            swapper.join().map_err(|_| anyhow!("the swapper failed"))
+        })
+    }
+
+    fn slice(&self, number: u32) -> Duration {
+        let seed = self.seed + u64::from(number);
+        let load = traffic::mixed(self.world, self.drive, self.plan.slice, seed);
+        load.latencies.quantile(0.99)
     }
 }
 
@@ -329,14 +378,27 @@ mod tests {
     #[test]
     fn most_of_the_time_is_for_swaps() {
         let seconds = Duration::from_secs;
-        let plan = Plan::of(seconds(60));
-        assert_eq!(
-            plan.capacity + plan.warm_up + plan.steady,
-            Duration::from_millis(3000 + 7500 + 12_000)
-        );
-        assert_eq!(plan.swapping, Duration::from_millis(37_500));
-        assert_eq!(Plan::of(seconds(3600)).swapping, seconds(3600 - 5 - 30 - 60));
-        assert_eq!(Plan::of(seconds(5)).swapping, seconds(1));
-        assert_eq!(Plan::of(seconds(12)).settle, Duration::ZERO);
+        let minute = Plan {
+            capacity: seconds(3),
+            warm_up: Duration::from_millis(7500),
+            slice: seconds(2),
+            settle: 1,
+            measured: 1,
+            blocks: 3,
+            swapping: 5,
+        };
+        assert_eq!(Plan::of(seconds(60)), minute);
+        for total in [seconds(12), seconds(60), seconds(3600), seconds(100 * 3600)] {
+            let plan = Plan::of(total);
+            let ends = 2 * (plan.settle + plan.measured) * plan.slice;
+            let all = plan.capacity + plan.warm_up + ends + plan.blocks * (plan.swapping + 1) * plan.slice;
+            let left = total.saturating_sub(all);
+            assert!(all <= total && left < plan.blocks * plan.slice, "{plan:?}");
+            assert!(
+                plan.warm_up + plan.blocks * plan.swapping * plan.slice > total / 2,
+                "{plan:?}"
+            );
+        }
+        assert_eq!(Plan::of(seconds(5)).swapping, 1);
     }
 }

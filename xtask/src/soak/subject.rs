@@ -145,8 +145,8 @@ pub(crate) fn misbehaving_path(fixture: &str) -> String {
     format!("/{fixture}/misbehave")
 }
 
-/// Ports are the system's choice. A deadline is a matter of wall-clock time: on a machine that compiles and
-/// makes the load too, a healthy hook may not be running for longer than the default of 10 ms.
+/// Ports are the system's choice. Limits are the default ones: that a healthy hook keeps them on a machine that
+/// compiles and makes the load too is a part of what is to be shown.
 fn configuration(origins: [SocketAddr; 2], pinned_sha256: &str) -> String {
     let mut text = format!(
         r#"
@@ -176,16 +176,13 @@ idle_timeout_ms = {}
             "rate-limiter" => "config = { max_requests = 4000000000, window_seconds = 1 }",
             _ => "",
         };
-        plugin(
-            name,
-            &format!("wasm = \"plugins/{name}/{FILE}\"\nlimits = {{ time_ms = 500 }}\n{config}"),
-        );
+        plugin(name, &format!("wasm = \"plugins/{name}/{FILE}\"\n{config}"));
     }
     let (pinned, _) = PINNED;
     plugin(
         pinned,
         &format!(
-            "wasm = \"plugins/{pinned}/{FILE}\"\nsha256 = \"{pinned_sha256}\"\nlimits = {{ time_ms = 500 }}\n\
+            "wasm = \"plugins/{pinned}/{FILE}\"\nsha256 = \"{pinned_sha256}\"\n\
              config = {{ identify = false, request = {{ set = {{ x-pinned = \"yes\" }} }} }}"
         ),
     );

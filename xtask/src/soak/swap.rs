@@ -33,11 +33,24 @@ const MEANS: [Means; 8] = [
 #[derive(Default)]
 pub(crate) struct Swaps {
     pub(crate) good: u64,
+    /// Turns, each of which is a swap, or bad files.
+    pub(crate) turns: u64,
+    /// How long all of them took, with the rest after each.
+    pub(crate) took: Duration,
     /// From when a swap began until it was seen to serve.
     pub(crate) slowest: Duration,
     pub(crate) bad: Spoils,
     /// Why swapping ended before its time.
     pub(crate) unexpected: Option<String>,
+}
+
+impl Swaps {
+    /// The mean time from one turn to the next.
+    pub(crate) fn interval(&self) -> Duration {
+        self.took
+            .checked_div(u32::try_from(self.turns).unwrap_or(u32::MAX))
+            .unwrap_or_default()
+    }
 }
 
 /// Swaps one plugin after another.
@@ -73,6 +86,8 @@ impl<'a> Swapper<'a> {
             next = (next + INTERVAL).max(Instant::now());
             thread::sleep(next.saturating_duration_since(Instant::now()));
             self.spent += start.elapsed();
+            swaps.turns += 1;
+            swaps.took += start.elapsed();
         }
     }
 

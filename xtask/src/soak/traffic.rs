@@ -103,7 +103,7 @@ fn short<'a>(random: &mut Random, body: &'a [u8]) -> Question<'a> {
     if random.below(100) < 15 {
         question.kind = Kind::Post;
         // Mostly small.
-        let largest = 1 << random.below(MAX_BODY.ilog2().into());
+        let largest = 1 << random.below(u64::from(MAX_BODY.ilog2()) + 1);
         question.body = &body[..random.below(largest + 1) as usize];
     }
     question
@@ -148,5 +148,26 @@ pub(crate) fn misbehaviour(world: &World, stop: &AtomicBool) {
         };
         world.ask(&mut client, &question);
         thread::sleep(MISBEHAVIOUR_INTERVAL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_mostly_small_and_at_most_so_large() {
+        let mut random = Random::new(1, 0);
+        let body = vec![0; MAX_BODY as usize];
+        let mut lengths: Vec<usize> = (0..100_000)
+            .map(|_| short(&mut random, &body))
+            .filter(|question| question.kind == Kind::Post)
+            .map(|question| question.body.len())
+            .collect();
+        lengths.sort_unstable();
+        let (median, longest) = (lengths[lengths.len() / 2], lengths[lengths.len() - 1]);
+        assert_eq!(lengths[0], 0);
+        assert!(median < 1000, "{median}");
+        assert!(longest > MAX_BODY as usize * 9 / 10, "{longest}");
     }
 }
