@@ -3,7 +3,8 @@
 use super::client::{Answer, Client, Digest, Request};
 use super::journal::{Evidence, Journal};
 use super::ledger::{Id, Kind, Ledger, Outcome};
-use super::origin::{ID, SEEN_BODY, SEEN_STAMP, STAMP};
+use super::origin::{ID, SEEN_BODY};
+use super::subject::STAMPS;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,10 +111,12 @@ impl World {
 
     fn check_generations(&self, answer: &Answer) -> Result<()> {
         let field = |name| answer.head.header(name);
+        let responses = STAMPS.map(|stamp| field(stamp.header));
+        ensure!(responses.iter().all(Option::is_some), "an answer without a stamp");
         self.journal.check(Evidence {
             generations: field(GENERATIONS).context("an answer that names no generations")?,
-            request_stamp: field(SEEN_STAMP),
-            response_stamp: field(STAMP).context("an answer without a stamp")?,
+            request_stamps: STAMPS.map(|stamp| field(stamp.seen)),
+            response_stamps: responses.map(Option::unwrap_or_default),
             sent: answer.sent,
             received: answer.received,
         });

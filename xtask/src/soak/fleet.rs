@@ -1,7 +1,7 @@
 //! The plugins of a run: their files, and what serves of them.
 
 use super::place::{Place, Way};
-use super::subject::{MISBEHAVING, PINNED, SWAPPED, plugin_directory};
+use super::subject::{MISBEHAVING, PINNED, STAMPS, SWAPPED, plugin_directory};
 use super::versions::{Version, Versions};
 use crate::cargo;
 use anyhow::{Context, Result};
@@ -46,7 +46,8 @@ impl Fleet {
     pub(crate) fn prepare(directory: &Path) -> Result<Fleet> {
         let mut swapped = Vec::new();
         for (name, package) in SWAPPED {
-            let mut versions = Versions::of(package, package == "header-injection")?;
+            let stamp = STAMPS.iter().find(|stamp| stamp.plugin == name);
+            let mut versions = Versions::of(package, stamp.map(|stamp| stamp.header))?;
             let mut place = Place::new(plugin_directory(directory, name))?;
             let version = versions.make();
             place.put(Way::Rename, &version.bytes)?;
@@ -61,7 +62,7 @@ impl Fleet {
         }
         let (name, package) = PINNED;
         let mut place = Place::new(plugin_directory(directory, name))?;
-        let version = Versions::of(package, false)?.make();
+        let version = Versions::of(package, None)?.make();
         place.put(Way::Rename, &version.bytes)?;
         for fixture in MISBEHAVING {
             let file = cargo::root()
@@ -78,18 +79,22 @@ impl Fleet {
         })
     }
 
-    /// What serves, in the order of the routes, and what it writes into requests and responses.
-    pub(crate) fn generations(&self) -> (Vec<(String, u64)>, String) {
+    /// What serves, in the order of the routes, and what the plugins with a stamp write into requests and
+    /// responses.
+    pub(crate) fn generations(&self) -> (Vec<(String, u64)>, [String; STAMPS.len()]) {
         let swapped = self
             .swapped
             .iter()
             .map(|plugin| (plugin.name.to_owned(), plugin.current.number));
         let pinned = (PINNED.0.to_owned(), 1);
-        let stamp = self
-            .swapped
-            .iter()
-            .find_map(|plugin| plugin.current.version.stamp.clone());
-        (swapped.chain([pinned]).collect(), stamp.unwrap_or_default())
+        let stamps = STAMPS.map(|stamp| {
+            let mut plugins = self.swapped.iter();
+            let plugin = plugins.find(|plugin| plugin.name == stamp.plugin);
+            plugin
+                .and_then(|plugin| plugin.current.version.stamp.clone())
+                .unwrap_or_default()
+        });
+        (swapped.chain([pinned]).collect(), stamps)
     }
 }
 

@@ -4,6 +4,7 @@
 //! next, only the proxy knows: somewhere between the moment a swap begins and the moment it is seen to be
 //! done. A response must name a set that can have been current while it was in the making.
 
+use super::subject::STAMPS;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,10 +20,10 @@ const MAX_REMARKS: usize = 10;
 pub(crate) struct Evidence<'a> {
     /// The proxy's word: `name=number` for each plugin, in the order of the route.
     pub(crate) generations: &'a str,
-    /// What the plugin wrote into the request, if that reached an origin.
-    pub(crate) request_stamp: Option<&'a str>,
-    /// What the plugin wrote into the response.
-    pub(crate) response_stamp: &'a str,
+    /// What each of [`STAMPS`] wrote into the request, if that reached an origin.
+    pub(crate) request_stamps: [Option<&'a str>; STAMPS.len()],
+    /// What each of them wrote into the response.
+    pub(crate) response_stamps: [&'a str; STAMPS.len()],
     /// Before the first byte was sent.
     pub(crate) sent: Instant,
     /// After the last byte of the head was there.
@@ -47,16 +48,20 @@ struct Set {
     generations: Vec<(String, u64)>,
     /// `generations` as the proxy writes them.
     line: String,
-    /// What the stamping plugin of this set writes.
-    stamp: String,
+    /// What each of [`STAMPS`] of this set writes.
+    stamps: [String; STAMPS.len()],
     from: Instant,
     until: Option<Instant>,
 }
 
 impl Journal {
     /// Begins with what serves now, in the order of the route.
-    pub(crate) fn new(generations: Vec<(String, u64)>, stamp: String, now: Instant) -> Journal {
-        let first = Set::new(generations, stamp, now);
+    pub(crate) fn new(
+        generations: Vec<(String, u64)>,
+        stamps: [String; STAMPS.len()],
+        now: Instant,
+    ) -> Journal {
+        let first = Set::new(generations, stamps, now);
         Journal {
             state: Mutex::new(State {
                 sets: VecDeque::from([first]),
@@ -67,8 +72,8 @@ impl Journal {
         }
     }
 
-    /// A plugin is about to be served by another generation, which writes `stamp` if it is the one that
-    /// does.
+    /// A plugin is about to be served by another generation, which writes `stamp` if it is one of
+    /// [`STAMPS`].
     pub(crate) fn begin(&self, plugin: &str, number: u64, stamp: Option<&str>, now: Instant) {
         let mut state = self.lock();
         let last = state.sets.back().expect("there is a set from the start").clone();
@@ -78,8 +83,13 @@ impl Journal {
                 *current = number;
             }
         }
-        let stamp = stamp.map_or(last.stamp, str::to_owned);
-        state.sets.push_back(Set::new(generations, stamp, now));
+        let mut stamps = last.stamps;
+        for (known, written) in STAMPS.iter().zip(&mut stamps) {
+            if known.plugin == plugin {
+                *written = stamp.unwrap_or_default().to_owned();
+            }
+        }
+        state.sets.push_back(Set::new(generations, stamps, now));
     }
 
     /// The generation that was announced serves, and what it replaced does not any more.
@@ -122,10 +132,8 @@ impl Journal {
 
 impl State {
     fn judge(&self, evidence: Evidence<'_>) -> Result<(), &'static str> {
-        if evidence
-            .request_stamp
-            .is_some_and(|stamp| stamp != evidence.response_stamp)
-        {
+        let mut sides = evidence.request_stamps.iter().zip(evidence.response_stamps);
+        if sides.any(|(request, response)| request.is_some_and(|stamp| stamp != response)) {
             return Err("request and response were served by different generations");
         }
         let mut recent = self
@@ -143,16 +151,16 @@ impl State {
                 "served by generations that never were current together"
             });
         }
-        if recent.any(|set| set.stamp == evidence.response_stamp) {
+        if recent.any(|set| set.stamps == evidence.response_stamps) {
             Ok(())
         } else {
-            Err("the stamp is not that of the generation which is said to have served")
+            Err("the stamps are not those of the generations which are said to have served")
         }
     }
 }
 
 impl Set {
-    fn new(generations: Vec<(String, u64)>, stamp: String, from: Instant) -> Set {
+    fn new(generations: Vec<(String, u64)>, stamps: [String; STAMPS.len()], from: Instant) -> Set {
         let words: Vec<String> = generations
             .iter()
             .map(|(name, number)| format!("{name}={number}"))
@@ -160,7 +168,7 @@ impl Set {
         Set {
             line: words.join(" "),
             generations,
-            stamp,
+            stamps,
             from,
             until: None,
         }
@@ -171,7 +179,8 @@ impl Set {
 mod tests {
     use super::*;
 
-    /// Sets `a=1 b=1` from 0 s, `a=2 b=1` from 10 to 12 s on, `a=2 b=2` from 20 to 22 s on. `b` stamps.
+    /// Sets `b=1 front=1` from 0 s, `b=2 front=1` from 10 to 12 s on, `b=2 front=2` from 20 to 22 s on. `front` stamps
+    /// `one` and `two`; `headers`, which is not of the route, stamps `same`.
     struct Story {
         journal: Journal,
         start: Instant,
@@ -181,10 +190,14 @@ mod tests {
         fn new() -> Story {
             let start = Instant::now();
             let at = |seconds| start + Duration::from_secs(seconds);
-            let journal = Journal::new(vec![("a".into(), 1), ("b".into(), 1)], "one".into(), at(0));
-            journal.begin("a", 2, None, at(10));
+            let journal = Journal::new(
+                vec![("b".into(), 1), ("front".into(), 1)],
+                ["one".into(), "same".into()],
+                at(0),
+            );
+            journal.begin("b", 2, None, at(10));
             journal.done(at(12));
-            journal.begin("b", 2, Some("two"), at(20));
+            journal.begin("front", 2, Some("two"), at(20));
             journal.done(at(22));
             Story { journal, start }
         }
@@ -193,8 +206,8 @@ mod tests {
             let [sent, received] = time.map(|seconds| self.start + Duration::from_secs(seconds));
             let evidence = Evidence {
                 generations,
-                request_stamp: Some(stamps[0]),
-                response_stamp: stamps[1],
+                request_stamps: [Some(stamps[0]), Some("same")],
+                response_stamps: [stamps[1], "same"],
                 sent,
                 received,
             };
@@ -206,13 +219,13 @@ mod tests {
     fn what_was_current_may_serve() {
         let story = Story::new();
         for (generations, stamp, time) in [
-            ("a=1 b=1", "one", [1, 2]),
-            ("a=1 b=1", "one", [12, 13]),
-            ("a=1 b=1", "one", [5, 30]),
-            ("a=2 b=1", "one", [9, 10]),
-            ("a=2 b=1", "one", [21, 30]),
-            ("a=2 b=2", "two", [20, 20]),
-            ("a=2 b=2", "two", [90, 95]),
+            ("b=1 front=1", "one", [1, 2]),
+            ("b=1 front=1", "one", [12, 13]),
+            ("b=1 front=1", "one", [5, 30]),
+            ("b=2 front=1", "one", [9, 10]),
+            ("b=2 front=1", "one", [21, 30]),
+            ("b=2 front=2", "two", [20, 20]),
+            ("b=2 front=2", "two", [90, 95]),
         ] {
             assert_eq!(story.fault(generations, [stamp; 2], time), None, "{generations}");
         }
@@ -221,10 +234,12 @@ mod tests {
     #[test]
     fn a_mixture_is_found() {
         let story = Story::new();
-        let fault = story.fault("a=1 b=2", ["two"; 2], [20, 21]).unwrap_or_default();
+        let fault = story
+            .fault("b=1 front=2", ["two"; 2], [20, 21])
+            .unwrap_or_default();
         assert!(fault.contains("never were current together"), "{fault}");
         let fault = story
-            .fault("a=2 b=2", ["one", "two"], [20, 21])
+            .fault("b=2 front=2", ["one", "two"], [20, 21])
             .unwrap_or_default();
         assert!(fault.contains("different generations"), "{fault}");
     }
@@ -233,28 +248,52 @@ mod tests {
     fn the_past_and_the_future_do_not_serve() {
         let story = Story::new();
         for time in [[13, 14], [25, 26]] {
-            let fault = story.fault("a=1 b=1", ["one"; 2], time).unwrap_or_default();
+            let fault = story.fault("b=1 front=1", ["one"; 2], time).unwrap_or_default();
             assert!(fault.contains("not current then"), "{fault}");
         }
-        let fault = story.fault("a=2 b=2", ["two"; 2], [18, 19]).unwrap_or_default();
+        let fault = story
+            .fault("b=2 front=2", ["two"; 2], [18, 19])
+            .unwrap_or_default();
         assert!(fault.contains("not current then"), "{fault}");
     }
 
     #[test]
     fn the_stamp_belongs_to_the_generation() {
         let fault = Story::new()
-            .fault("a=2 b=2", ["one"; 2], [30, 31])
+            .fault("b=2 front=2", ["one"; 2], [30, 31])
             .unwrap_or_default();
         assert!(fault.contains("stamp"), "{fault}");
+    }
+
+    /// Each of two plugins serves well, and not together: also when the proxy says so.
+    #[test]
+    fn two_stamps_must_be_of_one_time() {
+        let story = Story::new();
+        let at = |seconds| story.start + Duration::from_secs(seconds);
+        story.journal.begin("headers", 2, Some("other"), at(30));
+        story.journal.done(at(32));
+        let fault = |stamps: [&str; 2]| {
+            let evidence = Evidence {
+                generations: "b=2 front=2",
+                request_stamps: stamps.map(Some),
+                response_stamps: stamps,
+                sent: at(31),
+                received: at(31),
+            };
+            story.journal.lock().judge(evidence).err()
+        };
+        assert_eq!([fault(["two", "same"]), fault(["two", "other"])], [None; 2]);
+        let mixed = fault(["one", "other"]).unwrap_or_default();
+        assert!(mixed.contains("stamps"), "{mixed}");
     }
 
     #[test]
     fn a_response_without_an_origin_has_no_request_stamp() {
         let story = Story::new();
         story.journal.check(Evidence {
-            generations: "a=1 b=1",
-            request_stamp: None,
-            response_stamp: "one",
+            generations: "b=1 front=1",
+            request_stamps: [None; 2],
+            response_stamps: ["one", "same"],
             sent: story.start,
             received: story.start,
         });
@@ -266,7 +305,7 @@ mod tests {
         let story = Story::new();
         story
             .journal
-            .begin("a", 3, None, story.start + Duration::from_secs(200));
+            .begin("b", 3, None, story.start + Duration::from_secs(200));
         story.journal.done(story.start + Duration::from_secs(201));
         assert_eq!(story.journal.lock().sets.len(), 2);
     }

@@ -190,11 +190,11 @@ fn soak(args: &Args, program: &Path, directory: &Path) -> Result<bool> {
     let subject = Subject::start(program, directory, origins, &fleet.pinned.version.sha256)?;
     // A program has the first content of its memory as a file, and the version before is kept.
     let allowed = subject.descriptors()? + SWAPPED.len();
-    let (generations, stamp) = fleet.generations();
+    let (generations, stamps) = fleet.generations();
     let world = World {
         address: subject.listen,
         ledger,
-        journal: Journal::new(generations, stamp, Instant::now()),
+        journal: Journal::new(generations, stamps, Instant::now()),
     };
     let mut swapper = Swapper::new(&subject, &world.journal, fleet, args.seed)?;
 

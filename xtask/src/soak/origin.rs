@@ -2,6 +2,7 @@
 
 use super::client::Digest;
 use super::ledger::Ledger;
+use super::subject::STAMPS;
 use crate::http::Head;
 use anyhow::Result;
 use std::io::{self, BufReader, ErrorKind, Write};
@@ -12,12 +13,6 @@ use std::time::Duration;
 
 /// The number of a request, in both directions.
 pub(crate) const ID: &str = "x-soak-id";
-
-/// What the stamping plugin sets in requests and responses.
-pub(crate) const STAMP: &str = "x-proxy";
-
-/// The stamp that the request had.
-pub(crate) const SEEN_STAMP: &str = "x-soak-stamp";
 
 /// [`Digest`] of the request's body.
 pub(crate) const SEEN_BODY: &str = "x-soak-body";
@@ -92,11 +87,8 @@ fn converse(connection: &TcpStream, ledger: &Ledger) -> io::Result<()> {
 
 fn answer(writer: &mut impl Write, head: &Head, body: Digest) -> io::Result<()> {
     let seen = |name| head.header(name).unwrap_or_default();
-    let fields = format!(
-        "{ID}: {}\r\n{SEEN_STAMP}: {}\r\n{SEEN_BODY}: {body}\r\n",
-        seen(ID),
-        seen(STAMP)
-    );
+    let stamps = STAMPS.map(|stamp| format!("{}: {}\r\n", stamp.seen, seen(stamp.header)));
+    let fields = format!("{ID}: {}\r\n{SEEN_BODY}: {body}\r\n{}", seen(ID), stamps.concat());
     let path = head.start_line.split(' ').nth(1).unwrap_or_default();
     for stream in [SLOW, LARGE] {
         if path == stream.path {
@@ -140,7 +132,11 @@ mod tests {
         let request = Request {
             method: "POST",
             path,
-            fields: &[(ID, id.to_string()), (STAMP, "abcd".to_owned())],
+            fields: &[
+                (ID, id.to_string()),
+                (STAMPS[0].header, "abcd".to_owned()),
+                (STAMPS[1].header, "efgh".to_owned()),
+            ],
             body,
             rest: Duration::ZERO,
         };
@@ -156,7 +152,8 @@ mod tests {
         let (answer, tally) = ask("/", b"hello");
         assert_eq!(answer.status, 200);
         assert_eq!(answer.head.header(ID), Some("1"));
-        assert_eq!(answer.head.header(SEEN_STAMP), Some("abcd"));
+        let stamps = STAMPS.map(|stamp| answer.head.header(stamp.seen));
+        assert_eq!(stamps, [Some("abcd"), Some("efgh")]);
         let digest = Digest::of(b"hello").to_string();
         assert_eq!(answer.head.header(SEEN_BODY), Some(digest.as_str()));
         assert_eq!((tally.answered, tally.contradictions), (1, 0));

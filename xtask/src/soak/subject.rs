@@ -21,12 +21,36 @@ const END_LIMIT: Duration = Duration::from_secs(15);
 /// For how long the proxy keeps a connection that nobody uses. At the end it is waited for.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The plugins that are swapped, with their package, in the order in which routes use them. The last
-/// writes the stamp.
-pub(crate) const SWAPPED: [(&str, &str); 3] = [
+/// The plugins that are swapped, with their package, in the order in which routes use them.
+pub(crate) const SWAPPED: [(&str, &str); 4] = [
     ("limit", "rate-limiter"),
     ("balance", "round-robin"),
+    ("front", "header-injection"),
     ("headers", "header-injection"),
+];
+
+/// A plugin whose versions say in requests and responses which they are, so that nobody has to take the proxy's
+/// word for it.
+pub(crate) struct Stamp {
+    pub(crate) plugin: &'static str,
+    /// Where it says so, in both directions.
+    pub(crate) header: &'static str,
+    /// Where the origin tells what the request had.
+    pub(crate) seen: &'static str,
+}
+
+/// Two of those that are swapped: what they say fits together only if both are of the same time.
+pub(crate) const STAMPS: [Stamp; 2] = [
+    Stamp {
+        plugin: "front",
+        header: "x-front",
+        seen: "x-soak-front",
+    },
+    Stamp {
+        plugin: "headers",
+        header: "x-proxy",
+        seen: "x-soak-proxy",
+    },
 ];
 
 /// The plugin whose hash is in the configuration. It sets headers that nobody reads.

@@ -11,7 +11,7 @@ pub(crate) struct Version {
     pub(crate) bytes: Vec<u8>,
     /// In hexadecimal digits, as the admin API shows it.
     pub(crate) sha256: String,
-    /// What it writes into requests and responses, if it is the plugin that does.
+    /// What it writes into requests and responses, if it is one of those that do.
     pub(crate) stamp: Option<String>,
 }
 
@@ -28,18 +28,17 @@ pub(crate) struct Versions {
 const IDENTITY: (&[u8], &[u8]) = (b"X-Proxy", b"pace");
 
 impl Versions {
-    /// Of a default plugin, as `cargo xtask plugins` builds it. With `stamped`, which only
-    /// `header-injection` can be, each says a word of its own instead of `pace`.
-    pub(crate) fn of(plugin: &str, stamped: bool) -> Result<Versions> {
+    /// Of a default plugin, as `cargo xtask plugins` builds it. Each says a word of its own in this header if there
+    /// is one, which only `header-injection` can have: seven characters, in place of `X-Proxy`.
+    pub(crate) fn of(plugin: &str, header: Option<&str>) -> Result<Versions> {
         let file = cargo::root()
             .join("target/plugins")
             .join(plugin)
             .with_extension("wasm");
-        let component = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let stamp = if stamped {
-            Some(stamp_place(&component)?)
-        } else {
-            None
+        let mut component = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let stamp = match header {
+            Some(header) => Some(rename(&mut component, header)?),
+            None => None,
         };
         Ok(Versions {
             component,
@@ -73,6 +72,17 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// Has it say its word in this header. Returns where it has the word.
+fn rename(component: &mut [u8], header: &str) -> Result<usize> {
+    let (name, word) = (IDENTITY.0, stamp_place(component)?);
+    ensure!(
+        header.len() == name.len(),
+        "{header} has another length than X-Proxy"
+    );
+    component[word - name.len()..word].copy_from_slice(header.as_bytes());
+    Ok(word)
 }
 
 fn stamp_place(component: &[u8]) -> Result<usize> {
@@ -124,9 +134,9 @@ mod tests {
 
     #[test]
     fn each_version_has_its_own_bytes_and_stamp() {
-        let component = b"\0asm\x0d\0\x01\0..X-Proxypace..".to_vec();
+        let mut component = b"\0asm\x0d\0\x01\0..X-Proxypace..".to_vec();
         let mut versions = Versions {
-            stamp: stamp_place(&component).ok(),
+            stamp: rename(&mut component, "x-front").ok(),
             component,
             made: 0,
         };
@@ -135,13 +145,14 @@ mod tests {
         assert_eq!(first.stamp.as_deref(), Some("aaaa"));
         assert_eq!(
             second.bytes,
-            b"\0asm\x0d\0\x01\0..X-Proxyaaab..\0\x0d\x04soak\x01\0\0\0\0\0\0\0"
+            b"\0asm\x0d\0\x01\0..x-frontaaab..\0\x0d\x04soak\x01\0\0\0\0\0\0\0"
         );
     }
 
     #[test]
     fn the_place_of_the_stamp_must_be_clear() {
         assert!(stamp_place(b"X-Proxy").is_err());
+        assert!(rename(&mut b"X-Proxypace".to_vec(), "x-long-name").is_err());
         assert!(stamp_place(b"X-Proxypace X-Proxypace").is_err());
     }
 
