@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::{self, ScopedJoinHandle};
 
-use pace_tests::{Origin, Pace, Request, Response, Signal, edition, fixture, wait_for, wait_until};
+use pace_tests::{Origin, Pace, Request, Response, Signal, edition, fixture, wait_for};
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
@@ -85,6 +85,32 @@ impl Story {
             }
         })?;
         Some(held)
+    }
+
+    /// Another plugin, which is not there yet and has not been compiled.
+    fn third(&self) -> String {
+        let file = self.file("third");
+        fs::write(&file, edition(&fixture("trap"), 3)).expect("it can be written");
+        plugin("third", &file)
+    }
+
+    /// Changes the configuration so that something is compiled, and has `other` return to its first generation
+    /// meanwhile. What is said of the configuration, which is taken.
+    fn rolled_back_while_made(&self, change: impl Fn(String) -> String + Sync) -> String {
+        thread::scope(|scope| {
+            let reload = scope.spawn(|| reconfigure(&self.pace, &change));
+            let held = self
+                .held_compiler()
+                .expect("compiling takes longer than stopping it");
+            let rollback = self.post("/plugins/other/rollback");
+            assert_says(&rollback, 200, "generation 1 serves again");
+            assert!(!reload.is_finished(), "the compiler is stopped");
+            assert!(!self.pace.log().contains("the configuration has been taken"));
+            drop(held);
+            let (status, sentence) = reload.join().expect("it is answered");
+            assert_eq!(status, 200, "{sentence}");
+            sentence
+        })
     }
 
     fn post(&self, target: &str) -> Response {
@@ -231,30 +257,34 @@ fn a_plugin_that_fails_while_its_next_version_comes() {
 #[test]
 fn a_rollback_while_a_configuration_is_made() {
     let story = Story::new(&fixture("respond"));
-    // So that it is compiled and not known already.
-    fs::write(story.file("third"), edition(&fixture("trap"), 3)).expect("it can be written");
-    let third = plugin("third", &story.file("third"));
+    let third = story.third();
     let add = |text: String| text.replace("[[pools]]", &format!("{third}\n[[pools]]"));
-    thread::scope(|scope| {
-        let reload = scope.spawn(|| reconfigure(&story.pace, &add));
-        let held = story
-            .held_compiler()
-            .expect("compiling takes longer than stopping it");
-        let rollback = story.post("/plugins/other/rollback");
-        assert_says(&rollback, 200, "generation 1 serves again");
-        assert!(!reload.is_finished(), "the compiler is stopped");
-        assert!(!story.pace.log().contains("the configuration has been taken"));
-
-        drop(held);
-        let (status, sentence) = reload.join().expect("it is answered");
-        assert_eq!(status, 200, "{sentence}");
-        assert!(
-            sentence.contains("plugin `third`: generation 1 serves"),
-            "{sentence}"
-        );
-        assert_eq!(story.generations(), [2, 1]);
-    });
+    let sentence = story.rolled_back_while_made(add);
+    assert!(
+        sentence.contains("plugin `third`: generation 1 serves"),
+        "{sentence}"
+    );
+    assert_eq!(story.generations(), [2, 1]);
     let rollback = story.post("/plugins/other/rollback");
     assert_says(&rollback, 200, "generation 2 serves again, in place of 1");
-    wait_until("the proxy to serve", || story.pace.get("/respond").status == 418);
+    assert_eq!(story.pace.get("/respond").status, 418);
+}
+
+/// If what serves by then is not what the configuration asks for, that is made too.
+#[test]
+fn a_rollback_while_a_configuration_is_made_that_pins_what_served() {
+    let story = Story::new(&fixture("respond"));
+    let pinned = story.pace.plugin("other")["sha256"].clone();
+    let third = story.third();
+    let file = format!("wasm = {:?}\n", story.file("other"));
+    let add = |text: String| {
+        text.replace(&file, &format!("{file}sha256 = {pinned}\n"))
+            .replace("[[pools]]", &format!("{third}\n[[pools]]"))
+    };
+    let sentence = story.rolled_back_while_made(add);
+    assert!(
+        sentence.contains("plugin `other`: generation 3 serves"),
+        "{sentence}"
+    );
+    assert_eq!(story.pace.plugin("other")["sha256"], pinned);
 }
