@@ -105,18 +105,24 @@ impl World {
             return misbehaving(&answer, id);
         }
         let outcome = outcome(&answer, id, question)?;
-        self.check_generations(&answer)?;
+        self.check_generations(&answer, &outcome)?;
         Ok(outcome)
     }
 
-    fn check_generations(&self, answer: &Answer) -> Result<()> {
+    fn check_generations(&self, answer: &Answer, outcome: &Outcome) -> Result<()> {
         let field = |name| answer.head.header(name);
-        let responses = STAMPS.map(|stamp| field(stamp.header));
-        ensure!(responses.iter().all(Option::is_some), "an answer without a stamp");
+        let denied = *outcome == Outcome::Denied;
+        for stamp in STAMPS.iter().filter(|stamp| stamp.always || denied) {
+            ensure!(
+                field(stamp.header).is_some(),
+                "an answer without {}",
+                stamp.header
+            );
+        }
         self.journal.check(Evidence {
             generations: field(GENERATIONS).context("an answer that names no generations")?,
-            request_stamps: STAMPS.map(|stamp| field(stamp.seen)),
-            response_stamps: responses.map(Option::unwrap_or_default),
+            request_stamps: STAMPS.map(|stamp| field(stamp.seen?)),
+            response_stamps: STAMPS.map(|stamp| field(stamp.header)),
             sent: answer.sent,
             received: answer.received,
         });

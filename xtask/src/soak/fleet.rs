@@ -47,7 +47,7 @@ impl Fleet {
         let mut swapped = Vec::new();
         for (name, package) in SWAPPED {
             let stamp = STAMPS.iter().find(|stamp| stamp.plugin == name);
-            let mut versions = Versions::of(package, stamp.map(|stamp| stamp.header))?;
+            let mut versions = Versions::of(package, stamp)?;
             let mut place = Place::new(plugin_directory(directory, name))?;
             let version = versions.make();
             place.put(Way::Rename, &version.bytes)?;
@@ -79,8 +79,7 @@ impl Fleet {
         })
     }
 
-    /// What serves, in the order of the routes, and what the plugins with a stamp write into requests and
-    /// responses.
+    /// What serves, in the order of the routes, and what the plugins with a stamp write.
     pub(crate) fn generations(&self) -> (Vec<(String, u64)>, [String; STAMPS.len()]) {
         let swapped = self
             .swapped

@@ -29,27 +29,47 @@ pub(crate) const SWAPPED: [(&str, &str); 4] = [
     ("headers", "header-injection"),
 ];
 
-/// A plugin whose versions say in requests and responses which they are, so that nobody has to take the proxy's
-/// word for it.
+/// A plugin whose versions say which they are, so that nobody has to take the proxy's word for it.
 pub(crate) struct Stamp {
     pub(crate) plugin: &'static str,
-    /// Where it says so, in both directions.
+    /// Where it says so in responses.
     pub(crate) header: &'static str,
-    /// Where the origin tells what the request had.
-    pub(crate) seen: &'static str,
+    /// Where the origin tells what the request had, if the plugin says so in requests too.
+    pub(crate) seen: Option<&'static str>,
+    /// Whether all responses have it; or else those that are the plugin's own.
+    pub(crate) always: bool,
+    /// What it has among its constants: a header of the same length and its value, side by side.
+    pub(crate) constant: &'static str,
+    /// Where in this constant are four characters that each version has its own of.
+    pub(crate) word: usize,
 }
 
-/// Two of those that are swapped: what they say fits together only if both are of the same time.
-pub(crate) const STAMPS: [Stamp; 2] = [
+/// Three of those that are swapped: what they say fits together only if all are of the same time. A balancer writes
+/// nothing.
+pub(crate) const STAMPS: [Stamp; 3] = [
+    Stamp {
+        plugin: "limit",
+        header: "content-type",
+        seen: None,
+        always: false,
+        constant: "Content-Typetext/plain",
+        word: "Content-Typetext/".len(),
+    },
     Stamp {
         plugin: "front",
         header: "x-front",
-        seen: "x-soak-front",
+        seen: Some("x-soak-front"),
+        always: true,
+        constant: "X-Proxypace",
+        word: "X-Proxy".len(),
     },
     Stamp {
         plugin: "headers",
         header: "x-proxy",
-        seen: "x-soak-proxy",
+        seen: Some("x-soak-proxy"),
+        always: true,
+        constant: "X-Proxypace",
+        word: "X-Proxy".len(),
     },
 ];
 

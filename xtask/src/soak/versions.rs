@@ -1,5 +1,6 @@
 //! Versions of a default plugin: they do the same, and no two have the same bytes.
 
+use super::subject::Stamp;
 use crate::cargo;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
@@ -18,26 +19,22 @@ pub(crate) struct Version {
 /// An endless supply of versions of one plugin.
 pub(crate) struct Versions {
     component: Vec<u8>,
-    /// Where the component has the text that tells its versions apart.
-    stamp: Option<usize>,
+    /// Where the component has the constant that tells its versions apart.
+    stamp: Option<(usize, &'static Stamp)>,
     made: u64,
 }
 
-/// How `header-injection` says who served: the name of a header, which both requests and responses get, and
-/// its value. They lie side by side among its constants.
-const IDENTITY: (&[u8], &[u8]) = (b"X-Proxy", b"pace");
-
 impl Versions {
-    /// Of a default plugin, as `cargo xtask plugins` builds it. Each says a word of its own in this header if there
-    /// is one, which only `header-injection` can have: seven characters, in place of `X-Proxy`.
-    pub(crate) fn of(plugin: &str, header: Option<&str>) -> Result<Versions> {
+    /// Of a default plugin, as `cargo xtask plugins` builds it. If there is a stamp, each has a word of its own in
+    /// it.
+    pub(crate) fn of(plugin: &str, stamp: Option<&'static Stamp>) -> Result<Versions> {
         let file = cargo::root()
             .join("target/plugins")
             .join(plugin)
             .with_extension("wasm");
         let mut component = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let stamp = match header {
-            Some(header) => Some(rename(&mut component, header)?),
+        let stamp = match stamp {
+            Some(stamp) => Some((place(&mut component, stamp).context(plugin.to_owned())?, stamp)),
             None => None,
         };
         Ok(Versions {
@@ -52,10 +49,14 @@ impl Versions {
         let number = self.made;
         self.made += 1;
         let mut bytes = self.component.clone();
-        let stamp = self.stamp.map(|place| {
+        let stamp = self.stamp.map(|(place, stamp)| {
             let word = word(number);
-            bytes[place..place + word.len()].copy_from_slice(word.as_bytes());
-            word
+            let mut constant = stamp.constant.to_owned();
+            constant.replace_range(stamp.word..stamp.word + word.len(), &word);
+            let value = constant.split_off(stamp.header.len());
+            let place = place + stamp.header.len();
+            bytes[place..place + value.len()].copy_from_slice(value.as_bytes());
+            value
         });
         append_custom_section(&mut bytes, number);
         Version {
@@ -74,31 +75,23 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Has it say its word in this header. Returns where it has the word.
-fn rename(component: &mut [u8], header: &str) -> Result<usize> {
-    let (name, word) = (IDENTITY.0, stamp_place(component)?);
-    ensure!(
-        header.len() == name.len(),
-        "{header} has another length than X-Proxy"
-    );
-    component[word - name.len()..word].copy_from_slice(header.as_bytes());
-    Ok(word)
-}
-
-fn stamp_place(component: &[u8]) -> Result<usize> {
-    let constant = [IDENTITY.0, IDENTITY.1].concat();
+/// Where a component has this constant. The header is renamed there.
+fn place(component: &mut [u8], stamp: &Stamp) -> Result<usize> {
+    let constant = stamp.constant.as_bytes();
     let mut places = component
         .windows(constant.len())
         .enumerate()
         .filter(|(_, window)| *window == constant)
-        .map(|(place, _)| place + IDENTITY.0.len());
+        .map(|(place, _)| place);
     let place = places
         .next()
-        .context("header-injection does not hold its X-Proxy header where it is looked for")?;
+        .with_context(|| format!("{} is not among the constants", stamp.constant))?;
     ensure!(
         places.next().is_none(),
-        "header-injection holds its X-Proxy header twice"
+        "{} is there twice, and one of them may be for something else",
+        stamp.constant
     );
+    component[place..place + stamp.header.len()].copy_from_slice(stamp.header.as_bytes());
     Ok(place)
 }
 
@@ -122,6 +115,7 @@ fn append_custom_section(component: &mut Vec<u8>, number: u64) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::subject::STAMPS;
     use super::*;
     use std::collections::BTreeSet;
 
@@ -134,26 +128,44 @@ mod tests {
 
     #[test]
     fn each_version_has_its_own_bytes_and_stamp() {
-        let mut component = b"\0asm\x0d\0\x01\0..X-Proxypace..".to_vec();
-        let mut versions = Versions {
-            stamp: rename(&mut component, "x-front").ok(),
-            component,
-            made: 0,
-        };
-        let (first, second) = (versions.make(), versions.make());
-        assert_ne!(first.sha256, second.sha256);
-        assert_eq!(first.stamp.as_deref(), Some("aaaa"));
-        assert_eq!(
-            second.bytes,
-            b"\0asm\x0d\0\x01\0..x-frontaaab..\0\x0d\x04soak\x01\0\0\0\0\0\0\0"
-        );
+        for (stamp, before, words, after) in [
+            (
+                &STAMPS[0],
+                "..Content-Typetext/plain..",
+                ["text/aaaan", "text/aaabn"],
+                "..content-typetext/aaabn..",
+            ),
+            (&STAMPS[1], "..X-Proxypace..", ["aaaa", "aaab"], "..x-frontaaab.."),
+        ] {
+            let mut component = before.as_bytes().to_vec();
+            let mut versions = Versions {
+                stamp: place(&mut component, stamp).ok().map(|place| (place, stamp)),
+                component,
+                made: 0,
+            };
+            let (first, second) = (versions.make(), versions.make());
+            assert_ne!(first.sha256, second.sha256);
+            assert_eq!(
+                [first.stamp, second.stamp],
+                words.map(|word| Some(word.to_owned()))
+            );
+            let section = b"\0\x0d\x04soak\x01\0\0\0\0\0\0\0";
+            assert_eq!(second.bytes, [after.as_bytes(), section].concat());
+        }
     }
 
     #[test]
     fn the_place_of_the_stamp_must_be_clear() {
-        assert!(stamp_place(b"X-Proxy").is_err());
-        assert!(rename(&mut b"X-Proxypace".to_vec(), "x-long-name").is_err());
-        assert!(stamp_place(b"X-Proxypace X-Proxypace").is_err());
+        let place = |component: &[u8]| place(&mut component.to_vec(), &STAMPS[1]);
+        assert!(place(b"X-Proxy").is_err());
+        assert!(place(b"X-Proxypace X-Proxypace").is_err());
+    }
+
+    #[test]
+    fn a_header_takes_the_place_of_another() {
+        for stamp in &STAMPS {
+            assert!(stamp.word >= stamp.header.len() && stamp.word + 4 <= stamp.constant.len());
+        }
     }
 
     #[test]
