@@ -143,7 +143,7 @@ impl Plan {
             true => (seconds(1), 0),
             false => (seconds(2), 1),
         };
-        let measured = whole(part(30, [1, 30]), slice).max(1);
+        let measured = whole(part(10, [1, 30]), slice).max(1);
         let ends = 2 * (settle + measured) * slice;
         let rest = total.saturating_sub(capacity + warm_up + ends);
         let blocks = whole(rest, BLOCK).max(1);
@@ -383,9 +383,9 @@ mod tests {
             warm_up: Duration::from_millis(7500),
             slice: seconds(2),
             settle: 1,
-            measured: 1,
-            blocks: 3,
-            swapping: 5,
+            measured: 3,
+            blocks: 2,
+            swapping: 7,
         };
         assert_eq!(Plan::of(seconds(60)), minute);
         for total in [seconds(12), seconds(60), seconds(3600), seconds(100 * 3600)] {

@@ -69,7 +69,7 @@ impl Report {
         let (checked, mixed, _) = &self.generations;
         let [steady, swapping] = [&self.slices.steady, &self.slices.swapping].map(|slices| median(slices));
         let slower = swapping.as_secs_f64() / steady.as_secs_f64().max(1e-6);
-        let [before, after] = [&self.memory[0], &self.memory[1]].map(Samples::median);
+        let [before, after] = [&self.memory[0], &self.memory[1]].map(Samples::mean);
         let growth = after as f64 / before.max(1) as f64;
         let Counts { clients, exact, .. } = &self.limiter;
         let bad = &self.swaps.bad;
@@ -126,11 +126,11 @@ impl Report {
                 },
             },
             shown(
-                "median resident memory before",
+                "mean resident memory before",
                 format!("{:.1} MiB", mebibytes(before)),
             ),
             Row {
-                figure: "median resident memory after",
+                figure: "mean resident memory after",
                 found: format!("{:.1} MiB ({growth:.2} ×)", mebibytes(after)),
                 allowed: format!("{MEMORY_BOUND} ×"),
                 verdict: match growth <= MEMORY_BOUND {
@@ -276,7 +276,7 @@ mod tests {
                 steady: latencies(&[1, 1, 9]),
                 swapping: latencies(&[2, 9, 1]),
             },
-            memory: [samples(&[100, 150, 90]), samples(&[110, 200, 95])],
+            memory: [samples(&[95, 110, 95]), samples(&[100, 130, 100])],
             descriptors: [10, 10],
             end: None,
             thorough: true,
@@ -302,7 +302,7 @@ mod tests {
             |report| report.limiter.exact = 1,
             |report| report.swaps.unexpected = Some("not taken".to_owned()),
             |report| report.swaps.bad.kinds = 1,
-            |report| report.memory[1] = samples(&[90, 111, 111]),
+            |report| report.memory[1] = samples(&[110, 110, 111]),
             |report| report.descriptors[1] = 11,
             |report| report.end = Some("signal 9".to_owned()),
         ];
@@ -329,8 +329,8 @@ mod tests {
         for series in [
             "without swaps: 1.00 1.00 9.00 ms",
             "with swaps: 2.00 9.00 1.00 ms",
-            "before: 100.0 150.0 90.0 MiB",
-            "after: 110.0 200.0 95.0 MiB",
+            "before: 95.0 110.0 95.0 MiB",
+            "after: 100.0 130.0 100.0 MiB",
         ] {
             assert!(text.contains(series), "{series} in {text}");
         }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 /// After so much time with swaps, of which a minute's run has more, every kind has been there.
-const ALL_KINDS_WITHIN: Duration = Duration::from_secs(35);
+const ALL_KINDS_WITHIN: Duration = Duration::from_secs(25);
 
 /// How long a file is left alone that the proxy has no reason to speak of.
 const QUIET: Duration = Duration::from_millis(400);
