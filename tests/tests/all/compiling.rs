@@ -1,10 +1,14 @@
 //! What does not wait for a plugin that is being compiled: rollbacks, for one.
 //!
-//! The compiler is a process of its own, so a test can stop it for as long as it wants.
+//! The compiler is a process of its own, so a test can stop it, and the one that Pace starts in its place, for as long
+//! as it wants.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::{self, ScopedJoinHandle};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, ScopedJoinHandle};
+use std::time::Duration;
 
 use pace_tests::{Origin, Pace, Request, Response, Signal, edition, fixture, wait_for};
 use rustix::process::{Pid, kill_process};
@@ -71,15 +75,14 @@ impl Story {
 
     /// Stops the process that compiles, as soon as there is one. `None` if it was quicker.
     fn held_compiler(&self) -> Option<Held> {
-        let compiler = wait_for("the compiler to start", || {
-            children(&self.pace).into_iter().find(|child| compiles(*child))
-        });
+        let tasks = self.pace.proc("task");
+        let compiler = wait_for("the compiler to start", || compilers(&tasks).into_iter().next());
         // Its end is its parent's business, who may have seen it.
         kill_process(compiler, Signal::STOP).ok()?;
-        let held = Held(compiler);
+        let held = Held::new(tasks);
         wait_for("the compiler to stop, or to be at its end", || {
             match state(compiler)? {
-                'T' => Some(Some(held.0)),
+                'T' => Some(Some(())),
                 'Z' | 'X' => Some(None),
                 _ => None,
             }
@@ -122,27 +125,62 @@ impl Story {
     }
 }
 
-/// A process that is stopped until this is dropped.
-struct Held(Pid);
+/// Compilers are stopped until this is dropped: one that has not ended after some seconds is replaced by another, which
+/// is stopped too.
+struct Held {
+    tasks: PathBuf,
+    holding: Arc<AtomicBool>,
+    holder: Option<JoinHandle<()>>,
+}
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        // If it has been killed, that is what Pace is free to do.
-        let _ = kill_process(self.0, Signal::CONT);
+impl Held {
+    fn new(tasks: PathBuf) -> Held {
+        let holding = Arc::new(AtomicBool::new(true));
+        let (still, of_thread) = (Arc::clone(&holding), tasks.clone());
+        let holder = thread::spawn(move || {
+            while still.load(Ordering::Relaxed) {
+                signal(&of_thread, Signal::STOP);
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Held {
+            tasks,
+            holding,
+            holder: Some(holder),
+        }
     }
 }
 
-fn children(pace: &Pace) -> Vec<Pid> {
-    let tasks = fs::read_dir(pace.proc("task")).expect("the process lives");
-    tasks
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.holding.store(false, Ordering::Relaxed);
+        if let Some(holder) = self.holder.take() {
+            holder.join().expect("it only sends signals");
+        }
+        signal(&self.tasks, Signal::CONT);
+    }
+}
+
+/// If one has been killed meanwhile, that is what Pace is free to do.
+fn signal(tasks: &Path, signal: Signal) {
+    for compiler in compilers(tasks) {
+        let _ = kill_process(compiler, signal);
+    }
+}
+
+/// The processes that compile for the one that has these threads.
+fn compilers(tasks: &Path) -> Vec<Pid> {
+    // The process may have ended, with all that it had started.
+    let tasks = fs::read_dir(tasks).into_iter().flatten();
+    let children = tasks
         // Threads come and go.
         .filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok())
         .flat_map(|text| {
             let pids = text.split_whitespace().map(str::parse).map(Result::ok);
             pids.map(|pid| pid.and_then(Pid::from_raw)).collect::<Vec<_>>()
         })
-        .flatten()
-        .collect()
+        .flatten();
+    children.filter(|child| compiles(*child)).collect()
 }
 
 /// Before it is another program it looks like its parent.

@@ -20,9 +20,9 @@ pub(super) const REJECTED: u8 = 2;
 /// The address space that compiling may take: the largest plugins, of 32 MiB, take a tenth of it.
 const MAX_ADDRESS_SPACE: u64 = 8 << 30;
 
-/// Where more threads want to run than there are cores, this process gets a seventieth of what each of the others
-/// gets (nice(2)), and a core that has nothing else to do runs it at once. In the soak, with both cores of the
-/// machine in use to 70 %, requests had 1.7 times their steady p99 while plugins were compiled like this, 2 to 8
+/// With `--yielding`: where more threads want to run than there are cores, this process gets a seventieth of what each
+/// of the others gets (nice(2)), and a core that has nothing else to do runs it at once. In the soak, with both cores of
+/// the machine in use to 70 %, requests had 1.7 times their steady p99 while plugins were compiled like this, 2 to 8
 /// times at a tenth.
 const NICENESS: i32 = 19;
 
@@ -35,6 +35,9 @@ pub struct CompileArgs {
     /// Bytes of address space that the code may count on for a memory [default: as wasmtime has it]
     #[arg(long)]
     pub(super) slot: Option<usize>,
+    /// Take hardly any time that another process wants
+    #[arg(long)]
+    pub(super) yielding: bool,
 }
 
 /// All that `pace compile-plugin` does.
@@ -58,7 +61,7 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>> {
-    restrict();
+    restrict(args.yielding);
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes).context("no plugin to read")?;
     let cache = args.cache_dir.as_deref().map(engine::open_cache).transpose()?;
@@ -71,7 +74,7 @@ fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>
 }
 
 /// Ends with its parent, leaves the time and the memory to others, and leaves no file behind when it breaks.
-fn restrict() {
+fn restrict(yielding: bool) {
     let at_most = |limit| Rlimit {
         current: Some(limit),
         maximum: Some(limit),
@@ -85,7 +88,7 @@ fn restrict() {
     for error in results.into_iter().filter_map(Result::err) {
         debug!("the compiler runs with more than it needs: {error}");
     }
-    if let Err(error) = nice(NICENESS) {
+    if yielding && let Err(error) = nice(NICENESS) {
         debug!("the compiler takes the same share of time as others: {error}");
     }
 }
