@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, StatusCode, Version};
 use log::warn;
 use pingora::connectors::TransportConnector;
@@ -46,7 +46,7 @@ use pingora::{Error, ErrorSource, ErrorType, OrErr, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use self::context::Context;
-use self::error::{Refusal, attempt_failure, refusal, reply};
+use self::error::{Refusal, attempt_failure, refusal, refusal_after, reply, unasked_upgrade};
 use self::exchange::Exchange;
 use crate::chain::{Remaining, RequestFlow, ResponseFlow, SelectFlow};
 use crate::client::{client_address, forwarded_for};
@@ -203,6 +203,9 @@ impl ProxyHttp for Proxy {
         let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
         if response.status.is_informational() && !switches {
             return Ok(());
+        }
+        if switches && !session.req_header().headers.contains_key(UPGRADE) {
+            return Err(unasked_upgrade());
         }
         context.answered();
         if switches {
@@ -373,7 +376,9 @@ fn select(session: &Session, context: &Context) -> Selected {
     {
         SelectFlow::Pick(index) => Selected::Backend(index),
         SelectFlow::Respond(reply) => Selected::Reply(reply),
-        SelectFlow::NoneLeft => Selected::Refused(Refusal::NoBackend),
+        SelectFlow::NoneLeft => {
+            Selected::Refused(context.last_failure.map_or(Refusal::NoBackend, refusal_after))
+        }
         SelectFlow::Failed => Selected::Refused(Refusal::PluginFailed),
     }
 }
@@ -408,7 +413,11 @@ impl Proxy {
     async fn attempt(&self, session: &mut Session, context: &mut Context, index: u32) -> Result<()> {
         let pool = context.begin_attempt(index);
         let backend = &pool.backends[index as usize];
-        let idle = self.idle.take(backend.address);
+        let idle = match context.has_found_stale() {
+            false => self.idle.take(backend.address, pool.idle_timeout),
+            // The others may be as dead.
+            true => None,
+        };
         let reused = idle.is_some();
         let connection = match idle {
             Some(connection) => connection,
@@ -439,17 +448,18 @@ impl Proxy {
         let limit = context.pool().response_timeout;
         let mut exchange = Exchange::begin(connection, &head, limit).await?;
         let mut response = exchange
-            .response(exchange::client(session.as_downstream_mut())?)
+            .response(exchange::http1(session.as_downstream_mut())?)
             .await?;
         context.answered();
         if let Some((mut head, body)) = self.respond(session, context, &mut response)? {
-            // What the backend has to say is not wanted: its connection ends here.
+            // What the backend has to say is not wanted: it need not wait until the client has read this.
+            let connection = exchange.end().await;
             tell_generations(session, context, &mut head)?;
             send::send(session, head, body).await.map_err(Error::into_down)?;
-            return Ok(None);
+            return Ok(connection);
         }
         exchange
-            .pass_on(exchange::client(session.as_downstream_mut())?, response)
+            .pass_on(exchange::http1(session.as_downstream_mut())?, response)
             .await?;
         Ok(exchange.end().await)
     }

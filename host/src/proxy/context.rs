@@ -119,6 +119,11 @@ impl Context {
         true
     }
 
+    /// Whether a pooled connection has turned out to be dead.
+    pub(super) fn has_found_stale(&self) -> bool {
+        self.stale_connections > 0
+    }
+
     pub(super) fn asker(&self) -> Asker<'_> {
         Asker {
             client: self.client,

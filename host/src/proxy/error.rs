@@ -60,7 +60,12 @@ pub(super) fn refusal(error: &Error) -> Refusal {
         }
         ErrorSource::Internal | ErrorSource::Unset => return Refusal::Internal,
     }
-    match attempt_failure(error.etype()) {
+    refusal_after(attempt_failure(error.etype()))
+}
+
+/// What it means for the request that its last attempt ended so.
+pub(super) fn refusal_after(failure: AttemptFailure) -> Refusal {
+    match failure {
         AttemptFailure::ConnectionRefused
         | AttemptFailure::ConnectionTimeout
         | AttemptFailure::ConnectionFailed
@@ -71,6 +76,11 @@ pub(super) fn refusal(error: &Error) -> Refusal {
         | AttemptFailure::Status(_)
         | AttemptFailure::Other => Refusal::BadAnswer,
     }
+}
+
+/// A backend has answered 101 to a request that asked for no upgrade (RFC 9110, section 15.2.2).
+pub(super) fn unasked_upgrade() -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade that nobody asked for").into_up()
 }
 
 /// How an attempt ended, in the words of the contract.

@@ -13,8 +13,10 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::client::HttpSession as BackendSession;
 use pingora::protocols::http::v1::server::HttpSession as ClientSession;
 use pingora::time::timeout;
-use pingora::{Error, ErrorType, OkOrErr, OrErr, Result};
+use pingora::{Error, ErrorSource, ErrorType, OkOrErr, OrErr, Result};
 use tokio::io::AsyncWriteExt;
+
+use super::error::unasked_upgrade;
 
 /// A request that has been sent. Dropped before its end, it closes the connection.
 pub(super) struct Exchange {
@@ -47,8 +49,7 @@ impl Exchange {
             let head = self.backend.resp_header().map(|head| Box::new(head.clone()));
             let mut head = head.or_err(ErrorType::InternalError, "a response that was read has no head")?;
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Error::e_explain(ErrorType::InvalidHTTPHeader, "an upgrade that nobody asked for")
-                    .map_err(|error: Box<Error>| error.into_up());
+                return Err(unasked_upgrade());
             }
             if head.status.is_informational() {
                 let sent = client.write_response_header(head).await;
@@ -67,12 +68,22 @@ impl Exchange {
         }
     }
 
-    /// Passes the response on, from its head to its end.
+    /// Passes the response on, from its head to its end. If it breaks off, the client gets what there was of it, and
+    /// its connection is closed.
     pub(super) async fn pass_on(
         &mut self,
         client: &mut ClientSession,
         head: Box<ResponseHeader>,
     ) -> Result<()> {
+        let passed = self.pass_all_on(client, head).await;
+        if matches!(&passed, Err(error) if *error.esource() == ErrorSource::Upstream) {
+            // Sends what has been gathered.
+            client.shutdown().await;
+        }
+        passed
+    }
+
+    async fn pass_all_on(&mut self, client: &mut ClientSession, head: Box<ResponseHeader>) -> Result<()> {
         let sent = client.write_response_header(head).await;
         sent.map_err(Error::into_down)?;
         while !self.backend.is_body_done() {
@@ -90,7 +101,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// The connection, if it can be used for another request.
+    /// The connection, if it can be used for another request. It is closed if there is something left of the response.
     pub(super) async fn end(mut self) -> Option<Stream> {
         self.backend.respect_keepalive();
         self.backend.reuse().await
@@ -98,7 +109,7 @@ impl Exchange {
 }
 
 /// The client's side of a plain request.
-pub(super) fn client(session: &mut ServerSession) -> Result<&mut ClientSession> {
+pub(super) fn http1(session: &mut ServerSession) -> Result<&mut ClientSession> {
     match session {
         ServerSession::H1(client) => Ok(client),
         ServerSession::H2(_) | ServerSession::Subrequest(_) | ServerSession::Custom(_) => {
@@ -117,8 +128,12 @@ async fn unless_gone<T>(client: &mut ClientSession, wait: impl Future<Output = T
         }
         match gone.as_mut().poll(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into_down())),
-            // Pingora has this case for requests with a body.
-            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+            // Pingora answers so where there may be a body, which is never here.
+            Poll::Ready(Ok(_)) => Poll::Ready(Error::e_explain(
+                ErrorType::InternalError,
+                "a body of a request without one",
+            )),
+            Poll::Pending => Poll::Pending,
         }
     })
     .await

@@ -4,7 +4,7 @@
 //! must end before it can be taken: two more turns of the scheduler for each request. Here a connection is only
 //! looked at when it is taken, and once a second by [`Idle::sweep`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -21,8 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// The idle connections of one worker.
 ///
-/// Only the worker's thread uses them. The lock is for the compiler, which does not know that, and is never
-/// waited for.
+/// Only the worker's thread uses them, so the lock, without which the compiler would not believe it, is never waited for.
 pub struct Idle {
     kept: Mutex<Kept>,
     /// At least 1.
@@ -32,14 +31,15 @@ pub struct Idle {
 #[derive(Default)]
 struct Kept {
     /// Of each backend, who has waited longest first. Backends without any are removed by the next sweep.
-    by_backend: HashMap<SocketAddr, Vec<Waiting>, RandomState>,
+    by_backend: HashMap<SocketAddr, VecDeque<Waiting>, RandomState>,
     count: usize,
 }
 
 struct Waiting {
     stream: Stream,
-    /// When it has waited long enough.
-    until: Instant,
+    since: Instant,
+    /// For how long whoever has put it here would keep it.
+    timeout: Duration,
 }
 
 /// How long a connection that has been closed by its backend, or has waited long enough, may still be held.
@@ -54,23 +54,29 @@ impl Idle {
         })
     }
 
-    /// The connection to a backend that has waited shortest, if there is one that is still open.
-    pub(super) fn take(&self, backend: SocketAddr) -> Option<Stream> {
+    /// The connection to a backend that has waited shortest, if there is one that is still open and has waited no longer
+    /// than `timeout`.
+    pub(super) fn take(&self, backend: SocketAddr, timeout: Duration) -> Option<Stream> {
         loop {
-            // The lock is given up before the connection is looked at, or closed.
             let mut waiting = self.kept.lock().take(backend)?;
-            if waiting.until > Instant::now() && is_silent(&mut waiting.stream) {
+            waiting.timeout = waiting.timeout.min(timeout);
+            if waiting.may_be_used(Instant::now()) {
                 return Some(waiting.stream);
             }
         }
     }
 
-    /// Keeps a connection whose last response is complete, for at most `timeout`. If there are too many, the one
-    /// that would be kept no longer than any other is closed.
-    pub(super) fn put(&self, backend: SocketAddr, stream: Stream, timeout: Duration) {
+    /// Keeps a connection whose last response is complete, for at most `timeout`. If there are too many, the one that
+    /// has waited longest is closed.
+    pub(super) fn put(&self, backend: SocketAddr, mut stream: Stream, timeout: Duration) {
+        if !is_silent(&mut stream) {
+            // Backends that close without saying so must not take the places of others.
+            return;
+        }
         let waiting = Waiting {
             stream,
-            until: Instant::now() + timeout,
+            since: Instant::now(),
+            timeout,
         };
         let surplus = self.kept.lock().put(backend, waiting, self.limit);
         drop(surplus);
@@ -82,36 +88,38 @@ impl Idle {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = ticks.tick().await.into_std();
-            self.kept
-                .lock()
-                .retain(|waiting| waiting.until > now && is_silent(&mut waiting.stream));
+            self.kept.lock().retain(|waiting| waiting.may_be_used(now));
         }
+    }
+}
+
+impl Waiting {
+    fn may_be_used(&mut self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < self.timeout && is_silent(&mut self.stream)
     }
 }
 
 impl Kept {
     fn take(&mut self, backend: SocketAddr) -> Option<Waiting> {
-        let waiting = self.by_backend.get_mut(&backend)?.pop()?;
+        let waiting = self.by_backend.get_mut(&backend)?.pop_back()?;
         self.count -= 1;
         Some(waiting)
     }
 
     /// Returns what is one too many.
     fn put(&mut self, backend: SocketAddr, waiting: Waiting, limit: usize) -> Option<Waiting> {
-        self.by_backend.entry(backend).or_default().push(waiting);
+        self.by_backend.entry(backend).or_default().push_back(waiting);
         self.count += 1;
         (self.count > limit).then(|| self.take_oldest()).flatten()
     }
 
     /// Takes one step for each backend. It is for a connection that is going to be made again, which takes longer.
     fn take_oldest(&mut self) -> Option<Waiting> {
-        let oldest = self
-            .by_backend
-            .values_mut()
-            .filter(|of_backend| !of_backend.is_empty());
-        let oldest = oldest.min_by_key(|of_backend| of_backend[0].until)?;
+        let of_backends = self.by_backend.values_mut();
+        let oldest = of_backends.filter_map(|of_backend| Some((of_backend.front()?.since, of_backend)));
+        let (_, of_backend) = oldest.min_by_key(|(since, _)| *since)?;
         self.count -= 1;
-        Some(oldest.remove(0))
+        of_backend.pop_front()
     }
 
     fn retain(&mut self, mut keep: impl FnMut(&mut Waiting) -> bool) {
@@ -119,7 +127,7 @@ impl Kept {
             of_backend.retain_mut(&mut keep);
         }
         self.by_backend.retain(|_, of_backend| !of_backend.is_empty());
-        self.count = self.by_backend.values().map(Vec::len).sum();
+        self.count = self.by_backend.values().map(VecDeque::len).sum();
     }
 }
 
@@ -170,7 +178,7 @@ mod tests {
             others.push(theirs);
             idle.put(backend(port), ours, LONG);
         }
-        let take = |port| idle.take(backend(port)).map(|stream| stream.id());
+        let take = |port| idle.take(backend(port), LONG).map(|stream| stream.id());
         assert_eq!(take(3), None);
         assert_eq!(take(1), Some(ids[1]));
         assert_eq!(take(2), Some(ids[2]));
@@ -195,7 +203,20 @@ mod tests {
         idle.put(backend(1), closed, LONG);
         idle.put(backend(1), talking, LONG);
         idle.put(backend(1), old, Duration::ZERO);
-        assert!(idle.take(backend(1)).is_none());
+        assert!(idle.take(backend(1), LONG).is_none());
+        let (late, theirs) = connection().await;
+        idle.put(backend(1), late, LONG);
+        assert!(
+            idle.take(backend(1), Duration::ZERO).is_none(),
+            "others may be stricter"
+        );
+        let (late, theirs_too) = connection().await;
+        idle.put(backend(1), late, LONG);
+        drop((theirs, theirs_too));
+        while let Some(late) = idle.take(backend(1), LONG) {
+            idle.put(backend(1), late, LONG);
+            tokio::task::yield_now().await;
+        }
         assert_eq!(idle.kept.lock().count, 0);
     }
 
@@ -209,8 +230,8 @@ mod tests {
             idle.put(backend(port), ours, LONG);
         }
         assert_eq!(theirs[0].read(&mut [0]).await.expect("an end is no error"), 0);
-        assert!(idle.take(backend(1)).is_none());
-        assert!(idle.take(backend(2)).is_some() && idle.take(backend(3)).is_some());
+        assert!(idle.take(backend(1), LONG).is_none());
+        assert!(idle.take(backend(2), LONG).is_some() && idle.take(backend(3), LONG).is_some());
     }
 
     #[tokio::test]

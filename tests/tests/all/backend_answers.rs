@@ -32,6 +32,36 @@ fn responses_without_a_body_leave_the_connection_usable() {
 }
 
 #[test]
+fn what_comes_before_the_response_comes_before_it() {
+    let origin = Origin::new(|_| {
+        Answer::raw(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n\
+             HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nthe page",
+        )
+    });
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut client = pace.client();
+    for request in [Request::get("/"), Request::post("/", "a body")] {
+        let response = client.send(&request);
+        assert_eq!((response.status, response.text()), (200, "the page"));
+        assert_eq!(response.interim, [100, 103]);
+    }
+}
+
+#[test]
+fn an_upgrade_that_nobody_asked_for_is_a_502() {
+    let origin = Origin::new(|_| {
+        Answer::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nhello")
+    });
+    let pace = Pace::with_config(&plain(&[&origin]));
+    for request in [Request::get("/"), Request::post("/", "a body")] {
+        let response = pace.client().send(&request);
+        assert_eq!(response.status, 502, "{response:?}");
+        assert!(response.interim.is_empty(), "{response:?}");
+    }
+}
+
+#[test]
 fn every_status_and_header_passes() {
     let origin = Origin::new(|request| {
         let status = request.target[1..].parse().expect("a test asks for a number");
