@@ -1,14 +1,15 @@
 //! The life of a request, from top to bottom.
 //!
 //! ```text
-//! request_filter ──────▶ upstream_peer ──▶ upstream_request_filter ──▶ (origin)
-//!   checks, route,   │     │   ▲ failed: fail_to_connect, error_while_proxy
-//!   request-filter,  │     ▼   │                                           │
-//!   select-upstream  │   connect                                           ▼
-//!        ▲           ▼                                         response_filter
-//!        │     forward, attempt: a plain request                           │
-//!        └─ failed ──┴──────────────▶ (origin) ──▶ respond                 ▼
-//! logging ◀── (client) ◀── fail_to_proxy, where nothing else answers ◀─────┘
+//! request_filter ──▶ plain? ── yes ──▶ forward: attempt ──▶ (origin) ──▶ respond ───────┐
+//!   checks, route,     │                  ▲       │                                     │
+//!   request-filter,    no                 └─ failed                                     ▼
+//!   select-upstream    ▼                                                       (client), logging
+//!                upstream_peer ──▶ upstream_request_filter ──▶ (origin)                 ▲
+//!                   │     ▲                                       │                     │
+//!                   ▼     └─ failed: fail_to_connect,             ▼                     │
+//!                connect            error_while_proxy      response_filter ─────────────┤
+//!                                                fail_to_proxy, where nothing else answers
 //! ```
 //!
 //! A [plain](plain) request, which is a head and nothing else, is exchanged with its backend from within

@@ -214,7 +214,7 @@ impl Metrics {
         self.breakers.with_label_values(&[plugin])
     }
 
-    /// Counts what became of a plugin's file: `published`, `refused`, `rolled-back`.
+    /// Counts what became of a plugin's file: `published`, `refused`, `rolled-back`, `unfit`.
     pub fn reloaded(&self, plugin: &str, result: &str) {
         self.plugin_reloads.with_label_values(&[plugin, result]).inc();
     }
