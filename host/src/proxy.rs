@@ -125,14 +125,14 @@ impl ProxyHttp for Proxy {
 
         // The first attempt's backend is chosen here rather than in `upstream_peer`, because an answer
         // from here leaves the client's connection usable.
-        match select(session, context) {
-            Selected::Backend(index) => context.picked = Some(index),
-            Selected::Reply(reply) => return self.answer(session, context, reply).await,
-            Selected::Refused(refusal) => return refuse(session, context, refusal).await,
-        }
+        let Some(first) = self.choose(session, context).await? else {
+            return Ok(true);
+        };
         if plain::is_plain(session.as_downstream_mut()) {
-            return self.forward(session, context).await;
+            self.forward(session, context, first).await?;
+            return Ok(true);
         }
+        context.picked = Some(first);
         Ok(false)
     }
 
@@ -391,23 +391,32 @@ enum Filtered {
 }
 
 impl Proxy {
+    /// Asks for the backend of the next attempt. `None` if the client has been answered instead.
+    async fn choose(&self, session: &mut Session, context: &mut Context) -> Result<Option<u32>> {
+        match select(session, context) {
+            Selected::Backend(index) => return Ok(Some(index)),
+            Selected::Reply(reply) => self.answer(session, context, reply).await?,
+            Selected::Refused(refusal) => refuse(session, context, refusal).await?,
+        };
+        Ok(None)
+    }
+
     /// Sends a plain request to one backend after the other until one answers, and passes its answer on.
-    async fn forward(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        loop {
-            let index = match context.picked.take() {
-                Some(index) => index,
-                None => match select(session, context) {
-                    Selected::Backend(index) => index,
-                    Selected::Reply(reply) => return self.answer(session, context, reply).await,
-                    Selected::Refused(refusal) => return refuse(session, context, refusal).await,
-                },
-            };
+    async fn forward(&self, session: &mut Session, context: &mut Context, first: u32) -> Result<()> {
+        let mut next = Some(first);
+        while let Some(index) = next {
             match self.attempt(session, context, index).await {
-                Ok(()) => return Ok(true),
+                Ok(()) => break,
                 Err(error) if error.retry() => {}
                 Err(error) => return Err(error),
             }
+            next = match context.picked.take() {
+                // The same one once more.
+                Some(index) => Some(index),
+                None => self.choose(session, context).await?,
+            };
         }
+        Ok(())
     }
 
     /// One attempt of a plain request. The error says whether there may be another.
