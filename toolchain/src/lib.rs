@@ -1,4 +1,5 @@
-//! A Rust that compiles to `wasm32-unknown-unknown`, for `pace plugin build` and `cargo xtask plugins`.
+//! A Rust that compiles to `wasm32-unknown-unknown`, for `pace plugin build` and `cargo xtask plugins`; and how both see
+//! whether there is what plugins in C take.
 //!
 //! The Rust in use does if rustup has added the target. Where rustup cannot download, Debian has a second, newer
 //! Rust with the source of the standard library, which is compiled on the way.
@@ -12,6 +13,20 @@ use std::process::Command;
 
 /// What plugins are compiled to.
 pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What plugins in C are compiled to, as an argument of clang.
+pub const C_TARGET: &str = "--target=wasm32-wasi";
+
+/// With these arguments clang fails unless it knows [`C_TARGET`] and finds a header of the C library for it.
+pub const FINDS_C_LIBRARY: &[&str] = &[
+    C_TARGET,
+    "-fsyntax-only",
+    "-include",
+    "stdlib.h",
+    "-x",
+    "c",
+    "/dev/null",
+];
 
 /// Debian's Rust that follows upstream's releases, for building browsers.
 pub const DEBIAN_PACKAGES: &[&str] = &["cargo-web", "rust-web-llvm", "rust-web-src", "rustc-web"];

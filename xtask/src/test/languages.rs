@@ -5,6 +5,7 @@
 
 use crate::{cargo, prerequisites, process};
 use anyhow::{Context, Error, Result, ensure};
+use pace_toolchain::FINDS_C_LIBRARY;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,17 +35,8 @@ pub(crate) fn ready() -> (Vec<&'static str>, Vec<(&'static str, Error)>) {
 }
 
 fn c() -> Result<()> {
-    let finds_library = [
-        "--target=wasm32-wasi",
-        "-fsyntax-only",
-        "-include",
-        "stdlib.h",
-        "-x",
-        "c",
-        "/dev/null",
-    ];
     let is_there = || {
-        process::works(Command::new("clang").args(finds_library))
+        process::works(Command::new("clang").args(FINDS_C_LIBRARY))
             && process::works(Command::new("wasm-ld").arg("--version"))
     };
     if !is_there() {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use pace_toolchain::{C_TARGET, FINDS_C_LIBRARY};
 use wit_bindgen_c::Opts;
 use wit_bindgen_core::Files;
 use wit_parser::Resolve;
@@ -28,25 +29,14 @@ const LINKER: Tool = Tool {
     remedy: "It is part of LLVM's linker. On Debian: `apt-get install lld`.",
 };
 
-/// A clang that knows the target and finds a header of the C library for it.
 const LIBRARY: Tool = Tool {
     name: "the C library for WASI",
     program: "clang",
-    probe: &[
-        TARGET,
-        "-fsyntax-only",
-        "-include",
-        "stdlib.h",
-        "-x",
-        "c",
-        "/dev/null",
-    ],
+    probe: FINDS_C_LIBRARY,
     at_least: None,
     language: "C",
     remedy: "On Debian: `apt-get install wasi-libc`.",
 };
-
-const TARGET: &str = "--target=wasm32-wasi";
 
 pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
     let mut clang = CLANG.command(project)?;
@@ -54,7 +44,7 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
     LIBRARY.check()?;
     bindings(project)?;
     clang.args([
-        TARGET,
+        C_TARGET,
         "-std=c11",
         "-O2",
         "-Wall",
