@@ -15,6 +15,7 @@ use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ensure,
 };
 
+use super::ahead;
 use super::capability;
 use super::direct;
 use super::guest::{Guest, MAX_TABLE_ELEMENTS};
@@ -175,14 +176,10 @@ pub(super) fn for_compiling(slot: Option<usize>, cache: Option<Cache>) -> wasmti
     Engine::new(config(slot, cache).parallel_compilation(false))
 }
 
-/// What machine code depends on. The bytes of a slot are those of a pool of memories, if there is one.
+/// The bytes of a slot are those of a pool of memories, if there is one.
 fn config(slot: Option<usize>, cache: Option<Cache>) -> Config {
-    let mut config = Config::new();
-    config
-        // Nothing here waits inside wasm; without it a call does not set up the means to.
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .cache(cache);
+    let mut config = ahead::settings();
+    config.cache(cache);
     if let Some(slot) = slot {
         // No more address space for a memory than it can use.
         config.memory_reservation(slot as u64);

@@ -1,6 +1,6 @@
 //! A new file takes over while requests are served, however it comes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant, SystemTime};
@@ -152,8 +152,10 @@ fn the_same_bytes_are_no_new_generation() {
     let origin = Origin::named("one");
     let pace = Pace::with_config(&with_plugins(SERVER, &plugins, &[&origin]));
     for number in 2..4 {
-        // Another time, then another file.
-        fs::write(path("first"), respond(1)).expect("it can be written");
+        // Another time, then another file. It is never empty: on a busy machine that could be looked at.
+        let same = OpenOptions::new().write(true).open(path("first"));
+        same.and_then(|mut file| file.write_all(&respond(1)))
+            .expect("it can be written");
         fs::write(path("second"), respond(number)).expect("it can be written");
         pace.wait_for_generation("second", number.into());
         fs::write(files.path().join("new"), respond(1)).expect("it can be written");

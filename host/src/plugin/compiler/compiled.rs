@@ -6,6 +6,7 @@ use wasmtime::{Engine, Module, Result, ensure, format_err};
 
 use super::super::direct;
 use super::super::load;
+use crate::builtin;
 
 /// Machine code that nobody has linked yet.
 pub(in super::super) struct Compiled {
@@ -56,7 +57,7 @@ impl Compiled {
             },
             Some(extracted) => Compiled {
                 shape: Component::new(engine, &extracted.shape)?,
-                module: Some(Module::new(engine, &extracted.module)?),
+                module: Some(module(engine, &extracted.module)?),
             },
         })
     }
@@ -97,5 +98,60 @@ impl Compiled {
             module => Some(unsafe { Module::deserialize(engine, module)? }),
         };
         Ok(Compiled { shape, module })
+    }
+}
+
+/// Compiles a module, if it is not one that was compiled when this program was built.
+fn module(engine: &Engine, module: &[u8]) -> Result<Module> {
+    match compiled_ahead(engine, module) {
+        Some(module) => Ok(module),
+        None => Module::new(engine, module),
+    }
+}
+
+/// The code of a default plugin, unless this engine has other settings, as those for pools of memories are, or this
+/// processor is of another kind.
+fn compiled_ahead(engine: &Engine, module: &[u8]) -> Option<Module> {
+    let code = builtin::code(module)?;
+    // SAFETY: the build script of this very program had it from `Engine::precompile_module`, and it is a constant
+    // since: nobody can have changed it who could not change this program.
+    unsafe { Module::deserialize(engine, code) }.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ahead;
+    use super::super::super::engine;
+    use super::*;
+
+    const DEFAULTS: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
+
+    fn module_of(name: &str) -> &'static [u8] {
+        let component = builtin::component(name).expect("it is a default plugin");
+        &component[ahead::first_module(component).expect("it has a module")]
+    }
+
+    #[test]
+    fn default_plugins_need_no_compiler() {
+        let engine = engine::for_compiling(None, None).expect("there is an engine");
+        for name in DEFAULTS {
+            let module = compiled_ahead(&engine, module_of(name)).expect(name);
+            assert!(module.get_export("memory").is_some(), "{name}");
+        }
+        let changed = [module_of(DEFAULTS[0]), b"\0\x02\x01a"].concat();
+        assert!(compiled_ahead(&engine, &changed).is_none());
+    }
+
+    #[test]
+    fn other_settings_need_other_code() {
+        let pooled = engine::for_compiling(Some(1 << 20), None).expect("there is an engine");
+        let mut counting = ahead::settings();
+        let counting = Engine::new(counting.consume_fuel(true)).expect("there is an engine");
+        for name in DEFAULTS {
+            for engine in [&pooled, &counting] {
+                assert!(compiled_ahead(engine, module_of(name)).is_none(), "{name}");
+                module(engine, module_of(name)).expect(name);
+            }
+        }
     }
 }

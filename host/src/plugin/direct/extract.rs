@@ -4,6 +4,7 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::ManglingAndAbi;
 
+use super::super::ahead;
 use super::imports::Imports;
 use super::names;
 
@@ -27,7 +28,8 @@ pub(in super::super) struct Extracted {
 ///    in [`names`]. So no two of them compete, nothing is called but the hooks, and there is one allocator.
 /// 3. Strings are UTF-8 in both, because that is in the sections.
 pub(in super::super) fn extract(component: &[u8], imports: &Imports) -> Option<Extracted> {
-    let module = first_module(component)?;
+    // That there is no further one is known when the parts have been compared.
+    let module = component.get(ahead::first_module(component)?)?;
     if !names::are_plain(module, imports) {
         return None;
     }
@@ -48,17 +50,6 @@ pub(in super::super) fn extract(component: &[u8], imports: &Imports) -> Option<E
         module: module.to_vec(),
         shape,
     })
-}
-
-/// The first module of a component; those that `wit-component` adds follow it. That there is no further
-/// one is known when the parts have been compared.
-fn first_module(component: &[u8]) -> Option<&[u8]> {
-    Parser::new(0)
-        .parse_all(component)
-        .find_map(|payload| match payload {
-            Ok(Payload::ModuleSection { unchecked_range, .. }) => component.get(unchecked_range),
-            _ => None,
-        })
 }
 
 /// What a module or component is made of.
