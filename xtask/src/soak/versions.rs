@@ -1,10 +1,11 @@
-//! Versions of a default plugin: they do the same, and no two have the same bytes.
+//! Versions of a default plugin: they do the same, and no two have the same module.
 
 use super::subject::Stamp;
 use crate::cargo;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::fs;
+use std::ops::Range;
 
 /// A plugin's file.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub(crate) struct Version {
 /// An endless supply of versions of one plugin.
 pub(crate) struct Versions {
     component: Vec<u8>,
+    /// Where the component has the head of its module's section, and the module.
+    module: (usize, Range<usize>),
     /// Where the component has the constant that tells its versions apart.
     stamp: Option<(usize, &'static Stamp)>,
     made: u64,
@@ -38,10 +41,20 @@ impl Versions {
             None => None,
         };
         Ok(Versions {
+            module: module(&component).with_context(|| plugin.to_owned())?,
             component,
             stamp,
             made: 0,
         })
+    }
+
+    /// Makes the module another one, so that nobody has compiled it before.
+    fn mark(&self, component: &mut Vec<u8>, number: u64) {
+        let (head, module) = self.module.clone();
+        let section = custom_section(number);
+        let length = digits(module.len() + section.len());
+        component.splice(module.end..module.end, section);
+        component.splice(head + 1..module.start, length);
     }
 
     /// One that has not been there yet.
@@ -58,13 +71,54 @@ impl Versions {
             bytes[place..place + value.len()].copy_from_slice(value.as_bytes());
             value
         });
-        append_custom_section(&mut bytes, number);
+        self.mark(&mut bytes, number);
         Version {
             sha256: sha256(&bytes),
             bytes,
             stamp,
         }
     }
+}
+
+/// Where a component has its first module: the section's head, and the module.
+fn module(component: &[u8]) -> Result<(usize, Range<usize>)> {
+    /// Of a component.
+    const HEAD: usize = 8;
+    const MODULE: u8 = 1;
+    let mut section = HEAD;
+    loop {
+        let (id, rest) = component
+            .get(section..)
+            .and_then(|rest| rest.split_first())
+            .context("there is no module in it")?;
+        let (length, digits) = number(rest).context("a section without a length")?;
+        let content = section + 1 + digits;
+        if *id == MODULE {
+            return Ok((section, content..content + length));
+        }
+        section = content + length;
+    }
+}
+
+/// A number in LEB128 at the beginning of these bytes, and how many of them it has.
+fn number(bytes: &[u8]) -> Option<(usize, usize)> {
+    let last = bytes.iter().position(|byte| byte & 0x80 == 0)?;
+    let digits = bytes[..=last].iter().rev();
+    Some((
+        digits.fold(0, |number, byte| number << 7 | usize::from(byte & 0x7f)),
+        last + 1,
+    ))
+}
+
+/// The other way round.
+fn digits(mut number: usize) -> Vec<u8> {
+    let mut digits = Vec::new();
+    while number >= 0x80 {
+        digits.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    digits.push(number as u8);
+    digits
 }
 
 /// In hexadecimal digits.
@@ -103,14 +157,12 @@ fn word(number: u64) -> String {
         .collect()
 }
 
-/// A custom section is allowed anywhere in a component and means nothing: id 0, length, a name with its
-/// length, content.
-fn append_custom_section(component: &mut Vec<u8>, number: u64) {
+/// A custom section is allowed anywhere in a module and means nothing: id 0, length, a name with its length, content.
+fn custom_section(number: u64) -> Vec<u8> {
     const NAME: &[u8] = b"soak";
     let content = number.to_le_bytes();
-    component.extend([0, (1 + NAME.len() + content.len()) as u8, NAME.len() as u8]);
-    component.extend(NAME);
-    component.extend(content);
+    let head = [0, (1 + NAME.len() + content.len()) as u8, NAME.len() as u8];
+    [&head, NAME, &content].concat()
 }
 
 #[cfg(test)]
@@ -126,8 +178,30 @@ mod tests {
         assert_eq!((word(0), word(27)), ("aaaa".to_owned(), "aabb".to_owned()));
     }
 
+    /// With another section before the one that has the module.
+    fn component(module: &[u8]) -> Vec<u8> {
+        let section = [&[1], &*digits(module.len()), module].concat();
+        [
+            b"\0asm\x0d\0\x01\0",
+            &[0, 2, 1, b'a'][..],
+            &section,
+            &[0, 2, 1, b'z'],
+        ]
+        .concat()
+    }
+
+    fn versions(module: &[u8], stamp: Option<&'static Stamp>) -> Versions {
+        let mut component = component(module);
+        Versions {
+            stamp: stamp.map(|stamp| (place(&mut component, stamp).expect("it is there"), stamp)),
+            module: super::module(&component).expect("it is there"),
+            component,
+            made: 0,
+        }
+    }
+
     #[test]
-    fn each_version_has_its_own_bytes_and_stamp() {
+    fn each_version_has_its_own_module_and_stamp() {
         for (stamp, before, words, after) in [
             (
                 &STAMPS[0],
@@ -137,12 +211,7 @@ mod tests {
             ),
             (&STAMPS[1], "..X-Proxypace..", ["aaaa", "aaab"], "..x-frontaaab.."),
         ] {
-            let mut component = before.as_bytes().to_vec();
-            let mut versions = Versions {
-                stamp: place(&mut component, stamp).ok().map(|place| (place, stamp)),
-                component,
-                made: 0,
-            };
+            let mut versions = versions(before.as_bytes(), Some(stamp));
             let (first, second) = (versions.make(), versions.make());
             assert_ne!(first.sha256, second.sha256);
             assert_eq!(
@@ -150,8 +219,21 @@ mod tests {
                 words.map(|word| Some(word.to_owned()))
             );
             let section = b"\0\x0d\x04soak\x01\0\0\0\0\0\0\0";
-            assert_eq!(second.bytes, [after.as_bytes(), section].concat());
+            assert_eq!(second.bytes, component(&[after.as_bytes(), section].concat()));
         }
+    }
+
+    #[test]
+    fn a_module_may_grow_by_a_digit_of_its_length() {
+        let mut versions = versions(&[7; 120], None);
+        let version = versions.make();
+        assert_eq!(
+            version.bytes,
+            component(&[&[7; 120], &*custom_section(0)].concat())
+        );
+        let (_, module) = super::module(&version.bytes).expect("it is still there");
+        assert_eq!(module.len(), 120 + custom_section(0).len());
+        assert!(super::module(b"\0asm\x0d\0\x01\0\0\x80").is_err());
     }
 
     #[test]
