@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use log::debug;
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use wasmtime::error::Context;
 
 use super::super::direct;
@@ -19,12 +19,6 @@ pub(super) const REJECTED: u8 = 2;
 
 /// The address space that compiling may take: the largest plugins, of 32 MiB, take a tenth of it.
 const MAX_ADDRESS_SPACE: u64 = 8 << 30;
-
-/// With `--yielding`: where more threads want to run than there are cores, this process gets a seventieth of what each
-/// of the others gets (nice(2)), and a core that has nothing else to do runs it at once. In the soak, with both cores of
-/// the machine in use to 70 %, requests had 1.7 times their steady p99 while plugins were compiled like this, 2 to 8
-/// times at a tenth.
-const NICENESS: i32 = 19;
 
 /// How a plugin is compiled. Written by [`Compiler`](super::Compiler), not by people.
 #[derive(Debug, Args)]
@@ -88,9 +82,29 @@ fn restrict(yielding: bool) {
     for error in results.into_iter().filter_map(Result::err) {
         debug!("the compiler runs with more than it needs: {error}");
     }
-    if yielding && let Err(error) = nice(NICENESS) {
+    if yielding && let Err(error) = yield_to_others() {
         debug!("the compiler takes the same share of time as others: {error}");
     }
+}
+
+/// `SCHED_IDLE` (sched(7)): whoever else wants this core has it at once, and a core that has nothing else to do runs this
+/// at once. With a nice value, even of 19, requests wait until the turn of this thread is over, which may take
+/// milliseconds.
+#[cfg(target_os = "linux")]
+fn yield_to_others() -> Result<(), impl std::fmt::Display> {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // Threads that this one starts will have the same.
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
+}
+
+/// The least that can be asked for (nice(2)).
+#[cfg(not(target_os = "linux"))]
+fn yield_to_others() -> Result<(), impl std::fmt::Display> {
+    rustix::process::nice(19).map(drop)
 }
 
 fn write(bytes: &[u8]) -> io::Result<()> {
