@@ -9,8 +9,8 @@
 //!
 //! | phase | |
 //! |---|---|
-//! | capacity | a closed loop shows how much the machine can do |
-//! | warm-up | some swaps at 70 % of that, so that what is built once is built |
+//! | capacity | a closed loop shows how many requests the machine can answer, and a paced one what they cost it |
+//! | warm-up | some swaps at 70 % of what it can do, so that what is built once is built |
 //! | before | the same load without swaps, and the memory that is resident |
 //! | swaps | the same load in blocks: a swap every 300 ms, one in ten of them to bad files; then a moment without |
 //! | after | as before |
@@ -36,6 +36,7 @@ mod modules;
 mod operator;
 mod origin;
 mod place;
+mod processors;
 mod random;
 mod report;
 mod spoil;
@@ -53,6 +54,7 @@ use fleet::Fleet;
 use journal::Journal;
 use ledger::Ledger;
 use memory::Samples;
+use processors::Times;
 use report::{Report, THOROUGH};
 use std::path::Path;
 use std::sync::Arc;
@@ -63,7 +65,9 @@ use subject::{SWAPPED, Subject};
 use swap::{Swapper, Swaps};
 use traffic::Drive;
 
-/// How much of the capacity is used.
+/// How much of the capacity is used: at most this share of the requests that a closed loop gets answered, and of the
+/// machine's processors. Requests that come by themselves find more threads asleep than those of a closed loop, which
+/// makes each of them dearer: 70 % of the requests can be 90 % of the work.
 const LOAD: f64 = 0.7;
 
 /// How exact the times are.
@@ -245,8 +249,7 @@ fn phases(
     subject: &Subject,
     swapper: &mut Swapper<'_>,
 ) -> Result<Found> {
-    let capacity = traffic::mixed(world, Drive::Closed, plan.capacity, seed).per_second();
-    let rate = capacity * LOAD;
+    let (capacity, rate) = rate(world, plan, seed)?;
     println!("capacity {capacity:.0} requests/s; from now on {rate:.0}");
     if rate < 1.0 {
         bail!(
@@ -278,6 +281,25 @@ fn phases(
             swaps,
         })
     })
+}
+
+/// How many requests there can be in a second, and how many there shall be.
+fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
+    let time = plan.capacity / 3;
+    let capacity = traffic::mixed(world, Drive::Closed, time, seed).per_second();
+    let mut rate = capacity * LOAD;
+    // With fewer requests each is dearer again, so once is not enough.
+    for _ in 0..2 {
+        let before = Times::now()?;
+        traffic::mixed(world, Drive::Paced(rate), time, seed);
+        let busy = Times::now()?.busy_since(before);
+        println!(
+            "{rate:.0} requests/s keep processors busy for {:.0} % of the time",
+            busy * 100.0
+        );
+        rate *= (LOAD / busy).min(1.0);
+    }
+    Ok((capacity, rate))
 }
 
 /// The load, slice by slice.

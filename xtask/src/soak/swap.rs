@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// From one swap to the next, if the proxy is done with it by then.
+/// From one swap to the next, on average, if the proxy is done with them by then.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// Instead of one swap of so many there are bad files.
@@ -33,9 +33,7 @@ const MEANS: [Means; 8] = [
 #[derive(Default)]
 pub(crate) struct Swaps {
     pub(crate) good: u64,
-    /// Turns, each of which is a swap, or bad files.
-    pub(crate) turns: u64,
-    /// How long all of them took, with the rest after each.
+    /// How long these took, with the rest after each.
     pub(crate) took: Duration,
     /// From when a swap began until it was seen to serve.
     pub(crate) slowest: Duration,
@@ -45,10 +43,10 @@ pub(crate) struct Swaps {
 }
 
 impl Swaps {
-    /// The mean time from one turn to the next.
+    /// The mean time from one swap to the next, without those between which there were bad files.
     pub(crate) fn interval(&self) -> Duration {
         self.took
-            .checked_div(u32::try_from(self.turns).unwrap_or(u32::MAX))
+            .checked_div(u32::try_from(self.good).unwrap_or(u32::MAX))
             .unwrap_or_default()
     }
 }
@@ -79,15 +77,19 @@ impl<'a> Swapper<'a> {
     pub(crate) fn run(&mut self, deadline: Instant, swaps: &mut Swaps) {
         let mut next = Instant::now();
         while swaps.unexpected.is_none() && (Instant::now() < deadline || !self.fleet.broken.is_empty()) {
-            let start = Instant::now();
+            let (start, good) = (Instant::now(), swaps.good);
             if let Err(error) = self.swap(swaps) {
                 swaps.unexpected = Some(format!("{error:#}"));
             }
-            next = (next + INTERVAL).max(Instant::now());
-            thread::sleep(next.saturating_duration_since(Instant::now()));
+            if swaps.good > good {
+                // One that took less makes up for one that took more.
+                next += INTERVAL;
+                thread::sleep(next.saturating_duration_since(Instant::now()));
+                swaps.took += start.elapsed();
+            } else {
+                next = Instant::now();
+            }
             self.spent += start.elapsed();
-            swaps.turns += 1;
-            swaps.took += start.elapsed();
         }
     }
 
