@@ -10,6 +10,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use default_chain::{Chain, Subjects, Way};
 use pace::config::Isolation;
 
+/// The allocator of `pace`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn hooks(criterion: &mut Criterion) {
     for way in [Way::Module, Way::Component] {
         let subjects = Subjects::compile(way);

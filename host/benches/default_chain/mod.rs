@@ -63,7 +63,7 @@ impl Subjects {
         }
     }
 
-    /// Configures them.
+    /// Configures them as they are by default, the limit apart.
     pub(crate) fn chain(&self, isolation: Isolation) -> Chain {
         let configured = |subject: &Subject, config: Value| {
             let config: Map<String, Value> = serde_json::from_value(config).expect("it is a table");
@@ -82,7 +82,8 @@ impl Subjects {
                 // Nobody is refused: an answer costs more than to let through.
                 json!({ "max_requests": u32::MAX, "window_seconds": 60 }),
             ),
-            injector: configured(
+            injector: configured(&self.injector, json!({})),
+            editor: configured(
                 &self.injector,
                 json!({
                     "request": { "set": { "x-forwarded-by": "pace" } },
@@ -115,6 +116,8 @@ pub(crate) struct Chain {
     limiter: Session,
     balancer: Session,
     injector: Session,
+    /// The same plugin with edits in its configuration.
+    editor: Session,
     pool: Pool,
     exchange: Exchange,
 }
@@ -123,13 +126,15 @@ pub(crate) struct Chain {
 pub(crate) type HookCall = fn(&mut Chain);
 
 impl Chain {
-    /// The calls by name, and all of them one after another.
-    pub(crate) const CALLS: [(&'static str, HookCall); 5] = [
+    /// The calls by name, all of them one after another, and two that do more.
+    pub(crate) const CALLS: [(&'static str, HookCall); 7] = [
         ("rate-limiter request-filter", Chain::limit),
         ("header-injection request-filter", Chain::inject_request),
         ("round-robin select-upstream", Chain::select),
         ("header-injection response-filter", Chain::inject_response),
         ("all four", Chain::all),
+        ("one edit more, request-filter", Chain::edit_request),
+        ("two edits more, response-filter", Chain::edit_response),
     ];
 
     fn limit(&mut self) {
@@ -140,6 +145,10 @@ impl Chain {
         passed(self.injector.request_filter(&mut self.exchange.request));
     }
 
+    fn edit_request(&mut self) {
+        passed(self.editor.request_filter(&mut self.exchange.request));
+    }
+
     fn select(&mut self) {
         let selected = self
             .balancer
@@ -148,11 +157,11 @@ impl Chain {
     }
 
     fn inject_response(&mut self) {
-        let Exchange {
-            request, response, ..
-        } = &mut self.exchange;
-        let backend = Some("127.0.0.1:8000");
-        passed(self.injector.response_filter(request, response, backend));
+        respond(&mut self.injector, &mut self.exchange);
+    }
+
+    fn edit_response(&mut self) {
+        respond(&mut self.editor, &mut self.exchange);
     }
 
     fn all(&mut self) {
@@ -165,11 +174,19 @@ impl Chain {
     /// Instructions that the plugins' own code has executed, if they are counted.
     #[allow(dead_code, reason = "not everybody who uses this file counts")]
     pub(crate) fn instructions(&self) -> Option<u64> {
-        let all = [&self.limiter, &self.balancer, &self.injector];
+        let all = [&self.limiter, &self.balancer, &self.injector, &self.editor];
         all.into_iter()
             .map(|session| session.usage().map_or(Some(0), |usage| usage.instructions))
             .sum()
     }
+}
+
+fn respond(session: &mut Session, exchange: &mut Exchange) {
+    let Exchange {
+        request, response, ..
+    } = exchange;
+    let backend = Some("127.0.0.1:8000");
+    passed(session.response_filter(request, response, backend));
 }
 
 fn passed(verdict: Result<Verdict, Failure>) {

@@ -71,7 +71,7 @@ impl Message {
                     let (memory, guest) = split(&mut caller)?;
                     let (name, value) = name_and_value(memory, guest, [name, name_length], [value, length])?;
                     let done = edit(guest)?.and_then(|to| to.edits.set(to.head, to.limits, name, value));
-                    answer_edit(&mut caller, out, done)
+                    answer_edit(memory, out, done)
                 },
             )?
             .func(
@@ -86,7 +86,7 @@ impl Message {
                     let (memory, guest) = split(&mut caller)?;
                     let (name, value) = name_and_value(memory, guest, [name, name_length], [value, length])?;
                     let done = edit(guest)?.and_then(|to| to.edits.append(to.head, to.limits, name, value));
-                    answer_edit(&mut caller, out, done)
+                    answer_edit(memory, out, done)
                 },
             )?
             .func(
@@ -96,11 +96,7 @@ impl Message {
                     let (memory, guest) = split(&mut caller)?;
                     let name = text(memory, name, length)?;
                     let removed = edit(guest)?.and_then(|to| to.edits.remove(to.head, name));
-                    answer_result(
-                        &mut caller,
-                        out,
-                        removed.map(|was| Some(was.into())).map_err(case),
-                    )
+                    answer_result(memory, out, removed.map(|was| Some(was.into())).map_err(case))
                 },
             )?;
         Ok(())
@@ -126,8 +122,8 @@ fn name_and_value<'m>(
 }
 
 /// Answers with `result<_, edit-error>`.
-pub(super) fn answer_edit(caller: &mut Caller<'_>, out: u32, done: Result<(), EditError>) -> Result<()> {
-    answer_result(caller, out, done.map(|()| None).map_err(case))
+pub(super) fn answer_edit(memory: &mut [u8], out: u32, done: Result<(), EditError>) -> Result<()> {
+    answer_result(memory, out, done.map(|()| None).map_err(case))
 }
 
 /// Where the contract has it among the cases of `edit-error`.

@@ -78,7 +78,7 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
                 let value = text(memory, at, length)?;
                 let done = guest.lending.request_mut()?;
                 let done = done.and_then(|head| head.set_path_and_query(value));
-                answer_edit(&mut caller, out, done)
+                answer_edit(memory, out, done)
             },
         )?;
     let message = Message {

@@ -5,7 +5,7 @@ use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::http::{EditError, HeaderField};
 use super::super::bindings::pace::plugin::response;
-use super::super::direct::{Caller, Interface, answer_option, called, copied, guest, guest_mut};
+use super::super::direct::{Caller, Interface, answer_option, called, copied, guest, split};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::edit::Edits;
@@ -46,9 +46,10 @@ pub(super) fn add_directly(response: &mut Interface<'_>) -> Result<()> {
             called(&mut caller);
             // A `u16` comes as 32 bits, and those above it mean nothing.
             let [low, high, ..] = status.to_le_bytes();
-            let response = guest_mut(&mut caller)?.lending.response_mut()?;
+            let (memory, guest) = split(&mut caller)?;
+            let response = guest.lending.response_mut()?;
             let done = response.set_status(u16::from_le_bytes([low, high]));
-            answer_edit(&mut caller, out, done)
+            answer_edit(memory, out, done)
         })?
         .func("backend", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller);

@@ -123,16 +123,6 @@ pub(in super::super) fn place<const ALIGN: u32, const N: usize>(
     place.ok_or_else(|| outside(at, N as u64))
 }
 
-fn write(memory: &mut [u8], at: u32, value: &[u8]) -> Result<()> {
-    let place = memory
-        .get_mut(at as usize..)
-        .and_then(|rest| rest.get_mut(..value.len()));
-    place
-        .ok_or_else(|| outside(at, value.len() as u64))?
-        .copy_from_slice(value);
-    Ok(())
-}
-
 fn aligned(at: u32, align: u32) -> Result<()> {
     ensure!(
         at.is_multiple_of(align),
@@ -141,30 +131,55 @@ fn aligned(at: u32, align: u32) -> Result<()> {
     Ok(())
 }
 
-/// Has the plugin allocate. What it allocated is inside its memory, and aligned.
+/// Has the plugin allocate. The place is aligned; that it is inside its memory is for [`allocated`] to see.
 fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) -> Result<u32> {
-    let realloc = exchange(store, |exchange| exchange.realloc.take())?;
+    let realloc = exchange(store, |exchange| {
+        exchange.serves_host = true;
+        exchange.realloc.take()
+    })?;
     let realloc =
         realloc.ok_or_else(|| format_err!("the plugin exports no `cabi_realloc` to receive values with"))?;
-    let at = served(store, |store| {
-        realloc.call(store.as_context_mut(), (0, 0, align, size))
+    // As in `served`: after an error the instance is dropped.
+    let at = realloc.call(store.as_context_mut(), (0, 0, align, size))?;
+    exchange(store, |exchange| {
+        exchange.serves_host = false;
+        exchange.realloc = Some(realloc);
     })?;
-    exchange(store, |exchange| exchange.realloc = Some(realloc))?;
     ensure!(
         at.is_multiple_of(align),
         "`cabi_realloc` returned {at:#x}, which is not aligned to {align} bytes"
     );
-    bytes(memory(store)?.0, at, size)
-        .map_err(|error| format_err!("`cabi_realloc` returned what it does not have: {error}"))?;
     Ok(at)
+}
+
+/// What [`allocate`] has found a place for.
+fn allocated(memory: &mut [u8], at: u32, size: u32) -> Result<&mut [u8]> {
+    let found = memory
+        .get_mut(at as usize..)
+        .and_then(|rest| rest.get_mut(..size as usize));
+    found.ok_or_else(|| {
+        let outside = outside(at, size.into());
+        format_err!("`cabi_realloc` returned what it does not have: {outside}")
+    })
 }
 
 /// Copies bytes into the plugin's memory. Says where they are.
 pub(super) fn give(store: &mut impl AsContextMut<Data = Guest>, value: &[u8]) -> Result<[u32; 2]> {
+    let (_, given) = give_and_look(store, value)?;
+    Ok(given)
+}
+
+/// The same, and then there is something else to be written. To find the memory takes longer than most of what is done
+/// with it.
+fn give_and_look<'a>(
+    store: &'a mut impl AsContextMut<Data = Guest>,
+    value: &[u8],
+) -> Result<(&'a mut [u8], [u32; 2])> {
     let length = length(value.len())?;
     let at = allocate(store, length, 1)?;
-    write(memory(store)?.0, at, value)?;
-    Ok([at, length])
+    let (memory, _) = memory(store)?;
+    allocated(memory, at, length)?.copy_from_slice(value);
+    Ok((memory, [at, length]))
 }
 
 /// A copy of what is lent, on the stack if it is short: while the plugin allocates, nothing can be borrowed
@@ -180,18 +195,19 @@ pub(in super::super) fn copied(value: impl AsRef<[u8]>) -> Copied {
 /// written and the plugin is asked to allocate.
 pub(in super::super) fn answer_bytes(caller: &mut Caller<'_>, out: u32, value: &[u8]) -> Result<()> {
     place::<4, 8>(memory(caller)?.0, out)?;
-    let given = give(caller, value)?;
-    put_pair(caller, out, given)
+    let (memory, given) = give_and_look(caller, value)?;
+    put_pair(memory, out, given)
 }
 
 /// Answers with an `option` of one.
 pub(in super::super) fn answer_option(caller: &mut Caller<'_>, out: u32, value: Option<&[u8]>) -> Result<()> {
     let answer = place::<4, 12>(memory(caller)?.0, out)?;
     answer[0] = u8::from(value.is_some());
-    match value {
-        Some(value) => answer_bytes(caller, out + 4, value),
-        None => Ok(()),
-    }
+    let Some(value) = value else {
+        return Ok(());
+    };
+    let (memory, given) = give_and_look(caller, value)?;
+    put_pair(memory, out + 4, given)
 }
 
 /// Answers with a `list` whose elements are made of `N` strings or `list<u8>` each.
@@ -203,27 +219,28 @@ pub(in super::super) fn answer_list<const N: usize>(
     place::<4, 8>(memory(caller)?.0, out)?;
     let size = length(list.len() * N * 8)?;
     let start = allocate(caller, size, 4)?;
+    allocated(memory(caller)?.0, start, size)?;
     let places = (0..size).step_by(8).map(|offset| start + offset);
     for (at, part) in places.zip(list.iter().flatten()) {
         answer_bytes(caller, at, part)?;
     }
-    put_pair(caller, out, [start, length(list.len())?])
+    put_pair(memory(caller)?.0, out, [start, length(list.len())?])
 }
 
 /// Place and length as they are in memory.
-fn put_pair(caller: &mut Caller<'_>, out: u32, [at, length]: [u32; 2]) -> Result<()> {
+fn put_pair(memory: &mut [u8], out: u32, [at, length]: [u32; 2]) -> Result<()> {
     let pair = u64::from(at) | u64::from(length) << 32;
-    *place::<4, 8>(memory(caller)?.0, out)? = pair.to_le_bytes();
+    *place::<4, 8>(memory, out)? = pair.to_le_bytes();
     Ok(())
 }
 
 /// Answers with a `result` whose sides are a byte or nothing.
 pub(in super::super) fn answer_result(
-    caller: &mut Caller<'_>,
+    memory: &mut [u8],
     out: u32,
     result: std::result::Result<Option<u8>, u8>,
 ) -> Result<()> {
-    let answer = place::<1, 2>(memory(caller)?.0, out)?;
+    let answer = place::<1, 2>(memory, out)?;
     answer[0] = u8::from(result.is_err());
     if let Ok(Some(value)) | Err(value) = result {
         answer[1] = value;
