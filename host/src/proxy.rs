@@ -16,11 +16,26 @@
 //! `request_filter`. The others go through Pingora's phases. Both ask the same hooks, try again by the same rules
 //! and fail in the same words.
 //!
-//! This is the only file that sees both Pingora's phases and the plugins.
+//! | file | what it does |
+//! |---|---|
+//! | `choose` | asks the hook for the backend of the next attempt |
+//! | `forward`, `plain`, `exchange`, `idle` | which requests are plain, and their way to a backend and back |
+//! | `failure`, `error` | what becomes of an attempt that failed, and what the client is told |
+//! | `answer`, `send` | what plugins make of a response, and what is sent instead of it |
+//! | `client`, `nominated` | who asks, and which headers end at this hop |
+//! | `message` | Pingora's messages as plugins see them |
+//! | `context`, `peer` | what is known of one request, and of the connection that it wants |
+//!
+//! Nobody else sees both Pingora's phases and the plugins.
 
+mod answer;
+mod choose;
+mod client;
 mod context;
 mod error;
 mod exchange;
+mod failure;
+mod forward;
 mod idle;
 mod message;
 mod nominated;
@@ -30,31 +45,30 @@ mod send;
 
 pub use idle::Idle;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
-use http::{Method, StatusCode, Version};
+use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{StatusCode, Version};
 use log::warn;
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::protocols::Stream;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, OrErr, Result};
+use pingora::{Error, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use self::answer::{refuse, tell_generations};
+use self::choose::{Selected, select};
+use self::client::{FORWARDED_FOR, client, forwarded, peer_address};
 use self::context::Context;
-use self::error::{Refusal, attempt_failure, refusal, refusal_after, reply, unasked_upgrade};
-use self::exchange::Exchange;
-use crate::chain::{Remaining, RequestFlow, ResponseFlow, SelectFlow};
-use crate::client::{client_address, forwarded_for};
-use crate::hook::{AttemptFailure, CONTENT_TYPE_NAME, Reply, RequestHead};
+use self::error::{Refusal, refusal, reply, unasked_upgrade};
+use self::failure::response_begun;
+use crate::chain::RequestFlow;
+use crate::hook::RequestHead;
 use crate::snapshot::{Environment, Snapshot};
 use crate::telemetry::access_log;
-use crate::upstream::Attempts;
 
 /// The proxy, one per worker. What it serves with is shared and can be replaced while it serves.
 pub struct Proxy {
@@ -315,353 +329,9 @@ const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
     Err(_) => panic!("499 is a status"),
 };
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
-
-/// Tells whoever asks with the header that `[admin] debug_header` names which generation of each plugin
-/// has served the request.
-fn tell_generations(session: &Session, context: &Context, response: &mut ResponseHeader) -> Result<()> {
-    let Some(header) = &context.snapshot.debug_header else {
-        return Ok(());
-    };
-    match &context.route {
-        Some(route) if session.req_header().headers.contains_key(header) => {
-            response.insert_header("X-Pace-Generations", route.chain.generations())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The value of `X-Forwarded-For` for the origin.
-fn forwarded(session: &Session, context: &Context) -> Result<HeaderValue> {
-    let fields = || {
-        let fields = session.req_header().headers.get_all(FORWARDED_FOR).iter();
-        fields.map(HeaderValue::as_bytes)
-    };
-    forwarded_for(context.peer, &context.snapshot.trusted_proxies, fields)
-        .or_err(ErrorType::InternalError, "the value of X-Forwarded-For")
-}
-
 /// What Pingora lets through and HTTP does not: a target that is no text, and a request of HTTP/1.1 without
 /// exactly one Host (RFC 9112, section 3.2).
 fn is_acceptable(head: &RequestHeader) -> bool {
     let hosts = head.headers.get_all(HOST).iter().count();
     head.raw_path_is_utf8() && (hosts == 1 || (hosts == 0 && head.version != Version::HTTP_11))
-}
-
-/// Whether the client has got the head of its response.
-fn response_begun(session: &Session) -> bool {
-    session
-        .response_written()
-        .is_some_and(|head| !head.status.is_informational())
-}
-
-/// What asking for a backend came to.
-enum Selected {
-    Backend(u32),
-    Reply(Reply),
-    Refused(Refusal),
-}
-
-/// Asks the route's plugins for the backend of the next attempt.
-fn select(session: &Session, context: &Context) -> Selected {
-    let route = context.route.as_ref().expect("a backend is chosen for a route");
-    let candidates = Attempts {
-        pool: &route.pool,
-        tried: &context.tried,
-        last_failure: context.last_failure,
-    };
-    let attempt = context.attempt + 1;
-    match route
-        .chain
-        .select_upstream(context.asker(), session.req_header(), &candidates, attempt)
-    {
-        SelectFlow::Pick(index) => Selected::Backend(index),
-        SelectFlow::Respond(reply) => Selected::Reply(reply),
-        SelectFlow::NoneLeft => {
-            Selected::Refused(context.last_failure.map_or(Refusal::NoBackend, refusal_after))
-        }
-        SelectFlow::Failed => Selected::Refused(Refusal::PluginFailed),
-    }
-}
-
-/// What the response filters came to.
-enum Filtered {
-    AsIs,
-    Instead(Reply, Remaining),
-}
-
-impl Proxy {
-    /// Asks for the backend of the next attempt. `None` if the client has been answered instead.
-    async fn choose(&self, session: &mut Session, context: &mut Context) -> Result<Option<u32>> {
-        match select(session, context) {
-            Selected::Backend(index) => return Ok(Some(index)),
-            Selected::Reply(reply) => self.answer(session, context, reply).await?,
-            Selected::Refused(refusal) => refuse(session, context, refusal).await?,
-        };
-        Ok(None)
-    }
-
-    /// Sends a plain request to one backend after the other until one answers, and passes its answer on.
-    async fn forward(&self, session: &mut Session, context: &mut Context, first: u32) -> Result<()> {
-        let mut next = Some(first);
-        while let Some(index) = next {
-            match self.attempt(session, context, index).await {
-                Ok(()) => break,
-                Err(error) if error.retry() => {}
-                Err(error) => return Err(error),
-            }
-            next = match context.picked.take() {
-                // The same one once more.
-                Some(index) => Some(index),
-                None => self.choose(session, context).await?,
-            };
-        }
-        Ok(())
-    }
-
-    /// One attempt of a plain request. The error says whether there may be another.
-    async fn attempt(&self, session: &mut Session, context: &mut Context, index: u32) -> Result<()> {
-        let pool = context.begin_attempt(index);
-        let backend = &pool.backends[index as usize];
-        let idle = match context.has_found_stale() {
-            false => self.idle.take(backend.address, pool.idle_timeout),
-            // The others may be as dead.
-            true => None,
-        };
-        let reused = idle.is_some();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let connected = self.connector.new_stream(&peer::peer(&pool, backend)).await;
-                // Nothing has been sent, so the method does not matter.
-                connected.map_err(|error| self.attempt_failed(session, context, error.into_up(), true))?
-            }
-        };
-        match self.exchange(session, context, connection).await {
-            Ok(None) => Ok(()),
-            Ok(Some(connection)) => {
-                self.idle.put(backend.address, connection, pool.idle_timeout);
-                Ok(())
-            }
-            Err(error) => Err(self.exchange_failed(session, context, error, reused)),
-        }
-    }
-
-    /// Sends a plain request and passes the response on. Returns the connection if it can be used again.
-    async fn exchange(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        connection: Stream,
-    ) -> Result<Option<Stream>> {
-        let head = plain::head_to_send(session.req_header(), &forwarded(session, context)?);
-        let limit = context.pool().response_timeout;
-        let mut exchange = Exchange::begin(connection, &head, limit).await?;
-        let mut response = exchange
-            .response(exchange::http1(session.as_downstream_mut())?)
-            .await?;
-        context.answered();
-        if let Some((mut head, body)) = self.respond(session, context, &mut response)? {
-            // What the backend has to say is not wanted: it need not wait until the client has read this.
-            let connection = exchange.end().await;
-            tell_generations(session, context, &mut head)?;
-            send::send(session, head, body).await.map_err(Error::into_down)?;
-            return Ok(connection);
-        }
-        exchange
-            .pass_on(exchange::http1(session.as_downstream_mut())?, response)
-            .await?;
-        Ok(exchange.end().await)
-    }
-
-    /// Has the response filters see a backend's response. Returns what is sent instead, if they say so.
-    fn respond(
-        &self,
-        session: &Session,
-        context: &mut Context,
-        response: &mut ResponseHeader,
-    ) -> Result<Option<(Box<ResponseHeader>, bytes::Bytes)>> {
-        match self.filter_response(session, context, Remaining::ALL, response) {
-            Filtered::AsIs => tell_generations(session, context, response).map(|()| None),
-            Filtered::Instead(reply, remaining) => self.replace(session, context, reply, remaining).map(Some),
-        }
-    }
-
-    fn filter_response(
-        &self,
-        session: &Session,
-        context: &Context,
-        remaining: Remaining,
-        response: &mut ResponseHeader,
-    ) -> Filtered {
-        let Some(route) = &context.route else {
-            return Filtered::AsIs;
-        };
-        let flow = route.chain.response_filter(
-            remaining,
-            context.asker(),
-            session.req_header(),
-            response,
-            context.backend(),
-        );
-        match flow {
-            ResponseFlow::Next => Filtered::AsIs,
-            ResponseFlow::Respond(reply, remaining) => Filtered::Instead(reply, remaining),
-            ResponseFlow::Failed => {
-                let failed = reply(Refusal::PluginFailed).expect("a failed plugin is answered for");
-                Filtered::Instead(failed, Remaining::NONE)
-            }
-        }
-    }
-
-    /// A plugin's response as it will be sent: it has passed the response filters that remain.
-    fn replace(
-        &self,
-        session: &Session,
-        context: &mut Context,
-        mut reply: Reply,
-        mut remaining: Remaining,
-    ) -> Result<(Box<ResponseHeader>, bytes::Bytes)> {
-        context.answered = false;
-        loop {
-            let (mut head, body) = send::head_and_body(reply)?;
-            match self.filter_response(session, context, remaining, &mut head) {
-                Filtered::AsIs => return Ok((head, body)),
-                Filtered::Instead(next, rest) => (reply, remaining) = (next, rest),
-            }
-        }
-    }
-
-    fn prepare(
-        &self,
-        session: &Session,
-        context: &mut Context,
-        reply: Reply,
-    ) -> Result<(Box<ResponseHeader>, bytes::Bytes)> {
-        let (mut head, body) = self.replace(session, context, reply, Remaining::ALL)?;
-        tell_generations(session, context, &mut head)?;
-        Ok((head, body))
-    }
-
-    /// Sends a plugin's answer.
-    async fn answer(&self, session: &mut Session, context: &mut Context, reply: Reply) -> Result<bool> {
-        let (head, body) = self.prepare(session, context, reply)?;
-        send::send(session, head, body).await?;
-        Ok(true)
-    }
-
-    /// An attempt failed on its connection. Books it, and decides whether there is another one.
-    fn exchange_failed(
-        &self,
-        session: &Session,
-        context: &mut Context,
-        mut error: Box<Error>,
-        reused: bool,
-    ) -> Box<Error> {
-        // What may have reached an origin is sent again only if doing it twice is doing it once (RFC 9110,
-        // section 9.2.2), and only if its body is still at hand. A backend that was silent for the whole
-        // response timeout is not asked to be again: the client has waited long enough.
-        let repeatable = !response_begun(session)
-            && *error.esource() == ErrorSource::Upstream
-            && attempt_failure(error.etype()) != AttemptFailure::ResponseTimeout
-            && session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated();
-        if repeatable && reused && context.ask_again() {
-            // The backend had closed the connection while it was idle. That says nothing about the backend,
-            // so it is not a failed attempt: the same one gets a new connection.
-            error.set_retry(true);
-            return error;
-        }
-        self.attempt_failed(session, context, error, repeatable)
-    }
-
-    /// Books the end of an attempt, and decides whether there is another one.
-    fn attempt_failed(
-        &self,
-        session: &Session,
-        context: &mut Context,
-        mut error: Box<Error>,
-        repeatable: bool,
-    ) -> Box<Error> {
-        let failure = attempt_failure(error.etype());
-        let route = context.route.as_ref().expect("an attempt follows a route");
-        let again = repeatable && context.attempt <= route.pool.max_retries;
-        error.set_retry(again);
-        if *error.esource() != ErrorSource::Upstream || response_begun(session) {
-            // The client's doing, or a response that broke off: the attempt itself had come to an answer.
-            return error;
-        }
-        if let Some((in_flight, since)) = context.current.take() {
-            let backend = &in_flight.backend().label;
-            self.environment
-                .metrics
-                .attempt_failed(&route.pool.name, backend, failure);
-            if refusal(&error) != Refusal::ClientGone {
-                warn!(
-                    "attempt {} of {} at {backend} failed after {:.1?} ({}): {}; {}",
-                    context.attempt,
-                    self.request_summary(session, context),
-                    since.elapsed(),
-                    failure.name(),
-                    error.root_cause(),
-                    if again {
-                        "another is made"
-                    } else {
-                        "no other is made"
-                    },
-                );
-                context.explained = true;
-            }
-        }
-        context.last_failure = Some(failure);
-        error
-    }
-
-    async fn send_metrics(&self, session: &mut Session, context: &Context) -> Result<bool> {
-        if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
-            return refuse(session, context, Refusal::MethodNotAllowed).await;
-        }
-        let reply = Reply {
-            status: StatusCode::OK,
-            headers: vec![(
-                CONTENT_TYPE_NAME,
-                HeaderValue::from_static(crate::telemetry::METRICS_CONTENT_TYPE),
-            )],
-            body: self.environment.metrics.render().into(),
-        };
-        let (head, body) = send::head_and_body(reply)?;
-        send::send(session, head, body).await?;
-        Ok(true)
-    }
-}
-
-/// Sends Pace's own answer, which no plugin sees.
-async fn refuse(session: &mut Session, context: &Context, refusal: Refusal) -> Result<bool> {
-    if let Some(reply) = reply(refusal) {
-        let (mut head, body) = send::head_and_body(reply)?;
-        tell_generations(session, context, &mut head)?;
-        send::send(session, head, body).await?;
-    }
-    Ok(true)
-}
-
-/// Who asks: the peer, or who a trusted peer says it is.
-fn client(session: &Session, context: &Context) -> IpAddr {
-    let trusted = &context.snapshot.trusted_proxies;
-    if trusted.is_empty() {
-        return context.peer;
-    }
-    let forwarded_for = session.req_header().headers.get_all(FORWARDED_FOR);
-    let forwarded_for = forwarded_for.iter().map(HeaderValue::as_bytes);
-    client_address(context.peer, trusted, forwarded_for)
-}
-
-/// The other end of the connection, or what its PROXY header said.
-fn peer_address(session: &Session) -> IpAddr {
-    session
-        .client_addr()
-        .and_then(|address| address.as_inet())
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
-            address.ip().to_canonical()
-        })
 }

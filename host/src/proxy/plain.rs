@@ -10,7 +10,7 @@ use http::{Method, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
-use super::FORWARDED_FOR;
+use super::client::FORWARDED_FOR;
 
 /// Whether a request is plain.
 ///
