@@ -151,6 +151,17 @@ impl LoadScene {
         let (one, three) = (ratios(one, bare), ratios(three, bare));
         Some(spread(one.zip(three).map(|(one, three)| (three - one) / 2.0)))
     }
+
+    /// By how many milliseconds the p99 with the default plugins is above bare Pingora's, round by round.
+    pub(crate) fn p99_above_bare(&self) -> Option<Spread> {
+        let (defaults, bare) = (self.row("defaults")?, self.row("bare")?);
+        let p99 = |round: &Round| Some(round.latency?.p99_milliseconds);
+        let rounds = defaults.rounds.iter().zip(&bare.rounds);
+        let above: Vec<f64> = rounds
+            .map(|(defaults, bare)| Some(p99(defaults)? - p99(bare)?))
+            .collect::<Option<_>>()?;
+        (!above.is_empty()).then(|| spread(above))
+    }
 }
 
 fn ratios<'a>(row: &'a LoadRow, base: &'a LoadRow) -> impl Iterator<Item = f64> + 'a {
@@ -259,6 +270,23 @@ pub(crate) mod tests {
         };
         close(scene.cpu_ratio(&scene.rows[1]), 1.1);
         close(scene.each_further_no_op().expect("all three are there"), 0.1);
+    }
+
+    #[test]
+    fn latencies_are_compared_within_their_round() {
+        let mut scene = scene(&[("bare", [10.0; 3]), ("defaults", [10.0; 3])]);
+        assert!(scene.p99_above_bare().is_none(), "they were not measured");
+        for (row, p99) in scene.rows.iter_mut().zip([[1.0, 5.0, 2.0], [1.5, 5.25, 1.0]]) {
+            for (round, p99_milliseconds) in row.rounds.iter_mut().zip(p99) {
+                round.latency = Some(Latency {
+                    p50_milliseconds: 0.1,
+                    p99_milliseconds,
+                    answered_per_second: 1.0,
+                });
+            }
+        }
+        let above = scene.p99_above_bare().expect("both are there");
+        assert_eq!((above.low, above.median, above.high), (-1.0, 0.25, 0.5));
     }
 
     #[test]

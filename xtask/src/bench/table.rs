@@ -91,6 +91,14 @@ fn ladder(scene: &LoadScene) -> String {
         )
         .expect("writing to memory cannot fail");
     }
+    if let Some(above) = scene.p99_above_bare() {
+        writeln!(
+            text,
+            "p99 with the three default plugins less that of bare Pingora, round by round: {:.2} ms ({:.2} to {:.2}).",
+            above.median, above.low, above.high
+        )
+        .expect("writing to memory cannot fail");
+    }
     text + &conditions(scene)
 }
 
