@@ -58,6 +58,8 @@ impl Proxy {
                 .attempt_failed(&route.pool.name, backend, failure);
             if refusal(&error) != Refusal::ClientGone {
                 warn!(
+                    // As for all that is said of requests.
+                    target: "pace::proxy",
                     "attempt {} of {} at {backend} failed after {:.1?} ({}): {}; {}",
                     context.attempt,
                     self.request_summary(session, context),
