@@ -1,5 +1,5 @@
-//! Makes what is compiled into the binary: the default plugins, with their machine code, so that no start waits for a
-//! compiler; and the contract and the SDK for projects of plugins.
+//! Makes what is compiled into the binary: the default plugins, with their machine code, so that a start has next to nothing
+//! to compile; and the contract and the SDK for projects of plugins.
 
 #[cfg(feature = "builtins")]
 #[path = "src/plugin/ahead.rs"]
@@ -22,55 +22,58 @@ mod builtins {
     use std::fs;
     use std::path::Path;
 
+    use wasmtime::error::Context;
     use wasmtime::{Engine, Result};
 
     use super::{ahead, out};
 
     const NAMES: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
 
-    /// Writes the list of the default plugins.
+    /// Writes the list of the default plugins, and what they consist of.
     pub(super) fn write() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
-        let files = NAMES.map(|name| directory.join(name).with_extension("wasm"));
-        for file in &files {
+        // There may be none for the machine that this is built for.
+        let compiler = compiler().map_err(|error| {
+            println!("cargo::warning=Pace will compile its plugins whenever it starts: {error:#}");
+        });
+        let mut list = String::from("const BUILTINS: &[Builtin] = &[\n");
+        for name in NAMES {
+            let file = directory.join(name).with_extension("wasm");
             println!("cargo::rerun-if-changed={}", file.display());
+            match entry(name, &file, compiler.as_ref().ok()) {
+                Ok(entry) => list += &entry,
+                Err(error) => println!(
+                    "cargo::error=the default plugin {name} ({}): {error:#}; run `cargo xtask plugins`",
+                    file.display()
+                ),
+            }
         }
-        let missing: Vec<_> = files.iter().filter(|file| !file.is_file()).collect();
-        if !missing.is_empty() {
-            println!(
-                "cargo::error=run `cargo xtask plugins`: default plugins have not been built: {missing:?}"
-            );
-            return;
-        }
-        let entries: String = NAMES
-            .iter()
-            .zip(&files)
-            .map(|(name, file)| entry(name, file))
-            .collect();
-        let list = format!("const BUILTINS: &[Builtin] = &[\n{entries}];\n");
+        list += "];\n";
         fs::write(out("builtins.rs"), list).expect("cargo has made the directory");
     }
 
-    fn entry(name: &str, file: &Path) -> String {
-        let component = fs::read(file).expect("it is there");
-        let module = ahead::first_module(&component).expect("`cargo xtask plugins` makes components");
-        let code = code(&component[module.clone()]).unwrap_or_else(|error| {
-            println!("cargo::warning=Pace will compile {name} whenever it starts: {error:#}");
-            Vec::new()
-        });
-        let path = out(name).with_extension("code");
-        fs::write(&path, code).expect("cargo has made the directory");
-        format!(
-            "    Builtin {{\n        name: {name:?},\n        component: include_bytes!({file:?}),\n        \
-             module: {module:?},\n        code: include_bytes!({path:?}),\n    }},\n"
-        )
+    /// Its component and its code are of one read: the file may be another one when what is written here is compiled.
+    fn entry(name: &str, file: &Path, compiler: Option<&Engine>) -> Result<String> {
+        let bytes = fs::read(file)?;
+        let place = ahead::first_module(&bytes).context("it has no module")?;
+        let module = bytes.get(place.clone()).context("it ends within its module")?;
+        let code = match compiler {
+            Some(compiler) => compiler.precompile_module(module)?,
+            None => Vec::new(),
+        };
+        let [component, compiled] = ["wasm", "code"].map(|kind| out(name).with_extension(kind));
+        fs::write(&component, &bytes)?;
+        fs::write(&compiled, code)?;
+        Ok(format!(
+            "    Builtin {{\n        name: {name:?},\n        component: include_bytes!({component:?}),\n        \
+             module: {place:?},\n        code: include_bytes!({compiled:?}),\n    }},\n"
+        ))
     }
 
-    /// For any processor of the kind: nobody knows on which one it will run. There may be no compiler for that here.
-    fn code(module: &[u8]) -> Result<Vec<u8>> {
+    /// For any processor of the kind: nobody knows on which one it will run.
+    fn compiler() -> Result<Engine> {
         let target = env::var("TARGET").expect("cargo sets it for build scripts");
-        let engine = Engine::new(ahead::settings().target(&target)?)?;
-        engine.precompile_module(module)
+        Engine::new(ahead::settings().target(&target)?)
     }
 }
 

@@ -63,7 +63,7 @@ impl Subjects {
         }
     }
 
-    /// Configures them as they are by default, the limit apart.
+    /// Configures them as they are by default, the limit and the edits of `editor` apart.
     pub(crate) fn chain(&self, isolation: Isolation) -> Chain {
         let configured = |subject: &Subject, config: Value| {
             let config: Map<String, Value> = serde_json::from_value(config).expect("it is a table");
@@ -116,7 +116,7 @@ pub(crate) struct Chain {
     limiter: Session,
     balancer: Session,
     injector: Session,
-    /// The same plugin with edits in its configuration.
+    /// The same plugin with edits beside those that it does by itself.
     editor: Session,
     pool: Pool,
     exchange: Exchange,
@@ -133,8 +133,14 @@ impl Chain {
         ("round-robin select-upstream", Chain::select),
         ("header-injection response-filter", Chain::inject_response),
         ("all four", Chain::all),
-        ("one edit more, request-filter", Chain::edit_request),
-        ("two edits more, response-filter", Chain::edit_response),
+        (
+            "header-injection request-filter, one edit more",
+            Chain::edit_request,
+        ),
+        (
+            "header-injection response-filter, two edits more",
+            Chain::edit_response,
+        ),
     ];
 
     fn limit(&mut self) {

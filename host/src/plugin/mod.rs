@@ -11,7 +11,7 @@
 //! | `engine` | one compiler and one clock of deadlines for the process |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
 //! | `compiler` | from bytes to machine code, here or in a process of its own |
-//! | `ahead` | how the build script compiles the default plugins |
+//! | `ahead` | settings of the compiler, shared with the build script, which compiles the default plugins |
 //! | `inspect`, `contract` | what a file is, also one that cannot be used, and how it differs from the contract |
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |

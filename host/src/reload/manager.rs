@@ -44,8 +44,9 @@ pub(super) const RESCAN: Duration = Duration::from_secs(2);
 /// How soon to look again at a file that is being written.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Gives this thread, and those threads and processes that it starts to compile, a tenth of the weight of a worker: where more
-/// threads want to run than there are cores, a swap takes longer and requests do not.
+/// Gives this thread, and those threads and processes that it starts, a tenth of the weight of a worker: where more threads
+/// want to run than there are cores, a swap takes longer and requests do not. A process that compiles has less still, for
+/// as long as it yields.
 fn yield_to_requests() {
     const NICE: i32 = 10;
     // On Linux this is about the calling thread alone. Where it is forbidden, nothing is lost but that.

@@ -12,7 +12,7 @@
 //! | capacity | a closed loop shows how many requests the machine can answer, and a paced one what they cost it |
 //! | warm-up | some swaps at 70 % of what it can do, so that what is built once is built |
 //! | before | the same load without swaps, and the memory that is resident |
-//! | swaps | the same load in blocks: a swap every 300 ms, one in ten of them to bad files; then a moment without |
+//! | swaps | the same load in blocks: a swap every 300 ms, and bad files after nine of them; then a moment without |
 //! | after | as before |
 //!
 //! The load is looked at in slices of the same length. A slow moment of the machine spoils a slice, and it is as likely
@@ -240,6 +240,8 @@ struct Found {
 pub(crate) struct Slices {
     pub(crate) steady: Vec<Duration>,
     pub(crate) swapping: Vec<Duration>,
+    /// The share of their time for which processors were busy in the first of `steady`.
+    pub(crate) busy: f64,
 }
 
 fn phases(
@@ -297,7 +299,7 @@ fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
             "{rate:.0} requests/s keep processors busy for {:.0} % of the time",
             busy * 100.0
         );
-        rate *= (LOAD / busy).min(1.0);
+        rate = (rate * LOAD / busy).min(capacity * LOAD);
     }
     Ok((capacity, rate))
 }
@@ -318,7 +320,9 @@ impl Run<'_> {
     fn all(&mut self, swapper: &mut Swapper<'_>, swaps: &mut Swaps) -> Result<[Samples; 2]> {
         self.swapping(swapper, swaps, self.plan.warm_up)?;
         self.slices = Slices::default();
+        let since = Times::now()?;
         let before = self.measured()?;
+        self.slices.busy = Times::now()?.busy_since(since);
         println!("{} times swapping and not", self.plan.blocks);
         for _ in 0..self.plan.blocks {
             self.swapping(swapper, swaps, self.plan.swapping * self.plan.slice)?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// From one swap to the next, on average, if the proxy is done with them by then.
 const INTERVAL: Duration = Duration::from_millis(300);
 
-/// Instead of one swap of so many there are bad files.
+/// Instead of one swap of so many there are bad files, which take as long as they take.
 const BAD: u64 = 10;
 
 /// Each plugin's turn goes through all of them.
@@ -82,8 +82,8 @@ impl<'a> Swapper<'a> {
                 swaps.unexpected = Some(format!("{error:#}"));
             }
             if swaps.good > good {
-                // One that took less makes up for one that took more.
-                next += INTERVAL;
+                // One that took less makes up for one before it that took more, and not for many.
+                next = (next + INTERVAL).max(Instant::now() - INTERVAL);
                 thread::sleep(next.saturating_duration_since(Instant::now()));
                 swaps.took += start.elapsed();
             } else {

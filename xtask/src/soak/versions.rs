@@ -2,10 +2,11 @@
 
 use super::subject::Stamp;
 use crate::cargo;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::ops::Range;
+use wasmparser::{Parser, Payload};
 
 /// A plugin's file.
 #[derive(Clone)]
@@ -52,7 +53,7 @@ impl Versions {
     fn mark(&self, component: &mut Vec<u8>, number: u64) {
         let (head, module) = self.module.clone();
         let section = custom_section(number);
-        let length = digits(module.len() + section.len());
+        let length = leb128(module.len() + section.len());
         component.splice(module.end..module.end, section);
         component.splice(head + 1..module.start, length);
     }
@@ -82,43 +83,25 @@ impl Versions {
 
 /// Where a component has its first module: the section's head, and the module.
 fn module(component: &[u8]) -> Result<(usize, Range<usize>)> {
-    /// Of a component.
-    const HEAD: usize = 8;
-    const MODULE: u8 = 1;
-    let mut section = HEAD;
-    loop {
-        let (id, rest) = component
-            .get(section..)
-            .and_then(|rest| rest.split_first())
-            .context("there is no module in it")?;
-        let (length, digits) = number(rest).context("a section without a length")?;
-        let content = section + 1 + digits;
-        if *id == MODULE {
-            return Ok((section, content..content + length));
+    for payload in Parser::new(0).parse_all(component) {
+        if let Payload::ModuleSection { unchecked_range, .. } = payload? {
+            // The head is a byte for the kind, and the length in as few bytes as can be.
+            let head = 1 + leb128(unchecked_range.len()).len();
+            return Ok((unchecked_range.start - head, unchecked_range));
         }
-        section = content + length;
     }
+    bail!("there is no module in it")
 }
 
-/// A number in LEB128 at the beginning of these bytes, and how many of them it has.
-fn number(bytes: &[u8]) -> Option<(usize, usize)> {
-    let last = bytes.iter().position(|byte| byte & 0x80 == 0)?;
-    let digits = bytes[..=last].iter().rev();
-    Some((
-        digits.fold(0, |number, byte| number << 7 | usize::from(byte & 0x7f)),
-        last + 1,
-    ))
-}
-
-/// The other way round.
-fn digits(mut number: usize) -> Vec<u8> {
-    let mut digits = Vec::new();
+/// A number as WebAssembly has it: seven bits in each byte, the lowest first, and one that says whether there are more.
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
     while number >= 0x80 {
-        digits.push(number as u8 | 0x80);
+        bytes.push(number as u8 | 0x80);
         number >>= 7;
     }
-    digits.push(number as u8);
-    digits
+    bytes.push(number as u8);
+    bytes
 }
 
 /// In hexadecimal digits.
@@ -180,7 +163,7 @@ mod tests {
 
     /// With another section before the one that has the module.
     fn component(module: &[u8]) -> Vec<u8> {
-        let section = [&[1], &*digits(module.len()), module].concat();
+        let section = [&[1], &*leb128(module.len()), module].concat();
         [
             b"\0asm\x0d\0\x01\0",
             &[0, 2, 1, b'a'][..],
@@ -233,7 +216,7 @@ mod tests {
         );
         let (_, module) = super::module(&version.bytes).expect("it is still there");
         assert_eq!(module.len(), 120 + custom_section(0).len());
-        assert!(super::module(b"\0asm\x0d\0\x01\0\0\x80").is_err());
+        assert!(super::module(b"\0asm\x0d\0\x01\0").is_err());
     }
 
     #[test]

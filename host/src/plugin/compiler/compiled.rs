@@ -1,5 +1,6 @@
 //! What the compiler makes of a plugin.
 
+use log::debug;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module, Result, ensure, format_err};
@@ -113,41 +114,48 @@ fn module(engine: &Engine, module: &[u8]) -> Result<Module> {
 /// processor is of another kind.
 fn compiled_ahead(engine: &Engine, module: &[u8]) -> Option<Module> {
     let code = builtin::code(module)?;
-    // SAFETY: the build script of this very program had it from `Engine::precompile_module`, and it is a constant
-    // since: nobody can have changed it who could not change this program.
-    unsafe { Module::deserialize(engine, code) }.ok()
+    // SAFETY: the build script of this very program had it from `Engine::precompile_module`, for this very module, and
+    // it is a constant since: nobody can have changed it who could not change this program.
+    let loaded = unsafe { Module::deserialize(engine, code) };
+    loaded
+        .inspect_err(|error| debug!("a default plugin is compiled again: {error:#}"))
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::ahead;
-    use super::super::super::engine;
+    use super::super::super::engine::{Allocation, Runtime};
     use super::*;
-
-    const DEFAULTS: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
+    use crate::config::{BUILTINS, Isolation};
 
     fn module_of(name: &str) -> &'static [u8] {
         let component = builtin::component(name).expect("it is a default plugin");
         &component[ahead::first_module(component).expect("it has a module")]
     }
 
+    fn engine(runtime: wasmtime::Result<Runtime>, allocation: Allocation) -> Engine {
+        let runtime = runtime.expect("there is room for a compiler");
+        runtime.environment(allocation).expect("there is room").engine
+    }
+
     #[test]
-    fn default_plugins_need_no_compiler() {
-        let engine = engine::for_compiling(None, None).expect("there is an engine");
-        for name in DEFAULTS {
+    fn default_plugins_come_compiled() {
+        let engine = engine(Runtime::new(None, 1), Allocation::OnDemand);
+        for name in BUILTINS {
             let module = compiled_ahead(&engine, module_of(name)).expect(name);
             assert!(module.get_export("memory").is_some(), "{name}");
         }
-        let changed = [module_of(DEFAULTS[0]), b"\0\x02\x01a"].concat();
+        let changed = [module_of(BUILTINS[0]), b"\0\x02\x01a"].concat();
         assert!(compiled_ahead(&engine, &changed).is_none());
     }
 
     #[test]
-    fn other_settings_need_other_code() {
-        let pooled = engine::for_compiling(Some(1 << 20), None).expect("there is an engine");
-        let mut counting = ahead::settings();
-        let counting = Engine::new(counting.consume_fuel(true)).expect("there is an engine");
-        for name in DEFAULTS {
+    fn other_settings_take_other_code() {
+        let pool = Allocation::of(Isolation::Request, 16 << 20);
+        let pooled = engine(Runtime::new(None, 1), pool);
+        let counting = engine(Runtime::counting_instructions(), Allocation::OnDemand);
+        for name in BUILTINS {
             for engine in [&pooled, &counting] {
                 assert!(compiled_ahead(engine, module_of(name)).is_none(), "{name}");
                 module(engine, module_of(name)).expect(name);

@@ -131,15 +131,16 @@ fn aligned(at: u32, align: u32) -> Result<()> {
     Ok(())
 }
 
-/// Has the plugin allocate. The place is aligned; that it is inside its memory is for [`allocated`] to see.
-fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) -> Result<u32> {
+/// Has the plugin allocate. Returns its memory and the place, which is inside and aligned: who has something allocated
+/// writes there next, and to look for the memory takes longer than most of what is done with it. For the same reason this
+/// does what [`served`] does, together with what else there is to do to the exchange.
+fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) -> Result<(&mut [u8], u32)> {
     let realloc = exchange(store, |exchange| {
         exchange.serves_host = true;
         exchange.realloc.take()
     })?;
     let realloc =
         realloc.ok_or_else(|| format_err!("the plugin exports no `cabi_realloc` to receive values with"))?;
-    // As in `served`: after an error the instance is dropped.
     let at = realloc.call(store.as_context_mut(), (0, 0, align, size))?;
     exchange(store, |exchange| {
         exchange.serves_host = false;
@@ -149,36 +150,26 @@ fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) 
         at.is_multiple_of(align),
         "`cabi_realloc` returned {at:#x}, which is not aligned to {align} bytes"
     );
-    Ok(at)
-}
-
-/// What [`allocate`] has found a place for.
-fn allocated(memory: &mut [u8], at: u32, size: u32) -> Result<&mut [u8]> {
-    let found = memory
-        .get_mut(at as usize..)
-        .and_then(|rest| rest.get_mut(..size as usize));
-    found.ok_or_else(|| {
-        let outside = outside(at, size.into());
-        format_err!("`cabi_realloc` returned what it does not have: {outside}")
-    })
+    let (memory, _) = memory(store)?;
+    bytes(memory, at, size)
+        .map_err(|error| format_err!("`cabi_realloc` returned what it does not have: {error}"))?;
+    Ok((memory, at))
 }
 
 /// Copies bytes into the plugin's memory. Says where they are.
 pub(super) fn give(store: &mut impl AsContextMut<Data = Guest>, value: &[u8]) -> Result<[u32; 2]> {
-    let (_, given) = give_and_look(store, value)?;
+    let (_, given) = give_in(store, value)?;
     Ok(given)
 }
 
-/// The same, and then there is something else to be written. To find the memory takes longer than most of what is done
-/// with it.
-fn give_and_look<'a>(
+/// The same, with the memory in which they are.
+fn give_in<'a>(
     store: &'a mut impl AsContextMut<Data = Guest>,
     value: &[u8],
 ) -> Result<(&'a mut [u8], [u32; 2])> {
     let length = length(value.len())?;
-    let at = allocate(store, length, 1)?;
-    let (memory, _) = memory(store)?;
-    allocated(memory, at, length)?.copy_from_slice(value);
+    let (memory, at) = allocate(store, length, 1)?;
+    memory[at as usize..][..value.len()].copy_from_slice(value);
     Ok((memory, [at, length]))
 }
 
@@ -195,7 +186,7 @@ pub(in super::super) fn copied(value: impl AsRef<[u8]>) -> Copied {
 /// written and the plugin is asked to allocate.
 pub(in super::super) fn answer_bytes(caller: &mut Caller<'_>, out: u32, value: &[u8]) -> Result<()> {
     place::<4, 8>(memory(caller)?.0, out)?;
-    let (memory, given) = give_and_look(caller, value)?;
+    let (memory, given) = give_in(caller, value)?;
     put_pair(memory, out, given)
 }
 
@@ -206,7 +197,7 @@ pub(in super::super) fn answer_option(caller: &mut Caller<'_>, out: u32, value: 
     let Some(value) = value else {
         return Ok(());
     };
-    let (memory, given) = give_and_look(caller, value)?;
+    let (memory, given) = give_in(caller, value)?;
     put_pair(memory, out + 4, given)
 }
 
@@ -218,8 +209,7 @@ pub(in super::super) fn answer_list<const N: usize>(
 ) -> Result<()> {
     place::<4, 8>(memory(caller)?.0, out)?;
     let size = length(list.len() * N * 8)?;
-    let start = allocate(caller, size, 4)?;
-    allocated(memory(caller)?.0, start, size)?;
+    let (_, start) = allocate(caller, size, 4)?;
     let places = (0..size).step_by(8).map(|offset| start + offset);
     for (at, part) in places.zip(list.iter().flatten()) {
         answer_bytes(caller, at, part)?;
