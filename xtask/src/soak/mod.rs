@@ -253,12 +253,6 @@ fn phases(
 ) -> Result<Found> {
     let (capacity, rate) = rate(world, plan, seed)?;
     println!("capacity {capacity:.0} requests/s; from now on {rate:.0}");
-    if rate < 1.0 {
-        bail!(
-            "the proxy answers next to nothing: {:?}",
-            world.ledger.close().remarks
-        );
-    }
     let mut run = Run {
         plan,
         world,
@@ -290,6 +284,12 @@ fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
     let time = plan.capacity / 3;
     let capacity = traffic::mixed(world, Drive::Closed, time, seed).per_second();
     let mut rate = capacity * LOAD;
+    if rate < 1.0 {
+        bail!(
+            "the proxy answers next to nothing: {:?}",
+            world.ledger.close().remarks
+        );
+    }
     // With fewer requests each is dearer again, so once is not enough.
     for _ in 0..2 {
         let before = Times::now()?;
