@@ -78,6 +78,7 @@ impl Proxy {
         }
     }
 
+    /// A plugin's answer as it will be sent: it has passed the response filters.
     pub(super) fn prepare(
         &self,
         session: &Session,
@@ -101,6 +102,7 @@ impl Proxy {
         Ok(true)
     }
 
+    /// Answers with the metrics, for which there is no route.
     pub(super) async fn send_metrics(&self, session: &mut Session, context: &Context) -> Result<bool> {
         if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
             return refuse(session, context, Refusal::MethodNotAllowed).await;

@@ -132,20 +132,15 @@ fn aligned(at: u32, align: u32) -> Result<()> {
 }
 
 /// Has the plugin allocate. Returns its memory and the place, which is inside and aligned: who has something allocated
-/// writes there next, and to look for the memory takes longer than most of what is done with it. For the same reason this
-/// does what [`served`] does, together with what else there is to do to the exchange.
+/// writes there next, and to look for the memory takes longer than most of what is done with it.
 fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) -> Result<(&mut [u8], u32)> {
-    let realloc = exchange(store, |exchange| {
-        exchange.serves_host = true;
-        exchange.realloc.take()
-    })?;
+    let realloc = exchange(store, |exchange| exchange.realloc.take())?;
     let realloc =
         realloc.ok_or_else(|| format_err!("the plugin exports no `cabi_realloc` to receive values with"))?;
-    let at = realloc.call(store.as_context_mut(), (0, 0, align, size))?;
-    exchange(store, |exchange| {
-        exchange.serves_host = false;
-        exchange.realloc = Some(realloc);
+    let at = served(store, |store| {
+        realloc.call(store.as_context_mut(), (0, 0, align, size))
     })?;
+    exchange(store, |exchange| exchange.realloc = Some(realloc))?;
     ensure!(
         at.is_multiple_of(align),
         "`cabi_realloc` returned {at:#x}, which is not aligned to {align} bytes"
