@@ -36,6 +36,7 @@ mod modules;
 mod operator;
 mod origin;
 mod place;
+mod plan;
 mod processors;
 mod random;
 mod report;
@@ -54,6 +55,7 @@ use fleet::Fleet;
 use journal::Journal;
 use ledger::Ledger;
 use memory::Samples;
+use plan::Plan;
 use processors::Times;
 use report::{Report, THOROUGH};
 use std::path::Path;
@@ -119,52 +121,6 @@ impl Args {
         Duration::from_secs(self.hours.map_or(self.seconds, |hours| hours * 3600))
     }
 }
-
-/// How long each phase takes.
-#[derive(Debug, PartialEq, Eq)]
-struct Plan {
-    capacity: Duration,
-    warm_up: Duration,
-    /// Of what the load is looked at.
-    slice: Duration,
-    /// Slices before memory is measured, for what is no longer needed to be given back.
-    settle: u32,
-    /// Slices in which it is measured, before all swaps and after them.
-    measured: u32,
-    /// Times of swaps with a slice without after each.
-    blocks: u32,
-    /// Slices with swaps of each.
-    swapping: u32,
-}
-
-impl Plan {
-    fn of(total: Duration) -> Plan {
-        let seconds = Duration::from_secs;
-        let part = |divisor, [least, most]: [u64; 2]| (total / divisor).clamp(seconds(least), seconds(most));
-        let whole = |time: Duration, part: Duration| (time.as_millis() / part.as_millis()) as u32;
-        let (capacity, warm_up) = (part(20, [1, 5]), part(8, [2, 30]));
-        let (slice, settle) = match total < THOROUGH {
-            true => (seconds(1), 0),
-            false => (seconds(2), 1),
-        };
-        let measured = whole(part(10, [1, 30]), slice).max(1);
-        let ends = 2 * (settle + measured) * slice;
-        let rest = total.saturating_sub(capacity + warm_up + ends);
-        let blocks = whole(rest, BLOCK).max(1);
-        Plan {
-            capacity,
-            warm_up,
-            slice,
-            settle,
-            measured,
-            blocks,
-            swapping: whole(rest / blocks, slice).saturating_sub(1).max(1),
-        }
-    }
-}
-
-/// About how long there are swaps, and then none.
-const BLOCK: Duration = Duration::from_secs(12);
 
 /// Builds the proxy, puts it under load and prints what was found.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -394,37 +350,5 @@ fn left_open(subject: &Subject, allowed: usize) -> Result<usize> {
             return Ok(open);
         }
         thread::sleep(A_MOMENT);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn most_of_the_time_is_for_swaps() {
-        let seconds = Duration::from_secs;
-        let minute = Plan {
-            capacity: seconds(3),
-            warm_up: Duration::from_millis(7500),
-            slice: seconds(2),
-            settle: 1,
-            measured: 3,
-            blocks: 2,
-            swapping: 7,
-        };
-        assert_eq!(Plan::of(seconds(60)), minute);
-        for total in [seconds(12), seconds(60), seconds(3600), seconds(100 * 3600)] {
-            let plan = Plan::of(total);
-            let ends = 2 * (plan.settle + plan.measured) * plan.slice;
-            let all = plan.capacity + plan.warm_up + ends + plan.blocks * (plan.swapping + 1) * plan.slice;
-            let left = total.saturating_sub(all);
-            assert!(all <= total && left < plan.blocks * plan.slice, "{plan:?}");
-            assert!(
-                plan.warm_up + plan.blocks * plan.swapping * plan.slice > total / 2,
-                "{plan:?}"
-            );
-        }
-        assert_eq!(Plan::of(seconds(5)).swapping, 1);
     }
 }
