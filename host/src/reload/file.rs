@@ -35,12 +35,56 @@ impl Look {
 
     /// Whether somebody may be in the middle of writing it.
     pub(crate) fn is_being_written(&self) -> bool {
-        matches!(self, Look::File(stamp) if !stamp.is_quiet())
+        self.phase() != Phase::Quiet
+    }
+
+    /// How far somebody may be with writing it. What is not there is not written.
+    pub(crate) fn phase(&self) -> Phase {
+        match self {
+            Look::NotYet | Look::Nothing => Phase::Quiet,
+            Look::File(stamp) => Phase::at(stamp.age()),
+        }
+    }
+}
+
+/// Nobody can be asked whether he has written all of a file, so this goes by how long ago the last write was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Long ago: it is all there.
+    Quiet,
+    /// Some time ago: it is probably all there, and if so, it is quiet so much later.
+    Pausing {
+        /// Above zero.
+        quiet_in: Duration,
+    },
+    /// Just now.
+    Writing {
+        /// Above zero.
+        pausing_in: Duration,
+    },
+}
+
+impl Phase {
+    fn at(age: Duration) -> Phase {
+        if age >= QUIET {
+            Phase::Quiet
+        } else if age >= PAUSING {
+            Phase::Pausing {
+                quiet_in: QUIET - age,
+            }
+        } else {
+            Phase::Writing {
+                pausing_in: PAUSING - age,
+            }
+        }
     }
 }
 
 /// A file that was written to less than this ago may be in the middle of being written.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// Who writes a file as fast as he can does not rest for so long.
+const PAUSING: Duration = Duration::from_millis(20);
 
 impl Stamp {
     /// The stamp of what a path leads to; `None` if it leads nowhere.
@@ -55,15 +99,59 @@ impl Stamp {
         })
     }
 
-    /// Whether nobody has written to it for a moment. A time in the future counts as long ago.
-    fn is_quiet(&self) -> bool {
+    /// For how long nobody has written to it. A time in the future counts as long ago.
+    fn age(&self) -> Duration {
         let (seconds, nanoseconds) = self.modified;
         let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds)) else {
-            return true;
+            return Duration::MAX;
         };
         let modified = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
         SystemTime::now()
             .duration_since(modified)
-            .map_or(true, |age| age >= QUIET)
+            .unwrap_or(Duration::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_then_pauses_then_is_quiet() {
+        let millis = Duration::from_millis;
+        let expected = [
+            (
+                millis(0),
+                Phase::Writing {
+                    pausing_in: millis(20),
+                },
+            ),
+            (
+                millis(19),
+                Phase::Writing {
+                    pausing_in: millis(1),
+                },
+            ),
+            (millis(20), Phase::Pausing { quiet_in: millis(80) }),
+            (millis(99), Phase::Pausing { quiet_in: millis(1) }),
+            (millis(100), Phase::Quiet),
+            (Duration::MAX, Phase::Quiet),
+        ];
+        for (age, phase) in expected {
+            assert_eq!(Phase::at(age), phase, "{age:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_or_comes_from_the_future_is_not_being_written() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        let look = || Look::at(file.path());
+        let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+        file.as_file().set_modified(tomorrow).expect("it is ours");
+        assert_eq!(look().phase(), Phase::Quiet);
+        assert_eq!(
+            Look::at(&file.path().with_extension("not-there")).phase(),
+            Phase::Quiet
+        );
     }
 }

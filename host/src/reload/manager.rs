@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use log::{error, info};
 
 use super::configuration::RefusedConfig;
-use super::file::Look;
+use super::early::Early;
+use super::file::{Look, Phase};
 use super::plugins::Asked;
 use super::programs::Programs;
 use super::rollback::Rollbacks;
@@ -33,6 +34,8 @@ pub struct Manager {
     pub(super) programs: Programs,
     /// How files looked when they were last looked at.
     pub(super) stamps: HashMap<PathBuf, Look>,
+    /// What has been compiled of files that are not quiet yet, by the plugin's name.
+    pub(super) early: HashMap<String, Early>,
     pub(super) watch: Watch,
     /// The configuration that is in the file, if it is not the one that serves.
     pub(super) refused: Option<RefusedConfig>,
@@ -41,8 +44,8 @@ pub struct Manager {
 /// The backstop for changes that the system does not tell of.
 pub(super) const RESCAN: Duration = Duration::from_secs(2);
 
-/// How soon to look again at a file that is being written.
-const SETTLE: Duration = Duration::from_millis(50);
+/// How soon to look at files after a hint: who replaces one causes several.
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// Gives this thread, and those threads and processes that it starts, a tenth of the weight of a worker: where more threads
 /// want to run than there are cores, a swap takes longer and requests do not. A process that compiles has less still, for
@@ -85,8 +88,7 @@ impl Manager {
                     answer(Some(reply), outcome);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let settled = self.scan();
-                    next_scan = Instant::now() + if settled { RESCAN } else { SETTLE };
+                    next_scan = self.scan();
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -107,22 +109,29 @@ impl Manager {
         }
     }
 
-    /// Looks at every file that looks different. False if one is being written, and has to be looked at
-    /// again soon.
-    fn scan(&mut self) -> bool {
-        let mut settled = true;
-        let mut changed = Vec::new();
+    /// Looks at every file that looks different, and says when to look again.
+    fn scan(&mut self) -> Instant {
+        let mut next = Instant::now() + RESCAN;
+        let (mut changed, mut pausing, mut settled) = (Vec::new(), Vec::new(), true);
         for (path, before) in &mut self.stamps {
             let now = Look::at(path);
             if now == *before {
                 continue;
             }
-            if now.is_being_written() {
-                settled = false;
-                continue;
-            }
-            *before = now;
-            changed.push(path.clone());
+            let rest = match now.phase() {
+                Phase::Quiet => {
+                    *before = now;
+                    changed.push(path.clone());
+                    continue;
+                }
+                Phase::Pausing { quiet_in } => {
+                    pausing.push(path.clone());
+                    quiet_in
+                }
+                Phase::Writing { pausing_in } => pausing_in,
+            };
+            settled = false;
+            next = next.min(Instant::now() + rest);
         }
         let is_changed = |path: &PathBuf| changed.contains(path);
         if self.origin.path.as_ref().is_some_and(is_changed) {
@@ -130,20 +139,26 @@ impl Manager {
         } else {
             log_outcome(&self.retry_config());
         }
-        let of_changed_file = |managed: &Managed| match &managed.entry.source {
-            Source::File(path) => changed.contains(path),
+        let is_of = |managed: &Managed, files: &[PathBuf]| match &managed.entry.source {
+            Source::File(path) => files.contains(path),
             Source::Builtin(_) => false,
         };
         for (name, managed) in self.serving.plugins() {
-            if of_changed_file(&managed) {
+            if is_of(&managed, &changed) {
                 log_outcome(&self.reload(&name, Asked::ByNobody));
+            } else if is_of(&managed, &pausing) {
+                self.compile_early(&name);
             }
         }
         if !changed.is_empty() {
             // What a link leads to may be somewhere else now.
             self.follow_files();
         }
-        settled
+        if settled {
+            // What is still there belongs to files that are again what they were, or to plugins that are gone.
+            self.early.clear();
+        }
+        next
     }
 
     /// Everything is looked at, whatever becomes of the rest.

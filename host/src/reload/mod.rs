@@ -17,6 +17,7 @@
 //! | `start` | the first generations and the first snapshot |
 //! | `manager` | the thread: commands, and looking at files |
 //! | `plugins` | one plugin: a new file takes over |
+//! | `early` | compiles a file while it may still be written |
 //! | `rollback` | the thread that has the generation before take over, whatever is being compiled |
 //! | `serving` | what is served with, and whose turn it is to replace it |
 //! | `configuration` | the configuration: taken as a whole, or tried again later |
@@ -28,6 +29,7 @@
 
 mod configuration;
 mod difference;
+mod early;
 mod file;
 mod manager;
 mod next;

@@ -24,6 +24,7 @@ pub(super) enum Asked {
 impl Manager {
     /// Takes a plugin's file if it is new, or if it is to be tried again. `Ok("")`: it is what it was.
     pub(super) fn reload(&mut self, name: &str, asked: Asked) -> Outcome {
+        let early = self.early.remove(name);
         let managed = self.serving.managed(name)?;
         let is_unfit = |sha256| managed.unfit(sha256).is_some();
         let entry = managed.entry.clone();
@@ -55,8 +56,13 @@ impl Manager {
         if sha256 == managed.current.sha256 {
             return Ok(self.serves_already(&managed));
         }
-        let code = self.programs.code(&entry, content);
-        code.and_then(|code| self.take(&entry, &code, managed.asked_back))
+        let (code, asked_back) = match early.filter(|early| early.is_of(&entry, sha256)) {
+            // A rollback since then came before the file was looked at, but while it was being compiled.
+            Some(early) if asked == Asked::ByNobody => (early.code, early.asked_back),
+            Some(early) => (early.code, managed.asked_back),
+            None => (self.programs.code(&entry, content), managed.asked_back),
+        };
+        code.and_then(|code| self.take(&entry, &code, asked_back))
             .map_err(|reason| {
                 self.serving.reject(&Rejected {
                     entry,

@@ -6,11 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::{self, JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
-use pace_tests::{Origin, Pace, Request, Response, Signal, edition, fixture, wait_for};
+use pace_tests::{Origin, Pace, Request, Response, Setup, Signal, edition, fixture, wait_for};
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
@@ -25,6 +25,7 @@ struct Story {
     pace: Pace,
     _origin: Origin,
     files: TempDir,
+    last: AtomicU8,
 }
 
 impl Story {
@@ -37,20 +38,29 @@ impl Story {
         }
         let origin = Origin::named("one");
         let [slow, other_plugin] = ["slow", "other"].map(|name| plugin(name, &file(name)) + KEYS);
-        let pace = Pace::with_config(&format!(
+        let config = format!(
             "{SERVER}\n{slow}\n{other_plugin}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"slow\", \"other\"]\n",
             pool("web", &[&origin])
-        ));
+        );
+        let setup = Setup::new().config(&config);
+        let pace = setup.env("RUST_LOG", "info,pace::reload::early=debug").start();
         let story = Story {
             pace,
             _origin: origin,
             files,
+            last: AtomicU8::new(1),
         };
-        story.replace("slow", &edition(&fixture("respond"), 2));
+        story.replace("slow", &story.edition());
         story.replace("other", &edition(other, 2));
         story.pace.wait_for_generation("slow", 2);
         story.pace.wait_for_generation("other", 2);
         story
+    }
+
+    /// What nobody has seen yet.
+    fn edition(&self) -> Vec<u8> {
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        edition(&fixture("respond"), number)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -65,11 +75,31 @@ impl Story {
 
     /// Puts a new file there and stops the process that compiles it.
     fn hold(&self, name: &str) -> Held {
-        let mut number = 2;
         wait_for("a process that compiles", || {
-            number += 1;
-            self.replace(name, &edition(&fixture("respond"), number));
+            self.replace(name, &self.edition());
             self.held_compiler()
+        })
+    }
+
+    /// The same, when it compiles what may not be all of the file. And what the log calls that.
+    fn hold_early(&self, name: &str) -> (Held, String) {
+        let early = |log: String| {
+            let (_, rest) = log.rsplit_once("compiling sha256 ")?;
+            let (sha256, _) = rest.split_once(", which may not be all of it yet")?;
+            Some(sha256.to_owned())
+        };
+        wait_for("a process that compiles a file which is not quiet yet", || {
+            let before = early(self.pace.log());
+            self.replace(name, &self.edition());
+            let held = self.held_compiler();
+            let found = early(self.pace.log()).filter(|found| before.as_ref() != Some(found));
+            if let (Some(_), Some(_)) = (&held, &found) {
+                return held.zip(found);
+            }
+            // On a busy machine the file may have been quiet when Pace looked. What it compiles then is taken.
+            drop(held);
+            self.post(&format!("/plugins/{name}/reload"));
+            None
         })
     }
 
@@ -289,6 +319,25 @@ fn a_plugin_that_fails_while_its_next_version_comes() {
     story.pace.wait_for_generation("other", 3);
     let status = story.pace.plugin("other");
     assert_eq!((&status["previous"], &status["refused"]), (&1.into(), &().into()));
+}
+
+/// A file is compiled as soon as it may be complete, and taken when it is.
+#[test]
+fn a_file_that_changes_while_it_is_compiled() {
+    let story = Story::new(&fixture("respond"));
+    let (held, early) = story.hold_early("slow");
+    let next = story.pace.generation("slow") + 1;
+    story.replace("slow", &story.edition());
+    drop(held);
+    story.pace.wait_for_generation("slow", next);
+    let reload = story.post("/plugins/slow/reload");
+    let serves = format!("the file is the one that serves, generation {next}");
+    assert_says(&reload, 200, &serves);
+    let log = story.pace.log();
+    assert!(
+        !log.contains(&format!("serves (sha256 {early})")),
+        "what has been replaced never served:\n{log}"
+    );
 }
 
 /// A configuration that needs another plugin is taken with what serves when that is compiled.
