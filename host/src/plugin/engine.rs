@@ -170,10 +170,10 @@ impl Environment {
     }
 }
 
-/// A compiler whose code runs where memories have `slot` bytes, as an [`Environment`] has them.
+/// A compiler whose code runs where memories have `slot` bytes, as an [`Environment`] has them. It uses the threads of the
+/// pool that it is used in.
 pub(super) fn for_compiling(slot: Option<usize>, cache: Option<Cache>) -> wasmtime::Result<Engine> {
-    // One core is enough for that: the others are for requests.
-    Engine::new(config(slot, cache).parallel_compilation(false))
+    Engine::new(&config(slot, cache))
 }
 
 /// The bytes of a slot are those of a pool of memories, if there is one.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use log::debug;
+use rayon::ThreadPoolBuilder;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use wasmtime::error::Context;
 
@@ -61,10 +62,16 @@ fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>
     let cache = args.cache_dir.as_deref().map(engine::open_cache).transpose()?;
     let engine = engine::for_compiling(args.slot, cache)?;
     let imports = direct::Imports::new(&engine)?;
-    Ok(match Compiled::new(&engine, &imports, &bytes) {
-        Ok(compiled) => Ok(compiled.to_bytes()?),
-        Err(rejected) => Err(rejected),
-    })
+    // What the cores have left, or one of them: the others are for requests.
+    let threads = match args.yielding {
+        true => ThreadPoolBuilder::new(),
+        false => ThreadPoolBuilder::new().num_threads(1),
+    };
+    let threads = threads.build()?;
+    match threads.install(|| Compiled::new(&engine, &imports, &bytes)) {
+        Ok(compiled) => compiled.to_bytes().map(Ok),
+        Err(rejected) => Ok(Err(rejected)),
+    }
 }
 
 /// Ends with its parent, leaves the time and the memory to others, and leaves no file behind when it breaks.
