@@ -170,8 +170,8 @@ impl Environment {
     }
 }
 
-/// A compiler whose code runs where memories have `slot` bytes, as an [`Environment`] has them. It uses the threads of the
-/// pool that it is used in.
+/// A compiler whose code runs where memories have `slot` bytes, as an [`Environment`] has them. It uses the threads of
+/// rayon's pool that it is used in, which outside of all is the global one, with one for each core.
 pub(super) fn for_compiling(slot: Option<usize>, cache: Option<Cache>) -> wasmtime::Result<Engine> {
     Engine::new(&config(slot, cache))
 }

@@ -120,9 +120,9 @@ pub enum LoadError {
     /// Was replaced because it failed too often, and still is the content of the file.
     #[error("it was generation {0}, too many of whose first calls failed: put another file in its place")]
     Unfit(u64),
-    /// Somebody had the plugin return to the generation before while this file was being compiled.
+    /// Somebody had the plugin return to the generation before while this file was found and compiled.
     #[error(
-        "a rollback was asked for while it was compiled: reload the plugin if this file is wanted nevertheless"
+        "a rollback was asked for while it was on its way: reload the plugin if this file is wanted nevertheless"
     )]
     RolledBack,
     /// The instance that is made to try it failed.

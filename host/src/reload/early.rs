@@ -2,28 +2,31 @@
 //!
 //! A file has to be quiet for a while before it is taken, and compiling it takes longer than that. Most files are
 //! written at once, so the two can go on at the same time. What comes of it is kept until the file is quiet: if it has
-//! the same content then, it serves at once, and whatever was wrong with it is said only then.
+//! the same content then, it serves at once, or what is wrong with it is said. As it may not be wanted in the end, it
+//! gets no time that somebody else wants.
 
 use log::debug;
 
 use super::manager::Manager;
 use super::programs::{Code, Content};
 use crate::config::{self, Sha256};
-use crate::plugin::LoadError;
+use crate::plugin::{LoadError, Settings, Time};
 
 /// A content that a plugin's file has had, compiled.
 pub(super) struct Early {
     /// What it was compiled for.
     entry: config::Plugin,
     sha256: Sha256,
-    pub(super) code: Result<Code, LoadError>,
+    /// `None` if there was not enough time.
+    pub(super) code: Option<Result<Code, LoadError>>,
     /// As in `Managed`, before it was compiled.
     pub(super) asked_back: u64,
 }
 
 impl Manager {
-    /// Compiles what a plugin's file has, unless that has been done since one was last taken or refused: who writes with
-    /// pauses has the rest compiled when it is complete, and not after each of them.
+    /// Compiles what a plugin's file has, unless it was looked at already, or one has been compiled since the plugin's
+    /// file was last taken or refused: who writes with pauses has the rest compiled when it is complete, and not after
+    /// each of them.
     pub(super) fn compile_early(&mut self, name: &str) {
         if self.early.contains_key(name) {
             return;
@@ -37,11 +40,18 @@ impl Manager {
             return;
         };
         let sha256 = content.sha256;
-        debug!("plugin `{name}`: compiling sha256 {sha256}, which may not be all of it yet");
+        if managed.seen == Some(sha256) || managed.current.sha256 == sha256 {
+            return;
+        }
+        debug!("plugin `{name}`: sha256 {sha256} may not be all of it yet");
+        let code = match self.programs.code(&entry, content, Time::Spare) {
+            Err(LoadError::CompileTimeout(_) | LoadError::NoProcess(_) | LoadError::CompilerBroke(_)) => None,
+            done => Some(done),
+        };
         let early = Early {
-            code: self.programs.code(&entry, content),
             entry,
             sha256,
+            code,
             asked_back: managed.asked_back,
         };
         self.early.insert(name.to_owned(), early);
@@ -49,8 +59,9 @@ impl Manager {
 }
 
 impl Early {
-    /// Whether this is what is wanted now. The configuration may have changed, as the file may have.
+    /// Whether this is the code that is wanted now. The configuration may have changed, as the file may have.
     pub(super) fn is_of(&self, entry: &config::Plugin, sha256: Sha256) -> bool {
-        self.sha256 == sha256 && self.entry == *entry
+        let wanted = |entry: &config::Plugin| (entry.sha256, Settings::from(entry).allocation());
+        self.sha256 == sha256 && wanted(&self.entry) == wanted(entry)
     }
 }

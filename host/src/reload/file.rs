@@ -39,7 +39,7 @@ impl Look {
     }
 
     /// How far somebody may be with writing it. What is not there is not written.
-    pub(crate) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         match self {
             Look::NotYet | Look::Nothing => Phase::Quiet,
             Look::File(stamp) => Phase::at(stamp.age()),
@@ -49,7 +49,7 @@ impl Look {
 
 /// Nobody can be asked whether he has written all of a file, so this goes by how long ago the last write was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(super) enum Phase {
     /// Long ago: it is all there.
     Quiet,
     /// Some time ago: it is probably all there, and if so, it is quiet so much later.

@@ -41,6 +41,18 @@ pub struct Manager {
     pub(super) refused: Option<RefusedConfig>,
 }
 
+/// What files look like that do not look as they did.
+struct Found {
+    /// Those that are to be taken.
+    changed: Vec<PathBuf>,
+    /// Those that probably are, a little later.
+    pausing: Vec<PathBuf>,
+    /// None is being written.
+    settled: bool,
+    /// When to look again.
+    next: Instant,
+}
+
 /// The backstop for changes that the system does not tell of.
 pub(super) const RESCAN: Duration = Duration::from_secs(2);
 
@@ -109,56 +121,81 @@ impl Manager {
         }
     }
 
-    /// Looks at every file that looks different, and says when to look again.
+    /// Takes what has changed, and says when to look again.
     fn scan(&mut self) -> Instant {
-        let mut next = Instant::now() + RESCAN;
-        let (mut changed, mut pausing, mut settled) = (Vec::new(), Vec::new(), true);
-        for (path, before) in &mut self.stamps {
-            let now = Look::at(path);
-            if now == *before {
-                continue;
-            }
-            let rest = match now.phase() {
-                Phase::Quiet => {
-                    *before = now;
-                    changed.push(path.clone());
-                    continue;
-                }
-                Phase::Pausing { quiet_in } => {
-                    pausing.push(path.clone());
-                    quiet_in
-                }
-                Phase::Writing { pausing_in } => pausing_in,
-            };
-            settled = false;
-            next = next.min(Instant::now() + rest);
-        }
-        let is_changed = |path: &PathBuf| changed.contains(path);
-        if self.origin.path.as_ref().is_some_and(is_changed) {
+        let found = self.look();
+        if self
+            .origin
+            .path
+            .as_ref()
+            .is_some_and(|path| found.changed.contains(path))
+        {
             log_outcome(&self.reload_config());
         } else {
             log_outcome(&self.retry_config());
         }
-        let is_of = |managed: &Managed, files: &[PathBuf]| match &managed.entry.source {
-            Source::File(path) => files.contains(path),
-            Source::Builtin(_) => false,
-        };
-        for (name, managed) in self.serving.plugins() {
-            if is_of(&managed, &changed) {
-                log_outcome(&self.reload(&name, Asked::ByNobody));
-            } else if is_of(&managed, &pausing) {
-                self.compile_early(&name);
-            }
+        for name in self.plugins_of(&found.changed) {
+            log_outcome(&self.reload(&name, Asked::ByNobody));
         }
-        if !changed.is_empty() {
+        if !found.changed.is_empty() {
             // What a link leads to may be somewhere else now.
             self.follow_files();
         }
-        if settled {
+        for name in self.plugins_of(&found.pausing) {
+            self.compile_early(&name);
+        }
+        if found.settled {
             // What is still there belongs to files that are again what they were, or to plugins that are gone.
             self.early.clear();
         }
-        next
+        found.next
+    }
+
+    /// Looks at every file.
+    fn look(&mut self) -> Found {
+        let now = Instant::now();
+        let mut found = Found {
+            changed: Vec::new(),
+            pausing: Vec::new(),
+            settled: true,
+            next: now + RESCAN,
+        };
+        for (path, before) in &mut self.stamps {
+            let look = Look::at(path);
+            if look == *before {
+                continue;
+            }
+            let rest = match look.phase() {
+                Phase::Quiet => {
+                    *before = look;
+                    found.changed.push(path.clone());
+                    continue;
+                }
+                Phase::Pausing { quiet_in } => {
+                    found.pausing.push(path.clone());
+                    quiet_in
+                }
+                Phase::Writing { pausing_in } => pausing_in,
+            };
+            found.settled = false;
+            found.next = found.next.min(now + rest);
+        }
+        found
+    }
+
+    /// The plugins that come from one of these files.
+    fn plugins_of(&self, files: &[PathBuf]) -> Vec<String> {
+        if files.is_empty() {
+            return Vec::new();
+        }
+        let is_of = |managed: &Managed| match &managed.entry.source {
+            Source::File(path) => files.contains(path),
+            Source::Builtin(_) => false,
+        };
+        let plugins = self.serving.plugins().into_iter();
+        plugins
+            .filter_map(|(name, managed)| is_of(&managed).then_some(name))
+            .collect()
     }
 
     /// Everything is looked at, whatever becomes of the rest.

@@ -7,7 +7,7 @@ use super::programs::{Code, Content};
 use super::serving::Rejected;
 use super::status::Managed;
 use crate::config::{self, Source};
-use crate::plugin::{Generation, LoadError};
+use crate::plugin::{Generation, LoadError, Time};
 
 /// Who wants a plugin's file to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,17 @@ impl Manager {
         if sha256 == managed.current.sha256 {
             return Ok(self.serves_already(&managed));
         }
-        let (code, asked_back) = match early.filter(|early| early.is_of(&entry, sha256)) {
-            // A rollback since then came before the file was looked at, but while it was being compiled.
-            Some(early) if asked == Asked::ByNobody => (early.code, early.asked_back),
-            Some(early) => (early.code, managed.asked_back),
-            None => (self.programs.code(&entry, content), managed.asked_back),
+        let early = early.filter(|early| early.is_of(&entry, sha256));
+        let asked_back = match &early {
+            // Nobody wants the file to be looked at now, so a rollback since it was found means that it is not wanted.
+            Some(early) if asked == Asked::ByNobody => early.asked_back,
+            _ => managed.asked_back,
+        };
+        let code = match early {
+            Some(early) => early
+                .code
+                .unwrap_or_else(|| self.programs.code(&entry, content, Time::Share)),
+            None => self.programs.code(&entry, content, Time::SpareFirst),
         };
         code.and_then(|code| self.take(&entry, &code, asked_back))
             .map_err(|reason| {

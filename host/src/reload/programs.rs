@@ -7,13 +7,13 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use log::warn;
+use log::{debug, warn};
 use parking_lot::Mutex;
 
 use super::Return;
 use crate::builtin;
 use crate::config::{self, Sha256, Source};
-use crate::plugin::{self, Allocation, Compiler, Generation, LoadError, OnUnfit, Program, Settings};
+use crate::plugin::{self, Allocation, Compiler, Generation, LoadError, OnUnfit, Program, Settings, Time};
 use crate::snapshot::Environment;
 
 /// Makes generations.
@@ -80,14 +80,19 @@ impl Programs {
         self.compiler = Some(compiler);
     }
 
-    /// Compiles what this entry's source has. It can take a minute.
-    pub(super) fn code(&self, entry: &config::Plugin, content: Content) -> Result<Code, LoadError> {
+    /// Compiles what this entry's source has, with so much time. It can take a minute.
+    pub(super) fn code(
+        &self,
+        entry: &config::Plugin,
+        content: Content,
+        time: Time,
+    ) -> Result<Code, LoadError> {
         let found = content.sha256;
         if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
             return Err(LoadError::WrongHash { expected, found });
         }
         Ok(Code {
-            program: self.compile(Settings::from(entry).allocation(), content)?,
+            program: self.compile(Settings::from(entry).allocation(), content, time)?,
             sha256: found,
         })
     }
@@ -108,13 +113,19 @@ impl Programs {
         ))
     }
 
-    fn compile(&self, allocation: Allocation, content: Content) -> Result<Arc<Program>, LoadError> {
+    fn compile(
+        &self,
+        allocation: Allocation,
+        content: Content,
+        time: Time,
+    ) -> Result<Arc<Program>, LoadError> {
         let slot = self.slot((content.sha256, allocation));
         let mut known = slot.lock();
         if let Some(known) = known.upgrade() {
             return Ok(known);
         }
-        let program = Arc::new(self.load(allocation, content.bytes)?);
+        debug!("compiling sha256 {}", content.sha256);
+        let program = Arc::new(self.load(allocation, content.bytes, time)?);
         *known = Arc::downgrade(&program);
         Ok(program)
     }
@@ -126,11 +137,11 @@ impl Programs {
         Arc::clone(compiled.entry(key).or_default())
     }
 
-    fn load(&self, allocation: Allocation, bytes: Vec<u8>) -> Result<Program, LoadError> {
+    fn load(&self, allocation: Allocation, bytes: Vec<u8>, time: Time) -> Result<Program, LoadError> {
         let environment = Arc::clone(&self.environment);
         if let Some(compiler) = &self.compiler {
-            match compiler.load(&environment.runtime, allocation, &bytes) {
-                Err(LoadError::NoProcess(error)) => warn!(
+            match compiler.load(&environment.runtime, allocation, &bytes, time) {
+                Err(LoadError::NoProcess(error)) if time != Time::Spare => warn!(
                     "a plugin is compiled beside the requests, which may wait for it: no process can be started for \
                      that: {error}"
                 ),

@@ -1,4 +1,4 @@
-//! What does not wait for a plugin that is being compiled: rollbacks, for one.
+//! What may happen while a plugin is being compiled: rollbacks, for one, do not wait for it.
 //!
 //! The compiler is a process of its own, so a test can stop it, and the one that Pace starts in its place, for as long
 //! as it wants.
@@ -43,7 +43,7 @@ impl Story {
             pool("web", &[&origin])
         );
         let setup = Setup::new().config(&config);
-        let pace = setup.env("RUST_LOG", "info,pace::reload::early=debug").start();
+        let pace = setup.env("RUST_LOG", "info,pace::reload=debug").start();
         let story = Story {
             pace,
             _origin: origin,
@@ -57,7 +57,7 @@ impl Story {
         story
     }
 
-    /// What nobody has seen yet.
+    /// Another content of `slow`.
     fn edition(&self) -> Vec<u8> {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         edition(&fixture("respond"), number)
@@ -83,16 +83,11 @@ impl Story {
 
     /// The same, when it compiles what may not be all of the file. And what the log calls that.
     fn hold_early(&self, name: &str) -> (Held, String) {
-        let early = |log: String| {
-            let (_, rest) = log.rsplit_once("compiling sha256 ")?;
-            let (sha256, _) = rest.split_once(", which may not be all of it yet")?;
-            Some(sha256.to_owned())
-        };
         wait_for("a process that compiles a file which is not quiet yet", || {
-            let before = early(self.pace.log());
+            let before = self.early();
             self.replace(name, &self.edition());
             let held = self.held_compiler();
-            let found = early(self.pace.log()).filter(|found| before.as_ref() != Some(found));
+            let found = self.early().filter(|found| before.as_ref() != Some(found));
             if let (Some(_), Some(_)) = (&held, &found) {
                 return held.zip(found);
             }
@@ -101,6 +96,22 @@ impl Story {
             self.post(&format!("/plugins/{name}/reload"));
             None
         })
+    }
+
+    /// What was compiled last of what was not quiet yet.
+    fn early(&self) -> Option<String> {
+        let log = self.pace.log();
+        let (before, _) = log.rsplit_once(" may not be all of it yet")?;
+        let (_, sha256) = before.rsplit_once("sha256 ")?;
+        Some(sha256.to_owned())
+    }
+
+    /// How many times this has been compiled.
+    fn compiled(&self, sha256: &str) -> usize {
+        self.pace
+            .log()
+            .matches(&format!("compiling sha256 {sha256}"))
+            .count()
     }
 
     /// Stops the process that compiles, as soon as there is one. `None` if it was quicker.
@@ -242,7 +253,8 @@ fn assert_waits(reload: &ScopedJoinHandle<'_, Response>) {
 #[test]
 fn a_rollback_of_another_plugin() {
     let story = Story::new(&fixture("respond"));
-    let held = story.hold("slow");
+    let (held, compiled) = story.hold_early("slow");
+    let serving = story.pace.generation("slow");
     thread::scope(|scope| {
         let reload = scope.spawn(|| story.post("/plugins/slow/reload"));
         let rollback = story.post("/plugins/other/rollback");
@@ -252,12 +264,13 @@ fn a_rollback_of_another_plugin() {
             200,
             "generation 1 serves again, in place of 2 (asked to)",
         );
-        assert_eq!(story.generations(), [2, 1]);
+        assert_eq!(story.generations(), [serving, 1]);
 
         drop(held);
         let reload = reload.join().expect("it is answered");
         assert_eq!(reload.status, 200, "{reload:?}");
-        assert_eq!(story.generations(), [3, 1]);
+        assert_eq!(story.generations(), [serving + 1, 1]);
+        assert_eq!(story.compiled(&compiled), 1, "whoever asks gets what is there");
     });
 }
 
@@ -280,30 +293,29 @@ fn a_plugin_that_fails_its_first_calls() {
 #[test]
 fn a_rollback_of_the_same_plugin() {
     let story = Story::new(&fixture("respond"));
-    let held = story.hold("slow");
+    let (held, _) = story.hold_early("slow");
+    let newer = story.pace.generation("slow");
+    let older = newer - 1;
     let rollback = story.post("/plugins/slow/rollback");
-    assert_says(
-        &rollback,
-        200,
-        "generation 1 serves again, in place of 2 (asked to)",
-    );
+    let serves = format!("generation {older} serves again, in place of {newer} (asked to)");
+    assert_says(&rollback, 200, &serves);
     drop(held);
     story.pace.wait_for_log(&[
         "ERROR",
         "plugin `slow`",
-        "a rollback was asked for while it was compiled",
-        "generation 1 (sha256 ",
+        "a rollback was asked for while it was on its way",
+        &format!("generation {older} (sha256 "),
     ]);
     let status = story.pace.plugin("slow");
     assert_eq!(
         (&status["generation"], &status["previous"]),
-        (&1.into(), &2.into())
+        (&older.into(), &newer.into())
     );
     let reason = status["refused"]["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("a rollback was asked for"), "{reason}");
 
     let reload = story.post("/plugins/slow/reload");
-    assert_says(&reload, 200, "generation 3 serves");
+    assert_says(&reload, 200, &format!("generation {} serves", newer + 1));
 }
 
 /// What is put there to mend a plugin is taken, also if that is given up meanwhile.
@@ -338,6 +350,42 @@ fn a_file_that_changes_while_it_is_compiled() {
         !log.contains(&format!("serves (sha256 {early})")),
         "what has been replaced never served:\n{log}"
     );
+}
+
+/// What has been compiled while the file became quiet is what serves then.
+#[test]
+fn a_file_that_does_not_change_while_it_is_compiled() {
+    let story = Story::new(&fixture("respond"));
+    let (held, early) = story.hold_early("slow");
+    let next = story.pace.generation("slow") + 1;
+    drop(held);
+    story.pace.wait_for_generation("slow", next);
+    assert_eq!(story.pace.plugin("slow")["sha256"], *early);
+    assert_eq!(story.compiled(&early), 1);
+}
+
+/// Who writes the same again and again does not keep the compiler busy.
+#[test]
+fn a_file_that_was_refused_and_comes_again() {
+    let story = Story::new(&fixture("respond"));
+    let refused = fs::read(fixture("wrong-type")).expect("it has been built");
+    story.replace("slow", &refused);
+    let reason = [
+        "ERROR",
+        "plugin `slow`",
+        "with a function `filter` of the wrong type",
+    ];
+    story.pace.wait_for_log(&reason);
+    let sha256 = story.pace.plugin("slow")["refused"]["sha256"].clone();
+    let sha256 = sha256.as_str().expect("it could be read");
+    assert_eq!(story.compiled(sha256), 1);
+    for number in 3..6 {
+        story.replace("slow", &refused);
+        // When this is taken, the other has been looked at.
+        story.replace("other", &edition(&fixture("respond"), number));
+        story.pace.wait_for_generation("other", number.into());
+    }
+    assert_eq!(story.compiled(sha256), 1);
 }
 
 /// A configuration that needs another plugin is taken with what serves when that is compiled.

@@ -1,7 +1,7 @@
 //! From the bytes of a file to machine code: here, or in a process that does nothing else.
 //!
-//! A compiler wants a core for some tenths of a second, and memory that it returns at its leisure. Next to
-//! requests that is felt: its threads compete with the workers for cores and for the lock of the address
+//! A compiler wants cores for some hundredths of a second to some seconds, and memory that it returns at its leisure. Next
+//! to requests that is felt: its threads compete with the workers for cores and for the lock of the address
 //! space. A process of its own can be given what nobody else wants, and it can be ended, which a thread
 //! cannot.
 //!
@@ -18,4 +18,4 @@ mod parent;
 pub use child::{CompileArgs, compile_for_parent};
 pub use compiled::CompileError;
 pub(super) use compiled::Compiled;
-pub use parent::Compiler;
+pub use parent::{Compiler, Time};

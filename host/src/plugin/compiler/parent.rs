@@ -22,9 +22,20 @@ pub struct Compiler {
 /// The name of the command that [`compile_for_parent`](super::compile_for_parent) is.
 const COMMAND: &str = "compile-plugin";
 
-/// For so long compiling has to make do with time that hardly anybody else wants: twenty times of what the usual plugin
-/// takes. Whoever replaces one on a machine that has no such time waits so much longer.
-const YIELDING_TIMEOUT: Duration = Duration::from_secs(3);
+/// Which time of the processors a plugin is compiled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// What hardly anybody else wants, for a few seconds.
+    Spare,
+    /// The same, and then its share if that was not enough.
+    SpareFirst,
+    /// Its share.
+    Share,
+}
+
+/// For so long compiling has to make do with time that hardly anybody else wants: twenty times and more of what the usual
+/// plugin takes. Whoever replaces one on a machine that has no such time waits so much longer.
+const SPARE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Longer than any plugin takes to compile with its share of the time; what takes longer is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,7 +58,7 @@ impl Compiler {
         }
     }
 
-    /// Like [`Program::load`]; the time that it takes is bounded.
+    /// Like [`Program::load`], with so much time.
     ///
     /// # Errors
     ///
@@ -57,16 +68,22 @@ impl Compiler {
         runtime: &Runtime,
         allocation: Allocation,
         bytes: &[u8],
+        time: Time,
     ) -> Result<Program, LoadError> {
-        let mut result = self.run(runtime, allocation, true, bytes, YIELDING_TIMEOUT);
-        if matches!(result, Err(Failed::Timeout)) {
-            // The machine is busy all the time, or the plugin is large.
-            result = self.run(runtime, allocation, false, bytes, TIMEOUT);
-        }
+        let run = |yielding, limit| (limit, self.run(runtime, allocation, yielding, bytes, limit));
+        let (limit, result) = match time {
+            Time::Spare => run(true, SPARE_TIMEOUT),
+            Time::Share => run(false, TIMEOUT),
+            Time::SpareFirst => match run(true, SPARE_TIMEOUT) {
+                // The machine is busy all the time, the plugin is large, or memory is short for so many threads.
+                (_, Err(Failed::Timeout | Failed::Broke(_))) => run(false, TIMEOUT),
+                done => done,
+            },
+        };
         let code = match result {
             Ok(code) => code,
             Err(Failed::Rejected(error)) => return Err(error.into()),
-            Err(Failed::Timeout) => return Err(LoadError::CompileTimeout(TIMEOUT)),
+            Err(Failed::Timeout) => return Err(LoadError::CompileTimeout(limit)),
             Err(Failed::Broke(status)) => return Err(LoadError::CompilerBroke(status.to_string())),
             Err(Failed::NotStarted(error)) => return Err(LoadError::NoProcess(error)),
         };
@@ -213,7 +230,7 @@ mod tests {
     #[test]
     fn without_the_program_there_is_no_process() {
         let runtime = Runtime::new(None, 1).expect("there is room for a compiler");
-        let error = Compiler::new("/nowhere").load(&runtime, Allocation::OnDemand, b"");
+        let error = Compiler::new("/nowhere").load(&runtime, Allocation::OnDemand, b"", Time::SpareFirst);
         let Err(LoadError::NoProcess(error)) = error else {
             panic!("there is nothing to start");
         };
