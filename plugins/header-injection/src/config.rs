@@ -1,11 +1,11 @@
 //! The configuration as the operator writes it. What is read here is legal: nothing is left to be refused
 //! later but a message that becomes too large.
 
-use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::marker::PhantomData;
 
 use pace_plugin::{HeaderName, HeaderValue};
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::policy::Edits;
 
@@ -43,8 +43,10 @@ pub struct ResponseEdits(pub Edits);
 #[serde(deny_unknown_fields, default)]
 struct Tables {
     remove: Vec<HeaderName>,
-    set: BTreeMap<HeaderName, HeaderValue>,
-    add: BTreeMap<HeaderName, Values>,
+    #[serde(deserialize_with = "entries")]
+    set: Vec<(HeaderName, HeaderValue)>,
+    #[serde(deserialize_with = "entries")]
+    add: Vec<(HeaderName, Values)>,
 }
 
 impl TryFrom<Tables> for RequestEdits {
@@ -85,20 +87,49 @@ impl TryFrom<Tables> for Edits {
     type Error = String;
 
     fn try_from(tables: Tables) -> Result<Self, String> {
-        let mut names = HashSet::new();
-        let mut set = tables.set.keys();
-        if let Some(again) = set.find(|name| !names.insert(name.to_ascii_lowercase())) {
-            return Err(format!("`{again}` is set twice, in different spellings"));
+        for (earlier, (again, _)) in tables.set.iter().enumerate() {
+            let mut before = tables.set[..earlier].iter();
+            if before.any(|(name, _)| name.eq_ignore_ascii_case(again)) {
+                return Err(format!("`{again}` is set twice, in different spellings"));
+            }
         }
         let each = |(name, values): (HeaderName, Values)| {
             values.0.into_iter().map(move |value| (name.clone(), value))
         };
         Ok(Self {
             remove: tables.remove,
-            set: tables.set.into_iter().collect(),
+            set: tables.set,
             add: tables.add.into_iter().flat_map(each).collect(),
         })
     }
+}
+
+/// A table as a list: of the few headers that there are, none is looked up, and a tree or a map of each kind is code that
+/// every swap compiles.
+fn entries<'de, D, V>(deserializer: D) -> Result<Vec<(HeaderName, V)>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Entries<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+        type Value = Vec<(HeaderName, V)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table with a header's name before each value")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(entry) = entries.next_entry()? {
+                all.push(entry);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_map(Entries(PhantomData))
 }
 
 /// One value, or a list of them.

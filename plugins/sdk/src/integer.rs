@@ -1,6 +1,7 @@
 //! Integers within bounds, for configurations.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
@@ -57,32 +58,33 @@ impl<const MIN: u64, const MAX: u64> Integer<MIN, MAX> {
 
 impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Integer<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bounded<const MIN: u64, const MAX: u64>;
+        deserializer.deserialize_u64(Bounds(MIN..=MAX)).map(Self)
+    }
+}
 
-        impl<const MIN: u64, const MAX: u64> Visitor<'_> for Bounded<MIN, MAX> {
-            type Value = Integer<MIN, MAX>;
+/// One type for all bounds, so that a plugin has this code once and not for each.
+struct Bounds(RangeInclusive<u64>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an integer from {MIN} to {MAX}")
-            }
+impl Visitor<'_> for Bounds {
+    type Value = u64;
 
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-                if (MIN..=MAX).contains(&value) {
-                    Ok(Integer(value))
-                } else {
-                    Err(E::invalid_value(Unexpected::Unsigned(value), &self))
-                }
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an integer from {} to {}", self.0.start(), self.0.end())
+    }
 
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-                match u64::try_from(value) {
-                    Ok(value) => self.visit_u64(value),
-                    Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
-                }
-            }
+    fn visit_u64<E: Error>(self, value: u64) -> Result<u64, E> {
+        if self.0.contains(&value) {
+            Ok(value)
+        } else {
+            Err(E::invalid_value(Unexpected::Unsigned(value), &self))
         }
+    }
 
-        deserializer.deserialize_u64(Bounded)
+    fn visit_i64<E: Error>(self, value: i64) -> Result<u64, E> {
+        match u64::try_from(value) {
+            Ok(value) => self.visit_u64(value),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ fn what_is_wrong_is_refused_with_the_path_of_the_key() {
         (
             r#"{"request": {"set": {"x": "1", "X": "2"}}}"#,
             "request",
-            "`x` is set twice",
+            "`X` is set twice",
         ),
         (
             r#"{"request": {"set": {"Host": "a/b"}}}"#,
