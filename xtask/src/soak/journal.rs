@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     /// Sets `b=1 front=1` from 0 s, `b=2 front=1` from 10 to 12 s on, `b=2 front=2` from 20 to 22 s on. `front` stamps
-    /// `one` and `two`; `headers` and `limit`, which are not of the route, stamp `same` and `never`.
+    /// `one` and `two`; `own` and `limit`, which are not of the route, stamp `same` and `never`.
     struct Story {
         journal: Journal,
         start: Instant,
@@ -274,7 +274,7 @@ mod tests {
     fn two_stamps_must_be_of_one_time() {
         let story = Story::new();
         let at = |seconds| story.start + Duration::from_secs(seconds);
-        story.journal.begin("headers", 2, Some("other"), at(30));
+        story.journal.begin("own", 2, Some("other"), at(30));
         story.journal.done(at(32));
         let fault = |stamps: [&str; 2]| {
             let evidence = Evidence {

@@ -72,6 +72,12 @@ use traffic::Drive;
 /// makes each of them dearer: 70 % of the requests can be 90 % of the work.
 const LOAD: f64 = 0.7;
 
+/// How many times it is tried which load that is, at most.
+const TRIES: u32 = 7;
+
+/// How close to [`LOAD`] is close enough.
+const CLOSE: f64 = 0.02;
+
 /// How exact the times are.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
@@ -237,7 +243,7 @@ fn phases(
 
 /// How many requests there can be in a second, and how many there shall be.
 fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
-    let time = plan.capacity / 3;
+    let time = plan.capacity / (1 + TRIES);
     let capacity = traffic::mixed(world, Drive::Closed, time, seed).per_second();
     let mut rate = capacity * LOAD;
     if rate < 1.0 {
@@ -246,8 +252,8 @@ fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
             world.ledger.close().remarks
         );
     }
-    // With fewer requests each is dearer again, so once is not enough.
-    for _ in 0..2 {
+    // With fewer requests each is dearer again, and others may use the machine for a moment, so once is not enough.
+    for _ in 0..TRIES {
         let before = Times::now()?;
         traffic::mixed(world, Drive::Paced(rate), time, seed);
         let busy = Times::now()?.busy_since(before);
@@ -255,6 +261,9 @@ fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
             "{rate:.0} requests/s keep processors busy for {:.0} % of the time",
             busy * 100.0
         );
+        if (busy - LOAD).abs() < CLOSE {
+            break;
+        }
         rate = (rate * LOAD / busy).min(capacity * LOAD);
     }
     Ok((capacity, rate))

@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 /// How long the proxy may take to notice a file, compile it and serve with it.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// From one look at what serves to the next. Each takes time that the proxy could use.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// No file serves before nobody has written to it for so long.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// What makes the proxy replace a plugin.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,8 @@ pub(crate) enum Means {
     Post,
     /// The file, and SIGHUP.
     HangUp,
+    /// The file that was there before, in place of the one that is there now.
+    PutBack,
     /// Being asked to return to the version before.
     RollBack,
 }
@@ -53,19 +59,26 @@ impl<'a> Operator<'a> {
             plugin.rolled_back();
             return self.await_current(plugin);
         }
-        let version = plugin.versions.make();
+        let version = match (means, &plugin.previous) {
+            // After a rollback it is there already.
+            (Means::PutBack, Some(previous)) if previous.number < plugin.current.number => {
+                previous.version.clone()
+            }
+            _ => plugin.versions.make(),
+        };
         let stamp = version.stamp.as_deref();
         self.journal
             .begin(plugin.name, plugin.last_number + 1, stamp, Instant::now());
         let way = match means {
             Means::File(way) => way,
-            Means::Post | Means::HangUp | Means::RollBack => Way::Rename,
+            Means::Post | Means::HangUp | Means::PutBack | Means::RollBack => Way::Rename,
         };
         plugin.place.put(way, &version.bytes)?;
         match means {
             Means::Post => self.admin.reload(plugin.name)?,
             Means::HangUp => self.subject.hang_up()?,
-            Means::File(_) | Means::RollBack => {}
+            Means::File(_) | Means::PutBack => thread::sleep(QUIET),
+            Means::RollBack => {}
         }
         plugin.took(version);
         self.await_current(plugin)

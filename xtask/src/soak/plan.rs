@@ -25,7 +25,7 @@ impl Plan {
         let seconds = Duration::from_secs;
         let part = |divisor, [least, most]: [u64; 2]| (total / divisor).clamp(seconds(least), seconds(most));
         let whole = |time: Duration, part: Duration| (time.as_millis() / part.as_millis()) as u32;
-        let (capacity, warm_up) = (part(20, [1, 5]), part(8, [2, 30]));
+        let (capacity, warm_up) = (part(15, [2, 8]), part(8, [2, 30]));
         let (slice, settle) = match total < THOROUGH {
             true => (seconds(1), 0),
             false => (seconds(2), 1),
@@ -57,7 +57,7 @@ mod tests {
     fn most_of_the_time_is_for_swaps() {
         let seconds = Duration::from_secs;
         let minute = Plan {
-            capacity: seconds(3),
+            capacity: seconds(4),
             warm_up: Duration::from_millis(7500),
             slice: seconds(2),
             settle: 1,

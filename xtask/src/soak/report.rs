@@ -74,6 +74,7 @@ impl Report {
             shown("requests denied by the limiter", tally.denied),
             shown("requests to misbehaving plugins", tally.misbehaving),
             shown("swaps to a good version", self.swaps.good),
+            shown("of them to one that has to be compiled", self.swaps.new),
             shown(
                 "mean time from one such swap to the next",
                 milliseconds(self.swaps.interval()),

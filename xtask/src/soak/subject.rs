@@ -21,12 +21,13 @@ const END_LIMIT: Duration = Duration::from_secs(15);
 /// For how long the proxy keeps a connection that nobody uses. At the end it is waited for.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The plugins that are swapped, with their package, in the order in which routes use them.
+/// The plugins that are swapped, with what they are built of, in the order in which routes use them: the default plugins,
+/// and a small one that stands for those which users write.
 pub(crate) const SWAPPED: [(&str, &str); 4] = [
     ("limit", "rate-limiter"),
     ("balance", "round-robin"),
     ("front", "header-injection"),
-    ("headers", "header-injection"),
+    ("own", "fixtures/stamp"),
 ];
 
 /// A plugin whose versions say which they are, so that nobody has to take the proxy's word for it.
@@ -64,12 +65,12 @@ pub(crate) const STAMPS: [Stamp; 3] = [
         word: "X-Proxy".len(),
     },
     Stamp {
-        plugin: "headers",
-        header: "x-proxy",
-        seen: Some("x-soak-proxy"),
+        plugin: "own",
+        header: "x-stamp",
+        seen: Some("x-soak-stamp"),
         always: true,
-        constant: "X-Proxypace",
-        word: "X-Proxy".len(),
+        constant: "x-stampmark",
+        word: "x-stamp".len(),
     },
 ];
 

@@ -10,16 +10,20 @@ use anyhow::{Context, Result};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// From one swap to the next, on average, if the proxy is done with them by then.
+/// From one swap to the next, on average.
 const INTERVAL: Duration = Duration::from_millis(300);
+
+/// More than that is not made up for: there would be many at once.
+const MAX_BEHIND: Duration = INTERVAL.saturating_mul(3);
 
 /// Instead of one swap of so many there are bad files, which take as long as they take.
 const BAD: u64 = 10;
 
 /// Each plugin's turn goes through all of them.
-const MEANS: [Means; 8] = [
+const MEANS: [Means; 10] = [
     Means::File(Way::InPlace),
     Means::File(Way::Rename),
+    Means::PutBack,
     Means::Post,
     Means::File(Way::Symlink),
     Means::RollBack,
@@ -27,12 +31,15 @@ const MEANS: [Means; 8] = [
     Means::File(Way::Directory),
     Means::File(Way::Directory),
     Means::HangUp,
+    Means::PutBack,
 ];
 
 /// What came of the swaps.
 #[derive(Default)]
 pub(crate) struct Swaps {
     pub(crate) good: u64,
+    /// Those of them to a version that had not been there before.
+    pub(crate) new: u64,
     /// How long these took, with the rest after each.
     pub(crate) took: Duration,
     /// From when a swap began until it was seen to serve.
@@ -59,6 +66,8 @@ pub(crate) struct Swapper<'a> {
     turn: u64,
     /// For how long it has swapped.
     spent: Duration,
+    /// How much more time than [`INTERVAL`] swaps have taken. Those that take less make up for it.
+    behind: Duration,
 }
 
 impl<'a> Swapper<'a> {
@@ -69,25 +78,24 @@ impl<'a> Swapper<'a> {
             spoiler: Spoiler::new(seed)?,
             turn: 0,
             spent: Duration::ZERO,
+            behind: Duration::ZERO,
         })
     }
 
     /// Swaps until `deadline`, and then puts what is broken in order. Ends early, and does nothing any more,
     /// if the proxy does not do what it should.
     pub(crate) fn run(&mut self, deadline: Instant, swaps: &mut Swaps) {
-        let mut next = Instant::now();
         while swaps.unexpected.is_none() && (Instant::now() < deadline || !self.fleet.broken.is_empty()) {
             let (start, good) = (Instant::now(), swaps.good);
             if let Err(error) = self.swap(swaps) {
                 swaps.unexpected = Some(format!("{error:#}"));
             }
             if swaps.good > good {
-                // One that took less makes up for one before it that took more, and not for many.
-                next = (next + INTERVAL).max(Instant::now() - INTERVAL);
-                thread::sleep(next.saturating_duration_since(Instant::now()));
-                swaps.took += start.elapsed();
-            } else {
-                next = Instant::now();
+                let due = INTERVAL.saturating_sub(self.behind);
+                thread::sleep(due.saturating_sub(start.elapsed()));
+                let took = start.elapsed();
+                self.behind = (self.behind + took).saturating_sub(INTERVAL).min(MAX_BEHIND);
+                swaps.took += took;
             }
             self.spent += start.elapsed();
         }
@@ -99,6 +107,7 @@ impl<'a> Swapper<'a> {
             operator,
             fleet,
             turn,
+            behind,
             ..
         } = self;
         if turn.is_multiple_of(BAD) && fleet.broken.is_empty() {
@@ -108,15 +117,22 @@ impl<'a> Swapper<'a> {
         let index = broken.unwrap_or(*turn as usize % fleet.swapped.len());
         let step = *turn / fleet.swapped.len() as u64 + index as u64;
         let means = match MEANS[step as usize % MEANS.len()] {
+            // Where the proxy has not the time to compile so many, versions that it has compiled make up for it.
+            _ if *behind >= INTERVAL => [Means::PutBack, Means::RollBack][step as usize % 2],
+            other => other,
+        };
+        let means = match means {
             // It would leave the bad file where it is.
-            Means::RollBack if broken.is_some() => Means::Post,
+            Means::RollBack if broken.is_some() => Means::PutBack,
             other => other,
         };
         let start = Instant::now();
         let plugin = &mut fleet.swapped[index];
+        let made = plugin.versions.made;
         operator
             .replace(plugin, means)
             .with_context(|| format!("{} by {means:?}", plugin.name))?;
+        swaps.new += plugin.versions.made - made;
         swaps.slowest = swaps.slowest.max(start.elapsed());
         swaps.good += 1;
         Ok(())

@@ -1,4 +1,4 @@
-//! Versions of a default plugin: they do the same, and no two have the same module.
+//! Versions of a plugin: they do the same, and no two have the same module.
 
 use super::subject::Stamp;
 use crate::cargo;
@@ -25,11 +25,11 @@ pub(crate) struct Versions {
     module: (usize, Range<usize>),
     /// Where the component has the constant that tells its versions apart.
     stamp: Option<(usize, &'static Stamp)>,
-    made: u64,
+    pub(crate) made: u64,
 }
 
 impl Versions {
-    /// Of a default plugin, as `cargo xtask plugins` builds it. If there is a stamp, each has a word of its own in
+    /// Of what `cargo xtask plugins` builds. If there is a stamp, each has a word of its own in
     /// it.
     pub(crate) fn of(plugin: &str, stamp: Option<&'static Stamp>) -> Result<Versions> {
         let file = cargo::root()
