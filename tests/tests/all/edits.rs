@@ -52,6 +52,17 @@ fn edits_that_the_contract_forbids_are_refused_and_the_request_goes_on() {
     assert_eq!(client.connections(), 1);
 }
 
+/// What a plugin sets takes the place of what the client and the backend have, on both sides.
+#[test]
+fn a_header_that_is_set_is_there_once() {
+    let origin = Origin::new(|_| Answer::new("").header("X-Stamp", "the backend's"));
+    let pace = Pace::with_config(&with_plugins(SERVER, &[("stamp", &fixture("stamp"))], &[&origin]));
+    let request = Request::get("/").header("X-Stamp", "a").header("x-stamp", "b");
+    let response = pace.client().send(&request);
+    assert_eq!(response.headers.all("x-stamp"), ["mark"]);
+    assert_eq!(origin.request().headers.all("x-stamp"), ["mark"]);
+}
+
 #[test]
 fn a_request_on_its_way_cannot_be_changed() {
     let origin = Origin::named("one");
