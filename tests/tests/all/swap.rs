@@ -10,17 +10,28 @@ use pace_tests::{Answer, Gate, Origin, Pace, Request, Signal, edition, fixture, 
 use crate::sections::{SERVER, with_plugins};
 use crate::swapping::{SWAPPED, Swapping, ask, config, directory, generation, respond};
 
+/// Shorter than what Pace takes for the end of writing.
+const SHORT: Duration = Duration::from_millis(80);
+
 #[test]
 fn a_file_that_is_written_in_place() {
     let swapping = Swapping::new();
+    let mut longest = Duration::ZERO;
     swapping.under_load(|| {
         for number in 2..5 {
-            fs::write(swapping.path("plugin.wasm"), respond(number)).expect("it can be written");
+            let (file, content) = (swapping.path("plugin.wasm"), respond(number));
+            let begun = Instant::now();
+            fs::write(file, content).expect("it can be written");
+            longest = longest.max(begun.elapsed());
             swapping.wait_for_generation(number.into());
         }
     });
     assert_eq!(swapping.reloads("published"), 3);
-    assert_eq!(swapping.reloads("refused"), 0, "half a file was never looked at");
+    // On a busy machine it may have been empty for so long that it was looked at.
+    assert!(
+        longest > SHORT || swapping.reloads("refused") == 0,
+        "half a file was looked at"
+    );
 }
 
 #[test]
@@ -190,8 +201,6 @@ fn a_file_that_is_older_than_the_one_before() {
 /// It is taken when nobody has written to it for a moment, and once.
 #[test]
 fn a_file_that_comes_in_pieces() {
-    /// Shorter than what Pace takes for the end of writing.
-    const SHORT: Duration = Duration::from_millis(80);
     let swapping = Swapping::new();
     let content = respond(2);
     let mut file = File::create(swapping.path("plugin.wasm")).expect("it can be written");
