@@ -43,7 +43,7 @@ mod program;
 mod text;
 
 pub use breaker::BreakerState;
-pub use compiler::{CompileArgs, CompileError, Compiler, Time, compile_for_parent};
+pub use compiler::{CompileArgs, CompileError, Compiler, CpuTime, compile_for_parent};
 pub use engine::{Allocation, Runtime};
 pub use error::{LoadError, Side, TypeDifference, WrongType};
 pub use generation::{Generation, LogSink, OnUnfit, Settings};

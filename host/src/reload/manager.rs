@@ -142,7 +142,10 @@ impl Manager {
             self.follow_files();
         }
         for name in self.plugins_of(&found.pausing) {
-            self.compile_early(&name);
+            if self.compile_early(&name) {
+                // By now it may be quiet, and what is certain comes before the next guess.
+                return Instant::now();
+            }
         }
         if found.settled {
             // What is still there belongs to files that are again what they were, or to plugins that are gone.

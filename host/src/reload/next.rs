@@ -11,7 +11,7 @@ use super::serving::Rejected;
 use super::status::{Managed, file_name};
 use crate::config::{self, Config, Sha256};
 use crate::hook::Failure;
-use crate::plugin::{Generation, LoadError, Time};
+use crate::plugin::{CpuTime, Generation, LoadError};
 
 /// The plugins of a configuration, before they serve.
 pub(super) struct Next {
@@ -35,7 +35,7 @@ impl Manager {
             let content = Content::read(&entry.source).map_err(|reason| rejected(entry, None, reason))?;
             let sha256 = content.sha256;
             ensure_fit(entry, known, sha256)?;
-            let code = self.programs.code(entry, content, Time::SpareFirst);
+            let code = self.programs.code(entry, content, CpuTime::SpareFirst);
             let code = code.map_err(|reason| rejected(entry, Some(sha256), reason))?;
             codes.insert(entry.name.clone(), code);
         }

@@ -7,7 +7,7 @@ use super::programs::{Code, Content};
 use super::serving::Rejected;
 use super::status::Managed;
 use crate::config::{self, Source};
-use crate::plugin::{Generation, LoadError, Time};
+use crate::plugin::{CpuTime, Generation, LoadError};
 
 /// Who wants a plugin's file to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +58,15 @@ impl Manager {
         }
         let early = early.filter(|early| early.is_of(&entry, sha256));
         let asked_back = match &early {
-            // Nobody wants the file to be looked at now, so a rollback since it was found means that it is not wanted.
+            // Nobody wants the file to be looked at now, so a rollback while it was compiled means that it is not wanted.
             Some(early) if asked == Asked::ByNobody => early.asked_back,
             _ => managed.asked_back,
         };
         let code = match early {
             Some(early) => early
                 .code
-                .unwrap_or_else(|| self.programs.code(&entry, content, Time::Share)),
-            None => self.programs.code(&entry, content, Time::SpareFirst),
+                .unwrap_or_else(|| self.programs.code(&entry, content, CpuTime::Share)),
+            None => self.programs.code(&entry, content, CpuTime::SpareFirst),
         };
         code.and_then(|code| self.take(&entry, &code, asked_back))
             .map_err(|reason| {

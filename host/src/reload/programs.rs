@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::Return;
 use crate::builtin;
 use crate::config::{self, Sha256, Source};
-use crate::plugin::{self, Allocation, Compiler, Generation, LoadError, OnUnfit, Program, Settings, Time};
+use crate::plugin::{self, Allocation, Compiler, CpuTime, Generation, LoadError, OnUnfit, Program, Settings};
 use crate::snapshot::Environment;
 
 /// Makes generations.
@@ -85,7 +85,7 @@ impl Programs {
         &self,
         entry: &config::Plugin,
         content: Content,
-        time: Time,
+        time: CpuTime,
     ) -> Result<Code, LoadError> {
         let found = content.sha256;
         if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
@@ -117,7 +117,7 @@ impl Programs {
         &self,
         allocation: Allocation,
         content: Content,
-        time: Time,
+        time: CpuTime,
     ) -> Result<Arc<Program>, LoadError> {
         let slot = self.slot((content.sha256, allocation));
         let mut known = slot.lock();
@@ -137,11 +137,11 @@ impl Programs {
         Arc::clone(compiled.entry(key).or_default())
     }
 
-    fn load(&self, allocation: Allocation, bytes: Vec<u8>, time: Time) -> Result<Program, LoadError> {
+    fn load(&self, allocation: Allocation, bytes: Vec<u8>, time: CpuTime) -> Result<Program, LoadError> {
         let environment = Arc::clone(&self.environment);
         if let Some(compiler) = &self.compiler {
             match compiler.load(&environment.runtime, allocation, &bytes, time) {
-                Err(LoadError::NoProcess(error)) if time != Time::Spare => warn!(
+                Err(LoadError::NoProcess(error)) if time != CpuTime::Spare => warn!(
                     "a plugin is compiled beside the requests, which may wait for it: no process can be started for \
                      that: {error}"
                 ),

@@ -14,7 +14,7 @@ use super::status::{Managed, Status, file_name};
 use super::watch::Watch;
 use super::{Command, Origin, Reloader};
 use crate::config::{self, Config, Isolation, Source};
-use crate::plugin::{Generation, LoadError, Time};
+use crate::plugin::{CpuTime, Generation, LoadError};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
 
 /// What a plugin starts with.
@@ -44,7 +44,7 @@ impl Manager {
         let programs = Programs::new(Arc::clone(&environment), back.clone());
         let first = |entry: &config::Plugin| -> First {
             Content::read(&entry.source)
-                .and_then(|content| programs.code(entry, content, Time::Share))
+                .and_then(|content| programs.code(entry, content, CpuTime::Share))
                 .map(|code| programs.generation(entry, 1, &code))
                 .map_err(|reason| StartError::new(entry, reason))
         };

@@ -117,7 +117,7 @@ where
         type Value = Vec<(HeaderName, V)>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a table with a header's name before each value")
+            f.write_str("a table of headers")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {

@@ -65,7 +65,7 @@ fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>
     let cache = args.cache_dir.as_deref().map(engine::open_cache).transpose()?;
     let engine = engine::for_compiling(args.slot, cache)?;
     let imports = direct::Imports::new(&engine)?;
-    let threads = threads(if yields { cores() } else { 1 })?;
+    let threads = threads(if yields { threads_for_cores() } else { 1 })?;
     match threads.install(|| Compiled::new(&engine, &imports, &bytes)) {
         Ok(compiled) => compiled.to_bytes().map(Ok),
         Err(rejected) => Ok(Err(rejected)),
@@ -101,21 +101,21 @@ fn restrict(yielding: bool) -> bool {
 /// More of them are hardly quicker, and each has memory of its own.
 const MAX_THREADS: usize = 8;
 
-/// How many cores have time that is free. Where Pace has only a part of the machine's time, as by the limit of a container,
-/// one has to do: what a core that is idle does for the compiler is time that requests cannot have any more.
-fn cores() -> usize {
-    let allowed = sched_getaffinity(None).map_or(1, |cores| cores.count() as usize);
-    let limited = thread::available_parallelism().map_or(1, NonZero::get);
-    if limited < allowed {
-        1
-    } else {
-        allowed.min(MAX_THREADS)
-    }
+/// How many threads make use of the cores of this process.
+fn threads_for_cores() -> usize {
+    let cores = sched_getaffinity(None).map_or(1, |cores| cores.count() as usize);
+    threads_for(cores, thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// So many, or one if there cannot be so many. The system does not move a thread that yields to a core that is idle for
-/// microseconds, so with one for each core a plugin takes 0.8 of the time that it takes with one, both cores being busy to
-/// 70 %, as in the soak.
+/// One for each core: the system does not move a thread that yields to a core that is idle for microseconds, so with two
+/// threads on two cores that are busy to 70 %, as in the soak, a plugin takes 0.8 of the time that it takes with one. But
+/// one if Pace has not all the time of its cores, as by the limit of a container: what an idle core does for the compiler
+/// is time that requests cannot have any more.
+fn threads_for(cores: usize, limit: usize) -> usize {
+    if limit < cores { 1 } else { cores.min(MAX_THREADS) }
+}
+
+/// So many threads, or one if there cannot be so many.
 fn threads(number: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
     let pool = |number| ThreadPoolBuilder::new().num_threads(number).build();
     pool(number).or_else(|error| {
@@ -157,6 +157,18 @@ mod tests {
         let (_, rest) = stat.rsplit_once(") ").expect("a name is in parentheses");
         let fields: Vec<&str> = rest.split_whitespace().collect();
         [19, 41].map(|field| fields[field - 3].parse().expect("it is a number"))
+    }
+
+    #[test]
+    fn a_limit_of_time_leaves_one_thread() {
+        assert_eq!([1, 2, 8, 64].map(|cores| threads_for(cores, cores)), [1, 2, 8, 8]);
+        assert_eq!(
+            [(2, 1), (8, 7), (64, 8)].map(|(cores, limit)| threads_for(cores, limit)),
+            [1; 3]
+        );
+        assert!((1..=MAX_THREADS).contains(&threads_for_cores()));
+        let pool = threads(2).expect("there is room");
+        assert_eq!(pool.current_num_threads(), 2);
     }
 
     #[test]

@@ -18,4 +18,4 @@ mod parent;
 pub use child::{CompileArgs, compile_for_parent};
 pub use compiled::CompileError;
 pub(super) use compiled::Compiled;
-pub use parent::{Compiler, Time};
+pub use parent::{Compiler, CpuTime};

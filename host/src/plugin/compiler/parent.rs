@@ -24,7 +24,7 @@ const COMMAND: &str = "compile-plugin";
 
 /// Which time of the processors a plugin is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Time {
+pub enum CpuTime {
     /// What hardly anybody else wants, for a few seconds.
     Spare,
     /// The same, and then its share if that was not enough.
@@ -68,13 +68,13 @@ impl Compiler {
         runtime: &Runtime,
         allocation: Allocation,
         bytes: &[u8],
-        time: Time,
+        time: CpuTime,
     ) -> Result<Program, LoadError> {
         let run = |yielding, limit| (limit, self.run(runtime, allocation, yielding, bytes, limit));
         let (limit, result) = match time {
-            Time::Spare => run(true, SPARE_TIMEOUT),
-            Time::Share => run(false, TIMEOUT),
-            Time::SpareFirst => match run(true, SPARE_TIMEOUT) {
+            CpuTime::Spare => run(true, SPARE_TIMEOUT),
+            CpuTime::Share => run(false, TIMEOUT),
+            CpuTime::SpareFirst => match run(true, SPARE_TIMEOUT) {
                 // The machine is busy all the time, the plugin is large, or memory is short for so many threads.
                 (_, Err(Failed::Timeout | Failed::Broke(_))) => run(false, TIMEOUT),
                 done => done,
@@ -174,12 +174,15 @@ fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>,
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
 
     /// Long enough for whatever comes to an end.
     const LONG: Duration = Duration::from_secs(60);
 
-    fn run(program: &str, limit: Duration) -> Result<Vec<u8>, Failed> {
+    /// With this script for a program, for as long as the directory is there.
+    fn compiler(program: &str) -> (Compiler, Runtime, TempDir) {
         let directory = tempfile::tempdir().expect("there is room");
         let path = directory.path().join("program");
         // Not written by this process: another thread's child could have it open still, for writing, when it
@@ -191,7 +194,12 @@ mod tests {
         let status = shell.arg(program).status().expect("there is a shell");
         assert!(status.success(), "{status}");
         let runtime = Runtime::new(None, 1).expect("there is room for a compiler");
-        Compiler::new(path).run(&runtime, Allocation::OnDemand, true, b"a plugin", limit)
+        (Compiler::new(path), runtime, directory)
+    }
+
+    fn run(program: &str, limit: Duration) -> Result<Vec<u8>, Failed> {
+        let (compiler, runtime, _directory) = compiler(program);
+        compiler.run(&runtime, Allocation::OnDemand, true, b"a plugin", limit)
     }
 
     #[test]
@@ -218,6 +226,26 @@ mod tests {
         assert!(matches!(silent, Err(Failed::Broke(_))), "{silent:?}");
     }
 
+    /// It may have broken because it had many threads.
+    #[test]
+    fn one_that_breaks_while_it_yields_has_a_successor_if_the_plugin_is_wanted() {
+        let program = "#!/bin/sh\n[ \"$2\" = --yielding ] && kill -KILL $$\necho no code\n";
+        let (compiler, runtime, _directory) = compiler(program);
+        let broke = |time| match compiler.load(&runtime, Allocation::OnDemand, b"a plugin", time) {
+            Err(LoadError::CompilerBroke(reason)) => reason,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("there is no code"),
+        };
+        assert!(broke(CpuTime::Spare).contains("signal: 9"));
+        for time in [CpuTime::SpareFirst, CpuTime::Share] {
+            let reason = broke(time);
+            assert!(
+                !reason.contains("signal"),
+                "what has no code ended well: {reason}"
+            );
+        }
+    }
+
     #[test]
     fn a_verdict_comes_whole() {
         let verdict = run("#!/bin/sh\necho '{\"NotWasm\":\"it is a poem\"}'; exit 2\n", LONG);
@@ -230,7 +258,7 @@ mod tests {
     #[test]
     fn without_the_program_there_is_no_process() {
         let runtime = Runtime::new(None, 1).expect("there is room for a compiler");
-        let error = Compiler::new("/nowhere").load(&runtime, Allocation::OnDemand, b"", Time::SpareFirst);
+        let error = Compiler::new("/nowhere").load(&runtime, Allocation::OnDemand, b"", CpuTime::SpareFirst);
         let Err(LoadError::NoProcess(error)) = error else {
             panic!("there is nothing to start");
         };
