@@ -45,9 +45,9 @@ impl Fleet {
     /// Puts the first version of every plugin into its directory.
     pub(crate) fn prepare(directory: &Path) -> Result<Fleet> {
         let mut swapped = Vec::new();
-        for (name, package) in SWAPPED {
+        for (name, file) in SWAPPED {
             let stamp = STAMPS.iter().find(|stamp| stamp.plugin == name);
-            let mut versions = Versions::of(package, stamp)?;
+            let mut versions = Versions::of(file, stamp)?;
             let mut place = Place::new(plugin_directory(directory, name))?;
             let version = versions.make();
             place.put(Way::Rename, &version.bytes)?;

@@ -71,7 +71,7 @@ fn of_a_good_file() -> Vec<Bad> {
             good[..good.len() * 9 / 10].to_vec()
         }),
         random("truncated anywhere", CUT, |good, random| {
-            // Before the last section, which is the one that tells versions apart: it could be missing.
+            // Before the last sections, without which it would be the same plugin.
             good[..8 + random.below(good.len() as u64 * 9 / 10 - 8) as usize].to_vec()
         }),
         bytes("without its last byte", INVALID, |good| {

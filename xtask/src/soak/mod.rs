@@ -15,6 +15,9 @@
 //! | swaps | the same load in blocks: a swap every 300 ms, and bad files after nine of them; then a moment without |
 //! | after | as before |
 //!
+//! A version that was there before is compiled already. Some swaps are to such a one, and more of them where there is not
+//! the time to compile one every 300 ms.
+//!
 //! The load is looked at in slices of the same length. A slow moment of the machine spoils a slice, and it is as likely
 //! to be one with swaps as one without, so medians of the two can be compared.
 //!
@@ -72,11 +75,14 @@ use traffic::Drive;
 /// makes each of them dearer: 70 % of the requests can be 90 % of the work.
 const LOAD: f64 = 0.7;
 
-/// How many times it is tried which load that is, at most.
-const TRIES: u32 = 7;
+/// How often the load is measured and changed, at most, before it is taken as it is.
+const TRIES: u32 = 3;
 
 /// How close to [`LOAD`] is close enough.
 const CLOSE: f64 = 0.02;
+
+/// At least so much of the capacity is used, also if others use the machine.
+const LEAST_LOAD: f64 = 0.2;
 
 /// How exact the times are.
 const A_MOMENT: Duration = Duration::from_millis(10);
@@ -264,7 +270,7 @@ fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
         if (busy - LOAD).abs() < CLOSE {
             break;
         }
-        rate = (rate * LOAD / busy).min(capacity * LOAD);
+        rate = (rate * LOAD / busy).clamp(capacity * LEAST_LOAD, capacity * LOAD);
     }
     Ok((capacity, rate))
 }

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// From one look at what serves to the next. Each takes time that the proxy could use.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// No file serves before nobody has written to it for so long.
+/// No file serves by itself before nobody has written to it for so long.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// What makes the proxy replace a plugin.
@@ -49,23 +49,25 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Makes another version of a plugin serve, and waits until it does.
-    pub(crate) fn replace(&mut self, plugin: &mut Plugin, means: Means) -> Result<()> {
+    /// Makes another version of a plugin serve, and waits until it does. Whether it has never served before.
+    pub(crate) fn replace(&mut self, plugin: &mut Plugin, means: Means) -> Result<bool> {
         if let (Means::RollBack, Some(previous)) = (means, plugin.previous.clone()) {
             let stamp = previous.version.stamp.as_deref();
             self.journal
                 .begin(plugin.name, previous.number, stamp, Instant::now());
             self.admin.roll_back(plugin.name)?;
             plugin.rolled_back();
-            return self.await_current(plugin);
+            return self.await_current(plugin).map(|()| false);
         }
-        let version = match (means, &plugin.previous) {
-            // After a rollback it is there already.
-            (Means::PutBack, Some(previous)) if previous.number < plugin.current.number => {
-                previous.version.clone()
+        let before = match (means, &plugin.previous) {
+            // After rollbacks and bad files it may be there already, and then nothing would come of it.
+            (Means::PutBack, Some(previous)) if !plugin.place.has(&previous.version.bytes) => {
+                Some(previous.version.clone())
             }
-            _ => plugin.versions.make(),
+            _ => None,
         };
+        let is_new = before.is_none();
+        let version = before.unwrap_or_else(|| plugin.versions.make());
         let stamp = version.stamp.as_deref();
         self.journal
             .begin(plugin.name, plugin.last_number + 1, stamp, Instant::now());
@@ -81,7 +83,7 @@ impl<'a> Operator<'a> {
             Means::RollBack => {}
         }
         plugin.took(version);
-        self.await_current(plugin)
+        self.await_current(plugin).map(|()| is_new)
     }
 
     fn await_current(&mut self, plugin: &Plugin) -> Result<()> {

@@ -104,6 +104,12 @@ impl Place {
         Ok(())
     }
 
+    /// Whether the file is there and has this content.
+    pub(crate) fn has(&self, bytes: &[u8]) -> bool {
+        let path = self.path();
+        path.is_file() && fs::read(path).is_ok_and(|found| found == bytes)
+    }
+
     /// Removes whatever is there.
     pub(crate) fn clear(&self) -> Result<()> {
         let path = self.path();
@@ -161,7 +167,9 @@ mod tests {
             .put(Way::InPlace, b"file")
             .expect("the directory is writable");
         assert_eq!(fs::read(place.path()).ok().as_deref(), Some(&b"file"[..]));
+        assert!(place.has(b"file") && !place.has(b"other"));
         place.clear().expect("it can be removed");
         place.clear().expect("nothing is there");
+        assert!(!place.has(b""));
     }
 }

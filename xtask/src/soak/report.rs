@@ -34,6 +34,9 @@ pub(crate) const THOROUGH: Duration = Duration::from_secs(60);
 /// How much of what was resident before may be resident after.
 pub(crate) const MEMORY_BOUND: f64 = 1.1;
 
+/// Of so many swaps one at least is to a version that has to be compiled. Less would show little.
+const NEW: u64 = 4;
+
 /// How many times the steady p99 the other may be, each the median over its slices.
 const LATENCY_BOUND: f64 = 2.0;
 
@@ -74,7 +77,15 @@ impl Report {
             shown("requests denied by the limiter", tally.denied),
             shown("requests to misbehaving plugins", tally.misbehaving),
             shown("swaps to a good version", self.swaps.good),
-            shown("of them to one that has to be compiled", self.swaps.new),
+            Row {
+                figure: "of them to one that has to be compiled",
+                found: self.swaps.new.to_string(),
+                allowed: format!("at least 1 of {NEW}"),
+                verdict: match self.swaps.new * NEW >= self.swaps.good {
+                    _ if !self.thorough => Verdict::Shown,
+                    found => holds(found),
+                },
+            },
             shown(
                 "mean time from one such swap to the next",
                 milliseconds(self.swaps.interval()),
@@ -269,7 +280,11 @@ mod tests {
                 exact: 2,
                 others: Vec::new(),
             },
-            swaps: Swaps::default(),
+            swaps: Swaps {
+                good: 100,
+                new: 25,
+                ..Swaps::default()
+            },
             slices: Slices {
                 steady: latencies(&[1, 1, 9]),
                 swapping: latencies(&[2, 9, 1]),
@@ -291,7 +306,8 @@ mod tests {
 
     #[test]
     fn each_proof_can_break() {
-        let breaks: [fn(&mut Report); 14] = [
+        let breaks: [fn(&mut Report); 15] = [
+            |report| report.swaps.new = 24,
             |report| report.tally.failed = 1,
             |report| report.tally.unfinished = 1,
             |report| report.tally.contradictions = 1,
@@ -335,6 +351,7 @@ mod tests {
         report.memory[1] = samples(&[200]);
         report.slices.swapping = latencies(&[3]);
         report.swaps.bad.kinds = 1;
+        report.swaps.new = 1;
         assert!(!report.holds());
         report.thorough = false;
         assert!(report.holds());

@@ -162,7 +162,8 @@ fn put(
         Slot::Swapped(index) => {
             let plugin = &mut fleet.swapped[index];
             if bad.expected == Expected::Taken {
-                return operator.replace(plugin, Means::File(Way::Drip));
+                operator.replace(plugin, Means::File(Way::Drip))?;
+                return Ok(());
             }
             let good = &plugin.current.version.bytes;
             bad.thing.put(&mut plugin.place, good, way, random)?;

@@ -21,8 +21,8 @@ const END_LIMIT: Duration = Duration::from_secs(15);
 /// For how long the proxy keeps a connection that nobody uses. At the end it is waited for.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The plugins that are swapped, with what they are built of, in the order in which routes use them: the default plugins,
-/// and a small one that stands for those which users write.
+/// The plugins that are swapped, with their file in `target/plugins`, in the order in which routes use them: the default
+/// plugins, and one that is as small as a plugin can be.
 pub(crate) const SWAPPED: [(&str, &str); 4] = [
     ("limit", "rate-limiter"),
     ("balance", "round-robin"),

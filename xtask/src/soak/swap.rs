@@ -128,11 +128,10 @@ impl<'a> Swapper<'a> {
         };
         let start = Instant::now();
         let plugin = &mut fleet.swapped[index];
-        let made = plugin.versions.made;
-        operator
+        let is_new = operator
             .replace(plugin, means)
             .with_context(|| format!("{} by {means:?}", plugin.name))?;
-        swaps.new += plugin.versions.made - made;
+        swaps.new += u64::from(is_new);
         swaps.slowest = swaps.slowest.max(start.elapsed());
         swaps.good += 1;
         Ok(())

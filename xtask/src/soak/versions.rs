@@ -25,12 +25,11 @@ pub(crate) struct Versions {
     module: (usize, Range<usize>),
     /// Where the component has the constant that tells its versions apart.
     stamp: Option<(usize, &'static Stamp)>,
-    pub(crate) made: u64,
+    made: u64,
 }
 
 impl Versions {
-    /// Of what `cargo xtask plugins` builds. If there is a stamp, each has a word of its own in
-    /// it.
+    /// Of a file that `cargo xtask plugins` makes. If there is a stamp, each has a word of its own in it.
     pub(crate) fn of(plugin: &str, stamp: Option<&'static Stamp>) -> Result<Versions> {
         let file = cargo::root()
             .join("target/plugins")
