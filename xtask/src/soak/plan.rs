@@ -25,7 +25,7 @@ impl Plan {
         let seconds = Duration::from_secs;
         let part = |divisor, [least, most]: [u64; 2]| (total / divisor).clamp(seconds(least), seconds(most));
         let whole = |time: Duration, part: Duration| (time.as_millis() / part.as_millis()) as u32;
-        let (capacity, warm_up) = (part(15, [2, 8]), part(8, [2, 30]));
+        let (capacity, warm_up) = (part(15, [2, 8]), part(5, [2, 30]));
         let (slice, settle) = match total < THOROUGH {
             true => (seconds(1), 0),
             false => (seconds(2), 1),
@@ -58,12 +58,12 @@ mod tests {
         let seconds = Duration::from_secs;
         let minute = Plan {
             capacity: seconds(4),
-            warm_up: Duration::from_millis(7500),
+            warm_up: seconds(12),
             slice: seconds(2),
             settle: 1,
             measured: 3,
             blocks: 2,
-            swapping: 7,
+            swapping: 6,
         };
         assert_eq!(Plan::of(seconds(60)), minute);
         for total in [seconds(12), seconds(60), seconds(3600), seconds(100 * 3600)] {

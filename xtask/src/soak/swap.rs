@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// More than that is not made up for: there would be many at once.
-const MAX_BEHIND: Duration = INTERVAL.saturating_mul(3);
+const MAX_BEHIND: Duration = INTERVAL.saturating_mul(5);
 
 /// Instead of one swap of so many there are bad files, which take as long as they take.
 const BAD: u64 = 10;
@@ -118,7 +118,7 @@ impl<'a> Swapper<'a> {
         let step = *turn / fleet.swapped.len() as u64 + index as u64;
         let means = match MEANS[step as usize % MEANS.len()] {
             // Where the proxy has not the time to compile so many, versions that it has compiled make up for it.
-            _ if *behind >= INTERVAL => [Means::PutBack, Means::RollBack][step as usize % 2],
+            _ if *behind >= INTERVAL / 2 => [Means::PutBack, Means::RollBack][step as usize % 2],
             other => other,
         };
         let means = match means {
