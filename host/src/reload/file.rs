@@ -35,19 +35,21 @@ impl Look {
 
     /// Whether somebody may be in the middle of writing it.
     pub(crate) fn is_being_written(&self) -> bool {
-        self.phase() != Phase::Quiet
+        matches!(self, Look::File(stamp) if stamp.age() < QUIET)
     }
 
-    /// How far somebody may be with writing it. What is not there is not written.
-    pub(super) fn phase(&self) -> Phase {
+    /// How far somebody may be with writing it, when it has looked like this for so long. What is not there is not
+    /// written. The time that the file has is not asked: it is the clock of who keeps the file, and that of a kernel may
+    /// be behind by as long as its machine has been standing still.
+    pub(super) fn phase(&self, age: Duration) -> Phase {
         match self {
             Look::NotYet | Look::Nothing => Phase::Quiet,
-            Look::File(stamp) => Phase::at(stamp.age()),
+            Look::File(_) => Phase::at(age),
         }
     }
 }
 
-/// Nobody can be asked whether he has written all of a file, so this goes by how long ago the last write was.
+/// Nobody can be asked whether he has written all of a file, so this goes by how long ago it changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Long ago: it is all there.
@@ -99,7 +101,7 @@ impl Stamp {
         })
     }
 
-    /// For how long nobody has written to it. A time in the future counts as long ago.
+    /// For how long nobody has written to it, by the file's time. One in the future counts as long ago.
     fn age(&self) -> Duration {
         let (seconds, nanoseconds) = self.modified;
         let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds)) else {
@@ -146,12 +148,11 @@ mod tests {
     fn what_is_not_there_or_comes_from_the_future_is_not_being_written() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
         let look = || Look::at(file.path());
+        assert_eq!(look().phase(Duration::ZERO), Phase::at(Duration::ZERO));
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
         file.as_file().set_modified(tomorrow).expect("it is ours");
-        assert_eq!(look().phase(), Phase::Quiet);
-        assert_eq!(
-            Look::at(&file.path().with_extension("not-there")).phase(),
-            Phase::Quiet
-        );
+        assert!(!look().is_being_written());
+        let nothing = Look::at(&file.path().with_extension("not-there"));
+        assert!(!nothing.is_being_written() && nothing.phase(Duration::ZERO) == Phase::Quiet);
     }
 }

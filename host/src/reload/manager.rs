@@ -34,6 +34,8 @@ pub struct Manager {
     pub(super) programs: Programs,
     /// How files looked when they were last looked at.
     pub(super) stamps: HashMap<PathBuf, Look>,
+    /// How those look that look different now, and since when.
+    pub(super) unsettled: HashMap<PathBuf, (Look, Instant)>,
     /// What has been compiled of files that are not quiet yet, by the plugin's name.
     pub(super) early: HashMap<String, Early>,
     pub(super) watch: Watch,
@@ -166,10 +168,16 @@ impl Manager {
         for (path, before) in &mut self.stamps {
             let look = Look::at(path);
             if look == *before {
+                self.unsettled.remove(path);
                 continue;
             }
-            let rest = match look.phase() {
+            let unsettled = self.unsettled.entry(path.clone()).or_insert((look, now));
+            if unsettled.0 != look {
+                *unsettled = (look, now);
+            }
+            let rest = match look.phase(now - unsettled.1) {
                 Phase::Quiet => {
+                    self.unsettled.remove(path);
                     *before = look;
                     found.changed.push(path.clone());
                     continue;
@@ -229,6 +237,7 @@ impl Manager {
         });
         let files: Vec<PathBuf> = files.chain(self.origin.path.clone()).collect();
         self.stamps.retain(|path, _| files.contains(path));
+        self.unsettled.retain(|path, _| files.contains(path));
         for file in &files {
             self.stamps.entry(file.clone()).or_default();
         }

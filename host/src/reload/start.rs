@@ -93,6 +93,7 @@ impl Manager {
             commands,
             programs,
             stamps: HashMap::new(),
+            unsettled: HashMap::new(),
             early: HashMap::new(),
             watch: Watch::new(move || {
                 // The manager is gone only when Pace ends.
