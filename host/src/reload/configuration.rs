@@ -9,7 +9,7 @@ use log::warn;
 
 use super::Outcome;
 use super::difference::needs_restart;
-use super::file::Look;
+use super::file::{Followed, Look};
 use super::manager::{Manager, RESCAN};
 use super::next::Codes;
 use super::plugins::serves;
@@ -82,7 +82,7 @@ impl Manager {
             return Ok(String::new());
         };
         if !again {
-            self.stamps.insert(path.clone(), Look::at(path));
+            self.files.insert(path.clone(), Followed::taken(path));
         }
         let before = self.refused.take();
         let loaded = Config::load(path, &self.origin.overrides);

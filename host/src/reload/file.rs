@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What the system says of a file. When it is the same, so is the content, nearly always; when it differs,
 /// the content's hash decides.
@@ -37,15 +37,56 @@ impl Look {
     pub(crate) fn is_being_written(&self) -> bool {
         matches!(self, Look::File(stamp) if stamp.age() < QUIET)
     }
+}
 
-    /// How far somebody may be with writing it, when it has looked like this for so long. What is not there is not
-    /// written. The time that the file has is not asked: it is the clock of who keeps the file, and that of a kernel may
-    /// be behind by as long as its machine has been standing still.
-    pub(super) fn phase(&self, age: Duration) -> Phase {
-        match self {
-            Look::NotYet | Look::Nothing => Phase::Quiet,
-            Look::File(_) => Phase::at(age),
+/// A file that is taken again when it is another.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    /// How it looked when it was taken.
+    taken: Look,
+    /// How it looks now, if that is different, and since when.
+    other: Option<(Look, Instant)>,
+}
+
+impl Followed {
+    /// As it looks now. It is to be read after that.
+    pub(super) fn taken(path: &Path) -> Followed {
+        Followed {
+            taken: Look::at(path),
+            other: None,
         }
+    }
+
+    /// Looks again. `None` if it looks as it did; if it is quiet, it is to be read now, and will not be told of again.
+    ///
+    /// What is not there is not written. The time that the file has is not asked: it is the clock of who keeps the file,
+    /// and that of a kernel may be behind by as long as its machine has been standing still.
+    pub(super) fn look(&mut self, path: &Path, now: Instant) -> Option<Phase> {
+        let look = Look::at(path);
+        if look == self.taken {
+            self.other = None;
+            return None;
+        }
+        let since = match self.other {
+            Some((other, since)) if other == look => since,
+            _ => now,
+        };
+        let phase = match look {
+            Look::File(_) => Phase::at(now - since),
+            Look::NotYet | Look::Nothing => Phase::Quiet,
+        };
+        if phase == Phase::Quiet {
+            self.taken = look;
+            self.other = None;
+        } else {
+            self.other = Some((look, since));
+        }
+        Some(phase)
+    }
+
+    /// Whether it looked as it did when it was last looked at.
+    pub(super) fn is_settled(&self) -> bool {
+        self.other.is_none()
     }
 }
 
@@ -148,11 +189,38 @@ mod tests {
     fn what_is_not_there_or_comes_from_the_future_is_not_being_written() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
         let look = || Look::at(file.path());
-        assert_eq!(look().phase(Duration::ZERO), Phase::at(Duration::ZERO));
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
         file.as_file().set_modified(tomorrow).expect("it is ours");
         assert!(!look().is_being_written());
-        let nothing = Look::at(&file.path().with_extension("not-there"));
-        assert!(!nothing.is_being_written() && nothing.phase(Duration::ZERO) == Phase::Quiet);
+        let nothing = file.path().with_extension("not-there");
+        assert!(!Look::at(&nothing).is_being_written());
+        assert_eq!(
+            Followed::default().look(&nothing, Instant::now()),
+            Some(Phase::Quiet)
+        );
+    }
+
+    /// Whatever time it has: that of a file which has just been emptied may seem to be long ago.
+    #[test]
+    fn a_file_is_quiet_when_it_has_looked_the_same_for_a_while() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        let write = |length| {
+            file.as_file().set_len(length).expect("it is ours");
+            file.as_file()
+                .set_modified(SystemTime::UNIX_EPOCH)
+                .expect("it is ours");
+        };
+        let start = Instant::now();
+        let mut followed = Followed::taken(file.path());
+        let mut look = |millis| followed.look(file.path(), start + Duration::from_millis(millis));
+        assert_eq!(look(0), None);
+        write(1);
+        assert_eq!(look(0), Some(Phase::at(Duration::ZERO)));
+        assert_eq!(look(99), Some(Phase::at(Duration::from_millis(99))));
+        write(2);
+        assert_eq!(look(100), Some(Phase::at(Duration::ZERO)), "it is another again");
+        assert_eq!(look(200), Some(Phase::Quiet));
+        assert_eq!(look(200), None);
+        assert!(followed.is_settled());
     }
 }

@@ -11,7 +11,7 @@ use log::{error, info};
 
 use super::configuration::RefusedConfig;
 use super::early::Early;
-use super::file::{Look, Phase};
+use super::file::{Followed, Phase};
 use super::plugins::Asked;
 use super::programs::Programs;
 use super::rollback::Rollbacks;
@@ -32,10 +32,8 @@ pub struct Manager {
     pub(super) rollbacks: Option<Rollbacks>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) programs: Programs,
-    /// How files looked when they were last looked at.
-    pub(super) stamps: HashMap<PathBuf, Look>,
-    /// How those look that look different now, and since when.
-    pub(super) unsettled: HashMap<PathBuf, (Look, Instant)>,
+    /// The files that matter.
+    pub(super) files: HashMap<PathBuf, Followed>,
     /// What has been compiled of files that are not quiet yet, by the plugin's name.
     pub(super) early: HashMap<String, Early>,
     pub(super) watch: Watch,
@@ -49,8 +47,6 @@ struct Found {
     changed: Vec<PathBuf>,
     /// Those that probably are, a little later.
     pausing: Vec<PathBuf>,
-    /// None is being written.
-    settled: bool,
     /// When to look again.
     next: Instant,
 }
@@ -149,7 +145,7 @@ impl Manager {
                 return Instant::now();
             }
         }
-        if found.settled {
+        if self.files.values().all(Followed::is_settled) {
             // What is still there belongs to files that are again what they were, or to plugins that are gone.
             self.early.clear();
         }
@@ -162,34 +158,18 @@ impl Manager {
         let mut found = Found {
             changed: Vec::new(),
             pausing: Vec::new(),
-            settled: true,
             next: now + RESCAN,
         };
-        for (path, before) in &mut self.stamps {
-            let look = Look::at(path);
-            if look == *before {
-                self.unsettled.remove(path);
-                continue;
-            }
-            let unsettled = self.unsettled.entry(path.clone()).or_insert((look, now));
-            if unsettled.0 != look {
-                *unsettled = (look, now);
-            }
-            let rest = match look.phase(now - unsettled.1) {
-                Phase::Quiet => {
-                    self.unsettled.remove(path);
-                    *before = look;
-                    found.changed.push(path.clone());
-                    continue;
-                }
-                Phase::Pausing { quiet_in } => {
+        for (path, file) in &mut self.files {
+            match file.look(path, now) {
+                None => {}
+                Some(Phase::Quiet) => found.changed.push(path.clone()),
+                Some(Phase::Pausing { quiet_in }) => {
                     found.pausing.push(path.clone());
-                    quiet_in
+                    found.next = found.next.min(now + quiet_in);
                 }
-                Phase::Writing { pausing_in } => pausing_in,
-            };
-            found.settled = false;
-            found.next = found.next.min(now + rest);
+                Some(Phase::Writing { pausing_in }) => found.next = found.next.min(now + pausing_in),
+            }
         }
         found
     }
@@ -236,10 +216,9 @@ impl Manager {
             Source::Builtin(_) => None,
         });
         let files: Vec<PathBuf> = files.chain(self.origin.path.clone()).collect();
-        self.stamps.retain(|path, _| files.contains(path));
-        self.unsettled.retain(|path, _| files.contains(path));
+        self.files.retain(|path, _| files.contains(path));
         for file in &files {
-            self.stamps.entry(file.clone()).or_default();
+            self.files.entry(file.clone()).or_default();
         }
         self.watch.follow(files.iter().map(PathBuf::as_path));
     }

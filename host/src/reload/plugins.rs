@@ -1,7 +1,7 @@
 //! One plugin at a time: a new file takes over.
 
 use super::Outcome;
-use super::file::Look;
+use super::file::Followed;
 use super::manager::Manager;
 use super::programs::{Code, Content};
 use super::serving::Rejected;
@@ -29,7 +29,7 @@ impl Manager {
         let is_unfit = |sha256| managed.unfit(sha256).is_some();
         let entry = managed.entry.clone();
         if let Source::File(path) = &entry.source {
-            self.stamps.insert(path.clone(), Look::at(path));
+            self.files.insert(path.clone(), Followed::taken(path));
         }
         let content = match Content::read(&entry.source) {
             Ok(content) => content,

@@ -92,8 +92,7 @@ impl Manager {
             serving,
             commands,
             programs,
-            stamps: HashMap::new(),
-            unsettled: HashMap::new(),
+            files: HashMap::new(),
             early: HashMap::new(),
             watch: Watch::new(move || {
                 // The manager is gone only when Pace ends.
