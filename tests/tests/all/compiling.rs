@@ -3,17 +3,17 @@
 //! The compiler is a process of its own, so a test can stop it, and the one that Pace starts in its place, for as long
 //! as it wants.
 
+mod held;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::thread::{self, JoinHandle, ScopedJoinHandle};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 
-use pace_tests::{Origin, Pace, Request, Response, Setup, Signal, edition, fixture, wait_for};
-use rustix::process::{Pid, kill_process};
+use pace_tests::{Origin, Pace, Request, Response, Setup, edition, fixture, wait_for};
 use tempfile::TempDir;
 
+use self::held::Held;
 use crate::sections::{SERVER, plugin, pool};
 use crate::swapping::{directory, reconfigure};
 
@@ -115,19 +115,7 @@ impl Story {
 
     /// Stops the process that compiles, as soon as there is one. `None` if it was quicker.
     fn held_compiler(&self) -> Option<Held> {
-        let tasks = self.pace.proc("task");
-        let compiler = wait_for("the compiler to start", || compilers(&tasks).into_iter().next());
-        // Its end is its parent's business, who may have seen it.
-        kill_process(compiler, Signal::STOP).ok()?;
-        let held = Held::new(tasks);
-        wait_for("the compiler to stop, or to be at its end", || {
-            match state(compiler)? {
-                'T' => Some(Some(())),
-                'Z' | 'X' => Some(None),
-                _ => None,
-            }
-        })?;
-        Some(held)
+        Held::compiler(self.pace.proc("task"))
     }
 
     /// Another plugin, which is not there yet and has not been compiled.
@@ -165,78 +153,11 @@ impl Story {
     }
 }
 
-/// Compilers are stopped until this is dropped: one that has not ended after some seconds is replaced by another, which
-/// is stopped too.
-struct Held {
-    tasks: PathBuf,
-    holding: Arc<AtomicBool>,
-    holder: Option<JoinHandle<()>>,
-}
-
-impl Held {
-    fn new(tasks: PathBuf) -> Held {
-        let holding = Arc::new(AtomicBool::new(true));
-        let (still, of_thread) = (Arc::clone(&holding), tasks.clone());
-        let holder = thread::spawn(move || {
-            while still.load(Ordering::Relaxed) {
-                signal(&of_thread, Signal::STOP);
-                thread::sleep(Duration::from_millis(5));
-            }
-        });
-        Held {
-            tasks,
-            holding,
-            holder: Some(holder),
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.holding.store(false, Ordering::Relaxed);
-        if let Some(holder) = self.holder.take() {
-            holder.join().expect("it only sends signals");
-        }
-        signal(&self.tasks, Signal::CONT);
-    }
-}
-
-/// If one has been killed meanwhile, that is what Pace is free to do.
-fn signal(tasks: &Path, signal: Signal) {
-    for compiler in compilers(tasks) {
-        let _ = kill_process(compiler, signal);
-    }
-}
-
-/// The processes that compile for the one that has these threads.
-fn compilers(tasks: &Path) -> Vec<Pid> {
-    // The process may have ended, with all that it had started.
-    let tasks = fs::read_dir(tasks).into_iter().flatten();
-    let children = tasks
-        // Threads come and go.
-        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok())
-        .flat_map(|text| {
-            let pids = text.split_whitespace().map(str::parse).map(Result::ok);
-            pids.map(|pid| pid.and_then(Pid::from_raw)).collect::<Vec<_>>()
-        })
-        .flatten();
-    children.filter(|child| compiles(*child)).collect()
-}
-
-/// Before it is another program it looks like its parent.
-fn compiles(child: Pid) -> bool {
-    let path = format!("/proc/{}/cmdline", child.as_raw_nonzero());
-    fs::read_to_string(path).is_ok_and(|line| line.contains("compile-plugin"))
-}
-
-/// `T` for a process that is stopped. `X` for one that is gone.
-fn state(process: Pid) -> Option<char> {
-    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
-    let Ok(text) = fs::read_to_string(path) else {
-        return Some('X');
-    };
-    // `PID (NAME) STATE ...`
-    text.rsplit_once(") ")?.1.chars().next()
+/// What was compiled early serves as the next generation, and was compiled once.
+fn assert_serves_next(story: &Story, early: &str, next: u64) {
+    story.pace.wait_for_generation("slow", next);
+    assert_eq!(story.pace.plugin("slow")["sha256"], *early);
+    assert_eq!(story.compiled(early), 1);
 }
 
 fn assert_says(response: &Response, status: u16, words: &str) {
@@ -358,9 +279,7 @@ fn a_file_that_does_not_change_while_it_is_compiled() {
     let (held, early) = story.hold_early("slow");
     let next = story.pace.generation("slow") + 1;
     drop(held);
-    story.pace.wait_for_generation("slow", next);
-    assert_eq!(story.pace.plugin("slow")["sha256"], *early);
-    assert_eq!(story.compiled(&early), 1);
+    assert_serves_next(&story, &early, next);
 }
 
 /// What there is not enough free time for is compiled when it is certain that it is wanted.
@@ -374,9 +293,7 @@ fn a_file_that_takes_too_long_to_compile() {
         .wait_for_log(&["plugin `slow`", &format!("sha256 {early} is not compiled yet")]);
     assert_eq!(story.pace.generation("slow"), next - 1);
     drop(held);
-    story.pace.wait_for_generation("slow", next);
-    assert_eq!(story.pace.plugin("slow")["sha256"], *early);
-    assert_eq!(story.compiled(&early), 1);
+    assert_serves_next(&story, &early, next);
 }
 
 /// Who writes the same again and again does not keep the compiler busy.
