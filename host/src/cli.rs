@@ -36,14 +36,14 @@ pub struct Cli {
     pub command: Option<Command>,
     /// For `pace` without a command.
     #[command(flatten)]
-    pub run: ConfigArgs,
+    pub run: ServeArgs,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve (the default)
-    Run(ConfigArgs),
+    Run(ServeArgs),
     /// Check the configuration and load every plugin, without serving
     Check(ConfigArgs),
     /// Write and try plugins
@@ -152,6 +152,17 @@ impl ConfigArgs {
     }
 }
 
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// What is served.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// A file that has the addresses for as long as Pace serves: it appears when Pace is ready, and is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
 /// Which cases to run.
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -212,4 +223,7 @@ pub struct RunArgs {
     /// `[defaults] config` of the project's cases
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// A file that has the address for as long as Pace serves
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
 }

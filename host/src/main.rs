@@ -12,7 +12,7 @@ use std::thread;
 use clap::Parser;
 use log::warn;
 use pace::author;
-use pace::cli::{Cli, Command, ConfigArgs, PluginCommand};
+use pace::cli::{Cli, Command, ConfigArgs, PluginCommand, ServeArgs};
 use pace::config::Config;
 use pace::plugin::{Compiler, Runtime, compile_for_parent};
 use pace::reload::{Manager, Origin, PluginStatus};
@@ -54,12 +54,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
-    let config = load(args)?;
+fn run(args: &ServeArgs) -> Result<(), Box<dyn Error>> {
+    let config = load(&args.config)?;
     // Before the plugins are compiled: a port in use is the more likely mistake, and is known at once.
-    let server = Server::bind(&config)?;
+    let mut server = Server::bind(&config)?;
+    if let Some(path) = &args.ready_file {
+        server = server.with_ready_file(path)?;
+    }
     let environment = Arc::new(environment(&config)?);
-    let (mut manager, snapshot, reloader) = Manager::start(origin(args), config, Arc::clone(&environment))?;
+    let origin = origin(&args.config);
+    let (mut manager, snapshot, reloader) = Manager::start(origin, config, Arc::clone(&environment))?;
     // Also when another version has been installed in its place meanwhile, that is this one.
     manager.compile_with(Compiler::new("/proc/self/exe"));
     thread::Builder::new()

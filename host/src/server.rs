@@ -7,11 +7,13 @@
 mod accept;
 mod admin;
 mod connection;
+mod ready;
 mod stream;
 mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +27,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use self::accept::Acceptor;
+use self::ready::ReadyFile;
 use self::worker::Workers;
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::reload::Reloader;
 use crate::snapshot::{Environment, Snapshot};
+
+pub use self::ready::ReadyFileError;
 
 /// A process that is ready to serve: its ports are bound.
 pub struct Server {
@@ -47,6 +52,7 @@ struct Bound {
     grace_period: Duration,
     proxy_protocol: bool,
     trusted_proxies: Vec<IpNet>,
+    ready_file: Option<ReadyFile>,
 }
 
 /// Why a process cannot begin to serve.
@@ -55,6 +61,9 @@ pub enum StartError {
     /// A port could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The ready file cannot be written.
+    #[error(transparent)]
+    ReadyFile(#[from] ReadyFileError),
     /// The system has no threads, signals or file descriptors left for it.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -106,8 +115,18 @@ impl Server {
             grace_period: config.server.grace_period,
             proxy_protocol: config.server.proxy_protocol,
             trusted_proxies: config.server.trusted_proxies.clone(),
+            ready_file: None,
         };
         Ok(Server { runtime, bound })
+    }
+
+    /// Has [`Server::run`] write the addresses into this file when the process serves, and remove it when it no longer
+    /// accepts connections. What an earlier process has left there is removed now.
+    ///
+    /// The ports are bound by then, so a process that has no port never removes the file of the one that has it.
+    pub fn with_ready_file(mut self, path: &Path) -> Result<Server, ReadyFileError> {
+        self.bound.ready_file = Some(ReadyFile::prepare(path)?);
+        Ok(self)
     }
 
     /// Serves until SIGTERM or SIGINT, then lets requests finish for as long as the grace period. The
@@ -139,19 +158,22 @@ impl Bound {
             &environment,
             &shutting_down,
         )?;
+        let mut admin_address = None;
         if let Some(listener) = self.admin {
-            info!("admin on http://{}", listener.local_addr()?);
+            let address = listener.local_addr()?;
+            info!("admin on http://{address}");
+            admin_address = Some(address);
             let admin = Admin {
                 environment: Arc::clone(&environment),
                 reloader: reloader.clone(),
             };
             tokio::spawn(admin::serve(listener, admin, shutting_down.clone()));
         }
-        info!(
-            "listening on http://{} with {} workers",
-            self.public.local_addr()?,
-            self.workers
-        );
+        let address = self.public.local_addr()?;
+        info!("listening on http://{address} with {} workers", self.workers);
+        if let Some(ready) = &mut self.ready_file {
+            ready.publish(address, admin_address).map_err(io::Error::other)?;
+        }
         // SAFETY: the file descriptor is the listener's own, which keeps it open and the same for as long as
         // the `AsyncFd` holds the listener.
         let listener = unsafe { AsyncFd::register(self.public)? };
@@ -178,6 +200,7 @@ impl Bound {
             "{signal}: no new connections, {:?} for those that are open",
             self.grace_period
         );
+        drop(self.ready_file);
         // The public listener is closed by now: new connections are refused, so that a load balancer goes
         // elsewhere. Idle connections are closed, busy ones after the response that is under way.
         let deadline = Instant::now() + self.grace_period;

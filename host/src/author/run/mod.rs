@@ -49,7 +49,10 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
     let given = Given::new(&args.file, &args.set)?;
     let config = configuration(&given, args)?;
     // Before anything is built: a port in use is known at once.
-    let server = Server::bind(&config)?;
+    let mut server = Server::bind(&config)?;
+    if let Some(path) = &args.ready_file {
+        server = server.with_ready_file(path)?;
+    }
     let sources = given.project.as_deref().map(Sources::of);
     if let Some(project) = &given.project {
         info!("building {}", project.display());
