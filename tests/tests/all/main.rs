@@ -39,6 +39,7 @@ mod plugin_run;
 mod plugin_test;
 mod precompiled;
 mod readme;
+mod ready_file;
 mod recycling;
 mod retries;
 mod rollback;

@@ -1,5 +1,6 @@
 //! A backend.
 
+use std::collections::HashMap;
 use std::io::{self, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -26,15 +27,24 @@ pub struct Origin {
 
 struct Shared {
     answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
-    requests: Mutex<Vec<Request>>,
+    /// `None` if they are not kept.
+    requests: Option<Mutex<Vec<Request>>>,
     connections: AtomicUsize,
-    open: Mutex<Vec<TcpStream>>,
+    /// By the number of the connection.
+    open: Mutex<HashMap<usize, TcpStream>>,
 }
 
 impl Origin {
     /// An origin that answers each request by this function, which may take its time.
     pub fn new(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
-        let mut origin = Origin::stopped(answer);
+        let mut origin = Origin::stopped(answer, Some(Mutex::default()));
+        origin.start();
+        origin
+    }
+
+    /// The same for any number of requests: it remembers none of them.
+    pub fn forgetful(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
+        let mut origin = Origin::stopped(answer, None);
         origin.start();
         origin
     }
@@ -46,10 +56,13 @@ impl Origin {
 
     /// An origin that is not running: its port refuses connections.
     pub fn down() -> Origin {
-        Origin::stopped(|_| Answer::new("up again"))
+        Origin::stopped(|_| Answer::new("up again"), Some(Mutex::default()))
     }
 
-    fn stopped(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
+    fn stopped(
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+        requests: Option<Mutex<Vec<Request>>>,
+    ) -> Origin {
         let reserved = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = reserved.local_addr().expect("a bound socket has an address");
         Origin {
@@ -58,7 +71,7 @@ impl Origin {
             listener: None,
             shared: Arc::new(Shared {
                 answer: Box::new(answer),
-                requests: Mutex::default(),
+                requests,
                 connections: AtomicUsize::new(0),
                 open: Mutex::default(),
             }),
@@ -80,7 +93,7 @@ impl Origin {
             // Wakes the thread that accepts. What fails has ended already.
             let _ = listener.shutdown(Shutdown::Both);
         }
-        for connection in self.shared.open.lock().drain(..) {
+        for (_, connection) in self.shared.open.lock().drain() {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -95,9 +108,18 @@ impl Origin {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The requests so far, each from the moment when it was read whole.
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.requests.lock().clone()
+        let requests = self.shared.requests.as_ref();
+        requests
+            .expect("it is asked for what it remembers")
+            .lock()
+            .clone()
     }
 
     /// The only request so far.
@@ -135,13 +157,16 @@ impl Shared {
         // Ends when the listener is shut down.
         while let Ok((connection, _)) = listener.accept() {
             let stream = TcpStream::from(connection);
-            self.connections.fetch_add(1, Ordering::SeqCst);
+            let number = self.connections.fetch_add(1, Ordering::SeqCst);
             if let Ok(clone) = stream.try_clone() {
-                self.open.lock().push(clone);
+                self.open.lock().insert(number, clone);
             }
             let shared = Arc::clone(&self);
-            // An error is the other side's end of the connection, which tests see there.
-            thread::spawn(move || shared.serve(stream));
+            thread::spawn(move || {
+                // An error is the other side's end of the connection, which tests see there.
+                let _ = shared.serve(stream);
+                shared.open.lock().remove(&number);
+            });
         }
     }
 
@@ -153,7 +178,9 @@ impl Shared {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
             request.read_body(&mut from)?;
-            self.requests.lock().push(request.clone());
+            if let Some(requests) = &self.requests {
+                requests.lock().push(request.clone());
+            }
             let then = (self.answer)(&request).write(&request.method, &mut stream)?;
             if then == Then::HangUp {
                 Request::read_head(&mut from)?;

@@ -9,8 +9,9 @@ use wit_parser::{ManglingAndAbi, Resolve, SourceMap};
 /// The root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("this crate is a directory of the repository")
+        .ancestors()
+        .nth(2)
+        .expect("this crate is `tests/kit` of the repository")
 }
 
 /// A plugin that misbehaves: `tests/fixtures/examples/NAME.rs` as a component.
@@ -37,7 +38,12 @@ pub fn core_module(name: &str) -> PathBuf {
 /// component.
 pub fn text_fixture(name: &str) -> Vec<u8> {
     let file = root().join("tests/fixtures/wat").join(name).with_extension("wat");
-    let mut module = wat::parse_file(file).expect("fixtures are valid WebAssembly text");
+    typed_module(&fs::read_to_string(file).expect("the fixture is there"))
+}
+
+/// A module in WebAssembly's text format, with the type of a component that filters requests.
+pub fn typed_module(text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).expect("it is valid WebAssembly text");
     let mut resolve = Resolve::default();
     let (package, _) = resolve
         .push_dir(root().join("wit"))

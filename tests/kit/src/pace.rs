@@ -1,24 +1,21 @@
 //! The program under test.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::process::ExitStatus;
+use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::wait::wait_within;
-use crate::{Client, DEADLINE, Metrics, Response, Setup, wait_for, wait_until};
+use crate::setup::Started;
+use crate::{Client, DEADLINE, Metrics, Process, Response, Setup, ask_within, wait_for, wait_until};
 
 /// A Pace that serves. It is killed when this is dropped.
 pub struct Pace {
-    process: Process,
+    started: Started,
     address: SocketAddr,
     admin: Option<SocketAddr>,
 }
@@ -40,31 +37,42 @@ impl Pace {
         Setup::new().config(text).start()
     }
 
-    pub(crate) fn new(mut process: Process) -> Pace {
-        wait_until("Pace to listen", || {
-            let listens = process.log().contains("listening on http://");
-            if !listens && process.child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                let log = process.log();
-                panic!("Pace ended instead of serving:\n{log}");
-            }
-            listens
+    /// Waits until a process has written its addresses into the ready file.
+    ///
+    /// # Errors
+    ///
+    /// It ends instead, or does not serve within the limit: what it said.
+    pub(crate) fn when_ready(
+        mut started: Started,
+        ready_file: &Path,
+        limit: Duration,
+    ) -> Result<Pace, String> {
+        let addresses = ask_within(limit, || match fs::read_to_string(ready_file) {
+            Ok(text) => Some(Some(text)),
+            Err(_) => started.process.try_wait().map(|_| None),
         });
-        let log = process.log();
-        let address = |marker: &str| {
-            let (_, rest) = log.split_once(marker)?;
-            rest.split_whitespace().next()?.parse().ok()
+        let failed = |what| Err(format!("{what}:\n{}", started.process.stderr()));
+        let text = match addresses {
+            Some(Some(text)) => text,
+            Some(None) => return failed("Pace ended instead of serving"),
+            None => return failed("Pace does not serve"),
         };
-        let public: SocketAddr = address("listening on http://").expect("the line ends with an address");
+        let table: toml::Table = text.parse().expect("the ready file is TOML");
+        let address = |key: &str| -> Option<SocketAddr> {
+            let address = table.get(key)?.as_str().expect("an address is a text");
+            Some(address.parse().expect("it has a port"))
+        };
+        let public = address("listen").expect("Pace listens");
         let reachable = if public.ip().is_unspecified() {
             SocketAddr::new(IpAddr::from([127, 0, 0, 1]), public.port())
         } else {
             public
         };
-        Pace {
-            process,
+        Ok(Pace {
             address: reachable,
-            admin: address("admin on http://"),
-        }
+            admin: address("admin"),
+            started,
+        })
     }
 
     /// Where clients connect.
@@ -143,7 +151,7 @@ impl Pace {
 
     /// The log so far.
     pub fn log(&self) -> String {
-        self.process.log()
+        self.started.process.log()
     }
 
     /// Waits for a log line that has all these words, and returns it.
@@ -176,24 +184,36 @@ impl Pace {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        self.process.signal(signal);
+        let sent = self.started.process.signal(signal);
+        sent.expect("it has not been waited for, so the process is ours");
     }
 
     /// Where it was started, and where its configuration is.
     pub fn directory(&self) -> &Path {
-        self.process.directory.path()
+        self.started.directory.path()
+    }
+
+    /// The process, for what the system knows of it.
+    pub fn process(&self) -> &Process {
+        &self.started.process
     }
 
     /// What the system says of the process: `/proc/PID/NAME`.
     pub fn proc(&self, name: &str) -> PathBuf {
-        Path::new("/proc")
-            .join(self.process.child.id().to_string())
-            .join(name)
+        self.process().proc(name)
     }
 
     /// Waits until it has ended.
     pub fn wait(self) -> Exit {
-        self.process.wait()
+        self.started.wait_within(DEADLINE)
+    }
+
+    /// Ends it by SIGTERM, or else, when the limit is over, by SIGKILL.
+    pub fn end_within(mut self, limit: Duration) -> Exit {
+        self.signal(Signal::TERM);
+        let status = self.started.process.wait_within(limit);
+        self.started.process.kill();
+        self.started.exit(status)
     }
 
     /// Ends it by SIGTERM, and waits until it has ended.
@@ -222,75 +242,28 @@ impl Exit {
     }
 }
 
-/// A running program and what it says.
-pub(crate) struct Process {
-    child: Child,
-    log: Arc<Mutex<String>>,
-    /// Each ends with the pipe that it reads.
-    readers: Option<(JoinHandle<()>, JoinHandle<String>)>,
-    directory: TempDir,
-}
-
-impl Process {
-    pub(crate) fn new(mut child: Child, directory: TempDir) -> Process {
-        let stderr = child.stderr.take().expect("it was started with a pipe");
-        let mut stdout = child.stdout.take().expect("it was started with a pipe");
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = Arc::clone(&log);
-        let stderr = thread::spawn(move || {
-            let mut stderr = BufReader::new(stderr);
-            let mut line = Vec::new();
-            while stderr.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                lines.lock().push_str(&String::from_utf8_lossy(&line));
-                line.clear();
-            }
-        });
-        let stdout = thread::spawn(move || {
-            let mut text = String::new();
-            stdout.read_to_string(&mut text).expect("it prints text");
-            text
-        });
-        Process {
-            child,
-            log,
-            readers: Some((stderr, stdout)),
-            directory,
-        }
+impl Started {
+    /// Waits for the end, which must come within the limit.
+    pub(crate) fn wait_within(mut self, limit: Duration) -> Exit {
+        let status = self.process.wait_within(limit);
+        assert!(status.is_some(), "waited {limit:?} for Pace to end");
+        self.exit(status)
     }
 
-    fn log(&self) -> String {
-        self.log.lock().clone()
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("it has not been waited for, so the process is ours");
-    }
-
-    pub(crate) fn wait(self) -> Exit {
-        self.wait_within(DEADLINE)
-    }
-
-    pub(crate) fn wait_within(mut self, deadline: Duration) -> Exit {
-        let status = wait_within(deadline, "Pace to end", || {
-            self.child.try_wait().expect("the process is ours")
-        });
-        let (stderr, stdout) = self.readers.take().expect("nobody has waited before");
-        stderr.join().expect("reading lines does not panic");
+    fn exit(&self, status: Option<ExitStatus>) -> Exit {
         Exit {
-            code: status.code(),
-            stdout: stdout.join().expect("it printed text"),
-            stderr: self.log(),
+            code: status.and_then(|status| status.code()),
+            stdout: self.process.stdout(),
+            stderr: self.process.stderr(),
         }
     }
 }
 
-impl Drop for Process {
+impl Drop for Started {
     fn drop(&mut self) {
         // It keeps nothing that an orderly end would save.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let log = self.log();
+        self.process.kill();
+        let log = self.process.stderr();
         if thread::panicking() {
             eprintln!("what Pace said:\n{log}");
         } else {

@@ -14,17 +14,18 @@ const PAUSE: Duration = Duration::from_millis(3);
 ///
 /// If there is none within [`DEADLINE`], saying `what` was waited for.
 pub fn wait_for<T>(what: &str, answer: impl FnMut() -> Option<T>) -> T {
-    wait_within(DEADLINE, what, answer)
+    ask_within(DEADLINE, answer).unwrap_or_else(|| panic!("waited {DEADLINE:?} for {what}"))
 }
 
-/// [`wait_for`] with another deadline.
-pub(crate) fn wait_within<T>(deadline: Duration, what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+/// Asks again and again until there is an answer; `None` if there is none within the deadline. Asks at least once.
+pub fn ask_within<T>(deadline: Duration, mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + deadline;
     loop {
-        if let Some(answer) = answer() {
+        let last = Instant::now() >= end;
+        let answer = answer();
+        if answer.is_some() || last {
             return answer;
         }
-        assert!(Instant::now() < end, "waited {deadline:?} for {what}");
         thread::sleep(PAUSE);
     }
 }

@@ -42,11 +42,16 @@ impl Client {
             .unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.target))
     }
 
-    /// Sends a request; an error if the other side breaks off.
+    /// Sends a request and waits for its response; an error if the other side breaks off.
     pub fn try_send(&mut self, request: &Request) -> io::Result<Response> {
-        let bytes = request.encode(&self.to.to_string());
-        self.open()?.get_mut().write_all(&bytes)?;
+        self.transmit(request)?;
         self.read(&request.method)
+    }
+
+    /// Sends a request and waits for nothing.
+    pub fn transmit(&mut self, request: &Request) -> io::Result<()> {
+        let bytes = request.encode(&self.to.to_string());
+        self.open()?.get_mut().write_all(&bytes)
     }
 
     /// Sends bytes, whatever they are, on the connection at hand or a new one.
@@ -60,12 +65,29 @@ impl Client {
 
     /// Waits for the response to a request of this method.
     pub fn read(&mut self, method: &str) -> io::Result<Response> {
-        let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let response = Response::read(connection, method);
+        let response = self.read_whole(method);
         if response.as_ref().map_or(true, |response| response.last) {
-            self.connection = None;
+            self.close();
         }
         response
+    }
+
+    fn read_whole(&mut self, method: &str) -> io::Result<Response> {
+        let mut response = self.read_head(method)?;
+        let mut body = Vec::new();
+        self.read_body(&response, |piece| body.extend_from_slice(piece))?;
+        response.body = body;
+        Ok(response)
+    }
+
+    /// Waits for the head of the response to a request of this method. Its body is to be read next.
+    pub fn read_head(&mut self, method: &str) -> io::Result<Response> {
+        Response::read_head(self.connected()?, method)
+    }
+
+    /// Reads the body of a response and hands it over piece by piece. The connection stays, also after the last response.
+    pub fn read_body(&mut self, of: &Response, each: impl FnMut(&[u8])) -> io::Result<()> {
+        of.read_body(self.connected()?, each)
     }
 
     /// Sends bytes and waits for a response.
@@ -76,16 +98,21 @@ impl Client {
 
     /// Whether there is something to read already.
     pub fn has_received(&self) -> bool {
-        !self.received().is_empty()
+        !self.peek(1).is_empty()
     }
 
     /// The bytes that are there already, up to 64 KiB. They stay there.
     pub fn received(&self) -> Vec<u8> {
+        self.peek(64 * 1024)
+    }
+
+    /// What is in the buffer, and at most so much of what is behind it.
+    fn peek(&self, most: usize) -> Vec<u8> {
         let Some(connection) = &self.connection else {
             return Vec::new();
         };
         let mut bytes = connection.buffer().to_vec();
-        let mut waiting = vec![0; 64 * 1024];
+        let mut waiting = vec![0; most];
         let stream = connection.get_ref();
         stream.set_nonblocking(true).expect("the connection is open");
         let peeked = stream.peek(&mut waiting).unwrap_or_default();
@@ -96,15 +123,26 @@ impl Client {
 
     /// Waits until the other side closes, and returns what came until then.
     pub fn read_to_end(&mut self) -> Vec<u8> {
+        self.try_read_to_end()
+            .unwrap_or_else(|error| panic!("the connection was not closed: {error}"))
+    }
+
+    /// Waits until the other side closes, and returns what came until then; an error if it does not close.
+    pub fn try_read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         if let Some(mut connection) = self.connection.take() {
             match connection.read_to_end(&mut bytes) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-                Err(error) => panic!("the connection was not closed: {error}"),
+                Err(error) => return Err(error),
             }
         }
-        bytes
+        Ok(bytes)
+    }
+
+    /// Closes the connection, so that the next request makes another.
+    pub fn close(&mut self) {
+        self.connection = None;
     }
 
     /// How many connections it has opened so far.
@@ -115,6 +153,10 @@ impl Client {
     /// Connects, unless it has a connection.
     pub fn connect(&mut self) -> io::Result<()> {
         self.open().map(drop)
+    }
+
+    fn connected(&mut self) -> io::Result<&mut BufReader<TcpStream>> {
+        self.connection.as_mut().ok_or(io::ErrorKind::NotConnected.into())
     }
 
     fn open(&mut self) -> io::Result<&mut BufReader<TcpStream>> {
@@ -133,6 +175,6 @@ impl Client {
             self.connection = Some(BufReader::new(stream));
             self.connections += 1;
         }
-        self.connection.as_mut().ok_or(io::ErrorKind::NotConnected.into())
+        self.connected()
     }
 }

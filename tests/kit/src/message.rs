@@ -135,10 +135,9 @@ impl Request {
 
     /// Reads the body that belongs to this head.
     pub(crate) fn read_body(&mut self, from: &mut impl BufRead) -> io::Result<()> {
-        self.body = match framing(&self.headers)? {
-            Some(framing) => read_body(from, framing)?,
-            None => Vec::new(),
-        };
+        if let Some(framing) = framing(&self.headers)? {
+            read_body(from, framing, |piece| self.body.extend_from_slice(piece))?;
+        }
         Ok(())
     }
 
@@ -148,7 +147,7 @@ impl Request {
     }
 }
 
-/// A response, complete.
+/// A response, complete; or its head, with a body that has yet to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The final status.
@@ -160,7 +159,8 @@ pub struct Response {
     /// Without framing.
     pub body: Vec<u8>,
     /// Whether nothing more will come on this connection.
-    pub(crate) last: bool,
+    pub last: bool,
+    framing: Framing,
 }
 
 impl Response {
@@ -174,8 +174,8 @@ impl Response {
         str::from_utf8(&self.body).expect("a test asks for text only where it is")
     }
 
-    /// Reads the response to a request of this method, and the interim ones before it.
-    pub(crate) fn read(from: &mut impl BufRead, method: &str) -> io::Result<Response> {
+    /// Reads the head of the response to a request of this method, and the interim responses before it.
+    pub(crate) fn read_head(from: &mut impl BufRead, method: &str) -> io::Result<Response> {
         let mut interim = Vec::new();
         loop {
             let head = read_head(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -198,17 +198,23 @@ impl Response {
                 status,
                 interim,
                 last: headers.close() || parsed.version == Some(0) || framing == Framing::UntilEnd,
-                body: read_body(from, framing)?,
+                body: Vec::new(),
                 headers,
+                framing,
             });
         }
+    }
+
+    /// Reads the body that belongs to this head, and hands it over piece by piece.
+    pub(crate) fn read_body(&self, from: &mut impl BufRead, each: impl FnMut(&[u8])) -> io::Result<()> {
+        read_body(from, self.framing, each)
     }
 }
 
 const MAX_HEADERS: usize = 128;
 
 /// Where a body ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     Length(usize),
     Chunked,
@@ -249,16 +255,18 @@ fn headers(fields: &[httparse::Header<'_>]) -> Headers {
     headers
 }
 
-fn read_body(from: &mut impl BufRead, framing: Framing) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
+fn read_body(from: &mut impl BufRead, framing: Framing, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     match framing {
-        Framing::Length(length) => {
-            body.resize(length, 0);
-            from.read_exact(&mut body)?;
-        }
-        Framing::UntilEnd => {
-            from.read_to_end(&mut body)?;
-        }
+        Framing::Length(length) => read_pieces(from, length, &mut each),
+        Framing::UntilEnd => loop {
+            let piece = from.fill_buf()?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            each(piece);
+            let taken = piece.len();
+            from.consume(taken);
+        },
         Framing::Chunked => loop {
             let size = read_line(from)?;
             let size = size.split(';').next().unwrap_or_default();
@@ -266,17 +274,30 @@ fn read_body(from: &mut impl BufRead, framing: Framing) -> io::Result<Vec<u8>> {
             if size == 0 {
                 // Trailers, if any, and the empty line.
                 while !read_line(from)?.is_empty() {}
-                break;
+                return Ok(());
             }
-            let before = body.len();
-            body.resize(before + size, 0);
-            from.read_exact(&mut body[before..])?;
+            read_pieces(from, size, &mut each)?;
             if !read_line(from)?.is_empty() {
                 return Err(invalid("a chunk is longer than its size"));
             }
         },
     }
-    Ok(body)
+}
+
+/// Reads so many bytes, in the pieces in which they come.
+fn read_pieces(from: &mut impl BufRead, length: usize, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
+    let mut left = length;
+    while left > 0 {
+        let there = from.fill_buf()?;
+        if there.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let taken = left.min(there.len());
+        each(&there[..taken]);
+        from.consume(taken);
+        left -= taken;
+    }
+    Ok(())
 }
 
 fn read_line(from: &mut impl BufRead) -> io::Result<String> {
@@ -290,4 +311,60 @@ fn read_line(from: &mut impl BufRead) -> io::Result<String> {
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read of this answer to a GET, and what is left of the bytes.
+    fn read(mut received: &[u8]) -> io::Result<(Response, &[u8])> {
+        let mut response = Response::read_head(&mut received, "GET")?;
+        let mut body = Vec::new();
+        response.read_body(&mut received, |piece| body.extend_from_slice(piece))?;
+        response.body = body;
+        Ok((response, received))
+    }
+
+    #[test]
+    fn response_of_every_framing_is_read_to_its_end() {
+        for (received, body, rest, last) in [
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello!",
+                "hello",
+                "!",
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3;x\r\nllo\r\n0\r\n\r\n!",
+                "hello",
+                "!",
+                false,
+            ),
+            ("HTTP/1.1 204 No Content\r\n\r\n!", "", "!", false),
+            ("HTTP/1.1 200 OK\r\n\r\nhello!", "hello!", "", true),
+            (
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n!",
+                "",
+                "!",
+                true,
+            ),
+        ] {
+            let (response, left) = read(received.as_bytes()).expect("it is a response");
+            assert_eq!(response.text(), body, "{received}");
+            assert_eq!((left, response.last), (rest.as_bytes(), last), "{received}");
+        }
+    }
+
+    #[test]
+    fn response_that_ends_early_is_an_error() {
+        for received in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhell",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nhello\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n",
+        ] {
+            assert!(read(received.as_bytes()).is_err(), "{received}");
+        }
+    }
 }

@@ -4,13 +4,12 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::pace::Process;
-use crate::{Exit, Pace};
+use crate::{DEADLINE, Exit, Pace, Process};
 
 /// How long a compiler may take before a test gives up.
 const LONG: Duration = Duration::from_secs(600);
@@ -19,22 +18,36 @@ const LONG: Duration = Duration::from_secs(600);
 pub struct Setup {
     command: Command,
     directory: TempDir,
+    ready_file: Option<PathBuf>,
+}
+
+/// A process, and the directory that it was started in.
+pub(crate) struct Started {
+    pub(crate) process: Process,
+    pub(crate) directory: TempDir,
 }
 
 impl Setup {
     /// `pace` without arguments.
     pub fn new() -> Setup {
-        let mut command = Command::new(program());
+        Setup::of(&program())
+    }
+
+    /// The same of another build.
+    pub fn of(program: &Path) -> Setup {
+        let mut command = Command::new(program);
         command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .env_remove("RUST_LOG")
+            .env_remove("CACHE_DIRECTORY")
             // What it prints for people must not depend on this.
             .env("RUST_BACKTRACE", "1");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         command.current_dir(directory.path());
-        Setup { command, directory }
+        Setup {
+            command,
+            directory,
+            ready_file: None,
+        }
     }
 
     /// Adds arguments.
@@ -74,6 +87,13 @@ impl Setup {
         self
     }
 
+    /// Has Pace write its addresses into this file, and not into one that nobody else sees.
+    #[must_use]
+    pub fn ready_file(mut self, path: &Path) -> Setup {
+        self.ready_file = Some(path.to_owned());
+        self
+    }
+
     /// Where Pace is started, and where its configuration is.
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -83,14 +103,24 @@ impl Setup {
     ///
     /// # Panics
     ///
-    /// If it ends instead, or says nothing within the deadline.
+    /// If it ends instead, or does not serve within the deadline.
     pub fn start(self) -> Pace {
-        Pace::new(self.spawn())
+        self.start_within(DEADLINE)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same with another deadline, and what Pace said in place of a panic.
+    pub fn start_within(mut self, limit: Duration) -> Result<Pace, String> {
+        // Not in the directory of the configuration, which Pace watches.
+        let place = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = self.ready_file.get_or_insert_with(|| place.path().join("ready"));
+        let path = path.clone();
+        Pace::when_ready(self.spawn(), &path, limit)
     }
 
     /// Runs it to its end, which must come by itself.
     pub fn run(self) -> Exit {
-        self.spawn().wait()
+        self.spawn().wait_within(DEADLINE)
     }
 
     /// The same where it compiles something, or has it downloaded.
@@ -98,12 +128,16 @@ impl Setup {
         self.spawn().wait_within(LONG)
     }
 
-    fn spawn(mut self) -> Process {
-        let child = self
-            .command
-            .spawn()
+    fn spawn(mut self) -> Started {
+        if let Some(path) = &self.ready_file {
+            self.command.arg("--ready-file").arg(path);
+        }
+        let process = Process::spawn(&mut self.command)
             .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command.get_program()));
-        Process::new(child, self.directory)
+        Started {
+            process,
+            directory: self.directory,
+        }
     }
 }
 

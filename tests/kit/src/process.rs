@@ -1,0 +1,139 @@
+//! A program that runs, what it prints, and how it ends.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+
+use crate::ask_within;
+
+/// A running program. It is killed when this is dropped, and when the thread that started it ends.
+pub struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+impl Process {
+    /// Starts a program without input. What it prints is kept in files without a name, so it never waits for a reader.
+    pub fn spawn(command: &mut Command) -> io::Result<Process> {
+        let (stdout, stderr) = (Output::new()?, Output::new()?);
+        let die_with_parent = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into);
+        // SAFETY: between fork and exec only one system call is made; nothing is allocated or locked.
+        unsafe { command.pre_exec(die_with_parent) };
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(stdout.0.try_clone()?)
+            .stderr(stderr.0.try_clone()?)
+            .spawn()?;
+        Ok(Process {
+            child,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// What it has printed so far on standard output.
+    pub fn stdout(&self) -> String {
+        self.stdout.read()
+    }
+
+    /// What it has printed so far on standard error.
+    pub fn stderr(&self) -> String {
+        self.stderr.read()
+    }
+
+    /// The whole lines of that.
+    pub fn log(&self) -> String {
+        let mut log = self.stderr();
+        log.truncate(log.rfind('\n').map_or(0, |end| end + 1));
+        log
+    }
+
+    /// Sends a signal; an error if it has been waited for.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(self.pid(), signal)?)
+    }
+
+    /// How it ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is a child of this process")
+    }
+
+    /// Waits for its end; `None` if that does not come within the limit.
+    pub fn wait_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        ask_within(limit, || self.try_wait())
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A file that a program prints to.
+struct Output(File);
+
+impl Output {
+    fn new() -> io::Result<Output> {
+        tempfile::tempfile().map(Output)
+    }
+
+    fn read(&self) -> String {
+        // Reading at a place leaves the offset alone, which is also that of the program.
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = vec![0; self.0.metadata()?.len() as usize];
+            self.0.read_exact_at(&mut bytes, 0)?;
+            Ok(bytes)
+        };
+        let bytes = read().expect("nothing shortens the file");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        Process::spawn(Command::new("sh").args(["-c", script])).expect("there is a shell")
+    }
+
+    #[test]
+    fn output_is_kept_apart_and_log_has_whole_lines() {
+        let mut process = shell("printf 'out'; printf 'one\\ntwo' >&2");
+        let status = process.wait_within(crate::DEADLINE).expect("it ends");
+        assert!(status.success());
+        assert_eq!(
+            (process.stdout().as_str(), process.stderr().as_str()),
+            ("out", "one\ntwo")
+        );
+        assert_eq!(process.log(), "one\n");
+    }
+
+    #[test]
+    fn program_that_does_not_end_is_killed_when_dropped() {
+        let mut process = shell("exec sleep 600");
+        assert_eq!(process.wait_within(Duration::ZERO), None);
+        let pid = process.pid();
+        drop(process);
+        assert!(rustix::process::test_kill_process(pid).is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! Where cargo puts the programs that it builds.
+
+use std::convert::Infallible;
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A profile of cargo's, such as `dev` or `release`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile(String);
+
+impl Profile {
+    /// What users run.
+    pub fn release() -> Profile {
+        Profile("release".to_owned())
+    }
+
+    /// What compiles quickly, with every check.
+    pub fn dev() -> Profile {
+        Profile("dev".to_owned())
+    }
+
+    /// Its name, as cargo knows it.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// What `cargo build` has to be given to build a program with this profile: `target` is `--bin NAME` or
+    /// `--example NAME`. `cargo xtask` asks the tools that it calls for such lines.
+    pub fn need(&self, package: &str, target: &str) -> String {
+        format!("--profile {self} --package {package} {target}")
+    }
+
+    /// A program of the workspace that has been built with this profile: in the target directory in which this program
+    /// is, too. `name` may begin with `examples/`.
+    ///
+    /// # Errors
+    ///
+    /// It has not been built.
+    pub fn program(&self, name: &str) -> Result<PathBuf, String> {
+        let this = env::current_exe().map_err(|error| error.to_string())?;
+        let target = this.ancestors().nth(2).ok_or("this program is in no directory")?;
+        let directory = match self.name() {
+            "dev" | "test" => "debug",
+            other => other,
+        };
+        let path = target.join(directory).join(name);
+        match path.is_file() {
+            true => Ok(path),
+            false => Err(format!("{} has not been built", path.display())),
+        }
+    }
+}
+
+impl FromStr for Profile {
+    type Err = Infallible;
+
+    fn from_str(name: &str) -> Result<Profile, Infallible> {
+        Ok(Profile(name.to_owned()))
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
