@@ -1,8 +1,7 @@
 //! A backend that answers with what it was asked.
 
-use crate::http::Head;
 use anyhow::Result;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -38,12 +37,12 @@ fn answer(
     let Some(head) = Head::read(reader)? else {
         return Ok(false);
     };
-    if head.header("expect").is_some() {
+    if head.field("expect").is_some() {
         writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    let received = head.read_body(reader, |_| Ok(()))?;
+    let received = head.skip_body(reader)?;
 
-    let mut text = format!("This is {name}.\n\n{}\n", head.start_line);
+    let mut text = format!("This is {name}.\n\n{}\n", head.request_line);
     for (field, value) in &head.fields {
         text += &format!("{field}: {value}\n");
     }
@@ -55,11 +54,92 @@ fn answer(
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: {connection}\r\n\r\n",
         text.len()
     );
-    if !head.start_line.starts_with("HEAD ") {
+    if !head.request_line.starts_with("HEAD ") {
         response += &text;
     }
     writer.write_all(response.as_bytes())?;
     Ok(again)
+}
+
+/// The head of a request. Bytes that are not UTF-8 are replaced.
+struct Head {
+    request_line: String,
+    /// Names in lower case, and values.
+    fields: Vec<(String, String)>,
+}
+
+impl Head {
+    /// A head larger than this is refused.
+    const MAX: u64 = 64 * 1024;
+
+    /// The next head; `None` if the client has closed the connection.
+    fn read(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
+        let mut limited = reader.take(Head::MAX);
+        let request_line = line(&mut limited)?;
+        if request_line.is_empty() {
+            return Ok(None);
+        }
+        let mut fields = Vec::new();
+        loop {
+            let line = line(&mut limited)?;
+            if line.is_empty() {
+                return Ok(Some(Head { request_line, fields }));
+            }
+            let (name, value) = line.split_once(':').ok_or(ErrorKind::InvalidData)?;
+            fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.fields.iter().find(|(field, _)| field == name)?;
+        Some(value)
+    }
+
+    fn keeps_alive(&self) -> bool {
+        let close = self
+            .field("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        !close && !self.request_line.ends_with("HTTP/1.0")
+    }
+
+    /// Reads the body, and returns its length.
+    fn skip_body(&self, reader: &mut impl BufRead) -> io::Result<u64> {
+        if self.field("transfer-encoding").is_none() {
+            let length = self.field("content-length").unwrap_or("0").parse();
+            return skip(reader, length.map_err(|_| ErrorKind::InvalidData)?);
+        }
+        let mut total = 0;
+        loop {
+            let size = line(reader)?;
+            let size = size.split(';').next().unwrap_or_default().trim();
+            match u64::from_str_radix(size, 16).map_err(|_| ErrorKind::InvalidData)? {
+                0 => break,
+                size => total += skip(reader, size)?,
+            }
+            line(reader)?;
+        }
+        while !line(reader)?.is_empty() {}
+        Ok(total)
+    }
+}
+
+/// One line without its end.
+fn line(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    reader.take(Head::MAX).read_until(b'\n', &mut bytes)?;
+    match bytes.is_empty() || bytes.ends_with(b"\n") {
+        true => Ok(String::from_utf8_lossy(&bytes)
+            .trim_end_matches(['\r', '\n'])
+            .to_owned()),
+        false => Err(ErrorKind::InvalidData.into()),
+    }
+}
+
+fn skip(reader: &mut impl BufRead, length: u64) -> io::Result<u64> {
+    match io::copy(&mut reader.take(length), &mut io::sink())? {
+        read if read == length => Ok(length),
+        _ => Err(ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 #[cfg(test)]

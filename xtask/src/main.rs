@@ -1,5 +1,5 @@
 //! What one types in this repository: `cargo xtask run`, `test`, `bench`, `languages`, `instructions`, `soak` and
-//! `plugins`.
+//! `plugins`. It finds tools, builds, and calls.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -8,29 +8,22 @@
 //! | `plugins` | the plugins, from crate to component |
 //! | `run`, `demo` | a proxy to try, and the backends behind it |
 //! | `test` | every check, in order |
-//! | `bench` | what a request costs, beside other proxies |
-//! | `languages` | what a plugin costs in each language |
-//! | `instructions` | how many instructions a call of a hook takes |
-//! | `soak` | whether anything is lost while plugins are swapped under load |
-//! | `http` | messages, as small servers and clients of our own read them |
+//! | `tools` | soak and bench, which lie beside the tests |
 //! | `cargo`, `process` | other programs: how they are called, watched and ended |
 
-mod bench;
 mod cargo;
 mod demo;
-mod http;
-mod instructions;
-mod languages;
 mod plugins;
 mod prerequisites;
 mod process;
 mod run;
-mod soak;
 mod test;
 mod toolchain;
+mod tools;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tools::{BENCH, INSTRUCTIONS, LANGUAGES, SOAK, Typed};
 
 /// Set-up, tests and benchmarks of Pace.
 #[derive(Parser)]
@@ -55,33 +48,22 @@ enum Task {
     Test(test::Args),
 
     /// Measure what a request costs in Pace, beside bare Pingora, nginx and HAProxy
-    ///
-    /// Proxies take turns on one core; load and backends are on another. Prints Markdown tables. nginx and HAProxy
-    /// are measured if they are installed. docs/performance.md says how it is measured and what came of it.
-    Bench(bench::Args),
+    #[command(disable_help_flag = true)]
+    Bench(Typed),
 
     /// Measure what a plugin costs in each language that `pace plugin new` knows
-    ///
-    /// Makes a project in each, builds it and measures its plugin: size, start-up, a call, memory. Needs what building
-    /// takes, Node and Python among it, and the network, from where their tools come. Prints the table of
-    /// docs/plugins.md.
-    Languages(languages::Args),
+    #[command(disable_help_flag = true)]
+    Languages(Typed),
 
     /// Count the instructions of each call of a hook, and compare them with those recorded
     ///
-    /// In process, host and plugin together, for the default plugins. Nothing is timed: callgrind counts, so the
-    /// machine may be busy. Installs valgrind if it is missing. Prints a Markdown table; fails if a call takes 5 %
-    /// more than is recorded in xtask/instructions.toml by the same compiler.
-    Instructions(instructions::Args),
+    /// Installs valgrind if it is missing.
+    #[command(disable_help_flag = true)]
+    Instructions(Typed),
 
     /// Swap plugins under load, and see whether anything is lost
-    ///
-    /// Good and bad files, by every way of replacing one, while clients ask for 70 % of what the machine
-    /// can do and other plugins misbehave. Prints a Markdown table; fails if a request was lost, doubled
-    /// or served by a mixture of versions, if a limit was not exact, if a bad file was taken or not all kinds
-    /// were tried, or if files, sockets or memory leaked. A run shorter than a minute does not judge what
-    /// needs time: the kinds of bad files and memory.
-    Soak(soak::Args),
+    #[command(disable_help_flag = true)]
+    Soak(Typed),
 
     /// Compile the plugins to WebAssembly components
     ///
@@ -95,10 +77,10 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
-        Task::Bench(args) => bench::run(&args),
-        Task::Languages(args) => languages::run(&args),
-        Task::Instructions(args) => instructions::run(&args),
-        Task::Soak(args) => soak::run(&args),
+        Task::Bench(typed) => BENCH.call(&typed),
+        Task::Languages(typed) => LANGUAGES.call(&typed),
+        Task::Instructions(typed) => INSTRUCTIONS.call(&typed),
+        Task::Soak(typed) => SOAK.call(&typed),
         Task::Plugins => prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All)),
     };
     match outcome {

@@ -1,21 +1,21 @@
 //! The plugins, from crate to component.
 
-use crate::cargo::{self, Artifact};
 use crate::toolchain;
+use crate::{cargo, process};
 use anyhow::{Context, Result};
-use pace_toolchain::Toolchain;
-use std::ffi::OsStr;
-use std::fs::{self, Permissions};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use pace_toolchain::{TARGET, Toolchain};
+use std::fs;
 use std::path::{Path, PathBuf};
-use wit_component::ComponentEncoder;
+use std::process::Command;
 
 /// The plugins inside `pace`, by package.
 const DEFAULTS: &[&str] = &["header-injection", "rate-limiter", "round-robin"];
 
 /// The package whose examples are the plugins of the tests.
 const FIXTURES: &str = "pace-fixtures";
+
+/// The directory with its examples.
+const EXAMPLES: &str = "tests/fixtures/examples";
 
 /// The directory with a package for each plugin of the cookbook.
 const COOKBOOK: &str = "plugins/cookbook";
@@ -39,112 +39,116 @@ pub(crate) enum Which {
 pub(crate) fn build(which: Which) -> Result<()> {
     let toolchain = toolchain::find()?;
     let out = cargo::root().join("target/plugins");
+    let mut plugins = Vec::new();
     for package in DEFAULTS {
         let module = default(&toolchain, package)?;
-        write(&out.join("core").join(package).with_extension("wasm"), &module)?;
-        write_component(&out, package, &module)?;
+        install(&module, &wasm(&out.join("core"), package))?;
+        plugins.push((module, wasm(&out, package)));
     }
     if which == Which::All {
-        let recipes = recipes()?;
-        let mut names = (Vec::new(), Vec::new());
-        let directories = (out.join("cookbook"), out.join("fixtures"));
-        for (name, module) in others(&toolchain, &recipes)? {
-            let (directory, names) = match recipes.contains(&name) {
-                true => (&directories.0, &mut names.0),
-                false => (&directories.1, &mut names.1),
-            };
-            names.push(write_component(directory, &name, &module)?);
+        plugins.extend(others(&toolchain, &out)?);
+    }
+    make_components(&plugins)?;
+    if which == Which::All {
+        for directory in ["cookbook", "fixtures"] {
+            remove_others(&out.join(directory), &plugins)?;
         }
-        remove_others(&directories.0, &names.0)?;
-        remove_others(&directories.1, &names.1)?;
     }
     Ok(())
 }
 
-/// The packages of the cookbook: each is called like its directory.
-fn recipes() -> Result<Vec<String>> {
-    let directory = cargo::root().join(COOKBOOK);
-    let entries = fs::read_dir(&directory).with_context(|| format!("cannot list {COOKBOOK}"))?;
+/// Builds a default plugin, and returns the core module.
+fn default(toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
+    // Without `--crate-type` there would be an rlib too, for native tests, and no link-time
+    // optimization.
+    let mut command = toolchain.cargo(cargo::at_root, "rustc");
+    command.args(["--package", package, "--lib", "--crate-type", "cdylib"]);
+    run(command)?;
+    Ok(wasm(&built(), &in_code(package)))
+}
+
+/// Builds the plugins of the cookbook and of the tests, and returns each core module with the place of its component. One
+/// build makes them all, so that their codegen overlaps.
+fn others(toolchain: &Toolchain, out: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    // Each package of the cookbook is called like its directory, and each example like its file.
+    let recipes = names(COOKBOOK, |path| path.join("Cargo.toml").is_file())?;
+    let fixtures = names(EXAMPLES, |path| path.extension().is_some_and(|of| of == "rs"))?;
+    let mut command = toolchain.cargo(cargo::at_root, "build");
+    command.args(["--package", FIXTURES, "--lib", "--examples"]);
+    for recipe in &recipes {
+        command.args(["--package", recipe]);
+    }
+    run(command)?;
+    let of = |names: Vec<String>, modules: PathBuf, directory: PathBuf| {
+        let plugin = move |name: String| (wasm(&modules, &in_code(&name)), wasm(&directory, &name));
+        names.into_iter().map(plugin)
+    };
+    let recipes = of(recipes, built(), out.join("cookbook"));
+    let fixtures = of(fixtures, built().join("examples"), out.join("fixtures"));
+    Ok(recipes.chain(fixtures).collect())
+}
+
+fn run(mut command: Command) -> Result<()> {
+    // A directory of its own, because the lock of the other one may be held by a waiting build.
+    command.args(["--locked", "--profile", "plugin", "--target-dir", "target/wasm"]);
+    process::run(&mut command)
+}
+
+/// Where cargo puts core modules.
+fn built() -> PathBuf {
+    cargo::root().join("target/wasm").join(TARGET).join("plugin")
+}
+
+/// Makes a component of each core module.
+fn make_components(plugins: &[(PathBuf, PathBuf)]) -> Result<()> {
+    let tool = cargo::build_tool("pace-component")?;
+    let components = cargo::root().join("target/wasm/components");
+    let modules = plugins.iter().map(|(module, _)| module);
+    process::run(Command::new(tool).arg(&components).args(modules))?;
+    for (module, place) in plugins {
+        let name = module.file_name().context("a module has a name")?;
+        install(&components.join(name), place)?;
+    }
+    Ok(())
+}
+
+/// The files and directories that are called for, by their names without extension.
+fn names(directory: &str, is_one: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
+    let entries =
+        fs::read_dir(cargo::root().join(directory)).with_context(|| format!("cannot list {directory}"))?;
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry?;
-        if entry.path().join("Cargo.toml").is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+        let path = entry?.path();
+        if is_one(&path) {
+            let name = path.file_stem().context("what is listed has a name")?;
+            names.push(name.to_string_lossy().into_owned());
         }
     }
     Ok(names)
 }
 
-/// One default plugin as a core module.
-fn default(toolchain: &Toolchain, package: &str) -> Result<Vec<u8>> {
-    // Without `--crate-type` there would be an rlib too, for native tests, and no link-time
-    // optimization.
-    let mut command = toolchain.cargo(cargo::at_root, "rustc");
-    command.args(["--package", package, "--lib", "--crate-type", "cdylib"]);
-    let module = modules(command)?.into_iter().find(|(name, _)| name == package);
-    Ok(module
-        .with_context(|| format!("the package {package} made no .wasm"))?
-        .1)
+/// The name that cargo gives to a file in code.
+fn in_code(name: &str) -> String {
+    name.replace('-', "_")
 }
 
-/// The plugins of the cookbook and of the tests as core modules, by name. One build makes them all, so that
-/// their codegen overlaps.
-fn others(toolchain: &Toolchain, recipes: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut command = toolchain.cargo(cargo::at_root, "build");
-    command.args(["--package", FIXTURES, "--lib", "--examples"]);
-    for recipe in recipes {
-        command.args(["--package", recipe]);
-    }
-    modules(command)
+fn wasm(directory: &Path, name: &str) -> PathBuf {
+    directory.join(name).with_extension("wasm")
 }
 
-/// Runs a build, and reads the core modules that it made.
-fn modules(mut command: std::process::Command) -> Result<Vec<(String, Vec<u8>)>> {
-    // A directory of its own, because the lock of the other one may be held by a waiting build.
-    command.args(["--locked", "--profile", "plugin", "--target-dir", "target/wasm"]);
-    let artifacts = cargo::build(&mut command)?;
-    let modules = artifacts
-        .into_iter()
-        .filter_map(|Artifact { target, files, .. }| {
-            let file = files
-                .into_iter()
-                .find(|file| file.extension() == Some(OsStr::new("wasm")))?;
-            // Cargo calls a library by the name that it has in code.
-            Some(read(&file).map(|module| (target.replace('_', "-"), module)))
-        });
-    modules.collect()
-}
-
-/// Makes a component of a core module.
-fn write_component(out: &Path, name: &str, module: &[u8]) -> Result<PathBuf> {
-    let component = ComponentEncoder::default()
-        .module(module)
-        .and_then(|e| e.validate(true).encode());
-    let path = out.join(name).with_extension("wasm");
-    write(
-        &path,
-        &component.with_context(|| format!("cannot make a component of plugin {name}"))?,
-    )?;
-    Ok(path)
-}
-
-/// Writes a file, whole or not at all, unless it already has this content: cargo embeds it again when
+/// Copies a file, whole or not at all, unless the other one has this content already: cargo embeds it again when
 /// its time changes.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|present| present == bytes) {
+fn install(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|present| present == bytes) {
         return Ok(());
     }
-    let shown = path.strip_prefix(cargo::root()).unwrap_or(path).display();
+    let shown = to.strip_prefix(cargo::root()).unwrap_or(to).display();
     let write = || -> Result<()> {
-        let directory = path.parent().context("it is in no directory")?;
-        fs::create_dir_all(directory)?;
-        // As any file would be created: what the umask allows.
-        let mut file = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(directory)?;
-        file.write_all(bytes)?;
-        file.persist(path)?;
-        Ok(())
+        fs::create_dir_all(to.parent().context("it is in no directory")?)?;
+        let beside = to.with_extension(format!("{}.new", std::process::id()));
+        fs::write(&beside, &bytes)?;
+        Ok(fs::rename(&beside, to)?)
     };
     write().with_context(|| format!("cannot write {shown}"))?;
     println!("{shown}: {} KiB", bytes.len().div_ceil(1024));
@@ -152,18 +156,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Removes what plugins that no longer exist have left.
-fn remove_others(directory: &Path, keep: &[PathBuf]) -> Result<()> {
+fn remove_others(directory: &Path, keep: &[(PathBuf, PathBuf)]) -> Result<()> {
     for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry?.path();
-        if !keep.contains(&path) {
+        if !keep.iter().any(|(_, place)| *place == path) {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]
@@ -171,17 +171,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_with_the_same_content_is_left_alone() {
+    fn file_with_the_same_content_is_left_alone() {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let path = directory.path().join("new/plugin.wasm");
-        write(&path, b"one").expect("the directory is writable");
-        let before = fs::metadata(&path)
-            .and_then(|m| m.modified())
-            .expect("it was written");
-        write(&path, b"one").expect("the directory is writable");
-        assert_eq!(fs::metadata(&path).and_then(|m| m.modified()).ok(), Some(before));
-        write(&path, b"two").expect("the directory is writable");
-        assert_eq!(fs::read(&path).ok().as_deref(), Some(&b"two"[..]));
+        let (from, to) = (
+            directory.path().join("built"),
+            directory.path().join("new/plugin.wasm"),
+        );
+        let install = |content: &[u8]| {
+            fs::write(&from, content).expect("the directory is writable");
+            install(&from, &to).expect("the directory is writable");
+            let modified = fs::metadata(&to).and_then(|metadata| metadata.modified());
+            modified.expect("it was written")
+        };
+        let before = install(b"one");
+        assert_eq!(install(b"one"), before);
+        install(b"two");
+        assert_eq!(fs::read(&to).ok().as_deref(), Some(&b"two"[..]));
+        assert_eq!(
+            fs::read_dir(directory.path().join("new"))
+                .map(Iterator::count)
+                .ok(),
+            Some(1)
+        );
     }
 
     #[test]
@@ -192,9 +203,20 @@ mod tests {
             directory.path().join("old.wasm"),
         );
         for path in [&kept, &old] {
-            write(path, b"").expect("the directory is writable");
+            fs::write(path, b"").expect("the directory is writable");
         }
-        remove_others(directory.path(), std::slice::from_ref(&kept)).expect("the directory is writable");
+        let plugins = [(PathBuf::new(), kept.clone())];
+        remove_others(directory.path(), &plugins).expect("the directory is writable");
         assert!(kept.exists() && !old.exists());
+    }
+
+    #[test]
+    fn plugins_are_found_by_their_names() {
+        let recipes = names(COOKBOOK, |path| path.join("Cargo.toml").is_file()).expect("it is there");
+        assert!(recipes.contains(&"api-key".to_owned()), "{recipes:?}");
+        assert_eq!(
+            wasm(Path::new("a"), &in_code("api-key")),
+            Path::new("a/api_key.wasm")
+        );
     }
 }

@@ -14,6 +14,14 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     succeeded(command, status)
 }
 
+/// Runs a program to its end and returns what it prints. Anything but success is an error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| cannot_start(command))?;
+    succeeded(command, output.status)?;
+    String::from_utf8(output.stdout).with_context(|| format!("{} prints no text", display(command)))
+}
+
 /// As [`run`], but ends the program after `limit`. What it prints is shown only in the error.
 pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     command

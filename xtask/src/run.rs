@@ -6,9 +6,11 @@ use crate::process::Owned;
 use crate::{demo, prerequisites};
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::env;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +21,7 @@ const CONFIG: &str = "config/proxy.toml";
 /// Where the demo backends listen, which is where `CONFIG` looks for them.
 const BACKEND_PORTS: &[u16] = &[8000, 8001];
 
-/// How long `pace` may take until it accepts connections.
+/// How long `pace` may take until it serves.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// More than `pace` gives its requests to finish, with its default grace period of 10 s.
@@ -75,11 +77,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if overridden {
         command.args(urls.iter().flat_map(|url| ["--backend", url]));
     }
-    serve(&mut command, listen, &urls)
+    // Pace removes it when it ends.
+    let ready_file = env::temp_dir().join(format!("pace-demo-{}", std::process::id()));
+    command.arg("--ready-file").arg(&ready_file);
+    serve(&mut command, &ready_file, &invitation(listen, &urls))
 }
 
 /// Runs `pace` until it ends, which is an error, or until a signal asks for the end.
-fn serve(command: &mut Command, listen: SocketAddr, backends: &[String]) -> Result<()> {
+fn serve(command: &mut Command, ready_file: &Path, invitation: &str) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -91,12 +96,12 @@ fn serve(command: &mut Command, listen: SocketAddr, backends: &[String]) -> Resu
         if let Some(status) = pace.0.try_wait()? {
             bail!("pace ended ({status})");
         }
-        if !ready && TcpStream::connect(reachable(listen)).is_ok() {
+        if !ready && ready_file.exists() {
             ready = true;
-            println!("{}", invitation(listen, backends));
+            println!("{invitation}");
         }
         if !ready && Instant::now() > deadline {
-            bail!("pace does not accept connections on {listen}");
+            bail!("pace does not serve after {} s", START_LIMIT.as_secs());
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
@@ -114,14 +119,11 @@ fn free_address(wanted: Option<SocketAddr>) -> Result<SocketAddr> {
     Ok(bind(address, "the proxy", "--listen")?.local_addr()?)
 }
 
-/// The address in a configuration for `pace`.
+/// The address in a configuration for `pace`: the first key of this name.
 fn configured_listen(config: &str) -> Result<SocketAddr> {
-    let config: toml::Table = config.parse().with_context(|| format!("{CONFIG} is not TOML"))?;
-    let listen = config
-        .get("server")
-        .and_then(|server| server.get("listen"))
-        .and_then(|value| value.as_str());
-    let listen = listen.with_context(|| format!("{CONFIG} has no [server] listen"))?;
+    let mut lines = config.lines();
+    let value = lines.find_map(|line| line.strip_prefix("listen = \"")?.split('"').next());
+    let listen = value.with_context(|| format!("{CONFIG} has no [server] listen"))?;
     listen
         .parse()
         .with_context(|| format!("{CONFIG}: [server] listen is not an address: {listen}"))
@@ -184,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_listening_address_is_read_from_the_configuration() {
-        let address = configured_listen("[server]\nlisten = \"0.0.0.0:8080\"\n").expect("it is complete");
+        let config = fs::read_to_string(cargo::root().join(CONFIG)).expect("it is there");
+        let address = configured_listen(&config).expect("it is complete");
         assert_eq!(address, "0.0.0.0:8080".parse().expect("this is an address"));
         let error = configured_listen("[server]\nworkers = 1\n").unwrap_err();
         assert_eq!(error.to_string(), "config/proxy.toml has no [server] listen");

@@ -3,7 +3,8 @@
 mod languages;
 
 use crate::plugins::{self, Which};
-use crate::{cargo, instructions, prerequisites, process, soak};
+use crate::tools::{INSTRUCTIONS, SOAK, Typed};
+use crate::{cargo, prerequisites, process};
 use anyhow::{Result, bail};
 use std::process::Stdio;
 use std::time::Instant;
@@ -36,15 +37,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.cargo_test.is_empty() {
         // Whatever says as much about the machine as about the proxy is printed and not judged: memory and
         // latencies need the minute of `cargo xtask soak`, and a machine that does nothing else.
-        let short = soak::Args::short();
-        step("soak", &short.command(), || soak::run(&short))?;
+        let short = "--seconds 12 --profile dev";
+        step("soak", &format!("cargo xtask soak {short}"), || {
+            SOAK.call(&Typed::new(short))
+        })?;
     } else {
         println!("\n== soak: skipped, because only some tests were asked for");
     }
     if args.cargo_test.is_empty() {
         match prerequisites::valgrind() {
             Ok(()) => step("instructions", "cargo xtask instructions", || {
-                instructions::check(&instructions::Args::of_test())
+                INSTRUCTIONS.call(&Typed::new(""))
             })?,
             Err(error) => println!("\n== instructions: skipped, because there is no valgrind: {error:#}"),
         }

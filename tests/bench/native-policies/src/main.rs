@@ -1,0 +1,162 @@
+//! Pace with its three default policies as native code: what `cargo xtask bench` holds the sandbox against.
+//!
+//! Everything else is Pace's own: the server, the proxy, the chain, counters and windows. The policies are those
+//! of the plugins' crates, compiled for the host. Argument: a configuration with no other plugins than
+//! `builtin:rate-limiter`, `builtin:round-robin` and `builtin:header-injection`. It is not followed.
+
+mod balancer;
+mod headers;
+mod limiter;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pace::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
+use pace::config::{self, Config, OnFailure, Overrides, Source};
+use pace::hook::{Failure, FailureReason, Plugin};
+use pace::limiter::Limiter;
+use pace::plugin::Runtime;
+use pace::reload::{Manager, Origin};
+use pace::router::Router;
+use pace::server::Server;
+use pace::snapshot::{DEFAULT_BALANCER, Environment, Route, Snapshot};
+use pace::state::{self, Scope, Store};
+use pace::telemetry::Metrics;
+use pace::upstream::Pool;
+use serde_json::{Map, Value};
+
+/// The allocator of `pace`: the comparison is of policies, not of allocators.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // As `pace` does.
+    let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,pace::access=off"))
+        .init();
+    let Some(path) = std::env::args_os().nth(1) else {
+        eprintln!("usage: native-policies CONFIG");
+        return ExitCode::FAILURE;
+    };
+    match run(Path::new(&path)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("native-policies: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(path: &Path) -> Result<(), Box<dyn Error>> {
+    let overrides = Overrides::default();
+    let config = Config::load(path, &overrides)?;
+    let server = Server::bind(&config)?;
+    let environment = Arc::new(Environment {
+        runtime: Runtime::new(None, config.server.workers)?,
+        store: Store::new(),
+        metrics: Metrics::new(),
+    });
+    let origin = Origin {
+        path: Some(path.to_owned()),
+        overrides,
+    };
+    let (manager, snapshot, reloader) = Manager::start(origin, config.clone(), Arc::clone(&environment))?;
+    // Who follows files would put the sandboxed plugins back.
+    drop(manager);
+    let mut snapshot = Arc::into_inner(snapshot)
+        .and_then(|swap| Arc::into_inner(swap.into_inner()))
+        .ok_or("somebody else holds the snapshot")?;
+    snapshot.router = routes(&config, &environment)?;
+    let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(snapshot));
+    server.run(snapshot, environment, reloader)?;
+    Ok(())
+}
+
+/// The routes of a configuration, with native plugins.
+fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route>>, Failure> {
+    let pools: Vec<Arc<Pool>> = config
+        .pools
+        .iter()
+        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics)))
+        .collect();
+    let mut routes = Vec::new();
+    for route in &config.routes {
+        let mut plugins = Vec::new();
+        for used in &route.plugins {
+            let entry = &config.plugins[used.plugin];
+            plugins.push(native(entry, &used.config, environment)?);
+        }
+        if !plugins.iter().any(|plugin| plugin.hooks().select_upstream) {
+            let scope = scope(DEFAULT_BALANCER, config::Limits::default(), environment);
+            plugins.push(Arc::new(balancer::RoundRobin::new(DEFAULT_BALANCER, scope)));
+        }
+        let step = |plugin: Arc<dyn Plugin>| Step {
+            metrics: environment.metrics.plugin(plugin.name(), plugin.hooks()),
+            plugin,
+            route: route.name.as_str().into(),
+            on_failure: OnFailure::Closed,
+            log: Limiter::new(FAILURE_LINES_PER_SECOND),
+        };
+        let runtime = Route {
+            name: route.name.clone(),
+            chain: Chain::new(plugins.into_iter().map(step).collect()),
+            pool: Arc::clone(&pools[route.pool]),
+        };
+        routes.push((route.host.clone(), route.path_prefix.clone(), Arc::new(runtime)));
+    }
+    Ok(Router::new(routes))
+}
+
+/// The native counterpart of a plugin of the binary.
+fn native(
+    entry: &config::Plugin,
+    config: &Map<String, Value>,
+    environment: &Environment,
+) -> Result<Arc<dyn Plugin>, Failure> {
+    let scope = || scope(&entry.name, entry.limits, environment);
+    let plugin: Arc<dyn Plugin> = match &entry.source {
+        Source::Builtin(name) if name == "rate-limiter" => {
+            Arc::new(limiter::RateLimiter::new(entry, read(config)?, &scope())?)
+        }
+        Source::Builtin(name) if name == "round-robin" => {
+            Arc::new(balancer::RoundRobin::new(&entry.name, scope()))
+        }
+        Source::Builtin(name) if name == "header-injection" => {
+            Arc::new(headers::HeaderInjection::new(&entry.name, read(config)?)?)
+        }
+        other => return Err(refused(format!("{other:?} has no native counterpart"))),
+    };
+    Ok(plugin)
+}
+
+fn scope(name: &str, limits: config::Limits, environment: &Environment) -> Arc<Scope> {
+    let limits = state::Limits {
+        windows: limits.windows,
+        keys_per_window: limits.window_keys,
+        ..state::Limits::default()
+    };
+    environment.store.scope(name, limits)
+}
+
+fn read<C: serde::de::DeserializeOwned>(config: &Map<String, Value>) -> Result<C, Failure> {
+    serde_json::from_value(Value::Object(config.clone())).map_err(refused)
+}
+
+/// What `configure` of a plugin in the sandbox would have refused.
+fn refused(reason: impl ToString) -> Failure {
+    Failure {
+        reason: FailureReason::Configure,
+        detail: reason.to_string(),
+    }
+}
+
+/// A hook that a plugin does not name was called.
+fn not_exported() -> Failure {
+    Failure {
+        reason: FailureReason::Trap,
+        detail: "it has no such hook".to_owned(),
+    }
+}

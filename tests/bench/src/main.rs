@@ -1,0 +1,67 @@
+//! `cargo xtask bench`, `languages` and `instructions`: what requests and plugins cost.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `proxies` | what a request costs in Pace, beside other proxies |
+//! | `languages` | what a plugin costs in each language |
+//! | `instructions` | how many instructions a call of a hook takes |
+//! | `command`, `machine`, `places`, `statistics` | what all of them use |
+//!
+//! Programs that are measured have been built by `cargo xtask`, and are found beside this one.
+
+mod command;
+mod instructions;
+mod languages;
+mod machine;
+mod places;
+mod proxies;
+mod statistics;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Measures of Pace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Measure what a request costs in Pace, beside bare Pingora, nginx and HAProxy
+    ///
+    /// Proxies take turns on one core; load and backends are on another. Prints Markdown tables. nginx and HAProxy
+    /// are measured if they are installed. docs/performance.md says how it is measured and what came of it.
+    Bench(proxies::Args),
+
+    /// Measure what a plugin costs in each language that `pace plugin new` knows
+    ///
+    /// Makes a project in each, builds it and measures its plugin: size, start-up, a call, memory. Needs what building
+    /// takes, Node and Python among it, and the network, from where their tools come. Prints the table of
+    /// docs/plugins.md.
+    Languages(languages::Args),
+
+    /// Count the instructions of each call of a hook, and compare them with those recorded
+    ///
+    /// In process, host and plugin together, for the default plugins. Nothing is timed: callgrind counts, so the
+    /// machine may be busy. Prints a Markdown table; fails if a call takes 5 % more than is recorded in
+    /// tests/bench/instructions.toml by the same compiler.
+    Instructions(instructions::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Bench(args) => proxies::run(&args),
+        Task::Languages(args) => languages::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Load at a constant rate.
+//!
+//! Requests are due at equal distances, and each one's time counts from when it was due: if the proxy is slow,
+//! the requests that wait for a connection meanwhile are slow too. A loop that asks only when it has been
+//! answered would leave them out, and so most of what clients see of a pause ("coordinated omission").
+
+use super::{Generator, Load};
+use anyhow::{Context, Result};
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+use rustix::fs::Timespec;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// The token of the timer; more than there are connections.
+const TIMER: Token = Token(super::BACKENDS.0 + 1);
+
+/// When each request is due.
+struct Schedule {
+    start: Instant,
+    /// Requests per second.
+    rate: f64,
+    count: u64,
+}
+
+impl Schedule {
+    /// When the request with this number, counted from 0, is due.
+    fn due(&self, number: u64) -> Instant {
+        self.start + Duration::from_secs_f64(number as f64 / self.rate)
+    }
+}
+
+impl Generator<'_> {
+    /// Sends `rate` requests per second for `duration`, and waits for the last answers.
+    ///
+    /// # Errors
+    ///
+    /// A connection was closed, an answer is malformed, or nothing is answered any more.
+    pub(crate) fn drive_at(&mut self, rate: f64, duration: Duration) -> Result<Load> {
+        let timer = Timer::new()?;
+        let descriptor = timer.0.as_raw_fd();
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&descriptor), TIMER, Interest::READABLE)?;
+        let load = self.follow(rate, duration, &timer);
+        self.poll.registry().deregister(&mut SourceFd(&descriptor))?;
+        load
+    }
+
+    fn follow(&mut self, rate: f64, duration: Duration, timer: &Timer) -> Result<Load> {
+        let mut load = Load::default();
+        // Who has waited longest is next, so that all connections are used.
+        let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
+        let schedule = Schedule {
+            start: Instant::now(),
+            rate,
+            count: (rate * duration.as_secs_f64()).ceil() as u64,
+        };
+        let mut next = 0;
+        loop {
+            let mut now = Instant::now();
+            while next < schedule.count && schedule.due(next) <= now {
+                let Some(index) = idle.pop_front() else {
+                    break;
+                };
+                self.connections[index].send(self.requests.next(), schedule.due(next))?;
+                next += 1;
+                now = Instant::now();
+            }
+            if next < schedule.count {
+                if !idle.is_empty() {
+                    timer.set(schedule.due(next).saturating_duration_since(now))?;
+                }
+            } else if idle.len() == self.connections.len() {
+                break;
+            }
+            self.wait()?;
+            for event in &self.events {
+                let index = event.token().0;
+                let Some(connection) = self.connections.get_mut(index) else {
+                    continue;
+                };
+                if load.take(connection)?.is_some() {
+                    idle.push_back(index);
+                }
+            }
+        }
+        load.elapsed = schedule.start.elapsed();
+        Ok(load)
+    }
+}
+
+/// Wakes a poll to the microsecond; the poll's own timeouts are whole milliseconds.
+struct Timer(OwnedFd);
+
+impl Timer {
+    fn new() -> Result<Timer> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        Ok(Timer(
+            timerfd_create(TimerfdClockId::Monotonic, flags).context("cannot make a timer")?,
+        ))
+    }
+
+    fn set(&self, after: Duration) -> Result<()> {
+        // Zero would mean never.
+        let after = after.max(Duration::from_nanos(1));
+        let value = Itimerspec {
+            it_interval: Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: Timespec {
+                tv_sec: after.as_secs().cast_signed(),
+                tv_nsec: after.subsec_nanos().into(),
+            },
+        };
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &value).context("cannot set a timer")?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{backend, connected};
+    use super::*;
+    use crate::proxies::http::response;
+
+    #[test]
+    fn every_request_that_is_due_is_sent() {
+        let load = connected(4, &mut backend(response(3)))
+            .drive_at(1000.0, Duration::from_millis(50))
+            .and_then(Load::succeeded)
+            .expect("the backend answers");
+        assert_eq!(load.latencies.len(), 50);
+    }
+
+    /// All are due at once, and one connection serves them in turn: each has waited for all before it.
+    #[test]
+    fn waiting_for_a_connection_counts() {
+        let load = connected(1, &mut backend(response(3)))
+            .drive_at(1e9, Duration::from_nanos(100))
+            .and_then(Load::succeeded)
+            .expect("the backend answers");
+        assert_eq!(load.latencies.len(), 100);
+        assert!(load.latencies.is_sorted(), "{:?}", load.latencies);
+    }
+}

@@ -1,0 +1,180 @@
+//! `cargo xtask bench`: what a request costs, beside other proxies. Every figure that is published comes from here.
+//!
+//! ```text
+//! scenes ──▶ subject ──▶ a proxy on one core ◀── generator, backends on another
+//!    │                        │ CPU time, memory
+//!    ▼                        ▼
+//!  result (bench.json) ──▶ table (bench.md), plot (ladder.svg) ──▶ publish (docs/performance.md, README.md)
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `scenes` | what is asked, and how it is measured |
+//! | `subject` | the proxies: their configurations, their processes |
+//! | `generator` | the load |
+//! | `backend` | what answers behind the proxies |
+//! | `http` | messages |
+//! | `cores` | what it runs on |
+//! | `result` | what was measured, and what follows from it |
+//! | `table`, `plot`, `publish` | how it is told |
+
+mod backend;
+mod cores;
+mod generator;
+mod http;
+mod plot;
+mod publish;
+mod result;
+mod scenes;
+mod subject;
+mod table;
+
+use crate::machine::{self, Machine};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use cores::Cores;
+use pace_kit::Profile;
+use result::{FILE, Run};
+use scenes::{Scene, Stage};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use subject::Programs;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to ask; `all` for everything
+    #[arg(long, value_name = "SCENE", value_delimiter = ',', default_value = "ladder", value_parser = Asked::parse)]
+    scene: Vec<Asked>,
+
+    /// Measure only these proxies, besides the one that the others are compared with
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// How often each proxy is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+
+    /// How long one measurement takes, in seconds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+
+    /// How many connections ask at the same time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
+
+    /// How the proxies are built: another profile of cargo's than release says nothing about speed
+    #[arg(long, value_name = "PROFILE", default_value_t = Profile::release())]
+    profile: Profile,
+
+    /// Where bench.md, bench.json and ladder.svg go; scenes of earlier runs that are there are kept
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Write the figures into README.md and docs/performance.md; needs --out, and every scene
+    #[arg(long, requires = "out")]
+    publish: bool,
+
+    /// Measure nothing: write those pages again from the run that is published, or from the one in --out
+    #[arg(long, conflicts_with = "publish")]
+    publish_only: bool,
+
+    /// Print what has to be built, and do nothing else
+    #[arg(long, hide = true)]
+    needs: bool,
+}
+
+/// What `--scene` may name.
+#[derive(Clone, Copy)]
+enum Asked {
+    All,
+    One(Scene),
+}
+
+impl Asked {
+    fn parse(text: &str) -> Result<Asked, String> {
+        let names = || {
+            let scenes = Scene::value_variants().iter().map(|scene| scene.name());
+            scenes.collect::<Vec<_>>().join(", ")
+        };
+        match text {
+            "all" => Ok(Asked::All),
+            _ => Scene::from_str(text, false)
+                .map(Asked::One)
+                .map_err(|_| format!("the scenes are {}, all", names())),
+        }
+    }
+}
+
+/// Measures, prints the tables, and writes what is asked for.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let scenes = scenes(args)?;
+    let subjects: Vec<_> = scenes.iter().flat_map(|scene| scene.subjects(args)).collect();
+    if args.needs {
+        for program in Programs::needed(&args.profile, &subjects) {
+            println!("{program}");
+        }
+        return Ok(());
+    }
+    if args.publish_only {
+        let published = publish::published();
+        let file = args.out.as_ref().map_or(published, |out| out.join(FILE));
+        return publish::publish(&Run::read(&file)?);
+    }
+    let mut run = match &args.out {
+        Some(directory) => Run::continued(directory, Machine::this()?)?,
+        None => Run::new(Machine::this()?),
+    };
+    machine::allow_many_files()?;
+    let cores = Cores::choose()?;
+    let stage = Stage {
+        args,
+        programs: &Programs::find(&args.profile, &subjects)?,
+        cores: &cores,
+    };
+    cores.load.pin()?;
+    println!("{}.", run.machine);
+    for scene in scenes {
+        let answer = scene.play(&stage)?;
+        println!("\n## {}\n\n{}", scene.name(), table::of(&answer));
+        run.scenes.insert(scene.name(), answer);
+        // What has been measured is not lost when a later scene fails.
+        if let Some(directory) = &args.out {
+            write(&run, directory)?;
+        }
+    }
+    if args.publish {
+        publish::publish(&run)?;
+    }
+    Ok(())
+}
+
+/// What is measured, if anything.
+fn scenes(args: &Args) -> Result<BTreeSet<Scene>> {
+    for key in &args.only {
+        if !subject::ALL.iter().any(|subject| subject.key == key) {
+            let keys: Vec<&str> = subject::ALL.iter().map(|subject| subject.key).collect();
+            bail!("there is no proxy `{key}`: there are {}", keys.join(", "));
+        }
+    }
+    let all = |asked: &Asked| match asked {
+        _ if args.publish_only => Vec::new(),
+        Asked::All => Scene::value_variants().to_vec(),
+        Asked::One(scene) => vec![*scene],
+    };
+    Ok(args.scene.iter().flat_map(all).collect())
+}
+
+fn write(run: &Run, directory: &Path) -> Result<()> {
+    let write = |name: &str, text: String| {
+        let path = directory.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    write(FILE, run.json()?)?;
+    write("bench.md", table::page(run))?;
+    if let Some(result::Scene::Load(ladder)) = run.scenes.get(&Scene::Ladder.name()) {
+        write("ladder.svg", plot::svg(ladder))?;
+    }
+    Ok(())
+}

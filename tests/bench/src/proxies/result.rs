@@ -1,0 +1,315 @@
+//! What was measured: what `bench.json` has, and all that tables and plots are made from.
+
+use super::generator::Load;
+use super::subject::Memory;
+use crate::machine::Machine;
+use crate::statistics::{Spread, percentile, spread};
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Everything that was measured on a machine.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) machine: Machine,
+    /// By the name of the scene.
+    pub(crate) scenes: BTreeMap<String, Scene>,
+}
+
+/// One question, and its answer.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Scene {
+    /// What a request costs.
+    Load(LoadScene),
+    /// How long a start takes.
+    Startup { rows: Vec<StartupRow> },
+    /// What is resident.
+    Memory { rows: Vec<MemoryRow> },
+}
+
+/// What a request costs in several cases.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LoadScene {
+    pub(crate) conditions: Conditions,
+    /// The load and the backends without a proxy, in requests per second.
+    pub(crate) ceiling: f64,
+    /// The same at the rate at which latencies were measured.
+    pub(crate) floor: Option<Latency>,
+    pub(crate) rows: Vec<LoadRow>,
+}
+
+/// How it was measured.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Conditions {
+    pub(crate) rounds: u32,
+    /// Of each part of a measurement.
+    pub(crate) seconds: u64,
+    pub(crate) connections: u16,
+    /// Requests per second at which latencies were measured; nothing if they were not.
+    pub(crate) rate: Option<f64>,
+}
+
+/// One case in all rounds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LoadRow {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    /// The row that it is compared with.
+    pub(crate) base: usize,
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// One case in one round.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Round {
+    pub(crate) requests_per_second: f64,
+    pub(crate) cpu_microseconds_per_request: f64,
+    /// How much of its core the proxy used. Far below 100 %, something else was the limit.
+    pub(crate) busy_percent: f64,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) peak_mebibytes: f64,
+}
+
+/// At a constant rate.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    pub(crate) p50_milliseconds: f64,
+    pub(crate) p99_milliseconds: f64,
+    /// How many requests per second were answered. Less than were due: the proxy could not do it.
+    pub(crate) answered_per_second: f64,
+}
+
+/// The starts of one proxy.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StartupRow {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    /// From starting the process to the last byte of the first answer.
+    pub(crate) milliseconds: Vec<f64>,
+}
+
+/// The memory of one proxy in one state.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MemoryRow {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) kibibytes: Memory,
+    /// What it has more of than the row above.
+    pub(crate) more: Option<More>,
+}
+
+/// So many things that take memory.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct More {
+    pub(crate) what: String,
+    pub(crate) count: u64,
+}
+
+impl Round {
+    /// `cpu_time` is what the proxy used for the load, `peak_memory` is in bytes.
+    pub(crate) fn new(load: &Load, cpu_time: Duration, peak_memory: u64, latency: Option<Latency>) -> Round {
+        Round {
+            requests_per_second: load.rate(),
+            cpu_microseconds_per_request: cpu_time.as_secs_f64() * 1e6 / load.latencies.len() as f64,
+            busy_percent: 100.0 * cpu_time.as_secs_f64() / load.elapsed.as_secs_f64(),
+            latency,
+            peak_mebibytes: peak_memory as f64 / f64::from(1 << 20),
+        }
+    }
+}
+
+impl Latency {
+    /// Of a load at a constant rate with at least one answer.
+    pub(crate) fn new(mut load: Load) -> Latency {
+        load.latencies.sort_unstable();
+        Latency {
+            p50_milliseconds: percentile(&load.latencies, 50).as_secs_f64() * 1e3,
+            p99_milliseconds: percentile(&load.latencies, 99).as_secs_f64() * 1e3,
+            answered_per_second: load.rate(),
+        }
+    }
+}
+
+impl LoadScene {
+    pub(crate) fn row(&self, key: &str) -> Option<&LoadRow> {
+        self.rows.iter().find(|row| row.key == key)
+    }
+
+    /// A row's CPU time per request over that of the row it is compared with, round by round.
+    pub(crate) fn cpu_ratio(&self, row: &LoadRow) -> Spread {
+        spread(ratios(row, &self.rows[row.base]))
+    }
+
+    /// What each call of a plugin costs that does nothing, in parts of what bare Pingora needs for a request.
+    pub(crate) fn each_further_no_op(&self) -> Option<Spread> {
+        let (one, three, bare) = (self.row("no-op")?, self.row("no-ops")?, self.row("bare")?);
+        let (one, three) = (ratios(one, bare), ratios(three, bare));
+        Some(spread(one.zip(three).map(|(one, three)| (three - one) / 2.0)))
+    }
+
+    /// By how many milliseconds the p99 with the default plugins is above bare Pingora's, round by round.
+    pub(crate) fn p99_above_bare(&self) -> Option<Spread> {
+        let (defaults, bare) = (self.row("defaults")?, self.row("bare")?);
+        let p99 = |round: &Round| Some(round.latency?.p99_milliseconds);
+        let rounds = defaults.rounds.iter().zip(&bare.rounds);
+        let above: Vec<f64> = rounds
+            .map(|(defaults, bare)| Some(p99(defaults)? - p99(bare)?))
+            .collect::<Option<_>>()?;
+        (!above.is_empty()).then(|| spread(above))
+    }
+}
+
+fn ratios<'a>(row: &'a LoadRow, base: &'a LoadRow) -> impl Iterator<Item = f64> + 'a {
+    let cpu = |round: &Round| round.cpu_microseconds_per_request;
+    row.rounds
+        .iter()
+        .zip(&base.rounds)
+        .map(move |(round, base)| cpu(round) / cpu(base))
+}
+
+/// The file in the directory of a run.
+pub(crate) const FILE: &str = "bench.json";
+
+impl Run {
+    /// Nothing has been measured yet.
+    pub(crate) fn new(machine: Machine) -> Run {
+        Run {
+            machine,
+            scenes: BTreeMap::new(),
+        }
+    }
+
+    /// The run whose results are in this file.
+    pub(crate) fn read(file: &Path) -> Result<Run> {
+        let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not a run of this version", file.display()))
+    }
+
+    /// What this directory has of earlier runs; nothing if there was none.
+    ///
+    /// # Errors
+    ///
+    /// They were on another machine, or the file cannot be read.
+    pub(crate) fn continued(directory: &Path, machine: Machine) -> Result<Run> {
+        let file = directory.join(FILE);
+        if !file.exists() {
+            return Ok(Run::new(machine));
+        }
+        let run = Run::read(&file)?;
+        ensure!(
+            run.machine == machine,
+            "{} is from another machine ({}): choose another directory",
+            file.display(),
+            run.machine
+        );
+        Ok(run)
+    }
+
+    pub(crate) fn scene(&self, name: &str) -> Result<&Scene> {
+        self.scenes
+            .get(name)
+            .with_context(|| format!("the run has no scene `{name}`: measure with --scene {name} first"))
+    }
+
+    pub(crate) fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A scene with these CPU times.
+    pub(crate) fn scene(rows: &[(&str, [f64; 3])]) -> LoadScene {
+        let round = |cpu| Round {
+            requests_per_second: 1e6 / cpu,
+            cpu_microseconds_per_request: cpu,
+            busy_percent: 100.0,
+            latency: None,
+            peak_mebibytes: 10.0,
+        };
+        LoadScene {
+            conditions: Conditions {
+                rounds: 3,
+                seconds: 1,
+                connections: 1,
+                rate: None,
+            },
+            ceiling: 1e6,
+            floor: None,
+            rows: rows
+                .iter()
+                .map(|(key, cpu)| LoadRow {
+                    key: (*key).to_owned(),
+                    name: format!("the {key}"),
+                    base: 0,
+                    rounds: cpu.map(round).to_vec(),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn ratios_are_those_of_the_same_round() {
+        // A machine that gets twice as slow from round to round.
+        let scene = scene(&[
+            ("bare", [10.0, 20.0, 40.0]),
+            ("no-op", [11.0, 22.0, 44.0]),
+            ("no-ops", [13.0, 26.0, 52.0]),
+        ]);
+        let close = |spread: Spread, expected: f64| {
+            assert!((spread.low - expected).abs() < 1e-9, "{spread:?}");
+            assert!((spread.high - expected).abs() < 1e-9, "{spread:?}");
+        };
+        close(scene.cpu_ratio(&scene.rows[1]), 1.1);
+        close(scene.each_further_no_op().expect("all three are there"), 0.1);
+    }
+
+    #[test]
+    fn latencies_are_compared_within_their_round() {
+        let mut scene = scene(&[("bare", [10.0; 3]), ("defaults", [10.0; 3])]);
+        assert!(scene.p99_above_bare().is_none(), "they were not measured");
+        for (row, p99) in scene.rows.iter_mut().zip([[1.0, 5.0, 2.0], [1.5, 5.25, 1.0]]) {
+            for (round, p99_milliseconds) in row.rounds.iter_mut().zip(p99) {
+                round.latency = Some(Latency {
+                    p50_milliseconds: 0.1,
+                    p99_milliseconds,
+                    answered_per_second: 1.0,
+                });
+            }
+        }
+        let above = scene.p99_above_bare().expect("both are there");
+        assert_eq!((above.low, above.median, above.high), (-1.0, 0.25, 0.5));
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_on_the_same_machine() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let machine = Machine::this().expect("this is Linux");
+        let mut run = Run::continued(directory.path(), machine.clone()).expect("there is nothing yet");
+        run.scenes
+            .insert("ladder".to_owned(), Scene::Load(scene(&[("bare", [1.0; 3])])));
+        let json = run.json().expect("it can be written");
+        fs::write(directory.path().join(FILE), &json).expect("the directory is writable");
+        let again = Run::continued(directory.path(), machine).expect("it is the same machine");
+        assert_eq!(again.json().expect("it can be written"), json);
+        assert!(again.scene("ladder").is_ok() && again.scene("memory").is_err());
+        let other = json.replace("\"kernel\": \"", "\"kernel\": \"not ");
+        fs::write(directory.path().join(FILE), other).expect("the directory is writable");
+        let error = Run::continued(directory.path(), Machine::this().expect("this is Linux"));
+        assert!(
+            error
+                .map(drop)
+                .unwrap_err()
+                .to_string()
+                .contains("another machine")
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! The cases of each scene.
+
+use super::Scene;
+use super::load::Case;
+use crate::proxies::backend::Backends;
+use crate::proxies::http::{FEWEST_HEADERS, response};
+use crate::proxies::subject::{Setting, Subject};
+use anyhow::Result;
+
+/// More than any cache holds.
+pub(super) const MANY_CLIENTS: u32 = 1_000_000;
+
+const MANY_BACKENDS: usize = 1000;
+const MANY_HEADERS: usize = 30;
+
+/// The cases of a scene about load, and what they need of backends.
+pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Result<Vec<Case>> {
+    let backends = all.add(2, response(FEWEST_HEADERS))?;
+    let plain = Setting::plain(&backends);
+    Ok(match scene {
+        Scene::Workers => vary(
+            subjects,
+            [1, 2, 4],
+            |workers, case| {
+                case.setting.workers = workers;
+                case.called(workers, "worker", "workers");
+            },
+            &plain,
+        ),
+        Scene::Clients => vary(
+            subjects,
+            [1, MANY_CLIENTS],
+            |clients, case| {
+                case.setting.clients_are_named = true;
+                case.clients = Some(clients);
+                case.called(clients as usize, "client", "clients");
+            },
+            &plain,
+        ),
+        Scene::Backends => {
+            let many = all.add(MANY_BACKENDS, response(FEWEST_HEADERS))?;
+            vary(
+                subjects,
+                [backends, many],
+                |backends, case| {
+                    case.called(backends.len(), "backend", "backends");
+                    case.setting.backends = backends;
+                },
+                &plain,
+            )
+        }
+        Scene::Headers => {
+            let many = all.add(2, response(MANY_HEADERS))?;
+            let values = [(FEWEST_HEADERS, backends), (MANY_HEADERS, many)];
+            vary(
+                subjects,
+                values,
+                |(headers, backends), case| {
+                    case.headers = headers;
+                    case.setting.backends = backends;
+                    case.called(headers, "header", "headers");
+                },
+                &plain,
+            )
+        }
+        _ => subjects
+            .iter()
+            .map(|subject| Case::new(*subject, &plain))
+            .collect(),
+    })
+}
+
+/// Each subject with each of the values, compared with itself with the first of them.
+fn vary<T: Clone, const N: usize>(
+    subjects: &[Subject],
+    values: [T; N],
+    apply: impl Fn(T, &mut Case),
+    plain: &Setting,
+) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for subject in subjects {
+        let base = cases.len();
+        for value in &values {
+            let mut case = Case::new(*subject, plain);
+            case.base = base;
+            apply(value.clone(), &mut case);
+            cases.push(case);
+        }
+    }
+    cases
+}

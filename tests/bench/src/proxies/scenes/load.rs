@@ -1,0 +1,233 @@
+//! What a request costs.
+//!
+//! Each proxy has one core to itself; the load and the backends share another. The cases take turns, in an order
+//! that changes from round to round, so that a machine that gets slower or faster meanwhile does so for all. Every
+//! turn starts a new process.
+
+use super::Stage;
+use crate::proxies::backend::Backends;
+use crate::proxies::generator::{Generator, Load, Until};
+use crate::proxies::http::{FEWEST_HEADERS, Requests};
+use crate::proxies::result::{Conditions, Latency, LoadRow, LoadScene, Round, Scene};
+use crate::proxies::subject::{self, Running, Setting, Subject};
+use crate::proxies::table::grouped;
+use anyhow::{Context, Result};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Long enough that connections to backends are open, caches filled and lazy parts built.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// The part of bare Pingora's capacity at which latencies are measured.
+const CALM: f64 = 0.6;
+
+/// A proxy under some circumstances.
+pub(super) struct Case {
+    subject: Subject,
+    key: String,
+    name: String,
+    pub(super) setting: Setting,
+    /// Of each request.
+    pub(super) headers: usize,
+    /// How many there are, if they have names.
+    pub(super) clients: Option<u32>,
+    /// The case that it is compared with.
+    pub(super) base: usize,
+}
+
+impl Case {
+    pub(super) fn new(subject: Subject, setting: &Setting) -> Case {
+        Case {
+            subject,
+            key: subject.key.to_owned(),
+            name: subject.label(),
+            setting: setting.clone(),
+            headers: FEWEST_HEADERS,
+            clients: None,
+            base: 0,
+        }
+    }
+
+    /// Has it told apart by a number of things.
+    pub(super) fn called(&mut self, count: usize, one: &str, several: &str) {
+        self.key += &format!("-{count}");
+        let things = if count == 1 { one } else { several };
+        self.name += &format!(", {} {things}", grouped(count as f64));
+    }
+
+    fn requests(&self) -> Requests {
+        let requests = Requests::new(self.headers);
+        match self.clients {
+            Some(count) => requests.of_clients(count),
+            None => requests,
+        }
+    }
+}
+
+/// Measures the cases in turns.
+pub(super) fn play(
+    stage: &Stage<'_>,
+    cases: &[Case],
+    backends: &mut Backends,
+    with_latency: bool,
+) -> Result<Scene> {
+    let directory = tempfile::tempdir()?;
+    let ceiling = ceiling(cases[0].setting.backends[0], stage, backends)?;
+    let rate = match with_latency {
+        true => Some(calm_rate(stage, &cases[0].setting, directory.path(), backends)?),
+        false => None,
+    };
+    let floor = match rate {
+        Some(rate) => Some(floor(cases[0].setting.backends[0], stage, backends, rate)?),
+        None => None,
+    };
+    let rounds = stage.args.rounds;
+    let mut rows: Vec<LoadRow> = cases.iter().map(row).collect();
+    for round in 0..rounds {
+        let mut turns: Vec<usize> = (0..cases.len()).collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for index in turns {
+            let case = &cases[index];
+            let measured =
+                measure(stage, case, rate, directory.path(), backends).with_context(|| case.name.clone())?;
+            eprintln!(
+                "round {} of {rounds}, {}: {}",
+                round + 1,
+                case.name,
+                brief(&measured)
+            );
+            rows[index].rounds.push(measured);
+        }
+    }
+    Ok(Scene::Load(LoadScene {
+        conditions: Conditions {
+            rounds,
+            seconds: stage.args.seconds,
+            connections: stage.args.connections,
+            rate,
+        },
+        ceiling,
+        floor,
+        rows,
+    }))
+}
+
+fn row(case: &Case) -> LoadRow {
+    LoadRow {
+        key: case.key.clone(),
+        name: case.name.clone(),
+        base: case.base,
+        rounds: Vec::new(),
+    }
+}
+
+/// How many requests per second load and backends alone can make of their core. A proxy that comes
+/// near this number may be faster than it looks.
+fn ceiling(backend: SocketAddr, stage: &Stage<'_>, backends: &mut Backends) -> Result<f64> {
+    let connections = stage.args.connections.into();
+    let mut generator = Generator::connect(
+        backend,
+        connections,
+        Requests::new(FEWEST_HEADERS),
+        Some(backends),
+    )?;
+    generator.drive(Until::Elapsed(WARM_UP))?;
+    Ok(generator.drive(Until::Elapsed(WARM_UP))?.succeeded()?.rate())
+}
+
+/// Latencies that are not the proxy's: those of the load and the backends, and of the machine.
+fn floor(backend: SocketAddr, stage: &Stage<'_>, backends: &mut Backends, rate: f64) -> Result<Latency> {
+    let connections = stage.args.connections.into();
+    let mut generator = Generator::connect(
+        backend,
+        connections,
+        Requests::new(FEWEST_HEADERS),
+        Some(backends),
+    )?;
+    let duration = Duration::from_secs(stage.args.seconds);
+    Ok(Latency::new(generator.drive_at(rate, duration)?.succeeded()?))
+}
+
+/// A rate that leaves bare Pingora some rest. The same for all, so that latencies can be compared.
+fn calm_rate(stage: &Stage<'_>, setting: &Setting, directory: &Path, backends: &mut Backends) -> Result<f64> {
+    let bare = Case::new(subject::BARE, setting);
+    let measured =
+        measure(stage, &bare, None, directory, backends).context("bare Pingora, to choose a rate")?;
+    Ok((CALM * measured.requests_per_second).round())
+}
+
+/// One turn.
+fn measure(
+    stage: &Stage<'_>,
+    case: &Case,
+    rate: Option<f64>,
+    directory: &Path,
+    backends: &mut Backends,
+) -> Result<Round> {
+    let running = case
+        .subject
+        .start(stage.programs, &case.setting, directory, stage.cores)?;
+    turn(stage, case, rate, &running, backends)
+        .map_err(|error| error.context(format!("it was measured in vain{}", running.last_words())))
+}
+
+fn turn(
+    stage: &Stage<'_>,
+    case: &Case,
+    rate: Option<f64>,
+    running: &Running,
+    backends: &mut Backends,
+) -> Result<Round> {
+    let args = stage.args;
+    let duration = Duration::from_secs(args.seconds);
+    let mut generator = Generator::connect(
+        running.listen,
+        args.connections.into(),
+        case.requests(),
+        Some(backends),
+    )?;
+    // The first answers may wait for plugins to be compiled, which is no part of the warm-up.
+    generator.drive(Until::Sent(1)).and_then(Load::succeeded)?;
+    if let Some(clients) = case.clients {
+        // Everybody has asked before it counts.
+        generator
+            .drive(Until::Sent(clients.into()))
+            .and_then(Load::succeeded)?;
+    }
+    generator
+        .drive(Until::Elapsed(WARM_UP))
+        .and_then(Load::succeeded)?;
+
+    let cpu_before = running.process.cpu_time()?;
+    let load = generator.drive(Until::Elapsed(duration))?.succeeded()?;
+    let cpu_time = running.process.cpu_time()? - cpu_before;
+    let latency = match rate {
+        Some(rate) => Some(Latency::new(generator.drive_at(rate, duration)?.succeeded()?)),
+        None => None,
+    };
+    Ok(Round::new(
+        &load,
+        cpu_time,
+        running.process.peak_resident()?,
+        latency,
+    ))
+}
+
+/// For whoever watches.
+fn brief(round: &Round) -> String {
+    let Round {
+        requests_per_second,
+        cpu_microseconds_per_request,
+        latency,
+        ..
+    } = round;
+    let latency = latency.map_or(String::new(), |latency| {
+        format!(", p99 {:.2} ms", latency.p99_milliseconds)
+    });
+    format!(
+        "{requests_per_second:.0} requests/s, {cpu_microseconds_per_request:.2} µs CPU per request{latency}"
+    )
+}

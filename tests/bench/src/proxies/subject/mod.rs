@@ -1,0 +1,178 @@
+//! The proxies that are measured.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `mod` | which there are, and what tells them apart |
+//! | `pace` | Pace's configuration |
+//! | `others` | nginx's and HAProxy's |
+//! | `programs` | from a kind of proxy to a program |
+//! | `start` | from a program to a process that listens |
+//! | `process` | what the kernel knows of a process |
+
+mod others;
+mod pace;
+mod process;
+mod programs;
+mod start;
+
+pub(crate) use process::{Memory, Running};
+pub(crate) use programs::Programs;
+pub(crate) use start::free_address;
+
+use std::net::SocketAddr;
+
+/// A proxy, with what it does to requests.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject {
+    /// For the command line and for files.
+    pub(crate) key: &'static str,
+    /// For people.
+    pub(crate) name: &'static str,
+    kind: Kind,
+}
+
+/// What runs.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Pingora with a round robin, with Pace's allocator.
+    BarePingora,
+    /// The same with the system's.
+    BarePingoraSystemMalloc,
+    /// Pace, with its three policies in native code as far as a chain has them.
+    Native(Chain),
+    Pace(Chain),
+    Nginx,
+    Haproxy,
+}
+
+/// The plugins of the route.
+#[derive(Clone, Copy, PartialEq)]
+enum Chain {
+    /// None is named, so that `builtin:round-robin` chooses.
+    Empty,
+    /// So many plugins that do nothing in `request-filter`.
+    NoOps(usize),
+    /// The three of the binary.
+    Defaults,
+    /// Those, and one that reads every header of request and response.
+    Reader,
+    /// The three, each in a new instance for each call.
+    Afresh,
+}
+
+/// What a proxy is told that does not make it another.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) workers: usize,
+    pub(crate) backends: Vec<SocketAddr>,
+    /// Whether `x-forwarded-for` says who the client is, and clients are not forgotten.
+    pub(crate) clients_are_named: bool,
+    /// Whether Pace keeps compiled plugins.
+    pub(crate) cache: bool,
+}
+
+impl Setting {
+    /// One worker in front of these backends.
+    pub(crate) fn plain(backends: &[SocketAddr]) -> Setting {
+        Setting {
+            workers: 1,
+            backends: backends.to_vec(),
+            clients_are_named: false,
+            cache: false,
+        }
+    }
+
+    /// Connections to backends that are kept: enough for one request at a time to each of them.
+    fn connections_kept(&self) -> usize {
+        (2 * self.backends.len()).max(128)
+    }
+}
+
+const fn subject(key: &'static str, name: &'static str, kind: Kind) -> Subject {
+    Subject { key, name, kind }
+}
+
+/// What the others are compared with.
+pub(crate) const BARE: Subject = subject("bare", "bare Pingora", Kind::BarePingora);
+/// The same once more: what differs between the two is noise.
+pub(crate) const BARE_AGAIN: Subject = subject("bare-again", "bare Pingora again", Kind::BarePingora);
+/// Another allocator.
+pub(crate) const BARE_SYSTEM_MALLOC: Subject = subject(
+    "bare-system-malloc",
+    "bare Pingora with the system's allocator",
+    Kind::BarePingoraSystemMalloc,
+);
+/// The host without the sandbox.
+pub(crate) const NATIVE_EMPTY: Subject = subject(
+    "native-empty",
+    "Pace, no plugin, round robin in native code",
+    Kind::Native(Chain::Empty),
+);
+/// The least that Pace can be configured to do.
+pub(crate) const EMPTY: Subject = subject("empty", "Pace, no plugin", Kind::Pace(Chain::Empty));
+/// The policies without the sandbox.
+pub(crate) const NATIVE: Subject = subject(
+    "native",
+    "Pace, three policies in native code",
+    Kind::Native(Chain::Defaults),
+);
+/// One call more.
+pub(crate) const ONE_NO_OP: Subject = subject("no-op", "Pace, one no-op plugin", Kind::Pace(Chain::NoOps(1)));
+/// Three calls more.
+pub(crate) const THREE_NO_OPS: Subject =
+    subject("no-ops", "Pace, three no-op plugins", Kind::Pace(Chain::NoOps(3)));
+/// What users run.
+pub(crate) const DEFAULTS: Subject = subject(
+    "defaults",
+    "Pace, three default plugins",
+    Kind::Pace(Chain::Defaults),
+);
+/// What reading costs.
+pub(crate) const READER: Subject = subject(
+    "reader",
+    "Pace, those and one that reads all headers",
+    Kind::Pace(Chain::Reader),
+);
+/// What the strictest isolation costs.
+pub(crate) const AFRESH: Subject = subject(
+    "afresh",
+    "Pace, three default plugins, `isolation = \"request\"`",
+    Kind::Pace(Chain::Afresh),
+);
+/// Debian's.
+pub(crate) const NGINX: Subject = subject("nginx", "nginx", Kind::Nginx);
+/// Debian's.
+pub(crate) const HAPROXY: Subject = subject("haproxy", "HAProxy", Kind::Haproxy);
+
+/// Every one; from the least to the most, with the others at the end.
+pub(crate) const ALL: &[Subject] = &[
+    BARE_SYSTEM_MALLOC,
+    BARE,
+    BARE_AGAIN,
+    NATIVE_EMPTY,
+    EMPTY,
+    NATIVE,
+    ONE_NO_OP,
+    THREE_NO_OPS,
+    DEFAULTS,
+    READER,
+    AFRESH,
+    NGINX,
+    HAPROXY,
+];
+
+/// Those that are compared with each other: all but the first.
+pub(crate) const LADDER: &[Subject] = ALL.split_at(1).1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn keys_and_names_tell_subjects_apart() {
+        for part in [|subject: &Subject| subject.key, |subject: &Subject| subject.name] {
+            assert_eq!(ALL.iter().map(part).collect::<HashSet<_>>().len(), ALL.len());
+        }
+    }
+}

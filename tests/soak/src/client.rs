@@ -1,0 +1,99 @@
+//! A request and its answer, by a client that notices everything that it did not ask for.
+
+use super::digest::Digest;
+use anyhow::{Context, Result, ensure};
+use pace_kit::{Client, Request, Response};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) head: Response,
+    pub(crate) body: Digest,
+    /// Before the first byte of the request was sent.
+    pub(crate) sent: Instant,
+    /// When the head was there.
+    pub(crate) received: Instant,
+}
+
+/// Sends a request and reads the whole answer, with a rest after each piece of its body.
+///
+/// # Errors
+///
+/// There was no answer, or none that is whole, or more than one. The connection is not good for another request then.
+pub(crate) fn ask(client: &mut Client, request: &Request, rest: Duration) -> Result<Answer> {
+    ensure!(
+        !client.has_received(),
+        "there is more than one answer to one request"
+    );
+    let sent = Instant::now();
+    client.transmit(request).context("cannot send")?;
+    let head = client.read_head(&request.method).context("cannot receive")?;
+    let received = Instant::now();
+    let mut body = Digest::default();
+    let add = |piece: &[u8]| {
+        body.add(piece);
+        if !rest.is_zero() {
+            thread::sleep(rest);
+        }
+    };
+    client
+        .read_body(&head, add)
+        .context("the answer's body is incomplete")?;
+    if head.last {
+        let more = client.try_read_to_end().context("after the last answer")?;
+        ensure!(more.is_empty(), "another answer follows the last one");
+    }
+    Ok(Answer {
+        head,
+        body,
+        sent,
+        received,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// A client of a server that answers the first bytes on its only connection with this, and closes it.
+    fn client_of(answer: &'static str) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let address = listener.local_addr().expect("it is bound");
+        thread::spawn(move || -> std::io::Result<()> {
+            let (mut connection, _) = listener.accept()?;
+            let _ = connection.read(&mut [0; 1000])?;
+            connection.write_all(answer.as_bytes())
+        });
+        Client::new(address)
+    }
+
+    fn get(client: &mut Client) -> Result<Answer> {
+        ask(client, &Request::get("/"), Duration::ZERO)
+    }
+
+    #[test]
+    fn answer_is_read_to_its_end() {
+        let mut client = client_of("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi");
+        let answer = get(&mut client).expect("it is answered");
+        assert_eq!((answer.head.status, answer.body), (200, Digest::of(b"hi")));
+    }
+
+    #[test]
+    fn second_answer_is_an_error() {
+        let two = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+        assert!(get(&mut client_of(two)).is_err());
+        let mut client = client_of("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+        get(&mut client).expect("the first is an answer");
+        assert!(get(&mut client).is_err());
+    }
+
+    #[test]
+    fn half_an_answer_is_an_error() {
+        let half = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nh";
+        assert!(get(&mut client_of(half)).is_err());
+        assert!(get(&mut client_of("")).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! What clients do all the time.
+
+use super::digest::Digest;
+use super::exchange::{Question, World};
+use super::histogram::Histogram;
+use super::ledger::{Kind, Outcome};
+use super::origins::{LARGE, SLOW};
+use super::random::Random;
+use super::setting::{self, MISBEHAVING};
+use pace_kit::Client;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Clients that ask at the same time.
+const CLIENTS: u64 = 16;
+
+/// Downloads at the same time.
+const DOWNLOADS: u64 = 4;
+
+/// How long a slow client rests after each piece of what it gets.
+const SLOW_READER: Duration = Duration::from_millis(2);
+
+/// Between two requests that make a plugin misbehave.
+const MISBEHAVIOUR_INTERVAL: Duration = Duration::from_millis(25);
+
+/// The largest body of a POST.
+const MAX_BODY: u64 = 64 << 10;
+
+/// When a client asks.
+#[derive(Clone, Copy)]
+pub(crate) enum Drive {
+    /// As soon as the answer is there: shows the capacity.
+    Closed,
+    /// So many times a second, all clients together, whether answers come or not. What is late counts
+    /// from when it was due.
+    Paced(f64),
+}
+
+/// What came of it.
+pub(crate) struct Load {
+    /// From when a request was due to the last byte of its answer.
+    pub(crate) latencies: Histogram,
+    pub(crate) elapsed: Duration,
+}
+
+impl Load {
+    /// Requests that did not fail.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.latencies.count() as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Short requests of all kinds for so long.
+pub(crate) fn mixed(world: &World, drive: Drive, duration: Duration, seed: u64) -> Load {
+    let start = Instant::now();
+    let deadline = start + duration;
+    let mut latencies = Histogram::new();
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| scope.spawn(move || client(world, drive, deadline, Random::new(seed, number))))
+            .collect();
+        for client in clients {
+            latencies.merge(&client.join().expect("clients note what fails"));
+        }
+    });
+    Load {
+        latencies,
+        elapsed: start.elapsed(),
+    }
+}
+
+fn client(world: &World, drive: Drive, deadline: Instant, mut random: Random) -> Histogram {
+    let mut client = Client::new(world.address);
+    let mut latencies = Histogram::new();
+    let body: Vec<u8> = (0..MAX_BODY).map(|_| random.next() as u8).collect();
+    let mut due = Instant::now();
+    loop {
+        match drive {
+            Drive::Closed => due = Instant::now(),
+            Drive::Paced(rate) => {
+                let interval = CLIENTS as f64 / rate;
+                due += Duration::from_secs_f64(interval * 2.0 * random.share());
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        }
+        if due.max(Instant::now()) >= deadline {
+            return latencies;
+        }
+        let outcome = world.ask(&mut client, &short(&mut random, &body));
+        if outcome == Outcome::Answered {
+            latencies.add(due.elapsed());
+        }
+    }
+}
+
+/// Of a hundred requests fifteen have a body, and four end their connection.
+fn short<'a>(random: &mut Random, body: &'a [u8]) -> Question<'a> {
+    let mut question = Question {
+        last: random.below(100) < 4,
+        expected: Some(Digest::of(b"ok")),
+        ..Question::get("/short?one=1")
+    };
+    if random.below(100) < 15 {
+        question.kind = Kind::Post;
+        // Mostly small.
+        let largest = 1 << random.below(u64::from(MAX_BODY.ilog2()) + 1);
+        question.body = &body[..random.below(largest + 1) as usize];
+    }
+    question
+}
+
+/// Downloads that last for several swaps, until told to stop. One kind of origin is slow, one kind of client.
+pub(crate) fn downloads(world: &World, stop: &AtomicBool) {
+    let streams = [SLOW, LARGE].map(|stream| (stream.path, stream.digest()));
+    let download = |number: u64| {
+        let (path, digest) = streams[number as usize % streams.len()];
+        let mut client = Client::new(world.address);
+        while !stop.load(Ordering::Relaxed) {
+            let question = Question {
+                expected: Some(digest),
+                rest: SLOW_READER,
+                ..Question::get(path)
+            };
+            world.ask(&mut client, &question);
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..DOWNLOADS {
+            scope.spawn(move || download(number));
+        }
+    });
+}
+
+/// Requests that make plugins misbehave, one after another, until told to stop.
+pub(crate) fn misbehaviour(world: &World, stop: &AtomicBool) {
+    let paths: Vec<String> = MISBEHAVING
+        .iter()
+        .map(|fixture| setting::misbehaving_path(fixture))
+        .collect();
+    let mut client = Client::new(world.address);
+    for path in paths.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let question = Question {
+            kind: Kind::Misbehaving,
+            ..Question::get(path)
+        };
+        world.ask(&mut client, &question);
+        thread::sleep(MISBEHAVIOUR_INTERVAL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_mostly_small_and_at_most_so_large() {
+        let mut random = Random::new(1, 0);
+        let body = vec![0; MAX_BODY as usize];
+        let mut lengths: Vec<usize> = (0..100_000)
+            .map(|_| short(&mut random, &body))
+            .filter(|question| question.kind == Kind::Post)
+            .map(|question| question.body.len())
+            .collect();
+        lengths.sort_unstable();
+        let (median, longest) = (lengths[lengths.len() / 2], lengths[lengths.len() - 1]);
+        assert_eq!(lengths[0], 0);
+        assert!(median < 1000, "{median}");
+        assert!(longest > MAX_BODY as usize * 9 / 10, "{longest}");
+    }
+}

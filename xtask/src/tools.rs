@@ -1,0 +1,103 @@
+//! Soak and bench: programs beside the tests, which are built when they are called.
+//!
+//! What is typed goes to the tool as it is. Before anything else is built the tool is asked what it needs, so an argument
+//! that is wrong is known at once.
+
+use crate::plugins::{self, Which};
+use crate::{cargo, prerequisites, process};
+use anyhow::Result;
+use std::process::{Command, Stdio};
+
+/// A command of this program that another program answers.
+pub(crate) struct Tool {
+    package: &'static str,
+    /// What comes before what is typed, if the program has several commands.
+    command: Option<&'static str>,
+    /// Installs what the tool calls, beside what compiling takes.
+    install: fn() -> Result<()>,
+}
+
+pub(crate) const SOAK: Tool = Tool {
+    package: "pace-soak",
+    command: None,
+    install: || Ok(()),
+};
+pub(crate) const BENCH: Tool = Tool {
+    package: "pace-bench",
+    command: Some("bench"),
+    install: || Ok(()),
+};
+pub(crate) const LANGUAGES: Tool = Tool {
+    command: Some("languages"),
+    ..BENCH
+};
+pub(crate) const INSTRUCTIONS: Tool = Tool {
+    command: Some("instructions"),
+    install: prerequisites::valgrind,
+    ..BENCH
+};
+
+/// What is typed after the command.
+#[derive(clap::Args)]
+pub(crate) struct Typed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<String>,
+}
+
+impl Typed {
+    /// As if it had been typed.
+    pub(crate) fn new(line: &str) -> Typed {
+        Typed {
+            arguments: line.split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+
+    fn asks_for_help(&self) -> bool {
+        self.arguments.iter().any(|word| word == "--help" || word == "-h")
+    }
+}
+
+impl Tool {
+    /// Builds the tool and what it needs, and runs it.
+    pub(crate) fn call(&self, typed: &Typed) -> Result<()> {
+        prerequisites::ensure()?;
+        let program = cargo::build_tool(self.package)?;
+        let tool = || {
+            let mut tool = cargo::program_of_another_package(&program);
+            tool.args(self.command)
+                .args(&typed.arguments)
+                .stdin(Stdio::null());
+            tool
+        };
+        if !typed.asks_for_help() {
+            build_needed(tool().arg("--needs"))?;
+            (self.install)()?;
+        }
+        process::run(&mut tool())
+    }
+}
+
+/// Builds what a tool needs. It prints a line for each program, with the arguments that `cargo build` has to have.
+fn build_needed(asked: &mut Command) -> Result<()> {
+    let needed = process::output(asked)?;
+    if needed.is_empty() {
+        return Ok(());
+    }
+    plugins::build(Which::All)?;
+    for line in needed.lines() {
+        cargo::build(&line.split(' ').collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_asked_for_by_either_name() {
+        assert!(Typed::new("--seconds 5 --help").asks_for_help());
+        assert!(Typed::new("-h").asks_for_help());
+        assert!(!Typed::new("--seconds 5").asks_for_help());
+    }
+}
