@@ -3,8 +3,8 @@
 //! The load serves them on its own thread while it waits. On two threads of the same core either would at times run
 //! for milliseconds while the other has something to do, and that would look like latency of the proxy.
 
-use super::http::head_length;
-use anyhow::{Context, Result};
+use super::http::Incoming;
+use anyhow::{Context, Result, ensure};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use std::collections::HashMap;
@@ -26,10 +26,15 @@ pub(crate) struct Backends {
     connections: HashMap<Token, Connection>,
     /// Of the next connection.
     next: Token,
+    /// What was read last.
+    buffer: Vec<u8>,
 }
 
 /// More than there are listeners.
 const FIRST_CONNECTION: Token = Token(1 << 20);
+
+/// How much is read at once.
+pub(super) const BUFFER: usize = 64 << 10;
 
 impl Backends {
     /// None.
@@ -41,6 +46,7 @@ impl Backends {
             listeners: Vec::new(),
             connections: HashMap::new(),
             next: FIRST_CONNECTION,
+            buffer: vec![0; BUFFER],
         })
     }
 
@@ -113,12 +119,12 @@ impl Backends {
             self.next.0 += 1;
             self.poll
                 .registry()
-                .register(&mut stream, token, Interest::READABLE)?;
+                .register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
             let connection = Connection {
                 stream,
+                sent: response.len(),
                 response: Arc::clone(response),
-                received: 0,
-                buffer: [0; 4096],
+                incoming: Incoming::default(),
             };
             self.connections.insert(token, connection);
         }
@@ -128,7 +134,7 @@ impl Backends {
         let Some(connection) = self.connections.get_mut(&token) else {
             return;
         };
-        if connection.answer().is_err() {
+        if connection.go_on(&mut self.buffer).is_err() {
             self.connections.remove(&token);
         }
     }
@@ -137,34 +143,45 @@ impl Backends {
 struct Connection {
     stream: TcpStream,
     response: Arc<[u8]>,
-    /// How much of the buffer is the beginning of a request.
-    received: usize,
-    buffer: [u8; 4096],
+    /// How much of the response the socket has taken: all of it, unless an answer is on its way.
+    sent: usize,
+    incoming: Incoming,
 }
 
 impl Connection {
-    /// Answers the request if it is complete. Any error, the client's end included, ends the
+    /// Goes on sending, and answers the request if it is complete. Any error, the client's end included, ends the
     /// connection.
-    fn answer(&mut self) -> io::Result<()> {
+    fn go_on(&mut self, buffer: &mut [u8]) -> Result<()> {
+        self.send()?;
         loop {
-            let space = &mut self.buffer[self.received..];
-            let offered = space.len();
-            let length = match self.stream.read(space) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(length) => length,
+            let length = match self.stream.read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+                outcome => outcome?,
             };
-            self.received += length;
-            if head_length(&self.buffer[..self.received]) == Some(self.received) {
-                // An answer is far smaller than the socket's buffer and follows an empty one.
-                self.stream.write_all(&self.response)?;
-                self.received = 0;
+            ensure!(length > 0, "the client has closed the connection");
+            if self.incoming.take(&buffer[..length])?.is_some() {
+                ensure!(
+                    self.sent == self.response.len(),
+                    "a request came before the answer to the last one was taken"
+                );
+                self.sent = 0;
+                self.send()?;
             }
-            if length < offered {
+            if length < buffer.len() {
                 // The socket is empty: the next bytes make an event.
                 return Ok(());
             }
         }
+    }
+
+    /// Sends as much of the response as the socket takes.
+    fn send(&mut self) -> io::Result<()> {
+        while self.sent < self.response.len() {
+            match self.stream.write(&self.response[self.sent..]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                outcome => self.sent += outcome?,
+            }
+        }
+        Ok(())
     }
 }

@@ -7,11 +7,42 @@ use std::io::Write as _;
 /// The headers that every message has.
 pub(crate) const FEWEST_HEADERS: usize = 3;
 
+/// The body of the smallest answer, in bytes.
+pub(crate) const SMALL_BODY: usize = 100;
+
+/// The longest head that is read.
+const MAX_HEAD: usize = 16 << 10;
+
+/// What requests look like.
+#[derive(Clone)]
+pub(crate) struct Shape {
+    /// How many headers each has, at least [`FEWEST_HEADERS`].
+    pub(crate) headers: usize,
+    /// The length of the body. A request without one is a GET, the others are POSTs.
+    pub(crate) body: usize,
+    /// Whether the connection ends with the answer.
+    pub(crate) last: bool,
+    /// How many clients there are, 1 to 2^24, if they are named in `x-forwarded-for`.
+    pub(crate) clients: Option<u32>,
+}
+
+impl Shape {
+    /// GETs with the fewest headers.
+    pub(crate) const SMALL: Shape = Shape {
+        headers: FEWEST_HEADERS,
+        body: 0,
+        last: false,
+        clients: None,
+    };
+}
+
 /// What the connections send, one after another.
 pub(crate) struct Requests {
     /// The whole request, or what is before the client's address.
     begin: Vec<u8>,
     clients: Option<Clients>,
+    /// What is behind the client's address.
+    end: Vec<u8>,
     /// The request with an address.
     buffer: Vec<u8>,
 }
@@ -26,31 +57,35 @@ struct Clients {
 }
 
 impl Requests {
-    /// Requests with so many headers, at least [`FEWEST_HEADERS`].
-    pub(crate) fn new(headers: usize) -> Requests {
-        let mut text = "GET /benchmark?of=pace HTTP/1.1\r\nhost: bench.example\r\nuser-agent: pace-bench\r\naccept: */*\r\n"
-            .to_owned();
-        text += &further_headers(headers);
-        text += "\r\n";
+    /// Requests of this shape.
+    pub(crate) fn new(shape: &Shape) -> Requests {
+        let method = if shape.body > 0 { "POST" } else { "GET" };
+        let mut begin = format!(
+            "{method} /benchmark?of=pace HTTP/1.1\r\nhost: bench.example\r\nuser-agent: pace-bench\r\naccept: */*\r\n"
+        );
+        begin += &further_headers(shape.headers);
+        if shape.body > 0 {
+            begin += &format!("content-length: {}\r\n", shape.body);
+        }
+        if shape.last {
+            begin += "connection: close\r\n";
+        }
+        let mut begin = begin.into_bytes();
+        let mut end = b"\r\n".to_vec();
+        end.extend(text(shape.body));
+        match shape.clients {
+            Some(_) => {
+                begin.extend_from_slice(b"x-forwarded-for: 10.");
+                end.splice(..0, *b"\r\n");
+            }
+            None => begin.append(&mut end),
+        }
         Requests {
-            begin: text.into_bytes(),
-            clients: None,
+            begin,
+            clients: shape.clients.map(Clients::new),
+            end,
             buffer: Vec::new(),
         }
-    }
-
-    /// The same from so many clients, 1 to 2^24, who are named in `x-forwarded-for`.
-    pub(crate) fn of_clients(mut self, count: u32) -> Requests {
-        self.begin.truncate(self.begin.len() - 2);
-        self.begin.extend_from_slice(b"x-forwarded-for: 10.");
-        // A prime that divides no count that it is not a multiple of: larger than all of them.
-        const STRIDE: u32 = 16_777_259;
-        self.clients = Some(Clients {
-            count,
-            next: 0,
-            stride: STRIDE % count,
-        });
-        self
     }
 
     /// The next one.
@@ -58,23 +93,42 @@ impl Requests {
         let Some(clients) = &mut self.clients else {
             return &self.begin;
         };
-        let [_, a, b, c] = clients.next.to_be_bytes();
-        clients.next = (clients.next + clients.stride) % clients.count;
+        let [_, a, b, c] = clients.next().to_be_bytes();
         self.buffer.clear();
         self.buffer.extend_from_slice(&self.begin);
-        write!(self.buffer, "{a}.{b}.{c}\r\n\r\n").expect("writing to memory cannot fail");
+        write!(self.buffer, "{a}.{b}.{c}").expect("writing to memory cannot fail");
+        self.buffer.extend_from_slice(&self.end);
         &self.buffer
     }
 }
 
-/// What backends answer: so many headers, at least [`FEWEST_HEADERS`], and a body of 100 bytes.
-pub(crate) fn response(headers: usize) -> Vec<u8> {
-    let mut text =
-        "HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: text/plain\r\ncontent-length: 100\r\n".to_owned();
-    text += &further_headers(headers);
-    text += "\r\nThe quick brown fox jumps over the lazy dog. \
-        The quick brown fox jumps over the lazy dog. 123456789\n";
-    text.into_bytes()
+impl Clients {
+    fn new(count: u32) -> Clients {
+        // A prime that divides no count that it is not a multiple of: larger than all of them.
+        const STRIDE: u32 = 16_777_259;
+        Clients {
+            count,
+            next: 0,
+            stride: STRIDE % count,
+        }
+    }
+
+    fn next(&mut self) -> u32 {
+        let this = self.next;
+        self.next = (this + self.stride) % self.count;
+        this
+    }
+}
+
+/// What backends answer: so many headers, at least [`FEWEST_HEADERS`], and a body of this length.
+pub(crate) fn response(headers: usize, body: usize) -> Vec<u8> {
+    let mut head =
+        format!("HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: text/plain\r\ncontent-length: {body}\r\n");
+    head += &further_headers(headers);
+    head += "\r\n";
+    let mut response = head.into_bytes();
+    response.extend(text(body));
+    response
 }
 
 fn further_headers(headers: usize) -> String {
@@ -85,43 +139,124 @@ fn further_headers(headers: usize) -> String {
     })
 }
 
+/// A body of this length.
+fn text(length: usize) -> impl Iterator<Item = u8> {
+    let sentence = b"The quick brown fox jumps over the lazy dog. ";
+    sentence.iter().copied().cycle().take(length)
+}
+
+/// A message that comes in pieces.
+#[derive(Default)]
+pub(crate) struct Incoming {
+    /// The beginning of a head.
+    head: Vec<u8>,
+    /// Once the head is there.
+    body: Option<Body>,
+}
+
+struct Body {
+    /// Of the response; nothing if the message is a request.
+    status: Option<u16>,
+    /// How many bytes are still to come.
+    missing: usize,
+}
+
+/// A message that is complete.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Whole {
+    /// Of the response; nothing if the message is a request.
+    pub(crate) status: Option<u16>,
+}
+
+impl Incoming {
+    /// Takes the next bytes. The message, if they complete it.
+    ///
+    /// # Errors
+    ///
+    /// It is none, it is a response without `content-length`, it has chunks, or bytes follow it.
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Result<Option<Whole>> {
+        let body = match &mut self.body {
+            Some(body) => body,
+            None => {
+                // Most heads come in one piece, and are not copied.
+                let before = self.head.len();
+                if before > 0 {
+                    self.head.extend_from_slice(bytes);
+                }
+                let head = if before > 0 { &self.head } else { bytes };
+                let Some(length) = head_length(head) else {
+                    ensure!(head.len() < MAX_HEAD, "a head is longer than {MAX_HEAD} bytes");
+                    if before == 0 {
+                        self.head.extend_from_slice(bytes);
+                    }
+                    return Ok(None);
+                };
+                let body = Body::of(&head[..length])?;
+                // The head ends in these bytes, or it would have been complete before.
+                bytes = &bytes[length - before..];
+                self.head.clear();
+                self.body.insert(body)
+            }
+        };
+        ensure!(
+            bytes.len() <= body.missing,
+            "more bytes than the message should have"
+        );
+        body.missing -= bytes.len();
+        if body.missing > 0 {
+            return Ok(None);
+        }
+        let whole = self.body.take().map(|body| Whole { status: body.status });
+        Ok(whole)
+    }
+}
+
+impl Body {
+    /// What a head says of it.
+    fn of(head: &[u8]) -> Result<Body> {
+        let head = std::str::from_utf8(head).context("a head is not text")?;
+        let mut lines = head.split("\r\n");
+        let first = lines.next().unwrap_or_default();
+        let mut words = first.split(' ');
+        let status = match words.next().is_some_and(|word| word.starts_with("HTTP/")) {
+            true => Some(words.next().and_then(|status| status.parse().ok())),
+            false => None,
+        };
+        let mut length = None;
+        for line in lines {
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = Some(value.trim().parse().context("content-length is no number")?);
+            }
+            ensure!(
+                !name.eq_ignore_ascii_case("transfer-encoding"),
+                "a message in chunks cannot be measured"
+            );
+        }
+        match status {
+            Some(status) => Ok(Body {
+                status: Some(status.with_context(|| format!("not a response: {first}"))?),
+                missing: length.context("the response has no content-length")?,
+            }),
+            None => {
+                ensure!(words.count() == 2, "not a message: {first}");
+                Ok(Body {
+                    status: None,
+                    missing: length.unwrap_or(0),
+                })
+            }
+        }
+    }
+}
+
 /// Where a head ends, if all of it is there.
-pub(crate) fn head_length(received: &[u8]) -> Option<usize> {
+fn head_length(received: &[u8]) -> Option<usize> {
     received
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .map(|start| start + 4)
-}
-
-/// The status of the response in `received`, `None` as long as a part is missing.
-///
-/// # Errors
-///
-/// It is no response, has no `content-length`, or bytes follow it.
-pub(crate) fn response_status(received: &[u8]) -> Result<Option<u16>> {
-    let Some(head_length) = head_length(received) else {
-        return Ok(None);
-    };
-    let head = std::str::from_utf8(&received[..head_length]).context("the response's head is not text")?;
-    let mut lines = head.split("\r\n");
-    let status_line = lines.next().unwrap_or_default();
-    let status = status_line
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    let status = status.with_context(|| format!("not a response: {status_line}"))?;
-
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse::<usize>())
-    });
-    let length = length
-        .context("the response has no content-length")?
-        .context("content-length is no number")?;
-    let end = head_length + length;
-    ensure!(received.len() <= end, "more bytes than the response should have");
-    Ok((received.len() == end).then_some(status))
 }
 
 #[cfg(test)]
@@ -129,17 +264,27 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    fn take(bytes: &[u8]) -> Result<Option<Whole>> {
+        Incoming::default().take(bytes)
+    }
+
     #[test]
-    fn a_response_is_complete_when_its_last_byte_is_there() {
-        let response = response(5);
-        for end in 0..response.len() {
-            assert_eq!(
-                response_status(&response[..end]).expect("it is a beginning"),
-                None,
-                "{end} bytes"
-            );
+    fn message_is_complete_when_its_last_byte_is_there() {
+        let request = Requests::new(&Shape {
+            body: 50,
+            ..Shape::SMALL
+        });
+        let messages = [(response(5, 100), Some(200)), (request.begin, None)];
+        for (message, status) in messages {
+            for cut in 1..message.len() {
+                let mut incoming = Incoming::default();
+                let (first, second) = message.split_at(cut);
+                assert_eq!(incoming.take(first).expect("it is a beginning"), None, "{cut}");
+                let whole = incoming.take(second).expect("it is the rest");
+                assert_eq!(whole, Some(Whole { status }), "{cut}");
+            }
+            assert_eq!(take(&message).expect("it is a message"), Some(Whole { status }));
         }
-        assert_eq!(response_status(&response).expect("it is a response"), Some(200));
     }
 
     #[test]
@@ -148,36 +293,61 @@ mod tests {
             let head = &message[..head_length(message).expect("it is whole")];
             String::from_utf8_lossy(head).matches("\r\n").count() - 2
         };
+        let requests = |shape| Requests::new(&shape).next().to_vec();
         for headers in [3, 30] {
-            assert_eq!(count(Requests::new(headers).next()), headers);
-            assert_eq!(count(&response(headers)), headers);
+            let shape = Shape {
+                headers,
+                ..Shape::SMALL
+            };
+            assert_eq!(count(&requests(shape.clone())), headers);
+            assert_eq!(count(&response(headers, 0)), headers);
+            let named = Shape {
+                clients: Some(1),
+                ..shape
+            };
+            assert_eq!(count(&requests(named)), headers + 1);
         }
-        assert_eq!(count(Requests::new(3).of_clients(1).next()), 4);
+        let post = requests(Shape {
+            body: 1000,
+            last: true,
+            ..Shape::SMALL
+        });
+        assert_eq!(count(&post), 5);
+        assert!(post.starts_with(b"POST ") && post.len() > 1000);
     }
 
     #[test]
     fn every_client_asks_before_anybody_asks_twice() {
         for count in [1, 2, 1000, 65_536] {
-            let mut requests = Requests::new(3).of_clients(count);
+            let mut requests = Requests::new(&Shape {
+                clients: Some(count),
+                ..Shape::SMALL
+            });
             let seen: HashSet<Vec<u8>> = (0..count).map(|_| requests.next().to_vec()).collect();
             assert_eq!(seen.len(), count as usize);
+            let whole = take(requests.next()).expect("it is a request");
+            assert_eq!(whole, Some(Whole { status: None }));
         }
     }
 
     #[test]
     fn any_status_and_spelling_is_read() {
         let empty = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(response_status(empty).expect("it is a response"), Some(429));
+        let whole = take(empty).expect("it is a response");
+        assert_eq!(whole, Some(Whole { status: Some(429) }));
     }
 
     #[test]
-    fn what_cannot_be_measured_is_an_error() {
+    fn message_that_cannot_be_measured_is_an_error() {
         for received in [
             "nonsense\r\n\r\n",
+            "HTTP/1.1 \r\n\r\n",
             "HTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
         ] {
-            assert!(response_status(received.as_bytes()).is_err(), "{received}");
+            assert!(take(received.as_bytes()).is_err(), "{received}");
         }
     }
 }

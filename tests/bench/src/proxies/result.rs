@@ -25,6 +25,8 @@ pub(crate) struct Run {
 pub(crate) enum Scene {
     /// What a request costs.
     Load(LoadScene),
+    /// What several kinds of requests cost.
+    Traffic(TrafficScene),
     /// How long a start takes.
     Startup { rows: Vec<StartupRow> },
     /// What is resident.
@@ -40,6 +42,29 @@ pub(crate) struct LoadScene {
     /// The same at the rate at which latencies were measured.
     pub(crate) floor: Option<Latency>,
     pub(crate) rows: Vec<LoadRow>,
+}
+
+/// What several kinds of requests cost in several proxies, and what connections cost that wait.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TrafficScene {
+    pub(crate) conditions: Conditions,
+    /// Their names. The first is what the others are compared with.
+    pub(crate) proxies: Vec<String>,
+    pub(crate) rows: Vec<TrafficRow>,
+    pub(crate) idle_connections: usize,
+    /// What is resident for each idle connection, in bytes: by proxy, and by round.
+    pub(crate) idle_bytes: Vec<Vec<f64>>,
+}
+
+/// One kind of request.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TrafficRow {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    /// The load and the backends without a proxy, in requests per second.
+    pub(crate) ceiling: f64,
+    /// By proxy, and by round.
+    pub(crate) cells: Vec<Vec<Round>>,
 }
 
 /// How it was measured.

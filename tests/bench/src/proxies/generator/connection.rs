@@ -1,7 +1,7 @@
 //! One connection of the load.
 
-use super::super::http::response_status;
-use anyhow::{Context, Result, ensure};
+use super::super::http::Incoming;
+use anyhow::{Context, Result, bail, ensure};
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -9,63 +9,92 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// The largest answer that is read.
-const BUFFER: usize = 4096;
-
 /// A connection with at most one request on its way.
 pub(crate) struct Connection {
     stream: TcpStream,
     /// From when the time of the request that is on its way counts.
     pub(super) since: Instant,
-    /// The beginning of an answer. Connections that are idle need none.
-    received: Vec<u8>,
+    /// What the socket has not yet taken of the request.
+    unsent: Vec<u8>,
+    incoming: Incoming,
+    /// The status of an answer that is complete, until the other side has closed the connection.
+    last: Option<u16>,
+    /// Whether the other side has closed the connection, as it should.
+    pub(super) is_over: bool,
 }
 
 impl Connection {
-    pub(super) fn open(address: SocketAddr) -> io::Result<Connection> {
+    /// Connects, and has the registry tell of it by this token.
+    pub(super) fn open(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Connection> {
         let stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        stream.register(registry, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Connection {
-            stream: TcpStream::from_std(stream),
+            stream,
             since: Instant::now(),
-            received: Vec::new(),
+            unsent: Vec::new(),
+            incoming: Incoming::default(),
+            last: None,
+            is_over: false,
         })
-    }
-
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream.register(registry, token, Interest::READABLE)
     }
 
     pub(super) fn send(&mut self, request: &[u8], since: Instant) -> Result<()> {
         self.since = since;
-        // A request is far smaller than the socket's buffer and follows an empty one.
-        self.stream.write_all(request).context("cannot send")
+        let sent = write(&mut self.stream, request)?;
+        // Most requests are far smaller than the socket's buffer, which is empty.
+        self.unsent.extend_from_slice(&request[sent..]);
+        Ok(())
     }
 
-    /// Takes what is there. The status, if that completes the answer.
-    pub(super) fn receive(&mut self) -> Result<Option<u16>> {
+    /// Goes on sending, and takes what is there. The status, if that completes the answer and, if it is the last one, the
+    /// connection.
+    pub(super) fn go_on(&mut self, is_last: bool, buffer: &mut [u8]) -> Result<Option<u16>> {
+        if !self.unsent.is_empty() {
+            let sent = write(&mut self.stream, &self.unsent)?;
+            self.unsent.drain(..sent);
+        }
         loop {
-            let before = self.received.len();
-            ensure!(before < BUFFER, "an answer is larger than {BUFFER} bytes");
-            self.received.resize(BUFFER, 0);
-            let length = match self.stream.read(&mut self.received[before..]) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.received.truncate(before);
-                    return Ok(None);
-                }
+            let length = match self.stream.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 outcome => outcome.context("cannot receive")?,
             };
-            ensure!(length > 0, "a connection was closed");
-            self.received.truncate(before + length);
-            if let Some(status) = response_status(&self.received)? {
-                self.received.clear();
-                return Ok(Some(status));
+            match self.last {
+                Some(status) if length == 0 => {
+                    self.is_over = true;
+                    return Ok(Some(status));
+                }
+                Some(_) => bail!("more bytes than the last answer should have"),
+                None => ensure!(length > 0, "a connection was closed"),
             }
-            if before + length < BUFFER {
+            if let Some(whole) = self.incoming.take(&buffer[..length])? {
+                let status = whole.status.context("a request came in place of an answer")?;
+                ensure!(
+                    self.unsent.is_empty(),
+                    "an answer came before the whole request was sent"
+                );
+                match is_last {
+                    false => return Ok(Some(status)),
+                    true => self.last = Some(status),
+                }
+            } else if length < buffer.len() {
                 // The socket is empty: the next bytes make an event.
                 return Ok(None);
             }
         }
     }
+}
+
+/// Writes as much as the socket takes.
+fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match stream.write(&bytes[sent..]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            outcome => sent += outcome.context("cannot send")?,
+        }
+    }
+    Ok(sent)
 }

@@ -67,7 +67,7 @@ impl Generator<'_> {
                 let Some(index) = idle.pop_front() else {
                     break;
                 };
-                self.connections[index].send(self.requests.next(), schedule.due(next))?;
+                self.line.send(&mut self.connections, index, schedule.due(next))?;
                 next += 1;
                 now = Instant::now();
             }
@@ -84,7 +84,7 @@ impl Generator<'_> {
                 let Some(connection) = self.connections.get_mut(index) else {
                     continue;
                 };
-                if load.take(connection)?.is_some() {
+                if load.take(connection, &mut self.line)?.is_some() {
                     idle.push_back(index);
                 }
             }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn every_request_that_is_due_is_sent() {
-        let load = connected(4, &mut backend(response(3)))
+        let load = connected(4, &mut backend(response(3, 100)))
             .drive_at(1000.0, Duration::from_millis(50))
             .and_then(Load::succeeded)
             .expect("the backend answers");
@@ -141,7 +141,7 @@ mod tests {
     /// All are due at once, and one connection serves them in turn: each has waited for all before it.
     #[test]
     fn waiting_for_a_connection_counts() {
-        let load = connected(1, &mut backend(response(3)))
+        let load = connected(1, &mut backend(response(3, 100)))
             .drive_at(1e9, Duration::from_nanos(100))
             .and_then(Load::succeeded)
             .expect("the backend answers");

@@ -9,12 +9,12 @@
 mod connection;
 mod constant;
 
-use super::backend::Backends;
-use super::http::Requests;
+use super::backend::{BUFFER, Backends};
+use super::http::{Requests, Shape};
 use anyhow::{Context, Result, ensure};
 use connection::Connection;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -46,14 +46,41 @@ pub(crate) enum Until {
     Sent(u64),
 }
 
-/// A fixed number of open connections, driven by one thread, which serves the backends meanwhile.
+/// A fixed number of open connections, driven by one thread, which serves the backends meanwhile. If the requests end their
+/// connections, each has a new one.
 pub(crate) struct Generator<'b> {
     poll: Poll,
     events: Events,
+    line: Line,
     connections: Vec<Connection>,
-    requests: Requests,
     /// Nothing if they are served elsewhere.
     backends: Option<&'b mut Backends>,
+}
+
+/// What all connections share.
+struct Line {
+    address: SocketAddr,
+    registry: Registry,
+    requests: Requests,
+    /// Whether a connection ends with its answer.
+    is_last: bool,
+    /// What was read last.
+    buffer: Vec<u8>,
+}
+
+impl Line {
+    fn open(&self, index: usize) -> Result<Connection> {
+        Connection::open(self.address, &self.registry, Token(index))
+            .with_context(|| format!("cannot connect to {}", self.address))
+    }
+
+    /// Sends the next request on the connection with this number, or on a new one in its place.
+    fn send(&mut self, connections: &mut [Connection], index: usize, since: Instant) -> Result<()> {
+        if connections[index].is_over {
+            connections[index] = self.open(index)?;
+        }
+        connections[index].send(self.requests.next(), since)
+    }
 }
 
 impl<'b> Generator<'b> {
@@ -61,17 +88,20 @@ impl<'b> Generator<'b> {
     pub(crate) fn connect(
         address: SocketAddr,
         connections: usize,
-        requests: Requests,
+        shape: &Shape,
         backends: Option<&'b mut Backends>,
     ) -> Result<Generator<'b>> {
         let poll = Poll::new()?;
-        let mut opened = Vec::with_capacity(connections);
-        for index in 0..connections {
-            let mut connection = Connection::open(address)
-                .with_context(|| format!("cannot connect for the {}. time", index + 1))?;
-            connection.register(poll.registry(), Token(index))?;
-            opened.push(connection);
-        }
+        let line = Line {
+            address,
+            registry: poll.registry().try_clone()?,
+            requests: Requests::new(shape),
+            is_last: shape.last,
+            buffer: vec![0; BUFFER],
+        };
+        let opened = (0..connections)
+            .map(|index| line.open(index))
+            .collect::<Result<Vec<_>>>()?;
         if let Some(backends) = &backends {
             let descriptor = backends.descriptor();
             poll.registry()
@@ -80,8 +110,8 @@ impl<'b> Generator<'b> {
         Ok(Generator {
             poll,
             events: Events::with_capacity(connections.clamp(16, 1024)),
+            line,
             connections: opened,
-            requests,
             backends,
         })
     }
@@ -95,18 +125,19 @@ impl<'b> Generator<'b> {
         let mut load = Load::default();
         let start = Instant::now();
         let mut sent = 0;
-        for connection in &mut self.connections {
-            connection.send(self.requests.next(), Instant::now())?;
+        for index in 0..self.connections.len() {
+            self.line.send(&mut self.connections, index, Instant::now())?;
             sent += 1;
         }
         let mut busy = self.connections.len();
         while busy > 0 {
             self.wait()?;
             for event in &self.events {
-                let Some(connection) = self.connections.get_mut(event.token().0) else {
+                let index = event.token().0;
+                let Some(connection) = self.connections.get_mut(index) else {
                     continue;
                 };
-                let Some(now) = load.take(connection)? else {
+                let Some(now) = load.take(connection, &mut self.line)? else {
                     continue;
                 };
                 let more = match until {
@@ -114,7 +145,7 @@ impl<'b> Generator<'b> {
                     Until::Sent(count) => sent < count,
                 };
                 if more {
-                    connection.send(self.requests.next(), now)?;
+                    self.line.send(&mut self.connections, index, now)?;
                     sent += 1;
                 } else {
                     busy -= 1;
@@ -130,8 +161,8 @@ impl<'b> Generator<'b> {
         let mut load = Load::default();
         let start = Instant::now();
         for index in 0..self.connections.len() {
-            self.connections[index].send(self.requests.next(), Instant::now())?;
-            while load.take(&mut self.connections[index])?.is_none() {
+            self.line.send(&mut self.connections, index, Instant::now())?;
+            while load.take(&mut self.connections[index], &mut self.line)?.is_none() {
                 self.wait()?;
             }
         }
@@ -161,8 +192,8 @@ impl<'b> Generator<'b> {
 
 impl Load {
     /// Takes what a connection has got. The time, if that completes the answer.
-    fn take(&mut self, connection: &mut Connection) -> Result<Option<Instant>> {
-        let Some(status) = connection.receive()? else {
+    fn take(&mut self, connection: &mut Connection, line: &mut Line) -> Result<Option<Instant>> {
+        let Some(status) = connection.go_on(line.is_last, &mut line.buffer)? else {
             return Ok(None);
         };
         let now = Instant::now();
@@ -199,6 +230,7 @@ impl Load {
 mod tests {
     use super::*;
     use crate::proxies::http::response;
+    use std::io::{Read, Write};
 
     /// A backend, and its address.
     pub(super) fn backend(response: Vec<u8>) -> (Backends, SocketAddr) {
@@ -212,13 +244,12 @@ mod tests {
         connections: usize,
         (backends, address): &mut (Backends, SocketAddr),
     ) -> Generator<'_> {
-        Generator::connect(*address, connections, Requests::new(3), Some(backends))
-            .expect("the backend accepts")
+        Generator::connect(*address, connections, &Shape::SMALL, Some(backends)).expect("the backend accepts")
     }
 
     #[test]
     fn every_connection_is_answered() {
-        let mut backend = backend(response(3));
+        let mut backend = backend(response(3, 100));
         let mut generator = connected(3, &mut backend);
         for until in [Until::Elapsed(Duration::ZERO), Until::Sent(0), Until::Sent(3)] {
             let load = generator.drive(until).and_then(Load::succeeded);
@@ -228,6 +259,47 @@ mod tests {
         assert_eq!(load.expect("the backend answers").latencies.len(), 3);
         let load = generator.drive(Until::Sent(100)).expect("the backend answers");
         assert_eq!(load.statuses, BTreeMap::from([(200, 100)]));
+    }
+
+    /// More than sockets hold, in both directions.
+    #[test]
+    fn large_bodies_are_sent_and_received_whole() {
+        const LARGE: usize = 8 << 20;
+        let mut backend = backend(response(3, LARGE));
+        let (backends, address) = &mut backend;
+        let shape = Shape {
+            body: LARGE,
+            ..Shape::SMALL
+        };
+        let mut generator =
+            Generator::connect(*address, 2, &shape, Some(backends)).expect("the backend accepts");
+        let load = generator.drive(Until::Sent(6)).and_then(Load::succeeded);
+        assert_eq!(load.expect("the backend answers").latencies.len(), 6);
+    }
+
+    #[test]
+    fn request_that_ends_its_connection_gets_a_new_one() {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let server = std::thread::spawn(move || {
+            for _ in 0..5 {
+                let (mut connection, _) = listener.accept().expect("a connection is made");
+                let mut received = [0; 1000];
+                let length = connection.read(&mut received).expect("a request comes");
+                let request = String::from_utf8_lossy(&received[..length]).into_owned();
+                assert!(request.contains("connection: close\r\n"), "{request}");
+                connection.write_all(answer).expect("the client is there");
+            }
+        });
+        let shape = Shape {
+            last: true,
+            ..Shape::SMALL
+        };
+        let mut generator = Generator::connect(address, 1, &shape, None).expect("it is listening");
+        let load = generator.drive(Until::Sent(5)).and_then(Load::succeeded);
+        assert_eq!(load.expect("the server answers").latencies.len(), 5);
+        server.join().expect("it has seen five connections");
     }
 
     #[test]
@@ -243,7 +315,7 @@ mod tests {
     fn a_closed_connection_is_an_error() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
         let address = listener.local_addr().expect("it is bound");
-        let mut generator = Generator::connect(address, 1, Requests::new(3), None).expect("it is listening");
+        let mut generator = Generator::connect(address, 1, &Shape::SMALL, None).expect("it is listening");
         drop(listener.accept().expect("a connection was made"));
         assert!(generator.drive(Until::Sent(1)).is_err());
     }

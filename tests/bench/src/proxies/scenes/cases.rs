@@ -3,7 +3,7 @@
 use super::Scene;
 use super::load::Case;
 use crate::proxies::backend::Backends;
-use crate::proxies::http::{FEWEST_HEADERS, response};
+use crate::proxies::http::{FEWEST_HEADERS, SMALL_BODY, response};
 use crate::proxies::subject::{Setting, Subject};
 use anyhow::Result;
 
@@ -15,7 +15,7 @@ const MANY_HEADERS: usize = 30;
 
 /// The cases of a scene about load, and what they need of backends.
 pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Result<Vec<Case>> {
-    let backends = all.add(2, response(FEWEST_HEADERS))?;
+    let backends = all.add(2, response(FEWEST_HEADERS, SMALL_BODY))?;
     let plain = Setting::plain(&backends);
     Ok(match scene {
         Scene::Workers => vary(
@@ -32,13 +32,13 @@ pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Resu
             [1, MANY_CLIENTS],
             |clients, case| {
                 case.setting.clients_are_named = true;
-                case.clients = Some(clients);
+                case.shape.clients = Some(clients);
                 case.called(clients as usize, "client", "clients");
             },
             &plain,
         ),
         Scene::Backends => {
-            let many = all.add(MANY_BACKENDS, response(FEWEST_HEADERS))?;
+            let many = all.add(MANY_BACKENDS, response(FEWEST_HEADERS, SMALL_BODY))?;
             vary(
                 subjects,
                 [backends, many],
@@ -50,13 +50,13 @@ pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Resu
             )
         }
         Scene::Headers => {
-            let many = all.add(2, response(MANY_HEADERS))?;
+            let many = all.add(2, response(MANY_HEADERS, SMALL_BODY))?;
             let values = [(FEWEST_HEADERS, backends), (MANY_HEADERS, many)];
             vary(
                 subjects,
                 values,
                 |(headers, backends), case| {
-                    case.headers = headers;
+                    case.shape.headers = headers;
                     case.setting.backends = backends;
                     case.called(headers, "header", "headers");
                 },

@@ -7,12 +7,11 @@
 use super::Stage;
 use crate::proxies::backend::Backends;
 use crate::proxies::generator::{Generator, Load, Until};
-use crate::proxies::http::{FEWEST_HEADERS, Requests};
+use crate::proxies::http::Shape;
 use crate::proxies::result::{Conditions, Latency, LoadRow, LoadScene, Round, Scene};
 use crate::proxies::subject::{self, Running, Setting, Subject};
 use crate::proxies::table::grouped;
 use anyhow::{Context, Result};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,10 +27,7 @@ pub(super) struct Case {
     key: String,
     name: String,
     pub(super) setting: Setting,
-    /// Of each request.
-    pub(super) headers: usize,
-    /// How many there are, if they have names.
-    pub(super) clients: Option<u32>,
+    pub(super) shape: Shape,
     /// The case that it is compared with.
     pub(super) base: usize,
 }
@@ -43,8 +39,7 @@ impl Case {
             key: subject.key.to_owned(),
             name: subject.label(),
             setting: setting.clone(),
-            headers: FEWEST_HEADERS,
-            clients: None,
+            shape: Shape::SMALL,
             base: 0,
         }
     }
@@ -54,14 +49,6 @@ impl Case {
         self.key += &format!("-{count}");
         let things = if count == 1 { one } else { several };
         self.name += &format!(", {} {things}", grouped(count as f64));
-    }
-
-    fn requests(&self) -> Requests {
-        let requests = Requests::new(self.headers);
-        match self.clients {
-            Some(count) => requests.of_clients(count),
-            None => requests,
-        }
     }
 }
 
@@ -73,23 +60,19 @@ pub(super) fn play(
     with_latency: bool,
 ) -> Result<Scene> {
     let directory = tempfile::tempdir()?;
-    let ceiling = ceiling(cases[0].setting.backends[0], stage, backends)?;
+    let ceiling = ceiling(&cases[0], stage, backends)?;
     let rate = match with_latency {
         true => Some(calm_rate(stage, &cases[0].setting, directory.path(), backends)?),
         false => None,
     };
     let floor = match rate {
-        Some(rate) => Some(floor(cases[0].setting.backends[0], stage, backends, rate)?),
+        Some(rate) => Some(floor(&cases[0], stage, backends, rate)?),
         None => None,
     };
     let rounds = stage.args.rounds;
     let mut rows: Vec<LoadRow> = cases.iter().map(row).collect();
     for round in 0..rounds {
-        let mut turns: Vec<usize> = (0..cases.len()).collect();
-        if round % 2 == 1 {
-            turns.reverse();
-        }
-        for index in turns {
+        for index in order(cases.len(), round) {
             let case = &cases[index];
             let measured =
                 measure(stage, case, rate, directory.path(), backends).with_context(|| case.name.clone())?;
@@ -115,6 +98,14 @@ pub(super) fn play(
     }))
 }
 
+/// In which order so many turns are taken in a round.
+pub(super) fn order(turns: usize, round: u32) -> Vec<usize> {
+    match round % 2 {
+        0 => (0..turns).collect(),
+        _ => (0..turns).rev().collect(),
+    }
+}
+
 fn row(case: &Case) -> LoadRow {
     LoadRow {
         key: case.key.clone(),
@@ -126,29 +117,28 @@ fn row(case: &Case) -> LoadRow {
 
 /// How many requests per second load and backends alone can make of their core. A proxy that comes
 /// near this number may be faster than it looks.
-fn ceiling(backend: SocketAddr, stage: &Stage<'_>, backends: &mut Backends) -> Result<f64> {
-    let connections = stage.args.connections.into();
-    let mut generator = Generator::connect(
-        backend,
-        connections,
-        Requests::new(FEWEST_HEADERS),
-        Some(backends),
-    )?;
+pub(super) fn ceiling(case: &Case, stage: &Stage<'_>, backends: &mut Backends) -> Result<f64> {
+    let mut generator = directly(case, stage, backends)?;
     generator.drive(Until::Elapsed(WARM_UP))?;
     Ok(generator.drive(Until::Elapsed(WARM_UP))?.succeeded()?.rate())
 }
 
 /// Latencies that are not the proxy's: those of the load and the backends, and of the machine.
-fn floor(backend: SocketAddr, stage: &Stage<'_>, backends: &mut Backends, rate: f64) -> Result<Latency> {
-    let connections = stage.args.connections.into();
-    let mut generator = Generator::connect(
-        backend,
-        connections,
-        Requests::new(FEWEST_HEADERS),
-        Some(backends),
-    )?;
+fn floor(case: &Case, stage: &Stage<'_>, backends: &mut Backends, rate: f64) -> Result<Latency> {
+    let mut generator = directly(case, stage, backends)?;
     let duration = Duration::from_secs(stage.args.seconds);
     Ok(Latency::new(generator.drive_at(rate, duration)?.succeeded()?))
+}
+
+/// Connections to a backend, with no proxy between.
+fn directly<'b>(case: &Case, stage: &Stage<'_>, backends: &'b mut Backends) -> Result<Generator<'b>> {
+    let shape = Shape {
+        // A backend closes no connection.
+        last: false,
+        ..case.shape.clone()
+    };
+    let connections = stage.args.connections.into();
+    Generator::connect(case.setting.backends[0], connections, &shape, Some(backends))
 }
 
 /// A rate that leaves bare Pingora some rest. The same for all, so that latencies can be compared.
@@ -160,7 +150,7 @@ fn calm_rate(stage: &Stage<'_>, setting: &Setting, directory: &Path, backends: &
 }
 
 /// One turn.
-fn measure(
+pub(super) fn measure(
     stage: &Stage<'_>,
     case: &Case,
     rate: Option<f64>,
@@ -186,12 +176,12 @@ fn turn(
     let mut generator = Generator::connect(
         running.listen,
         args.connections.into(),
-        case.requests(),
+        &case.shape,
         Some(backends),
     )?;
     // The first answers may wait for plugins to be compiled, which is no part of the warm-up.
     generator.drive(Until::Sent(1)).and_then(Load::succeeded)?;
-    if let Some(clients) = case.clients {
+    if let Some(clients) = case.shape.clients {
         // Everybody has asked before it counts.
         generator
             .drive(Until::Sent(clients.into()))
@@ -217,7 +207,7 @@ fn turn(
 }
 
 /// For whoever watches.
-fn brief(round: &Round) -> String {
+pub(super) fn brief(round: &Round) -> String {
     let Round {
         requests_per_second,
         cpu_microseconds_per_request,

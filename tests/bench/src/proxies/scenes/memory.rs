@@ -4,7 +4,7 @@ use super::Stage;
 use super::cases::MANY_CLIENTS;
 use crate::proxies::backend::Backends;
 use crate::proxies::generator::{Generator, Load, Until};
-use crate::proxies::http::{FEWEST_HEADERS, Requests, response};
+use crate::proxies::http::{FEWEST_HEADERS, SMALL_BODY, Shape, response};
 use crate::proxies::result::{MemoryRow, More, Scene};
 use crate::proxies::subject::{self, Memory, Setting, Subject};
 use crate::proxies::table::grouped;
@@ -22,7 +22,7 @@ struct State {
 
 pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
     let mut apart = Backends::new()?;
-    let backends = apart.add(2, response(FEWEST_HEADERS))?;
+    let backends = apart.add(2, response(FEWEST_HEADERS, SMALL_BODY))?;
     apart.apart()?;
     let directory = tempfile::tempdir()?;
     let setting = Setting {
@@ -54,8 +54,7 @@ pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
 fn idle(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &Path) -> Result<Vec<State>> {
     let running = subject.start(stage.programs, setting, directory, stage.cores)?;
     let ask = |connections| -> Result<Memory> {
-        let requests = Requests::new(FEWEST_HEADERS).of_clients(1);
-        let mut generator = Generator::connect(running.listen, connections, requests, None)?;
+        let mut generator = Generator::connect(running.listen, connections, &named(1), None)?;
         generator.once_each().and_then(Load::succeeded)?;
         running.memory()
     };
@@ -80,9 +79,8 @@ fn idle(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &Pat
 fn clients(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &Path) -> Result<Vec<State>> {
     let after_load = |clients| -> Result<Memory> {
         let running = subject.start(stage.programs, setting, directory, stage.cores)?;
-        let requests = Requests::new(FEWEST_HEADERS).of_clients(clients);
-        let mut generator =
-            Generator::connect(running.listen, stage.args.connections.into(), requests, None)?;
+        let connections = stage.args.connections.into();
+        let mut generator = Generator::connect(running.listen, connections, &named(clients), None)?;
         let load = generator.drive(Until::Sent(MANY_CLIENTS.into()));
         load.and_then(Load::succeeded)?;
         running.memory()
@@ -103,4 +101,12 @@ fn clients(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &
             }),
         },
     ])
+}
+
+/// Requests of so many clients.
+fn named(clients: u32) -> Shape {
+    Shape {
+        clients: Some(clients),
+        ..Shape::SMALL
+    }
 }

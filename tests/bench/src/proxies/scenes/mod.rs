@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `load` | what a request costs, in several cases that take turns |
 //! | `cases` | which cases: the ladder, and what else could make requests dearer |
+//! | `traffic` | the same for bodies of several sizes, and for connections that end or wait |
 //! | `startup` | how long it takes from starting a process to its first answer |
 //! | `memory` | what is resident, and what for |
 
@@ -11,6 +12,7 @@ mod cases;
 mod load;
 mod memory;
 mod startup;
+mod traffic;
 
 use super::Args;
 use super::backend::Backends;
@@ -25,6 +27,8 @@ use clap::ValueEnum;
 pub(crate) enum Scene {
     /// From bare Pingora to every plugin, and other proxies
     Ladder,
+    /// Bodies of several sizes both ways, a connection for each request, idle connections; and other proxies
+    Traffic,
     /// 1, 2 and 4 workers, on one core all the same
     Workers,
     /// 1 and 1,000,000 clients in the limiter
@@ -59,6 +63,7 @@ impl Scene {
     pub(crate) fn subjects(self, args: &Args) -> Vec<Subject> {
         let all: &[Subject] = match self {
             Scene::Ladder => subject::LADDER,
+            Scene::Traffic => &[subject::BARE, subject::DEFAULTS, subject::NGINX, subject::HAPROXY],
             Scene::Workers => &[subject::NATIVE, subject::DEFAULTS],
             Scene::Clients => &[subject::NATIVE, subject::DEFAULTS],
             Scene::Backends => &[subject::BARE, subject::DEFAULTS],
@@ -74,7 +79,8 @@ impl Scene {
             ],
         };
         // The others are compared with it.
-        let is_base = |subject: &Subject| self == Scene::Ladder && subject.key == subject::BARE.key;
+        let has_base = matches!(self, Scene::Ladder | Scene::Traffic);
+        let is_base = |subject: &Subject| has_base && subject.key == subject::BARE.key;
         all.iter()
             .filter(|subject| subject.is_available())
             .filter(|subject| {
@@ -90,6 +96,7 @@ impl Scene {
         let answer = match self {
             Scene::Startup => startup::play(stage, &subjects),
             Scene::Memory => memory::play(stage, &subjects),
+            Scene::Traffic => traffic::play(stage, &subjects),
             _ => self.play_load(stage, &subjects),
         };
         answer.with_context(|| format!("scene {}", self.name()))

@@ -4,10 +4,10 @@
 
 use super::Stage;
 use crate::proxies::backend::Backends;
-use crate::proxies::http::{FEWEST_HEADERS, Requests, response, response_status};
+use crate::proxies::http::{FEWEST_HEADERS, Incoming, Requests, SMALL_BODY, Shape, response};
 use crate::proxies::result::{Scene, StartupRow};
 use crate::proxies::subject::{self, Running, Setting, Subject, free_address};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ struct Case {
 
 pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
     let mut apart = Backends::new()?;
-    let backends = apart.add(2, response(FEWEST_HEADERS))?;
+    let backends = apart.add(2, response(FEWEST_HEADERS, SMALL_BODY))?;
     apart.apart()?;
     let directory = tempfile::tempdir()?;
     let case = |subject: Subject, cache| -> Result<Case> {
@@ -122,17 +122,19 @@ fn connect(mut running: Running, begun: Instant) -> Result<Option<(Running, TcpS
 }
 
 fn answer(mut stream: &TcpStream) -> Result<()> {
-    stream.write_all(Requests::new(FEWEST_HEADERS).next())?;
-    let mut received = Vec::new();
+    stream.write_all(Requests::new(&Shape::SMALL).next())?;
+    let mut incoming = Incoming::default();
     let mut buffer = [0; 4096];
     loop {
         let length = stream.read(&mut buffer).context("no answer")?;
-        received.extend_from_slice(&buffer[..length]);
-        match response_status(&received)? {
-            Some(200) => return Ok(()),
-            Some(status) => bail!("the first answer was {status}"),
-            None if length == 0 => bail!("the connection was closed"),
-            None => {}
+        ensure!(length > 0, "the connection was closed");
+        if let Some(answer) = incoming.take(&buffer[..length])? {
+            ensure!(
+                answer.status == Some(200),
+                "the first answer was {:?}",
+                answer.status
+            );
+            return Ok(());
         }
     }
 }

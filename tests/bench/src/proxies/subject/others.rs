@@ -1,7 +1,8 @@
 //! The configurations of nginx and HAProxy: what Pace does with its three plugins, without a limit of requests.
 //!
 //! One worker, connections to backends are kept, nothing is logged, the backend learns the client's address, and
-//! both sides are told who served. What ends connections after so many requests is turned off.
+//! both sides are told who served. Bodies are passed on as they come, and none is written to a disk. What ends connections
+//! after so many requests is turned off.
 
 use super::Setting;
 use std::fmt::Write;
@@ -46,6 +47,8 @@ http {{
         location / {{
             proxy_pass http://backends;
             proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_max_temp_file_size 0;
             proxy_set_header Connection "";
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

@@ -1,36 +1,9 @@
-//! From results to Markdown.
+//! Tables of what a request costs.
 
-use super::result::{Conditions, Latency, LoadRow, LoadScene, MemoryRow, Run, Scene, StartupRow};
-use super::subject::Memory;
+use super::super::result::{Conditions, Latency, LoadRow, LoadScene, Round};
+use super::{Table, grouped, ratio};
 use crate::statistics::{Spread, median, spread};
 use std::fmt::Write;
-
-/// Rows of cells, the first of them left-aligned.
-struct Table(String);
-
-impl Table {
-    fn new(header: &[&str]) -> Table {
-        let mut table = Table(String::new());
-        table.row(header.iter().map(|title| (*title).to_owned()));
-        table.0 += &format!("|---|{}\n", "---:|".repeat(header.len() - 1));
-        table
-    }
-
-    fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<String> = cells.into_iter().collect();
-        self.0 += &format!("| {} |\n", cells.join(" | "));
-    }
-}
-
-/// A scene as a table and what belongs below it.
-pub(crate) fn of(scene: &Scene) -> String {
-    match scene {
-        Scene::Load(load) if load.conditions.rate.is_some() => ladder(load),
-        Scene::Load(load) => variations(load),
-        Scene::Startup { rows } => startup(rows),
-        Scene::Memory { rows } => memory(rows),
-    }
-}
 
 /// The rows of the ladder that a reader in a hurry wants.
 pub(crate) fn summary(scene: &LoadScene) -> String {
@@ -57,7 +30,7 @@ pub(crate) fn summary(scene: &LoadScene) -> String {
     table.0
 }
 
-fn ladder(scene: &LoadScene) -> String {
+pub(super) fn ladder(scene: &LoadScene) -> String {
     let mut table = Table::new(&[
         "proxy",
         "requests/s",
@@ -103,7 +76,7 @@ fn ladder(scene: &LoadScene) -> String {
 }
 
 /// Each row beside the one that it is compared with.
-fn variations(scene: &LoadScene) -> String {
+pub(super) fn variations(scene: &LoadScene) -> String {
     let mut table = Table::new(&[
         "case",
         "requests/s",
@@ -160,58 +133,7 @@ fn conditions(scene: &LoadScene) -> String {
     )
 }
 
-fn startup(rows: &[StartupRow]) -> String {
-    let mut table = Table::new(&["proxy", "ms to the first answer", "range"]);
-    for row in rows {
-        let Spread { low, median, high } = spread(row.milliseconds.iter().copied());
-        table.row([
-            row.name.clone(),
-            format!("{median:.1}"),
-            format!("{low:.1} to {high:.1}"),
-        ]);
-    }
-    let starts = rows.first().map_or(0, |row| row.milliseconds.len());
-    table.0 + &format!("\nMedians of {starts} starts.\n")
-}
-
-fn memory(rows: &[MemoryRow]) -> String {
-    let mut table = Table::new(&[
-        "proxy, state",
-        "resident MiB",
-        "program",
-        "libraries",
-        "compiled plugins",
-        "images of plugins",
-        "heap, stacks, rest",
-        "more than above",
-    ]);
-    let mut above = 0;
-    for row in rows {
-        let Memory {
-            program,
-            libraries,
-            compiled,
-            images,
-            rest,
-        } = row.kibibytes;
-        let total = row.kibibytes.total();
-        let mut cells = vec![format!("{}, {}", row.name, row.state)];
-        cells.extend([total, program, libraries, compiled, images, rest].map(mebibytes));
-        cells.push(row.more.as_ref().map_or(String::new(), |more| {
-            let each = 1024.0 * (total as f64 - above as f64) / more.count as f64;
-            format!("{} bytes per {}", grouped(each.max(0.0)), more.what)
-        }));
-        table.row(cells);
-        above = total;
-    }
-    table.0
-}
-
-fn mebibytes(kibibytes: u64) -> String {
-    format!("{:.1}", kibibytes as f64 / 1024.0)
-}
-
-fn of_rounds(row: &LoadRow, value: fn(&super::result::Round) -> f64) -> f64 {
+fn of_rounds(row: &LoadRow, value: fn(&Round) -> f64) -> f64 {
     median(row.rounds.iter().map(value))
 }
 
@@ -236,51 +158,10 @@ fn latency(row: &LoadRow, value: fn(&Latency) -> f64, due: Option<f64>) -> Strin
     }
 }
 
-fn ratio(spread: Spread) -> String {
-    let Spread { low, median, high } = spread;
-    format!("{median:.3} ({low:.3} to {high:.3})")
-}
-
-/// A whole number with its thousands apart.
-pub(crate) fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// All of a run, for standard output and `bench.md`.
-pub(crate) fn page(run: &Run) -> String {
-    let mut text = format!("{}.\n", run.machine);
-    for (name, scene) in &run.scenes {
-        text += &format!("\n## {name}\n\n{}", of(scene));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::result::More;
-    use super::super::result::tests::scene;
+    use super::super::super::result::tests::scene;
     use super::*;
-
-    #[test]
-    fn thousands_are_told_apart() {
-        let expected = [
-            (0.0, "0"),
-            (999.6, "1,000"),
-            (37_546.2, "37,546"),
-            (1e6, "1,000,000"),
-        ];
-        for (number, text) in expected {
-            assert_eq!(grouped(number), text);
-        }
-    }
 
     #[test]
     fn a_row_has_the_middle_and_the_range_of_its_rounds() {
@@ -305,28 +186,5 @@ mod tests {
         let shown = |due| latency(&scene.rows[0], |latency| latency.p99_milliseconds, Some(due));
         assert_eq!(shown(1000.0), "2.00 (2.00 to 2.00)");
         assert_eq!(shown(2000.0), "unsteady");
-    }
-
-    #[test]
-    fn what_is_more_is_told_for_each() {
-        let row = |rest, more| MemoryRow {
-            key: "bare".to_owned(),
-            name: "a proxy".to_owned(),
-            state: "some state".to_owned(),
-            kibibytes: Memory {
-                rest,
-                ..Memory::default()
-            },
-            more,
-        };
-        let connections = More {
-            what: "connection".to_owned(),
-            count: 1024,
-        };
-        let table = memory(&[row(1024, None), row(3072, Some(connections))]);
-        assert_eq!(
-            table.lines().last(),
-            Some("| a proxy, some state | 3.0 | 0.0 | 0.0 | 0.0 | 0.0 | 3.0 | 2,048 bytes per connection |")
-        );
     }
 }

@@ -1,0 +1,109 @@
+//! The table of what several kinds of requests cost in several proxies.
+
+use super::super::result::{Round, TrafficScene};
+use super::{Table, grouped};
+use crate::statistics::{Spread, median, spread};
+
+/// A row for each kind of request, and one for connections that wait; a column for each proxy.
+pub(super) fn traffic(scene: &TrafficScene) -> String {
+    let mut header = vec!["CPU µs/request, beside the first (range)"];
+    header.extend(scene.proxies.iter().map(String::as_str));
+    header.push("load alone, requests/s");
+    let mut table = Table::new(&header);
+    for row in &scene.rows {
+        let cpu = |rounds: &Vec<Round>| -> Vec<f64> {
+            let rounds = rounds.iter();
+            rounds.map(|round| round.cpu_microseconds_per_request).collect()
+        };
+        let measured: Vec<Vec<f64>> = row.cells.iter().map(cpu).collect();
+        let mut cells = vec![row.name.clone()];
+        cells.extend(beside_the_first(&measured, |microseconds| {
+            format!("{microseconds:.2}")
+        }));
+        cells.push(grouped(row.ceiling));
+        table.row(cells);
+    }
+    let mut cells = vec!["an idle connection, bytes".to_owned()];
+    cells.extend(beside_the_first(&scene.idle_bytes, grouped));
+    cells.push(String::new());
+    table.row(cells);
+
+    let busy = scene.rows.iter().flat_map(|row| &row.cells);
+    let busy = busy.map(|rounds| median(rounds.iter().map(|round| round.busy_percent)));
+    let busy = spread(busy);
+    table.0
+        + &format!(
+            "\nMedians of rounds ({} × {} s), {} connections, {} that wait. The proxies had {:.0} to {:.0} % of their core: \
+             where that is far below 100 %, the load was the limit.\n",
+            scene.conditions.rounds,
+            scene.conditions.seconds,
+            scene.conditions.connections,
+            grouped(scene.idle_connections as f64),
+            busy.low,
+            busy.high,
+        )
+}
+
+/// The middle of each one's rounds, and what it is beside the first, round by round.
+fn beside_the_first(measured: &[Vec<f64>], show: impl Fn(f64) -> String) -> Vec<String> {
+    let Some(first) = measured.first() else {
+        return Vec::new();
+    };
+    let cell = |(index, rounds): (usize, &Vec<f64>)| {
+        let shown = show(median(rounds.iter().copied()));
+        if index == 0 {
+            return shown;
+        }
+        let Spread { low, median, high } = spread(rounds.iter().zip(first).map(|(this, first)| this / first));
+        format!("{shown}, {median:.2} × ({low:.2} to {high:.2})")
+    };
+    measured.iter().enumerate().map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::result::{Conditions, TrafficRow};
+    use super::*;
+
+    #[test]
+    fn cell_has_the_middle_and_its_ratio_to_the_first_proxy() {
+        let round = |cpu| Round {
+            requests_per_second: 1e6 / cpu,
+            cpu_microseconds_per_request: cpu,
+            busy_percent: 90.0 + cpu / 10.0,
+            latency: None,
+            peak_mebibytes: 10.0,
+        };
+        let scene = TrafficScene {
+            conditions: Conditions {
+                rounds: 3,
+                seconds: 2,
+                connections: 32,
+                rate: None,
+            },
+            proxies: vec!["bare".to_owned(), "other".to_owned()],
+            rows: vec![TrafficRow {
+                key: "get".to_owned(),
+                name: "GET".to_owned(),
+                ceiling: 90_000.0,
+                cells: vec![
+                    [10.0, 20.0, 40.0].map(round).to_vec(),
+                    [12.0, 20.0, 20.0].map(round).to_vec(),
+                ],
+            }],
+            idle_connections: 2000,
+            idle_bytes: vec![vec![4000.0; 3], vec![1000.0; 3]],
+        };
+        let table = traffic(&scene);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(
+            lines[2],
+            "| GET | 20.00 | 20.00, 1.00 × (0.50 to 1.20) | 90,000 |"
+        );
+        assert_eq!(
+            lines[3],
+            "| an idle connection, bytes | 4,000 | 1,000, 0.25 × (0.25 to 0.25) |  |"
+        );
+        assert!(lines[5].contains("92 to 92 % of their core"), "{table}");
+    }
+}
