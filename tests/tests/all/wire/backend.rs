@@ -1,0 +1,181 @@
+//! A backend that keeps what it gets to the byte, and says what it is told to the byte.
+
+use std::io::{self, Read as _, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use pace_tests::DEADLINE;
+use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
+
+use super::pieces;
+use super::reader::{Read, RequestHead, State, read_request};
+
+/// Listens on a free port of 127.0.0.1 until it is dropped.
+pub(crate) struct Backend {
+    address: SocketAddr,
+    listener: Arc<Socket>,
+    shared: Arc<Shared>,
+}
+
+/// What came on a connection: a request, or something that is none.
+#[derive(Clone)]
+pub(crate) struct Record {
+    /// The bytes that belong to it; of something that is none, all that were there.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) read: Read<RequestHead>,
+    /// What came after the request when protocols had been switched.
+    pub(crate) tunnel: Vec<u8>,
+}
+
+/// What is said to a request.
+pub(crate) struct Reply {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the bytes are cut, so that they come one by one.
+    pub(crate) cuts: Vec<usize>,
+    pub(crate) then: Then,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    GoOn,
+    Close,
+    /// Everything that comes is sent back.
+    Echo,
+}
+
+type Answer = dyn Fn(usize, &Read<RequestHead>) -> Reply + Send + Sync;
+
+struct Shared {
+    answer: Box<Answer>,
+    records: Mutex<Vec<Record>>,
+}
+
+impl Backend {
+    /// A backend that answers by a function of the request and of its number among the records.
+    pub(crate) fn new(
+        answer: impl Fn(usize, &Read<RequestHead>) -> Reply + Send + Sync + 'static,
+    ) -> Backend {
+        let listen = || -> io::Result<Socket> {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+            socket.listen(128)?;
+            Ok(socket)
+        };
+        let listener = Arc::new(listen().expect("there is a free port"));
+        let address = listener.local_addr().ok().and_then(|address| address.as_socket());
+        let shared = Arc::new(Shared {
+            answer: Box::new(answer),
+            records: Mutex::default(),
+        });
+        let (accepting, connections) = (Arc::clone(&listener), Arc::clone(&shared));
+        thread::spawn(move || {
+            while let Ok((connection, _)) = accepting.accept() {
+                let shared = Arc::clone(&connections);
+                // An error is the other side's end of the connection.
+                thread::spawn(move || shared.serve(connection.into()));
+            }
+        });
+        Backend {
+            address: address.expect("a bound socket has an address"),
+            listener,
+            shared,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many records there are.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.records.lock().len()
+    }
+
+    /// The records from a number on, each with its number.
+    pub(crate) fn since(&self, first: usize) -> Vec<(usize, Record)> {
+        let records = self.shared.records.lock();
+        (first..).zip(records[first..].iter().cloned()).collect()
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        // Wakes the thread that accepts. What fails has ended already.
+        let _ = self.listener.shutdown(Shutdown::Both);
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        let mut bytes = Vec::new();
+        let mut told_to_go_on = false;
+        loop {
+            let read = read_request(&bytes);
+            match read.state {
+                State::Whole => {
+                    let rest = bytes.split_off(read.taken);
+                    let number = self.record(bytes, read.clone());
+                    bytes = rest;
+                    told_to_go_on = false;
+                    let reply = (self.answer)(number, &read);
+                    pieces::write(&mut stream, &reply.bytes, &reply.cuts)?;
+                    match reply.then {
+                        Then::GoOn => continue,
+                        Then::Close => return stream.shutdown(Shutdown::Both),
+                        Then::Echo => return self.echo(stream, number, bytes),
+                    }
+                }
+                State::Broken(_) => {
+                    self.record(bytes, read);
+                    return stream.shutdown(Shutdown::Both);
+                }
+                State::Partial => {
+                    let waits = |head: &RequestHead| head.fields.lists("expect", "100-continue");
+                    if !told_to_go_on && read.head.as_ref().is_some_and(waits) {
+                        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                        told_to_go_on = true;
+                    }
+                    if more(&mut stream, &mut bytes)? == 0 {
+                        if !bytes.is_empty() {
+                            self.record(bytes, read);
+                        }
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn record(&self, bytes: Vec<u8>, read: Read<RequestHead>) -> usize {
+        let mut records = self.records.lock();
+        records.push(Record {
+            bytes,
+            read,
+            tunnel: Vec::new(),
+        });
+        records.len() - 1
+    }
+
+    fn echo(&self, mut stream: TcpStream, number: usize, mut bytes: Vec<u8>) -> io::Result<()> {
+        loop {
+            self.records.lock()[number].tunnel.extend_from_slice(&bytes);
+            stream.write_all(&bytes)?;
+            bytes.clear();
+            if more(&mut stream, &mut bytes)? == 0 {
+                return stream.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    let mut piece = [0; 16 * 1024];
+    let read = stream.read(&mut piece)?;
+    bytes.extend_from_slice(&piece[..read]);
+    Ok(read)
+}

@@ -1,0 +1,139 @@
+//! Mutated requests, from a client through Pace to a backend.
+
+use super::backend::Record;
+use super::campaign::{Campaign, Failure, Lane, shown};
+use super::dice::Dice;
+use super::judge::Wrong;
+use super::judge::requests::{Seen, judge};
+use super::mutate::{Of, mutate};
+use super::pieces;
+use super::place::{Place, client_address, usual_reply};
+use super::seeds::{request, usual_request};
+use super::sent::{Sent, Tail};
+use super::talk::{Heard, Plan, Step, talk};
+
+/// What a client says, and how.
+struct Case {
+    number: usize,
+    bytes: Vec<u8>,
+    sent: Sent,
+    steps: Vec<Step>,
+}
+
+impl Case {
+    fn new(seed: u64, number: usize) -> Case {
+        let mut dice = Dice::of_case(seed, number as u64);
+        let mut bytes = mutate(request(number, 0, &mut dice), Of::Requests, &mut dice);
+        if dice.one_in(4) {
+            bytes.extend(mutate(request(number, 1, &mut dice), Of::Requests, &mut dice));
+        }
+        let method = dice.pick(&["GET", "POST"]);
+        bytes.extend_from_slice(usual_request(&format!("{number}.marker"), method).as_bytes());
+        let sent = Sent::read(&bytes);
+        let in_turn = sent.tail == Tail::Nothing && dice.one_in(2);
+        let steps = match in_turn {
+            true => {
+                let end = sent.messages.last().map_or(0, |message| message.end);
+                bytes.truncate(end);
+                let messages = sent.messages.iter().enumerate();
+                messages
+                    .map(|(after, message)| step(after, &bytes[message.start..message.end], &mut dice))
+                    .collect()
+            }
+            false => vec![step(0, &bytes, &mut dice)],
+        };
+        Case {
+            number,
+            bytes,
+            sent,
+            steps,
+        }
+    }
+
+    fn judge(&self, place: &Place, heard: &Heard, records: &[(usize, Record)]) -> Result<(), Wrong> {
+        place.check_backend(self.number, records)?;
+        judge(&Seen {
+            bytes: &self.bytes,
+            sent: &self.sent,
+            at_once: self.steps.len() == 1,
+            client: client_address(self.number).to_string(),
+            heard,
+            records,
+        })
+    }
+
+    fn story(&self, heard: Option<&Heard>) -> String {
+        let mut story = String::new();
+        for step in &self.steps {
+            story += &format!(
+                "   after {} answers, cut at {:?}: {}\n",
+                step.after,
+                step.cuts,
+                step.bytes.escape_ascii()
+            );
+        }
+        for message in &self.sent.messages {
+            let Some(head) = &message.read.head else { continue };
+            let (method, target) = (head.method.escape_ascii(), head.target.escape_ascii());
+            let quirks = &message.read.quirks;
+            story += &format!(
+                "   read as: {method} {target}, {} bytes, {quirks:?}, {:?}\n",
+                message.read.body.len(),
+                message.rule
+            );
+        }
+        story += &format!("   then: {:?}\n", self.sent.tail);
+        if let Some(heard) = heard {
+            story += &format!("   heard: {} ({:?})\n", shown(&heard.bytes), heard.end);
+        }
+        story
+    }
+}
+
+fn step(after: usize, bytes: &[u8], dice: &mut Dice) -> Step {
+    Step {
+        after,
+        bytes: bytes.to_vec(),
+        cuts: pieces::cuts(bytes.len(), dice),
+    }
+}
+
+struct Requests {
+    place: Place,
+    seed: u64,
+}
+
+impl Lane for Requests {
+    fn run(&mut self, number: usize) -> Result<(), Failure> {
+        let case = Case::new(self.seed, number);
+        let before = self.place.backend.count();
+        let plan = Plan::of(&case.sent, &case.bytes);
+        let heard = talk(
+            self.place.pace.address(),
+            client_address(number),
+            &case.steps,
+            &plan,
+        );
+        let heard = heard.unwrap_or_default();
+        let afterwards = self.place.check_after(number);
+        let records = self.place.backend.since(before);
+        let judged = case.judge(&self.place, &heard, &records).and(afterwards);
+        judged.map_err(|wrong| Failure {
+            wrong,
+            story: case.story(Some(&heard)),
+        })
+    }
+
+    fn end(self) {
+        self.place.end();
+    }
+}
+
+#[test]
+fn mutated_requests_reach_the_backend_as_sent_or_not_at_all() {
+    let campaign = Campaign::from_environment();
+    campaign.run("wire::requests::mutated", || Requests {
+        place: Place::new(usual_reply),
+        seed: campaign.seed,
+    });
+}

@@ -1,0 +1,191 @@
+//! Mutated responses, from a backend through Pace to a client.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::backend::{Record, Reply, Then};
+use super::campaign::{Campaign, Failure, Lane, shown};
+use super::dice::Dice;
+use super::judge::Wrong;
+use super::judge::responses::{Seen, judge};
+use super::mutate::{Of, mutate};
+use super::pieces;
+use super::place::{Place, client_address, usual_reply};
+use super::reader::{Read, RequestHead, ResponseHead, State, read_request, read_response};
+use super::seeds::{exchange, usual_request};
+use super::talk::{Heard, Plan, Step, talk};
+
+/// What a backend says, and how.
+struct Case {
+    number: usize,
+    request: Vec<u8>,
+    asked: RequestHead,
+    marker: Vec<u8>,
+    marker_head: RequestHead,
+    /// What the backend says, and where it is cut.
+    bytes: Vec<u8>,
+    cuts: Vec<usize>,
+    then: Then,
+    /// As the reference reader takes it.
+    sent: Read<ResponseHead>,
+}
+
+impl Case {
+    fn new(seed: u64, number: usize) -> Case {
+        let mut dice = Dice::of_case(seed ^ 0x7265_7370, number as u64);
+        let exchange = exchange(number, &mut dice);
+        let mut bytes = exchange.before;
+        bytes.extend(mutate(exchange.response, Of::Responses, &mut dice));
+        let asked = head_of(&exchange.request);
+        let marker = usual_request(&format!("{number}.marker"), dice.pick(&["GET", "POST"])).into_bytes();
+        let open = read_response(&bytes, &asked, false);
+        let closes = match open.state {
+            State::Whole => open
+                .head
+                .as_ref()
+                .is_some_and(|head| head.minor == 0 || head.fields.lists("connection", "close")),
+            State::Partial => true,
+            State::Broken(_) => dice.one_in(2),
+        };
+        let sent = read_response(&bytes, &asked, closes);
+        let switched = sent.is_whole() && sent.head.as_ref().is_some_and(|head| head.status == 101);
+        Case {
+            number,
+            asked,
+            marker_head: head_of(&marker),
+            marker,
+            request: exchange.request,
+            cuts: pieces::cuts(bytes.len(), &mut dice),
+            bytes,
+            then: match closes {
+                _ if switched => Then::Echo,
+                true => Then::Close,
+                false => Then::GoOn,
+            },
+            sent,
+        }
+    }
+
+    /// What the backend says to a request: what the case says if it is the case's, else what it should.
+    fn reply(&self, number: usize, read: &Read<RequestHead>) -> Reply {
+        let own = format!("/{}/answer", self.number);
+        match read
+            .head
+            .as_ref()
+            .is_some_and(|head| head.target == own.as_bytes())
+        {
+            true => Reply {
+                bytes: self.bytes.clone(),
+                cuts: self.cuts.clone(),
+                then: self.then,
+            },
+            false => usual_reply(number, read),
+        }
+    }
+
+    fn talk(&self, place: &Place) -> Heard {
+        let steps = [
+            Step::whole(0, self.request.clone()),
+            Step::whole(1, self.marker.clone()),
+        ];
+        let rest = self.bytes.len().saturating_sub(self.sent.taken);
+        let plan = Plan {
+            asked: vec![self.asked.clone(), self.marker_head.clone()],
+            answers: 2,
+            closes: false,
+            unfinished: false,
+            tunnel: vec![rest + self.marker.len()],
+        };
+        talk(place.pace.address(), client_address(self.number), &steps, &plan).unwrap_or_default()
+    }
+
+    fn judge(&self, place: &Place, heard: &Heard, records: &[(usize, Record)]) -> Result<(), Wrong> {
+        place.check_backend(self.number, records)?;
+        let is = |record: &Record, what: &str| {
+            let target = format!("/{}{what}", self.number);
+            record
+                .read
+                .head
+                .as_ref()
+                .is_some_and(|head| head.target.starts_with(target.as_bytes()))
+        };
+        judge(&Seen {
+            sent: &self.sent,
+            rest: self.bytes.get(self.sent.taken..).unwrap_or_default(),
+            heard,
+            marker: records
+                .iter()
+                .find(|(_, record)| is(record, ".marker/"))
+                .map(|(number, _)| *number),
+            attempts: records.iter().filter(|(_, record)| is(record, "/answer")).count(),
+        })
+    }
+
+    fn story(&self, heard: &Heard) -> String {
+        let (request, bytes) = (shown(&self.request), shown(&self.bytes));
+        let rest = self.bytes.len().saturating_sub(self.sent.taken);
+        let (body, sent) = (shown(&self.sent.body), &self.sent);
+        format!(
+            "   asked: {request}\n   the backend says, cut at {:?}, then {:?}: {bytes}\n   read as: {:?}, {:?}, body {body}, {rest} \
+             bytes too many\n   heard: {} ({:?})\n",
+            self.cuts,
+            self.then,
+            sent.state,
+            sent.quirks,
+            shown(&heard.bytes),
+            heard.end,
+        )
+    }
+}
+
+fn head_of(request: &[u8]) -> RequestHead {
+    read_request(request)
+        .head
+        .expect("requests that are not mutated are some")
+}
+
+struct Responses {
+    place: Place,
+    /// The case that is being run.
+    current: Arc<Mutex<Option<Arc<Case>>>>,
+    seed: u64,
+}
+
+impl Responses {
+    fn new(seed: u64) -> Responses {
+        let current: Arc<Mutex<Option<Arc<Case>>>> = Arc::default();
+        let case = Arc::clone(&current);
+        let place = Place::new(move |number, read| {
+            let case = case.lock().clone();
+            case.map_or_else(|| usual_reply(number, read), |case| case.reply(number, read))
+        });
+        Responses { place, current, seed }
+    }
+}
+
+impl Lane for Responses {
+    fn run(&mut self, number: usize) -> Result<(), Failure> {
+        let case = Arc::new(Case::new(self.seed, number));
+        *self.current.lock() = Some(Arc::clone(&case));
+        let before = self.place.backend.count();
+        let heard = case.talk(&self.place);
+        let afterwards = self.place.check_after(number);
+        let records = self.place.backend.since(before);
+        let judged = case.judge(&self.place, &heard, &records).and(afterwards);
+        judged.map_err(|wrong| Failure {
+            wrong,
+            story: case.story(&heard),
+        })
+    }
+
+    fn end(self) {
+        self.place.end();
+    }
+}
+
+#[test]
+fn mutated_responses_reach_the_client_as_sent_or_visibly_broken() {
+    let campaign = Campaign::from_environment();
+    campaign.run("wire::responses::mutated", || Responses::new(campaign.seed));
+}

@@ -1,0 +1,96 @@
+//! Valid responses, each with the request that it answers.
+
+use super::super::dice::Dice;
+use super::super::draft::Draft;
+
+/// A request, and what its backend says.
+pub(crate) struct Exchange {
+    /// As the client writes it.
+    pub(crate) request: Vec<u8>,
+    /// Whole responses that come before the one that is mutated.
+    pub(crate) before: Vec<u8>,
+    pub(crate) response: Draft,
+}
+
+/// The exchange of a case.
+pub(crate) fn exchange(case: usize, dice: &mut Dice) -> Exchange {
+    let method = dice.pick(&["GET", "GET", "GET", "POST", "HEAD", "UPGRADE"]);
+    let body = format!("[{case} the body of it]");
+    let inner = format!("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Token: {case}.inner\r\n\r\nsmuggle");
+    let ok = || start(case, "HTTP/1.1", "200", "OK");
+    let (before, response) = match dice.below(16) {
+        0 => ("", ok().chunked(&[(&body, ""), ("second", "")], &[])),
+        1 => (
+            "",
+            ok().chunked(&[(&body, ";a=b"), ("2nd", ";q=\"x;\\\" y\"")], &[("X-Sum", "1")]),
+        ),
+        2 => ("", ok().chunked(&[(&inner, "")], &[])),
+        3 => ("", ok().sized(&inner)),
+        4 => ("", ok().bare(&body)),
+        5 => ("", start(case, "HTTP/1.0", "200", "OK").bare(&body)),
+        6 => (
+            "",
+            start(case, "HTTP/1.0", "200", "OK")
+                .field("Connection", "keep-alive")
+                .sized(&body),
+        ),
+        7 => ("", start(case, "HTTP/1.1", "204", "No Content")),
+        8 => (
+            "",
+            start(case, "HTTP/1.1", "304", "Not Modified")
+                .field("ETag", "\"v1\"")
+                .field("Content-Length", "25"),
+        ),
+        9 => ("HTTP/1.1 100 Continue\r\n\r\n", ok().sized(&body)),
+        10 => (
+            "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n",
+            ok().chunked(&[(&body, "")], &[]),
+        ),
+        11 => ("", ok().field("Connection", "close").sized(&body)),
+        12 => (
+            "",
+            ok().field("Connection", "x-hop")
+                .field("X-Hop", "1")
+                .field("Keep-Alive", "timeout=5")
+                .sized(&body),
+        ),
+        13 => ("", start(case, "HTTP/1.1", "404", "Not Found").chunked(&[], &[])),
+        14 => ("", start(case, "HTTP/1.1", "500", "").sized(&body)),
+        _ => ("", ok().sized(&body)),
+    };
+    let switches = method == "UPGRADE" && dice.one_in(2);
+    let response = match switches {
+        true => start(case, "HTTP/1.1", "101", "Switching Protocols")
+            .field("Connection", "upgrade")
+            .field("Upgrade", "chat"),
+        false if method == "HEAD" => response.bare(""),
+        false => response,
+    };
+    Exchange {
+        request: ask(case, method),
+        before: before.as_bytes().to_vec(),
+        response,
+    }
+}
+
+fn ask(case: usize, method: &str) -> Vec<u8> {
+    let (method, upgrade) = match method {
+        "UPGRADE" => ("GET", true),
+        method => (method, false),
+    };
+    let mut draft = Draft::new(method, &format!("/{case}/answer"), "HTTP/1.1").field("Host", "a.test");
+    if upgrade {
+        draft = draft.field("Connection", "upgrade").field("Upgrade", "chat");
+    }
+    if method == "POST" {
+        draft = draft.sized("a body");
+    }
+    draft.write()
+}
+
+fn start(case: usize, version: &str, status: &str, reason: &str) -> Draft {
+    Draft::new(version, status, reason)
+        .field("X-Token", &case.to_string())
+        .field("Set-Cookie", "a=1")
+        .field("Set-Cookie", "b=2")
+}
