@@ -14,7 +14,7 @@
 //! | `sent`, `rules` | what a client has sent, and what Pace is to make of it |
 //! | `talk`, `backend`, `pieces`, `place` | both ends, and Pace between them |
 //! | `judge` | compares what was seen with what was sent |
-//! | `requests`, `responses`, `campaign` | the tests: so many cases, and a report |
+//! | `requests`, `responses`, `campaign`, `report` | the tests: so many cases, and what is said of them |
 
 mod backend;
 mod campaign;
@@ -25,6 +25,7 @@ mod mutate;
 mod pieces;
 mod place;
 mod reader;
+mod report;
 mod requests;
 mod responses;
 mod rules;

@@ -1,13 +1,14 @@
 //! Mutated requests, from a client through Pace to a backend.
 
 use super::backend::Record;
-use super::campaign::{Campaign, Failure, Lane, shown};
+use super::campaign::{Campaign, Lane, Outcome};
 use super::dice::Dice;
 use super::judge::Wrong;
 use super::judge::requests::{Seen, judge};
 use super::mutate::{Of, mutate};
 use super::pieces;
 use super::place::{Place, client_address, usual_reply};
+use super::report::shown;
 use super::seeds::{request, usual_request};
 use super::sent::{Sent, Tail};
 use super::talk::{Heard, Plan, Step, talk};
@@ -62,7 +63,7 @@ impl Case {
         })
     }
 
-    fn story(&self, heard: Option<&Heard>) -> String {
+    fn story(&self, heard: &Heard) -> String {
         let mut story = String::new();
         for step in &self.steps {
             story += &format!(
@@ -83,9 +84,7 @@ impl Case {
             );
         }
         story += &format!("   then: {:?}\n", self.sent.tail);
-        if let Some(heard) = heard {
-            story += &format!("   heard: {} ({:?})\n", shown(&heard.bytes), heard.end);
-        }
+        story += &format!("   heard: {} ({:?})\n", shown(&heard.bytes), heard.end);
         story
     }
 }
@@ -104,7 +103,7 @@ struct Requests {
 }
 
 impl Lane for Requests {
-    fn run(&mut self, number: usize) -> Result<(), Failure> {
+    fn run(&mut self, number: usize) -> Outcome {
         let case = Case::new(self.seed, number);
         let before = self.place.backend.count();
         let plan = Plan::of(&case.sent, &case.bytes);
@@ -117,11 +116,10 @@ impl Lane for Requests {
         let heard = heard.unwrap_or_default();
         let afterwards = self.place.check_after(number);
         let records = self.place.backend.since(before);
-        let judged = case.judge(&self.place, &heard, &records).and(afterwards);
-        judged.map_err(|wrong| Failure {
-            wrong,
-            story: case.story(Some(&heard)),
-        })
+        Outcome {
+            story: case.story(&heard),
+            judged: case.judge(&self.place, &heard, &records).and(afterwards),
+        }
     }
 
     fn end(self) {

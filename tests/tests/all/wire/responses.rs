@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::backend::{Record, Reply, Then};
-use super::campaign::{Campaign, Failure, Lane, shown};
+use super::campaign::{Campaign, Lane, Outcome};
 use super::dice::Dice;
 use super::judge::Wrong;
 use super::judge::responses::{Seen, judge};
@@ -13,6 +13,7 @@ use super::mutate::{Of, mutate};
 use super::pieces;
 use super::place::{Place, client_address, usual_reply};
 use super::reader::{Read, RequestHead, ResponseHead, State, read_request, read_response};
+use super::report::shown;
 use super::seeds::{exchange, usual_request};
 use super::talk::{Heard, Plan, Step, talk};
 
@@ -49,6 +50,12 @@ impl Case {
             State::Broken(_) => dice.one_in(2),
         };
         let sent = read_response(&bytes, &asked, closes);
+        // What comes after a response in a piece of its own may come when the connection is used again. Nobody can tell it
+        // from the next response then.
+        let mut cuts = pieces::cuts(bytes.len(), &mut dice);
+        if sent.is_whole() {
+            cuts.retain(|cut| *cut < sent.taken);
+        }
         let switched = sent.is_whole() && sent.head.as_ref().is_some_and(|head| head.status == 101);
         Case {
             number,
@@ -56,7 +63,7 @@ impl Case {
             marker_head: head_of(&marker),
             marker,
             request: exchange.request,
-            cuts: pieces::cuts(bytes.len(), &mut dice),
+            cuts,
             bytes,
             then: match closes {
                 _ if switched => Then::Echo,
@@ -165,18 +172,17 @@ impl Responses {
 }
 
 impl Lane for Responses {
-    fn run(&mut self, number: usize) -> Result<(), Failure> {
+    fn run(&mut self, number: usize) -> Outcome {
         let case = Arc::new(Case::new(self.seed, number));
         *self.current.lock() = Some(Arc::clone(&case));
         let before = self.place.backend.count();
         let heard = case.talk(&self.place);
         let afterwards = self.place.check_after(number);
         let records = self.place.backend.since(before);
-        let judged = case.judge(&self.place, &heard, &records).and(afterwards);
-        judged.map_err(|wrong| Failure {
-            wrong,
+        Outcome {
             story: case.story(&heard),
-        })
+            judged: case.judge(&self.place, &heard, &records).and(afterwards),
+        }
     }
 
     fn end(self) {

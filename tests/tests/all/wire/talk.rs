@@ -95,6 +95,18 @@ impl Heard {
         self.answers.iter().filter(|answer| answer.is_whole()).count()
     }
 
+    /// Whether the last answer switches protocols.
+    pub(crate) fn has_switched(&self) -> bool {
+        let last = self.answers.last().and_then(|answer| answer.head.as_ref());
+        last.is_some_and(|head| head.status == 101)
+    }
+
+    /// Whether an answer is no message, after which nothing is.
+    fn is_nonsense(&self) -> bool {
+        let broken = |answer: &Read<ResponseHead>| matches!(answer.state, State::Broken(_));
+        self.answers.last().is_some_and(broken)
+    }
+
     fn ended(&self) -> bool {
         matches!(self.end, End::Closed | End::Reset)
     }
@@ -130,12 +142,13 @@ impl Heard {
         {
             return true;
         }
-        let switched =
-            |answer: &Read<ResponseHead>| answer.head.as_ref().is_some_and(|head| head.status == 101);
-        match self.answers.iter().position(switched) {
-            Some(at) => self.tunnel.len() >= plan.tunnel.get(at).copied().unwrap_or_default(),
-            None if plan.closes => self.finals() > plan.answers,
-            None => self.finals() >= plan.answers,
+        match self.has_switched() {
+            true => {
+                let follow = plan.tunnel.get(self.answers.len() - 1);
+                self.tunnel.len() >= follow.copied().unwrap_or_default()
+            }
+            false if plan.closes => self.finals() > plan.answers,
+            false => self.finals() >= plan.answers,
         }
     }
 }
@@ -151,7 +164,7 @@ pub(crate) fn talk(to: SocketAddr, from: IpAddr, steps: &[Step], plan: &Plan) ->
     let mut heard = Heard::default();
     for step in steps {
         listen(&mut stream, &mut heard, plan, DEADLINE, |heard| {
-            heard.finals() >= step.after
+            heard.finals() >= step.after || heard.has_switched() || heard.is_nonsense()
         });
         // Who has closed does not listen any more, but may have answered.
         if heard.end != End::Open || pieces::write(&mut stream, &step.bytes, &step.cuts).is_err() {

@@ -43,6 +43,8 @@ pub(super) fn request_differs(
     let nominated = was.fields.list("connection");
     let fate = |name: &[u8]| match name {
         _ if is_rewritten(name) => Fate::Free,
+        b"upgrade" if was.asks_for_upgrade() && is_plain_upgrade(sent) => Fate::Passes,
+        b"upgrade" if was.asks_for_upgrade() => Fate::MayPass,
         _ if is_of_the_hop(name) || (nominated.iter().any(|option| option == name) && !is_kept(name)) => {
             Fate::Ends
         }
@@ -65,6 +67,12 @@ pub(super) fn request_differs(
         return Some("other trailers".to_owned());
     }
     None
+}
+
+/// Whether a request for an upgrade has nothing that makes proxies ignore it: a body, or the wish for HTTP/2.
+fn is_plain_upgrade(sent: &Read<RequestHead>) -> bool {
+    let head = sent.head.as_ref();
+    sent.body.is_empty() && head.is_some_and(|head| !head.fields.lists("upgrade", "h2c") && !head.closes())
 }
 
 /// The same host, or the backend's where there was none. The default port may go.

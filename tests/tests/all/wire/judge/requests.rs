@@ -1,8 +1,8 @@
 //! Requests: each that was sent reaches the backend once and as it was, or not at all.
 
 use super::super::backend::Record;
-use super::super::campaign::shown;
-use super::super::reader::{Quirk, Read, RequestHead, ResponseHead, State};
+use super::super::reader::{Read, RequestHead, ResponseHead, State};
+use super::super::report::shown;
 use super::super::rules::Rule;
 use super::super::sent::{Message, Sent, Tail};
 use super::super::talk::{End, Heard};
@@ -23,6 +23,25 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Seen<'_> {
+    /// Whether the answer before this message says that it is the last, as answers to HTTP/1.0 may.
+    fn closes_with(&self, message: usize) -> bool {
+        let Some(before) = message.checked_sub(1) else {
+            return false;
+        };
+        let asked = self
+            .sent
+            .messages
+            .get(before)
+            .and_then(|message| message.read.head.as_ref());
+        let said = self
+            .heard
+            .answers
+            .get(before)
+            .and_then(|answer| answer.head.as_ref());
+        asked.is_some_and(|head| head.minor == 0)
+            && said.is_some_and(|head| head.fields.lists("connection", "close"))
+    }
+
     /// What was sent before and after a message without waiting, which is another kind of case.
     fn neighbours(&self, message: usize) -> &'static str {
         match (
@@ -85,11 +104,7 @@ fn reached(seen: &Seen<'_>) -> Result<Vec<(usize, usize)>, Wrong> {
                 Tail::Nothing => "the backend gets one request too many".to_owned(),
             };
             let kind = rest.first().and_then(differs).map_or_else(tail, |why| {
-                let quirks = &rest[0].read.quirks;
-                format!(
-                    "the backend gets another request than was sent ({why}{})",
-                    odd(quirks)
-                )
+                format!("the backend gets another request than was sent ({why})")
             });
             return wrong(kind, shown(&record.bytes));
         };
@@ -128,16 +143,19 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
         match (own, expected, message) {
             (Some(token), Some((number, _)), _) if token == number.to_string().as_bytes() => {}
             (Some(_), _, _) => return wrong("an answer belongs to another request", detail()),
-            (None, Some(_), _) => return wrong("an answer of the backend is replaced", detail()),
+            (None, Some(_), _) => {
+                let kind = format!("an answer of the backend is replaced{}", seen.neighbours(at));
+                return wrong(kind, detail());
+            }
             (None, None, _) if head.status < 400 => return wrong("an answer of nobody", detail()),
             (None, None, Some(message)) => match message.rule {
                 Rule::Serve => {
-                    let glued = heard.answers.len() < sent.messages.len();
-                    let why = if glued && at > 0 { ", pipelined" } else { "" };
-                    return wrong(
-                        format!("a valid request is refused with {}{why}", head.status),
-                        detail(),
+                    let kind = format!(
+                        "a valid request is refused with {}{}",
+                        head.status,
+                        seen.neighbours(at)
                     );
+                    return wrong(kind, detail());
                 }
                 Rule::Refuse(_) => refused = true,
                 Rule::Either => refused = at + 1 == heard.answers.len() && heard.end != End::Open,
@@ -155,8 +173,7 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
 fn check_end(seen: &Seen<'_>, refused: bool) -> Result<(), Wrong> {
     let (sent, heard) = (seen.sent, seen.heard);
     let detail = || format!("{:?} after: {}", heard.end, shown(&heard.bytes));
-    let switched = |answer: &Read<ResponseHead>| answer.head.as_ref().is_some_and(|head| head.status == 101);
-    if heard.answers.last().is_some_and(switched) {
+    if heard.has_switched() {
         let begins = sent
             .messages
             .get(heard.answers.len() - 1)
@@ -166,15 +183,22 @@ fn check_end(seen: &Seen<'_>, refused: bool) -> Result<(), Wrong> {
             false => wrong("an upgraded stream is not passed as it is", detail()),
         };
     }
-    let missing = sent.messages.get(heard.answers.len()).map(|message| message.rule);
-    match (missing, sent.tail) {
-        _ if refused => {}
-        (Some(Rule::Serve), _) => return wrong("a valid request is not answered", detail()),
+    let next = heard.answers.len();
+    let beside = seen.neighbours(next);
+    match (sent.messages.get(next).map(|message| message.rule), sent.tail) {
+        _ if refused || seen.closes_with(next) => {}
+        (Some(Rule::Serve), _) => return wrong(format!("a valid request is not answered{beside}"), detail()),
         (Some(Rule::Refuse(why)), _) => {
-            return wrong(format!("nothing is said to what is refused ({why})"), detail());
+            return wrong(
+                format!("nothing is said to what is refused ({why}){beside}"),
+                detail(),
+            );
         }
-        (None, Tail::Broken(fault)) if heard.answers.len() == sent.messages.len() => {
-            return wrong(format!("a broken request is not refused ({fault:?})"), detail());
+        (None, Tail::Broken(fault)) if next == sent.messages.len() => {
+            return wrong(
+                format!("a broken request is not refused ({fault:?}){beside}"),
+                detail(),
+            );
         }
         (Some(Rule::Either) | None, _) => {}
     }
@@ -205,12 +229,5 @@ fn check_message(
         }
         Some(head) if old && !head.interim.is_empty() => wrong("an interim answer to HTTP/1.0", detail()),
         Some(_) | None => Ok(()),
-    }
-}
-
-fn odd(quirks: &[Quirk]) -> String {
-    match quirks {
-        [] => String::new(),
-        quirks => format!(", sent with {quirks:?}"),
     }
 }

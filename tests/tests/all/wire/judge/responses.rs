@@ -1,7 +1,7 @@
 //! Responses: what the backend said reaches the client as it was, or the client is told that it does not.
 
-use super::super::campaign::shown;
 use super::super::reader::{Quirk, Read, ResponseHead, State};
+use super::super::report::shown;
 use super::super::talk::{End, Heard};
 use super::compare::response_differs;
 use super::{Wrong, wrong};
@@ -69,13 +69,7 @@ fn check_passed(
         };
     };
     if let Some(difference) = response_differs(was, is) {
-        return wrong(
-            format!(
-                "another response than was sent ({difference}{})",
-                odd(&sent.quirks)
-            ),
-            detail(),
-        );
+        return wrong(format!("another response than was sent ({difference})"), detail());
     }
     let mut interim = was.interim.iter();
     if !is.interim.iter().all(|status| interim.any(|sent| sent == status)) {
@@ -161,7 +155,7 @@ fn check_message(
     let may_stay = [Quirk::OddStatus, Quirk::UnknownCoding];
     let stays = |quirk: &&Quirk| may_stay.contains(quirk) && sent.quirks.contains(quirk);
     match answer.quirks.iter().find(|quirk| !stays(quirk)) {
-        Some(quirk) => wrong(format!("an answer with {quirk:?}{}", odd(&sent.quirks)), detail()),
+        Some(quirk) => wrong(format!("an answer with {quirk:?}"), detail()),
         None => Ok(()),
     }
 }
@@ -192,13 +186,6 @@ fn why(sent: &Read<ResponseHead>) -> String {
     match sent.state {
         State::Broken(fault) => format!("{fault:?}"),
         State::Partial => "it breaks off".to_owned(),
-        State::Whole => format!("it is whole{}", odd(&sent.quirks)),
-    }
-}
-
-fn odd(quirks: &[Quirk]) -> String {
-    match quirks {
-        [] => String::new(),
-        quirks => format!(", sent with {quirks:?}"),
+        State::Whole => "it is whole".to_owned(),
     }
 }

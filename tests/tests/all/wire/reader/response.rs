@@ -33,6 +33,7 @@ pub(crate) fn read_response(bytes: &[u8], asked: &RequestHead, ended: bool) -> R
         let framing = frame(&mut head, asked, &mut read.quirks);
         match (framing, head.status) {
             (Err(fault), _) => {
+                head.interim = interim;
                 read.head = Some(head);
                 return read.ended(State::Broken(fault));
             }

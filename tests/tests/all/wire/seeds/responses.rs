@@ -14,7 +14,8 @@ pub(crate) struct Exchange {
 
 /// The exchange of a case.
 pub(crate) fn exchange(case: usize, dice: &mut Dice) -> Exchange {
-    let method = dice.pick(&["GET", "GET", "GET", "POST", "HEAD", "UPGRADE"]);
+    let method = dice.pick(&["GET", "GET", "GET", "POST", "HEAD"]);
+    let protocol = dice.one_in(6).then(|| dice.pick(&["websocket", "chat"]));
     let body = format!("[{case} the body of it]");
     let inner = format!("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Token: {case}.inner\r\n\r\nsmuggle");
     let ok = || start(case, "HTTP/1.1", "200", "OK");
@@ -58,34 +59,30 @@ pub(crate) fn exchange(case: usize, dice: &mut Dice) -> Exchange {
         14 => ("", start(case, "HTTP/1.1", "500", "").sized(&body)),
         _ => ("", ok().sized(&body)),
     };
-    let switches = method == "UPGRADE" && dice.one_in(2);
-    let response = match switches {
-        true => start(case, "HTTP/1.1", "101", "Switching Protocols")
+    let response = match protocol.filter(|_| dice.one_in(2)) {
+        Some(protocol) => start(case, "HTTP/1.1", "101", "Switching Protocols")
             .field("Connection", "upgrade")
-            .field("Upgrade", "chat"),
-        false if method == "HEAD" => response.bare(""),
-        false => response,
+            .field("Upgrade", protocol),
+        None if method == "HEAD" => response.bare(""),
+        None => response,
     };
     Exchange {
-        request: ask(case, method),
+        request: ask(case, method, protocol),
         before: before.as_bytes().to_vec(),
         response,
     }
 }
 
-fn ask(case: usize, method: &str) -> Vec<u8> {
-    let (method, upgrade) = match method {
-        "UPGRADE" => ("GET", true),
-        method => (method, false),
+fn ask(case: usize, method: &str, protocol: Option<&str>) -> Vec<u8> {
+    let draft = Draft::new(method, &format!("/{case}/answer"), "HTTP/1.1").field("Host", "a.test");
+    let draft = match protocol {
+        Some(protocol) => draft.field("Connection", "upgrade").field("Upgrade", protocol),
+        None => draft,
     };
-    let mut draft = Draft::new(method, &format!("/{case}/answer"), "HTTP/1.1").field("Host", "a.test");
-    if upgrade {
-        draft = draft.field("Connection", "upgrade").field("Upgrade", "chat");
+    match method {
+        "POST" => draft.sized("a body").write(),
+        _ => draft.write(),
     }
-    if method == "POST" {
-        draft = draft.sized("a body");
-    }
-    draft.write()
 }
 
 fn start(case: usize, version: &str, status: &str, reason: &str) -> Draft {
