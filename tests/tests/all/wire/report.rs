@@ -54,6 +54,15 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     text
 }
 
+/// Where bytes are cut, as text.
+pub(crate) fn shown_cuts(cuts: &[usize]) -> String {
+    match cuts {
+        [] => "in one piece".to_owned(),
+        cuts if cuts.len() < 10 => format!("cut at {cuts:?}"),
+        _ => "byte by byte".to_owned(),
+    }
+}
+
 #[test]
 fn report_of_failures_has_each_kind_once_and_says_how_to_run_it() {
     let wrong = |kind: &str| Wrong {

@@ -8,7 +8,7 @@ use super::judge::requests::{Seen, judge};
 use super::mutate::{Of, mutate};
 use super::pieces;
 use super::place::{Place, client_address, usual_reply};
-use super::report::shown;
+use super::report::{shown, shown_cuts};
 use super::seeds::{request, usual_request};
 use super::sent::{Sent, Tail};
 use super::talk::{Heard, Plan, Step, talk};
@@ -66,11 +66,10 @@ impl Case {
     fn story(&self, heard: &Heard) -> String {
         let mut story = String::new();
         for step in &self.steps {
+            let (after, cuts, bytes) = (step.after, shown_cuts(&step.cuts), shown(&step.bytes));
             story += &format!(
-                "   after {} answers, cut at {:?}: {}\n",
-                step.after,
-                step.cuts,
-                step.bytes.escape_ascii()
+                "   after {after} answers, {cuts}: {bytes}
+"
             );
         }
         for message in &self.sent.messages {

@@ -13,7 +13,7 @@ use super::mutate::{Of, mutate};
 use super::pieces;
 use super::place::{Place, client_address, usual_reply};
 use super::reader::{Read, RequestHead, ResponseHead, State, read_request, read_response};
-use super::report::shown;
+use super::report::{shown, shown_cuts};
 use super::seeds::{exchange, usual_request};
 use super::talk::{Heard, Plan, Step, talk};
 
@@ -125,6 +125,8 @@ impl Case {
                 .iter()
                 .find(|(_, record)| is(record, ".marker/"))
                 .map(|(number, _)| *number),
+            request: &self.asked,
+            hangs_up: self.bytes.is_empty(),
             attempts: records.iter().filter(|(_, record)| is(record, "/answer")).count(),
         })
     }
@@ -134,9 +136,9 @@ impl Case {
         let rest = self.bytes.len().saturating_sub(self.sent.taken);
         let (body, sent) = (shown(&self.sent.body), &self.sent);
         format!(
-            "   asked: {request}\n   the backend says, cut at {:?}, then {:?}: {bytes}\n   read as: {:?}, {:?}, body {body}, {rest} \
+            "   asked: {request}\n   the backend says, {}, then {:?}: {bytes}\n   read as: {:?}, {:?}, body {body}, {rest} \
              bytes too many\n   heard: {} ({:?})\n",
-            self.cuts,
+            shown_cuts(&self.cuts),
             self.then,
             sent.state,
             sent.quirks,

@@ -32,15 +32,7 @@ const KEPT: [&str; 8] = [
 ];
 
 /// Fields that end at each hop, whatever `Connection` says (RFC 9110, section 7.6.1).
-const OF_THE_HOP: [&str; 7] = [
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "upgrade",
-    "http2-settings",
-];
+const OF_THE_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "upgrade"];
 
 /// Fields that a proxy writes as it has to.
 const REWRITTEN: [&str; 9] = [
@@ -104,6 +96,16 @@ pub(crate) fn is_of_the_hop(name: &[u8]) -> bool {
 /// Whether a proxy writes a field anew. The name is in small letters.
 pub(crate) fn is_rewritten(name: &[u8]) -> bool {
     name.starts_with(b"x-forwarded-") || REWRITTEN.iter().any(|known| name == known.as_bytes())
+}
+
+/// Whether a field is for some proxy or other, which may be this one. The name is in small letters.
+pub(crate) fn is_for_proxies(name: &[u8]) -> bool {
+    [
+        &b"proxy-authorization"[..],
+        b"proxy-authenticate",
+        b"http2-settings",
+    ]
+    .contains(&name)
 }
 
 /// Whether `Connection` cannot take away a field of a request. The name is in small letters.

@@ -76,7 +76,7 @@ impl Plan {
             .iter()
             .filter_map(|message| message.read.head.clone());
         Plan {
-            asked: heads.collect(),
+            asked: heads.chain([sent.tail_head.clone()]).collect(),
             answers: answered + usize::from(broken),
             closes: sent.closes(),
             unfinished: sent.tail == Tail::Unfinished && sent.refused().is_none(),
@@ -118,7 +118,7 @@ impl Heard {
         let mut rest = &self.bytes[..];
         while !rest.is_empty() {
             let asked = plan.asked.get(self.answers.len());
-            let guess = RequestHead::unknown();
+            let guess = RequestHead::guessed(b"");
             let answer = read_response(rest, asked.unwrap_or(&guess), ended);
             let (whole, taken) = (answer.is_whole(), answer.taken);
             let switched = answer.head.as_ref().is_some_and(|head| head.status == 101);

@@ -1,7 +1,7 @@
 //! Whether what came is what was sent.
 
 use super::super::reader::{Fields, Quirk, Read, RequestHead, ResponseHead, normal};
-use super::super::rules::{is_kept, is_of_the_hop, is_rewritten};
+use super::super::rules::{is_for_proxies, is_kept, is_of_the_hop, is_rewritten};
 
 /// Why a request that a backend got is not the one that was sent, in a few words. The client's address is what its
 /// connection came from.
@@ -44,12 +44,12 @@ pub(super) fn request_differs(
     let fate = |name: &[u8]| match name {
         _ if is_rewritten(name) => Fate::Free,
         b"upgrade" if was.asks_for_upgrade() && is_plain_upgrade(sent) => Fate::Passes,
-        b"upgrade" if was.asks_for_upgrade() => Fate::MayPass,
+        b"upgrade" if was.asks_for_upgrade() => Fate::Free,
         _ if is_of_the_hop(name) || (nominated.iter().any(|option| option == name) && !is_kept(name)) => {
             Fate::Ends
         }
         // CGI takes `X_A` for `X-A`, so a proxy does well to drop it.
-        _ if name.contains(&b'_') => Fate::MayPass,
+        _ if name.contains(&b'_') || is_for_proxies(name) => Fate::MayPass,
         _ => Fate::Passes,
     };
     if let Some(difference) = fields_differ(&was.fields, &is.fields, fate) {
@@ -69,10 +69,14 @@ pub(super) fn request_differs(
     None
 }
 
-/// Whether a request for an upgrade has nothing that makes proxies ignore it: a body, or the wish for HTTP/2.
+/// Whether a request for an upgrade has nothing for which it may be ignored or changed: a body, a choice of protocols in
+/// several lines, the wish for HTTP/2.
 fn is_plain_upgrade(sent: &Read<RequestHead>) -> bool {
     let head = sent.head.as_ref();
-    sent.body.is_empty() && head.is_some_and(|head| !head.fields.lists("upgrade", "h2c") && !head.closes())
+    sent.body.is_empty()
+        && head.is_some_and(|head| {
+            head.fields.all("upgrade").count() == 1 && !head.fields.lists("upgrade", "h2c") && !head.closes()
+        })
 }
 
 /// The same host, or the backend's where there was none. The default port may go.
@@ -100,6 +104,7 @@ pub(super) fn response_differs(sent: &ResponseHead, got: &ResponseHead) -> Optio
         b"upgrade" if sent.status == 101 => Fate::Passes,
         _ if is_rewritten(name) => Fate::Free,
         _ if is_of_the_hop(name) || nominated.iter().any(|option| option == name) => Fate::Ends,
+        _ if is_for_proxies(name) => Fate::MayPass,
         _ => Fate::Passes,
     };
     fields_differ(&sent.fields, &got.fields, fate)

@@ -23,7 +23,8 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// Whether the answer before this message says that it is the last, as answers to HTTP/1.0 may.
+    /// Whether the answer before this message says that it is the last, as one to HTTP/1.0 may, and one to a client that
+    /// asks before it sends its body.
     fn closes_with(&self, message: usize) -> bool {
         let Some(before) = message.checked_sub(1) else {
             return false;
@@ -38,19 +39,16 @@ impl Seen<'_> {
             .answers
             .get(before)
             .and_then(|answer| answer.head.as_ref());
-        asked.is_some_and(|head| head.minor == 0)
-            && said.is_some_and(|head| head.fields.lists("connection", "close"))
+        let may_end = |head: &RequestHead| head.minor == 0 || head.fields.has("expect");
+        asked.is_some_and(may_end) && said.is_some_and(|head| head.fields.lists("connection", "close"))
     }
 
     /// What was sent before and after a message without waiting, which is another kind of case.
     fn neighbours(&self, message: usize) -> &'static str {
-        match (
-            self.at_once,
-            message,
-            self.sent.messages.len() + usize::from(self.sent.tail != Tail::Nothing),
-        ) {
+        let end = self.sent.messages.get(message).map(|message| message.end);
+        match (self.at_once, message, end) {
             (true, 1.., _) => ", pipelined",
-            (true, 0, 2..) => ", with more behind it",
+            (true, 0, Some(end)) if end < self.bytes.len() => ", with more behind it",
             _ => "",
         }
     }
@@ -69,14 +67,19 @@ pub(crate) fn check_records(records: &[(usize, Record)], clients: &[String]) -> 
         if let State::Broken(fault) = record.read.state {
             return wrong(format!("the backend gets what is no request ({fault:?})"), bytes);
         }
-        let Some(head) = &record.read.head else {
-            // It broke off within its head, which some proxies write in pieces.
+        // What broke off may be of a case before, and come to light only now.
+        if !record.read.is_whole() {
             continue;
-        };
-        let names: Vec<&[u8]> = head.fields.all("x-forwarded-for").collect();
-        let known = |name: &&[u8]| clients.iter().any(|client| client.as_bytes() == *name);
-        if !names.last().is_some_and(known) {
-            return wrong("the backend gets a request of nobody", bytes);
+        }
+        let head = record.read.head.as_ref();
+        let client = head.and_then(|head| head.fields.all("x-forwarded-for").last());
+        let known = |client: &[u8]| clients.iter().any(|known| known.as_bytes() == client);
+        match client {
+            Some(client) if known(client) => {}
+            Some(client) if client.starts_with(b"127.") => {
+                return wrong("the backend gets a request when its client has gone", bytes);
+            }
+            _ => return wrong("the backend gets a request of nobody", bytes),
         }
     }
     Ok(())
@@ -157,16 +160,25 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
                     );
                     return wrong(kind, detail());
                 }
-                Rule::Refuse(_) => refused = true,
+                Rule::Refuse(_) => refused = says_that_it_closes(head, detail)?,
                 Rule::Either => refused = at + 1 == heard.answers.len() && heard.end != End::Open,
             },
             (None, None, None) => match (sent.tail, at == sent.messages.len()) {
-                (Tail::Broken(_) | Tail::Unfinished, true) => refused = true,
+                (Tail::Broken(_), true) => refused = says_that_it_closes(head, detail)?,
+                (Tail::Unfinished, true) => refused = true,
                 _ => return wrong("an answer to nothing", detail()),
             },
         }
     }
     check_end(seen, refused)
+}
+
+/// A refusal ends the connection, and says so.
+fn says_that_it_closes(head: &ResponseHead, detail: impl Fn() -> String) -> Result<bool, Wrong> {
+    match head.fields.lists("connection", "close") {
+        true => Ok(true),
+        false => wrong("a refusal does not say that the connection ends", detail()),
+    }
 }
 
 /// Everything that wants an answer has one, and the connection ends where it must.

@@ -92,4 +92,6 @@ pub(crate) enum Quirk {
     NoReason,
     /// A Connection of a response with something that is no token.
     OddOption,
+    /// A response that switches protocols and does not say to which, or not in Connection (RFC 9110, 7.8).
+    OddUpgrade,
 }

@@ -20,10 +20,15 @@ pub(crate) struct RequestHead {
 }
 
 impl RequestHead {
-    /// What is asked by something that is no request: an answer to it is read like one to GET.
-    pub(crate) fn unknown() -> RequestHead {
+    /// What something that is no request seems to ask for. All that matters is whether the answer has a body.
+    pub(crate) fn guessed(bytes: &[u8]) -> RequestHead {
+        let method = if bytes.trim_ascii_start().starts_with(b"HEAD") {
+            "HEAD"
+        } else {
+            "GET"
+        };
         RequestHead {
-            method: b"GET".to_vec(),
+            method: method.as_bytes().to_vec(),
             target: b"/".to_vec(),
             authority: None,
             minor: 1,

@@ -41,7 +41,11 @@ pub(crate) fn read_response(bytes: &[u8], asked: &RequestHead, ended: bool) -> R
             (Ok(_), 101) if !asked.asks_for_upgrade() => {
                 return read.ended(State::Broken(Fault::UnaskedUpgrade));
             }
-            (Ok(framing), _) => {
+            (Ok(framing), status) => {
+                let upgrades = head.fields.has("upgrade") && head.fields.lists("connection", "upgrade");
+                if status == 101 && !upgrades {
+                    read.note(Quirk::OddUpgrade);
+                }
                 head.interim = interim;
                 read.head = Some(head);
                 let rest = &bytes[read.taken..];

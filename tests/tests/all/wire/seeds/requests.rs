@@ -1,7 +1,7 @@
 //! Valid requests.
 
 use super::super::dice::Dice;
-use super::super::draft::Draft;
+use super::super::draft::{Draft, TARGET};
 
 /// The request `number` of a case. Its name is in the target, the host, a field and the body, so that a piece of it is
 /// known wherever it turns up.
@@ -9,7 +9,7 @@ pub(crate) fn request(case: usize, number: usize, dice: &mut Dice) -> Draft {
     let name = format!("{case}.{number}");
     let about = |method: &str, version: &str| start(method, version, &name);
     let body = format!("[{name} the body of it]");
-    match dice.below(24) {
+    match dice.below(32) {
         0 => about("POST", "HTTP/1.1").sized(&body),
         1 => about("POST", "HTTP/1.1").sized(&format!(
             "{body}{}",
@@ -58,6 +58,24 @@ pub(crate) fn request(case: usize, number: usize, dice: &mut Dice) -> Draft {
             .field("Connection", "TE"),
         21 => about("GET", "HTTP/1.1").sized(&body),
         22 => about("POST", "HTTP/1.1").sized(""),
+        23 => without_host(about("GET", "HTTP/1.0")),
+        24 => about("POST", "HTTP/1.1").sized(&format!(
+            "{name} {}",
+            "a large body ".repeat(dice.within(1..8000))
+        )),
+        25 => about("POST", "HTTP/1.1").chunked(&vec![(body.as_str(), ""); dice.within(2..60)], &[]),
+        26 => about("PUT", "HTTP/1.1").chunked(&[(&"a large chunk ".repeat(dice.within(1..8000)), "")], &[]),
+        27 => about("GET", "HTTP/1.1")
+            .field("Connection", "keep-alive")
+            .field("Connection", "X-Hop")
+            .field("X-Hop", &name)
+            .field("Cookie", &name),
+        28 => about("POST", "HTTP/1.1")
+            .field("Trailer", "X-Sum, X-Other")
+            .field("TE", "trailers")
+            .field("Connection", "TE")
+            .chunked(&[(&body, "")], &[("X-Sum", &name), ("X-Other", "1")]),
+        29 => about("OPTIONS", "HTTP/1.1"),
         _ => about("GET", "HTTP/1.1"),
     }
 }
@@ -80,13 +98,18 @@ fn start(method: &str, version: &str, name: &str) -> Draft {
     draft.field("Accept", "*/*, text/plain;q=0.5")
 }
 
+fn without_host(mut draft: Draft) -> Draft {
+    draft.fields.retain(|field| !field.is("host"));
+    draft
+}
+
 fn absolute(mut draft: Draft, name: &str) -> Draft {
     let target = format!("http://{name}.test/{name}/path?q={name}");
-    draft.line[super::super::draft::TARGET] = target.into_bytes();
+    draft.line[TARGET] = target.into_bytes();
     draft
 }
 
 fn asterisk(mut draft: Draft) -> Draft {
-    draft.line[super::super::draft::TARGET] = b"*".to_vec();
+    draft.line[TARGET] = b"*".to_vec();
     draft
 }

@@ -15,11 +15,12 @@ pub(crate) struct Exchange {
 /// The exchange of a case.
 pub(crate) fn exchange(case: usize, dice: &mut Dice) -> Exchange {
     let method = dice.pick(&["GET", "GET", "GET", "POST", "HEAD"]);
-    let protocol = dice.one_in(6).then(|| dice.pick(&["websocket", "chat"]));
+    let upgrade = method == "GET" && dice.one_in(6);
+    let protocol = upgrade.then(|| dice.pick(&["websocket", "chat"]));
     let body = format!("[{case} the body of it]");
     let inner = format!("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Token: {case}.inner\r\n\r\nsmuggle");
     let ok = || start(case, "HTTP/1.1", "200", "OK");
-    let (before, response) = match dice.below(16) {
+    let (before, response) = match dice.below(20) {
         0 => ("", ok().chunked(&[(&body, ""), ("second", "")], &[])),
         1 => (
             "",
@@ -57,6 +58,25 @@ pub(crate) fn exchange(case: usize, dice: &mut Dice) -> Exchange {
         ),
         13 => ("", start(case, "HTTP/1.1", "404", "Not Found").chunked(&[], &[])),
         14 => ("", start(case, "HTTP/1.1", "500", "").sized(&body)),
+        15 => (
+            "",
+            ok().sized(&format!(
+                "{case} {}",
+                "a large body ".repeat(dice.within(1..8000))
+            )),
+        ),
+        16 => (
+            "",
+            ok().chunked(&vec![(body.as_str(), ""); dice.within(2..60)], &[]),
+        ),
+        17 => (
+            "",
+            ok().chunked(&[(&"a large chunk ".repeat(dice.within(1..8000)), "")], &[]),
+        ),
+        18 => (
+            "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
+            ok().bare(&body),
+        ),
         _ => ("", ok().sized(&body)),
     };
     let response = match protocol.filter(|_| dice.one_in(2)) {
