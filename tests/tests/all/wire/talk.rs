@@ -111,6 +111,17 @@ impl Heard {
         matches!(self.end, End::Closed | End::Reset)
     }
 
+    /// What these bytes are as answers to what was asked.
+    pub(crate) fn read(bytes: &[u8], end: End, plan: &Plan) -> Heard {
+        let mut heard = Heard {
+            bytes: bytes.to_vec(),
+            end,
+            ..Heard::default()
+        };
+        heard.read_again(plan);
+        heard
+    }
+
     fn read_again(&mut self, plan: &Plan) {
         let ended = self.ended();
         self.answers.clear();
@@ -120,6 +131,9 @@ impl Heard {
             let asked = plan.asked.get(self.answers.len());
             let guess = RequestHead::guessed(b"");
             let answer = read_response(rest, asked.unwrap_or(&guess), ended);
+            if answer.is_to_come(rest) {
+                return;
+            }
             let (whole, taken) = (answer.is_whole(), answer.taken);
             let switched = answer.head.as_ref().is_some_and(|head| head.status == 101);
             self.answers.push(answer);
@@ -135,11 +149,7 @@ impl Heard {
     }
 
     fn is_enough(&self, plan: &Plan) -> bool {
-        if self
-            .answers
-            .iter()
-            .any(|answer| matches!(answer.state, State::Broken(_)))
-        {
+        if self.is_nonsense() {
             return true;
         }
         match self.has_switched() {

@@ -131,10 +131,10 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
         let detail = || format!("answer {at}: {}", shown(&heard.bytes));
         let message = sent.messages.get(at);
         check_message(answer, message, detail)?;
-        if !answer.is_whole() {
-            return wrong("an answer breaks off", detail());
-        }
-        let Some(head) = &answer.head else { continue };
+        let head = match &answer.head {
+            Some(head) if answer.is_whole() => head,
+            _ => return wrong("an answer breaks off", detail()),
+        };
         if refused {
             return wrong(
                 "a connection goes on after a request that is to be refused",
@@ -195,7 +195,7 @@ fn check_end(seen: &Seen<'_>, refused: bool) -> Result<(), Wrong> {
             false => wrong("an upgraded stream is not passed as it is", detail()),
         };
     }
-    let next = heard.answers.len();
+    let next = heard.finals();
     let beside = seen.neighbours(next);
     match (sent.messages.get(next).map(|message| message.rule), sent.tail) {
         _ if refused || seen.closes_with(next) => {}

@@ -74,6 +74,11 @@ impl<Head> Read<Head> {
         self.state == State::Whole
     }
 
+    /// Whether nothing of these bytes is left over, and yet the message has not begun: there are interim responses only.
+    pub(crate) fn is_to_come(&self, bytes: &[u8]) -> bool {
+        self.state == State::Partial && self.head.is_none() && self.taken == bytes.len()
+    }
+
     fn note(&mut self, quirk: Quirk) {
         if !self.quirks.contains(&quirk) {
             self.quirks.push(quirk);
