@@ -3,6 +3,8 @@
 mod compare;
 pub(crate) mod requests;
 pub(crate) mod responses;
+#[cfg(test)]
+mod tests;
 
 /// Something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
