@@ -9,6 +9,7 @@ use super::mutate::{Of, mutate};
 use super::pieces;
 use super::place::{Place, client_address, usual_reply};
 use super::report::{shown, shown_cuts};
+use super::rules::Rule;
 use super::seeds::{request, usual_request};
 use super::sent::{Sent, Tail};
 use super::talk::{Heard, Plan, Step, talk};
@@ -133,4 +134,28 @@ fn mutated_requests_reach_the_backend_as_sent_or_not_at_all() {
         place: Place::new(usual_reply),
         seed: campaign.seed,
     });
+}
+
+/// Mutations that are all refused, or all harmless, would find nothing.
+#[test]
+fn mutated_requests_are_of_every_kind() {
+    let (mut served, mut either, mut refused, mut broken, mut unfinished) = (0, 0, 0, 0, 0);
+    for number in 0..1000 {
+        let case = Case::new(1, number);
+        match case.sent.messages.first().map(|message| message.rule) {
+            Some(Rule::Serve) => served += 1,
+            Some(Rule::Either) => either += 1,
+            Some(Rule::Refuse(_)) => refused += 1,
+            None if case.sent.tail == Tail::Unfinished => unfinished += 1,
+            None => broken += 1,
+        }
+    }
+    let kinds = [
+        (served, 200),
+        (either, 50),
+        (refused, 5),
+        (broken, 200),
+        (unfinished, 10),
+    ];
+    assert!(kinds.iter().all(|(cases, least)| cases >= least), "{kinds:?}");
 }

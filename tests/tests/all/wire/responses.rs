@@ -197,3 +197,20 @@ fn mutated_responses_reach_the_client_as_sent_or_visibly_broken() {
     let campaign = Campaign::from_environment();
     campaign.run("wire::responses::mutated", || Responses::new(campaign.seed));
 }
+
+/// Mutations that are all refused, or all harmless, would find nothing.
+#[test]
+fn mutated_responses_are_of_every_kind() {
+    let (mut valid, mut odd, mut broken, mut unfinished) = (0, 0, 0, 0);
+    for number in 0..1000 {
+        let sent = Case::new(1, number).sent;
+        match sent.state {
+            State::Whole if sent.quirks.is_empty() => valid += 1,
+            State::Whole => odd += 1,
+            State::Broken(_) => broken += 1,
+            State::Partial => unfinished += 1,
+        }
+    }
+    let kinds = [(valid, 200), (odd, 50), (broken, 200), (unfinished, 20)];
+    assert!(kinds.iter().all(|(cases, least)| cases >= least), "{kinds:?}");
+}

@@ -3,7 +3,7 @@
 //! What the reference reader calls broken is refused. Of what the grammar allows, Pace refuses more, as its
 //! documentation says, and may refuse what is odd.
 
-use super::reader::{Read, RequestHead};
+use super::reader::{Read, RequestHead, path};
 
 /// What is to become of a request that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +118,7 @@ pub(crate) fn is_kept(name: &[u8]) -> bool {
 
 /// A path whose segments others may take for other ones.
 fn is_odd_target(target: &[u8]) -> bool {
-    let small = target.to_ascii_lowercase();
-    let path = small.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = path(target).to_ascii_lowercase();
     let has = |part: &[u8]| path.windows(part.len()).any(|window| window == part);
     let escaped_control = path
         .windows(2)

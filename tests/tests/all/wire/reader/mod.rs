@@ -23,7 +23,7 @@ pub(crate) use fault::{Fault, Quirk};
 pub(crate) use fields::Fields;
 pub(crate) use request::{RequestHead, read_request};
 pub(crate) use response::{ResponseHead, read_response};
-pub(crate) use target::normal;
+pub(crate) use target::{normal, path};
 
 /// As much of a message as there is.
 #[derive(Clone, Debug)]

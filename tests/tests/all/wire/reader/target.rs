@@ -130,6 +130,13 @@ pub(crate) fn normal(target: &[u8]) -> Vec<u8> {
     [&path, query].concat()
 }
 
+/// The path of a target as it is written; all of a target that has none.
+pub(crate) fn path(target: &[u8]) -> &[u8] {
+    let (_, rest) = split(target).unwrap_or((None, target));
+    let end = rest.iter().position(|byte| b"?#".contains(byte));
+    &rest[..end.unwrap_or(rest.len())]
+}
+
 fn unescaped(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = path;
