@@ -43,6 +43,8 @@ pub(super) fn request_differs(
     let nominated = was.fields.list("connection");
     let fate = |name: &[u8]| match name {
         _ if is_rewritten(name) => Fate::Free,
+        // That trailers are taken is for each hop to say.
+        b"te" if is.fields.list("te") == [b"trailers"] && is.fields.lists("connection", "te") => Fate::Free,
         b"upgrade" if was.asks_for_upgrade() && is_plain_upgrade(sent) => Fate::Passes,
         b"upgrade" if was.asks_for_upgrade() => Fate::Free,
         _ if is_of_the_hop(name) || (nominated.iter().any(|option| option == name) && !is_kept(name)) => {
@@ -100,6 +102,8 @@ pub(super) fn response_differs(sent: &ResponseHead, got: &ResponseHead) -> Optio
     let nominated = sent.fields.list("connection");
     let fate = |name: &[u8]| match name {
         b"date" => Fate::Free,
+        // Whoever nominates it wants a client to lose it, so a proxy may know better.
+        b"set-cookie" if nominated.iter().any(|option| option == name) => Fate::MayPass,
         // What protocols are switched to.
         b"upgrade" if sent.status == 101 => Fate::Passes,
         _ if is_rewritten(name) => Fate::Free,

@@ -111,7 +111,8 @@ pub(super) fn check_host(host: &[u8], quirks: &mut Vec<Quirk>) -> Result<(), Fau
         return Err(Fault::HostValue);
     }
     let usual = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    if name.is_empty() || !name.iter().all(usual) {
+    let no_label = name.starts_with(b".") || name.windows(2).any(|two| two == b"..");
+    if name.is_empty() || no_label || !name.iter().all(usual) {
         quirks.push(Quirk::OddHost);
     }
     Ok(())
