@@ -42,10 +42,8 @@ impl Case {
         let marker = usual_request(&format!("{number}.marker"), dice.pick(&["GET", "POST"])).into_bytes();
         let open = read_response(&bytes, &asked, false);
         let closes = match open.state {
-            State::Whole => open
-                .head
-                .as_ref()
-                .is_some_and(|head| head.minor == 0 || head.fields.lists("connection", "close")),
+            // A connection that is said to stay and is closed could be used again just before.
+            State::Whole => open.head.as_ref().is_some_and(ResponseHead::closes),
             State::Partial => true,
             State::Broken(_) => dice.one_in(2),
         };

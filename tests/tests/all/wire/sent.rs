@@ -8,8 +8,8 @@ pub(crate) struct Sent {
     pub(crate) messages: Vec<Message>,
     /// What is left after them.
     pub(crate) tail: Tail,
-    /// What is left seems to ask for this, which says how an answer to it is read.
-    pub(crate) tail_head: RequestHead,
+    /// The head of what is left, if that much of it is right.
+    pub(crate) tail_head: Option<RequestHead>,
 }
 
 /// A request that is whole.
@@ -37,10 +37,7 @@ impl Sent {
         let mut start = 0;
         loop {
             let read = read_request(&bytes[start..]);
-            let tail_head = read
-                .head
-                .clone()
-                .unwrap_or_else(|| RequestHead::guessed(&bytes[start..]));
+            let tail_head = read.head.clone();
             let tail = match read.state {
                 State::Partial if start == bytes.len() => Tail::Nothing,
                 State::Partial => Tail::Unfinished,

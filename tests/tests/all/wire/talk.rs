@@ -76,7 +76,7 @@ impl Plan {
             .iter()
             .filter_map(|message| message.read.head.clone());
         Plan {
-            asked: heads.chain([sent.tail_head.clone()]).collect(),
+            asked: heads.chain(sent.tail_head.clone()).collect(),
             answers: answered + usize::from(broken),
             closes: sent.closes(),
             unfinished: sent.tail == Tail::Unfinished && sent.refused().is_none(),
@@ -128,9 +128,10 @@ impl Heard {
         self.tunnel.clear();
         let mut rest = &self.bytes[..];
         while !rest.is_empty() {
-            let asked = plan.asked.get(self.answers.len());
-            let guess = RequestHead::guessed(b"");
-            let answer = read_response(rest, asked.unwrap_or(&guess), ended);
+            let answer = match plan.asked.get(self.answers.len()) {
+                Some(asked) => read_response(rest, asked, ended),
+                None => read_answer_to_nothing(rest, ended),
+            };
             if answer.is_to_come(rest) {
                 return;
             }
@@ -160,6 +161,15 @@ impl Heard {
             false if plan.closes => self.finals() > plan.answers,
             false => self.finals() >= plan.answers,
         }
+    }
+}
+
+/// An answer to what is no request. The proxy may have taken it for HEAD or for another, and nothing follows it.
+fn read_answer_to_nothing(bytes: &[u8], ended: bool) -> Read<ResponseHead> {
+    let answer = read_response(bytes, &RequestHead::asking("GET"), ended);
+    match ended && answer.state == State::Partial {
+        true => read_response(bytes, &RequestHead::asking("HEAD"), ended),
+        false => answer,
     }
 }
 

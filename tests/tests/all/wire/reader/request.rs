@@ -20,10 +20,8 @@ pub(crate) struct RequestHead {
 }
 
 impl RequestHead {
-    /// What something that is no request seems to ask for. All that matters is whether the answer has a body.
-    pub(crate) fn guessed(bytes: &[u8]) -> RequestHead {
-        let is_head = bytes.trim_ascii_start().starts_with(b"HEAD ");
-        let method = if is_head { "HEAD" } else { "GET" };
+    /// A request by this method, as far as its answer is concerned.
+    pub(crate) fn asking(method: &str) -> RequestHead {
         RequestHead {
             method: method.as_bytes().to_vec(),
             target: b"/".to_vec(),

@@ -19,6 +19,15 @@ pub(crate) struct ResponseHead {
     pub(crate) codings: Vec<Vec<u8>>,
 }
 
+impl ResponseHead {
+    /// Whether the connection ends with this response (section 9.3).
+    pub(crate) fn closes(&self) -> bool {
+        let options = self.fields.list("connection");
+        let says = |option: &str| options.iter().any(|known| known == option.as_bytes());
+        says("close") || (self.minor == 0 && !says("keep-alive"))
+    }
+}
+
 /// Reads the response to a request: the interim ones, then the final one. A response that switches protocols is final
 /// here. `ended` says that nothing follows these bytes.
 pub(crate) fn read_response(bytes: &[u8], asked: &RequestHead, ended: bool) -> Read<ResponseHead> {

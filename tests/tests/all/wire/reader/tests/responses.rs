@@ -4,7 +4,7 @@ use super::super::*;
 
 /// A response to GET, after which the connection ends.
 fn read_answer(text: &str) -> Read<ResponseHead> {
-    read_response(text.as_bytes(), &RequestHead::guessed(b"GET"), true)
+    read_response(text.as_bytes(), &RequestHead::asking("GET"), true)
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn valid_response_is_read_whole_with_what_came_before_it() {
 
 #[test]
 fn response_to_head_has_no_body_whatever_its_fields_say() {
-    let asked = RequestHead::guessed(b"HEAD / HTTP/1.1");
+    let asked = RequestHead::asking("HEAD");
     for framing in ["Content-Length: 3", "Transfer-Encoding: chunked", "X: no framing"] {
         let text = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
         let read = read_response(format!("{text}abc").as_bytes(), &asked, false);
