@@ -67,7 +67,12 @@ pub(crate) fn rule(read: &Read<RequestHead>) -> Rule {
             };
         }
     }
-    if nominated.len() > 10 {
+    // What the connection itself is asked names no field.
+    let asked = [&b"close"[..], b"keep-alive", b"upgrade"];
+    let fields = nominated
+        .iter()
+        .filter(|option| !asked.contains(&option.as_slice()));
+    if fields.count() > 10 {
         return Rule::Refuse("too many nominations");
     }
     let size = head
@@ -76,7 +81,7 @@ pub(crate) fn rule(read: &Read<RequestHead>) -> Rule {
         .iter()
         .map(|(name, value)| name.len() + value.len() + 4)
         .sum::<usize>();
-    let odd_nominations = nominated.len() == 10
+    let odd_nominations = nominated.len() >= 10
         || nominates("host")
         || nominated.iter().any(|option| option.starts_with(b"x-forwarded-"));
     let large = head.fields.0.len() > LARGE.0 || size > LARGE.1;
