@@ -4,10 +4,11 @@ use std::io::{self, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use pace_tests::DEADLINE;
 use parking_lot::Mutex;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::pieces;
 use super::reader::{Read, RequestHead, State, read_request};
@@ -42,22 +43,30 @@ pub(crate) struct Reply {
 pub(crate) enum Then {
     GoOn,
     Close,
+    /// It ends with RST.
+    Reset,
     /// Everything that comes is sent back.
     Echo,
 }
 
-type Answer = dyn Fn(usize, &Read<RequestHead>) -> Reply + Send + Sync;
+/// What a backend says to requests.
+pub(crate) trait Manner: Send + Sync + 'static {
+    /// To a request that has the number among the records. One that is interrupted has none yet.
+    fn reply(&self, number: usize, read: &Read<RequestHead>) -> Reply;
+
+    /// Whether it speaks when it has read the head.
+    fn interrupts(&self, _head: &RequestHead) -> bool {
+        false
+    }
+}
 
 struct Shared {
-    answer: Box<Answer>,
+    manner: Box<dyn Manner>,
     records: Mutex<Vec<Record>>,
 }
 
 impl Backend {
-    /// A backend that answers by a function of the request and of its number among the records.
-    pub(crate) fn new(
-        answer: impl Fn(usize, &Read<RequestHead>) -> Reply + Send + Sync + 'static,
-    ) -> Backend {
+    pub(crate) fn new(manner: impl Manner) -> Backend {
         let listen = || -> io::Result<Socket> {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
             socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -67,7 +76,7 @@ impl Backend {
         let listener = Arc::new(listen().expect("there is a free port"));
         let address = listener.local_addr().ok().and_then(|address| address.as_socket());
         let shared = Arc::new(Shared {
-            answer: Box::new(answer),
+            manner: Box::new(manner),
             records: Mutex::default(),
         });
         let (accepting, connections) = (Arc::clone(&listener), Arc::clone(&shared));
@@ -113,25 +122,31 @@ impl Shared {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(DEADLINE))?;
         let mut bytes = Vec::new();
-        let mut told_to_go_on = false;
+        let (mut told_to_go_on, mut interrupted) = (false, false);
         loop {
             let read = read_request(&bytes);
+            let interrupts = |head: &RequestHead| self.manner.interrupts(head);
+            let speaks = read.is_whole() || read.head.as_ref().is_some_and(interrupts);
+            if speaks && !interrupted {
+                let whole = read.is_whole().then(|| self.record(&mut bytes, &read));
+                let reply = self.manner.reply(whole.unwrap_or_default(), &read);
+                interrupted = whole.is_none();
+                told_to_go_on = false;
+                pieces::write(&mut stream, &reply.bytes, &reply.cuts)?;
+                match (reply.then, whole) {
+                    (Then::GoOn, _) | (Then::Echo, None) => continue,
+                    (Then::Close, _) => return stream.shutdown(Shutdown::Both),
+                    (Then::Reset, _) => return SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
+                    (Then::Echo, Some(number)) => return self.echo(stream, number, bytes),
+                }
+            }
             match read.state {
                 State::Whole => {
-                    let rest = bytes.split_off(read.taken);
-                    let number = self.record(bytes, read.clone());
-                    bytes = rest;
-                    told_to_go_on = false;
-                    let reply = (self.answer)(number, &read);
-                    pieces::write(&mut stream, &reply.bytes, &reply.cuts)?;
-                    match reply.then {
-                        Then::GoOn => continue,
-                        Then::Close => return stream.shutdown(Shutdown::Both),
-                        Then::Echo => return self.echo(stream, number, bytes),
-                    }
+                    self.record(&mut bytes, &read);
+                    interrupted = false;
                 }
                 State::Broken(_) => {
-                    self.record(bytes, read);
+                    self.record(&mut bytes, &read);
                     return stream.shutdown(Shutdown::Both);
                 }
                 State::Partial => {
@@ -142,7 +157,7 @@ impl Shared {
                     }
                     if more(&mut stream, &mut bytes)? == 0 {
                         if !bytes.is_empty() {
-                            self.record(bytes, read);
+                            self.record(&mut bytes, &read);
                         }
                         return Ok(());
                     }
@@ -151,11 +166,13 @@ impl Shared {
         }
     }
 
-    fn record(&self, bytes: Vec<u8>, read: Read<RequestHead>) -> usize {
+    /// Takes from the bytes what belongs to the request, or all of them if it is none, and returns its number.
+    fn record(&self, bytes: &mut Vec<u8>, read: &Read<RequestHead>) -> usize {
+        let end = if read.is_whole() { read.taken } else { bytes.len() };
         let mut records = self.records.lock();
         records.push(Record {
-            bytes,
-            read,
+            bytes: bytes.drain(..end).collect(),
+            read: read.clone(),
             tunnel: Vec::new(),
         });
         records.len() - 1

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use pace_tests::{Pace, wait_until};
 
-use super::backend::{Backend, Record, Reply, Then};
+use super::backend::{Backend, Manner, Record, Reply, Then};
 use super::judge::Wrong;
 use super::judge::requests::{Seen, check_records, judge};
 use super::reader::{Read, RequestHead};
@@ -20,8 +20,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new(answer: impl Fn(usize, &Read<RequestHead>) -> Reply + Send + Sync + 'static) -> Place {
-        let backend = Backend::new(answer);
+    pub(crate) fn new(manner: impl Manner) -> Place {
+        let backend = Backend::new(manner);
         let pace = Pace::with_config(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [[pools]]\nname = \"web\"\nbackends = [\"{}\"]\nmax_retries = 0\nresponse_timeout_ms = 10000\n\
@@ -77,6 +77,15 @@ impl Place {
         for gauge in ["pace_requests_in_flight", "pace_connections_open"] {
             wait_until(gauge, || self.pace.metrics().sum(gauge, &[]) == 0);
         }
+    }
+}
+
+/// A backend that always says the [usual](usual_reply).
+pub(crate) struct Usual;
+
+impl Manner for Usual {
+    fn reply(&self, number: usize, read: &Read<RequestHead>) -> Reply {
+        usual_reply(number, read)
     }
 }
 

@@ -7,7 +7,7 @@ use super::judge::Wrong;
 use super::judge::requests::{Seen, judge};
 use super::mutate::{Of, mutate};
 use super::pieces;
-use super::place::{Place, client_address, usual_reply};
+use super::place::{Place, Usual, client_address};
 use super::report::{shown, shown_cuts};
 use super::rules::Rule;
 use super::seeds::{request, usual_request};
@@ -20,6 +20,8 @@ struct Case {
     bytes: Vec<u8>,
     sent: Sent,
     steps: Vec<Step>,
+    /// Whether the client ends its side at once, and still wants to hear everything.
+    half_closes: bool,
 }
 
 impl Case {
@@ -49,6 +51,7 @@ impl Case {
             bytes,
             sent,
             steps,
+            half_closes: dice.one_in(6),
         }
     }
 
@@ -83,7 +86,12 @@ impl Case {
                 message.rule
             );
         }
-        story += &format!("   then: {:?}\n", self.sent.tail);
+        let end = if self.half_closes {
+            ", and the client ends its side"
+        } else {
+            ""
+        };
+        story += &format!("   then: {:?}{end}\n", self.sent.tail);
         story += &format!("   heard: {} ({:?})\n", shown(&heard.bytes), heard.end);
         story
     }
@@ -106,7 +114,10 @@ impl Lane for Requests {
     fn run(&mut self, number: usize) -> Outcome {
         let case = Case::new(self.seed, number);
         let before = self.place.backend.count();
-        let plan = Plan::of(&case.sent, &case.bytes);
+        let plan = Plan {
+            half_closes: case.half_closes,
+            ..Plan::of(&case.sent, &case.bytes)
+        };
         let heard = talk(
             self.place.pace.address(),
             client_address(number),
@@ -131,7 +142,7 @@ impl Lane for Requests {
 fn mutated_requests_reach_the_backend_as_sent_or_not_at_all() {
     let campaign = Campaign::from_environment();
     campaign.run("wire::requests::mutated", || Requests {
-        place: Place::new(usual_reply),
+        place: Place::new(Usual),
         seed: campaign.seed,
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::backend::{Record, Reply, Then};
+use super::backend::{Manner, Record, Reply, Then};
 use super::campaign::{Campaign, Lane, Outcome};
 use super::dice::Dice;
 use super::judge::Wrong;
@@ -21,6 +21,7 @@ use super::talk::{Heard, Plan, Step, talk};
 struct Case {
     number: usize,
     request: Vec<u8>,
+    held_back: usize,
     asked: RequestHead,
     marker: Vec<u8>,
     marker_head: RequestHead,
@@ -47,7 +48,8 @@ impl Case {
             State::Partial => true,
             State::Broken(_) => dice.one_in(2),
         };
-        let sent = read_response(&bytes, &asked, closes);
+        let resets = closes && dice.one_in(6);
+        let sent = read_response(&bytes, &asked, closes && !resets);
         // What comes after a response in a piece of its own may come when the connection is used again. Nobody can tell it
         // from the next response then.
         let mut cuts = pieces::cuts(bytes.len(), &mut dice);
@@ -60,11 +62,13 @@ impl Case {
             asked,
             marker_head: head_of(&marker),
             marker,
+            held_back: exchange.held_back,
             request: exchange.request,
             cuts,
             bytes,
             then: match closes {
                 _ if switched => Then::Echo,
+                true if resets => Then::Reset,
                 true => Then::Close,
                 false => Then::GoOn,
             },
@@ -72,27 +76,16 @@ impl Case {
         }
     }
 
-    /// What the backend says to a request: what the case says if it is the case's, else what it should.
-    fn reply(&self, number: usize, read: &Read<RequestHead>) -> Reply {
-        let own = format!("/{}/answer", self.number);
-        match read
-            .head
-            .as_ref()
-            .is_some_and(|head| head.target == own.as_bytes())
-        {
-            true => Reply {
-                bytes: self.bytes.clone(),
-                cuts: self.cuts.clone(),
-                then: self.then,
-            },
-            false => usual_reply(number, read),
-        }
+    /// Whether a request is the one to which the backend says what the case says.
+    fn is_about(&self, head: &RequestHead) -> bool {
+        head.target == format!("/{}/answer", self.number).as_bytes()
     }
 
     fn talk(&self, place: &Place) -> Heard {
+        let (now, later) = self.request.split_at(self.request.len() - self.held_back);
         let steps = [
-            Step::whole(0, self.request.clone()),
-            Step::whole(1, self.marker.clone()),
+            Step::whole(0, now.to_vec()),
+            Step::whole(1, [later, &self.marker].concat()),
         ];
         let rest = self.bytes.len().saturating_sub(self.sent.taken);
         let plan = Plan {
@@ -100,6 +93,7 @@ impl Case {
             answers: 2,
             closes: false,
             unfinished: false,
+            half_closes: false,
             tunnel: vec![rest + self.marker.len()],
         };
         talk(place.pace.address(), client_address(self.number), &steps, &plan).unwrap_or_default()
@@ -117,13 +111,19 @@ impl Case {
         };
         judge(&Seen {
             sent: &self.sent,
-            rest: self.bytes.get(self.sent.taken..).unwrap_or_default(),
+            tunnel: [
+                self.bytes.get(self.sent.taken..).unwrap_or_default(),
+                &self.marker,
+            ]
+            .concat(),
             heard,
             marker: records
                 .iter()
                 .find(|(_, record)| is(record, ".marker/"))
                 .map(|(number, _)| *number),
             request: &self.asked,
+            early: self.held_back > 0,
+            then: self.then,
             hangs_up: self.bytes.is_empty(),
             attempts: records.iter().filter(|(_, record)| is(record, "/answer")).count(),
         })
@@ -134,8 +134,9 @@ impl Case {
         let rest = self.bytes.len().saturating_sub(self.sent.taken);
         let (body, sent) = (shown(&self.sent.body), &self.sent);
         format!(
-            "   asked: {request}\n   the backend says, {}, then {:?}: {bytes}\n   read as: {:?}, {:?}, body {body}, {rest} \
+            "   asked: {request}, {} bytes of it later\n   the backend says, {}, then {:?}: {bytes}\n   read as: {:?}, {:?}, body {body}, {rest} \
              bytes too many\n   heard: {} ({:?})\n",
+            self.held_back,
             shown_cuts(&self.cuts),
             self.then,
             sent.state,
@@ -152,21 +153,44 @@ fn head_of(request: &[u8]) -> RequestHead {
         .expect("requests that are not mutated are some")
 }
 
+/// What the backend says depends on the case that is being run.
+#[derive(Clone, Default)]
+struct Current(Arc<Mutex<Option<Arc<Case>>>>);
+
+impl Current {
+    fn case_of(&self, head: &RequestHead) -> Option<Arc<Case>> {
+        let case = self.0.lock().clone();
+        case.filter(|case| case.is_about(head))
+    }
+}
+
+impl Manner for Current {
+    fn reply(&self, number: usize, read: &Read<RequestHead>) -> Reply {
+        match read.head.as_ref().and_then(|head| self.case_of(head)) {
+            Some(case) => Reply {
+                bytes: case.bytes.clone(),
+                cuts: case.cuts.clone(),
+                then: case.then,
+            },
+            None => usual_reply(number, read),
+        }
+    }
+
+    fn interrupts(&self, head: &RequestHead) -> bool {
+        self.case_of(head).is_some_and(|case| case.held_back > 0)
+    }
+}
+
 struct Responses {
     place: Place,
-    /// The case that is being run.
-    current: Arc<Mutex<Option<Arc<Case>>>>,
+    current: Current,
     seed: u64,
 }
 
 impl Responses {
     fn new(seed: u64) -> Responses {
-        let current: Arc<Mutex<Option<Arc<Case>>>> = Arc::default();
-        let case = Arc::clone(&current);
-        let place = Place::new(move |number, read| {
-            let case = case.lock().clone();
-            case.map_or_else(|| usual_reply(number, read), |case| case.reply(number, read))
-        });
+        let current = Current::default();
+        let place = Place::new(current.clone());
         Responses { place, current, seed }
     }
 }
@@ -174,7 +198,7 @@ impl Responses {
 impl Lane for Responses {
     fn run(&mut self, number: usize) -> Outcome {
         let case = Arc::new(Case::new(self.seed, number));
-        *self.current.lock() = Some(Arc::clone(&case));
+        *self.current.0.lock() = Some(Arc::clone(&case));
         let before = self.place.backend.count();
         let heard = case.talk(&self.place);
         let afterwards = self.place.check_after(number);

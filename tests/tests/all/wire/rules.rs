@@ -3,7 +3,7 @@
 //! What the reference reader calls broken is refused. Of what the grammar allows, Pace refuses more, as its
 //! documentation says, and may refuse what is odd.
 
-use super::reader::{Read, RequestHead, path};
+use super::reader::{Fields, Read, RequestHead, path};
 
 /// What is to become of a request that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,22 +75,22 @@ pub(crate) fn rule(read: &Read<RequestHead>) -> Rule {
     if fields.count() > 10 {
         return Rule::Refuse("too many nominations");
     }
-    let size = head
-        .fields
-        .0
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 4)
-        .sum::<usize>();
     let odd_nominations = nominated.len() >= 10
         || nominates("host")
         || nominated.iter().any(|option| option.starts_with(b"x-forwarded-"));
-    let large = head.fields.0.len() > LARGE.0 || size > LARGE.1;
+    let large = is_large(&head.fields) || head.target.len() > 4 * 1024;
     let own_answer = head.fields.has("max-forwards") || [&b"TRACE"[..], b"PRI"].contains(&&head.method[..]);
     match read.quirks.is_empty() && !odd_nominations && !large && !own_answer && !is_odd_target(&head.target)
     {
         true => Rule::Serve,
         false => Rule::Either,
     }
+}
+
+/// Whether there is so much in a head that it may be too much.
+pub(crate) fn is_large(fields: &Fields) -> bool {
+    let size = fields.0.iter().map(|(name, value)| name.len() + value.len() + 4);
+    fields.0.len() > LARGE.0 || size.sum::<usize>() > LARGE.1
 }
 
 /// Whether a field is for the next hop alone. The name is in small letters.

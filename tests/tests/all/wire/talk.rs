@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) closes: bool,
     /// Whether the client has more to say and never does.
     pub(crate) unfinished: bool,
+    /// Whether the client ends its side when it has said everything.
+    pub(crate) half_closes: bool,
     /// How many bytes follow the answer of this number, if it switches protocols.
     pub(crate) tunnel: Vec<usize>,
 }
@@ -79,6 +81,7 @@ impl Plan {
             asked: heads.chain(sent.tail_head.clone()).collect(),
             answers: answered + usize::from(broken),
             closes: sent.closes(),
+            half_closes: false,
             unfinished: sent.tail == Tail::Unfinished && sent.refused().is_none(),
             tunnel: sent
                 .messages
@@ -190,6 +193,10 @@ pub(crate) fn talk(to: SocketAddr, from: IpAddr, steps: &[Step], plan: &Plan) ->
         if heard.end != End::Open || pieces::write(&mut stream, &step.bytes, &step.cuts).is_err() {
             break;
         }
+    }
+    if heard.end == End::Open && plan.half_closes {
+        // Who has closed already does not mind.
+        let _ = stream.shutdown(Shutdown::Write);
     }
     if heard.end == End::Open && plan.unfinished {
         listen(&mut stream, &mut heard, plan, DEADLINE, |heard| {

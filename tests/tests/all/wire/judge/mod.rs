@@ -6,6 +6,8 @@ pub(crate) mod responses;
 #[cfg(test)]
 mod tests;
 
+use super::reader::{Read, RequestHead, ResponseHead};
+
 /// Something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
@@ -20,4 +22,21 @@ fn wrong<T>(kind: impl Into<String>, detail: impl Into<String>) -> Result<T, Wro
         kind: kind.into(),
         detail: detail.into(),
     })
+}
+
+/// A client of HTTP/1.0 knows neither chunks nor interim responses.
+fn check_old(
+    answer: &Read<ResponseHead>,
+    asked: &RequestHead,
+    detail: impl Fn() -> String,
+) -> Result<(), Wrong> {
+    match &answer.head {
+        Some(head) if asked.minor == 0 && head.fields.has("transfer-encoding") => {
+            wrong("an answer in chunks to HTTP/1.0", detail())
+        }
+        Some(head) if asked.minor == 0 && !head.interim.is_empty() => {
+            wrong("an interim answer to HTTP/1.0", detail())
+        }
+        Some(_) | None => Ok(()),
+    }
 }

@@ -7,7 +7,7 @@ use super::super::rules::Rule;
 use super::super::sent::{Message, Sent, Tail};
 use super::super::talk::{End, Heard};
 use super::compare::request_differs;
-use super::{Wrong, wrong};
+use super::{Wrong, check_old, wrong};
 
 /// A conversation and what came of it.
 pub(crate) struct Seen<'a> {
@@ -233,13 +233,8 @@ fn check_message(
     if let Some(quirk) = answer.quirks.first() {
         return wrong(format!("an answer with {quirk:?}"), detail());
     }
-    let asked = message.and_then(|message| message.read.head.as_ref());
-    let old = asked.is_some_and(|asked: &RequestHead| asked.minor == 0);
-    match &answer.head {
-        Some(head) if old && head.fields.has("transfer-encoding") => {
-            wrong("an answer in chunks to HTTP/1.0", detail())
-        }
-        Some(head) if old && !head.interim.is_empty() => wrong("an interim answer to HTTP/1.0", detail()),
-        Some(_) | None => Ok(()),
+    match message.and_then(|message| message.read.head.as_ref()) {
+        Some(asked) => check_old(answer, asked, detail),
+        None => Ok(()),
     }
 }

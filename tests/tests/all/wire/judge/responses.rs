@@ -1,26 +1,42 @@
 //! Responses: what the backend said reaches the client as it was, or the client is told that it does not.
 
+use super::super::backend::Then;
 use super::super::reader::{Quirk, Read, RequestHead, ResponseHead, State};
 use super::super::report::shown;
+use super::super::rules::is_large;
 use super::super::talk::{End, Heard};
 use super::compare::response_differs;
-use super::{Wrong, wrong};
+use super::{Wrong, check_old, wrong};
 
 /// A response and what came of it.
 pub(crate) struct Seen<'a> {
     /// As the reference reader takes the backend's bytes.
     pub(crate) sent: &'a Read<ResponseHead>,
-    /// What follows it.
-    pub(crate) rest: &'a [u8],
+    /// What the client has to get if protocols are switched: what follows the response, and the echo of what it says.
+    pub(crate) tunnel: Vec<u8>,
     /// The answers: one to the request, then one to a request that the backend answers as it should.
     pub(crate) heard: &'a Heard,
     /// By which number the second request is known to the backend.
     pub(crate) marker: Option<usize>,
     pub(crate) request: &'a RequestHead,
+    /// Whether the backend answers before it has the whole request.
+    pub(crate) early: bool,
+    pub(crate) then: Then,
     /// Whether the backend ends the connection without a word.
     pub(crate) hangs_up: bool,
     /// How often the first request has reached the backend.
     pub(crate) attempts: usize,
+}
+
+impl Seen<'_> {
+    /// Whether a response has nothing for which it may be refused.
+    fn must_pass(&self) -> bool {
+        let usual =
+            |head: &ResponseHead| !is_large(&head.fields) && head.fields.list("connection").len() <= 10;
+        let sent = self.sent;
+        let is_usual = sent.quirks.is_empty() && sent.head.as_ref().is_some_and(usual);
+        sent.is_whole() && is_usual && self.then != Then::Reset
+    }
 }
 
 pub(crate) fn judge(seen: &Seen<'_>) -> Result<(), Wrong> {
@@ -29,13 +45,13 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Result<(), Wrong> {
     let Some(answer) = heard.answers.first() else {
         return match (seen.sent.state, heard.end) {
             (_, End::Silent) => wrong("nothing happens", detail()),
-            (State::Whole, _) if must_pass(seen.sent) => wrong("a valid response does not arrive", detail()),
+            (State::Whole, _) if seen.must_pass() => wrong("a valid response does not arrive", detail()),
             _ => wrong("a request has no answer at all", detail()),
         };
     };
-    check_message(answer, seen.sent, detail)?;
+    check_message(answer, seen, detail)?;
     if is_own(answer) {
-        if must_pass(seen.sent) {
+        if seen.must_pass() {
             return wrong("a valid response is refused", detail());
         }
     } else {
@@ -69,7 +85,7 @@ fn check_passed(
         let fault = why(sent);
         return match (&sent.head, sent.state) {
             // A head that breaks off is not taken for one.
-            (_, State::Whole) if must_pass(sent) => wrong("a valid response does not arrive", detail()),
+            (_, State::Whole) if seen.must_pass() => wrong("a valid response does not arrive", detail()),
             (None, _) if answer.head.is_some() => {
                 wrong(format!("a head is made of what is none ({fault})"), detail())
             }
@@ -84,7 +100,7 @@ fn check_passed(
         return wrong("an interim response of nobody", detail());
     }
     if is.status == 101 {
-        return match seen.heard.tunnel.starts_with(seen.rest) {
+        return match seen.heard.tunnel == seen.tunnel {
             true => Ok(()),
             false => wrong("an upgraded stream is not passed as it is", detail()),
         };
@@ -100,7 +116,13 @@ fn check_passed(
         (State::Whole, State::Whole, _) if answer.body == sent.body => Ok(()),
         (State::Whole, State::Whole, _) => wrong("a body is cut and looks whole", detail()),
         (State::Whole, _, End::Silent) => wrong("a valid response does not end", detail()),
-        (State::Whole, _, _) if must_pass(sent) => wrong("a valid response breaks off", detail()),
+        (State::Whole, _, _) if seen.must_pass() => wrong("a valid response breaks off", detail()),
+        // HTTP/1.0 has no other end for it.
+        (State::Partial | State::Broken(_), State::Whole, End::Closed)
+            if is_until_end(is) && seen.request.minor == 0 =>
+        {
+            Ok(())
+        }
         (State::Partial | State::Broken(_), State::Whole, End::Reset) if is_until_end(is) => Ok(()),
         (State::Partial | State::Broken(_), State::Whole, _) => wrong(
             format!("a response that is not whole looks whole ({})", why(sent)),
@@ -130,8 +152,10 @@ fn check_marker(seen: &Seen<'_>, detail: impl Fn() -> String) -> Result<(), Wron
     }
     let Some(second) = heard.answers.get(1) else {
         let first = &heard.answers[0];
-        let stays = first.is_whole() && first.head.as_ref().is_some_and(stays_open);
-        return match (stays && must_pass(seen.sent), heard.end) {
+        // After an answer that came early a connection may end, because what is left of the request is not waited for.
+        let may_end = seen.early || seen.request.closes();
+        let stays = !may_end && first.is_whole() && first.head.as_ref().is_some_and(stays_open);
+        return match (stays && seen.must_pass(), heard.end) {
             (true, _) => wrong("the next request is not answered", detail()),
             (false, End::Silent) => wrong("a connection stays open after its end", detail()),
             (false, _) => Ok(()),
@@ -153,9 +177,10 @@ fn check_marker(seen: &Seen<'_>, detail: impl Fn() -> String) -> Result<(), Wron
 
 fn check_message(
     answer: &Read<ResponseHead>,
-    sent: &Read<ResponseHead>,
+    seen: &Seen<'_>,
     detail: impl Fn() -> String,
 ) -> Result<(), Wrong> {
+    let sent = seen.sent;
     if let State::Broken(fault) = answer.state {
         return wrong(
             format!("an answer is no message ({fault:?}, after {})", why(sent)),
@@ -164,17 +189,10 @@ fn check_message(
     }
     let may_stay = [Quirk::OddStatus, Quirk::UnknownCoding];
     let stays = |quirk: &&Quirk| may_stay.contains(quirk) && sent.quirks.contains(quirk);
-    match answer.quirks.iter().find(|quirk| !stays(quirk)) {
-        Some(quirk) => wrong(format!("an answer with {quirk:?}"), detail()),
-        None => Ok(()),
+    if let Some(quirk) = answer.quirks.iter().find(|quirk| !stays(quirk)) {
+        return wrong(format!("an answer with {quirk:?}"), detail());
     }
-}
-
-/// Whether a response has nothing for which it may be refused.
-fn must_pass(sent: &Read<ResponseHead>) -> bool {
-    // As of requests, there may be too many names in Connection.
-    let few = |head: &ResponseHead| head.fields.list("connection").len() <= 10;
-    sent.is_whole() && sent.quirks.is_empty() && sent.head.as_ref().is_some_and(few)
+    check_old(answer, seen.request, detail)
 }
 
 /// Whether an answer is Pace's own. Everything of the backend's says so in a field, unless that was mutated.

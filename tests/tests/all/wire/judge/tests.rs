@@ -1,6 +1,6 @@
 //! The oracle sees what it is there for.
 
-use super::super::backend::Record;
+use super::super::backend::{Record, Then};
 use super::super::reader::{read_request, read_response};
 use super::super::sent::Sent;
 use super::super::talk::{End, Heard, Plan};
@@ -249,11 +249,13 @@ fn judge_response(said: &str, heard: &str, end: End) -> Result<(), Wrong> {
     let sent = read_response(said.as_bytes(), &asked, true);
     let plan = Plan::of(&Sent::read(format!("{GET}{GET}").as_bytes()), &[0; 200]);
     responses::judge(&responses::Seen {
-        rest: said.as_bytes().get(sent.taken..).unwrap_or_default(),
+        tunnel: Vec::new(),
         sent: &sent,
         heard: &Heard::read(heard.as_bytes(), end, &plan),
         marker: Some(7),
         request: &asked,
+        early: false,
+        then: Then::GoOn,
         hangs_up: said.is_empty(),
         attempts: 1,
     })

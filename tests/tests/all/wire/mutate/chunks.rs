@@ -77,6 +77,10 @@ pub(super) fn mutate(draft: &mut Draft, dice: &mut Dice) {
     let chunk = &mut chunks[which];
     match dice.below(12) {
         0..3 => chunk.size = size(chunk, dice),
+        3..5 if dice.one_in(12) => {
+            chunk.extension = b";".to_vec();
+            chunk.extension.extend(b"e".repeat(dice.within(100..40_000)));
+        }
         3..5 => chunk.extension = dice.pick(EXTENSIONS).to_vec(),
         5 => {
             chunk.line_end = dice
@@ -94,6 +98,10 @@ pub(super) fn mutate(draft: &mut Draft, dice: &mut Dice) {
         }
         7 => spoil(&mut chunk.data, dice),
         8 => drop(chunks.remove(which)),
+        9 if dice.one_in(12) => {
+            let value = "t".repeat(dice.within(100..40_000));
+            trailers.push(Field::new("X-Long", &value));
+        }
         9 => {
             let raw = dice.pick(TRAILERS).to_vec();
             let line = Field {

@@ -178,11 +178,14 @@ fn rename(field: &mut Field, dice: &mut Dice) {
     }
 }
 
-/// A large head, still of a size that servers take.
+/// A large head: mostly of a size that servers take, sometimes not.
 fn long(draft: &mut Draft, of: Of, dice: &mut Dice) {
-    let (fields, length) = match dice.below(3) {
-        0 => (dice.within(10..100), 1),
-        1 => (1, dice.within(1000..7000)),
+    let (fields, length) = match dice.below(12) {
+        0 => (dice.within(100..400), 1),
+        1 => (1, dice.within(7000..100_000)),
+        2 => (dice.within(20..100), 1000),
+        3..6 => (dice.within(10..100), 1),
+        6..9 => (1, dice.within(1000..7000)),
         _ => (dice.within(5..20), dice.within(10..500)),
     };
     let name = if of == Of::Requests { "X-Long" } else { "X-Wide" };

@@ -169,6 +169,7 @@ pub(super) fn target(draft: &mut Draft, dice: &mut Dice) {
             let at = dice.below(line.len() + 1);
             line.splice(at..at, dice.pick(inserts).iter().copied());
         }
+        2 if dice.one_in(10) => line.extend(b"l".repeat(dice.within(100..70_000))),
         _ => {
             let form = dice.pick(forms);
             let query = line.iter().position(|byte| *byte == b'?').filter(|_| keep_query);

@@ -94,6 +94,9 @@ pub(super) fn read_body<Head>(
     }
 }
 
+/// Longer chunk lines and trailers have no use.
+const LONG: usize = 256;
+
 /// How many bytes the chunks and trailers are, if they are whole.
 fn read_chunks<Head>(read: &mut Read<Head>, bytes: &[u8]) -> Result<Option<usize>, Fault> {
     let mut rest = bytes;
@@ -102,11 +105,17 @@ fn read_chunks<Head>(read: &mut Read<Head>, bytes: &[u8]) -> Result<Option<usize
             return early_fault(rest).map_or(Ok(None), Err);
         };
         let size = chunk_size(line.text, read)?;
+        if line.text.len() > LONG {
+            read.note(Quirk::LongLine);
+        }
         rest = &rest[line.taken..];
         if size == 0 {
             let mut quirks = Vec::new();
             let trailers = read_fields(rest, Of::Request, &mut quirks)?;
             return Ok(trailers.map(|(trailers, taken)| {
+                if taken > LONG {
+                    read.note(Quirk::LongLine);
+                }
                 read.trailers = trailers;
                 bytes.len() - rest.len() + taken
             }));

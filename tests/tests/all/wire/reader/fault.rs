@@ -72,6 +72,8 @@ pub(crate) enum Quirk {
     OldVersionCoding,
     /// White space around the parts of a chunk's extension (7.1.1).
     ChunkSpace,
+    /// A chunk's line or trailers of a length that some may call too long.
+    LongLine,
     /// An expectation that nobody knows (RFC 9110, 10.1.1).
     Expectation,
     /// A line that continues the one before, in a response (5.2).

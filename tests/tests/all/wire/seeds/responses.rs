@@ -7,6 +7,8 @@ use super::super::draft::Draft;
 pub(crate) struct Exchange {
     /// As the client writes it.
     pub(crate) request: Vec<u8>,
+    /// How much of the request the client holds back until it is answered: the backend answers early.
+    pub(crate) held_back: usize,
     /// Whole responses that come before the one that is mutated.
     pub(crate) before: Vec<u8>,
     pub(crate) response: Draft,
@@ -86,20 +88,31 @@ pub(crate) fn exchange(case: usize, dice: &mut Dice) -> Exchange {
         None if method == "HEAD" => response.bare(""),
         None => response,
     };
+    let request = ask(case, method, protocol, dice);
+    let early = method == "POST" && dice.one_in(3);
     Exchange {
-        request: ask(case, method, protocol),
+        held_back: if early { dice.within(1..6) } else { 0 },
+        request,
         before: before.as_bytes().to_vec(),
         response,
     }
 }
 
-fn ask(case: usize, method: &str, protocol: Option<&str>) -> Vec<u8> {
-    let draft = Draft::new(method, &format!("/{case}/answer"), "HTTP/1.1").field("Host", "a.test");
+fn ask(case: usize, method: &str, protocol: Option<&str>, dice: &mut Dice) -> Vec<u8> {
+    let version = match protocol {
+        None if dice.one_in(8) => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    };
+    let draft = Draft::new(method, &format!("/{case}/answer"), version).field("Host", "a.test");
     let draft = match protocol {
         Some(protocol) => draft.field("Connection", "upgrade").field("Upgrade", protocol),
+        None if version == "HTTP/1.0" && dice.one_in(2) => draft.field("Connection", "keep-alive"),
         None => draft,
     };
     match method {
+        "POST" if version == "HTTP/1.1" && dice.one_in(2) => {
+            draft.chunked(&[("a ", ""), ("body", "")], &[]).write()
+        }
         "POST" => draft.sized("a body").write(),
         _ => draft.write(),
     }
