@@ -26,8 +26,6 @@ pub(crate) struct Record {
     /// The bytes that belong to it; of something that is none, all that were there.
     pub(crate) bytes: Vec<u8>,
     pub(crate) read: Read<RequestHead>,
-    /// What came after the request when protocols had been switched.
-    pub(crate) tunnel: Vec<u8>,
 }
 
 /// What is said to a request.
@@ -62,7 +60,14 @@ pub(crate) trait Manner: Send + Sync + 'static {
 
 struct Shared {
     manner: Box<dyn Manner>,
-    records: Mutex<Vec<Record>>,
+    records: Mutex<Records>,
+}
+
+/// What came, in order. Numbers go on when it is forgotten.
+#[derive(Default)]
+struct Records {
+    forgotten: usize,
+    kept: Vec<Record>,
 }
 
 impl Backend {
@@ -98,15 +103,17 @@ impl Backend {
         self.address
     }
 
-    /// How many records there are.
-    pub(crate) fn count(&self) -> usize {
-        self.shared.records.lock().len()
+    /// The records since they were [forgotten](Backend::forget), each with its number.
+    pub(crate) fn records(&self) -> Vec<(usize, Record)> {
+        let records = self.shared.records.lock();
+        (records.forgotten..).zip(records.kept.iter().cloned()).collect()
     }
 
-    /// The records from a number on, each with its number.
-    pub(crate) fn since(&self, first: usize) -> Vec<(usize, Record)> {
-        let records = self.shared.records.lock();
-        (first..).zip(records[first..].iter().cloned()).collect()
+    /// Begins anew, with other numbers.
+    pub(crate) fn forget(&self) {
+        let mut records = self.shared.records.lock();
+        records.forgotten += records.kept.len();
+        records.kept.clear();
     }
 }
 
@@ -137,7 +144,7 @@ impl Shared {
                     (Then::GoOn, _) | (Then::Echo, None) => continue,
                     (Then::Close, _) => return stream.shutdown(Shutdown::Both),
                     (Then::Reset, _) => return SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
-                    (Then::Echo, Some(number)) => return self.echo(stream, number, bytes),
+                    (Then::Echo, Some(_)) => return echo(stream, bytes),
                 }
             }
             match read.state {
@@ -170,22 +177,20 @@ impl Shared {
     fn record(&self, bytes: &mut Vec<u8>, read: &Read<RequestHead>) -> usize {
         let end = if read.is_whole() { read.taken } else { bytes.len() };
         let mut records = self.records.lock();
-        records.push(Record {
+        records.kept.push(Record {
             bytes: bytes.drain(..end).collect(),
             read: read.clone(),
-            tunnel: Vec::new(),
         });
-        records.len() - 1
+        records.forgotten + records.kept.len() - 1
     }
+}
 
-    fn echo(&self, mut stream: TcpStream, number: usize, mut bytes: Vec<u8>) -> io::Result<()> {
-        loop {
-            self.records.lock()[number].tunnel.extend_from_slice(&bytes);
-            stream.write_all(&bytes)?;
-            bytes.clear();
-            if more(&mut stream, &mut bytes)? == 0 {
-                return stream.shutdown(Shutdown::Both);
-            }
+fn echo(mut stream: TcpStream, mut bytes: Vec<u8>) -> io::Result<()> {
+    loop {
+        stream.write_all(&bytes)?;
+        bytes.clear();
+        if more(&mut stream, &mut bytes)? == 0 {
+            return stream.shutdown(Shutdown::Both);
         }
     }
 }

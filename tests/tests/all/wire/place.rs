@@ -31,11 +31,10 @@ impl Place {
         Place { pace, backend }
     }
 
-    /// Requests on a connection of their own, after a case and with both of a proxy's ways, meet nothing that the case
-    /// has left.
+    /// Requests on a connection of their own, after a case, meet nothing that the case has left: neither one that is a head
+    /// and nothing else nor one with a body.
     pub(crate) fn check_after(&self, case: usize) -> Result<(), Wrong> {
         let client = marker_address(case);
-        let before = self.backend.count();
         let requests = [("get", "GET"), ("post", "POST")];
         let requests =
             requests.map(|(name, method)| usual_request(&format!("{case}.{name}"), method).into_bytes());
@@ -51,7 +50,7 @@ impl Place {
                 kind: "Pace takes no connections".to_owned(),
                 detail: error.to_string(),
             })?;
-        let records = self.backend.since(before);
+        let records = self.backend.records();
         let seen = Seen {
             bytes: &bytes,
             sent: &sent,
@@ -96,7 +95,7 @@ pub(crate) fn usual_reply(number: usize, read: &Read<RequestHead>) -> Reply {
     let upgrade = head.filter(|head| head.asks_for_upgrade());
     let (bytes, then) = match (upgrade, head) {
         (Some(head), _) => {
-            let protocol = head.fields.list("upgrade").concat();
+            let protocol = head.fields.list("upgrade").into_iter().next().unwrap_or_default();
             let protocol = protocol.escape_ascii();
             let lines = format!("Connection: upgrade\r\nUpgrade: {protocol}\r\nX-Token: {number}\r\n\r\n");
             (format!("HTTP/1.1 101 Switching Protocols\r\n{lines}"), Then::Echo)

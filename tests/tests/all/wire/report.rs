@@ -38,8 +38,14 @@ pub(crate) fn report(mut failures: Vec<(usize, String, Wrong)>, alone: &str) -> 
     report
 }
 
-/// Bytes as text, with their escapes. What is repeated is counted.
+/// Bytes as text, with their escapes. What is repeated is counted, and of very many there are the first and the last.
 pub(crate) fn shown(bytes: &[u8]) -> String {
+    const SHOWN: usize = 1500;
+    if bytes.len() > 3 * SHOWN {
+        let (first, rest) = bytes.split_at(SHOWN);
+        let (left_out, last) = rest.split_at(rest.len() - SHOWN);
+        return format!("{}<{} bytes>{}", shown(first), left_out.len(), shown(last));
+    }
     let mut text = String::new();
     for run in bytes.chunk_by(|a, b| a == b) {
         match run {
@@ -90,4 +96,5 @@ fn report_of_failures_has_each_kind_once_and_says_how_to_run_it() {
 fn bytes_are_shown_with_escapes_and_counted_where_they_are_many() {
     assert_eq!(shown(b"a\r\n\0\xff\"\\"), r#"a\r\n\x00\xff\"\\"#);
     assert_eq!(shown(&[b'v'; 300]), "v<300 times>");
+    assert_eq!(shown(&[b'v'; 5000]), "v<1500 times><2000 bytes>v<1500 times>");
 }

@@ -113,7 +113,7 @@ struct Requests {
 impl Lane for Requests {
     fn run(&mut self, number: usize) -> Outcome {
         let case = Case::new(self.seed, number);
-        let before = self.place.backend.count();
+        self.place.backend.forget();
         let plan = Plan {
             half_closes: case.half_closes,
             ..Plan::of(&case.sent, &case.bytes)
@@ -126,7 +126,7 @@ impl Lane for Requests {
         );
         let heard = heard.unwrap_or_default();
         let afterwards = self.place.check_after(number);
-        let records = self.place.backend.since(before);
+        let records = self.place.backend.records();
         Outcome {
             story: case.story(&heard),
             judged: case.judge(&self.place, &heard, &records).and(afterwards),

@@ -46,7 +46,8 @@ impl Case {
             // A connection that is said to stay and is closed could be used again just before.
             State::Whole => open.head.as_ref().is_some_and(ResponseHead::closes),
             State::Partial => true,
-            State::Broken(_) => dice.one_in(2),
+            // A proxy that waits for more could wait for the client as well, which waits for it.
+            State::Broken(_) => exchange.held_back > 0 || dice.one_in(2),
         };
         let resets = closes && dice.one_in(6);
         let sent = read_response(&bytes, &asked, closes && !resets);
@@ -199,10 +200,10 @@ impl Lane for Responses {
     fn run(&mut self, number: usize) -> Outcome {
         let case = Arc::new(Case::new(self.seed, number));
         *self.current.0.lock() = Some(Arc::clone(&case));
-        let before = self.place.backend.count();
+        self.place.backend.forget();
         let heard = case.talk(&self.place);
         let afterwards = self.place.check_after(number);
-        let records = self.place.backend.since(before);
+        let records = self.place.backend.records();
         Outcome {
             story: case.story(&heard),
             judged: case.judge(&self.place, &heard, &records).and(afterwards),

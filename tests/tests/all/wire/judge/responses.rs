@@ -37,6 +37,18 @@ impl Seen<'_> {
         let is_usual = sent.quirks.is_empty() && sent.head.as_ref().is_some_and(usual);
         sent.is_whole() && is_usual && self.then != Then::Reset
     }
+
+    /// Whether an answer is Pace's own. Everything of the backend's says so in a field, unless that was mutated.
+    fn is_own(&self, answer: &Read<ResponseHead>) -> bool {
+        let of_the_backend = ["x-token", "set-cookie", "x_token", "set_cookie"];
+        let own = |head: &ResponseHead| {
+            // A client that waits for the answer before it goes on can be who is waited for.
+            let timeout = self.early && head.status == 408;
+            (timeout || matches!(head.status, 502..=504))
+                && !of_the_backend.iter().any(|name| head.fields.has(name))
+        };
+        answer.is_whole() && answer.head.as_ref().is_some_and(own)
+    }
 }
 
 pub(crate) fn judge(seen: &Seen<'_>) -> Result<(), Wrong> {
@@ -50,7 +62,7 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Result<(), Wrong> {
         };
     };
     check_message(answer, seen, detail)?;
-    if is_own(answer) {
+    if seen.is_own(answer) {
         if seen.must_pass() {
             return wrong("a valid response is refused", detail());
         }
@@ -193,15 +205,6 @@ fn check_message(
         return wrong(format!("an answer with {quirk:?}"), detail());
     }
     check_old(answer, seen.request, detail)
-}
-
-/// Whether an answer is Pace's own. Everything of the backend's says so in a field, unless that was mutated.
-fn is_own(answer: &Read<ResponseHead>) -> bool {
-    let of_the_backend = ["x-token", "set-cookie", "x_token", "set_cookie"];
-    answer.is_whole()
-        && answer.head.as_ref().is_some_and(|head| {
-            matches!(head.status, 502..=504) && !of_the_backend.iter().any(|name| head.fields.has(name))
-        })
 }
 
 fn is_until_end(head: &ResponseHead) -> bool {
