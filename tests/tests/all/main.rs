@@ -53,5 +53,5 @@ mod swap_files;
 mod swapping;
 mod walls;
 mod wasi;
-mod wire;
+mod mutations;
 mod wrong_config;
