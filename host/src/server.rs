@@ -1,14 +1,16 @@
 //! Sockets and threads: who accepts, who serves, and how all of it ends.
 //!
 //! One thread accepts and gives each connection to the worker that has the fewest; there it stays, so
-//! that a request never changes threads. Each worker has a runtime, a Pingora proxy with its own pool of
-//! backend connections, and its own plugin instances: workers share counters, nothing that waits.
+//! that a request never changes threads. Each worker has a runtime, a proxy with its own pool of backend
+//! connections, and its own plugin instances: workers share counters, nothing that waits.
 
 mod accept;
 mod admin;
 mod connection;
-mod stream;
+mod drain;
 mod worker;
+
+pub use drain::Drain;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +23,6 @@ use log::{info, warn};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use self::accept::Acceptor;
@@ -131,13 +132,13 @@ impl Bound {
         reloader: Reloader,
     ) -> io::Result<()> {
         let signals = &mut self.signals;
-        let (shutdown, shutting_down) = watch::channel(false);
+        let drain = Arc::new(Drain::default());
         let workers = Workers::start(
             self.workers,
             self.idle_connections,
             &snapshot,
             &environment,
-            &shutting_down,
+            &drain,
         )?;
         if let Some(listener) = self.admin {
             info!("admin on http://{}", listener.local_addr()?);
@@ -145,7 +146,7 @@ impl Bound {
                 environment: Arc::clone(&environment),
                 reloader: reloader.clone(),
             };
-            tokio::spawn(admin::serve(listener, admin, shutting_down.clone()));
+            tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
         }
         info!(
             "listening on http://{} with {} workers",
@@ -181,7 +182,7 @@ impl Bound {
         // The public listener is closed by now: new connections are refused, so that a load balancer goes
         // elsewhere. Idle connections are closed, busy ones after the response that is under way.
         let deadline = Instant::now() + self.grace_period;
-        shutdown.send_replace(true);
+        drain.begin();
         tokio::select! {
             drained = timeout_at(deadline, workers.drained()) => match drained {
                 Ok(()) => info!("all connections are done"),

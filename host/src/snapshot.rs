@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::header::HeaderName;
+use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
 use crate::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
 use crate::client::TrustedProxies;
 use crate::config::{self, Config, OnFailure};
 use crate::hook::{Failure, Plugin};
+use crate::http1::ClientLimits;
 use crate::limiter::Limiter;
 use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
@@ -25,6 +27,10 @@ pub struct Snapshot {
     pub metrics_endpoint: Option<String>,
     /// Who is believed about where a request came from.
     pub trusted_proxies: TrustedProxies,
+    /// What is read as a request.
+    pub rules: Rules,
+    /// How long clients may take, and how much they may send.
+    pub client_limits: ClientLimits,
     /// A request that has this header is told which generations served it.
     pub debug_header: Option<HeaderName>,
     parts: Parts,
@@ -127,6 +133,8 @@ impl Snapshot {
             router: Router::new(routes),
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
+            rules: config.server.rules,
+            client_limits: ClientLimits::default(),
             debug_header: config
                 .admin
                 .as_ref()

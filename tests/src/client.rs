@@ -1,7 +1,7 @@
 //! A client of Pace.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
@@ -105,6 +105,13 @@ impl Client {
             }
         }
         bytes
+    }
+
+    /// Says that it sends nothing more, and can still be sent something.
+    pub fn finish(&mut self) {
+        let connection = self.connection.as_ref().expect("there is a connection");
+        let finished = connection.get_ref().shutdown(Shutdown::Write);
+        finished.expect("the connection is open");
     }
 
     /// How many connections it has opened so far.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::address::{BackendAddress, ListenAddress};
 use super::json::JsonTable;
 use super::scalar::{
-    HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, Sha256, UrlPath, Wasm,
+    EncodedSlashes, HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, Sha256,
+    Underscores, UrlPath, Wasm,
 };
 use super::shape::{OrText, Placed, Shorthand, Table};
 
@@ -45,6 +46,8 @@ pub(super) struct Server {
     pub grace_period_seconds: Option<Int<0, 3600>>,
     pub trusted_proxies: Option<Vec<Network>>,
     pub proxy_protocol: Option<Placed<bool>>,
+    pub encoded_slashes: Option<EncodedSlashes>,
+    pub underscores: Option<Underscores>,
     pub cache_dir: Option<String>,
 }
 

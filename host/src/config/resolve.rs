@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use pace_wire::path::normalise_prefix;
+use pace_wire::request::Rules;
+
 use super::address::{Host, ListenAddress};
 use super::document::Document;
 use super::problem::{Fault, Problem};
@@ -40,17 +43,18 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn resolve(mut self, file: raw::File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
-        let server = self.server(&file.server.value, overrides.listen.as_deref());
+        let rules = rules(&file.server.value);
+        let server = self.server(&file.server.value, rules, overrides.listen.as_deref());
         let admin = file
             .admin
             .as_ref()
             .and_then(|admin| self.admin(admin, server.as_ref()));
-        let metrics = file.metrics.as_ref().and_then(|table| metrics(&table.value));
+        let metrics = file.metrics.as_ref().and_then(|table| self.metrics(table, rules));
         let full = short::expand(file, overrides, &mut self);
 
         let plugins = plugins::resolve(&full.plugins, &mut self);
         let pools = pools::resolve(&full.pools, &mut self);
-        let routes = routes::resolve(&full, &plugins, &mut self);
+        let routes = routes::resolve(&full, &plugins, rules, &mut self);
         match server {
             Some(server) if self.problems.is_empty() => Ok(Config {
                 server,
@@ -96,7 +100,12 @@ impl<'a> Resolver<'a> {
             .ok()
     }
 
-    fn server(&mut self, server: &raw::Server, override_listen: Option<&str>) -> Option<Server> {
+    fn server(
+        &mut self,
+        server: &raw::Server,
+        rules: Rules,
+        override_listen: Option<&str>,
+    ) -> Option<Server> {
         let listen = match (override_listen, &server.listen) {
             (Some(text), _) => self.listen_option(text),
             (None, Some(Placed { value, place })) => self.address(&value.host, value.port, place),
@@ -128,6 +137,7 @@ impl<'a> Resolver<'a> {
             ),
             trusted_proxies,
             proxy_protocol,
+            rules,
             cache_dir: server
                 .cache_dir
                 .as_deref()
@@ -166,16 +176,38 @@ impl<'a> Resolver<'a> {
                 .filter(|name| !name.is_empty()),
         })
     }
+
+    fn metrics(&mut self, metrics: &Table<raw::Metrics>, rules: Rules) -> Option<Metrics> {
+        let endpoint = match &metrics.value.endpoint {
+            Some(path) => self.path(&path.0, rules, &metrics.place)?,
+            None => DEFAULT_METRICS_ENDPOINT.to_owned(),
+        };
+        metrics
+            .value
+            .enabled
+            .unwrap_or(true)
+            .then_some(Metrics { endpoint })
+    }
+
+    /// A path in the spelling that those of requests have. `None` has been reported.
+    pub(super) fn path(&mut self, written: &str, rules: Rules, place: &Place) -> Option<String> {
+        match normalise_prefix(written, rules.encoded_slashes) {
+            Ok(path) => Some(path),
+            Err(reason) => {
+                self.report(place, Fault::Refused(format!("{written:?}: {reason}")));
+                None
+            }
+        }
+    }
 }
 
-fn metrics(metrics: &raw::Metrics) -> Option<Metrics> {
-    let endpoint = metrics
-        .endpoint
-        .as_ref()
-        .map_or(DEFAULT_METRICS_ENDPOINT, |path| &path.0);
-    metrics.enabled.unwrap_or(true).then(|| Metrics {
-        endpoint: endpoint.to_owned(),
-    })
+/// What is read as a request.
+fn rules(server: &raw::Server) -> Rules {
+    Rules {
+        encoded_slashes: server.encoded_slashes.map(|choice| choice.0).unwrap_or_default(),
+        underscores: server.underscores.map(|choice| choice.0).unwrap_or_default(),
+        ..Rules::default()
+    }
 }
 
 /// Where each thing was written for the first time.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
 /// The plugins that are part of the binary: what may follow `builtin:`.
@@ -42,6 +43,8 @@ pub struct Server {
     /// Whether trusted peers begin each connection with a PROXY protocol header. Only with
     /// `trusted_proxies`.
     pub proxy_protocol: bool,
+    /// What is read as a request.
+    pub rules: Rules,
     /// Where compiled plugins are kept over a restart; nowhere if there is none.
     pub cache_dir: Option<PathBuf>,
 }

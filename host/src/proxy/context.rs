@@ -1,11 +1,10 @@
 //! What Pace remembers of a request while it is served.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use pingora::http::ResponseHeader;
+use pace_wire::refusal::Refusal;
 use prometheus::IntGauge;
 use smallvec::SmallVec;
 
@@ -18,11 +17,8 @@ use crate::upstream::{InFlight, Pool};
 /// Attempts that are remembered without an allocation.
 const USUAL_ATTEMPTS: usize = 4;
 
-/// See [`Context::ask_again`].
-const MAX_STALE_CONNECTIONS: u8 = 3;
-
 /// The state of one request.
-pub struct Context {
+pub(super) struct Context {
     /// The configuration that the request began with and will end with.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) started: Instant,
@@ -33,43 +29,43 @@ pub struct Context {
     pub(super) client: IpAddr,
     /// Attempts begun.
     pub(super) attempt: u32,
-    /// The backend chosen for the attempt that is to begin.
-    pub(super) picked: Option<u32>,
     /// The backends of the attempts begun.
     pub(super) tried: SmallVec<[u32; USUAL_ATTEMPTS]>,
     pub(super) last_failure: Option<AttemptFailure>,
-    /// Pooled connections that turned out to be dead.
-    stale_connections: u8,
+    /// An idle connection has turned out to be dead, and was replaced.
+    pub(super) has_replaced: bool,
     /// The attempt that is going on, and since when.
     pub(super) current: Option<(InFlight, Instant)>,
     /// The backend whose response reached us.
     pub(super) answered: bool,
-    /// A response that is ready to be sent in place of what Pingora has.
-    pub(super) instead: Option<(Box<ResponseHeader>, Bytes)>,
-    /// A failure that has been told to the log already.
-    pub(super) explained: bool,
+    /// The status that the client got.
+    pub(super) status: Option<u16>,
+    /// Bytes of the response's body.
+    pub(super) body_bytes: u64,
+    /// Why the request was none.
+    pub(super) refused: Option<Refusal>,
     /// What the hooks said, if anybody wants to read of it.
     pub(super) calls: Option<Box<HookCalls>>,
     _in_flight: CountedRequest,
 }
 
 impl Context {
-    pub(super) fn new(snapshot: Arc<Snapshot>, in_flight: &IntGauge) -> Context {
+    pub(super) fn new(snapshot: Arc<Snapshot>, peer: IpAddr, in_flight: &IntGauge) -> Context {
         Context {
             snapshot,
             started: Instant::now(),
             route: None,
-            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            peer,
+            client: peer,
             attempt: 0,
-            picked: None,
             tried: SmallVec::new(),
             last_failure: None,
-            stale_connections: 0,
+            has_replaced: false,
             current: None,
             answered: false,
-            instead: None,
-            explained: false,
+            status: None,
+            body_bytes: 0,
+            refused: None,
             calls: HookCalls::begin(),
             _in_flight: CountedRequest::new(in_flight),
         }
@@ -100,28 +96,6 @@ impl Context {
             in_flight.backend().responded_in(since.elapsed());
         }
         self.answered = true;
-    }
-
-    /// Takes the attempt back, to be made once more at the same backend. Not without end: after so many
-    /// connections that turned out to be dead, the next is a failure.
-    pub(super) fn ask_again(&mut self) -> bool {
-        let Some(index) = self.tried.last().copied() else {
-            return false;
-        };
-        if self.stale_connections == MAX_STALE_CONNECTIONS {
-            return false;
-        }
-        self.stale_connections += 1;
-        self.tried.pop();
-        self.attempt -= 1;
-        self.current = None;
-        self.picked = Some(index);
-        true
-    }
-
-    /// Whether a pooled connection has turned out to be dead.
-    pub(super) fn has_found_stale(&self) -> bool {
-        self.stale_connections > 0
     }
 
     pub(super) fn asker(&self) -> Asker<'_> {

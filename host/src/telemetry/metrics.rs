@@ -13,6 +13,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use pace_wire::refusal::Refusal;
+
 use crate::hook::{AttemptFailure, FailureReason, Hook};
 
 /// The media type of [`Metrics::render`].
@@ -47,6 +49,7 @@ pub struct Metrics {
     pub proxy_header_errors: IntCounter,
     /// Requests that have begun and not ended.
     pub requests_in_flight: IntGauge,
+    refused: [IntCounter; Refusal::ALL.len()],
     attempts: IntCounterVec,
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
@@ -82,7 +85,13 @@ impl Metrics {
         register(&registry, build)
             .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::CONTRACT])
             .set(1);
+        let refused = counter(
+            "pace_requests_refused_total",
+            "Requests that were refused before anything was decided about them.",
+            &["reason"],
+        );
         let metrics = Metrics {
+            refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
             durations: register(&registry, durations),
             by_method_and_status: (0..METHODS.len() * STATUS_COUNT)
                 .map(|_| OnceLock::new())
@@ -154,6 +163,11 @@ impl Metrics {
     /// Counts a finished request.
     pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
         self.duration(method, status).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a request that was refused before anything was decided about it.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refused[refusal as usize].inc();
     }
 
     fn duration(&self, method: &str, status: u16) -> &Histogram {

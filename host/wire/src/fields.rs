@@ -43,11 +43,11 @@ pub struct Field<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// The most bytes that a message's fields may have, with all that was edited away. Four times what is read.
-pub const MAX_TEXT: usize = 256 << 10;
+/// The most bytes that a message's fields may have, with all that was edited away: far more than is read of any.
+pub const MAX_TEXT: usize = 4 << 20;
 
-/// The most lines that a message may have. Four times what is read.
-pub const MAX_LINES: usize = 1024;
+/// The most lines that a message may have: far more than are read of any.
+pub const MAX_LINES: usize = 4096;
 
 impl Fields {
     /// No fields.

@@ -53,4 +53,5 @@ mod swap_files;
 mod swapping;
 mod walls;
 mod wasi;
+mod wire;
 mod wrong_config;
