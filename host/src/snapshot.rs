@@ -17,7 +17,7 @@ use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
 use crate::state::{self, Scope, Store};
 use crate::telemetry::Metrics;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, system_lookup};
 
 /// Everything that a request is served with.
 pub struct Snapshot {
@@ -152,6 +152,13 @@ impl Snapshot {
         }
     }
 
+    /// Looks the names of all backends up again. It may take its time.
+    pub fn look_up_names(&self, metrics: &Metrics) {
+        for (_, pool) in self.parts.pools.values() {
+            pool.look_up(metrics, &system_lookup);
+        }
+    }
+
     /// The names of the scopes whose counters and windows it uses.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.parts.plugins.keys().map(|used| used.scope.as_str())
@@ -173,14 +180,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// A pool that did not change stays the same, with what is in flight and how fast it was.
+    /// A pool that did not change stays the same. Of one that did, backends that stay keep what is in flight and how fast
+    /// they were.
     fn pool(&mut self, pool: &config::Pool) -> Arc<Pool> {
-        let same = self
-            .before
-            .and_then(|before| before.parts.pools.get(&pool.name))
-            .filter(|(config, _)| config == pool)
-            .map(|(_, same)| Arc::clone(same));
-        let made = same.unwrap_or_else(|| Arc::new(Pool::new(pool, &self.environment.metrics)));
+        let before = self.before.and_then(|before| before.parts.pools.get(&pool.name));
+        let made = match before {
+            Some((config, same)) if config == pool => Arc::clone(same),
+            changed => Arc::new(Pool::new(
+                pool,
+                &self.environment.metrics,
+                changed.map(|(_, before)| &**before),
+                &system_lookup,
+            )),
+        };
         self.parts
             .pools
             .insert(pool.name.clone(), (pool.clone(), Arc::clone(&made)));

@@ -36,6 +36,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
+pub use self::address::Host;
 pub(crate) use self::document::Document;
 pub use self::error::Error;
 pub use self::excerpt::Excerpt;

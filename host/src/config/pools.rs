@@ -52,22 +52,20 @@ fn backends(list: &raw::Backends, resolver: &mut Resolver<'_>) -> Vec<Backend> {
             return Vec::new();
         }
     }
-    list.value
-        .iter()
-        .filter_map(|entry| backend(entry, resolver))
-        .collect()
+    list.value.iter().map(backend).collect()
 }
 
-fn backend(entry: &Placed<OrText<raw::Backend>>, resolver: &mut Resolver<'_>) -> Option<Backend> {
+fn backend(entry: &Placed<OrText<raw::Backend>>) -> Backend {
     let OrText(raw::Backend {
         address: BackendAddress { label, host, port },
         weight,
     }) = &entry.value;
-    Some(Backend {
+    Backend {
         label: label.clone(),
-        address: resolver.address(host, *port, &entry.place)?,
+        host: host.clone(),
+        port: *port,
         weight: weight.map_or(DEFAULT_WEIGHT, |n| n.value()),
-    })
+    }
 }
 
 fn unique(entries: &[Placed<OrText<raw::Backend>>], resolver: &mut Resolver<'_>) {

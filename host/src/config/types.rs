@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
+use super::address::Host;
+
 /// The plugins that are part of the binary: what may follow `builtin:`.
 pub const BUILTINS: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
 
@@ -258,13 +260,15 @@ pub struct Pool {
     pub idle_connections: usize,
 }
 
-/// One server behind Pace.
+/// One server behind Pace, by address or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
     /// Host and port as the configuration spells them, without scheme; what `X-Backend` shows.
     pub label: String,
-    /// Where to connect.
-    pub address: SocketAddr,
+    /// The server, which may have several addresses.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
     /// Its share of requests relative to the others, 0 to 65535; 0 means no new requests.
     pub weight: u32,
 }

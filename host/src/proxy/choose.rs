@@ -16,10 +16,16 @@ pub(super) enum Selected {
 }
 
 /// Asks the route's plugins for the backend of the next attempt.
-pub(super) fn select(request: &RequestHead, context: &Context) -> Selected {
+pub(super) fn select(request: &RequestHead, context: &mut Context) -> Selected {
+    if context.members.is_none() {
+        context.members = Some(context.pool().members());
+    }
+    let context = &*context;
     let route = context.route.as_ref().expect("a backend is chosen for a route");
+    let members = context.members.as_ref().expect("they have just been looked up");
     let candidates = Attempts {
         pool: &route.pool,
+        members,
         tried: &context.tried,
         last_failure: context.last_failure,
     };

@@ -12,7 +12,7 @@ use crate::chain::Asker;
 use crate::hook::AttemptFailure;
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::HookCalls;
-use crate::upstream::{InFlight, Pool};
+use crate::upstream::{Backend, InFlight, Members, Pool};
 
 /// Attempts that are remembered without an allocation.
 const USUAL_ATTEMPTS: usize = 4;
@@ -27,6 +27,8 @@ pub(super) struct Context {
     pub(super) peer: IpAddr,
     /// Who asks: the peer, or who a trusted peer says it is.
     pub(super) client: IpAddr,
+    /// The backends of the route's pool when the first was chosen.
+    pub(super) members: Option<Arc<Members>>,
     /// Attempts begun.
     pub(super) attempt: u32,
     /// The backends of the attempts begun.
@@ -57,6 +59,7 @@ impl Context {
             route: None,
             peer,
             client: peer,
+            members: None,
             attempt: 0,
             tried: SmallVec::new(),
             last_failure: None,
@@ -72,8 +75,9 @@ impl Context {
     }
 
     /// Begins an attempt at a backend of the route's pool.
-    pub(super) fn begin_attempt(&mut self, index: u32) -> Arc<Pool> {
-        let pool = Arc::clone(self.pool());
+    pub(super) fn begin_attempt(&mut self, index: u32) -> Arc<Backend> {
+        let members = self.members.as_ref().expect("a backend was chosen among them");
+        let backend = Arc::clone(members.backend(index));
         self.attempt += 1;
         self.tried.push(index);
         // The first begins some microseconds after the request: asking the clock again is not worth it.
@@ -81,8 +85,8 @@ impl Context {
             1 => self.started,
             _ => Instant::now(),
         };
-        self.current = Some((InFlight::begin(&pool, index), since));
-        pool
+        self.current = Some((InFlight::begin(&backend), since));
+        backend
     }
 
     /// The pool of the route that the request has.

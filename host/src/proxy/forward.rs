@@ -1,6 +1,7 @@
 //! From a backend that was chosen to a response: attempts, one after the other.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use log::warn;
 use pace_wire::framing::Framing;
@@ -17,7 +18,7 @@ use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
 use crate::hook::AttemptFailure;
 use crate::http1::{Backend, BodyReader, Client, Pump, connect};
-use crate::upstream::Pool;
+use crate::upstream::{self, Pool};
 
 /// What is kept of a body so that it can be sent again.
 const KEPT_BODY: usize = 64 << 10;
@@ -68,15 +69,15 @@ impl Proxy {
                 }
                 Next::Gone => return After::Close,
             };
-            let pool = context.begin_attempt(index);
+            let chosen = context.begin_attempt(index);
+            let pool = Arc::clone(context.pool());
             next = match self
-                .attempt(client, request, context, &mut upload, &pool, index)
+                .attempt(client, request, context, &mut upload, &pool, &chosen, index)
                 .await
             {
                 Ok(backend) => {
-                    let address = pool.backends[index as usize].address;
                     return self
-                        .deliver(client, request, context, upload, (backend, address))
+                        .deliver(client, request, context, upload, (backend, chosen.address))
                         .await;
                 }
                 Err(next) => next,
@@ -92,9 +93,9 @@ impl Proxy {
         context: &mut Context,
         upload: &mut Upload,
         pool: &Pool,
+        chosen: &upstream::Backend,
         index: u32,
     ) -> Result<Backend, Next> {
-        let chosen = &pool.backends[index as usize];
         let idle = match context.has_replaced {
             false => self.idle.take(chosen.address, pool.idle_timeout),
             // The others may be as dead.

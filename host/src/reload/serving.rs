@@ -65,6 +65,11 @@ impl Serving {
         }
     }
 
+    /// Looks the names of all backends up again, while everything is served on.
+    pub(super) fn look_up_names(&self) {
+        self.snapshot.load_full().look_up_names(&self.environment.metrics);
+    }
+
     /// What is known of a plugin.
     pub(super) fn managed(&self, name: &str) -> Result<Managed, String> {
         let plugins = self.status.plugins.lock();
