@@ -72,7 +72,7 @@ impl Proxy {
             let chosen = context.begin_attempt(index);
             let pool = Arc::clone(context.pool());
             next = match self
-                .attempt(client, request, context, &mut upload, &pool, &chosen, index)
+                .attempt(client, request, context, &mut upload, &pool, &chosen)
                 .await
             {
                 Ok(backend) => {
@@ -94,7 +94,6 @@ impl Proxy {
         upload: &mut Upload,
         pool: &Pool,
         chosen: &upstream::Backend,
-        index: u32,
     ) -> Result<Backend, Next> {
         let idle = match context.has_replaced {
             false => self.idle.take(chosen.address, pool.idle_timeout),
@@ -132,11 +131,16 @@ impl Proxy {
         };
         let is_closed = error.failure() == Some(AttemptFailure::Closed);
         let is_repeatable = is_repeatable(request, upload);
-        if is_reused && is_closed && backend.is_silent() && is_repeatable && !context.has_replaced {
+        if is_reused
+            && is_closed
+            && backend.is_silent()
+            && is_repeatable
+            && !context.has_replaced
+            && let Some(index) = context.tried.pop()
+        {
             // The backend had closed the connection while it was idle. That says nothing about the backend,
             // so it is not a failed attempt: the same one gets a new connection.
             context.has_replaced = true;
-            context.tried.pop();
             context.attempt -= 1;
             context.current = None;
             return Err(Next::Same(index));
