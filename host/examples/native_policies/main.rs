@@ -25,7 +25,7 @@ use pace::server::Server;
 use pace::snapshot::{DEFAULT_BALANCER, Environment, Route, Snapshot};
 use pace::state::{self, Scope, Store};
 use pace::telemetry::Metrics;
-use pace::upstream::Pool;
+use pace::upstream::{Pool, system_lookup};
 use serde_json::{Map, Value};
 
 /// The allocator of `pace`: the comparison is of policies, not of allocators.
@@ -80,7 +80,7 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
     let pools: Vec<Arc<Pool>> = config
         .pools
         .iter()
-        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics)))
+        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics, None, &system_lookup)))
         .collect();
     let mut routes = Vec::new();
     for route in &config.routes {
