@@ -36,6 +36,7 @@ mod refuse;
 
 pub use idle::Idle;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -84,11 +85,16 @@ impl Proxy {
         }
     }
 
+    /// How many connections a client may have.
+    pub fn most_per_client(&self) -> Option<NonZeroU32> {
+        self.snapshot.load().connections.max_per_client
+    }
+
     /// Serves a connection from its first request to its end.
     pub async fn serve(&self, mut client: Client) {
         loop {
-            let limits = self.snapshot.load().client_limits;
-            if !client.wait(&limits, self.drain.begun()).await {
+            let limits = self.snapshot.load().client;
+            if !client.wait(&limits, self.drain.idle_must_end()).await {
                 return;
             }
             // What a request needs is held while there is one, and not by a connection that waits.
@@ -106,7 +112,7 @@ impl Proxy {
         let snapshot = self.snapshot.load_full();
         let mut request = Recycled::<RequestHead>::take();
         let next = client
-            .read_head(&mut request, &snapshot.rules, &snapshot.client_limits)
+            .read_head(&mut request, &snapshot.rules, &snapshot.client)
             .await;
         let mut context = Context::new(
             snapshot,

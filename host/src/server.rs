@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+mod admission;
 mod connection;
 mod drain;
 mod worker;
@@ -29,6 +30,7 @@ use self::accept::Acceptor;
 use self::worker::Workers;
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::io::set_up;
 use crate::reload::Reloader;
 use crate::snapshot::{Environment, Snapshot};
 
@@ -92,14 +94,18 @@ impl Server {
         let idle_connections = config
             .pools
             .iter()
-            .map(|pool| pool.idle_connections)
+            .map(|pool| pool.settings.idle_connections)
             .sum::<usize>()
             .max(1);
         let bound = Bound {
             signals,
-            public: listen(config.server.listen, " ([server] listen)")?,
+            public: listen(
+                config.server.listen,
+                config.server.connections.tcp_keepalive,
+                " ([server] listen)",
+            )?,
             admin: match &config.admin {
-                Some(admin) => Some(listen(admin.listen, " ([admin] listen)")?),
+                Some(admin) => Some(listen(admin.listen, None, " ([admin] listen)")?),
                 None => None,
             },
             workers: config.server.workers,
@@ -160,6 +166,8 @@ impl Bound {
             listener,
             workers: &workers,
             environment: &environment,
+            snapshot: &snapshot,
+            drain: &drain,
             proxy_protocol: self
                 .proxy_protocol
                 .then(|| self.trusted_proxies.into_iter().collect()),
@@ -233,12 +241,17 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
     }
 }
 
-fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, BindError> {
+fn listen(
+    address: SocketAddr,
+    keepalive: Option<Duration>,
+    key: &'static str,
+) -> Result<TcpListener, BindError> {
     let bind = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // A restart need not wait for old connections to be forgotten. It does not let two processes have
         // the port: that would be SO_REUSEPORT.
         socket.set_reuse_address(true)?;
+        set_up(&socket, keepalive)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;

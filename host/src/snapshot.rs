@@ -9,9 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
 use crate::client::TrustedProxies;
-use crate::config::{self, Config, OnFailure};
+use crate::config::{self, ClientLimits, Config, ConnectionLimits, OnFailure};
 use crate::hook::{Failure, Plugin};
-use crate::http1::ClientLimits;
 use crate::limiter::Limiter;
 use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
@@ -30,7 +29,9 @@ pub struct Snapshot {
     /// What is read as a request.
     pub rules: Rules,
     /// How long clients may take, and how much they may send.
-    pub client_limits: ClientLimits,
+    pub client: ClientLimits,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
     /// A request that has this header is told which generations served it.
     pub debug_header: Option<HeaderName>,
     parts: Parts,
@@ -134,7 +135,8 @@ impl Snapshot {
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
             rules: config.server.rules,
-            client_limits: ClientLimits::default(),
+            client: config.server.client,
+            connections: config.server.connections,
             debug_header: config
                 .admin
                 .as_ref()

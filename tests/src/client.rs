@@ -107,6 +107,34 @@ impl Client {
         bytes
     }
 
+    /// Sends bytes on the connection at hand or a new one; an error if the other side does not take them.
+    pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.open()?.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Whether the other side has said that it sends nothing more.
+    pub fn has_ended(&self) -> bool {
+        let Some(connection) = &self.connection else {
+            return true;
+        };
+        let stream = connection.get_ref();
+        stream.set_nonblocking(true).expect("the connection is open");
+        let mut bytes = [0; 64 << 10];
+        let peeked = stream.peek(&mut bytes);
+        stream.set_nonblocking(false).expect("the connection is open");
+        match peeked {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Sends a head and a body without looking for an answer meanwhile, as many clients do, and returns all that comes back.
+    pub fn upload(&mut self, head: &str, body: &[u8]) -> String {
+        // The other side may have said all and not read on: what it said is to be found nevertheless.
+        let _ = self.try_write(head).and_then(|()| self.try_write(body));
+        String::from_utf8_lossy(&self.read_to_end()).into_owned()
+    }
+
     /// Says that it sends nothing more, and can still be sent something.
     pub fn finish(&mut self) {
         let connection = self.connection.as_ref().expect("there is a connection");

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use pace_wire::request::Rules;
 use super::address::{Host, ListenAddress};
 use super::document::Document;
 use super::problem::{Fault, Problem};
-use super::raw;
+use super::raw::{self, Millis};
 use super::shape::{Place, Placed, Table};
-use super::types::{Admin, Config, Metrics, Server};
+use super::types::{Admin, ClientLimits, Config, ConnectionLimits, Metrics, Server};
 use super::{Lookup, Overrides, plugins, pools, routes, short};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -138,6 +139,8 @@ impl<'a> Resolver<'a> {
             trusted_proxies,
             proxy_protocol,
             rules,
+            client: client_limits(server),
+            connections: connection_limits(server),
             cache_dir: server
                 .cache_dir
                 .as_deref()
@@ -206,7 +209,48 @@ fn rules(server: &raw::Server) -> Rules {
     Rules {
         encoded_slashes: server.encoded_slashes.map(|choice| choice.0).unwrap_or_default(),
         underscores: server.underscores.map(|choice| choice.0).unwrap_or_default(),
-        ..Rules::default()
+        max_fields: server
+            .max_fields
+            .map_or(Rules::default().max_fields, |n| n.value() as usize),
+    }
+}
+
+/// How long a client may take, and how much it may send.
+fn client_limits(server: &raw::Server) -> ClientLimits {
+    let default = ClientLimits::default();
+    let millis = |written: Option<Millis>, default: Duration| {
+        written.map_or(default, |millis| Duration::from_millis(millis.value().into()))
+    };
+    ClientLimits {
+        head: millis(server.head_timeout_ms, default.head),
+        body: millis(server.body_timeout_ms, default.body),
+        body_rate: server
+            .body_bytes_per_second
+            .map_or(default.body_rate, |n| n.value()),
+        send: millis(server.send_timeout_ms, default.send),
+        keepalive: millis(server.keepalive_timeout_ms, default.keepalive),
+        requests: server
+            .keepalive_requests
+            .map_or(default.requests, |n| NonZeroU32::new(n.value())),
+        upgraded: millis(server.upgrade_timeout_ms, default.upgraded),
+        head_bytes: server
+            .max_head_kb
+            .map_or(default.head_bytes, |kb| kb.value() as usize * 1024),
+    }
+}
+
+/// How many connections there may be.
+fn connection_limits(server: &raw::Server) -> ConnectionLimits {
+    ConnectionLimits {
+        max: server.max_connections.and_then(|n| NonZeroU32::new(n.value())),
+        max_per_client: server
+            .max_connections_per_client
+            .and_then(|n| NonZeroU32::new(n.value())),
+        tcp_keepalive: match server.tcp_keepalive_seconds {
+            None => ConnectionLimits::default().tcp_keepalive,
+            Some(seconds) if seconds.value() == 0 => None,
+            Some(seconds) => Some(Duration::from_secs(seconds.value().into())),
+        },
     }
 }
 

@@ -228,6 +228,30 @@ impl TryFrom<String> for Underscores {
     }
 }
 
+/// One of `on`: what an attempt must come to for another to be made.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct RetryOn(pub types::RetryOn);
+
+impl TryFrom<String> for RetryOn {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let status = || {
+            let status = text.parse::<u16>().ok()?;
+            (text.len() == 3 && (400..=599).contains(&status)).then_some(types::RetryOn::Status(status))
+        };
+        match text.as_str() {
+            "connect" => Ok(RetryOn(types::RetryOn::Connect)),
+            "closed" => Ok(RetryOn(types::RetryOn::Closed)),
+            "timeout" => Ok(RetryOn(types::RetryOn::Timeout)),
+            _ => status().map(RetryOn).ok_or_else(|| {
+                format!("{text:?} must be \"connect\", \"closed\", \"timeout\" or a status from \"400\" to \"599\"")
+            }),
+        }
+    }
+}
+
 /// `isolation`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]

@@ -14,7 +14,7 @@ use pace_wire::scan::HeadScan;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Transport};
+use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Transport, set_up};
 
 /// A connection to a backend, and the head of the response that comes on it.
 pub struct Backend {
@@ -48,8 +48,13 @@ const MAX_HEAD: usize = 64 << 10;
 /// Interim responses before the final one.
 const MAX_INTERIM: u32 = 64;
 
-/// Makes a connection.
-pub async fn connect(address: SocketAddr, limit: Duration, alarm: &mut Alarm) -> io::Result<Transport> {
+/// Makes a connection. `keepalive` is as for [`set_up`].
+pub async fn connect(
+    address: SocketAddr,
+    limit: Duration,
+    keepalive: Option<Duration>,
+    alarm: &mut Alarm,
+) -> io::Result<Transport> {
     let deadline = Instant::now() + limit;
     let mut connecting = pin!(TcpStream::connect(address));
     let stream = poll_fn(|context| {
@@ -61,7 +66,8 @@ pub async fn connect(address: SocketAddr, limit: Duration, alarm: &mut Alarm) ->
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
     })
     .await?;
-    Transport::new(stream)
+    set_up(&stream, keepalive)?;
+    Ok(Transport::new(stream))
 }
 
 impl Backend {

@@ -12,6 +12,7 @@ use pace_wire::request::{MAX_METHOD, RequestHead, Rules};
 use pace_wire::scan::HeadScan;
 use tokio::time::Instant;
 
+use crate::config::ClientLimits;
 use crate::io::{Alarm, Buffer, Free, Recycle, Transport};
 
 /// A connection that a client has made, from request to request.
@@ -28,39 +29,6 @@ pub struct Client {
     pub has_ended: bool,
     /// Requests that have been read.
     pub requests: u32,
-}
-
-/// How long a client may take, and how much it may send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientLimits {
-    /// For a whole head, from its first byte on.
-    pub head: Duration,
-    /// For the next request.
-    pub idle: Duration,
-    /// For a body: as long as it brings a KiB each second it gets that second back.
-    pub body: Duration,
-    /// To take any of what is sent.
-    pub send: Duration,
-    /// Without a byte in either direction after an upgrade.
-    pub upgraded: Duration,
-    /// Requests on one connection.
-    pub requests: u32,
-    /// Bytes of a head.
-    pub head_bytes: usize,
-}
-
-impl Default for ClientLimits {
-    fn default() -> ClientLimits {
-        ClientLimits {
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
-            body: Duration::from_secs(10),
-            send: Duration::from_secs(30),
-            upgraded: Duration::from_secs(600),
-            requests: 1000,
-            head_bytes: 64 << 10,
-        }
-    }
 }
 
 /// How the wait for the next request ended.
@@ -111,7 +79,7 @@ impl Client {
         let limit = if self.requests == 0 {
             limits.head
         } else {
-            limits.idle
+            limits.keepalive
         };
         let deadline = Instant::now() + limit;
         let mut stop = std::pin::pin!(stop);

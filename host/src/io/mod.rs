@@ -15,4 +15,4 @@ mod transport;
 pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use recycled::{Free, Recycle, Recycled};
-pub use transport::Transport;
+pub use transport::{Transport, set_up};

@@ -2,12 +2,33 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+/// How long TCP waits before it asks again whether the other end is there.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Has small messages be sent at once, and TCP ask the other end whether it is there after a `keepalive` without a byte. What
+/// a listener is told holds for the connections that it accepts.
+pub fn set_up(socket: &impl AsFd, keepalive: Option<Duration>) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
+    match keepalive {
+        Some(time) => {
+            let asks = TcpKeepalive::new()
+                .with_time(time)
+                .with_interval(KEEPALIVE_INTERVAL);
+            socket.set_tcp_keepalive(&asks)
+        }
+        None => socket.set_keepalive(false),
+    }
+}
 
 /// A connection's bytes in both directions.
 #[derive(Debug)]
@@ -16,10 +37,9 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// The connection of a socket. Small messages are sent at once.
-    pub fn new(stream: TcpStream) -> io::Result<Transport> {
-        stream.set_nodelay(true)?;
-        Ok(Transport { stream })
+    /// The connection of a socket that has been [set up](set_up), or whose listener has.
+    pub fn new(stream: TcpStream) -> Transport {
+        Transport { stream }
     }
 
     /// Reads into `bytes`, which has room. 0 is the end of what the other side sends.
@@ -52,6 +72,11 @@ impl Transport {
     /// Tells the other side that nothing more will be sent.
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    /// The socket itself.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// The other end.

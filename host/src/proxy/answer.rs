@@ -144,7 +144,7 @@ impl Proxy {
         };
         context.status = Some(head.status().as_u16());
         context.body_bytes = content.len() as u64;
-        let limit = context.snapshot.client_limits.send;
+        let limit = context.snapshot.client.send;
         match client.send(&wire, &content, limit).await {
             Err(error) => {
                 log::debug!("could not answer {}: {error}", context.client);
@@ -160,7 +160,11 @@ impl Proxy {
     pub(super) fn keeps(&self, client: &Client, request: &RequestHead, context: &Context) -> bool {
         request.keeps_alive()
             && !client.has_ended
-            && client.requests < context.snapshot.client_limits.requests
+            && context
+                .snapshot
+                .client
+                .requests
+                .is_none_or(|most| client.requests < most.get())
             && !self.drain.has_begun()
     }
 }

@@ -10,7 +10,9 @@ use pace_wire::request::RequestHead;
 use pace_wire::response::Asked;
 use tokio::time::Instant;
 
+use super::context::Context;
 use super::outbound;
+use crate::config::{ClientLimits, PoolSettings};
 use crate::hook::AttemptFailure;
 use crate::http1::{Backend, BodyError, Client, HeadError, Pump, PumpError, Side, Sink};
 
@@ -25,10 +27,16 @@ pub(super) enum AttemptError {
     Head(#[from] HeadError),
     /// A head came, and behind it what is no body.
     #[error("{0}")]
-    Late(String),
+    Body(String),
     /// Nothing came in time, or the request was not taken in time.
     #[error("nothing for {0:?}")]
     Silent(Duration),
+    /// The attempt, or the request, has taken all the time that it has.
+    #[error("its time is over")]
+    Late,
+    /// A response with a status on which another attempt is made.
+    #[error("status {0}")]
+    Status(u16),
     /// The request's body is malformed, or does not arrive.
     #[error("{0}")]
     Request(Refusal),
@@ -46,12 +54,46 @@ impl AttemptError {
                 io::ErrorKind::TimedOut => AttemptFailure::ConnectionTimeout,
                 _ => AttemptFailure::ConnectionFailed,
             }),
-            AttemptError::Head(HeadError::Broken(_)) | AttemptError::Late(_) => {
+            AttemptError::Head(HeadError::Broken(_)) | AttemptError::Body(_) => {
                 Some(AttemptFailure::Protocol)
             }
             AttemptError::Head(HeadError::Closed | HeadError::Io(_)) => Some(AttemptFailure::Closed),
-            AttemptError::Silent(_) => Some(AttemptFailure::ResponseTimeout),
+            AttemptError::Silent(_) | AttemptError::Late => Some(AttemptFailure::ResponseTimeout),
+            AttemptError::Status(status) => Some(AttemptFailure::Status(*status)),
             AttemptError::Request(_) | AttemptError::ClientGone => None,
+        }
+    }
+}
+
+/// How long each step of an attempt may take.
+pub(super) struct Waits {
+    /// For the backend to take any of the request.
+    silent: Duration,
+    /// For the response, from when the request has been sent.
+    first_byte: Duration,
+    /// When the attempt is over, and with it perhaps the request.
+    until: Option<Instant>,
+}
+
+impl Waits {
+    /// For an attempt that begins now.
+    pub(super) fn new(context: &Context, settings: &PoolSettings) -> Waits {
+        let per_try = settings.retry.per_try.map(|limit| Instant::now() + limit);
+        Waits {
+            silent: settings.response_timeout,
+            first_byte: settings.first_byte_timeout,
+            until: match (per_try, context.deadline()) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+        }
+    }
+
+    /// No longer than this, and than the attempt may take.
+    pub(super) fn up_to(&self, limit: Duration) -> Duration {
+        match self.until {
+            Some(until) => limit.min(until.saturating_duration_since(Instant::now())),
+            None => limit,
         }
     }
 }
@@ -60,18 +102,18 @@ impl AttemptError {
 pub(super) struct Patience {
     left: Duration,
     full: Duration,
+    /// Bytes that give a second back.
+    rate: u32,
     /// Since when it is waited for, and how much of the body had come then.
     waiting: Option<(Instant, u64)>,
 }
 
-/// A body that brings less than this many bytes each second uses patience up.
-const BYTES_PER_SECOND: u64 = 1024;
-
 impl Patience {
-    pub(super) fn new(full: Duration) -> Patience {
+    pub(super) fn new(limits: &ClientLimits) -> Patience {
         Patience {
-            left: full,
-            full,
+            left: limits.body,
+            full: limits.body,
+            rate: limits.body_rate,
             waiting: None,
         }
     }
@@ -99,7 +141,7 @@ impl Patience {
     }
 
     fn settle(&mut self, waited: Duration, received: u64) {
-        let given_back = Duration::from_millis(received.saturating_mul(1000) / BYTES_PER_SECOND);
+        let given_back = Duration::from_millis(received.saturating_mul(1000) / u64::from(self.rate));
         self.left = (self.left.saturating_sub(waited) + given_back).min(self.full);
     }
 }
@@ -119,7 +161,7 @@ pub(super) async fn exchange(
     backend: &mut Backend,
     request: &RequestHead,
     upload: &mut Upload,
-    limit: Duration,
+    waits: &Waits,
 ) -> Result<(), AttemptError> {
     let asked = Asked {
         head: request.method == http::Method::HEAD,
@@ -164,6 +206,11 @@ pub(super) async fn exchange(
                 Poll::Pending => break,
             }
         }
+        if let Some(until) = waits.until
+            && client.alarm.poll(until, context).is_ready()
+        {
+            return Poll::Ready(Err(AttemptError::Late));
+        }
         if waits_for_client {
             // No answer is due before the request is there.
             let deadline = upload.patience.wait(upload.pump.taken());
@@ -176,6 +223,10 @@ pub(super) async fn exchange(
         if written != progress.0 {
             progress = (written, Instant::now());
         }
+        let limit = match upload.pump.is_done() {
+            true => waits.first_byte,
+            false => waits.silent,
+        };
         client
             .alarm
             .poll(progress.1 + limit, context)
@@ -199,10 +250,13 @@ pub(super) fn of_client(error: BodyError) -> AttemptError {
 mod tests {
     use super::*;
 
+    /// Bytes that give a second back.
+    const RATE: u64 = 1024;
+
     #[tokio::test(start_paused = true)]
     async fn patience_ends_for_a_client_that_is_silent_and_not_for_one_that_is_slow() {
         let seconds = Duration::from_secs;
-        let mut patience = Patience::new(seconds(10));
+        let mut patience = Patience::new(&ClientLimits::default());
         let start = Instant::now();
         assert_eq!(patience.wait(0), start + seconds(10));
         tokio::time::advance(seconds(8)).await;
@@ -211,18 +265,18 @@ mod tests {
             start + seconds(10),
             "silence gives nothing back"
         );
-        assert_eq!(patience.wait(4 * BYTES_PER_SECOND), start + seconds(8 + 6));
+        assert_eq!(patience.wait(4 * RATE), start + seconds(8 + 6));
         tokio::time::advance(seconds(5)).await;
         assert_eq!(
-            patience.wait(500 * BYTES_PER_SECOND),
+            patience.wait(500 * RATE),
             start + seconds(13 + 10),
             "never more than at first"
         );
-        patience.pause(500 * BYTES_PER_SECOND);
+        patience.pause(500 * RATE);
         tokio::time::advance(seconds(60)).await;
         let now = Instant::now();
         assert_eq!(
-            patience.wait(500 * BYTES_PER_SECOND),
+            patience.wait(500 * RATE),
             now + seconds(10),
             "the time of others does not count"
         );

@@ -94,6 +94,24 @@ impl Context {
         &self.route.as_ref().expect("an attempt follows a route").pool
     }
 
+    /// When the request must have been answered.
+    pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
+        let limit = self.pool().settings.total_timeout?;
+        Some(tokio::time::Instant::from_std(self.started) + limit)
+    }
+
+    /// Whether it should have been.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| deadline <= tokio::time::Instant::now())
+    }
+
+    /// Whether there are backends where the request has not been.
+    pub(super) fn has_others(&self) -> bool {
+        let members = self.members.as_ref().map_or(0, |members| members.len());
+        members > self.tried.len()
+    }
+
     /// The backend of the attempt that is going on has answered.
     pub(super) fn answered(&mut self) {
         if let Some((in_flight, since)) = &self.current {

@@ -21,7 +21,8 @@ use super::context::Context;
 use super::outbound::{self, Delivery};
 use super::refuse::Refused;
 use crate::chain::Remaining;
-use crate::http1::{Backend, BodyReader, Client, ClientLimits, Pump, PumpError, Side, tunnel};
+use crate::config::ClientLimits;
+use crate::http1::{Backend, BodyReader, Client, Pump, PumpError, Side, tunnel};
 
 /// Why a response did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +77,17 @@ impl Proxy {
         let mut download = Pump::new(BodyReader::new(backend.head.framing), delivery.body);
         download.begin(|out| outbound::response_head(out, &backend.head, request, delivery));
         context.status = Some(backend.head.status().as_u16());
-        let limits = context.snapshot.client_limits;
-        let silence = context.pool().response_timeout;
-        let relayed = relay(client, &mut backend, &mut upload, &mut download, &limits, silence).await;
+        let limits = context.snapshot.client;
+        let silence = context.pool().settings.response_timeout;
+        let until = context.deadline();
+        let relayed = relay(
+            client,
+            &mut backend,
+            &mut upload,
+            &mut download,
+            (&limits, silence, until),
+        )
+        .await;
         context.body_bytes = download.taken();
         match relayed {
             Ok(()) => {
@@ -96,9 +105,8 @@ impl Proxy {
                 // Its first bytes are broken already: the client can still be told.
                 context.status = None;
                 context.answered = false;
-                let error = AttemptError::Late(why);
-                let pool = Arc::clone(context.pool());
-                self.book(request, context, &pool, &error, false);
+                let error = AttemptError::Body(why);
+                self.book(request, context, &error, false);
                 self.refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
                     .await
             }
@@ -130,7 +138,7 @@ impl Proxy {
         outbound::switching_head(&mut head, &backend.head);
         let before = head.len() as u64;
         context.status = Some(backend.head.status().as_u16());
-        let limit = context.snapshot.client_limits.upgraded;
+        let limit = context.snapshot.client.upgraded;
         let (written, ended) = tunnel(client, &mut backend, head, limit).await;
         context.body_bytes = written.saturating_sub(before);
         if let Err(error) = ended
@@ -159,8 +167,7 @@ async fn relay(
     backend: &mut Backend,
     upload: &mut Upload,
     download: &mut Pump,
-    limits: &ClientLimits,
-    silence: Duration,
+    (limits, silence, until): (&ClientLimits, Duration, Option<Instant>),
 ) -> Result<(), RelayError> {
     let mut progress = (0, Instant::now());
     poll_fn(|context| {
@@ -189,6 +196,11 @@ async fn relay(
             }
             Poll::Ready(Err(PumpError::Write(_))) => return Poll::Ready(Err(RelayError::Client)),
             Poll::Pending => {}
+        }
+        if let Some(until) = until
+            && client.alarm.poll(until, context).is_ready()
+        {
+            return Poll::Ready(Err(RelayError::Backend("its time is over".to_owned())));
         }
         let moved = download.written() + download.taken() + upload.pump.written();
         if moved != progress.0 {

@@ -1,7 +1,9 @@
 //! From a backend that was chosen to a response: attempts, one after the other.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 
 use log::warn;
 use pace_wire::framing::Framing;
@@ -9,19 +11,17 @@ use pace_wire::request::RequestHead;
 
 use super::Proxy;
 use super::answer::After;
-use super::attempt::{AttemptError, Patience, Upload, exchange};
+use super::attempt::{AttemptError, Patience, Upload, Waits, exchange};
 use super::choose::{Selected, select};
 use super::client::forwarded;
 use super::context::Context;
 use super::outbound;
 use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
+use crate::config::RetryOn;
 use crate::hook::AttemptFailure;
 use crate::http1::{Backend, BodyReader, Client, Pump, connect};
 use crate::upstream::{self, Pool};
-
-/// What is kept of a body so that it can be sent again.
-const KEPT_BODY: usize = 64 << 10;
 
 /// What becomes of an attempt that failed.
 enum Next {
@@ -45,10 +45,12 @@ impl Proxy {
         first: u32,
     ) -> After {
         let mut upload = begin(request, context);
+        context.pool().budget.first();
         let mut next = Next::Same(first);
         loop {
             let index = match next {
                 Next::Same(index) => index,
+                Next::Other if !pause(client, context).await => return After::Close,
                 Next::Other => match select(request, context) {
                     Selected::Backend(index) => index,
                     Selected::Reply(reply) => {
@@ -75,11 +77,14 @@ impl Proxy {
                 .attempt(client, request, context, &mut upload, &pool, &chosen)
                 .await
             {
-                Ok(backend) => {
-                    return self
-                        .deliver(client, request, context, upload, (backend, chosen.address))
-                        .await;
-                }
+                Ok(backend) => match self.retries_status(request, context, &upload, &backend) {
+                    Some(next) => next,
+                    None => {
+                        return self
+                            .deliver(client, request, context, upload, (backend, chosen.address))
+                            .await;
+                    }
+                },
                 Err(next) => next,
             };
         }
@@ -95,22 +100,27 @@ impl Proxy {
         pool: &Pool,
         chosen: &upstream::Backend,
     ) -> Result<Backend, Next> {
+        let settings = &pool.settings;
+        let waits = Waits::new(context, settings);
         let idle = match context.has_replaced {
-            false => self.idle.take(chosen.address, pool.idle_timeout),
+            false => self.idle.take(chosen.address, settings.idle_timeout),
             // The others may be as dead.
             true => None,
         };
         let is_reused = idle.is_some();
         let transport = match idle {
             Some(transport) => transport,
-            None => match connect(chosen.address, pool.connect_timeout, &mut client.alarm).await {
-                Ok(transport) => transport,
-                Err(error) => {
+            None => {
+                let limit = waits.up_to(settings.connect_timeout);
+                let keepalive = context.snapshot.connections.tcp_keepalive;
+                match connect(chosen.address, limit, keepalive, &mut client.alarm).await {
+                    Ok(transport) => transport,
                     // Nothing has been sent, so the method does not matter.
-                    let error = AttemptError::Connect(error);
-                    return Err(self.failed(request, context, pool, &error, true));
+                    Err(error) => {
+                        return Err(self.failed(request, context, &AttemptError::Connect(error), true));
+                    }
                 }
-            },
+            }
         };
         let mut backend = Backend::new(transport);
         let forwarded_for = match forwarded(request, context) {
@@ -125,7 +135,7 @@ impl Proxy {
             .pump
             .begin(|out| outbound::request_head(out, request, &forwarded_for, &chosen.label));
         upload.is_broken = false;
-        let exchanged = exchange(client, &mut backend, request, upload, pool.response_timeout).await;
+        let exchanged = exchange(client, &mut backend, request, upload, &waits).await;
         let Err(error) = exchanged else {
             return Ok(backend);
         };
@@ -145,20 +155,16 @@ impl Proxy {
             context.current = None;
             return Err(Next::Same(index));
         }
-        // A backend that was silent for the whole response timeout is not asked to be again: the client has waited
-        // long enough.
-        let may_repeat = is_repeatable && error.failure() != Some(AttemptFailure::ResponseTimeout);
-        Err(self.failed(request, context, pool, &error, may_repeat))
+        Err(self.failed(request, context, &error, is_repeatable))
     }
 
-    /// Books the end of an attempt, and decides what is next.
+    /// Books the end of an attempt, and decides what is next. `is_repeatable` says whether the request could be sent again.
     fn failed(
         &self,
         request: &RequestHead,
         context: &mut Context,
-        pool: &Pool,
         error: &AttemptError,
-        may_repeat: bool,
+        is_repeatable: bool,
     ) -> Next {
         let Some(failure) = error.failure() else {
             // The attempt is over, and nothing is said of the backend.
@@ -168,12 +174,33 @@ impl Proxy {
                 _ => Next::Gone,
             };
         };
-        let again = may_repeat && context.attempt <= pool.max_retries;
-        self.book(request, context, pool, error, again);
+        let again = is_repeatable && is_retried(context, failure) && may_try_again(context);
+        self.book(request, context, error, again);
         match again {
             true => Next::Other,
             false => Next::Refuse(refused_after(failure)),
         }
+    }
+
+    /// Whether a response with this status is not passed on, because another backend may have a better one.
+    fn retries_status(
+        &self,
+        request: &RequestHead,
+        context: &mut Context,
+        upload: &Upload,
+        backend: &Backend,
+    ) -> Option<Next> {
+        let failure = AttemptFailure::Status(backend.head.status().as_u16());
+        let again = is_retried(context, failure)
+            && upload.pump.is_done()
+            && is_repeatable(request, upload)
+            && context.has_others()
+            && may_try_again(context);
+        again.then(|| {
+            let error = AttemptError::Status(backend.head.status().as_u16());
+            self.book(request, context, &error, true);
+            Next::Other
+        })
     }
 
     /// Counts and tells an attempt that failed. `again` says whether another is made.
@@ -181,7 +208,6 @@ impl Proxy {
         &self,
         request: &RequestHead,
         context: &mut Context,
-        pool: &Pool,
         error: &AttemptError,
         again: bool,
     ) {
@@ -192,7 +218,7 @@ impl Proxy {
         let backend = &in_flight.backend().label;
         self.environment
             .metrics
-            .attempt_failed(&pool.name, backend, failure);
+            .attempt_failed(&context.pool().name, backend, failure);
         warn!(
             // As for all that is said of requests.
             target: "pace::proxy",
@@ -215,7 +241,8 @@ impl Proxy {
     pub(super) fn keep(&self, address: SocketAddr, backend: Backend, pool: &Pool) {
         let said = backend.head.keep_alive_seconds();
         if backend.head.keeps_alive() && backend.input.is_empty() && said != Some(0) {
-            self.idle.put(address, backend.transport, pool.idle_timeout, said);
+            self.idle
+                .put(address, backend.transport, pool.settings.idle_timeout, said);
         }
     }
 }
@@ -224,13 +251,55 @@ impl Proxy {
 fn begin(request: &RequestHead, context: &Context) -> Upload {
     let mut pump = Pump::new(BodyReader::new(request.framing), outbound::request_body(request));
     if request.framing != Framing::None && request.method.is_idempotent() {
-        pump.keep(KEPT_BODY);
+        pump.keep(context.pool().settings.retry_body);
     }
     Upload {
         pump,
-        patience: Patience::new(context.snapshot.client_limits.body),
+        patience: Patience::new(&context.snapshot.client),
         is_broken: false,
     }
+}
+
+/// Whether the pool has another attempt follow one that ended so.
+fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
+    let retry = &context.pool().settings.retry;
+    let wanted = match failure {
+        AttemptFailure::ConnectionRefused
+        | AttemptFailure::ConnectionTimeout
+        | AttemptFailure::ConnectionFailed
+        | AttemptFailure::Tls => RetryOn::Connect,
+        AttemptFailure::Closed | AttemptFailure::Protocol => RetryOn::Closed,
+        // Who bounds one attempt wants another.
+        AttemptFailure::ResponseTimeout if retry.per_try.is_some() => return !context.is_late(),
+        AttemptFailure::ResponseTimeout => RetryOn::Timeout,
+        AttemptFailure::Status(status) => RetryOn::Status(status),
+        AttemptFailure::Other => return false,
+    };
+    retry.on.contains(&wanted)
+}
+
+/// Whether the request has another attempt, and the pool too, from which it is taken then.
+fn may_try_again(context: &Context) -> bool {
+    let pool = context.pool();
+    context.attempt < pool.settings.retry.attempts && !context.is_late() && pool.budget.take()
+}
+
+/// Waits before another attempt, if that is configured: a mean that doubles each time, and differs from request to request.
+/// Says whether the client is still there.
+async fn pause(client: &mut Client, context: &Context) -> bool {
+    let mean = context.pool().settings.retry.backoff;
+    if mean.is_zero() {
+        return true;
+    }
+    let doubled = mean.saturating_mul(1 << (context.attempt.saturating_sub(1)).min(10));
+    let until = tokio::time::Instant::now() + doubled.mul_f64(0.5 + fastrand::f64());
+    poll_fn(|task| {
+        if client.poll_gone(task).is_ready() {
+            return Poll::Ready(false);
+        }
+        client.alarm.poll(until, task).map(|()| true)
+    })
+    .await
 }
 
 /// Whether the request can be sent again after this.

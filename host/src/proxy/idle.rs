@@ -16,6 +16,7 @@ use tokio::task::unconstrained;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::io::Transport;
+use crate::server::Drain;
 
 /// The idle connections of one worker.
 ///
@@ -94,13 +95,18 @@ impl Idle {
         drop(surplus);
     }
 
-    /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end.
-    pub async fn sweep(self: Arc<Idle>) {
+    /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end, and all when
+    /// descriptors have run out.
+    pub async fn sweep(self: Arc<Idle>, drain: Arc<Drain>) {
         let mut ticks = interval(SWEEP_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shed = drain.times_shed();
         loop {
             let now = ticks.tick().await.into_std();
-            self.kept.lock().retain(|waiting| waiting.may_be_used(now));
+            let keep = std::mem::replace(&mut shed, drain.times_shed()) == shed;
+            self.kept
+                .lock()
+                .retain(|waiting| keep && waiting.may_be_used(now));
         }
     }
 }
@@ -165,7 +171,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let ours = Transport::new(ours.expect("somebody listens")).expect("it is open");
+        let ours = Transport::new(ours.expect("somebody listens"));
         (ours, theirs.expect("somebody connects").0)
     }
 
@@ -254,7 +260,7 @@ mod tests {
         let (old, mut their_end) = connection().await;
         idle.put(backend(1), kept, LONG, None);
         idle.put(backend(2), old, Duration::ZERO, None);
-        let sweeping = tokio::spawn(Arc::clone(&idle).sweep());
+        let sweeping = tokio::spawn(Arc::clone(&idle).sweep(Arc::default()));
         assert_eq!(their_end.read(&mut [0]).await.expect("an end is no error"), 0);
         sweeping.abort();
         let kept = idle.kept.lock();

@@ -11,7 +11,8 @@ use pace_wire::request::{RequestHead, Rules};
 use super::connection::Connection;
 use super::drain::Drain;
 use crate::admin::{Admin, refused};
-use crate::http1::{BodyReader, Client, ClientLimits, Next};
+use crate::config::ClientLimits;
+use crate::http1::{BodyReader, Client, Next};
 
 /// Serves until the process ends, also while requests drain.
 pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>) -> std::io::Result<()> {

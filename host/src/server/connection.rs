@@ -50,7 +50,7 @@ impl Connection {
                 peer = source;
             }
         }
-        Ok(Client::new(Transport::new(stream)?, peer.ip().to_canonical()))
+        Ok(Client::new(Transport::new(stream), peer.ip().to_canonical()))
     }
 }
 

@@ -10,11 +10,13 @@ use log::{error, warn};
 use prometheus::IntGauge;
 use tokio::sync::{Notify, mpsc};
 
+use super::admission::{PerClient, turn_away};
 use super::connection::{Connection, ConnectionError};
 use super::drain::Drain;
 use crate::plugin;
 use crate::proxy::{Idle, Proxy};
 use crate::snapshot::{Environment, Snapshot};
+use crate::telemetry::RefusedConnection;
 
 /// All workers.
 pub(super) struct Workers {
@@ -40,6 +42,7 @@ impl Workers {
         environment: &Arc<Environment>,
         drain: &Arc<Drain>,
     ) -> io::Result<Workers> {
+        let per_client: Arc<PerClient> = Arc::default();
         let workers = (0..count)
             .map(|index| {
                 let (sender, receiver) = mpsc::unbounded_channel();
@@ -50,7 +53,9 @@ impl Workers {
                     Arc::clone(&idle),
                     Arc::clone(drain),
                 );
+                let drain = Arc::clone(drain);
                 let environment = Arc::clone(environment);
+                let per_client = Arc::clone(&per_client);
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
@@ -59,8 +64,8 @@ impl Workers {
                     .stack_size(STACK_SIZE)
                     .spawn(move || {
                         runtime.block_on(async move {
-                            tokio::spawn(idle.sweep());
-                            serve(Arc::new(proxy), environment, receiver).await;
+                            tokio::spawn(idle.sweep(drain));
+                            serve(Arc::new(proxy), environment, per_client, receiver).await;
                         });
                     })?;
                 Ok(Worker {
@@ -143,17 +148,33 @@ impl Drop for Open {
 async fn serve(
     proxy: Arc<Proxy>,
     environment: Arc<Environment>,
+    per_client: Arc<PerClient>,
     mut connections: mpsc::UnboundedReceiver<(Connection, Open)>,
 ) {
     tokio::spawn(sweep());
     while let Some((connection, open)) = connections.recv().await {
         let proxy = Arc::clone(&proxy);
         let environment = Arc::clone(&environment);
+        let per_client = Arc::clone(&per_client);
         // A panic ends this task and with it the connection, nothing else.
         tokio::spawn(async move {
             let peer = connection.peer;
             match connection.into_client().await {
-                Ok(client) => proxy.serve(client).await,
+                Ok(client) => match proxy.most_per_client() {
+                    None => proxy.serve(client).await,
+                    Some(most) => match per_client.admit(client.peer, most) {
+                        Some(admitted) => {
+                            proxy.serve(client).await;
+                            drop(admitted);
+                        }
+                        None => {
+                            environment
+                                .metrics
+                                .connection_refused(RefusedConnection::TooManyOfClient);
+                            turn_away(client.transport.into_stream()).await;
+                        }
+                    },
+                },
                 Err(error) => {
                     if !matches!(error, ConnectionError::Io(_)) {
                         environment.metrics.proxy_header_errors.inc();

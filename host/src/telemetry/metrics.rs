@@ -50,6 +50,7 @@ pub struct Metrics {
     /// Requests that have begun and not ended.
     pub requests_in_flight: IntGauge,
     refused: [IntCounter; Refusal::ALL.len()],
+    refused_connections: [IntCounter; RefusedConnection::ALL.len()],
     attempts: IntCounterVec,
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
@@ -90,7 +91,14 @@ impl Metrics {
             "Requests that were refused before anything was decided about them.",
             &["reason"],
         );
+        let refused_connections = counter(
+            "pace_connections_refused_total",
+            "Client connections that were one too many.",
+            &["reason"],
+        );
         let metrics = Metrics {
+            refused_connections: RefusedConnection::ALL
+                .map(|reason| refused_connections.with_label_values(&[reason.name()])),
             refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
             durations: register(&registry, durations),
             by_method_and_status: (0..METHODS.len() * STATUS_COUNT)
@@ -163,6 +171,11 @@ impl Metrics {
     /// Counts a finished request.
     pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
         self.duration(method, status).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn connection_refused(&self, reason: RefusedConnection) {
+        self.refused_connections[reason as usize].inc();
     }
 
     /// Counts a request that was refused before anything was decided about it.
@@ -256,6 +269,28 @@ impl Metrics {
             .encode(&self.registry.gather(), &mut text)
             .expect("writing text into memory does not fail");
         text
+    }
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedConnection {
+    /// There are as many as there may be.
+    TooMany,
+    /// The client has as many as it may have.
+    TooManyOfClient,
+}
+
+impl RefusedConnection {
+    /// Every reason.
+    pub const ALL: [RefusedConnection; 2] = [RefusedConnection::TooMany, RefusedConnection::TooManyOfClient];
+
+    /// As the metrics spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RefusedConnection::TooMany => "max-connections",
+            RefusedConnection::TooManyOfClient => "max-connections-per-client",
+        }
     }
 }
 

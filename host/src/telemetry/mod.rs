@@ -7,4 +7,4 @@ mod metrics;
 pub use access_log::{Access, access_log};
 pub use hook_log::{HOOKS_TARGET, HookCalls};
 pub(crate) use hook_log::{selection, verdict};
-pub use metrics::{METRICS_CONTENT_TYPE, Metrics, PluginMetrics};
+pub use metrics::{METRICS_CONTENT_TYPE, Metrics, PluginMetrics, RefusedConnection};

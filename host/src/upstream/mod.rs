@@ -10,22 +10,24 @@
 //! | file | what it has |
 //! |---|---|
 //! | `backend` | one server at one address, how it is doing, a request on its way to it |
+//! | `budget` | how many further attempts a pool may have |
 //! | `names` | from names to addresses |
 
 mod backend;
+mod budget;
 mod names;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use log::{info, warn};
 use parking_lot::Mutex;
 
 pub use self::backend::{Backend, InFlight};
+pub use self::budget::RetryBudget;
 pub use self::names::{Lookup, system_lookup};
-use crate::config;
+use crate::config::{self, PoolSettings};
 use crate::hook::{AttemptFailure, Candidates, Health};
 use crate::telemetry::Metrics;
 
@@ -33,14 +35,10 @@ use crate::telemetry::Metrics;
 pub struct Pool {
     /// The name in the configuration.
     pub name: String,
-    /// How often a request may be tried again after its first attempt.
-    pub max_retries: u32,
-    /// How long a connection may take.
-    pub connect_timeout: Duration,
-    /// How long a backend may be silent while something is expected of it.
-    pub response_timeout: Duration,
-    /// How long an idle connection is kept.
-    pub idle_timeout: Duration,
+    /// How requests get to its backends, and how long that may take.
+    pub settings: PoolSettings,
+    /// How many further attempts there may be.
+    pub budget: RetryBudget,
     members: ArcSwap<Members>,
     /// Who changes the members. Requests do not wait for it.
     changing: Mutex<Names>,
@@ -76,10 +74,8 @@ impl Pool {
     pub fn new(pool: &config::Pool, metrics: &Metrics, before: Option<&Pool>, lookup: Lookup<'_>) -> Pool {
         let made = Pool {
             name: pool.name.clone(),
-            max_retries: pool.max_retries,
-            connect_timeout: pool.connect_timeout,
-            response_timeout: pool.response_timeout,
-            idle_timeout: pool.idle_timeout,
+            settings: pool.settings.clone(),
+            budget: RetryBudget::new(pool.settings.retry.budget_percent),
             members: ArcSwap::from_pointee(match before {
                 Some(before) => Members::of(before.members().list.to_vec()),
                 None => Members::of(Vec::new()),
@@ -155,6 +151,16 @@ impl Members {
             version: NEXT_VERSION.fetch_add(1, Ordering::Relaxed),
             list: list.into(),
         }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// A backend by its index.

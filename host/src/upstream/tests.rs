@@ -50,11 +50,7 @@ fn pool(servers: &[(&str, u32)]) -> config::Pool {
                 weight: *weight,
             })
             .collect(),
-        max_retries: 1,
-        connect_timeout: Duration::from_secs(1),
-        response_timeout: Duration::from_secs(1),
-        idle_timeout: Duration::from_secs(1),
-        idle_connections: 1,
+        settings: PoolSettings::default(),
     }
 }
 

@@ -178,9 +178,9 @@ fn the_full_form_resolves_names_to_indices_and_merges_configuration() {
             .collect::<Vec<_>>(),
         [1, 2]
     );
-    assert_eq!(api.max_retries, 2);
-    assert_eq!(api.connect_timeout.as_millis(), 500);
-    assert_eq!(api.response_timeout.as_secs(), 60);
+    assert_eq!(api.settings.retry.attempts, 3);
+    assert_eq!(api.settings.connect_timeout.as_millis(), 500);
+    assert_eq!(api.settings.response_timeout.as_secs(), 60);
 
     let [v1, rest] = config.routes.as_slice() else {
         panic!("two routes")

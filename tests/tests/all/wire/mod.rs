@@ -3,6 +3,8 @@
 mod attempts;
 mod requests;
 mod responses;
+mod retrying;
+mod slow;
 mod targets;
 mod upgrades;
 
