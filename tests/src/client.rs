@@ -128,11 +128,11 @@ impl Client {
         }
     }
 
-    /// Sends a head and a body without looking for an answer meanwhile, as many clients do, and returns all that comes back.
-    pub fn upload(&mut self, head: &str, body: &[u8]) -> String {
+    /// Sends a head and a body without looking for an answer meanwhile, as many clients do, and waits for the response.
+    pub fn upload(&mut self, head: &str, body: &[u8]) -> io::Result<Response> {
         // The other side may have said all and not read on: what it said is to be found nevertheless.
         let _ = self.try_write(head).and_then(|()| self.try_write(body));
-        String::from_utf8_lossy(&self.read_to_end()).into_owned()
+        self.read("POST")
     }
 
     /// Says that it sends nothing more, and can still be sent something.
