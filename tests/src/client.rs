@@ -112,22 +112,6 @@ impl Client {
         self.open()?.get_mut().write_all(bytes.as_ref())
     }
 
-    /// Whether the other side has said that it sends nothing more.
-    pub fn has_ended(&self) -> bool {
-        let Some(connection) = &self.connection else {
-            return true;
-        };
-        let stream = connection.get_ref();
-        stream.set_nonblocking(true).expect("the connection is open");
-        let mut bytes = [0; 64 << 10];
-        let peeked = stream.peek(&mut bytes);
-        stream.set_nonblocking(false).expect("the connection is open");
-        match peeked {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        }
-    }
-
     /// Sends a head and a body without looking for an answer meanwhile, as many clients do, and waits for the response.
     pub fn upload(&mut self, head: &str, body: &[u8]) -> io::Result<Response> {
         // The other side may have said all and not read on: what it said is to be found nevertheless.

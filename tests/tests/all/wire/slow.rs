@@ -20,10 +20,10 @@ fn refused(pace: &Pace, reason: &str) -> u64 {
         .sum("pace_requests_refused_total", &[("reason", reason)])
 }
 
-/// Sends a byte after the other until the connection ends, which it must.
+/// Sends a byte after the other until there is an answer, which there must be.
 fn drip(client: &mut Client, bytes: &[u8]) -> String {
     for byte in bytes.iter().cycle() {
-        if client.try_write([*byte]).is_err() || client.has_ended() {
+        if client.try_write([*byte]).is_err() || client.has_received() {
             break;
         }
         std::thread::sleep(Duration::from_millis(5));
