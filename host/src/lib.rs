@@ -31,12 +31,14 @@
 //! | [`field`] | which headers a plugin may set |
 //! | [`harness`] | a plugin without a proxy: called by hand, in a time that is moved by hand |
 //! | [`author`] | `pace plugin`: what those who write plugins need |
+//! | [`allocator`] | what becomes of a process that gets no more memory |
 //! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
 //!
 //! Walls, held by a test: Pingora is named in [`proxy`] and [`server`] only, wasmtime in [`plugin`] only,
 //! and no policy is decided here.
 
 pub mod admin;
+pub mod allocator;
 pub mod author;
 pub mod builtin;
 pub mod chain;

@@ -46,6 +46,7 @@ pub(super) struct Server {
     pub trusted_proxies: Option<Vec<Network>>,
     pub proxy_protocol: Option<Placed<bool>>,
     pub cache_dir: Option<String>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +120,7 @@ pub(crate) struct Limits {
     pub handles: Option<Int<1, 65_536>>,
     pub windows: Option<Int<0, 64>>,
     pub window_keys: Option<Int<1, 16_777_216>>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
     pub log_lines_per_second: Option<Int<0, 1_000_000>>,
     pub recycle_memory_mb: Option<Int<1, 1024>>,
     pub recycle_uses: Option<Int<0, { u32::MAX }>>,
