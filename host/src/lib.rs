@@ -32,11 +32,13 @@
 //! | [`field`] | which headers a plugin may set |
 //! | [`harness`] | a plugin without a proxy: called by hand, in a time that is moved by hand |
 //! | [`author`] | `pace plugin`: what those who write plugins need |
+//! | [`allocator`] | what becomes of a process that gets no more memory |
 //! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
 //!
 //! Walls, held by a test: wasmtime is named in [`plugin`] only, and no policy is decided here.
 
 pub mod admin;
+pub mod allocator;
 pub mod author;
 pub mod builtin;
 pub mod chain;

@@ -84,6 +84,7 @@ pub(crate) fn state_limits(limits: &config::Limits) -> state::Limits {
     state::Limits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
+        bytes: limits.state,
         ..state::Limits::default()
     }
 }
@@ -248,7 +249,7 @@ impl Builder<'_> {
         let generation = &self.generations[plugin];
         let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
         let limits = state_limits(&generation.settings().limits);
-        let counted = self.environment.store.scope(&scope, limits);
+        let counted = self.environment.store.scope(plugin, &scope, limits);
         self.parts.scopes.push((Arc::clone(&counted), limits));
         let key = UseKey {
             scope,

@@ -42,5 +42,6 @@ pub use script::{Line, Scripted};
 pub use setup::{Setup, program};
 pub use wait::{DEADLINE, wait_for, wait_until};
 pub use wasm::{
-    built_for, component, core_module, edition, fixture, recipe, root, text_fixture, with_section,
+    built_for, component, core_module, edition, exhausts_compiler, fixture, recipe, root, text_fixture,
+    typed, with_section,
 };

@@ -56,14 +56,15 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let server = Server::bind(&config)?;
     let environment = Arc::new(Environment {
         runtime: Runtime::new(None, config.server.workers)?,
-        store: Store::new(),
+        store: Store::new(config.server.state),
         metrics: Metrics::new(),
     });
     let origin = Origin {
         path: Some(path.to_owned()),
         overrides,
     };
-    let (manager, snapshot, reloader) = Manager::start(origin, config.clone(), Arc::clone(&environment))?;
+    let (manager, snapshot, reloader) =
+        Manager::start(origin, config.clone(), Arc::clone(&environment), None)?;
     // Who follows files would put the sandboxed plugins back.
     drop(manager);
     let mut snapshot = Arc::into_inner(snapshot)
@@ -136,9 +137,10 @@ fn scope(name: &str, limits: config::Limits, environment: &Environment) -> Arc<S
     let limits = state::Limits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
+        bytes: limits.state,
         ..state::Limits::default()
     };
-    environment.store.scope(name, limits)
+    environment.store.scope(name, name, limits)
 }
 
 fn read<C: serde::de::DeserializeOwned>(config: &Map<String, Value>) -> Result<C, Failure> {

@@ -61,6 +61,7 @@ pub(super) struct Server {
     pub max_connections: Option<Int<0, { u32::MAX }>>,
     pub max_connections_per_client: Option<Int<0, { u32::MAX }>>,
     pub cache_dir: Option<String>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,6 +178,7 @@ pub(crate) struct Limits {
     pub handles: Option<Int<1, 65_536>>,
     pub windows: Option<Int<0, 64>>,
     pub window_keys: Option<Int<1, 16_777_216>>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
     pub log_lines_per_second: Option<Int<0, 1_000_000>>,
     pub recycle_memory_mb: Option<Int<1, 1024>>,
     pub recycle_uses: Option<Int<0, { u32::MAX }>>,

@@ -13,6 +13,7 @@ use pace_wire::request::Rules;
 
 use super::address::{Host, ListenAddress};
 use super::document::Document;
+use super::plugins::mebibytes;
 use super::problem::{Fault, Problem};
 use super::raw::{self, Millis};
 use super::shape::{Place, Placed, Table};
@@ -22,6 +23,9 @@ use super::{Lookup, Overrides, plugins, pools, routes, short};
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
+
+/// So much state in all: that of eight plugins that each have as much as they may by default.
+const DEFAULT_STATE_MB: u32 = 512;
 const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
 
 /// What every step needs, and the problems found so far.
@@ -146,6 +150,7 @@ impl<'a> Resolver<'a> {
                 .as_deref()
                 .filter(|path| !path.is_empty())
                 .map(|path| self.file(path)),
+            state: mebibytes(server.state_mb.map_or(DEFAULT_STATE_MB, |mib| mib.value())),
         })
     }
 

@@ -54,6 +54,8 @@ pub struct Server {
     pub connections: ConnectionLimits,
     /// Where compiled plugins are kept over a restart; nowhere if there is none.
     pub cache_dir: Option<PathBuf>,
+    /// Bytes of all counters and windows of plugins, 1 MiB to 1 TiB.
+    pub state: usize,
 }
 
 /// How long a client may take, and how much it may send.
@@ -238,6 +240,8 @@ pub struct Limits {
     pub windows: usize,
     /// Keys that each of them holds.
     pub window_keys: usize,
+    /// Bytes of the plugin's counters and windows, over all instances and routes, 1 MiB to 1 TiB.
+    pub state: usize,
     /// Log lines per second, over all workers; what is more is dropped and counted.
     pub log_lines_per_second: u32,
     /// An instance whose memory has passed this many bytes is replaced after the call.
@@ -257,6 +261,7 @@ impl Default for Limits {
             handles: 1024,
             windows: 64,
             window_keys: 1_000_000,
+            state: 64 << 20,
             log_lines_per_second: 100,
             recycle_memory: 12 << 20,
             recycle_uses: 0,

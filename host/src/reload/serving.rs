@@ -156,6 +156,7 @@ impl Turn<'_> {
     /// New requests are served with this configuration and these plugins, of which the snapshot was made.
     pub(super) fn take(&mut self, snapshot: Snapshot, config: Config, plugins: BTreeMap<String, Managed>) {
         self.publish(snapshot);
+        self.serving.environment.store.set_limit(config.server.state);
         *self.serving.status.plugins.lock() = plugins;
         *self.config = config;
     }

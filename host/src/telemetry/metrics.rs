@@ -4,7 +4,7 @@
 //! request: a request costs one array index and the atomic additions.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -15,7 +15,9 @@ use prometheus::{
 
 use pace_wire::refusal::Refusal;
 
+use super::state::StateCollector;
 use crate::hook::{AttemptFailure, FailureReason, Hook};
+use crate::state::Store;
 
 /// The media type of [`Metrics::render`].
 pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -166,6 +168,13 @@ impl Metrics {
         // So that the histogram is there from the first scrape on.
         metrics.duration("GET", 200);
         metrics
+    }
+
+    /// Shows from now on what the plugins' state takes. To be called once.
+    pub fn watch_state(&self, store: &Arc<Store>) {
+        self.registry
+            .register(Box::new(StateCollector::new(store)))
+            .expect("every metric is registered once in a new registry");
     }
 
     /// Counts a finished request.

@@ -3,6 +3,7 @@
 mod access_log;
 mod hook_log;
 mod metrics;
+mod state;
 
 pub use access_log::{Access, access_log};
 pub use hook_log::{HOOKS_TARGET, HookCalls};
