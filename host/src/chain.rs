@@ -1,6 +1,6 @@
 //! The plugins of a route: their order, the first answer that wins, and what a failure means.
 //!
-//! Knows neither Pingora nor wasmtime: it joins the views of `hook` with anything that is a
+//! Knows neither HTTP/1.1 nor wasmtime: it joins the views of `hook` with anything that is a
 //! [`Plugin`].
 
 use std::net::IpAddr;

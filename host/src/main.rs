@@ -11,6 +11,7 @@ use std::thread;
 
 use clap::Parser;
 use log::warn;
+use pace::allocator::OrEnd;
 use pace::author;
 use pace::cli::{Cli, Command, ConfigArgs, PluginCommand};
 use pace::config::Config;
@@ -23,7 +24,7 @@ use pace::telemetry::Metrics;
 
 /// Chosen by measurement: see docs/performance.md.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: OrEnd<mimalloc::MiMalloc> = OrEnd(mimalloc::MiMalloc);
 
 /// Without RUST_LOG: what happens to the process, not what happens to each request.
 const DEFAULT_LOG: &str = "info,pace::access=off";
@@ -59,9 +60,8 @@ fn run(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
     // Before the plugins are compiled: a port in use is the more likely mistake, and is known at once.
     let server = Server::bind(&config)?;
     let environment = Arc::new(environment(&config)?);
-    let (mut manager, snapshot, reloader) = Manager::start(origin(args), config, Arc::clone(&environment))?;
-    // Also when another version has been installed in its place meanwhile, that is this one.
-    manager.compile_with(Compiler::new("/proc/self/exe"));
+    let started = Manager::start(origin(args), config, Arc::clone(&environment), Some(compiler()));
+    let (manager, snapshot, reloader) = started?;
     thread::Builder::new()
         .name("pace-reload".to_owned())
         .spawn(|| manager.run())?;
@@ -69,11 +69,16 @@ fn run(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Also when another version has been installed in its place meanwhile, that is this one.
+fn compiler() -> Compiler {
+    Compiler::new("/proc/self/exe")
+}
+
 fn check(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
     let config = load(args)?;
     let counts = (config.routes.len(), config.pools.len());
     let environment = Arc::new(environment(&config)?);
-    let (_, _, reloader) = Manager::start(origin(args), config, environment)?;
+    let (_, _, reloader) = Manager::start(origin(args), config, environment, Some(compiler()))?;
     match report(counts, &reloader.status().list()) {
         // Who reads this may have seen enough: `pace check | head -1`.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -121,7 +126,7 @@ fn environment(config: &Config) -> Result<Environment, Box<dyn Error>> {
     let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
     Ok(Environment {
         runtime: Runtime::new(cache_dir.as_deref(), config.server.workers)?,
-        store: Store::new(),
+        store: Store::new(config.server.state),
         metrics: Metrics::new(),
     })
 }

@@ -1,14 +1,17 @@
 //! Sockets and threads: who accepts, who serves, and how all of it ends.
 //!
 //! One thread accepts and gives each connection to the worker that has the fewest; there it stays, so
-//! that a request never changes threads. Each worker has a runtime, a Pingora proxy with its own pool of
-//! backend connections, and its own plugin instances: workers share counters, nothing that waits.
+//! that a request never changes threads. Each worker has a runtime, a proxy with its own pool of backend
+//! connections, and its own plugin instances: workers share counters, nothing that waits.
 
 mod accept;
 mod admin;
+mod admission;
 mod connection;
-mod stream;
+mod drain;
 mod worker;
+
+pub use drain::Drain;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,13 +24,13 @@ use log::{info, warn};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use self::accept::Acceptor;
 use self::worker::Workers;
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::io::set_up;
 use crate::reload::Reloader;
 use crate::snapshot::{Environment, Snapshot};
 
@@ -91,14 +94,18 @@ impl Server {
         let idle_connections = config
             .pools
             .iter()
-            .map(|pool| pool.idle_connections)
+            .map(|pool| pool.settings.idle_connections)
             .sum::<usize>()
             .max(1);
         let bound = Bound {
             signals,
-            public: listen(config.server.listen, " ([server] listen)")?,
+            public: listen(
+                config.server.listen,
+                config.server.connections.tcp_keepalive,
+                " ([server] listen)",
+            )?,
             admin: match &config.admin {
-                Some(admin) => Some(listen(admin.listen, " ([admin] listen)")?),
+                Some(admin) => Some(listen(admin.listen, None, " ([admin] listen)")?),
                 None => None,
             },
             workers: config.server.workers,
@@ -131,13 +138,13 @@ impl Bound {
         reloader: Reloader,
     ) -> io::Result<()> {
         let signals = &mut self.signals;
-        let (shutdown, shutting_down) = watch::channel(false);
+        let drain = Arc::new(Drain::default());
         let workers = Workers::start(
             self.workers,
             self.idle_connections,
             &snapshot,
             &environment,
-            &shutting_down,
+            &drain,
         )?;
         if let Some(listener) = self.admin {
             info!("admin on http://{}", listener.local_addr()?);
@@ -145,7 +152,7 @@ impl Bound {
                 environment: Arc::clone(&environment),
                 reloader: reloader.clone(),
             };
-            tokio::spawn(admin::serve(listener, admin, shutting_down.clone()));
+            tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
         }
         info!(
             "listening on http://{} with {} workers",
@@ -159,6 +166,8 @@ impl Bound {
             listener,
             workers: &workers,
             environment: &environment,
+            snapshot: &snapshot,
+            drain: &drain,
             proxy_protocol: self
                 .proxy_protocol
                 .then(|| self.trusted_proxies.into_iter().collect()),
@@ -181,7 +190,7 @@ impl Bound {
         // The public listener is closed by now: new connections are refused, so that a load balancer goes
         // elsewhere. Idle connections are closed, busy ones after the response that is under way.
         let deadline = Instant::now() + self.grace_period;
-        shutdown.send_replace(true);
+        drain.begin();
         tokio::select! {
             drained = timeout_at(deadline, workers.drained()) => match drained {
                 Ok(()) => info!("all connections are done"),
@@ -232,12 +241,17 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
     }
 }
 
-fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, BindError> {
+fn listen(
+    address: SocketAddr,
+    keepalive: Option<Duration>,
+    key: &'static str,
+) -> Result<TcpListener, BindError> {
     let bind = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // A restart need not wait for old connections to be forgotten. It does not let two processes have
         // the port: that would be SO_REUSEPORT.
         socket.set_reuse_address(true)?;
+        set_up(&socket, keepalive)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;

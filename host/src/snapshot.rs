@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::header::HeaderName;
+use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
 use crate::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
 use crate::client::TrustedProxies;
-use crate::config::{self, Config, OnFailure};
+use crate::config::{self, ClientLimits, Config, ConnectionLimits, OnFailure};
 use crate::hook::{Failure, Plugin};
 use crate::limiter::Limiter;
 use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
 use crate::state::{self, Scope, Store};
 use crate::telemetry::Metrics;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, system_lookup};
 
 /// Everything that a request is served with.
 pub struct Snapshot {
@@ -25,6 +26,12 @@ pub struct Snapshot {
     pub metrics_endpoint: Option<String>,
     /// Who is believed about where a request came from.
     pub trusted_proxies: TrustedProxies,
+    /// What is read as a request.
+    pub rules: Rules,
+    /// How long clients may take, and how much they may send.
+    pub client: ClientLimits,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
     /// A request that has this header is told which generations served it.
     pub debug_header: Option<HeaderName>,
     parts: Parts,
@@ -77,6 +84,7 @@ pub(crate) fn state_limits(limits: &config::Limits) -> state::Limits {
     state::Limits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
+        bytes: limits.state,
         ..state::Limits::default()
     }
 }
@@ -127,6 +135,9 @@ impl Snapshot {
             router: Router::new(routes),
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
+            rules: config.server.rules,
+            client: config.server.client,
+            connections: config.server.connections,
             debug_header: config
                 .admin
                 .as_ref()
@@ -141,6 +152,13 @@ impl Snapshot {
     pub fn apply_limits(&self) {
         for (scope, limits) in &self.parts.scopes {
             scope.set_limits(*limits);
+        }
+    }
+
+    /// Looks the names of all backends up again. It may take its time.
+    pub fn look_up_names(&self, metrics: &Metrics) {
+        for (_, pool) in self.parts.pools.values() {
+            pool.look_up(metrics, &system_lookup);
         }
     }
 
@@ -165,14 +183,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// A pool that did not change stays the same, with what is in flight and how fast it was.
+    /// A pool that did not change stays the same. Of one that did, backends that stay keep what is in flight and how fast
+    /// they were.
     fn pool(&mut self, pool: &config::Pool) -> Arc<Pool> {
-        let same = self
-            .before
-            .and_then(|before| before.parts.pools.get(&pool.name))
-            .filter(|(config, _)| config == pool)
-            .map(|(_, same)| Arc::clone(same));
-        let made = same.unwrap_or_else(|| Arc::new(Pool::new(pool, &self.environment.metrics)));
+        let before = self.before.and_then(|before| before.parts.pools.get(&pool.name));
+        let made = match before {
+            Some((config, same)) if config == pool => Arc::clone(same),
+            changed => Arc::new(Pool::new(
+                pool,
+                &self.environment.metrics,
+                changed.map(|(_, before)| &**before),
+                &system_lookup,
+            )),
+        };
         self.parts
             .pools
             .insert(pool.name.clone(), (pool.clone(), Arc::clone(&made)));
@@ -226,7 +249,7 @@ impl Builder<'_> {
         let generation = &self.generations[plugin];
         let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
         let limits = state_limits(&generation.settings().limits);
-        let counted = self.environment.store.scope(&scope, limits);
+        let counted = self.environment.store.scope(plugin, &scope, limits);
         self.parts.scopes.push((Arc::clone(&counted), limits));
         let key = UseKey {
             scope,

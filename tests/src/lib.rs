@@ -7,6 +7,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Origin`] | an HTTP/1.1 server that answers as a test wants, and remembers what it was asked |
+//! | [`Scripted`], [`Line`] | a backend that follows a script, byte by byte |
 //! | [`Pace`], [`Setup`], [`Exit`], [`program`] | the program: started, spoken to by signals, ended; or not even started |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
@@ -24,6 +25,7 @@ mod message;
 mod metrics;
 mod origin;
 mod pace;
+mod script;
 mod setup;
 mod wait;
 mod wasm;
@@ -36,8 +38,10 @@ pub use metrics::Metrics;
 pub use origin::Origin;
 pub use pace::{Exit, Pace};
 pub use rustix::process::Signal;
+pub use script::{Line, Scripted};
 pub use setup::{Setup, program};
 pub use wait::{DEADLINE, wait_for, wait_until};
 pub use wasm::{
-    built_for, component, core_module, edition, fixture, recipe, root, text_fixture, with_section,
+    built_for, component, core_module, edition, exhausts_compiler, fixture, recipe, root, text_fixture,
+    typed, with_section,
 };

@@ -37,7 +37,12 @@ pub fn core_module(name: &str) -> PathBuf {
 /// component.
 pub fn text_fixture(name: &str) -> Vec<u8> {
     let file = root().join("tests/fixtures/wat").join(name).with_extension("wat");
-    let mut module = wat::parse_file(file).expect("fixtures are valid WebAssembly text");
+    typed(&fs::read_to_string(file).expect("it is a text"))
+}
+
+/// A core module in text form, with the type of a component that has the hook `request-filter`.
+pub fn typed(text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).expect("fixtures are valid WebAssembly text");
     let mut resolve = Resolve::default();
     let (package, _) = resolve
         .push_dir(root().join("wit"))
@@ -48,6 +53,23 @@ pub fn text_fixture(name: &str) -> Vec<u8> {
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("a type can be embedded in any module");
     module
+}
+
+/// A plugin of 4 KB for which a compiler takes gigabytes: a thousand values go round each of four hundred loops, one
+/// inside the other. It lets every request pass.
+pub fn exhausts_compiler() -> Vec<u8> {
+    const LOOPS: usize = 400;
+    let values = "i64 ".repeat(1000);
+    let (begin, end) = ("loop (type $wide) ".repeat(LOOPS), "end ".repeat(LOOPS));
+    let pass = fs::read_to_string(root().join("tests/fixtures/wat/pass.wat")).expect("it is a text");
+    let (head, _) = pass.rsplit_once(')').expect("it ends with one");
+    typed(&format!(
+        "{head}
+         (type $many (func (result {values})))
+         (type $wide (func (param {values}) (result {values})))
+         (func $values (type $many) unreachable)
+         (func call $values {begin} {end} unreachable))"
+    ))
 }
 
 /// A plugin that was built for a contract with these differences from `wit/`: each a text that is there, and what

@@ -25,7 +25,7 @@ use pace::server::Server;
 use pace::snapshot::{DEFAULT_BALANCER, Environment, Route, Snapshot};
 use pace::state::{self, Scope, Store};
 use pace::telemetry::Metrics;
-use pace::upstream::Pool;
+use pace::upstream::{Pool, system_lookup};
 use serde_json::{Map, Value};
 
 /// The allocator of `pace`: the comparison is of policies, not of allocators.
@@ -56,14 +56,15 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let server = Server::bind(&config)?;
     let environment = Arc::new(Environment {
         runtime: Runtime::new(None, config.server.workers)?,
-        store: Store::new(),
+        store: Store::new(config.server.state),
         metrics: Metrics::new(),
     });
     let origin = Origin {
         path: Some(path.to_owned()),
         overrides,
     };
-    let (manager, snapshot, reloader) = Manager::start(origin, config.clone(), Arc::clone(&environment))?;
+    let (manager, snapshot, reloader) =
+        Manager::start(origin, config.clone(), Arc::clone(&environment), None)?;
     // Who follows files would put the sandboxed plugins back.
     drop(manager);
     let mut snapshot = Arc::into_inner(snapshot)
@@ -80,7 +81,7 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
     let pools: Vec<Arc<Pool>> = config
         .pools
         .iter()
-        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics)))
+        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics, None, &system_lookup)))
         .collect();
     let mut routes = Vec::new();
     for route in &config.routes {
@@ -136,9 +137,10 @@ fn scope(name: &str, limits: config::Limits, environment: &Environment) -> Arc<S
     let limits = state::Limits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
+        bytes: limits.state,
         ..state::Limits::default()
     };
-    environment.store.scope(name, limits)
+    environment.store.scope(name, name, limits)
 }
 
 fn read<C: serde::de::DeserializeOwned>(config: &Map<String, Value>) -> Result<C, Failure> {

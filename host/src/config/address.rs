@@ -95,10 +95,12 @@ impl TryFrom<String> for ListenAddress {
     }
 }
 
-/// An IP address, or a name that must be looked up.
+/// A server: an IP address, or a name that must be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
+pub enum Host {
+    /// An address.
     Ip(IpAddr),
+    /// A name, as written.
     Name(String),
 }
 

@@ -36,6 +36,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
+pub use self::address::Host;
 pub(crate) use self::document::Document;
 pub use self::error::Error;
 pub use self::excerpt::Excerpt;
@@ -48,8 +49,9 @@ use self::resolve::Resolver;
 pub(crate) use self::scalar::{Int, Isolation as RawIsolation, Network};
 pub(crate) use self::shape::{OrText, Place, Placed, Shorthand, Table};
 pub use self::types::{
-    Admin, BUILTINS, Backend, Breaker, Config, Isolation, Limits, Metrics, OnFailure, Plugin, PluginUse,
-    Pool, Rollback, Route, Server, Sha256, Source,
+    Admin, BUILTINS, Backend, Breaker, ClientLimits, Config, ConnectionLimits, Isolation, Limits, Metrics,
+    OnFailure, Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route, Server, Sha256,
+    Source,
 };
 pub use self::warning::Warning;
 use crate::file;

@@ -143,6 +143,9 @@ pub enum Fault {
     /// A pool has more backends than plugins can count.
     #[error("a pool has at most 65535 backends, this one has {0}")]
     TooManyBackends(usize),
+    /// Two keys say how many attempts there are.
+    #[error("`retry.attempts`, which counts the first attempt too, says another number; give one of both")]
+    RetriesAndAttempts,
     /// A backend is twice in a pool.
     #[error("{backend} is already in this pool ({}); to send it more requests, give it a `weight`", listed_before(.line))]
     SameBackend {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::compiler::CompileError;
+use super::compiler::{CompileError, MAX_GIBIBYTES};
 use crate::config::Sha256;
 use crate::hook::Failure;
 
@@ -53,9 +53,16 @@ pub enum LoadError {
     CompilerPanicked,
     /// The process that compiles did not do what it should.
     #[error(
-        "the process that compiles it broke ({0}); standard error has what it said, and it may take 8 GiB of memory"
+        "the process that compiles it broke ({0}); standard error has what it said, and if that is nothing, the system may have \
+         ended it for want of memory"
     )]
     CompilerBroke(String),
+    /// The process that compiles got no more memory.
+    #[error(
+        "compiling it takes more than the {MAX_GIBIBYTES} GiB of memory that it may take: a plugin of 18 MB takes a third of it, \
+         so look where the file comes from; if it is sound, make its largest functions smaller"
+    )]
+    CompilerOutOfMemory,
     /// The process that compiles cannot be had.
     #[error("no process could be started to compile it: {0}")]
     NoProcess(std::io::Error),

@@ -8,7 +8,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `engine` | one compiler and one clock of deadlines for the process |
+//! | `engine` | one compiler for the process, or a few |
+//! | `deadline` | the clock by which hooks are stopped |
+//! | `meter` | what a call takes of the host: time, and bytes that it hands over |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
 //! | `compiler` | from bytes to machine code, here or in a process of its own |
 //! | `ahead` | settings of the compiler, shared with the build script, which compiles the default plugins |
@@ -28,6 +30,7 @@ mod capability;
 mod code;
 mod compiler;
 mod contract;
+mod deadline;
 mod describe;
 mod direct;
 mod engine;
@@ -39,6 +42,7 @@ mod inspect;
 mod instance;
 mod lend;
 mod load;
+mod meter;
 mod program;
 mod text;
 

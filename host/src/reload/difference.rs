@@ -22,6 +22,10 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "`[server] trusted_proxies` with proxy_protocol",
             after.proxy_protocol && before.trusted_proxies != after.trusted_proxies,
         ),
+        (
+            "`[server] tcp_keepalive_seconds`",
+            before.connections.tcp_keepalive != after.connections.tcp_keepalive,
+        ),
         ("`[server] cache_dir`", before.cache_dir != after.cache_dir),
         ("`[admin] listen`", admin(old) != admin(new)),
     ]

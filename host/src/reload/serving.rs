@@ -65,6 +65,11 @@ impl Serving {
         }
     }
 
+    /// Looks the names of all backends up again, while everything is served on.
+    pub(super) fn look_up_names(&self) {
+        self.snapshot.load_full().look_up_names(&self.environment.metrics);
+    }
+
     /// What is known of a plugin.
     pub(super) fn managed(&self, name: &str) -> Result<Managed, String> {
         let plugins = self.status.plugins.lock();
@@ -151,6 +156,7 @@ impl Turn<'_> {
     /// New requests are served with this configuration and these plugins, of which the snapshot was made.
     pub(super) fn take(&mut self, snapshot: Snapshot, config: Config, plugins: BTreeMap<String, Managed>) {
         self.publish(snapshot);
+        self.serving.environment.store.set_limit(config.server.state);
         *self.serving.status.plugins.lock() = plugins;
         *self.config = config;
     }

@@ -6,14 +6,18 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use log::warn;
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
+use super::admission::turn_away;
 use super::connection::Connection;
+use super::drain::Drain;
 use super::worker::Workers;
 use crate::client::TrustedProxies;
-use crate::snapshot::Environment;
+use crate::snapshot::{Environment, Snapshot};
+use crate::telemetry::RefusedConnection;
 
 /// Accepts for all workers.
 pub(super) struct Acceptor<'a> {
@@ -21,6 +25,10 @@ pub(super) struct Acceptor<'a> {
     pub(super) listener: AsyncFd<TcpListener>,
     pub(super) workers: &'a Workers,
     pub(super) environment: &'a Arc<Environment>,
+    /// Says how many connections there may be.
+    pub(super) snapshot: &'a ArcSwap<Snapshot>,
+    /// Told when there are no descriptors left.
+    pub(super) drain: &'a Drain,
     /// The peers that begin with a PROXY header, if any do.
     pub(super) proxy_protocol: Option<TrustedProxies>,
 }
@@ -34,6 +42,7 @@ impl Acceptor<'_> {
         loop {
             let mut ready = self.listener.readable().await?;
             match ready.try_io(|listener| listener.get_ref().accept()) {
+                Ok(Ok((stream, _))) if self.is_full() => self.turn_away(stream),
                 Ok(Ok((stream, peer))) => {
                     if !self.give(stream, peer) {
                         return Err(io::Error::other("every worker has died"));
@@ -42,6 +51,23 @@ impl Acceptor<'_> {
                 Ok(Err(error)) => self.failed(&error).await,
                 Err(_would_block) => {}
             }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let most = self.snapshot.load().connections.max;
+        most.is_some_and(|most| self.workers.open() >= most.get() as usize)
+    }
+
+    fn turn_away(&self, stream: TcpStream) {
+        self.environment
+            .metrics
+            .connection_refused(RefusedConnection::TooMany);
+        let stream = stream
+            .set_nonblocking(true)
+            .and_then(|()| tokio::net::TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            tokio::spawn(turn_away(stream));
         }
     }
 
@@ -69,7 +95,8 @@ impl Acceptor<'_> {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted => {}
             _ => {
-                warn!("cannot accept connections: {error}");
+                warn!("cannot accept connections: {error}; connections without a request are closed");
+                self.drain.shed_idle();
                 sleep(EXHAUSTED_PAUSE).await;
             }
         }

@@ -1,15 +1,15 @@
-//! An accepted connection on its way to Pingora.
+//! An accepted connection on its way to its first request.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::stream::ClientStream;
+use crate::http1::Client;
+use crate::io::Transport;
 use crate::proxy_protocol::{self, Parsed};
 
 /// A connection that no runtime knows yet: the worker's will be its own.
@@ -40,9 +40,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
     /// Joins it to the runtime of the caller, and reads its PROXY header if it has one.
-    pub(super) async fn into_stream(self) -> Result<Stream, ConnectionError> {
+    pub(super) async fn into_client(self) -> Result<Client, ConnectionError> {
         self.stream.set_nonblocking(true)?;
-        self.stream.set_nodelay(true)?;
         let mut stream = TcpStream::from_std(self.stream)?;
         let mut peer = self.peer;
         if self.expects_header {
@@ -51,7 +50,7 @@ impl Connection {
                 peer = source;
             }
         }
-        Ok(Box::new(ClientStream::new(stream, peer)))
+        Ok(Client::new(Transport::new(stream), peer.ip().to_canonical()))
     }
 }
 

@@ -7,16 +7,16 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 use log::{error, warn};
-use pingora::apps::{HttpServerApp, ServerApp};
-use pingora::server::configuration::ServerConf;
-use pingora_proxy::{HttpProxy, http_proxy};
 use prometheus::IntGauge;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
+use super::admission::{PerClient, turn_away};
 use super::connection::{Connection, ConnectionError};
+use super::drain::Drain;
 use crate::plugin;
 use crate::proxy::{Idle, Proxy};
 use crate::snapshot::{Environment, Snapshot};
+use crate::telemetry::RefusedConnection;
 
 /// All workers.
 pub(super) struct Workers {
@@ -30,10 +30,7 @@ struct Worker {
     open: Arc<AtomicUsize>,
 }
 
-/// Pingora's bound on attempts per request; ours, per pool, is at most 10 retries.
-const MAX_ATTEMPTS: usize = 16;
-
-/// A request's future is large while wasm, which may use half a megabyte, runs on top of it.
+/// Wasm may use half a megabyte of it.
 const STACK_SIZE: usize = 4 << 20;
 
 impl Workers {
@@ -43,22 +40,22 @@ impl Workers {
         idle_connections: usize,
         snapshot: &Arc<ArcSwap<Snapshot>>,
         environment: &Arc<Environment>,
-        shutting_down: &watch::Receiver<bool>,
+        drain: &Arc<Drain>,
     ) -> io::Result<Workers> {
-        let conf = Arc::new(ServerConf {
-            threads: 1,
-            upstream_keepalive_pool_size: idle_connections,
-            max_retries: MAX_ATTEMPTS,
-            ..ServerConf::default()
-        });
+        let per_client: Arc<PerClient> = Arc::default();
         let workers = (0..count)
             .map(|index| {
                 let (sender, receiver) = mpsc::unbounded_channel();
                 let idle = Idle::new(idle_connections);
-                let proxy = Proxy::new(Arc::clone(snapshot), Arc::clone(environment), Arc::clone(&idle));
+                let proxy = Proxy::new(
+                    Arc::clone(snapshot),
+                    Arc::clone(environment),
+                    Arc::clone(&idle),
+                    Arc::clone(drain),
+                );
+                let drain = Arc::clone(drain);
                 let environment = Arc::clone(environment);
-                let conf = Arc::clone(&conf);
-                let shutting_down = shutting_down.clone();
+                let per_client = Arc::clone(&per_client);
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
@@ -66,11 +63,9 @@ impl Workers {
                     .name(format!("pace-worker-{index}"))
                     .stack_size(STACK_SIZE)
                     .spawn(move || {
-                        // In the runtime, because Pingora's connector looks for it.
                         runtime.block_on(async move {
-                            let proxy = Arc::new(http_proxy(&conf, proxy));
-                            tokio::spawn(idle.sweep());
-                            serve(proxy, environment, receiver, shutting_down).await;
+                            tokio::spawn(idle.sweep(drain));
+                            serve(Arc::new(proxy), environment, per_client, receiver).await;
                         });
                     })?;
                 Ok(Worker {
@@ -151,24 +146,35 @@ impl Drop for Open {
 
 /// What a worker's thread does.
 async fn serve(
-    proxy: Arc<HttpProxy<Proxy>>,
+    proxy: Arc<Proxy>,
     environment: Arc<Environment>,
+    per_client: Arc<PerClient>,
     mut connections: mpsc::UnboundedReceiver<(Connection, Open)>,
-    shutting_down: watch::Receiver<bool>,
 ) {
-    tokio::spawn(close_idle(Arc::clone(&proxy), shutting_down.clone()));
     tokio::spawn(sweep());
     while let Some((connection, open)) = connections.recv().await {
         let proxy = Arc::clone(&proxy);
         let environment = Arc::clone(&environment);
-        let shutting_down = shutting_down.clone();
+        let per_client = Arc::clone(&per_client);
         // A panic ends this task and with it the connection, nothing else.
         tokio::spawn(async move {
             let peer = connection.peer;
-            match connection.into_stream().await {
-                Ok(stream) => {
-                    proxy.process_new(stream, &shutting_down).await;
-                }
+            match connection.into_client().await {
+                Ok(client) => match proxy.most_per_client() {
+                    None => proxy.serve(client).await,
+                    Some(most) => match per_client.admit(client.peer, most) {
+                        Some(admitted) => {
+                            proxy.serve(client).await;
+                            drop(admitted);
+                        }
+                        None => {
+                            environment
+                                .metrics
+                                .connection_refused(RefusedConnection::TooManyOfClient);
+                            turn_away(client.transport.into_stream()).await;
+                        }
+                    },
+                },
                 Err(error) => {
                     if !matches!(error, ConnectionError::Io(_)) {
                         environment.metrics.proxy_header_errors.inc();
@@ -186,12 +192,5 @@ async fn sweep() {
     let mut ended = plugin::ended();
     while ended.changed().await.is_ok() {
         plugin::sweep();
-    }
-}
-
-/// When the process is to end: wakes the connections that wait for a next request.
-async fn close_idle(proxy: Arc<HttpProxy<Proxy>>, mut shutting_down: watch::Receiver<bool>) {
-    if shutting_down.wait_for(|now| *now).await.is_ok() {
-        proxy.http_cleanup().await;
     }
 }

@@ -16,7 +16,7 @@ pub struct Access<'a> {
     /// The status sent; 499 if the client left before there was one.
     pub status: u16,
     /// Bytes of the response's body that were sent.
-    pub body_bytes: usize,
+    pub body_bytes: u64,
     /// From the request's head to the end of the response.
     pub duration: Duration,
     /// The route taken.
@@ -25,13 +25,15 @@ pub struct Access<'a> {
     pub backend: Option<&'a str>,
     /// Attempts made.
     pub attempts: u32,
+    /// Why the request was refused before anything was decided about it.
+    pub refused: Option<&'static str>,
 }
 
 /// Writes the line, if anybody wants it.
 pub fn access_log(access: &Access<'_>) {
     info!(
         target: "pace::access",
-        "{} {} {} {} {}B {:.3}ms route={} backend={} attempts={}",
+        "{} {} {} {} {}B {:.3}ms route={} backend={} attempts={}{}{}",
         access.client,
         access.method,
         // Bytes that are not printable ASCII cannot forge a line.
@@ -42,5 +44,7 @@ pub fn access_log(access: &Access<'_>) {
         access.route.unwrap_or("-"),
         access.backend.unwrap_or("-"),
         access.attempts,
+        access.refused.map_or("", |_| " refused="),
+        access.refused.unwrap_or_default(),
     );
 }

@@ -4,7 +4,7 @@
 //! request: a request costs one array index and the atomic additions.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -13,7 +13,11 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use pace_wire::refusal::Refusal;
+
+use super::state::StateCollector;
 use crate::hook::{AttemptFailure, FailureReason, Hook};
+use crate::state::Store;
 
 /// The media type of [`Metrics::render`].
 pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -47,6 +51,8 @@ pub struct Metrics {
     pub proxy_header_errors: IntCounter,
     /// Requests that have begun and not ended.
     pub requests_in_flight: IntGauge,
+    refused: [IntCounter; Refusal::ALL.len()],
+    refused_connections: [IntCounter; RefusedConnection::ALL.len()],
     attempts: IntCounterVec,
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
@@ -82,7 +88,20 @@ impl Metrics {
         register(&registry, build)
             .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::CONTRACT])
             .set(1);
+        let refused = counter(
+            "pace_requests_refused_total",
+            "Requests that were refused before anything was decided about them.",
+            &["reason"],
+        );
+        let refused_connections = counter(
+            "pace_connections_refused_total",
+            "Client connections that were one too many.",
+            &["reason"],
+        );
         let metrics = Metrics {
+            refused_connections: RefusedConnection::ALL
+                .map(|reason| refused_connections.with_label_values(&[reason.name()])),
+            refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
             durations: register(&registry, durations),
             by_method_and_status: (0..METHODS.len() * STATUS_COUNT)
                 .map(|_| OnceLock::new())
@@ -151,9 +170,26 @@ impl Metrics {
         metrics
     }
 
+    /// Shows from now on what the plugins' state takes. To be called once.
+    pub fn watch_state(&self, store: &Arc<Store>) {
+        self.registry
+            .register(Box::new(StateCollector::new(store)))
+            .expect("every metric is registered once in a new registry");
+    }
+
     /// Counts a finished request.
     pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
         self.duration(method, status).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn connection_refused(&self, reason: RefusedConnection) {
+        self.refused_connections[reason as usize].inc();
+    }
+
+    /// Counts a request that was refused before anything was decided about it.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refused[refusal as usize].inc();
     }
 
     fn duration(&self, method: &str, status: u16) -> &Histogram {
@@ -242,6 +278,28 @@ impl Metrics {
             .encode(&self.registry.gather(), &mut text)
             .expect("writing text into memory does not fail");
         text
+    }
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedConnection {
+    /// There are as many as there may be.
+    TooMany,
+    /// The client has as many as it may have.
+    TooManyOfClient,
+}
+
+impl RefusedConnection {
+    /// Every reason.
+    pub const ALL: [RefusedConnection; 2] = [RefusedConnection::TooMany, RefusedConnection::TooManyOfClient];
+
+    /// As the metrics spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RefusedConnection::TooMany => "max-connections",
+            RefusedConnection::TooManyOfClient => "max-connections-per-client",
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use self::sources::Sources;
 use super::build;
 use crate::cli::RunArgs;
 use crate::config::{Breaker, Config, OnFailure, Overrides, Plugin, PluginUse, Rollback, Source};
-use crate::plugin::{LoadError, Runtime};
+use crate::plugin::{Compiler, LoadError, Runtime};
 use crate::reload::{Manager, Origin, StartError};
 use crate::server::Server;
 use crate::snapshot::Environment;
@@ -57,14 +57,19 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
     }
     let environment = Arc::new(Environment {
         runtime: Runtime::new(None, config.server.workers)?,
-        store: Store::new(),
+        store: Store::new(config.server.state),
         metrics: Metrics::new(),
     });
     let origin = Origin {
         path: None,
         overrides: Overrides::default(),
     };
-    let started = Manager::start(origin, config.clone(), Arc::clone(&environment));
+    let started = Manager::start(
+        origin,
+        config.clone(),
+        Arc::clone(&environment),
+        Some(Compiler::new("/proc/self/exe")),
+    );
     let (manager, snapshot, reloader) = started.map_err(|refusal| -> Box<dyn Error> {
         match refusal.reason {
             LoadError::Configure(_) => Refused {

@@ -141,7 +141,7 @@ impl Lane for Requests {
 #[test]
 fn mutated_requests_reach_the_backend_as_sent_or_not_at_all() {
     let campaign = Campaign::from_environment();
-    campaign.run("wire::requests::mutated", || Requests {
+    campaign.run("mutations::requests::mutated", || Requests {
         place: Place::new(Usual),
         seed: campaign.seed,
     });

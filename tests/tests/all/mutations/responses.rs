@@ -218,7 +218,7 @@ impl Lane for Responses {
 #[test]
 fn mutated_responses_reach_the_client_as_sent_or_visibly_broken() {
     let campaign = Campaign::from_environment();
-    campaign.run("wire::responses::mutated", || Responses::new(campaign.seed));
+    campaign.run("mutations::responses::mutated", || Responses::new(campaign.seed));
 }
 
 /// Mutations that are all refused, or all harmless, would find nothing.

@@ -5,7 +5,9 @@ use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use pace_tests::{Answer, Exit, Gate, Origin, Pace, Request, Setup, Signal, edition, fixture, wait_until};
+use pace_tests::{
+    Answer, Exit, Gate, Origin, Pace, Request, Setup, Signal, edition, exhausts_compiler, fixture, wait_until,
+};
 
 use super::page::{Page, code};
 use crate::swapping::{Swapping, reconfigure, respond};
@@ -77,6 +79,7 @@ fn at_start() -> String {
         plugin(&fixture("wasi-import").to_string_lossy(), ""),
         plugin(&fixture("no-hook").to_string_lossy(), ""),
         plugin("builtin:rate-limiter", "max_request = 3"),
+        plugin("large.wasm", "").file("large.wasm", exhausts_compiler()),
     ];
     refusals
         .map(|setup| format!("{}\n", setup.run().refusal()))
@@ -96,7 +99,7 @@ fn while_serving() -> String {
         up = up.label(),
         down = down.label(),
     );
-    let failing = ["trap", "endless-loop", "memory-bomb"];
+    let failing = ["trap", "endless-loop", "memory-bomb", "illegal-status"];
     for name in failing {
         let wasm = fixture(name);
         write!(
