@@ -96,6 +96,11 @@ impl Client {
         .await
     }
 
+    /// Whether there may be another request: the client has not ended its side, or has sent more before it did.
+    pub fn may_ask_again(&self) -> bool {
+        !self.has_ended || !self.input.is_empty()
+    }
+
     /// Reads the head whose first byte is there.
     pub async fn read_head(&mut self, head: &mut RequestHead, rules: &Rules, limits: &ClientLimits) -> Next {
         let deadline = Instant::now() + limits.head;

@@ -159,7 +159,7 @@ impl Proxy {
     /// Whether the client's connection is kept behind a response, as far as that is the client's and the operator's wish.
     pub(super) fn keeps(&self, client: &Client, request: &RequestHead, context: &Context) -> bool {
         request.keeps_alive()
-            && !client.has_ended
+            && client.may_ask_again()
             && context
                 .snapshot
                 .client

@@ -60,7 +60,7 @@ async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
                 (response, is_read)
             }
         };
-        let keep = is_read && head.keeps_alive() && !client.has_ended;
+        let keep = is_read && head.keeps_alive() && client.may_ask_again();
         let wire = encode(&response, &head, keep);
         let body: &[u8] = match head.method {
             Method::HEAD => &[],
