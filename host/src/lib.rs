@@ -25,7 +25,7 @@
 //! | [`builtin`] | the default plugins, embedded |
 //! | [`state`] | counters and sliding windows, shared by all workers |
 //! | [`upstream`] | pools and backends |
-//! | [`client`], [`proxy_protocol`] | who is asking |
+//! | [`client`], [`proxy_protocol`], [`via`] | who is asking, and through whom |
 //! | `embedded` | sources that the binary carries |
 //! | [`limiter`] | so many log lines per second and no more |
 //! | [`file`] | reading files that may be anything |
@@ -63,6 +63,7 @@ pub mod snapshot;
 pub mod state;
 pub mod telemetry;
 pub mod upstream;
+pub mod via;
 
 /// The contract that plugins are built for: the package in `wit/`.
 pub const CONTRACT: &str = "pace:plugin@0.1.0";

@@ -17,7 +17,7 @@
 //! | `deliver` | from the response's head to its end, or to another protocol |
 //! | `answer`, `refuse` | what is answered here, and what the client is told of each fault |
 //! | `outbound` | the heads that are sent |
-//! | `client` | who asks |
+//! | `client`, `hops` | who asks, and how far it may go |
 //! | `idle` | connections to backends that wait for their next request |
 //! | `message` | messages as plugins see them |
 //! | `context` | what is known of one request |
@@ -29,6 +29,7 @@ mod client;
 mod context;
 mod deliver;
 mod forward;
+mod hops;
 mod idle;
 mod message;
 mod outbound;
@@ -41,6 +42,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
+use pace_wire::known::Known;
+use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use self::answer::After;
@@ -140,12 +143,25 @@ impl Proxy {
 
     /// The story of a request whose head is valid.
     async fn respond(&self, client: &mut Client, request: &mut RequestHead, context: &mut Context) -> After {
-        context.client = client::client(request, context);
         let mut body = BodyReader::new(request.framing);
+        if client::identify(client, request, context).is_err() {
+            let refused = Refused::Request(Refusal::HeadTooLarge);
+            return self.refuse(client, request, &mut body, context, refused).await;
+        }
         if context.snapshot.metrics_endpoint.as_deref() == Some(request.target.path()) {
             return self.send_metrics(client, request, &mut body, context).await;
         }
 
+        if let Some(via) = &context.snapshot.via
+            && request.fields.all(Known::Via).any(|value| via.is_in(value))
+        {
+            return self
+                .refuse(client, request, &mut body, context, Refused::Loop)
+                .await;
+        }
+        if !hops::take_one(request) {
+            return self.answer_options(client, request, &mut body, context).await;
+        }
         let path = match request.target.path() {
             // All of the server: as much as its root is.
             "*" => "/",
@@ -199,7 +215,7 @@ impl Proxy {
             body_bytes: context.body_bytes,
             duration,
             route: context.route.as_ref().map(|route| route.name.as_str()),
-            backend: context.backend(),
+            backend: context.last_backend(),
             attempts: context.attempt,
             refused: context.refused.map(|refusal| refusal.name()),
         });

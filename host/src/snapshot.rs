@@ -17,6 +17,7 @@ use crate::router::Router;
 use crate::state::{self, Scope, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::{Pool, system_lookup};
+use crate::via::Via;
 
 /// Everything that a request is served with.
 pub struct Snapshot {
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub trusted_proxies: TrustedProxies,
     /// What is read as a request.
     pub rules: Rules,
+    /// What is written into `Via`, if anything is.
+    pub via: Option<Via>,
     /// How long clients may take, and how much they may send.
     pub client: ClientLimits,
     /// How many connections there may be.
@@ -136,6 +139,7 @@ impl Snapshot {
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
             rules: config.server.rules,
+            via: config.server.via.as_deref().map(Via::new),
             client: config.server.client,
             connections: config.server.connections,
             debug_header: config
@@ -160,6 +164,14 @@ impl Snapshot {
         for (_, pool) in self.parts.pools.values() {
             pool.look_up(metrics, &system_lookup);
         }
+    }
+
+    /// Whether a pool of this name has a backend with this label.
+    pub fn has_backend(&self, pool: &str, label: &str) -> bool {
+        self.parts
+            .pools
+            .get(pool)
+            .is_some_and(|(_, pool)| pool.members().has(label))
     }
 
     /// The names of the scopes whose counters and windows it uses.

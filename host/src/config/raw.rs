@@ -7,7 +7,7 @@ use super::address::{BackendAddress, ListenAddress};
 use super::json::JsonTable;
 use super::scalar::{
     EncodedSlashes, HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, RetryOn,
-    Sha256, Underscores, UrlPath, Wasm,
+    Sha256, Underscores, UrlPath, Via, Wasm,
 };
 use super::shape::{OrText, Placed, Shorthand, Table};
 
@@ -48,6 +48,7 @@ pub(super) struct Server {
     pub proxy_protocol: Option<Placed<bool>>,
     pub encoded_slashes: Option<EncodedSlashes>,
     pub underscores: Option<Underscores>,
+    pub via: Option<Via>,
     pub max_head_kb: Option<Int<1, 1024>>,
     pub max_fields: Option<Int<1, 1024>>,
     pub head_timeout_ms: Option<Millis>,

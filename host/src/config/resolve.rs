@@ -27,6 +27,7 @@ const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
 /// So much state in all: that of eight plugins that each have as much as they may by default.
 const DEFAULT_STATE_MB: u32 = 512;
 const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
+const DEFAULT_VIA: &str = "pace";
 
 /// What every step needs, and the problems found so far.
 ///
@@ -143,6 +144,10 @@ impl<'a> Resolver<'a> {
             trusted_proxies,
             proxy_protocol,
             rules,
+            via: match &server.via {
+                None => Some(DEFAULT_VIA.to_owned()),
+                Some(name) => Some(name.0.clone()).filter(|name| !name.is_empty()),
+            },
             client: client_limits(server),
             connections: connection_limits(server),
             cache_dir: server

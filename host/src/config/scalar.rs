@@ -300,6 +300,22 @@ impl TryFrom<String> for HeaderName {
     }
 }
 
+/// `via`: what Pace calls itself in that field; empty for nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Via(pub String);
+
+impl TryFrom<String> for Via {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.is_empty() || is_header_name(&name) {
+            true => Ok(Via(name)),
+            false => Err(format!("{name:?} must be a word without spaces, or \"\"")),
+        }
+    }
+}
+
 /// `wasm`: a plugin of the binary, or a file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]

@@ -48,6 +48,8 @@ pub struct Server {
     pub proxy_protocol: bool,
     /// What is read as a request.
     pub rules: Rules,
+    /// What Pace calls itself in `Via`, a token; it writes no such field if there is none.
+    pub via: Option<String>,
     /// How long a client may take, and how much it may send.
     pub client: ClientLimits,
     /// How many connections there may be.

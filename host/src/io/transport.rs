@@ -84,6 +84,11 @@ impl Transport {
         self.stream.peer_addr()
     }
 
+    /// Our end.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
     /// The number of its file descriptor, by which tests tell connections apart.
     pub fn id(&self) -> i32 {
         self.stream.as_raw_fd()

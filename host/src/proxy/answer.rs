@@ -97,6 +97,22 @@ impl Proxy {
         self.send(client, request, body, context, head, content).await
     }
 
+    /// Answers OPTIONS for a client that asks how far its requests get.
+    pub(super) async fn answer_options(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
+        context: &mut Context,
+    ) -> After {
+        let (head, content) = head_and_content(Reply {
+            status: StatusCode::OK,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        });
+        self.send(client, request, body, context, head, content).await
+    }
+
     /// Answers with the metrics, for which there is no route.
     pub(super) async fn send_metrics(
         &self,
@@ -137,7 +153,7 @@ impl Proxy {
             keep,
         };
         let mut wire = Vec::new();
-        outbound::response_head(&mut wire, &head, request, delivery);
+        outbound::response_head(&mut wire, &head, request, delivery, None);
         let content = match request.method {
             Method::HEAD => Bytes::new(),
             _ => content,

@@ -27,6 +27,8 @@ pub(super) struct Context {
     pub(super) peer: IpAddr,
     /// Who asks: the peer, or who a trusted peer says it is.
     pub(super) client: IpAddr,
+    /// `http` or `https`: how the client reached Pace, or a trusted peer.
+    pub(super) scheme: &'static str,
     /// The backends of the route's pool when the first was chosen.
     pub(super) members: Option<Arc<Members>>,
     /// Attempts begun.
@@ -40,6 +42,8 @@ pub(super) struct Context {
     pub(super) current: Option<(InFlight, Instant)>,
     /// The backend whose response reached us.
     pub(super) answered: bool,
+    /// The backend of the last attempt, whatever came of it.
+    last: Option<Arc<Backend>>,
     /// The status that the client got.
     pub(super) status: Option<u16>,
     /// Bytes of the response's body.
@@ -59,6 +63,7 @@ impl Context {
             route: None,
             peer,
             client: peer,
+            scheme: "http",
             members: None,
             attempt: 0,
             tried: SmallVec::new(),
@@ -66,6 +71,7 @@ impl Context {
             has_replaced: false,
             current: None,
             answered: false,
+            last: None,
             status: None,
             body_bytes: 0,
             refused: None,
@@ -86,6 +92,7 @@ impl Context {
             _ => Instant::now(),
         };
         self.current = Some((InFlight::begin(&backend), since));
+        self.last = Some(Arc::clone(&backend));
         backend
     }
 
@@ -123,9 +130,14 @@ impl Context {
     pub(super) fn asker(&self) -> Asker<'_> {
         Asker {
             client: self.client,
-            scheme: "http",
+            scheme: self.scheme,
             calls: self.calls.as_deref(),
         }
+    }
+
+    /// The label of the backend that was asked last.
+    pub(super) fn last_backend(&self) -> Option<&str> {
+        self.last.as_ref().map(|backend| backend.label.as_str())
     }
 
     /// The label of the backend that answered.

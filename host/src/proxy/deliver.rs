@@ -75,7 +75,8 @@ impl Proxy {
         let keep = !waits && self.keeps(client, request, context);
         let delivery = Delivery::new(request, backend.head.framing, keep);
         let mut download = Pump::new(BodyReader::new(backend.head.framing), delivery.body);
-        download.begin(|out| outbound::response_head(out, &backend.head, request, delivery));
+        let via = context.snapshot.via.as_ref();
+        download.begin(|out| outbound::response_head(out, &backend.head, request, delivery, via));
         context.status = Some(backend.head.status().as_u16());
         let limits = context.snapshot.client;
         let silence = context.pool().settings.response_timeout;

@@ -15,7 +15,7 @@ use super::attempt::{AttemptError, Patience, Upload, Waits, exchange};
 use super::choose::{Selected, select};
 use super::client::forwarded;
 use super::context::Context;
-use super::outbound;
+use super::outbound::{self, Told};
 use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
 use crate::config::RetryOn;
@@ -131,9 +131,15 @@ impl Proxy {
                 )));
             }
         };
+        let told = Told {
+            forwarded_for: &forwarded_for,
+            scheme: context.scheme,
+            via: context.snapshot.via.as_ref(),
+            backend: &chosen.label,
+        };
         upload
             .pump
-            .begin(|out| outbound::request_head(out, request, &forwarded_for, &chosen.label));
+            .begin(|out| outbound::request_head(out, request, &told));
         upload.is_broken = false;
         let exchanged = exchange(client, &mut backend, request, upload, &waits).await;
         let Err(error) = exchanged else {

@@ -14,35 +14,60 @@ use pace_wire::response::ResponseHead;
 
 use super::client::FORWARDED_FOR;
 use crate::http1::Outgoing;
+use crate::via::Via;
+
+/// What Pace says of a request to its backend.
+pub(super) struct Told<'a> {
+    /// Who asks.
+    pub(super) forwarded_for: &'a HeaderValue,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+    /// Through whom, if that is said.
+    pub(super) via: Option<&'a Via>,
+    /// What stands for a host that the client did not name.
+    pub(super) backend: &'a str,
+}
 
 /// Appends a request's head as the backend gets it: what was decided about, without what is about the client's connection,
-/// with our word for who asks. `backend` stands for a host that the client did not name.
-pub(super) fn request_head(
-    out: &mut Vec<u8>,
-    request: &RequestHead,
-    forwarded_for: &HeaderValue,
-    backend: &str,
-) {
+/// with our word for who asks.
+pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, told: &Told<'_>) {
     out.reserve(1024);
     encode::request_line(out, request.method.as_str(), request.target.as_str());
     let upgrades = request.wants_upgrade();
     let is_chunked = request.framing == Framing::Chunked;
-    let mut has_host = false;
+    let (mut has_host, mut has_proto, mut has_forwarded_host) = (false, false, false);
     encode::fields(out, request.fields.iter(), |field| match field.known {
         Known::Host => {
             has_host = true;
             true
         }
         Known::XForwardedFor => false,
+        Known::XForwardedProto => {
+            has_proto = true;
+            true
+        }
+        Known::XForwardedHost => {
+            has_forwarded_host = true;
+            true
+        }
         Known::Trailer => is_chunked,
         Known::Upgrade => upgrades,
         known => !known.is_hop_by_hop(),
     });
     if !has_host {
         // Every request of HTTP/1.1 has one (RFC 9112, section 3.2).
-        encode::field(out, "Host", backend.as_bytes());
+        encode::field(out, "Host", told.backend.as_bytes());
     }
-    encode::field(out, FORWARDED_FOR, forwarded_for.as_bytes());
+    encode::field(out, FORWARDED_FOR, told.forwarded_for.as_bytes());
+    if !has_proto {
+        encode::field(out, "x-forwarded-proto", told.scheme.as_bytes());
+    }
+    if let (false, Some(host)) = (has_forwarded_host, request.fields.first(Known::Host)) {
+        encode::field(out, "x-forwarded-host", host);
+    }
+    if let Some(via) = told.via {
+        encode::field(out, "Via", via.of_request(request.version).as_bytes());
+    }
     if is_chunked {
         encode::field(out, "Transfer-Encoding", b"chunked");
     }
@@ -102,12 +127,14 @@ impl Delivery {
     }
 }
 
-/// Appends a response's head as the client gets it. `request` is what it answers.
+/// Appends a response's head as the client gets it. `request` is what it answers, and `via` is for one that has come from a
+/// backend.
 pub(super) fn response_head(
     out: &mut Vec<u8>,
     response: &ResponseHead,
     request: &RequestHead,
     delivery: Delivery,
+    via: Option<&Via>,
 ) {
     out.reserve(512);
     encode::status_line(out, response.status(), response.reason());
@@ -130,6 +157,9 @@ pub(super) fn response_head(
     });
     if !has_date {
         with_date(|date| encode::field(out, "Date", date));
+    }
+    if let Some(via) = via {
+        encode::field(out, "Via", via.of_response(response.version).as_bytes());
     }
     if matches!(delivery.body, Outgoing::Chunked { .. }) {
         encode::field(out, "Transfer-Encoding", b"chunked");

@@ -14,6 +14,8 @@ pub(super) enum Refused {
     MethodNotAllowed,
     /// No route has this host and path.
     NoRoute,
+    /// The request has been here before.
+    Loop,
     /// A plugin failed and the route does not go on without it.
     PluginFailed,
     /// No plugin picked a backend, or no connection could be made in the attempts allowed.
@@ -33,6 +35,10 @@ pub(super) fn reply(refused: Refused) -> Reply {
         ),
         Refused::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
         Refused::NoRoute => (StatusCode::NOT_FOUND, "no route for this host and path\n"),
+        Refused::Loop => (
+            StatusCode::LOOP_DETECTED,
+            "loop detected: a backend sends this request back here\n",
+        ),
         Refused::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
         Refused::BadAnswer => (StatusCode::BAD_GATEWAY, "the backend gave no valid answer\n"),
@@ -68,6 +74,7 @@ mod tests {
         for (refused, status) in [
             (Refused::MethodNotAllowed, 405),
             (Refused::NoRoute, 404),
+            (Refused::Loop, 508),
             (Refused::PluginFailed, 503),
             (Refused::NoBackend, 503),
             (Refused::BadAnswer, 502),

@@ -65,9 +65,14 @@ impl Serving {
         }
     }
 
-    /// Looks the names of all backends up again, while everything is served on.
+    /// Looks the names of all backends up again, while everything is served on. What was counted of those that are gone is
+    /// forgotten.
     pub(super) fn look_up_names(&self) {
-        self.snapshot.load_full().look_up_names(&self.environment.metrics);
+        let snapshot = self.snapshot.load_full();
+        snapshot.look_up_names(&self.environment.metrics);
+        self.environment
+            .metrics
+            .retain_backends(|pool, backend| snapshot.has_backend(pool, backend));
     }
 
     /// What is known of a plugin.

@@ -259,11 +259,22 @@ impl Metrics {
     ///
     /// Requests that began with such a plugin may still count in what they hold; nobody sees it.
     pub fn retain_plugins(&self, keep: impl Fn(&str) -> bool) {
-        retain(&self.plugin_calls, &keep);
-        retain(&self.plugin_failures, &keep);
-        retain(&self.plugin_reloads, &keep);
-        retain(&self.generations, &keep);
-        retain(&self.breakers, &keep);
+        let keep = |labels: &HashMap<&str, &str>| labels.get("plugin").is_some_and(|plugin| keep(plugin));
+        retain(&self.plugin_calls, keep);
+        retain(&self.plugin_failures, keep);
+        retain(&self.plugin_reloads, keep);
+        retain(&self.generations, keep);
+        retain(&self.breakers, keep);
+    }
+
+    /// Drops the series of backends that `keep`, which is given pool and backend, refuses.
+    pub fn retain_backends(&self, keep: impl Fn(&str, &str) -> bool) {
+        let keep = |labels: &HashMap<&str, &str>| match (labels.get("pool"), labels.get("backend")) {
+            (Some(pool), Some(backend)) => keep(pool, backend),
+            _ => true,
+        };
+        retain(&self.attempts, keep);
+        retain(&self.attempt_failures, keep);
     }
 
     /// Counts what became of a configuration: `published`, `refused`.
@@ -347,8 +358,8 @@ impl PluginMetrics {
     }
 }
 
-/// Drops the series whose label `plugin` is refused.
-fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&str) -> bool) {
+/// Drops the series whose labels are refused.
+fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&HashMap<&str, &str>) -> bool) {
     for family in series.collect() {
         for metric in family.get_metric() {
             let labels: HashMap<&str, &str> = metric
@@ -356,7 +367,7 @@ fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&str) -> boo
                 .iter()
                 .map(|label| (label.name(), label.value()))
                 .collect();
-            if !labels.get("plugin").is_some_and(|plugin| keep(plugin)) {
+            if !keep(&labels) {
                 // Somebody else may have dropped it in the meantime, which is as good.
                 let _ = series.remove(&labels);
             }

@@ -172,6 +172,11 @@ impl Members {
         &self.member(index).backend
     }
 
+    /// Whether one of them has this label.
+    pub fn has(&self, label: &str) -> bool {
+        self.backends().any(|backend| backend.label == label)
+    }
+
     fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
         self.list.iter().map(|member| &member.backend)
     }
