@@ -106,6 +106,7 @@ impl Proxy {
                 After::Keep => {}
                 After::Close => return,
                 After::Linger => return client.linger().await,
+                After::Reset => return client.transport.reset(),
             }
         }
     }

@@ -118,14 +118,20 @@ impl Client {
                     };
                 }
                 Ok(None) => {}
-                Err(refusal) => return Next::Refused(refusal),
+                Err(refusal) => {
+                    head.glance(self.input.filled());
+                    return Next::Refused(refusal);
+                }
             }
             match self.read(deadline, limits.head_bytes).await {
                 Some(Ok(1..)) => {}
                 // A client that leaves in the middle of its head asks for nothing.
                 Some(Ok(0) | Err(_)) => return Next::End,
                 None if self.input.is_empty() => return Next::End,
-                None => return Next::Refused(Refusal::HeadTimeout),
+                None => {
+                    head.glance(self.input.filled());
+                    return Next::Refused(Refusal::HeadTimeout);
+                }
             }
         }
     }

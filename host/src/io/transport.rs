@@ -79,6 +79,12 @@ impl Transport {
         self.stream
     }
 
+    /// Ends the connection so that the other side cannot take it for an orderly end.
+    pub fn reset(self) {
+        // Without it the end is orderly after all, and nothing can be done.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
     /// The other end.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.stream.peer_addr()

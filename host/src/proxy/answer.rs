@@ -26,6 +26,8 @@ pub(super) enum After {
     Close,
     /// It is closed in stages: the client may still be sending what nobody wants.
     Linger,
+    /// It is reset: an orderly end would say that the response is complete.
+    Reset,
 }
 
 /// What the response filters came to.

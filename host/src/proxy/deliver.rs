@@ -22,7 +22,7 @@ use super::outbound::{self, Delivery};
 use super::refuse::Refused;
 use crate::chain::Remaining;
 use crate::config::ClientLimits;
-use crate::http1::{Backend, BodyReader, Client, Pump, PumpError, Side, tunnel};
+use crate::http1::{Backend, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
 
 /// Why a response did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,8 @@ impl Proxy {
         let waits = request.expects_continue() && !is_read && upload.pump.is_untouched();
         let keep = !waits && self.keeps(client, request, context);
         let delivery = Delivery::new(request, backend.head.framing, keep);
+        let ends_with_connection = delivery.body == Outgoing::Plain
+            && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
         let mut download = Pump::new(BodyReader::new(backend.head.framing), delivery.body);
         let via = context.snapshot.via.as_ref();
         download.begin(|out| outbound::response_head(out, &backend.head, request, delivery, via));
@@ -122,7 +124,11 @@ impl Proxy {
                         context.backend().unwrap_or("-"),
                     );
                 }
-                After::Close
+                // Where the body ends with the connection, its end must not look like one.
+                match ends_with_connection {
+                    true => After::Reset,
+                    false => After::Close,
+                }
             }
         }
     }

@@ -22,6 +22,8 @@ pub enum Broken {
     Connection,
     /// 101 to a request that asked for no upgrade (RFC 9110, section 15.2.2).
     UnaskedUpgrade,
+    /// 101 without `Upgrade`, or without the option of that name (RFC 9110, section 7.8).
+    Upgrade,
     /// Too many interim responses.
     InterimResponses,
     /// A chunk's line or end is not as RFC 9112, section 7.1, has it.
@@ -43,6 +45,7 @@ impl Broken {
             Broken::TransferEncoding => "the response's Transfer-Encoding is not exactly `chunked`",
             Broken::Connection => "the response's Connection is malformed",
             Broken::UnaskedUpgrade => "an upgrade that nobody asked for",
+            Broken::Upgrade => "the response switches protocols without saying to which",
             Broken::InterimResponses => "too many interim responses",
             Broken::Chunk => "a chunk of the response is malformed",
             Broken::Trailer => "the response's trailer section is malformed or too long",

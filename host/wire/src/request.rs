@@ -98,13 +98,34 @@ impl RequestHead {
     pub fn read(&mut self, head: &[u8], rules: &Rules) -> Result<(), Refusal> {
         self.clear();
         self.fields.begin(head);
-        let line = memchr::memchr(b'\r', head).ok_or(Refusal::RequestLine)?;
-        let authority = self.read_line(&head[..line], rules)?;
-        self.read_fields(head, line + 2, rules)?;
+        let feed = memchr::memchr(b'\n', head).ok_or(Refusal::RequestLine)?;
+        // The scan has seen the CR before it; one elsewhere in the line is a character that no part of it may have.
+        let line = head[..feed].strip_suffix(b"\r").ok_or(Refusal::BareLineFeed)?;
+        let authority = self.read_line(line, rules)?;
+        self.read_fields(head, feed + 1, rules)?;
         self.read_host(authority)?;
         self.framing = Framing::of_request(&mut self.fields, self.version)?;
         self.options = Options::take_of_request(&mut self.fields).map_err(|_| Refusal::Connection)?;
         Ok(())
+    }
+
+    /// Takes method and target of a head that is refused before it is there, as far as they are: for the log, and because an
+    /// answer to HEAD has no content.
+    pub fn glance(&mut self, begin: &[u8]) {
+        self.clear();
+        let line = begin
+            .split(|byte| matches!(byte, b'\r' | b'\n'))
+            .next()
+            .unwrap_or_default();
+        let line = &line[..line.len().min(MAX_GLANCE)];
+        let mut words = line.split(|byte| *byte == b' ');
+        let method = words.next().unwrap_or_default();
+        let Some(target) = words.next() else { return };
+        if method.len() <= MAX_METHOD && method.iter().copied().all(is_token) {
+            self.method = Method::from_bytes(method).unwrap_or_default();
+            self.fields.begin(line);
+            self.sent_target = Span::within(line, target);
+        }
     }
 
     /// The target as the client sent it.
@@ -224,6 +245,9 @@ impl RequestHead {
     }
 }
 
+/// What is remembered of the first line of a head that is refused.
+const MAX_GLANCE: usize = 256;
+
 /// The memory that is kept for the next target.
 const USUAL_TARGET: usize = 256;
 
@@ -291,6 +315,9 @@ mod tests {
             (" / HTTP/1.1", Refusal::Method),
             ("G(T / HTTP/1.1", Refusal::Method),
             ("G\u{0}T / HTTP/1.1", Refusal::Method),
+            ("GET / HTTP/1.1\rX", Refusal::RequestLine),
+            ("GET /\r HTTP/1.1", Refusal::Target),
+            ("GET\r / HTTP/1.1", Refusal::Method),
             ("GET / HTTP/1.2", Refusal::Version),
             ("GET / HTTP/2.0", Refusal::Version),
             ("GET / HTTP/0.9", Refusal::Version),
@@ -309,6 +336,27 @@ mod tests {
             line(&format!("{} / HTTP/1.1", "A".repeat(MAX_METHOD + 1))).err(),
             Some(Refusal::Method)
         );
+    }
+
+    #[test]
+    fn a_glance_takes_what_there_is_of_the_first_line() {
+        let mut head = RequestHead::new();
+        for (begin, method, target) in [
+            ("HEAD /a HTTP/1.1\r\nHost", Method::HEAD, "/a"),
+            ("PUT /b", Method::PUT, "/b"),
+            ("HEAD", Method::GET, ""),
+            ("H(AD / HTTP/1.1", Method::GET, ""),
+            ("", Method::GET, ""),
+        ] {
+            head.glance(begin.as_bytes());
+            assert_eq!(
+                (&head.method, head.sent_target()),
+                (&method, target.as_bytes()),
+                "{begin:?}"
+            );
+        }
+        head.glance(format!("GET /{}", "a".repeat(70_000)).as_bytes());
+        assert_eq!(head.sent_target().len(), MAX_GLANCE - "GET ".len());
     }
 
     #[test]

@@ -144,8 +144,13 @@ impl ResponseHead {
 
     fn frame(&mut self, asked: Asked) -> Result<(), Broken> {
         if self.status.is_informational() {
-            if self.status == StatusCode::SWITCHING_PROTOCOLS && !asked.upgrade {
+            let switches = self.status == StatusCode::SWITCHING_PROTOCOLS;
+            if switches && !asked.upgrade {
                 return Err(Broken::UnaskedUpgrade);
+            }
+            // RFC 9110, section 15.2.2: it says to which protocol.
+            if switches && !self.fields.has(Known::Upgrade) {
+                return Err(Broken::Upgrade);
             }
             // RFC 9110, section 8.6, and RFC 9112, section 6.1: a sender MUST NOT.
             remove_framing(&mut self.fields);
@@ -155,6 +160,10 @@ impl ResponseHead {
                 Framing::of_response(&mut self.fields, self.version, self.status.as_u16(), asked.head)?;
         }
         self.options = Options::take_of_response(&mut self.fields).map_err(|_| Broken::Connection)?;
+        // Section 7.8: with the option.
+        if self.status == StatusCode::SWITCHING_PROTOCOLS && !self.options.upgrade {
+            return Err(Broken::Upgrade);
+        }
         Ok(())
     }
 
@@ -237,6 +246,27 @@ mod tests {
         }
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(MAX_FIELDS + 1));
         assert_eq!(read(&many).err(), Some(Broken::HeadTooLarge));
+    }
+
+    #[test]
+    fn switch_of_protocols_says_to_which() {
+        let switch = |fields: &str| {
+            let asked = Asked {
+                upgrade: true,
+                ..Asked::default()
+            };
+            let head = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
+            ResponseHead::new().read(head.as_bytes(), asked)
+        };
+        assert_eq!(switch("Connection: upgrade\r\nUpgrade: x\r\n"), Ok(()));
+        for fields in [
+            "",
+            "Upgrade: x\r\n",
+            "Connection: upgrade\r\n",
+            "Connection: close\r\nUpgrade: x\r\n",
+        ] {
+            assert_eq!(switch(fields), Err(Broken::Upgrade), "{fields:?}");
+        }
     }
 
     #[test]

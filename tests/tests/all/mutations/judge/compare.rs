@@ -26,7 +26,13 @@ pub(super) fn request_differs(
     if sent.body != got.body {
         return Some("another body".to_owned());
     }
-    let may_stay = [Quirk::TargetCharacters, Quirk::OddHost, Quirk::Expectation];
+    // A long trailer is one that was sent.
+    let may_stay = [
+        Quirk::TargetCharacters,
+        Quirk::OddHost,
+        Quirk::Expectation,
+        Quirk::LongLine,
+    ];
     let stays =
         |quirk: &&Quirk| may_stay.contains(quirk) && (sent.quirks.contains(quirk) || was.fields.0.is_empty());
     // HTTP/1.0 without Host becomes HTTP/1.1 with an empty one.

@@ -41,10 +41,16 @@ impl Seen<'_> {
     /// Whether an answer is Pace's own. Everything of the backend's says so in a field, unless that was mutated.
     fn is_own(&self, answer: &Read<ResponseHead>) -> bool {
         let of_the_backend = ["x-token", "set-cookie", "x_token", "set_cookie"];
+        // A backend may have said the same.
+        let is_sent = |head: &ResponseHead| {
+            let sent = self.sent.head.as_ref();
+            sent.is_some_and(|sent| sent.status == head.status) && answer.body == self.sent.body
+        };
         let own = |head: &ResponseHead| {
             // A client that waits for the answer before it goes on can be who is waited for.
             let timeout = self.early && head.status == 408;
             (timeout || matches!(head.status, 502..=504))
+                && !is_sent(head)
                 && !of_the_backend.iter().any(|name| head.fields.has(name))
         };
         answer.is_whole() && answer.head.as_ref().is_some_and(own)
@@ -126,6 +132,8 @@ fn check_passed(
     }
     match (sent.state, answer.state, seen.heard.end) {
         (State::Whole, State::Whole, _) if answer.body == sent.body => Ok(()),
+        // What may be refused is broken off, and a reset says so where nothing else can.
+        (State::Whole, State::Whole, End::Reset) if is_until_end(is) && !seen.must_pass() => Ok(()),
         (State::Whole, State::Whole, _) => wrong("a body is cut and looks whole", detail()),
         (State::Whole, _, End::Silent) => wrong("a valid response does not end", detail()),
         (State::Whole, _, _) if seen.must_pass() => wrong("a valid response breaks off", detail()),
