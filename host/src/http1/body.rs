@@ -39,9 +39,6 @@ pub enum BodyError {
     Io(#[from] io::Error),
 }
 
-/// From so many bytes on, a body is read in larger pieces.
-const LARGE: u64 = 64 << 10;
-
 impl BodyReader {
     /// For a body that begins with the next byte.
     pub fn new(framing: Framing) -> BodyReader {
@@ -116,9 +113,10 @@ impl BodyReader {
                 }
                 continue;
             }
-            if matches!(self.state, State::Length(LARGE..)) {
-                buffer.enlarge();
-            }
+            buffer.enlarge_for(match self.state {
+                State::Length(left) => left,
+                _ => 0,
+            });
             if ready!(buffer.poll_fill(usize::MAX, transport, context))? == 0 {
                 return match self.state {
                     State::UntilClose => {

@@ -16,6 +16,8 @@ pub struct Buffer {
     memory: Box<[u8]>,
     start: usize,
     end: usize,
+    /// The last read has filled it: there may be more.
+    was_filled: bool,
 }
 
 /// Memory for heads and small bodies.
@@ -85,15 +87,17 @@ impl Buffer {
         match transport.poll_read(&mut self.memory[self.end..], context) {
             Poll::Ready(Ok(count)) => {
                 self.end += count;
+                self.was_filled = self.end == self.memory.len();
                 Poll::Ready(Ok(count))
             }
             other => other,
         }
     }
 
-    /// Has the next reads take more at once.
-    pub fn enlarge(&mut self) {
-        if self.memory.len() < LARGE && self.is_empty() {
+    /// Has the next read take more at once, if so much is `expected` or the last one has taken all that it could.
+    pub fn enlarge_for(&mut self, expected: u64) {
+        let is_worth_it = expected > SMALL as u64 || self.was_filled;
+        if is_worth_it && self.memory.len() < LARGE && self.is_empty() {
             self.replace(LARGE);
         }
     }
@@ -213,7 +217,7 @@ mod tests {
         assert!(buffer.memory.is_empty());
         buffer.make_room(1);
         assert_eq!(buffer.memory.as_ptr(), first);
-        buffer.enlarge();
+        buffer.enlarge_for(SMALL as u64 + 1);
         assert_eq!(buffer.memory.len(), LARGE);
         let mut other = Buffer::new();
         other.make_room(1);
