@@ -26,9 +26,11 @@
 //! | [`upstream`] | pools and backends |
 //! | [`client`], [`proxy_protocol`] | who is asking |
 //! | `embedded` | sources that the binary carries |
+//! | [`logging`] | the log: lines that never hold anything up |
 //! | [`limiter`] | so many log lines per second and no more |
 //! | [`file`] | reading files that may be anything |
 //! | [`field`] | which headers a plugin may set |
+//! | [`escape`] | text from outside, made fit for a log, a terminal and a page |
 //! | [`harness`] | a plugin without a proxy: called by hand, in a time that is moved by hand |
 //! | [`author`] | `pace plugin`: what those who write plugins need |
 //! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
@@ -44,11 +46,13 @@ pub mod cli;
 pub mod client;
 pub mod config;
 mod embedded;
+pub mod escape;
 pub mod field;
 pub mod file;
 pub mod harness;
 pub mod hook;
 pub mod limiter;
+pub mod logging;
 pub mod plugin;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -45,7 +45,7 @@ mod send;
 
 pub use idle::Idle;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -64,9 +64,11 @@ use self::choose::{Selected, select};
 use self::client::{FORWARDED_FOR, client, forwarded, peer_address};
 use self::context::Context;
 use self::error::{Refusal, refusal, reply, unasked_upgrade};
-use self::failure::response_begun;
+use self::failure::{asked, response_begun};
 use crate::chain::RequestFlow;
+use crate::escape::Line;
 use crate::hook::RequestHead;
+use crate::logging::Limited;
 use crate::snapshot::{Environment, Snapshot};
 use crate::telemetry::access_log;
 
@@ -303,7 +305,10 @@ impl ProxyHttp for Proxy {
             && *error.etype() != ANSWERED
             && refusal(error) != Refusal::ClientGone
         {
-            warn!("{} {}: {error}", method, self.request_summary(session, context));
+            static FAILED: LazyLock<Limited> = LazyLock::new(|| Limited::new("requests that failed"));
+            if FAILED.admits() {
+                warn!("{}: {}", asked(session), Line(error));
+            }
         }
     }
 

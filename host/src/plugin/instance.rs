@@ -6,12 +6,13 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
+use super::backtrace;
 use super::code::Exports;
 use super::engine::TICK;
 use super::guest::Guest;
 use super::program::Use;
-use super::text;
 use crate::config::Limits;
+use crate::escape::Shown;
 use crate::hook::{Call, Failure, FailureReason};
 
 /// An instance that has been configured.
@@ -102,7 +103,7 @@ impl Instance {
             Ok(Ok(())) => Ok(instance),
             Ok(Err(refusal)) => Err(Failure {
                 reason: FailureReason::Configure,
-                detail: text::lines(&refusal),
+                detail: Shown::new(refusal).into(),
             }),
             Err(failure) => Err(Failure {
                 reason: FailureReason::Configure,
@@ -189,7 +190,7 @@ fn thread_time() -> Duration {
 
 #[cold]
 fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Failure {
-    let backtrace = text::lines(format!("{error:?}").trim_end());
+    let backtrace = backtrace::of(error);
     if store.data().memory.exceeded {
         return Failure {
             reason: FailureReason::Memory,

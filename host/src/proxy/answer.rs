@@ -28,7 +28,10 @@ impl Proxy {
         response: &mut ResponseHeader,
     ) -> Result<Option<(Box<ResponseHeader>, bytes::Bytes)>> {
         match self.filter_response(session, context, Remaining::ALL, response) {
-            Filtered::AsIs => tell_generations(session, context, response).map(|()| None),
+            Filtered::AsIs => {
+                tell_generations(session, context, response)?;
+                send::without_body(response)
+            }
             Filtered::Instead(reply, remaining) => self.replace(session, context, reply, remaining).map(Some),
         }
     }

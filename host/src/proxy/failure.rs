@@ -1,13 +1,16 @@
 //! Attempts that failed: what is booked and logged, and whether there is another one.
 
+use http::header::{HOST, HeaderValue};
 use log::warn;
 use pingora::{Error, ErrorSource};
-use pingora_proxy::{ProxyHttp, Session};
+use pingora_proxy::Session;
 
 use super::Proxy;
 use super::context::Context;
 use super::error::{Refusal, attempt_failure, refusal};
+use crate::escape::Line;
 use crate::hook::AttemptFailure;
+use crate::telemetry::Asked;
 
 impl Proxy {
     /// An attempt failed on its connection. Books it, and decides whether there is another one.
@@ -52,31 +55,43 @@ impl Proxy {
             return error;
         }
         if let Some((in_flight, since)) = context.current.take() {
-            let backend = &in_flight.backend().label;
+            let backend = in_flight.backend();
             self.environment
                 .metrics
-                .attempt_failed(&route.pool.name, backend, failure);
-            if refusal(&error) != Refusal::ClientGone {
+                .attempt_failed(&route.pool.name, &backend.label, failure);
+            if refusal(&error) != Refusal::ClientGone && backend.warnings.admits() {
                 warn!(
                     // As for all that is said of requests.
                     target: "pace::proxy",
-                    "attempt {} of {} at {backend} failed after {:.1?} ({}): {}; {}",
+                    "attempt {} of {}, at {} failed after {:.1?} ({}): {}; {}",
                     context.attempt,
-                    self.request_summary(session, context),
+                    asked(session),
+                    backend.label,
                     since.elapsed(),
                     failure.name(),
-                    error.root_cause(),
+                    Line(error.root_cause()),
                     if again {
                         "another is made"
                     } else {
                         "no other is made"
                     },
                 );
-                context.explained = true;
             }
+            // Also one of too many.
+            context.explained |= refusal(&error) != Refusal::ClientGone;
         }
         context.last_failure = Some(failure);
         error
+    }
+}
+
+/// The request, as it is called in the log.
+pub(super) fn asked(session: &Session) -> Asked<'_> {
+    let head = session.req_header();
+    Asked {
+        method: head.method.as_str(),
+        target: head.raw_path(),
+        host: head.headers.get(HOST).map(HeaderValue::as_bytes),
     }
 }
 

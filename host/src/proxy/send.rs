@@ -1,7 +1,7 @@
 //! Responses that Pace sends by itself.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE, HeaderValue};
+use http::header::{CONTENT_LENGTH, DATE, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -25,10 +25,21 @@ pub(super) fn head_and_body(reply: Reply) -> Result<(Box<ResponseHeader>, Bytes)
     } else {
         reply.body
     };
-    if !has_no_body(reply.status) {
+    if !has_no_length(reply.status) {
         head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
     }
     Ok((head, body))
+}
+
+/// What is sent instead of a backend's response whose status has no body and that may have one; `None` if it is well.
+pub(super) fn without_body(response: &ResponseHeader) -> Result<Option<(Box<ResponseHeader>, Bytes)>> {
+    if response.status != StatusCode::RESET_CONTENT {
+        return Ok(None);
+    }
+    let mut head = Box::new(response.clone());
+    head.remove_header(&TRANSFER_ENCODING);
+    head.insert_header(CONTENT_LENGTH, 0)?;
+    Ok(Some((head, Bytes::new())))
 }
 
 /// Sends it; the body is left out for HEAD.
@@ -41,7 +52,12 @@ pub(super) async fn send(session: &mut Session, head: Box<ResponseHeader>, body:
     Ok(())
 }
 
-/// RFC 9110, sections 15.3.5 and 15.4.5. Interim responses are not sent from here.
+/// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5. Interim responses are not sent from here.
 fn has_no_body(status: StatusCode) -> bool {
+    has_no_length(status) || status == StatusCode::RESET_CONTENT
+}
+
+/// RFC 9112, section 6.3: their heads end the message. That of 205 does not, so it says that nothing follows.
+fn has_no_length(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

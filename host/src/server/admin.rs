@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::connection::Connection;
 use crate::admin::Admin;
+use crate::logging::Limited;
 
 struct App {
     admin: Admin,
@@ -30,11 +31,14 @@ pub(super) async fn serve(
         admin,
         shutting_down: shutting_down.clone(),
     });
+    let warnings = Limited::new("admin connections that could not be accepted");
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn!("cannot accept admin connections: {error}");
+                if warnings.admits() {
+                    warn!("cannot accept admin connections: {error}");
+                }
                 tokio::time::sleep(super::accept::EXHAUSTED_PAUSE).await;
                 continue;
             }

@@ -1,8 +1,8 @@
 //! The threads that serve.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,8 @@ use prometheus::IntGauge;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::connection::{Connection, ConnectionError};
+use crate::escape::Line;
+use crate::logging::Limited;
 use crate::plugin;
 use crate::proxy::{Idle, Proxy};
 use crate::snapshot::{Environment, Snapshot};
@@ -149,6 +151,9 @@ impl Drop for Open {
     }
 }
 
+/// Connections that come to nothing are as many as somebody likes to make.
+static CLOSED: LazyLock<Limited> = LazyLock::new(|| Limited::new("connections closed before a request"));
+
 /// What a worker's thread does.
 async fn serve(
     proxy: Arc<HttpProxy<Proxy>>,
@@ -173,7 +178,9 @@ async fn serve(
                     if !matches!(error, ConnectionError::Io(_)) {
                         environment.metrics.proxy_header_errors.inc();
                     }
-                    warn!("connection from {peer} closed: {error}");
+                    if CLOSED.admits() {
+                        warn!("connection from {peer} closed: {}", Line(error));
+                    }
                 }
             }
             drop(open);

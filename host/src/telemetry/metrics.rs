@@ -14,6 +14,7 @@ use prometheus::{
 };
 
 use crate::hook::{AttemptFailure, FailureReason, Hook};
+use crate::logging;
 
 /// The media type of [`Metrics::render`].
 pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -146,6 +147,8 @@ impl Metrics {
             ),
             registry,
         };
+        // The log is the process's.
+        register(&metrics.registry, Ok(logging::DROPPED.clone()));
         // So that the histogram is there from the first scrape on.
         metrics.duration("GET", 200);
         metrics

@@ -9,6 +9,7 @@ use prometheus::IntCounter;
 
 use crate::config;
 use crate::hook::{AttemptFailure, Candidates, Health};
+use crate::logging::Limited;
 use crate::telemetry::Metrics;
 
 /// Backends that serve the same thing.
@@ -34,6 +35,8 @@ pub struct Backend {
     pub label: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// How failed attempts are told.
+    pub warnings: Limited,
     weight: u32,
     load: Load,
     attempts: IntCounter,
@@ -62,6 +65,7 @@ impl Pool {
         let backends = pool.backends.iter().map(|backend| Backend {
             label: backend.label.clone(),
             address: backend.address,
+            warnings: Limited::new(format!("failed attempts at {}", backend.label)),
             weight: backend.weight,
             load: Load::default(),
             attempts: metrics.attempts(&pool.name, &backend.label),

@@ -17,6 +17,7 @@ use super::super::direct;
 use super::super::engine;
 use super::CompileError;
 use super::compiled::Compiled;
+use crate::escape::Lines;
 
 /// It ends so when the file is to blame; standard output has a [`CompileError`] as JSON then.
 pub(super) const REJECTED: u8 = 2;
@@ -54,7 +55,7 @@ pub fn compile_for_parent(args: &CompileArgs) -> ExitCode {
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("pace compile-plugin: {error}");
+    eprintln!("pace compile-plugin: {}", Lines(error));
     ExitCode::FAILURE
 }
 

@@ -13,6 +13,7 @@ use wit_parser::{Function, InterfaceId, Resolve, SourceMap, Type, TypeDefKind, T
 use super::error::{LoadError, Side, TypeDifference, WrongType};
 use crate::CONTRACT;
 use crate::embedded::CONTRACT_FILES;
+use crate::escape::Shown;
 
 /// The world that has all of the contract.
 const WORLD: &str = "plugin";
@@ -33,7 +34,7 @@ pub(super) fn wrong_imports(component: &[u8]) -> Vec<LoadError> {
             let problem = match contract.resolve.interfaces[ours].functions.get(function) {
                 None => Some(LoadError::UnknownFunction {
                     interface: name.clone(),
-                    function: shown(function).into_owned(),
+                    function: Shown::new(shown(function)),
                 }),
                 Some(expected) => compare(
                     Side::Imports,
@@ -164,7 +165,7 @@ fn compare(
         interface: interface.to_owned(),
         function: shown(&expected.name).into_owned(),
         expected: words::function(contract, expected),
-        found: words::function(component, found),
+        found: Shown::new(words::function(component, found)),
         within,
     })))
 }
@@ -191,7 +192,7 @@ fn differences(
             differ.push(TypeDifference {
                 name: name.clone(),
                 expected: texts.0,
-                found: texts.1,
+                found: Shown::new(texts.1),
             });
         }
     }
