@@ -34,6 +34,7 @@ use prometheus::IntCounter;
 
 pub use self::limited::{Limited, WARNINGS_PER_SECOND, tell_of_limited, tell_of_limited_now};
 pub use self::line::LineBuffer;
+pub(crate) use self::panics::unless_it_panics;
 use self::queue::Queue;
 
 /// Lines that were not written, in all.

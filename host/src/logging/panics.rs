@@ -1,7 +1,8 @@
 //! What is said of a panic: an entry of the log, written like any other.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::panic::{self, PanicHookInfo};
+use std::cell::Cell;
+use std::panic::{self, PanicHookInfo, UnwindSafe};
 use std::sync::Arc;
 use std::thread;
 
@@ -10,13 +11,29 @@ use log::Level;
 use super::queue::Queue;
 use super::{colors, line, write};
 
+thread_local! {
+    /// Whether a panic of this thread is an answer like any other.
+    static IS_EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something that panics instead of failing: a library that takes what it is given for valid. `None` if it does, and
+/// then there is no entry.
+pub(crate) fn unless_it_panics<T>(work: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
+    let before = IS_EXPECTED.replace(true);
+    let done = panic::catch_unwind(work);
+    IS_EXPECTED.set(before);
+    done.ok()
+}
+
 /// From now on, panics are said so: as `std` words it, with the backtrace that `RUST_BACKTRACE` asks for.
 ///
 /// `std` would write it itself, and a thread that serves would wait with it for whoever reads.
 pub(super) fn say(queue: Option<Arc<Queue>>) {
     let colors = colors();
     panic::set_hook(Box::new(move |panic| {
-        write(queue.as_deref(), &said(panic, colors))
+        if !IS_EXPECTED.get() {
+            write(queue.as_deref(), &said(panic, colors));
+        }
     }));
 }
 

@@ -14,6 +14,7 @@ use super::error::{LoadError, Side, TypeDifference, WrongType};
 use crate::CONTRACT;
 use crate::embedded::CONTRACT_FILES;
 use crate::escape::Shown;
+use crate::logging::unless_it_panics;
 
 /// The world that has all of the contract.
 const WORLD: &str = "plugin";
@@ -95,7 +96,9 @@ impl Decoded {
 
 /// The world of a component, and that of the contract.
 fn both(component: &[u8]) -> Option<(Decoded, Decoded)> {
-    let DecodedWasm::Component(resolve, world) = decode(component).ok()? else {
+    // It takes no component of which it cannot make WIT, and of some it panics.
+    let decoded = unless_it_panics(|| decode(component))?;
+    let DecodedWasm::Component(resolve, world) = decoded.ok()? else {
         return None;
     };
     let world = resolve.worlds[world].clone();
@@ -243,6 +246,13 @@ mod tests {
             let names: Vec<String> = interfaces(&contract, side).map(|(name, _)| name).collect();
             assert!(names.len() >= 4, "{names:?}");
         }
+    }
+
+    #[test]
+    fn a_component_that_is_no_wit_has_no_wrong_imports() {
+        let component = wat::parse_str(r#"(component (import "url=<https://example.com>" (func)))"#);
+        let component = component.expect("it is WebAssembly in its text form");
+        assert!(wrong_imports(&component).is_empty());
     }
 
     #[test]
