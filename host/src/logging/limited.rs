@@ -126,8 +126,8 @@ mod tests {
         };
         assert_eq!(admitted("pace::access", Level::Info), 200);
         assert_eq!(admitted("pace", Level::Error), 200);
-        assert_eq!(admitted("pingora_proxy", Level::Debug), 200);
-        assert!(admitted("pingora_proxy", Level::Error) < 100);
+        assert_eq!(admitted("library", Level::Debug), 200);
+        assert!(admitted("library", Level::Error) < 100);
         assert!(admitted("pacemaker", Level::Warn) < 100);
     }
 }
