@@ -27,9 +27,11 @@
 //! | [`upstream`] | pools and backends |
 //! | [`client`], [`proxy_protocol`], [`via`] | who is asking, and through whom |
 //! | `embedded` | sources that the binary carries |
+//! | [`logging`] | the log: lines that never hold anything up |
 //! | [`limiter`] | so many log lines per second and no more |
 //! | [`file`] | reading files that may be anything |
 //! | [`field`] | which headers a plugin may set |
+//! | [`escape`] | text from outside, made fit for a log, a terminal and a page |
 //! | [`harness`] | a plugin without a proxy: called by hand, in a time that is moved by hand |
 //! | [`author`] | `pace plugin`: what those who write plugins need |
 //! | [`allocator`] | what becomes of a process that gets no more memory |
@@ -46,6 +48,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 mod embedded;
+pub mod escape;
 pub mod field;
 pub mod file;
 pub mod harness;
@@ -53,6 +56,7 @@ pub mod hook;
 pub mod http1;
 pub mod io;
 pub mod limiter;
+pub mod logging;
 pub mod plugin;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -9,42 +9,46 @@ mod admin;
 mod admission;
 mod connection;
 mod drain;
+mod listen;
+mod signals;
 mod worker;
 
 pub use drain::Drain;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use log::{info, warn};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use self::accept::Acceptor;
+pub use self::listen::BindError;
+use self::listen::Port;
+use self::signals::Signals;
 use self::worker::Workers;
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::io::set_up;
+use crate::logging::{tell_of_limited, tell_of_limited_now};
 use crate::reload::Reloader;
 use crate::snapshot::{Environment, Snapshot};
 
-/// A process that is ready to serve: its ports are bound.
-pub struct Server {
+/// A process that is to serve: it takes signals, and ends when one says so, whatever it does.
+pub struct Process {
     runtime: tokio::runtime::Runtime,
-    bound: Bound,
+    signals: Signals,
 }
 
-/// What a process has when its ports are bound, and how it will use them.
-struct Bound {
-    signals: Signals,
-    public: TcpListener,
-    admin: Option<TcpListener>,
+/// The ports, which nobody can connect to yet, and how they will be used.
+pub struct Server {
+    public: Port,
+    admin: Option<Port>,
     workers: usize,
     idle_connections: usize,
     grace_period: Duration,
@@ -52,7 +56,7 @@ struct Bound {
     trusted_proxies: Vec<IpNet>,
 }
 
-/// Why a process cannot begin to serve.
+/// Why a process cannot begin to serve, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port could not be bound.
@@ -63,27 +67,12 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// A port that could not be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}{key}: {reason}")]
-pub struct BindError {
-    /// Which one.
-    pub address: SocketAddr,
-    /// Where it comes from.
-    key: &'static str,
-    /// What to do.
-    reason: String,
-}
+/// What the main thread has.
+const STACK_SIZE: usize = 8 << 20;
 
-/// What the kernel may hold of connections that nobody has accepted yet.
-const BACKLOG: i32 = 4096;
-
-impl Server {
-    /// Binds the ports that the configuration names.
-    ///
-    /// From now on signals are kept until [`Server::run`] looks at them: what comes while plugins are
-    /// compiled ends the process in order, or has it read its files again.
-    pub fn bind(config: &Config) -> Result<Server, StartError> {
+impl Process {
+    /// From now on signals are kept until the process looks at them.
+    pub fn begin() -> Result<Process, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -91,21 +80,62 @@ impl Server {
             let _entered = runtime.enter();
             Signals::new()?
         };
+        Ok(Process { runtime, signals })
+    }
+
+    /// Does what comes before serving, which may take a while: names are looked up, plugins compiled. `None` if a signal
+    /// ends the process first: then the work goes on until `main` returns. A hangup is kept until there is something to
+    /// reload.
+    pub fn prepare<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>, StartError> {
+        let (sender, done) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("pace-start".to_owned())
+            .stack_size(STACK_SIZE)
+            .spawn(move || {
+                // Nobody waits for it any more when the process is about to end.
+                let _ = sender.send(work());
+            })?;
+        let signals = &mut self.signals;
+        let ended = self.runtime.block_on(async {
+            tokio::select! {
+                done = done => Ok(done),
+                signal = signals.end(None) => Err(signal),
+            }
+        });
+        match ended {
+            Ok(Ok(done)) => Ok(Some(done)),
+            Ok(Err(_)) => match thread.join() {
+                Ok(()) => unreachable!("it ends with a result"),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            Err(signal) => {
+                info!("{signal}: this is the end, before anybody was served");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Takes the ports that the configuration names. One that another process listens on cannot be had.
+    pub fn bind(config: &Config) -> Result<Server, BindError> {
         let idle_connections = config
             .pools
             .iter()
             .map(|pool| pool.settings.idle_connections)
             .sum::<usize>()
             .max(1);
-        let bound = Bound {
-            signals,
-            public: listen(
+        Ok(Server {
+            public: Port::bind(
                 config.server.listen,
                 config.server.connections.tcp_keepalive,
                 " ([server] listen)",
             )?,
             admin: match &config.admin {
-                Some(admin) => Some(listen(admin.listen, None, " ([admin] listen)")?),
+                Some(admin) => Some(Port::bind(admin.listen, None, " ([admin] listen)")?),
                 None => None,
             },
             workers: config.server.workers,
@@ -113,31 +143,31 @@ impl Server {
             grace_period: config.server.grace_period,
             proxy_protocol: config.server.proxy_protocol,
             trusted_proxies: config.server.trusted_proxies.clone(),
-        };
-        Ok(Server { runtime, bound })
+        })
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets requests finish for as long as the grace period. The
+    /// Listens and serves until SIGTERM, SIGINT or SIGQUIT, then lets requests finish for as long as the grace period. The
     /// same signal again ends it at once.
     pub fn run(
         self,
+        process: Process,
         snapshot: Arc<ArcSwap<Snapshot>>,
         environment: Arc<Environment>,
         reloader: Reloader,
-    ) -> io::Result<()> {
-        self.runtime
-            .block_on(self.bound.serve(snapshot, environment, reloader))
+    ) -> Result<(), StartError> {
+        let Process { runtime, signals } = process;
+        runtime.block_on(self.serve(signals, snapshot, environment, reloader))
     }
-}
 
-impl Bound {
     async fn serve(
-        mut self,
+        self,
+        mut signals: Signals,
         snapshot: Arc<ArcSwap<Snapshot>>,
         environment: Arc<Environment>,
         reloader: Reloader,
-    ) -> io::Result<()> {
-        let signals = &mut self.signals;
+    ) -> Result<(), StartError> {
+        let public = self.public.listen()?;
+        let admin = self.admin.map(Port::listen).transpose()?;
         let drain = Arc::new(Drain::default());
         let workers = Workers::start(
             self.workers,
@@ -146,7 +176,8 @@ impl Bound {
             &environment,
             &drain,
         )?;
-        if let Some(listener) = self.admin {
+        tokio::spawn(tell_of_limited());
+        if let Some(listener) = admin {
             info!("admin on http://{}", listener.local_addr()?);
             let admin = Admin {
                 environment: Arc::clone(&environment),
@@ -156,14 +187,11 @@ impl Bound {
         }
         info!(
             "listening on http://{} with {} workers",
-            self.public.local_addr()?,
+            public.local_addr()?,
             self.workers
         );
-        // SAFETY: the file descriptor is the listener's own, which keeps it open and the same for as long as
-        // the `AsyncFd` holds the listener.
-        let listener = unsafe { AsyncFd::register(self.public)? };
         let acceptor = Acceptor {
-            listener,
+            listener: register(public)?,
             workers: &workers,
             environment: &environment,
             snapshot: &snapshot,
@@ -172,16 +200,10 @@ impl Bound {
                 .proxy_protocol
                 .then(|| self.trusted_proxies.into_iter().collect()),
         };
-        let reloads = async {
-            loop {
-                signals.hangup.recv().await;
-                reloader.reload_all_soon();
-            }
-        };
+        let reload = || reloader.reload_all_soon();
         let signal = tokio::select! {
             stopped = acceptor.run() => match stopped? {},
-            signal = next(&mut signals.terminate, &mut signals.interrupt) => signal,
-            never = reloads => never,
+            signal = signals.end(Some(&reload)) => signal,
         };
         info!(
             "{signal}: no new connections, {:?} for those that are open",
@@ -198,81 +220,13 @@ impl Bound {
             },
             () = signals.again(signal) => warn!("{signal} again: {} connections are cut", workers.open()),
         }
+        tell_of_limited_now();
         Ok(())
     }
 }
 
-const SIGTERM: &str = "SIGTERM";
-const SIGINT: &str = "SIGINT";
-
-/// The signals that mean something to the process.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for a signal that was there before. Another does not count: who stops a whole group by Ctrl-C
-    /// and then by SIGTERM means it once.
-    async fn again(&mut self, before: &'static str) {
-        let signal = if before == SIGTERM {
-            &mut self.terminate
-        } else {
-            &mut self.interrupt
-        };
-        signal.recv().await;
-    }
-}
-
-/// Waits for a signal that ends the process.
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => SIGTERM,
-        _ = interrupt.recv() => SIGINT,
-    }
-}
-
-fn listen(
-    address: SocketAddr,
-    keepalive: Option<Duration>,
-    key: &'static str,
-) -> Result<TcpListener, BindError> {
-    let bind = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart need not wait for old connections to be forgotten. It does not let two processes have
-        // the port: that would be SO_REUSEPORT.
-        socket.set_reuse_address(true)?;
-        set_up(&socket, keepalive)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
-    };
-    bind().map_err(|error| BindError {
-        address,
-        key,
-        reason: match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!(
-                    "port {} is in use by another process; `ss -ltnp` shows which",
-                    address.port()
-                )
-            }
-            io::ErrorKind::PermissionDenied => format!(
-                "port {} needs the right to bind ports below 1024 (CAP_NET_BIND_SERVICE)",
-                address.port()
-            ),
-            io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address".to_owned(),
-            _ => error.to_string(),
-        },
-    })
+fn register(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    // SAFETY: the file descriptor is the listener's own, which keeps it open and the same for as long as the
+    // `AsyncFd` holds the listener.
+    Ok(unsafe { AsyncFd::register(listener)? })
 }

@@ -7,11 +7,10 @@ use http::header::HeaderName;
 use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
-use crate::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
+use crate::chain::{Chain, Step, failures_of};
 use crate::client::TrustedProxies;
 use crate::config::{self, ClientLimits, Config, ConnectionLimits, OnFailure};
 use crate::hook::{Failure, Plugin};
-use crate::limiter::Limiter;
 use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
 use crate::state::{self, Scope, Store};
@@ -243,12 +242,13 @@ impl Builder<'_> {
 
     fn step(&self, route: &config::Route, plugin: Arc<WasmPlugin>, on_failure: OnFailure) -> Step {
         let metrics = self.environment.metrics.plugin(plugin.name(), plugin.hooks());
+        let log = failures_of(plugin.name(), &route.name);
         Step {
             plugin,
             route: route.name.as_str().into(),
             on_failure,
             metrics,
-            log: Limiter::new(FAILURE_LINES_PER_SECOND),
+            log,
         }
     }
 

@@ -8,12 +8,12 @@
 //! |---|---|
 //! | [`Origin`] | an HTTP/1.1 server that answers as a test wants, and remembers what it was asked |
 //! | [`Scripted`], [`Line`] | a backend that follows a script, byte by byte |
-//! | [`Pace`], [`Setup`], [`Exit`], [`program`] | the program: started, spoken to by signals, ended; or not even started |
+//! | [`Pace`], [`Setup`], [`Starting`], [`Exit`], [`program`] | the program: started, spoken to by signals, ended; or not even started |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
 //! | [`Metrics`] | what Pace counted |
 //! | [`Gate`], [`wait_for`] | in place of sleeps |
-//! | [`fixture`], [`component`], [`recipe`], [`core_module`], [`text_fixture`], [`built_for`], [`edition`] | the `.wasm` files |
+//! | [`fixture`], [`component`], [`recipe`], [`core_module`], [`text_fixture`], [`text_plugin`], [`built_for`], [`slow_to_compile`], [`edition`] | the `.wasm` files |
 //!
 //! Everything blocks and has a thread of its own: a test that hangs shows where in its backtrace. What fails
 //! here panics, because it fails the test. Ports are free ones on loopback, so that tests run in parallel.
@@ -25,6 +25,7 @@ mod message;
 mod metrics;
 mod origin;
 mod pace;
+mod reader;
 mod script;
 mod setup;
 mod wait;
@@ -36,12 +37,12 @@ pub use gate::Gate;
 pub use message::{Headers, Request, Response};
 pub use metrics::Metrics;
 pub use origin::Origin;
-pub use pace::{Exit, Pace};
+pub use pace::{Exit, Pace, Starting};
 pub use rustix::process::Signal;
 pub use script::{Line, Scripted};
 pub use setup::{Setup, program};
 pub use wait::{DEADLINE, wait_for, wait_until};
 pub use wasm::{
-    built_for, component, core_module, edition, exhausts_compiler, fixture, recipe, root, text_fixture,
-    typed, with_section,
+    built_for, component, core_module, edition, exhausts_compiler, fixture, recipe, root, slow_to_compile,
+    text_fixture, text_module, text_plugin, with_section,
 };

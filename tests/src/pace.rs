@@ -1,18 +1,17 @@
 //! The program under test.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::reader::Log;
 use crate::wait::wait_within;
 use crate::{Client, DEADLINE, Metrics, Response, Setup, wait_for, wait_until};
 
@@ -169,6 +168,21 @@ impl Pace {
         })
     }
 
+    /// Leaves its log unread from now on, so that the pipe gets full.
+    pub fn pause_log(&self) {
+        self.process.log.pause();
+    }
+
+    /// Reads its log again.
+    pub fn resume_log(&self) {
+        self.process.log.resume();
+    }
+
+    /// Closes the other end of its log.
+    pub fn close_log(&self) {
+        self.process.log.close();
+    }
+
     /// Whether it still takes connections.
     pub fn accepts(&self) -> bool {
         TcpStream::connect(self.address).is_ok()
@@ -186,9 +200,7 @@ impl Pace {
 
     /// What the system says of the process: `/proc/PID/NAME`.
     pub fn proc(&self, name: &str) -> PathBuf {
-        Path::new("/proc")
-            .join(self.process.child.id().to_string())
-            .join(name)
+        self.process.proc(name)
     }
 
     /// Waits until it has ended.
@@ -200,6 +212,40 @@ impl Pace {
     pub fn stop(self) -> Exit {
         self.signal(Signal::TERM);
         self.wait()
+    }
+}
+
+/// A program that has been started and may not serve yet, or never.
+pub struct Starting(Process);
+
+impl Starting {
+    pub(crate) fn new(process: Process) -> Starting {
+        Starting(process)
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+
+    /// Waits for words in the log.
+    pub fn wait_for_log(&self, words: &str) {
+        wait_until(&format!("{words:?} in the log"), || self.log().contains(words));
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.0.signal(signal);
+    }
+
+    /// What the system says of the process: `/proc/PID/NAME`.
+    pub fn proc(&self, name: &str) -> PathBuf {
+        self.0.proc(name)
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(self) -> Exit {
+        self.0.wait()
     }
 }
 
@@ -225,26 +271,17 @@ impl Exit {
 /// A running program and what it says.
 pub(crate) struct Process {
     child: Child,
-    log: Arc<Mutex<String>>,
-    /// Each ends with the pipe that it reads.
-    readers: Option<(JoinHandle<()>, JoinHandle<String>)>,
+    log: Log,
+    /// Each ends with the pipe that it reads. Standard error may be something else.
+    readers: Option<(Option<JoinHandle<()>>, JoinHandle<String>)>,
     directory: TempDir,
 }
 
 impl Process {
     pub(crate) fn new(mut child: Child, directory: TempDir) -> Process {
-        let stderr = child.stderr.take().expect("it was started with a pipe");
         let mut stdout = child.stdout.take().expect("it was started with a pipe");
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = Arc::clone(&log);
-        let stderr = thread::spawn(move || {
-            let mut stderr = BufReader::new(stderr);
-            let mut line = Vec::new();
-            while stderr.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                lines.lock().push_str(&String::from_utf8_lossy(&line));
-                line.clear();
-            }
-        });
+        let log = Log::default();
+        let stderr = child.stderr.take().map(|stderr| log.read(stderr));
         let stdout = thread::spawn(move || {
             let mut text = String::new();
             stdout.read_to_string(&mut text).expect("it prints text");
@@ -259,7 +296,11 @@ impl Process {
     }
 
     fn log(&self) -> String {
-        self.log.lock().clone()
+        self.log.text()
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join(name)
     }
 
     fn signal(&self, signal: Signal) {
@@ -276,7 +317,11 @@ impl Process {
             self.child.try_wait().expect("the process is ours")
         });
         let (stderr, stdout) = self.readers.take().expect("nobody has waited before");
-        stderr.join().expect("reading lines does not panic");
+        // What is in the pipe is part of it, whether or not somebody has read it meanwhile.
+        self.log.resume();
+        if let Some(stderr) = stderr {
+            stderr.join().expect("reading lines does not panic");
+        }
         Exit {
             code: status.code(),
             stdout: stdout.join().expect("it printed text"),
@@ -301,9 +346,11 @@ impl Drop for Process {
 
 /// A plugin may panic, in a log line of its own. Pace may not.
 fn assert_no_panic(log: &str) {
-    let panicked = log
-        .lines()
-        .any(|line| line.starts_with("thread '") && line.contains("panicked at"));
+    let says_panicked = |line: &str| {
+        let said = line.split_once("ERROR pace] ").map_or(line, |(_, said)| said);
+        said.starts_with("thread '") && said.contains("panicked at")
+    };
+    let panicked = log.lines().any(says_panicked);
     assert!(
         !panicked && !log.contains("stack backtrace"),
         "Pace panicked:\n{log}"

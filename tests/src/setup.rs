@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::pace::Process;
-use crate::{Exit, Pace};
+use crate::{Exit, Pace, Starting};
 
 /// How long a compiler may take before a test gives up.
 const LONG: Duration = Duration::from_secs(600);
@@ -86,6 +86,18 @@ impl Setup {
     /// If it ends instead, or says nothing within the deadline.
     pub fn start(self) -> Pace {
         Pace::new(self.spawn())
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn begin(self) -> Starting {
+        Starting::new(self.spawn())
+    }
+
+    /// Lets it write its log into something else than a pipe that is read.
+    #[must_use]
+    pub fn log_to(mut self, file: impl Into<Stdio>) -> Setup {
+        self.command.stderr(file);
+        self
     }
 
     /// Runs it to its end, which must come by itself.

@@ -18,6 +18,7 @@ use pace_wire::authority;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
+use crate::escape::{self, Lines};
 use crate::reload::{Outcome, Reloader};
 use crate::snapshot::Environment;
 use crate::telemetry::METRICS_CONTENT_TYPE;
@@ -68,9 +69,9 @@ impl Admin {
 
     fn plugins(&self) -> Response<Vec<u8>> {
         let list = self.reloader.status().list();
-        let mut body = serde_json::to_vec_pretty(&list).expect("names, numbers and lists of names are JSON");
-        body.push(b'\n');
-        response(StatusCode::OK, "application/json", body)
+        let text = serde_json::to_string_pretty(&list).expect("names, numbers and lists of names are JSON");
+        let body = format!("{}\n", escape::json(&text));
+        response(StatusCode::OK, "application/json", body.into())
     }
 }
 
@@ -99,8 +100,12 @@ fn health(draining: bool) -> Response<Vec<u8>> {
 
 fn outcome(outcome: Outcome) -> Response<Vec<u8>> {
     match outcome {
-        Ok(sentence) => response(StatusCode::OK, TEXT, format!("{sentence}\n").into()),
-        Err(sentence) => response(StatusCode::CONFLICT, TEXT, format!("{sentence}\n").into()),
+        Ok(sentence) => response(StatusCode::OK, TEXT, format!("{}\n", Lines(sentence)).into()),
+        Err(sentence) => response(
+            StatusCode::CONFLICT,
+            TEXT,
+            format!("{}\n", Lines(sentence)).into(),
+        ),
     }
 }
 

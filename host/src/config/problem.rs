@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::excerpt::Excerpt;
+use crate::escape::Line;
 
 /// One thing to change. `Display` is its message, with the line if there is one.
 #[derive(Debug)]
@@ -26,14 +27,7 @@ impl Problem {
             Some(key) => format!("{location}: {key}: {fault}"),
             None => format!("{location}: {fault}"),
         };
-        let escaped = |c: char| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        };
-        message.chars().map(escaped).collect()
+        Line(message).to_string()
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::compiler::{CompileError, MAX_GIBIBYTES};
 use crate::config::Sha256;
+use crate::escape::Shown;
 use crate::hook::Failure;
 
-/// Why a plugin could not be loaded. Every text goes behind the plugin's name and file.
+/// Why a plugin could not be loaded. Every text goes behind the plugin's name and file, on the same line.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file could not be read.
@@ -75,7 +76,7 @@ pub enum LoadError {
     )]
     OtherContract {
         /// The package and version that it names.
-        found: String,
+        found: Shown,
         /// Ours.
         expected: &'static str,
     },
@@ -83,7 +84,7 @@ pub enum LoadError {
     #[error("imports `{import}`: {why}")]
     UnknownImport {
         /// The interface.
-        import: String,
+        import: Shown,
         /// What to do.
         why: &'static str,
     },
@@ -96,11 +97,11 @@ pub enum LoadError {
         /// The interface, which is there.
         interface: String,
         /// The function.
-        function: String,
+        function: Shown,
     },
     /// Wants something with another type than it has, outside the contract.
     #[error("an import has another type than Pace gives it: {0}")]
-    ImportType(String),
+    ImportType(Shown),
     /// Lacks what every plugin exports.
     #[error(
         "does not export `{0}`: every plugin must, with its function `configure`; in Rust, `pace_plugin::export!` \
@@ -149,7 +150,7 @@ pub struct WrongType {
     /// As in the contract.
     pub expected: String,
     /// As in the file.
-    pub found: String,
+    pub found: Shown,
     /// Types that are called alike and are not, where the difference lies in them.
     pub within: Vec<TypeDifference>,
 }
@@ -171,7 +172,7 @@ pub struct TypeDifference {
     /// As in the contract.
     pub expected: String,
     /// As in the file.
-    pub found: String,
+    pub found: Shown,
 }
 
 impl fmt::Display for WrongType {

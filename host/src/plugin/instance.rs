@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
+use super::backtrace;
 use super::code::Exports;
 use super::guest::Guest;
 use super::meter::{self, Exceeded};
 use super::program::Use;
-use super::text;
 use crate::config::Limits;
+use crate::escape::Shown;
 use crate::hook::{Call, Failure, FailureReason};
 
 /// An instance that has been configured.
@@ -71,7 +72,7 @@ impl Instance {
             Ok(Ok(())) => Ok(instance),
             Ok(Err(refusal)) => Err(Failure {
                 reason: FailureReason::Configure,
-                detail: text::lines(&refusal),
+                detail: Shown::new(refusal).into(),
             }),
             Err(failure) => Err(Failure {
                 reason: FailureReason::Configure,
@@ -152,7 +153,7 @@ fn in_time<T>(store: &mut Store<Guest>, result: wasmtime::Result<T>) -> wasmtime
 
 #[cold]
 fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Failure {
-    let backtrace = text::lines_of(format_args!("{error:?}"));
+    let backtrace = backtrace::of(error);
     if store.data().memory.exceeded {
         return Failure {
             reason: FailureReason::Memory,

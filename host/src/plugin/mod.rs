@@ -18,12 +18,14 @@
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
+//! | `backtrace` | what a trap says, with names that come from the file |
 //! | `code`, `direct` | compiled code, run as a component or without it |
 //! | `guest`, `lend` | what an instance's host functions can reach |
 //! | `capability` | the host functions, one file per interface of the contract |
 //! | `bindings` | generated from `wit/` |
 
 mod ahead;
+mod backtrace;
 mod bindings;
 mod breaker;
 mod capability;
@@ -44,7 +46,6 @@ mod lend;
 mod load;
 mod meter;
 mod program;
-mod text;
 
 pub use breaker::BreakerState;
 pub use compiler::{CompileArgs, CompileError, Compiler, CpuTime, compile_for_parent};

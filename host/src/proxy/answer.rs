@@ -217,23 +217,25 @@ fn head_and_content(reply: Reply) -> (ResponseHead, Bytes) {
     });
     // A reply's headers are bounded below what a message may have.
     debug_assert!(fits.is_ok());
-    if has_no_content(reply.status) {
+    if has_no_length(reply.status) {
         return (head, Bytes::new());
     }
+    let body = match reply.status {
+        // It has none, and says so (RFC 9110, section 15.3.6).
+        StatusCode::RESET_CONTENT => Bytes::new(),
+        _ => reply.body,
+    };
     let mut length = Vec::new();
-    encode::decimal(&mut length, reply.body.len() as u64);
+    encode::decimal(&mut length, body.len() as u64);
     let fits = head.fields.append("Content-Length", &length);
     debug_assert!(fits.is_ok());
-    if !reply.body.is_empty() {
-        head.framing = Framing::Length(reply.body.len() as u64);
+    if !body.is_empty() {
+        head.framing = Framing::Length(body.len() as u64);
     }
-    (head, reply.body)
+    (head, body)
 }
 
-/// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5. Interim responses are not sent from here.
-fn has_no_content(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-    )
+/// RFC 9110, sections 15.3.5 and 15.4.5. Interim responses are not sent from here.
+fn has_no_length(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

@@ -4,14 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use pace_wire::known::Known;
 use pace_wire::refusal::Refusal;
+use pace_wire::request::RequestHead;
 use prometheus::IntGauge;
 use smallvec::SmallVec;
 
 use crate::chain::Asker;
 use crate::hook::AttemptFailure;
+use crate::logging::Limited;
 use crate::snapshot::{Route, Snapshot};
-use crate::telemetry::HookCalls;
+use crate::telemetry::{Asked, HookCalls};
 use crate::upstream::{Backend, InFlight, Members, Pool};
 
 /// Attempts that are remembered without an allocation.
@@ -135,6 +138,13 @@ impl Context {
         }
     }
 
+    /// How often something is said of the backend that answers.
+    pub(super) fn warnings(&self) -> Option<&Limited> {
+        self.current
+            .as_ref()
+            .map(|(in_flight, _)| &in_flight.backend().warnings)
+    }
+
     /// The label of the backend that was asked last.
     pub(super) fn last_backend(&self) -> Option<&str> {
         self.last.as_ref().map(|backend| backend.label.as_str())
@@ -146,6 +156,15 @@ impl Context {
             .as_ref()
             .filter(|_| self.answered)
             .map(|(in_flight, _)| in_flight.backend().label.as_str())
+    }
+}
+
+/// A request, as it is called in the log.
+pub(super) fn asked(request: &RequestHead) -> Asked<'_> {
+    Asked {
+        method: request.method.as_str(),
+        target: request.sent_target(),
+        host: request.fields.first(Known::Host),
     }
 }
 

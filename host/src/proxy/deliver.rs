@@ -17,12 +17,14 @@ use tokio::time::Instant;
 use super::Proxy;
 use super::answer::{After, Filtered, read_over, tell_generations};
 use super::attempt::{AttemptError, Upload};
-use super::context::Context;
+use super::context::{Context, asked};
 use super::outbound::{self, Delivery};
 use super::refuse::Refused;
 use crate::chain::Remaining;
 use crate::config::ClientLimits;
+use crate::escape::Line;
 use crate::http1::{Backend, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
+use crate::logging::Limited;
 
 /// Why a response did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -114,14 +116,15 @@ impl Proxy {
                     .await
             }
             Err(error) => {
-                if let RelayError::Backend(why) = error {
+                if let RelayError::Backend(why) = error
+                    && context.warnings().is_none_or(Limited::admits)
+                {
                     warn!(
                         target: "pace::proxy",
-                        "{} {}, Host: {}: the response of {} broke off: {why}",
-                        request.method,
-                        request.target.as_str(),
-                        request.authority().unwrap_or("-"),
+                        "{}: the response of {} broke off: {}",
+                        asked(request),
                         context.backend().unwrap_or("-"),
+                        Line(why),
                     );
                 }
                 // Where the body ends with the connection, its end must not look like one.
@@ -153,10 +156,8 @@ impl Proxy {
         {
             log::info!(
                 target: "pace::proxy",
-                "{} {}, Host: {}: the upgraded connection to {} ended: {}",
-                request.method,
-                request.target.as_str(),
-                request.authority().unwrap_or("-"),
+                "{}: the upgraded connection to {} ended: {}",
+                asked(request),
                 context.backend().unwrap_or("-"),
                 match error.kind() {
                     io::ErrorKind::TimedOut => format!("nothing was said for {limit:?}"),

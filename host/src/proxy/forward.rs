@@ -14,11 +14,12 @@ use super::answer::After;
 use super::attempt::{AttemptError, Patience, Upload, Waits, exchange};
 use super::choose::{Selected, select};
 use super::client::forwarded;
-use super::context::Context;
+use super::context::{Context, asked};
 use super::outbound::{self, Told};
 use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
 use crate::config::RetryOn;
+use crate::escape::Line;
 use crate::hook::AttemptFailure;
 use crate::http1::{Backend, BodyReader, Client, Pump, connect};
 use crate::upstream::{self, Pool};
@@ -221,26 +222,28 @@ impl Proxy {
         let (Some(failure), Some((in_flight, since))) = (error.failure(), context.current.take()) else {
             return;
         };
-        let backend = &in_flight.backend().label;
+        let backend = in_flight.backend();
         self.environment
             .metrics
-            .attempt_failed(&context.pool().name, backend, failure);
-        warn!(
-            // As for all that is said of requests.
-            target: "pace::proxy",
-            "attempt {} of {} {}, Host: {} at {backend} failed after {:.1?} ({}): {error}; {}",
-            context.attempt,
-            request.method,
-            request.target.as_str(),
-            request.authority().unwrap_or("-"),
-            since.elapsed(),
-            failure.name(),
-            if again {
-                "another is made"
-            } else {
-                "no other is made"
-            },
-        );
+            .attempt_failed(&context.pool().name, &backend.label, failure);
+        if backend.warnings.admits() {
+            warn!(
+                // As for all that is said of requests.
+                target: "pace::proxy",
+                "attempt {} of {}, at {} failed after {:.1?} ({}): {}; {}",
+                context.attempt,
+                asked(request),
+                backend.label,
+                since.elapsed(),
+                failure.name(),
+                Line(error),
+                if again {
+                    "another is made"
+                } else {
+                    "no other is made"
+                },
+            );
+        }
     }
 
     /// Keeps a connection whose response is complete for the next request.

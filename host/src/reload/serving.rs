@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::status::{Managed, Refusal, Status, file_name, seconds};
 use crate::config::{self, Config, Sha256};
+use crate::escape::Shown;
 use crate::hook::Failure;
 use crate::plugin::{Generation, LoadError};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Generations, Snapshot};
@@ -81,7 +82,7 @@ impl Serving {
         plugins
             .get(name)
             .cloned()
-            .ok_or_else(|| format!("there is no plugin `{name}`"))
+            .ok_or_else(|| format!("there is no plugin `{}`", Shown::new(name)))
     }
 
     /// Changes what is known of a plugin, if there is one of this name.

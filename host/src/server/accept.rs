@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::drain::Drain;
 use super::worker::Workers;
 use crate::client::TrustedProxies;
+use crate::logging::Limited;
 use crate::snapshot::{Environment, Snapshot};
 use crate::telemetry::RefusedConnection;
 
@@ -39,6 +40,7 @@ pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 impl Acceptor<'_> {
     /// Accepts until it is dropped, which closes the listener.
     pub(super) async fn run(self) -> io::Result<Infallible> {
+        let warnings = Limited::new("connections that could not be accepted");
         loop {
             let mut ready = self.listener.readable().await?;
             match ready.try_io(|listener| listener.get_ref().accept()) {
@@ -48,7 +50,7 @@ impl Acceptor<'_> {
                         return Err(io::Error::other("every worker has died"));
                     }
                 }
-                Ok(Err(error)) => self.failed(&error).await,
+                Ok(Err(error)) => self.failed(&error, &warnings).await,
                 Err(_would_block) => {}
             }
         }
@@ -88,14 +90,16 @@ impl Acceptor<'_> {
         )
     }
 
-    async fn failed(&self, error: &io::Error) {
+    async fn failed(&self, error: &io::Error, warnings: &Limited) {
         match error.kind() {
             // The client left while it waited to be accepted.
             io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted => {}
             _ => {
-                warn!("cannot accept connections: {error}; connections without a request are closed");
+                if warnings.admits() {
+                    warn!("cannot accept connections: {error}; connections without a request are closed");
+                }
                 self.drain.shed_idle();
                 sleep(EXHAUSTED_PAUSE).await;
             }

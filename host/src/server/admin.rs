@@ -13,16 +13,20 @@ use super::drain::Drain;
 use crate::admin::{Admin, refused};
 use crate::config::ClientLimits;
 use crate::http1::{BodyReader, Client, Next};
+use crate::logging::Limited;
 
 /// Serves until the process ends, also while requests drain.
 pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let admin = Arc::new(admin);
+    let warnings = Limited::new("admin connections that could not be accepted");
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn!("cannot accept admin connections: {error}");
+                if warnings.admits() {
+                    warn!("cannot accept admin connections: {error}");
+                }
                 tokio::time::sleep(super::accept::EXHAUSTED_PAUSE).await;
                 continue;
             }

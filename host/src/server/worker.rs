@@ -1,8 +1,8 @@
 //! The threads that serve.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use arc_swap::ArcSwap;
@@ -13,6 +13,8 @@ use tokio::sync::{Notify, mpsc};
 use super::admission::{PerClient, turn_away};
 use super::connection::{Connection, ConnectionError};
 use super::drain::Drain;
+use crate::escape::Line;
+use crate::logging::Limited;
 use crate::plugin;
 use crate::proxy::{Idle, Proxy};
 use crate::snapshot::{Environment, Snapshot};
@@ -144,6 +146,9 @@ impl Drop for Open {
     }
 }
 
+/// Connections that come to nothing are as many as somebody likes to make.
+static CLOSED: LazyLock<Limited> = LazyLock::new(|| Limited::new("connections closed before a request"));
+
 /// What a worker's thread does.
 async fn serve(
     proxy: Arc<Proxy>,
@@ -179,7 +184,9 @@ async fn serve(
                     if !matches!(error, ConnectionError::Io(_)) {
                         environment.metrics.proxy_header_errors.inc();
                     }
-                    warn!("connection from {peer} closed: {error}");
+                    if CLOSED.admits() {
+                        warn!("connection from {peer} closed: {}", Line(error));
+                    }
                 }
             }
             drop(open);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use log::info;
 
+use crate::escape::Word;
+
 /// What the line says.
 pub struct Access<'a> {
     /// Who asked.
@@ -35,9 +37,8 @@ pub fn access_log(access: &Access<'_>) {
         target: "pace::access",
         "{} {} {} {} {}B {:.3}ms route={} backend={} attempts={}{}{}",
         access.client,
-        access.method,
-        // Bytes that are not printable ASCII cannot forge a line.
-        access.target.escape_ascii(),
+        Word(access.method.as_bytes()),
+        Word(access.target),
         access.status,
         access.body_bytes,
         access.duration.as_secs_f64() * 1e3,

@@ -17,6 +17,7 @@ use pace_wire::refusal::Refusal;
 
 use super::state::StateCollector;
 use crate::hook::{AttemptFailure, FailureReason, Hook};
+use crate::logging;
 use crate::state::Store;
 
 /// The media type of [`Metrics::render`].
@@ -165,6 +166,8 @@ impl Metrics {
             ),
             registry,
         };
+        // The log is the process's.
+        register(&metrics.registry, Ok(logging::DROPPED.clone()));
         // So that the histogram is there from the first scrape on.
         metrics.duration("GET", 200);
         metrics

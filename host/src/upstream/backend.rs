@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 
+use crate::logging::Limited;
 use crate::telemetry::Metrics;
 
 /// One server at one address.
@@ -15,6 +16,8 @@ pub struct Backend {
     pub label: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// How often something is said of its failures.
+    pub warnings: Limited,
     load: Load,
     attempts: IntCounter,
 }
@@ -38,6 +41,7 @@ impl Backend {
     pub(super) fn new(pool: &str, label: String, address: SocketAddr, metrics: &Metrics) -> Backend {
         Backend {
             attempts: metrics.attempts(pool, &label),
+            warnings: Limited::new(format!("failed attempts at {label}")),
             label,
             address,
             load: Load::default(),

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::thread;
 
-use pace_tests::{Origin, Pace, Setup, exhausts_compiler, typed};
+use pace_tests::{Origin, Pace, Setup, exhausts_compiler, text_plugin};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 
@@ -49,7 +49,7 @@ impl Plugin {
             Way::Module => "",
             Way::Component => r#"(func (export "_initialize"))"#,
         };
-        typed(&format!(
+        text_plugin(&format!(
             r#"(module
                 {imports}
                 (memory (export "memory") {pages})

@@ -8,8 +8,8 @@ use super::super::bindings::pace::plugin::log;
 use super::super::direct::{Caller, Interface, called, guest, split, text_start};
 use super::super::generation::Generation;
 use super::super::guest::Guest;
-use super::super::text;
 use super::entered::Entered;
+use crate::escape::Shown;
 
 /// The target of plugins' lines, for `RUST_LOG`.
 const TARGET: &str = "pace::plugin::log";
@@ -76,7 +76,7 @@ fn enabled(generation: &Generation, level: Level) -> bool {
 pub(super) fn line(generation: &Generation, level: Level, message: &str) {
     if let Some(sink) = &generation.log_sink {
         if sink.enabled(level) {
-            sink.write(level, text::line(message));
+            sink.write(level, Shown::new(message).into());
         }
         return;
     }
@@ -90,7 +90,7 @@ pub(super) fn line(generation: &Generation, level: Level, message: &str) {
     if dropped > 0 {
         ::log::warn!(target: TARGET, "{plugin}: {dropped} lines were dropped, they were too many");
     }
-    ::log::log!(target: TARGET, level, "{plugin}: {}", text::line(message));
+    ::log::log!(target: TARGET, level, "{plugin}: {}", Shown::new(message));
 }
 
 impl From<log::Level> for Level {

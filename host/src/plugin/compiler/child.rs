@@ -19,6 +19,7 @@ use super::super::engine;
 use super::CompileError;
 use super::compiled::Compiled;
 use crate::allocator::end_when_out_of_memory;
+use crate::escape::Lines;
 
 /// It ends so when the file is to blame; standard output has a [`CompileError`] as JSON then.
 pub(super) const REJECTED: u8 = 2;
@@ -65,7 +66,7 @@ pub fn compile_for_parent(args: &CompileArgs) -> ExitCode {
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("pace compile-plugin: {error}");
+    eprintln!("pace compile-plugin: {}", Lines(error));
     ExitCode::FAILURE
 }
 

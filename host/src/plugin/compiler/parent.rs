@@ -7,6 +7,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use log::warn;
+
 use super::super::engine::{Allocation, Runtime};
 use super::super::error::LoadError;
 use super::super::load::{self, Program};
@@ -132,7 +134,9 @@ impl Compiler {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            // Whoever reads Pace's own may be slow, and this process would wait for that.
+            .stderr(Stdio::piped());
         if let Some(directory) = runtime.cache_dir() {
             command.arg("--cache-dir").arg(directory);
         }
@@ -164,11 +168,16 @@ impl Compiler {
     }
 }
 
-/// Gives a process all of its input and takes all of its output, for so long.
+/// Gives a process all of its input and takes all of its output, for so long. What it says besides goes to the log.
 fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>, Failed> {
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let (mut stdin, mut stdout) = stdin.zip(stdout).expect("both were asked for");
+    let stderr = child.stderr.take().expect("it was asked for");
     thread::scope(|scope| {
+        thread::Builder::new()
+            .name("pace-compile-log".to_owned())
+            .spawn_scoped(scope, || log_what_it_says(stderr))
+            .map_err(Failed::NotStarted)?;
         let (sender, done) = mpsc::sync_channel(1);
         let exchanged = move || {
             // A process that ends early says by its status why.
@@ -192,6 +201,19 @@ fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>,
             Err(RecvTimeoutError::Disconnected) => Err(Failed::NotStarted(io::ErrorKind::OutOfMemory.into())),
         }
     })
+}
+
+/// As one entry of the log, when it has said all. It says nothing unless something is wrong with it.
+fn log_what_it_says(mut stderr: impl Read) {
+    const MAX_BYTES: u64 = 16 << 10;
+    let mut said = Vec::new();
+    // What cannot be read has not been said.
+    let _ = stderr.by_ref().take(MAX_BYTES).read_to_end(&mut said);
+    let _ = io::copy(&mut stderr, &mut io::sink());
+    if !said.is_empty() {
+        let said = String::from_utf8_lossy(&said);
+        warn!("the process that compiles says:\n{}", said.trim_end());
+    }
 }
 
 #[cfg(test)]
