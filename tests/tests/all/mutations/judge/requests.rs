@@ -150,6 +150,7 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
                 let kind = format!("an answer of the backend is replaced{}", seen.neighbours(at));
                 return wrong(kind, detail());
             }
+            (None, None, Some(message)) if head.status == 200 && ends_here(message) => {}
             (None, None, _) if head.status < 400 => return wrong("an answer of nobody", detail()),
             (None, None, Some(message)) => match message.rule {
                 Rule::Serve => {
@@ -171,6 +172,16 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
         }
     }
     check_end(seen, refused)
+}
+
+/// Whether a request is for the first who gets it (RFC 9110, section 7.6.2).
+fn ends_here(message: &Message) -> bool {
+    let is_last = |head: &RequestHead| head.method == b"OPTIONS" && head.fields.all("max-forwards").any(is_zero);
+    message.read.head.as_ref().is_some_and(is_last)
+}
+
+fn is_zero(number: &[u8]) -> bool {
+    !number.is_empty() && number.iter().all(|digit| *digit == b'0')
 }
 
 /// A refusal ends the connection, and says so.

@@ -44,7 +44,9 @@ impl Seen<'_> {
         // A backend may have said the same.
         let is_sent = |head: &ResponseHead| {
             let sent = self.sent.head.as_ref();
-            sent.is_some_and(|sent| sent.status == head.status) && answer.body == self.sent.body
+            self.sent.is_whole()
+                && sent.is_some_and(|sent| sent.status == head.status)
+                && answer.body == self.sent.body
         };
         let own = |head: &ResponseHead| {
             // A client that waits for the answer before it goes on can be who is waited for.
