@@ -176,7 +176,8 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
 
 /// Whether a request is for the first who gets it (RFC 9110, section 7.6.2).
 fn ends_here(message: &Message) -> bool {
-    let is_last = |head: &RequestHead| head.method == b"OPTIONS" && head.fields.all("max-forwards").any(is_zero);
+    let is_last =
+        |head: &RequestHead| head.method == b"OPTIONS" && head.fields.all("max-forwards").any(is_zero);
     message.read.head.as_ref().is_some_and(is_last)
 }
 
