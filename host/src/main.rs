@@ -19,7 +19,7 @@ use pace::config::Config;
 use pace::logging::{Log, Setup, Writing};
 use pace::plugin::{Compiler, Runtime, compile_for_parent};
 use pace::reload::{Manager, Origin, PluginStatus, Reloader};
-use pace::server::{Process, Server};
+use pace::server::{self, Process, Server};
 use pace::snapshot::{Environment, Snapshot};
 use pace::state::Store;
 use pace::telemetry::Metrics;
@@ -118,6 +118,7 @@ fn compiler() -> Compiler {
 
 fn check(args: &ConfigArgs) -> Result<(), CommandError> {
     let config = load(args)?;
+    server::find_addresses(&config)?;
     let counts = (config.routes.len(), config.pools.len());
     let environment = Arc::new(environment(&config)?);
     let (_, _, reloader) = Manager::start(origin(args), config, environment, Some(compiler()))?;

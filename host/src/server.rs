@@ -67,6 +67,18 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+const SERVER_LISTEN: &str = "[server] listen";
+const ADMIN_LISTEN: &str = "[admin] listen";
+
+/// Looks up the names that ports are to be taken at, without taking them.
+pub fn find_addresses(config: &Config) -> Result<(), BindError> {
+    listen::find(&config.server.listen, SERVER_LISTEN)?;
+    if let Some(admin) = &config.admin {
+        listen::find(&admin.listen, ADMIN_LISTEN)?;
+    }
+    Ok(())
+}
+
 /// What the main thread has.
 const STACK_SIZE: usize = 8 << 20;
 
@@ -130,12 +142,12 @@ impl Server {
             .max(1);
         Ok(Server {
             public: Port::bind(
-                config.server.listen,
+                &config.server.listen,
                 config.server.connections.tcp_keepalive,
-                " ([server] listen)",
+                SERVER_LISTEN,
             )?,
             admin: match &config.admin {
-                Some(admin) => Some(Port::bind(admin.listen, None, " ([admin] listen)")?),
+                Some(admin) => Some(Port::bind(&admin.listen, None, ADMIN_LISTEN)?),
                 None => None,
             },
             workers: config.server.workers,

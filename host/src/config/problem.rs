@@ -1,10 +1,9 @@
 //! One thing that the operator must change.
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::address::ListenAddress;
 use super::excerpt::Excerpt;
 use crate::escape::Line;
 
@@ -184,15 +183,7 @@ pub enum Fault {
     TrustsNobody,
     /// The admin API would be where everybody can reach it.
     #[error("{0} is the address of [server] already; the admin API needs another")]
-    SameListener(SocketAddr),
-    /// The system's resolver does not know a host.
-    #[error("cannot find the address of {host}: {source}")]
-    Unresolved {
-        /// The host.
-        host: String,
-        /// The resolver's reason.
-        source: io::Error,
-    },
+    SameListener(ListenAddress),
 }
 
 /// How an "unknown ..." message goes on: the nearest name, and all of them.

@@ -11,14 +11,14 @@ use std::time::Duration;
 use pace_wire::path::normalise_prefix;
 use pace_wire::request::Rules;
 
-use super::address::{Host, ListenAddress};
+use super::address::ListenAddress;
 use super::document::Document;
 use super::plugins::mebibytes;
 use super::problem::{Fault, Problem};
 use super::raw::{self, Millis};
 use super::shape::{Place, Placed, Table};
 use super::types::{Admin, ClientLimits, Config, ConnectionLimits, Metrics, Server};
-use super::{Lookup, Overrides, plugins, pools, routes, short};
+use super::{Overrides, plugins, pools, routes, short};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -35,15 +35,13 @@ const DEFAULT_VIA: &str = "pace";
 /// only if nobody found any.
 pub(super) struct Resolver<'a> {
     document: &'a Document<'a>,
-    lookup: Lookup<'a>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(document: &'a Document<'a>, lookup: Lookup<'a>) -> Self {
+    pub(super) fn new(document: &'a Document<'a>) -> Self {
         Resolver {
             document,
-            lookup,
             problems: Vec::new(),
         }
     }
@@ -87,25 +85,6 @@ impl<'a> Resolver<'a> {
         self.document.directory().join(written)
     }
 
-    /// `None` has been reported.
-    pub(super) fn address(&mut self, host: &Host, port: u16, place: &Place) -> Option<SocketAddr> {
-        let found = match host {
-            Host::Ip(ip) => return Some(SocketAddr::new(*ip, port)),
-            Host::Name(name) => (self.lookup)(name, port),
-        };
-        found
-            .map_err(|source| {
-                self.report(
-                    place,
-                    Fault::Unresolved {
-                        host: host.to_string(),
-                        source,
-                    },
-                )
-            })
-            .ok()
-    }
-
     fn server(
         &mut self,
         server: &raw::Server,
@@ -114,8 +93,8 @@ impl<'a> Resolver<'a> {
     ) -> Option<Server> {
         let listen = match (override_listen, &server.listen) {
             (Some(text), _) => self.listen_option(text),
-            (None, Some(Placed { value, place })) => self.address(&value.host, value.port, place),
-            (None, None) => Some(DEFAULT_LISTEN),
+            (None, Some(Placed { value, .. })) => Some(value.clone()),
+            (None, None) => Some(DEFAULT_LISTEN.into()),
         };
         let trusted_proxies: Vec<_> = server
             .trusted_proxies
@@ -159,10 +138,10 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn listen_option(&mut self, text: &str) -> Option<SocketAddr> {
+    fn listen_option(&mut self, text: &str) -> Option<ListenAddress> {
         let place = Place::Option("--listen");
         match ListenAddress::parse(text) {
-            Ok(address) => self.address(&address.host, address.port, &place),
+            Ok(address) => Some(address),
             Err(reason) => {
                 self.report(&place, Fault::Refused(reason));
                 None
@@ -172,12 +151,12 @@ impl<'a> Resolver<'a> {
 
     fn admin(&mut self, admin: &Table<raw::Admin>, server: Option<&Server>) -> Option<Admin> {
         let (listen, place) = match &admin.value.listen {
-            Some(Placed { value, place }) => (self.address(&value.host, value.port, place)?, place.clone()),
-            None => (DEFAULT_ADMIN_LISTEN, admin.place.clone()),
+            Some(Placed { value, place }) => (value.clone(), place.clone()),
+            None => (DEFAULT_ADMIN_LISTEN.into(), admin.place.clone()),
         };
         // Port 0 is another free port each time.
-        if listen.port() != 0 && server.is_some_and(|server| server.listen == listen) {
-            self.report(&place, Fault::SameListener(listen));
+        if listen.port != 0 && server.is_some_and(|server| server.listen == listen) {
+            self.report(&place, Fault::SameListener(listen.clone()));
         }
         Some(Admin {
             listen,

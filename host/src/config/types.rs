@@ -1,7 +1,6 @@
 //! What the rest of the program uses. Valid by construction: nothing here needs a second check.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use ipnet::IpNet;
 use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
-use super::address::Host;
+use super::address::{Host, ListenAddress};
 
 /// The plugins that are part of the binary: what may follow `builtin:`.
 pub const BUILTINS: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
@@ -36,7 +35,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Where clients connect.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// Worker threads, 1 to 1024.
     pub workers: usize,
     /// How long requests in flight may take to finish after SIGTERM, up to an hour.
@@ -121,7 +120,7 @@ impl Default for ConnectionLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Where the admin API listens; never where the public listener does.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// A request that has this header learns which generation of each plugin serves it. In lower case.
     pub debug_header: Option<String>,
 }

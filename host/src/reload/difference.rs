@@ -5,7 +5,7 @@ use crate::plugin::Settings;
 
 /// The keys that are different and were used when the process started.
 pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.listen);
+    let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.listen.clone());
     let (before, after) = (&old.server, &new.server);
     [
         ("`[server] listen`", before.listen != after.listen),
@@ -219,7 +219,7 @@ mod tests {
         assert!(needs_restart(&old, &config()).is_empty());
         let mut new = config();
         new.server.workers += 1;
-        new.server.listen.set_port(1);
+        new.server.listen.port = 1;
         assert_eq!(
             needs_restart(&old, &new),
             ["`[server] listen`", "`[server] workers`"]

@@ -39,7 +39,7 @@ pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>
                 peer,
                 expects_header: false,
             };
-            if let Ok(client) = connection.into_client().await {
+            if let Ok(Some(client)) = connection.into_client().await {
                 converse(client, &admin, &drain).await;
             }
         });

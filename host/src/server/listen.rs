@@ -1,27 +1,28 @@
 //! Ports: taken early, and listened on when there is somebody to serve.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::{Host, ListenAddress};
 use crate::io::set_up;
 
 /// A port that this process has and that nobody can connect to yet.
 pub(super) struct Port {
     socket: Socket,
-    address: SocketAddr,
+    address: ListenAddress,
     key: &'static str,
 }
 
 /// A port that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}{key}: {reason}")]
+#[error("cannot listen on {address} ({key}): {reason}")]
 pub struct BindError {
-    /// Which one.
-    pub address: SocketAddr,
-    /// Where it comes from.
+    /// Which one, as it is written.
+    address: ListenAddress,
+    /// Where it is written.
     key: &'static str,
     /// What to do.
     reason: String,
@@ -31,27 +32,33 @@ pub struct BindError {
 const BACKLOG: i32 = 4096;
 
 impl Port {
-    /// Takes a port, which the configuration has under this key. `keepalive` is that of the connections.
+    /// Takes a port, which the configuration has under this key. `keepalive` is that of the connections. A name is
+    /// looked up, and its first address taken.
     ///
     /// One that another process listens on cannot be had. With `SO_REUSEADDR` Linux lets several processes have it as
     /// long as none of them listens, so two that start at the same time may get here both.
     pub(super) fn bind(
-        address: SocketAddr,
+        address: &ListenAddress,
         keepalive: Option<Duration>,
         key: &'static str,
     ) -> Result<Port, BindError> {
+        let found = find(address, key)?;
         let bind = || -> io::Result<Socket> {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            let socket = Socket::new(Domain::for_address(found), Type::STREAM, Some(Protocol::TCP))?;
             // A restart need not wait for old connections to be forgotten. It does not let two processes listen
             // on the port: that would be SO_REUSEPORT.
             socket.set_reuse_address(true)?;
             set_up(&socket, keepalive)?;
-            socket.bind(&address.into())?;
+            socket.bind(&found.into())?;
             socket.set_nonblocking(true)?;
             Ok(socket)
         };
         match bind() {
-            Ok(socket) => Ok(Port { socket, address, key }),
+            Ok(socket) => Ok(Port {
+                socket,
+                address: address.clone(),
+                key,
+            }),
             Err(error) => Err(BindError::new(address, key, &error)),
         }
     }
@@ -60,14 +67,29 @@ impl Port {
     pub(super) fn listen(self) -> Result<TcpListener, BindError> {
         match self.socket.listen(BACKLOG) {
             Ok(()) => Ok(self.socket.into()),
-            Err(error) => Err(BindError::new(self.address, self.key, &error)),
+            Err(error) => Err(BindError::new(&self.address, self.key, &error)),
         }
     }
 }
 
+/// The address that is meant by a name.
+pub(super) fn find(address: &ListenAddress, key: &'static str) -> Result<SocketAddr, BindError> {
+    let name = match &address.host {
+        Host::Ip(ip) => return Ok(SocketAddr::new(*ip, address.port)),
+        Host::Name(name) => name,
+    };
+    let found = (name.as_str(), address.port).to_socket_addrs();
+    let first = found.and_then(|mut found| found.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+    first.map_err(|error| BindError {
+        address: address.clone(),
+        key,
+        reason: format!("cannot find the address of {name}: {error}"),
+    })
+}
+
 impl BindError {
-    fn new(address: SocketAddr, key: &'static str, error: &io::Error) -> BindError {
-        let port = address.port();
+    fn new(address: &ListenAddress, key: &'static str, error: &io::Error) -> BindError {
+        let port = address.port;
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!("port {port} is in use by another process; `ss -ltnp` shows which")
@@ -78,7 +100,11 @@ impl BindError {
             io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address".to_owned(),
             _ => error.to_string(),
         };
-        BindError { address, key, reason }
+        BindError {
+            address: address.clone(),
+            key,
+            reason,
+        }
     }
 }
 
@@ -89,10 +115,11 @@ mod tests {
 
     use super::*;
 
-    const KEY: &str = " (a test)";
+    const KEY: &str = "a test";
 
     fn port(address: &str) -> Result<Port, BindError> {
-        Port::bind(address.parse().expect("it is an address"), None, KEY)
+        let address: SocketAddr = address.parse().expect("it is an address");
+        Port::bind(&address.into(), None, KEY)
     }
 
     fn address(port: &Port) -> SocketAddr {
@@ -137,6 +164,21 @@ mod tests {
         let second = port(&address.to_string()).expect("nobody listens yet");
         let _listener = second.listen().expect("it is the first to");
         assert_in_use(first.listen(), address);
+    }
+
+    #[test]
+    fn name_is_looked_up_and_one_that_is_unknown_is_told() {
+        let named = |name: &str| ListenAddress {
+            host: Host::Name(name.to_owned()),
+            port: 0,
+        };
+        let port = Port::bind(&named("localhost"), None, KEY).expect("every machine has it");
+        assert!(address(&port).ip().is_loopback());
+        let error = Port::bind(&named("gone.invalid"), None, KEY)
+            .err()
+            .expect("nobody has it");
+        let start = "cannot listen on gone.invalid:0 (a test): cannot find the address of gone.invalid: ";
+        assert!(error.to_string().starts_with(start), "{error}");
     }
 
     /// What the kernel picks is nobody else's, though nobody listens.

@@ -165,7 +165,8 @@ async fn serve(
         tokio::spawn(async move {
             let peer = connection.peer;
             match connection.into_client().await {
-                Ok(client) => match proxy.most_per_client() {
+                Ok(None) => {}
+                Ok(Some(client)) => match proxy.most_per_client() {
                     None => proxy.serve(client).await,
                     Some(most) => match per_client.admit(client.peer, most) {
                         Some(admitted) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::super::{BUILTINS, OnFailure, Overrides, Source, build};
-use super::{FULL, SHORT, backends, config, lookup, parse_with};
+use super::{FULL, SHORT, backends, config, parse_with};
 
 /// What `SHORT` stands for.
 const LONG: &str = r#"
@@ -120,7 +120,7 @@ fn the_command_line_alone_is_a_complete_proxy() {
         listen: Some(":80".into()),
         ..backends(&["http://app:8000"])
     };
-    let from_nothing = build("", None, &overrides, &lookup).expect("a complete configuration");
+    let from_nothing = build("", None, &overrides).expect("a complete configuration");
     assert_eq!(from_nothing.server.listen.to_string(), "0.0.0.0:80");
     // A name is looked up by who connects to it.
     let backend = &from_nothing.pools[0].backends[0];
