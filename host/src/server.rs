@@ -1,8 +1,8 @@
 //! Sockets and threads: who accepts, who serves, and how all of it ends.
 //!
-//! One thread accepts and gives each connection to the worker that has the fewest; there it stays, so
-//! that a request never changes threads. Each worker has a runtime, a proxy with its own pool of backend
-//! connections, and its own plugin instances: workers share counters, nothing that waits.
+//! Each worker accepts for itself, and gives a connection to another only if that one has clearly fewer; there it
+//! stays, so that a request never changes threads. Each worker has a runtime, a proxy with its own pool of backend
+//! connections, and its own plugin instances: workers share the listening socket and counters, nothing that waits.
 
 mod accept;
 mod admin;
@@ -16,7 +16,6 @@ mod worker;
 pub use drain::Drain;
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -24,15 +23,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use log::{info, warn};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use self::accept::Acceptor;
 pub use self::listen::BindError;
 use self::listen::Port;
 use self::signals::Signals;
-use self::worker::Workers;
+use self::worker::{Equipment, Workers};
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::logging::{tell_of_limited, tell_of_limited_now};
@@ -181,13 +178,16 @@ impl Server {
         let public = self.public.listen()?;
         let admin = self.admin.map(Port::listen).transpose()?;
         let drain = Arc::new(Drain::default());
-        let workers = Workers::start(
-            self.workers,
-            self.idle_connections,
-            &snapshot,
-            &environment,
-            &drain,
-        )?;
+        let equipment = Equipment {
+            snapshot: &snapshot,
+            environment: &environment,
+            drain: &drain,
+            proxy_protocol: self
+                .proxy_protocol
+                .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
+            idle_connections: self.idle_connections,
+        };
+        let mut workers = Workers::start(self.workers, &public, &equipment)?;
         tokio::spawn(tell_of_limited());
         if let Some(listener) = admin {
             info!("admin on http://{}", listener.local_addr()?);
@@ -202,31 +202,28 @@ impl Server {
             public.local_addr()?,
             self.workers
         );
-        let acceptor = Acceptor {
-            listener: register(public)?,
-            workers: &workers,
-            environment: &environment,
-            snapshot: &snapshot,
-            drain: &drain,
-            proxy_protocol: self
-                .proxy_protocol
-                .then(|| self.trusted_proxies.into_iter().collect()),
-        };
+        // The workers have it.
+        drop(public);
         let reload = || reloader.reload_all_soon();
         let signal = tokio::select! {
-            stopped = acceptor.run() => match stopped? {},
+            () = workers.closed() => return Err(io::Error::other("every worker has died").into()),
             signal = signals.end(Some(&reload)) => signal,
         };
         info!(
             "{signal}: no new connections, {:?} for those that are open",
             self.grace_period
         );
-        // The public listener is closed by now: new connections are refused, so that a load balancer goes
-        // elsewhere. Idle connections are closed, busy ones after the response that is under way.
         let deadline = Instant::now() + self.grace_period;
-        drain.begin();
+        // First nobody listens any more: new connections are refused, so that a load balancer goes elsewhere. Then idle
+        // connections are closed, and busy ones after the response that is under way.
+        let drained = async {
+            drain.stop_accepting();
+            workers.closed().await;
+            drain.begin();
+            workers.drained().await;
+        };
         tokio::select! {
-            drained = timeout_at(deadline, workers.drained()) => match drained {
+            drained = timeout_at(deadline, drained) => match drained {
                 Ok(()) => info!("all connections are done"),
                 Err(_) => warn!("{} connections were not done within the grace period", workers.open()),
             },
@@ -235,10 +232,4 @@ impl Server {
         tell_of_limited_now();
         Ok(())
     }
-}
-
-fn register(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
-    // SAFETY: the file descriptor is the listener's own, which keeps it open and the same for as long as the
-    // `AsyncFd` holds the listener.
-    Ok(unsafe { AsyncFd::register(listener)? })
 }

@@ -33,7 +33,6 @@ pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>
         };
         let (admin, drain) = (Arc::clone(&admin), Arc::clone(&drain));
         tokio::spawn(async move {
-            let Ok(stream) = stream.into_std() else { return };
             let connection = Connection {
                 stream,
                 peer,

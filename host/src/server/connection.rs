@@ -12,9 +12,9 @@ use crate::http1::Client;
 use crate::io::Transport;
 use crate::proxy_protocol::{self, Parsed};
 
-/// A connection that no runtime knows yet: the worker's will be its own.
+/// A connection that has not said anything yet.
 pub(super) struct Connection {
-    pub(super) stream: std::net::TcpStream,
+    pub(super) stream: TcpStream,
     /// The other end.
     pub(super) peer: SocketAddr,
     /// Whether the peer has to say with a PROXY header for whom it connects.
@@ -39,11 +39,9 @@ pub(super) enum ConnectionError {
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
-    /// Joins it to the runtime of the caller, and reads its PROXY header if it has one. `None` if a balancer only
-    /// wanted to know whether it can connect.
+    /// Reads its PROXY header if it has one. `None` if a balancer only wanted to know whether it can connect.
     pub(super) async fn into_client(self) -> Result<Option<Client>, ConnectionError> {
-        self.stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(self.stream)?;
+        let mut stream = self.stream;
         let mut peer = self.peer;
         if self.expects_header {
             let header = timeout(HEADER_TIMEOUT, read_header(&mut stream)).await;

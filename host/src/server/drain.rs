@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What all connections are told.
 ///
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 /// request at once. Or there are no descriptors left: then only the latter are.
 #[derive(Debug, Default)]
 pub struct Drain {
+    accepting_ended: watch::Sender<bool>,
     begun: AtomicBool,
     told: Notify,
     /// How often descriptors have run out.
@@ -17,6 +18,17 @@ pub struct Drain {
 }
 
 impl Drain {
+    /// From now on nobody listens.
+    pub fn stop_accepting(&self) {
+        self.accepting_ended.send_replace(true);
+    }
+
+    /// Waits for that.
+    pub async fn accepting_ended(&self) {
+        // It cannot fail: this is the sender.
+        let _ = self.accepting_ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
     /// From now on.
     pub fn begin(&self) {
         self.begun.store(true, Ordering::Release);

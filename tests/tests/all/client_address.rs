@@ -152,7 +152,7 @@ fn probe_that_only_connects_is_no_error_and_no_warning() {
         drop(reset);
     }
     pace.wait_for_metric("pace_connections_total", &[], 10);
-    pace.wait_for_metric("pace_connections", &[], 0);
+    pace.wait_for_metric("pace_connections_open", &[], 0);
     assert_eq!(pace.metrics().sum("pace_proxy_header_errors_total", &[]), 0);
     assert!(!pace.log().contains(" closed: "), "{}", pace.log());
 
