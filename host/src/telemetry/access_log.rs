@@ -33,12 +33,17 @@ pub struct Access<'a> {
 
 /// Writes the line, if anybody wants it.
 pub fn access_log(access: &Access<'_>) {
+    let (method, target) = match access.target {
+        // Where nothing could be read of what was asked for.
+        [] => ("-", &b"-"[..]),
+        target => (access.method, target),
+    };
     info!(
         target: "pace::access",
         "{} {} {} {} {}B {:.3}ms route={} backend={} attempts={}{}{}",
         access.client,
-        Word(access.method.as_bytes()),
-        Word(access.target),
+        Word(method.as_bytes()),
+        Word(target),
         access.status,
         access.body_bytes,
         access.duration.as_secs_f64() * 1e3,

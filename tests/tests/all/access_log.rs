@@ -47,6 +47,10 @@ fn requests_that_pace_answers_have_one_too() {
         line.contains(" 400 ") && line.ends_with(" refused=field-line"),
         "{line}"
     );
+
+    pace.client().exchange("\x16\x03\x01 no HTTP\r\n\r\n");
+    let line = pace.wait_for_log(&["refused=not-http"]);
+    assert!(line.contains(" 127.0.0.1 - - 400 "), "{line}");
 }
 
 #[test]

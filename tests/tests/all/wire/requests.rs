@@ -177,6 +177,41 @@ fn a_head_that_is_none_is_refused() {
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), 505, "version"),
         ("GET /\r\nHost: a\r\n\r\n".to_owned(), 400, "request-line"),
         (
+            "GET / HTTP/1.1\rX: 1\r\nHost: a\r\n\r\n".to_owned(),
+            400,
+            "request-line",
+        ),
+        ("GET /\r HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400, "target"),
+        (
+            "GET /\n HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            400,
+            "bare-line-feed",
+        ),
+        ("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400, "target"),
+        ("GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400, "method"),
+        (
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            400,
+            "request-line",
+        ),
+        (
+            "GET / HTTP/1.1 \r\nHost: a\r\n\r\n".to_owned(),
+            400,
+            "request-line",
+        ),
+        (" GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400, "not-http"),
+        (
+            "GET / http/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            400,
+            "request-line",
+        ),
+        ("GET / HTTP/11\r\nHost: a\r\n\r\n".to_owned(), 400, "request-line"),
+        (
+            "GET / HTTP/1.10\r\nHost: a\r\n\r\n".to_owned(),
+            400,
+            "request-line",
+        ),
+        (
             "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             501,
             "method-not-implemented",
