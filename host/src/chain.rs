@@ -1,6 +1,6 @@
 //! The plugins of a route: their order, the first answer that wins, and what a failure means.
 //!
-//! Knows neither Pingora nor wasmtime: it joins the views of `hook` with anything that is a
+//! Knows neither HTTP/1.1 nor wasmtime: it joins the views of `hook` with anything that is a
 //! [`Plugin`].
 
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::hook::{
     Call, Candidates, Failure, FailureReason, Hook, Hooks, Plugin, Reply, RequestAccess, RequestHead,
     RequestScope, ResponseHead, Selection, Stage, Verdict,
 };
-use crate::limiter::Limiter;
+use crate::logging::Limited;
 use crate::telemetry::{self, HookCalls, PluginMetrics};
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
@@ -36,11 +36,13 @@ pub struct Step {
     /// Where its calls and failures are counted.
     pub metrics: PluginMetrics,
     /// How often its failures are told.
-    pub log: Limiter,
+    pub log: Limited,
 }
 
-/// A failure has a backtrace, and there may be one per request.
-pub const FAILURE_LINES_PER_SECOND: u32 = 10;
+/// How a step's failures are told: each has a backtrace, and there may be one per request.
+pub fn failures_of(plugin: &str, route: &str) -> Limited {
+    Limited::new(format!("failures of plugin {plugin} on route {route}"))
+}
 
 /// The result of the request filters.
 #[derive(Debug, PartialEq)]
@@ -262,11 +264,8 @@ impl Step {
             // It has been said when the breaker opened, and is counted; a line per request says no more.
             return outcome;
         }
-        let Some(untold) = self.log.admit() else {
+        if !self.log.admits() {
             return outcome;
-        };
-        if untold > 0 {
-            error!("plugin {}: {untold} more failures", self.plugin.name());
         }
         error!(
             "plugin {} (generation {}) failed in {} on route {}: {failure}; {consequence}",

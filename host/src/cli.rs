@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,6 +19,9 @@ The shortest start, with the default plugins (rate limit, round robin, headers) 
     pace --backend http://127.0.0.1:8000 --backend http://127.0.0.1:8001
 
 With a file: pace --config config/proxy.toml";
+
+/// What ends a command, as its message.
+pub type CommandError = Box<dyn Error + Send + Sync>;
 
 /// The command line of `pace`.
 #[derive(Debug, Parser)]
@@ -129,7 +133,7 @@ pub struct InspectArgs {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file (TOML)
     #[arg(short, long, value_name = "FILE")]
@@ -153,7 +157,7 @@ impl ConfigArgs {
 }
 
 /// How to serve.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// What is served.
     #[command(flatten)]

@@ -75,8 +75,14 @@ fn is_authority(value: &[u8]) -> bool {
     http::uri::Authority::try_from(value).is_ok_and(|authority| !authority.as_str().contains('@'))
 }
 
+/// In bytes: servers take no longer ones, nor does the library that reads them here.
+const LONGEST_TARGET: usize = 64 << 10;
+
 /// Whether this may be the path and query of a request.
 pub fn check_target(target: &str) -> Result<(), EditError> {
+    if target.len() > LONGEST_TARGET {
+        return Err(EditError::TooLarge);
+    }
     let allowed = |byte: u8| (0x21..=0x7e).contains(&byte) && byte != b'#';
     if target.starts_with('/') && target.bytes().all(allowed) {
         Ok(())
@@ -162,6 +168,9 @@ mod tests {
         for bad in ["", "a", "*", "/a b", "/a#b", "/a\r\n", "/ä"] {
             assert_eq!(check_target(bad), Err(EditError::InvalidValue), "{bad:?}");
         }
+        let long = format!("/{}", "a".repeat(64 << 10));
+        assert_eq!(check_target(&long), Err(EditError::TooLarge));
+        assert_eq!(check_target(&long[1..]), Err(EditError::InvalidValue));
     }
 
     #[test]

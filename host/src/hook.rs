@@ -1,6 +1,6 @@
-//! What passes between the request path and the plugins, in terms of neither Pingora nor wasmtime.
+//! What passes between the request path and the plugins, in terms of neither HTTP/1.1 nor wasmtime.
 //!
-//! `proxy` implements the views over Pingora's messages, `plugin` implements [`Plugin`] over wasm, and
+//! `proxy` implements the views over messages, `plugin` implements [`Plugin`] over wasm, and
 //! `chain` joins the two without knowing either. The words are those of the contract in `wit/`.
 
 mod advice;

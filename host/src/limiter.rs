@@ -28,11 +28,24 @@ impl Limiter {
 
     /// Whether this event may pass. `Some` says how many were dropped since the last that did.
     pub fn admit(&self) -> Option<u64> {
-        static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-        self.admit_at(EPOCH.elapsed().as_secs())
+        self.admit_at(now())
+    }
+
+    /// Whether this event may pass; if not, it is counted.
+    pub fn passes(&self) -> bool {
+        self.passes_at(now())
+    }
+
+    /// How many were dropped since this was asked last, or since [`Limiter::admit`] said so.
+    pub fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
     }
 
     fn admit_at(&self, second: u64) -> Option<u64> {
+        self.passes_at(second).then(|| self.take_dropped())
+    }
+
+    fn passes_at(&self, second: u64) -> bool {
         let second = second & u64::from(u32::MAX);
         let admitted = self
             .state
@@ -44,14 +57,17 @@ impl Limiter {
                 };
                 (events < u64::from(self.per_second)).then(|| second << 32 | (events + 1))
             });
-        match admitted {
-            Ok(_) => Some(self.dropped.swap(0, Ordering::Relaxed)),
-            Err(_) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                None
-            }
+        if admitted.is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        admitted.is_ok()
     }
+}
+
+/// Seconds since the process began to ask.
+fn now() -> u64 {
+    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+    EPOCH.elapsed().as_secs()
 }
 
 #[cfg(test)]

@@ -1,29 +1,32 @@
 //! The `pace` binary: reads the command line, and turns errors into one message and exit code 1.
 
-use std::error::Error;
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::fmt::Write;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use arc_swap::ArcSwap;
 use clap::Parser;
 use log::warn;
-use pace::author;
-use pace::cli::{Cli, Command, ConfigArgs, PluginCommand, ServeArgs};
+use pace::allocator::OrEnd;
+use pace::author::{self, Told};
+use pace::cli::{Cli, Command, CommandError, ConfigArgs, PluginCommand, ServeArgs};
 use pace::config::Config;
+use pace::logging::{Log, Setup, Writing};
 use pace::plugin::{Compiler, Runtime, compile_for_parent};
-use pace::reload::{Manager, Origin, PluginStatus};
-use pace::server::Server;
-use pace::snapshot::Environment;
+use pace::reload::{Manager, Origin, PluginStatus, Reloader};
+use pace::server::{self, Process, Server};
+use pace::snapshot::{Environment, Snapshot};
 use pace::state::Store;
 use pace::telemetry::Metrics;
 
 /// Chosen by measurement: see docs/performance.md.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: OrEnd<mimalloc::MiMalloc> = OrEnd(mimalloc::MiMalloc);
 
 /// Without RUST_LOG: what happens to the process, not what happens to each request.
 const DEFAULT_LOG: &str = "info,pace::access=off";
@@ -33,11 +36,13 @@ fn main() -> ExitCode {
     // are resident under load, without them 37, and requests cost the same.
     let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
-    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(DEFAULT_LOG));
-    if let Some(Command::Plugin(PluginCommand::Run(_))) = &cli.command {
-        author::prepare_log(&mut logger);
-    }
-    logger.init();
+    let log = match start_log(cli.command.as_ref()) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("pace: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let result = match &cli.command {
         Some(Command::Check(args)) => check(args),
         Some(Command::CompilePlugin(args)) => return compile_for_parent(args),
@@ -47,14 +52,48 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("pace: {error}");
+            log.print(format_args!("pace: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(args: &ServeArgs) -> Result<(), Box<dyn Error>> {
+fn start_log(command: Option<&Command>) -> io::Result<Log> {
+    match command {
+        None | Some(Command::Run(_)) => Setup::from_env(DEFAULT_LOG).start(Writing::Later),
+        Some(Command::Plugin(PluginCommand::Run(_))) => author::log_for_run().start(Writing::Later),
+        Some(Command::Check(_) | Command::CompilePlugin(_) | Command::Plugin(_)) => {
+            Setup::from_env(DEFAULT_LOG).start(Writing::AtOnce)
+        }
+    }
+}
+
+/// What it takes to serve.
+struct Ready {
+    server: Server,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    environment: Arc<Environment>,
+    reloader: Reloader,
+}
+
+fn run(args: &ServeArgs) -> Result<(), CommandError> {
+    let mut process = Process::begin()?;
+    let args = args.clone();
+    let Some(ready) = process.prepare(move || prepare(&args))? else {
+        return Ok(());
+    };
+    let Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+    } = ready?;
+    Ok(server.run(process, snapshot, environment, reloader)?)
+}
+
+fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
     let config = load(&args.config)?;
     // Before the plugins are compiled: a port in use is the more likely mistake, and is known at once.
     let mut server = Server::bind(&config)?;
@@ -62,44 +101,54 @@ fn run(args: &ServeArgs) -> Result<(), Box<dyn Error>> {
         server = server.with_ready_file(path)?;
     }
     let environment = Arc::new(environment(&config)?);
-    let origin = origin(&args.config);
-    let (mut manager, snapshot, reloader) = Manager::start(origin, config, Arc::clone(&environment))?;
-    // Also when another version has been installed in its place meanwhile, that is this one.
-    manager.compile_with(Compiler::new("/proc/self/exe"));
+    let started = Manager::start(
+        origin(&args.config),
+        config,
+        Arc::clone(&environment),
+        Some(compiler()),
+    );
+    let (manager, snapshot, reloader) = started?;
     thread::Builder::new()
         .name("pace-reload".to_owned())
         .spawn(|| manager.run())?;
-    server.run(snapshot, environment, reloader)?;
-    Ok(())
+    Ok(Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+    })
 }
 
-fn check(args: &ConfigArgs) -> Result<(), Box<dyn Error>> {
+/// Also when another version has been installed in its place meanwhile, that is this one.
+fn compiler() -> Compiler {
+    Compiler::new("/proc/self/exe")
+}
+
+fn check(args: &ConfigArgs) -> Result<(), CommandError> {
     let config = load(args)?;
+    server::find_addresses(&config)?;
     let counts = (config.routes.len(), config.pools.len());
     let environment = Arc::new(environment(&config)?);
-    let (_, _, reloader) = Manager::start(origin(args), config, environment)?;
-    match report(counts, &reloader.status().list()) {
-        // Who reads this may have seen enough: `pace check | head -1`.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    let (_, _, reloader) = Manager::start(origin(args), config, environment, Some(compiler()))?;
+    author::print(&report(counts, &reloader.status().list()))?;
+    Ok(())
 }
 
-fn report((routes, pools): (usize, usize), plugins: &[PluginStatus]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "ok: {routes} routes, {pools} pools, {} plugins",
-        plugins.len()
-    )?;
+fn report((routes, pools): (usize, usize), plugins: &[PluginStatus]) -> String {
+    let mut report = format!("ok: {routes} routes, {pools} pools, {} plugins\n", plugins.len());
     for plugin in plugins {
-        writeln!(out, "  plugin {} ({})", plugin.name, plugin.file)?;
-        writeln!(out, "    sha256:  {}", plugin.sha256)?;
-        writeln!(out, "    hooks:   {}", plugin.hooks.join(", "))?;
-        writeln!(out, "    imports: {}", plugin.imports.join(", "))?;
-        writeln!(out, "    runs:    {}", plugin.runs)?;
+        let _ = write!(
+            report,
+            "  plugin {} ({})\n    sha256:  {}\n    hooks:   {}\n    imports: {}\n    runs:    {}\n",
+            plugin.name,
+            plugin.file,
+            plugin.sha256,
+            plugin.hooks.join(", "),
+            plugin.imports.join(", "),
+            plugin.runs,
+        );
     }
-    Ok(())
+    report
 }
 
 fn origin(args: &ConfigArgs) -> Origin {
@@ -109,7 +158,7 @@ fn origin(args: &ConfigArgs) -> Origin {
     }
 }
 
-fn load(args: &ConfigArgs) -> Result<Config, Box<dyn Error>> {
+fn load(args: &ConfigArgs) -> Result<Config, CommandError> {
     let overrides = args.overrides();
     let config = match &args.config {
         Some(path) => Config::load(path, &overrides)?,
@@ -121,11 +170,11 @@ fn load(args: &ConfigArgs) -> Result<Config, Box<dyn Error>> {
     Ok(config)
 }
 
-fn environment(config: &Config) -> Result<Environment, Box<dyn Error>> {
+fn environment(config: &Config) -> Result<Environment, CommandError> {
     let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
     Ok(Environment {
         runtime: Runtime::new(cache_dir.as_deref(), config.server.workers)?,
-        store: Store::new(),
+        store: Store::new(config.server.state),
         metrics: Metrics::new(),
     })
 }

@@ -1,8 +1,9 @@
 //! Which route a request takes: the most specific host, then the longest path prefix.
 
-mod path;
-
 use std::collections::HashMap;
+
+use pace_wire::authority::host;
+use pace_wire::path;
 
 /// Routes by host and path. `T` is what a route leads to.
 pub struct Router<T> {
@@ -14,8 +15,8 @@ pub struct Router<T> {
 struct Prefixes<T>(Vec<(String, T)>);
 
 impl<T> Router<T> {
-    /// A router of `(host, path prefix, target)`. Hosts are lower case and without port, no host means
-    /// any; a pair of host and prefix occurs once.
+    /// A router of `(host, path prefix, target)`. Hosts are lower case and without port, no host means any; prefixes are
+    /// in the spelling of paths, and a pair of host and prefix occurs once.
     pub fn new(routes: impl IntoIterator<Item = (Option<String>, String, T)>) -> Router<T> {
         let mut router = Router {
             by_host: HashMap::default(),
@@ -36,13 +37,12 @@ impl<T> Router<T> {
         router
     }
 
-    /// The route for an authority (as sent: any case, with or without port) and a path.
+    /// The route for an authority (as sent: any case, with or without port) and a path in its
+    /// [one spelling](pace_wire::path).
     ///
-    /// A host that has routes, none of which has the path, falls back to the routes for any host. Paths that
-    /// origins take for the same resource take the same route, however they are spelled.
+    /// A host that has routes, none of which has the path, falls back to the routes for any host.
     /// The authority is asked for only if there are routes for hosts.
     pub fn find<'a>(&self, authority: impl FnOnce() -> Option<&'a str>, path: &str) -> Option<&T> {
-        let path = &*path::normalised(path);
         self.of_host(authority)
             .and_then(|prefixes| prefixes.find(path))
             .or_else(|| self.any_host.find(path))
@@ -65,25 +65,9 @@ impl<T> Prefixes<T> {
     fn find(&self, path: &str) -> Option<&T> {
         self.0
             .iter()
-            .find(|(prefix, _)| has_prefix(path, prefix))
+            .find(|(prefix, _)| path::below(path, prefix))
             .map(|(_, target)| target)
     }
-}
-
-/// Whether a path lies below a prefix: `/v1` has `/v1` and `/v1/a` and not `/v10`.
-fn has_prefix(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
-}
-
-/// An authority without its port and without the dot of a fully qualified name.
-fn host(authority: &str) -> &str {
-    let host = match authority.rsplit_once(':') {
-        // A colon inside brackets is part of an IPv6 address.
-        Some((host, port)) if !port.contains(']') => host,
-        _ => authority,
-    };
-    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -118,18 +102,5 @@ mod tests {
     fn a_host_without_the_path_falls_back_to_any_host() {
         let router = router(&[("a.test", "/v1"), ("*", "/")]);
         assert_eq!(router.find(|| Some("a.test."), "/other"), Some(&1));
-    }
-
-    #[test]
-    fn ports_are_not_part_of_the_host() {
-        for (authority, expected) in [
-            ("a:80", "a"),
-            ("[::1]:80", "[::1]"),
-            ("[::1]", "[::1]"),
-            ("a.", "a"),
-            ("a.:80", "a"),
-        ] {
-            assert_eq!(host(authority), expected);
-        }
     }
 }

@@ -1,52 +1,55 @@
 //! Sockets and threads: who accepts, who serves, and how all of it ends.
 //!
-//! One thread accepts and gives each connection to the worker that has the fewest; there it stays, so
-//! that a request never changes threads. Each worker has a runtime, a Pingora proxy with its own pool of
-//! backend connections, and its own plugin instances: workers share counters, nothing that waits.
+//! Each worker accepts for itself, and gives a connection to another only if that one has clearly fewer; there it
+//! stays, so that a request never changes threads. Each worker has a runtime, a proxy with its own pool of backend
+//! connections, and its own plugin instances: workers share the listening socket and counters, nothing that waits.
 
 mod accept;
 mod admin;
+mod admission;
 mod connection;
+mod drain;
+mod listen;
 mod ready;
-mod stream;
+mod signals;
 mod worker;
 
+pub use drain::Drain;
+
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use log::{info, warn};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use self::accept::Acceptor;
+pub use self::listen::BindError;
+use self::listen::Port;
 use self::ready::ReadyFile;
-use self::worker::Workers;
+pub use self::ready::ReadyFileError;
+use self::signals::Signals;
+use self::worker::{Equipment, Workers};
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::logging::{tell_of_limited, tell_of_limited_now};
 use crate::reload::Reloader;
 use crate::snapshot::{Environment, Snapshot};
 
-pub use self::ready::ReadyFileError;
-
-/// A process that is ready to serve: its ports are bound.
-pub struct Server {
+/// A process that is to serve: it takes signals, and ends when one says so, whatever it does.
+pub struct Process {
     runtime: tokio::runtime::Runtime,
-    bound: Bound,
+    signals: Signals,
 }
 
-/// What a process has when its ports are bound, and how it will use them.
-struct Bound {
-    signals: Signals,
-    public: TcpListener,
-    admin: Option<TcpListener>,
+/// The ports, which nobody can connect to yet, and how they will be used.
+pub struct Server {
+    public: Port,
+    admin: Option<Port>,
     workers: usize,
     idle_connections: usize,
     grace_period: Duration,
@@ -55,7 +58,7 @@ struct Bound {
     ready_file: Option<ReadyFile>,
 }
 
-/// Why a process cannot begin to serve.
+/// Why a process cannot begin to serve, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port could not be bound.
@@ -69,27 +72,24 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// A port that could not be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}{key}: {reason}")]
-pub struct BindError {
-    /// Which one.
-    pub address: SocketAddr,
-    /// Where it comes from.
-    key: &'static str,
-    /// What to do.
-    reason: String,
+const SERVER_LISTEN: &str = "[server] listen";
+const ADMIN_LISTEN: &str = "[admin] listen";
+
+/// Looks up the names that ports are to be taken at, without taking them.
+pub fn find_addresses(config: &Config) -> Result<(), BindError> {
+    listen::find(&config.server.listen, SERVER_LISTEN)?;
+    if let Some(admin) = &config.admin {
+        listen::find(&admin.listen, ADMIN_LISTEN)?;
+    }
+    Ok(())
 }
 
-/// What the kernel may hold of connections that nobody has accepted yet.
-const BACKLOG: i32 = 4096;
+/// What the main thread has.
+const STACK_SIZE: usize = 8 << 20;
 
-impl Server {
-    /// Binds the ports that the configuration names.
-    ///
-    /// From now on signals are kept until [`Server::run`] looks at them: what comes while plugins are
-    /// compiled ends the process in order, or has it read its files again.
-    pub fn bind(config: &Config) -> Result<Server, StartError> {
+impl Process {
+    /// From now on signals are kept until the process looks at them.
+    pub fn begin() -> Result<Process, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -97,17 +97,62 @@ impl Server {
             let _entered = runtime.enter();
             Signals::new()?
         };
+        Ok(Process { runtime, signals })
+    }
+
+    /// Does what comes before serving, which may take a while: names are looked up, plugins compiled. `None` if a signal
+    /// ends the process first: then the work goes on until `main` returns. A hangup is kept until there is something to
+    /// reload.
+    pub fn prepare<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>, StartError> {
+        let (sender, done) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("pace-start".to_owned())
+            .stack_size(STACK_SIZE)
+            .spawn(move || {
+                // Nobody waits for it any more when the process is about to end.
+                let _ = sender.send(work());
+            })?;
+        let signals = &mut self.signals;
+        let ended = self.runtime.block_on(async {
+            tokio::select! {
+                done = done => Ok(done),
+                signal = signals.end(None) => Err(signal),
+            }
+        });
+        match ended {
+            Ok(Ok(done)) => Ok(Some(done)),
+            Ok(Err(_)) => match thread.join() {
+                Ok(()) => unreachable!("it ends with a result"),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            Err(signal) => {
+                info!("{signal}: this is the end, before anybody was served");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Takes the ports that the configuration names. One that another process listens on cannot be had.
+    pub fn bind(config: &Config) -> Result<Server, BindError> {
         let idle_connections = config
             .pools
             .iter()
-            .map(|pool| pool.idle_connections)
+            .map(|pool| pool.settings.idle_connections)
             .sum::<usize>()
             .max(1);
-        let bound = Bound {
-            signals,
-            public: listen(config.server.listen, " ([server] listen)")?,
+        Ok(Server {
+            public: Port::bind(
+                &config.server.listen,
+                config.server.connections.tcp_keepalive,
+                SERVER_LISTEN,
+            )?,
             admin: match &config.admin {
-                Some(admin) => Some(listen(admin.listen, " ([admin] listen)")?),
+                Some(admin) => Some(Port::bind(&admin.listen, None, ADMIN_LISTEN)?),
                 None => None,
             },
             workers: config.server.workers,
@@ -116,8 +161,7 @@ impl Server {
             proxy_protocol: config.server.proxy_protocol,
             trusted_proxies: config.server.trusted_proxies.clone(),
             ready_file: None,
-        };
-        Ok(Server { runtime, bound })
+        })
     }
 
     /// Has [`Server::run`] write the addresses into this file when the process serves, and remove it when it no longer
@@ -125,41 +169,46 @@ impl Server {
     ///
     /// The ports are bound by then, so a process that has no port never removes the file of the one that has it.
     pub fn with_ready_file(mut self, path: &Path) -> Result<Server, ReadyFileError> {
-        self.bound.ready_file = Some(ReadyFile::prepare(path)?);
+        self.ready_file = Some(ReadyFile::prepare(path)?);
         Ok(self)
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets requests finish for as long as the grace period. The
+    /// Listens and serves until SIGTERM, SIGINT or SIGQUIT, then lets requests finish for as long as the grace period. The
     /// same signal again ends it at once.
     pub fn run(
         self,
+        process: Process,
         snapshot: Arc<ArcSwap<Snapshot>>,
         environment: Arc<Environment>,
         reloader: Reloader,
-    ) -> io::Result<()> {
-        self.runtime
-            .block_on(self.bound.serve(snapshot, environment, reloader))
+    ) -> Result<(), StartError> {
+        let Process { runtime, signals } = process;
+        runtime.block_on(self.serve(signals, snapshot, environment, reloader))
     }
-}
 
-impl Bound {
     async fn serve(
-        mut self,
+        self,
+        mut signals: Signals,
         snapshot: Arc<ArcSwap<Snapshot>>,
         environment: Arc<Environment>,
         reloader: Reloader,
-    ) -> io::Result<()> {
-        let signals = &mut self.signals;
-        let (shutdown, shutting_down) = watch::channel(false);
-        let workers = Workers::start(
-            self.workers,
-            self.idle_connections,
-            &snapshot,
-            &environment,
-            &shutting_down,
-        )?;
+    ) -> Result<(), StartError> {
+        let public = self.public.listen()?;
+        let admin = self.admin.map(Port::listen).transpose()?;
+        let drain = Arc::new(Drain::default());
+        let equipment = Equipment {
+            snapshot: &snapshot,
+            environment: &environment,
+            drain: &drain,
+            proxy_protocol: self
+                .proxy_protocol
+                .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
+            idle_connections: self.idle_connections,
+        };
+        let mut workers = Workers::start(self.workers, &public, &equipment)?;
+        tokio::spawn(tell_of_limited());
         let mut admin_address = None;
-        if let Some(listener) = self.admin {
+        if let Some(listener) = admin {
             let address = listener.local_addr()?;
             info!("admin on http://{address}");
             admin_address = Some(address);
@@ -167,121 +216,43 @@ impl Bound {
                 environment: Arc::clone(&environment),
                 reloader: reloader.clone(),
             };
-            tokio::spawn(admin::serve(listener, admin, shutting_down.clone()));
+            tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
         }
-        let address = self.public.local_addr()?;
+        let address = public.local_addr()?;
         info!("listening on http://{address} with {} workers", self.workers);
-        if let Some(ready) = &mut self.ready_file {
+        let mut ready_file = self.ready_file;
+        if let Some(ready) = &mut ready_file {
             ready.publish(address, admin_address).map_err(io::Error::other)?;
         }
-        // SAFETY: the file descriptor is the listener's own, which keeps it open and the same for as long as
-        // the `AsyncFd` holds the listener.
-        let listener = unsafe { AsyncFd::register(self.public)? };
-        let acceptor = Acceptor {
-            listener,
-            workers: &workers,
-            environment: &environment,
-            proxy_protocol: self
-                .proxy_protocol
-                .then(|| self.trusted_proxies.into_iter().collect()),
-        };
-        let reloads = async {
-            loop {
-                signals.hangup.recv().await;
-                reloader.reload_all_soon();
-            }
-        };
+        // The workers have it.
+        drop(public);
+        let reload = || reloader.reload_all_soon();
         let signal = tokio::select! {
-            stopped = acceptor.run() => match stopped? {},
-            signal = next(&mut signals.terminate, &mut signals.interrupt) => signal,
-            never = reloads => never,
+            () = workers.closed() => return Err(io::Error::other("every worker has died").into()),
+            signal = signals.end(Some(&reload)) => signal,
         };
         info!(
             "{signal}: no new connections, {:?} for those that are open",
             self.grace_period
         );
-        drop(self.ready_file);
-        // The public listener is closed by now: new connections are refused, so that a load balancer goes
-        // elsewhere. Idle connections are closed, busy ones after the response that is under way.
+        drop(ready_file);
         let deadline = Instant::now() + self.grace_period;
-        shutdown.send_replace(true);
+        // First nobody listens any more: new connections are refused, so that a load balancer goes elsewhere. Then idle
+        // connections are closed, and busy ones after the response that is under way.
+        let drained = async {
+            drain.stop_accepting();
+            workers.closed().await;
+            drain.begin();
+            workers.drained().await;
+        };
         tokio::select! {
-            drained = timeout_at(deadline, workers.drained()) => match drained {
+            drained = timeout_at(deadline, drained) => match drained {
                 Ok(()) => info!("all connections are done"),
                 Err(_) => warn!("{} connections were not done within the grace period", workers.open()),
             },
             () = signals.again(signal) => warn!("{signal} again: {} connections are cut", workers.open()),
         }
+        tell_of_limited_now();
         Ok(())
     }
-}
-
-const SIGTERM: &str = "SIGTERM";
-const SIGINT: &str = "SIGINT";
-
-/// The signals that mean something to the process.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for a signal that was there before. Another does not count: who stops a whole group by Ctrl-C
-    /// and then by SIGTERM means it once.
-    async fn again(&mut self, before: &'static str) {
-        let signal = if before == SIGTERM {
-            &mut self.terminate
-        } else {
-            &mut self.interrupt
-        };
-        signal.recv().await;
-    }
-}
-
-/// Waits for a signal that ends the process.
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => SIGTERM,
-        _ = interrupt.recv() => SIGINT,
-    }
-}
-
-fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, BindError> {
-    let bind = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart need not wait for old connections to be forgotten. It does not let two processes have
-        // the port: that would be SO_REUSEPORT.
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
-    };
-    bind().map_err(|error| BindError {
-        address,
-        key,
-        reason: match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!(
-                    "port {} is in use by another process; `ss -ltnp` shows which",
-                    address.port()
-                )
-            }
-            io::ErrorKind::PermissionDenied => format!(
-                "port {} needs the right to bind ports below 1024 (CAP_NET_BIND_SERVICE)",
-                address.port()
-            ),
-            io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address".to_owned(),
-            _ => error.to_string(),
-        },
-    })
 }

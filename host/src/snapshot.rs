@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::header::HeaderName;
+use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
-use crate::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
+use crate::chain::{Chain, Step, failures_of};
 use crate::client::TrustedProxies;
-use crate::config::{self, Config, OnFailure};
+use crate::config::{self, ClientLimits, Config, ConnectionLimits, OnFailure};
 use crate::hook::{Failure, Plugin};
-use crate::limiter::Limiter;
 use crate::plugin::{Generation, Runtime, WasmPlugin};
 use crate::router::Router;
 use crate::state::{self, Scope, Store};
 use crate::telemetry::Metrics;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, system_lookup};
+use crate::via::Via;
 
 /// Everything that a request is served with.
 pub struct Snapshot {
@@ -25,6 +26,14 @@ pub struct Snapshot {
     pub metrics_endpoint: Option<String>,
     /// Who is believed about where a request came from.
     pub trusted_proxies: TrustedProxies,
+    /// What is read as a request.
+    pub rules: Rules,
+    /// What is written into `Via`, if anything is.
+    pub via: Option<Via>,
+    /// How long clients may take, and how much they may send.
+    pub client: ClientLimits,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
     /// A request that has this header is told which generations served it.
     pub debug_header: Option<HeaderName>,
     parts: Parts,
@@ -77,6 +86,7 @@ pub(crate) fn state_limits(limits: &config::Limits) -> state::Limits {
     state::Limits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
+        bytes: limits.state,
         ..state::Limits::default()
     }
 }
@@ -127,6 +137,10 @@ impl Snapshot {
             router: Router::new(routes),
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
+            rules: config.server.rules,
+            via: config.server.via.as_deref().map(Via::new),
+            client: config.server.client,
+            connections: config.server.connections,
             debug_header: config
                 .admin
                 .as_ref()
@@ -142,6 +156,21 @@ impl Snapshot {
         for (scope, limits) in &self.parts.scopes {
             scope.set_limits(*limits);
         }
+    }
+
+    /// Looks the names of all backends up again. It may take its time.
+    pub fn look_up_names(&self, metrics: &Metrics) {
+        for (_, pool) in self.parts.pools.values() {
+            pool.look_up(metrics, &system_lookup);
+        }
+    }
+
+    /// Whether a pool of this name has a backend with this label.
+    pub fn has_backend(&self, pool: &str, label: &str) -> bool {
+        self.parts
+            .pools
+            .get(pool)
+            .is_some_and(|(_, pool)| pool.members().has(label))
     }
 
     /// The names of the scopes whose counters and windows it uses.
@@ -165,14 +194,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// A pool that did not change stays the same, with what is in flight and how fast it was.
+    /// A pool that did not change stays the same. Of one that did, backends that stay keep what is in flight and how fast
+    /// they were.
     fn pool(&mut self, pool: &config::Pool) -> Arc<Pool> {
-        let same = self
-            .before
-            .and_then(|before| before.parts.pools.get(&pool.name))
-            .filter(|(config, _)| config == pool)
-            .map(|(_, same)| Arc::clone(same));
-        let made = same.unwrap_or_else(|| Arc::new(Pool::new(pool, &self.environment.metrics)));
+        let before = self.before.and_then(|before| before.parts.pools.get(&pool.name));
+        let made = match before {
+            Some((config, same)) if config == pool => Arc::clone(same),
+            changed => Arc::new(Pool::new(
+                pool,
+                &self.environment.metrics,
+                changed.map(|(_, before)| &**before),
+                &system_lookup,
+            )),
+        };
         self.parts
             .pools
             .insert(pool.name.clone(), (pool.clone(), Arc::clone(&made)));
@@ -208,12 +242,13 @@ impl Builder<'_> {
 
     fn step(&self, route: &config::Route, plugin: Arc<WasmPlugin>, on_failure: OnFailure) -> Step {
         let metrics = self.environment.metrics.plugin(plugin.name(), plugin.hooks());
+        let log = failures_of(plugin.name(), &route.name);
         Step {
             plugin,
             route: route.name.as_str().into(),
             on_failure,
             metrics,
-            log: Limiter::new(FAILURE_LINES_PER_SECOND),
+            log,
         }
     }
 
@@ -226,7 +261,7 @@ impl Builder<'_> {
         let generation = &self.generations[plugin];
         let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
         let limits = state_limits(&generation.settings().limits);
-        let counted = self.environment.store.scope(&scope, limits);
+        let counted = self.environment.store.scope(plugin, &scope, limits);
         self.parts.scopes.push((Arc::clone(&counted), limits));
         let key = UseKey {
             scope,

@@ -12,9 +12,13 @@
 //! What changes something answers 200 with a sentence that says what changed, or 409 with one that says
 //! why nothing did.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Method, Response, StatusCode};
+use pace_wire::authority;
+use pace_wire::refusal::Refusal;
+use pace_wire::request::RequestHead;
 
+use crate::escape::{self, Lines};
 use crate::reload::{Outcome, Reloader};
 use crate::snapshot::Environment;
 use crate::telemetry::METRICS_CONTENT_TYPE;
@@ -29,22 +33,18 @@ pub struct Admin {
 
 impl Admin {
     /// Answers one request.
-    pub async fn answer(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        draining: bool,
-    ) -> Response<Vec<u8>> {
+    pub async fn answer(&self, request: &RequestHead, draining: bool) -> Response<Vec<u8>> {
+        let path = request.target.path();
+        let has_origin = request.fields.get("origin").is_some();
         // What machines ask for may be asked for by any name that this machine has.
-        let for_machines = matches!(path, "/health" | "/metrics") && !headers.contains_key(ORIGIN);
-        if !for_machines && !is_local(headers) {
+        let for_machines = matches!(path, "/health" | "/metrics") && !has_origin;
+        if !for_machines && (has_origin || !is_local(request.authority())) {
             let why =
                 "the admin API is not for web pages: no Origin, and a Host that is an address or localhost\n";
             return response(StatusCode::FORBIDDEN, TEXT, why.into());
         }
-        let reads = matches!(*method, Method::GET | Method::HEAD);
-        let writes = *method == Method::POST;
+        let reads = matches!(request.method, Method::GET | Method::HEAD);
+        let writes = request.method == Method::POST;
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match segments[..] {
             ["health"] if reads => health(draining),
@@ -69,28 +69,26 @@ impl Admin {
 
     fn plugins(&self) -> Response<Vec<u8>> {
         let list = self.reloader.status().list();
-        let mut body = serde_json::to_vec_pretty(&list).expect("names, numbers and lists of names are JSON");
-        body.push(b'\n');
-        response(StatusCode::OK, "application/json", body)
+        let text = serde_json::to_string_pretty(&list).expect("names, numbers and lists of names are JSON");
+        let body = format!("{}\n", escape::json(&text));
+        response(StatusCode::OK, "application/json", body.into())
     }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
+/// The answer to a request that is none.
+pub fn refused(refusal: Refusal) -> Response<Vec<u8>> {
+    let status = StatusCode::from_u16(refusal.status()).expect("a refusal has a status of HTTP");
+    response(status, TEXT, refusal.text().into())
+}
+
 /// A browser can be made to send requests to loopback by any page that it shows, but not without `Origin`
 /// when they change something, nor without the page's own name in `Host`.
-fn is_local(headers: &HeaderMap) -> bool {
-    let host = headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("localhost");
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
+fn is_local(authority: Option<&str>) -> bool {
+    let name = authority::host(authority.unwrap_or("localhost"));
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    !headers.contains_key(ORIGIN)
-        && (name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok())
+    name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn health(draining: bool) -> Response<Vec<u8>> {
@@ -102,8 +100,12 @@ fn health(draining: bool) -> Response<Vec<u8>> {
 
 fn outcome(outcome: Outcome) -> Response<Vec<u8>> {
     match outcome {
-        Ok(sentence) => response(StatusCode::OK, TEXT, format!("{sentence}\n").into()),
-        Err(sentence) => response(StatusCode::CONFLICT, TEXT, format!("{sentence}\n").into()),
+        Ok(sentence) => response(StatusCode::OK, TEXT, format!("{}\n", Lines(sentence)).into()),
+        Err(sentence) => response(
+            StatusCode::CONFLICT,
+            TEXT,
+            format!("{}\n", Lines(sentence)).into(),
+        ),
     }
 }
 
@@ -133,24 +135,20 @@ fn response(status: StatusCode, content_type: &str, body: Vec<u8>) -> Response<V
 mod tests {
     use super::*;
 
-    fn headers(host: &'static str, origin: Option<&'static str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, http::HeaderValue::from_static(host));
-        if let Some(origin) = origin {
-            headers.insert(ORIGIN, http::HeaderValue::from_static(origin));
-        }
-        headers
-    }
-
     #[test]
-    fn web_pages_are_kept_out() {
-        for host in ["localhost:9090", "127.0.0.1:9090", "[::1]:9090", "10.0.0.1"] {
-            assert!(is_local(&headers(host, None)), "{host}");
-        }
-        assert!(!is_local(&headers("rebound.example:9090", None)));
-        assert!(!is_local(&headers(
+    fn names_of_web_pages_are_not_local() {
+        for host in [
             "localhost:9090",
-            Some("https://page.example")
-        )));
+            "127.0.0.1:9090",
+            "[::1]:9090",
+            "10.0.0.1",
+            "LOCALHOST",
+        ] {
+            assert!(is_local(Some(host)), "{host}");
+        }
+        assert!(is_local(None));
+        for host in ["rebound.example:9090", "localhost.example", "a127.0.0.1"] {
+            assert!(!is_local(Some(host)), "{host}");
+        }
     }
 }

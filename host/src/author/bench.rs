@@ -1,6 +1,5 @@
 //! `pace plugin bench`: what each hook costs, and whether that is within the budget.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +8,8 @@ use serde_json::json;
 
 use super::cases::{self, Budget};
 use super::print;
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, CommandError};
+use crate::escape;
 use crate::harness::{self, Cost, Exchange, Request, Setup, Subject, explain};
 use crate::hook::Hook;
 
@@ -48,7 +48,7 @@ struct Bench {
     file: Option<String>,
 }
 
-pub(super) fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let bench = Bench::new(args)?;
     let bytes = harness::read(&bench.wasm)?;
     let subject = Subject::compile(&bench.wasm, bytes.clone())?;
@@ -74,7 +74,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
 
 impl Bench {
     /// Of a file of cases, or of a plugin alone.
-    fn new(args: &BenchArgs) -> Result<Bench, Box<dyn Error>> {
+    fn new(args: &BenchArgs) -> Result<Bench, CommandError> {
         let path = Path::new(&args.file);
         if path.extension().is_none_or(|extension| extension != "toml") {
             return Ok(Bench {
@@ -183,7 +183,7 @@ impl Bench {
             })
             .collect();
         let report = json!({ "plugin": self.wasm, "calls": calls, "hooks": hooks });
-        format!("{report:#}\n")
+        escape::json(&format!("{report:#}\n"))
     }
 
     /// A sentence for each limit that was not kept: the hook, what was measured and what is allowed.

@@ -1,6 +1,5 @@
 //! `pace plugin inspect`: what a file is, and why it cannot be used if it cannot.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -8,8 +7,9 @@ use super::bench::{nanoseconds, varies_client};
 use super::cases::{self, FileError, Suite};
 use super::{print, project};
 use crate::CONTRACT;
-use crate::cli::InspectArgs;
+use crate::cli::{CommandError, InspectArgs};
 use crate::config::Sha256;
+use crate::escape::Shown;
 use crate::harness::{self, Exchange, Request, Setup, Subject, SubjectError, explain};
 use crate::plugin::{Inspection, Kind, LoadError, Runtime, Side, WrongType};
 
@@ -21,7 +21,7 @@ struct Unfit {
     problems: Vec<LoadError>,
 }
 
-pub(super) fn run(args: &InspectArgs) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(args: &InspectArgs) -> Result<(), CommandError> {
     let bytes = harness::read(&args.file)?;
     let unfit = |problems| Unfit {
         file: args.file.clone(),
@@ -43,6 +43,7 @@ fn report(file: &str, bytes: &[u8], inspection: &Inspection) -> String {
         Kind::Component => "component",
         Kind::CoreModule => "core module with the type of a component, which Pace makes of it",
     };
+    let shown = |list: &[Shown]| list.iter().map(Shown::to_string).collect();
     let or_none = |list: Vec<String>| match list.is_empty() {
         true => vec!["none".to_owned()],
         false => list,
@@ -58,9 +59,9 @@ fn report(file: &str, bytes: &[u8], inspection: &Inspection) -> String {
         ("format", vec![kind.to_owned()]),
         ("size", vec![format!("{} bytes", bytes.len())]),
         ("sha256", vec![Sha256::of(bytes).to_string()]),
-        ("contract", or_none(inspection.contracts.clone())),
+        ("contract", or_none(shown(&inspection.contracts))),
         ("hooks", or_none(hooks)),
-        ("imports", or_none(inspection.imports.clone())),
+        ("imports", or_none(shown(&inspection.imports))),
         ("WASI", or_none(wasi)),
     ];
     let mut report = String::new();
@@ -190,7 +191,7 @@ fn beside(wrong: &WrongType) -> String {
     let mut both = |expected: &str, found: &str| {
         let _ = write!(text, "\n    expected  {expected}\n    found     {found}");
     };
-    both(&wrong.expected, &wrong.found);
+    both(&wrong.expected, wrong.found.as_str());
     for differs in &wrong.within {
         both(
             &format!("{} = {}", differs.name, differs.expected),

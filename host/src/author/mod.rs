@@ -20,20 +20,20 @@ mod project;
 mod run;
 mod test;
 
-use std::error::Error;
 use std::io::{self, Write};
 
-use crate::cli::PluginCommand;
+use crate::cli::{CommandError, PluginCommand};
+use crate::escape::Lines;
 
 pub use language::Language;
-pub use run::{DEFAULT_LOG, prepare_log};
+pub use run::{Told, log_for_run};
 
 /// Does what the command line asks for.
 ///
 /// # Errors
 ///
 /// It could not be done, or what was looked at is not as it should be: the text is for whoever typed it.
-pub fn run(command: &PluginCommand) -> Result<(), Box<dyn Error>> {
+pub fn run(command: &PluginCommand) -> Result<(), CommandError> {
     match command {
         PluginCommand::Bench(args) => bench::run(args),
         PluginCommand::New(args) => new::run(args),
@@ -44,8 +44,13 @@ pub fn run(command: &PluginCommand) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Who reads this may have seen enough: `pace plugin inspect FILE | head -1`.
-fn print(text: &str) -> io::Result<()> {
+/// Prints a text, in which names from a plugin's file may be.
+///
+/// # Errors
+///
+/// Standard output takes it not, for another reason than that who reads it has seen enough: `pace check | head -1`.
+pub fn print(text: &str) -> io::Result<()> {
+    let text = Lines(text).to_string();
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),

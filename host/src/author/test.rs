@@ -1,13 +1,12 @@
 //! `pace plugin test`: cases run, and told.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::cases::{self, Case, Difference, Ending, Failed, Suite};
 use super::print;
-use crate::cli::TestArgs;
+use crate::cli::{CommandError, TestArgs};
 use crate::config::Location;
 use crate::harness::Subject;
 
@@ -28,7 +27,7 @@ enum NothingRun {
     NoPlugin(String),
 }
 
-pub(super) fn run(args: &TestArgs) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(args: &TestArgs) -> Result<(), CommandError> {
     let mut suites = Vec::new();
     for file in cases::find(&args.path)? {
         suites.push(cases::load(&file)?);
@@ -80,7 +79,7 @@ pub(super) fn run(args: &TestArgs) -> Result<(), Box<dyn Error>> {
 struct Subjects(HashMap<String, Subject>);
 
 impl Subjects {
-    fn of(&mut self, suite: &Suite, args: &TestArgs) -> Result<&Subject, Box<dyn Error>> {
+    fn of(&mut self, suite: &Suite, args: &TestArgs) -> Result<&Subject, CommandError> {
         let name = match args.wasm.as_ref().or(suite.wasm.as_ref()) {
             Some(name) => name.clone(),
             None => return Err(NothingRun::NoPlugin(suite.path.display().to_string()).into()),

@@ -145,7 +145,7 @@ fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>
             route: "test".into(),
             on_failure: *on_failure,
             metrics: PluginMetrics::default(),
-            log: Limiter::new(FAILURE_LINES_PER_SECOND),
+            log: failures_of(name, "test"),
         })
         .collect();
     (Chain::new(steps), asked)

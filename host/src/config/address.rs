@@ -1,7 +1,7 @@
 //! Where a backend is and where Pace listens: the text, taken apart and checked, not yet looked up.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::Deserialize;
 
@@ -59,8 +59,10 @@ impl TryFrom<String> for BackendAddress {
 /// Where to listen: `host:port`, or `:port` for every IPv4 address of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct ListenAddress {
+pub struct ListenAddress {
+    /// An address of this machine, or a name that it has.
     pub host: Host,
+    /// 0 is another free port each time.
     pub port: u16,
 }
 
@@ -87,6 +89,21 @@ impl ListenAddress {
     }
 }
 
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> ListenAddress {
+        ListenAddress {
+            host: Host::Ip(address.ip()),
+            port: address.port(),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
 impl TryFrom<String> for ListenAddress {
     type Error = String;
 
@@ -95,14 +112,29 @@ impl TryFrom<String> for ListenAddress {
     }
 }
 
-/// An IP address, or a name that must be looked up.
+/// A server: an IP address, or a name that must be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
+pub enum Host {
+    /// An address.
     Ip(IpAddr),
+    /// A name, as written.
     Name(String),
 }
 
 impl Host {
+    /// Whether only this machine has it. A name that ends so is never anybody else's (RFC 6761, section 6.3).
+    pub(super) fn is_loopback(&self) -> bool {
+        match self {
+            Host::Ip(ip) => ip.is_loopback(),
+            Host::Name(name) => name
+                .to_ascii_lowercase()
+                .trim_end_matches('.')
+                .rsplit('.')
+                .next()
+                .is_some_and(|last| last == "localhost"),
+        }
+    }
+
     /// Takes IPv6 addresses in brackets, as URLs do.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {

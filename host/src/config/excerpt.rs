@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::escape::is_visible;
+
 /// How much of a long line is shown, in characters.
 const WIDTH: usize = 100;
 
@@ -88,8 +90,8 @@ pub(super) fn line_number(text: &str, at: usize) -> usize {
 fn printable(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
+        c if is_visible(c) => c,
+        _ => char::REPLACEMENT_CHARACTER,
     }
 }
 

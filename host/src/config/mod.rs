@@ -32,10 +32,9 @@ mod tree;
 mod types;
 mod warning;
 
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
+pub use self::address::{Host, ListenAddress};
 pub(crate) use self::document::Document;
 pub use self::error::Error;
 pub use self::excerpt::Excerpt;
@@ -48,8 +47,9 @@ use self::resolve::Resolver;
 pub(crate) use self::scalar::{Int, Isolation as RawIsolation, Network};
 pub(crate) use self::shape::{OrText, Place, Placed, Shorthand, Table};
 pub use self::types::{
-    Admin, BUILTINS, Backend, Breaker, Config, Isolation, Limits, Metrics, OnFailure, Plugin, PluginUse,
-    Pool, Rollback, Route, Server, Sha256, Source,
+    Admin, BUILTINS, Backend, Breaker, ClientLimits, Config, ConnectionLimits, Isolation, Limits, Metrics,
+    OnFailure, Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route, Server, Sha256,
+    Source,
 };
 pub use self::warning::Warning;
 use crate::file;
@@ -70,7 +70,7 @@ pub struct Overrides {
 impl Config {
     /// Reads a file.
     ///
-    /// Host names in it are looked up now, with the system's resolver; the call waits for that.
+    /// Host names in it stay names: whoever connects or listens looks them up.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl Config {
     ///
     /// What the text or the command line says is wrong.
     pub fn parse(text: &str, path: &Path, overrides: &Overrides) -> Result<Config, Error> {
-        build(text, Some(path), overrides, &system_lookup)
+        build(text, Some(path), overrides)
     }
 
     /// The configuration of a Pace without a file: the three default plugins before the backends of
@@ -101,7 +101,7 @@ impl Config {
     ///
     /// There is no backend, or an address is wrong.
     pub fn from_overrides(overrides: &Overrides) -> Result<Config, Error> {
-        build("", None, overrides, &system_lookup)
+        build("", None, overrides)
     }
 
     /// What is allowed and probably not meant.
@@ -110,27 +110,10 @@ impl Config {
     }
 }
 
-/// How host names become addresses: the name and the port, and the first address found.
-///
-/// A parameter, so that tests decide what exists.
-type Lookup<'a> = &'a dyn Fn(&str, u16) -> io::Result<SocketAddr>;
-
-fn system_lookup(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let mut found = (host, port).to_socket_addrs()?;
-    found
-        .next()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
-}
-
-fn build(
-    text: &str,
-    path: Option<&Path>,
-    overrides: &Overrides,
-    lookup: Lookup<'_>,
-) -> Result<Config, Error> {
+fn build(text: &str, path: Option<&Path>, overrides: &Overrides) -> Result<Config, Error> {
     let document = Document::parse(path, text).map_err(Error::invalid)?;
     let file = document.decode().map_err(Error::invalid)?;
-    Resolver::new(&document, lookup)
+    Resolver::new(&document)
         .resolve(file, overrides)
         .map_err(Error::invalid)
 }

@@ -60,6 +60,7 @@ pub(crate) fn limits(raw: &raw::Limits) -> Limits {
         window_keys: raw
             .window_keys
             .map_or(default.window_keys, |count| count.value() as usize),
+        state: raw.state_mb.map_or(default.state, |mib| mebibytes(mib.value())),
         log_lines_per_second: raw
             .log_lines_per_second
             .map_or(default.log_lines_per_second, |count| count.value()),
@@ -104,7 +105,7 @@ fn kibibytes(value: u32) -> usize {
     (value as usize) << 10
 }
 
-fn mebibytes(value: u32) -> usize {
+pub(super) fn mebibytes(value: u32) -> usize {
     (value as usize) << 20
 }
 

@@ -7,14 +7,10 @@ use super::plugins::unique_names;
 use super::problem::Fault;
 use super::raw::{self, Millis};
 use super::resolve::{FirstSeen, Resolver};
+use super::scalar::Int;
 use super::shape::{OrText, Placed, Table};
-use super::types::{Backend, Pool};
+use super::types::{Backend, Pool, PoolSettings, Retry};
 
-const DEFAULT_MAX_RETRIES: u32 = 1;
-const DEFAULT_CONNECT_TIMEOUT_MS: u32 = 3_000;
-const DEFAULT_RESPONSE_TIMEOUT_MS: u32 = 60_000;
-const DEFAULT_IDLE_TIMEOUT_MS: u32 = 60_000;
-const DEFAULT_IDLE_CONNECTIONS: u32 = 128;
 const DEFAULT_WEIGHT: u32 = 1;
 /// `select-upstream` counts further, weights and memory do not.
 const MOST_BACKENDS: usize = 65_535;
@@ -29,18 +25,67 @@ fn pool(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Pool {
     Pool {
         name: pool.name.value.as_str().to_owned(),
         backends: backends(&pool.backends, resolver),
-        max_retries: pool.max_retries.map_or(DEFAULT_MAX_RETRIES, |n| n.value()),
-        connect_timeout: duration(pool.connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT_MS),
-        response_timeout: duration(pool.response_timeout_ms, DEFAULT_RESPONSE_TIMEOUT_MS),
-        idle_timeout: duration(pool.idle_timeout_ms, DEFAULT_IDLE_TIMEOUT_MS),
-        idle_connections: pool
-            .idle_connections
-            .map_or(DEFAULT_IDLE_CONNECTIONS, |n| n.value()) as usize,
+        settings: settings(pool, resolver),
     }
 }
 
-fn duration(millis: Option<Millis>, default: u32) -> Duration {
-    Duration::from_millis(millis.map_or(default, |ms| ms.value()).into())
+fn settings(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> PoolSettings {
+    let default = PoolSettings::default();
+    let millis = |written: Option<Millis>, default: Duration| {
+        written.map_or(default, |millis| Duration::from_millis(millis.value().into()))
+    };
+    let response_timeout = millis(pool.response_timeout_ms, default.response_timeout);
+    PoolSettings {
+        retry: retry(pool, resolver),
+        retry_body: pool
+            .retry_body_kb
+            .map_or(default.retry_body, |kb| kb.value() as usize * 1024),
+        connect_timeout: millis(pool.connect_timeout_ms, default.connect_timeout),
+        first_byte_timeout: millis(pool.first_byte_timeout_ms, response_timeout),
+        response_timeout,
+        total_timeout: unless_zero(pool.total_timeout_ms.map(Int::value)),
+        idle_timeout: millis(pool.idle_timeout_ms, default.idle_timeout),
+        idle_connections: pool
+            .idle_connections
+            .map_or(default.idle_connections, |n| n.value() as usize),
+    }
+}
+
+fn retry(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Retry {
+    let mut retry = Retry::default();
+    let retries = pool.max_retries.as_ref();
+    if let Some(retries) = retries {
+        retry.attempts = retries.value.value() + 1;
+    }
+    let Some(Table { value: written, .. }) = &pool.retry else {
+        return retry;
+    };
+    if let (Some(attempts), Some(retries)) = (written.attempts, retries)
+        && attempts.value() != retry.attempts
+    {
+        resolver.report(&retries.place, Fault::RetriesAndAttempts);
+    }
+    if let Some(attempts) = written.attempts {
+        retry.attempts = attempts.value();
+    }
+    if let Some(on) = &written.on {
+        retry.on = on.iter().map(|on| on.0).collect();
+    }
+    if let Some(percent) = written.budget_percent {
+        retry.budget_percent = percent.value();
+    }
+    retry.per_try = unless_zero(written.per_try_ms.map(Int::value));
+    if let Some(millis) = written.backoff_ms {
+        retry.backoff = Duration::from_millis(millis.value().into());
+    }
+    retry
+}
+
+/// 0 is no limit.
+fn unless_zero(millis: Option<u32>) -> Option<Duration> {
+    millis
+        .filter(|millis| *millis > 0)
+        .map(|millis| Duration::from_millis(millis.into()))
 }
 
 fn backends(list: &raw::Backends, resolver: &mut Resolver<'_>) -> Vec<Backend> {
@@ -52,22 +97,20 @@ fn backends(list: &raw::Backends, resolver: &mut Resolver<'_>) -> Vec<Backend> {
             return Vec::new();
         }
     }
-    list.value
-        .iter()
-        .filter_map(|entry| backend(entry, resolver))
-        .collect()
+    list.value.iter().map(backend).collect()
 }
 
-fn backend(entry: &Placed<OrText<raw::Backend>>, resolver: &mut Resolver<'_>) -> Option<Backend> {
+fn backend(entry: &Placed<OrText<raw::Backend>>) -> Backend {
     let OrText(raw::Backend {
         address: BackendAddress { label, host, port },
         weight,
     }) = &entry.value;
-    Some(Backend {
+    Backend {
         label: label.clone(),
-        address: resolver.address(host, *port, &entry.place)?,
+        host: host.clone(),
+        port: *port,
         weight: weight.map_or(DEFAULT_WEIGHT, |n| n.value()),
-    })
+    }
 }
 
 fn unique(entries: &[Placed<OrText<raw::Backend>>], resolver: &mut Resolver<'_>) {

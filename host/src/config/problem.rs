@@ -1,11 +1,11 @@
 //! One thing that the operator must change.
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::address::ListenAddress;
 use super::excerpt::Excerpt;
+use crate::escape::Line;
 
 /// One thing to change. `Display` is its message, with the line if there is one.
 #[derive(Debug)]
@@ -26,14 +26,7 @@ impl Problem {
             Some(key) => format!("{location}: {key}: {fault}"),
             None => format!("{location}: {fault}"),
         };
-        let escaped = |c: char| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        };
-        message.chars().map(escaped).collect()
+        Line(message).to_string()
     }
 }
 
@@ -143,6 +136,9 @@ pub enum Fault {
     /// A pool has more backends than plugins can count.
     #[error("a pool has at most 65535 backends, this one has {0}")]
     TooManyBackends(usize),
+    /// Two keys say how many attempts there are.
+    #[error("`retry.attempts`, which counts the first attempt too, says another number; give one of both")]
+    RetriesAndAttempts,
     /// A backend is twice in a pool.
     #[error("{backend} is already in this pool ({}); to send it more requests, give it a `weight`", listed_before(.line))]
     SameBackend {
@@ -187,15 +183,7 @@ pub enum Fault {
     TrustsNobody,
     /// The admin API would be where everybody can reach it.
     #[error("{0} is the address of [server] already; the admin API needs another")]
-    SameListener(SocketAddr),
-    /// The system's resolver does not know a host.
-    #[error("cannot find the address of {host}: {source}")]
-    Unresolved {
-        /// The host.
-        host: String,
-        /// The resolver's reason.
-        source: io::Error,
-    },
+    SameListener(ListenAddress),
 }
 
 /// How an "unknown ..." message goes on: the nearest name, and all of them.

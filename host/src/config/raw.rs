@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::address::{BackendAddress, ListenAddress};
 use super::json::JsonTable;
 use super::scalar::{
-    HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, Sha256, UrlPath, Wasm,
+    EncodedSlashes, HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, RetryOn,
+    Sha256, Underscores, UrlPath, Via, Wasm,
 };
 use super::shape::{OrText, Placed, Shorthand, Table};
 
@@ -45,7 +46,23 @@ pub(super) struct Server {
     pub grace_period_seconds: Option<Int<0, 3600>>,
     pub trusted_proxies: Option<Vec<Network>>,
     pub proxy_protocol: Option<Placed<bool>>,
+    pub encoded_slashes: Option<EncodedSlashes>,
+    pub underscores: Option<Underscores>,
+    pub via: Option<Via>,
+    pub max_head_kb: Option<Int<1, 1024>>,
+    pub max_fields: Option<Int<1, 1024>>,
+    pub head_timeout_ms: Option<Millis>,
+    pub body_timeout_ms: Option<Millis>,
+    pub body_bytes_per_second: Option<Int<1, { u32::MAX }>>,
+    pub send_timeout_ms: Option<Millis>,
+    pub keepalive_timeout_ms: Option<Millis>,
+    pub keepalive_requests: Option<Int<0, { u32::MAX }>>,
+    pub upgrade_timeout_ms: Option<Millis>,
+    pub tcp_keepalive_seconds: Option<Int<0, 32_767>>,
+    pub max_connections: Option<Int<0, { u32::MAX }>>,
+    pub max_connections_per_client: Option<Int<0, { u32::MAX }>>,
     pub cache_dir: Option<String>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,15 +79,58 @@ pub(super) struct Metrics {
     pub endpoint: Option<UrlPath>,
 }
 
+/// Makes `[upstreams]` and `[[pools]]`, which have all keys of a pool in common.
+macro_rules! pool_keys {
+    ($($key:ident: $type:ty,)*) => {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct Upstreams {
+            pub backends: Option<Backends>,
+            $(pub $key: Option<$type>,)*
+        }
+
+        /// `[upstreams]` with a name.
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct Pool {
+            pub name: Placed<Name>,
+            pub backends: Backends,
+            $(pub $key: Option<$type>,)*
+        }
+
+        impl Upstreams {
+            /// As a pool of the full form.
+            pub(super) fn named(self, name: Placed<Name>, backends: Backends) -> Pool {
+                Pool {
+                    name,
+                    backends,
+                    $($key: self.$key,)*
+                }
+            }
+        }
+    };
+}
+
+pool_keys! {
+    max_retries: Placed<Int<0, 10>>,
+    retry: Table<Retry>,
+    retry_body_kb: Int<0, 65_536>,
+    connect_timeout_ms: Millis,
+    first_byte_timeout_ms: Millis,
+    response_timeout_ms: Millis,
+    total_timeout_ms: Int<0, 86_400_000>,
+    idle_timeout_ms: Millis,
+    idle_connections: Int<1, 65535>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Upstreams {
-    pub backends: Option<Backends>,
-    pub max_retries: Option<Int<0, 10>>,
-    pub connect_timeout_ms: Option<Millis>,
-    pub response_timeout_ms: Option<Millis>,
-    pub idle_timeout_ms: Option<Millis>,
-    pub idle_connections: Option<Int<1, 65535>>,
+pub(super) struct Retry {
+    pub attempts: Option<Int<1, 11>>,
+    pub on: Option<Vec<RetryOn>>,
+    pub budget_percent: Option<Int<0, 100>>,
+    pub per_try_ms: Option<Int<0, 86_400_000>>,
+    pub backoff_ms: Option<Int<0, 60_000>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,6 +179,7 @@ pub(crate) struct Limits {
     pub handles: Option<Int<1, 65_536>>,
     pub windows: Option<Int<0, 64>>,
     pub window_keys: Option<Int<1, 16_777_216>>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
     pub log_lines_per_second: Option<Int<0, 1_000_000>>,
     pub recycle_memory_mb: Option<Int<1, 1024>>,
     pub recycle_uses: Option<Int<0, { u32::MAX }>>,
@@ -137,19 +198,6 @@ pub(super) struct Breaker {
 pub(super) struct Rollback {
     pub calls: Option<Int<0, 1_000_000>>,
     pub failures_percent: Option<Int<1, 100>>,
-}
-
-/// `[upstreams]` with a name.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Pool {
-    pub name: Placed<Name>,
-    pub backends: Backends,
-    pub max_retries: Option<Int<0, 10>>,
-    pub connect_timeout_ms: Option<Millis>,
-    pub response_timeout_ms: Option<Millis>,
-    pub idle_timeout_ms: Option<Millis>,
-    pub idle_connections: Option<Int<1, 65535>>,
 }
 
 pub(super) type Backends = Placed<Vec<Placed<OrText<Backend>>>>;

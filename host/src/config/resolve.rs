@@ -3,22 +3,31 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::address::{Host, ListenAddress};
+use pace_wire::path::normalise_prefix;
+use pace_wire::request::Rules;
+
+use super::address::ListenAddress;
 use super::document::Document;
+use super::plugins::mebibytes;
 use super::problem::{Fault, Problem};
-use super::raw;
+use super::raw::{self, Millis};
 use super::shape::{Place, Placed, Table};
-use super::types::{Admin, Config, Metrics, Server};
-use super::{Lookup, Overrides, plugins, pools, routes, short};
+use super::types::{Admin, ClientLimits, Config, ConnectionLimits, Metrics, Server};
+use super::{Overrides, plugins, pools, routes, short};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
+
+/// So much state in all: that of eight plugins that each have as much as they may by default.
+const DEFAULT_STATE_MB: u32 = 512;
 const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
+const DEFAULT_VIA: &str = "pace";
 
 /// What every step needs, and the problems found so far.
 ///
@@ -26,31 +35,30 @@ const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
 /// only if nobody found any.
 pub(super) struct Resolver<'a> {
     document: &'a Document<'a>,
-    lookup: Lookup<'a>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(document: &'a Document<'a>, lookup: Lookup<'a>) -> Self {
+    pub(super) fn new(document: &'a Document<'a>) -> Self {
         Resolver {
             document,
-            lookup,
             problems: Vec::new(),
         }
     }
 
     pub(super) fn resolve(mut self, file: raw::File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
-        let server = self.server(&file.server.value, overrides.listen.as_deref());
+        let rules = rules(&file.server.value);
+        let server = self.server(&file.server.value, rules, overrides.listen.as_deref());
         let admin = file
             .admin
             .as_ref()
             .and_then(|admin| self.admin(admin, server.as_ref()));
-        let metrics = file.metrics.as_ref().and_then(|table| metrics(&table.value));
+        let metrics = file.metrics.as_ref().and_then(|table| self.metrics(table, rules));
         let full = short::expand(file, overrides, &mut self);
 
         let plugins = plugins::resolve(&full.plugins, &mut self);
         let pools = pools::resolve(&full.pools, &mut self);
-        let routes = routes::resolve(&full, &plugins, &mut self);
+        let routes = routes::resolve(&full, &plugins, rules, &mut self);
         match server {
             Some(server) if self.problems.is_empty() => Ok(Config {
                 server,
@@ -77,30 +85,16 @@ impl<'a> Resolver<'a> {
         self.document.directory().join(written)
     }
 
-    /// `None` has been reported.
-    pub(super) fn address(&mut self, host: &Host, port: u16, place: &Place) -> Option<SocketAddr> {
-        let found = match host {
-            Host::Ip(ip) => return Some(SocketAddr::new(*ip, port)),
-            Host::Name(name) => (self.lookup)(name, port),
-        };
-        found
-            .map_err(|source| {
-                self.report(
-                    place,
-                    Fault::Unresolved {
-                        host: host.to_string(),
-                        source,
-                    },
-                )
-            })
-            .ok()
-    }
-
-    fn server(&mut self, server: &raw::Server, override_listen: Option<&str>) -> Option<Server> {
+    fn server(
+        &mut self,
+        server: &raw::Server,
+        rules: Rules,
+        override_listen: Option<&str>,
+    ) -> Option<Server> {
         let listen = match (override_listen, &server.listen) {
             (Some(text), _) => self.listen_option(text),
-            (None, Some(Placed { value, place })) => self.address(&value.host, value.port, place),
-            (None, None) => Some(DEFAULT_LISTEN),
+            (None, Some(Placed { value, .. })) => Some(value.clone()),
+            (None, None) => Some(DEFAULT_LISTEN.into()),
         };
         let trusted_proxies: Vec<_> = server
             .trusted_proxies
@@ -128,18 +122,26 @@ impl<'a> Resolver<'a> {
             ),
             trusted_proxies,
             proxy_protocol,
+            rules,
+            via: match &server.via {
+                None => Some(DEFAULT_VIA.to_owned()),
+                Some(name) => Some(name.0.clone()).filter(|name| !name.is_empty()),
+            },
+            client: client_limits(server),
+            connections: connection_limits(server),
             cache_dir: server
                 .cache_dir
                 .as_deref()
                 .filter(|path| !path.is_empty())
                 .map(|path| self.file(path)),
+            state: mebibytes(server.state_mb.map_or(DEFAULT_STATE_MB, |mib| mib.value())),
         })
     }
 
-    fn listen_option(&mut self, text: &str) -> Option<SocketAddr> {
+    fn listen_option(&mut self, text: &str) -> Option<ListenAddress> {
         let place = Place::Option("--listen");
         match ListenAddress::parse(text) {
-            Ok(address) => self.address(&address.host, address.port, &place),
+            Ok(address) => Some(address),
             Err(reason) => {
                 self.report(&place, Fault::Refused(reason));
                 None
@@ -149,12 +151,12 @@ impl<'a> Resolver<'a> {
 
     fn admin(&mut self, admin: &Table<raw::Admin>, server: Option<&Server>) -> Option<Admin> {
         let (listen, place) = match &admin.value.listen {
-            Some(Placed { value, place }) => (self.address(&value.host, value.port, place)?, place.clone()),
-            None => (DEFAULT_ADMIN_LISTEN, admin.place.clone()),
+            Some(Placed { value, place }) => (value.clone(), place.clone()),
+            None => (DEFAULT_ADMIN_LISTEN.into(), admin.place.clone()),
         };
         // Port 0 is another free port each time.
-        if listen.port() != 0 && server.is_some_and(|server| server.listen == listen) {
-            self.report(&place, Fault::SameListener(listen));
+        if listen.port != 0 && server.is_some_and(|server| server.listen == listen) {
+            self.report(&place, Fault::SameListener(listen.clone()));
         }
         Some(Admin {
             listen,
@@ -166,16 +168,79 @@ impl<'a> Resolver<'a> {
                 .filter(|name| !name.is_empty()),
         })
     }
+
+    fn metrics(&mut self, metrics: &Table<raw::Metrics>, rules: Rules) -> Option<Metrics> {
+        let endpoint = match &metrics.value.endpoint {
+            Some(path) => self.path(&path.0, rules, &metrics.place)?,
+            None => DEFAULT_METRICS_ENDPOINT.to_owned(),
+        };
+        metrics
+            .value
+            .enabled
+            .unwrap_or(true)
+            .then_some(Metrics { endpoint })
+    }
+
+    /// A path in the spelling that those of requests have. `None` has been reported.
+    pub(super) fn path(&mut self, written: &str, rules: Rules, place: &Place) -> Option<String> {
+        match normalise_prefix(written, rules.encoded_slashes) {
+            Ok(path) => Some(path),
+            Err(reason) => {
+                self.report(place, Fault::Refused(format!("{written:?}: {reason}")));
+                None
+            }
+        }
+    }
 }
 
-fn metrics(metrics: &raw::Metrics) -> Option<Metrics> {
-    let endpoint = metrics
-        .endpoint
-        .as_ref()
-        .map_or(DEFAULT_METRICS_ENDPOINT, |path| &path.0);
-    metrics.enabled.unwrap_or(true).then(|| Metrics {
-        endpoint: endpoint.to_owned(),
-    })
+/// What is read as a request.
+fn rules(server: &raw::Server) -> Rules {
+    Rules {
+        encoded_slashes: server.encoded_slashes.map(|choice| choice.0).unwrap_or_default(),
+        underscores: server.underscores.map(|choice| choice.0).unwrap_or_default(),
+        max_fields: server
+            .max_fields
+            .map_or(Rules::default().max_fields, |n| n.value() as usize),
+    }
+}
+
+/// How long a client may take, and how much it may send.
+fn client_limits(server: &raw::Server) -> ClientLimits {
+    let default = ClientLimits::default();
+    let millis = |written: Option<Millis>, default: Duration| {
+        written.map_or(default, |millis| Duration::from_millis(millis.value().into()))
+    };
+    ClientLimits {
+        head: millis(server.head_timeout_ms, default.head),
+        body: millis(server.body_timeout_ms, default.body),
+        body_rate: server
+            .body_bytes_per_second
+            .map_or(default.body_rate, |n| n.value()),
+        send: millis(server.send_timeout_ms, default.send),
+        keepalive: millis(server.keepalive_timeout_ms, default.keepalive),
+        requests: server
+            .keepalive_requests
+            .map_or(default.requests, |n| NonZeroU32::new(n.value())),
+        upgraded: millis(server.upgrade_timeout_ms, default.upgraded),
+        head_bytes: server
+            .max_head_kb
+            .map_or(default.head_bytes, |kb| kb.value() as usize * 1024),
+    }
+}
+
+/// How many connections there may be.
+fn connection_limits(server: &raw::Server) -> ConnectionLimits {
+    ConnectionLimits {
+        max: server.max_connections.and_then(|n| NonZeroU32::new(n.value())),
+        max_per_client: server
+            .max_connections_per_client
+            .and_then(|n| NonZeroU32::new(n.value())),
+        tcp_keepalive: match server.tcp_keepalive_seconds {
+            None => ConnectionLimits::default().tcp_keepalive,
+            Some(seconds) if seconds.value() == 0 => None,
+            Some(seconds) => Some(Duration::from_secs(seconds.value().into())),
+        },
+    }
 }
 
 /// Where each thing was written for the first time.

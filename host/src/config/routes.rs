@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use pace_wire::request::Rules;
+
 use super::json;
 use super::plugins::unique_names;
 use super::problem::Fault;
@@ -11,7 +13,12 @@ use super::shape::{OrText, Place, Placed, Table};
 use super::types::{Plugin, PluginUse, Route};
 
 /// The routes, in order. `plugins` are those of `full`.
-pub(super) fn resolve(full: &Full, plugins: &[Plugin], resolver: &mut Resolver<'_>) -> Vec<Route> {
+pub(super) fn resolve(
+    full: &Full,
+    plugins: &[Plugin],
+    rules: Rules,
+    resolver: &mut Resolver<'_>,
+) -> Vec<Route> {
     unique_names(
         "route",
         full.routes.iter().filter_map(|e| e.value.name.as_ref()),
@@ -23,11 +30,11 @@ pub(super) fn resolve(full: &Full, plugins: &[Plugin], resolver: &mut Resolver<'
     for Table { value: entry, place } in &full.routes {
         let matching = &entry.matching.value;
         let host = matching.host.as_ref().map(|host| host.0.clone());
-        let path_prefix = matching
-            .path_prefix
-            .as_ref()
-            .map_or("/", |path| &path.0)
-            .to_owned();
+        let path_prefix = match &matching.path_prefix {
+            None => Some("/".to_owned()),
+            Some(path) => resolver.path(&path.0, rules, &entry.matching.place),
+        };
+        let Some(path_prefix) = path_prefix else { continue };
         // A name has no `/`, a prefix always has one: these never meet the names that were given.
         let all = format!("{}{path_prefix}", host.as_deref().unwrap_or("*"));
         if let Some(first) = matched.earlier(all.clone(), place) {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use pace_wire::{path, request};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
@@ -104,7 +105,7 @@ impl TryFrom<String> for MatchHost {
     }
 }
 
-/// What a URL's path may start with.
+/// What a URL's path may start with, in any spelling.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct UrlPath(pub String);
@@ -117,10 +118,8 @@ impl TryFrom<String> for UrlPath {
             Err(format!("{path:?} must start with `/`"))
         } else if path.contains(['?', '#']) {
             Err(format!("{path:?} must be a path alone, without `?` and `#`"))
-        } else if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Err(format!(
-                "{path:?} must be written as in a URL: no spaces, other characters as %XX"
-            ))
+        } else if path.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            Err(format!("{path:?} must be written as in a URL, without spaces"))
         } else {
             Ok(UrlPath(path))
         }
@@ -193,6 +192,66 @@ impl TryFrom<String> for OnFailure {
     }
 }
 
+/// `encoded_slashes`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct EncodedSlashes(pub path::EncodedSlashes);
+
+impl TryFrom<String> for EncodedSlashes {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "refuse" => Ok(EncodedSlashes(path::EncodedSlashes::Refuse)),
+            "keep" => Ok(EncodedSlashes(path::EncodedSlashes::Keep)),
+            "decode" => Ok(EncodedSlashes(path::EncodedSlashes::Decode)),
+            _ => Err(format!("{text:?} must be \"refuse\", \"keep\" or \"decode\"")),
+        }
+    }
+}
+
+/// `underscores`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Underscores(pub request::Underscores);
+
+impl TryFrom<String> for Underscores {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "drop" => Ok(Underscores(request::Underscores::Drop)),
+            "pass" => Ok(Underscores(request::Underscores::Pass)),
+            "refuse" => Ok(Underscores(request::Underscores::Refuse)),
+            _ => Err(format!("{text:?} must be \"drop\", \"pass\" or \"refuse\"")),
+        }
+    }
+}
+
+/// One of `on`: what an attempt must come to for another to be made.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct RetryOn(pub types::RetryOn);
+
+impl TryFrom<String> for RetryOn {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let status = || {
+            let status = text.parse::<u16>().ok()?;
+            (text.len() == 3 && (400..=599).contains(&status)).then_some(types::RetryOn::Status(status))
+        };
+        match text.as_str() {
+            "connect" => Ok(RetryOn(types::RetryOn::Connect)),
+            "closed" => Ok(RetryOn(types::RetryOn::Closed)),
+            "timeout" => Ok(RetryOn(types::RetryOn::Timeout)),
+            _ => status().map(RetryOn).ok_or_else(|| {
+                format!("{text:?} must be \"connect\", \"closed\", \"timeout\" or a status from \"400\" to \"599\"")
+            }),
+        }
+    }
+}
+
 /// `isolation`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
@@ -237,6 +296,22 @@ impl TryFrom<String> for HeaderName {
         match name.is_empty() || is_header_name(&name) {
             true => Ok(HeaderName(name.to_ascii_lowercase())),
             false => Err(format!("{name:?} is not the name of a header")),
+        }
+    }
+}
+
+/// `via`: what Pace calls itself in that field; empty for nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Via(pub String);
+
+impl TryFrom<String> for Via {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.is_empty() || is_header_name(&name) {
+            true => Ok(Via(name)),
+            false => Err(format!("{name:?} must be a word without spaces, or \"\"")),
         }
     }
 }

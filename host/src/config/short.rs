@@ -106,10 +106,10 @@ fn pool(
     resolver: &mut Resolver<'_>,
 ) -> Option<Table<raw::Pool>> {
     let Table {
-        value: upstreams,
+        value: mut upstreams,
         place,
     } = upstreams.unwrap_or_default();
-    let backends = match (upstreams.backends, from_command_line) {
+    let backends = match (upstreams.backends.take(), from_command_line) {
         (_, [_, ..]) => backends_option(from_command_line, resolver)?,
         (Some(backends), []) => backends,
         (None, []) => {
@@ -122,15 +122,7 @@ fn pool(
             return None;
         }
     };
-    let pool = raw::Pool {
-        name: unplaced(Name::fixed("default")),
-        backends,
-        max_retries: upstreams.max_retries,
-        connect_timeout_ms: upstreams.connect_timeout_ms,
-        response_timeout_ms: upstreams.response_timeout_ms,
-        idle_timeout_ms: upstreams.idle_timeout_ms,
-        idle_connections: upstreams.idle_connections,
-    };
+    let pool = upstreams.named(unplaced(Name::fixed("default")), backends);
     Some(Table { value: pool, place })
 }
 

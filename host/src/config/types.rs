@@ -1,12 +1,15 @@
 //! What the rest of the program uses. Valid by construction: nothing here needs a second check.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use pace_wire::request::Rules;
 use serde_json::{Map, Value};
+
+use super::address::{Host, ListenAddress};
 
 /// The plugins that are part of the binary: what may follow `builtin:`.
 pub const BUILTINS: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
@@ -32,7 +35,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Where clients connect.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// Worker threads, 1 to 1024.
     pub workers: usize,
     /// How long requests in flight may take to finish after SIGTERM, up to an hour.
@@ -42,15 +45,82 @@ pub struct Server {
     /// Whether trusted peers begin each connection with a PROXY protocol header. Only with
     /// `trusted_proxies`.
     pub proxy_protocol: bool,
+    /// What is read as a request.
+    pub rules: Rules,
+    /// What Pace calls itself in `Via`, a token; it writes no such field if there is none.
+    pub via: Option<String>,
+    /// How long a client may take, and how much it may send.
+    pub client: ClientLimits,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
     /// Where compiled plugins are kept over a restart; nowhere if there is none.
     pub cache_dir: Option<PathBuf>,
+    /// Bytes of all counters and windows of plugins, 1 MiB to 1 TiB.
+    pub state: usize,
+}
+
+/// How long a client may take, and how much it may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// For a whole head, from its first byte on.
+    pub head: Duration,
+    /// For a body to be silent. What it brings gives this back, at [`ClientLimits::body_rate`].
+    pub body: Duration,
+    /// Bytes of a body that make up for a second.
+    pub body_rate: u32,
+    /// To take any of what is sent.
+    pub send: Duration,
+    /// For the next request.
+    pub keepalive: Duration,
+    /// Requests on one connection; `None`: any number.
+    pub requests: Option<NonZeroU32>,
+    /// Without a byte in either direction after an upgrade.
+    pub upgraded: Duration,
+    /// Bytes of a head.
+    pub head_bytes: usize,
+}
+
+/// How many connections there may be, and how their ends are looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Client connections; `None`: any number.
+    pub max: Option<NonZeroU32>,
+    /// Client connections of one address; `None`: any number.
+    pub max_per_client: Option<NonZeroU32>,
+    /// After how long without a byte the other end is asked by TCP whether it is there; `None`: never.
+    pub tcp_keepalive: Option<Duration>,
+}
+
+impl Default for ClientLimits {
+    fn default() -> ClientLimits {
+        ClientLimits {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            body_rate: 1024,
+            send: Duration::from_secs(30),
+            keepalive: Duration::from_secs(75),
+            requests: NonZeroU32::new(1000),
+            upgraded: Duration::from_secs(600),
+            head_bytes: 64 << 10,
+        }
+    }
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> ConnectionLimits {
+        ConnectionLimits {
+            max: None,
+            max_per_client: None,
+            tcp_keepalive: Some(Duration::from_secs(60)),
+        }
+    }
 }
 
 /// `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Where the admin API listens; never where the public listener does.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// A request that has this header learns which generation of each plugin serves it. In lower case.
     pub debug_header: Option<String>,
 }
@@ -171,6 +241,8 @@ pub struct Limits {
     pub windows: usize,
     /// Keys that each of them holds.
     pub window_keys: usize,
+    /// Bytes of the plugin's counters and windows, over all instances and routes, 1 MiB to 1 TiB.
+    pub state: usize,
     /// Log lines per second, over all workers; what is more is dropped and counted.
     pub log_lines_per_second: u32,
     /// An instance whose memory has passed this many bytes is replaced after the call.
@@ -190,6 +262,7 @@ impl Default for Limits {
             handles: 1024,
             windows: 64,
             window_keys: 1_000_000,
+            state: 64 << 20,
             log_lines_per_second: 100,
             recycle_memory: 12 << 20,
             recycle_uses: 0,
@@ -237,31 +310,101 @@ impl Default for Rollback {
 }
 
 /// One entry of `[[pools]]`: backends that can stand in for each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     /// 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
     pub name: String,
     /// 1 to 65535 of them, none twice.
     pub backends: Vec<Backend>,
-    /// How many more attempts a request gets after the first failed, 0 to 10.
-    pub max_retries: u32,
+    /// How requests get there.
+    pub settings: PoolSettings,
+}
+
+/// How requests get to the backends of a pool, and how long that may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// When an attempt is followed by another.
+    pub retry: Retry,
+    /// How many bytes of a request's body are kept, so that it can be sent again.
+    pub retry_body: usize,
     /// The longest wait for a connection, 1 ms to a day.
     pub connect_timeout: Duration,
-    /// The longest wait for the next bytes from the backend, 1 ms to a day.
+    /// The longest wait for the response's head, from when the request has been sent, 1 ms to a day.
+    pub first_byte_timeout: Duration,
+    /// The longest wait for the next bytes of the response, and for the backend to take any of the request, 1 ms to a day.
     pub response_timeout: Duration,
+    /// The longest time from a request's head to the end of its response, up to a day; as long as it takes if there is none.
+    pub total_timeout: Option<Duration>,
     /// How long a connection is kept without a request on it, 1 ms to a day.
     pub idle_timeout: Duration,
     /// How many connections without a request each worker keeps, 1 to 65535.
     pub idle_connections: usize,
 }
 
-/// One server behind Pace.
+/// When an attempt that failed is followed by another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// How many attempts a request has, 1 to 11.
+    pub attempts: u32,
+    /// What an attempt must come to.
+    pub on: Vec<RetryOn>,
+    /// How many attempts there may be besides the first ones, in percent of these, 0 to 100.
+    pub budget_percent: u32,
+    /// How long one attempt may take up to the response's head; as long as the other limits allow if there is none.
+    pub per_try: Option<Duration>,
+    /// The mean wait before the first further attempt; it doubles each time.
+    pub backoff: Duration,
+}
+
+/// What an attempt comes to, for another to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryOn {
+    /// No connection could be made.
+    Connect,
+    /// The connection was closed before the response, or what came was none.
+    Closed,
+    /// Nothing came in time.
+    Timeout,
+    /// A response with this status, 400 to 599.
+    Status(u16),
+}
+
+impl Default for PoolSettings {
+    fn default() -> PoolSettings {
+        PoolSettings {
+            retry: Retry::default(),
+            retry_body: 64 << 10,
+            connect_timeout: Duration::from_secs(3),
+            first_byte_timeout: Duration::from_secs(60),
+            response_timeout: Duration::from_secs(60),
+            total_timeout: None,
+            idle_timeout: Duration::from_secs(60),
+            idle_connections: 128,
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry {
+            attempts: 2,
+            on: vec![RetryOn::Connect, RetryOn::Closed],
+            budget_percent: 20,
+            per_try: None,
+            backoff: Duration::ZERO,
+        }
+    }
+}
+
+/// One server behind Pace, by address or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
     /// Host and port as the configuration spells them, without scheme; what `X-Backend` shows.
     pub label: String,
-    /// Where to connect.
-    pub address: SocketAddr,
+    /// The server, which may have several addresses.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
     /// Its share of requests relative to the others, 0 to 65535; 0 means no new requests.
     pub weight: u32,
 }

@@ -1,17 +1,17 @@
 //! What is allowed and probably not meant.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
+use super::address::ListenAddress;
 use super::types::Config;
 
 /// Something to tell the operator about a configuration that is used all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
     /// The admin API can be reached from other machines.
-    AdminReachable(SocketAddr),
+    AdminReachable(ListenAddress),
     /// Every client can claim any address.
     TrustsEverybody(IpNet),
     /// No route uses this pool.
@@ -51,8 +51,8 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     let admin = config
         .admin
         .as_ref()
-        .map(|admin| admin.listen)
-        .filter(|listen| !listen.ip().is_loopback());
+        .map(|admin| admin.listen.clone())
+        .filter(|listen| !listen.host.is_loopback());
     let everybody = config
         .server
         .trusted_proxies

@@ -75,8 +75,8 @@ impl Session {
         let generation = Generation::new(&entry, 1, subject.sha256, program, breaker, Arc::new(|_, _| {}))
             .with_log_sink(sink);
         let time = ManualTime::at(setup.wall);
-        let store = Store::with_time(Time::Manual(Arc::clone(&time)));
-        let scope = store.scope(&entry.name, state_limits(&entry.limits));
+        let store = Store::with_time(usize::MAX, Time::Manual(Arc::clone(&time)));
+        let scope = store.scope(&entry.name, &entry.name, state_limits(&entry.limits));
         for (name, value) in &setup.counters {
             let counter = scope
                 .counter(name)

@@ -33,20 +33,7 @@ impl Reply {
                 "it responded with status {status}: 200 to 599 are allowed"
             ));
         }
-        if body.len() > limits.body_bytes {
-            return Err(format!(
-                "it responded with a body of {} bytes: {} are allowed",
-                body.len(),
-                limits.body_bytes
-            ));
-        }
-        if headers.len() > limits.headers {
-            return Err(format!(
-                "it responded with {} headers: {} are allowed",
-                headers.len(),
-                limits.headers
-            ));
-        }
+        Reply::check_sizes(headers.len(), body.len(), limits)?;
         let mut header_bytes = 0;
         let headers = headers
             .inspect(|(name, value)| header_bytes += name.len() + value.len())
@@ -70,6 +57,24 @@ impl Reply {
             headers,
             body: body.into(),
         })
+    }
+
+    /// Whether there may be so many headers and such a large body, of which nothing more has to be known. The
+    /// error says what is too much.
+    pub fn check_sizes(headers: usize, body: usize, limits: &Limits) -> Result<(), String> {
+        if body > limits.body_bytes {
+            return Err(format!(
+                "it responded with a body of {body} bytes: {} are allowed",
+                limits.body_bytes
+            ));
+        }
+        if headers > limits.headers {
+            return Err(format!(
+                "it responded with {headers} headers: {} are allowed",
+                limits.headers
+            ));
+        }
+        Ok(())
     }
 
     /// A short text for a person.

@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::compiler::CompileError;
+use super::compiler::{CompileError, MAX_GIBIBYTES};
 use crate::config::Sha256;
+use crate::escape::Shown;
 use crate::hook::Failure;
 
-/// Why a plugin could not be loaded. Every text goes behind the plugin's name and file.
+/// Why a plugin could not be loaded. Every text goes behind the plugin's name and file, on the same line.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file could not be read.
@@ -53,9 +54,16 @@ pub enum LoadError {
     CompilerPanicked,
     /// The process that compiles did not do what it should.
     #[error(
-        "the process that compiles it broke ({0}); standard error has what it said, and it may take 8 GiB of memory"
+        "the process that compiles it broke ({0}); standard error has what it said, and if that is nothing, the system may have \
+         ended it for want of memory"
     )]
     CompilerBroke(String),
+    /// The process that compiles got no more memory.
+    #[error(
+        "compiling it takes more than the {MAX_GIBIBYTES} GiB of memory that it may take: a plugin of 18 MB takes a third of it, \
+         so look where the file comes from; if it is sound, make its largest functions smaller"
+    )]
+    CompilerOutOfMemory,
     /// The process that compiles cannot be had.
     #[error("no process could be started to compile it: {0}")]
     NoProcess(std::io::Error),
@@ -68,7 +76,7 @@ pub enum LoadError {
     )]
     OtherContract {
         /// The package and version that it names.
-        found: String,
+        found: Shown,
         /// Ours.
         expected: &'static str,
     },
@@ -76,7 +84,7 @@ pub enum LoadError {
     #[error("imports `{import}`: {why}")]
     UnknownImport {
         /// The interface.
-        import: String,
+        import: Shown,
         /// What to do.
         why: &'static str,
     },
@@ -89,11 +97,11 @@ pub enum LoadError {
         /// The interface, which is there.
         interface: String,
         /// The function.
-        function: String,
+        function: Shown,
     },
     /// Wants something with another type than it has, outside the contract.
     #[error("an import has another type than Pace gives it: {0}")]
-    ImportType(String),
+    ImportType(Shown),
     /// Lacks what every plugin exports.
     #[error(
         "does not export `{0}`: every plugin must, with its function `configure`; in Rust, `pace_plugin::export!` \
@@ -142,7 +150,7 @@ pub struct WrongType {
     /// As in the contract.
     pub expected: String,
     /// As in the file.
-    pub found: String,
+    pub found: Shown,
     /// Types that are called alike and are not, where the difference lies in them.
     pub within: Vec<TypeDifference>,
 }
@@ -164,7 +172,7 @@ pub struct TypeDifference {
     /// As in the contract.
     pub expected: String,
     /// As in the file.
-    pub found: String,
+    pub found: Shown,
 }
 
 impl fmt::Display for WrongType {

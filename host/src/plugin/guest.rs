@@ -1,7 +1,6 @@
 //! What belongs to one instance on the host's side.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result, bail};
@@ -11,6 +10,7 @@ use super::capability::wasi::Written;
 use super::direct::Exchange;
 use super::generation::Generation;
 use super::lend::Lending;
+use super::meter::Meter;
 use crate::state::Scope;
 
 /// The store's data: what the host functions of one instance can reach.
@@ -31,10 +31,8 @@ pub(super) struct Guest {
     pub(super) exchange: Option<Exchange>,
     /// How much memory it may have.
     pub(super) memory: MemoryLimit,
-    /// How often it has called host functions.
-    pub(super) calls_out: u64,
-    /// When the hook that runs entered its second half of time, in the thread's CPU time.
-    pub(super) overtime_since: Option<Duration>,
+    /// What the call that runs takes.
+    pub(super) meter: Meter,
 }
 
 impl Guest {
@@ -54,8 +52,7 @@ impl Guest {
                 used: 0,
                 exceeded: false,
             },
-            calls_out: 0,
-            overtime_since: None,
+            meter: Meter::new(&generation.program.environment.clock, &generation.limits),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::contract;
 use super::engine::{Allocation, Environment, Runtime};
 use super::error::LoadError;
 use super::load::{self, Kind};
+use crate::escape::Shown;
 use crate::hook::Hook;
 use wasmtime::component::Component;
 
@@ -12,11 +13,11 @@ pub struct Inspection {
     /// What it is.
     pub kind: Kind,
     /// The versions of the contract's package that it names: one, unless somebody mixed two.
-    pub contracts: Vec<String>,
+    pub contracts: Vec<Shown>,
     /// The hooks that it exports, also those of the wrong type.
     pub hooks: Vec<Hook>,
     /// The interfaces that it imports, in alphabetical order.
-    pub imports: Vec<String>,
+    pub imports: Vec<Shown>,
     /// Everything that keeps it from running here; nothing, if it can run.
     pub problems: Vec<LoadError>,
 }
@@ -52,12 +53,12 @@ impl Inspection {
         let problems = problems(environment, (&component, &bytes), &imports, &exports);
         Ok(Inspection {
             kind,
-            contracts,
+            contracts: contracts.iter().map(Shown::new).collect(),
             hooks: Hook::ALL
                 .into_iter()
                 .filter(|hook| exports.iter().any(|name| interface(name) == Some(hook.name())))
                 .collect(),
-            imports,
+            imports: imports.iter().map(Shown::new).collect(),
             problems,
         })
     }
@@ -65,7 +66,7 @@ impl Inspection {
     /// Those of the imports that are WASI's.
     pub fn wasi(&self) -> impl Iterator<Item = &str> {
         let is_wasi = |name: &&str| name.starts_with("wasi:");
-        self.imports.iter().map(String::as_str).filter(is_wasi)
+        self.imports.iter().map(Shown::as_str).filter(is_wasi)
     }
 }
 

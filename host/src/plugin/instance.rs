@@ -1,17 +1,16 @@
 //! One instance of a plugin: entering it under limits, and telling how it ended.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
+use super::backtrace;
 use super::code::Exports;
-use super::engine::TICK;
 use super::guest::Guest;
+use super::meter::{self, Exceeded};
 use super::program::Use;
-use super::text;
 use crate::config::Limits;
+use crate::escape::Shown;
 use crate::hook::{Call, Failure, FailureReason};
 
 /// An instance that has been configured.
@@ -21,7 +20,6 @@ pub(super) struct Instance {
     /// Which use of a plugin it was made for.
     pub(super) owner: u64,
     calls: u32,
-    time: TimeLimit,
 }
 
 /// What an instance has used since it began.
@@ -35,28 +33,6 @@ pub struct Usage {
     pub instructions: Option<u64>,
 }
 
-/// The time limit of a call, in ticks of the engine's clock.
-///
-/// It is meant to stop code that runs away, not code that the operating system did not let run. So the
-/// first half is kept by the wall clock alone, which costs nothing, and only a hook that has passed it is
-/// asked, tick by tick, whether the thread has really had the second half of processor time.
-#[derive(Clone, Copy)]
-struct TimeLimit {
-    first_half: u64,
-    second_half: Duration,
-}
-
-impl TimeLimit {
-    fn new(limit: Duration) -> TimeLimit {
-        let ticks = limit.as_nanos().div_ceil(TICK.as_nanos());
-        TimeLimit {
-            // One more, because the tick in which the call begins is part over.
-            first_half: u64::try_from(ticks.div_ceil(2)).unwrap_or(u64::MAX / 2) + 1,
-            second_half: limit / 2,
-        }
-    }
-}
-
 impl Instance {
     /// Makes and configures an instance.
     pub(super) fn new(used: &Use) -> Result<Instance, Failure> {
@@ -66,43 +42,37 @@ impl Instance {
         let guest = Guest::new(generation, Arc::clone(&used.scope));
         let mut store = Store::new(&environment.engine, guest);
         store.limiter(|guest| &mut guest.memory);
-        // What a call may make the host copy. Bytes that overlap in the guest's memory count each time, so
-        // that small lists cannot stand for large ones.
-        store.set_hostcall_fuel(limits.memory);
+        // Bytes that overlap in the guest's memory count each time, so that small lists cannot stand for large
+        // ones.
+        store.set_hostcall_fuel(meter::largest_copy(&limits));
         if environment.counts_instructions {
             store.set_fuel(u64::MAX).expect("the engine counts fuel");
         }
-        let time = TimeLimit::new(limits.time);
-        let clock = Arc::clone(&environment.clock);
-        store.epoch_deadline_callback(move |guest| {
-            clock.keep_running();
-            Ok(past_first_half(guest, time))
+        store.epoch_deadline_callback(|mut guest| {
+            Ok(match guest.data_mut().meter.deadline.is_over() {
+                true => UpdateDeadline::Interrupt,
+                false => UpdateDeadline::Continue(1),
+            })
         });
 
-        environment.clock.keep_running();
-        store.set_epoch_deadline(time.first_half);
-        let exports = match generation
+        begin(&mut store);
+        let made = generation
             .program
             .code
-            .instantiate(&mut store, generation.program.hooks)
-        {
-            Ok(exports) => exports,
-            Err(error) => return Err(failure_to_start(&store, limits, &error)),
-        };
-
+            .instantiate(&mut store, generation.program.hooks);
+        let exports = in_time(&mut store, made).map_err(|error| failure_to_start(&store, limits, &error))?;
         let mut instance = Instance {
             store,
             exports,
             owner: used.id,
             calls: 0,
-            time,
         };
         let configured = instance.enter(used, |exports, store| exports.configure(store, &used.config));
         match configured {
             Ok(Ok(())) => Ok(instance),
             Ok(Err(refusal)) => Err(Failure {
                 reason: FailureReason::Configure,
-                detail: text::lines(&refusal),
+                detail: Shown::new(refusal).into(),
             }),
             Err(failure) => Err(Failure {
                 reason: FailureReason::Configure,
@@ -137,7 +107,7 @@ impl Instance {
         let guest = self.store.data();
         Usage {
             memory: guest.memory.used(),
-            calls_out: guest.calls_out,
+            calls_out: guest.meter.calls_out,
             instructions: self.store.get_fuel().ok().map(|left| u64::MAX - left),
         }
     }
@@ -153,58 +123,71 @@ impl Instance {
         used: &Use,
         call: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
-        used.generation.program.environment.clock.keep_running();
         self.calls = self.calls.wrapping_add(1);
-        let guest = self.store.data_mut();
-        guest.overtime_since = None;
-        guest.edits.begin();
-        self.store.set_epoch_deadline(self.time.first_half);
-        call(
+        self.store.data_mut().edits.begin();
+        begin(&mut self.store);
+        let result = call(
             &self.exports,
             wasmtime::AsContextMut::as_context_mut(&mut self.store),
-        )
-        .map_err(|error| failure(&self.store, used.generation.limits, &error))
+        );
+        in_time(&mut self.store, result).map_err(|error| failure(&self.store, used.generation.limits, &error))
     }
 }
 
-/// Called once per tick when the first half of the time is over.
-fn past_first_half(mut guest: StoreContextMut<'_, Guest>, time: TimeLimit) -> UpdateDeadline {
-    let now = thread_time();
-    let since = *guest.data_mut().overtime_since.get_or_insert(now);
-    if now.saturating_sub(since) >= time.second_half && now != since {
-        UpdateDeadline::Interrupt
-    } else {
-        UpdateDeadline::Continue(1)
-    }
+/// A call begins: its time, and what it may take.
+fn begin(store: &mut Store<Guest>) {
+    let first_half = store.data_mut().meter.begin();
+    store.set_epoch_deadline(first_half);
 }
 
-/// How long this thread has been running on a processor.
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or_default(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
+/// A call has ended, with this result if that was in time.
+fn in_time<T>(store: &mut Store<Guest>, result: wasmtime::Result<T>) -> wasmtime::Result<T> {
+    let deadline = &mut store.data_mut().meter.deadline;
+    let is_over = deadline.is_over();
+    deadline.end();
+    match result {
+        Ok(_) if is_over => Err(Trap::Interrupt.into()),
+        result => result,
+    }
 }
 
 #[cold]
 fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Failure {
-    let backtrace = text::lines(format!("{error:?}").trim_end());
+    let backtrace = backtrace::of(error);
     if store.data().memory.exceeded {
         return Failure {
             reason: FailureReason::Memory,
             detail: backtrace,
         };
     }
-    if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
+    let exceeded = error.downcast_ref::<Exceeded>();
+    if matches!(exceeded, Some(Exceeded::Time))
+        || matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt))
+    {
         return Failure {
             reason: FailureReason::Deadline,
             detail: format!("it ran for longer than its {:?}; {backtrace}", limits.time),
         };
     }
+    if let Some(exceeded) = exceeded {
+        return illegal_output(exceeded.to_string());
+    }
+    if meter::is_too_large_to_copy(error) {
+        return illegal_output(format!(
+            "it handed over or returned more than {} bytes at once",
+            meter::largest_copy(&limits)
+        ));
+    }
     Failure {
         reason: FailureReason::Trap,
         detail: backtrace,
+    }
+}
+
+fn illegal_output(detail: String) -> Failure {
+    Failure {
+        reason: FailureReason::IllegalOutput,
+        detail,
     }
 }
 

@@ -19,6 +19,7 @@ use super::engine::{Allocation, Environment, Runtime};
 use super::error::{LoadError, Side, WrongType};
 use super::guest::Guest;
 use crate::CONTRACT;
+use crate::escape::{Quoted, Shown};
 use crate::file::{self, ReadError};
 use crate::hook::{Hook, Hooks};
 
@@ -83,12 +84,12 @@ impl Program {
     }
 
     /// The interfaces that it imports, in alphabetical order.
-    pub fn imports(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
+    pub fn imports(&self) -> Vec<Shown> {
+        let mut names: Vec<Shown> = self
             .shape
             .component_type()
             .imports(&self.environment.engine)
-            .map(|(name, _)| name.to_owned())
+            .map(|(name, _)| Shown::new(name))
             .collect();
         names.sort();
         names
@@ -153,24 +154,24 @@ const COMPILES_ITSELF: &str = "Pace compiles plugins itself and runs no code fro
 /// The first eight bytes tell: `\0asm`, a version, and a layer (0: core module, 1: component).
 pub(super) fn kind(bytes: &[u8]) -> Result<Kind, CompileError> {
     match bytes {
-        [] => Err(CompileError::NotWasm("the file is empty".to_owned())),
+        [] => Err(CompileError::NotWasm(Shown::new("the file is empty"))),
         [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(Kind::Component),
         [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Ok(Kind::CoreModule),
         _ if b"\0asm".starts_with(bytes) || bytes.starts_with(b"\0asm") => Err(CompileError::NotWasm(
-            "the file ends or breaks within its first eight bytes".to_owned(),
+            Shown::new("the file ends or breaks within its first eight bytes"),
         )),
-        [0x7f, b'E', b'L', b'F', _, _, _, WASMTIMES_OWN, ..] => Err(CompileError::NotWasm(format!(
-            "it is code that wasmtime has compiled before; {COMPILES_ITSELF}"
+        [0x7f, b'E', b'L', b'F', _, _, _, WASMTIMES_OWN, ..] => Err(CompileError::NotWasm(Shown::new(
+            format_args!("it is code that wasmtime has compiled before; {COMPILES_ITSELF}"),
         ))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(CompileError::NotWasm(format!(
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(CompileError::NotWasm(Shown::new(format_args!(
             "it is compressed by zstd, as compiled code in `cache_dir` is; {COMPILES_ITSELF}"
-        ))),
+        )))),
         _ => {
             let start = &bytes[..bytes.len().min(8)];
-            Err(CompileError::NotWasm(format!(
-                "it begins with \"{}\"",
-                start.escape_ascii()
-            )))
+            Err(CompileError::NotWasm(Shown::new(format_args!(
+                "it begins with {}",
+                Quoted(start)
+            ))))
         }
     }
 }
@@ -178,7 +179,8 @@ pub(super) fn kind(bytes: &[u8]) -> Result<Kind, CompileError> {
 fn componentize(module: &[u8]) -> Result<Vec<u8>, CompileError> {
     let mut has_type = false;
     for payload in Parser::new(0).parse_all(module) {
-        let payload = payload.map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
+        let payload =
+            payload.map_err(|error| CompileError::Invalid(Shown::new(format_args!("{error:#}"))))?;
         has_type |= matches!(payload, Payload::CustomSection(section) if section.name().starts_with("component-type"));
     }
     if !has_type {
@@ -186,11 +188,11 @@ fn componentize(module: &[u8]) -> Result<Vec<u8>, CompileError> {
     }
     let encoder = ComponentEncoder::default()
         .module(module)
-        .map_err(|error| CompileError::NotComponentizable(format!("{error:#}")))?;
+        .map_err(|error| CompileError::NotComponentizable(Shown::new(format_args!("{error:#}"))))?;
     let component = encoder
         .validate(false)
         .encode()
-        .map_err(|error| CompileError::NotComponentizable(format!("{error:#}")))?;
+        .map_err(|error| CompileError::NotComponentizable(Shown::new(format_args!("{error:#}"))))?;
     Ok(component)
 }
 
@@ -202,7 +204,7 @@ pub(super) fn link(
     let linker = capability::wasi::add(&environment.linker, &environment.engine, component);
     linker
         .and_then(|linker| linker.instantiate_pre(component))
-        .map_err(|error| LoadError::ImportType(format!("{error:#}")))
+        .map_err(|error| LoadError::ImportType(Shown::new(format_args!("{error:#}"))))
 }
 
 /// Whether each import is an interface that Pace has. That its functions have the right types is checked
@@ -234,7 +236,7 @@ pub(super) fn import_problem(name: &str) -> Option<LoadError> {
          out what needs it"
     };
     Some(LoadError::UnknownImport {
-        import: name.to_owned(),
+        import: Shown::new(name),
         why,
     })
 }
@@ -244,7 +246,7 @@ pub(super) fn other_contract(name: &str) -> Option<LoadError> {
     let version = name.strip_prefix("pace:plugin/")?.split_once('@')?.1;
     let ours = CONTRACT.split_once('@')?.1;
     (version != ours).then(|| LoadError::OtherContract {
-        found: format!("pace:plugin@{version}"),
+        found: Shown::new(format_args!("pace:plugin@{version}")),
         expected: CONTRACT,
     })
 }
@@ -352,7 +354,7 @@ impl Export {
                     interface: self.interface.to_owned(),
                     function: self.function.to_owned(),
                     expected: self.expected.to_owned(),
-                    found: describe::function(&function),
+                    found: Shown::new(describe::function(&function)),
                     within: Vec::new(),
                 }))
             })?;

@@ -8,7 +8,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `engine` | one compiler and one clock of deadlines for the process |
+//! | `engine` | one compiler for the process, or a few |
+//! | `deadline` | the clock by which hooks are stopped |
+//! | `meter` | what a call takes of the host: time, and bytes that it hands over |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
 //! | `compiler` | from bytes to machine code, here or in a process of its own |
 //! | `ahead` | settings of the compiler, shared with the build script, which compiles the default plugins |
@@ -16,18 +18,21 @@
 //! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
 //! | `program` | a generation with a configuration: implements [`crate::hook::Plugin`] |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
+//! | `backtrace` | what a trap says, with names that come from the file |
 //! | `code`, `direct` | compiled code, run as a component or without it |
 //! | `guest`, `lend` | what an instance's host functions can reach |
 //! | `capability` | the host functions, one file per interface of the contract |
 //! | `bindings` | generated from `wit/` |
 
 mod ahead;
+mod backtrace;
 mod bindings;
 mod breaker;
 mod capability;
 mod code;
 mod compiler;
 mod contract;
+mod deadline;
 mod describe;
 mod direct;
 mod engine;
@@ -39,8 +44,8 @@ mod inspect;
 mod instance;
 mod lend;
 mod load;
+mod meter;
 mod program;
-mod text;
 
 pub use breaker::BreakerState;
 pub use compiler::{CompileArgs, CompileError, Compiler, CpuTime, compile_for_parent};

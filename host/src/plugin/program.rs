@@ -12,8 +12,8 @@ use super::bindings::pace::plugin::http::{HttpResponse, Verdict as WasmVerdict};
 use super::breaker::Admission;
 use super::generation::Generation;
 use super::instance::{Instance, Usage};
-use super::text;
 use crate::config::Isolation;
+use crate::escape::Shown;
 use crate::hook::{Call, Failure, FailureReason, Hook, Hooks, Plugin, Reply, Selection, Stage, Verdict};
 use crate::state::Scope;
 
@@ -232,6 +232,6 @@ impl Plugin for WasmPlugin {
 fn illegal(detail: String) -> Failure {
     Failure {
         reason: FailureReason::IllegalOutput,
-        detail: text::line(&detail),
+        detail: Shown::new(detail).into(),
     }
 }

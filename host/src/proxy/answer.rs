@@ -1,150 +1,241 @@
-//! What the client gets: a backend's response as the filters leave it, or another one instead of it.
+//! Answers that are made here: a plugin's, Pace's own, the metrics.
 
+use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Method, StatusCode};
-use pingora::Result;
-use pingora::http::ResponseHeader;
-use pingora_proxy::Session;
+use pace_wire::encode;
+use pace_wire::fields::TooLarge;
+use pace_wire::framing::Framing;
+use pace_wire::request::RequestHead;
+use pace_wire::response::ResponseHead;
 
 use super::Proxy;
 use super::context::Context;
-use super::error::{Refusal, reply};
-use super::send;
+use super::outbound::{self, Delivery};
+use super::refuse::{Refused, reply};
 use crate::chain::{Remaining, ResponseFlow};
 use crate::hook::{CONTENT_TYPE_NAME, Reply};
+use crate::http1::{BodyReader, Client, Outgoing};
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Another request may follow.
+    Keep,
+    /// It is closed.
+    Close,
+    /// It is closed in stages: the client may still be sending what nobody wants.
+    Linger,
+    /// It is reset: an orderly end would say that the response is complete.
+    Reset,
+}
 
 /// What the response filters came to.
-enum Filtered {
+pub(super) enum Filtered {
     AsIs,
     Instead(Reply, Remaining),
 }
 
 impl Proxy {
-    /// Has the response filters see a backend's response. Returns what is sent instead, if they say so.
-    pub(super) fn respond(
+    /// Has the response filters see a response.
+    pub(super) fn filter(
         &self,
-        session: &Session,
-        context: &mut Context,
-        response: &mut ResponseHeader,
-    ) -> Result<Option<(Box<ResponseHeader>, bytes::Bytes)>> {
-        match self.filter_response(session, context, Remaining::ALL, response) {
-            Filtered::AsIs => tell_generations(session, context, response).map(|()| None),
-            Filtered::Instead(reply, remaining) => self.replace(session, context, reply, remaining).map(Some),
-        }
-    }
-
-    fn filter_response(
-        &self,
-        session: &Session,
+        request: &RequestHead,
         context: &Context,
         remaining: Remaining,
-        response: &mut ResponseHeader,
+        response: &mut ResponseHead,
     ) -> Filtered {
         let Some(route) = &context.route else {
             return Filtered::AsIs;
         };
-        let flow = route.chain.response_filter(
-            remaining,
-            context.asker(),
-            session.req_header(),
-            response,
-            context.backend(),
-        );
+        let flow =
+            route
+                .chain
+                .response_filter(remaining, context.asker(), request, response, context.backend());
         match flow {
             ResponseFlow::Next => Filtered::AsIs,
             ResponseFlow::Respond(reply, remaining) => Filtered::Instead(reply, remaining),
-            ResponseFlow::Failed => {
-                let failed = reply(Refusal::PluginFailed).expect("a failed plugin is answered for");
-                Filtered::Instead(failed, Remaining::NONE)
-            }
+            ResponseFlow::Failed => Filtered::Instead(reply(Refused::PluginFailed), Remaining::NONE),
         }
     }
 
-    /// A plugin's response as it will be sent: it has passed the response filters that remain.
-    fn replace(
-        &self,
-        session: &Session,
-        context: &mut Context,
-        mut reply: Reply,
-        mut remaining: Remaining,
-    ) -> Result<(Box<ResponseHeader>, bytes::Bytes)> {
-        context.answered = false;
-        loop {
-            let (mut head, body) = send::head_and_body(reply)?;
-            match self.filter_response(session, context, remaining, &mut head) {
-                Filtered::AsIs => return Ok((head, body)),
-                Filtered::Instead(next, rest) => (reply, remaining) = (next, rest),
-            }
-        }
-    }
-
-    /// A plugin's answer as it will be sent: it has passed the response filters.
-    pub(super) fn prepare(
-        &self,
-        session: &Session,
-        context: &mut Context,
-        reply: Reply,
-    ) -> Result<(Box<ResponseHeader>, bytes::Bytes)> {
-        let (mut head, body) = self.replace(session, context, reply, Remaining::ALL)?;
-        tell_generations(session, context, &mut head)?;
-        Ok((head, body))
-    }
-
-    /// Sends a plugin's answer.
+    /// Sends an answer, after the response filters that remain have seen it. `body` is what has not been read of the
+    /// request.
     pub(super) async fn answer(
         &self,
-        session: &mut Session,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
         context: &mut Context,
-        reply: Reply,
-    ) -> Result<bool> {
-        let (head, body) = self.prepare(session, context, reply)?;
-        send::send(session, head, body).await?;
-        Ok(true)
+        (mut reply, mut remaining): (Reply, Remaining),
+    ) -> After {
+        context.answered = false;
+        let (mut head, content) = loop {
+            let (mut head, content) = head_and_content(reply);
+            match self.filter(request, context, remaining, &mut head) {
+                Filtered::AsIs => break (head, content),
+                Filtered::Instead(next, rest) => (reply, remaining) = (next, rest),
+            }
+        };
+        tell_generations(request, context, &mut head);
+        self.send(client, request, body, context, head, content).await
+    }
+
+    /// Sends Pace's own answer, which no plugin sees.
+    pub(super) async fn refuse(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
+        context: &mut Context,
+        refused: Refused,
+    ) -> After {
+        let (mut head, content) = head_and_content(reply(refused));
+        tell_generations(request, context, &mut head);
+        if let Refused::Request(refusal) = refused {
+            context.refused = Some(refusal);
+            head.options.close = true;
+        }
+        self.send(client, request, body, context, head, content).await
+    }
+
+    /// Answers OPTIONS for a client that asks how far its requests get.
+    pub(super) async fn answer_options(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
+        context: &mut Context,
+    ) -> After {
+        let (head, content) = head_and_content(Reply {
+            status: StatusCode::OK,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        });
+        self.send(client, request, body, context, head, content).await
     }
 
     /// Answers with the metrics, for which there is no route.
-    pub(super) async fn send_metrics(&self, session: &mut Session, context: &Context) -> Result<bool> {
-        if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
-            return refuse(session, context, Refusal::MethodNotAllowed).await;
+    pub(super) async fn send_metrics(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
+        context: &mut Context,
+    ) -> After {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            return self
+                .refuse(client, request, body, context, Refused::MethodNotAllowed)
+                .await;
         }
-        let reply = Reply {
+        let content_type = HeaderValue::from_static(crate::telemetry::METRICS_CONTENT_TYPE);
+        let (head, content) = head_and_content(Reply {
             status: StatusCode::OK,
-            headers: vec![(
-                CONTENT_TYPE_NAME,
-                HeaderValue::from_static(crate::telemetry::METRICS_CONTENT_TYPE),
-            )],
+            headers: vec![(CONTENT_TYPE_NAME, content_type)],
             body: self.environment.metrics.render().into(),
+        });
+        self.send(client, request, body, context, head, content).await
+    }
+
+    /// Sends an answer that is complete.
+    async fn send(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
+        context: &mut Context,
+        head: ResponseHead,
+        content: Bytes,
+    ) -> After {
+        // What has been read already of the request's body need not end the connection.
+        let is_read = read_over(client, body);
+        let keep = is_read && !head.options.close && self.keeps(client, request, context);
+        let delivery = Delivery {
+            body: Outgoing::Plain,
+            keep,
         };
-        let (head, body) = send::head_and_body(reply)?;
-        send::send(session, head, body).await?;
-        Ok(true)
+        let mut wire = Vec::new();
+        outbound::response_head(&mut wire, &head, request, delivery, None);
+        let content = match request.method {
+            Method::HEAD => Bytes::new(),
+            _ => content,
+        };
+        context.status = Some(head.status().as_u16());
+        context.body_bytes = content.len() as u64;
+        let limit = context.snapshot.client.send;
+        match client.send(&wire, &content, limit).await {
+            Err(error) => {
+                log::debug!("could not answer {}: {error}", context.client);
+                After::Close
+            }
+            Ok(()) if keep => After::Keep,
+            Ok(()) if is_read && !head.options.close => After::Close,
+            Ok(()) => After::Linger,
+        }
+    }
+
+    /// Whether the client's connection is kept behind a response, as far as that is the client's and the operator's wish.
+    pub(super) fn keeps(&self, client: &Client, request: &RequestHead, context: &Context) -> bool {
+        request.keeps_alive()
+            && client.may_ask_again()
+            && context
+                .snapshot
+                .client
+                .requests
+                .is_none_or(|most| client.requests < most.get())
+            && !self.drain.has_begun()
     }
 }
 
-/// Sends Pace's own answer, which no plugin sees.
-pub(super) async fn refuse(session: &mut Session, context: &Context, refusal: Refusal) -> Result<bool> {
-    if let Some(reply) = reply(refusal) {
-        let (mut head, body) = send::head_and_body(reply)?;
-        tell_generations(session, context, &mut head)?;
-        send::send(session, head, body).await?;
-    }
-    Ok(true)
+/// Reads over what is there of a body. Says whether that is all of it.
+pub(super) fn read_over(client: &mut Client, body: &mut BodyReader) -> bool {
+    body.is_done() || (body.take(&mut client.input).is_ok() && body.is_done())
 }
 
 /// Tells whoever asks with the header that `[admin] debug_header` names which generation of each plugin
 /// has served the request.
-pub(super) fn tell_generations(
-    session: &Session,
-    context: &Context,
-    response: &mut ResponseHeader,
-) -> Result<()> {
-    let Some(header) = &context.snapshot.debug_header else {
-        return Ok(());
+pub(super) fn tell_generations(request: &RequestHead, context: &Context, response: &mut ResponseHead) {
+    let (Some(header), Some(route)) = (&context.snapshot.debug_header, &context.route) else {
+        return;
     };
-    match &context.route {
-        Some(route) if session.req_header().headers.contains_key(header) => {
-            response.insert_header("X-Pace-Generations", route.chain.generations())
-        }
-        _ => Ok(()),
+    if request.fields.get(header.as_str()).is_some()
+        && let Err(TooLarge) = response
+            .fields
+            .set("X-Pace-Generations", route.chain.generations().as_bytes())
+    {
+        log::debug!("a response has no room for the generations");
     }
+}
+
+/// A reply as a message, framed by the length of its body.
+fn head_and_content(reply: Reply) -> (ResponseHead, Bytes) {
+    let mut head = ResponseHead::of_status(reply.status);
+    let mut lines = reply.headers.iter();
+    let fits = lines.try_for_each(|(name, value)| {
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        head.fields.append(name, value.as_bytes())
+    });
+    // A reply's headers are bounded below what a message may have.
+    debug_assert!(fits.is_ok());
+    if has_no_length(reply.status) {
+        return (head, Bytes::new());
+    }
+    let body = match reply.status {
+        // It has none, and says so (RFC 9110, section 15.3.6).
+        StatusCode::RESET_CONTENT => Bytes::new(),
+        _ => reply.body,
+    };
+    let mut length = Vec::new();
+    encode::decimal(&mut length, body.len() as u64);
+    let fits = head.fields.append("Content-Length", &length);
+    debug_assert!(fits.is_ok());
+    if !body.is_empty() {
+        head.framing = Framing::Length(body.len() as u64);
+    }
+    (head, body)
+}
+
+/// RFC 9110, sections 15.3.5 and 15.4.5. Interim responses are not sent from here.
+fn has_no_length(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

@@ -1,12 +1,9 @@
 //! Which backend gets the next attempt.
 
-use pingora::Result;
-use pingora_proxy::Session;
+use pace_wire::request::RequestHead;
 
-use super::Proxy;
-use super::answer::refuse;
 use super::context::Context;
-use super::error::{Refusal, refusal_after};
+use super::refuse::{Refused, refused_after};
 use crate::chain::SelectFlow;
 use crate::hook::Reply;
 use crate::upstream::Attempts;
@@ -15,39 +12,33 @@ use crate::upstream::Attempts;
 pub(super) enum Selected {
     Backend(u32),
     Reply(Reply),
-    Refused(Refusal),
+    Refused(Refused),
 }
 
 /// Asks the route's plugins for the backend of the next attempt.
-pub(super) fn select(session: &Session, context: &Context) -> Selected {
+pub(super) fn select(request: &RequestHead, context: &mut Context) -> Selected {
+    if context.members.is_none() {
+        context.members = Some(context.pool().members());
+    }
+    let context = &*context;
     let route = context.route.as_ref().expect("a backend is chosen for a route");
+    let members = context.members.as_ref().expect("they have just been looked up");
     let candidates = Attempts {
         pool: &route.pool,
+        members,
         tried: &context.tried,
         last_failure: context.last_failure,
     };
     let attempt = context.attempt + 1;
     match route
         .chain
-        .select_upstream(context.asker(), session.req_header(), &candidates, attempt)
+        .select_upstream(context.asker(), request, &candidates, attempt)
     {
         SelectFlow::Pick(index) => Selected::Backend(index),
         SelectFlow::Respond(reply) => Selected::Reply(reply),
         SelectFlow::NoneLeft => {
-            Selected::Refused(context.last_failure.map_or(Refusal::NoBackend, refusal_after))
+            Selected::Refused(context.last_failure.map_or(Refused::NoBackend, refused_after))
         }
-        SelectFlow::Failed => Selected::Refused(Refusal::PluginFailed),
-    }
-}
-
-impl Proxy {
-    /// Asks for the backend of the next attempt. `None` if the client has been answered instead.
-    pub(super) async fn choose(&self, session: &mut Session, context: &mut Context) -> Result<Option<u32>> {
-        match select(session, context) {
-            Selected::Backend(index) => return Ok(Some(index)),
-            Selected::Reply(reply) => self.answer(session, context, reply).await?,
-            Selected::Refused(refusal) => refuse(session, context, refusal).await?,
-        };
-        Ok(None)
+        SelectFlow::Failed => Selected::Refused(Refused::PluginFailed),
     }
 }

@@ -1,43 +1,101 @@
-//! Who asks, and how the origin is told.
+//! Who asks, and how the backend is told.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use http::header::HeaderValue;
-use pingora::{ErrorType, OrErr, Result};
-use pingora_proxy::Session;
+use http::header::{HeaderValue, InvalidHeaderValue};
+use pace_wire::fields::TooLarge;
+use pace_wire::known::Known;
+use pace_wire::request::RequestHead;
 
 use super::context::Context;
 use crate::client::{client_address, forwarded_for};
+use crate::http1::Client;
 
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Who asks: the peer, or who a trusted peer says it is.
-pub(super) fn client(session: &Session, context: &Context) -> IpAddr {
+/// Finds out who asks and how: the peer, or who and what a trusted peer says. What others claim of it is replaced by what is
+/// true, before any plugin sees it.
+pub(super) fn identify(
+    client: &Client,
+    request: &mut RequestHead,
+    context: &mut Context,
+) -> Result<(), TooLarge> {
     let trusted = &context.snapshot.trusted_proxies;
-    if trusted.is_empty() {
-        return context.peer;
+    if !trusted.is_empty() && trusted.contains(context.peer) {
+        context.client = client_address(context.peer, trusted, request.fields.all(Known::XForwardedFor));
+        if let Some(scheme) = scheme(request) {
+            context.scheme = scheme;
+        }
+        return Ok(());
     }
-    let forwarded_for = session.req_header().headers.get_all(FORWARDED_FOR);
-    let forwarded_for = forwarded_for.iter().map(HeaderValue::as_bytes);
-    client_address(context.peer, trusted, forwarded_for)
-}
-
-/// The other end of the connection, or what its PROXY header said.
-pub(super) fn peer_address(session: &Session) -> IpAddr {
-    session
-        .client_addr()
-        .and_then(|address| address.as_inet())
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| {
-            address.ip().to_canonical()
-        })
-}
-
-/// The value of `X-Forwarded-For` for the origin.
-pub(super) fn forwarded(session: &Session, context: &Context) -> Result<HeaderValue> {
-    let fields = || {
-        let fields = session.req_header().headers.get_all(FORWARDED_FOR).iter();
-        fields.map(HeaderValue::as_bytes)
+    let claims = |known| {
+        matches!(
+            known,
+            Known::Forwarded
+                | Known::XForwardedHost
+                | Known::XForwardedPort
+                | Known::XForwardedProto
+                | Known::XRealIp
+        )
     };
+    if request.fields.iter().any(|field| claims(field.known)) {
+        replace(client, request, context)?;
+    }
+    Ok(())
+}
+
+/// The value of `X-Forwarded-For` for the backend.
+pub(super) fn forwarded(request: &RequestHead, context: &Context) -> Result<HeaderValue, InvalidHeaderValue> {
+    let fields = || request.fields.all(Known::XForwardedFor);
     forwarded_for(context.peer, &context.snapshot.trusted_proxies, fields)
-        .or_err(ErrorType::InternalError, "the value of X-Forwarded-For")
+}
+
+/// Writes the truth into those fields that the client has sent.
+fn replace(client: &Client, request: &mut RequestHead, context: &Context) -> Result<(), TooLarge> {
+    let host = request.authority().unwrap_or_default().to_owned();
+    let address = context.client.to_string();
+    let port = client.transport.local_addr().map_or(0, |address| address.port());
+    let forwarded = match context.client {
+        IpAddr::V4(ip) => format!("for={ip};host=\"{host}\";proto={}", context.scheme),
+        IpAddr::V6(ip) => format!("for=\"[{ip}]\";host=\"{host}\";proto={}", context.scheme),
+    };
+    for (known, name, truth) in [
+        (Known::Forwarded, "Forwarded", forwarded.as_str()),
+        (Known::XForwardedHost, "X-Forwarded-Host", &host),
+        (Known::XForwardedPort, "X-Forwarded-Port", &port.to_string()),
+        (Known::XForwardedProto, "X-Forwarded-Proto", context.scheme),
+        (Known::XRealIp, "X-Real-IP", &address),
+    ] {
+        if request.fields.has(known) {
+            request.fields.set(name, truth.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// The scheme that the client used, by the word of a trusted peer.
+fn scheme(request: &RequestHead) -> Option<&'static str> {
+    let said = match request.fields.first(Known::XForwardedProto) {
+        Some(proto) => proto,
+        None => forwarded_proto(request.fields.first(Known::Forwarded)?)?,
+    };
+    match said {
+        said if said.eq_ignore_ascii_case(b"https") => Some("https"),
+        said if said.eq_ignore_ascii_case(b"http") => Some("http"),
+        _ => None,
+    }
+}
+
+/// The parameter `proto` of the last hop in `Forwarded` (RFC 7239, section 5.4).
+fn forwarded_proto(value: &[u8]) -> Option<&[u8]> {
+    let last = value.rsplit(|byte| *byte == b',').next()?;
+    last.split(|byte| *byte == b';').find_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let value = value
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""))
+            .unwrap_or(value);
+        name.eq_ignore_ascii_case(b"proto").then_some(value)
+    })
 }

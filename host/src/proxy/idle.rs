@@ -1,11 +1,9 @@
 //! Connections to backends that wait for their next request.
 //!
-//! Pingora's own pool watches each connection with a task, which is started when the connection is put back and
-//! must end before it can be taken: two more turns of the scheduler for each request. Here a connection is only
-//! looked at when it is taken, and once a second by [`Idle::sweep`].
+//! No task watches them: a connection is looked at when it is taken, and once a second by [`Idle::sweep`].
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use pingora::protocols::Stream;
-use tokio::io::AsyncReadExt;
 use tokio::task::unconstrained;
 use tokio::time::{MissedTickBehavior, interval};
+
+use crate::io::Transport;
+use crate::server::Drain;
 
 /// The idle connections of one worker.
 ///
@@ -36,11 +35,14 @@ struct Kept {
 }
 
 struct Waiting {
-    stream: Stream,
+    transport: Transport,
     since: Instant,
     /// For how long whoever has put it here would keep it.
     timeout: Duration,
 }
+
+/// How long before the backend does a connection is closed here.
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// How long a connection that has been closed by its backend, or has waited long enough, may still be held.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
@@ -56,25 +58,36 @@ impl Idle {
 
     /// The connection to a backend that has waited shortest, if there is one that is still open and has waited no longer
     /// than `timeout`.
-    pub(super) fn take(&self, backend: SocketAddr, timeout: Duration) -> Option<Stream> {
+    pub(super) fn take(&self, backend: SocketAddr, timeout: Duration) -> Option<Transport> {
         loop {
             let mut waiting = self.kept.lock().take(backend)?;
             waiting.timeout = waiting.timeout.min(timeout);
             if waiting.may_be_used(Instant::now()) {
-                return Some(waiting.stream);
+                return Some(waiting.transport);
             }
         }
     }
 
     /// Keeps a connection whose last response is complete, for at most `timeout`. If there are too many, the one that
-    /// has waited longest is closed.
-    pub(super) fn put(&self, backend: SocketAddr, mut stream: Stream, timeout: Duration) {
-        if !is_silent(&mut stream) {
+    /// has waited longest is closed. `said` is how many seconds the backend keeps it, if it has said so.
+    pub(super) fn put(
+        &self,
+        backend: SocketAddr,
+        mut transport: Transport,
+        timeout: Duration,
+        said: Option<u64>,
+    ) {
+        let timeout = match said {
+            // A request that is on its way when the backend closes is lost.
+            Some(seconds) => timeout.min(Duration::from_secs(seconds).saturating_sub(MARGIN)),
+            None => timeout,
+        };
+        if !is_silent(&mut transport) {
             // Backends that close without saying so must not take the places of others.
             return;
         }
         let waiting = Waiting {
-            stream,
+            transport,
             since: Instant::now(),
             timeout,
         };
@@ -82,20 +95,25 @@ impl Idle {
         drop(surplus);
     }
 
-    /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end.
-    pub async fn sweep(self: Arc<Idle>) {
+    /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end, and all when
+    /// descriptors have run out.
+    pub async fn sweep(self: Arc<Idle>, drain: Arc<Drain>) {
         let mut ticks = interval(SWEEP_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shed = drain.times_shed();
         loop {
             let now = ticks.tick().await.into_std();
-            self.kept.lock().retain(|waiting| waiting.may_be_used(now));
+            let keep = std::mem::replace(&mut shed, drain.times_shed()) == shed;
+            self.kept
+                .lock()
+                .retain(|waiting| keep && waiting.may_be_used(now));
         }
     }
 }
 
 impl Waiting {
     fn may_be_used(&mut self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) < self.timeout && is_silent(&mut self.stream)
+        now.saturating_duration_since(self.since) < self.timeout && is_silent(&mut self.transport)
     }
 }
 
@@ -132,28 +150,29 @@ impl Kept {
 }
 
 /// Whether the other end has neither closed nor said anything: what it would say belongs to no request.
-fn is_silent(stream: &mut Stream) -> bool {
+fn is_silent(transport: &mut Transport) -> bool {
     let mut byte = [0];
-    let read = pin!(unconstrained(stream.read(&mut byte)));
+    let read = pin!(unconstrained(poll_fn(
+        |context| transport.poll_read(&mut byte, context)
+    )));
     read.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pingora::protocols::l4;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     const LONG: Duration = Duration::from_secs(60);
 
     /// Both ends of a connection.
-    async fn connection() -> (Stream, TcpStream) {
+    async fn connection() -> (Transport, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let ours = l4::stream::Stream::from(ours.expect("somebody listens"));
-        (Box::new(ours), theirs.expect("somebody connects").0)
+        let ours = Transport::new(ours.expect("somebody listens"));
+        (ours, theirs.expect("somebody connects").0)
     }
 
     fn backend(port: u16) -> SocketAddr {
@@ -161,8 +180,8 @@ mod tests {
     }
 
     /// Waits until the kernel has told our end of what the other end did.
-    async fn until_heard(stream: &mut Stream) {
-        while is_silent(stream) {
+    async fn until_heard(transport: &mut Transport) {
+        while is_silent(transport) {
             tokio::task::yield_now().await;
         }
     }
@@ -176,9 +195,9 @@ mod tests {
             let (ours, theirs) = connection().await;
             ids.push(ours.id());
             others.push(theirs);
-            idle.put(backend(port), ours, LONG);
+            idle.put(backend(port), ours, LONG, None);
         }
-        let take = |port| idle.take(backend(port), LONG).map(|stream| stream.id());
+        let take = |port| idle.take(backend(port), LONG).map(|transport| transport.id());
         assert_eq!(take(3), None);
         assert_eq!(take(1), Some(ids[1]));
         assert_eq!(take(2), Some(ids[2]));
@@ -187,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_closed_or_has_spoken_or_is_too_old_is_not_taken() {
+    async fn connection_that_closed_spoke_or_expired_is_not_reused() {
         let idle = Idle::new(8);
         let (mut closed, theirs) = connection().await;
         drop(theirs);
@@ -200,21 +219,21 @@ mod tests {
         // Takes one byte of it.
         until_heard(&mut talking).await;
         let (old, _open) = connection().await;
-        idle.put(backend(1), closed, LONG);
-        idle.put(backend(1), talking, LONG);
-        idle.put(backend(1), old, Duration::ZERO);
+        idle.put(backend(1), closed, LONG, None);
+        idle.put(backend(1), talking, LONG, None);
+        idle.put(backend(1), old, Duration::ZERO, None);
         assert!(idle.take(backend(1), LONG).is_none());
         let (late, theirs) = connection().await;
-        idle.put(backend(1), late, LONG);
+        idle.put(backend(1), late, LONG, None);
         assert!(
             idle.take(backend(1), Duration::ZERO).is_none(),
             "others may be stricter"
         );
         let (late, theirs_too) = connection().await;
-        idle.put(backend(1), late, LONG);
+        idle.put(backend(1), late, LONG, None);
         drop((theirs, theirs_too));
         while let Some(late) = idle.take(backend(1), LONG) {
-            idle.put(backend(1), late, LONG);
+            idle.put(backend(1), late, LONG, None);
             tokio::task::yield_now().await;
         }
         assert_eq!(idle.kept.lock().count, 0);
@@ -227,7 +246,7 @@ mod tests {
         for port in [1, 2, 3] {
             let (ours, other) = connection().await;
             theirs.push(other);
-            idle.put(backend(port), ours, LONG);
+            idle.put(backend(port), ours, LONG, None);
         }
         assert_eq!(theirs[0].read(&mut [0]).await.expect("an end is no error"), 0);
         assert!(idle.take(backend(1), LONG).is_none());
@@ -239,9 +258,9 @@ mod tests {
         let idle = Idle::new(8);
         let (kept, _open) = connection().await;
         let (old, mut their_end) = connection().await;
-        idle.put(backend(1), kept, LONG);
-        idle.put(backend(2), old, Duration::ZERO);
-        let sweeping = tokio::spawn(Arc::clone(&idle).sweep());
+        idle.put(backend(1), kept, LONG, None);
+        idle.put(backend(2), old, Duration::ZERO, None);
+        let sweeping = tokio::spawn(Arc::clone(&idle).sweep(Arc::default()));
         assert_eq!(their_end.read(&mut [0]).await.expect("an end is no error"), 0);
         sweeping.abort();
         let kept = idle.kept.lock();

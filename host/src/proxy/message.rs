@@ -1,94 +1,109 @@
-//! Pingora's messages as plugins see them.
+//! Messages as plugins see them.
 
-use http::header::{HOST, HeaderValue};
-use pingora::http::{RequestHeader, ResponseHeader};
+use std::str;
+
+use http::StatusCode;
+use http::header::HeaderValue;
+use pace_wire::fields::{Fields, TooLarge};
+use pace_wire::request::RequestHead;
+use pace_wire::response::ResponseHead;
 
 use crate::field::{self, FieldName};
-use crate::hook::{EditError, Headers, RequestHead, ResponseHead};
+use crate::hook::{self, EditError, Headers};
 
-/// Both kinds of message have the same methods and no trait for them.
+/// Both kinds of message have the same fields.
 macro_rules! impl_headers {
     ($message:ty) => {
         impl Headers for $message {
             fn header(&self, name: &str) -> Option<&[u8]> {
-                self.headers.get(name).map(|value| value.as_bytes())
+                self.fields.get(name)
             }
 
             fn header_values(&self, name: &str) -> Vec<&[u8]> {
-                self.headers
-                    .get_all(name)
-                    .iter()
-                    .map(|value| value.as_bytes())
-                    .collect()
+                self.fields.get_all(name).collect()
             }
 
             fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
-                for (name, value) in &self.headers {
-                    each(name.as_str(), value.as_bytes());
-                }
+                for_each(&self.fields, each);
             }
 
             fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
-                self.insert_header(name.spelled().clone(), value)
-                    .map_err(|_| EditError::TooLarge)
+                let set = self.fields.set(spelled(name), value.as_bytes());
+                set.map_err(|TooLarge| EditError::TooLarge)
             }
 
             fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
-                if !name.is_appendable(|| self.headers.contains_key(name.name())) {
+                if !name.is_appendable(|| self.fields.get(name.name().as_str()).is_some()) {
                     return Err(EditError::InvalidValue);
                 }
-                self.append_header(name.spelled().clone(), value)
-                    .map(|_| ())
-                    .map_err(|_| EditError::TooLarge)
+                let appended = self.fields.append(spelled(name), value.as_bytes());
+                appended.map_err(|TooLarge| EditError::TooLarge)
             }
 
             fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
                 if !name.is_removable() {
                     return Err(EditError::Forbidden);
                 }
-                Ok(self.remove_header(name.name()).is_some())
+                Ok(self.fields.remove(name.name().as_str()))
             }
         }
     };
 }
 
-impl_headers!(RequestHeader);
-impl_headers!(ResponseHeader);
+impl_headers!(RequestHead);
+impl_headers!(ResponseHead);
 
-impl RequestHead for RequestHeader {
+fn spelled(name: &FieldName) -> &str {
+    str::from_utf8(name.spelled()).unwrap_or_else(|_| name.name().as_str())
+}
+
+/// Names in lower case, as the contract has them.
+fn for_each(fields: &Fields, each: &mut dyn FnMut(&str, &[u8])) {
+    let mut lower = String::with_capacity(64);
+    for field in fields.iter() {
+        if field.name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            lower.clear();
+            lower.push_str(field.name);
+            lower.make_ascii_lowercase();
+            each(&lower, field.value);
+        } else {
+            each(field.name, field.value);
+        }
+    }
+}
+
+impl hook::RequestHead for RequestHead {
     fn method(&self) -> &str {
         self.method.as_str()
     }
 
     fn authority(&self) -> Option<&str> {
-        self.headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-            .or_else(|| self.uri.authority().map(http::uri::Authority::as_str))
+        RequestHead::authority(self)
     }
 
     fn path(&self) -> &str {
-        self.uri.path()
+        self.target.path()
     }
 
     fn query(&self) -> Option<&str> {
-        self.uri.query()
+        self.target.query()
     }
 
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
         field::check_target(value)?;
-        self.set_raw_path(value.as_bytes())
-            .map_err(|_| EditError::InvalidValue)
+        self.target.set(value);
+        Ok(())
     }
 }
 
-impl ResponseHead for ResponseHeader {
+impl hook::ResponseHead for ResponseHead {
     fn status(&self) -> u16 {
-        self.status.as_u16()
+        ResponseHead::status(self).as_u16()
     }
 
     fn set_status(&mut self, status: u16) -> Result<(), EditError> {
-        let status = field::changed_status(self.status, status)?;
-        self.set_status(status).map_err(|_| EditError::InvalidValue)
+        let status: StatusCode = field::changed_status(ResponseHead::status(self), status)?;
+        ResponseHead::set_status(self, status);
+        Ok(())
     }
 }

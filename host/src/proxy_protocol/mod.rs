@@ -15,11 +15,6 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-/// The longest header that is accepted: 16 bytes and 4096 of addresses and TLVs.
-///
-/// Senders keep below 536 bytes (section 2), but for large TLVs: certificates, tokens.
-pub const MAX_HEADER: usize = v2::FIXED + v2::MAX_LENGTH;
-
 /// What the first bytes of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
@@ -71,9 +66,6 @@ pub enum Invalid {
     /// Version 2: an address family or transport that the protocol does not have.
     #[error("the address family or transport is not one that is defined")]
     Family,
-    /// Version 2: longer than [`MAX_HEADER`].
-    #[error("the header is longer than is accepted")]
-    TooLong,
     /// Version 2: shorter than its addresses.
     #[error("the header is too short for its addresses")]
     TooShort,

@@ -9,9 +9,6 @@ pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The part that every header has: signature, version and command, family, length.
 pub(super) const FIXED: usize = 16;
 
-/// The most that may follow the fixed part.
-pub(super) const MAX_LENGTH: usize = 4096;
-
 /// `PP2_TYPE_CRC32C` (section 2.2.3).
 const CRC32C: u8 = 0x03;
 
@@ -35,9 +32,6 @@ fn header(bytes: &[u8]) -> Result<Parsed, Invalid> {
         return Ok(Parsed::Incomplete(FIXED - bytes.len()));
     };
     let length = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
-    if length > MAX_LENGTH {
-        return Err(Invalid::TooLong);
-    }
     let addresses = family.map_or(0, Family::length);
     if length < addresses {
         return Err(Invalid::TooShort);

@@ -128,10 +128,14 @@ impl Manager {
     fn take_config(&mut self, config: Config) -> Result<String, Refused> {
         let fixed = {
             let turn = self.serving.turn();
-            if config == *turn.config() {
-                return Ok(String::new());
+            match config == *turn.config() {
+                true => None,
+                false => Some(needs_restart(turn.config(), &config)),
             }
-            needs_restart(turn.config(), &config)
+        };
+        let Some(fixed) = fixed else {
+            self.serving.look_up_names();
+            return Ok(String::new());
         };
         if !fixed.is_empty() {
             return Err(Refused::NeedsRestart(fixed));
@@ -141,6 +145,7 @@ impl Manager {
             self.compile_for(&config, &mut codes)?;
             // A rollback in the meantime may have made something else necessary.
             if let Some(said) = self.try_take(&config, &codes)? {
+                self.serving.look_up_names();
                 self.follow_files();
                 return Ok(said);
             }

@@ -5,7 +5,7 @@ use crate::plugin::Settings;
 
 /// The keys that are different and were used when the process started.
 pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.listen);
+    let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.listen.clone());
     let (before, after) = (&old.server, &new.server);
     [
         ("`[server] listen`", before.listen != after.listen),
@@ -21,6 +21,10 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (
             "`[server] trusted_proxies` with proxy_protocol",
             after.proxy_protocol && before.trusted_proxies != after.trusted_proxies,
+        ),
+        (
+            "`[server] tcp_keepalive_seconds`",
+            before.connections.tcp_keepalive != after.connections.tcp_keepalive,
         ),
         ("`[server] cache_dir`", before.cache_dir != after.cache_dir),
         ("`[admin] listen`", admin(old) != admin(new)),
@@ -215,7 +219,7 @@ mod tests {
         assert!(needs_restart(&old, &config()).is_empty());
         let mut new = config();
         new.server.workers += 1;
-        new.server.listen.set_port(1);
+        new.server.listen.port = 1;
         assert_eq!(
             needs_restart(&old, &new),
             ["`[server] listen`", "`[server] workers`"]

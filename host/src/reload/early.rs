@@ -52,8 +52,10 @@ impl Manager {
         debug!("plugin `{name}`: sha256 {sha256} may not be all of it yet");
         let code = match self.programs.code(&entry, content, CpuTime::Spare) {
             Err(
-                error
-                @ (LoadError::CompileTimeout(_) | LoadError::NoProcess(_) | LoadError::CompilerBroke(_)),
+                error @ (LoadError::CompileTimeout(_)
+                | LoadError::NoProcess(_)
+                | LoadError::CompilerBroke(_)
+                | LoadError::CompilerOutOfMemory),
             ) => {
                 debug!("plugin `{name}`: sha256 {sha256} is not compiled yet: {error}");
                 None

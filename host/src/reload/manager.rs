@@ -20,7 +20,6 @@ use super::status::Managed;
 use super::watch::Watch;
 use super::{Command, Origin, Outcome};
 use crate::config::Source;
-use crate::plugin::Compiler;
 use crate::snapshot::Environment;
 
 /// Brings new files and configurations to life. Nobody else changes the configuration.
@@ -67,11 +66,6 @@ fn yield_to_requests() {
 }
 
 impl Manager {
-    /// From now on, compiles plugins with this, because there are requests that must not wait for it.
-    pub fn compile_with(&mut self, compiler: Compiler) {
-        self.programs.compile_with(compiler);
-    }
-
     /// Serves commands and looks at files, as long as the process lives. The calling thread is its own, and
     /// one for rollbacks is started, which has nothing to wait for.
     pub fn run(mut self) {

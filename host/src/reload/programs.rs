@@ -20,7 +20,8 @@ use crate::snapshot::Environment;
 pub(super) struct Programs {
     environment: Arc<Environment>,
     on_unfit: OnUnfit,
-    /// Compiles in processes of its own, where there are requests that compiling would hold up.
+    /// Compiles files in processes of its own, so that none takes more time or memory than it may, and no request
+    /// waits for it.
     compiler: Option<Compiler>,
     /// As long as somebody uses them: two plugins of one file are compiled once.
     compiled: Mutex<HashMap<(Sha256, Allocation), Arc<Slot>>>,
@@ -33,6 +34,8 @@ type Slot = Mutex<Weak<Program>>;
 pub(super) struct Content {
     bytes: Vec<u8>,
     pub(super) sha256: Sha256,
+    /// From the binary, and as much to be trusted.
+    is_builtin: bool,
 }
 
 /// What a source had, ready to run as an entry wants it.
@@ -56,13 +59,18 @@ impl Content {
         Ok(Content {
             sha256: Sha256::of(&bytes),
             bytes,
+            is_builtin: matches!(source, Source::Builtin(_)),
         })
     }
 }
 
 impl Programs {
     /// Generations that turn out to be unfit are told of as [`Return::Unfit`].
-    pub(super) fn new(environment: Arc<Environment>, returns: mpsc::Sender<Return>) -> Programs {
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        returns: mpsc::Sender<Return>,
+        compiler: Option<Compiler>,
+    ) -> Programs {
         let on_unfit: OnUnfit = Arc::new(move |plugin, number| {
             // Who takes it is gone only when Pace ends.
             let _ = returns.send(Return::Unfit(plugin.to_owned(), number));
@@ -70,14 +78,9 @@ impl Programs {
         Programs {
             environment,
             on_unfit,
-            compiler: None,
+            compiler,
             compiled: Mutex::default(),
         }
-    }
-
-    /// From now on, compiles so.
-    pub(super) fn compile_with(&mut self, compiler: Compiler) {
-        self.compiler = Some(compiler);
     }
 
     /// Compiles what this entry's source has, with so much time. It can take a minute.
@@ -125,7 +128,7 @@ impl Programs {
             return Ok(known);
         }
         debug!("compiling sha256 {}", content.sha256);
-        let program = Arc::new(self.load(allocation, content.bytes, time)?);
+        let program = Arc::new(self.load(allocation, content, time)?);
         *known = Arc::downgrade(&program);
         Ok(program)
     }
@@ -137,21 +140,25 @@ impl Programs {
         Arc::clone(compiled.entry(key).or_default())
     }
 
-    fn load(&self, allocation: Allocation, bytes: Vec<u8>, time: CpuTime) -> Result<Program, LoadError> {
+    fn load(&self, allocation: Allocation, content: Content, time: CpuTime) -> Result<Program, LoadError> {
+        let Content {
+            bytes, is_builtin, ..
+        } = content;
         let environment = Arc::clone(&self.environment);
-        if let Some(compiler) = &self.compiler {
+        let starting = matches!(time, CpuTime::Cores(_));
+        // A default plugin is mostly compiled already: at the start a process would take longer than it saves.
+        if let Some(compiler) = self.compiler.as_ref().filter(|_| !(starting && is_builtin)) {
             match compiler.load(&environment.runtime, allocation, &bytes, time) {
                 Err(LoadError::NoProcess(error)) if time != CpuTime::Spare => warn!(
-                    "a plugin is compiled beside the requests, which may wait for it: no process can be started for \
-                     that: {error}"
+                    "a plugin is compiled in the process that serves, where it may take any memory, and requests may \
+                     wait for it: no process can be started for that: {error}"
                 ),
                 result => return result,
             }
         }
-        let serving = self.compiler.is_some();
         apart(COMPILE_TIMEOUT, move || {
             let load = || Program::load(&environment.runtime, allocation, &bytes);
-            if serving { on_one_core(load) } else { load() }
+            if starting { load() } else { on_one_core(load) }
         })?
     }
 }

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::status::{Managed, Refusal, Status, file_name, seconds};
 use crate::config::{self, Config, Sha256};
+use crate::escape::Shown;
 use crate::hook::Failure;
 use crate::plugin::{Generation, LoadError};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Generations, Snapshot};
@@ -65,13 +66,23 @@ impl Serving {
         }
     }
 
+    /// Looks the names of all backends up again, while everything is served on. What was counted of those that are gone is
+    /// forgotten.
+    pub(super) fn look_up_names(&self) {
+        let snapshot = self.snapshot.load_full();
+        snapshot.look_up_names(&self.environment.metrics);
+        self.environment
+            .metrics
+            .retain_backends(|pool, backend| snapshot.has_backend(pool, backend));
+    }
+
     /// What is known of a plugin.
     pub(super) fn managed(&self, name: &str) -> Result<Managed, String> {
         let plugins = self.status.plugins.lock();
         plugins
             .get(name)
             .cloned()
-            .ok_or_else(|| format!("there is no plugin `{name}`"))
+            .ok_or_else(|| format!("there is no plugin `{}`", Shown::new(name)))
     }
 
     /// Changes what is known of a plugin, if there is one of this name.
@@ -151,6 +162,7 @@ impl Turn<'_> {
     /// New requests are served with this configuration and these plugins, of which the snapshot was made.
     pub(super) fn take(&mut self, snapshot: Snapshot, config: Config, plugins: BTreeMap<String, Managed>) {
         self.publish(snapshot);
+        self.serving.environment.store.set_limit(config.server.state);
         *self.serving.status.plugins.lock() = plugins;
         *self.config = config;
     }

@@ -1,7 +1,9 @@
 //! The first generations and the first snapshot.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZero;
 use std::sync::{Arc, mpsc};
+use std::thread;
 
 use arc_swap::ArcSwap;
 use rayon::prelude::*;
@@ -14,7 +16,7 @@ use super::status::{Managed, Status, file_name};
 use super::watch::Watch;
 use super::{Command, Origin, Reloader};
 use crate::config::{self, Config, Isolation, Source};
-use crate::plugin::{CpuTime, Generation, LoadError};
+use crate::plugin::{Compiler, CpuTime, Generation, LoadError};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
 
 /// What a plugin starts with.
@@ -33,18 +35,22 @@ pub struct StartError {
 }
 
 impl Manager {
-    /// Loads every plugin of the configuration and builds the first snapshot.
+    /// Loads every plugin of the configuration and builds the first snapshot. Files are compiled by the compiler,
+    /// if there is one: then none of them can take this process along.
     pub fn start(
         origin: Origin,
         config: Config,
         environment: Arc<Environment>,
+        compiler: Option<Compiler>,
     ) -> Result<(Manager, Arc<ArcSwap<Snapshot>>, Reloader), StartError> {
+        environment.metrics.watch_state(&environment.store);
         let (sender, commands) = mpsc::channel();
         let (back, returns) = mpsc::channel();
-        let programs = Programs::new(Arc::clone(&environment), back.clone());
+        let programs = Programs::new(Arc::clone(&environment), back.clone(), compiler);
+        let time = CpuTime::Cores(cores_for_each(&config));
         let first = |entry: &config::Plugin| -> First {
             Content::read(&entry.source)
-                .and_then(|content| programs.code(entry, content, CpuTime::Share))
+                .and_then(|content| programs.code(entry, content, time))
                 .map(|code| programs.generation(entry, 1, &code))
                 .map_err(|reason| StartError::new(entry, reason))
         };
@@ -113,6 +119,14 @@ impl StartError {
             reason,
         }
     }
+}
+
+/// How many cores compile each file, when as many files are compiled at once as there are cores.
+fn cores_for_each(config: &Config) -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let is_file = |plugin: &&config::Plugin| matches!(plugin.source, Source::File(_));
+    let files = config.plugins.iter().filter(is_file).count();
+    cores.div_ceil(files.max(1))
 }
 
 /// The first generation of each of these, in their order. Nobody is served yet, so all cores can compile.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::CONTRACT;
 use crate::config::{self, Sha256, Source};
+use crate::escape::Shown;
 use crate::hook::Hook;
 use crate::plugin::{BreakerState, Generation};
 
@@ -66,7 +67,7 @@ pub struct PluginStatus {
     /// The hooks that it exports.
     pub hooks: Vec<&'static str>,
     /// The interfaces that it imports.
-    pub imports: Vec<String>,
+    pub imports: Vec<Shown>,
     /// `module` or `component`: what runs of its file.
     pub runs: &'static str,
     /// Calls of this generation's hooks.

@@ -1,20 +1,20 @@
-//! An accepted connection on its way to Pingora.
+//! An accepted connection on its way to its first request.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::stream::ClientStream;
+use crate::http1::Client;
+use crate::io::Transport;
 use crate::proxy_protocol::{self, Parsed};
 
-/// A connection that no runtime knows yet: the worker's will be its own.
+/// A connection that has not said anything yet.
 pub(super) struct Connection {
-    pub(super) stream: std::net::TcpStream,
+    pub(super) stream: TcpStream,
     /// The other end.
     pub(super) peer: SocketAddr,
     /// Whether the peer has to say with a PROXY header for whom it connects.
@@ -39,43 +39,60 @@ pub(super) enum ConnectionError {
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
-    /// Joins it to the runtime of the caller, and reads its PROXY header if it has one.
-    pub(super) async fn into_stream(self) -> Result<Stream, ConnectionError> {
-        self.stream.set_nonblocking(true)?;
-        self.stream.set_nodelay(true)?;
-        let mut stream = TcpStream::from_std(self.stream)?;
+    /// Reads its PROXY header if it has one. `None` if a balancer only wanted to know whether it can connect.
+    pub(super) async fn into_client(self) -> Result<Option<Client>, ConnectionError> {
+        let mut stream = self.stream;
         let mut peer = self.peer;
         if self.expects_header {
             let header = timeout(HEADER_TIMEOUT, read_header(&mut stream)).await;
-            if let Some(source) = header.map_err(|_| ConnectionError::HeaderTimeout)?? {
-                peer = source;
+            match header.map_err(|_| ConnectionError::HeaderTimeout)?? {
+                Said::For(source) => peer = source,
+                Said::ForItself => {}
+                Said::Nothing => return Ok(None),
             }
         }
-        Ok(Box::new(ClientStream::new(stream, peer)))
+        let client = Client::new(Transport::new(stream), peer.ip().to_canonical());
+        Ok(Some(client))
     }
 }
 
-/// Reads a PROXY header and not a byte more. `None` if the proxy speaks for itself, as for health checks.
-async fn read_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, ConnectionError> {
-    let mut header = Vec::with_capacity(256);
+/// For whom a trusted proxy connects.
+enum Said {
+    For(SocketAddr),
+    /// As for health checks.
+    ForItself,
+    /// It has gone again, as probes do that only connect.
+    Nothing,
+}
+
+/// Reads a PROXY header and not a byte more.
+async fn read_header(stream: &mut TcpStream) -> Result<Said, ConnectionError> {
+    /// More than most headers have.
+    const AT_ONCE: usize = 256;
+    let mut header = Vec::with_capacity(AT_ONCE);
+    let mut missing = AT_ONCE;
     loop {
         let seen = header.len();
-        header.resize(seen + 256, 0);
+        header.resize(seen + missing.max(AT_ONCE), 0);
         // What was peeked at is taken from the socket only as far as it belongs to the header.
-        let peeked = stream.peek(&mut header[seen..]).await?;
-        if peeked == 0 {
-            return Err(ConnectionError::Header("the connection was closed".to_owned()));
-        }
+        let peeked = match stream.peek(&mut header[seen..]).await {
+            Ok(0) if seen == 0 => return Ok(Said::Nothing),
+            Err(error) if seen == 0 && error.kind() == io::ErrorKind::ConnectionReset => {
+                return Ok(Said::Nothing);
+            }
+            Ok(0) => return Err(ConnectionError::Header("the connection was closed".to_owned())),
+            peeked => peeked?,
+        };
         header.truncate(seen + peeked);
-        let take = match proxy_protocol::parse(&header) {
+        match proxy_protocol::parse(&header) {
             Parsed::Header { consumed, source } => {
                 stream.read_exact(&mut header[seen..consumed]).await?;
-                return Ok(source);
+                return Ok(source.map_or(Said::ForItself, Said::For));
             }
-            Parsed::Incomplete(_) => peeked,
+            Parsed::Incomplete(more) => missing = more,
             Parsed::NotProxy => return Err(ConnectionError::Header("it begins otherwise".to_owned())),
             Parsed::Invalid(reason) => return Err(ConnectionError::Header(reason.to_string())),
-        };
-        stream.read_exact(&mut header[seen..seen + take]).await?;
+        }
+        stream.read_exact(&mut header[seen..]).await?;
     }
 }

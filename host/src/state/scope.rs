@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use super::budget::Budget;
 use super::{Counter, Limits, Now, Time, Window, WindowSpec};
 
 /// Why a counter or window could not be opened. Each is the plugin's fault.
@@ -16,7 +17,7 @@ pub enum OpenError {
     /// The limit or the period is outside what [`WindowSpec::new`](super::WindowSpec::new) allows.
     #[error("the limit must be at least 1 and the period 1 ms to 7 days")]
     InvalidArgument,
-    /// The scope has as many as its [`Limits`] let it have.
+    /// The scope has as many as its [`Limits`] let it have, or as many bytes.
     #[error("the plugin has as many as it is allowed to have")]
     TooMany,
 }
@@ -28,12 +29,24 @@ pub struct Scope {
     counters: Named<Counter>,
     windows: Named<Window>,
     keys_per_window: AtomicUsize,
+    budget: Arc<Budget>,
+    /// What was admitted to the budget, of counters and of windows without keys.
+    fixed: AtomicUsize,
     time: Time,
 }
 
+/// Bytes of a counter with its name, which has two pairs of cache lines: one is its own, the other has what an
+/// `Arc` counts.
+const COUNTER: usize = 2 * size_of::<Counter>() + NAME;
+
+/// Bytes of a name of middling length and of its place in the table.
+const NAME: usize = 96;
+
 impl Scope {
-    pub(super) fn new(limits: Limits, time: Time) -> Scope {
+    pub(super) fn new(limits: Limits, budget: Arc<Budget>, time: Time) -> Scope {
         Scope {
+            budget,
+            fixed: AtomicUsize::new(0),
             counters: Named::new(limits.counters),
             windows: Named::new(limits.windows),
             keys_per_window: AtomicUsize::new(limits.keys_per_window),
@@ -42,7 +55,7 @@ impl Scope {
     }
 
     /// Other limits hold from now on, also for what is there. A window that has to be smaller forgets those of
-    /// its keys that were quiet for longest.
+    /// its keys that were quiet for longest, and so do all windows in the budget if that has to be smaller.
     pub fn set_limits(&self, limits: Limits) {
         self.counters.max.store(limits.counters, Ordering::Relaxed);
         self.windows.max.store(limits.windows, Ordering::Relaxed);
@@ -54,6 +67,7 @@ impl Scope {
                 window.set_max_keys(limits.keys_per_window);
             }
         }
+        self.budget.set_limit(limits.bytes);
     }
 
     /// The clocks of whoever uses it.
@@ -68,13 +82,34 @@ impl Scope {
 
     /// The counter of this name, made if there is none.
     pub fn counter(&self, name: &str) -> Result<Arc<Counter>, OpenError> {
-        self.counters.open(name, Counter::default)
+        self.counters.open(name, || {
+            self.admit(COUNTER)?;
+            Ok(Arc::default())
+        })
     }
 
     /// The window of this name, made if there is none.
     pub fn window(&self, name: &str) -> Result<Arc<Window>, OpenError> {
-        let make = || Window::new(self.keys_per_window.load(Ordering::Relaxed));
-        self.windows.open(name, make)
+        self.windows.open(name, || {
+            let max_keys = self.keys_per_window.load(Ordering::Relaxed);
+            self.admit(Window::fixed(max_keys) + NAME)?;
+            let window = Arc::new(Window::within(Arc::clone(&self.budget), max_keys));
+            self.budget.enter(&window);
+            Ok(window)
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn budget_used(&self) -> usize {
+        self.budget.used()
+    }
+
+    fn admit(&self, bytes: usize) -> Result<(), OpenError> {
+        if !self.budget.admit(bytes) {
+            return Err(OpenError::TooMany);
+        }
+        self.fixed.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The window of this name as a plugin opens it, which then measures the events by `spec`.
@@ -95,6 +130,12 @@ impl Scope {
     }
 }
 
+impl Drop for Scope {
+    fn drop(&mut self) {
+        self.budget.release_fixed(*self.fixed.get_mut());
+    }
+}
+
 /// At most `max` things with names.
 struct Named<T> {
     max: AtomicUsize,
@@ -109,7 +150,11 @@ impl<T> Named<T> {
         }
     }
 
-    fn open(&self, name: &str, make: impl FnOnce() -> T) -> Result<Arc<T>, OpenError> {
+    fn open(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<Arc<T>, OpenError>,
+    ) -> Result<Arc<T>, OpenError> {
         if !is_name(name) {
             return Err(OpenError::InvalidName);
         }
@@ -120,7 +165,7 @@ impl<T> Named<T> {
         if things.len() >= self.max.load(Ordering::Relaxed) {
             return Err(OpenError::TooMany);
         }
-        let thing = Arc::new(make());
+        let thing = make()?;
         things.insert(name.into(), Arc::clone(&thing));
         Ok(thing)
     }
@@ -148,11 +193,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::state::budget::Total;
     use crate::state::{Key, Now, WindowSpec};
+
+    fn scope(limits: Limits) -> Scope {
+        let budget = Budget::new(limits.bytes, &Total::new(usize::MAX));
+        Scope::new(limits, budget, Time::Real)
+    }
 
     #[test]
     fn names_are_checked() {
-        let scope = Scope::new(Limits::default(), Time::Real);
+        let scope = scope(Limits::default());
         let longest = "x".repeat(64);
         for name in ["a", "0", ".", "requests.by-client_2", &longest] {
             assert!(scope.counter(name).is_ok(), "{name:?}");
@@ -175,8 +226,9 @@ mod tests {
             counters: 2,
             windows: 1,
             keys_per_window: 10,
+            ..Limits::default()
         };
-        let scope = Scope::new(limits, Time::Real);
+        let scope = scope(limits);
         let first = scope.counter("a").unwrap();
         scope.counter("b").unwrap();
 
@@ -196,7 +248,7 @@ mod tests {
             counters: NAMES / 2,
             ..Limits::default()
         };
-        let scope = Scope::new(limits, Time::Real);
+        let scope = scope(limits);
         // They go from name to name together, so that they meet.
         let together = std::sync::Barrier::new(THREADS);
         let open_all = || {
@@ -225,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_was_opened_is_listed_by_name() {
-        let scope = Scope::new(Limits::default(), Time::Real);
+        let scope = scope(Limits::default());
         for name in ["b", "a"] {
             scope.counter(name).unwrap();
             scope.window(name).unwrap();
@@ -237,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_window_knows_how_it_was_opened_last() {
-        let scope = Scope::new(Limits::default(), Time::Real);
+        let scope = scope(Limits::default());
         assert_eq!(scope.window("a").unwrap().spec(), None);
         for limit in [1, 2] {
             let spec = WindowSpec::new(limit, std::time::Duration::from_secs(1)).unwrap();
@@ -252,8 +304,9 @@ mod tests {
             counters: 1,
             windows,
             keys_per_window,
+            ..Limits::default()
         };
-        let scope = Scope::new(limits(1, 2), Time::Real);
+        let scope = scope(limits(1, 2));
         let window = scope.window("a").unwrap();
         let spec = WindowSpec::new(1, Duration::from_secs(1)).unwrap();
         let hit =

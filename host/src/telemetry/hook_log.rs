@@ -9,6 +9,7 @@ use std::time::Instant;
 use log::{Level, debug, log_enabled};
 use parking_lot::Mutex;
 
+use crate::escape::Word;
 use crate::hook::{Candidates, Failure, Hook, Plugin, Reply, Selection, Verdict};
 
 /// The target of the lines, for `RUST_LOG`.
@@ -50,9 +51,9 @@ impl HookCalls {
     pub fn write(&self, method: &str, target: &[u8], status: u16) {
         debug!(
             target: HOOKS_TARGET,
-            "{method} {}{} | {status}",
-            // Bytes that are not printable ASCII cannot forge a line.
-            target.escape_ascii(),
+            "{} {}{} | {status}",
+            Word(method.as_bytes()),
+            Word(target),
             self.0.lock(),
         );
     }

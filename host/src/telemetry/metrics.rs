@@ -4,7 +4,7 @@
 //! request: a request costs one array index and the atomic additions.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -13,7 +13,12 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use pace_wire::refusal::Refusal;
+
+use super::state::StateCollector;
 use crate::hook::{AttemptFailure, FailureReason, Hook};
+use crate::logging;
+use crate::state::Store;
 
 /// The media type of [`Metrics::render`].
 pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -47,6 +52,8 @@ pub struct Metrics {
     pub proxy_header_errors: IntCounter,
     /// Requests that have begun and not ended.
     pub requests_in_flight: IntGauge,
+    refused: [IntCounter; Refusal::ALL.len()],
+    refused_connections: [IntCounter; RefusedConnection::ALL.len()],
     attempts: IntCounterVec,
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
@@ -82,7 +89,20 @@ impl Metrics {
         register(&registry, build)
             .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::CONTRACT])
             .set(1);
+        let refused = counter(
+            "pace_requests_refused_total",
+            "Requests that were refused before anything was decided about them.",
+            &["reason"],
+        );
+        let refused_connections = counter(
+            "pace_connections_refused_total",
+            "Client connections that were one too many.",
+            &["reason"],
+        );
         let metrics = Metrics {
+            refused_connections: RefusedConnection::ALL
+                .map(|reason| refused_connections.with_label_values(&[reason.name()])),
+            refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
             durations: register(&registry, durations),
             by_method_and_status: (0..METHODS.len() * STATUS_COUNT)
                 .map(|_| OnceLock::new())
@@ -146,14 +166,33 @@ impl Metrics {
             ),
             registry,
         };
+        // The log is the process's.
+        register(&metrics.registry, Ok(logging::DROPPED.clone()));
         // So that the histogram is there from the first scrape on.
         metrics.duration("GET", 200);
         metrics
     }
 
+    /// Shows from now on what the plugins' state takes. To be called once.
+    pub fn watch_state(&self, store: &Arc<Store>) {
+        self.registry
+            .register(Box::new(StateCollector::new(store)))
+            .expect("every metric is registered once in a new registry");
+    }
+
     /// Counts a finished request.
     pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
         self.duration(method, status).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn connection_refused(&self, reason: RefusedConnection) {
+        self.refused_connections[reason as usize].inc();
+    }
+
+    /// Counts a request that was refused before anything was decided about it.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refused[refusal as usize].inc();
     }
 
     fn duration(&self, method: &str, status: u16) -> &Histogram {
@@ -223,11 +262,22 @@ impl Metrics {
     ///
     /// Requests that began with such a plugin may still count in what they hold; nobody sees it.
     pub fn retain_plugins(&self, keep: impl Fn(&str) -> bool) {
-        retain(&self.plugin_calls, &keep);
-        retain(&self.plugin_failures, &keep);
-        retain(&self.plugin_reloads, &keep);
-        retain(&self.generations, &keep);
-        retain(&self.breakers, &keep);
+        let keep = |labels: &HashMap<&str, &str>| labels.get("plugin").is_some_and(|plugin| keep(plugin));
+        retain(&self.plugin_calls, keep);
+        retain(&self.plugin_failures, keep);
+        retain(&self.plugin_reloads, keep);
+        retain(&self.generations, keep);
+        retain(&self.breakers, keep);
+    }
+
+    /// Drops the series of backends that `keep`, which is given pool and backend, refuses.
+    pub fn retain_backends(&self, keep: impl Fn(&str, &str) -> bool) {
+        let keep = |labels: &HashMap<&str, &str>| match (labels.get("pool"), labels.get("backend")) {
+            (Some(pool), Some(backend)) => keep(pool, backend),
+            _ => true,
+        };
+        retain(&self.attempts, keep);
+        retain(&self.attempt_failures, keep);
     }
 
     /// Counts what became of a configuration: `published`, `refused`.
@@ -242,6 +292,28 @@ impl Metrics {
             .encode(&self.registry.gather(), &mut text)
             .expect("writing text into memory does not fail");
         text
+    }
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedConnection {
+    /// There are as many as there may be.
+    TooMany,
+    /// The client has as many as it may have.
+    TooManyOfClient,
+}
+
+impl RefusedConnection {
+    /// Every reason.
+    pub const ALL: [RefusedConnection; 2] = [RefusedConnection::TooMany, RefusedConnection::TooManyOfClient];
+
+    /// As the metrics spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RefusedConnection::TooMany => "max-connections",
+            RefusedConnection::TooManyOfClient => "max-connections-per-client",
+        }
     }
 }
 
@@ -289,8 +361,8 @@ impl PluginMetrics {
     }
 }
 
-/// Drops the series whose label `plugin` is refused.
-fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&str) -> bool) {
+/// Drops the series whose labels are refused.
+fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&HashMap<&str, &str>) -> bool) {
     for family in series.collect() {
         for metric in family.get_metric() {
             let labels: HashMap<&str, &str> = metric
@@ -298,7 +370,7 @@ fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&str) -> boo
                 .iter()
                 .map(|label| (label.name(), label.value()))
                 .collect();
-            if !labels.get("plugin").is_some_and(|plugin| keep(plugin)) {
+            if !keep(&labels) {
                 // Somebody else may have dropped it in the meantime, which is as good.
                 let _ = series.remove(&labels);
             }

@@ -1,13 +1,33 @@
 //! Pools of backends: what Pace knows about them while it serves.
+//!
+//! ```text
+//! config::Pool: hosts and ports ──▶ Pool ──▶ Members: the backends at the moment, with a version
+//!                                   look up       │
+//!                                                 ▼
+//!                                    Attempts: the members as one request sees them
+//! ```
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `backend` | one server at one address, how it is doing, a request on its way to it |
+//! | `budget` | how many further attempts a pool may have |
+//! | `names` | from names to addresses |
 
-use std::net::SocketAddr;
+mod backend;
+mod budget;
+mod names;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus::IntCounter;
+use arc_swap::ArcSwap;
+use log::{info, warn};
+use parking_lot::Mutex;
 
-use crate::config;
+pub use self::backend::{Backend, InFlight};
+pub use self::budget::RetryBudget;
+pub use self::names::{Lookup, system_lookup};
+use crate::config::{self, PoolSettings};
 use crate::hook::{AttemptFailure, Candidates, Health};
 use crate::telemetry::Metrics;
 
@@ -15,110 +35,163 @@ use crate::telemetry::Metrics;
 pub struct Pool {
     /// The name in the configuration.
     pub name: String,
-    /// At least one.
-    pub backends: Box<[Backend]>,
-    /// How often a request may be tried again after its first attempt.
-    pub max_retries: u32,
-    /// How long a connection may take.
-    pub connect_timeout: Duration,
-    /// How long a backend may be silent while something is expected of it.
-    pub response_timeout: Duration,
-    /// How long an idle connection is kept.
-    pub idle_timeout: Duration,
+    /// How requests get to its backends, and how long that may take.
+    pub settings: PoolSettings,
+    /// How many further attempts there may be.
+    pub budget: RetryBudget,
+    members: ArcSwap<Members>,
+    /// Who changes the members. Requests do not wait for it.
+    changing: Mutex<Names>,
+}
+
+/// The servers of a pool by name, and what was found of each.
+struct Names {
+    servers: Vec<config::Backend>,
+    /// The addresses found last, of each server.
+    found: Vec<Vec<std::net::SocketAddr>>,
+}
+
+/// The backends of a pool at a moment. What changes makes new members, so that a request sees one state of them.
+pub struct Members {
     version: u64,
+    list: Box<[Member]>,
 }
 
-/// One server.
-pub struct Backend {
-    /// As the configuration spells it.
-    pub label: String,
-    /// Where it listens.
-    pub address: SocketAddr,
-    weight: u32,
-    load: Load,
-    attempts: IntCounter,
+/// One backend, and what plugins are told of it.
+#[derive(Clone)]
+pub struct Member {
+    /// The server.
+    pub backend: Arc<Backend>,
+    /// Its share of requests.
+    pub weight: u32,
+    /// Its state.
+    pub health: Health,
 }
-
-/// How a backend is doing.
-///
-/// Every attempt writes here, and plugins read the rest of all backends. So it has two cache lines of its own
-/// (processors fetch them in pairs): otherwise a busy backend would slow down whoever looks at its neighbour.
-#[derive(Default)]
-#[repr(align(128))]
-struct Load {
-    in_flight: AtomicU32,
-    /// Exponentially weighted time to the response head in nanoseconds, 0 before the first.
-    latency: AtomicU64,
-}
-
-/// Each new measurement counts for so many parts of the average.
-const LATENCY_WEIGHT: u64 = 8;
 
 impl Pool {
-    /// A pool with everything at zero.
-    pub fn new(pool: &config::Pool, metrics: &Metrics) -> Pool {
+    /// A pool whose names are looked up now. Backends that `before` has too keep what is known of them. A name that has no
+    /// address is told, and has no backend until one is found.
+    pub fn new(pool: &config::Pool, metrics: &Metrics, before: Option<&Pool>, lookup: Lookup<'_>) -> Pool {
+        let made = Pool {
+            name: pool.name.clone(),
+            settings: pool.settings.clone(),
+            budget: RetryBudget::new(pool.settings.retry.budget_percent),
+            members: ArcSwap::from_pointee(match before {
+                Some(before) => Members::of(before.members().list.to_vec()),
+                None => Members::of(Vec::new()),
+            }),
+            changing: Mutex::new(Names {
+                found: vec![Vec::new(); pool.backends.len()],
+                servers: pool.backends.clone(),
+            }),
+        };
+        made.look_up(metrics, lookup);
+        made
+    }
+
+    /// The backends at the moment.
+    pub fn members(&self) -> Arc<Members> {
+        self.members.load_full()
+    }
+
+    /// Looks its names up again. If that finds other backends than there are, they are the pool's from now on; if it finds
+    /// none for a name, those that were found before stay.
+    pub fn look_up(&self, metrics: &Metrics, lookup: Lookup<'_>) {
+        let mut names = self.changing.lock();
+        let Names { servers, found } = &mut *names;
+        for (server, found) in servers.iter().zip(found.iter_mut()) {
+            match names::addresses(server, lookup) {
+                Ok(addresses) => *found = addresses,
+                Err(error) if found.is_empty() => warn!(
+                    "pool `{}`: cannot find the address of {}: {error}; it gets no requests until there is one",
+                    self.name, server.host
+                ),
+                Err(error) => warn!(
+                    "pool `{}`: cannot find the address of {}: {error}; the addresses found before are kept",
+                    self.name, server.host
+                ),
+            }
+        }
+        let before = self.members();
+        let mut list = Vec::new();
+        for (server, addresses) in servers.iter().zip(found.iter()) {
+            for address in addresses {
+                let label = match addresses.len() {
+                    1 => server.label.clone(),
+                    // One name, several servers.
+                    _ => address.to_string(),
+                };
+                let known = before.backends().find(|known| known.is(&label, *address));
+                list.push(Member {
+                    backend: match known {
+                        Some(known) => Arc::clone(known),
+                        None => Arc::new(Backend::new(&self.name, label, *address, metrics)),
+                    },
+                    weight: server.weight,
+                    health: Health::Healthy,
+                });
+            }
+        }
+        if before.is_the_same_as(&list) {
+            return;
+        }
+        if !before.list.is_empty() {
+            let labels: Vec<_> = list.iter().map(|member| member.backend.label.as_str()).collect();
+            info!("pool `{}`: the backends are now {}", self.name, labels.join(", "));
+        }
+        self.members.store(Arc::new(Members::of(list)));
+    }
+}
+
+impl Members {
+    fn of(list: Vec<Member>) -> Members {
         /// Never used again, as `upstreams.version` promises.
         static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
-        let backends = pool.backends.iter().map(|backend| Backend {
-            label: backend.label.clone(),
-            address: backend.address,
-            weight: backend.weight,
-            load: Load::default(),
-            attempts: metrics.attempts(&pool.name, &backend.label),
-        });
-        Pool {
-            name: pool.name.clone(),
-            backends: backends.collect(),
-            max_retries: pool.max_retries,
-            connect_timeout: pool.connect_timeout,
-            response_timeout: pool.response_timeout,
-            idle_timeout: pool.idle_timeout,
+        Members {
             version: NEXT_VERSION.fetch_add(1, Ordering::Relaxed),
+            list: list.into(),
         }
     }
-}
 
-impl Backend {
-    /// Takes a measured time to the response head into account.
-    pub fn responded_in(&self, time: Duration) {
-        let sample = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let before = self.load.latency.load(Ordering::Relaxed);
-        // Two workers at once may lose one of two samples: this is an average, not an account.
-        let after = match before {
-            0 => sample,
-            _ => before - before / LATENCY_WEIGHT + sample / LATENCY_WEIGHT,
-        };
-        self.load.latency.store(after.max(1), Ordering::Relaxed);
-    }
-}
-
-/// A request on its way to a backend: counts as in flight until it is dropped.
-pub struct InFlight {
-    pool: Arc<Pool>,
-    index: u32,
-}
-
-impl InFlight {
-    /// Begins an attempt. `index` must be one of the pool's.
-    pub fn begin(pool: &Arc<Pool>, index: u32) -> InFlight {
-        let in_flight = InFlight {
-            pool: Arc::clone(pool),
-            index,
-        };
-        in_flight.backend().load.in_flight.fetch_add(1, Ordering::Relaxed);
-        in_flight.backend().attempts.inc();
-        in_flight
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
     }
 
-    /// Where it goes.
-    pub fn backend(&self) -> &Backend {
-        &self.pool.backends[self.index as usize]
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
-}
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.backend().load.in_flight.fetch_sub(1, Ordering::Relaxed);
+    /// A backend by its index.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn backend(&self, index: u32) -> &Arc<Backend> {
+        &self.member(index).backend
+    }
+
+    /// Whether one of them has this label.
+    pub fn has(&self, label: &str) -> bool {
+        self.backends().any(|backend| backend.label == label)
+    }
+
+    fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.list.iter().map(|member| &member.backend)
+    }
+
+    fn member(&self, index: u32) -> &Member {
+        &self.list[index as usize]
+    }
+
+    fn is_the_same_as(&self, list: &[Member]) -> bool {
+        self.list.len() == list.len()
+            && self.list.iter().zip(list).all(|(one, other)| {
+                Arc::ptr_eq(&one.backend, &other.backend)
+                    && one.weight == other.weight
+                    && one.health == other.health
+            })
     }
 }
 
@@ -126,25 +199,21 @@ impl Drop for InFlight {
 pub struct Attempts<'a> {
     /// The pool of the route.
     pub pool: &'a Pool,
+    /// Its backends when the request chose the first.
+    pub members: &'a Members,
     /// Where the request has been.
     pub tried: &'a [u32],
     /// How it ended there.
     pub last_failure: Option<AttemptFailure>,
 }
 
-impl Attempts<'_> {
-    fn backend(&self, index: u32) -> &Backend {
-        &self.pool.backends[index as usize]
-    }
-}
-
 impl Candidates for Attempts<'_> {
     fn count(&self) -> u32 {
-        u32::try_from(self.pool.backends.len()).expect("the configuration allows 65535 backends")
+        u32::try_from(self.members.list.len()).unwrap_or(u32::MAX)
     }
 
     fn version(&self) -> u64 {
-        self.pool.version
+        self.members.version
     }
 
     fn pool(&self) -> &str {
@@ -160,26 +229,25 @@ impl Candidates for Attempts<'_> {
     }
 
     fn address(&self, index: u32) -> &str {
-        &self.backend(index).label
+        &self.members.backend(index).label
     }
 
     fn weight(&self, index: u32) -> u32 {
-        self.backend(index).weight
+        self.members.member(index).weight
     }
 
-    fn health(&self, _index: u32) -> Health {
-        // Without health checks nothing speaks against a backend.
-        Health::Healthy
+    fn health(&self, index: u32) -> Health {
+        self.members.member(index).health
     }
 
     fn in_flight(&self, index: u32) -> u32 {
-        self.backend(index).load.in_flight.load(Ordering::Relaxed)
+        self.members.backend(index).in_flight()
     }
 
     fn latency(&self, index: u32) -> Option<u64> {
-        match self.backend(index).load.latency.load(Ordering::Relaxed) {
-            0 => None,
-            latency => Some(latency),
-        }
+        self.members.backend(index).latency()
     }
 }
+
+#[cfg(test)]
+mod tests;

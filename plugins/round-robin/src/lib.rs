@@ -6,9 +6,9 @@
 //! disturb each other. A first attempt costs two calls into the host: which version of the pool this is,
 //! and the next number. What to do with the number was worked out when the version was new.
 //!
-//! Who is eligible, in this order: backends that are healthy; if there is none, all that have a weight,
-//! because health may be wrong about all of them and nothing is lost by asking; if there is none either,
-//! all. A retry leaves out who was tried before. When everybody was, it passes, and Pace answers 503.
+//! Eligible are backends that are healthy and have a weight; if there is none, all that have a weight, because health
+//! may be wrong about all of them and nothing is lost by asking. A backend of weight 0 gets nothing new, not even when it is
+//! the last. A retry leaves out who was tried before. When nobody is left, it passes, and Pace answers 503.
 
 #![forbid(unsafe_code)]
 

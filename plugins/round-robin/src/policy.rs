@@ -40,8 +40,8 @@ struct Share {
 const LONGEST_LISTED_ROUND: u64 = 512;
 
 impl Schedule {
-    /// The schedule of those candidates that are eligible: the healthy ones; without any, all with a
-    /// weight; without any, all, as if they had the same weight.
+    /// The schedule of those candidates that are eligible: the healthy ones with a weight; without any, all with a
+    /// weight. A weight of 0 means nothing new, also when nothing else is left.
     ///
     /// The second step is what Envoy calls panic mode: if nobody seems healthy, it is more likely that the
     /// health checks are wrong than that all backends are down, and to ask one costs nothing but a refused
@@ -59,15 +59,6 @@ impl Schedule {
             .collect();
         if shares.is_empty() {
             shares = weighted().map(share).collect();
-        }
-        if shares.is_empty() {
-            shares = candidates
-                .iter()
-                .map(|c| Share {
-                    index: c.index,
-                    weight: 1,
-                })
-                .collect();
         }
         Self::of(&in_lowest_terms(shares))
     }

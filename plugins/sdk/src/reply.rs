@@ -5,7 +5,7 @@ use crate::Header;
 /// A complete response, made by a plugin instead of by a backend.
 ///
 /// Pace adds `content-length`, `date` and what the connection needs, and leaves the body out where HTTP has
-/// none: for `HEAD`, 204 and 304. It refuses the whole reply, and treats the hook as failed, when the
+/// none: for `HEAD`, 204, 205 and 304. It refuses the whole reply, and treats the hook as failed, when the
 /// status is outside 200 to 599, when a header is one that
 /// [`header::check_name`](crate::header::check_name) or [`header::check_value`](crate::header::check_value)
 /// would refuse, or when headers or body are larger than the operator allows.

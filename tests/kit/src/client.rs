@@ -1,7 +1,7 @@
 //! A client of Pace.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
@@ -143,6 +143,25 @@ impl Client {
     /// Closes the connection, so that the next request makes another.
     pub fn close(&mut self) {
         self.connection = None;
+    }
+
+    /// Sends bytes on the connection at hand or a new one; an error if the other side does not take them.
+    pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.open()?.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Sends a head and a body without looking for an answer meanwhile, as many clients do, and waits for the response.
+    pub fn upload(&mut self, head: &str, body: &[u8]) -> io::Result<Response> {
+        // The other side may have said all and not read on: what it said is to be found nevertheless.
+        let _ = self.try_write(head).and_then(|()| self.try_write(body));
+        self.read("POST")
+    }
+
+    /// Says that it sends nothing more, and can still be sent something.
+    pub fn finish(&mut self) {
+        let connection = self.connection.as_ref().expect("there is a connection");
+        let finished = connection.get_ref().shutdown(Shutdown::Write);
+        finished.expect("the connection is open");
     }
 
     /// How many connections it has opened so far.

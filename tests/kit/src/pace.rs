@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::reader::Pipe;
 use crate::setup::Started;
 use crate::{Client, DEADLINE, Metrics, Process, Response, Setup, ask_within, wait_for, wait_until};
 
@@ -177,6 +178,25 @@ impl Pace {
         })
     }
 
+    /// Leaves its log unread from now on, so that the [pipe](Setup::log_through_pipe) gets full.
+    pub fn pause_log(&self) {
+        self.pipe().pause();
+    }
+
+    /// Reads its log again.
+    pub fn resume_log(&self) {
+        self.pipe().resume();
+    }
+
+    /// Closes the other end of its log.
+    pub fn close_log(&self) {
+        self.pipe().close();
+    }
+
+    fn pipe(&self) -> &Pipe {
+        self.process().pipe().expect("its log goes through a pipe")
+    }
+
     /// Whether it still takes connections.
     pub fn accepts(&self) -> bool {
         TcpStream::connect(self.address).is_ok()
@@ -220,6 +240,41 @@ impl Pace {
     pub fn stop(self) -> Exit {
         self.signal(Signal::TERM);
         self.wait()
+    }
+}
+
+/// A program that has been started and may not serve yet, or never.
+pub struct Starting(Started);
+
+impl Starting {
+    pub(crate) fn new(started: Started) -> Starting {
+        Starting(started)
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.0.process.log()
+    }
+
+    /// Waits for words in the log.
+    pub fn wait_for_log(&self, words: &str) {
+        wait_until(&format!("{words:?} in the log"), || self.log().contains(words));
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let sent = self.0.process.signal(signal);
+        sent.expect("it has not been waited for, so the process is ours");
+    }
+
+    /// What the system says of the process: `/proc/PID/NAME`.
+    pub fn proc(&self, name: &str) -> PathBuf {
+        self.0.process.proc(name)
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(self) -> Exit {
+        self.0.wait_within(DEADLINE)
     }
 }
 
@@ -274,9 +329,11 @@ impl Drop for Started {
 
 /// A plugin may panic, in a log line of its own. Pace may not.
 fn assert_no_panic(log: &str) {
-    let panicked = log
-        .lines()
-        .any(|line| line.starts_with("thread '") && line.contains("panicked at"));
+    let says_panicked = |line: &str| {
+        let said = line.split_once("ERROR pace] ").map_or(line, |(_, said)| said);
+        said.starts_with("thread '") && said.contains("panicked at")
+    };
+    let panicked = log.lines().any(says_panicked);
     assert!(
         !panicked && !log.contains("stack backtrace"),
         "Pace panicked:\n{log}"

@@ -10,30 +10,63 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 use crate::ask_within;
+use crate::reader::Pipe;
 
 /// A running program. It is killed when this is dropped, and when the thread that started it ends.
 pub struct Process {
     child: Child,
     stdout: Output,
-    stderr: Output,
+    stderr: Said,
+}
+
+/// Where what a program says on standard error is to go.
+pub(crate) enum Stderr {
+    /// Into a file without a name.
+    Kept,
+    /// Through a pipe, which somebody reads.
+    Piped,
+    /// Where nobody here sees it.
+    Elsewhere(Stdio),
+}
+
+/// Where it went.
+enum Said {
+    Kept(Output),
+    Piped(Pipe),
+    Elsewhere,
 }
 
 impl Process {
     /// Starts a program without input. What it prints is kept in files without a name, so it never waits for a reader.
     pub fn spawn(command: &mut Command) -> io::Result<Process> {
-        let (stdout, stderr) = (Output::new()?, Output::new()?);
+        Process::spawn_with(command, Stderr::Kept)
+    }
+
+    pub(crate) fn spawn_with(command: &mut Command, stderr: Stderr) -> io::Result<Process> {
+        let stdout = Output::new()?;
+        let (stderr, kept) = match stderr {
+            Stderr::Kept => {
+                let output = Output::new()?;
+                (Stdio::from(output.0.try_clone()?), Said::Kept(output))
+            }
+            Stderr::Piped => (Stdio::piped(), Said::Piped(Pipe::default())),
+            Stderr::Elsewhere(file) => (file, Said::Elsewhere),
+        };
         let die_with_parent = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into);
         // SAFETY: between fork and exec only one system call is made; nothing is allocated or locked.
         unsafe { command.pre_exec(die_with_parent) };
-        let child = command
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(stdout.0.try_clone()?)
-            .stderr(stderr.0.try_clone()?)
+            .stderr(stderr)
             .spawn()?;
+        if let (Said::Piped(pipe), Some(stderr)) = (&kept, child.stderr.take()) {
+            pipe.read(stderr);
+        }
         Ok(Process {
             child,
             stdout,
-            stderr,
+            stderr: kept,
         })
     }
 
@@ -49,7 +82,18 @@ impl Process {
 
     /// What it has printed so far on standard error.
     pub fn stderr(&self) -> String {
-        self.stderr.read()
+        match &self.stderr {
+            Said::Kept(output) => output.read(),
+            Said::Piped(pipe) => pipe.text(),
+            Said::Elsewhere => String::new(),
+        }
+    }
+
+    pub(crate) fn pipe(&self) -> Option<&Pipe> {
+        match &self.stderr {
+            Said::Piped(pipe) => Some(pipe),
+            Said::Kept(_) | Said::Elsewhere => None,
+        }
     }
 
     /// The whole lines of that.
@@ -71,7 +115,12 @@ impl Process {
 
     /// Waits for its end; `None` if that does not come within the limit.
     pub fn wait_within(&mut self, limit: Duration) -> Option<ExitStatus> {
-        ask_within(limit, || self.try_wait())
+        let status = ask_within(limit, || self.try_wait())?;
+        if let Some(pipe) = self.pipe() {
+            // What is in the pipe is part of what it said, whether or not somebody has read it meanwhile.
+            pipe.finish();
+        }
+        Some(status)
     }
 
     /// Ends it at once.

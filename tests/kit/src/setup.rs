@@ -4,12 +4,13 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{DEADLINE, Exit, Pace, Process};
+use crate::process::Stderr;
+use crate::{DEADLINE, Exit, Pace, Process, Starting};
 
 /// How long a compiler may take before a test gives up.
 const LONG: Duration = Duration::from_secs(600);
@@ -19,6 +20,7 @@ pub struct Setup {
     command: Command,
     directory: TempDir,
     ready_file: Option<PathBuf>,
+    stderr: Stderr,
 }
 
 /// A process, and the directory that it was started in.
@@ -47,6 +49,7 @@ impl Setup {
             command,
             directory,
             ready_file: None,
+            stderr: Stderr::Kept,
         }
     }
 
@@ -118,6 +121,25 @@ impl Setup {
         Pace::when_ready(self.spawn(), &path, limit)
     }
 
+    /// Starts it, and waits for nothing.
+    pub fn begin(self) -> Starting {
+        Starting::new(self.spawn())
+    }
+
+    /// Lets it write its log into something else than a file, of which the test reads what it wants.
+    #[must_use]
+    pub fn log_to(mut self, file: impl Into<Stdio>) -> Setup {
+        self.stderr = Stderr::Elsewhere(file.into());
+        self
+    }
+
+    /// Lets it write its log into a pipe, of which a test can stop the reader.
+    #[must_use]
+    pub fn log_through_pipe(mut self) -> Setup {
+        self.stderr = Stderr::Piped;
+        self
+    }
+
     /// Runs it to its end, which must come by itself.
     pub fn run(self) -> Exit {
         self.spawn().wait_within(DEADLINE)
@@ -132,7 +154,7 @@ impl Setup {
         if let Some(path) = &self.ready_file {
             self.command.arg("--ready-file").arg(path);
         }
-        let process = Process::spawn(&mut self.command)
+        let process = Process::spawn_with(&mut self.command, self.stderr)
             .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command.get_program()));
         Started {
             process,

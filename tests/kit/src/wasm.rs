@@ -38,12 +38,12 @@ pub fn core_module(name: &str) -> PathBuf {
 /// component.
 pub fn text_fixture(name: &str) -> Vec<u8> {
     let file = root().join("tests/fixtures/wat").join(name).with_extension("wat");
-    typed_module(&fs::read_to_string(file).expect("the fixture is there"))
+    text_plugin(&fs::read_to_string(file).expect("it is a text"))
 }
 
-/// A module in WebAssembly's text format, with the type of a component that filters requests.
-pub fn typed_module(text: &str) -> Vec<u8> {
-    let mut module = wat::parse_str(text).expect("it is valid WebAssembly text");
+/// The same of a text that a test has.
+pub fn text_plugin(text: &str) -> Vec<u8> {
+    let mut module = text_module(text);
     let mut resolve = Resolve::default();
     let (package, _) = resolve
         .push_dir(root().join("wit"))
@@ -54,6 +54,23 @@ pub fn typed_module(text: &str) -> Vec<u8> {
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("a type can be embedded in any module");
     module
+}
+
+/// A plugin of 4 KB for which a compiler takes gigabytes: a thousand values go round each of four hundred loops, one
+/// inside the other. It lets every request pass.
+pub fn exhausts_compiler() -> Vec<u8> {
+    const LOOPS: usize = 400;
+    let values = "i64 ".repeat(1000);
+    let (begin, end) = ("loop (type $wide) ".repeat(LOOPS), "end ".repeat(LOOPS));
+    let pass = fs::read_to_string(root().join("tests/fixtures/wat/pass.wat")).expect("it is a text");
+    let (head, _) = pass.rsplit_once(')').expect("it ends with one");
+    text_plugin(&format!(
+        "{head}
+         (type $many (func (result {values})))
+         (type $wide (func (param {values}) (result {values})))
+         (func $values (type $many) unreachable)
+         (func call $values {begin} {end} unreachable))"
+    ))
 }
 
 /// A plugin that was built for a contract with these differences from `wit/`: each a text that is there, and what
@@ -89,6 +106,55 @@ pub fn built_for(differences: &[(&str, &str)]) -> Vec<u8> {
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("a type can be embedded in any module");
     module
+}
+
+/// WebAssembly in its text form, which need not be a plugin.
+pub fn text_module(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("it is WebAssembly in its text form")
+}
+
+/// A component that takes long to compile, and is no plugin: its only module has one function after the other.
+pub fn slow_to_compile() -> Vec<u8> {
+    const FUNCTIONS: u32 = 4000;
+    const STEPS: u32 = 800;
+    // `local.get 0`, `i64.const 3`, `i64.mul`, `local.tee 0`, `drop`
+    let step = [0x20, 0, 0x42, 3, 0x7e, 0x22, 0, 0x1a];
+    let mut body = vec![0];
+    (0..STEPS).for_each(|_| body.extend(step));
+    body.extend([0x20, 0, 0x0b]);
+    let function = sized(&body);
+    let mut code = unsigned(FUNCTIONS);
+    (0..FUNCTIONS).for_each(|_| code.extend(&function));
+    let mut types = unsigned(FUNCTIONS);
+    (0..FUNCTIONS).for_each(|_| types.push(0));
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &[1, 0x60, 1, 0x7e, 1, 0x7e]),
+        section(3, &types),
+        section(10, &code),
+    ];
+    [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module.concat())].concat()
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [vec![id], sized(content)].concat()
+}
+
+/// With its length before it.
+fn sized(content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).expect("no fixture is so large");
+    [unsigned(length), content.to_vec()].concat()
+}
+
+/// LEB128.
+fn unsigned(mut number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
 }
 
 /// The same plugin in other bytes.

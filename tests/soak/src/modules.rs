@@ -1,6 +1,6 @@
 //! Plugins that no compiler makes, as core modules with the type of a component.
 
-use pace_kit::{text_fixture, typed_module};
+use pace_kit::{text_fixture, text_plugin};
 
 /// Those in `tests/fixtures/wat`, and what the proxy must say of each.
 const FIXTURES: [(&str, &[&str]); 4] = [
@@ -30,7 +30,7 @@ type Module = (&'static str, &'static [&'static str], Vec<u8>);
 
 /// Names and modules.
 pub(crate) fn all() -> Vec<Module> {
-    let trapping = typed_module(TRAPPING_CONFIGURE);
+    let trapping = text_plugin(TRAPPING_CONFIGURE);
     let fixtures = FIXTURES.map(|(name, says)| (name, says, text_fixture(name)));
     [("trapping-configure", &["configure failed: trap: "][..], trapping)]
         .into_iter()

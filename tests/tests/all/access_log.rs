@@ -36,10 +36,21 @@ fn requests_that_pace_answers_have_one_too() {
     assert_eq!(pace.get("/nobody").status, 503);
     let line = pace.wait_for_log(&["pace::access", "/nobody"]);
     assert!(line.contains(" 503 "), "{line}");
-    assert!(line.contains("backend=- "), "{line}");
+    // Nobody answered; this is who was asked.
+    assert!(line.contains(&format!("backend={} ", down.label())), "{line}");
 
     pace.client()
-        .exchange("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n");
+        .exchange("GET /bad HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n");
+    let line = pace.wait_for_log(&["pace::access", "/bad"]);
+    let line = line.lines().last().unwrap_or_default();
+    assert!(
+        line.contains(" 400 ") && line.ends_with(" refused=field-line"),
+        "{line}"
+    );
+
+    pace.client().exchange("\x16\x03\x01 no HTTP\r\n\r\n");
+    let line = pace.wait_for_log(&["refused=not-http"]);
+    assert!(line.contains(" 127.0.0.1 - - 400 "), "{line}");
 }
 
 #[test]

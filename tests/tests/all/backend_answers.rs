@@ -31,6 +31,37 @@ fn responses_without_a_body_leave_the_connection_usable() {
     assert_eq!(client.connections(), 1);
 }
 
+/// RFC 9110, section 15.3.6. Its head does not end the message, so it says that nothing follows.
+#[test]
+fn a_205_has_no_body_whatever_the_backend_sends() {
+    let origin = Origin::new(|request| {
+        let rest = match request.target.as_str() {
+            "/length" => "Content-Length: 6\r\n\r\na body",
+            "/chunks" => "Transfer-Encoding: chunked\r\n\r\n6\r\na body\r\n0\r\n\r\n",
+            "/close" => "\r\na body",
+            "/none" => "Content-Length: 0\r\n\r\n",
+            _ => return Answer::new("the next page"),
+        };
+        Answer::raw(format!("HTTP/1.1 205 Reset Content\r\n{rest}"))
+    });
+    let pace = Pace::with_config(&plain(&[&origin]));
+    for request in [Request::get, |target: &str| Request::post(target, "a body")] {
+        for target in ["/length", "/chunks", "/close", "/none"] {
+            let mut client = pace.client();
+            let response = client.send(&request(target));
+            assert_eq!(
+                (response.status, response.text()),
+                (205, ""),
+                "{target}: {response:?}"
+            );
+            assert_eq!(response.header("content-length"), Some("0"), "{target}");
+            assert_eq!(response.header("transfer-encoding"), None, "{target}");
+            // What the client reads next is the next response.
+            assert_eq!(client.get("/next").text(), "the next page", "{target}");
+        }
+    }
+}
+
 #[test]
 fn what_comes_before_the_response_comes_before_it() {
     let origin = Origin::new(|_| {

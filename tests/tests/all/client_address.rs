@@ -1,7 +1,12 @@
 //! Whose request it is: the peer's, unless a proxy that is trusted says otherwise. The limit of one request per
 //! client shows whom Pace takes it for, and `X-Forwarded-For` at the origin whom it names.
 
+use std::net::TcpStream;
+use std::time::Duration;
+
 use pace_tests::{Origin, Pace, Request};
+
+use socket2::SockRef;
 
 use crate::sections::{SERVER, pool};
 
@@ -116,6 +121,45 @@ fn a_proxy_header_may_be_cut_anywhere() {
         429,
         "the header is for the whole connection"
     );
+}
+
+/// Certificates and tokens travel in such fields.
+#[test]
+fn proxy_header_may_be_as_long_as_its_length_field_says() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, PROXY_PROTOCOL);
+    let mut header = v2([192, 0, 2, 7]);
+    header[14..16].copy_from_slice(&u16::MAX.to_be_bytes());
+    header.extend([0xe0, 0xff, 0xf0]);
+    header.resize(header.len() + 0xfff0, b'x');
+
+    let mut balancer = pace.client();
+    balancer.write([&header[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+    assert_eq!(balancer.read("GET").expect("there is a response").status, 200);
+    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["192.0.2.7"]);
+}
+
+#[test]
+fn probe_that_only_connects_is_no_error_and_no_warning() {
+    let origin = Origin::named("one");
+    let pace = start(&origin, PROXY_PROTOCOL);
+    for _ in 0..5 {
+        drop(TcpStream::connect(pace.address()).expect("Pace listens"));
+        let reset = TcpStream::connect(pace.address()).expect("Pace listens");
+        SockRef::from(&reset)
+            .set_linger(Some(Duration::ZERO))
+            .expect("it is a TCP socket");
+        drop(reset);
+    }
+    pace.wait_for_metric("pace_connections_total", &[], 10);
+    pace.wait_for_metric("pace_connections_open", &[], 0);
+    assert_eq!(pace.metrics().sum("pace_proxy_header_errors_total", &[]), 0);
+    assert!(!pace.log().contains(" closed: "), "{}", pace.log());
+
+    let mut half = pace.client();
+    half.write("PROX");
+    half.finish();
+    pace.wait_for_metric("pace_proxy_header_errors_total", &[], 1);
 }
 
 #[test]

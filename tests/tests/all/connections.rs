@@ -1,6 +1,6 @@
 //! Connections to backends: kept, and used again.
 
-use std::thread;
+use std::{fs, thread};
 
 use pace_tests::{Answer, Gate, Origin, Pace, wait_until};
 
@@ -56,6 +56,60 @@ fn idle_connections_are_let_go() {
         assert_eq!(client.get("/").status, 200);
         origin.connections() > 1
     });
+}
+
+/// A name that cannot be found must not keep what can be served from being served.
+#[test]
+fn name_that_does_not_resolve_stops_neither_start_nor_reload() {
+    let origin = Origin::named("one");
+    let config = |more: &str| {
+        format!(
+            "{ONE_WORKER}\n[[pools]]\nname = \"web\"\nbackends = [\"gone.invalid:80\", \"{}\"{more}]\n\n{EVERYTHING}",
+            origin.url()
+        )
+    };
+    let pace = Pace::with_config(&config(""));
+    let mut client = pace.client();
+    for _ in 0..4 {
+        assert_eq!(client.get("/").text(), "one");
+    }
+    assert_eq!(pace.metrics().sum("pace_upstream_failures_total", &[]), 0);
+    assert!(
+        pace.log().contains("cannot find the address of gone.invalid"),
+        "{}",
+        pace.log()
+    );
+    let file = pace.directory().join("pace.toml");
+    fs::write(file, config(", \"lost.invalid:80\"")).expect("it can be written");
+    pace.wait_for_metric("pace_config_reloads_total", &[("result", "published")], 1);
+    assert_eq!(client.get("/").text(), "one");
+}
+
+#[test]
+fn pool_without_any_address_answers_503() {
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}\n[[pools]]\nname = \"web\"\nbackends = [\"gone.invalid:80\"]\n\n{EVERYTHING}"
+    ));
+    assert_eq!(pace.get("/").status, 503);
+}
+
+/// `localhost` may be `::1` as well, where nobody listens.
+#[test]
+fn every_address_of_a_name_is_used() {
+    let origin = Origin::named("one");
+    let port = origin
+        .label()
+        .rsplit(':')
+        .next()
+        .expect("a label has a port")
+        .to_owned();
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}\n[[pools]]\nname = \"web\"\nbackends = [\"localhost:{port}\"]\n\n{EVERYTHING}"
+    ));
+    let mut client = pace.client();
+    for _ in 0..4 {
+        assert_eq!(client.get("/").text(), "one");
+    }
 }
 
 fn one_worker(origin: &Origin, more: &str) -> Pace {

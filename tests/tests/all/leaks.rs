@@ -229,7 +229,8 @@ fn visited(isolation: &str, origins: &[Origin; 2]) -> Pace {
     let names = ["large-reply", "secret-keeper", "in-order"];
     let plugins = names.map(|name| {
         let limits = match name {
-            "large-reply" => "limits = { body_kb = 8192, memory_mb = 64 }\n",
+            // To fill and to copy so much takes a while where others want the processor too.
+            "large-reply" => "limits = { body_kb = 8192, memory_mb = 64, time_ms = 1000 }\n",
             _ => "",
         };
         format!(
@@ -239,7 +240,8 @@ fn visited(isolation: &str, origins: &[Origin; 2]) -> Pace {
     });
     let [first, second] = origins;
     Pace::with_config(&format!(
-        "{SERVER}\n{}{}\n[[routes]]\npool = \"web\"\nplugins = {names:?}\n",
+        // Every visitor may be asked for twice.
+        "{SERVER}\n{}{}retry = {{ budget_percent = 100 }}\n\n[[routes]]\npool = \"web\"\nplugins = {names:?}\n",
         plugins.concat(),
         pool("web", &[first, second]),
     ))

@@ -1,8 +1,11 @@
 //! Plugins that answer: which of them, and what the client gets.
 
-use pace_tests::{Origin, Pace, Request, component, fixture};
+use std::fs;
+
+use pace_tests::{Origin, Pace, Request, component, fixture, text_fixture};
 
 use crate::sections::{SERVER, pool, short_form, urls, with_plugins};
+use crate::swapping::directory;
 
 #[test]
 fn an_answer_of_a_request_filter_reaches_no_backend() {
@@ -37,6 +40,26 @@ fn an_answer_of_a_request_filter_reaches_no_backend() {
     assert_eq!(post.status, 418);
     assert_eq!(client.get("/").text(), "one");
     assert_eq!(origin.request().target, "/");
+}
+
+#[test]
+fn an_answer_with_205_has_no_body() {
+    let origin = Origin::named("one");
+    let files = directory();
+    let file = files.path().join("reset.wasm");
+    fs::write(&file, text_fixture("reset-content")).expect("it can be written");
+    let pace = Pace::with_config(&with_plugins(SERVER, &[("reset", &file)], &[&origin]));
+    let mut client = pace.client();
+    for request in [
+        Request::get("/"),
+        Request::new("HEAD", "/"),
+        Request::post("/", "a body"),
+    ] {
+        let response = client.send(&request);
+        assert_eq!((response.status, response.text()), (205, ""), "{response:?}");
+        assert_eq!(response.header("content-length"), Some("0"), "{response:?}");
+    }
+    assert_eq!(client.connections(), 1);
 }
 
 #[test]

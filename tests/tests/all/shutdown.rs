@@ -8,7 +8,7 @@ use crate::sections::plain;
 
 #[test]
 fn a_request_in_flight_is_completed() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let gate = Gate::new();
         let origin = slow(&gate);
         let pace = graceful(&origin, 3600);
@@ -25,6 +25,42 @@ fn a_request_in_flight_is_completed() {
         let exit = pace.wait();
         assert_eq!(exit.code, Some(0), "{signal:?}: {exit:#?}");
     }
+}
+
+/// What nginx takes for "open the log again" and "hand over to the next version".
+#[test]
+fn signals_of_other_servers_end_nothing() {
+    let gate = Gate::new();
+    let origin = slow(&gate);
+    let pace = graceful(&origin, 3600);
+    thread::scope(|scope| {
+        let request = scope.spawn(|| pace.get("/slow"));
+        wait_until("the request to arrive", || origin.requests().len() == 1);
+        pace.signal(Signal::USR1);
+        pace.wait_for_log(&["INFO", "SIGUSR1: nothing to open again"]);
+        pace.signal(Signal::USR2);
+        pace.wait_for_log(&["WARN", "SIGUSR2: nothing is done"]);
+        gate.open();
+        let response = request.join().expect("it was answered");
+        assert_eq!((response.status, response.text()), (200, "served"));
+    });
+    assert_eq!(pace.get("/").status, 200);
+
+    // Nor while it ends.
+    let gate = Gate::new();
+    let origin = slow(&gate);
+    let pace = graceful(&origin, 3600);
+    thread::scope(|scope| {
+        let request = scope.spawn(|| pace.get("/slow"));
+        wait_until("the request to arrive", || origin.requests().len() == 1);
+        pace.signal(Signal::TERM);
+        wait_until("new connections to be refused", || !pace.accepts());
+        pace.signal(Signal::USR1);
+        pace.wait_for_log(&["SIGUSR1: nothing to open again"]);
+        gate.open();
+        assert_eq!(request.join().expect("it was answered").status, 200);
+    });
+    assert_eq!(pace.wait().code, Some(0));
 }
 
 /// An hour of grace is no reason to wait for clients that say nothing.

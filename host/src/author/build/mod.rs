@@ -9,14 +9,13 @@ mod python;
 mod rust;
 mod tool;
 
-use std::error::Error;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::language::{Language, NoProject};
 use super::print;
-use crate::cli::BuildArgs;
+use crate::cli::{BuildArgs, CommandError};
 use crate::plugin::{self, Inspection, LoadError, Runtime};
 use tool::Version;
 
@@ -79,7 +78,7 @@ fn listed(problems: &[LoadError]) -> String {
     lines.join("\n")
 }
 
-pub(super) fn run(args: &BuildArgs) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(args: &BuildArgs) -> Result<(), CommandError> {
     let (path, size) = build(&args.path)?;
     print(&format!("{}: {} KiB\n", path.display(), size.div_ceil(1024)))?;
     Ok(())

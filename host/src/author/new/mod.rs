@@ -7,7 +7,6 @@ mod template;
 mod versions;
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::language::Language;
 use super::print;
 use crate::CONTRACT;
-use crate::cli::NewArgs;
+use crate::cli::{CommandError, NewArgs};
 use crate::embedded::{CONTRACT_FILES, SDK_FILES};
 use crate::hook::Hook;
 use template::Template;
@@ -33,7 +32,7 @@ enum NewError {
     Write { path: PathBuf, source: io::Error },
 }
 
-pub(super) fn run(args: &NewArgs) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
     let name = check(&args.name)?;
     let directory = PathBuf::from(name);
     if directory.exists() {

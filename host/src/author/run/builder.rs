@@ -6,15 +6,18 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::defaults::Defaults;
 use super::sources::Sources;
+use crate::cli::CommandError;
 use crate::reload::Watch;
 
 /// Builds until it is dropped. Then a build that is going on is given up.
@@ -108,8 +111,60 @@ impl Followed {
         *known = now;
         // What was saved last is what counts.
         drop(build.take());
-        *build = Build::start(project);
+        info!("a source has changed: building");
+        // What the build says comes below that.
+        log::logger().flush();
+        *build = Build::start(project)
+            .inspect_err(|error| error!("no build can be started: {error}"))
+            .ok();
         false
+    }
+}
+
+/// The build before anything is served: another thread can give it up.
+#[derive(Clone, Default)]
+pub(super) struct FirstBuild(Arc<Mutex<First>>);
+
+#[derive(Default)]
+struct First {
+    build: Option<Build>,
+    is_given_up: bool,
+}
+
+/// There is nothing to serve with, and whoever built it has said why.
+#[derive(Debug, thiserror::Error)]
+#[error("the build failed, and what it said is above")]
+pub struct Told;
+
+impl FirstBuild {
+    /// Builds a project, and waits for the end of that.
+    pub(super) fn run(&self, project: &Path) -> Result<(), CommandError> {
+        info!("building {}", project.display());
+        // What the build says comes below that.
+        log::logger().flush();
+        loop {
+            let mut first = self.0.lock();
+            if first.is_given_up {
+                return Err(Told.into());
+            }
+            let build = match &mut first.build {
+                Some(build) => build,
+                none => none.insert(Build::start(project)?),
+            };
+            match build.ended() {
+                Some(status) if status.success() => return Ok(()),
+                Some(_) => return Err(Told.into()),
+                None => drop(first),
+            }
+            thread::sleep(SOON);
+        }
+    }
+
+    /// Ends it, and all that it has started.
+    pub(super) fn give_up(&self) {
+        let mut first = self.0.lock();
+        first.is_given_up = true;
+        first.build = None;
     }
 }
 
@@ -121,8 +176,7 @@ struct Build {
 
 impl Build {
     /// `pace plugin build`, in a group of processes of its own, so that all of it can be ended.
-    fn start(project: &Path) -> Option<Build> {
-        info!("a source has changed: building");
+    fn start(project: &Path) -> io::Result<Build> {
         // The program that runs, also if another has taken its place meanwhile.
         let process = Command::new("/proc/self/exe")
             .args(["plugin", "build"])
@@ -130,17 +184,11 @@ impl Build {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .process_group(0)
-            .spawn();
-        match process {
-            Ok(process) => Some(Build {
-                process,
-                since: Instant::now(),
-            }),
-            Err(error) => {
-                error!("no build can be started: {error}");
-                None
-            }
-        }
+            .spawn()?;
+        Ok(Build {
+            process,
+            since: Instant::now(),
+        })
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {

@@ -11,28 +11,28 @@ mod given;
 mod lines;
 mod sources;
 
-use std::error::Error;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use log::info;
 
-use self::builder::{Builder, Followed};
+use self::builder::{Builder, FirstBuild, Followed};
 use self::defaults::Defaults;
 use self::given::Given;
 use self::sources::Sources;
-use super::build;
-use crate::cli::RunArgs;
+use crate::cli::{CommandError, RunArgs};
 use crate::config::{Breaker, Config, OnFailure, Overrides, Plugin, PluginUse, Rollback, Source};
-use crate::plugin::{LoadError, Runtime};
-use crate::reload::{Manager, Origin, StartError};
-use crate::server::Server;
-use crate::snapshot::Environment;
+use crate::plugin::{Compiler, LoadError, Runtime};
+use crate::reload::{Manager, Origin, Reloader, StartError};
+use crate::server::{Process, Server};
+use crate::snapshot::{Environment, Snapshot};
 use crate::state::Store;
 use crate::telemetry::Metrics;
 
-pub use lines::{DEFAULT_LOG, prepare_log};
+pub use builder::Told;
+pub use lines::log_for_run;
 
 /// How long requests in flight may take after Ctrl-C.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
@@ -45,7 +45,40 @@ struct Refused {
     advice: String,
 }
 
-pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(args: &RunArgs) -> Result<(), CommandError> {
+    let mut process = Process::begin()?;
+    let first_build = FirstBuild::default();
+    let prepared = process.prepare({
+        let (args, first_build) = (args.clone(), first_build.clone());
+        move || prepare(&args, &first_build)
+    })?;
+    let Some(ready) = prepared else {
+        first_build.give_up();
+        return Ok(());
+    };
+    let Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+        followed,
+    } = ready?;
+    let builder = Builder::start(followed)?;
+    server.run(process, snapshot, environment, reloader)?;
+    drop(builder);
+    Ok(())
+}
+
+/// What it takes to serve, and what is followed meanwhile.
+struct Ready {
+    server: Server,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    environment: Arc<Environment>,
+    reloader: Reloader,
+    followed: Followed,
+}
+
+fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandError> {
     let given = Given::new(&args.file, &args.set)?;
     let config = configuration(&given, args)?;
     // Before anything is built: a port in use is known at once.
@@ -55,20 +88,24 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
     }
     let sources = given.project.as_deref().map(Sources::of);
     if let Some(project) = &given.project {
-        info!("building {}", project.display());
-        build::build(project)?;
+        first_build.run(project)?;
     }
     let environment = Arc::new(Environment {
         runtime: Runtime::new(None, config.server.workers)?,
-        store: Store::new(),
+        store: Store::new(config.server.state),
         metrics: Metrics::new(),
     });
     let origin = Origin {
         path: None,
         overrides: Overrides::default(),
     };
-    let started = Manager::start(origin, config.clone(), Arc::clone(&environment));
-    let (manager, snapshot, reloader) = started.map_err(|refusal| -> Box<dyn Error> {
+    let started = Manager::start(
+        origin,
+        config.clone(),
+        Arc::clone(&environment),
+        Some(Compiler::new("/proc/self/exe")),
+    );
+    let (manager, snapshot, reloader) = started.map_err(|refusal| -> CommandError {
         match refusal.reason {
             LoadError::Configure(_) => Refused {
                 advice: given.advice(),
@@ -91,17 +128,20 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
         };
         Defaults::new(file, config, reloader.clone(), read)
     });
-    let builder = Builder::start(Followed {
-        project: given.project.zip(sources),
-        defaults,
-    })?;
-    server.run(snapshot, environment, reloader)?;
-    drop(builder);
-    Ok(())
+    Ok(Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+        followed: Followed {
+            project: given.project.zip(sources),
+            defaults,
+        },
+    })
 }
 
 /// The backends, and nothing but this plugin before them.
-fn configuration(given: &Given, args: &RunArgs) -> Result<Config, Box<dyn Error>> {
+fn configuration(given: &Given, args: &RunArgs) -> Result<Config, CommandError> {
     let mut config = Config::from_overrides(&Overrides {
         listen: Some(args.listen.clone()),
         backends: args.backends.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::super::{BUILTINS, OnFailure, Overrides, Source, build};
-use super::{FULL, SHORT, backends, config, lookup, parse_with};
+use super::{FULL, SHORT, backends, config, parse_with};
 
 /// What `SHORT` stands for.
 const LONG: &str = r#"
@@ -120,12 +120,11 @@ fn the_command_line_alone_is_a_complete_proxy() {
         listen: Some(":80".into()),
         ..backends(&["http://app:8000"])
     };
-    let from_nothing = build("", None, &overrides, &lookup).expect("a complete configuration");
+    let from_nothing = build("", None, &overrides).expect("a complete configuration");
     assert_eq!(from_nothing.server.listen.to_string(), "0.0.0.0:80");
-    assert_eq!(
-        from_nothing.pools[0].backends[0].address.to_string(),
-        "10.0.0.9:8000"
-    );
+    // A name is looked up by who connects to it.
+    let backend = &from_nothing.pools[0].backends[0];
+    assert_eq!((backend.host.to_string(), backend.port), ("app".to_owned(), 8000));
     assert_eq!(from_nothing.plugins.len(), BUILTINS.len());
     assert_eq!(from_nothing.metrics, None);
 }
@@ -179,9 +178,9 @@ fn the_full_form_resolves_names_to_indices_and_merges_configuration() {
             .collect::<Vec<_>>(),
         [1, 2]
     );
-    assert_eq!(api.max_retries, 2);
-    assert_eq!(api.connect_timeout.as_millis(), 500);
-    assert_eq!(api.response_timeout.as_secs(), 60);
+    assert_eq!(api.settings.retry.attempts, 3);
+    assert_eq!(api.settings.connect_timeout.as_millis(), 500);
+    assert_eq!(api.settings.response_timeout.as_secs(), 60);
 
     let [v1, rest] = config.routes.as_slice() else {
         panic!("two routes")

@@ -184,7 +184,9 @@ fn values_that_are_refused() {
             .contains("`endpoint` in [metrics]: \"metrics\" must start with `/`")
     );
     assert!(full("\"/v1\"", "\"/v1?x\"").contains("without `?` and `#`"));
-    assert!(full("\"/v1\"", "\"/é\"").contains("other characters as %XX"));
+    assert!(full("\"/v1\"", "\"/a b\"").contains("as in a URL, without spaces"));
+    assert!(full("\"/v1\"", "\"/a%2fb\"").contains("encoded slashes and backslashes are refused"));
+    assert!(full("\"/v1\"", "\"/a%\"").contains("no request can have it as its path"));
     assert!(full("\"limit-api\"", "\"Limit API\"").contains("is not a name: 1 to 48 characters"));
     assert!(
         full("on_failure = \"closed\"", "on_failure = \"ignore\"").contains("must be \"closed\" or \"open\"")

@@ -7,8 +7,6 @@ mod rules;
 mod shipped;
 mod values;
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{Config, Error, Overrides, build};
@@ -79,18 +77,8 @@ pool = "api"
 plugins = ["choose", { use = "headers", on_failure = "closed" }]
 "#;
 
-/// A world in which `app` and `localhost` exist.
-fn lookup(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let ip = match host {
-        "localhost" => [127, 0, 0, 1],
-        "app" => [10, 0, 0, 9],
-        _ => return Err(io::Error::new(io::ErrorKind::NotFound, "no such host")),
-    };
-    Ok((ip, port).into())
-}
-
 fn parse_with(text: &str, overrides: &Overrides) -> Result<Config, Error> {
-    build(text, Some(Path::new("conf/proxy.toml")), overrides, &lookup)
+    build(text, Some(Path::new("conf/proxy.toml")), overrides)
 }
 
 fn parse(text: &str) -> Result<Config, Error> {

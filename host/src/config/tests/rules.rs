@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::{Config, Error, Overrides, build};
-use super::{FULL, SHORT, backends, full, lookup, only, parse, parse_with, short};
+use super::{FULL, SHORT, backends, full, only, parse, parse_with, short};
 
 #[test]
 fn names_that_lead_nowhere() {
@@ -47,15 +47,11 @@ fn things_that_are_there_twice() {
 }
 
 #[test]
-fn pools_have_backends_that_exist() {
+fn pools_have_backends() {
     let list = "[\"http://127.0.0.1:8000\", \"http://127.0.0.1:8001\"]";
     assert_eq!(
         short(list, "[]"),
         "conf/proxy.toml:7:12: `backends` in [upstreams]: a pool needs at least one backend"
-    );
-    assert_eq!(
-        short(list, "[\"gone:80\"]"),
-        "conf/proxy.toml:7:13: `backends` in [upstreams]: cannot find the address of gone: no such host"
     );
     let many = (0..65536)
         .map(|n| format!("'10.0.0.1:80{n}',"))
@@ -104,13 +100,12 @@ fn listeners_and_trust() {
         "conf/proxy.toml:2:18: `proxy_protocol` in [server]: needs `trusted_proxies`, the networks of those whose \
          PROXY protocol headers are believed"
     );
-    assert!(full("listen = \"127.0.0.1:9090\"", "listen = \"127.0.0.1:8080\"").contains(
-        "`listen` in [admin]: 127.0.0.1:8080 is the address of [server] already; the admin API needs another"
+    assert!(full("listen = \"127.0.0.1:9090\"", "listen = \"localhost:8080\"").contains(
+        "`listen` in [admin]: localhost:8080 is the address of [server] already; the admin API needs another"
     ));
     assert!(
         short("\"0.0.0.0:8080\"", "\"0.0.0.0\"").contains("`listen` in [server]: \"0.0.0.0\" has no port")
     );
-    assert!(short("0.0.0.0:8080", "gone:8080").contains("cannot find the address of gone: no such host"));
 }
 
 #[test]
@@ -125,7 +120,6 @@ fn the_command_line() {
         "--backend: \"https://app\": TLS to backends is not supported yet; backends are reached over plain HTTP, as in \
          \"http://host:port\""
     );
-    assert!(message(SHORT, &backends(&["gone"])).starts_with("--backend: cannot find the address of gone"));
     assert_eq!(
         message(SHORT, &backends(&["app", "app"])),
         "--backend: app:80 is already in this pool (given twice); to send it more requests, give it a `weight`"
@@ -138,7 +132,7 @@ fn the_command_line() {
         message(SHORT, &listen),
         "--listen: \"8080\" has no port; write it as \"0.0.0.0:8080\" or \"[::]:8080\""
     );
-    let error = build("", None, &Overrides::default(), &lookup).expect_err("nothing to serve");
+    let error = build("", None, &Overrides::default()).expect_err("nothing to serve");
     assert_eq!(
         error.to_string(),
         "command line: there is no backend: give --backend URL, once or more, or a file with --config FILE"

@@ -20,11 +20,11 @@ fn everything_but_backends_has_a_default() {
     let [pool] = config.pools.as_slice() else {
         panic!("one pool")
     };
-    assert_eq!(pool.max_retries, 1);
-    assert_eq!(pool.connect_timeout, Duration::from_secs(3));
-    assert_eq!(pool.response_timeout, Duration::from_secs(60));
-    assert_eq!(pool.idle_timeout, Duration::from_secs(60));
-    assert_eq!(pool.idle_connections, 128);
+    assert_eq!(pool.settings.retry.attempts, 2);
+    assert_eq!(pool.settings.connect_timeout, Duration::from_secs(3));
+    assert_eq!(pool.settings.response_timeout, Duration::from_secs(60));
+    assert_eq!(pool.settings.idle_timeout, Duration::from_secs(60));
+    assert_eq!(pool.settings.idle_connections, 128);
     assert_eq!(pool.backends[0].label, "app:80");
     assert_eq!(config.plugins[0].limits.time, Duration::from_millis(10));
     assert_eq!(config.plugins[0].limits.memory, 16 * 1024 * 1024);

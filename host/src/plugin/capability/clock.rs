@@ -6,6 +6,7 @@ use wasmtime::component::{HasData, Linker};
 use super::super::bindings::pace::plugin::clock;
 use super::super::direct::{Caller, Interface, called, guest};
 use super::super::guest::Guest;
+use super::entered::Entered;
 use crate::state::Time;
 
 struct View<'a>(&'a Time);
@@ -13,35 +14,34 @@ struct View<'a>(&'a Time);
 struct Clock;
 
 impl HasData for Clock {
-    type Data<'a> = View<'a>;
+    type Data<'a> = Entered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     clock::add_to_linker::<_, Clock>(linker, |guest| {
-        guest.calls_out += 1;
-        View(guest.scope.time())
+        Entered::new(&mut guest.meter, View(guest.scope.time()))
     })
 }
 
 pub(super) fn add_directly(clock: &mut Interface<'_>) -> Result<()> {
     clock
         .func("monotonic", |mut caller: Caller<'_>| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(guest(&caller)?.scope.time().monotonic())
         })?
         .func("wall", |mut caller: Caller<'_>| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(guest(&caller)?.scope.time().wall())
         })?;
     Ok(())
 }
 
-impl clock::Host for View<'_> {
+impl clock::Host for Entered<'_, View<'_>> {
     fn monotonic(&mut self) -> Result<u64> {
-        Ok(self.0.monotonic())
+        Ok(self.view()?.0.monotonic())
     }
 
     fn wall(&mut self) -> Result<u64> {
-        Ok(self.0.wall())
+        Ok(self.view()?.0.wall())
     }
 }

@@ -6,8 +6,9 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::super::bindings::pace::plugin::counters::{self, OpenError};
-use super::super::direct::{Caller, Interface, called, guest, guest_mut, place, split, text};
+use super::super::direct::{Caller, Interface, called, guest, guest_mut, place, split, text_if_short};
 use super::super::guest::Guest;
+use super::entered::Entered;
 use crate::state::{self, Counter, Scope};
 
 /// A plugin's handle to a counter.
@@ -25,21 +26,17 @@ struct View<'a> {
 struct Counters;
 
 impl HasData for Counters {
-    type Data<'a> = View<'a>;
+    type Data<'a> = Entered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     counters::add_to_linker::<_, Counters>(linker, |guest| {
-        guest.calls_out += 1;
-        view(guest)
+        let view = View {
+            scope: &guest.scope,
+            resources: &mut guest.resources,
+        };
+        Entered::new(&mut guest.meter, view)
     })
-}
-
-fn view(guest: &mut Guest) -> View<'_> {
-    View {
-        scope: &guest.scope,
-        resources: &mut guest.resources,
-    }
 }
 
 pub(super) fn add_directly(counters: &mut Interface<'_>) -> Result<()> {
@@ -53,32 +50,38 @@ pub(super) fn add_directly(counters: &mut Interface<'_>) -> Result<()> {
         .func(
             "[static]counter.open",
             |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
-                called(&mut caller);
+                called(&mut caller)?;
                 let (memory, guest) = split(&mut caller)?;
-                let opened = view(guest).open_counter(text(memory, name, length)?);
+                let name = text_if_short(memory, &mut guest.meter, name, length)?;
+                let mut view = View {
+                    scope: &guest.scope,
+                    resources: &mut guest.resources,
+                };
+                let opened = name.ok_or(OpenError::InvalidName);
+                let opened = opened.and_then(|name| view.open_counter(name));
                 put_opened(memory, out, opened)
             },
         )?
         .func(
             "[method]counter.add",
             |mut caller: Caller<'_>, handle: u32, delta: u64| {
-                called(&mut caller);
+                called(&mut caller)?;
                 Ok(counter(&caller, handle)?.add(delta))
             },
         )?
         .func("[method]counter.value", |mut caller: Caller<'_>, handle: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(counter(&caller, handle)?.value())
         })?
         .func(
             "[method]counter.swap",
             |mut caller: Caller<'_>, handle: u32, value: u64| {
-                called(&mut caller);
+                called(&mut caller)?;
                 Ok(counter(&caller, handle)?.swap(value))
             },
         )?
         .func("[resource-drop]counter", |mut caller: Caller<'_>, handle: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             guest_mut(&mut caller)?
                 .resources
                 .delete(owned::<CounterHandle>(handle))?;
@@ -95,27 +98,27 @@ impl View<'_> {
     }
 }
 
-impl counters::Host for View<'_> {}
+impl counters::Host for Entered<'_, View<'_>> {}
 
-impl counters::HostCounter for View<'_> {
+impl counters::HostCounter for Entered<'_, View<'_>> {
     fn open(&mut self, name: String) -> Result<Result<Resource<CounterHandle>, OpenError>> {
-        Ok(self.open_counter(&name))
+        Ok(self.given(name.len())?.open_counter(&name))
     }
 
     fn add(&mut self, counter: Resource<CounterHandle>, delta: u64) -> Result<u64> {
-        Ok(self.resources.get(&counter)?.0.add(delta))
+        Ok(self.view()?.resources.get(&counter)?.0.add(delta))
     }
 
     fn value(&mut self, counter: Resource<CounterHandle>) -> Result<u64> {
-        Ok(self.resources.get(&counter)?.0.value())
+        Ok(self.view()?.resources.get(&counter)?.0.value())
     }
 
     fn swap(&mut self, counter: Resource<CounterHandle>, value: u64) -> Result<u64> {
-        Ok(self.resources.get(&counter)?.0.swap(value))
+        Ok(self.view()?.resources.get(&counter)?.0.swap(value))
     }
 
     fn drop(&mut self, counter: Resource<CounterHandle>) -> Result<()> {
-        self.resources.delete(counter)?;
+        self.view()?.resources.delete(counter)?;
         Ok(())
     }
 }

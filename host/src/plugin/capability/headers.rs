@@ -1,10 +1,11 @@
 //! The headers of `request` and `response` as a core module asks for them: the same functions twice.
 
-use wasmtime::{Result, ensure};
+use wasmtime::Result;
 
 use super::super::bindings::pace::plugin::http::EditError as WasmEditError;
 use super::super::direct::{
-    Caller, Interface, answer_list, answer_option, answer_result, bytes, called, copied, guest, split, text,
+    Caller, Interface, answer_list, answer_option, answer_result, bytes, called, copied, guest, split,
+    text_if_short,
 };
 use super::super::guest::Guest;
 use super::super::lend::NotLent;
@@ -36,24 +37,26 @@ impl Message {
             .func(
                 "header",
                 move |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
-                    called(&mut caller);
+                    called(&mut caller)?;
                     let (memory, guest) = split(&mut caller)?;
-                    let value = read(guest)?.header(text(memory, name, length)?).map(copied);
+                    let name = name_at(memory, guest, name, length)?;
+                    let value = read(guest)?.header(name).map(copied);
                     answer_option(&mut caller, out, value.as_deref())
                 },
             )?
             .func(
                 "header-values",
                 move |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
-                    called(&mut caller);
+                    called(&mut caller)?;
                     let (memory, guest) = split(&mut caller)?;
-                    let values = read(guest)?.header_values(text(memory, name, length)?);
+                    let name = name_at(memory, guest, name, length)?;
+                    let values = read(guest)?.header_values(name);
                     let values: Vec<_> = values.into_iter().map(|value| [copied(value)]).collect();
                     answer_list(&mut caller, out, &values)
                 },
             )?
             .func("headers", move |mut caller: Caller<'_>, out: u32| {
-                called(&mut caller);
+                called(&mut caller)?;
                 let mut fields = Vec::new();
                 read(guest(&caller)?)?
                     .for_each_header(&mut |name, value| fields.push([copied(name), copied(value)]));
@@ -67,9 +70,10 @@ impl Message {
                       value: u32,
                       length: u32,
                       out: u32| {
-                    called(&mut caller);
+                    called(&mut caller)?;
                     let (memory, guest) = split(&mut caller)?;
-                    let (name, value) = name_and_value(memory, guest, [name, name_length], [value, length])?;
+                    let name = name_at(memory, guest, name, name_length)?;
+                    let value = bytes(memory, &mut guest.meter, value, length)?;
                     let done = edit(guest)?.and_then(|to| to.edits.set(to.head, to.limits, name, value));
                     answer_edit(memory, out, done)
                 },
@@ -82,9 +86,10 @@ impl Message {
                       value: u32,
                       length: u32,
                       out: u32| {
-                    called(&mut caller);
+                    called(&mut caller)?;
                     let (memory, guest) = split(&mut caller)?;
-                    let (name, value) = name_and_value(memory, guest, [name, name_length], [value, length])?;
+                    let name = name_at(memory, guest, name, name_length)?;
+                    let value = bytes(memory, &mut guest.meter, value, length)?;
                     let done = edit(guest)?.and_then(|to| to.edits.append(to.head, to.limits, name, value));
                     answer_edit(memory, out, done)
                 },
@@ -92,9 +97,9 @@ impl Message {
             .func(
                 "remove-header",
                 move |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
-                    called(&mut caller);
+                    called(&mut caller)?;
                     let (memory, guest) = split(&mut caller)?;
-                    let name = text(memory, name, length)?;
+                    let name = name_at(memory, guest, name, length)?;
                     let removed = edit(guest)?.and_then(|to| to.edits.remove(to.head, name));
                     answer_result(memory, out, removed.map(|was| Some(was.into())).map_err(case))
                 },
@@ -103,22 +108,10 @@ impl Message {
     }
 }
 
-/// The parameters of a function that writes a header. Together they are no more than may be copied out of the
-/// memory, as when a component calls it: they could overlap.
-fn name_and_value<'m>(
-    memory: &'m [u8],
-    guest: &Guest,
-    [name, name_length]: [u32; 2],
-    [value, length]: [u32; 2],
-) -> Result<(&'m str, &'m [u8])> {
-    let (name, value) = (text(memory, name, name_length)?, bytes(memory, value, length)?);
-    let limit = guest.generation.limits.memory;
-    ensure!(
-        name.len().saturating_add(value.len()) <= limit,
-        "a header of {} bytes is larger than the memory limit",
-        name.len().saturating_add(value.len())
-    );
-    Ok((name, value))
+/// The name at this place. One that is longer than any is as good as none.
+fn name_at<'m>(memory: &'m [u8], guest: &mut Guest, at: u32, length: u32) -> Result<&'m str> {
+    let name = text_if_short(memory, &mut guest.meter, at, length)?;
+    Ok(name.unwrap_or_default())
 }
 
 /// Answers with `result<_, edit-error>`.

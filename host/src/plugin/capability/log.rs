@@ -5,10 +5,11 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime::{Result, format_err};
 
 use super::super::bindings::pace::plugin::log;
-use super::super::direct::{Caller, Interface, called, guest, split, text as text_at};
+use super::super::direct::{Caller, Interface, called, guest, split, text_start};
 use super::super::generation::Generation;
 use super::super::guest::Guest;
-use super::super::text;
+use super::entered::Entered;
+use crate::escape::Shown;
 
 /// The target of plugins' lines, for `RUST_LOG`.
 const TARGET: &str = "pace::plugin::log";
@@ -18,28 +19,28 @@ struct View<'a>(&'a Generation);
 struct Log;
 
 impl HasData for Log {
-    type Data<'a> = View<'a>;
+    type Data<'a> = Entered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     log::add_to_linker::<_, Log>(linker, |guest| {
-        guest.calls_out += 1;
-        View(&guest.generation)
+        Entered::new(&mut guest.meter, View(&guest.generation))
     })
 }
 
 pub(super) fn add_directly(log: &mut Interface<'_>) -> Result<()> {
     log.func("enabled", |mut caller: Caller<'_>, level: u32| {
-        called(&mut caller);
+        called(&mut caller)?;
         let generation = &guest(&caller)?.generation;
         Ok(u32::from(enabled(generation, level_at(level)?)))
     })?
     .func(
         "write",
         |mut caller: Caller<'_>, level: u32, at: u32, length: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             let (memory, guest) = split(&mut caller)?;
-            line(&guest.generation, level_at(level)?, text_at(memory, at, length)?);
+            let message = text_start(memory, &mut guest.meter, at, length)?;
+            line(&guest.generation, level_at(level)?, message);
             Ok(())
         },
     )?;
@@ -53,13 +54,13 @@ fn level_at(number: u32) -> Result<Level> {
     level.ok_or_else(|| format_err!("there is no log level {number}"))
 }
 
-impl log::Host for View<'_> {
+impl log::Host for Entered<'_, View<'_>> {
     fn enabled(&mut self, level: log::Level) -> Result<bool> {
-        Ok(enabled(self.0, level.into()))
+        Ok(enabled(self.view()?.0, level.into()))
     }
 
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
-        line(self.0, level.into(), &message);
+        line(self.given(message.len())?.0, level.into(), &message);
         Ok(())
     }
 }
@@ -75,7 +76,7 @@ fn enabled(generation: &Generation, level: Level) -> bool {
 pub(super) fn line(generation: &Generation, level: Level, message: &str) {
     if let Some(sink) = &generation.log_sink {
         if sink.enabled(level) {
-            sink.write(level, text::line(message));
+            sink.write(level, Shown::new(message).into());
         }
         return;
     }
@@ -89,7 +90,7 @@ pub(super) fn line(generation: &Generation, level: Level, message: &str) {
     if dropped > 0 {
         ::log::warn!(target: TARGET, "{plugin}: {dropped} lines were dropped, they were too many");
     }
-    ::log::log!(target: TARGET, level, "{plugin}: {}", text::line(message));
+    ::log::log!(target: TARGET, level, "{plugin}: {}", Shown::new(message));
 }
 
 impl From<log::Level> for Level {

@@ -1,13 +1,14 @@
 //! What plugins are lent: one file per interface of the contract.
 //!
 //! Each file has a view that borrows what the interface needs of a [`Guest`], the generated trait
-//! implemented for it, and two functions that make it available: `add_to_linker` to components, and
+//! implemented for it (behind [`entered`], which no call gets past unmeasured), and two functions that make it available: `add_to_linker` to components, and
 //! `add_directly` to core modules that run by themselves (see `direct`). An error returned from a host
 //! function is a trap: it ends the hook and the instance.
 
 mod clock;
 mod counters;
 mod edit;
+mod entered;
 mod headers;
 mod log;
 mod request;

@@ -7,6 +7,7 @@ use super::super::bindings::pace::plugin::upstreams::{self, Failure, HealthState
 use super::super::direct::{Caller, Interface, answer_bytes, called, copied, guest, place, split};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
+use super::entered::Entered;
 use crate::hook::{AttemptFailure, Candidates, Health};
 
 struct View<'a>(&'a Lending);
@@ -14,13 +15,12 @@ struct View<'a>(&'a Lending);
 struct Upstreams;
 
 impl HasData for Upstreams {
-    type Data<'a> = View<'a>;
+    type Data<'a> = Entered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     upstreams::add_to_linker::<_, Upstreams>(linker, |guest| {
-        guest.calls_out += 1;
-        View(&guest.lending)
+        Entered::new(&mut guest.meter, View(&guest.lending))
     })
 }
 
@@ -30,20 +30,20 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
     }
     upstreams
         .func("count", |mut caller: Caller<'_>| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(view(&caller)?.0.candidates()?.count())
         })?
         .func("version", |mut caller: Caller<'_>| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(view(&caller)?.0.candidates()?.version())
         })?
         .func("pool", |mut caller: Caller<'_>, out: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             let pool = copied(view(&caller)?.0.candidates()?.pool());
             answer_bytes(&mut caller, out, &pool)
         })?
         .func("last-failure", |mut caller: Caller<'_>, out: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             let failure = view(&caller)?.0.candidates()?.last_failure();
             // `option<failure>`, with the number that one of the failures has at the end.
             let answer = place::<2, 6>(split(&mut caller)?.0, out)?;
@@ -57,28 +57,28 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
             Ok(())
         })?
         .func("tried", |mut caller: Caller<'_>, index: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(u32::from(view(&caller)?.with(index)?.tried(index)))
         })?
         .func("address", |mut caller: Caller<'_>, index: u32, out: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             let address = copied(view(&caller)?.with(index)?.address(index));
             answer_bytes(&mut caller, out, &address)
         })?
         .func("weight", |mut caller: Caller<'_>, index: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(view(&caller)?.with(index)?.weight(index))
         })?
         .func("health", |mut caller: Caller<'_>, index: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(HealthState::from(view(&caller)?.with(index)?.health(index)) as u32)
         })?
         .func("in-flight", |mut caller: Caller<'_>, index: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             Ok(view(&caller)?.with(index)?.in_flight(index))
         })?
         .func("latency", |mut caller: Caller<'_>, index: u32, out: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             let latency = view(&caller)?.with(index)?.latency(index);
             let answer = place::<8, 16>(split(&mut caller)?.0, out)?;
             answer[0] = u8::from(latency.is_some());
@@ -118,45 +118,45 @@ impl View<'_> {
     }
 }
 
-impl upstreams::Host for View<'_> {
+impl upstreams::Host for Entered<'_, View<'_>> {
     fn count(&mut self) -> Result<u32> {
-        Ok(self.0.candidates()?.count())
+        Ok(self.view()?.0.candidates()?.count())
     }
 
     fn version(&mut self) -> Result<u64> {
-        Ok(self.0.candidates()?.version())
+        Ok(self.view()?.0.candidates()?.version())
     }
 
     fn pool(&mut self) -> Result<String> {
-        Ok(self.0.candidates()?.pool().to_owned())
+        Ok(self.view()?.0.candidates()?.pool().to_owned())
     }
 
     fn last_failure(&mut self) -> Result<Option<Failure>> {
-        Ok(self.0.candidates()?.last_failure().map(Into::into))
+        Ok(self.view()?.0.candidates()?.last_failure().map(Into::into))
     }
 
     fn tried(&mut self, index: u32) -> Result<bool> {
-        Ok(self.with(index)?.tried(index))
+        Ok(self.view()?.with(index)?.tried(index))
     }
 
     fn address(&mut self, index: u32) -> Result<String> {
-        Ok(self.with(index)?.address(index).to_owned())
+        Ok(self.view()?.with(index)?.address(index).to_owned())
     }
 
     fn weight(&mut self, index: u32) -> Result<u32> {
-        Ok(self.with(index)?.weight(index))
+        Ok(self.view()?.with(index)?.weight(index))
     }
 
     fn health(&mut self, index: u32) -> Result<HealthState> {
-        Ok(self.with(index)?.health(index).into())
+        Ok(self.view()?.with(index)?.health(index).into())
     }
 
     fn in_flight(&mut self, index: u32) -> Result<u32> {
-        Ok(self.with(index)?.in_flight(index))
+        Ok(self.view()?.with(index)?.in_flight(index))
     }
 
     fn latency(&mut self, index: u32) -> Result<Option<u64>> {
-        Ok(self.with(index)?.latency(index))
+        Ok(self.view()?.with(index)?.latency(index))
     }
 }
 

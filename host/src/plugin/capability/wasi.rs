@@ -13,7 +13,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType, Val};
+use wasmtime::component::{
+    Component, ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceType, Val,
+};
 use wasmtime::{Engine, Result, StoreContextMut, bail};
 
 use super::super::guest::Guest;
@@ -78,6 +80,21 @@ fn resource(name: &str) -> ResourceType {
     }
 }
 
+/// `stream-error` of `wasi:io/streams`.
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+enum StreamError {
+    #[component(name = "last-operation-failed")]
+    #[expect(dead_code, reason = "it is a case of the type, and nothing fails")]
+    LastOperationFailed(Resource<Nothing>),
+    #[component(name = "closed")]
+    #[expect(
+        dead_code,
+        reason = "it is a case of the type, and what is written to is open"
+    )]
+    Closed,
+}
+
 /// Which of the streams an [`OutputStream`] is.
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
@@ -92,15 +109,18 @@ fn define(instance: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str)
         | ("wasi:cli/terminal-stdin" | "wasi:cli/terminal-stdout" | "wasi:cli/terminal-stderr", _) => {
             always(instance, name, || Val::Option(None))
         }
-        ("wasi:cli/stdin", "get-stdin") => {
-            instance.func_wrap(name, |_, (): ()| Ok((Resource::<InputStream>::new_own(0),)))
-        }
-        ("wasi:cli/stdout", "get-stdout") => {
-            instance.func_wrap(name, |_, (): ()| Ok((Resource::<OutputStream>::new_own(STDOUT),)))
-        }
-        ("wasi:cli/stderr", "get-stderr") => {
-            instance.func_wrap(name, |_, (): ()| Ok((Resource::<OutputStream>::new_own(STDERR),)))
-        }
+        ("wasi:cli/stdin", "get-stdin") => instance.func_wrap(name, |mut store, (): ()| {
+            called(&mut store)?;
+            Ok((Resource::<InputStream>::new_own(0),))
+        }),
+        ("wasi:cli/stdout", "get-stdout") => instance.func_wrap(name, |mut store, (): ()| {
+            called(&mut store)?;
+            Ok((Resource::<OutputStream>::new_own(STDOUT),))
+        }),
+        ("wasi:cli/stderr", "get-stderr") => instance.func_wrap(name, |mut store, (): ()| {
+            called(&mut store)?;
+            Ok((Resource::<OutputStream>::new_own(STDERR),))
+        }),
         ("wasi:io/streams", "[method]input-stream.read" | "[method]input-stream.blocking-read") => {
             always(instance, name, || err(Val::Variant("closed".to_owned(), None)))
         }
@@ -110,19 +130,24 @@ fn define(instance: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str)
         (
             "wasi:io/streams",
             "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush",
-        ) => instance.func_new(name, |store, _, given, results| {
-            write(store, given)?;
-            give(results, ok(None))
-        }),
+        ) => instance.func_wrap(
+            name,
+            |mut store, (stream, bytes): (Resource<OutputStream>, Vec<u8>)| {
+                let guest = called(&mut store)?;
+                guest.meter.take(bytes.len())?;
+                write(guest, &stream, &bytes);
+                Ok((Ok::<(), StreamError>(()),))
+            },
+        ),
         ("wasi:io/streams", "[method]output-stream.flush" | "[method]output-stream.blocking-flush") => {
             always(instance, name, || ok(None))
         }
-        ("wasi:clocks/monotonic-clock", "now") => {
-            instance.func_wrap(name, |store, (): ()| Ok((store.data().scope.time().monotonic(),)))
-        }
+        ("wasi:clocks/monotonic-clock", "now") => instance.func_wrap(name, |mut store, (): ()| {
+            Ok((called(&mut store)?.scope.time().monotonic(),))
+        }),
         ("wasi:clocks/monotonic-clock", "resolution") => always(instance, name, || Val::U64(1)),
-        ("wasi:clocks/wall-clock", "now") => instance.func_new(name, |store, _, _, results| {
-            let since_1970 = Duration::from_nanos(store.data().scope.time().wall());
+        ("wasi:clocks/wall-clock", "now") => instance.func_new(name, |mut store, _, _, results| {
+            let since_1970 = Duration::from_nanos(called(&mut store)?.scope.time().wall());
             give(results, datetime(since_1970))
         }),
         ("wasi:clocks/wall-clock", "resolution") => {
@@ -130,16 +155,26 @@ fn define(instance: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str)
         }
         ("wasi:random/random", "get-random-bytes")
         | ("wasi:random/insecure", "get-insecure-random-bytes") => {
-            instance.func_wrap(name, |_, (length,): (u64,)| Ok((random(length)?,)))
+            instance.func_wrap(name, |mut store, (length,): (u64,)| {
+                called(&mut store)?;
+                Ok((random(length)?,))
+            })
         }
         ("wasi:random/random", "get-random-u64") | ("wasi:random/insecure", "get-insecure-random-u64") => {
-            instance.func_wrap(name, |_, (): ()| Ok((random_u64()?,)))
+            instance.func_wrap(name, |mut store, (): ()| {
+                called(&mut store)?;
+                Ok((random_u64()?,))
+            })
         }
-        ("wasi:random/insecure-seed", "insecure-seed") => {
-            instance.func_wrap(name, |_, (): ()| Ok(((random_u64()?, random_u64()?),)))
-        }
+        ("wasi:random/insecure-seed", "insecure-seed") => instance.func_wrap(name, |mut store, (): ()| {
+            called(&mut store)?;
+            Ok(((random_u64()?, random_u64()?),))
+        }),
         ("wasi:sockets/instance-network", "instance-network") => {
-            instance.func_wrap(name, |_, (): ()| Ok((Resource::<Network>::new_own(0),)))
+            instance.func_wrap(name, |mut store, (): ()| {
+                called(&mut store)?;
+                Ok((Resource::<Network>::new_own(0),))
+            })
         }
         ("wasi:sockets/tcp-create-socket", "create-tcp-socket")
         | ("wasi:sockets/udp-create-socket", "create-udp-socket")
@@ -157,6 +192,13 @@ fn define(instance: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str)
     }
 }
 
+/// What every function begins with.
+fn called<'a>(store: &'a mut StoreContextMut<'_, Guest>) -> Result<&'a mut Guest> {
+    let guest = store.data_mut();
+    guest.meter.called()?;
+    Ok(guest)
+}
+
 /// A function that answers the same whatever it is given.
 fn always(
     instance: &mut LinkerInstance<'_, Guest>,
@@ -164,6 +206,7 @@ fn always(
     answer: impl Fn() -> Val + Send + Sync + 'static,
 ) -> Result<()> {
     instance.func_new(name, move |mut store, _, given, results| {
+        called(&mut store)?;
         // A handle that was lent has to be given back, whatever it is to.
         for value in given {
             if let Val::Resource(handle) = value {
@@ -227,26 +270,19 @@ pub(in super::super) struct Written {
 /// Log lines are cut at 4 KiB in any case.
 const MAX_LINE: usize = 4096;
 
-fn write(mut store: StoreContextMut<'_, Guest>, given: &[Val]) -> Result<()> {
-    let [Val::Resource(stream), Val::List(bytes)] = given else {
-        bail!("a stream was written to with something else than bytes");
-    };
-    let stream = Resource::<OutputStream>::try_from_resource_any(*stream, &mut store)?.rep();
-    let guest = store.data_mut();
-    let (unended, level) = match stream {
+fn write(guest: &mut Guest, stream: &Resource<OutputStream>, bytes: &[u8]) {
+    let (unended, level) = match stream.rep() {
         STDERR => (&mut guest.written.stderr, Level::Warn),
         _ => (&mut guest.written.stdout, Level::Info),
     };
-    for byte in bytes {
-        match byte {
-            Val::U8(b'\n') => {
-                let line = std::mem::take(unended);
-                log::line(&guest.generation, level, &String::from_utf8_lossy(&line));
-            }
-            // What does not fit is left out, as at the end of any line that is too long.
-            Val::U8(byte) if unended.len() < MAX_LINE => unended.push(*byte),
-            _ => {}
+    let mut lines = bytes.split(|byte| *byte == b'\n').peekable();
+    while let Some(text) = lines.next() {
+        // What does not fit is left out, as at the end of any line that is too long.
+        let room = MAX_LINE.saturating_sub(unended.len());
+        unended.extend_from_slice(&text[..text.len().min(room)]);
+        if lines.peek().is_some() {
+            let line = std::mem::take(unended);
+            log::line(&guest.generation, level, &String::from_utf8_lossy(&line));
         }
     }
-    Ok(())
 }

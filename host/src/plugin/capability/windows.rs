@@ -8,10 +8,14 @@ use wasmtime::{Result, bail};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::windows::{self, Key};
-use super::super::direct::{Caller, Interface, bytes, called, guest_mut, place, split, text};
+use super::super::direct::{
+    Caller, Interface, called, guest_mut, key as key_at, place, split, text_if_short,
+};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
+use super::super::meter::Meter;
 use super::counters::{borrowed, owned, put_opened};
+use super::entered::Entered;
 use crate::state::{self, Prefixes, Scope, Window, WindowSpec};
 
 /// A plugin's handle to a window: the events, and how this plugin measures them.
@@ -33,22 +37,23 @@ struct View<'a> {
 struct Windows;
 
 impl HasData for Windows {
-    type Data<'a> = View<'a>;
+    type Data<'a> = Entered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     windows::add_to_linker::<_, Windows>(linker, |guest| {
-        guest.calls_out += 1;
-        view(guest)
+        let (meter, view) = parts(guest);
+        Entered::new(meter, view)
     })
 }
 
-fn view(guest: &mut Guest) -> View<'_> {
-    View {
+fn parts(guest: &mut Guest) -> (&mut Meter, View<'_>) {
+    let view = View {
         scope: &guest.scope,
         lending: &guest.lending,
         resources: &mut guest.resources,
-    }
+    };
+    (&mut guest.meter, view)
 }
 
 pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
@@ -56,19 +61,21 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
         .func(
             "[static]window.open",
             |mut caller: Caller<'_>, name: u32, length: u32, limit: u32, period_ms: u64, out: u32| {
-                called(&mut caller);
+                called(&mut caller)?;
                 let (memory, guest) = split(&mut caller)?;
-                let opened = view(guest).open_window(text(memory, name, length)?, limit, period_ms);
+                let (meter, mut view) = parts(guest);
+                let name = text_if_short(memory, meter, name, length)?.ok_or(OpenError::InvalidName);
+                let opened = name.and_then(|name| view.open_window(name, limit, period_ms));
                 put_opened(memory, out, opened)
             },
         )?
         .func(
             "[method]window.hit",
             |mut caller: Caller<'_>, handle: u32, case: u32, first: u32, second: u32, out: u32| {
-                called(&mut caller);
+                called(&mut caller)?;
                 let (memory, guest) = split(&mut caller)?;
-                let view = view(guest);
-                let key = view.flat_key(memory, [case, first, second])?;
+                let (meter, view) = parts(guest);
+                let key = view.flat_key(memory, meter, [case, first, second])?;
                 let handle = view.resources.get(&borrowed::<WindowHandle>(handle))?;
                 let hit = handle.window.hit(&handle.spec, key, view.scope.now());
                 let answer = place::<8, 16>(memory, out)?;
@@ -83,16 +90,16 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
         .func(
             "[method]window.count",
             |mut caller: Caller<'_>, handle: u32, case: u32, first: u32, second: u32| {
-                called(&mut caller);
+                called(&mut caller)?;
                 let (memory, guest) = split(&mut caller)?;
-                let view = view(guest);
-                let key = view.flat_key(memory, [case, first, second])?;
+                let (meter, view) = parts(guest);
+                let key = view.flat_key(memory, meter, [case, first, second])?;
                 let handle = view.resources.get(&borrowed::<WindowHandle>(handle))?;
                 Ok(handle.window.count(&handle.spec, key, view.scope.now()))
             },
         )?
         .func("[resource-drop]window", |mut caller: Caller<'_>, handle: u32| {
-            called(&mut caller);
+            called(&mut caller)?;
             guest_mut(&mut caller)?
                 .resources
                 .delete(owned::<WindowHandle>(handle))?;
@@ -118,7 +125,12 @@ impl View<'_> {
     }
 
     /// The same from a core module: the case, and what the longest of them is made of.
-    fn flat_key<'k>(&self, memory: &'k [u8], [case, first, second]: [u32; 3]) -> Result<state::Key<'k>> {
+    fn flat_key<'k>(
+        &self,
+        memory: &'k [u8],
+        meter: &mut Meter,
+        [case, first, second]: [u32; 3],
+    ) -> Result<state::Key<'k>> {
         let byte = |number: u32| number.to_le_bytes()[0];
         Ok(match case {
             0 => state::Key::Address(self.lending.client()?),
@@ -129,7 +141,7 @@ impl View<'_> {
                     ipv6: byte(second),
                 },
             ),
-            2 => state::Key::Bytes(bytes(memory, first, second)?),
+            2 => state::Key::Bytes(key_at(memory, meter, first, second)?),
             case => bail!("there is no key with the case {case}"),
         })
     }
@@ -147,32 +159,42 @@ impl View<'_> {
     }
 }
 
-impl windows::Host for View<'_> {}
+impl windows::Host for Entered<'_, View<'_>> {}
 
-impl windows::HostWindow for View<'_> {
+impl windows::HostWindow for Entered<'_, View<'_>> {
     fn open(
         &mut self,
         name: String,
         limit: u32,
         period_ms: u64,
     ) -> Result<Result<Resource<WindowHandle>, OpenError>> {
-        Ok(self.open_window(&name, limit, period_ms))
+        Ok(self.given(name.len())?.open_window(&name, limit, period_ms))
     }
 
     fn hit(&mut self, window: Resource<WindowHandle>, key: Key) -> Result<Result<u32, u64>> {
-        let key = self.key(&key)?;
-        let handle = self.resources.get(&window)?;
-        Ok(handle.window.hit(&handle.spec, key, self.scope.now()))
+        let view = self.given_key(handed(&key))?;
+        let key = view.key(&key)?;
+        let handle = view.resources.get(&window)?;
+        Ok(handle.window.hit(&handle.spec, key, view.scope.now()))
     }
 
     fn count(&mut self, window: Resource<WindowHandle>, key: Key) -> Result<u32> {
-        let key = self.key(&key)?;
-        let handle = self.resources.get(&window)?;
-        Ok(handle.window.count(&handle.spec, key, self.scope.now()))
+        let view = self.given_key(handed(&key))?;
+        let key = view.key(&key)?;
+        let handle = view.resources.get(&window)?;
+        Ok(handle.window.count(&handle.spec, key, view.scope.now()))
     }
 
     fn drop(&mut self, window: Resource<WindowHandle>) -> Result<()> {
-        self.resources.delete(window)?;
+        self.view()?.resources.delete(window)?;
         Ok(())
+    }
+}
+
+/// The bytes of a key that were copied out of the plugin.
+fn handed(key: &Key) -> usize {
+    match key {
+        Key::ClientAddress | Key::ClientNetwork(_) => 0,
+        Key::Bytes(bytes) => bytes.len(),
     }
 }

@@ -1,5 +1,6 @@
 //! The process that compiles one plugin: the file on standard input, the code on standard output.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -17,12 +18,19 @@ use super::super::direct;
 use super::super::engine;
 use super::CompileError;
 use super::compiled::Compiled;
+use crate::allocator::end_when_out_of_memory;
+use crate::escape::Lines;
 
 /// It ends so when the file is to blame; standard output has a [`CompileError`] as JSON then.
 pub(super) const REJECTED: u8 = 2;
 
-/// The address space that compiling may take: the largest plugins, of 32 MiB, take a tenth of it.
-const MAX_ADDRESS_SPACE: u64 = 8 << 30;
+/// It ends so when it got no more memory.
+pub(super) const OUT_OF_MEMORY: u8 = 3;
+
+/// The address space that compiling may take, in GiB. A plugin of 12 MB with a JavaScript engine and one of 18 MB with a
+/// Python interpreter take 0.46 GB of memory with one thread, and 0.64 GB with eight; a file of 4 KB can be made so
+/// that it takes ten times as much.
+pub(in super::super) const MAX_GIBIBYTES: u64 = 2;
 
 /// How a plugin is compiled. Written by [`Compiler`](super::Compiler), not by people.
 #[derive(Debug, Args)]
@@ -33,9 +41,12 @@ pub struct CompileArgs {
     /// Bytes of address space that the code may count on for a memory [default: as wasmtime has it]
     #[arg(long)]
     pub(super) slot: Option<usize>,
-    /// Take hardly any time that others want, of all cores; otherwise take a share of one
+    /// Take hardly any time that others want, of all cores
     #[arg(long)]
     pub(super) yielding: bool,
+    /// Otherwise take a share of so many cores
+    #[arg(long, default_value_t = 1)]
+    pub(super) threads: usize,
 }
 
 /// All that `pace compile-plugin` does.
@@ -49,12 +60,13 @@ pub fn compile_for_parent(args: &CompileArgs) -> ExitCode {
             Ok(json) if write(&json).is_ok() => ExitCode::from(REJECTED),
             _ => failed(&rejected),
         },
+        Err(error) if is_out_of_memory(&error) => ExitCode::from(OUT_OF_MEMORY),
         Err(error) => failed(&format_args!("{error:#}")),
     }
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("pace compile-plugin: {error}");
+    eprintln!("pace compile-plugin: {}", Lines(error));
     ExitCode::FAILURE
 }
 
@@ -65,11 +77,27 @@ fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>
     let cache = args.cache_dir.as_deref().map(engine::open_cache).transpose()?;
     let engine = engine::for_compiling(args.slot, cache)?;
     let imports = direct::Imports::new(&engine)?;
-    let threads = threads(if yields { threads_for_cores() } else { 1 })?;
+    let threads = threads(if yields {
+        threads_for_cores()
+    } else {
+        args.threads.clamp(1, MAX_THREADS)
+    })?;
     match threads.install(|| Compiled::new(&engine, &imports, &bytes)) {
         Ok(compiled) => compiled.to_bytes().map(Ok),
         Err(rejected) => Ok(Err(rejected)),
     }
+}
+
+/// Whether the system had no memory for code, which does not come from the allocator.
+fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    let system = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let mut system = system.map(|error| error.kind() == io::ErrorKind::OutOfMemory);
+    system.any(|is| is)
+        || error
+            .chain()
+            .any(|cause| cause.is::<wasmtime::error::OutOfMemory>())
 }
 
 /// Ends with its parent, leaves the time and the memory to others, and leaves no file behind when it breaks. Whether it
@@ -82,11 +110,16 @@ fn restrict(yielding: bool) -> bool {
     // Where the system forbids one of these, compiling is not less correct.
     let results = [
         set_parent_process_death_signal(Some(Signal::KILL)),
-        setrlimit(Resource::As, at_most(MAX_ADDRESS_SPACE)),
+        setrlimit(Resource::As, at_most(MAX_GIBIBYTES << 30)),
         setrlimit(Resource::Core, at_most(0)),
     ];
     for error in results.into_iter().filter_map(Result::err) {
         debug!("the compiler runs with more than it needs: {error}");
+    }
+    end_when_out_of_memory(OUT_OF_MEMORY);
+    // If the whole machine is out of memory, this is what it can do without.
+    if let Err(error) = fs::write("/proc/self/oom_score_adj", MOST_DISPENSABLE) {
+        debug!("the compiler is as dear to the system as others: {error}");
     }
     if !yielding {
         return false;
@@ -97,6 +130,9 @@ fn restrict(yielding: bool) -> bool {
     }
     yields.is_ok()
 }
+
+/// The highest score (proc_pid_oom_score_adj(5)); everybody may raise his own.
+const MOST_DISPENSABLE: &str = "1000";
 
 /// More of them are hardly quicker, and each has memory of its own.
 const MAX_THREADS: usize = 8;
@@ -146,8 +182,6 @@ fn write(bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     /// The nice value and the policy of this thread (proc_pid_stat(5), fields 19 and 41).

@@ -8,6 +8,7 @@ use wasmtime::{Engine, Module, Result, ensure, format_err};
 use super::super::direct;
 use super::super::load;
 use crate::builtin;
+use crate::escape::Shown;
 
 /// Machine code that nobody has linked yet.
 pub(in super::super) struct Compiled {
@@ -22,7 +23,7 @@ pub(in super::super) struct Compiled {
 pub enum CompileError {
     /// Empty, or something else than WebAssembly.
     #[error("not WebAssembly: {0}")]
-    NotWasm(String),
+    NotWasm(Shown),
     /// A core module without what makes it a plugin.
     #[error(
         "a core WebAssembly module without the component type that `wit-bindgen` or the crate `pace-plugin` \
@@ -31,15 +32,15 @@ pub enum CompileError {
     NoComponentType,
     /// A core module that is not a component in the making.
     #[error("the core module cannot be made a component: {0}")]
-    NotComponentizable(String),
+    NotComponentizable(Shown),
     /// Broken or truncated WebAssembly, or a feature that Pace does not have.
     #[error("invalid WebAssembly: {0}")]
-    Invalid(String),
+    Invalid(Shown),
 }
 
 impl From<wasmtime::Error> for CompileError {
     fn from(error: wasmtime::Error) -> CompileError {
-        CompileError::Invalid(format!("{error:#}"))
+        CompileError::Invalid(Shown::new(format_args!("{error:#}")))
     }
 }
 

@@ -15,6 +15,7 @@ mod child;
 mod compiled;
 mod parent;
 
+pub(super) use child::MAX_GIBIBYTES;
 pub use child::{CompileArgs, compile_for_parent};
 pub use compiled::CompileError;
 pub(super) use compiled::Compiled;

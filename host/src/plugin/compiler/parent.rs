@@ -7,11 +7,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use log::warn;
+
 use super::super::engine::{Allocation, Runtime};
 use super::super::error::LoadError;
 use super::super::load::{self, Program};
 use super::CompileError;
-use super::child::REJECTED;
+use super::child::{OUT_OF_MEMORY, REJECTED};
 use super::compiled::Compiled;
 
 /// Compiles plugins in processes of their own.
@@ -31,6 +33,8 @@ pub enum CpuTime {
     SpareFirst,
     /// Its share.
     Share,
+    /// Its share of so many cores: nobody is served yet.
+    Cores(usize),
 }
 
 /// For so long compiling has to make do with time that hardly anybody else wants: twenty times and more of what the usual
@@ -40,12 +44,22 @@ const SPARE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longer than any plugin takes to compile with its share of the time; what takes longer is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How a process shares the cores with others.
+#[derive(Clone, Copy)]
+enum Threads {
+    /// One for each core, none of which takes time that others want.
+    Yielding,
+    /// So many, each of which takes its share.
+    Share(usize),
+}
+
 /// How a process comes to its end without any code.
 #[derive(Debug)]
 enum Failed {
     Timeout,
     NotStarted(io::Error),
     Broke(ExitStatus),
+    OutOfMemory,
     Rejected(CompileError),
 }
 
@@ -70,13 +84,20 @@ impl Compiler {
         bytes: &[u8],
         time: CpuTime,
     ) -> Result<Program, LoadError> {
-        let run = |yielding, limit| (limit, self.run(runtime, allocation, yielding, bytes, limit));
+        let run = |threads, limit| (limit, self.run(runtime, allocation, threads, bytes, limit));
         let (limit, result) = match time {
-            CpuTime::Spare => run(true, SPARE_TIMEOUT),
-            CpuTime::Share => run(false, TIMEOUT),
-            CpuTime::SpareFirst => match run(true, SPARE_TIMEOUT) {
+            CpuTime::Spare => run(Threads::Yielding, SPARE_TIMEOUT),
+            CpuTime::Share => run(Threads::Share(1), TIMEOUT),
+            CpuTime::Cores(cores) => match run(Threads::Share(cores), TIMEOUT) {
+                // Memory may be short for so many threads.
+                (_, Err(Failed::OutOfMemory)) if cores > 1 => run(Threads::Share(1), TIMEOUT),
+                done => done,
+            },
+            CpuTime::SpareFirst => match run(Threads::Yielding, SPARE_TIMEOUT) {
                 // The machine is busy all the time, the plugin is large, or memory is short for so many threads.
-                (_, Err(Failed::Timeout | Failed::Broke(_))) => run(false, TIMEOUT),
+                (_, Err(Failed::Timeout | Failed::Broke(_) | Failed::OutOfMemory)) => {
+                    run(Threads::Share(1), TIMEOUT)
+                }
                 done => done,
             },
         };
@@ -84,6 +105,7 @@ impl Compiler {
             Ok(code) => code,
             Err(Failed::Rejected(error)) => return Err(error.into()),
             Err(Failed::Timeout) => return Err(LoadError::CompileTimeout(limit)),
+            Err(Failed::OutOfMemory) => return Err(LoadError::CompilerOutOfMemory),
             Err(Failed::Broke(status)) => return Err(LoadError::CompilerBroke(status.to_string())),
             Err(Failed::NotStarted(error)) => return Err(LoadError::NoProcess(error)),
         };
@@ -102,7 +124,7 @@ impl Compiler {
         &self,
         runtime: &Runtime,
         allocation: Allocation,
-        yielding: bool,
+        threads: Threads,
         bytes: &[u8],
         limit: Duration,
     ) -> Result<Vec<u8>, Failed> {
@@ -112,16 +134,19 @@ impl Compiler {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            // Whoever reads Pace's own may be slow, and this process would wait for that.
+            .stderr(Stdio::piped());
         if let Some(directory) = runtime.cache_dir() {
             command.arg("--cache-dir").arg(directory);
         }
         if let Allocation::Pooled { slot } = allocation {
             command.arg("--slot").arg(slot.to_string());
         }
-        if yielding {
-            command.arg("--yielding");
-        }
+        match threads {
+            Threads::Yielding => command.arg("--yielding"),
+            Threads::Share(cores) => command.arg("--threads").arg(cores.to_string()),
+        };
         let mut child = command.spawn().map_err(Failed::NotStarted)?;
         let answer = exchange(&mut child, bytes, limit);
         if answer.is_err() {
@@ -137,16 +162,22 @@ impl Compiler {
                 let rejected = serde_json::from_slice(&answer).map_err(|_| Failed::Broke(status))?;
                 Err(Failed::Rejected(rejected))
             }
+            Some(code) if code == i32::from(OUT_OF_MEMORY) => Err(Failed::OutOfMemory),
             _ => Err(Failed::Broke(status)),
         }
     }
 }
 
-/// Gives a process all of its input and takes all of its output, for so long.
+/// Gives a process all of its input and takes all of its output, for so long. What it says besides goes to the log.
 fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>, Failed> {
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let (mut stdin, mut stdout) = stdin.zip(stdout).expect("both were asked for");
+    let stderr = child.stderr.take().expect("it was asked for");
     thread::scope(|scope| {
+        thread::Builder::new()
+            .name("pace-compile-log".to_owned())
+            .spawn_scoped(scope, || log_what_it_says(stderr))
+            .map_err(Failed::NotStarted)?;
         let (sender, done) = mpsc::sync_channel(1);
         let exchanged = move || {
             // A process that ends early says by its status why.
@@ -170,6 +201,19 @@ fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>,
             Err(RecvTimeoutError::Disconnected) => Err(Failed::NotStarted(io::ErrorKind::OutOfMemory.into())),
         }
     })
+}
+
+/// As one entry of the log, when it has said all. It says nothing unless something is wrong with it.
+fn log_what_it_says(mut stderr: impl Read) {
+    const MAX_BYTES: u64 = 16 << 10;
+    let mut said = Vec::new();
+    // What cannot be read has not been said.
+    let _ = stderr.by_ref().take(MAX_BYTES).read_to_end(&mut said);
+    let _ = io::copy(&mut stderr, &mut io::sink());
+    if !said.is_empty() {
+        let said = String::from_utf8_lossy(&said);
+        warn!("the process that compiles says:\n{}", said.trim_end());
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +243,13 @@ mod tests {
 
     fn run(program: &str, limit: Duration) -> Result<Vec<u8>, Failed> {
         let (compiler, runtime, _directory) = compiler(program);
-        compiler.run(&runtime, Allocation::OnDemand, true, b"a plugin", limit)
+        compiler.run(
+            &runtime,
+            Allocation::OnDemand,
+            Threads::Yielding,
+            b"a plugin",
+            limit,
+        )
     }
 
     #[test]
@@ -224,6 +274,12 @@ mod tests {
         assert!(matches!(broken, Err(Failed::Broke(_))), "{broken:?}");
         let silent = run("#!/bin/sh\nexit 2\n", LONG);
         assert!(matches!(silent, Err(Failed::Broke(_))), "{silent:?}");
+    }
+
+    #[test]
+    fn a_process_without_memory_is_told_from_one_that_breaks() {
+        let short = run("#!/bin/sh\nexit 3\n", LONG);
+        assert!(matches!(short, Err(Failed::OutOfMemory)), "{short:?}");
     }
 
     /// It may have broken because it had many threads.

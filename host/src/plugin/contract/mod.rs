@@ -13,6 +13,8 @@ use wit_parser::{Function, InterfaceId, Resolve, SourceMap, Type, TypeDefKind, T
 use super::error::{LoadError, Side, TypeDifference, WrongType};
 use crate::CONTRACT;
 use crate::embedded::CONTRACT_FILES;
+use crate::escape::Shown;
+use crate::logging::unless_it_panics;
 
 /// The world that has all of the contract.
 const WORLD: &str = "plugin";
@@ -33,7 +35,7 @@ pub(super) fn wrong_imports(component: &[u8]) -> Vec<LoadError> {
             let problem = match contract.resolve.interfaces[ours].functions.get(function) {
                 None => Some(LoadError::UnknownFunction {
                     interface: name.clone(),
-                    function: shown(function).into_owned(),
+                    function: Shown::new(shown(function)),
                 }),
                 Some(expected) => compare(
                     Side::Imports,
@@ -94,7 +96,9 @@ impl Decoded {
 
 /// The world of a component, and that of the contract.
 fn both(component: &[u8]) -> Option<(Decoded, Decoded)> {
-    let DecodedWasm::Component(resolve, world) = decode(component).ok()? else {
+    // It takes no component of which it cannot make WIT, and of some it panics.
+    let decoded = unless_it_panics(|| decode(component))?;
+    let DecodedWasm::Component(resolve, world) = decoded.ok()? else {
         return None;
     };
     let world = resolve.worlds[world].clone();
@@ -164,7 +168,7 @@ fn compare(
         interface: interface.to_owned(),
         function: shown(&expected.name).into_owned(),
         expected: words::function(contract, expected),
-        found: words::function(component, found),
+        found: Shown::new(words::function(component, found)),
         within,
     })))
 }
@@ -191,7 +195,7 @@ fn differences(
             differ.push(TypeDifference {
                 name: name.clone(),
                 expected: texts.0,
-                found: texts.1,
+                found: Shown::new(texts.1),
             });
         }
     }
@@ -242,6 +246,13 @@ mod tests {
             let names: Vec<String> = interfaces(&contract, side).map(|(name, _)| name).collect();
             assert!(names.len() >= 4, "{names:?}");
         }
+    }
+
+    #[test]
+    fn a_component_that_is_no_wit_has_no_wrong_imports() {
+        let component = wat::parse_str(r#"(component (import "url=<https://example.com>" (func)))"#);
+        let component = component.expect("it is WebAssembly in its text form");
+        assert!(wrong_imports(&component).is_empty());
     }
 
     #[test]

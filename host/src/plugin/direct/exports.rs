@@ -5,9 +5,10 @@ use wasmtime::{Instance, Result, StoreContextMut, TypedFunc, WasmParams, bail, f
 use super::super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::super::bindings::pace::plugin::http::{HeaderField, HttpResponse, Verdict};
 use super::super::guest::Guest;
+use super::super::meter::Exceeded;
 use super::memory::{Exchange, Reader, give, memory, pair, pairs, served};
 use super::names;
-use crate::hook::{Hook, Hooks};
+use crate::hook::{Hook, Hooks, Reply};
 
 /// The exports of an instance that Pace calls.
 pub(in super::super) struct Exports {
@@ -99,7 +100,7 @@ impl<P: WasmParams> Function<P> {
     ) -> Result<T> {
         let at = self.call.call(&mut store, parameters)?;
         let (memory, guest) = memory(&mut store)?;
-        let result = lift(&mut Reader::new(memory, guest.generation.limits.memory), at)?;
+        let result = lift(&mut Reader::new(memory, &guest.generation.limits), at)?;
         if let Some(post_return) = &self.post_return {
             served(&mut store, |store| post_return.call(store, at))?;
         }
@@ -136,7 +137,7 @@ fn configured(result: &mut Reader<'_>, at: u32) -> Result<std::result::Result<()
     let [case, _, _, _, refusal @ ..] = *result.area::<4, 12>(at)?;
     match case {
         0 => Ok(Ok(())),
-        1 => Ok(Err(result.string(pair(refusal))?)),
+        1 => Ok(Err(result.string(pair(refusal))?.to_owned())),
         case => bail!("configure returned a result with the case {case}"),
     }
 }
@@ -170,17 +171,24 @@ fn response(result: &mut Reader<'_>, record: [u8; 20]) -> Result<HttpResponse> {
     let [low, high, _, _, lists @ ..] = record;
     let [headers, body] = pairs(lists);
     let fields = result.elements::<4, 16>(headers, size_of::<HeaderField>())?;
-    let mut headers = Vec::with_capacity(fields.len());
+    let mut headers = Vec::with_capacity(fields.len().min(result.limits.headers));
     for field in fields {
         let [name, value] = pairs(*field);
-        headers.push(HeaderField {
-            name: result.string(name)?,
-            value: result.list(value)?,
-        });
+        let header = (result.string(name)?, result.list(value)?);
+        // Those that are too many are read, as a component's are, and no more than that.
+        if headers.len() < result.limits.headers {
+            headers.push(header);
+        }
     }
+    let body = result.found(body)?;
+    Reply::check_sizes(fields.len(), body.len(), result.limits).map_err(Exceeded::Result)?;
+    let copied = |(name, value): (&str, &[u8])| HeaderField {
+        name: name.to_owned(),
+        value: value.to_vec(),
+    };
     Ok(HttpResponse {
         status: u16::from_le_bytes([low, high]),
-        headers,
-        body: result.list(body)?,
+        headers: headers.into_iter().map(copied).collect(),
+        body: body.to_vec(),
     })
 }

@@ -7,6 +7,8 @@ use smallvec::SmallVec;
 use wasmtime::{AsContextMut, Memory, Result, TypedFunc, ensure, format_err};
 
 use super::super::guest::Guest;
+use super::super::meter::{self, Exceeded, Meter};
+use crate::config::Limits;
 
 /// The instance that called a host function.
 pub(in super::super) type Caller<'a> = wasmtime::Caller<'a, Guest>;
@@ -37,11 +39,9 @@ pub(in super::super) fn guest_mut<'a>(caller: &'a mut Caller<'_>) -> Result<&'a 
     Ok(caller.data_mut())
 }
 
-/// Counts a call of a host function, for those who want to know what a plugin costs.
-pub(in super::super) fn called<'a>(caller: &'a mut Caller<'_>) -> &'a mut Guest {
-    let guest = caller.data_mut();
-    guest.calls_out += 1;
-    guest
+/// A host function is called: it is counted, and whoever has had his time gets no further.
+pub(in super::super) fn called(caller: &mut Caller<'_>) -> Result<()> {
+    caller.data_mut().meter.called()
 }
 
 /// The memory and the state of an instance, at the same time.
@@ -96,18 +96,76 @@ pub(super) fn served<S: AsContextMut<Data = Guest>, T>(
     Ok(done)
 }
 
-/// The bytes at this place.
-pub(in super::super) fn bytes(memory: &[u8], at: u32, length: u32) -> Result<&[u8]> {
+fn inside(memory: &[u8], at: u32, length: u32) -> Result<&[u8]> {
     let found = memory
         .get(at as usize..)
         .and_then(|rest| rest.get(..length as usize));
     found.ok_or_else(|| outside(at, length.into()))
 }
 
-/// The text at this place.
-pub(in super::super) fn text(memory: &[u8], at: u32, length: u32) -> Result<&str> {
-    std::str::from_utf8(bytes(memory, at, length)?)
-        .map_err(|error| format_err!("the string at {at:#x} is not UTF-8: {error}"))
+/// The bytes at this place, which a host function is handed.
+pub(in super::super) fn bytes<'m>(
+    memory: &'m [u8],
+    meter: &mut Meter,
+    at: u32,
+    length: u32,
+) -> Result<&'m [u8]> {
+    let found = inside(memory, at, length)?;
+    meter.take(found.len())?;
+    Ok(found)
+}
+
+/// The same for the key of a window.
+pub(in super::super) fn key<'m>(
+    memory: &'m [u8],
+    meter: &mut Meter,
+    at: u32,
+    length: u32,
+) -> Result<&'m [u8]> {
+    let found = inside(memory, at, length)?;
+    meter.take_key(found.len())?;
+    Ok(found)
+}
+
+/// In bytes. No name and no target is longer, and of longer log lines only the beginning is written.
+const LONGEST_TEXT: usize = 64 << 10;
+
+/// The text at this place, or `None`, without a look at it, if it is longer than any that means something.
+pub(in super::super) fn text_if_short<'m>(
+    memory: &'m [u8],
+    meter: &mut Meter,
+    at: u32,
+    length: u32,
+) -> Result<Option<&'m str>> {
+    let found = bytes(memory, meter, at, length)?;
+    match found.len() <= LONGEST_TEXT {
+        true => utf8(found, at).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// The text at this place, or as much of its beginning as may be of use.
+pub(in super::super) fn text_start<'m>(
+    memory: &'m [u8],
+    meter: &mut Meter,
+    at: u32,
+    length: u32,
+) -> Result<&'m str> {
+    let all = bytes(memory, meter, at, length)?;
+    let Some(mut start) = all.get(..LONGEST_TEXT) else {
+        return utf8(all, at);
+    };
+    // A character that is cut in two is left out.
+    if let Err(error) = std::str::from_utf8(start)
+        && error.error_len().is_none()
+    {
+        start = &start[..error.valid_up_to()];
+    }
+    utf8(start, at)
+}
+
+fn utf8(bytes: &[u8], at: u32) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|error| format_err!("the string at {at:#x} is not UTF-8: {error}"))
 }
 
 /// The place of a value of `N` bytes that is aligned to `ALIGN`, for writing the bytes of it that mean
@@ -146,7 +204,7 @@ fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) 
         "`cabi_realloc` returned {at:#x}, which is not aligned to {align} bytes"
     );
     let (memory, _) = memory(store)?;
-    bytes(memory, at, size)
+    inside(memory, at, size)
         .map_err(|error| format_err!("`cabi_realloc` returned what it does not have: {error}"))?;
     Ok((memory, at))
 }
@@ -242,17 +300,22 @@ fn outside(at: u32, length: u64) -> wasmtime::Error {
     format_err!("{length} bytes at {at:#x} are outside the plugin's memory")
 }
 
-/// Reads what a hook returned.
+/// Reads what a hook returned, of which nothing is copied before all of it has been measured.
 pub(super) struct Reader<'m> {
     memory: &'m [u8],
+    pub(super) limits: &'m Limits,
     /// Bytes that may still be copied out of the memory. Lists that overlap count each time, so that a
     /// small memory cannot stand for a large result.
     left: usize,
 }
 
 impl<'m> Reader<'m> {
-    pub(super) fn new(memory: &'m [u8], left: usize) -> Reader<'m> {
-        Reader { memory, left }
+    pub(super) fn new(memory: &'m [u8], limits: &'m Limits) -> Reader<'m> {
+        Reader {
+            memory,
+            limits,
+            left: meter::largest_copy(limits),
+        }
     }
 
     /// The `N` bytes of a value that is aligned to `ALIGN`.
@@ -262,18 +325,21 @@ impl<'m> Reader<'m> {
         found.ok_or_else(|| outside(at, N as u64))
     }
 
+    /// The `list<u8>` that has this place and length, for whoever sees to it that it is not too long to be copied.
+    pub(super) fn found(&self, [at, length]: [u32; 2]) -> Result<&'m [u8]> {
+        inside(self.memory, at, length)
+    }
+
     /// The `list<u8>` that has this place and length.
-    pub(super) fn list(&mut self, [at, length]: [u32; 2]) -> Result<Vec<u8>> {
-        let found = bytes(self.memory, at, length)?;
+    pub(super) fn list(&mut self, [at, length]: [u32; 2]) -> Result<&'m [u8]> {
+        let found = inside(self.memory, at, length)?;
         self.spend(found.len())?;
-        Ok(found.to_vec())
+        Ok(found)
     }
 
     /// The `string` that has this place and length.
-    pub(super) fn string(&mut self, [at, length]: [u32; 2]) -> Result<String> {
-        let found = text(self.memory, at, length)?;
-        self.spend(found.len())?;
-        Ok(found.to_owned())
+    pub(super) fn string(&mut self, [at, length]: [u32; 2]) -> Result<&'m str> {
+        utf8(self.list([at, length])?, at)
     }
 
     /// The elements of a `list`, of `N` bytes and aligned to `ALIGN`, of which a copy takes so many bytes each.
@@ -295,7 +361,9 @@ impl<'m> Reader<'m> {
     /// Takes from what may be copied.
     fn spend(&mut self, bytes: usize) -> Result<()> {
         let left = self.left.checked_sub(bytes);
-        self.left = left.ok_or_else(|| format_err!("the result is larger than the memory limit"))?;
+        let largest = meter::largest_copy(self.limits);
+        self.left = left
+            .ok_or_else(|| Exceeded::Result(format!("it returned more than {largest} bytes altogether")))?;
         Ok(())
     }
 }

@@ -30,5 +30,5 @@ pub(super) use extract::extract;
 pub(super) use imports::{Imports, Interface};
 pub(super) use memory::{
     Caller, Exchange, answer_bytes, answer_list, answer_option, answer_result, bytes, called, copied, guest,
-    guest_mut, place, split, text,
+    guest_mut, key, place, split, text_if_short, text_start,
 };

@@ -93,6 +93,15 @@ pub(super) enum StoredKey {
 }
 
 impl StoredKey {
+    /// Bytes on the heap, as allocators round them up.
+    pub(super) fn heap(&self) -> usize {
+        match self {
+            StoredKey::Network { .. } => 0,
+            StoredKey::Bytes(bytes) => bytes.len().next_multiple_of(16),
+            StoredKey::Digest(digest) => digest.len(),
+        }
+    }
+
     pub(super) fn lookup(&self) -> Lookup<'_> {
         match self {
             StoredKey::Network { address, prefix } => Lookup::Network {

@@ -10,13 +10,16 @@ use super::spec::{STEPS, WindowSpec};
 /// what happened at `t` is older than the period from `t + period + 1` on.
 ///
 /// Times are kept as the lower 32 bits of milliseconds. All slots of a log are within a period (at
-/// most 7 days) before `last`, so 32 bits (49 days) say which they are.
+/// most 7 days) before `last`, and `last` within a period before `hit`, so 32 bits (49 days) say which
+/// they are.
 #[derive(Default)]
 pub(super) struct Log {
     /// The slots before the newest; none until a second slot is needed.
     earlier: Option<Box<Earlier>>,
+    /// When the key was last hit, whether that was counted or not, in units of 1,024 ms.
+    hit: u32,
     /// Time of the last event.
-    last: u64,
+    last: u32,
     /// Events in all slots; 0 only before the first event.
     total: u32,
     /// Events in the newest slot, whose youngest is `last`.
@@ -26,6 +29,12 @@ pub(super) struct Log {
     /// Time of the oldest slot. Here as well so that most hits need not look at `earlier`.
     oldest: u32,
 }
+
+/// A unit of [`Log::hit`] is two to this power, in milliseconds.
+const HIT_SHIFT: u32 = 10;
+
+/// The last moment that [`Log::hit`] can have: 139 years after the first.
+pub(super) const MAX_TIME: u64 = (1 << (32 + HIT_SHIFT)) - 1;
 
 /// Oldest first. A type of its own so that a log with a single slot costs one pointer for it.
 #[derive(Default)]
@@ -39,21 +48,34 @@ struct Slot {
 
 impl Log {
     /// Count an event if there is room: how many there are then, or else in how many milliseconds
-    /// there will be room.
-    pub(super) fn hit(&mut self, spec: &WindowSpec, now: u64) -> Result<u32, u64> {
+    /// there will be room. What the log then has more or less on the heap is added to `heap`.
+    pub(super) fn hit(&mut self, spec: &WindowSpec, now: u64, heap: &mut usize) -> Result<u32, u64> {
+        debug_assert!(now <= MAX_TIME);
         // Another thread may have been faster with a later time: then this is that late, too.
-        let at = now.max(self.last);
-        self.expire(spec, at);
+        let at = now.max(self.last());
+        self.expire(spec, at, heap);
+        // Not before: until now it says what `last` means.
+        self.hit = self.hit.max((at >> HIT_SHIFT) as u32);
         if self.total >= spec.limit {
             return Err(self.until_room(spec, now));
         }
-        self.record(spec.step, at);
+        self.record(spec.step, at, heap);
         Ok(self.total)
+    }
+
+    /// When the key was last hit, in units of 1,024 ms.
+    pub(super) fn last_hit(&self) -> u32 {
+        self.hit
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap(&self) -> usize {
+        self.earlier.as_ref().map_or(0, |earlier| earlier.heap())
     }
 
     /// How many events there are, without dropping those that are not there any more.
     pub(super) fn count(&self, spec: &WindowSpec, now: u64) -> u32 {
-        let at = now.max(self.last);
+        let at = now.max(self.last());
         if self.is_quiet(spec, at) {
             return 0;
         }
@@ -70,30 +92,37 @@ impl Log {
 
     /// Whether every event has left.
     pub(super) fn is_quiet(&self, spec: &WindowSpec, now: u64) -> bool {
-        now.saturating_sub(self.last) > spec.period
+        now.saturating_sub(self.last()) > spec.period
     }
 
-    fn expire(&mut self, spec: &WindowSpec, at: u64) {
+    fn expire(&mut self, spec: &WindowSpec, at: u64, heap: &mut usize) {
         if self.is_quiet(spec, at) {
+            *heap -= self.heap();
             *self = Log::default();
             return;
         }
+        if at - self.time(self.oldest) <= spec.period {
+            return;
+        }
+        let before = self.heap();
         // The newest slot stays, so the loop ends there at the latest.
         while at - self.time(self.oldest) > spec.period {
             let earlier = &mut self.earlier.as_mut().expect("a slot older than the newest").0;
             let gone = earlier.pop_front().expect("a slot older than the newest");
             self.total -= gone.count;
-            self.oldest = earlier.front().map_or(self.last as u32, |slot| slot.last);
+            self.oldest = earlier.front().map_or(self.last, |slot| slot.last);
         }
+        self.earlier.as_mut().expect("it had the slots").shrink();
+        *heap = *heap - before + self.heap();
     }
 
-    fn record(&mut self, step: u64, at: u64) {
+    fn record(&mut self, step: u64, at: u64, heap: &mut usize) {
         if self.total == 0 {
             self.start = at as u32;
-        } else if at > self.last && at - self.time(self.start) >= step {
-            self.begin_slot(step, at);
+        } else if at > self.last() && at - self.time(self.start) >= step {
+            self.begin_slot(step, at, heap);
         }
-        self.last = at;
+        self.last = at as u32;
         self.newest += 1;
         self.total += 1;
         if self.newest == self.total {
@@ -101,16 +130,18 @@ impl Log {
         }
     }
 
-    fn begin_slot(&mut self, step: u64, at: u64) {
+    fn begin_slot(&mut self, step: u64, at: u64, heap: &mut usize) {
+        *heap -= self.heap();
         let earlier = self.earlier.get_or_insert_default();
         earlier.0.push_back(Slot {
-            last: self.last as u32,
+            last: self.last,
             count: self.newest,
         });
         if earlier.0.len() > STEPS as usize {
             earlier.merge(step);
             self.oldest = earlier.0.front().expect("merged, not removed").last;
         }
+        *heap += earlier.heap();
         self.start = at as u32;
         self.newest = 0;
     }
@@ -121,7 +152,7 @@ impl Log {
         let mut surplus = self.total - spec.limit;
         let mut leaving = self.time(self.oldest);
         if surplus > 0 {
-            leaving = self.last;
+            leaving = self.last();
             for slot in self.earlier() {
                 if slot.count > surplus {
                     leaving = self.time(slot.last);
@@ -137,9 +168,16 @@ impl Log {
         self.earlier.iter().flat_map(|earlier| &earlier.0)
     }
 
+    /// Time of the last event.
+    fn last(&self) -> u64 {
+        // The end of the unit in which the key was hit, which is not before the event.
+        let hit = u64::from(self.hit) << HIT_SHIFT | ((1 << HIT_SHIFT) - 1);
+        hit - u64::from((hit as u32).wrapping_sub(self.last))
+    }
+
     /// The time of which `low` is the lower half.
     fn time(&self, low: u32) -> u64 {
-        self.last - u64::from((self.last as u32).wrapping_sub(low))
+        self.last() - u64::from(self.last.wrapping_sub(low))
     }
 
     #[cfg(test)]
@@ -149,6 +187,21 @@ impl Log {
 }
 
 impl Earlier {
+    /// Bytes on the heap, this one included.
+    fn heap(&self) -> usize {
+        size_of::<Earlier>() + self.0.capacity() * size_of::<Slot>()
+    }
+
+    /// Give memory back when three quarters are unused.
+    fn shrink(&mut self) {
+        if self.0.capacity() > 16 && self.0.len() < self.0.capacity() / 4 {
+            // Allocators leave a block where it is that shrinks.
+            let mut smaller = VecDeque::with_capacity(self.0.len() * 2);
+            smaller.extend(self.0.drain(..));
+            self.0 = smaller;
+        }
+    }
+
     /// Merge what is less than a step apart.
     ///
     /// With one step for all hits there are never more than [`STEPS`] slots here: all but the oldest
@@ -179,6 +232,16 @@ mod tests {
 
     use super::*;
 
+    impl Log {
+        /// The same where nobody adds up what is on the heap but the log.
+        fn hit_at(&mut self, spec: &WindowSpec, now: u64) -> Result<u32, u64> {
+            let mut heap = self.heap();
+            let hit = self.hit(spec, now, &mut heap);
+            assert_eq!(heap, self.heap());
+            hit
+        }
+    }
+
     fn spec(limit: u32, period_ms: u64) -> WindowSpec {
         WindowSpec::new(limit, Duration::from_millis(period_ms)).unwrap()
     }
@@ -187,13 +250,13 @@ mod tests {
     fn an_event_counts_for_its_period_and_the_millisecond_it_happened_in() {
         let spec = spec(1, 1000);
         let mut log = Log::default();
-        assert_eq!(log.hit(&spec, 50), Ok(1));
-        assert_eq!(log.hit(&spec, 50), Err(1001));
-        assert_eq!(log.hit(&spec, 51), Err(1000));
-        assert_eq!(log.hit(&spec, 1050), Err(1));
+        assert_eq!(log.hit_at(&spec, 50), Ok(1));
+        assert_eq!(log.hit_at(&spec, 50), Err(1001));
+        assert_eq!(log.hit_at(&spec, 51), Err(1000));
+        assert_eq!(log.hit_at(&spec, 1050), Err(1));
         assert_eq!(log.count(&spec, 1050), 1);
         assert_eq!(log.count(&spec, 1051), 0);
-        assert_eq!(log.hit(&spec, 1051), Ok(1));
+        assert_eq!(log.hit_at(&spec, 1051), Ok(1));
     }
 
     #[test]
@@ -201,11 +264,11 @@ mod tests {
         let spec = spec(3, 1000);
         let mut log = Log::default();
         for now in [0, 100, 200] {
-            log.hit(&spec, now).unwrap();
+            log.hit_at(&spec, now).unwrap();
         }
-        assert_eq!(log.hit(&spec, 1000), Err(1));
-        assert_eq!(log.hit(&spec, 1001), Ok(3));
-        assert_eq!(log.hit(&spec, 1001), Err(100));
+        assert_eq!(log.hit_at(&spec, 1000), Err(1));
+        assert_eq!(log.hit_at(&spec, 1001), Ok(3));
+        assert_eq!(log.hit_at(&spec, 1001), Err(100));
         assert_eq!(log.count(&spec, 1101), 2);
         assert_eq!(log.count(&spec, 2001), 1);
         assert_eq!(log.count(&spec, 2002), 0);
@@ -216,10 +279,10 @@ mod tests {
         let spec = spec(10, 102_400); // steps of 100 ms
         let mut log = Log::default();
         for now in [0, 60, 99] {
-            log.hit(&spec, now).unwrap();
+            log.hit_at(&spec, now).unwrap();
         }
         assert_eq!(log.slots(), 1);
-        assert_eq!(log.hit(&spec, 100), Ok(4));
+        assert_eq!(log.hit_at(&spec, 100), Ok(4));
         assert_eq!(log.slots(), 2);
         assert_eq!(log.count(&spec, 99 + 102_400), 4);
         assert_eq!(log.count(&spec, 99 + 102_401), 1);
@@ -229,10 +292,10 @@ mod tests {
     fn a_late_time_counts_as_the_latest_seen() {
         let spec = spec(2, 1000);
         let mut log = Log::default();
-        log.hit(&spec, 500).unwrap();
-        assert_eq!(log.hit(&spec, 490), Ok(2));
+        log.hit_at(&spec, 500).unwrap();
+        assert_eq!(log.hit_at(&spec, 490), Ok(2));
         assert_eq!(log.count(&spec, 490), 2);
-        assert_eq!(log.hit(&spec, 490), Err(1011), "by the clock of who asks");
+        assert_eq!(log.hit_at(&spec, 490), Err(1011), "by the clock of who asks");
         assert_eq!(log.count(&spec, 1500), 2);
         assert_eq!(log.count(&spec, 1501), 0);
     }
@@ -241,23 +304,23 @@ mod tests {
     fn a_lower_limit_waits_for_all_that_are_too_many() {
         let mut log = Log::default();
         for now in [0, 100, 200, 300] {
-            log.hit(&spec(4, 1000), now).unwrap();
+            log.hit_at(&spec(4, 1000), now).unwrap();
         }
         let lower = spec(2, 1000);
-        assert_eq!(log.hit(&lower, 300), Err(201 + 1000 - 300));
-        assert_eq!(log.hit(&lower, 1200), Err(1));
-        assert_eq!(log.hit(&lower, 1201), Ok(2));
-        assert_eq!(log.hit(&spec(1, 1000), 1201), Err(1001));
+        assert_eq!(log.hit_at(&lower, 300), Err(201 + 1000 - 300));
+        assert_eq!(log.hit_at(&lower, 1200), Err(1));
+        assert_eq!(log.hit_at(&lower, 1201), Ok(2));
+        assert_eq!(log.hit_at(&spec(1, 1000), 1201), Err(1001));
     }
 
     #[test]
     fn a_longer_period_still_sees_what_a_shorter_one_has_not_dropped() {
         let mut log = Log::default();
-        log.hit(&spec(10, 1000), 0).unwrap();
-        log.hit(&spec(10, 1000), 900).unwrap();
+        log.hit_at(&spec(10, 1000), 0).unwrap();
+        log.hit_at(&spec(10, 1000), 900).unwrap();
         assert_eq!(log.count(&spec(10, 500), 1001), 1);
         assert_eq!(log.count(&spec(10, 60_000), 50_000), 2, "counting drops nothing");
-        assert_eq!(log.hit(&spec(10, 1000), 1001), Ok(2));
+        assert_eq!(log.hit_at(&spec(10, 1000), 1001), Ok(2));
         assert_eq!(log.count(&spec(10, 60_000), 50_000), 2, "a hit does");
     }
 
@@ -266,21 +329,22 @@ mod tests {
         let spec = spec(2, 1000);
         let wrap = 1 << 32;
         let mut log = Log::default();
-        log.hit(&spec, wrap - 600).unwrap();
-        log.hit(&spec, wrap - 100).unwrap();
-        assert_eq!(log.hit(&spec, wrap + 100), Err(301));
-        assert_eq!(log.hit(&spec, wrap + 401), Ok(2));
+        log.hit_at(&spec, wrap - 600).unwrap();
+        log.hit_at(&spec, wrap - 100).unwrap();
+        assert_eq!(log.hit_at(&spec, wrap + 100), Err(301));
+        assert_eq!(log.hit_at(&spec, wrap + 401), Ok(2));
         // A whole turn later nothing is mistaken for recent.
         assert_eq!(log.count(&spec, 2 * wrap + 401), 0);
-        assert_eq!(log.hit(&spec, 2 * wrap + 401), Ok(1));
+        assert_eq!(log.hit_at(&spec, 2 * wrap + 401), Ok(1));
     }
 
     #[test]
     fn the_end_of_time_is_no_special_case() {
         let spec = spec(1, 1000);
         let mut log = Log::default();
-        assert_eq!(log.hit(&spec, u64::MAX - 5), Ok(1));
-        assert!(log.hit(&spec, u64::MAX).is_err());
+        assert_eq!(log.hit_at(&spec, MAX_TIME - 5), Ok(1));
+        assert!(log.hit_at(&spec, MAX_TIME).is_err());
+        assert_eq!(log.count(&spec, MAX_TIME), 1);
     }
 
     #[test]
@@ -289,7 +353,7 @@ mod tests {
             let spec = spec(u32::MAX, period);
             let mut log = Log::default();
             for now in 0..2 * period {
-                log.hit(&spec, now).unwrap();
+                log.hit_at(&spec, now).unwrap();
                 assert!(log.slots() <= 1025, "{} slots for {period} ms", log.slots());
             }
         }
@@ -300,17 +364,17 @@ mod tests {
         let (short, long) = (spec(u32::MAX, 1000), spec(u32::MAX, 3_600_000));
         let mut log = Log::default();
         for now in (0..1_800_000).step_by(1300) {
-            log.hit(&long, now).unwrap();
+            log.hit_at(&long, now).unwrap();
         }
         let mut now = 1_800_000;
         for round in 0..2000 {
-            log.hit(if round % 50 == 0 { &short } else { &long }, now)
+            log.hit_at(if round % 50 == 0 { &short } else { &long }, now)
                 .unwrap();
             now += 1;
             assert!(log.slots() <= 1025);
         }
         for _ in 0..2000 {
-            log.hit(&long, now).unwrap();
+            log.hit_at(&long, now).unwrap();
             // Every hit begins a slot of its own.
             log.start = log.start.wrapping_sub(3600);
             now += 1;
@@ -318,5 +382,35 @@ mod tests {
         }
         let counted: u32 = log.earlier().map(|slot| slot.count).sum();
         assert_eq!(counted + log.newest, log.total);
+    }
+
+    #[test]
+    fn a_refused_key_remembers_when_it_was_hit_and_not_less_when_it_was_counted() {
+        const WEEK: u64 = 7 * 24 * 3600 * 1000;
+        let spec = spec(1, WEEK);
+        let mut log = Log::default();
+        let begin = (1 << 32) - WEEK / 2;
+        log.hit_at(&spec, begin).unwrap();
+        for now in (begin..=begin + WEEK).step_by(777_777) {
+            assert_eq!(log.hit_at(&spec, now), Err(begin + WEEK + 1 - now));
+            assert_eq!(u64::from(log.last_hit()), now >> HIT_SHIFT);
+        }
+        assert_eq!(log.hit_at(&spec, begin + WEEK + 1), Ok(1));
+    }
+
+    #[test]
+    fn a_key_that_was_busy_gives_memory_back() {
+        let spec = spec(u32::MAX, 1024);
+        let mut log = Log::default();
+        for now in 0..2000 {
+            log.hit_at(&spec, now).unwrap();
+        }
+        let busy = log.heap();
+        assert!(busy >= 1024 * size_of::<Slot>());
+        // The last of the busy time is still there.
+        log.hit_at(&spec, 3000).unwrap();
+        assert!(log.heap() <= busy / 8, "{} of {busy}", log.heap());
+        log.hit_at(&spec, 10_000).unwrap();
+        assert_eq!(log.heap(), 0);
     }
 }

@@ -6,9 +6,11 @@
 //! | `key.rs` | whose events they are |
 //! | `log.rs` | the events of one key |
 //! | `shard.rs` | some of the keys, the quietest last |
+//! | `entries.rs` | where a shard keeps them |
 
 #[cfg(test)]
 mod concurrency;
+mod entries;
 mod key;
 mod log;
 mod shard;
@@ -19,11 +21,15 @@ mod tests;
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
+use std::sync::Arc;
+
 pub use key::{Key, Prefixes};
 pub use spec::WindowSpec;
 
+use super::budget::Budget;
 use key::Lookup;
-use shard::Shard;
+pub(super) use shard::Quietest;
+use shard::{Hit, Shard};
 
 /// Keys that a window holds by default.
 pub const MAX_KEYS: usize = 1_000_000;
@@ -45,9 +51,12 @@ const MAX_SHARDS: usize = 256;
 pub struct Now(u64);
 
 impl Now {
-    /// So many milliseconds after the epoch.
+    /// So many milliseconds after the epoch, at most 139 years.
     pub const fn from_millis(millis: u64) -> Now {
-        Now(millis)
+        match millis < log::MAX_TIME {
+            true => Now(millis),
+            false => Now(log::MAX_TIME),
+        }
     }
 
     /// How many milliseconds after the epoch it is.
@@ -63,12 +72,13 @@ impl Now {
 /// rounded up to whole milliseconds; an event may stay a step too long and never leaves early.
 ///
 /// Memory: 64 bytes for a key and 6 to 12 for its place in the index, and the key's bytes if it is
-/// not an address; while a shard grows, up to twice that. A key whose events do not fit in one step
+/// not an address. A key whose events do not fit in one step
 /// needs 8 bytes more for each further step with events, of which there are never more than 1024 nor
 /// than the limit (and up to twice that for room to grow). When there are as many keys as the window
-/// may have, the one that was quiet for longest is forgotten; keys without events are removed little
-/// by little as others are hit.
+/// may have, the one that was quiet for longest is forgotten; so are the quietest of all windows in a
+/// [`Budget`] that is used up. Keys without events are removed little by little as others are hit.
 pub struct Window {
+    budget: Arc<Budget>,
     hasher: RandomState,
     /// A power of two of them, on cache lines (which processors fetch in pairs) of their own.
     shards: Box<[Padded<Mutex<Shard>>]>,
@@ -80,21 +90,33 @@ pub struct Window {
 struct Padded<T>(T);
 
 impl Window {
-    /// A window for about so many keys, at least one.
+    /// A window for about so many keys, at least one, whose memory nobody counts.
+    pub fn new(max_keys: usize) -> Window {
+        Window::within(Budget::unlimited(), max_keys)
+    }
+
+    /// A window for about so many keys, at least one. What it is without keys must have been
+    /// [admitted](Window::fixed) to the budget.
     ///
     /// Keys spread by their hash over shards with equal parts of this number. A shard that gets more
     /// than its part forgets its quietest key though others may have room. Up to 1,024 keys there is
     /// one shard, so the number and the order are exact.
-    pub fn new(max_keys: usize) -> Window {
-        let shards = (max_keys / KEYS_PER_SHARD).next_power_of_two().min(MAX_SHARDS);
+    pub(super) fn within(budget: Arc<Budget>, max_keys: usize) -> Window {
+        let shards = shards(max_keys);
         let capacity = capacity(max_keys, shards);
         Window {
+            budget,
             hasher: RandomState::default(),
             shards: (0..shards)
                 .map(|_| Padded(Mutex::new(Shard::new(capacity))))
                 .collect(),
             spec: Mutex::default(),
         }
+    }
+
+    /// Bytes of a window for so many keys while it has none.
+    pub(super) fn fixed(max_keys: usize) -> usize {
+        size_of::<Window>() + shards(max_keys) * size_of::<Padded<Mutex<Shard>>>()
     }
 
     /// How a plugin measures its events; `None` if none has opened it. The last one to open it counts.
@@ -112,7 +134,7 @@ impl Window {
     pub fn set_max_keys(&self, max_keys: usize) {
         let capacity = capacity(max_keys, self.shards.len());
         for shard in &self.shards {
-            shard.0.lock().set_capacity(capacity, &self.hasher);
+            shard.0.lock().set_capacity(capacity, &self.hasher, &self.budget);
         }
     }
 
@@ -129,11 +151,14 @@ impl Window {
         let hash = key.hash(&self.hasher);
         let position = self.position(hash);
         let mut shard = self.shards[position].0.lock();
-        let outcome = shard.hit(spec, &key, hash, now.0, &self.hasher);
+        let Hit { outcome, charged } = shard.hit(spec, &key, hash, now.0, &self.hasher, &self.budget);
         let due = shard.sweep_due();
         drop(shard);
         if let Some(turn) = due {
             self.sweep(position.wrapping_add(turn as usize), spec, now);
+        }
+        if charged {
+            self.budget.relieve();
         }
         outcome
     }
@@ -164,14 +189,56 @@ impl Window {
     fn sweep(&self, turn: usize, spec: &WindowSpec, now: Now) {
         // A shard that is in use will be looked at on another turn.
         if let Some(mut shard) = self.shards[turn & (self.shards.len() - 1)].0.try_lock() {
-            shard.sweep(spec, now.0, &self.hasher);
+            shard.sweep(spec, now.0, &self.hasher, &self.budget);
         }
+    }
+
+    /// How many shards it has.
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The quietest key of a shard. `None` without keys.
+    pub(super) fn quietest(&self, shard: usize) -> Option<Quietest> {
+        self.shards[shard].0.lock().quietest()
+    }
+
+    /// Forget the quietest key of a shard, and a few more that are not less quiet than one that was hit then.
+    /// Returns how many bytes were given back.
+    pub(super) fn forget(&self, shard: usize, hit: u32) -> usize {
+        self.shards[shard]
+            .0
+            .lock()
+            .forget(hit, &self.hasher, &self.budget)
+    }
+
+    /// Keys that were forgotten for want of room.
+    pub fn forgotten(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.0.lock().forgotten()).sum()
     }
 
     fn position(&self, hash: u64) -> usize {
         // Inside a shard the index uses the upper 7 and the lower bits.
         (hash >> 48) as usize & (self.shards.len() - 1)
     }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let (mut charged, mut forgotten) = (0, 0);
+        for shard in &mut self.shards {
+            let shard = shard.0.get_mut();
+            charged += shard.charged();
+            forgotten += shard.forgotten();
+        }
+        self.budget.release(charged);
+        self.budget.count_forgotten(forgotten);
+    }
+}
+
+/// How many shards a window for so many keys has: a power of two.
+fn shards(max_keys: usize) -> usize {
+    (max_keys / KEYS_PER_SHARD).next_power_of_two().min(MAX_SHARDS)
 }
 
 /// A shard's part of the keys.

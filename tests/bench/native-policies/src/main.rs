@@ -14,18 +14,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pace::chain::{Chain, FAILURE_LINES_PER_SECOND, Step};
+use pace::chain::{Chain, Step, failures_of};
 use pace::config::{self, Config, OnFailure, Overrides, Source};
 use pace::hook::{Failure, FailureReason, Plugin};
-use pace::limiter::Limiter;
+use pace::logging::{Setup, Writing};
 use pace::plugin::Runtime;
 use pace::reload::{Manager, Origin};
 use pace::router::Router;
-use pace::server::Server;
+use pace::server::{Process, Server};
 use pace::snapshot::{DEFAULT_BALANCER, Environment, Route, Snapshot};
 use pace::state::{self, Scope, Store};
 use pace::telemetry::Metrics;
-use pace::upstream::Pool;
+use pace::upstream::{Pool, system_lookup};
 use serde_json::{Map, Value};
 
 /// The allocator of `pace`: the comparison is of policies, not of allocators.
@@ -35,16 +35,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // As `pace` does.
     let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,pace::access=off"))
-        .init();
-    let Some(path) = std::env::args_os().nth(1) else {
+    let log = Setup::from_env("warn,pace::access=off").start(Writing::Later);
+    let path = std::env::args_os().nth(1);
+    let (Ok(log), Some(path)) = (log, path) else {
         eprintln!("usage: native-policies CONFIG");
         return ExitCode::FAILURE;
     };
     match run(Path::new(&path)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("native-policies: {error}");
+            log.print(format_args!("native-policies: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -52,18 +52,20 @@ fn main() -> ExitCode {
 
 fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let overrides = Overrides::default();
+    let process = Process::begin()?;
     let config = Config::load(path, &overrides)?;
     let server = Server::bind(&config)?;
     let environment = Arc::new(Environment {
         runtime: Runtime::new(None, config.server.workers)?,
-        store: Store::new(),
+        store: Store::new(config.server.state),
         metrics: Metrics::new(),
     });
     let origin = Origin {
         path: Some(path.to_owned()),
         overrides,
     };
-    let (manager, snapshot, reloader) = Manager::start(origin, config.clone(), Arc::clone(&environment))?;
+    let (manager, snapshot, reloader) =
+        Manager::start(origin, config.clone(), Arc::clone(&environment), None)?;
     // Who follows files would put the sandboxed plugins back.
     drop(manager);
     let mut snapshot = Arc::into_inner(snapshot)
@@ -71,7 +73,7 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
         .ok_or("somebody else holds the snapshot")?;
     snapshot.router = routes(&config, &environment)?;
     let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(snapshot));
-    server.run(snapshot, environment, reloader)?;
+    server.run(process, snapshot, environment, reloader)?;
     Ok(())
 }
 
@@ -80,7 +82,7 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
     let pools: Vec<Arc<Pool>> = config
         .pools
         .iter()
-        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics)))
+        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics, None, &system_lookup)))
         .collect();
     let mut routes = Vec::new();
     for route in &config.routes {
@@ -95,10 +97,10 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
         }
         let step = |plugin: Arc<dyn Plugin>| Step {
             metrics: environment.metrics.plugin(plugin.name(), plugin.hooks()),
+            log: failures_of(plugin.name(), &route.name),
             plugin,
             route: route.name.as_str().into(),
             on_failure: OnFailure::Closed,
-            log: Limiter::new(FAILURE_LINES_PER_SECOND),
         };
         let runtime = Route {
             name: route.name.clone(),
@@ -136,9 +138,10 @@ fn scope(name: &str, limits: config::Limits, environment: &Environment) -> Arc<S
     let limits = state::Limits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
+        bytes: limits.state,
         ..state::Limits::default()
     };
-    environment.store.scope(name, limits)
+    environment.store.scope(name, name, limits)
 }
 
 fn read<C: serde::de::DeserializeOwned>(config: &Map<String, Value>) -> Result<C, Failure> {

@@ -5,10 +5,14 @@ use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use pace_tests::{Answer, Exit, Gate, Origin, Pace, Request, Setup, Signal, edition, fixture, wait_until};
+use pace_tests::{
+    Answer, Exit, Gate, Origin, Pace, Request, Setup, Signal, edition, exhausts_compiler, fixture, wait_until,
+};
 
 use super::page::{Page, code};
+use crate::sections::plain;
 use crate::swapping::{Swapping, reconfigure, respond};
+use crate::unread_log;
 
 #[test]
 fn the_messages_are_real() {
@@ -17,6 +21,7 @@ fn the_messages_are_real() {
         while_serving(),
         while_swapping(),
         for_a_proxy(),
+        too_much(),
         at_the_end(),
     ]
     .concat();
@@ -77,6 +82,7 @@ fn at_start() -> String {
         plugin(&fixture("wasi-import").to_string_lossy(), ""),
         plugin(&fixture("no-hook").to_string_lossy(), ""),
         plugin("builtin:rate-limiter", "max_request = 3"),
+        plugin("large.wasm", "").file("large.wasm", exhausts_compiler()),
     ];
     refusals
         .map(|setup| format!("{}\n", setup.run().refusal()))
@@ -96,7 +102,7 @@ fn while_serving() -> String {
         up = up.label(),
         down = down.label(),
     );
-    let failing = ["trap", "endless-loop", "memory-bomb"];
+    let failing = ["trap", "endless-loop", "memory-bomb", "illegal-status"];
     for name in failing {
         let wasm = fixture(name);
         write!(
@@ -189,6 +195,24 @@ fn for_a_proxy() -> String {
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.read_to_end();
     pace.stop().stderr
+}
+
+/// More than is written, and more than anybody reads.
+fn too_much() -> String {
+    let down = Origin::down();
+    let pace = Pace::with_config(&plain(&[&down]));
+    wait_until("warnings to be left out", || {
+        (0..25).for_each(|_| drop(pace.get("/")));
+        pace.log().contains(" more failed attempts at ")
+    });
+    let said = pace.stop().stderr;
+
+    let origin = Origin::named("up");
+    let pace = unread_log::start(&origin);
+    unread_log::fill(&pace);
+    pace.resume_log();
+    pace.wait_for_log(&["log lines were dropped"]);
+    said + &pace.stop().stderr
 }
 
 /// A request that takes longer than the grace period.

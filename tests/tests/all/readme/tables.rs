@@ -10,7 +10,7 @@ use crate::sections::SERVER;
 use crate::swapping::{Swapping, reconfigure, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 17] = [
     ("[server]", "[server]\nzzz = 1"),
     ("[admin]", "[admin]\nzzz = 1"),
     ("[metrics]", "[metrics]\nzzz = 1"),
@@ -23,6 +23,8 @@ const TABLES: [(&str, &str); 15] = [
     ("[[plugins]] rollback", "[[plugins]]\nrollback = { zzz = 1 }"),
     ("[[pools]]", "[[pools]]\nzzz = 1"),
     ("[[pools]] backends", "[[pools]]\nbackends = [{ zzz = 1 }]"),
+    ("[[pools]] retry", "[[pools]]\nretry = { zzz = 1 }"),
+    ("[upstreams] retry", "[upstreams]\nretry = { zzz = 1 }"),
     ("[[routes]]", "[[routes]]\nzzz = 1"),
     ("[[routes]] match", "[[routes]]\nmatch = { zzz = 1 }"),
     ("[[routes]] plugins", "[[routes]]\nplugins = [{ zzz = 1 }]"),

@@ -204,8 +204,9 @@ impl Puppet {
 
     /// A new instance with counters and windows of its own carries out the orders in a hook.
     fn play(&self, hook: Hook, orders: &Orders) -> (Played, Option<String>) {
-        let scope = state::Store::with_time(Time::Manual(ManualTime::at(1_700_000_000_123_456_789)))
-            .scope("puppet", state::Limits::default());
+        let time = Time::Manual(ManualTime::at(1_700_000_000_123_456_789));
+        let store = state::Store::with_time(usize::MAX, time);
+        let scope = store.scope("puppet", "puppet", state::Limits::default());
         let mut request = Head::new(orders.encode());
         let mut response = Head::new(Vec::new());
         let plugin = WasmPlugin::new(Arc::clone(&self.generation), "{}".to_owned(), Arc::clone(&scope));

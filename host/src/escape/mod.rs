@@ -1,0 +1,128 @@
+//! Text from outside, made fit for a log, a terminal and a page.
+//!
+//! Names and messages come from plugins' files, clients and backends. Shown as they are, they could begin a line that
+//! looks like Pace's own, command a terminal, or have it show something else than there is: by marks that turn the
+//! direction of writing, and by characters that nobody sees. Everything here escapes these and leaves what people read
+//! (`é`, `日本`) as it is.
+//!
+//! | as | for |
+//! |---|---|
+//! | [`Line`] | a message: one line, whatever is in it |
+//! | [`Lines`] | a message whose line feeds are Pace's own; what is in them went through [`Line`] before |
+//! | [`Word`] | a field of a line, without spaces |
+//! | [`Quoted`] | a field of a line, in quotes |
+//! | [`json`] | JSON |
+//! | [`Shown`] | a [`Line`] of at most 4 KiB to keep: the type of foreign text in errors |
+//!
+//! The log, standard output and the admin listener write everything as [`Lines`], so no other character can get there
+//! from anywhere. That a line feed cannot is up to whoever puts foreign text into a message.
+
+mod json;
+mod shown;
+mod visible;
+
+use std::fmt::{self, Display, Write};
+
+pub use self::json::json;
+pub use self::shown::{Shown, cut};
+pub use self::visible::is_visible;
+
+/// On one line.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<T>(pub T);
+
+/// With its line feeds.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<T>(pub T);
+
+/// Bytes as a word: space and backslash are escaped too, so it ends where the next space is and can be read back.
+#[derive(Clone, Copy, Debug)]
+pub struct Word<'a>(pub &'a [u8]);
+
+/// Bytes in quotes: quote and backslash are escaped too, so it ends where the next quote is and can be read back.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a [u8]);
+
+impl<T: Display> Display for Line<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaper::new(out, ""), "{}", self.0)
+    }
+}
+
+impl<T: Display> Display for Lines<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut escaper = Escaper::new(out, "");
+        escaper.keeps_line_feeds = true;
+        write!(escaper, "{}", self.0)
+    }
+}
+
+impl Display for Word<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaper::new(out, " \\").write_bytes(self.0)
+    }
+}
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_char('"')?;
+        Escaper::new(out, "\"\\").write_bytes(self.0)?;
+        out.write_char('"')
+    }
+}
+
+/// Passes text on and escapes what must not be in it.
+struct Escaper<'a, W> {
+    out: &'a mut W,
+    /// Visible characters that are escaped nevertheless.
+    also: &'static str,
+    keeps_line_feeds: bool,
+}
+
+impl<'a, W: Write> Escaper<'a, W> {
+    fn new(out: &'a mut W, also: &'static str) -> Escaper<'a, W> {
+        Escaper {
+            out,
+            also,
+            keeps_line_feeds: false,
+        }
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> fmt::Result {
+        for chunk in bytes.utf8_chunks() {
+            self.write_str(chunk.valid())?;
+            for byte in chunk.invalid() {
+                write!(self.out, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn passes(&self, c: char) -> bool {
+        match c {
+            '\n' => self.keeps_line_feeds,
+            c => is_visible(c) && !self.also.contains(c),
+        }
+    }
+}
+
+impl<W: Write> Write for Escaper<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut passed = 0;
+        for (at, c) in text.char_indices() {
+            if self.passes(c) {
+                continue;
+            }
+            self.out.write_str(&text[passed..at])?;
+            match c {
+                ' ' => self.out.write_str("\\x20")?,
+                c => write!(self.out, "{}", c.escape_default())?,
+            }
+            passed = at + c.len_utf8();
+        }
+        self.out.write_str(&text[passed..])
+    }
+}
+
+#[cfg(test)]
+mod tests;

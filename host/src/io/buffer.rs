@@ -1,0 +1,235 @@
+//! Bytes that have been read.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+use super::Transport;
+
+/// Bytes that have been read and not been used.
+///
+/// An empty buffer holds no memory once it is [released](Buffer::release): a connection that waits for a request costs none.
+/// The memory comes from the thread and goes back to it, so that it is not cleared for each request.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    memory: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// The last read has filled it: there may be more.
+    was_filled: bool,
+}
+
+/// Memory for heads and small bodies.
+const SMALL: usize = 16 << 10;
+
+/// Memory for bodies that go on and on: fewer reads and writes for the same bytes.
+const LARGE: usize = 128 << 10;
+
+/// How many pieces of memory a thread keeps, of each size.
+const KEPT: [usize; 2] = [64, 16];
+
+thread_local! {
+    static FREE: RefCell<[Vec<Box<[u8]>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+impl Buffer {
+    /// A buffer without memory.
+    pub fn new() -> Buffer {
+        Buffer::default()
+    }
+
+    /// What has been read and not been used.
+    pub fn filled(&self) -> &[u8] {
+        &self.memory[self.start..self.end]
+    }
+
+    /// The same, to be decoded in place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.end]
+    }
+
+    /// How much that is.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Where [`Buffer::filled`] begins among the bytes that [`Buffer::slice`] speaks of.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Bytes by their place. They stay there until something is read.
+    pub fn slice(&self, range: Range<usize>) -> &[u8] {
+        &self.memory[range]
+    }
+
+    /// Passes over bytes that have been used.
+    pub fn consume(&mut self, count: usize) {
+        self.start += count.min(self.len());
+    }
+
+    /// Reads what there is. Needs room: an empty buffer has it, and one with less than `limit` bytes.
+    ///
+    /// 0 is the end of what the other side sends.
+    pub fn poll_fill(
+        &mut self,
+        limit: usize,
+        transport: &mut Transport,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.make_room(limit);
+        match transport.poll_read(&mut self.memory[self.end..], context) {
+            Poll::Ready(Ok(count)) => {
+                self.end += count;
+                self.was_filled = self.end == self.memory.len();
+                Poll::Ready(Ok(count))
+            }
+            other => other,
+        }
+    }
+
+    /// Has the next read take more at once, if so much is `expected` or the last one has taken all that it could.
+    pub fn enlarge_for(&mut self, expected: u64) {
+        let is_worth_it = expected > SMALL as u64 || self.was_filled;
+        if is_worth_it && self.memory.len() < LARGE && self.is_empty() {
+            self.replace(LARGE);
+        }
+    }
+
+    /// Gives its memory back, if there is nothing in it.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            give(std::mem::take(&mut self.memory));
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    fn make_room(&mut self, limit: usize) {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.memory.is_empty() {
+            self.memory = take(SMALL);
+        }
+        if self.end < self.memory.len() {
+            return;
+        }
+        if self.start > 0 {
+            self.memory.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        } else {
+            // Four times as much each time, so that what is copied stays in proportion.
+            self.replace((self.memory.len() * 4).min(limit.max(self.memory.len() + 1)));
+        }
+    }
+
+    /// Moves what is there to other memory.
+    fn replace(&mut self, size: usize) {
+        let mut memory = take(size);
+        memory[..self.len()].copy_from_slice(self.filled());
+        (self.start, self.end) = (0, self.len());
+        give(std::mem::replace(&mut self.memory, memory));
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        give(std::mem::take(&mut self.memory));
+    }
+}
+
+fn class(size: usize) -> Option<usize> {
+    [SMALL, LARGE].iter().position(|class| *class == size)
+}
+
+fn take(size: usize) -> Box<[u8]> {
+    let free = class(size).and_then(|class| FREE.with_borrow_mut(|free| free[class].pop()));
+    free.unwrap_or_else(|| vec![0; size].into())
+}
+
+/// Keeps it for the next buffer of this thread, or frees it.
+fn give(memory: Box<[u8]>) {
+    if let Some(class) = class(memory.len()) {
+        // When a thread ends its list may be gone before its buffers are.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free[class].len() < KEPT[class] {
+                free[class].push(memory);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn connection() -> (Transport, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let ours = Transport::new(ours.expect("somebody listens"));
+        (ours, theirs.expect("somebody connects").0)
+    }
+
+    #[tokio::test]
+    async fn bytes_stay_in_order_while_the_buffer_grows_and_moves() {
+        let (mut ours, mut theirs) = connection().await;
+        let sent: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
+        let copy = sent.clone();
+        let writing = tokio::spawn(async move { theirs.write_all(&copy).await });
+        let mut buffer = Buffer::new();
+        let mut received = Vec::new();
+        loop {
+            let read = poll_fn(|context| buffer.poll_fill(64 << 10, &mut ours, context)).await;
+            if read.expect("it is open") == 0 {
+                break;
+            }
+            // Some bytes stay, so that the rest comes behind them.
+            let used = buffer
+                .len()
+                .saturating_sub(if received.len() < 50_000 { 1000 } else { 0 });
+            received.extend_from_slice(&buffer.filled()[..used]);
+            buffer.consume(used);
+        }
+        received.extend_from_slice(buffer.filled());
+        writing.await.expect("no panic").expect("it is open");
+        assert!(received == sent);
+    }
+
+    #[test]
+    fn memory_goes_back_to_the_thread() {
+        let mut buffer = Buffer::new();
+        buffer.make_room(1);
+        let first = buffer.memory.as_ptr();
+        buffer.release();
+        assert!(buffer.memory.is_empty());
+        buffer.make_room(1);
+        assert_eq!(buffer.memory.as_ptr(), first);
+        buffer.enlarge_for(SMALL as u64 + 1);
+        assert_eq!(buffer.memory.len(), LARGE);
+        let mut other = Buffer::new();
+        other.make_room(1);
+        assert_eq!(other.memory.as_ptr(), first);
+    }
+
+    #[test]
+    fn what_is_not_used_is_not_released() {
+        let mut buffer = Buffer::new();
+        buffer.make_room(1);
+        buffer.end = 1;
+        buffer.release();
+        assert_eq!((buffer.len(), buffer.memory.len()), (1, SMALL));
+    }
+}

@@ -1,0 +1,252 @@
+//! Lines that have been said and not been written: so many bytes of them.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::DROPPED;
+
+/// What lines wait in. Who adds one never waits for whoever writes them.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// For the writer: there is something to do.
+    work: Condvar,
+    /// For who flushes: something has been done.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Batch,
+    writer: Writer,
+    /// Lines added and not dropped since the start, in bytes; and how much of that has been written, or could not be.
+    added: u64,
+    settled: u64,
+    /// How many wait until all that is here has been written.
+    flushing: u32,
+}
+
+/// Lines to be written.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// The lines, each with its line feed.
+    pub(super) lines: Vec<u8>,
+    /// How many came after these and were dropped.
+    pub(super) dropped: u64,
+}
+
+/// What the writer does.
+#[derive(Default, PartialEq, Eq)]
+enum Writer {
+    /// It writes, and will look for more.
+    #[default]
+    Busy,
+    /// It lets lines gather for a moment, and need not be woken for each.
+    Pausing,
+    /// It waits for a line.
+    Idle,
+}
+
+/// Some 7,000 lines about requests. There may be as many that are being written.
+pub(super) const CAPACITY: usize = 1 << 20;
+
+/// How long lines gather when there have been some just before. It spares the workers waking up another thread for each
+/// line, and that thread a system call for each.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What is kept of a buffer for the next lines.
+const KEPT: usize = 64 << 10;
+
+/// When nothing has been taken for so long, nobody reads the log any more.
+const STALLED: Duration = Duration::from_millis(500);
+
+/// The longest that a flush waits for somebody who reads slowly.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Queue {
+    /// Adds lines, or drops and counts them if there is no room.
+    pub(super) fn push(&self, lines: &[u8]) {
+        let mut state = self.state.lock();
+        let Batch {
+            lines: waiting,
+            dropped,
+        } = &mut state.waiting;
+        // What comes after a line that was dropped is dropped too, until that can be told in its place.
+        if *dropped > 0 || waiting.len() + lines.len() > CAPACITY {
+            *dropped += 1;
+            DROPPED.inc();
+            return;
+        }
+        waiting.extend_from_slice(lines);
+        let is_urgent = waiting.len() > CAPACITY / 2;
+        state.added += lines.len() as u64;
+        let wakes = match state.writer {
+            Writer::Idle => true,
+            Writer::Pausing => is_urgent,
+            Writer::Busy => false,
+        };
+        if wakes {
+            // One call is enough.
+            state.writer = Writer::Busy;
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    /// For the writer: waits until there is something to write, and swaps it for an empty batch.
+    pub(super) fn take(&self, empty: &mut Batch) {
+        empty.lines.clear();
+        empty.dropped = 0;
+        let mut state = self.state.lock();
+        while state.waiting.is_empty() {
+            // A burst is over: its memory is not needed again soon.
+            state.waiting.lines.shrink_to(KEPT);
+            empty.lines.shrink_to(KEPT);
+            state.writer = Writer::Idle;
+            self.work.wait(&mut state);
+        }
+        state.writer = Writer::Busy;
+        std::mem::swap(&mut state.waiting, empty);
+    }
+
+    /// For the writer: so many bytes have been written, or could not be.
+    pub(super) fn settle(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        state.settled += bytes as u64;
+        if state.flushing > 0 {
+            self.done.notify_all();
+        }
+    }
+
+    /// For the writer: lets lines gather, if nobody waits for them.
+    pub(super) fn pause(&self) {
+        let mut state = self.state.lock();
+        if state.flushing == 0 && state.waiting.dropped == 0 {
+            state.writer = Writer::Pausing;
+            self.work.wait_for(&mut state, PAUSE);
+            state.writer = Writer::Busy;
+        }
+    }
+
+    /// Waits until all that has been said so far is written. Not for long, and hardly at all if nobody reads it.
+    pub(super) fn flush(&self) {
+        let mut state = self.state.lock();
+        let all = state.added;
+        let end = Instant::now() + PATIENCE;
+        state.flushing += 1;
+        self.work.notify_one();
+        while state.settled < all {
+            let before = state.settled;
+            let until = end.min(Instant::now() + STALLED);
+            let timed_out = self.done.wait_until(&mut state, until).timed_out();
+            if timed_out && state.settled == before {
+                break;
+            }
+        }
+        state.flushing -= 1;
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.dropped == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn take(queue: &Queue) -> (String, u64) {
+        let mut batch = Batch::default();
+        queue.take(&mut batch);
+        queue.settle(batch.lines.len());
+        (
+            String::from_utf8(batch.lines).expect("lines are text"),
+            batch.dropped,
+        )
+    }
+
+    #[test]
+    fn lines_come_in_their_order_and_at_once() {
+        let queue = Queue::default();
+        queue.push(b"one\n");
+        queue.push(b"two\n");
+        assert_eq!(take(&queue), ("one\ntwo\n".to_owned(), 0));
+    }
+
+    #[test]
+    fn a_full_queue_drops_lines_until_that_can_be_told() {
+        let queue = Queue::default();
+        let line = [vec![b'x'; 999], vec![b'\n']].concat();
+        for _ in 0..CAPACITY / line.len() + 10 {
+            queue.push(&line);
+        }
+        // It would fit, and is not the next line.
+        queue.push(b"\n");
+        let (lines, dropped) = take(&queue);
+        assert_eq!((lines.lines().count(), dropped), (CAPACITY / line.len(), 11));
+        queue.push(b"again\n");
+        assert_eq!(take(&queue), ("again\n".to_owned(), 0));
+    }
+
+    #[test]
+    fn a_line_wakes_who_waits_for_one() {
+        let queue = Arc::new(Queue::default());
+        let waiting = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || take(&queue)
+        });
+        queue.push(b"line\n");
+        assert_eq!(waiting.join().expect("it takes a line").0, "line\n");
+    }
+
+    #[test]
+    fn a_flush_ends_when_all_is_written_and_when_nobody_writes() {
+        let queue = Arc::new(Queue::default());
+        queue.flush();
+        queue.push(b"line\n");
+        // Nobody takes it.
+        queue.flush();
+        let writer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || take(&queue)
+        });
+        queue.flush();
+        assert_eq!(queue.state.lock().settled, 5);
+        writer.join().expect("it takes a line");
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let queue = Arc::new(Queue::default());
+        let writer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                let mut batch = Batch::default();
+                for _ in 0..2 {
+                    queue.take(&mut batch);
+                    queue.settle(batch.lines.len());
+                }
+                batch.lines.capacity()
+            }
+        });
+        queue.push(&vec![b'x'; CAPACITY]);
+        queue.flush();
+        pace_waits_until_idle(&queue);
+        queue.push(b"line\n");
+        assert!(writer.join().expect("it takes both") <= KEPT);
+    }
+
+    fn pace_waits_until_idle(queue: &Queue) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while queue.state.lock().writer != Writer::Idle {
+            assert!(Instant::now() < end, "the writer has nothing to do");
+            thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! One attempt: a connection, the request on it, and the head of the response.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use pace_wire::refusal::Refusal;
+use pace_wire::request::RequestHead;
+use pace_wire::response::Asked;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::outbound;
+use crate::config::{ClientLimits, PoolSettings};
+use crate::hook::AttemptFailure;
+use crate::http1::{Backend, BodyError, Client, HeadError, Pump, PumpError, Side, Sink};
+
+/// Why an attempt came to no response.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    /// No connection could be made.
+    #[error("{0}")]
+    Connect(io::Error),
+    /// What came is no response, or nothing did.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// A head came, and behind it what is no body.
+    #[error("{0}")]
+    Body(String),
+    /// Nothing came in time, or the request was not taken in time.
+    #[error("nothing for {0:?}")]
+    Silent(Duration),
+    /// The attempt, or the request, has taken all the time that it has.
+    #[error("its time is over")]
+    Late,
+    /// A response with a status on which another attempt is made.
+    #[error("status {0}")]
+    Status(u16),
+    /// The request's body is malformed, or does not arrive.
+    #[error("{0}")]
+    Request(Refusal),
+    /// The client has gone.
+    #[error("the client has gone")]
+    ClientGone,
+}
+
+impl AttemptError {
+    /// As the contract, the metrics and the log spell it; `None` for what is not the backend's doing.
+    pub(super) fn failure(&self) -> Option<AttemptFailure> {
+        match self {
+            AttemptError::Connect(error) => Some(match error.kind() {
+                io::ErrorKind::ConnectionRefused => AttemptFailure::ConnectionRefused,
+                io::ErrorKind::TimedOut => AttemptFailure::ConnectionTimeout,
+                _ => AttemptFailure::ConnectionFailed,
+            }),
+            AttemptError::Head(HeadError::Broken(_)) | AttemptError::Body(_) => {
+                Some(AttemptFailure::Protocol)
+            }
+            AttemptError::Head(HeadError::Closed | HeadError::Io(_)) => Some(AttemptFailure::Closed),
+            AttemptError::Silent(_) | AttemptError::Late => Some(AttemptFailure::ResponseTimeout),
+            AttemptError::Status(status) => Some(AttemptFailure::Status(*status)),
+            AttemptError::Request(_) | AttemptError::ClientGone => None,
+        }
+    }
+}
+
+/// How long each step of an attempt may take.
+pub(super) struct Waits {
+    /// For the backend to take any of the request.
+    silent: Duration,
+    /// For the response, from when the request has been sent.
+    first_byte: Duration,
+    /// When the attempt is over, and with it perhaps the request.
+    until: Option<Instant>,
+}
+
+impl Waits {
+    /// For an attempt that begins now.
+    pub(super) fn new(context: &Context, settings: &PoolSettings) -> Waits {
+        let per_try = settings.retry.per_try.map(|limit| Instant::now() + limit);
+        Waits {
+            silent: settings.response_timeout,
+            first_byte: settings.first_byte_timeout,
+            until: match (per_try, context.deadline()) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+        }
+    }
+
+    /// No longer than this, and than the attempt may take.
+    pub(super) fn up_to(&self, limit: Duration) -> Duration {
+        match self.until {
+            Some(until) => limit.min(until.saturating_duration_since(Instant::now())),
+            None => limit,
+        }
+    }
+}
+
+/// The patience with a client that sends a body: what it may be silent, given back by what it sends.
+pub(super) struct Patience {
+    left: Duration,
+    full: Duration,
+    /// Bytes that give a second back.
+    rate: u32,
+    /// Since when it is waited for, and how much of the body had come then.
+    waiting: Option<(Instant, u64)>,
+}
+
+impl Patience {
+    pub(super) fn new(limits: &ClientLimits) -> Patience {
+        Patience {
+            left: limits.body,
+            full: limits.body,
+            rate: limits.body_rate,
+            waiting: None,
+        }
+    }
+
+    /// It is waited for the client, which has sent so much so far. Returns until when.
+    pub(super) fn wait(&mut self, taken: u64) -> Instant {
+        let now = Instant::now();
+        match self.waiting {
+            Some((since, before)) if before != taken => {
+                self.settle(now.duration_since(since), taken - before);
+                self.waiting = Some((now, taken));
+            }
+            Some(_) => {}
+            None => self.waiting = Some((now, taken)),
+        }
+        let since = self.waiting.map_or(now, |(since, _)| since);
+        since + self.left
+    }
+
+    /// It is waited for somebody else.
+    pub(super) fn pause(&mut self, taken: u64) {
+        if let Some((since, before)) = self.waiting.take() {
+            self.settle(since.elapsed(), taken.saturating_sub(before));
+        }
+    }
+
+    fn settle(&mut self, waited: Duration, received: u64) {
+        let given_back = Duration::from_millis(received.saturating_mul(1000) / u64::from(self.rate));
+        self.left = (self.left.saturating_sub(waited) + given_back).min(self.full);
+    }
+}
+
+/// The request on its way: its body, and whom is waited for.
+pub(super) struct Upload {
+    pub(super) pump: Pump,
+    pub(super) patience: Patience,
+    /// The backend does not take any more of it. Its response may still come.
+    pub(super) is_broken: bool,
+}
+
+/// Sends a request whose head the pump of `upload` has, and waits for the head of the final response. Interim responses are
+/// passed on meanwhile.
+pub(super) async fn exchange(
+    client: &mut Client,
+    backend: &mut Backend,
+    request: &RequestHead,
+    upload: &mut Upload,
+    waits: &Waits,
+) -> Result<(), AttemptError> {
+    let asked = Asked {
+        head: request.method == http::Method::HEAD,
+        upgrade: request.wants_upgrade(),
+    };
+    let passes_interim = request.version == http::Version::HTTP_11;
+    let mut interim = Sink::new();
+    let mut progress = (0, Instant::now());
+    poll_fn(|context| {
+        let mut waits_for_client = false;
+        if !upload.is_broken && !upload.pump.is_done() {
+            let source = (&mut client.transport, &mut client.input);
+            match upload.pump.poll(source, &mut backend.transport, context) {
+                Poll::Ready(Ok(())) => upload.patience.pause(upload.pump.taken()),
+                // A backend that has seen enough may have answered before it closed.
+                Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
+                Poll::Ready(Err(PumpError::Read(error))) => return Poll::Ready(Err(of_client(error))),
+                Poll::Pending if upload.pump.waits_for() == Side::Source => waits_for_client = true,
+                Poll::Pending => upload.patience.pause(upload.pump.taken()),
+            }
+        }
+        if (upload.is_broken || upload.pump.is_done())
+            && let Poll::Ready(_error) = client.poll_gone(context)
+        {
+            return Poll::Ready(Err(AttemptError::ClientGone));
+        }
+        loop {
+            // An interim response that the client does not take is waited for before the next.
+            match interim.poll_send(|_| &[], &mut client.transport, context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(AttemptError::ClientGone)),
+                Poll::Pending => break,
+            }
+            match backend.poll_head(asked, context) {
+                Poll::Ready(Ok(())) if backend.head.is_interim() => {
+                    if passes_interim {
+                        outbound::interim_head(interim.before(), &backend.head);
+                    }
+                }
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => break,
+            }
+        }
+        if let Some(until) = waits.until
+            && client.alarm.poll(until, context).is_ready()
+        {
+            return Poll::Ready(Err(AttemptError::Late));
+        }
+        if waits_for_client {
+            // No answer is due before the request is there.
+            let deadline = upload.patience.wait(upload.pump.taken());
+            return client
+                .alarm
+                .poll(deadline, context)
+                .map(|()| Err(AttemptError::Request(Refusal::BodyTimeout)));
+        }
+        let written = upload.pump.written() + interim.written();
+        if written != progress.0 {
+            progress = (written, Instant::now());
+        }
+        let limit = match upload.pump.is_done() {
+            true => waits.first_byte,
+            false => waits.silent,
+        };
+        client
+            .alarm
+            .poll(progress.1 + limit, context)
+            .map(|()| match interim.is_empty() {
+                true => Err(AttemptError::Silent(limit)),
+                false => Err(AttemptError::ClientGone),
+            })
+    })
+    .await
+}
+
+/// What it means that a client's body does not get to its end.
+pub(super) fn of_client(error: BodyError) -> AttemptError {
+    match error {
+        BodyError::Fault(fault) => AttemptError::Request(fault.into()),
+        BodyError::Early | BodyError::Io(_) => AttemptError::ClientGone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that give a second back.
+    const RATE: u64 = 1024;
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_for_a_client_that_is_silent_and_not_for_one_that_is_slow() {
+        let seconds = Duration::from_secs;
+        let mut patience = Patience::new(&ClientLimits::default());
+        let start = Instant::now();
+        assert_eq!(patience.wait(0), start + seconds(10));
+        tokio::time::advance(seconds(8)).await;
+        assert_eq!(
+            patience.wait(0),
+            start + seconds(10),
+            "silence gives nothing back"
+        );
+        assert_eq!(patience.wait(4 * RATE), start + seconds(8 + 6));
+        tokio::time::advance(seconds(5)).await;
+        assert_eq!(
+            patience.wait(500 * RATE),
+            start + seconds(13 + 10),
+            "never more than at first"
+        );
+        patience.pause(500 * RATE);
+        tokio::time::advance(seconds(60)).await;
+        let now = Instant::now();
+        assert_eq!(
+            patience.wait(500 * RATE),
+            now + seconds(10),
+            "the time of others does not count"
+        );
+    }
+}

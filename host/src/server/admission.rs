@@ -1,0 +1,87 @@
+//! Who is let in: how many connections there may be.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// How many connections each client address has, over all workers. Nothing is counted without a limit.
+#[derive(Debug, Default)]
+pub(super) struct PerClient(Mutex<HashMap<IpAddr, u32, RandomState>>);
+
+/// A connection that counts for its client until this is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    counts: Arc<PerClient>,
+    client: IpAddr,
+}
+
+impl PerClient {
+    /// Counts a connection of a client that has fewer than `most`; `None` if it has as many.
+    pub(super) fn admit(self: &Arc<PerClient>, client: IpAddr, most: NonZeroU32) -> Option<Admitted> {
+        let mut counts = self.0.lock();
+        let count = counts.entry(client).or_default();
+        if *count >= most.get() {
+            return None;
+        }
+        *count += 1;
+        Some(Admitted {
+            counts: Arc::clone(self),
+            client,
+        })
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut count) = self.counts.0.lock().entry(self.client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// What a connection that is not let in is told, if it can be told at once.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
+
+/// Tells a connection that it is one too many, and closes it.
+pub(super) async fn turn_away(mut stream: TcpStream) {
+    // There is room for it in a new socket; a client that has gone need not know.
+    let _ = stream.write_all(FULL).await;
+    let _ = stream.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_has_as_many_connections_as_allowed_and_others_have_theirs() {
+        let counts = Arc::new(PerClient::default());
+        let two = NonZeroU32::new(2).expect("it is not 0");
+        let admit = |last| counts.admit(IpAddr::from([127, 0, 0, last]), two);
+        let first = admit(1).expect("the first");
+        let _second = admit(1).expect("the second");
+        assert!(admit(1).is_none());
+        assert!(admit(2).is_some());
+        drop(first);
+        assert!(admit(1).is_some());
+        assert_eq!(counts.0.lock().len(), 1, "who has none is forgotten");
+    }
+
+    #[test]
+    fn the_answer_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(FULL).expect("it is text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
+        assert!(head.contains(&format!("Content-Length: {}", body.len())));
+    }
+}

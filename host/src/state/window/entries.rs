@@ -1,0 +1,107 @@
+use std::ops::{Index, IndexMut};
+
+use super::shard::Entry;
+
+/// Entries of a block. With 64 bytes each it is a page of memory.
+const BLOCK: usize = 64;
+
+/// Entries by their positions, which are dense: 0 to the number of entries.
+///
+/// They lie in blocks, of which all but the last are full. So there is memory for at most a block more than there
+/// are entries, it is given back as they go, and whoever frees a block makes room for one anywhere: one vector
+/// would have to be copied for it. A few entries have a block of their size.
+#[derive(Default)]
+pub(super) struct Entries {
+    blocks: Vec<Vec<Entry>>,
+}
+
+impl Entries {
+    pub(super) fn len(&self) -> usize {
+        match self.blocks.split_last() {
+            Some((last, full)) => full.len() * BLOCK + last.len(),
+            None => 0,
+        }
+    }
+
+    pub(super) fn get(&self, position: u32) -> Option<&Entry> {
+        let position = position as usize;
+        self.blocks.get(position / BLOCK)?.get(position % BLOCK)
+    }
+
+    pub(super) fn get_mut(&mut self, position: u32) -> Option<&mut Entry> {
+        let position = position as usize;
+        self.blocks.get_mut(position / BLOCK)?.get_mut(position % BLOCK)
+    }
+
+    /// Adds an entry at the end.
+    pub(super) fn push(&mut self, entry: Entry) {
+        let blocks = self.blocks.len();
+        match self.blocks.last_mut() {
+            Some(last) if last.len() < BLOCK => {
+                if last.len() == last.capacity() {
+                    last.reserve_exact(last.len().min(BLOCK - last.len()));
+                }
+                last.push(entry);
+            }
+            _ => {
+                let mut block = Vec::with_capacity(if blocks == 0 { 4 } else { BLOCK });
+                block.push(entry);
+                self.blocks.push(block);
+            }
+        }
+    }
+
+    /// Removes an entry, whose place the last one takes.
+    pub(super) fn swap_remove(&mut self, position: u32) -> Entry {
+        let at_end = position as usize + 1 == self.len();
+        let only = self.blocks.len() == 1;
+        let last = self
+            .blocks
+            .last_mut()
+            .expect("there is the entry that is removed");
+        let moved = last.pop().expect("no block is empty");
+        if last.is_empty() {
+            self.blocks.pop();
+        } else if only && last.capacity() > 4 && last.len() <= last.capacity() / 4 {
+            // Allocators leave a block where it is that shrinks, and so do we not.
+            let mut smaller = Vec::with_capacity(last.len() * 2);
+            smaller.append(last);
+            *last = smaller;
+        }
+        if at_end {
+            moved
+        } else {
+            std::mem::replace(&mut self[position], moved)
+        }
+    }
+
+    /// Bytes that are allocated.
+    pub(super) fn bytes(&self) -> usize {
+        let entries = match &self.blocks[..] {
+            [] => 0,
+            [only] => only.capacity(),
+            blocks => blocks.len() * BLOCK,
+        };
+        entries * size_of::<Entry>() + self.blocks.capacity() * size_of::<Vec<Entry>>()
+    }
+
+    /// For how many entries there is memory.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.blocks.iter().map(Vec::capacity).sum()
+    }
+}
+
+impl Index<u32> for Entries {
+    type Output = Entry;
+
+    fn index(&self, position: u32) -> &Entry {
+        &self.blocks[position as usize / BLOCK][position as usize % BLOCK]
+    }
+}
+
+impl IndexMut<u32> for Entries {
+    fn index_mut(&mut self, position: u32) -> &mut Entry {
+        &mut self.blocks[position as usize / BLOCK][position as usize % BLOCK]
+    }
+}

@@ -1,0 +1,34 @@
+//! From names to addresses.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::config::{self, Host};
+
+/// How names become addresses: all that a name has, for a port. It may take its time.
+///
+/// A parameter, so that tests decide what exists.
+pub type Lookup<'a> = &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
+/// The system's resolver, which asks `/etc/hosts` and DNS as the system is set up.
+pub fn system_lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs()?.collect())
+}
+
+/// The addresses of a server, each once, in the resolver's order.
+pub(super) fn addresses(server: &config::Backend, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
+    let name = match &server.host {
+        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, server.port)]),
+        Host::Name(name) => name,
+    };
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in lookup(name, server.port)? {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    match addresses.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        false => Ok(addresses),
+    }
+}

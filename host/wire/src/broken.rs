@@ -1,0 +1,62 @@
+//! How a response is broken.
+
+/// What is wrong with what a backend sent. The client gets 502, or, where its response has begun already, a connection that
+/// is closed without the response's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Broken {
+    /// A line of the head ends with LF alone.
+    BareLineFeed,
+    /// The status line is not that of HTTP/1.0 or HTTP/1.1 (RFC 9112, section 4).
+    StatusLine,
+    /// A line is no field line (RFC 9112, section 5).
+    FieldLine,
+    /// The head is too long, or has too many fields.
+    HeadTooLarge,
+    /// Content-Length is no number, or several that differ (RFC 9110, section 8.6).
+    ContentLength,
+    /// Content-Length and Transfer-Encoding together.
+    LengthAndCoding,
+    /// Transfer-Encoding is another than exactly `chunked`, or in HTTP/1.0 (RFC 9112, section 6.1).
+    TransferEncoding,
+    /// `Connection` is no list of tokens.
+    Connection,
+    /// 101 to a request that asked for no upgrade (RFC 9110, section 15.2.2).
+    UnaskedUpgrade,
+    /// 101 without `Upgrade`, or without the option of that name (RFC 9110, section 7.8).
+    Upgrade,
+    /// Too many interim responses.
+    InterimResponses,
+    /// A chunk's line or end is not as RFC 9112, section 7.1, has it.
+    Chunk,
+    /// The trailer section is not as RFC 9112, section 7.1.2, has it, or too long.
+    Trailer,
+}
+
+impl Broken {
+    /// One line for the log.
+    pub fn text(self) -> &'static str {
+        match self {
+            Broken::BareLineFeed => "a line of the response's head ends without CR",
+            Broken::StatusLine => "the response has no valid status line",
+            Broken::FieldLine => "a field line of the response is malformed",
+            Broken::HeadTooLarge => "the response's head is too large",
+            Broken::ContentLength => "the response's Content-Length is malformed",
+            Broken::LengthAndCoding => "the response has both Content-Length and Transfer-Encoding",
+            Broken::TransferEncoding => "the response's Transfer-Encoding is not exactly `chunked`",
+            Broken::Connection => "the response's Connection is malformed",
+            Broken::UnaskedUpgrade => "an upgrade that nobody asked for",
+            Broken::Upgrade => "the response switches protocols without saying to which",
+            Broken::InterimResponses => "too many interim responses",
+            Broken::Chunk => "a chunk of the response is malformed",
+            Broken::Trailer => "the response's trailer section is malformed or too long",
+        }
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.text())
+    }
+}
+
+impl std::error::Error for Broken {}

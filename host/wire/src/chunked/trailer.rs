@@ -1,0 +1,103 @@
+//! What may follow the last chunk.
+
+use super::Fault;
+use crate::fields::{Fields, Span};
+use crate::known::Known;
+use crate::scan::HeadScan;
+
+/// The trailer section while it arrives.
+#[derive(Debug, Default)]
+pub(super) struct TrailerSection {
+    /// `None` as long as nothing but the empty line has come, which is nearly always all.
+    section: Option<Box<Section>>,
+}
+
+#[derive(Debug, Default)]
+struct Section {
+    scan: HeadScan,
+    text: Vec<u8>,
+    fields: Fields,
+}
+
+/// The most bytes and lines of a trailer section.
+const MAX_BYTES: usize = 16 << 10;
+const MAX_LINES: usize = 64;
+
+impl TrailerSection {
+    /// Reads on. Returns how many bytes belong to the section, and whether it has ended.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
+        if self.section.is_none() && bytes.starts_with(b"\r\n") {
+            return Ok((2, true));
+        }
+        let section = self.section.get_or_insert_default();
+        let before = section.text.len();
+        let room = (MAX_BYTES - before).min(bytes.len());
+        section.text.extend_from_slice(&bytes[..room]);
+        match section.scan.advance(&section.text) {
+            Ok(Some(end)) => {
+                section.text.truncate(end);
+                section.parse()?;
+                Ok((end - before, true))
+            }
+            Ok(None) if section.text.len() < MAX_BYTES => Ok((room, false)),
+            _ => Err(Fault::Trailer),
+        }
+    }
+
+    pub(super) fn fields(&self) -> Option<&Fields> {
+        self.section
+            .as_deref()
+            .map(|section| &section.fields)
+            .filter(|fields| !fields.is_empty())
+    }
+}
+
+impl Section {
+    fn parse(&mut self) -> Result<(), Fault> {
+        let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
+        let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(&self.text, &mut lines)
+        else {
+            return Err(Fault::Trailer);
+        };
+        self.fields.begin(&self.text);
+        for line in lines.iter().filter(|line| may_be_trailer(line.name)) {
+            self.fields.push(
+                Span::within(&self.text, line.name.as_bytes()),
+                Span::within(&self.text, line.value),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether a field may come behind a body. What frames, routes, modifies or authenticates a message, or says how its content
+/// is to be read, may not (RFC 9110, section 6.5.1): whoever merged it into the head would read another message.
+fn may_be_trailer(name: &str) -> bool {
+    const NEVER: [&str; 16] = [
+        "age",
+        "authorization",
+        "cache-control",
+        "cookie",
+        "expires",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "location",
+        "pragma",
+        "range",
+        "set-cookie",
+        "vary",
+        "www-authenticate",
+    ];
+    let begins = |start: &str| {
+        name.get(..start.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+    };
+    Known::of(name.as_bytes()) == Known::Other
+        && !begins("content-")
+        && !begins("proxy-")
+        && !begins("x-forwarded-")
+        && !NEVER.iter().any(|never| name.eq_ignore_ascii_case(never))
+}

@@ -1,0 +1,220 @@
+//! What a message says of its connection alone (RFC 9110, section 7.6.1).
+
+use crate::fields::Fields;
+use crate::known::Known;
+
+/// What `Connection` says. Several lines are one list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `close`
+    pub close: bool,
+    /// `keep-alive`
+    pub keep_alive: bool,
+    /// `upgrade`
+    pub upgrade: bool,
+    /// `te`
+    pub te: bool,
+}
+
+/// `Connection` is no list of tokens, names a field that frames a request, or names more than [`MAX_NOMINATIONS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// Fields that a sender may declare to be about its connection, as many as pingora-proxy takes.
+pub const MAX_NOMINATIONS: usize = 10;
+
+/// Fields that are for the backend, or decide where a request goes and how long it is. A client that names one in
+/// `Connection` does not have it taken away from those behind.
+const KEPT_IN_REQUESTS: [&str; 14] = [
+    "authorization",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "max-forwards",
+    "te",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// The same of responses.
+const KEPT_IN_RESPONSES: [&str; 7] = [
+    "content-length",
+    "content-type",
+    "date",
+    "location",
+    "set-cookie",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Options {
+    /// Reads the options of a request, and removes the fields that they declare to be the connection's own: a client could
+    /// otherwise name a field that a plugin is going to set, and the backend would never see it.
+    ///
+    /// To be called when the framing has been decided on all fields.
+    pub fn take_of_request(fields: &mut Fields) -> Result<Options, Malformed> {
+        take(fields, |name| match name {
+            "content-length" | "transfer-encoding" => Err(Malformed),
+            name => Ok(KEPT_IN_REQUESTS.contains(&name) || name.starts_with("x-forwarded-")),
+        })
+    }
+
+    /// Reads the options of a response, and removes the fields that they declare to be the connection's own.
+    pub fn take_of_response(fields: &mut Fields) -> Result<Options, Malformed> {
+        take(fields, |name| Ok(KEPT_IN_RESPONSES.contains(&name)))
+    }
+}
+
+/// Reads the options and removes what they nominate, unless it `is_kept`.
+fn take(
+    fields: &mut Fields,
+    is_kept: impl Fn(&str) -> Result<bool, Malformed>,
+) -> Result<Options, Malformed> {
+    let mut options = Options::default();
+    let mut nominated: Vec<String> = Vec::new();
+    for token in fields
+        .all(Known::Connection)
+        .flat_map(|line| line.split(|byte| *byte == b','))
+    {
+        let token = token.trim_ascii();
+        let is = |option: &str| token.eq_ignore_ascii_case(option.as_bytes());
+        match token.len() {
+            0 => {}
+            10 if is("keep-alive") => options.keep_alive = true,
+            5 if is("close") => options.close = true,
+            7 if is("upgrade") => options.upgrade = true,
+            2 if is("te") => options.te = true,
+            _ => nominated.push(nomination(token, nominated.len())?),
+        }
+    }
+    for name in nominated {
+        if !is_kept(&name)? {
+            fields.remove(&name);
+        }
+    }
+    Ok(options)
+}
+
+fn nomination(token: &[u8], before: usize) -> Result<String, Malformed> {
+    if before == MAX_NOMINATIONS || !token.iter().copied().all(is_token) {
+        return Err(Malformed);
+    }
+    Ok(String::from_utf8_lossy(token).to_ascii_lowercase())
+}
+
+/// Whether this is a character of a token (RFC 9110, section 5.6.2).
+pub const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(connection: &[&str]) -> Fields {
+        let mut fields = Fields::new();
+        for value in connection {
+            fields
+                .append("Connection", value.as_bytes())
+                .expect("there is room");
+        }
+        for name in [
+            "X-Proxy",
+            "X-User",
+            "Host",
+            "Cookie",
+            "X-Forwarded-For",
+            "Content-Length",
+        ] {
+            fields.append(name, b"1").expect("there is room");
+        }
+        fields
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        let mut of = fields(&["keep-alive", "close, TE,, Upgrade"]);
+        let options = Options::take_of_request(&mut of).expect("a list of tokens");
+        assert!(options.close && options.keep_alive && options.upgrade && options.te);
+        assert_eq!(of.len(), 8, "nothing is nominated");
+        assert_eq!(Options::take_of_request(&mut fields(&[])), Ok(Options::default()));
+    }
+
+    #[test]
+    fn nominated_fields_are_removed() {
+        let mut of = fields(&["close, X-Proxy", "x-user"]);
+        Options::take_of_request(&mut of).expect("a list of tokens");
+        assert_eq!((of.get("x-proxy"), of.get("x-user")), (None, None));
+        let mut of = fields(&["X-Proxy"]);
+        Options::take_of_response(&mut of).expect("a list of tokens");
+        assert_eq!(of.get("x-proxy"), None);
+    }
+
+    #[test]
+    fn fields_that_route_or_belong_to_the_backend_stay() {
+        for name in ["Host", "Cookie", "X-Forwarded-For"] {
+            let mut of = fields(&[name]);
+            assert!(Options::take_of_request(&mut of).is_ok());
+            assert!(of.get(name).is_some(), "{name}");
+        }
+        let mut of = fields(&["Content-Length"]);
+        assert!(Options::take_of_response(&mut of).is_ok());
+        assert!(of.has(Known::ContentLength));
+    }
+
+    #[test]
+    fn fields_that_frame_a_request_cannot_be_nominated() {
+        for value in ["content-length", "Transfer-Encoding", "close, CONTENT-LENGTH"] {
+            assert_eq!(
+                Options::take_of_request(&mut fields(&[value])),
+                Err(Malformed),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_tokens_and_too_many_nominations_are_refused() {
+        for value in [":authority", "a b", "a;b", "\"close\"", "ä", "a\u{0}"] {
+            assert_eq!(
+                Options::take_of_request(&mut fields(&[value])),
+                Err(Malformed),
+                "{value:?}"
+            );
+            assert_eq!(
+                Options::take_of_response(&mut fields(&[value])),
+                Err(Malformed),
+                "{value:?}"
+            );
+        }
+        let ten = ["x"; MAX_NOMINATIONS].join(",");
+        assert!(Options::take_of_request(&mut fields(&[&ten])).is_ok());
+        assert_eq!(
+            Options::take_of_request(&mut fields(&[&ten, "x"])),
+            Err(Malformed)
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! The names of fields that mean something to a proxy.
+
+/// A field whose name the proxy looks for. Found once, when a head is read, so that nothing has to compare names later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Any other name.
+    Other,
+    /// `Connection`
+    Connection,
+    /// `Content-Length`
+    ContentLength,
+    /// `Date`
+    Date,
+    /// `Expect`
+    Expect,
+    /// `Forwarded`
+    Forwarded,
+    /// `Host`
+    Host,
+    /// `HTTP2-Settings`
+    Http2Settings,
+    /// `Keep-Alive`
+    KeepAlive,
+    /// `Max-Forwards`
+    MaxForwards,
+    /// `Proxy-Authenticate`
+    ProxyAuthenticate,
+    /// `Proxy-Authorization`
+    ProxyAuthorization,
+    /// `Proxy-Connection`
+    ProxyConnection,
+    /// `TE`
+    Te,
+    /// `Trailer`
+    Trailer,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Upgrade`
+    Upgrade,
+    /// `Via`
+    Via,
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `X-Forwarded-Host`
+    XForwardedHost,
+    /// `X-Forwarded-Port`
+    XForwardedPort,
+    /// `X-Forwarded-Proto`
+    XForwardedProto,
+    /// `X-Real-IP`
+    XRealIp,
+}
+
+impl Known {
+    /// Finds a name, in any case.
+    pub fn of(name: &[u8]) -> Known {
+        let is = |spelled: &str, known| {
+            if name.eq_ignore_ascii_case(spelled.as_bytes()) {
+                known
+            } else {
+                Known::Other
+            }
+        };
+        // The length tells most names apart, so that at most a few are compared.
+        match name.len() {
+            2 => is("te", Known::Te),
+            3 => is("via", Known::Via),
+            4 => match name[0] | 0x20 {
+                b'h' => is("host", Known::Host),
+                _ => is("date", Known::Date),
+            },
+            6 => is("expect", Known::Expect),
+            7 => match name[0] | 0x20 {
+                b't' => is("trailer", Known::Trailer),
+                _ => is("upgrade", Known::Upgrade),
+            },
+            9 => match name[0] | 0x20 {
+                b'f' => is("forwarded", Known::Forwarded),
+                _ => is("x-real-ip", Known::XRealIp),
+            },
+            10 => match name[0] | 0x20 {
+                b'c' => is("connection", Known::Connection),
+                _ => is("keep-alive", Known::KeepAlive),
+            },
+            12 => is("max-forwards", Known::MaxForwards),
+            14 => match name[0] | 0x20 {
+                b'c' => is("content-length", Known::ContentLength),
+                _ => is("http2-settings", Known::Http2Settings),
+            },
+            15 => is("x-forwarded-for", Known::XForwardedFor),
+            16 => match name[12] | 0x20 {
+                b'h' => is("x-forwarded-host", Known::XForwardedHost),
+                b'p' => is("x-forwarded-port", Known::XForwardedPort),
+                _ => is("proxy-connection", Known::ProxyConnection),
+            },
+            17 => match name[0] | 0x20 {
+                b't' => is("transfer-encoding", Known::TransferEncoding),
+                _ => is("x-forwarded-proto", Known::XForwardedProto),
+            },
+            18 => is("proxy-authenticate", Known::ProxyAuthenticate),
+            19 => is("proxy-authorization", Known::ProxyAuthorization),
+            _ => Known::Other,
+        }
+    }
+
+    /// Whether the field is about one connection and ends at each hop (RFC 9110, section 7.6.1, and what history added to
+    /// it).
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Known::Connection
+                | Known::Http2Settings
+                | Known::KeepAlive
+                | Known::ProxyAuthenticate
+                | Known::ProxyAuthorization
+                | Known::ProxyConnection
+                | Known::Te
+                | Known::Trailer
+                | Known::TransferEncoding
+                | Known::Upgrade
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_in_any_case() {
+        for (name, known) in [
+            ("Connection", Known::Connection),
+            ("CONTENT-LENGTH", Known::ContentLength),
+            ("date", Known::Date),
+            ("Expect", Known::Expect),
+            ("forwarded", Known::Forwarded),
+            ("hOST", Known::Host),
+            ("HTTP2-Settings", Known::Http2Settings),
+            ("Keep-Alive", Known::KeepAlive),
+            ("max-forwards", Known::MaxForwards),
+            ("Proxy-Authenticate", Known::ProxyAuthenticate),
+            ("Proxy-Authorization", Known::ProxyAuthorization),
+            ("Proxy-Connection", Known::ProxyConnection),
+            ("TE", Known::Te),
+            ("Trailer", Known::Trailer),
+            ("Transfer-encoding", Known::TransferEncoding),
+            ("upgrade", Known::Upgrade),
+            ("Via", Known::Via),
+            ("X-Forwarded-For", Known::XForwardedFor),
+            ("X-Forwarded-Host", Known::XForwardedHost),
+            ("X-Forwarded-Port", Known::XForwardedPort),
+            ("X-Forwarded-Proto", Known::XForwardedProto),
+            ("X-Real-IP", Known::XRealIp),
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn neighbours_of_names_are_other() {
+        for name in [
+            "",
+            "t",
+            "hosts",
+            "hose",
+            "content_length",
+            "x-forwarded-fox",
+            "transfer-encodinG ",
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), Known::Other, "{name}");
+        }
+    }
+}

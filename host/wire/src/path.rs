@@ -1,0 +1,353 @@
+//! One spelling for each path.
+//!
+//! `/%61dmin`, `//admin` and `/x/../admin` are `/admin` for most servers. Whoever guards `/admin` must see all of them as
+//! what they are, and the backend must get what was decided about. So a path is normalised once, before it is routed and
+//! before any plugin sees it, and sent on like that:
+//!
+//! - Percent-encoded unreserved characters are decoded, the digits of other encodings are upper case (RFC 3986, section
+//!   6.2.2).
+//! - Repeated slashes are merged, `.` and `..` segments are removed (section 5.2.4).
+//! - `%2F`, `%5C` and `\` are refused, kept or decoded as the operator chooses: servers differ about them.
+//! - `%` that begins no encoding, `%00`, and a segment that is nothing but dots and a parameter (`..;x`, `.;`, `;x`) are
+//!   refused. Other parameters stay, and [`below`] passes over them.
+
+use std::fmt;
+
+use crate::refusal::Refusal;
+
+/// What becomes of encoded slashes and of backslashes, encoded or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncodedSlashes {
+    /// The request is refused.
+    #[default]
+    Refuse,
+    /// They stay encoded, as characters of a segment; a backslash is encoded.
+    Keep,
+    /// They are slashes.
+    Decode,
+}
+
+/// Appends the path in its one spelling. `path` begins with `/`.
+///
+/// # Errors
+///
+/// [`Refusal::Target`] and [`Refusal::EncodedSlash`]; `into` is then anything.
+pub fn normalise(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Result<(), Refusal> {
+    if let Some(plain) = plain(path) {
+        into.push_str(plain);
+        return Ok(());
+    }
+    let start = into.len();
+    decode(path, slashes, into)?;
+    let decoded = into.split_off(start);
+    // The number of bytes before each segment that is kept.
+    let mut before = Vec::new();
+    let mut ends_open = false;
+    for segment in decoded.split('/') {
+        ends_open = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => into.truncate(before.pop().unwrap_or(start)),
+            segment if is_dots_and_parameter(segment) => return Err(Refusal::Target),
+            segment => {
+                before.push(into.len());
+                into.push('/');
+                into.push_str(segment);
+            }
+        }
+    }
+    if ends_open {
+        into.push('/');
+    }
+    Ok(())
+}
+
+/// Whether a normalised path is a normalised prefix or below it. `/v1` has `/v1`, `/v1/a` and `/v1;x=1/a`, and not `/v10`.
+pub fn below(path: &str, prefix: &str) -> bool {
+    if !path.as_bytes().contains(&b';') {
+        return below_plain(path, prefix);
+    }
+    // Some servers drop the parameters of segments: what they take for a path below the prefix is one.
+    let mut without = String::with_capacity(path.len());
+    for segment in path.split('/').skip(1) {
+        without.push('/');
+        without.push_str(segment.split(';').next().unwrap_or_default());
+    }
+    below_plain(path, prefix) || below_plain(&without, prefix)
+}
+
+fn below_plain(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
+}
+
+/// A prefix of an operator in the spelling that paths have.
+///
+/// # Errors
+///
+/// If it is no path, has a query or a fragment, or something that no path may have.
+pub fn normalise_prefix(prefix: &str, slashes: EncodedSlashes) -> Result<String, PrefixError> {
+    if !prefix.starts_with('/') {
+        return Err(PrefixError("it starts with `/`"));
+    }
+    if prefix.contains(['?', '#']) {
+        return Err(PrefixError("it has no query and no fragment"));
+    }
+    let mut encoded = String::with_capacity(prefix.len());
+    for byte in prefix.bytes() {
+        match byte {
+            // People write `/café`; a request has `/caf%C3%A9`.
+            0x80.. => push_encoded(byte, &mut encoded),
+            0..=0x20 | 0x7f => return Err(PrefixError("it has a space or a control character")),
+            _ => encoded.push(char::from(byte)),
+        }
+    }
+    let mut normalised = String::with_capacity(encoded.len());
+    match normalise(encoded.as_bytes(), slashes, &mut normalised) {
+        Ok(()) => Ok(normalised),
+        Err(Refusal::EncodedSlash) => Err(PrefixError(
+            "encoded slashes and backslashes are refused (`[server] encoded_slashes`), so no request has it",
+        )),
+        Err(_) => Err(PrefixError("no request can have it as its path")),
+    }
+}
+
+/// Why a prefix is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefixError(&'static str);
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.0)
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+/// The path itself if it is in its one spelling already, as nearly all are.
+fn plain(path: &[u8]) -> Option<&str> {
+    let mut before = b'.';
+    for &byte in path {
+        let fits = match byte {
+            b'%' | b'\\' | b';' => false,
+            b'/' | b'.' => before != b'/',
+            0x21..=0x7e => byte != b'#' && byte != b'?',
+            _ => false,
+        };
+        if !fits {
+            return None;
+        }
+        before = byte;
+    }
+    // Every byte is visible ASCII.
+    std::str::from_utf8(path).ok()
+}
+
+/// Decodes what has to be and checks all characters. Segments stay as they are.
+fn decode(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Result<(), Refusal> {
+    let mut rest = path;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        let (byte, was_encoded) = match byte {
+            b'%' => {
+                let ([high, low], after) = after.split_first_chunk().ok_or(Refusal::Target)?;
+                rest = after;
+                (digit(*high)? << 4 | digit(*low)?, true)
+            }
+            byte => (*byte, false),
+        };
+        match (byte, was_encoded) {
+            (b'/', true) | (b'\\', _) => match slashes {
+                EncodedSlashes::Refuse => return Err(Refusal::EncodedSlash),
+                EncodedSlashes::Keep => push_encoded(byte, into),
+                EncodedSlashes::Decode => into.push('/'),
+            },
+            (0, _) => return Err(Refusal::Target),
+            (b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~', _) => {
+                into.push(char::from(byte))
+            }
+            (_, true) => push_encoded(byte, into),
+            (b'#' | b'?' | 0..=0x20 | 0x7f.., false) => return Err(Refusal::Target),
+            (0x21..=0x7e, false) => into.push(char::from(byte)),
+        }
+    }
+    Ok(())
+}
+
+fn digit(byte: u8) -> Result<u8, Refusal> {
+    match byte {
+        b'0'..=b'9' => Ok(byte - b'0'),
+        b'a'..=b'f' => Ok(byte - b'a' + 10),
+        b'A'..=b'F' => Ok(byte - b'A' + 10),
+        _ => Err(Refusal::Target),
+    }
+}
+
+fn push_encoded(byte: u8, into: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    into.push('%');
+    into.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    into.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+/// `;x`, `.;` and `..;x`: servers that drop parameters would remove the segment, or the one before it.
+fn is_dots_and_parameter(segment: &str) -> bool {
+    segment
+        .split_once(';')
+        .is_some_and(|(name, _)| matches!(name, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn normalised(path: &str, slashes: EncodedSlashes) -> Result<String, Refusal> {
+        let mut into = String::from("kept");
+        normalise(path.as_bytes(), slashes, &mut into)?;
+        Ok(into
+            .strip_prefix("kept")
+            .expect("what was there stays")
+            .to_owned())
+    }
+
+    fn usual(path: &str) -> Result<String, Refusal> {
+        normalised(path, EncodedSlashes::Refuse)
+    }
+
+    #[test]
+    fn spellings_of_one_path_become_one() {
+        for spelling in [
+            "/admin",
+            "//admin",
+            "///admin",
+            "/%61dmin",
+            "/x/../admin",
+            "/./admin",
+            "/x/%2e%2E/admin",
+            "/../admin",
+            "/x/y/../../admin",
+        ] {
+            assert_eq!(usual(spelling).as_deref(), Ok("/admin"), "{spelling}");
+        }
+        for (path, expected) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/.", "/"),
+            ("/..", "/"),
+            ("/admin/.", "/admin/"),
+            ("/a/b/..", "/a/"),
+            ("/a//b/", "/a/b/"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/%7euser", "/~user"),
+            ("/a%3bb", "/a%3Bb"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/...", "/..."),
+            ("/a;b=c/d", "/a;b=c/d"),
+            ("/{a}|b^\"<c>`", "/{a}|b^\"<c>`"),
+        ] {
+            assert_eq!(usual(path).as_deref(), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_can_be_read_in_two_ways_are_refused() {
+        for path in [
+            "/a%", "/a%4", "/a%zz", "/%00", "/a b", "/a\tb", "/a\x7f", "/é", "/..;/a", "/.;x", "/;x/a",
+            "/a#b",
+        ] {
+            assert_eq!(usual(path), Err(Refusal::Target), "{path:?}");
+        }
+        for path in [
+            "/admin%2fx",
+            "/admin%2Fx",
+            "/x/..%2fadmin",
+            "/%2fadmin",
+            "/a\\b",
+            "/a%5cb",
+            "/a%5Cb",
+        ] {
+            assert_eq!(usual(path), Err(Refusal::EncodedSlash), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn encoded_slashes_are_kept_or_decoded_if_the_operator_says_so() {
+        for (path, kept, decoded) in [
+            ("/admin%2fx", "/admin%2Fx", "/admin/x"),
+            ("/x/..%2fadmin", "/x/..%2Fadmin", "/admin"),
+            ("/%2Fadmin", "/%2Fadmin", "/admin"),
+            ("/a\\b", "/a%5Cb", "/a/b"),
+            ("/x%5c..%5Cb", "/x%5C..%5Cb", "/b"),
+        ] {
+            assert_eq!(normalised(path, EncodedSlashes::Keep).as_deref(), Ok(kept));
+            assert_eq!(normalised(path, EncodedSlashes::Decode).as_deref(), Ok(decoded));
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_segment_whatever_parameters_say() {
+        for path in ["/v1", "/v1/", "/v1/a", "/v1;x", "/v1;x/a", "/v1;a=b;c/d"] {
+            assert!(below(path, "/v1"), "{path}");
+            assert!(below(path, "/"), "{path}");
+        }
+        for path in ["/", "/v10", "/v", "/a/v1", "/v;1"] {
+            assert!(!below(path, "/v1"), "{path}");
+        }
+        assert!(below("/v1/a", "/v1/") && !below("/v1", "/v1/"));
+        assert!(below("/a;b/c", "/a;b") && below("/x;1/y;2/z", "/x/y"));
+    }
+
+    #[test]
+    fn prefixes_are_spelled_as_requests_are() {
+        let prefix = |text: &str| normalise_prefix(text, EncodedSlashes::Refuse);
+        for (written, normalised) in [
+            ("/%61dmin", "/admin"),
+            ("/%7Euser", "/~user"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/café", "/caf%C3%A9"),
+            ("/a//b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/x/../a", "/a"),
+            ("/v1/", "/v1/"),
+        ] {
+            assert_eq!(prefix(written).as_deref(), Ok(normalised), "{written}");
+        }
+        for bad in ["", "v1", "/a?b", "/a#b", "/a b", "/a%", "/a%2fb", "/a\\b"] {
+            assert!(prefix(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            normalise_prefix("/a%2fb", EncodedSlashes::Keep).as_deref(),
+            Ok("/a%2Fb")
+        );
+    }
+
+    fn policy() -> impl Strategy<Value = EncodedSlashes> {
+        prop_oneof![
+            Just(EncodedSlashes::Refuse),
+            Just(EncodedSlashes::Keep),
+            Just(EncodedSlashes::Decode)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_is_normalising_once(path in "/[a-c/.%25\\\\;2eEfFcC61?]{0,24}", slashes in policy()) {
+            if let Ok(once) = normalised(&path, slashes) {
+                prop_assert!(once.starts_with('/'), "{once}");
+                prop_assert!(!once.contains("//") && !once.contains('\\'), "{once}");
+                prop_assert!(!once.split('/').any(|segment| matches!(segment, "." | "..")), "{once}");
+                prop_assert_eq!(normalised(&once, slashes), Ok(once.clone()));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_taken(path in proptest::collection::vec(any::<u8>(), 0..48), slashes in policy()) {
+            let mut into = String::new();
+            if normalise(&[&b"/"[..], &path].concat(), slashes, &mut into).is_ok() {
+                prop_assert!(into.bytes().all(|byte| (0x21..=0x7e).contains(&byte)));
+            }
+        }
+    }
+}

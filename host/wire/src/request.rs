@@ -1,0 +1,472 @@
+//! Heads of requests.
+
+use std::str;
+
+use http::{Method, Version};
+
+use crate::authority::is_authority;
+use crate::connection::{Options, is_token};
+use crate::fields::{Fields, Span};
+use crate::framing::Framing;
+use crate::known::Known;
+use crate::path::EncodedSlashes;
+use crate::refusal::Refusal;
+use crate::target::Target;
+
+/// What the operator has decided about requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What becomes of encoded slashes.
+    pub encoded_slashes: EncodedSlashes,
+    /// What becomes of fields whose names have underscores.
+    pub underscores: Underscores,
+    /// The most field lines.
+    pub max_fields: usize,
+}
+
+/// What becomes of fields whose names have an underscore. CGI and WSGI make one variable of `X_Real_IP` and `X-Real-IP`:
+/// whoever vouches for the one must not let the other pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    /// They are dropped.
+    #[default]
+    Drop,
+    /// They pass like others.
+    Pass,
+    /// The request is refused.
+    Refuse,
+}
+
+/// The most characters of a method.
+pub const MAX_METHOD: usize = 64;
+
+/// Field lines that are read without an allocation.
+const USUAL_FIELDS: usize = 128;
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            encoded_slashes: EncodedSlashes::default(),
+            underscores: Underscores::default(),
+            max_fields: USUAL_FIELDS,
+        }
+    }
+}
+
+/// The head of a request that breaks no rule.
+///
+/// Its framing and its [`Options`] are what the client said, before anything is removed or edited.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// What it asks for.
+    pub target: Target,
+    /// Its fields, without those that are the connection's own by the client's word.
+    pub fields: Fields,
+    /// How its body is framed.
+    pub framing: Framing,
+    /// What it says of its connection.
+    pub options: Options,
+    sent_target: Span,
+}
+
+impl Default for RequestHead {
+    fn default() -> RequestHead {
+        RequestHead {
+            method: Method::GET,
+            version: Version::HTTP_11,
+            target: Target::default(),
+            fields: Fields::new(),
+            framing: Framing::None,
+            options: Options::default(),
+            sent_target: Span::default(),
+        }
+    }
+}
+
+impl RequestHead {
+    /// The memory of one head, to be filled again and again.
+    pub fn new() -> RequestHead {
+        RequestHead::default()
+    }
+
+    /// Reads a head, with the empty line that ends it and after [`HeadScan`](crate::scan::HeadScan) has found that. After an
+    /// error only [`RequestHead::sent_target`] and the method may be looked at, for the log.
+    pub fn read(&mut self, head: &[u8], rules: &Rules) -> Result<(), Refusal> {
+        self.clear();
+        self.fields.begin(head);
+        let feed = memchr::memchr(b'\n', head).ok_or(Refusal::RequestLine)?;
+        // The scan has seen the CR before it; one elsewhere in the line is a character that no part of it may have.
+        let line = head[..feed].strip_suffix(b"\r").ok_or(Refusal::BareLineFeed)?;
+        let authority = self.read_line(line, rules)?;
+        self.read_fields(head, feed + 1, rules)?;
+        self.read_host(authority)?;
+        self.framing = Framing::of_request(&mut self.fields, self.version)?;
+        self.options = Options::take_of_request(&mut self.fields).map_err(|_| Refusal::Connection)?;
+        Ok(())
+    }
+
+    /// Takes method and target of a head that is refused before it is there, as far as they are: for the log, and because an
+    /// answer to HEAD has no content.
+    pub fn glance(&mut self, begin: &[u8]) {
+        self.clear();
+        let line = begin
+            .split(|byte| matches!(byte, b'\r' | b'\n'))
+            .next()
+            .unwrap_or_default();
+        let line = &line[..line.len().min(MAX_GLANCE)];
+        let mut words = line.split(|byte| *byte == b' ');
+        let method = words.next().unwrap_or_default();
+        let Some(target) = words.next() else { return };
+        if method.len() <= MAX_METHOD && method.iter().copied().all(is_token) {
+            self.method = Method::from_bytes(method).unwrap_or_default();
+            self.fields.begin(line);
+            self.sent_target = Span::within(line, target);
+        }
+    }
+
+    /// The target as the client sent it.
+    pub fn sent_target(&self) -> &[u8] {
+        self.fields.slice(self.sent_target)
+    }
+
+    /// Host and optional port that are asked for; `None` for a request of HTTP/1.0 without `Host`.
+    pub fn authority(&self) -> Option<&str> {
+        str::from_utf8(self.fields.first(Known::Host)?).ok()
+    }
+
+    /// Whether the client wants to go on in another protocol (RFC 9110, section 7.8): `Upgrade` without the option is none.
+    pub fn wants_upgrade(&self) -> bool {
+        self.options.upgrade && self.version == Version::HTTP_11 && self.fields.has(Known::Upgrade)
+    }
+
+    /// Whether the client waits with its body for an interim response (RFC 9110, section 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.version == Version::HTTP_11
+            && self
+                .fields
+                .all(Known::Expect)
+                .any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
+    /// Whether the client will send another request on this connection (RFC 9112, section 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        !self.options.close && (self.version == Version::HTTP_11 || self.options.keep_alive)
+    }
+
+    /// Forgets the head and keeps its memory.
+    pub fn clear(&mut self) {
+        self.method = Method::GET;
+        self.version = Version::HTTP_11;
+        self.target.clear(USUAL_TARGET);
+        self.fields.clear();
+        self.framing = Framing::None;
+        self.options = Options::default();
+        self.sent_target = Span::default();
+    }
+
+    fn read_line<'a>(&mut self, line: &'a [u8], rules: &Rules) -> Result<Option<&'a str>, Refusal> {
+        let method_end = memchr::memchr(b' ', line).ok_or(Refusal::RequestLine)?;
+        let (method, rest) = (&line[..method_end], &line[method_end + 1..]);
+        if method.len() > MAX_METHOD || !method.iter().copied().all(is_token) {
+            return Err(Refusal::Method);
+        }
+        self.method = Method::from_bytes(method).map_err(|_| Refusal::Method)?;
+        let target_end = memchr::memchr(b' ', rest).ok_or(Refusal::RequestLine)?;
+        let (target, version) = (&rest[..target_end], &rest[target_end + 1..]);
+        self.sent_target = Span::new(method_end + 1, method_end + 1 + target_end);
+        self.version = read_version(version)?;
+        if matches!(self.method, Method::CONNECT | Method::TRACE) {
+            return Err(Refusal::MethodNotImplemented);
+        }
+        self.target.read(target, &self.method, rules.encoded_slashes)
+    }
+
+    fn read_fields(&mut self, head: &[u8], start: usize, rules: &Rules) -> Result<(), Refusal> {
+        let mut lines = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+        match httparse::parse_headers(&head[start..], &mut lines[..rules.max_fields.min(USUAL_FIELDS)]) {
+            Ok(httparse::Status::Complete((_, lines))) => self.push_fields(head, lines, rules),
+            Err(httparse::Error::TooManyHeaders) if rules.max_fields > USUAL_FIELDS => {
+                let mut lines = vec![httparse::EMPTY_HEADER; rules.max_fields];
+                match httparse::parse_headers(&head[start..], &mut lines) {
+                    Ok(httparse::Status::Complete((_, lines))) => self.push_fields(head, lines, rules),
+                    Err(httparse::Error::TooManyHeaders) => Err(Refusal::HeadTooLarge),
+                    _ => Err(Refusal::FieldLine),
+                }
+            }
+            Err(httparse::Error::TooManyHeaders) => Err(Refusal::HeadTooLarge),
+            _ => Err(Refusal::FieldLine),
+        }
+    }
+
+    fn push_fields(
+        &mut self,
+        head: &[u8],
+        lines: &[httparse::Header<'_>],
+        rules: &Rules,
+    ) -> Result<(), Refusal> {
+        for line in lines {
+            if rules.underscores != Underscores::Pass && memchr::memchr(b'_', line.name.as_bytes()).is_some()
+            {
+                match rules.underscores {
+                    Underscores::Refuse => return Err(Refusal::Underscore),
+                    Underscores::Drop | Underscores::Pass => continue,
+                }
+            }
+            self.fields.push(
+                Span::within(head, line.name.as_bytes()),
+                Span::within(head, line.value),
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks `Host`, and has the authority of the absolute form take its place.
+    fn read_host(&mut self, authority: Option<&str>) -> Result<(), Refusal> {
+        let mut hosts = self.fields.all(Known::Host);
+        match (hosts.next(), hosts.next()) {
+            (None, _) if self.version == Version::HTTP_11 => return Err(Refusal::HostMissing),
+            (None, _) => {}
+            (Some(_), Some(_)) => return Err(Refusal::HostRepeated),
+            (Some(host), None) if !is_authority(host) => return Err(Refusal::Host),
+            (Some(_), None) => {}
+        }
+        drop(hosts);
+        match authority {
+            Some(authority) if self.authority() != Some(authority) => self
+                .fields
+                .set("Host", authority.as_bytes())
+                .map_err(|_| Refusal::HeadTooLarge),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is remembered of the first line of a head that is refused.
+const MAX_GLANCE: usize = 256;
+
+/// The memory that is kept for the next target.
+const USUAL_TARGET: usize = 256;
+
+fn read_version(version: &[u8]) -> Result<Version, Refusal> {
+    match version {
+        b"HTTP/1.1" => Ok(Version::HTTP_11),
+        b"HTTP/1.0" => Ok(Version::HTTP_10),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Refusal::Version),
+        _ => Err(Refusal::RequestLine),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(head: &str) -> Result<RequestHead, Refusal> {
+        read_by(head, &Rules::default())
+    }
+
+    fn read_by(head: &str, rules: &Rules) -> Result<RequestHead, Refusal> {
+        let mut into = RequestHead::new();
+        into.read(head.as_bytes(), rules).map(|()| into)
+    }
+
+    fn line(line: &str) -> Result<RequestHead, Refusal> {
+        read(&format!("{line}\r\nHost: a\r\n\r\n"))
+    }
+
+    #[test]
+    fn a_head_is_read_and_its_memory_is_used_again() {
+        let mut head = RequestHead::new();
+        for _ in 0..2 {
+            let read = head.read(
+                b"PATCH /%61?b HTTP/1.1\r\nhOst: a:80\r\nContent-Length: 3\r\nConnection: close\r\n\r\n",
+                &Rules::default(),
+            );
+            assert_eq!(read, Ok(()));
+            assert_eq!(head.method, Method::PATCH);
+            assert_eq!(
+                (head.target.as_str(), head.sent_target()),
+                ("/a?b", &b"/%61?b"[..])
+            );
+            assert_eq!(
+                (head.authority(), head.framing),
+                (Some("a:80"), Framing::Length(3))
+            );
+            assert!(!head.keeps_alive());
+            assert_eq!(head.fields.len(), 3);
+        }
+    }
+
+    #[test]
+    fn request_lines_have_one_spelling() {
+        for (text, refusal) in [
+            ("GET", Refusal::RequestLine),
+            ("GET /", Refusal::RequestLine),
+            ("GET  / HTTP/1.1", Refusal::RequestLine),
+            ("GET / HTTP/1.1 ", Refusal::RequestLine),
+            ("GET /a b HTTP/1.1", Refusal::RequestLine),
+            ("GET /\tHTTP/1.1", Refusal::RequestLine),
+            ("GET / http/1.1", Refusal::RequestLine),
+            ("GET / HTTP/1.10", Refusal::RequestLine),
+            ("GE T / HTTP/1.1", Refusal::RequestLine),
+            (" / HTTP/1.1", Refusal::Method),
+            ("G(T / HTTP/1.1", Refusal::Method),
+            ("G\u{0}T / HTTP/1.1", Refusal::Method),
+            ("GET / HTTP/1.1\rX", Refusal::RequestLine),
+            ("GET /\r HTTP/1.1", Refusal::Target),
+            ("GET\r / HTTP/1.1", Refusal::Method),
+            ("GET / HTTP/1.2", Refusal::Version),
+            ("GET / HTTP/2.0", Refusal::Version),
+            ("GET / HTTP/0.9", Refusal::Version),
+            ("GET /a\u{0}b HTTP/1.1", Refusal::Target),
+            ("GET /a\u{1}b HTTP/1.1", Refusal::Target),
+            ("GET /a\u{7f}b HTTP/1.1", Refusal::Target),
+            ("GET /café HTTP/1.1", Refusal::Target),
+            ("GET admin HTTP/1.1", Refusal::Target),
+            ("CONNECT a:443 HTTP/1.1", Refusal::MethodNotImplemented),
+            ("TRACE / HTTP/1.1", Refusal::MethodNotImplemented),
+        ] {
+            assert_eq!(line(text).err(), Some(refusal), "{text:?}");
+        }
+        assert!(line("PURGE-ALL / HTTP/1.1").is_ok());
+        assert_eq!(
+            line(&format!("{} / HTTP/1.1", "A".repeat(MAX_METHOD + 1))).err(),
+            Some(Refusal::Method)
+        );
+    }
+
+    #[test]
+    fn a_glance_takes_what_there_is_of_the_first_line() {
+        let mut head = RequestHead::new();
+        for (begin, method, target) in [
+            ("HEAD /a HTTP/1.1\r\nHost", Method::HEAD, "/a"),
+            ("PUT /b", Method::PUT, "/b"),
+            ("HEAD", Method::GET, ""),
+            ("H(AD / HTTP/1.1", Method::GET, ""),
+            ("", Method::GET, ""),
+        ] {
+            head.glance(begin.as_bytes());
+            assert_eq!(
+                (&head.method, head.sent_target()),
+                (&method, target.as_bytes()),
+                "{begin:?}"
+            );
+        }
+        head.glance(format!("GET /{}", "a".repeat(70_000)).as_bytes());
+        assert_eq!(head.sent_target().len(), MAX_GLANCE - "GET ".len());
+    }
+
+    #[test]
+    fn field_lines_have_one_spelling() {
+        for text in [
+            "Host : a",
+            " Host: a",
+            "Host",
+            ": a",
+            "X Y: a",
+            "Host: a\r\n b",
+            "X: a\u{0}",
+            "X: a\u{7f}",
+            "X: a\rb",
+            "Ä: b",
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{text}\r\n\r\n");
+            assert_eq!(read(&head).err(), Some(Refusal::FieldLine), "{text:?}");
+        }
+        assert!(read("GET / HTTP/1.1\r\nHost:a\r\nX:\t ä\tb \r\n\r\n").is_ok());
+    }
+
+    #[test]
+    fn there_is_one_host_and_it_is_one() {
+        for (fields, refusal) in [
+            ("", Refusal::HostMissing),
+            ("Host: a\r\nHost: a\r\n", Refusal::HostRepeated),
+            ("Host: a\r\nhost: b\r\n", Refusal::HostRepeated),
+            ("Host:\r\n", Refusal::Host),
+            ("Host: a, b\r\n", Refusal::Host),
+            ("Host: a/b\r\n", Refusal::Host),
+        ] {
+            for target in ["/", "http://a/"] {
+                let head = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
+                assert_eq!(read(&head).err(), Some(refusal), "{head:?}");
+            }
+        }
+        let old = read("GET / HTTP/1.0\r\n\r\n").expect("HTTP/1.0 needs no Host");
+        assert_eq!((old.authority(), old.keeps_alive()), (None, false));
+    }
+
+    #[test]
+    fn the_authority_of_the_absolute_form_takes_the_place_of_host() {
+        let head = read("GET http://b:80/x HTTP/1.1\r\nX: 1\r\nHost: a\r\n\r\n").expect("a valid head");
+        assert_eq!((head.authority(), head.target.as_str()), (Some("b:80"), "/x"));
+        assert_eq!(head.fields.all(Known::Host).count(), 1);
+        let old = read("GET http://b/ HTTP/1.0\r\n\r\n").expect("a valid head");
+        assert_eq!(old.authority(), Some("b"));
+    }
+
+    #[test]
+    fn framing_is_decided_before_nominated_fields_are_removed() {
+        for nominated in ["content-length", "transfer-encoding"] {
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: {nominated}\r\nContent-Length: 5\r\n\r\n");
+            assert_eq!(read(&head).err(), Some(Refusal::Connection));
+        }
+        let head = read("GET / HTTP/1.1\r\nHost: a\r\nConnection: x-a, te\r\nX-A: 1\r\nTE: trailers\r\n\r\n")
+            .expect("a valid head");
+        assert_eq!((head.fields.get("x-a"), head.options.te), (None, true));
+    }
+
+    #[test]
+    fn underscores_are_dropped_unless_the_operator_says_otherwise() {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nX_Real_IP: 1\r\nTransfer_Encoding: chunked\r\n\r\n";
+        let rules = |underscores| Rules {
+            underscores,
+            ..Rules::default()
+        };
+        assert_eq!(read(text).map(|head| head.fields.len()), Ok(1));
+        assert_eq!(
+            read_by(text, &rules(Underscores::Pass)).map(|head| head.fields.len()),
+            Ok(3)
+        );
+        assert_eq!(
+            read_by(text, &rules(Underscores::Refuse)).err(),
+            Some(Refusal::Underscore)
+        );
+    }
+
+    #[test]
+    fn the_number_of_fields_is_bounded() {
+        let head = |fields: usize| {
+            format!(
+                "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+                "X: 1\r\n".repeat(fields - 1)
+            )
+        };
+        assert!(read(&head(128)).is_ok());
+        assert_eq!(read(&head(129)).err(), Some(Refusal::HeadTooLarge));
+        for max_fields in [3, 300] {
+            let rules = Rules {
+                max_fields,
+                ..Rules::default()
+            };
+            assert!(read_by(&head(max_fields), &rules).is_ok());
+            assert_eq!(
+                read_by(&head(max_fields + 1), &rules).err(),
+                Some(Refusal::HeadTooLarge)
+            );
+        }
+    }
+
+    #[test]
+    fn an_upgrade_needs_the_option_and_the_field() {
+        let wants = |fields: &str| {
+            read(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).map(|head| head.wants_upgrade())
+        };
+        assert_eq!(wants("Connection: Upgrade\r\nUpgrade: tcp\r\n"), Ok(true));
+        assert_eq!(wants("Upgrade: tcp\r\n"), Ok(false));
+        assert_eq!(wants("Connection: upgrade\r\n"), Ok(false));
+    }
+}

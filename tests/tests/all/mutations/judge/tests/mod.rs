@@ -1,0 +1,18 @@
+//! The oracle sees what it is there for.
+
+mod requests;
+mod responses;
+
+use super::Wrong;
+
+const GET: &str = "GET /1 HTTP/1.1\r\nHost: a\r\nX-Id: 1\r\n\r\n";
+
+/// An answer of the backend to what has this number there.
+fn answer(number: usize) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Token: {number}\r\n\r\n")
+}
+
+/// What is wrong.
+fn kind(judged: Result<(), Wrong>) -> String {
+    judged.expect_err("it is wrong").kind
+}

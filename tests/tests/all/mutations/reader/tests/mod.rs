@@ -1,0 +1,4 @@
+//! The reader, which is not tested by anything else.
+
+mod requests;
+mod responses;

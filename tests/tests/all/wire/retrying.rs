@@ -1,0 +1,187 @@
+//! Attempts by configuration: on what, how many, how long, and not more than the pool bears.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pace_tests::{Pace, Scripted};
+
+use super::OK;
+use crate::sections::{EVERYTHING, ONE_WORKER};
+
+/// A backend that says this to each request, whatever its body, and counts the requests.
+fn saying(bytes: &'static str) -> (Scripted, Arc<AtomicUsize>) {
+    let heads = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heads);
+    let backend = Scripted::new(move |line| {
+        while let Some(head) = line.head()? {
+            count.fetch_add(1, Ordering::SeqCst);
+            if head.contains("Content-Length: 2") {
+                line.bytes(2)?;
+            }
+            match bytes {
+                "" => return line.end(),
+                bytes => line.write(bytes)?,
+            }
+        }
+        Ok(())
+    });
+    (backend, heads)
+}
+
+/// One worker before several backends.
+fn before(backends: &[&Scripted], retry: &str) -> Pace {
+    let labels: Vec<_> = backends
+        .iter()
+        .map(|backend| format!("\"{}\"", backend.label()))
+        .collect();
+    Pace::with_config(&format!(
+        "{ONE_WORKER}\n[[pools]]\nname = \"web\"\nbackends = [{}]\n{retry}\n\n{EVERYTHING}",
+        labels.join(", ")
+    ))
+}
+
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
+
+#[test]
+fn configured_status_is_followed_by_another_attempt() {
+    let (bad, tries) = saying(BUSY);
+    let (good, _) = saying(OK);
+    let pace = before(&[&bad, &good], "retry = { attempts = 2, on = [\"503\"] }");
+    let mut client = pace.client();
+    for _ in 0..6 {
+        assert_eq!(client.get("/").text(), "ok");
+    }
+    assert!(tries.load(Ordering::SeqCst) > 0, "it had its turn");
+    let failed = pace
+        .metrics()
+        .sum("pace_upstream_failures_total", &[("reason", "status")]);
+    assert_eq!(failed, tries.load(Ordering::SeqCst) as u64);
+    // What may have been done is not done again.
+    for _ in 0..2 {
+        client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+        client.read("POST").expect("there is a response");
+    }
+    let metrics = pace.metrics();
+    assert_eq!(
+        metrics.sum(
+            "http_requests_duration_seconds_count",
+            &[("method", "POST"), ("status", "503")]
+        ),
+        1
+    );
+}
+
+#[test]
+fn status_of_the_last_attempt_is_passed_on() {
+    let (one, first) = saying(BUSY);
+    let (two, second) = saying(BUSY);
+    let pace = before(&[&one, &two], "retry = { attempts = 3, on = [\"503\"] }");
+    let response = pace.get("/");
+    assert_eq!((response.status, response.text()), (503, "busy"));
+    assert_eq!(
+        (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)),
+        (1, 1)
+    );
+}
+
+#[test]
+fn only_what_is_configured_is_followed_by_another_attempt() {
+    let (hangs_up, tries) = saying("");
+    let (good, _) = saying(OK);
+    let pace = before(
+        &[&hangs_up, &good],
+        "response_timeout_ms = 100\nretry = { attempts = 2, on = [\"connect\"] }",
+    );
+    let mut client = pace.client();
+    let mut statuses: Vec<_> = (0..2).map(|_| client.get("/").status).collect();
+    statuses.sort_unstable();
+    assert_eq!((statuses, tries.load(Ordering::SeqCst)), (vec![200, 504], 1));
+}
+
+#[test]
+fn attempt_that_takes_too_long_is_followed_by_another() {
+    let (silent, _) = saying("");
+    let (good, _) = saying(OK);
+    for retry in [
+        "retry = { attempts = 2, per_try_ms = 100 }",
+        "first_byte_timeout_ms = 100\nretry = { attempts = 2, on = [\"timeout\"] }",
+    ] {
+        let pace = before(&[&silent, &good], retry);
+        let mut client = pace.client();
+        for _ in 0..4 {
+            assert_eq!(client.get("/").text(), "ok", "{retry}");
+        }
+        let failed = pace
+            .metrics()
+            .sum("pace_upstream_failures_total", &[("reason", "response-timeout")]);
+        assert!(failed > 0, "it had its turn");
+    }
+}
+
+#[test]
+fn further_attempts_are_a_share_of_the_first_ones() {
+    let (bad, _) = saying(BUSY);
+    let (worse, _) = saying(BUSY);
+    let pace = before(
+        &[&bad, &worse],
+        "retry = { attempts = 2, on = [\"503\"], budget_percent = 10 }",
+    );
+    let mut client = pace.client();
+    for _ in 0..100 {
+        assert_eq!(client.get("/").status, 503);
+    }
+    let attempts = pace.metrics().sum("pace_upstream_attempts_total", &[]);
+    assert_eq!(attempts, 100 + 10 + 10, "ten are always there");
+}
+
+/// The body of a request that may be repeated is kept up to a bound.
+#[test]
+fn body_that_is_not_kept_is_not_sent_again() {
+    for (size, kept_kb, status) in [
+        (1000, 64, 200),
+        (1000, 0, 502),
+        (100_000, 64, 502),
+        (100_000, 128, 200),
+    ] {
+        let dying = Scripted::new(move |line| {
+            line.head()?;
+            line.bytes(size)?;
+            Ok(())
+        });
+        let good = Scripted::new(move |line| {
+            line.head()?;
+            let body = line.bytes(size)?;
+            assert!(body.iter().all(|byte| *byte == b'x'));
+            line.write(OK)
+        });
+        let pace = before(&[&dying, &good], &format!("retry_body_kb = {kept_kb}"));
+        let mut client = pace.client();
+        let body = "x".repeat(size);
+        client.write(format!(
+            "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{body}"
+        ));
+        let response = client.read("PUT").expect("there is a response");
+        assert_eq!(response.status, status, "{size} bytes, {kept_kb} KiB kept");
+    }
+}
+
+#[test]
+fn two_numbers_of_attempts_are_an_error() {
+    let message = |retries: u32| {
+        let exit = pace_tests::Setup::new()
+            .args(["check"])
+            .config(&format!(
+                "[upstreams]\nbackends = [\"127.0.0.1:1\"]\nmax_retries = {retries}\nretry = {{ attempts = 3 }}\n"
+            ))
+            .run();
+        exit.stderr.clone()
+    };
+    assert!(
+        message(1)
+            .contains("`max_retries` in [upstreams]: `retry.attempts`, which counts the first attempt too")
+    );
+    assert!(
+        !message(2).contains("retry.attempts"),
+        "the same number is said twice"
+    );
+}

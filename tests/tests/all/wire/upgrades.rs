@@ -1,0 +1,150 @@
+//! Connections that change their protocol: every byte behind the 101 is the other side's.
+
+use pace_tests::{Scripted, wait_until};
+
+use super::{OK, all, before, status};
+
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/// What the client got behind the 101.
+fn behind_the_head(answer: &str) -> &str {
+    assert_eq!(status(answer), 101, "{answer}");
+    answer.split_once("\r\n\r\n").expect("there is a head").1
+}
+
+#[test]
+fn nothing_is_written_into_a_stream_that_ends() {
+    for reset in [false, true] {
+        let backend = Scripted::new(move |line| {
+            line.head()?;
+            line.write(SWITCH)?;
+            line.write("hello")?;
+            line.bytes(5)?;
+            if reset {
+                line.reset()?;
+            }
+            Ok(())
+        });
+        let pace = before(&backend, "max_retries = 3\nresponse_timeout_ms = 500");
+        let mut client = pace.client();
+        client.write(UPGRADE);
+        wait_until("the greeting", || client.received().ends_with(b"hello"));
+        client.write("reply");
+        assert_eq!(behind_the_head(&all(&mut client)), "hello");
+        assert_eq!(backend.received().len(), 1, "the handshake is not repeated");
+    }
+}
+
+/// The time that a response may take is not that of a conversation.
+#[test]
+fn a_quiet_stream_lasts_longer_than_a_response_may_take() {
+    let backend = Scripted::new(|line| {
+        line.head()?;
+        line.write(SWITCH)?;
+        line.bytes(5)?;
+        line.write("at last")?;
+        line.end()
+    });
+    let pace = before(&backend, "response_timeout_ms = 50");
+    let mut client = pace.client();
+    client.write(UPGRADE);
+    wait_until("the switch", || client.has_received());
+    // Nothing can be waited for where nothing may happen: four times as long as a response may take.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    client.write("hello");
+    wait_until("the answer", || client.received().ends_with(b"at last"));
+}
+
+#[test]
+fn every_protocol_passes_with_any_method() {
+    for (method, protocol, extra) in [
+        ("GET", "tcp", ""),
+        ("POST", "tcp", "Content-Length: 0\r\n"),
+        ("POST", "SPDY/3.1", ""),
+    ] {
+        let backend = Scripted::new(move |line| {
+            let head = line.head()?.unwrap_or_default();
+            assert!(
+                head.contains(&format!("Upgrade: {protocol}\r\n"))
+                    && head.contains("Connection: Upgrade\r\n"),
+                "{head}"
+            );
+            line.write(format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+            ))?;
+            let bytes = line.bytes(5)?;
+            line.write(bytes)
+        });
+        let pace = before(&backend, "");
+        let mut client = pace.client();
+        // In one piece: what is sent before the 101 is kept.
+        client.write(format!(
+            "{method} /exec HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n{extra}\r\nhello"
+        ));
+        let answer = all(&mut client);
+        assert_eq!(behind_the_head(&answer), "hello", "{method} {protocol}");
+        assert!(answer.contains(&format!("Upgrade: {protocol}\r\n")), "{answer}");
+    }
+}
+
+/// An end of one side is not the end of the other.
+#[test]
+fn half_closes_are_passed_on_both_ways() {
+    let backend = Scripted::new(|line| {
+        line.head()?;
+        line.write(SWITCH)?;
+        line.end()?;
+        line.write("heard you out")
+    });
+    let pace = before(&backend, "");
+    let mut client = pace.client();
+    client.write(UPGRADE);
+    wait_until("the switch", || client.has_received());
+    client.finish();
+    assert_eq!(behind_the_head(&all(&mut client)), "heard you out");
+
+    let backend = Scripted::new(|line| {
+        line.head()?;
+        line.write(SWITCH)?;
+        line.write("that is all")?;
+        line.finish()?;
+        assert_eq!(line.bytes(6)?, b"thanks");
+        line.end()
+    });
+    let pace = before(&backend, "");
+    let mut client = pace.client();
+    client.write(UPGRADE);
+    wait_until("the end", || client.received().ends_with(b"that is all"));
+    client.write("thanks");
+    client.finish();
+    wait_until("the thanks", || backend.text().ends_with("thanks"));
+    assert_eq!(behind_the_head(&all(&mut client)), "that is all");
+}
+
+/// RFC 9110, section 7.8: the field without the option asks for nothing.
+#[test]
+fn a_field_without_the_option_is_no_upgrade() {
+    let backend = Scripted::saying(OK);
+    let pace = before(&backend, "");
+    let response = pace
+        .client()
+        .exchange("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(response.text(), "ok");
+    assert!(
+        !backend.text().to_ascii_lowercase().contains("upgrade"),
+        "{}",
+        backend.text()
+    );
+}
+
+#[test]
+fn an_upgrade_that_is_declined_is_a_response_like_others() {
+    let backend = Scripted::saying(OK);
+    let pace = before(&backend, "");
+    let mut client = pace.client();
+    for _ in 0..2 {
+        assert_eq!(client.exchange(UPGRADE).text(), "ok");
+    }
+    assert_eq!((client.connections(), backend.received().len()), (1, 1));
+}
