@@ -1,7 +1,7 @@
 //! Makes what is compiled into the binary: the default plugins, with their machine code, so that a start has next to nothing
 //! to compile; and the contract and the SDK for projects of plugins.
 
-#[cfg(feature = "builtins")]
+#[cfg(feature = "precompiled")]
 #[path = "src/plugin/ahead.rs"]
 mod ahead;
 
@@ -18,32 +18,26 @@ fn main() {
 
 #[cfg(feature = "builtins")]
 mod builtins {
-    use std::env;
     use std::fs;
+    use std::ops::Range;
     use std::path::Path;
 
-    use wasmtime::error::Context;
-    use wasmtime::{Engine, Result};
-
-    use super::{ahead, out};
+    use super::out;
 
     const NAMES: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];
 
     /// Writes the list of the default plugins, and what they consist of.
     pub(super) fn write() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
-        // There may be none for the machine that this is built for.
-        let compiler = compiler().map_err(|error| {
-            println!("cargo::warning=Pace will compile its plugins whenever it starts: {error:#}");
-        });
+        let compiler = Compiler::new();
         let mut list = String::from("const BUILTINS: &[Builtin] = &[\n");
         for name in NAMES {
             let file = directory.join(name).with_extension("wasm");
             println!("cargo::rerun-if-changed={}", file.display());
-            match entry(name, &file, compiler.as_ref().ok()) {
+            match entry(name, &file, &compiler) {
                 Ok(entry) => list += &entry,
                 Err(error) => println!(
-                    "cargo::error=the default plugin {name} ({}): {error:#}; run `cargo xtask plugins`",
+                    "cargo::error=the default plugin {name} ({}): {error}; run `cargo xtask plugins`",
                     file.display()
                 ),
             }
@@ -53,27 +47,64 @@ mod builtins {
     }
 
     /// Its component and its code are of one read: the file may be another one when what is written here is compiled.
-    fn entry(name: &str, file: &Path, compiler: Option<&Engine>) -> Result<String> {
-        let bytes = fs::read(file)?;
-        let place = ahead::first_module(&bytes).context("it has no module")?;
-        let module = bytes.get(place.clone()).context("it ends within its module")?;
-        let code = match compiler {
-            Some(compiler) => compiler.precompile_module(module)?,
-            None => Vec::new(),
-        };
+    fn entry(name: &str, file: &Path, compiler: &Compiler) -> Result<String, String> {
+        let bytes = fs::read(file).map_err(|error| error.to_string())?;
+        let (place, code) = compiler.code(&bytes)?;
         let [component, compiled] = ["wasm", "code"].map(|kind| out(name).with_extension(kind));
-        fs::write(&component, &bytes)?;
-        fs::write(&compiled, code)?;
+        let write = |path, bytes: &[u8]| fs::write(path, bytes).expect("cargo has made the directory");
+        write(&component, &bytes);
+        write(&compiled, &code);
         Ok(format!(
             "    Builtin {{\n        name: {name:?},\n        component: include_bytes!({component:?}),\n        \
              module: {place:?},\n        code: include_bytes!({compiled:?}),\n    }},\n"
         ))
     }
 
-    /// For any processor of the kind: nobody knows on which one it will run.
-    fn compiler() -> Result<Engine> {
-        let target = env::var("TARGET").expect("cargo sets it for build scripts");
-        Engine::new(ahead::settings().target(&target)?)
+    /// Makes no code: Pace will, whenever it starts.
+    #[cfg(not(feature = "precompiled"))]
+    struct Compiler;
+
+    #[cfg(not(feature = "precompiled"))]
+    impl Compiler {
+        fn new() -> Compiler {
+            Compiler
+        }
+
+        fn code(&self, _component: &[u8]) -> Result<(Range<usize>, Vec<u8>), String> {
+            Ok((0..0, Vec::new()))
+        }
+    }
+
+    /// Makes code for any processor of the kind: nobody knows on which one it will run. There may be no compiler for the
+    /// machine that this is built for.
+    #[cfg(feature = "precompiled")]
+    struct Compiler(Option<wasmtime::Engine>);
+
+    #[cfg(feature = "precompiled")]
+    impl Compiler {
+        fn new() -> Compiler {
+            let target = std::env::var("TARGET").expect("cargo sets it for build scripts");
+            let engine = super::ahead::settings()
+                .target(&target)
+                .and_then(|config| wasmtime::Engine::new(config));
+            if let Err(error) = &engine {
+                println!("cargo::warning=Pace will compile its plugins whenever it starts: {error:#}");
+            }
+            Compiler(engine.ok())
+        }
+
+        /// Where a component has its module, and the code of that.
+        fn code(&self, component: &[u8]) -> Result<(Range<usize>, Vec<u8>), String> {
+            let place = super::ahead::first_module(component).ok_or("it has no module")?;
+            let module = component.get(place.clone()).ok_or("it ends within its module")?;
+            let code = match &self.0 {
+                Some(engine) => engine
+                    .precompile_module(module)
+                    .map_err(|error| format!("{error:#}"))?,
+                None => Vec::new(),
+            };
+            Ok((place, code))
+        }
     }
 }
 

@@ -9,10 +9,10 @@ use std::ops::Range;
 struct Builtin {
     name: &'static str,
     component: &'static [u8],
-    /// Where the component has its module.
+    /// Where the component has its module. Empty without code.
     module: Range<usize>,
     /// What wasmtime makes of the module on a processor that can do what every processor of this kind can. Empty if this
-    /// was built for another kind of machine than it was built on.
+    /// was built without the feature `precompiled`, or for another kind of machine than it was built on.
     code: &'static [u8],
 }
 

@@ -45,19 +45,28 @@ pub(crate) fn program_of_another_package(program: impl Into<OsString>) -> Comman
 /// A profile of cargo's with which `pace` is built.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Profile {
-    /// Quickly, with every check.
+    /// Without optimisation of our own code, with every check.
     Dev,
+    /// For trying: built in minutes, and not what performance is measured with.
+    Quick,
     /// As users run it.
     Release,
 }
 
 /// Builds `pace` and returns the program.
 pub(crate) fn build_pace(profile: Profile) -> Result<PathBuf> {
-    let (profile, directory) = match profile {
-        Profile::Dev => ("dev", "debug"),
-        Profile::Release => ("release", "release"),
+    const PACE: [&str; 4] = ["--package", "pace", "--bin", "pace"];
+    let (profile, directory, features) = match profile {
+        Profile::Dev => ("dev", "debug", &[][..]),
+        // The code of the default plugins would take wasmtime a second time, for the build script.
+        Profile::Quick => (
+            "quick",
+            "quick",
+            &["--no-default-features", "--features", "builtins"][..],
+        ),
+        Profile::Release => ("release", "release", &[][..]),
     };
-    build(&["--profile", profile, "--package", "pace", "--bin", "pace"])?;
+    build(&[&["--profile", profile], &PACE[..], features].concat())?;
     program(directory, "pace")
 }
 

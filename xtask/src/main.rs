@@ -6,13 +6,14 @@
 //! | `prerequisites` | what must be on the machine, and how it gets there |
 //! | `toolchain` | a Rust that compiles to WebAssembly |
 //! | `plugins` | the plugins, from crate to component |
-//! | `run`, `demo` | a proxy to try, and the backends behind it |
+//! | `run`, `plan`, `demo` | a proxy to try, how long it takes to build, and the backends behind it |
 //! | `test` | every check, in order |
 //! | `tools` | soak and bench, which lie beside the tests |
 //! | `cargo`, `process` | other programs: how they are called, watched and ended |
 
 mod cargo;
 mod demo;
+mod plan;
 mod plugins;
 mod prerequisites;
 mod process;

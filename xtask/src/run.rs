@@ -3,7 +3,7 @@
 use crate::cargo::{self, Profile};
 use crate::plugins::{self, Which};
 use crate::process::Owned;
-use crate::{demo, prerequisites};
+use crate::{demo, plan::Plan, prerequisites};
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::env;
@@ -39,9 +39,13 @@ pub(crate) struct Args {
     #[arg(long = "backend-port", value_name = "PORT")]
     backend_ports: Vec<u16>,
 
-    /// How the proxy is built: dev compiles faster, release runs faster
-    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    /// How the proxy is built: quick is for trying, release is what users run
+    #[arg(long, value_enum, default_value_t = Profile::Quick)]
     profile: Profile,
+
+    /// The same as --profile release
+    #[arg(long, conflicts_with = "profile")]
+    release: bool,
 }
 
 /// Installs, builds and starts all that it takes, and serves until a signal comes.
@@ -61,8 +65,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .map(|port| backend(*port))
         .collect::<Result<Vec<_>>>()?;
 
-    plugins::build(Which::Defaults)?;
-    let mut command = Command::new(cargo::build_pace(args.profile)?);
+    let profile = if args.release {
+        Profile::Release
+    } else {
+        args.profile
+    };
+    let mut plan = Plan::of(profile);
+    plan.tell();
+    plan.step(|| plugins::build(Which::Defaults))?;
+    let mut command = Command::new(plan.step(|| cargo::build_pace(profile))?);
     command
         .current_dir(cargo::root())
         .args(["run", "--config", CONFIG]);

@@ -3,7 +3,7 @@
 //! A shell runs them at the root of the repository, as they are written but for
 //!
 //! - ports, which are free ones, and the directory `../api-key`, which is a temporary one;
-//! - `target/release/pace` and `cargo xtask run`, which are the development build;
+//! - `target/quick/pace` and `cargo xtask run`, which are the development build;
 //! - `cargo xtask test`, of which this test is a part: it is only asked for its help;
 //! - the plugin's build, which uses `target/wasm` and the versions in the `Cargo.lock` of this repository, so that
 //!   nothing is downloaded. The page shows two ways to build it, and later says to build it as before: the one that
@@ -67,7 +67,7 @@ fn output_of(blocks: &[Block]) -> Option<&Block> {
 
 /// Whether a command goes on until it is stopped.
 fn serves(command: &str) -> bool {
-    command.starts_with("cargo xtask run") || command.starts_with("target/release/pace --")
+    command.starts_with("cargo xtask run") || command.starts_with("target/quick/pace --")
 }
 
 fn assert_shown(block: &Block, shown: Option<&str>, output: &str) {
