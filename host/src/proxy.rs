@@ -51,7 +51,7 @@ use self::choose::{Selected, select};
 use self::context::Context;
 use self::refuse::Refused;
 use crate::chain::{Remaining, RequestFlow};
-use crate::http1::{BodyReader, Client, Next};
+use crate::http1::{BodyReader, Client, Next, Waited};
 use crate::io::Recycled;
 use crate::server::Drain;
 use crate::snapshot::{Environment, Snapshot};
@@ -63,6 +63,8 @@ pub struct Proxy {
     environment: Arc<Environment>,
     idle: Arc<Idle>,
     drain: Arc<Drain>,
+    /// The number of its worker.
+    worker: usize,
 }
 
 /// The status that stands for a client that left before its response, in metrics and log (nginx's word).
@@ -79,12 +81,14 @@ impl Proxy {
         environment: Arc<Environment>,
         idle: Arc<Idle>,
         drain: Arc<Drain>,
+        worker: usize,
     ) -> Proxy {
         Proxy {
             snapshot,
             environment,
             idle,
             drain,
+            worker,
         }
     }
 
@@ -97,8 +101,10 @@ impl Proxy {
     pub async fn serve(&self, mut client: Client) {
         loop {
             let limits = self.snapshot.load().client;
-            if !client.wait(&limits, self.drain.idle_must_end()).await {
-                return;
+            match client.wait(&limits, self.drain.idle_must_end(self.worker)).await {
+                Waited::Byte => {}
+                Waited::End => return,
+                Waited::Stop => return client.linger().await,
             }
             // What a request needs is held while there is one, and not by a connection that waits.
             let after = Box::pin(self.request(&mut client)).await;
@@ -127,7 +133,7 @@ impl Proxy {
             Next::End => return After::Close,
             Next::Request => self.respond(client, &mut request, &mut context).await,
             Next::Refused(refusal) => {
-                let mut none = BodyReader::new(pace_wire::framing::Framing::None);
+                let mut none = BodyReader::done();
                 self.refuse(
                     client,
                     &request,
@@ -144,7 +150,7 @@ impl Proxy {
 
     /// The story of a request whose head is valid.
     async fn respond(&self, client: &mut Client, request: &mut RequestHead, context: &mut Context) -> After {
-        let mut body = BodyReader::new(request.framing);
+        let mut body = BodyReader::of_request(request.framing, &context.snapshot.rules);
         if client::identify(client, request, context).is_err() {
             let refused = Refused::Request(Refusal::HeadTooLarge);
             return self.refuse(client, request, &mut body, context, refused).await;

@@ -51,7 +51,6 @@ pub struct Server {
     public: Port,
     admin: Option<Port>,
     workers: usize,
-    idle_connections: usize,
     grace_period: Duration,
     proxy_protocol: bool,
     trusted_proxies: Vec<IpNet>,
@@ -139,12 +138,6 @@ impl Process {
 impl Server {
     /// Takes the ports that the configuration names. One that another process listens on cannot be had.
     pub fn bind(config: &Config) -> Result<Server, BindError> {
-        let idle_connections = config
-            .pools
-            .iter()
-            .map(|pool| pool.settings.idle_connections)
-            .sum::<usize>()
-            .max(1);
         Ok(Server {
             public: Port::bind(
                 &config.server.listen,
@@ -156,7 +149,6 @@ impl Server {
                 None => None,
             },
             workers: config.server.workers,
-            idle_connections,
             grace_period: config.server.grace_period,
             proxy_protocol: config.server.proxy_protocol,
             trusted_proxies: config.server.trusted_proxies.clone(),
@@ -195,7 +187,7 @@ impl Server {
     ) -> Result<(), StartError> {
         let public = self.public.listen()?;
         let admin = self.admin.map(Port::listen).transpose()?;
-        let drain = Arc::new(Drain::default());
+        let drain = Arc::new(Drain::new(self.workers));
         let equipment = Equipment {
             snapshot: &snapshot,
             environment: &environment,
@@ -203,7 +195,6 @@ impl Server {
             proxy_protocol: self
                 .proxy_protocol
                 .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
-            idle_connections: self.idle_connections,
         };
         let mut workers = Workers::start(self.workers, &public, &equipment)?;
         tokio::spawn(tell_of_limited());

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use pace_wire::chunked::{Decoder, Fault};
 use pace_wire::fields::Fields;
 use pace_wire::framing::Framing;
+use pace_wire::request::{Rules, Underscores};
 
 use crate::io::{Buffer, Transport};
 
@@ -40,12 +41,26 @@ pub enum BodyError {
 }
 
 impl BodyReader {
-    /// For a body that begins with the next byte.
-    pub fn new(framing: Framing) -> BodyReader {
+    /// For a request's body, which begins with the next byte.
+    pub fn of_request(framing: Framing, rules: &Rules) -> BodyReader {
+        BodyReader::new(framing, rules.underscores)
+    }
+
+    /// For a response's body.
+    pub fn of_response(framing: Framing) -> BodyReader {
+        BodyReader::new(framing, Underscores::Pass)
+    }
+
+    /// For a body that has been read.
+    pub fn done() -> BodyReader {
+        BodyReader { state: State::Done }
+    }
+
+    fn new(framing: Framing, underscores: Underscores) -> BodyReader {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked(Decoder::new()),
+            Framing::Chunked => State::Chunked(Decoder::new(underscores)),
             Framing::UntilClose => State::UntilClose,
         };
         BodyReader { state }
@@ -113,10 +128,7 @@ impl BodyReader {
                 }
                 continue;
             }
-            buffer.enlarge_for(match self.state {
-                State::Length(left) => left,
-                _ => 0,
-            });
+            buffer.enlarge_if_filled();
             if ready!(buffer.poll_fill(usize::MAX, transport, context))? == 0 {
                 return match self.state {
                     State::UntilClose => {

@@ -31,7 +31,18 @@ pub struct Client {
     pub requests: u32,
 }
 
-/// How the wait for the next request ended.
+/// How the wait for the first byte of a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// It is there.
+    Byte,
+    /// The client has gone, or nothing came in time.
+    End,
+    /// The connection must end now, and the last answer is still on its way.
+    Stop,
+}
+
+/// How reading a request's head ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// There is one.
@@ -47,6 +58,9 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// How long a client may send nothing meanwhile.
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// Empty lines before a request that are read over.
+const MAX_EMPTY_LINES: u32 = 16;
 
 /// Bytes of further requests that are read ahead, to see whether the client is still there.
 const READ_AHEAD: usize = 64 << 10;
@@ -64,15 +78,13 @@ impl Client {
         }
     }
 
-    /// Waits for the first byte of a request. Says whether there is one: `false` if the connection is over, which `stop` can
-    /// make it. Nothing is held meanwhile.
-    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = ()>) -> bool {
-        self.skip_empty_lines();
+    /// Waits for the first byte of a request, or for `stop`. No memory is held meanwhile.
+    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = ()>) -> Waited {
         if !self.input.is_empty() {
-            return true;
+            return Waited::Byte;
         }
         if self.has_ended {
-            return false;
+            return Waited::End;
         }
         self.input.release();
         // The first request is not waited for longer than a head may take.
@@ -83,15 +95,28 @@ impl Client {
         };
         let deadline = Instant::now() + limit;
         let mut stop = std::pin::pin!(stop);
-        let Client { transport, alarm, .. } = self;
+        let Client {
+            transport,
+            input,
+            alarm,
+            ..
+        } = self;
         poll_fn(|context| {
             if transport.poll_readable(context).is_ready() {
-                return Poll::Ready(true);
+                match input.poll_fill(limits.head_bytes, transport, context) {
+                    Poll::Ready(Ok(1..)) => return Poll::Ready(Waited::Byte),
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Waited::End),
+                    // What was readable had been read before.
+                    Poll::Pending => input.release(),
+                }
             }
-            if stop.as_mut().poll(context).is_ready() || alarm.poll(deadline, context).is_ready() {
-                return Poll::Ready(false);
+            if stop.as_mut().poll(context).is_ready() {
+                return Poll::Ready(match transport.has_unacknowledged() {
+                    true => Waited::Stop,
+                    false => Waited::End,
+                });
             }
-            Poll::Pending
+            alarm.poll(deadline, context).map(|()| Waited::End)
         })
         .await
     }
@@ -105,8 +130,12 @@ impl Client {
     pub async fn read_head(&mut self, head: &mut RequestHead, rules: &Rules, limits: &ClientLimits) -> Next {
         let deadline = Instant::now() + limits.head;
         let mut scan = HeadScan::default();
+        let mut empty_lines = 0;
         loop {
-            self.skip_empty_lines();
+            empty_lines += self.skip_empty_lines();
+            if empty_lines > MAX_EMPTY_LINES {
+                return Next::Refused(Refusal::NotHttp);
+            }
             match self.find_head(&mut scan, limits) {
                 Ok(Some(length)) => {
                     self.requests += 1;
@@ -124,7 +153,12 @@ impl Client {
                 }
             }
             match self.read(deadline, limits.head_bytes).await {
-                Some(Ok(1..)) => {}
+                // The alarm does not ring for a client that never lets the wait begin.
+                Some(Ok(1..)) if Instant::now() < deadline => {}
+                Some(Ok(1..)) => {
+                    head.glance(self.input.filled());
+                    return Next::Refused(Refusal::HeadTimeout);
+                }
                 // A client that leaves in the middle of its head asks for nothing.
                 Some(Ok(0) | Err(_)) => return Next::End,
                 None if self.input.is_empty() => return Next::End,
@@ -136,11 +170,14 @@ impl Client {
         }
     }
 
-    /// Old clients send an empty line behind a body (RFC 9112, section 2.2).
-    fn skip_empty_lines(&mut self) {
-        while self.input.filled().starts_with(b"\r\n") {
+    /// Old clients send an empty line behind a body (RFC 9112, section 2.2). Returns how many there were.
+    fn skip_empty_lines(&mut self) -> u32 {
+        let mut skipped = 0;
+        while skipped <= MAX_EMPTY_LINES && self.input.filled().starts_with(b"\r\n") {
             self.input.consume(2);
+            skipped += 1;
         }
+        skipped
     }
 
     /// Looks for the end of the head among what has been read.
@@ -268,7 +305,14 @@ impl Client {
                         }
                     }
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => return alarm.poll(silence.min(end), context),
+                    Poll::Pending if alarm.poll(silence.min(end), context).is_pending() => {
+                        return Poll::Pending;
+                    }
+                    // A client that reads slowly is silent meanwhile.
+                    Poll::Pending if transport.has_unacknowledged() && Instant::now() < end => {
+                        silence = Instant::now() + LINGER_SILENCE;
+                    }
+                    Poll::Pending => return Poll::Ready(()),
                 }
             }
         })

@@ -20,7 +20,7 @@ mod tunnel;
 
 pub use backend::{Backend, HeadError, connect};
 pub use body::{BodyError, BodyReader};
-pub use client::{Client, Next};
+pub use client::{Client, Next, Waited};
 pub use pump::{Outgoing, Pump, PumpError, Side};
 pub use sink::Sink;
 pub use tunnel::tunnel;

@@ -48,6 +48,11 @@ impl Sink {
         self.before.len() == self.at && !self.has_data()
     }
 
+    /// Whether a head or a chunk's line has been written in part: nothing else may follow but its rest.
+    pub fn is_begun(&self) -> bool {
+        self.at > 0 && !self.is_empty()
+    }
+
     /// Bytes written so far.
     pub fn written(&self) -> u64 {
         self.written

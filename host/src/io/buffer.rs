@@ -94,10 +94,10 @@ impl Buffer {
         }
     }
 
-    /// Has the next read take more at once, if so much is `expected` or the last one has taken all that it could.
-    pub fn enlarge_for(&mut self, expected: u64) {
-        let is_worth_it = expected > SMALL as u64 || self.was_filled;
-        if is_worth_it && self.memory.len() < LARGE && self.is_empty() {
+    /// Has the next read take more at once, if the last one has taken all that it could. Never on the word of the other
+    /// side, which may promise much and send nothing.
+    pub fn enlarge_if_filled(&mut self) {
+        if self.was_filled && self.memory.len() < LARGE && self.is_empty() {
             self.replace(LARGE);
         }
     }
@@ -217,7 +217,8 @@ mod tests {
         assert!(buffer.memory.is_empty());
         buffer.make_room(1);
         assert_eq!(buffer.memory.as_ptr(), first);
-        buffer.enlarge_for(SMALL as u64 + 1);
+        buffer.was_filled = true;
+        buffer.enlarge_if_filled();
         assert_eq!(buffer.memory.len(), LARGE);
         let mut other = Buffer::new();
         other.make_room(1);

@@ -1,6 +1,7 @@
 //! The socket of a connection.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
@@ -57,6 +58,13 @@ impl Transport {
         self.stream.poll_read_ready(context)
     }
 
+    /// Whether the other end has neither closed nor said anything that was not read. Asks the kernel: what the runtime knows
+    /// is as old as its last look.
+    pub fn is_silent(&self) -> bool {
+        let looked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+        looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Writes some of the bytes.
     pub fn poll_write(
         &mut self,
@@ -72,6 +80,15 @@ impl Transport {
     /// Tells the other side that nothing more will be sent.
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    /// Whether the other end has not yet got all that was written, as far as the system knows.
+    pub fn has_unacknowledged(&self) -> bool {
+        let mut count: libc::c_int = 0;
+        // SAFETY: TIOCOUTQ writes one int where the pointer points, which is a local variable; the descriptor is that of
+        // `stream`, which keeps it open.
+        let asked = unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        asked == 0 && count > 0
     }
 
     /// The socket itself.

@@ -30,6 +30,17 @@ pub(super) enum After {
     Reset,
 }
 
+impl After {
+    /// Behind the last answer of a connection. A client that has not asked for the end may have sent more, and what is not
+    /// read when the connection is closed takes the answer with it.
+    pub(super) fn of_last(client: &Client, request: &RequestHead) -> After {
+        match request.keeps_alive() || !client.input.is_empty() {
+            true => After::Linger,
+            false => After::Close,
+        }
+    }
+}
+
 /// What the response filters came to.
 pub(super) enum Filtered {
     AsIs,
@@ -169,7 +180,7 @@ impl Proxy {
                 After::Close
             }
             Ok(()) if keep => After::Keep,
-            Ok(()) if is_read && !head.options.close => After::Close,
+            Ok(()) if is_read && !head.options.close => After::of_last(client, request),
             Ok(()) => After::Linger,
         }
     }

@@ -28,12 +28,18 @@ pub(super) enum AttemptError {
     /// A head came, and behind it what is no body.
     #[error("{0}")]
     Body(String),
+    /// Pace could not make one: it has no descriptors, ports or memory left.
+    #[error("{0}")]
+    Exhausted(io::Error),
     /// Nothing came in time, or the request was not taken in time.
-    #[error("nothing for {0:?}")]
+    #[error("no bytes for {0:?}")]
     Silent(Duration),
     /// The attempt, or the request, has taken all the time that it has.
-    #[error("its time is over")]
-    Late,
+    #[error("the time of the {0} is over")]
+    Late(&'static str),
+    /// The request had so little time left that the backend cannot be blamed.
+    #[error("the time of the request is over")]
+    OutOfTime,
     /// A response with a status on which another attempt is made.
     #[error("status {0}")]
     Status(u16),
@@ -58,9 +64,27 @@ impl AttemptError {
                 Some(AttemptFailure::Protocol)
             }
             AttemptError::Head(HeadError::Closed | HeadError::Io(_)) => Some(AttemptFailure::Closed),
-            AttemptError::Silent(_) | AttemptError::Late => Some(AttemptFailure::ResponseTimeout),
+            AttemptError::Silent(_) | AttemptError::Late(_) => Some(AttemptFailure::ResponseTimeout),
             AttemptError::Status(status) => Some(AttemptFailure::Status(*status)),
-            AttemptError::Request(_) | AttemptError::ClientGone => None,
+            AttemptError::Exhausted(_)
+            | AttemptError::OutOfTime
+            | AttemptError::Request(_)
+            | AttemptError::ClientGone => None,
+        }
+    }
+
+    /// What a failure to connect says of the backend, or of this process.
+    pub(super) fn of_connecting(error: io::Error) -> AttemptError {
+        let own = [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::EADDRNOTAVAIL,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+        ];
+        match error.raw_os_error() {
+            Some(code) if own.contains(&code) => AttemptError::Exhausted(error),
+            _ => AttemptError::Connect(error),
         }
     }
 }
@@ -71,30 +95,29 @@ pub(super) struct Waits {
     silent: Duration,
     /// For the response, from when the request has been sent.
     first_byte: Duration,
-    /// When the attempt is over, and with it perhaps the request.
-    until: Option<Instant>,
+    /// When the attempt is over: later by what it waits for the client.
+    attempt: Option<Instant>,
+    /// When the request is over.
+    request: Option<Instant>,
 }
 
 impl Waits {
     /// For an attempt that begins now.
     pub(super) fn new(context: &Context, settings: &PoolSettings) -> Waits {
-        let per_try = settings.retry.per_try.map(|limit| Instant::now() + limit);
         Waits {
             silent: settings.response_timeout,
             first_byte: settings.first_byte_timeout,
-            until: match (per_try, context.deadline()) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            },
+            attempt: settings.retry.per_try.map(|limit| Instant::now() + limit),
+            request: context.deadline(),
         }
     }
 
-    /// No longer than this, and than the attempt may take.
+    /// No longer than this, and than attempt and request may take.
     pub(super) fn up_to(&self, limit: Duration) -> Duration {
-        match self.until {
-            Some(until) => limit.min(until.saturating_duration_since(Instant::now())),
-            None => limit,
-        }
+        let now = Instant::now();
+        let deadlines = [self.attempt, self.request].into_iter().flatten();
+        let left = deadlines.map(|deadline| deadline.saturating_duration_since(now));
+        left.fold(limit, Duration::min)
     }
 }
 
@@ -170,7 +193,11 @@ pub(super) async fn exchange(
     let passes_interim = request.version == http::Version::HTTP_11;
     let mut interim = Sink::new();
     let mut progress = (0, Instant::now());
-    poll_fn(|context| {
+    // A client that waits to be told that it may send its body does what it should.
+    let mut waits_for_word = request.expects_continue() && upload.pump.is_untouched();
+    let mut attempt_ends = waits.attempt;
+    let mut waits_for_client_since = None;
+    let exchanged = poll_fn(|context| {
         let mut waits_for_client = false;
         if !upload.is_broken && !upload.pump.is_done() {
             let source = (&mut client.transport, &mut client.input);
@@ -179,7 +206,10 @@ pub(super) async fn exchange(
                 // A backend that has seen enough may have answered before it closed.
                 Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
                 Poll::Ready(Err(PumpError::Read(error))) => return Poll::Ready(Err(of_client(error))),
-                Poll::Pending if upload.pump.waits_for() == Side::Source => waits_for_client = true,
+                Poll::Pending if upload.pump.waits_for() == Side::Source => {
+                    waits_for_word = waits_for_word && upload.pump.is_untouched();
+                    waits_for_client = !waits_for_word;
+                }
                 Poll::Pending => upload.patience.pause(upload.pump.taken()),
             }
         }
@@ -199,6 +229,7 @@ pub(super) async fn exchange(
                 Poll::Ready(Ok(())) if backend.head.is_interim() => {
                     if passes_interim {
                         outbound::interim_head(interim.before(), &backend.head);
+                        waits_for_word = false;
                     }
                 }
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
@@ -206,12 +237,16 @@ pub(super) async fn exchange(
                 Poll::Pending => break,
             }
         }
-        if let Some(until) = waits.until
+        if let Some(until) = waits.request
             && client.alarm.poll(until, context).is_ready()
         {
-            return Poll::Ready(Err(AttemptError::Late));
+            return Poll::Ready(Err(match waits_for_client {
+                true => AttemptError::Request(Refusal::BodyTimeout),
+                false => AttemptError::Late("request"),
+            }));
         }
         if waits_for_client {
+            waits_for_client_since.get_or_insert_with(Instant::now);
             // No answer is due before the request is there.
             let deadline = upload.patience.wait(upload.pump.taken());
             return client
@@ -219,23 +254,33 @@ pub(super) async fn exchange(
                 .poll(deadline, context)
                 .map(|()| Err(AttemptError::Request(Refusal::BodyTimeout)));
         }
+        if let Some(since) = waits_for_client_since.take() {
+            attempt_ends = attempt_ends.map(|end| end + Instant::elapsed(&since));
+        }
+        if let Some(until) = attempt_ends
+            && client.alarm.poll(until, context).is_ready()
+        {
+            return Poll::Ready(Err(AttemptError::Late("attempt")));
+        }
         let written = upload.pump.written() + interim.written();
         if written != progress.0 {
             progress = (written, Instant::now());
         }
-        let limit = match upload.pump.is_done() {
+        let limit = match upload.pump.is_done() || waits_for_word {
             true => waits.first_byte,
             false => waits.silent,
         };
         client
             .alarm
             .poll(progress.1 + limit, context)
-            .map(|()| match interim.is_empty() {
-                true => Err(AttemptError::Silent(limit)),
-                false => Err(AttemptError::ClientGone),
-            })
+            .map(|()| Err(AttemptError::Silent(limit)))
     })
-    .await
+    .await;
+    match interim.is_begun() {
+        // Whatever else came now would be read as the rest of it.
+        true => Err(AttemptError::ClientGone),
+        false => exchanged,
+    }
 }
 
 /// What it means that a client's body does not get to its end.

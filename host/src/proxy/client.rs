@@ -32,6 +32,7 @@ pub(super) fn identify(
         matches!(
             known,
             Known::Forwarded
+                | Known::XForwardedFor
                 | Known::XForwardedHost
                 | Known::XForwardedPort
                 | Known::XForwardedProto
@@ -61,6 +62,7 @@ fn replace(client: &Client, request: &mut RequestHead, context: &Context) -> Res
     };
     for (known, name, truth) in [
         (Known::Forwarded, "Forwarded", forwarded.as_str()),
+        (Known::XForwardedFor, "X-Forwarded-For", &address),
         (Known::XForwardedHost, "X-Forwarded-Host", &host),
         (Known::XForwardedPort, "X-Forwarded-Port", &port.to_string()),
         (Known::XForwardedProto, "X-Forwarded-Proto", context.scheme),

@@ -3,12 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::StatusCode;
 use log::warn;
+use pace_wire::broken::Broken;
 use pace_wire::fields::TooLarge;
 use pace_wire::framing::{self, Framing};
 use pace_wire::request::RequestHead;
@@ -47,20 +47,24 @@ impl Proxy {
         mut upload: Upload,
         (mut backend, address): (Backend, SocketAddr),
     ) -> After {
-        context.answered();
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(client, request, context, backend).await;
+            if upload.pump.is_done() {
+                context.answered();
+                return self.switch(client, request, context, backend).await;
+            }
+            // The rest of the request is still to come, in the protocol that it was begun in (RFC 9110, section 7.8).
+            let error = AttemptError::Body(Broken::Upgrade.to_string());
+            self.book(request, context, &error, false);
+            return self
+                .refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
+                .await;
         }
+        context.answered();
         if let Filtered::Instead(reply, remaining) =
             self.filter(request, context, Remaining::ALL, &mut backend.head)
         {
             // What the backend has to say is not wanted: it need not wait until the client has read this.
-            let mut body = BodyReader::new(backend.head.framing);
-            let is_over = body.is_done() || (body.take(&mut backend.input).is_ok() && body.is_done());
-            if is_over && upload.pump.is_done() {
-                let pool = Arc::clone(context.pool());
-                self.keep(address, backend, &pool);
-            }
+            self.leave(context, &upload, (backend, address));
             let body = upload.pump.reader();
             return self
                 .answer(client, request, body, context, (reply, remaining))
@@ -74,11 +78,12 @@ impl Proxy {
         // A client that waits to be told whether to send its body is not going to.
         let is_read = upload.pump.is_read() || read_over_rest(client, &mut upload);
         let waits = request.expects_continue() && !is_read && upload.pump.is_untouched();
+        upload.is_broken |= waits;
         let keep = !waits && self.keeps(client, request, context);
         let delivery = Delivery::new(request, backend.head.framing, keep);
         let ends_with_connection = delivery.body == Outgoing::Plain
             && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
-        let mut download = Pump::new(BodyReader::new(backend.head.framing), delivery.body);
+        let mut download = Pump::new(BodyReader::of_response(backend.head.framing), delivery.body);
         let via = context.snapshot.via.as_ref();
         download.begin(|out| outbound::response_head(out, &backend.head, request, delivery, via));
         context.status = Some(backend.head.status().as_u16());
@@ -97,12 +102,11 @@ impl Proxy {
         match relayed {
             Ok(()) => {
                 if upload.pump.is_done() {
-                    let pool = Arc::clone(context.pool());
-                    self.keep(address, backend, &pool);
+                    self.keep(address, backend, context.pool());
                 }
                 match (delivery.keep, upload.pump.is_read()) {
                     (true, true) => After::Keep,
-                    (false, true) => After::Close,
+                    (false, true) => After::of_last(client, request),
                     (_, false) => After::Linger,
                 }
             }
@@ -133,6 +137,20 @@ impl Proxy {
                     false => After::Close,
                 }
             }
+        }
+    }
+
+    /// Leaves a backend whose response is not wanted. Its connection is kept if that has come completely.
+    pub(super) fn leave(
+        &self,
+        context: &Context,
+        upload: &Upload,
+        (mut backend, address): (Backend, SocketAddr),
+    ) {
+        let mut body = BodyReader::of_response(backend.head.framing);
+        let is_over = body.is_done() || (body.take(&mut backend.input).is_ok() && body.is_done());
+        if is_over && upload.pump.is_done() {
+            self.keep(address, backend, context.pool());
         }
     }
 
@@ -177,7 +195,7 @@ async fn relay(
     download: &mut Pump,
     (limits, silence, until): (&ClientLimits, Duration, Option<Instant>),
 ) -> Result<(), RelayError> {
-    let mut progress = (0, Instant::now());
+    let (mut downwards, mut upwards) = ((0, Instant::now()), (0, Instant::now()));
     poll_fn(|context| {
         let mut waits_for_body = None;
         if !upload.is_broken && !upload.pump.is_done() {
@@ -208,27 +226,34 @@ async fn relay(
         if let Some(until) = until
             && client.alarm.poll(until, context).is_ready()
         {
-            return Poll::Ready(Err(RelayError::Backend("its time is over".to_owned())));
+            return Poll::Ready(Err(RelayError::Backend(
+                "the time of the request is over".to_owned(),
+            )));
         }
-        let moved = download.written() + download.taken() + upload.pump.written();
-        if moved != progress.0 {
-            progress = (moved, Instant::now());
+        // Neither direction excuses a client or a backend that does not move the other.
+        for (progress, moved) in [
+            (&mut downwards, download.written() + download.taken()),
+            (&mut upwards, upload.pump.written()),
+        ] {
+            if moved != progress.0 {
+                *progress = (moved, Instant::now());
+            }
         }
         match download.waits_for() {
             Side::Target => client
                 .alarm
-                .poll(progress.1 + limits.send, context)
+                .poll(downwards.1 + limits.send, context)
                 .map(|()| Err(RelayError::Client)),
             // The backend may be waiting for the rest of the request.
             Side::Source => match waits_for_body {
                 Some(deadline) => client
                     .alarm
-                    .poll(deadline, context)
+                    .poll(deadline.max(downwards.1 + limits.body), context)
                     .map(|()| Err(RelayError::Client)),
                 None => client
                     .alarm
-                    .poll(progress.1 + silence, context)
-                    .map(|()| Err(RelayError::Backend(format!("nothing for {silence:?}")))),
+                    .poll(downwards.1.max(upwards.1) + silence, context)
+                    .map(|()| Err(RelayError::Backend(format!("no bytes for {silence:?}")))),
             },
         }
     })

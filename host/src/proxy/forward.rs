@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::LazyLock;
 use std::task::Poll;
 
 use log::warn;
@@ -20,20 +20,37 @@ use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
 use crate::config::RetryOn;
 use crate::escape::Line;
-use crate::hook::AttemptFailure;
+use crate::hook::{AttemptFailure, Reply};
 use crate::http1::{Backend, BodyReader, Client, Pump, connect};
+use crate::logging::Limited;
 use crate::upstream::{self, Pool};
 
-/// What becomes of an attempt that failed.
+/// What comes next.
 enum Next {
-    /// The same backend once more, on a new connection.
-    Same(u32),
-    /// Another is chosen.
+    /// An attempt at this backend.
+    At(u32),
+    /// A backend is chosen.
     Other,
-    /// This is the answer.
+    /// A plugin's answer.
+    Reply(Reply),
+    /// Pace's own.
     Refuse(Refused),
     /// There is nobody to answer.
     Gone,
+}
+
+/// All requests are told the same then.
+static EXHAUSTED: LazyLock<Limited> =
+    LazyLock::new(|| Limited::new("requests without a connection to any backend"));
+
+impl Next {
+    fn of(selected: Selected) -> Next {
+        match selected {
+            Selected::Backend(index) => Next::At(index),
+            Selected::Reply(reply) => Next::Reply(reply),
+            Selected::Refused(refused) => Next::Refuse(refused),
+        }
+    }
 }
 
 impl Proxy {
@@ -47,24 +64,25 @@ impl Proxy {
     ) -> After {
         let mut upload = begin(request, context);
         context.pool().budget.first();
-        let mut next = Next::Same(first);
+        let mut next = Next::At(first);
         loop {
+            if matches!(next, Next::Other) {
+                if !pause(client, context).await {
+                    return After::Close;
+                }
+                next = match context.is_late() {
+                    true => Next::Refuse(Refused::NoAnswerInTime),
+                    false => Next::of(select(request, context)),
+                };
+            }
             let index = match next {
-                Next::Same(index) => index,
-                Next::Other if !pause(client, context).await => return After::Close,
-                Next::Other => match select(request, context) {
-                    Selected::Backend(index) => index,
-                    Selected::Reply(reply) => {
-                        let body = upload.pump.reader();
-                        let reply = (reply, Remaining::ALL);
-                        return self.answer(client, request, body, context, reply).await;
-                    }
-                    Selected::Refused(refused) => {
-                        return self
-                            .refuse(client, request, upload.pump.reader(), context, refused)
-                            .await;
-                    }
-                },
+                Next::At(index) => index,
+                Next::Other => unreachable!("it has just been replaced"),
+                Next::Reply(reply) => {
+                    let body = upload.pump.reader();
+                    let reply = (reply, Remaining::ALL);
+                    return self.answer(client, request, body, context, reply).await;
+                }
                 Next::Refuse(refused) => {
                     return self
                         .refuse(client, request, upload.pump.reader(), context, refused)
@@ -73,20 +91,23 @@ impl Proxy {
                 Next::Gone => return After::Close,
             };
             let chosen = context.begin_attempt(index);
-            let pool = Arc::clone(context.pool());
+            let attempted = self.attempt(client, request, context, &mut upload, &chosen).await;
+            let backend = match attempted {
+                Ok(backend) => (backend, chosen.address),
+                Err(failed) => {
+                    next = failed;
+                    continue;
+                }
+            };
             next = match self
-                .attempt(client, request, context, &mut upload, &pool, &chosen)
+                .instead_of_status(client, request, context, &upload, &backend.0)
                 .await
             {
-                Ok(backend) => match self.retries_status(request, context, &upload, &backend) {
-                    Some(next) => next,
-                    None => {
-                        return self
-                            .deliver(client, request, context, upload, (backend, chosen.address))
-                            .await;
-                    }
-                },
-                Err(next) => next,
+                None => return self.deliver(client, request, context, upload, backend).await,
+                Some(next) => {
+                    self.leave(context, &upload, backend);
+                    next
+                }
             };
         }
     }
@@ -98,13 +119,12 @@ impl Proxy {
         request: &RequestHead,
         context: &mut Context,
         upload: &mut Upload,
-        pool: &Pool,
         chosen: &upstream::Backend,
     ) -> Result<Backend, Next> {
-        let settings = &pool.settings;
+        let settings = &context.pool().settings;
         let waits = Waits::new(context, settings);
         let idle = match context.has_replaced {
-            false => self.idle.take(chosen.address, settings.idle_timeout),
+            false => self.idle.take(context.pool(), chosen.address),
             // The others may be as dead.
             true => None,
         };
@@ -112,13 +132,18 @@ impl Proxy {
         let transport = match idle {
             Some(transport) => transport,
             None => {
-                let limit = waits.up_to(settings.connect_timeout);
+                let full = settings.connect_timeout;
+                let limit = waits.up_to(full);
                 let keepalive = context.snapshot.connections.tcp_keepalive;
                 match connect(chosen.address, limit, keepalive, &mut client.alarm).await {
                     Ok(transport) => transport,
                     // Nothing has been sent, so the method does not matter.
+                    Err(_) if limit < full && context.is_late() => {
+                        return Err(self.failed(request, context, &AttemptError::OutOfTime, false));
+                    }
                     Err(error) => {
-                        return Err(self.failed(request, context, &AttemptError::Connect(error), true));
+                        let error = AttemptError::of_connecting(error);
+                        return Err(self.failed(request, context, &error, true));
                     }
                 }
             }
@@ -147,7 +172,7 @@ impl Proxy {
             return Ok(backend);
         };
         let is_closed = error.failure() == Some(AttemptFailure::Closed);
-        let is_repeatable = is_repeatable(request, upload);
+        let is_repeatable = is_repeatable(request, upload, is_closed);
         if is_reused
             && is_closed
             && backend.is_silent()
@@ -160,7 +185,7 @@ impl Proxy {
             context.has_replaced = true;
             context.attempt -= 1;
             context.current = None;
-            return Err(Next::Same(index));
+            return Err(Next::At(index));
         }
         Err(self.failed(request, context, &error, is_repeatable))
     }
@@ -178,6 +203,13 @@ impl Proxy {
             context.current = None;
             return match error {
                 AttemptError::Request(refusal) => Next::Refuse(Refused::Request(*refusal)),
+                AttemptError::OutOfTime => Next::Refuse(Refused::NoAnswerInTime),
+                AttemptError::Exhausted(error) => {
+                    if EXHAUSTED.admits() {
+                        warn!(target: "pace::proxy", "{}: cannot connect to any backend: {error}", asked(request));
+                    }
+                    Next::Refuse(Refused::NoBackend)
+                }
                 _ => Next::Gone,
             };
         };
@@ -189,25 +221,41 @@ impl Proxy {
         }
     }
 
-    /// Whether a response with this status is not passed on, because another backend may have a better one.
-    fn retries_status(
+    /// What takes the place of a response with a status on which another attempt is made: only an attempt at a backend that
+    /// has been chosen, as this answer is better than none.
+    async fn instead_of_status(
         &self,
+        client: &mut Client,
         request: &RequestHead,
         context: &mut Context,
         upload: &Upload,
         backend: &Backend,
     ) -> Option<Next> {
-        let failure = AttemptFailure::Status(backend.head.status().as_u16());
-        let again = is_retried(context, failure)
+        let status = backend.head.status().as_u16();
+        let failure = AttemptFailure::Status(status);
+        let is_wanted = is_retried(context, failure)
             && upload.pump.is_done()
-            && is_repeatable(request, upload)
+            && is_repeatable(request, upload, false)
             && context.has_others()
-            && may_try_again(context);
-        again.then(|| {
-            let error = AttemptError::Status(backend.head.status().as_u16());
-            self.book(request, context, &error, true);
-            Next::Other
-        })
+            && has_attempts_left(context);
+        if !is_wanted {
+            return None;
+        }
+        let before = context.last_failure.replace(failure);
+        let selected = select(request, context);
+        if matches!(
+            selected,
+            Selected::Refused(Refused::NoBackend | Refused::BadAnswer)
+        ) || !context.pool().budget.take()
+        {
+            context.last_failure = before;
+            return None;
+        }
+        self.book(request, context, &AttemptError::Status(status), true);
+        match pause(client, context).await {
+            true => Some(Next::of(selected)),
+            false => Some(Next::Gone),
+        }
     }
 
     /// Counts and tells an attempt that failed. `again` says whether another is made.
@@ -250,15 +298,15 @@ impl Proxy {
     pub(super) fn keep(&self, address: SocketAddr, backend: Backend, pool: &Pool) {
         let said = backend.head.keep_alive_seconds();
         if backend.head.keeps_alive() && backend.input.is_empty() && said != Some(0) {
-            self.idle
-                .put(address, backend.transport, pool.settings.idle_timeout, said);
+            self.idle.put(pool, address, backend.transport, said);
         }
     }
 }
 
 /// A request of which nothing has been sent.
 fn begin(request: &RequestHead, context: &Context) -> Upload {
-    let mut pump = Pump::new(BodyReader::new(request.framing), outbound::request_body(request));
+    let reader = BodyReader::of_request(request.framing, &context.snapshot.rules);
+    let mut pump = Pump::new(reader, outbound::request_body(request));
     if request.framing != Framing::None && request.method.is_idempotent() {
         pump.keep(context.pool().settings.retry_body);
     }
@@ -289,8 +337,12 @@ fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
 
 /// Whether the request has another attempt, and the pool too, from which it is taken then.
 fn may_try_again(context: &Context) -> bool {
-    let pool = context.pool();
-    context.attempt < pool.settings.retry.attempts && !context.is_late() && pool.budget.take()
+    has_attempts_left(context) && context.pool().budget.take()
+}
+
+/// Whether the request has another attempt.
+fn has_attempts_left(context: &Context) -> bool {
+    context.attempt < context.pool().settings.retry.attempts && !context.is_late()
 }
 
 /// Waits before another attempt, if that is configured: a mean that doubles each time, and differs from request to request.
@@ -301,7 +353,8 @@ async fn pause(client: &mut Client, context: &Context) -> bool {
         return true;
     }
     let doubled = mean.saturating_mul(1 << (context.attempt.saturating_sub(1)).min(10));
-    let until = tokio::time::Instant::now() + doubled.mul_f64(0.5 + fastrand::f64());
+    let end = tokio::time::Instant::now() + doubled.mul_f64(0.5 + fastrand::f64());
+    let until = context.deadline().map_or(end, |deadline| deadline.min(end));
     poll_fn(|task| {
         if client.poll_gone(task).is_ready() {
             return Poll::Ready(false);
@@ -311,13 +364,14 @@ async fn pause(client: &mut Client, context: &Context) -> bool {
     .await
 }
 
-/// Whether the request can be sent again after this.
+/// Whether the request can be sent again after an attempt.
 ///
-/// What may have reached a backend is sent again only if doing it twice is doing it once (RFC 9110, section 9.2.2), or if it
-/// cannot have been done: a request with a body of which nothing was sent. And only if its body is still at hand.
-fn is_repeatable(request: &RequestHead, upload: &Upload) -> bool {
+/// What may have reached a backend is sent again only if doing it twice is doing it once (RFC 9110, section 9.2.2); or if it
+/// has a body of which nothing was sent, and the backend has closed the connection before it answered, as it does when it
+/// was about to end. And only if its body is still at hand.
+fn is_repeatable(request: &RequestHead, upload: &Upload, is_closed: bool) -> bool {
     let is_harmless = request.method.is_idempotent()
         || upload.pump.written() == 0
-        || (request.framing != Framing::None && !upload.pump.has_sent_body());
+        || (is_closed && request.framing != Framing::None && !upload.pump.has_sent_body());
     is_harmless && upload.pump.can_begin_again()
 }

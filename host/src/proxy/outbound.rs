@@ -62,7 +62,7 @@ pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, told: &Told
     if !has_proto {
         encode::field(out, "x-forwarded-proto", told.scheme.as_bytes());
     }
-    if let (false, Some(host)) = (has_forwarded_host, request.fields.first(Known::Host)) {
+    if let (false, Some(host)) = (has_forwarded_host, request.sent_authority()) {
         encode::field(out, "x-forwarded-host", host);
     }
     if let Some(via) = told.via {

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::drain::Drain;
 use crate::admin::{Admin, refused};
 use crate::config::ClientLimits;
-use crate::http1::{BodyReader, Client, Next};
+use crate::http1::{BodyReader, Client, Next, Waited};
 use crate::logging::Limited;
 
 /// Serves until the process ends, also while requests drain.
@@ -49,7 +49,7 @@ pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>
 async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
     let limits = ClientLimits::default();
     let mut head = RequestHead::new();
-    while client.wait(&limits, std::future::pending()).await {
+    while client.wait(&limits, std::future::pending()).await == Waited::Byte {
         let next = client.read_head(&mut head, &Rules::default(), &limits).await;
         let (response, is_read) = match next {
             Next::End => return,
@@ -58,7 +58,7 @@ async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
                 let draining = drain.has_begun();
                 let response = admin.answer(&head, draining).await;
                 // No request has anything to say in a body.
-                let mut body = BodyReader::new(head.framing);
+                let mut body = BodyReader::of_request(head.framing, &Rules::default());
                 let is_read = body.is_done() || (body.take(&mut client.input).is_ok() && body.is_done());
                 (response, is_read)
             }

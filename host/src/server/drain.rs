@@ -8,16 +8,38 @@ use tokio::sync::{Notify, watch};
 ///
 /// The process is about to end: connections are closed behind the response that is under way, and those that wait for a
 /// request at once. Or there are no descriptors left: then only the latter are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Drain {
     accepting_ended: watch::Sender<bool>,
     begun: AtomicBool,
-    told: Notify,
+    /// For each worker: all would contend for one, with every request.
+    told: Box<[Told]>,
     /// How often descriptors have run out.
     shed: AtomicU64,
 }
 
+/// Apart from its neighbours in memory.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Told(Notify);
+
+impl Default for Drain {
+    fn default() -> Drain {
+        Drain::new(1)
+    }
+}
+
 impl Drain {
+    /// For so many workers.
+    pub fn new(workers: usize) -> Drain {
+        Drain {
+            accepting_ended: watch::Sender::default(),
+            begun: AtomicBool::new(false),
+            told: (0..workers).map(|_| Told::default()).collect(),
+            shed: AtomicU64::new(0),
+        }
+    }
+
     /// From now on nobody listens.
     pub fn stop_accepting(&self) {
         self.accepting_ended.send_replace(true);
@@ -32,7 +54,7 @@ impl Drain {
     /// From now on.
     pub fn begin(&self) {
         self.begun.store(true, Ordering::Release);
-        self.told.notify_waiters();
+        self.tell();
     }
 
     /// Whether it has begun.
@@ -43,7 +65,13 @@ impl Drain {
     /// Has connections that wait for a request make room for others.
     pub fn shed_idle(&self) {
         self.shed.fetch_add(1, Ordering::AcqRel);
-        self.told.notify_waiters();
+        self.tell();
+    }
+
+    fn tell(&self) {
+        for Told(worker) in &self.told {
+            worker.notify_waiters();
+        }
     }
 
     /// How often that was.
@@ -51,9 +79,9 @@ impl Drain {
         self.shed.load(Ordering::Acquire)
     }
 
-    /// Waits until a connection that waits for a request has to be closed.
-    pub async fn idle_must_end(&self) {
-        let told = self.told.notified();
+    /// Waits until a connection of this worker that waits for a request has to be closed.
+    pub async fn idle_must_end(&self, worker: usize) {
+        let told = self.told[worker].0.notified();
         if !self.has_begun() {
             told.await;
         }

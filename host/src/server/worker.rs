@@ -58,8 +58,6 @@ pub(super) struct Equipment<'a> {
     pub(super) drain: &'a Arc<Drain>,
     /// The peers that begin with a PROXY header, if any do.
     pub(super) proxy_protocol: Option<Arc<TrustedProxies>>,
-    /// How many connections to backends may wait for their next request.
-    pub(super) idle_connections: usize,
 }
 
 /// Wasm may use half a megabyte of it.
@@ -95,7 +93,7 @@ impl Workers {
                     listening: Listening::clone(&holder),
                 }
             };
-            let idle = Idle::new(equipment.idle_connections);
+            let idle = Arc::new(Idle::default());
             let drain = Arc::clone(equipment.drain);
             let place = Arc::new(Place {
                 index,
@@ -105,6 +103,7 @@ impl Workers {
                     Arc::clone(equipment.environment),
                     Arc::clone(&idle),
                     Arc::clone(&drain),
+                    index,
                 ),
                 snapshot: Arc::clone(equipment.snapshot),
                 environment: Arc::clone(equipment.environment),

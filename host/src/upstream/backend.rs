@@ -49,10 +49,6 @@ impl Backend {
     }
 
     /// Whether it is this server.
-    pub(super) fn is(&self, label: &str, address: SocketAddr) -> bool {
-        self.label == label && self.address == address
-    }
-
     /// Requests sent and not complete, over all workers.
     pub fn in_flight(&self) -> u32 {
         self.load.in_flight.load(Ordering::Relaxed)

@@ -17,6 +17,8 @@ mod backend;
 mod budget;
 mod names;
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +37,8 @@ use crate::telemetry::Metrics;
 pub struct Pool {
     /// The name in the configuration.
     pub name: String,
+    /// Its own, and that of the pools that take its place: how connections to its backends are told from others.
+    pub number: u64,
     /// How requests get to its backends, and how long that may take.
     pub settings: PoolSettings,
     /// How many further attempts there may be.
@@ -48,7 +52,7 @@ pub struct Pool {
 struct Names {
     servers: Vec<config::Backend>,
     /// The addresses found last, of each server.
-    found: Vec<Vec<std::net::SocketAddr>>,
+    found: Vec<Vec<SocketAddr>>,
 }
 
 /// The backends of a pool at a moment. What changes makes new members, so that a request sees one state of them.
@@ -72,8 +76,11 @@ impl Pool {
     /// A pool whose names are looked up now. Backends that `before` has too keep what is known of them. A name that has no
     /// address is told, and has no backend until one is found.
     pub fn new(pool: &config::Pool, metrics: &Metrics, before: Option<&Pool>, lookup: Lookup<'_>) -> Pool {
+        static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+        let found_before = |server: &config::Backend| before.map_or_else(Vec::new, |pool| pool.found(server));
         let made = Pool {
             name: pool.name.clone(),
+            number: before.map_or_else(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed), |pool| pool.number),
             settings: pool.settings.clone(),
             budget: RetryBudget::new(pool.settings.retry.budget_percent),
             members: ArcSwap::from_pointee(match before {
@@ -81,7 +88,7 @@ impl Pool {
                 None => Members::of(Vec::new()),
             }),
             changing: Mutex::new(Names {
-                found: vec![Vec::new(); pool.backends.len()],
+                found: pool.backends.iter().map(found_before).collect(),
                 servers: pool.backends.clone(),
             }),
         };
@@ -92,6 +99,14 @@ impl Pool {
     /// The backends at the moment.
     pub fn members(&self) -> Arc<Members> {
         self.members.load_full()
+    }
+
+    /// The addresses found last of a server with this host and port.
+    fn found(&self, server: &config::Backend) -> Vec<SocketAddr> {
+        let names = self.changing.lock();
+        let mut known = names.servers.iter().zip(&names.found);
+        let same = known.find(|(known, _)| known.host == server.host && known.port == server.port);
+        same.map_or_else(Vec::new, |(_, found)| found.clone())
     }
 
     /// Looks its names up again. If that finds other backends than there are, they are the pool's from now on; if it finds
@@ -113,6 +128,10 @@ impl Pool {
             }
         }
         let before = self.members();
+        let known: HashMap<_, _> = before
+            .backends()
+            .map(|backend| ((backend.label.as_str(), backend.address), backend))
+            .collect();
         let mut list = Vec::new();
         for (server, addresses) in servers.iter().zip(found.iter()) {
             for address in addresses {
@@ -121,9 +140,8 @@ impl Pool {
                     // One name, several servers.
                     _ => address.to_string(),
                 };
-                let known = before.backends().find(|known| known.is(&label, *address));
                 list.push(Member {
-                    backend: match known {
+                    backend: match known.get(&(label.as_str(), *address)) {
                         Some(known) => Arc::clone(known),
                         None => Arc::new(Backend::new(&self.name, label, *address, metrics)),
                     },

@@ -15,18 +15,16 @@ pub fn system_lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok((host, port).to_socket_addrs()?.collect())
 }
 
-/// The addresses of a server, each once, in the resolver's order.
+/// The addresses of a server, each once and in the order of addresses: resolvers change theirs with each answer, and plugins
+/// begin anew when backends change.
 pub(super) fn addresses(server: &config::Backend, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
     let name = match &server.host {
         Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, server.port)]),
         Host::Name(name) => name,
     };
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in lookup(name, server.port)? {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
+    let mut addresses = lookup(name, server.port)?;
+    addresses.sort_unstable();
+    addresses.dedup();
     match addresses.is_empty() {
         true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
         false => Ok(addresses),

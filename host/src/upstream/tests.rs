@@ -72,7 +72,7 @@ fn name_with_several_addresses_is_several_backends() {
     );
     assert_eq!(
         labels(&made),
-        ["one:80", "[::1]:80", "127.0.0.1:80", "10.0.0.9:80"]
+        ["one:80", "127.0.0.1:80", "[::1]:80", "10.0.0.9:80"]
     );
     let weights: Vec<_> = made.members().list.iter().map(|member| member.weight).collect();
     assert_eq!(weights, [1, 3, 3, 2]);
@@ -108,8 +108,33 @@ fn version_changes_with_the_members_and_only_then() {
     assert_eq!(made.members().version, first.version);
     world.set("one", &["10.0.0.1", "10.0.0.2"]);
     made.look_up(&metrics, lookup);
-    assert_ne!(made.members().version, first.version);
+    let second = made.members();
+    assert_ne!(second.version, first.version);
     assert_eq!(first.list.len(), 1, "a request keeps what it began with");
+    world.set("one", &["10.0.0.2", "10.0.0.1", "10.0.0.2"]);
+    made.look_up(&metrics, lookup);
+    assert_eq!(
+        made.members().version,
+        second.version,
+        "resolvers change the order"
+    );
+}
+
+#[test]
+fn pool_made_while_names_cannot_be_found_keeps_the_addresses_of_the_one_before() {
+    let world = World::new(&[("one", &["10.0.0.1"])]);
+    let metrics = Metrics::new();
+    let before = Pool::new(&pool(&[("one", 1)]), &metrics, None, &|host, port| {
+        world.lookup(host, port)
+    });
+    let nobody: Lookup<'_> = &|_, _| Err(io::ErrorKind::NotFound.into());
+    let after = Pool::new(&pool(&[("gone", 1), ("one", 2)]), &metrics, Some(&before), nobody);
+    assert_eq!(labels(&after), ["one:80"]);
+    assert!(std::sync::Arc::ptr_eq(
+        after.members().backend(0),
+        before.members().backend(0)
+    ));
+    assert_eq!(after.number, before.number);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use self::trailer::TrailerSection;
 use crate::broken::Broken;
 use crate::fields::Fields;
 use crate::refusal::Refusal;
+use crate::request::Underscores;
 
 /// Decodes a body while it arrives.
 ///
@@ -95,8 +96,11 @@ impl Default for State {
 
 impl Decoder {
     /// For a body of which nothing has arrived.
-    pub fn new() -> Decoder {
-        Decoder::default()
+    pub fn new(underscores: Underscores) -> Decoder {
+        Decoder {
+            trailer: TrailerSection::new(underscores),
+            ..Decoder::default()
+        }
     }
 
     /// Whether the body has ended.

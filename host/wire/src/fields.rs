@@ -183,6 +183,12 @@ impl Fields {
         self.lines.push(Line { name, value, known });
     }
 
+    /// Where the value of the first line of this name is. It stays there whatever becomes of the line.
+    pub(crate) fn place(&self, known: Known) -> Option<Span> {
+        let line = self.lines.iter().find(|line| line.known == known)?;
+        Some(line.value)
+    }
+
     /// A part of the text.
     pub(crate) fn slice(&self, span: Span) -> &[u8] {
         &self.text[span.range()]

@@ -71,6 +71,7 @@ pub struct RequestHead {
     /// What it says of its connection.
     pub options: Options,
     sent_target: Span,
+    sent_authority: Option<Span>,
 }
 
 impl Default for RequestHead {
@@ -83,6 +84,7 @@ impl Default for RequestHead {
             framing: Framing::None,
             options: Options::default(),
             sent_target: Span::default(),
+            sent_authority: None,
         }
     }
 }
@@ -104,6 +106,7 @@ impl RequestHead {
         let authority = self.read_line(line, rules)?;
         self.read_fields(head, feed + 1, rules)?;
         self.read_host(authority)?;
+        self.sent_authority = self.fields.place(Known::Host);
         self.framing = Framing::of_request(&mut self.fields, self.version)?;
         self.options = Options::take_of_request(&mut self.fields).map_err(|_| Refusal::Connection)?;
         Ok(())
@@ -138,9 +141,17 @@ impl RequestHead {
         str::from_utf8(self.fields.first(Known::Host)?).ok()
     }
 
+    /// What the client asked for, whatever was made of [`RequestHead::authority`] since.
+    pub fn sent_authority(&self) -> Option<&[u8]> {
+        Some(self.fields.slice(self.sent_authority?))
+    }
+
     /// Whether the client wants to go on in another protocol (RFC 9110, section 7.8): `Upgrade` without the option is none.
     pub fn wants_upgrade(&self) -> bool {
-        self.options.upgrade && self.version == Version::HTTP_11 && self.fields.has(Known::Upgrade)
+        self.options.upgrade
+            && self.version == Version::HTTP_11
+            && self.fields.has(Known::Upgrade)
+            && !self.fields.all(Known::Upgrade).any(names_transport)
     }
 
     /// Whether the client waits with its body for an interim response (RFC 9110, section 10.1.1).
@@ -166,6 +177,7 @@ impl RequestHead {
         self.framing = Framing::None;
         self.options = Options::default();
         self.sent_target = Span::default();
+        self.sent_authority = None;
     }
 
     fn read_line<'a>(&mut self, line: &'a [u8], rules: &Rules) -> Result<Option<&'a str>, Refusal> {
@@ -243,6 +255,18 @@ impl RequestHead {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an `Upgrade` names what a connection carries HTTP in. Who goes on so with a backend sends it requests that nobody
+/// between them sees: HTTP/2 without TLS, which nothing offers any more (RFC 9113, section 3.1), or TLS (RFC 2817).
+fn names_transport(upgrade: &[u8]) -> bool {
+    upgrade.split(|byte| *byte == b',').any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = name.trim_ascii();
+        ["h2c", "h2", "h3", "http", "tls"]
+            .iter()
+            .any(|transport| name.eq_ignore_ascii_case(transport.as_bytes()))
+    })
 }
 
 /// What is remembered of the first line of a head that is refused.

@@ -143,6 +143,7 @@ impl ResponseHead {
     }
 
     fn frame(&mut self, asked: Asked) -> Result<(), Broken> {
+        let mut is_contradicted = false;
         if self.status.is_informational() {
             let switches = self.status == StatusCode::SWITCHING_PROTOCOLS;
             if switches && !asked.upgrade {
@@ -156,10 +157,13 @@ impl ResponseHead {
             remove_framing(&mut self.fields);
             self.framing = Framing::None;
         } else {
+            is_contradicted = self.status == StatusCode::NO_CONTENT && declares_content(&self.fields);
             self.framing =
                 Framing::of_response(&mut self.fields, self.version, self.status.as_u16(), asked.head)?;
         }
         self.options = Options::take_of_response(&mut self.fields).map_err(|_| Broken::Connection)?;
+        // What it declares may come all the same, and would be another response.
+        self.options.close |= is_contradicted;
         // Section 7.8: with the option.
         if self.status == StatusCode::SWITCHING_PROTOCOLS && !self.options.upgrade {
             return Err(Broken::Upgrade);
@@ -190,6 +194,11 @@ fn broken(error: httparse::Error) -> Broken {
         | httparse::Error::NewLine
         | httparse::Error::Token => Broken::FieldLine,
     }
+}
+
+/// Whether fields say that there is content, which a response without any must not (RFC 9110, section 8.6).
+fn declares_content(fields: &Fields) -> bool {
+    fields.has(Known::TransferEncoding) || fields.all(Known::ContentLength).any(|length| length != b"0")
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::request::Underscores;
 
 /// The data, the bytes taken, and whether the body ended, of a body that arrives in pieces of so many bytes.
 fn decode(body: &[u8], piece: usize) -> Result<(Vec<u8>, usize, bool), Fault> {
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::new(Underscores::Pass);
     let (mut data, mut taken) = (Vec::new(), 0);
     for bytes in body.chunks(piece) {
         let mut bytes = bytes.to_vec();
@@ -145,7 +146,7 @@ fn trailers_are_fields_and_those_that_would_change_the_message_are_dropped() {
     }
     let long = format!("0\r\nX: {}\r\n\r\n", "a".repeat(16 << 10));
     assert_eq!(whole(&long), Err(Fault::Trailer));
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::new(Underscores::Pass);
     let mut body = *b"0\r\nX-Sum: 1\r\nContent-Length: 5\r\nHost: b\r\nSet-Cookie: a\r\nETag: x\r\n\r\n";
     decoder.decode(&mut body).expect("a valid body");
     let names: Vec<_> = decoder

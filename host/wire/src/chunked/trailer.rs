@@ -3,6 +3,7 @@
 use super::Fault;
 use crate::fields::{Fields, Span};
 use crate::known::Known;
+use crate::request::Underscores;
 use crate::scan::HeadScan;
 
 /// The trailer section while it arrives.
@@ -10,6 +11,7 @@ use crate::scan::HeadScan;
 pub(super) struct TrailerSection {
     /// `None` as long as nothing but the empty line has come, which is nearly always all.
     section: Option<Box<Section>>,
+    underscores: Underscores,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +26,13 @@ const MAX_BYTES: usize = 16 << 10;
 const MAX_LINES: usize = 64;
 
 impl TrailerSection {
+    pub(super) fn new(underscores: Underscores) -> TrailerSection {
+        TrailerSection {
+            section: None,
+            underscores,
+        }
+    }
+
     /// Reads on. Returns how many bytes belong to the section, and whether it has ended.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
         if self.section.is_none() && bytes.starts_with(b"\r\n") {
@@ -36,7 +45,7 @@ impl TrailerSection {
         match section.scan.advance(&section.text) {
             Ok(Some(end)) => {
                 section.text.truncate(end);
-                section.parse()?;
+                section.parse(self.underscores)?;
                 Ok((end - before, true))
             }
             Ok(None) if section.text.len() < MAX_BYTES => Ok((room, false)),
@@ -53,7 +62,7 @@ impl TrailerSection {
 }
 
 impl Section {
-    fn parse(&mut self) -> Result<(), Fault> {
+    fn parse(&mut self, underscores: Underscores) -> Result<(), Fault> {
         let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
         let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(&self.text, &mut lines)
         else {
@@ -61,6 +70,12 @@ impl Section {
         };
         self.fields.begin(&self.text);
         for line in lines.iter().filter(|line| may_be_trailer(line.name)) {
+            if underscores != Underscores::Pass && line.name.contains('_') {
+                match underscores {
+                    Underscores::Refuse => return Err(Fault::Trailer),
+                    Underscores::Drop | Underscores::Pass => continue,
+                }
+            }
             self.fields.push(
                 Span::within(&self.text, line.name.as_bytes()),
                 Span::within(&self.text, line.value),
