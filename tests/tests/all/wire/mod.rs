@@ -1,6 +1,7 @@
 //! HTTP/1.1 to the letter, through real sockets: what can be read in two ways is refused, and what passes has one spelling.
 
 mod attempts;
+mod endings;
 mod forwarding;
 mod requests;
 mod responses;

@@ -416,6 +416,33 @@ fn fields_with_underscores_are_dropped_passed_or_refused() {
     }
 }
 
+/// A backend that makes variables of fields makes them of trailers too.
+#[test]
+fn underscores_in_trailers_are_those_of_fields() {
+    for (choice, passes, expected) in [("drop", false, 200), ("pass", true, 200), ("refuse", false, 400)] {
+        let backend = Scripted::new(|line| {
+            line.head()?;
+            // The body ends as a head does.
+            line.head()?;
+            line.write(OK)?;
+            line.end()
+        });
+        let pace = Pace::with_config(&format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nunderscores = \"{choice}\"\n\n[[pools]]\nname = \"web\"\n\
+             backends = [\"{}\"]\n\n[[routes]]\npool = \"web\"\n",
+            backend.label()
+        ));
+        let mut client = pace.client();
+        client.write(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n0\r\nX_Real_IP: 6.6.6.6\r\nX-Sum: 1\r\n\r\n",
+        );
+        let answer = client.read("POST").expect("there is a response");
+        assert_eq!(answer.status, expected, "{choice}");
+        assert_eq!(backend.text().contains("X_Real_IP"), passes, "{choice}");
+    }
+}
+
 /// `chunked` on one side and another framing on the other would be two messages.
 #[test]
 fn extensions_are_not_passed_on_and_trailers_are() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pace_tests::{Pace, Scripted};
+use pace_tests::{Pace, Scripted, wait_until};
 
 use super::OK;
 use crate::sections::{EVERYTHING, ONE_WORKER};
@@ -184,4 +184,67 @@ fn two_numbers_of_attempts_are_an_error() {
         !message(2).contains("retry.attempts"),
         "the same number is said twice"
     );
+}
+
+/// Nobody else would be asked, so the answer that is there is better than none.
+#[test]
+fn status_to_retry_is_passed_on_if_no_other_backend_is_chosen() {
+    let (busy, _) = saying(BUSY);
+    let (spare, tries) = saying(OK);
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}\n[[pools]]\nname = \"web\"\nbackends = [\"{}\", {{ address = \"{}\", weight = 0 }}]\n\
+         retry = {{ on = [\"503\"] }}\n\n{EVERYTHING}",
+        busy.label(),
+        spare.label()
+    ));
+    let mut client = pace.client();
+    for _ in 0..3 {
+        let answer = client.get("/");
+        assert_eq!((answer.status, answer.text()), (503, "busy"));
+    }
+    assert_eq!(tries.load(Ordering::SeqCst), 0);
+    assert_eq!(busy.received().len(), 1, "its connection is kept");
+}
+
+/// The time of an attempt is the backend's.
+#[test]
+fn attempt_does_not_end_while_the_client_is_waited_for() {
+    let (backend, heads) = saying(OK);
+    let pace = before(&[&backend], "retry = { attempts = 1, per_try_ms = 300 }");
+    let mut client = pace.client();
+    client.write("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    wait_until("the head at the backend", || heads.load(Ordering::SeqCst) == 1);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    client.write("hi");
+    assert_eq!(client.read("PUT").expect("there is an answer").status, 200);
+}
+
+#[test]
+fn pause_between_attempts_ends_with_the_time_of_the_request() {
+    let (silent, _) = saying("HTTP/1.1 500 Oh\r\n");
+    let pace = before(
+        &[&silent],
+        "response_timeout_ms = 50\ntotal_timeout_ms = 500\nretry = { on = [\"timeout\"], backoff_ms = 60000 }",
+    );
+    assert_eq!(pace.get("/").status, 504);
+}
+
+/// A backend may have begun with what it has read of a request.
+#[test]
+fn request_that_may_have_been_begun_is_not_sent_again_when_time_is_over() {
+    let (silent, tries) = saying("HTTP/1.1");
+    let good = Scripted::saying(OK);
+    let pace = before(
+        &[&silent, &good],
+        "response_timeout_ms = 200\nretry = { on = [\"timeout\", \"closed\"], per_try_ms = 200 }",
+    );
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let mut client = pace.client();
+        client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+        answers.push(client.read("POST").expect("there is an answer").status);
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 504]);
+    assert_eq!(tries.load(Ordering::SeqCst), 1);
 }

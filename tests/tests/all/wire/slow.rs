@@ -216,7 +216,7 @@ fn response_that_goes_on_ends_with_its_total_time() {
     let answer = all(&mut client);
     assert_eq!(status(&answer), 200);
     assert!(answer.len() < 100_000, "{}", answer.len());
-    pace.wait_for_log(&["broke off: its time is over"]);
+    pace.wait_for_log(&["broke off: the time of the request is over"]);
 }
 
 #[test]

@@ -148,3 +148,45 @@ fn an_upgrade_that_is_declined_is_a_response_like_others() {
     }
     assert_eq!((client.connections(), backend.received().len()), (1, 1));
 }
+
+/// What is left of the request would be taken for what follows the 101.
+#[test]
+fn switch_before_the_request_is_complete_is_a_502() {
+    for framing in [
+        "Content-Length: 10\r\n\r\nhalf",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ] {
+        let backend = Scripted::new(|line| {
+            line.head()?;
+            line.write(SWITCH)?;
+            line.end()
+        });
+        let pace = before(&backend, "max_retries = 0");
+        let mut client = pace.client();
+        client.write(format!(
+            "POST /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{framing}"
+        ));
+        let answer = client.read("POST").expect("there is an answer");
+        assert_eq!(answer.status, 502);
+    }
+}
+
+/// HTTP/2 behind an upgrade would be requests that no route and no plugin sees.
+#[test]
+fn other_transports_of_http_are_not_upgraded_to() {
+    let backend = Scripted::saying(OK);
+    let pace = before(&backend, "");
+    let mut client = pace.client();
+    for upgrade in ["h2c", "H2C", "websocket, h2c", "TLS/1.2", "HTTP/2.0"] {
+        let answer = client.exchange(format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\n\
+             HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+        ));
+        assert_eq!(answer.status, 200, "{upgrade}");
+    }
+    let text = backend.text().to_ascii_lowercase();
+    assert!(
+        !text.contains("upgrade") && !text.contains("http2-settings"),
+        "{text}"
+    );
+}

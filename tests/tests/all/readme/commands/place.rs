@@ -53,7 +53,7 @@ impl Place {
         let mut changes = vec![
             ("cargo xtask run", run),
             ("cargo xtask test", "cargo xtask test --help".to_owned()),
-            ("target/release/pace", text_of(&program())),
+            ("target/quick/pace", text_of(&program())),
             (
                 "\"target/wasm32",
                 format!("\"{}", text_of(&target().join("wasm32"))),
