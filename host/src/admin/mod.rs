@@ -9,8 +9,8 @@
 //! | `POST /plugins/NAME/rollback` | returns to the generation before |
 //! | `POST /reload` | reads the configuration and every plugin again |
 //!
-//! What changes something answers 200 with a sentence that says what changed, or 409 with one that says
-//! why nothing did.
+//! What changes something answers 200 with a sentence that says what changed; 409 with one that says why nothing did; or
+//! 404 where there is no such plugin.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
@@ -19,7 +19,7 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use crate::escape::{self, Lines};
-use crate::reload::{Outcome, Reloader};
+use crate::reload::{Outcome, Outcomes, Refused, Reloader};
 use crate::snapshot::Environment;
 use crate::telemetry::METRICS_CONTENT_TYPE;
 
@@ -54,9 +54,9 @@ impl Admin {
                 self.environment.metrics.render(),
             ),
             ["plugins"] if reads => self.plugins(),
-            ["reload"] if writes => outcome(self.reloader.reload_all().await),
-            ["plugins", name, "reload"] if writes => outcome(self.reloader.reload(name).await),
-            ["plugins", name, "rollback"] if writes => outcome(self.reloader.rollback(name).await),
+            ["reload"] if writes => outcomes(&self.reloader.reload_all().await),
+            ["plugins", name, "reload"] if writes => outcome(&self.reloader.reload(name).await),
+            ["plugins", name, "rollback"] if writes => outcome(&self.reloader.rollback(name).await),
             ["health" | "metrics" | "plugins"] => not_allowed("GET, HEAD"),
             ["reload"] | ["plugins", _, "reload" | "rollback"] => not_allowed("POST"),
             _ => {
@@ -98,15 +98,21 @@ fn health(draining: bool) -> Response<Vec<u8>> {
     }
 }
 
-fn outcome(outcome: Outcome) -> Response<Vec<u8>> {
-    match outcome {
-        Ok(sentence) => response(StatusCode::OK, TEXT, format!("{}\n", Lines(sentence)).into()),
-        Err(sentence) => response(
-            StatusCode::CONFLICT,
-            TEXT,
-            format!("{}\n", Lines(sentence)).into(),
-        ),
-    }
+fn outcome(outcome: &Outcome) -> Response<Vec<u8>> {
+    let status = match outcome {
+        Outcome::Refused(Refused::UnknownPlugin(_)) => StatusCode::NOT_FOUND,
+        Outcome::Refused(_) => StatusCode::CONFLICT,
+        _ => StatusCode::OK,
+    };
+    response(status, TEXT, format!("{}\n", Lines(outcome)).into())
+}
+
+fn outcomes(outcomes: &Outcomes) -> Response<Vec<u8>> {
+    let status = match outcomes.is_refused() {
+        true => StatusCode::CONFLICT,
+        false => StatusCode::OK,
+    };
+    response(status, TEXT, format!("{}\n", Lines(outcomes)).into())
 }
 
 fn not_allowed(allowed: &'static str) -> Response<Vec<u8>> {

@@ -20,7 +20,7 @@ use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
 use crate::config::RetryOn;
 use crate::escape::Line;
-use crate::hook::{AttemptFailure, Reply};
+use crate::hook::AttemptFailure;
 use crate::http1::{Backend, BodyReader, Client, Pump, connect};
 use crate::logging::Limited;
 use crate::upstream::{self, Pool};
@@ -29,11 +29,9 @@ use crate::upstream::{self, Pool};
 enum Next {
     /// An attempt at this backend.
     At(u32),
-    /// A backend is chosen.
-    Other,
-    /// A plugin's answer.
-    Reply(Reply),
-    /// Pace's own.
+    /// This, after a pause.
+    Again(Selected),
+    /// Pace's own answer.
     Refuse(Refused),
     /// There is nobody to answer.
     Gone,
@@ -42,16 +40,6 @@ enum Next {
 /// All requests are told the same then.
 static EXHAUSTED: LazyLock<Limited> =
     LazyLock::new(|| Limited::new("requests without a connection to any backend"));
-
-impl Next {
-    fn of(selected: Selected) -> Next {
-        match selected {
-            Selected::Backend(index) => Next::At(index),
-            Selected::Reply(reply) => Next::Reply(reply),
-            Selected::Refused(refused) => Next::Refuse(refused),
-        }
-    }
-}
 
 impl Proxy {
     /// Sends a request to one backend after the other until one answers, and passes its answer on.
@@ -66,22 +54,21 @@ impl Proxy {
         context.pool().budget.first();
         let mut next = Next::At(first);
         loop {
-            if matches!(next, Next::Other) {
-                if !pause(client, context).await {
-                    return After::Close;
-                }
-                next = match context.is_late() {
-                    true => Next::Refuse(Refused::NoAnswerInTime),
-                    false => Next::of(select(request, context)),
-                };
-            }
             let index = match next {
                 Next::At(index) => index,
-                Next::Other => unreachable!("it has just been replaced"),
-                Next::Reply(reply) => {
-                    let body = upload.pump.reader();
-                    let reply = (reply, Remaining::ALL);
-                    return self.answer(client, request, body, context, reply).await;
+                Next::Again(selected) => {
+                    next = match (pause(client, context).await, context.is_late(), selected) {
+                        (false, _, _) => Next::Gone,
+                        (true, true, _) => Next::Refuse(Refused::NoAnswerInTime),
+                        (true, false, Selected::Backend(index)) => Next::At(index),
+                        (true, false, Selected::Refused(refused)) => Next::Refuse(refused),
+                        (true, false, Selected::Reply(reply)) => {
+                            let body = upload.pump.reader();
+                            let reply = (reply, Remaining::ALL);
+                            return self.answer(client, request, body, context, reply).await;
+                        }
+                    };
+                    continue;
                 }
                 Next::Refuse(refused) => {
                     return self
@@ -99,10 +86,7 @@ impl Proxy {
                     continue;
                 }
             };
-            next = match self
-                .instead_of_status(client, request, context, &upload, &backend.0)
-                .await
-            {
+            next = match self.instead_of_status(request, context, &upload, &backend.0) {
                 None => return self.deliver(client, request, context, upload, backend).await,
                 Some(next) => {
                     self.leave(context, &upload, backend);
@@ -213,19 +197,21 @@ impl Proxy {
                 _ => Next::Gone,
             };
         };
-        let again = is_repeatable && is_retried(context, failure) && may_try_again(context);
-        self.book(request, context, error, again);
+        context.last_failure = Some(failure);
+        let wants_other = is_repeatable && is_retried(context, failure) && has_attempts_left(context);
+        let selected = wants_other.then(|| select(request, context)).filter(is_some_way);
+        let again = selected.filter(|_| context.pool().budget.take());
+        self.book(request, context, error, again.is_some());
         match again {
-            true => Next::Other,
-            false => Next::Refuse(refused_after(failure)),
+            Some(selected) => Next::Again(selected),
+            None => Next::Refuse(refused_after(failure)),
         }
     }
 
     /// What takes the place of a response with a status on which another attempt is made: only an attempt at a backend that
     /// has been chosen, as this answer is better than none.
-    async fn instead_of_status(
+    fn instead_of_status(
         &self,
-        client: &mut Client,
         request: &RequestHead,
         context: &mut Context,
         upload: &Upload,
@@ -243,19 +229,12 @@ impl Proxy {
         }
         let before = context.last_failure.replace(failure);
         let selected = select(request, context);
-        if matches!(
-            selected,
-            Selected::Refused(Refused::NoBackend | Refused::BadAnswer)
-        ) || !context.pool().budget.take()
-        {
+        if !is_some_way(&selected) || !context.pool().budget.take() {
             context.last_failure = before;
             return None;
         }
         self.book(request, context, &AttemptError::Status(status), true);
-        match pause(client, context).await {
-            true => Some(Next::of(selected)),
-            false => Some(Next::Gone),
-        }
+        Some(Next::Again(selected))
     }
 
     /// Counts and tells an attempt that failed. `again` says whether another is made.
@@ -335,9 +314,12 @@ fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
     retry.on.contains(&wanted)
 }
 
-/// Whether the request has another attempt, and the pool too, from which it is taken then.
-fn may_try_again(context: &Context) -> bool {
-    has_attempts_left(context) && context.pool().budget.take()
+/// Whether asking for a backend led anywhere: to one, to an answer of a plugin's, or to the failure of one.
+fn is_some_way(selected: &Selected) -> bool {
+    matches!(
+        selected,
+        Selected::Backend(_) | Selected::Reply(_) | Selected::Refused(Refused::PluginFailed)
+    )
 }
 
 /// Whether the request has another attempt.

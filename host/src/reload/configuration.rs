@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use log::warn;
 
-use super::Outcome;
 use super::difference::needs_restart;
 use super::file::{Followed, Look};
 use super::manager::{Manager, RESCAN};
 use super::next::Codes;
-use super::plugins::serves;
+use super::outcome::{Begun, Outcome, Published, Refused};
 use super::serving::Rejected;
 use super::status::Managed;
 use crate::config::{self, Config, Source};
@@ -21,8 +20,8 @@ use crate::snapshot::{DEFAULT_BALANCER, plugin_of_scope};
 /// A configuration that was not taken. Something that it needs may come later, or have been half written, so
 /// it is tried again.
 pub(super) struct RefusedConfig {
-    /// What was said of it.
-    sentence: String,
+    /// Why, as it was said.
+    reason: String,
     /// What was tried, unless the file did not get so far or the system was at fault. It need not be tried
     /// again before something has changed; it could mean compiling a large plugin every two seconds.
     tried: Option<Tried>,
@@ -38,7 +37,7 @@ struct Tried {
 }
 
 /// Why a configuration is not taken.
-pub(super) enum Refused {
+pub(super) enum NotTaken {
     /// The file is wrong.
     File(config::Error),
     /// These keys are different.
@@ -54,7 +53,7 @@ pub(super) enum Refused {
 }
 
 impl Manager {
-    /// Reads the configuration again and brings it to life. `Ok("")`: it is what it was.
+    /// Reads the configuration again and brings it to life.
     pub(super) fn reload_config(&mut self) -> Outcome {
         self.try_config(false)
     }
@@ -67,19 +66,19 @@ impl Manager {
         if self.refused.as_ref().is_some_and(is_due) && !self.origin.path.as_ref().is_some_and(is_written) {
             self.try_config(true)
         } else {
-            Ok(String::new())
+            Outcome::Unchanged
         }
     }
 
-    /// Takes a configuration that is in no file. `Ok("")`: it is what it was.
+    /// Takes a configuration that is in no file.
     pub(super) fn configure(&mut self, config: Config) -> Outcome {
         self.take_config(config)
-            .map_err(|refused| not_taken(&self.reason(&refused)))
+            .unwrap_or_else(|refused| Refused::Configuration(self.reason(&refused)).into())
     }
 
     fn try_config(&mut self, again: bool) -> Outcome {
         let Some(path) = &self.origin.path else {
-            return Ok(String::new());
+            return Outcome::Unchanged;
         };
         if !again {
             self.files.insert(path.clone(), Followed::taken(path));
@@ -92,40 +91,39 @@ impl Manager {
                 again_at: Instant::now() + RESCAN,
                 ..before
             });
-            return Ok(String::new());
+            return Outcome::Unchanged;
         }
         let refused = match loaded
-            .map_err(Refused::File)
+            .map_err(NotTaken::File)
             .and_then(|config| self.take_config(config))
         {
-            Ok(sentence) => {
-                if !sentence.is_empty() {
+            Ok(outcome) => {
+                if outcome != Outcome::Unchanged {
                     self.environment.metrics.config_reloaded("published");
                 }
-                return Ok(sentence);
+                return outcome;
             }
             Err(refused) => refused,
         };
         let reason = self.reason(&refused);
-        let sentence = not_taken(&reason);
-        let is_known = again && before.is_some_and(|before| before.sentence == sentence);
-        let may_pass = matches!(&refused, Refused::Plugin(rejected) if rejected.reason.may_pass());
+        let is_known = again && before.is_some_and(|before| before.reason == reason);
+        let may_pass = matches!(&refused, NotTaken::Plugin(rejected) if rejected.reason.may_pass());
         self.refused = Some(RefusedConfig {
-            sentence: sentence.clone(),
+            reason: reason.clone(),
             tried: tried.filter(|_| !may_pass),
             again_at: Instant::now() + RESCAN,
         });
         if is_known {
-            return Ok(String::new());
+            return Outcome::Unchanged;
         }
         self.environment.metrics.config_reloaded("refused");
-        if let Refused::Plugin(rejected) = refused {
+        if let NotTaken::Plugin(rejected) = refused {
             self.serving.reject(&rejected);
         }
-        Err(sentence)
+        Refused::Configuration(reason).into()
     }
 
-    fn take_config(&mut self, config: Config) -> Result<String, Refused> {
+    fn take_config(&mut self, config: Config) -> Result<Outcome, NotTaken> {
         let fixed = {
             let turn = self.serving.turn();
             match config == *turn.config() {
@@ -135,25 +133,25 @@ impl Manager {
         };
         let Some(fixed) = fixed else {
             self.serving.look_up_names();
-            return Ok(String::new());
+            return Ok(Outcome::Unchanged);
         };
         if !fixed.is_empty() {
-            return Err(Refused::NeedsRestart(fixed));
+            return Err(NotTaken::NeedsRestart(fixed));
         }
         let mut codes = Codes::new();
         loop {
             self.compile_for(&config, &mut codes)?;
             // A rollback in the meantime may have made something else necessary.
-            if let Some(said) = self.try_take(&config, &codes)? {
+            if let Some(published) = self.try_take(&config, &codes)? {
                 self.serving.look_up_names();
                 self.follow_files();
-                return Ok(said);
+                return Ok(Outcome::Published(published));
             }
         }
     }
 
     /// `None` if something has to be compiled first.
-    fn try_take(&self, config: &Config, codes: &Codes) -> Result<Option<String>, Refused> {
+    fn try_take(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
         let mut turn = self.serving.turn();
         let before = self.serving.plugins();
         let Some(next) = self.next_plugins(config, &before, codes)? else {
@@ -186,9 +184,9 @@ impl Manager {
             .retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
     }
 
-    /// Tells generations whether they serve now, and says so.
-    fn announce(&self, before: &BTreeMap<String, Managed>, after: &BTreeMap<String, Managed>) -> String {
-        let mut said = vec!["the configuration has been taken".to_owned()];
+    /// Tells generations whether they serve now.
+    fn announce(&self, before: &BTreeMap<String, Managed>, after: &BTreeMap<String, Managed>) -> Published {
+        let mut generations = Vec::new();
         for (name, old) in before {
             let current = after.get(name).map(|managed| &managed.current);
             if current.is_none_or(|current| !Arc::ptr_eq(current, &old.current)) {
@@ -202,23 +200,22 @@ impl Manager {
             }
             current.serve();
             self.environment.metrics.generation(name, current.number);
-            said.push(serves(current, old.map(AsRef::as_ref)));
+            generations.push(Begun::new(current, old.map(AsRef::as_ref)));
         }
-        said.join("; ")
+        Published {
+            configuration: true,
+            generations,
+        }
     }
 
-    fn reason(&self, refused: &Refused) -> String {
+    fn reason(&self, refused: &NotTaken) -> String {
         match refused {
-            Refused::File(error) => error.to_string(),
-            Refused::NeedsRestart(keys) => format!("{} can only change with a restart", keys.join(", ")),
-            Refused::Plugin(rejected) => self.serving.sentence(rejected),
-            Refused::Configure { plugin, file, detail } => format!("plugin `{plugin}` ({file}): {detail}"),
+            NotTaken::File(error) => error.to_string(),
+            NotTaken::NeedsRestart(keys) => format!("{} can only change with a restart", keys.join(", ")),
+            NotTaken::Plugin(rejected) => self.serving.sentence(rejected),
+            NotTaken::Configure { plugin, file, detail } => format!("plugin `{plugin}` ({file}): {detail}"),
         }
     }
-}
-
-fn not_taken(reason: &str) -> String {
-    format!("the configuration is not taken, the old one serves on: {reason}")
 }
 
 impl Tried {

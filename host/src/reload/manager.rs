@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{error, info};
+use tokio::sync::oneshot;
 
 use super::configuration::RefusedConfig;
 use super::early::Early;
@@ -18,7 +19,7 @@ use super::rollback::Rollbacks;
 use super::serving::Serving;
 use super::status::Managed;
 use super::watch::Watch;
-use super::{Command, Origin, Outcome};
+use super::{Command, Origin, Outcome, Outcomes};
 use crate::config::Source;
 use crate::snapshot::Environment;
 
@@ -77,19 +78,21 @@ impl Manager {
             match self.commands.recv_timeout(wait) {
                 Ok(Command::Scan) => next_scan = next_scan.min(Instant::now() + SETTLE),
                 Ok(Command::ReloadAll(reply)) => {
-                    let outcome = self.reload_all();
-                    log_outcome(&outcome);
-                    answer(reply, outcome);
+                    let outcomes = self.reload_all();
+                    outcomes.0.iter().for_each(log_outcome);
+                    if let Some(reply) = reply {
+                        answer(reply, outcomes);
+                    }
                 }
                 Ok(Command::Reload(name, reply)) => {
                     let outcome = self.reload(&name, Asked::ForThis);
                     log_outcome(&outcome);
-                    answer(Some(reply), outcome);
+                    answer(reply, outcome);
                 }
                 Ok(Command::Configure(config, reply)) => {
                     // Who asked says what came of it.
                     let outcome = self.configure(*config);
-                    answer(Some(reply), outcome);
+                    answer(reply, outcome);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     next_scan = self.scan();
@@ -184,22 +187,12 @@ impl Manager {
     }
 
     /// Everything is looked at, whatever becomes of the rest.
-    fn reload_all(&mut self) -> Outcome {
+    fn reload_all(&mut self) -> Outcomes {
         let mut outcomes = vec![self.reload_config()];
         for name in self.serving.plugins().into_keys() {
             outcomes.push(self.reload(&name, Asked::ForAll));
         }
-        let refused = outcomes.iter().any(Result::is_err);
-        let said: Vec<String> = outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or_else(|sentence| sentence))
-            .filter(|sentence| !sentence.is_empty())
-            .collect();
-        match (said.is_empty(), refused) {
-            (true, _) => Ok("nothing has changed".to_owned()),
-            (false, false) => Ok(said.join("; ")),
-            (false, true) => Err(said.join("; ")),
-        }
+        Outcomes(outcomes)
     }
 
     /// Watches the files that matter now.
@@ -218,23 +211,15 @@ impl Manager {
     }
 }
 
-fn answer(reply: Option<tokio::sync::oneshot::Sender<Outcome>>, outcome: Outcome) {
-    if let Some(reply) = reply {
-        // Who asked may have gone.
-        let _ = reply.send(outcome.map(|sentence| {
-            if sentence.is_empty() {
-                "nothing has changed".to_owned()
-            } else {
-                sentence
-            }
-        }));
-    }
+fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
+    // Who asked may have gone.
+    let _ = reply.send(outcome);
 }
 
 fn log_outcome(outcome: &Outcome) {
     match outcome {
-        Ok(sentence) if sentence.is_empty() => {}
-        Ok(sentence) => info!("{sentence}"),
-        Err(sentence) => error!("{sentence}"),
+        Outcome::Unchanged => {}
+        Outcome::Refused(refused) => error!("{refused}"),
+        done => info!("{done}"),
     }
 }

@@ -25,6 +25,7 @@
 //! | `programs` | from bytes to a generation |
 //! | `difference` | what differs, and what that means |
 //! | `file`, `watch` | whether a file may have changed |
+//! | `outcome` | what came of it, and the sentences |
 //! | `status` | what is known of each plugin, for people |
 
 mod configuration;
@@ -33,6 +34,7 @@ mod early;
 mod file;
 mod manager;
 mod next;
+mod outcome;
 mod plugins;
 mod programs;
 mod rollback;
@@ -48,6 +50,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::file::Look;
 pub use self::manager::Manager;
+pub use self::outcome::{Begun, Outcome, Outcomes, Published, Refused};
 use self::rollback::Return;
 pub use self::start::StartError;
 pub use self::status::{BreakerStatus, PluginStatus, Refusal, Status};
@@ -63,15 +66,12 @@ pub struct Origin {
     pub overrides: Overrides,
 }
 
-/// What came of something that was asked for. Either is a sentence for a person.
-pub type Outcome = Result<String, String>;
-
 /// What the manager can be asked to do.
 pub(crate) enum Command {
     /// Look whether files have changed.
     Scan,
     /// Read everything again.
-    ReloadAll(Option<oneshot::Sender<Outcome>>),
+    ReloadAll(Option<oneshot::Sender<Outcomes>>),
     /// Read a plugin's file again, also if it is the one that is known.
     Reload(String, oneshot::Sender<Outcome>),
     /// Serve with this configuration.
@@ -87,7 +87,7 @@ pub struct Reloader {
 }
 
 /// The answer of a manager that is not there any more.
-const DEAD: &str = "the thread that reloads has died";
+const DEAD: Outcome = Outcome::Refused(Refused::ThreadDied("reloads"));
 
 impl Reloader {
     /// What is known of the plugins.
@@ -101,13 +101,17 @@ impl Reloader {
     }
 
     /// Reads configuration and plugins again.
-    pub async fn reload_all(&self) -> Outcome {
-        self.ask(|reply| Command::ReloadAll(Some(reply))).await
+    pub async fn reload_all(&self) -> Outcomes {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::ReloadAll(Some(reply)));
+        answer.await.unwrap_or_else(|_| Outcomes(vec![DEAD]))
     }
 
     /// Reads a plugin's file again.
     pub async fn reload(&self, plugin: &str) -> Outcome {
-        self.ask(|reply| Command::Reload(plugin.to_owned(), reply)).await
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Reload(plugin.to_owned(), reply));
+        answer.await.unwrap_or(DEAD)
     }
 
     /// Returns to a plugin's generation before, also while something is compiled. A file of this plugin that is
@@ -115,10 +119,10 @@ impl Reloader {
     pub async fn rollback(&self, plugin: &str) -> Outcome {
         let (reply, answer) = oneshot::channel();
         let asked = self.returns.send(Return::Asked(plugin.to_owned(), reply));
-        let dead = || Err("the thread that rolls back has died".to_owned());
+        let dead = Outcome::Refused(Refused::ThreadDied("rolls back"));
         match asked {
-            Ok(()) => answer.await.unwrap_or_else(|_| dead()),
-            Err(_) => dead(),
+            Ok(()) => answer.await.unwrap_or(dead),
+            Err(_) => dead,
         }
     }
 
@@ -127,18 +131,12 @@ impl Reloader {
     pub(crate) fn configure(&self, config: Config) -> Outcome {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Configure(Box::new(config), reply));
-        answer.blocking_recv().unwrap_or_else(|_| Err(DEAD.to_owned()))
+        answer.blocking_recv().unwrap_or(DEAD)
     }
 
     fn send(&self, command: Command) {
         if self.commands.send(command).is_err() {
             log::error!("the thread that reloads has died; nothing can be reloaded until Pace is restarted");
         }
-    }
-
-    async fn ask(&self, command: impl FnOnce(oneshot::Sender<Outcome>) -> Command) -> Outcome {
-        let (reply, answer) = oneshot::channel();
-        self.send(command(reply));
-        answer.await.unwrap_or_else(|_| Err(DEAD.to_owned()))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::configuration::Refused;
+use super::configuration::NotTaken;
 use super::difference::{Change, change};
 use super::manager::Manager;
 use super::programs::{Code, Content};
@@ -25,7 +25,7 @@ pub(super) type Codes = BTreeMap<String, Code>;
 
 impl Manager {
     /// Compiles what this configuration needs of what is not there yet.
-    pub(super) fn compile_for(&self, config: &Config, codes: &mut Codes) -> Result<(), Refused> {
+    pub(super) fn compile_for(&self, config: &Config, codes: &mut Codes) -> Result<(), NotTaken> {
         let before = self.serving.plugins();
         for entry in &config.plugins {
             let known = before.get(&entry.name);
@@ -49,7 +49,7 @@ impl Manager {
         config: &Config,
         before: &BTreeMap<String, Managed>,
         codes: &Codes,
-    ) -> Result<Option<Next>, Refused> {
+    ) -> Result<Option<Next>, NotTaken> {
         let mut next = Next {
             plugins: BTreeMap::new(),
             read: Vec::new(),
@@ -100,7 +100,7 @@ fn needed(entry: &config::Plugin, known: Option<&Managed>) -> Change {
 }
 
 /// That what was unfit still lies there is no wish to have it again; a pin on it is.
-fn ensure_fit(entry: &config::Plugin, known: Option<&Managed>, sha256: Sha256) -> Result<(), Refused> {
+fn ensure_fit(entry: &config::Plugin, known: Option<&Managed>, sha256: Sha256) -> Result<(), NotTaken> {
     let unfit = known.and_then(|known| known.unfit(sha256));
     match unfit.filter(|_| entry.sha256.is_none()) {
         Some(unfit) => Err(rejected(entry, Some(sha256), LoadError::Unfit(unfit.number))),
@@ -108,8 +108,8 @@ fn ensure_fit(entry: &config::Plugin, known: Option<&Managed>, sha256: Sha256) -
     }
 }
 
-fn rejected(entry: &config::Plugin, sha256: Option<Sha256>, reason: LoadError) -> Refused {
-    Refused::Plugin(Box::new(Rejected {
+fn rejected(entry: &config::Plugin, sha256: Option<Sha256>, reason: LoadError) -> NotTaken {
+    NotTaken::Plugin(Box::new(Rejected {
         entry: entry.clone(),
         sha256,
         reason,
@@ -128,14 +128,14 @@ fn advanced(known: &Managed, entry: &config::Plugin, generation: Arc<Generation>
 impl Next {
     /// Who is to blame when a plugin cannot be configured: the file that has just been read, or else the new
     /// configuration.
-    pub(super) fn blame(&self, plugin: String, failure: Failure) -> Refused {
+    pub(super) fn blame(&self, plugin: String, failure: Failure) -> NotTaken {
         match self.plugins.get(&plugin) {
             Some(managed) if self.read.contains(&plugin) => rejected(
                 &managed.entry,
                 Some(managed.current.sha256),
                 LoadError::Configure(failure),
             ),
-            known => Refused::Configure {
+            known => NotTaken::Configure {
                 file: known.map_or(String::new(), |managed| file_name(&managed.entry.source)),
                 plugin,
                 detail: failure.detail,

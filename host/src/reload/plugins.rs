@@ -1,13 +1,13 @@
 //! One plugin at a time: a new file takes over.
 
-use super::Outcome;
 use super::file::Followed;
 use super::manager::Manager;
+use super::outcome::{Begun, Outcome, Published, Refused};
 use super::programs::{Code, Content};
 use super::serving::Rejected;
 use super::status::Managed;
 use crate::config::{self, Source};
-use crate::plugin::{CpuTime, Generation, LoadError};
+use crate::plugin::{CpuTime, LoadError};
 
 /// Who wants a plugin's file to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,12 @@ pub(super) enum Asked {
 }
 
 impl Manager {
-    /// Takes a plugin's file if it is new, or if it is to be tried again. `Ok("")`: it is what it was.
+    /// Takes a plugin's file if it is new, or if it is to be tried again.
     pub(super) fn reload(&mut self, name: &str, asked: Asked) -> Outcome {
+        self.try_reload(name, asked).unwrap_or_else(Outcome::Refused)
+    }
+
+    fn try_reload(&mut self, name: &str, asked: Asked) -> Result<Outcome, Refused> {
         let early = self.early.remove(name);
         let managed = self.serving.managed(name)?;
         let is_unfit = |sha256| managed.unfit(sha256).is_some();
@@ -36,11 +40,11 @@ impl Manager {
             Err(reason) => {
                 // Whatever is there next has not been looked at, also if it is what was there before.
                 self.serving.with(name, |managed| managed.seen = None);
-                return Err(self.serving.reject(&Rejected {
+                return Err(Refused::Plugin(self.serving.reject(&Rejected {
                     entry,
                     sha256: None,
                     reason,
-                }));
+                })));
             }
         };
         let sha256 = content.sha256;
@@ -50,7 +54,7 @@ impl Manager {
             Asked::ForThis => true,
         };
         if managed.seen == Some(sha256) && !try_again {
-            return Ok(String::new());
+            return Ok(Outcome::Unchanged);
         }
         self.serving.with(name, |managed| managed.seen = Some(sha256));
         if sha256 == managed.current.sha256 {
@@ -70,17 +74,17 @@ impl Manager {
         };
         code.and_then(|code| self.take(&entry, &code, asked_back))
             .map_err(|reason| {
-                self.serving.reject(&Rejected {
+                Refused::Plugin(self.serving.reject(&Rejected {
                     entry,
                     sha256: Some(sha256),
                     reason,
-                })
+                }))
             })
     }
 
     /// Makes compiled code the next generation, whatever has become of the one before while it was compiled. But
     /// who has asked for a rollback since `asked_back` of them had been, does not want what he has not seen yet.
-    fn take(&self, entry: &config::Plugin, code: &Code, asked_back: u64) -> Result<String, LoadError> {
+    fn take(&self, entry: &config::Plugin, code: &Code, asked_back: u64) -> Result<Outcome, LoadError> {
         let turn = self.serving.turn();
         let managed = self
             .serving
@@ -96,24 +100,18 @@ impl Manager {
         let next = self.programs.generation(entry, managed.last_number + 1, code);
         turn.replace(&next, "published").map_err(LoadError::Configure)?;
         self.serving.with(&entry.name, |managed| managed.refused = None);
-        Ok(serves(&next, Some(before)))
+        Ok(Outcome::Published(Published {
+            configuration: false,
+            generations: vec![Begun::new(&next, Some(before))],
+        }))
     }
 
-    fn serves_already(&self, managed: &Managed) -> String {
+    fn serves_already(&self, managed: &Managed) -> Outcome {
         let Managed { entry, current, .. } = managed;
         self.serving.with(&entry.name, |managed| managed.refused = None);
-        format!(
-            "plugin `{}`: the file is the one that serves, generation {}",
-            entry.name, current.number
-        )
+        Outcome::ServesAlready {
+            plugin: entry.name.clone(),
+            generation: current.number,
+        }
     }
-}
-
-/// What is said of a generation that begins to serve.
-pub(super) fn serves(next: &Generation, before: Option<&Generation>) -> String {
-    let in_place = before.map_or(String::new(), |before| format!(", in place of {}", before.number));
-    format!(
-        "plugin `{}`: generation {} serves (sha256 {}){in_place}",
-        next.plugin, next.number, next.sha256
-    )
 }

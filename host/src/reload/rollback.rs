@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use log::{error, info, warn};
 use tokio::sync::oneshot;
 
-use super::Outcome;
 use super::difference::{WayBack, way_back};
+use super::outcome::{Again, Outcome, Refused};
 use super::serving::{Serving, Turn};
 use super::status::{Managed, Refusal, file_name};
 use crate::plugin::Generation;
@@ -34,9 +34,9 @@ impl Rollbacks {
             match wanted {
                 Return::Asked(name, reply) => {
                     let outcome = self.asked(&name);
-                    match &outcome {
-                        Ok(sentence) => info!("{sentence}"),
-                        Err(sentence) => error!("{sentence}"),
+                    match outcome.is_refused() {
+                        false => info!("{outcome}"),
+                        true => error!("{outcome}"),
                     }
                     // Who asked may have gone.
                     let _ = reply.send(outcome);
@@ -47,17 +47,24 @@ impl Rollbacks {
     }
 
     fn asked(&self, name: &str) -> Outcome {
+        self.try_asked(name).unwrap_or_else(Outcome::Refused)
+    }
+
+    fn try_asked(&self, name: &str) -> Result<Outcome, Refused> {
         let turn = self.serving.turn();
         let managed = self.serving.managed(name)?;
         let served = managed.current.number;
-        let stays = |why| format!("plugin `{name}`: generation {served} {why}");
+        let stays = |why| Refused::Plugin(format!("plugin `{name}`: generation {served} {why}"));
         let (returned, _) = go_back(&turn, &managed, "rolled-back").map_err(stays)?;
         self.serving.with(name, |managed| {
             managed.asked_back = managed.asked_back.wrapping_add(1)
         });
-        Ok(format!(
-            "plugin `{name}`: {returned}, in place of {served} (asked to)"
-        ))
+        Ok(Outcome::RolledBack {
+            plugin: name.to_owned(),
+            generation: returned.generation,
+            anew: returned.anew,
+            in_place_of: served,
+        })
     }
 
     /// Too many of a generation's first calls have failed.
@@ -91,8 +98,8 @@ impl Rollbacks {
 }
 
 /// Returns to the generation before, as far as the configuration of now lets it, and counts that as this
-/// `result`. Who serves now, also in words; or why the one that serves does on.
-fn go_back(turn: &Turn<'_>, managed: &Managed, result: &str) -> Result<(String, Arc<Generation>), String> {
+/// `result`. Who serves now; or why the one that serves does on.
+fn go_back(turn: &Turn<'_>, managed: &Managed, result: &str) -> Result<(Again, Arc<Generation>), String> {
     let Some(previous) = &managed.previous else {
         return Err("has none before it to return to; it serves on".to_owned());
     };
@@ -123,10 +130,9 @@ fn go_back(turn: &Turn<'_>, managed: &Managed, result: &str) -> Result<(String, 
     };
     turn.replace(&next, result)
         .map_err(|failure| format!("serves on: generation {number} cannot serve again: {failure}"))?;
-    let anew = if next.number == number {
-        String::new()
-    } else {
-        format!(" as generation {}, with the settings of now", next.number)
+    let again = Again {
+        generation: number,
+        anew: (next.number != number).then_some(next.number),
     };
-    Ok((format!("generation {number} serves again{anew}"), next))
+    Ok((again, next))
 }

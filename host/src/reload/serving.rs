@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::outcome::Refused;
 use super::status::{Managed, Refusal, Status, file_name, seconds};
 use crate::config::{self, Config, Sha256};
 use crate::escape::Shown;
@@ -77,12 +78,12 @@ impl Serving {
     }
 
     /// What is known of a plugin.
-    pub(super) fn managed(&self, name: &str) -> Result<Managed, String> {
+    pub(super) fn managed(&self, name: &str) -> Result<Managed, Refused> {
         let plugins = self.status.plugins.lock();
         plugins
             .get(name)
             .cloned()
-            .ok_or_else(|| format!("there is no plugin `{}`", Shown::new(name)))
+            .ok_or_else(|| Refused::UnknownPlugin(Shown::new(name).to_string()))
     }
 
     /// Changes what is known of a plugin, if there is one of this name.

@@ -31,7 +31,7 @@ fn nothing_is_new(swapping: &Swapping) {
     let answer = swapping.pace.admin().send(&nobody);
     assert_eq!(
         (answer.status, answer.text().trim()),
-        (409, "there is no plugin `nobody`")
+        (404, "there is no plugin `nobody`")
     );
     let answer = swapping.pace.admin().send(&Request::post("/reload", ""));
     assert_eq!(

@@ -68,10 +68,10 @@ impl Defaults {
 
     fn take(&mut self) {
         let outcome = self.configure();
-        self.is_refused = outcome.is_err();
+        self.is_refused = outcome.is_refused();
         match outcome {
-            Ok(said) => info!("{said}"),
-            Err(reason) => error!("{reason}"),
+            Outcome::Refused(refused) => error!("{refused}"),
+            done => info!("{done}"),
         }
     }
 
@@ -83,17 +83,21 @@ impl Defaults {
         let Some(entry) = pinned.plugins.first_mut() else {
             return outcome;
         };
-        let (Err(_), Source::File(path)) = (&outcome, &entry.source) else {
+        let (true, Source::File(path)) = (outcome.is_refused(), &entry.source) else {
             return outcome;
         };
         let Ok(content) = fs::read(path) else {
             return outcome;
         };
         entry.sha256 = Some(Sha256::of(&content));
-        match self.reloader.configure(pinned) {
-            // The next file has another digest.
-            Ok(said) => self.reloader.configure(self.wanted.clone()).map(|_| said),
-            Err(_) => outcome,
+        let taken = self.reloader.configure(pinned);
+        if taken.is_refused() {
+            return outcome;
+        }
+        // The next file has another digest.
+        match self.reloader.configure(self.wanted.clone()) {
+            refused @ Outcome::Refused(_) => refused,
+            _ => taken,
         }
     }
 }

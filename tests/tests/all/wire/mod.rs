@@ -3,6 +3,7 @@
 mod attempts;
 mod endings;
 mod forwarding;
+mod matrix;
 mod requests;
 mod responses;
 mod retrying;
