@@ -16,18 +16,67 @@ pub(crate) struct Answer {
     pub(crate) received: Instant,
 }
 
+/// How a request's body is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upload {
+    /// With its head.
+    AtOnce,
+    /// A piece at a time, with pauses. Its length is in the head.
+    Slowly,
+    /// The same, and nobody knows how long it will be.
+    InChunks,
+}
+
+/// How large a piece is, and how long the client rests before the next.
+const PIECE: usize = 64 << 10;
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Upload {
+    fn send(self, client: &mut Client, request: &Request) -> std::io::Result<()> {
+        let pieces = || request.body.chunks(PIECE);
+        match self {
+            Upload::AtOnce => client.transmit(request),
+            Upload::Slowly => {
+                let length = request.body.len().to_string();
+                client.transmit(&without_body(request).header("content-length", length))?;
+                for piece in pieces() {
+                    thread::sleep(PAUSE);
+                    client.try_write(piece)?;
+                }
+                Ok(())
+            }
+            Upload::InChunks => {
+                client.transmit(&without_body(request).header("transfer-encoding", "chunked"))?;
+                for piece in pieces() {
+                    thread::sleep(PAUSE);
+                    let size = format!("{:x}\r\n", piece.len());
+                    client.try_write([size.as_bytes(), piece, b"\r\n"].concat())?;
+                }
+                client.try_write("0\r\n\r\n")
+            }
+        }
+    }
+}
+
+fn without_body(request: &Request) -> Request {
+    Request {
+        body: Vec::new(),
+        ..request.clone()
+    }
+}
+
 /// Sends a request and reads the whole answer, with a rest after each piece of its body.
 ///
 /// # Errors
 ///
 /// There was no answer, or none that is whole, or more than one. The connection is not good for another request then.
-pub(crate) fn ask(client: &mut Client, request: &Request, rest: Duration) -> Result<Answer> {
+pub(crate) fn ask(client: &mut Client, request: &Request, upload: Upload, rest: Duration) -> Result<Answer> {
     ensure!(
         !client.has_received(),
         "there is more than one answer to one request"
     );
     let sent = Instant::now();
-    client.transmit(request).context("cannot send")?;
+    upload.send(client, request).context("cannot send")?;
     let head = client.read_head(&request.method).context("cannot receive")?;
     let received = Instant::now();
     let mut body = Digest::default();
@@ -71,7 +120,7 @@ mod tests {
     }
 
     fn get(client: &mut Client) -> Result<Answer> {
-        ask(client, &Request::get("/"), Duration::ZERO)
+        ask(client, &Request::get("/"), Upload::AtOnce, Duration::ZERO)
     }
 
     #[test]

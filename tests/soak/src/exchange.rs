@@ -1,6 +1,6 @@
 //! One request and its answer, held against everything that is known.
 
-use super::client::{self, Answer};
+use super::client::{self, Answer, Upload};
 use super::digest::Digest;
 use super::journal::{Evidence, Journal};
 use super::ledger::{Id, Kind, Ledger, Outcome};
@@ -48,6 +48,8 @@ pub(crate) struct Question<'a> {
     pub(crate) expected: Option<Digest>,
     /// How long the client rests between pieces of the answer.
     pub(crate) rest: Duration,
+    /// How it sends its body.
+    pub(crate) upload: Upload,
 }
 
 impl<'a> Question<'a> {
@@ -62,6 +64,7 @@ impl<'a> Question<'a> {
             limited: false,
             expected: None,
             rest: Duration::ZERO,
+            upload: Upload::AtOnce,
         }
     }
 }
@@ -90,7 +93,7 @@ impl World {
             Kind::Get | Kind::Misbehaving => Request::get(question.path),
         };
         request = request.header(ID, id.to_string()).header(DEBUG, "1");
-        if question.kind == Kind::Post && question.body.is_empty() {
+        if question.kind == Kind::Post && question.body.is_empty() && question.upload == Upload::AtOnce {
             request = request.header("content-length", "0");
         }
         if let Some(address) = &question.client {
@@ -99,7 +102,7 @@ impl World {
         if question.last {
             request = request.header("connection", "close");
         }
-        let answer = client::ask(client, &request, question.rest)?;
+        let answer = client::ask(client, &request, question.upload, question.rest)?;
         if question.kind == Kind::Misbehaving {
             return misbehaving(&answer, id);
         }

@@ -21,8 +21,8 @@
 //! The load is looked at in slices of the same length. A slow moment of the machine spoils a slice, and it is as likely
 //! to be one with swaps as one without, so medians of the two can be compared.
 //!
-//! Downloads that last for several swaps, and requests that make plugins misbehave on routes of their own,
-//! go on all the time.
+//! Downloads and uploads that last for several swaps, by clients and origins that take their time, upgraded connections, and
+//! requests that make plugins misbehave on routes of their own, go on all the time.
 
 mod admin;
 mod bad;
@@ -49,6 +49,7 @@ mod setting;
 mod spoil;
 mod swap;
 mod traffic;
+mod tunnel;
 mod versions;
 
 use anyhow::{Context, Error, Result, ensure};
@@ -136,12 +137,13 @@ fn run(args: &Args) -> Result<()> {
     let program = args.profile.program("pace").map_err(Error::msg)?;
     let ledger = Arc::new(Ledger::new());
     let origins = [origins::start(&ledger), origins::start(&ledger)];
+    let echo = tunnel::start(&ledger)?;
     let setup = Setup::of(&program);
     let fleet = Fleet::prepare(setup.directory())?;
     let urls = [origins[0].url(), origins[1].url()];
     let pace = setup
         .args(["run"])
-        .config(&setting::configuration(urls, &fleet.pinned.version.sha256))
+        .config(&setting::configuration(urls, echo, &fleet.pinned.version.sha256))
         .start_within(START_LIMIT)
         .map_err(Error::msg)?;
     let report = soak(args, &pace, ledger, fleet);
@@ -175,6 +177,8 @@ fn soak(args: &Args, pace: &Pace, ledger: Arc<Ledger>, fleet: Fleet) -> Result<R
     let stop = AtomicBool::new(false);
     let found = thread::scope(|scope| {
         scope.spawn(|| traffic::downloads(&world, &stop));
+        scope.spawn(|| traffic::uploads(&world, &stop));
+        scope.spawn(|| tunnel::tunnels(&world, &stop, args.seed));
         scope.spawn(|| traffic::misbehaviour(&world, &stop));
         let plan = Plan::of(args.total());
         let found = phases::run(&plan, args.seed, &world, pace, &mut swapper);

@@ -2,6 +2,8 @@
 
 use super::exchange::DEBUG;
 use super::place::FILE;
+use super::tunnel;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,7 +100,7 @@ pub(crate) fn misbehaving_path(fixture: &str) -> String {
 
 /// Ports are the system's choice. Limits are the default ones: that a healthy hook keeps them on a machine that
 /// compiles and makes the load too is a part of what is to be shown.
-pub(crate) fn configuration(origins: [String; 2], pinned_sha256: &str) -> String {
+pub(crate) fn configuration(origins: [String; 2], echo: SocketAddr, pinned_sha256: &str) -> String {
     let mut text = format!(
         r#"
 [server]
@@ -114,6 +116,10 @@ debug_header = "{DEBUG}"
 name = "origins"
 backends = {origins:?}
 idle_timeout_ms = {}
+
+[[pools]]
+name = "echo"
+backends = ["{echo}"]
 "#,
         IDLE_TIMEOUT.as_millis()
     );
@@ -155,15 +161,20 @@ idle_timeout_ms = {}
             .collect::<Vec<_>>()
             .join(", ")
     );
-    let mut route = |prefix: &str, plugins: &str| {
+    let mut route = |prefix: &str, pool: &str, plugins: &str| {
         text += &format!(
-            "\n[[routes]]\nmatch = {{ path_prefix = \"{prefix}\" }}\npool = \"origins\"\n{plugins}\n"
+            "\n[[routes]]\nmatch = {{ path_prefix = \"{prefix}\" }}\npool = \"{pool}\"\n{plugins}\n"
         );
     };
-    route("/", &healthy);
-    route(LIMITED, &limit);
+    route("/", "origins", &healthy);
+    route(LIMITED, "origins", &limit);
+    route(tunnel::PATH, "echo", &healthy);
     for fixture in MISBEHAVING {
-        route(&format!("/{fixture}"), &format!("plugins = [\"{fixture}\"]"));
+        route(
+            &format!("/{fixture}"),
+            "origins",
+            &format!("plugins = [\"{fixture}\"]"),
+        );
     }
     text
 }
@@ -175,9 +186,11 @@ mod tests {
     #[test]
     fn the_configuration_is_toml_and_names_what_it_uses() {
         let origins = ["http://127.0.0.1:8000", "http://127.0.0.1:8001"].map(String::from);
-        let config: toml::Table = configuration(origins, "00").parse().expect("it is TOML");
+        let config: toml::Table = configuration(origins, ([127, 0, 0, 1], 1).into(), "00")
+            .parse()
+            .expect("it is TOML");
         let count = |key: &str| config[key].as_array().map(Vec::len);
         assert_eq!(count("plugins"), Some(SWAPPED.len() + 1 + MISBEHAVING.len()));
-        assert_eq!(count("routes"), Some(2 + MISBEHAVING.len()));
+        assert_eq!(count("routes"), Some(3 + MISBEHAVING.len()));
     }
 }

@@ -1,5 +1,6 @@
 //! What clients do all the time.
 
+use super::client::Upload;
 use super::digest::Digest;
 use super::exchange::{Question, World};
 use super::histogram::Histogram;
@@ -17,6 +18,10 @@ const CLIENTS: u64 = 16;
 
 /// Downloads at the same time.
 const DOWNLOADS: u64 = 4;
+
+/// Uploads at the same time, and the bytes of each.
+const UPLOADS: u64 = 3;
+const UPLOAD: usize = 1 << 20;
 
 /// How long a slow client rests after each piece of what it gets.
 const SLOW_READER: Duration = Duration::from_millis(2);
@@ -128,6 +133,34 @@ pub(crate) fn downloads(world: &World, stop: &AtomicBool) {
     thread::scope(|scope| {
         for number in 0..DOWNLOADS {
             scope.spawn(move || download(number));
+        }
+    });
+}
+
+/// Uploads that last for some swaps, until told to stop.
+pub(crate) fn uploads(world: &World, stop: &AtomicBool) {
+    let upload = |number: u64| {
+        let mut random = Random::new(number, UPLOADS);
+        let body: Vec<u8> = (0..UPLOAD).map(|_| random.next() as u8).collect();
+        let mut client = Client::new(world.address);
+        let manners = [Upload::Slowly, Upload::InChunks];
+        for manner in manners.into_iter().cycle() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let question = Question {
+                kind: Kind::Post,
+                body: &body,
+                expected: Some(Digest::of(b"ok")),
+                upload: manner,
+                ..Question::get("/upload")
+            };
+            world.ask(&mut client, &question);
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..UPLOADS {
+            scope.spawn(move || upload(number));
         }
     });
 }
