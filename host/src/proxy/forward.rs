@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::task::Poll;
+use std::time::Duration;
 
 use log::warn;
 use pace_wire::framing::Framing;
@@ -22,6 +23,7 @@ use crate::config::RetryOn;
 use crate::escape::Line;
 use crate::hook::AttemptFailure;
 use crate::http1::{Backend, BodyReader, Client, Pump, connect};
+use crate::io::Transport;
 use crate::logging::Limited;
 use crate::upstream::{self, Pool};
 
@@ -36,6 +38,9 @@ enum Next {
     /// There is nobody to answer.
     Gone,
 }
+
+/// How long connections that wait for a request may take to close.
+const SHED_PAUSE: Duration = Duration::from_millis(50);
 
 /// All requests are told the same then.
 static EXHAUSTED: LazyLock<Limited> =
@@ -118,17 +123,13 @@ impl Proxy {
             None => {
                 let full = settings.connect_timeout;
                 let limit = waits.up_to(full);
-                let keepalive = context.snapshot.connections.tcp_keepalive;
-                match connect(chosen.address, limit, keepalive, &mut client.alarm).await {
+                match self.connect(client, context, chosen.address, limit).await {
                     Ok(transport) => transport,
                     // Nothing has been sent, so the method does not matter.
                     Err(_) if limit < full && context.is_late() => {
                         return Err(self.failed(request, context, &AttemptError::OutOfTime, false));
                     }
-                    Err(error) => {
-                        let error = AttemptError::of_connecting(error);
-                        return Err(self.failed(request, context, &error, true));
-                    }
+                    Err(error) => return Err(self.failed(request, context, &error, true)),
                 }
             }
         };
@@ -172,6 +173,29 @@ impl Proxy {
             return Err(Next::At(index));
         }
         Err(self.failed(request, context, &error, is_repeatable))
+    }
+
+    /// Connects to a backend. If the process has no descriptors left, connections that wait for a request make room first.
+    async fn connect(
+        &self,
+        client: &mut Client,
+        context: &Context,
+        to: SocketAddr,
+        limit: Duration,
+    ) -> Result<Transport, AttemptError> {
+        let keepalive = context.snapshot.connections.tcp_keepalive;
+        let connected = connect(to, limit, keepalive, &mut client.alarm).await;
+        let error = match connected.map_err(AttemptError::of_connecting) {
+            Ok(transport) => return Ok(transport),
+            Err(error) => error,
+        };
+        if !matches!(error, AttemptError::Exhausted(_)) {
+            return Err(error);
+        }
+        self.drain.shed_idle();
+        tokio::time::sleep(SHED_PAUSE).await;
+        let connected = connect(to, limit, keepalive, &mut client.alarm).await;
+        connected.map_err(AttemptError::of_connecting)
     }
 
     /// Books the end of an attempt, and decides what is next. `is_repeatable` says whether the request could be sent again.

@@ -2,9 +2,10 @@
 
 use std::{fs, thread};
 
-use pace_tests::{Answer, Gate, Origin, Pace, wait_until};
+use pace_tests::{Answer, Client, Gate, Origin, Pace, wait_until};
+use rustix::process::{Resource, Rlimit, prlimit};
 
-use crate::sections::{EVERYTHING, ONE_WORKER, pool};
+use crate::sections::{EVERYTHING, ONE_WORKER, plain, pool};
 
 #[test]
 fn requests_after_one_another_share_a_connection() {
@@ -115,4 +116,26 @@ fn every_address_of_a_name_is_used() {
 fn one_worker(origin: &Origin, more: &str) -> Pace {
     let pool = pool("web", &[origin]);
     Pace::with_config(&format!("{ONE_WORKER}\n{pool}{more}\n\n{EVERYTHING}"))
+}
+
+/// Connections that wait for a request make room for those that have one.
+#[test]
+fn idle_connections_are_closed_when_descriptors_run_out() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let few = Rlimit {
+        current: Some(64),
+        maximum: Some(64),
+    };
+    prlimit(Some(pace.process().pid()), Resource::Nofile, few).expect("the process is ours");
+    let mut clients: Vec<Client> = (0..150).map(|_| pace.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").text(), "one");
+    }
+    pace.wait_for_log(&["cannot accept connections", "Too many open files"]);
+    // It goes on like that, and comes back when there is room.
+    drop(clients);
+    for _ in 0..20 {
+        assert_eq!(pace.get("/").text(), "one");
+    }
 }
