@@ -1,4 +1,4 @@
-//! Through whom a message has come: `Via` (RFC 9110, section 7.6.3).
+//! The `Via` field, which names the proxies on the way of a message (RFC 9110, section 7.6.3).
 
 use std::sync::OnceLock;
 

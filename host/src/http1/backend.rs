@@ -17,12 +17,12 @@ use tokio::time::Instant;
 use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Transport, set_up};
 
 /// A connection to a backend, and the head of the response that comes on it.
-pub struct Backend {
+pub struct BackendConnection {
     /// The socket.
     pub transport: Transport,
     /// What has been read of it and not been used.
     pub input: Buffer,
-    /// The head of the response, once [`Backend::poll_head`] has found one.
+    /// The head of the response, once [`BackendConnection::poll_head`] has found one.
     pub head: Recycled<ResponseHead>,
     scan: HeadScan,
     interim: u32,
@@ -70,10 +70,10 @@ pub async fn connect(
     Ok(Transport::new(stream))
 }
 
-impl Backend {
+impl BackendConnection {
     /// A connection on which nothing has been said, or all has been that belonged to the last request.
-    pub fn new(transport: Transport) -> Backend {
-        Backend {
+    pub fn new(transport: Transport) -> BackendConnection {
+        BackendConnection {
             transport,
             input: Buffer::new(),
             head: Recycled::take(),

@@ -19,11 +19,11 @@ use crate::io::{Alarm, Buffer, Free, Recycle, Transport};
 pub struct Client {
     /// The socket.
     pub transport: Transport,
-    /// What has been read of it and not been used.
+    /// Bytes that were read from the socket and not used yet.
     pub input: Buffer,
-    /// The timer of all its waits.
+    /// The timer for every wait on this connection.
     pub alarm: Alarm,
-    /// Who is at the other end, or who a PROXY header says is.
+    /// The address at the other end, or the one that a PROXY header names.
     pub peer: IpAddr,
     /// The client has said that it sends nothing more.
     pub has_ended: bool,

@@ -18,7 +18,7 @@ mod pump;
 mod sink;
 mod tunnel;
 
-pub use backend::{Backend, HeadError, connect};
+pub use backend::{BackendConnection, HeadError, connect};
 pub use body::{BodyError, BodyReader};
 pub use client::{Client, Next, Waited};
 pub use pump::{Outgoing, Pump, PumpError, Side};

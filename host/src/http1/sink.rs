@@ -25,7 +25,7 @@ impl Sink {
         Sink::default()
     }
 
-    /// What is written before the data, to be added to. Only while no data waits.
+    /// The bytes to be written before the data, to append to. Only while no data waits.
     pub fn before(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.data.is_empty() && self.behind.is_empty());
         &mut self.before

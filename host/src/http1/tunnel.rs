@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::backend::Backend;
+use super::backend::BackendConnection;
 use super::client::Client;
 use super::sink::Sink;
 use crate::io::{Buffer, Transport};
@@ -33,7 +33,7 @@ enum State {
 /// whatever went wrong, what follows a switch of protocols is not ours to say.
 pub async fn tunnel(
     client: &mut Client,
-    backend: &mut Backend,
+    backend: &mut BackendConnection,
     head: Vec<u8>,
     limit: Duration,
 ) -> (u64, io::Result<()>) {

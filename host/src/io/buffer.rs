@@ -39,22 +39,22 @@ impl Buffer {
         Buffer::default()
     }
 
-    /// What has been read and not been used.
+    /// The bytes that were read and not used yet.
     pub fn filled(&self) -> &[u8] {
         &self.memory[self.start..self.end]
     }
 
-    /// The same, to be decoded in place.
+    /// The same bytes, to be decoded in place.
     pub fn filled_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.end]
     }
 
-    /// How much that is.
+    /// How many bytes [`Buffer::filled`] has.
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
-    /// Whether it is nothing.
+    /// Whether [`Buffer::filled`] is empty.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }

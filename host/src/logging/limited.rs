@@ -24,7 +24,7 @@ struct Kind {
     /// `N more` of what there were.
     what: String,
     limiter: Limiter,
-    /// Whether it is among those of which something has to be told.
+    /// Whether lines of this kind were left out since the last summary.
     is_untold: AtomicBool,
 }
 

@@ -5,9 +5,9 @@
 //!                              there and then      or dropped, and counted
 //! ```
 //!
-//! Whoever reads standard error may be slow, stopped or gone, and a disk may be full. Then the writer waits or fails, the
+//! The reader of standard error may be slow, stopped or gone, and a disk may be full. Then the writer waits or fails, the
 //! queue fills up, and lines are dropped: the next one that is written says how many. Commands that serve nobody write
-//! their lines themselves, and wait for whoever reads them.
+//! their lines themselves, and wait for the reader.
 //!
 //! | file | what it does |
 //! |---|---|

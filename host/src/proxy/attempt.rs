@@ -14,7 +14,7 @@ use super::context::Context;
 use super::outbound;
 use crate::config::{ClientLimits, PoolSettings};
 use crate::hook::AttemptFailure;
-use crate::http1::{Backend, BodyError, Client, HeadError, Pump, PumpError, Side, Sink};
+use crate::http1::{BackendConnection, BodyError, Client, HeadError, Pump, PumpError, Side, Sink};
 
 /// Why an attempt came to no response.
 #[derive(Debug, thiserror::Error)]
@@ -181,7 +181,7 @@ pub(super) struct Upload {
 /// passed on meanwhile.
 pub(super) async fn exchange(
     client: &mut Client,
-    backend: &mut Backend,
+    backend: &mut BackendConnection,
     request: &RequestHead,
     upload: &mut Upload,
     waits: &Waits,

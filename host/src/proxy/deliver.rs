@@ -23,7 +23,7 @@ use super::refuse::Refused;
 use crate::chain::Remaining;
 use crate::config::ClientLimits;
 use crate::escape::Line;
-use crate::http1::{Backend, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
+use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
 use crate::logging::Limited;
 
 /// Why a response did not get to its end.
@@ -45,7 +45,7 @@ impl Proxy {
         request: &mut RequestHead,
         context: &mut Context,
         mut upload: Upload,
-        (mut backend, address): (Backend, SocketAddr),
+        (mut backend, address): (BackendConnection, SocketAddr),
     ) -> After {
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
             if upload.pump.is_done() {
@@ -145,7 +145,7 @@ impl Proxy {
         &self,
         context: &Context,
         upload: &Upload,
-        (mut backend, address): (Backend, SocketAddr),
+        (mut backend, address): (BackendConnection, SocketAddr),
     ) {
         let mut body = BodyReader::of_response(backend.head.framing);
         let is_over = body.is_done() || (body.take(&mut backend.input).is_ok() && body.is_done());
@@ -160,7 +160,7 @@ impl Proxy {
         client: &mut Client,
         request: &RequestHead,
         context: &mut Context,
-        mut backend: Backend,
+        mut backend: BackendConnection,
     ) -> After {
         let mut head = Vec::new();
         outbound::switching_head(&mut head, &backend.head);
@@ -190,7 +190,7 @@ impl Proxy {
 /// Moves the response to the client, and what is left of the request to the backend, until the response is complete.
 async fn relay(
     client: &mut Client,
-    backend: &mut Backend,
+    backend: &mut BackendConnection,
     upload: &mut Upload,
     download: &mut Pump,
     (limits, silence, until): (&ClientLimits, Duration, Option<Instant>),
@@ -267,7 +267,7 @@ fn read_over_rest(client: &mut Client, upload: &mut Upload) -> bool {
 
 /// 205 has no content (RFC 9110, section 15.3.6), and its framing says so. What the backend sends of it is not read: its
 /// connection ends.
-fn without_content(backend: &mut Backend) {
+fn without_content(backend: &mut BackendConnection) {
     if backend.head.framing != Framing::None {
         backend.head.framing = Framing::None;
         backend.head.options.close = true;

@@ -22,13 +22,13 @@ use crate::chain::Remaining;
 use crate::config::RetryOn;
 use crate::escape::Line;
 use crate::hook::AttemptFailure;
-use crate::http1::{Backend, BodyReader, Client, Pump, connect};
+use crate::http1::{BackendConnection, BodyReader, Client, Pump, connect};
 use crate::io::Transport;
 use crate::logging::Limited;
 use crate::upstream::{self, Pool};
 
 /// What comes next.
-enum Next {
+enum Step {
     /// An attempt at this backend.
     At(u32),
     /// This, after a pause.
@@ -57,16 +57,16 @@ impl Proxy {
     ) -> After {
         let mut upload = begin(request, context);
         context.pool().budget.first();
-        let mut next = Next::At(first);
+        let mut next = Step::At(first);
         loop {
             let index = match next {
-                Next::At(index) => index,
-                Next::Again(selected) => {
+                Step::At(index) => index,
+                Step::Again(selected) => {
                     next = match (pause(client, context).await, context.is_late(), selected) {
-                        (false, _, _) => Next::Gone,
-                        (true, true, _) => Next::Refuse(Refused::NoAnswerInTime),
-                        (true, false, Selected::Backend(index)) => Next::At(index),
-                        (true, false, Selected::Refused(refused)) => Next::Refuse(refused),
+                        (false, _, _) => Step::Gone,
+                        (true, true, _) => Step::Refuse(Refused::NoAnswerInTime),
+                        (true, false, Selected::Backend(index)) => Step::At(index),
+                        (true, false, Selected::Refused(refused)) => Step::Refuse(refused),
                         (true, false, Selected::Reply(reply)) => {
                             let body = upload.pump.reader();
                             let reply = (reply, Remaining::ALL);
@@ -75,12 +75,12 @@ impl Proxy {
                     };
                     continue;
                 }
-                Next::Refuse(refused) => {
+                Step::Refuse(refused) => {
                     return self
                         .refuse(client, request, upload.pump.reader(), context, refused)
                         .await;
                 }
-                Next::Gone => return After::Close,
+                Step::Gone => return After::Close,
             };
             let chosen = context.begin_attempt(index);
             let attempted = self.attempt(client, request, context, &mut upload, &chosen).await;
@@ -109,7 +109,7 @@ impl Proxy {
         context: &mut Context,
         upload: &mut Upload,
         chosen: &upstream::Backend,
-    ) -> Result<Backend, Next> {
+    ) -> Result<BackendConnection, Step> {
         let settings = &context.pool().settings;
         let waits = Waits::new(context, settings);
         let idle = match context.has_replaced {
@@ -133,11 +133,11 @@ impl Proxy {
                 }
             }
         };
-        let mut backend = Backend::new(transport);
+        let mut backend = BackendConnection::new(transport);
         let forwarded_for = match forwarded(request, context) {
             Ok(value) => value,
             Err(_) => {
-                return Err(Next::Refuse(Refused::Request(
+                return Err(Step::Refuse(Refused::Request(
                     pace_wire::refusal::Refusal::FieldLine,
                 )));
             }
@@ -170,7 +170,7 @@ impl Proxy {
             context.has_replaced = true;
             context.attempt -= 1;
             context.current = None;
-            return Err(Next::At(index));
+            return Err(Step::At(index));
         }
         Err(self.failed(request, context, &error, is_repeatable))
     }
@@ -205,20 +205,20 @@ impl Proxy {
         context: &mut Context,
         error: &AttemptError,
         is_repeatable: bool,
-    ) -> Next {
+    ) -> Step {
         let Some(failure) = error.failure() else {
             // The attempt is over, and nothing is said of the backend.
             context.current = None;
             return match error {
-                AttemptError::Request(refusal) => Next::Refuse(Refused::Request(*refusal)),
-                AttemptError::OutOfTime => Next::Refuse(Refused::NoAnswerInTime),
+                AttemptError::Request(refusal) => Step::Refuse(Refused::Request(*refusal)),
+                AttemptError::OutOfTime => Step::Refuse(Refused::NoAnswerInTime),
                 AttemptError::Exhausted(error) => {
                     if EXHAUSTED.admits() {
                         warn!(target: "pace::proxy", "{}: cannot connect to any backend: {error}", asked(request));
                     }
-                    Next::Refuse(Refused::NoBackend)
+                    Step::Refuse(Refused::NoBackend)
                 }
-                _ => Next::Gone,
+                _ => Step::Gone,
             };
         };
         context.last_failure = Some(failure);
@@ -227,8 +227,8 @@ impl Proxy {
         let again = selected.filter(|_| context.pool().budget.take());
         self.book(request, context, error, again.is_some());
         match again {
-            Some(selected) => Next::Again(selected),
-            None => Next::Refuse(refused_after(failure)),
+            Some(selected) => Step::Again(selected),
+            None => Step::Refuse(refused_after(failure)),
         }
     }
 
@@ -239,8 +239,8 @@ impl Proxy {
         request: &RequestHead,
         context: &mut Context,
         upload: &Upload,
-        backend: &Backend,
-    ) -> Option<Next> {
+        backend: &BackendConnection,
+    ) -> Option<Step> {
         let status = backend.head.status().as_u16();
         let failure = AttemptFailure::Status(status);
         let is_wanted = is_retried(context, failure)
@@ -258,7 +258,7 @@ impl Proxy {
             return None;
         }
         self.book(request, context, &AttemptError::Status(status), true);
-        Some(Next::Again(selected))
+        Some(Step::Again(selected))
     }
 
     /// Counts and tells an attempt that failed. `again` says whether another is made.
@@ -298,7 +298,7 @@ impl Proxy {
     }
 
     /// Keeps a connection whose response is complete for the next request.
-    pub(super) fn keep(&self, address: SocketAddr, backend: Backend, pool: &Pool) {
+    pub(super) fn keep(&self, address: SocketAddr, backend: BackendConnection, pool: &Pool) {
         let said = backend.head.keep_alive_seconds();
         if backend.head.keeps_alive() && backend.input.is_empty() && said != Some(0) {
             self.idle.put(pool, address, backend.transport, said);

@@ -35,7 +35,7 @@ struct OfPool {
 struct Waiting {
     transport: Transport,
     since: Instant,
-    /// How long it may wait.
+    /// The longest time that it may wait.
     timeout: Duration,
 }
 

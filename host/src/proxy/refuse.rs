@@ -1,4 +1,4 @@
-//! What Pace itself answers, and why.
+//! The answers that Pace itself gives, and the reasons.
 
 use http::StatusCode;
 use pace_wire::refusal::Refusal;
@@ -26,7 +26,7 @@ pub(super) enum Refused {
     NoAnswerInTime,
 }
 
-/// What the client sees of it.
+/// The answer for the client.
 pub(super) fn reply(refused: Refused) -> Reply {
     let (status, text) = match refused {
         Refused::Request(refusal) => (
@@ -50,7 +50,7 @@ pub(super) fn reply(refused: Refused) -> Reply {
     Reply::text(status, text)
 }
 
-/// What it means for the request that its last attempt ended so.
+/// The answer to a request whose last attempt ended like this.
 pub(super) fn refused_after(failure: AttemptFailure) -> Refused {
     match failure {
         AttemptFailure::ConnectionRefused
