@@ -5,6 +5,7 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::StatusCode;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 use pace_wire::response::Asked;
@@ -175,6 +176,8 @@ pub(super) struct Upload {
     pub(super) patience: Patience,
     /// The backend does not take any more of it. Its response may still come.
     pub(super) is_broken: bool,
+    /// The client waits to be told that it may send its body, as it should.
+    pub(super) waits_for_word: bool,
 }
 
 /// Sends a request whose head the pump of `upload` has, and waits for the head of the final response. Interim responses are
@@ -193,12 +196,10 @@ pub(super) async fn exchange(
     let passes_interim = request.version == http::Version::HTTP_11;
     let mut interim = Sink::new();
     let mut progress = (0, Instant::now());
-    // A client that waits to be told that it may send its body does what it should.
-    let mut waits_for_word = request.expects_continue() && upload.pump.is_untouched();
     let mut attempt_ends = waits.attempt;
     let mut waits_for_client_since = None;
     let exchanged = poll_fn(|context| {
-        let mut waits_for_client = false;
+        let mut needs_client = false;
         if !upload.is_broken && !upload.pump.is_done() {
             let source = (&mut client.transport, &mut client.input);
             match upload.pump.poll(source, &mut backend.transport, context) {
@@ -207,8 +208,8 @@ pub(super) async fn exchange(
                 Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
                 Poll::Ready(Err(PumpError::Read(error))) => return Poll::Ready(Err(of_client(error))),
                 Poll::Pending if upload.pump.waits_for() == Side::Source => {
-                    waits_for_word = waits_for_word && upload.pump.is_untouched();
-                    waits_for_client = !waits_for_word;
+                    needs_client = true;
+                    upload.waits_for_word &= upload.pump.is_untouched();
                 }
                 Poll::Pending => upload.patience.pause(upload.pump.taken()),
             }
@@ -229,7 +230,7 @@ pub(super) async fn exchange(
                 Poll::Ready(Ok(())) if backend.head.is_interim() => {
                     if passes_interim {
                         outbound::interim_head(interim.before(), &backend.head);
-                        waits_for_word = false;
+                        upload.waits_for_word &= backend.head.status() != StatusCode::CONTINUE;
                     }
                 }
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
@@ -237,6 +238,7 @@ pub(super) async fn exchange(
                 Poll::Pending => break,
             }
         }
+        let waits_for_client = needs_client && !upload.waits_for_word;
         if let Some(until) = waits.request
             && client.alarm.poll(until, context).is_ready()
         {
@@ -266,7 +268,7 @@ pub(super) async fn exchange(
         if written != progress.0 {
             progress = (written, Instant::now());
         }
-        let limit = match upload.pump.is_done() || waits_for_word {
+        let limit = match upload.pump.is_done() || upload.waits_for_word {
             true => waits.first_byte,
             false => waits.silent,
         };

@@ -9,9 +9,11 @@ use std::time::Duration;
 use http::StatusCode;
 use log::warn;
 use pace_wire::broken::Broken;
-use pace_wire::fields::TooLarge;
+use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::framing::{self, Framing};
+use pace_wire::known::Known;
 use pace_wire::request::RequestHead;
+use pace_wire::response::ResponseHead;
 use tokio::time::Instant;
 
 use super::Proxy;
@@ -48,11 +50,12 @@ impl Proxy {
         (mut backend, address): (BackendConnection, SocketAddr),
     ) -> After {
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
-            if upload.pump.is_done() {
+            if upload.pump.is_done() && is_asked_for(request, &backend.head) {
                 context.answered();
                 return self.switch(client, request, context, backend).await;
             }
-            // The rest of the request is still to come, in the protocol that it was begun in (RFC 9110, section 7.8).
+            // RFC 9110, section 7.8: to a protocol that the client has named, and not while the rest of the request is still
+            // to come.
             let error = AttemptError::Body(Broken::Upgrade.to_string());
             self.book(request, context, &error, false);
             return self
@@ -276,6 +279,16 @@ fn without_content(backend: &mut BackendConnection) {
     if let Err(TooLarge) = backend.head.fields.append("Content-Length", b"0") {
         backend.head.options.close = true;
     }
+}
+
+/// Whether the client has named every protocol that a 101 does.
+fn is_asked_for(request: &RequestHead, response: &ResponseHead) -> bool {
+    fn protocols(fields: &Fields) -> impl Iterator<Item = &[u8]> {
+        let lists = fields.all(Known::Upgrade);
+        lists.flat_map(|list| list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+    }
+    protocols(&response.fields)
+        .all(|chosen| protocols(&request.fields).any(|named| named.eq_ignore_ascii_case(chosen)))
 }
 
 /// Clients and backends end upgraded connections as they like.

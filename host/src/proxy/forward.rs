@@ -192,6 +192,7 @@ impl Proxy {
         if !matches!(error, AttemptError::Exhausted(_)) {
             return Err(error);
         }
+        self.idle.clear();
         self.drain.shed_idle();
         tokio::time::sleep(SHED_PAUSE).await;
         let connected = connect(to, limit, keepalive, &mut client.alarm).await;
@@ -247,7 +248,8 @@ impl Proxy {
             && upload.pump.is_done()
             && is_repeatable(request, upload, false)
             && context.has_others()
-            && has_attempts_left(context);
+            && has_attempts_left(context)
+            && has_time_for_pause(context);
         if !is_wanted {
             return None;
         }
@@ -317,6 +319,7 @@ fn begin(request: &RequestHead, context: &Context) -> Upload {
         pump,
         patience: Patience::new(&context.snapshot.client),
         is_broken: false,
+        waits_for_word: request.expects_continue(),
     }
 }
 
@@ -324,6 +327,14 @@ fn begin(request: &RequestHead, context: &Context) -> Upload {
 fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
     let retry = &context.pool().settings.retry;
     let wanted = match failure {
+        // A connection may take no longer than the attempt.
+        AttemptFailure::ConnectionTimeout
+            if retry
+                .per_try
+                .is_some_and(|limit| limit < context.pool().settings.connect_timeout) =>
+        {
+            return !context.is_late();
+        }
         AttemptFailure::ConnectionRefused
         | AttemptFailure::ConnectionTimeout
         | AttemptFailure::ConnectionFailed
@@ -351,15 +362,26 @@ fn has_attempts_left(context: &Context) -> bool {
     context.attempt < context.pool().settings.retry.attempts && !context.is_late()
 }
 
+/// How long the pause before the next attempt is on average.
+fn mean_pause(context: &Context) -> Duration {
+    let first = context.pool().settings.retry.backoff;
+    first.saturating_mul(1 << (context.attempt.saturating_sub(1)).min(10))
+}
+
+/// Whether the request is not over before the longest pause is.
+fn has_time_for_pause(context: &Context) -> bool {
+    let end = tokio::time::Instant::now() + mean_pause(context).mul_f64(1.5);
+    context.deadline().is_none_or(|deadline| end < deadline)
+}
+
 /// Waits before another attempt, if that is configured: a mean that doubles each time, and differs from request to request.
 /// Says whether the client is still there.
 async fn pause(client: &mut Client, context: &Context) -> bool {
-    let mean = context.pool().settings.retry.backoff;
+    let mean = mean_pause(context);
     if mean.is_zero() {
         return true;
     }
-    let doubled = mean.saturating_mul(1 << (context.attempt.saturating_sub(1)).min(10));
-    let end = tokio::time::Instant::now() + doubled.mul_f64(0.5 + fastrand::f64());
+    let end = tokio::time::Instant::now() + mean.mul_f64(0.5 + fastrand::f64());
     let until = context.deadline().map_or(end, |deadline| deadline.min(end));
     poll_fn(|task| {
         if client.poll_gone(task).is_ready() {

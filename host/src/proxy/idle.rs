@@ -79,6 +79,11 @@ impl Idle {
         of_pool.put(backend, waiting, pool.settings.idle_connections);
     }
 
+    /// Closes all connections.
+    pub(super) fn clear(&self) {
+        self.kept.lock().clear();
+    }
+
     /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end, and all when
     /// descriptors have run out.
     pub async fn sweep(self: Arc<Idle>, drain: Arc<Drain>) {

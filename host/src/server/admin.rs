@@ -1,18 +1,23 @@
 //! The admin listener: its connections.
 
+use std::future::poll_fn;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use http::{Method, Response};
 use log::warn;
 use pace_wire::encode;
+use pace_wire::refusal::Refusal;
 use pace_wire::request::{RequestHead, Rules};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::drain::Drain;
 use crate::admin::{Admin, refused};
 use crate::config::ClientLimits;
-use crate::http1::{BodyReader, Client, Next, Waited};
+use crate::http1::{BodyError, BodyReader, Client, Next, Waited};
 use crate::logging::Limited;
 
 /// Serves until the process ends, also while requests drain.
@@ -55,12 +60,13 @@ async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
             Next::End => return,
             Next::Refused(refusal) => (refused(refusal), false),
             Next::Request => {
-                let draining = drain.has_begun();
-                let response = admin.answer(&head, draining).await;
-                // No request has anything to say in a body.
-                let mut body = BodyReader::of_request(head.framing, &Rules::default());
-                let is_read = body.is_done() || (body.take(&mut client.input).is_ok() && body.is_done());
-                (response, is_read)
+                // No request has anything to say in a body, but half of one is no request.
+                let body = BodyReader::of_request(head.framing, &Rules::default());
+                match read_over(&mut client, body, limits.body).await {
+                    Ok(()) => (admin.answer(&head, drain.has_begun()).await, true),
+                    Err(Some(refusal)) => (refused(refusal), false),
+                    Err(None) => return,
+                }
             }
         };
         let keep = is_read && head.keeps_alive() && client.may_ask_again();
@@ -74,10 +80,42 @@ async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
         }
         match (is_read, keep) {
             (true, true) => {}
-            (true, false) => return,
-            (false, _) => return client.linger().await,
+            (true, false) | (false, _) => return client.linger().await,
         }
     }
+}
+
+/// Reads over a body, which must be there within the limit. What it is refused for if it is none; nothing, if the client has
+/// gone.
+async fn read_over(
+    client: &mut Client,
+    mut body: BodyReader,
+    limit: Duration,
+) -> Result<(), Option<Refusal>> {
+    let deadline = Instant::now() + limit;
+    let Client {
+        transport,
+        input,
+        alarm,
+        ..
+    } = client;
+    poll_fn(|context| {
+        loop {
+            match body.poll_data(input, transport, context) {
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(Some(_))) if Instant::now() < deadline => {}
+                Poll::Ready(Ok(Some(_))) => return Poll::Ready(Err(Some(Refusal::BodyTimeout))),
+                Poll::Ready(Err(BodyError::Fault(fault))) => return Poll::Ready(Err(Some(fault.into()))),
+                Poll::Ready(Err(BodyError::Early | BodyError::Io(_))) => return Poll::Ready(Err(None)),
+                Poll::Pending => {
+                    return alarm
+                        .poll(deadline, context)
+                        .map(|()| Err(Some(Refusal::BodyTimeout)));
+                }
+            }
+        }
+    })
+    .await
 }
 
 fn encode(response: &Response<Vec<u8>>, request: &RequestHead, keep: bool) -> Vec<u8> {

@@ -282,7 +282,14 @@ impl Place {
 
     async fn serve(&self, connection: Connection) {
         let peer = connection.peer;
-        match connection.into_client().await {
+        let must_end = self.drain.idle_must_end(self.index);
+        let client = tokio::select! {
+            biased;
+            client = connection.into_client() => client,
+            // One that has not said yet for whom it connects has asked for nothing.
+            () = must_end => return,
+        };
+        match client {
             Ok(None) => {}
             Ok(Some(client)) => match self.proxy.most_per_client() {
                 None => self.proxy.serve(client).await,

@@ -118,3 +118,19 @@ fn what_changes_something_is_a_post() {
     let nothing = admin.send(&Request::post("/reload", ""));
     assert_eq!((nothing.status, nothing.text()), (200, "nothing has changed\n"));
 }
+
+#[test]
+fn half_a_request_changes_nothing() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let reloads = || pace.metrics().sum("pace_config_reloads_total", &[]);
+    let before = reloads();
+    let mut client = pace.admin();
+    client.write("POST /reload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    assert_eq!(client.read("POST").expect("there is an answer").status, 400);
+    let mut client = pace.admin();
+    client.write("POST /plugins/limit/rollback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab");
+    client.finish();
+    assert_eq!(client.read_to_end(), b"");
+    assert_eq!(reloads(), before);
+}

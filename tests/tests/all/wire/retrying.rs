@@ -248,3 +248,49 @@ fn request_that_may_have_been_begun_is_not_sent_again_when_time_is_over() {
     assert_eq!(answers, [200, 504]);
     assert_eq!(tries.load(Ordering::SeqCst), 1);
 }
+
+/// From when the client has been told to send its body, it is the client that is waited for; and before that it is not.
+#[test]
+fn time_between_100_and_the_body_is_the_clients() {
+    let backend = Scripted::new(|line| {
+        while line.head()?.is_some() {
+            line.write("HTTP/1.1 103 Early Hints\r\n\r\n")?;
+            std::thread::sleep(std::time::Duration::from_millis(600));
+            line.write("HTTP/1.1 100 Continue\r\n\r\n")?;
+            line.bytes(2)?;
+            line.write(OK)?;
+        }
+        Ok(())
+    });
+    let pace = Pace::with_config(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\nbody_timeout_ms = 400\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n\
+         [[pools]]\nname = \"web\"\nbackends = [\"{}\"]\nretry = {{ attempts = 1, per_try_ms = 800 }}\n\n{EVERYTHING}",
+        backend.label()
+    ));
+    let head = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    let told = |client: &pace_tests::Client| client.received().windows(4).any(|four| four == b" 100");
+    // One attempt has 800 ms, of which the backend takes 600 for itself.
+    let mut client = pace.client();
+    client.write(head);
+    wait_until("the word", || told(&client));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    client.write("hi");
+    assert_eq!(client.read("PUT").expect("there is an answer").status, 200);
+    // One that says nothing more is told so after its own time, not after the backend's 60 s.
+    let mut client = pace.client();
+    client.write(head);
+    assert_eq!(client.read("PUT").expect("there is an answer").status, 408);
+    assert_eq!(pace.metrics().sum("pace_upstream_failures_total", &[]), 0);
+}
+
+/// A pause that outlasts the request would end in an answer of Pace's own.
+#[test]
+fn status_is_passed_on_if_there_is_no_time_for_another_attempt() {
+    let (one, _) = saying(BUSY);
+    let (two, _) = saying(BUSY);
+    let pace = before(
+        &[&one, &two],
+        "total_timeout_ms = 2000\nretry = { on = [\"503\"], backoff_ms = 3000 }",
+    );
+    assert_eq!(pace.get("/").text(), "busy");
+}

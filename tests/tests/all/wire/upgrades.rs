@@ -190,3 +190,22 @@ fn other_transports_of_http_are_not_upgraded_to() {
         "{text}"
     );
 }
+
+#[test]
+fn switch_to_a_protocol_that_was_not_asked_for_is_a_502() {
+    for (asked, chosen, expected) in [("websocket", "h2c", 502), ("a", "a, b", 502), ("a, b", "B", 101)] {
+        let backend = Scripted::new(move |line| {
+            line.head()?;
+            line.write(SWITCH.replace("websocket", chosen))?;
+            line.end()
+        });
+        let pace = before(&backend, "max_retries = 0");
+        let mut client = pace.client();
+        client.write(UPGRADE.replace("Upgrade: websocket", &format!("Upgrade: {asked}")));
+        wait_until("an answer", || {
+            client.received().ends_with(b"\r\n\r\n") || client.has_received()
+        });
+        let answer = String::from_utf8_lossy(&client.received()).into_owned();
+        assert_eq!(status(&answer), expected, "{asked} and {chosen}");
+    }
+}
