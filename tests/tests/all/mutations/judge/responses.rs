@@ -47,6 +47,10 @@ impl Seen<'_> {
             self.sent.is_whole()
                 && sent.is_some_and(|sent| sent.status == head.status)
                 && answer.body == self.sent.body
+                // An answer to HEAD has no body to tell them apart.
+                && sent.is_some_and(|sent| {
+                    sent.fields.list("content-length") == head.fields.list("content-length")
+                })
         };
         let own = |head: &ResponseHead| {
             // A client that waits for the answer before it goes on can be who is waited for.

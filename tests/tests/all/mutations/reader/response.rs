@@ -52,6 +52,10 @@ pub(crate) fn read_response(bytes: &[u8], asked: &RequestHead, ended: bool) -> R
             }
             (Ok(framing), status) => {
                 let upgrades = head.fields.has("upgrade") && head.fields.lists("connection", "upgrade");
+                let named = asked.fields.list("upgrade");
+                let is_named =
+                    |chosen: &Vec<u8>| named.iter().any(|named| named.eq_ignore_ascii_case(chosen));
+                let upgrades = upgrades && head.fields.list("upgrade").iter().all(is_named);
                 if status == 101 && !upgrades {
                     read.note(Quirk::OddUpgrade);
                 }
