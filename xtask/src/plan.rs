@@ -24,7 +24,7 @@ impl Plan {
             Profile::Dev => ("Pace, with every check", 5),
             Profile::Quick => (
                 "Pace, for trying: `--release` builds what performance is measured with",
-                5,
+                7,
             ),
             Profile::Release => ("Pace, as users run it", 16),
         };
