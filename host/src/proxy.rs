@@ -37,7 +37,6 @@ mod refuse;
 
 pub use idle::Idle;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -51,6 +50,7 @@ use self::choose::{Selected, select};
 use self::context::Context;
 use self::refuse::Refused;
 use crate::chain::{Remaining, RequestFlow};
+use crate::config::ConnectionLimits;
 use crate::http1::{BodyReader, Client, Next, Waited};
 use crate::io::Recycled;
 use crate::server::Drain;
@@ -92,9 +92,9 @@ impl Proxy {
         }
     }
 
-    /// How many connections a client may have.
-    pub fn most_per_client(&self) -> Option<NonZeroU32> {
-        self.snapshot.load().connections.max_per_client
+    /// How many connections there may be.
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        self.snapshot.load().connections
     }
 
     /// Serves a connection from its first request to its end.

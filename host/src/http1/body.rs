@@ -110,6 +110,11 @@ impl BodyReader {
         }
     }
 
+    /// Reads over what is there of the body. Says whether that is all of it.
+    pub fn read_over(&mut self, buffer: &mut Buffer) -> bool {
+        self.is_done() || (self.take(buffer).is_ok() && self.is_done())
+    }
+
     /// Takes the next data; `None` when the body has ended. The data that was taken before must have been used.
     pub fn poll_data(
         &mut self,

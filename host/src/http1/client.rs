@@ -155,14 +155,10 @@ impl Client {
             match self.read(deadline, limits.head_bytes).await {
                 // The alarm does not ring for a client that never lets the wait begin.
                 Some(Ok(1..)) if Instant::now() < deadline => {}
-                Some(Ok(1..)) => {
-                    head.glance(self.input.filled());
-                    return Next::Refused(Refusal::HeadTimeout);
-                }
                 // A client that leaves in the middle of its head asks for nothing.
                 Some(Ok(0) | Err(_)) => return Next::End,
                 None if self.input.is_empty() => return Next::End,
-                None => {
+                Some(Ok(1..)) | None => {
                     head.glance(self.input.filled());
                     return Next::Refused(Refusal::HeadTimeout);
                 }

@@ -159,7 +159,7 @@ impl Proxy {
         content: Bytes,
     ) -> After {
         // What has been read already of the request's body need not end the connection.
-        let is_read = read_over(client, body);
+        let is_read = body.read_over(&mut client.input);
         let keep = is_read && !head.options.close && self.keeps(client, request, context);
         let delivery = Delivery {
             body: Outgoing::Plain,
@@ -196,11 +196,6 @@ impl Proxy {
                 .is_none_or(|most| client.requests < most.get())
             && !self.drain.has_begun()
     }
-}
-
-/// Reads over what is there of a body. Says whether that is all of it.
-pub(super) fn read_over(client: &mut Client, body: &mut BodyReader) -> bool {
-    body.is_done() || (body.take(&mut client.input).is_ok() && body.is_done())
 }
 
 /// Tells whoever asks with the header that `[admin] debug_header` names which generation of each plugin

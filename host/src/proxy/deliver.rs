@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use log::warn;
 use pace_wire::broken::Broken;
-use pace_wire::fields::{Fields, TooLarge};
+use pace_wire::fields::TooLarge;
 use pace_wire::framing::{self, Framing};
 use pace_wire::known::Known;
 use pace_wire::request::RequestHead;
@@ -17,7 +17,7 @@ use pace_wire::response::ResponseHead;
 use tokio::time::Instant;
 
 use super::Proxy;
-use super::answer::{After, Filtered, read_over, tell_generations};
+use super::answer::{After, Filtered, tell_generations};
 use super::attempt::{AttemptError, Upload};
 use super::context::{Context, asked};
 use super::outbound::{self, Delivery};
@@ -150,8 +150,7 @@ impl Proxy {
         upload: &Upload,
         (mut backend, address): (BackendConnection, SocketAddr),
     ) {
-        let mut body = BodyReader::of_response(backend.head.framing);
-        let is_over = body.is_done() || (body.take(&mut backend.input).is_ok() && body.is_done());
+        let is_over = BodyReader::of_response(backend.head.framing).read_over(&mut backend.input);
         if is_over && upload.pump.is_done() {
             self.keep(address, backend, context.pool());
         }
@@ -265,7 +264,7 @@ async fn relay(
 
 /// Reads over the rest of a body that the backend does not take any more, as far as that is there.
 fn read_over_rest(client: &mut Client, upload: &mut Upload) -> bool {
-    upload.is_broken && read_over(client, upload.pump.reader())
+    upload.is_broken && upload.pump.reader().read_over(&mut client.input)
 }
 
 /// 205 has no content (RFC 9110, section 15.3.6), and its framing says so. What the backend sends of it is not read: its
@@ -283,12 +282,11 @@ fn without_content(backend: &mut BackendConnection) {
 
 /// Whether the client has named every protocol that a 101 does.
 fn is_asked_for(request: &RequestHead, response: &ResponseHead) -> bool {
-    fn protocols(fields: &Fields) -> impl Iterator<Item = &[u8]> {
-        let lists = fields.all(Known::Upgrade);
-        lists.flat_map(|list| list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
-    }
-    protocols(&response.fields)
-        .all(|chosen| protocols(&request.fields).any(|named| named.eq_ignore_ascii_case(chosen)))
+    let is_named = |chosen: &[u8]| {
+        let mut named = request.fields.elements(Known::Upgrade);
+        named.any(|named| named.eq_ignore_ascii_case(chosen))
+    };
+    response.fields.elements(Known::Upgrade).all(is_named)
 }
 
 /// Clients and backends end upgraded connections as they like.

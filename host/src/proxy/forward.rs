@@ -222,10 +222,11 @@ impl Proxy {
                 _ => Step::Gone,
             };
         };
-        context.last_failure = Some(failure);
         let wants_other = is_repeatable && is_retried(context, failure) && has_attempts_left(context);
-        let selected = wants_other.then(|| select(request, context)).filter(is_some_way);
-        let again = selected.filter(|_| context.pool().budget.take());
+        let again = match wants_other {
+            true => select_again(request, context, failure),
+            false => None,
+        };
         self.book(request, context, error, again.is_some());
         match again {
             Some(selected) => Step::Again(selected),
@@ -253,12 +254,7 @@ impl Proxy {
         if !is_wanted {
             return None;
         }
-        let before = context.last_failure.replace(failure);
-        let selected = select(request, context);
-        if !is_some_way(&selected) || !context.pool().budget.take() {
-            context.last_failure = before;
-            return None;
-        }
+        let selected = select_again(request, context, failure)?;
         self.book(request, context, &AttemptError::Status(status), true);
         Some(Step::Again(selected))
     }
@@ -271,7 +267,6 @@ impl Proxy {
         error: &AttemptError,
         again: bool,
     ) {
-        context.last_failure = error.failure();
         let (Some(failure), Some((in_flight, since))) = (error.failure(), context.current.take()) else {
             return;
         };
@@ -349,12 +344,16 @@ fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
     retry.on.contains(&wanted)
 }
 
-/// Whether asking for a backend led anywhere: to one, to an answer of a plugin's, or to the failure of one.
-fn is_some_way(selected: &Selected) -> bool {
-    matches!(
+/// Asks for the backend of another attempt, and takes that attempt from the pool's budget. `None` if that leads nowhere:
+/// neither to a backend, nor to an answer of a plugin's, nor to the failure of one.
+fn select_again(request: &RequestHead, context: &mut Context, failure: AttemptFailure) -> Option<Selected> {
+    context.last_failure = Some(failure);
+    let selected = select(request, context);
+    let leads_on = matches!(
         selected,
         Selected::Backend(_) | Selected::Reply(_) | Selected::Refused(Refused::PluginFailed)
-    )
+    );
+    (leads_on && context.pool().budget.take()).then_some(selected)
 }
 
 /// Whether the request has another attempt.

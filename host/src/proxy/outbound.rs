@@ -195,11 +195,10 @@ pub(super) fn switching_head(out: &mut Vec<u8>, response: &ResponseHead) {
 /// Whether the client takes trailers (RFC 9110, section 10.1.4).
 fn takes_trailers(request: &RequestHead) -> bool {
     request.options.te
-        && request.fields.all(Known::Te).any(|value| {
-            value
-                .split(|byte| *byte == b',')
-                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-        })
+        && request
+            .fields
+            .elements(Known::Te)
+            .any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The time, as `Date` has it (RFC 9110, section 5.6.7). Written once for each second.

@@ -105,7 +105,6 @@ impl Workers {
                     Arc::clone(&drain),
                     index,
                 ),
-                snapshot: Arc::clone(equipment.snapshot),
                 environment: Arc::clone(equipment.environment),
                 drain: Arc::clone(&drain),
                 per_client: Arc::clone(&per_client),
@@ -198,7 +197,6 @@ pub(super) struct Place {
     index: usize,
     seats: Arc<Seats>,
     proxy: Proxy,
-    snapshot: Arc<ArcSwap<Snapshot>>,
     environment: Arc<Environment>,
     drain: Arc<Drain>,
     per_client: Arc<PerClient>,
@@ -214,7 +212,7 @@ impl Place {
 
     /// Whether there are as many connections as there may be.
     pub(super) fn is_full(&self) -> bool {
-        let most = self.snapshot.load().connections.max;
+        let most = self.proxy.connection_limits().max;
         most.is_some_and(|most| self.seats.open() >= most.get() as usize)
     }
 
@@ -291,7 +289,7 @@ impl Place {
         };
         match client {
             Ok(None) => {}
-            Ok(Some(client)) => match self.proxy.most_per_client() {
+            Ok(Some(client)) => match self.proxy.connection_limits().max_per_client {
                 None => self.proxy.serve(client).await,
                 Some(most) => match self.per_client.admit(client.peer, most) {
                     Some(admitted) => {

@@ -108,6 +108,13 @@ impl Fields {
             .map(|line| self.slice(line.value))
     }
 
+    /// The elements of a list field in all lines of this name, in order and without the white space around them. Empty ones
+    /// are among them.
+    pub fn elements(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        self.all(known)
+            .flat_map(|list| list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+    }
+
     /// Whether there is a line of this name.
     pub fn has(&self, known: Known) -> bool {
         self.lines.iter().any(|line| line.known == known)

@@ -104,11 +104,11 @@ fn declared(fields: &mut Fields, version: Version) -> Result<Declared, Fault> {
 
 /// Whether there is a Transfer-Encoding, which is then exactly one `chunked`.
 fn coding(fields: &Fields) -> Result<Option<()>, Fault> {
-    let mut lines = fields.all(Known::TransferEncoding).peekable();
-    if lines.peek().is_none() {
+    // A line has at least one element.
+    let mut codings = fields.elements(Known::TransferEncoding).peekable();
+    if codings.peek().is_none() {
         return Ok(None);
     }
-    let mut codings = lines.flat_map(|line| line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
     let (mut chunked, mut unknown) = (0, false);
     let mut is_last = false;
     for coding in codings.by_ref() {

@@ -151,7 +151,7 @@ impl RequestHead {
         self.options.upgrade
             && self.version == Version::HTTP_11
             && self.fields.has(Known::Upgrade)
-            && !self.fields.all(Known::Upgrade).any(names_transport)
+            && !self.fields.elements(Known::Upgrade).any(names_transport)
     }
 
     /// Whether the client waits with its body for an interim response (RFC 9110, section 10.1.1).
@@ -257,16 +257,14 @@ impl RequestHead {
     }
 }
 
-/// Whether an `Upgrade` names what a connection carries HTTP in. Who goes on so with a backend sends it requests that nobody
+/// Whether an element of `Upgrade` names what a connection carries HTTP in. Who goes on so with a backend sends it requests that nobody
 /// between them sees: HTTP/2 without TLS, which nothing offers any more (RFC 9113, section 3.1), or TLS (RFC 2817).
-fn names_transport(upgrade: &[u8]) -> bool {
-    upgrade.split(|byte| *byte == b',').any(|protocol| {
-        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
-        let name = name.trim_ascii();
-        ["h2c", "h2", "h3", "http", "tls"]
-            .iter()
-            .any(|transport| name.eq_ignore_ascii_case(transport.as_bytes()))
-    })
+fn names_transport(protocol: &[u8]) -> bool {
+    let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = name.trim_ascii();
+    ["h2c", "h2", "h3", "http", "tls"]
+        .iter()
+        .any(|transport| name.eq_ignore_ascii_case(transport.as_bytes()))
 }
 
 /// What is remembered of the first line of a head that is refused.

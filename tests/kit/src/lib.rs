@@ -50,6 +50,6 @@ pub use script::{Line, Scripted};
 pub use setup::{Setup, program};
 pub use wait::{DEADLINE, ask_within, wait_for, wait_until};
 pub use wasm::{
-    built_for, component, core_module, edition, exhausts_compiler, fixture, recipe, root, slow_to_compile,
-    text_fixture, text_module, text_plugin, with_section,
+    built_for, component, core_module, edition, exhausts_compiler, fixture, leb128, recipe, root,
+    slow_to_compile, text_fixture, text_module, text_plugin, with_section,
 };

@@ -115,7 +115,7 @@ pub fn text_module(text: &str) -> Vec<u8> {
 
 /// A component that takes long to compile, and is no plugin: its only module has one function after the other.
 pub fn slow_to_compile() -> Vec<u8> {
-    const FUNCTIONS: u32 = 4000;
+    const FUNCTIONS: usize = 4000;
     const STEPS: u32 = 800;
     // `local.get 0`, `i64.const 3`, `i64.mul`, `local.tee 0`, `drop`
     let step = [0x20, 0, 0x42, 3, 0x7e, 0x22, 0, 0x1a];
@@ -123,9 +123,9 @@ pub fn slow_to_compile() -> Vec<u8> {
     (0..STEPS).for_each(|_| body.extend(step));
     body.extend([0x20, 0, 0x0b]);
     let function = sized(&body);
-    let mut code = unsigned(FUNCTIONS);
+    let mut code = leb128(FUNCTIONS);
     (0..FUNCTIONS).for_each(|_| code.extend(&function));
-    let mut types = unsigned(FUNCTIONS);
+    let mut types = leb128(FUNCTIONS);
     (0..FUNCTIONS).for_each(|_| types.push(0));
     let module = [
         b"\0asm\x01\0\0\0".to_vec(),
@@ -142,12 +142,11 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
 
 /// With its length before it.
 fn sized(content: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(content.len()).expect("no fixture is so large");
-    [unsigned(length), content.to_vec()].concat()
+    [leb128(content.len()), content.to_vec()].concat()
 }
 
-/// LEB128.
-fn unsigned(mut number: u32) -> Vec<u8> {
+/// A number as WebAssembly has it: seven bits in each byte, the lowest first, and one that says whether there are more.
+pub fn leb128(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);

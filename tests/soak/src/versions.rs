@@ -2,7 +2,7 @@
 
 use super::setting::Stamp;
 use anyhow::{Context, Result, bail, ensure};
-use pace_kit::root;
+use pace_kit::{leb128, root};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::ops::Range;
@@ -87,17 +87,6 @@ fn module(component: &[u8]) -> Result<(usize, Range<usize>)> {
         }
     }
     bail!("there is no module in it")
-}
-
-/// A number as WebAssembly has it: seven bits in each byte, the lowest first, and one that says whether there are more.
-fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
 }
 
 /// In hexadecimal digits.
