@@ -8,8 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The plugins inside `pace`, by package.
-const DEFAULTS: &[&str] = &["header-injection", "rate-limiter", "round-robin"];
+mod builtins {
+    #![expect(unreachable_pub, reason = "the crate of the configuration shows them")]
+    include!("../../host/config/src/builtins.rs");
+}
 
 /// The package whose examples are the plugins of the tests.
 const FIXTURES: &str = "pace-fixtures";
@@ -40,7 +42,7 @@ pub(crate) fn build(which: Which) -> Result<()> {
     let toolchain = toolchain::find()?;
     let out = cargo::root().join("target/plugins");
     let mut plugins = Vec::new();
-    for package in DEFAULTS {
+    for package in builtins::BUILTINS {
         let module = default(&toolchain, package)?;
         install(&module, &wasm(&out.join("core"), package))?;
         plugins.push((module, wasm(&out, package)));

@@ -26,8 +26,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "clippy",
         words("clippy --workspace --all-targets --locked -- -D warnings"),
     )?;
-    // Tests start the program itself, which `cargo test` would build only for tests of its own package.
-    cargo_step("build", words("build --package pace --locked"))?;
+    // Tests start the program itself, which `cargo test` would build only for tests of its own package. With the tests, and
+    // not before them: then what both are made of has the same features, and is compiled once.
+    let build = match args.cargo_test.is_empty() {
+        true => "build --workspace --bins --tests --examples --locked",
+        false => "build --workspace --bin pace --locked",
+    };
+    cargo_step("build", words(build))?;
     cargo_step("tests", test_command(&args.cargo_test))?;
     if args.cargo_test.is_empty() {
         other_languages()?;

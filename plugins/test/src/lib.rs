@@ -49,16 +49,16 @@
 
 #![forbid(unsafe_code)]
 
-pub use pace::config::{Isolation, Limits};
-pub use pace::harness::{
+pub use pace_config::{Isolation, Limits};
+pub use pace_harness::{
     Backend, Exchange, Line, Outcome, Pool, Request, Response, Session, Setup, SubjectError, WindowKey, Word,
 };
-pub use pace::hook::{
+pub use pace_hook::{
     AttemptFailure, Failure, FailureReason, Headers, Health, Hook, Hooks, Reply, Selection, Verdict,
 };
 pub use serde_json::json;
 
-use pace::harness::Subject;
+use pace_harness::Subject;
 use serde_json::Value;
 
 /// A plugin's file, compiled and found to fit the contract.

@@ -43,7 +43,7 @@ pub(crate) struct Args {
 /// Counts, prints the table, and compares with what is recorded.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.needs {
-        println!("{}", args.profile.need("pace", "--example hook_calls"));
+        println!("{}", args.profile.need("pace-harness", "--example hook_calls"));
         return Ok(());
     }
     let program = args.profile.program("examples/hook_calls").map_err(Error::msg)?;

@@ -90,7 +90,7 @@ fn python() -> Result<()> {
 
 /// Installs what a file of the language's template names, unless that has been done.
 fn install(language: &str, manifest: &str, commands: &[&[&str]]) -> Result<()> {
-    let templates = cargo::root().join("host/src/author/new/templates");
+    let templates = cargo::root().join("host/author/src/new/templates");
     let template = templates.join(language).join(manifest);
     let wanted = fs::read_to_string(&template).with_context(|| template.display().to_string())?;
     let wanted = wanted.replace("@NAME@", "tools");

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pace::hook::{
-    Call, Candidates, Failure, FailureReason, Health, Hooks, Plugin, Selection, Stage, Verdict,
-};
-use pace::state::{Counter, Scope};
+use pace_hook::{Call, Candidates, Failure, FailureReason, Health, Hooks, Plugin, Selection, Stage, Verdict};
+use pace_state::{Counter, Scope};
 use round_robin::policy::{Candidate, Schedule};
 
 use crate::{not_exported, refused};

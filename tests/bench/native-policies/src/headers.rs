@@ -3,8 +3,8 @@
 use header_injection::config::Config;
 use header_injection::policy::{self, Edits};
 use http::HeaderValue;
-use pace::field::{self, FieldName};
-use pace::hook::{
+use pace_hook::field::{self, FieldName};
+use pace_hook::{
     Call, EditError, Failure, FailureReason, Headers, Hooks, Plugin, RequestAccess, Selection, Stage, Verdict,
 };
 

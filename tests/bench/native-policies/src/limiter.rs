@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pace::config;
-use pace::hook::{Call, Failure, FailureReason, Hooks, Plugin, Reply, RequestAccess, Selection, Verdict};
-use pace::state::{Key, Prefixes, Scope, Window, WindowSpec};
+use pace_hook::{Call, Failure, FailureReason, Hooks, Plugin, Reply, RequestAccess, Selection, Verdict};
 use pace_plugin::Full;
+use pace_state::{Key, Prefixes, Scope, Window, WindowSpec};
 use rate_limiter::policy::{Client, Config, Limit, Network};
 
 use crate::{not_exported, refused};
 
 pub(crate) struct RateLimiter {
     name: String,
-    limits: config::Limits,
+    limits: pace_config::Limits,
     limit: Limit,
     scope: Arc<Scope>,
     window: Arc<Window>,
@@ -22,7 +21,7 @@ pub(crate) struct RateLimiter {
 
 impl RateLimiter {
     pub(crate) fn new(
-        entry: &config::Plugin,
+        entry: &pace_config::Plugin,
         config: Config,
         scope: &Arc<Scope>,
     ) -> Result<RateLimiter, Failure> {

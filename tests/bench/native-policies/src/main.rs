@@ -14,18 +14,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pace::chain::{Chain, Step, failures_of};
-use pace::config::{self, Config, OnFailure, Overrides, Source};
-use pace::hook::{Failure, FailureReason, Plugin};
-use pace::logging::{Setup, Writing};
-use pace::plugin::Runtime;
-use pace::reload::{Manager, Origin};
-use pace::router::Router;
-use pace::server::{Process, Server};
-use pace::snapshot::{DEFAULT_BALANCER, Environment, Route, Snapshot};
-use pace::state::{self, Scope, Store};
-use pace::telemetry::Metrics;
-use pace::upstream::{Pool, system_lookup};
+use pace_base::logging::{Setup, Writing};
+use pace_config::{Config, OnFailure, Overrides, Source};
+use pace_hook::{Failure, FailureReason, Plugin};
+use pace_proxy::chain::{Chain, Step, failures_of};
+use pace_proxy::reload::{Manager, Origin};
+use pace_proxy::router::Router;
+use pace_proxy::server::{Process, Server};
+use pace_proxy::snapshot::{DEFAULT_BALANCER, Environment, Route, Snapshot};
+use pace_proxy::telemetry::Metrics;
+use pace_proxy::upstream::{Pool, system_lookup};
+use pace_sandbox::Runtime;
+use pace_state::{Scope, Store};
 use serde_json::{Map, Value};
 
 /// The allocator of `pace`: the comparison is of policies, not of allocators.
@@ -92,7 +92,7 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
             plugins.push(native(entry, &used.config, environment)?);
         }
         if !plugins.iter().any(|plugin| plugin.hooks().select_upstream) {
-            let scope = scope(DEFAULT_BALANCER, config::Limits::default(), environment);
+            let scope = scope(DEFAULT_BALANCER, pace_config::Limits::default(), environment);
             plugins.push(Arc::new(balancer::RoundRobin::new(DEFAULT_BALANCER, scope)));
         }
         let step = |plugin: Arc<dyn Plugin>| Step {
@@ -114,7 +114,7 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
 
 /// The native counterpart of a plugin of the binary.
 fn native(
-    entry: &config::Plugin,
+    entry: &pace_config::Plugin,
     config: &Map<String, Value>,
     environment: &Environment,
 ) -> Result<Arc<dyn Plugin>, Failure> {
@@ -134,12 +134,12 @@ fn native(
     Ok(plugin)
 }
 
-fn scope(name: &str, limits: config::Limits, environment: &Environment) -> Arc<Scope> {
-    let limits = state::Limits {
+fn scope(name: &str, limits: pace_config::Limits, environment: &Environment) -> Arc<Scope> {
+    let limits = pace_state::Limits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
         bytes: limits.state,
-        ..state::Limits::default()
+        ..pace_state::Limits::default()
     };
     environment.store.scope(name, name, limits)
 }

@@ -38,7 +38,7 @@ fn a_project_begins_with_the_versions_of_this_repository() {
         let template = others.collect::<Vec<_>>().join("\n[[package]]\n");
         let template = template.replace(&own_sdk, "name = \"pace-plugin\"\nversion = \"@VERSION@\"");
         fs::write(
-            root().join("host/src/author/new/templates/rust/Cargo.lock"),
+            root().join("host/author/src/new/templates/rust/Cargo.lock"),
             template,
         )
         .expect("it is in the repository");

@@ -1,0 +1,308 @@
+//! Whether something is as it is expected to be.
+
+use std::fmt::Write as _;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::value::{Number, Text, Texts};
+use pace_config::Location;
+use pace_harness::{Exchange, Outcome, Response, Session, WindowKey, Word};
+use pace_hook::{FailureReason, Hook};
+
+/// One thing that is expected, and where it is written.
+pub(super) struct Expectation {
+    pub(super) location: Location,
+    /// As it is written below `expect`: `response.status`.
+    pub(super) key: String,
+    pub(super) check: Check,
+}
+
+/// What is expected of one request.
+pub(super) enum Check {
+    Verdict(Word),
+    Hook(Hook),
+    Backend(Text),
+    Path(Text),
+    Header(Side, HeaderName, Texts),
+    Absent(Side, HeaderName),
+    Unchanged(Side),
+    Status(Number),
+    Body(Text),
+    Log(Vec<Text>),
+    Counter(String, Number),
+    Events(String, WindowKey, Number),
+    Failure(Option<FailureReason>, Option<Text>),
+    Refusal(Text),
+}
+
+/// One of the two messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Request,
+    Response,
+}
+
+/// Something that is not as expected.
+#[derive(Debug)]
+pub(in super::super) struct Difference {
+    /// Where it is expected; `None` if it goes without saying.
+    pub(in super::super) location: Option<Location>,
+    /// What it is about.
+    pub(in super::super) key: String,
+    /// May have several lines; empty if there is no word for it but that it went wrong.
+    pub(in super::super) expected: String,
+    /// May have several lines.
+    pub(in super::super) found: String,
+}
+
+/// What there is to be compared.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) given: &'a Exchange,
+    pub(super) outcome: &'a Outcome,
+    pub(super) session: &'a Session,
+}
+
+impl Expectation {
+    /// `None`: it is so.
+    pub(super) fn difference(&self, seen: Seen<'_>) -> Option<Difference> {
+        let found = self.check.found(seen)?;
+        Some(self.found(found))
+    }
+
+    /// The same for the text with which `configure` has refused.
+    pub(super) fn refusal_difference(&self, refusal: Option<&str>) -> Option<Difference> {
+        let Check::Refusal(text) = &self.check else {
+            return None;
+        };
+        match refusal {
+            Some(refusal) if text.fits(refusal.as_bytes()) => None,
+            Some(refusal) => Some(self.found(format!("{refusal:?}"))),
+            None => Some(self.found("the configuration was taken".to_owned())),
+        }
+    }
+
+    fn found(&self, found: String) -> Difference {
+        Difference {
+            location: Some(self.location.clone()),
+            key: self.key.clone(),
+            expected: self.check.expected(),
+            found,
+        }
+    }
+}
+
+impl Check {
+    fn expected(&self) -> String {
+        match self {
+            Check::Verdict(word) => word.name().to_owned(),
+            Check::Hook(hook) => hook.name().to_owned(),
+            Check::Backend(text) | Check::Path(text) | Check::Refusal(text) => text.to_string(),
+            Check::Body(Text::Is(text)) => shown(text.as_bytes()),
+            Check::Body(text) => text.to_string(),
+            Check::Header(_, _, Texts(texts)) => listed(texts.iter().map(Text::to_string)),
+            Check::Absent(..) => "not there".to_owned(),
+            Check::Unchanged(_) => "as it was".to_owned(),
+            Check::Status(number) | Check::Counter(_, number) | Check::Events(_, _, number) => {
+                number.to_string()
+            }
+            Check::Log(lines) => in_lines(lines.iter().map(Text::to_string)),
+            Check::Failure(reason, message) => {
+                let mut expected = match reason {
+                    Some(reason) => format!("a failure ({})", reason.name()),
+                    None => "a failure".to_owned(),
+                };
+                if let Some(message) = message {
+                    let _ = write!(expected, " with {message}");
+                }
+                expected
+            }
+        }
+    }
+
+    /// What there is instead; `None` if it is as it must be.
+    fn found(&self, seen: Seen<'_>) -> Option<String> {
+        let outcome = seen.outcome;
+        let unless = |fits: bool, found: &dyn Fn() -> String| (!fits).then(found);
+        match self {
+            Check::Verdict(word) => unless(outcome.word == *word, &|| said(outcome)),
+            Check::Hook(hook) => unless(outcome.hook == Some(*hook), &|| match outcome.hook {
+                Some(hook) => hook.name().to_owned(),
+                None => "no hook was called".to_owned(),
+            }),
+            Check::Backend(text) => {
+                let picked = outcome
+                    .picked
+                    .map(|index| &seen.given.pool.backends[index as usize]);
+                match picked {
+                    Some(backend) => unless(text.fits(backend.address.as_bytes()), &|| {
+                        format!("{:?}", backend.address)
+                    }),
+                    None => Some(format!("none was picked: {}", said(outcome))),
+                }
+            }
+            Check::Path(text) => {
+                let target = outcome.request.target();
+                unless(text.fits(target.as_bytes()), &|| format!("{target:?}"))
+            }
+            Check::Header(side, name, texts) => of_message(*side, outcome, |headers| {
+                let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+                unless(texts.fit(&values), &|| values_of(headers, name))
+            }),
+            Check::Absent(side, name) => of_message(*side, outcome, |headers| {
+                unless(!headers.contains_key(name), &|| values_of(headers, name))
+            }),
+            Check::Unchanged(side) => {
+                let changes = changes(*side, seen);
+                unless(changes.is_empty(), &|| in_lines(changes.iter().cloned()))
+            }
+            Check::Status(number) => of_response(outcome, |response| {
+                let status = response.status.as_u16();
+                unless(number.fits(status.into()), &|| status.to_string())
+            }),
+            Check::Body(text) => of_response(outcome, |response| match &response.body {
+                Some(body) => unless(text.fits(body), &|| shown(body)),
+                None => Some("the body of the backend, which plugins do not see".to_owned()),
+            }),
+            Check::Log(texts) => {
+                let lines: Vec<String> = outcome.lines.iter().map(ToString::to_string).collect();
+                let found: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+                unless(Texts(texts.clone()).fit(&found), &|| {
+                    in_lines(lines.iter().map(|line| format!("{line:?}")))
+                })
+            }
+            Check::Counter(name, number) => match seen.session.counter(name) {
+                Some(value) => unless(number.fits(value), &|| value.to_string()),
+                None => {
+                    let names = seen.session.counters().into_iter().map(|(name, _)| name);
+                    Some(format!("no such counter; there are: {}", listed(names)))
+                }
+            },
+            Check::Events(window, key, number) => match seen.session.events(window, key) {
+                Some(events) => unless(number.fits(events.into()), &|| events.to_string()),
+                None => {
+                    let names = seen.session.windows().into_iter();
+                    Some(format!("no such window; there are: {}", listed(names)))
+                }
+            },
+            Check::Failure(reason, message) => match &outcome.failure {
+                Some(failure) => {
+                    let reason_fits = reason.is_none_or(|reason| reason == failure.reason);
+                    let message_fits = message.as_ref().is_none_or(|message| {
+                        let lines = outcome.lines.iter().map(|line| line.text.as_str());
+                        let mut texts = lines.chain([failure.detail.as_str()]);
+                        texts.any(|text| message.fits(text.as_bytes()))
+                    });
+                    unless(reason_fits && message_fits, &|| failure.to_string())
+                }
+                None => Some(format!("no failure: {}", said(outcome))),
+            },
+            // It is compared when there is no request.
+            Check::Refusal(_) => None,
+        }
+    }
+}
+
+/// What the plugin said last, in a sentence.
+fn said(outcome: &Outcome) -> String {
+    let hook = match outcome.hook {
+        Some(hook) => hook.name(),
+        None => return "no hook was called".to_owned(),
+    };
+    match (&outcome.failure, &outcome.response, outcome.word) {
+        (Some(failure), ..) => format!("{} ({hook}: {})", outcome.word.name(), failure.reason.name()),
+        (None, Some(response), Word::Respond) => {
+            format!("respond ({hook}: {})", response.status.as_u16())
+        }
+        _ => format!("{} ({hook})", outcome.word.name()),
+    }
+}
+
+fn of_response(outcome: &Outcome, check: impl FnOnce(&Response) -> Option<String>) -> Option<String> {
+    match &outcome.response {
+        Some(response) => check(response),
+        None => Some(format!("no response: {}", said(outcome))),
+    }
+}
+
+fn of_message(
+    side: Side,
+    outcome: &Outcome,
+    check: impl FnOnce(&HeaderMap) -> Option<String>,
+) -> Option<String> {
+    match side {
+        Side::Request => check(&outcome.request.headers),
+        Side::Response => of_response(outcome, |response| check(&response.headers)),
+    }
+}
+
+/// What a plugin has made of a message.
+fn changes(side: Side, Seen { given, outcome, .. }: Seen<'_>) -> Vec<String> {
+    let mut changes = Vec::new();
+    let (before, after) = match side {
+        Side::Request => {
+            let (before, after) = (given.request.target(), outcome.request.target());
+            if before != after {
+                changes.push(format!("path {after:?} instead of {before:?}"));
+            }
+            (&given.request.headers, &outcome.request.headers)
+        }
+        Side::Response => {
+            let Some(response) = outcome
+                .response
+                .as_ref()
+                .filter(|response| response.body.is_none())
+            else {
+                return vec![said(outcome)];
+            };
+            if response.status != given.response.status {
+                let (before, after) = (given.response.status.as_u16(), response.status.as_u16());
+                changes.push(format!("status {after} instead of {before}"));
+            }
+            (&given.response.headers, &response.headers)
+        }
+    };
+    let mut names: Vec<&HeaderName> = before.keys().chain(after.keys()).collect();
+    names.sort_by_key(|name| name.as_str());
+    names.dedup();
+    for name in names {
+        if !before.get_all(name).iter().eq(after.get_all(name).iter()) {
+            changes.push(format!(
+                "{name} {} instead of {}",
+                values_of(after, name),
+                values_of(before, name)
+            ));
+        }
+    }
+    changes
+}
+
+fn values_of(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values = headers.get_all(name).iter();
+    listed(values.map(|value| format!("{:?}", String::from_utf8_lossy(value.as_bytes()))))
+}
+
+/// A text of one line in quotes, a longer one as it is.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match text.trim_end_matches('\n').contains('\n') {
+        true => text.into_owned(),
+        false => format!("{text:?}"),
+    }
+}
+
+fn listed(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    match items.is_empty() {
+        true => "none".to_owned(),
+        false => items.join(", "),
+    }
+}
+
+fn in_lines(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    match items.is_empty() {
+        true => "none".to_owned(),
+        false => items.join("\n"),
+    }
+}

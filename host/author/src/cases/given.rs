@@ -1,0 +1,171 @@
+//! What is given: what the file says in several places, laid over each other.
+
+use http::header::HeaderMap;
+use std::collections::BTreeMap;
+
+use super::raw;
+use super::scalar::{FieldName, HookName, LastFailure};
+use pace_config::Fault;
+use pace_config::reading::{OrText, Place, Placed, Table};
+use pace_harness::{Backend, Exchange, Pool, Request, Response};
+
+/// What a case or a step says of its requests.
+#[derive(Default)]
+pub(super) struct Given<'a> {
+    pub(super) request: Option<&'a Table<raw::Request>>,
+    pub(super) pool: Option<&'a Table<raw::Pool>>,
+    pub(super) attempt: Option<raw::Attempt>,
+    pub(super) tried: Option<&'a [Placed<String>]>,
+    pub(super) last_failure: Option<LastFailure>,
+    pub(super) response: Option<&'a Table<raw::Response>>,
+    pub(super) hook: Option<HookName>,
+}
+
+impl<'a> From<&'a raw::Defaults> for Given<'a> {
+    fn from(raw: &'a raw::Defaults) -> Self {
+        Given {
+            request: raw.request.as_ref(),
+            pool: raw.pool.as_ref(),
+            response: raw.response.as_ref(),
+            ..Given::default()
+        }
+    }
+}
+
+impl<'a> From<&'a raw::Case> for Given<'a> {
+    fn from(raw: &'a raw::Case) -> Self {
+        Given {
+            request: raw.request.as_ref(),
+            pool: raw.pool.as_ref(),
+            attempt: raw.attempt,
+            tried: raw.tried.as_deref(),
+            last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
+            response: raw.response.as_ref(),
+            hook: raw.hook,
+        }
+    }
+}
+
+impl<'a> From<&'a raw::Step> for Given<'a> {
+    fn from(raw: &'a raw::Step) -> Self {
+        Given {
+            request: raw.request.as_ref(),
+            pool: raw.pool.as_ref(),
+            attempt: raw.attempt,
+            tried: raw.tried.as_deref(),
+            last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
+            response: raw.response.as_ref(),
+            hook: raw.hook,
+        }
+    }
+}
+
+impl Given<'_> {
+    /// Lays this over what is there. Returns what is wrong with it.
+    pub(super) fn apply(&self, exchange: &mut Exchange) -> Vec<(Place, Fault)> {
+        let mut problems = Vec::new();
+        if let Some(Table { value, .. }) = self.request {
+            request(value, &mut exchange.request);
+        }
+        if let Some(Table { value, .. }) = self.response {
+            response(value, &mut exchange.response);
+        }
+        if let Some(Table { value, .. }) = self.pool {
+            problems.extend(pool(value, &mut exchange.pool));
+        }
+        if let Some(attempt) = self.attempt {
+            exchange.attempt = attempt.value();
+        }
+        if let Some(failure) = self.last_failure {
+            exchange.pool.last_failure = Some(failure.0);
+        }
+        if let Some(hook) = self.hook {
+            exchange.hook = Some(hook.value());
+        }
+        if let Some(tried) = self.tried {
+            problems.extend(try_backends(tried, &mut exchange.pool.backends));
+        }
+        problems
+    }
+}
+
+fn request(raw: &raw::Request, request: &mut Request) {
+    if let Some(method) = &raw.method {
+        request.method = method.0.clone();
+    }
+    if let Some(target) = &raw.path {
+        let written = Request::get(&target.0);
+        (request.path, request.query) = (written.path, written.query);
+    }
+    if let Some(client) = raw.client {
+        request.client = client.0;
+    }
+    if let Some(scheme) = raw.scheme {
+        request.https = scheme.https;
+    }
+    headers(&raw.headers, &mut request.headers);
+}
+
+fn response(raw: &raw::Response, response: &mut Response) {
+    if let Some(status) = raw.status {
+        let status = u16::try_from(status.value()).expect("it is at most 599");
+        response.status = http::StatusCode::from_u16(status).expect("200 to 599 are statuses");
+    }
+    headers(&raw.headers, &mut response.headers);
+}
+
+fn headers(raw: &BTreeMap<FieldName, raw::FieldValues>, headers: &mut HeaderMap) {
+    for (name, values) in raw {
+        let name = name.parsed();
+        headers.remove(&name);
+        for value in &values.0 {
+            headers.append(name.clone(), value.0.clone());
+        }
+    }
+}
+
+fn pool(raw: &raw::Pool, pool: &mut Pool) -> Option<(Place, Fault)> {
+    if let Some(name) = &raw.name {
+        pool.name.clone_from(name);
+    }
+    let backends = raw.backends.as_ref()?;
+    if backends.value.is_empty() {
+        return Some((backends.place.clone(), Fault::EmptyPool));
+    }
+    pool.backends = backends
+        .value
+        .iter()
+        .map(|OrText(raw)| Backend {
+            address: raw.address.clone(),
+            weight: raw.weight.map_or(1, |weight| weight.value()),
+            health: raw
+                .health
+                .map_or(pace_hook::Health::Healthy, |health| health.value()),
+            in_flight: raw.in_flight.map_or(0, |requests| requests.value()),
+            latency: raw.latency_ms.map(|latency| latency.0),
+            tried: false,
+        })
+        .collect();
+    None
+}
+
+fn try_backends(tried: &[Placed<String>], backends: &mut [Backend]) -> Vec<(Place, Fault)> {
+    for backend in &mut *backends {
+        backend.tried = false;
+    }
+    let mut problems = Vec::new();
+    for Placed { value, place } in tried {
+        match backends.iter_mut().find(|backend| backend.address == *value) {
+            Some(backend) => backend.tried = true,
+            None => problems.push((
+                place.clone(),
+                Fault::UnknownName {
+                    kind: "backend",
+                    name: value.clone(),
+                    defined: backends.iter().map(|backend| backend.address.clone()).collect(),
+                },
+            )),
+        }
+    }
+    problems
+}

@@ -1,0 +1,283 @@
+//! What the author writes, key by key. What is left out has a default, which `resolve` and `given` know.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::scalar::{
+    Address, FieldName, FieldValue, HealthName, HookName, LastFailure, LogLevel, Method, Millis, Moment,
+    ReasonName, Scheme, Target, Word,
+};
+use super::value::{Number, Text, Texts};
+use pace_config::reading::{
+    Int, Isolation as RawIsolation, JsonTable, Limits as RawLimits, Network, OrText, Placed, Shorthand, Table,
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub wasm: Option<Placed<String>>,
+    #[serde(default)]
+    pub defaults: Table<Defaults>,
+    #[serde(default)]
+    pub budget: Table<Budget>,
+    #[serde(default)]
+    pub case: Vec<Table<Case>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Defaults {
+    #[serde(default)]
+    pub config: JsonTable,
+    pub limits: Option<Table<RawLimits>>,
+    pub isolation: Option<RawIsolation>,
+    pub clock: Option<Moment>,
+    pub log_level: Option<LogLevel>,
+    pub request: Option<Table<Request>>,
+    pub pool: Option<Table<Pool>>,
+    pub response: Option<Table<Response>>,
+}
+
+/// What a call may cost, for `pace plugin bench`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Budget {
+    pub request_filter_ns: Option<Int<1, { u32::MAX }>>,
+    pub select_upstream_ns: Option<Int<1, { u32::MAX }>>,
+    pub response_filter_ns: Option<Int<1, { u32::MAX }>>,
+    pub request_filter_instructions: Option<Int<1, { u32::MAX }>>,
+    pub select_upstream_instructions: Option<Int<1, { u32::MAX }>>,
+    pub response_filter_instructions: Option<Int<1, { u32::MAX }>>,
+    pub memory_kb: Option<Int<1, 1_048_576>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    pub name: Placed<String>,
+    #[serde(default)]
+    pub config: JsonTable,
+    pub limits: Option<Table<RawLimits>>,
+    pub isolation: Option<RawIsolation>,
+    pub clock: Option<Moment>,
+    pub log_level: Option<LogLevel>,
+    #[serde(default)]
+    pub counters: BTreeMap<String, Placed<u64>>,
+    #[serde(default)]
+    pub windows: Vec<Table<Events>>,
+    pub shuffle: Option<Table<Shuffle>>,
+    pub tally: Option<Table<Tally>>,
+
+    pub request: Option<Table<Request>>,
+    pub pool: Option<Table<Pool>>,
+    pub attempt: Option<Attempt>,
+    pub tried: Option<Vec<Placed<String>>>,
+    pub last_failure: Option<OrText<LastFailure>>,
+    pub response: Option<Table<Response>>,
+    pub hook: Option<HookName>,
+    pub advance_ms: Option<Placed<Millis>>,
+    pub repeat: Option<Placed<Repeat>>,
+    pub expect: Option<Table<Expect>>,
+
+    #[serde(default)]
+    pub step: Vec<Table<Step>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    pub clock: Option<Moment>,
+    pub advance_ms: Option<Placed<Millis>>,
+    pub repeat: Option<Placed<Repeat>>,
+    pub request: Option<Table<Request>>,
+    pub pool: Option<Table<Pool>>,
+    pub attempt: Option<Attempt>,
+    pub tried: Option<Vec<Placed<String>>>,
+    pub last_failure: Option<OrText<LastFailure>>,
+    pub response: Option<Table<Response>>,
+    pub hook: Option<HookName>,
+    pub expect: Option<Table<Expect>>,
+    pub tally: Option<Table<Tally>>,
+}
+
+pub(super) type Attempt = Int<1, 1000>;
+
+/// A million requests take seconds; more are no test.
+pub(super) type Repeat = Int<1, 1_000_000>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    pub method: Option<Method>,
+    pub path: Option<Target>,
+    #[serde(default)]
+    pub headers: BTreeMap<FieldName, FieldValues>,
+    pub client: Option<Address>,
+    pub scheme: Option<Scheme>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Response {
+    pub status: Option<Int<200, 599>>,
+    #[serde(default)]
+    pub headers: BTreeMap<FieldName, FieldValues>,
+}
+
+/// One value, or several in order; none removes what is there.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "OneOrSeveral")]
+pub(super) struct FieldValues(pub Vec<FieldValue>);
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
+enum OneOrSeveral {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl TryFrom<OneOrSeveral> for FieldValues {
+    type Error = String;
+
+    fn try_from(written: OneOrSeveral) -> Result<Self, String> {
+        let values = match written {
+            OneOrSeveral::One(value) => vec![value],
+            OneOrSeveral::Several(values) => values,
+        };
+        let parsed = values.into_iter().map(FieldValue::try_from);
+        parsed.collect::<Result<_, _>>().map(FieldValues)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pool {
+    pub name: Option<String>,
+    pub backends: Option<Placed<Vec<OrText<Backend>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backend {
+    pub address: String,
+    pub weight: Option<Int<0, 65535>>,
+    pub health: Option<HealthName>,
+    pub in_flight: Option<Int<0, { u32::MAX }>>,
+    pub latency_ms: Option<Millis>,
+}
+
+impl Shorthand for Backend {
+    const EXPECTED: &'static str =
+        "an address such as \"10.0.0.1:8000\" or { address = \"...\", weight = 2, health = \"ejected\" }";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Backend {
+            address: text.to_owned(),
+            weight: None,
+            health: None,
+            in_flight: None,
+            latency_ms: None,
+        })
+    }
+}
+
+/// Events that a window has already, or must have.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Events {
+    pub name: String,
+    pub address: Option<Address>,
+    pub network: Option<Network>,
+    pub text: Option<String>,
+    pub events: Int<0, 10_000_000>,
+    pub ago_ms: Option<Millis>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shuffle {
+    pub seed: Option<u64>,
+    pub rounds: Option<Int<1, 100_000>>,
+}
+
+/// How many requests of all had an outcome.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tally {
+    #[serde(default)]
+    pub verdict: BTreeMap<Word, Placed<Number>>,
+    #[serde(default)]
+    pub status: BTreeMap<String, Placed<Number>>,
+    #[serde(default)]
+    pub backend: BTreeMap<String, Placed<Number>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Expect {
+    pub verdict: Option<Placed<Word>>,
+    pub hook: Option<Placed<HookName>>,
+    pub backend: Option<Placed<OrText<Text>>>,
+    pub request: Option<Table<ExpectRequest>>,
+    pub response: Option<Table<ExpectResponse>>,
+    pub log: Option<Placed<Vec<OrText<Text>>>>,
+    #[serde(default)]
+    pub counters: BTreeMap<String, Placed<Number>>,
+    #[serde(default)]
+    pub windows: Vec<Table<ExpectEvents>>,
+    pub failure: Option<Placed<OrText<ExpectFailure>>>,
+    pub refusal: Option<Placed<OrText<Text>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectRequest {
+    pub path: Option<Placed<OrText<Text>>>,
+    #[serde(default)]
+    pub headers: BTreeMap<FieldName, Placed<Texts>>,
+    #[serde(default)]
+    pub absent: Vec<Placed<FieldName>>,
+    pub unchanged: Option<Placed<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectResponse {
+    pub status: Option<Placed<Number>>,
+    #[serde(default)]
+    pub headers: BTreeMap<FieldName, Placed<Texts>>,
+    #[serde(default)]
+    pub absent: Vec<Placed<FieldName>>,
+    pub body: Option<Placed<OrText<Text>>>,
+    pub unchanged: Option<Placed<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectEvents {
+    pub name: String,
+    pub address: Option<Address>,
+    pub network: Option<Network>,
+    pub text: Option<String>,
+    pub events: Placed<Number>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectFailure {
+    pub reason: Option<ReasonName>,
+    pub message: Option<OrText<Text>>,
+}
+
+impl Shorthand for ExpectFailure {
+    const EXPECTED: &'static str =
+        "a reason such as \"trap\" or { reason = \"trap\", message = { contains = \"...\" } }";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(ExpectFailure {
+            reason: Some(ReasonName::try_from(text.to_owned())?),
+            message: None,
+        })
+    }
+}

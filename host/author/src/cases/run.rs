@@ -1,0 +1,242 @@
+//! Runs a case.
+
+use std::time::Duration;
+
+use super::check::{Check, Difference, Seen};
+use super::suite::{Case, Count, Counted, Step, Tally};
+use pace_config::Location;
+use pace_harness::{Line, Outcome, Session, Subject, Word, explain};
+
+/// How a case ended.
+pub(in super::super) struct Ending {
+    /// How many requests were made.
+    pub(in super::super) requests: u64,
+    /// Why it has failed, if it has.
+    pub(in super::super) failed: Option<Failed>,
+}
+
+/// Where a case went wrong, and how.
+pub(in super::super) struct Failed {
+    /// At least one.
+    pub(in super::super) differences: Vec<Difference>,
+    /// Which request it was; empty if it was none.
+    pub(in super::super) place: String,
+    /// What the plugin had logged.
+    pub(in super::super) lines: Vec<Line>,
+}
+
+impl Failed {
+    fn without_request(difference: Difference) -> Failed {
+        Failed {
+            differences: vec![difference],
+            place: String::new(),
+            lines: Vec::new(),
+        }
+    }
+}
+
+/// Runs a case to its end, or to the first request that is not answered as expected.
+pub(in super::super) fn run(case: &Case, subject: &Subject) -> Ending {
+    let mut requests = 0;
+    let failed = match &case.refusal {
+        Some(expected) => {
+            let failure = subject.configure(&case.setup).err();
+            let refusal = failure.as_ref().map(|failure| failure.detail.as_str());
+            let difference = expected.refusal_difference(refusal);
+            difference.map(Failed::without_request)
+        }
+        None => rounds(case, subject, &mut requests),
+    };
+    Ending { requests, failed }
+}
+
+fn rounds(case: &Case, subject: &Subject, requests: &mut u64) -> Option<Failed> {
+    let in_order: Vec<usize> = case
+        .steps
+        .iter()
+        .enumerate()
+        .flat_map(|(index, step)| std::iter::repeat_n(index, step.repeat as usize))
+        .collect();
+    let Some(shuffle) = case.shuffle else {
+        return round(case, subject, &in_order, requests);
+    };
+    for round_number in 0..shuffle.rounds {
+        let seed = shuffle.seed.wrapping_add(u64::from(round_number));
+        let mut order = in_order.clone();
+        fastrand::Rng::with_seed(seed).shuffle(&mut order);
+        if let Some(mut failed) = round(case, subject, &order, requests) {
+            let again = format!("in the order of `shuffle = {{ seed = {seed}, rounds = 1 }}`");
+            failed.place = match failed.place.is_empty() {
+                true => again,
+                false => format!("{}, {again}", failed.place),
+            };
+            return Some(failed);
+        }
+    }
+    None
+}
+
+/// Sends the requests of the steps in this order, to a plugin that was configured afresh.
+fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) -> Option<Failed> {
+    let session = match subject.configure(&case.setup) {
+        Ok(session) => session,
+        Err(failure) => {
+            return Some(Failed::without_request(Difference {
+                location: None,
+                key: "configure".to_owned(),
+                expected: "the configuration is taken".to_owned(),
+                found: failure.detail,
+            }));
+        }
+    };
+    for events in &case.events {
+        if !session.put_events(&events.window, &events.key, events.events, events.ago) {
+            let windows = session.windows();
+            return Some(Failed::without_request(Difference {
+                location: Some(events.location.clone()),
+                key: "windows".to_owned(),
+                expected: format!("`configure` opens the window {:?}", events.window),
+                found: format!("it opens {windows:?}"),
+            }));
+        }
+    }
+    let mut time = Duration::ZERO;
+    let mut done = vec![0; case.steps.len()];
+    let mut tallies = vec![Tally::new(); case.steps.len()];
+    for (position, &index) in order.iter().enumerate() {
+        let step = &case.steps[index];
+        done[index] += 1;
+        if !step.advance.is_zero() {
+            session.advance(step.advance);
+            time = time.saturating_add(step.advance);
+        }
+        if let (Some(wall), 1) = (step.wall, done[index]) {
+            session.set_wall(wall);
+        }
+        *requests += 1;
+        let outcome = session.exchange(step.exchange.clone());
+        count(&outcome, step, &mut tallies[index]);
+        let differences = differences(step, &outcome, &session);
+        if !differences.is_empty() {
+            return Some(Failed {
+                differences,
+                place: place(case, index, (position, done[index]), time),
+                lines: outcome.lines,
+            });
+        }
+    }
+    counted(case, &tallies)
+}
+
+/// In the words of the file.
+fn place(case: &Case, index: usize, (position, times): (usize, u32), time: Duration) -> String {
+    let step = &case.steps[index];
+    let mut parts = Vec::new();
+    if case.steps.len() > 1 {
+        parts.push(format!("step {} (line {})", index + 1, step.line));
+    }
+    if step.repeat > 1 {
+        parts.push(format!("repetition {times} of {}", step.repeat));
+    }
+    if case.steps.len() > 1 || step.repeat > 1 {
+        parts.push(format!("request {}", position + 1));
+    }
+    if !time.is_zero() {
+        parts.push(format!("{:?} after the beginning", time));
+    }
+    parts.join(", ")
+}
+
+fn differences(step: &Step, outcome: &Outcome, session: &Session) -> Vec<Difference> {
+    let seen = Seen {
+        given: &step.exchange,
+        outcome,
+        session,
+    };
+    let mut differences: Vec<Difference> = step
+        .expect
+        .iter()
+        .filter_map(|expectation| expectation.difference(seen))
+        .collect();
+    // As the author reads.
+    differences.sort_by_key(|difference| difference.location.as_ref().map(Location::position));
+    let expected = step
+        .expect
+        .iter()
+        .any(|expectation| matches!(expectation.check, Check::Failure(..) | Check::Verdict(Word::Fail)));
+    if let (Some(failure), false) = (&outcome.failure, expected) {
+        let hook = outcome.hook.map_or("the hook", |hook| hook.name());
+        differences.push(Difference {
+            location: None,
+            key: format!("{hook} failed: {}", failure.reason.name()),
+            expected: String::new(),
+            found: explain(failure, &outcome.lines),
+        });
+    }
+    differences
+}
+
+fn count(outcome: &Outcome, step: &Step, tally: &mut Tally) {
+    let mut add = |of: Counted| *tally.entry(of).or_insert(0) += 1;
+    add(Counted::Verdict(outcome.word));
+    if let Some(response) = &outcome.response {
+        add(Counted::Status(response.status.as_u16()));
+    }
+    if let Some(index) = outcome.picked {
+        add(Counted::Backend(
+            step.exchange.pool.backends[index as usize].address.clone(),
+        ));
+    }
+}
+
+/// Whether there were as many of each as there must be, in each step and in all together.
+fn counted(case: &Case, tallies: &[Tally]) -> Option<Failed> {
+    let mut all = Tally::new();
+    for (of, number) in tallies.iter().flatten() {
+        *all.entry(of.clone()).or_insert(0) += number;
+    }
+    let of_steps = case
+        .steps
+        .iter()
+        .zip(tallies)
+        .map(|(step, tally)| (&step.tally, tally));
+    let differences: Vec<Difference> = of_steps
+        .chain([(&case.tally, &all)])
+        .flat_map(|(counts, tally)| counts.iter().filter_map(|count| count.difference(tally)))
+        .collect();
+    (!differences.is_empty()).then(|| Failed {
+        differences,
+        place: String::new(),
+        lines: Vec::new(),
+    })
+}
+
+impl Count {
+    fn difference(&self, tally: &Tally) -> Option<Difference> {
+        let found = tally.get(&self.of).copied().unwrap_or(0);
+        if self.number.fits(found) {
+            return None;
+        }
+        let (kind, key) = match &self.of {
+            Counted::Verdict(word) => ("verdict", word.name().to_owned()),
+            Counted::Status(status) => ("status", status.to_string()),
+            Counted::Backend(address) => ("backend", address.clone()),
+        };
+        let same_kind = |of: &Counted| std::mem::discriminant(of) == std::mem::discriminant(&self.of);
+        let others: Vec<String> = tally
+            .iter()
+            .filter(|(of, _)| same_kind(of))
+            .map(|(of, number)| match of {
+                Counted::Verdict(word) => format!("{}: {number}", word.name()),
+                Counted::Status(status) => format!("{status}: {number}"),
+                Counted::Backend(address) => format!("{address}: {number}"),
+            })
+            .collect();
+        Some(Difference {
+            location: Some(self.location.clone()),
+            key: format!("tally.{kind}.{key}"),
+            expected: self.number.to_string(),
+            found: format!("{found} ({})", others.join(", ")),
+        })
+    }
+}

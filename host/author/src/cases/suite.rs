@@ -1,0 +1,117 @@
+//! What is run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::Expectation;
+use super::value::Number;
+use pace_config::Location;
+use pace_harness::{Exchange, Setup, WindowKey, Word};
+use pace_hook::Hook;
+
+/// A file of cases.
+pub(in super::super) struct Suite {
+    /// The file.
+    pub(in super::super) path: PathBuf,
+    /// The plugin that it is for, as a path or `builtin:NAME`; `None` if the command line must say.
+    pub(in super::super) wasm: Option<String>,
+    /// What the plugin may cost.
+    pub(in super::super) budget: Budget,
+    /// What a request is run with that no case says more of.
+    pub(in super::super) defaults: (Setup, Exchange),
+    /// In the order of the file.
+    pub(in super::super) cases: Vec<Case>,
+}
+
+/// `[budget]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Budget {
+    pub(super) request_filter: HookBudget,
+    pub(super) select_upstream: HookBudget,
+    pub(super) response_filter: HookBudget,
+    /// Linear memory after the calls, in KiB.
+    pub(in super::super) memory_kb: Option<u32>,
+}
+
+/// What half of the calls of a hook may take at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct HookBudget {
+    pub(in super::super) nanoseconds: Option<u32>,
+    pub(in super::super) instructions: Option<u32>,
+}
+
+impl Budget {
+    pub(in super::super) fn of(&self, hook: Hook) -> HookBudget {
+        match hook {
+            Hook::RequestFilter => self.request_filter,
+            Hook::SelectUpstream => self.select_upstream,
+            Hook::ResponseFilter => self.response_filter,
+        }
+    }
+
+    /// Whether instructions must be counted to know that it is kept.
+    pub(in super::super) fn needs_instructions(&self) -> bool {
+        let hooks = [self.request_filter, self.select_upstream, self.response_filter];
+        hooks.iter().any(|hook| hook.instructions.is_some())
+    }
+}
+
+/// One case: a plugin that was configured afresh, and what is done with it.
+pub(in super::super) struct Case {
+    pub(in super::super) name: String,
+    /// Where it begins in the file.
+    pub(in super::super) line: usize,
+    pub(super) setup: Setup,
+    pub(super) events: Vec<Events>,
+    pub(super) refusal: Option<Expectation>,
+    pub(super) shuffle: Option<Shuffle>,
+    pub(super) steps: Vec<Step>,
+    pub(super) tally: Vec<Count>,
+}
+
+/// Events that a window has before the first step.
+pub(super) struct Events {
+    pub(super) location: Location,
+    pub(super) window: String,
+    pub(super) key: WindowKey,
+    pub(super) events: u32,
+    pub(super) ago: Duration,
+}
+
+/// Steps in another order each time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shuffle {
+    pub(super) seed: u64,
+    pub(super) rounds: u32,
+}
+
+/// A request, sent once or more often.
+pub(super) struct Step {
+    pub(super) line: usize,
+    pub(super) wall: Option<u64>,
+    /// Passes before each request.
+    pub(super) advance: Duration,
+    pub(super) repeat: u32,
+    pub(super) exchange: Exchange,
+    pub(super) expect: Vec<Expectation>,
+    pub(super) tally: Vec<Count>,
+}
+
+/// How many requests must have had an outcome.
+pub(super) struct Count {
+    pub(super) location: Location,
+    pub(super) of: Counted,
+    pub(super) number: Number,
+}
+
+/// An outcome that is counted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Counted {
+    Verdict(Word),
+    Status(u16),
+    Backend(String),
+}
+
+/// What was counted.
+pub(super) type Tally = BTreeMap<Counted, u64>;

@@ -1,0 +1,248 @@
+//! What a text or a number must be, and whether it is.
+
+use std::fmt;
+
+use regex::bytes::Regex;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use pace_config::reading::{OrText, Shorthand};
+
+/// What a text must be: exactly this, or something that is like it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "TextTable")]
+pub(super) enum Text {
+    Is(String),
+    Contains(String),
+    Matches(Regex),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextTable {
+    contains: Option<String>,
+    matches: Option<String>,
+}
+
+const TEXT: &str = "a text, { contains = \"...\" } or { matches = \"REGEX\" }";
+
+impl TryFrom<TextTable> for Text {
+    type Error = String;
+
+    fn try_from(table: TextTable) -> Result<Self, String> {
+        match (table.contains, table.matches) {
+            (Some(part), None) => Ok(Text::Contains(part)),
+            (None, Some(pattern)) => match Regex::new(&pattern) {
+                Ok(regex) => Ok(Text::Matches(regex)),
+                Err(error) => Err(format!("{pattern:?} is not a regular expression: {error}")),
+            },
+            _ => Err("one of `contains` and `matches` is needed, and not both".to_owned()),
+        }
+    }
+}
+
+impl Shorthand for Text {
+    const EXPECTED: &'static str = TEXT;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Text::Is(text.to_owned()))
+    }
+}
+
+impl Text {
+    /// Whether these bytes are as they must be.
+    pub(super) fn fits(&self, found: &[u8]) -> bool {
+        match self {
+            Text::Is(text) => text.as_bytes() == found,
+            Text::Contains(part) => {
+                let part = part.as_bytes();
+                part.is_empty() || found.windows(part.len()).any(|window| window == part)
+            }
+            Text::Matches(regex) => regex.is_match(found),
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Text::Is(text) => write!(out, "{text:?}"),
+            Text::Contains(part) => write!(out, "a text that contains {part:?}"),
+            Text::Matches(regex) => write!(out, "a text that matches {:?}", regex.as_str()),
+        }
+    }
+}
+
+/// One text, or several in order.
+#[derive(Clone, Debug)]
+pub(super) struct Texts(pub Vec<Text>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{TEXT}, or a list of them")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![Text::Is(text.to_owned())]))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Texts, A::Error> {
+                let text = Text::deserialize(MapAccessDeserializer::new(table))?;
+                Ok(Texts(vec![text]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(OrText(text)) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+impl Texts {
+    /// Whether these are as many, and each is as it must be.
+    pub(super) fn fit(&self, found: &[&[u8]]) -> bool {
+        self.0.len() == found.len() && self.0.iter().zip(found).all(|(text, found)| text.fits(found))
+    }
+}
+
+/// What a number must be: this one, or one between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Number {
+    least: u64,
+    most: u64,
+}
+
+impl Number {
+    pub(super) fn fits(self, found: u64) -> bool {
+        (self.least..=self.most).contains(&found)
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.least, self.most) {
+            (least, most) if least == most => write!(out, "{least}"),
+            (least, u64::MAX) => write!(out, "at least {least}"),
+            (0, most) => write!(out, "at most {most}"),
+            (least, most) => write!(out, "{least} to {most}"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NumberTable {
+    least: Option<u64>,
+    most: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrBetween;
+
+        impl<'de> Visitor<'de> for OneOrBetween {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer from 0 on, or { least = 1, most = 9 } with one of the two or both")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Number, E> {
+                match u64::try_from(number) {
+                    Ok(number) => Ok(Number {
+                        least: number,
+                        most: number,
+                    }),
+                    Err(_) => Err(E::invalid_value(serde::de::Unexpected::Signed(number), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Number, A::Error> {
+                let NumberTable { least, most } =
+                    NumberTable::deserialize(MapAccessDeserializer::new(table))?;
+                let number = Number {
+                    least: least.unwrap_or(0),
+                    most: most.unwrap_or(u64::MAX),
+                };
+                if (least.is_none() && most.is_none()) || number.least > number.most {
+                    return Err(A::Error::custom(
+                        "`least` or `most` is needed, and `least` must not be more than `most`",
+                    ));
+                }
+                Ok(number)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrBetween)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Values {
+        texts: Texts,
+        number: Number,
+    }
+
+    fn parse(texts: &str, number: &str) -> Result<Values, toml::de::Error> {
+        toml::from_str(&format!("texts = {texts}\nnumber = {number}"))
+    }
+
+    fn values(texts: &str, number: &str) -> Values {
+        parse(texts, number).expect("both are legal")
+    }
+
+    #[test]
+    fn a_text_is_compared_searched_or_matched() {
+        let fits = |text: &str, found: &str| values(text, "0").texts.fit(&[found.as_bytes()]);
+        assert!(fits("'abc'", "abc") && !fits("'abc'", "abcd"));
+        assert!(fits("{ contains = 'bc' }", "abcd") && !fits("{ contains = 'x' }", "abcd"));
+        assert!(fits("{ contains = '' }", ""));
+        assert!(fits("{ matches = '^[0-9]+$' }", "17") && !fits("{ matches = '^[0-9]+$' }", "1x"));
+        assert!(!values("['a', { contains = 'b' }]", "0").texts.fit(&[b"a"]));
+        assert!(
+            values("['a', { contains = 'b' }]", "0")
+                .texts
+                .fit(&[b"a", b"abc"])
+        );
+        assert!(values("[]", "0").texts.fit(&[]));
+    }
+
+    #[test]
+    fn a_number_is_compared_or_between_two() {
+        let fits = |number: &str, found| values("''", number).number.fits(found);
+        assert!(fits("3", 3) && !fits("3", 4));
+        assert!(fits("{ least = 3 }", 3) && fits("{ least = 3 }", u64::MAX) && !fits("{ least = 3 }", 2));
+        assert!(fits("{ least = 3, most = 5 }", 5) && !fits("{ least = 3, most = 5 }", 6));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (texts, number, part) in [
+            ("5", "0", "expected a text, { contains"),
+            ("{}", "0", "one of `contains` and `matches`"),
+            ("{ matches = '(' }", "0", "is not a regular expression"),
+            ("''", "-1", "an integer from 0 on"),
+            ("''", "{ least = 5, most = 4 }", "must not be more"),
+        ] {
+            let error = parse(texts, number).err().expect(part).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The command line of `pace plugin`.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use pace_hook::Hook;
+
+use crate::Language;
+
+/// What ends a command, as its message.
+pub type CommandError = Box<dyn Error + Send + Sync>;
+
+/// For those who write plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Begin a plugin: a small project that builds at once, with a test
+    New(NewArgs),
+    /// Make plugin.wasm of a project, and check it
+    Build(BuildArgs),
+    /// Say what a file is: hooks, imports, version of the contract, and why it cannot be used if it cannot
+    Inspect(InspectArgs),
+    /// Run the cases that are written beside a plugin, against its file, without a network
+    Test(TestArgs),
+    /// Measure what each hook costs, and compare it with the budget
+    Bench(BenchArgs),
+    /// Serve with just this plugin, built again and swapped each time a source is saved, and say of each request what
+    /// every hook said and how long it took
+    Run(RunArgs),
+}
+
+/// What to begin.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// What it is called; also the directory that is made
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What it is written in
+    #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t = Language::Rust)]
+    pub lang: Language,
+    /// A hook that it has [default: request-filter]; may be repeated
+    #[arg(long = "hook", value_name = "HOOK", value_enum)]
+    pub hooks: Vec<HookName>,
+}
+
+/// A hook, as it is called in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookName {
+    /// Looks at requests, changes or answers them
+    RequestFilter,
+    /// Chooses a backend
+    SelectUpstream,
+    /// Looks at responses, changes or replaces them
+    ResponseFilter,
+}
+
+impl HookName {
+    /// The hook of this name.
+    pub fn hook(self) -> Hook {
+        match self {
+            HookName::RequestFilter => Hook::RequestFilter,
+            HookName::SelectUpstream => Hook::SelectUpstream,
+            HookName::ResponseFilter => Hook::ResponseFilter,
+        }
+    }
+}
+
+/// What to build.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The project
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+}
+
+/// What to look at.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A component, a core module that carries its component type, or builtin:NAME
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Measure with what `[defaults]` says in this file of cases (TOML) [default: the one beside the plugin.wasm of a
+    /// project]
+    #[arg(long, value_name = "FILE")]
+    pub cases: Option<PathBuf>,
+}
+
+/// Which cases to run.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// A file of cases (TOML), or a directory whose tests/*.toml are such files
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// Run the cases against this plugin and not the one that they name: a file or builtin:NAME
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<String>,
+    /// Only cases with this text in their names
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Show where the cases are and what they are called, and run nothing
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A plugin (a file or builtin:NAME), or a file of cases (TOML) with its plugin, `[defaults]` and `[budget]`
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Measure this plugin and not the one that the file of cases names
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<String>,
+    /// How often each hook is called
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub calls: u32,
+    /// Count instructions too, as wasmtime's fuel: 1 for each, 0 for nop, drop, block and loop. A budget of instructions
+    /// asks for it too
+    #[arg(long)]
+    pub fuel: bool,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to serve with.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+A line for each request goes to standard error: when, what was asked for, each hook with what it said and how long that \
+took, and the status. What else happens is there too: a version that serves, one that is not taken, a failure with its \
+backtrace, and what the plugin logs, from level debug on.\n\
+Whatever is saved in the project and is not a result of building it is a source. Ctrl-C ends everything.")]
+pub struct RunArgs {
+    /// A project, which is built first; a plugin (a file or builtin:NAME); or a file of cases (TOML) with its plugin and
+    /// `[defaults]`
+    #[arg(value_name = "FILE", default_value = ".")]
+    pub file: String,
+    /// The backend behind it, such as http://127.0.0.1:8000; may be repeated
+    #[arg(short, long = "backend", value_name = "URL", required = true)]
+    pub backends: Vec<String>,
+    /// Where clients connect
+    #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// A key of the plugin's configuration, such as 'keys.ann = "secret"'; may be repeated, and wins over
+    /// `[defaults] config` of the project's cases
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// A file that has the address for as long as Pace serves
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}

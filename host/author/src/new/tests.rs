@@ -1,0 +1,110 @@
+use super::*;
+
+const HOOKS: [&str; 3] = ["request-filter", "select-upstream", "response-filter"];
+
+/// Every choice of languages and hooks.
+fn projects() -> Vec<Vec<(PathBuf, String)>> {
+    let languages = [Language::Rust, Language::Js, Language::Python, Language::C];
+    let choices = (1..8_u8).map(|bits| {
+        (0..3)
+            .filter(|bit| bits & (1 << bit) != 0)
+            .map(|bit| HOOKS[bit])
+            .collect()
+    });
+    let choices: Vec<BTreeSet<&str>> = choices.collect();
+    languages
+        .into_iter()
+        .flat_map(|language| {
+            choices
+                .iter()
+                .map(move |hooks| project("my-plugin", language, hooks))
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_of_the_templates_is_left() {
+    for file in projects().into_iter().flatten() {
+        assert!(!file.1.contains("@@"), "{}", file.0.display());
+        for name in ["NAME", "CONTRACT", "VERSION", "HOOK_TRAITS", "WORLDS"] {
+            assert!(
+                !file.1.contains(&format!("@{name}@")),
+                "{name} in {}",
+                file.0.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_project_has_each_file_once() {
+    for project in projects() {
+        let mut paths: Vec<_> = project.iter().map(|(path, _)| path).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), project.len());
+        for needed in ["README.md", "tests/my-plugin.toml", ".gitignore"] {
+            assert!(paths.iter().any(|path| *path == Path::new(needed)), "{needed}");
+        }
+    }
+}
+
+/// Cases that hold say nothing of a Pace that gives the plugin less.
+#[test]
+fn the_readme_tells_the_operator_the_limits_of_the_cases() {
+    for language in [Language::Js, Language::Python] {
+        for hooks in [["request-filter"], ["response-filter"]] {
+            let files = project("my-plugin", language, &hooks.into());
+            let text = |path: &str| {
+                let found = files.iter().find(|file| file.0 == Path::new(path));
+                &*found.expect("each project has it").1
+            };
+            let readme = text("README.md");
+            let (_, configuration) = readme.split_once("```text\n").expect("it has a configuration");
+            let (configuration, _) = configuration.split_once("```").expect("it ends");
+            let configuration: toml::Table = configuration.parse().expect("it is TOML");
+            let cases: toml::Table = text("tests/my-plugin.toml").parse().expect("it is TOML");
+            assert_eq!(configuration["plugins"][0]["limits"], cases["defaults"]["limits"]);
+        }
+    }
+}
+
+/// A project's copy of the SDK takes the same crates as the SDK itself.
+#[test]
+fn the_manifest_of_the_copied_sdk_is_that_of_the_sdk() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| -> toml::Table {
+        fs::read_to_string(root.join(path))
+            .expect("it is there")
+            .parse()
+            .expect("it is TOML")
+    };
+    let workspace = &read("Cargo.toml")["workspace"]["dependencies"];
+    let sdk = read("plugins/sdk/Cargo.toml");
+    let copied: toml::Table = include_str!("templates/rust/sdk-Cargo.toml")
+        .parse()
+        .expect("it is TOML");
+    let wanted = sdk["dependencies"].as_table().expect("it is a table");
+    let names: Vec<&String> = wanted.keys().collect();
+    assert_eq!(
+        copied["dependencies"]
+            .as_table()
+            .expect("it is a table")
+            .keys()
+            .collect::<Vec<_>>(),
+        names
+    );
+    for name in names {
+        assert_eq!(copied["dependencies"][name], workspace[name], "{name}");
+    }
+}
+
+#[test]
+fn a_name_is_one_for_all_languages() {
+    for good in ["a", "my-plugin", "x2"] {
+        assert!(check(good).is_ok(), "{good}");
+    }
+    for bad in ["", "2x", "-a", "a-", "My", "a_b", "a b", "../a", "a/b", "é"] {
+        assert!(check(bad).is_err(), "{bad}");
+    }
+}

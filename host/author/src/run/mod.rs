@@ -1,0 +1,191 @@
+//! `pace plugin run`: a proxy with a plugin that is being written.
+//!
+//! ```text
+//! save a source ──▶ builder: pace plugin build ──▶ plugin.wasm ──▶ reload: tried, swapped ──▶ requests
+//! save [defaults] ─────────────▶ defaults ───────────────────────▶ as in every Pace          a line for each (lines)
+//! ```
+
+mod builder;
+mod defaults;
+mod given;
+mod lines;
+mod sources;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use log::info;
+
+use self::builder::{Builder, FirstBuild, Followed};
+use self::defaults::Defaults;
+use self::given::Given;
+use self::sources::Sources;
+use crate::cli::{CommandError, RunArgs};
+use pace_config::{Breaker, Config, OnFailure, Overrides, Plugin, PluginUse, Rollback, Source};
+use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
+use pace_proxy::server::{Process, Server};
+use pace_proxy::snapshot::{Environment, Snapshot};
+use pace_proxy::telemetry::Metrics;
+use pace_sandbox::{Compiler, LoadError, Runtime};
+use pace_state::Store;
+
+pub use builder::Told;
+pub use lines::log_for_run;
+
+/// How long requests in flight may take after Ctrl-C.
+const GRACE_PERIOD: Duration = Duration::from_secs(1);
+
+/// The plugin cannot serve as it is configured.
+#[derive(Debug, thiserror::Error)]
+#[error("{refusal}\n{advice}")]
+struct Refused {
+    refusal: StartError,
+    advice: String,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<(), CommandError> {
+    let mut process = Process::begin()?;
+    let first_build = FirstBuild::default();
+    let prepared = process.prepare({
+        let (args, first_build) = (args.clone(), first_build.clone());
+        move || prepare(&args, &first_build)
+    })?;
+    let Some(ready) = prepared else {
+        first_build.give_up();
+        return Ok(());
+    };
+    let Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+        followed,
+    } = ready?;
+    let builder = Builder::start(followed)?;
+    server.run(process, snapshot, environment, reloader)?;
+    drop(builder);
+    Ok(())
+}
+
+/// What it takes to serve, and what is followed meanwhile.
+struct Ready {
+    server: Server,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    environment: Arc<Environment>,
+    reloader: Reloader,
+    followed: Followed,
+}
+
+fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandError> {
+    let given = Given::new(&args.file, &args.set)?;
+    let config = configuration(&given, args)?;
+    // Before anything is built: a port in use is known at once.
+    let mut server = Server::bind(&config)?;
+    if let Some(path) = &args.ready_file {
+        server = server.with_ready_file(path)?;
+    }
+    let sources = given.project.as_deref().map(Sources::of);
+    if let Some(project) = &given.project {
+        first_build.run(project)?;
+    }
+    let environment = Arc::new(Environment {
+        runtime: Runtime::new(None, config.server.workers)?,
+        store: Store::new(config.server.state),
+        metrics: Metrics::new(),
+    });
+    let origin = Origin {
+        path: None,
+        overrides: Overrides::default(),
+    };
+    let started = Manager::start(
+        origin,
+        config.clone(),
+        Arc::clone(&environment),
+        Some(Compiler::new("/proc/self/exe")),
+    );
+    let (manager, snapshot, reloader) = started.map_err(|refusal| -> CommandError {
+        match refusal.reason {
+            LoadError::Configure(_) => Refused {
+                advice: given.advice(),
+                refusal,
+            }
+            .into(),
+            _ => refusal.into(),
+        }
+    })?;
+    thread::Builder::new()
+        .name("pace-reload".to_owned())
+        .spawn(|| manager.run())?;
+    info!(target: "pace::author", "{}", followed(&given));
+    info!(target: "pace::author", "{}", given.advice());
+    let args = args.clone();
+    let defaults = given.cases.map(|file| {
+        let read = move || {
+            let given = Given::new(&args.file, &args.set).map_err(|error| error.to_string())?;
+            configuration(&given, &args).map_err(|error| error.to_string())
+        };
+        Defaults::new(file, config, reloader.clone(), read)
+    });
+    Ok(Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+        followed: Followed {
+            project: given.project.zip(sources),
+            defaults,
+        },
+    })
+}
+
+/// The backends, and nothing but this plugin before them.
+fn configuration(given: &Given, args: &RunArgs) -> Result<Config, CommandError> {
+    let mut config = Config::from_overrides(&Overrides {
+        listen: Some(args.listen.clone()),
+        backends: args.backends.clone(),
+    })?;
+    config.server.grace_period = GRACE_PERIOD;
+    config.plugins = vec![Plugin {
+        name: given.name.clone(),
+        source: given.source.clone(),
+        sha256: None,
+        on_failure: OnFailure::Closed,
+        isolation: given.setup.isolation,
+        limits: given.setup.limits,
+        // Whoever writes a plugin wants to see what it does, however often it fails.
+        breaker: Breaker {
+            failures: 0,
+            ..Breaker::default()
+        },
+        rollback: Rollback {
+            calls: 0,
+            ..Rollback::default()
+        },
+        config: given.setup.config.clone(),
+    }];
+    for route in &mut config.routes {
+        route.plugins = vec![PluginUse {
+            plugin: 0,
+            on_failure: OnFailure::Closed,
+            config: given.setup.config.clone(),
+            own_config: false,
+        }];
+    }
+    Ok(config)
+}
+
+/// What happens when something is saved.
+fn followed(given: &Given) -> String {
+    match (&given.project, &given.source) {
+        (Some(project), _) => format!("{} is built again when a source is saved", project.display()),
+        (None, Source::File(file)) => {
+            format!(
+                "{} is swapped when it changes; nothing builds it, because it is no project's plugin.wasm",
+                file.display()
+            )
+        }
+        (None, Source::Builtin(_)) => format!("{} is part of Pace, and does not change", given.name),
+    }
+}

@@ -1,0 +1,201 @@
+//! `pace plugin test`: cases run, and told.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::cases::{self, Case, Difference, Ending, Failed, Suite};
+use super::print;
+use crate::cli::{CommandError, TestArgs};
+use pace_config::Location;
+use pace_harness::Subject;
+
+/// Some cases ended otherwise than expected.
+#[derive(Debug, thiserror::Error)]
+#[error("{failed} of {all} cases failed")]
+struct CasesFailed {
+    failed: usize,
+    all: usize,
+}
+
+/// Nothing was run, which is not what was meant.
+#[derive(Debug, thiserror::Error)]
+enum NothingRun {
+    #[error("no case has {0:?} in its name; `--list` shows all names")]
+    NoMatch(String),
+    #[error("{0} does not say which plugin it is for: add `wasm = \"...\"`, or use --wasm FILE")]
+    NoPlugin(String),
+}
+
+pub(super) fn run(args: &TestArgs) -> Result<(), CommandError> {
+    let mut suites = Vec::new();
+    for file in cases::find(&args.path)? {
+        suites.push(cases::load(&file)?);
+    }
+    let chosen = |case: &&Case| args.filter.as_ref().is_none_or(|part| case.name.contains(part));
+    if let Some(part) = &args.filter
+        && !suites
+            .iter()
+            .any(|suite| suite.cases.iter().any(|case| chosen(&case)))
+    {
+        return Err(NothingRun::NoMatch(part.clone()).into());
+    }
+    let mut subjects = Subjects::default();
+    let (mut all, mut failed) = (0, 0);
+    for suite in &suites {
+        let cases: Vec<&Case> = suite.cases.iter().filter(chosen).collect();
+        if cases.is_empty() {
+            continue;
+        }
+        if args.list {
+            let lines = cases
+                .iter()
+                .map(|case| format!("{}:{}: {}\n", suite.path.display(), case.line, case.name));
+            print(&lines.collect::<String>())?;
+            continue;
+        }
+        let subject = subjects.of(suite, args)?;
+        print(&format!("{}, for {}\n", suite.path.display(), subject.name))?;
+        for case in cases {
+            let ending = cases::run(case, subject);
+            print(&told(&suite.path, case, &ending))?;
+            all += 1;
+            failed += usize::from(ending.failed.is_some());
+        }
+        print("\n")?;
+    }
+    match (args.list, failed) {
+        (true, _) => Ok(()),
+        (false, 0) => {
+            let cases = if all == 1 { "case" } else { "cases" };
+            Ok(print(&format!("{all} {cases} passed\n"))?)
+        }
+        (false, failed) => Err(CasesFailed { failed, all }.into()),
+    }
+}
+
+/// Plugins, each compiled once.
+#[derive(Default)]
+struct Subjects(HashMap<String, Subject>);
+
+impl Subjects {
+    fn of(&mut self, suite: &Suite, args: &TestArgs) -> Result<&Subject, CommandError> {
+        let name = match args.wasm.as_ref().or(suite.wasm.as_ref()) {
+            Some(name) => name.clone(),
+            None => return Err(NothingRun::NoPlugin(suite.path.display().to_string()).into()),
+        };
+        if !self.0.contains_key(&name) {
+            self.0.insert(name.clone(), Subject::load(&name)?);
+        }
+        Ok(&self.0[&name])
+    }
+}
+
+/// One line for a case that passed, a paragraph for one that failed.
+fn told(path: &Path, case: &Case, ending: &Ending) -> String {
+    let name = &case.name;
+    let Some(failed) = &ending.failed else {
+        return match ending.requests {
+            0 | 1 => format!("  ok    {name}\n"),
+            requests => format!("  ok    {name} ({requests} requests)\n"),
+        };
+    };
+    let mut text = format!("  FAIL  {name}\n        {}:{}", path.display(), case.line);
+    if !failed.place.is_empty() {
+        let _ = write!(text, ": {}", failed.place);
+    }
+    text.push('\n');
+    for difference in &failed.differences {
+        text.push_str(&shown(difference));
+    }
+    text.push_str(&logged(failed));
+    text.push('\n');
+    text
+}
+
+fn logged(failed: &Failed) -> String {
+    let mut text = String::new();
+    if !failed.lines.is_empty() {
+        text.push_str("\n        the plugin logged\n");
+        for line in &failed.lines {
+            let _ = writeln!(text, "          {line}");
+        }
+    }
+    text
+}
+
+/// What is expected and what was found, one below the other.
+fn shown(difference: &Difference) -> String {
+    let Difference {
+        location,
+        key,
+        expected,
+        found,
+    } = difference;
+    let mut text = String::from("\n");
+    match location {
+        Some(Location::Line(path, excerpt)) => {
+            let (line, column) = (excerpt.line(), excerpt.column());
+            let _ = writeln!(text, "        {}:{line}:{column}: {key}", path.display());
+            for line in excerpt.to_string().lines() {
+                let _ = writeln!(text, "        {line}");
+            }
+        }
+        Some(Location::File(_) | Location::CommandLine(_)) | None => {
+            let _ = writeln!(text, "        {key}");
+        }
+    }
+    if expected.is_empty() {
+        for line in found.lines() {
+            let _ = writeln!(text, "          {line}");
+        }
+        return text;
+    }
+    if !expected.contains('\n') && !found.contains('\n') {
+        let _ = writeln!(
+            text,
+            "          expected  {expected}\n          found     {found}"
+        );
+        return text;
+    }
+    for (sign, line) in lines(expected, found) {
+        let _ = writeln!(text, "          {sign} {line}");
+    }
+    text
+}
+
+/// Texts of several lines: `-` what is expected, `+` what was found, and nothing before what both have at
+/// their beginning and end.
+fn lines<'t>(expected: &'t str, found: &'t str) -> Vec<(char, &'t str)> {
+    let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
+    let same = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
+    let head = same(&mut expected.iter().zip(&found));
+    let rest = expected.len().min(found.len()) - head;
+    let tail = same(&mut expected.iter().rev().zip(found.iter().rev())).min(rest);
+    let mut lines: Vec<(char, &str)> = Vec::new();
+    lines.extend(expected[..head].iter().map(|line| (' ', *line)));
+    lines.extend(
+        expected[head..expected.len() - tail]
+            .iter()
+            .map(|line| ('-', *line)),
+    );
+    lines.extend(found[head..found.len() - tail].iter().map(|line| ('+', *line)));
+    lines.extend(found[found.len() - tail..].iter().map(|line| (' ', *line)));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_the_same_are_no_difference() {
+        let signs =
+            |expected, found| -> String { lines(expected, found).iter().map(|(sign, _)| *sign).collect() };
+        assert_eq!(signs("a\nb\nc", "a\nx\nc"), " -+ ");
+        assert_eq!(signs("a\nb", "a\nb\nc"), "  +");
+        assert_eq!(signs("a\na", "a"), " -");
+        assert_eq!(signs("a", "b"), "-+");
+        assert_eq!(signs("", "b\nc"), "++");
+    }
+}

@@ -1,0 +1,215 @@
+//! The log: lines on standard error, which never hold anything up.
+//!
+//! ```text
+//! who has something to say ──▶ line: formatted ──▶ queue: so many bytes ──▶ writer: a thread ──▶ standard error
+//!                              there and then      or dropped, and counted
+//! ```
+//!
+//! The reader of standard error may be slow, stopped or gone, and a disk may be full. Then the writer waits or fails, the
+//! queue fills up, and lines are dropped: the next one that is written says how many. Commands that serve nobody write
+//! their lines themselves, and wait for the reader.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `line` | from a record to a line of bounded length, in which only Pace's own line feeds are |
+//! | `queue` | what has been said and not been written |
+//! | `writer` | the thread |
+//! | `limited` | so many lines of one kind per second |
+//! | `panics` | what is said of a panic |
+
+mod limited;
+mod line;
+mod panics;
+mod queue;
+mod writer;
+
+use std::cell::RefCell;
+use std::fmt::{self, Display};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, LazyLock};
+
+use env_filter::{Builder, Filter};
+use log::{Level, Metadata, Record};
+use prometheus::IntCounter;
+
+pub use self::limited::{Limited, WARNINGS_PER_SECOND, tell_of_limited, tell_of_limited_now};
+pub use self::line::LineBuffer;
+pub use self::panics::unless_it_panics;
+use self::queue::Queue;
+
+/// Lines that were not written, in all.
+pub static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    IntCounter::new(
+        "pace_log_lines_dropped_total",
+        "Lines of the log that were not written, because standard error took none.",
+    )
+    .expect("the name is valid")
+});
+
+/// How a record becomes a line, without the line feed at its end. A format that fails has written all that there was
+/// room for.
+pub type Format = fn(&mut LineBuffer, &Record<'_>) -> fmt::Result;
+
+/// What is to be logged, and how.
+pub struct Setup {
+    filter: Builder,
+    format: Format,
+}
+
+/// How lines get to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// By whoever has something to say, who waits until they are read: for commands that do nothing else meanwhile.
+    AtOnce,
+    /// By a thread of their own: for what serves.
+    Later,
+}
+
+/// The log of the process. When it is dropped, what has been said is written, if somebody reads it.
+pub struct Log {
+    queue: Option<Arc<Queue>>,
+}
+
+impl Setup {
+    /// What `RUST_LOG` asks for, or else `default`.
+    pub fn from_env(default: &str) -> Setup {
+        let mut filter = Builder::new();
+        match std::env::var("RUST_LOG") {
+            Ok(wanted) => filter.parse(&wanted),
+            Err(_) => filter.parse(default),
+        };
+        Setup {
+            filter,
+            format: line::format,
+        }
+    }
+
+    /// Whatever has been asked for, also lines of this target.
+    #[must_use]
+    pub fn and(mut self, target: &str, least: log::LevelFilter) -> Setup {
+        self.filter.filter_module(target, least);
+        self
+    }
+
+    /// Lines look like this.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Setup {
+        self.format = format;
+        self
+    }
+
+    /// From now on what is logged is written.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread for it.
+    ///
+    /// # Panics
+    ///
+    /// If the process has a log already.
+    pub fn start(mut self, writing: Writing) -> io::Result<Log> {
+        let queue = match writing {
+            Writing::AtOnce => None,
+            Writing::Later => Some(writer::start()?),
+        };
+        let logger = Logger {
+            filter: self.filter.build(),
+            format: self.format,
+            colors: colors(),
+            queue: queue.clone(),
+        };
+        log::set_max_level(logger.filter.filter());
+        log::set_boxed_logger(Box::new(logger)).expect("main starts it, once");
+        panics::say(queue.clone());
+        Ok(Log { queue })
+    }
+}
+
+impl Log {
+    /// Writes a text that is no line of the log: why the program ends.
+    pub fn print(&self, text: impl Display) {
+        let text = format!("{}\n", crate::escape::Lines(text));
+        write(self.queue.as_deref(), &text);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            queue.flush();
+        }
+    }
+}
+
+struct Logger {
+    filter: Filter,
+    format: Format,
+    colors: bool,
+    queue: Option<Arc<Queue>>,
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.filter.matches(record) || !limited::admits(record) {
+            return;
+        }
+        thread_local! {
+            /// Lines are made here, so that memory is asked for once.
+            static LINE: RefCell<LineBuffer> = RefCell::default();
+        }
+        let write = |line: &mut LineBuffer| {
+            line.begin(self.colors);
+            let written = (self.format)(line, record);
+            write(self.queue.as_deref(), line.end(written));
+        };
+        LINE.with(|line| match line.try_borrow_mut() {
+            Ok(mut line) => write(&mut line),
+            // Something that is shown in a line has something to say itself.
+            Err(_) => write(&mut LineBuffer::default()),
+        });
+    }
+
+    fn flush(&self) {
+        if let Some(queue) = &self.queue {
+            queue.flush();
+        }
+    }
+}
+
+/// Writes whole lines.
+fn write(queue: Option<&Queue>, lines: &str) {
+    match queue {
+        Some(queue) => queue.push(lines.as_bytes()),
+        // There is nowhere else to say that it failed.
+        None => drop(io::stderr().write_all(lines.as_bytes())),
+    }
+}
+
+/// Whether levels are coloured: on a terminal that can, unless somebody does not want it (<https://no-color.org>);
+/// `RUST_LOG_STYLE` has the last word.
+fn colors() -> bool {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    match std::env::var("RUST_LOG_STYLE").as_deref() {
+        Ok("always") => true,
+        Ok("never") => false,
+        _ => {
+            let can = variable("TERM").is_some_and(|terminal| terminal != "dumb");
+            io::stderr().is_terminal() && can && variable("NO_COLOR").is_none()
+        }
+    }
+}
+
+/// The colours of env_logger, which people are used to.
+fn color(level: Level) -> &'static str {
+    match level {
+        Level::Error => "\x1b[1m\x1b[31m",
+        Level::Warn => "\x1b[33m",
+        Level::Info => "\x1b[32m",
+        Level::Debug => "\x1b[34m",
+        Level::Trace => "\x1b[36m",
+    }
+}

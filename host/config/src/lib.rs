@@ -1,0 +1,127 @@
+//! The configuration: one TOML file, checked as a whole before anything uses it.
+//!
+//! What the operator writes and what the program uses are different types. `raw` mirrors the
+//! file, key by key; [`Config`] has every default filled in, every name replaced by an index and every
+//! address looked up, and cannot be in a wrong state. The way from one to the other:
+//!
+//! ```text
+//! text ── document ──▶ raw::File ── short ──▶ raw::Full ── resolve ──▶ Config
+//!         syntax, keys,            [upstreams],           names, addresses,
+//!         types, ranges            [rate_limit], ...      everything between two keys
+//! ```
+//!
+//! Each step finds all the problems it can before it gives up, and [`Error`] shows them all.
+
+mod address;
+mod builtins;
+mod document;
+mod error;
+mod excerpt;
+mod json;
+mod plugins;
+mod pools;
+mod problem;
+mod raw;
+mod resolve;
+mod routes;
+mod scalar;
+mod shape;
+mod short;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod types;
+mod warning;
+
+use std::path::Path;
+
+pub use self::address::{Host, ListenAddress};
+pub use self::builtins::BUILTINS;
+pub use self::error::Error;
+pub use self::excerpt::Excerpt;
+pub use self::problem::{Fault, Location, Problem};
+use self::resolve::Resolver;
+pub use self::types::{
+    Admin, Backend, Breaker, ClientLimits, Config, ConnectionLimits, Isolation, Limits, Metrics, OnFailure,
+    Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route, Server, Sha256, Source,
+};
+pub use self::warning::Warning;
+
+use self::document::Document;
+use pace_base::file;
+
+/// Reading TOML so that every mistake is shown where it was written, for files that are no configuration but have parts
+/// in common with one: the cases of a plugin.
+pub mod reading {
+    pub use crate::document::Document;
+    pub use crate::json::{JsonTable, merge};
+    pub use crate::plugins::limits;
+    pub use crate::problem::suggestion;
+    pub use crate::raw::Limits;
+    pub use crate::scalar::{Int, Isolation, Network};
+    pub use crate::shape::{OrText, Place, Placed, Shorthand, Table};
+}
+
+/// The largest file, in bytes. A thousand routes take a hundredth of it.
+const MAX_SIZE: u64 = 4 << 20;
+
+/// What the command line says about the configuration. It wins over the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--listen`: takes the place of `[server] listen`.
+    pub listen: Option<String>,
+    /// `--backend`, once per backend: takes the place of `[upstreams] backends`. An error together
+    /// with a file that defines its own pools.
+    pub backends: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// Host names in it stay names: whoever connects or listens looks them up.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, has more than 4 MiB, or what it says is wrong. Nothing is half applied.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Error> {
+        let bytes = file::read(path, MAX_SIZE).map_err(|error| Error::read(path, error.into()))?;
+        match str::from_utf8(&bytes) {
+            Ok(text) => Config::parse(text, path, overrides),
+            Err(error) => Err(Error::not_utf8(path, &bytes[..error.valid_up_to()])),
+        }
+    }
+
+    /// The same for a text that is there already.
+    ///
+    /// `path` is what messages call it, and relative plugin files are looked for in its directory.
+    ///
+    /// # Errors
+    ///
+    /// What the text or the command line says is wrong.
+    pub fn parse(text: &str, path: &Path, overrides: &Overrides) -> Result<Config, Error> {
+        build(text, Some(path), overrides)
+    }
+
+    /// The configuration of a Pace without a file: the three default plugins before the backends of
+    /// the command line.
+    ///
+    /// # Errors
+    ///
+    /// There is no backend, or an address is wrong.
+    pub fn from_overrides(overrides: &Overrides) -> Result<Config, Error> {
+        build("", None, overrides)
+    }
+
+    /// What is allowed and probably not meant.
+    pub fn warnings(&self) -> Vec<Warning> {
+        warning::find(self)
+    }
+}
+
+fn build(text: &str, path: Option<&Path>, overrides: &Overrides) -> Result<Config, Error> {
+    let document = Document::parse(path, text).map_err(Error::invalid)?;
+    let file = document.decode().map_err(Error::invalid)?;
+    Resolver::new(&document)
+        .resolve(file, overrides)
+        .map_err(Error::invalid)
+}

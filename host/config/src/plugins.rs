@@ -1,0 +1,134 @@
+//! `[[plugins]]`.
+
+use std::time::Duration;
+
+use super::problem::Fault;
+use super::raw;
+use super::resolve::{FirstSeen, Resolver};
+use super::scalar::{Name, Wasm};
+use super::shape::{Placed, Table};
+use super::types::{Breaker, Isolation, Limits, OnFailure, Plugin, Rollback, Source};
+
+/// One for each entry, in order.
+pub(super) fn resolve(entries: &[Table<raw::Plugin>], resolver: &mut Resolver<'_>) -> Vec<Plugin> {
+    unique_names("plugin", entries.iter().map(|entry| &entry.value.name), resolver);
+    let plugin = |entry: &Table<raw::Plugin>| {
+        let raw = &entry.value;
+        Plugin {
+            name: raw.name.value.as_str().to_owned(),
+            source: match &raw.wasm {
+                Wasm::Builtin(name) => Source::Builtin(name.clone()),
+                Wasm::File(path) => Source::File(resolver.file(path)),
+            },
+            sha256: raw.sha256.map(|digest| digest.0),
+            on_failure: raw.on_failure.map_or(OnFailure::default(), |choice| choice.0),
+            isolation: raw.isolation.map_or(Isolation::default(), |choice| choice.0),
+            limits: or_default(raw.limits.as_ref(), limits),
+            breaker: or_default(raw.breaker.as_ref(), breaker),
+            rollback: or_default(raw.rollback.as_ref(), rollback),
+            config: raw.config.0.clone(),
+        }
+    };
+    entries.iter().map(plugin).collect()
+}
+
+fn or_default<R, T: Default>(table: Option<&Table<R>>, resolve: impl Fn(&R) -> T) -> T {
+    table.map_or_else(T::default, |table| resolve(&table.value))
+}
+
+/// The limits that are written, and the defaults for the others.
+pub fn limits(raw: &raw::Limits) -> Limits {
+    let default = Limits::default();
+    let memory = raw.memory_mb.map_or(default.memory, |mib| mebibytes(mib.value()));
+    Limits {
+        time: raw.time_ms.map_or(default.time, |ms| millis(ms.value())),
+        memory,
+        headers: raw
+            .headers
+            .map_or(default.headers, |count| count.value() as usize),
+        header_bytes: raw
+            .header_kb
+            .map_or(default.header_bytes, |kib| kibibytes(kib.value())),
+        body_bytes: raw
+            .body_kb
+            .map_or(default.body_bytes, |kib| kibibytes(kib.value())),
+        handles: raw
+            .handles
+            .map_or(default.handles, |count| count.value() as usize),
+        windows: raw
+            .windows
+            .map_or(default.windows, |count| count.value() as usize),
+        window_keys: raw
+            .window_keys
+            .map_or(default.window_keys, |count| count.value() as usize),
+        state: raw.state_mb.map_or(default.state, |mib| mebibytes(mib.value())),
+        log_lines_per_second: raw
+            .log_lines_per_second
+            .map_or(default.log_lines_per_second, |count| count.value()),
+        // Three quarters, so that a plugin that leaks is replaced before it fails.
+        recycle_memory: raw
+            .recycle_memory_mb
+            .map_or(memory / 4 * 3, |mib| mebibytes(mib.value())),
+        recycle_uses: raw
+            .recycle_uses
+            .map_or(default.recycle_uses, |count| count.value()),
+    }
+}
+
+fn breaker(raw: &raw::Breaker) -> Breaker {
+    let default = Breaker::default();
+    let cooldown = raw.cooldown_ms.map_or(default.cooldown, |ms| millis(ms.value()));
+    Breaker {
+        failures: raw.failures.map_or(default.failures, |count| count.value()),
+        cooldown,
+        max_cooldown: raw
+            .max_cooldown_ms
+            .map_or(default.max_cooldown, |ms| millis(ms.value()))
+            .max(cooldown),
+    }
+}
+
+fn rollback(raw: &raw::Rollback) -> Rollback {
+    let default = Rollback::default();
+    Rollback {
+        calls: raw.calls.map_or(default.calls, |count| count.value()),
+        failures_percent: raw
+            .failures_percent
+            .map_or(default.failures_percent, |percent| percent.value()),
+    }
+}
+
+fn millis(value: u32) -> Duration {
+    Duration::from_millis(value.into())
+}
+
+fn kibibytes(value: u32) -> usize {
+    (value as usize) << 10
+}
+
+pub(super) fn mebibytes(value: u32) -> usize {
+    (value as usize) << 20
+}
+
+/// Reports every name that is there already. `kind` is what has these names.
+pub(super) fn unique_names<'a>(
+    kind: &'static str,
+    names: impl Iterator<Item = &'a Placed<Name>>,
+    resolver: &mut Resolver<'_>,
+) {
+    let mut seen = FirstSeen::default();
+    for name in names {
+        let text = name.value.as_str();
+        if let Some(first) = seen.earlier(text.to_owned(), &name.place) {
+            let line = resolver.document().line(first).unwrap_or_default();
+            resolver.report(
+                &name.place,
+                Fault::SameName {
+                    kind,
+                    name: text.to_owned(),
+                    line,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One thing that the operator must change.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::address::ListenAddress;
+use super::excerpt::Excerpt;
+use pace_base::escape::Line;
+
+/// One thing to change. `Display` is its message, with the line if there is one.
+#[derive(Debug)]
+pub struct Problem {
+    /// Where it is.
+    pub location: Location,
+    /// The key that it is about, such as ``` `workers` in [server] ```.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl Problem {
+    /// The message without the excerpt: one line, in which keys and values cannot command a terminal.
+    pub fn headline(&self) -> String {
+        let Problem { location, key, fault } = self;
+        let message = match key {
+            Some(key) => format!("{location}: {key}: {fault}"),
+            None => format!("{location}: {fault}"),
+        };
+        Line(message).to_string()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline())?;
+        match &self.location {
+            Location::Line(_, excerpt) => write!(f, "\n{excerpt}"),
+            Location::File(_) | Location::CommandLine(_) => Ok(()),
+        }
+    }
+}
+
+/// Where a problem is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// In this file, at this line.
+    Line(PathBuf, Excerpt),
+    /// In this file, in no single line.
+    File(PathBuf),
+    /// In this option of the command line, or in the lack of one.
+    CommandLine(Option<&'static str>),
+}
+
+impl Location {
+    /// Orders problems as the operator reads: command line, whole file, line by line.
+    pub fn position(&self) -> (usize, usize) {
+        match self {
+            Location::CommandLine(_) | Location::File(_) => (0, 0),
+            Location::Line(_, excerpt) => (excerpt.line(), excerpt.column()),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Line(path, at) => write!(f, "{}:{}:{}", path.display(), at.line(), at.column()),
+            Location::File(path) => path.display().fmt(f),
+            Location::CommandLine(option) => f.write_str(option.unwrap_or("command line")),
+        }
+    }
+}
+
+/// What is wrong. Every case is the operator's to change; the last one may also be the resolver's.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The text is not TOML.
+    #[error("not valid TOML: {0}")]
+    Syntax(String),
+    /// There is no such key.
+    #[error("unknown key `{key}` in {table}{}", suggestion(.key, .allowed))]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The table that it is in.
+        table: String,
+        /// The keys that this table can have.
+        allowed: Vec<String>,
+    },
+    /// A key that has no default is not there.
+    #[error("the key `{0}` is missing")]
+    MissingKey(String),
+    /// A value has the wrong type, or is a number outside its range.
+    #[error("expected {expected}, found {found}")]
+    WrongValue {
+        /// What is allowed.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A value has the right type and is not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// Keys of the short and of the full form are in one file.
+    #[error(
+        "{short} (line {line}) and {full} cannot be used together: the short form is [upstreams], [rate_limit] and \
+         [headers], the full form is [[plugins]], [[pools]] and [[routes]]"
+    )]
+    MixedForms {
+        /// A table of the short form.
+        short: &'static str,
+        /// Its line.
+        line: usize,
+        /// A list of the full form.
+        full: &'static str,
+    },
+    /// The full form lacks a list without which nothing can be served.
+    #[error(
+        "{0} is missing; a file with [[plugins]], [[pools]] or [[routes]] needs at least one pool and one route"
+    )]
+    MissingList(&'static str),
+    /// The short form names no backends.
+    #[error(
+        "there is no backend: [upstreams] needs backends = [\"http://127.0.0.1:8000\"], or the command line --backend URL"
+    )]
+    NoBackends,
+    /// Neither a file nor backends were given.
+    #[error("there is no backend: give --backend URL, once or more, or a file with --config FILE")]
+    NothingGiven,
+    /// `--backend` with a file in which it has no meaning.
+    #[error("takes the place of [upstreams] backends, but {0} has pools of its own; change them there")]
+    BackendsWithPools(String),
+    /// A pool has no backends.
+    #[error("a pool needs at least one backend")]
+    EmptyPool,
+    /// A pool has more backends than plugins can count.
+    #[error("a pool has at most 65535 backends, this one has {0}")]
+    TooManyBackends(usize),
+    /// Two keys say how many attempts there are.
+    #[error("`retry.attempts`, which counts the first attempt too, says another number; give one of both")]
+    RetriesAndAttempts,
+    /// A backend is twice in a pool.
+    #[error("{backend} is already in this pool ({}); to send it more requests, give it a `weight`", listed_before(.line))]
+    SameBackend {
+        /// Its host and port.
+        backend: String,
+        /// The line where it is for the first time; `None` for the command line.
+        line: Option<usize>,
+    },
+    /// Two plugins, pools or routes have one name.
+    #[error("the {kind} `{name}` is already defined on line {line}")]
+    SameName {
+        /// Plugin, pool or route.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The line of the first.
+        line: usize,
+    },
+    /// Two routes match the same requests.
+    #[error("this route matches {matched}, as the route on line {line} does already")]
+    SameMatch {
+        /// Host and path prefix.
+        matched: String,
+        /// The line of the first.
+        line: usize,
+    },
+    /// A route lists a plugin twice.
+    #[error("the plugin `{0}` is already in this route's list; define it a second time under another name")]
+    SamePlugin(String),
+    /// A route names a plugin or pool that is not there.
+    #[error("there is no {kind} `{name}`{}", suggestion(.name, .defined))]
+    UnknownName {
+        /// Plugin or pool.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        defined: Vec<String>,
+    },
+    /// Whoever connects could say who they are.
+    #[error("needs `trusted_proxies`, the networks of those whose PROXY protocol headers are believed")]
+    TrustsNobody,
+    /// The admin API would be where everybody can reach it.
+    #[error("{0} is the address of [server] already; the admin API needs another")]
+    SameListener(ListenAddress),
+}
+
+/// How an "unknown ..." message goes on: the nearest name, and all of them.
+pub fn suggestion<S: AsRef<str>>(unknown: &str, known: &[S]) -> String {
+    if known.is_empty() {
+        return "; none is defined".to_owned();
+    }
+    let likeness = |name: &S| strsim::jaro_winkler(unknown, name.as_ref());
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let mut text = match nearest.filter(|name| likeness(name) > 0.8) {
+        Some(name) => format!(": did you mean `{}`? Allowed: ", name.as_ref()),
+        None => ". Allowed: ".to_owned(),
+    };
+    for (index, name) in known.iter().enumerate() {
+        let separator = if index > 0 { ", " } else { "" };
+        text.push_str(&format!("{separator}`{}`", name.as_ref()));
+    }
+    text
+}
+
+fn listed_before(line: &Option<usize>) -> String {
+    line.map_or("given twice".to_owned(), |line| format!("line {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggestions_name_the_nearest_and_all() {
+        let known = ["listen", "workers"];
+        assert_eq!(
+            suggestion("lisen", &known),
+            ": did you mean `listen`? Allowed: `listen`, `workers`"
+        );
+        assert_eq!(suggestion("zzz", &known), ". Allowed: `listen`, `workers`");
+        assert_eq!(suggestion::<&str>("zzz", &[]), "; none is defined");
+    }
+}

@@ -1,0 +1,266 @@
+//! What the operator writes, key by key. Everything that has a default is optional here; what the
+//! default is, `resolve`, `plugins` and `pools` know.
+
+use serde::Deserialize;
+
+use super::address::{BackendAddress, ListenAddress};
+use super::json::JsonTable;
+use super::scalar::{
+    EncodedSlashes, HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, RetryOn,
+    Sha256, Underscores, UrlPath, Via, Wasm,
+};
+use super::shape::{OrText, Placed, Shorthand, Table};
+
+/// The whole file. Either `upstreams`, `rate_limit` and `headers` are used, or `plugins`, `pools` and
+/// `routes`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub server: Table<Server>,
+    pub admin: Option<Table<Admin>>,
+    pub metrics: Option<Table<Metrics>>,
+
+    pub upstreams: Option<Table<Upstreams>>,
+    pub rate_limit: Option<Table<RateLimit>>,
+    pub headers: Option<Table<Headers>>,
+
+    pub plugins: Option<Placed<Vec<Table<Plugin>>>>,
+    pub pools: Option<Placed<Vec<Table<Pool>>>>,
+    pub routes: Option<Placed<Vec<Table<Route>>>>,
+}
+
+/// The three lists that both forms come down to.
+#[derive(Debug, Default)]
+pub(super) struct Full {
+    pub plugins: Vec<Table<Plugin>>,
+    pub pools: Vec<Table<Pool>>,
+    pub routes: Vec<Table<Route>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub listen: Option<Placed<ListenAddress>>,
+    pub workers: Option<Int<1, 1024>>,
+    pub grace_period_seconds: Option<Int<0, 3600>>,
+    pub trusted_proxies: Option<Vec<Network>>,
+    pub proxy_protocol: Option<Placed<bool>>,
+    pub encoded_slashes: Option<EncodedSlashes>,
+    pub underscores: Option<Underscores>,
+    pub via: Option<Via>,
+    pub max_head_kb: Option<Int<1, 1024>>,
+    pub max_fields: Option<Int<1, 1024>>,
+    pub head_timeout_ms: Option<Millis>,
+    pub body_timeout_ms: Option<Millis>,
+    pub body_bytes_per_second: Option<Int<1, { u32::MAX }>>,
+    pub send_timeout_ms: Option<Millis>,
+    pub keepalive_timeout_ms: Option<Millis>,
+    pub keepalive_requests: Option<Int<0, { u32::MAX }>>,
+    pub upgrade_timeout_ms: Option<Millis>,
+    pub tcp_keepalive_seconds: Option<Int<0, 32_767>>,
+    pub max_connections: Option<Int<0, { u32::MAX }>>,
+    pub max_connections_per_client: Option<Int<0, { u32::MAX }>>,
+    pub cache_dir: Option<String>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub listen: Option<Placed<ListenAddress>>,
+    pub debug_header: Option<HeaderName>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub enabled: Option<bool>,
+    pub endpoint: Option<UrlPath>,
+}
+
+/// Makes `[upstreams]` and `[[pools]]`, which have all keys of a pool in common.
+macro_rules! pool_keys {
+    ($($key:ident: $type:ty,)*) => {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct Upstreams {
+            pub backends: Option<Backends>,
+            $(pub $key: Option<$type>,)*
+        }
+
+        /// `[upstreams]` with a name.
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct Pool {
+            pub name: Placed<Name>,
+            pub backends: Backends,
+            $(pub $key: Option<$type>,)*
+        }
+
+        impl Upstreams {
+            /// As a pool of the full form.
+            pub(super) fn named(self, name: Placed<Name>, backends: Backends) -> Pool {
+                Pool {
+                    name,
+                    backends,
+                    $($key: self.$key,)*
+                }
+            }
+        }
+    };
+}
+
+pool_keys! {
+    max_retries: Placed<Int<0, 10>>,
+    retry: Table<Retry>,
+    retry_body_kb: Int<0, 65_536>,
+    connect_timeout_ms: Millis,
+    first_byte_timeout_ms: Millis,
+    response_timeout_ms: Millis,
+    total_timeout_ms: Int<0, 86_400_000>,
+    idle_timeout_ms: Millis,
+    idle_connections: Int<1, 65535>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retry {
+    pub attempts: Option<Int<1, 11>>,
+    pub on: Option<Vec<RetryOn>>,
+    pub budget_percent: Option<Int<0, 100>>,
+    pub per_try_ms: Option<Int<0, 86_400_000>>,
+    pub backoff_ms: Option<Int<0, 60_000>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateLimit {
+    pub enabled: Option<bool>,
+    pub max_requests: Option<Int<1, { u32::MAX }>>,
+    pub window_seconds: Option<Int<1, 604_800>>,
+    pub key_extractor: Option<KeyExtractor>,
+    pub ipv4_prefix: Option<Int<0, 32>>,
+    pub ipv6_prefix: Option<Int<0, 128>>,
+}
+
+/// The plugin `header-injection` checks what the tables hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Headers {
+    pub identify: Option<bool>,
+    pub request: Option<JsonTable>,
+    pub response: Option<JsonTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plugin {
+    pub name: Placed<Name>,
+    pub wasm: Wasm,
+    pub sha256: Option<Sha256>,
+    pub on_failure: Option<OnFailure>,
+    pub isolation: Option<Isolation>,
+    pub limits: Option<Table<Limits>>,
+    pub breaker: Option<Table<Breaker>>,
+    pub rollback: Option<Table<Rollback>>,
+    #[serde(default)]
+    pub config: JsonTable,
+}
+
+/// `limits` of a plugin.
+#[allow(missing_docs, reason = "docs/configuration.md has every key")]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub time_ms: Option<Int<1, 1000>>,
+    pub memory_mb: Option<Int<1, 1024>>,
+    pub headers: Option<Int<0, 1024>>,
+    pub header_kb: Option<Int<1, 1024>>,
+    pub body_kb: Option<Int<0, 65_536>>,
+    pub handles: Option<Int<1, 65_536>>,
+    pub windows: Option<Int<0, 64>>,
+    pub window_keys: Option<Int<1, 16_777_216>>,
+    pub state_mb: Option<Int<1, 1_048_576>>,
+    pub log_lines_per_second: Option<Int<0, 1_000_000>>,
+    pub recycle_memory_mb: Option<Int<1, 1024>>,
+    pub recycle_uses: Option<Int<0, { u32::MAX }>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Breaker {
+    pub failures: Option<Int<0, 10_000>>,
+    pub cooldown_ms: Option<Int<1, 3_600_000>>,
+    pub max_cooldown_ms: Option<Int<1, 3_600_000>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollback {
+    pub calls: Option<Int<0, 1_000_000>>,
+    pub failures_percent: Option<Int<1, 100>>,
+}
+
+pub(super) type Backends = Placed<Vec<Placed<OrText<Backend>>>>;
+
+/// Up to a day.
+pub(super) type Millis = Int<1, 86_400_000>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backend {
+    pub address: BackendAddress,
+    pub weight: Option<Int<0, 65535>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    pub name: Option<Placed<Name>>,
+    #[serde(default, rename = "match")]
+    pub matching: Table<Match>,
+    pub pool: Placed<String>,
+    #[serde(default)]
+    pub plugins: Vec<Placed<OrText<PluginUse>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Match {
+    pub host: Option<MatchHost>,
+    pub path_prefix: Option<UrlPath>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginUse {
+    #[serde(rename = "use")]
+    pub plugin: String,
+    pub config: Option<JsonTable>,
+    pub on_failure: Option<OnFailure>,
+}
+
+impl Shorthand for Backend {
+    const EXPECTED: &'static str =
+        "an address such as \"127.0.0.1:8000\" or { address = \"...\", weight = 2 }";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Backend {
+            address: BackendAddress::parse(text)?,
+            weight: None,
+        })
+    }
+}
+
+impl Shorthand for PluginUse {
+    const EXPECTED: &'static str = "the name of a plugin or { use = \"name\", config = { ... } }";
+
+    fn from_text(name: &str) -> Result<Self, String> {
+        Ok(PluginUse {
+            plugin: name.to_owned(),
+            config: None,
+            on_failure: None,
+        })
+    }
+}

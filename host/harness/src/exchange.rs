@@ -1,0 +1,211 @@
+//! One request on its way through the hooks of a plugin, in the order in which Pace calls them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::header::{DATE, HeaderValue};
+
+use super::lines::Line;
+use super::message::{Request, Response};
+use super::pool::Pool;
+use super::session::Session;
+use pace_hook::{Failure, Headers, Hook, Reply, Selection, Verdict};
+
+/// A request, and what is around it.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// What the client sends.
+    pub request: Request,
+    /// Among whom `select-upstream` chooses.
+    pub pool: Pool,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// What the backend answers.
+    pub response: Response,
+    /// Only this hook is called; `None` for all that the plugin exports.
+    pub hook: Option<Hook>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The last word of the plugin.
+    pub word: Word,
+    /// The hook that had it; `None` if none was called.
+    pub hook: Option<Hook>,
+    /// The request as the backend gets it.
+    pub request: Request,
+    /// The backend that the plugin picked, counted from 0.
+    pub picked: Option<u32>,
+    /// What the client gets: the backend's answer or the plugin's; `None` if the plugin neither let the request
+    /// through nor answered it.
+    pub response: Option<Response>,
+    /// Why a hook came to no result.
+    pub failure: Option<Failure>,
+    /// What the plugin logged.
+    pub lines: Vec<Line>,
+}
+
+/// What a plugin says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    /// Go on.
+    Next,
+    /// Go on, to the backend that it picked.
+    Pick,
+    /// Somebody else may choose a backend.
+    Pass,
+    /// It answered itself, in whatever hook.
+    Respond,
+    /// It failed.
+    Fail,
+}
+
+impl Word {
+    /// Every word.
+    pub const ALL: [Word; 5] = [Word::Next, Word::Pick, Word::Pass, Word::Respond, Word::Fail];
+
+    /// As the contract has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Word::Next => "next",
+            Word::Pick => "pick",
+            Word::Pass => "pass",
+            Word::Respond => "respond",
+            Word::Fail => "fail",
+        }
+    }
+}
+
+impl Exchange {
+    /// A first attempt of this request at one backend, which answers with 200, through every hook.
+    pub fn new(request: Request) -> Exchange {
+        Exchange {
+            request,
+            pool: Pool::default(),
+            attempt: 1,
+            response: Response::new(http::StatusCode::OK),
+            hook: None,
+        }
+    }
+}
+
+impl Outcome {
+    /// The status that the client gets; `None` if there is no response.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.response.as_ref()?.status.as_u16())
+    }
+
+    /// The first value of a header that the client gets.
+    pub fn response_header(&self, name: &str) -> Option<&[u8]> {
+        self.response.as_ref()?.header(name)
+    }
+
+    /// The first value of a header that the backend gets.
+    pub fn request_header(&self, name: &str) -> Option<&[u8]> {
+        self.request.header(name)
+    }
+
+    /// The body of a response that the plugin made.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.response.as_ref()?.body.as_deref()
+    }
+}
+
+impl Session {
+    /// Sends a request through the hooks of the plugin, as a first attempt at one backend that answers with 200.
+    pub fn send(&self, request: Request) -> Outcome {
+        self.exchange(Exchange::new(request))
+    }
+
+    /// Sends a request through the hooks of the plugin: `request-filter`, `select-upstream`, and
+    /// `response-filter` for what the backend or the plugin itself has answered.
+    pub fn exchange(&self, exchange: Exchange) -> Outcome {
+        let Exchange {
+            request,
+            pool,
+            attempt,
+            response,
+            hook: only,
+        } = exchange;
+        let mut outcome = Outcome {
+            word: Word::Next,
+            hook: None,
+            request,
+            picked: None,
+            response: None,
+            failure: None,
+            lines: Vec::new(),
+        };
+        let exported = self.hooks();
+        let wanted = |hook: Hook| exported.contains(hook) && only.is_none_or(|only| only == hook);
+        let mut answer = None;
+        if wanted(Hook::RequestFilter) {
+            outcome.hook = Some(Hook::RequestFilter);
+            match self.request_filter(&mut outcome.request) {
+                Ok(Verdict::Next) => {}
+                Ok(Verdict::Respond(reply)) => answer = Some(self.dated(reply)),
+                Err(failure) => return self.failed(outcome, failure),
+            }
+        }
+        if answer.is_none() && wanted(Hook::SelectUpstream) {
+            outcome.hook = Some(Hook::SelectUpstream);
+            match self.select_upstream(&outcome.request, &pool, attempt) {
+                Ok(Selection::Pick(index)) => {
+                    outcome.word = Word::Pick;
+                    outcome.picked = Some(index);
+                }
+                Ok(Selection::Pass) => {
+                    outcome.word = Word::Pass;
+                    outcome.lines = self.take_lines();
+                    return outcome;
+                }
+                Ok(Selection::Respond(reply)) => answer = Some(self.dated(reply)),
+                Err(failure) => return self.failed(outcome, failure),
+            }
+        }
+        let answered = answer.is_some();
+        let mut response = answer.unwrap_or(response);
+        if answered {
+            outcome.word = Word::Respond;
+        }
+        if wanted(Hook::ResponseFilter) {
+            let backend = &pool.backends[outcome.picked.unwrap_or(0) as usize].address;
+            let backend = (!answered).then_some(backend.as_str());
+            let result = self.response_filter(&outcome.request, &mut response, backend);
+            if !answered || result.is_err() {
+                outcome.hook = Some(Hook::ResponseFilter);
+            }
+            match result {
+                Ok(Verdict::Next) if answered => {}
+                Ok(Verdict::Next) => outcome.word = Word::Next,
+                Ok(Verdict::Respond(reply)) => {
+                    outcome.hook = Some(Hook::ResponseFilter);
+                    outcome.word = Word::Respond;
+                    response = self.dated(reply);
+                }
+                Err(failure) => return self.failed(outcome, failure),
+            }
+        }
+        outcome.response = Some(response);
+        outcome.lines = self.take_lines();
+        outcome
+    }
+
+    /// A response of a plugin as Pace sends it.
+    fn dated(&self, reply: Reply) -> Response {
+        let mut response = Response::from(reply);
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_nanos(self.wall()));
+        let date = HeaderValue::try_from(date).expect("a date is a value");
+        response.headers.insert(DATE, date);
+        response
+    }
+
+    fn failed(&self, outcome: Outcome, failure: Failure) -> Outcome {
+        Outcome {
+            word: Word::Fail,
+            failure: Some(failure),
+            lines: self.take_lines(),
+            ..outcome
+        }
+    }
+}

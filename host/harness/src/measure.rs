@@ -1,0 +1,192 @@
+//! What a call of a hook costs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use super::exchange::Exchange;
+use super::message::Copied;
+use super::session::Session;
+use pace_hook::{Failure, Hook, Reply, Selection, Verdict};
+
+/// What calls of a hook cost, by an instance that is used again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Calls that were measured.
+    pub calls: u32,
+    /// Half of the calls took no longer, with everything that the host does for a call.
+    pub median: Duration,
+    /// 99 of 100 calls took no longer.
+    pub p99: Duration,
+    /// Host functions called, on the average; `None` if no instance is kept between calls.
+    pub calls_out: Option<f64>,
+    /// Texts and other bytes of messages, pools, answers and log lines that were handed over, either way, on the
+    /// average: names and values of headers one by one.
+    pub copies: f64,
+    /// Their bytes, on the average.
+    pub bytes: f64,
+    /// Instructions of half of the calls at most, if they are counted.
+    pub instructions: Option<u64>,
+    /// Linear memory at the end, in bytes; `None` if no instance is kept between calls.
+    pub memory: Option<usize>,
+}
+
+/// So many calls before those that are measured, for each of those, so that what happens once is over.
+const WARM_UP: u32 = 5;
+
+impl Session {
+    /// Calls a hook so many times, at least once, with the same messages, and measures each call. The clock
+    /// moves a millisecond between calls. With `vary_client` each request is another client's: of those there
+    /// are 65,536.
+    ///
+    /// # Errors
+    ///
+    /// A call failed, or the plugin has no such hook.
+    pub fn measure(
+        &self,
+        hook: Hook,
+        exchange: &Exchange,
+        calls: u32,
+        vary_client: bool,
+    ) -> Result<Cost, Failure> {
+        let calls = calls.max(1);
+        for number in 0..calls / WARM_UP {
+            self.measured(hook, exchange, number, vary_client)?;
+        }
+        let overhead = overhead();
+        let before = self.usage();
+        let mut times = Vec::with_capacity(calls as usize);
+        let mut instructions = Vec::with_capacity(calls as usize);
+        let (mut copies, mut bytes) = (0, 0);
+        let mut counted = before.and_then(|usage| usage.instructions);
+        for number in 0..calls {
+            let call = self.measured(hook, exchange, number.wrapping_add(calls), vary_client)?;
+            times.push(call.time.saturating_sub(overhead));
+            copies += call.copies;
+            bytes += call.bytes;
+            let now = self.usage().and_then(|usage| usage.instructions);
+            if let (Some(before), Some(now)) = (counted, now) {
+                // A new instance, in place of one that became too large, begins at 0.
+                instructions.push(now.checked_sub(before).unwrap_or(now));
+            }
+            counted = now;
+        }
+        let after = self.usage();
+        times.sort_unstable();
+        instructions.sort_unstable();
+        let calls_out = match (before, after) {
+            (Some(before), Some(after)) if after.calls_out >= before.calls_out => {
+                Some((after.calls_out - before.calls_out) as f64 / f64::from(calls))
+            }
+            _ => None,
+        };
+        Ok(Cost {
+            calls,
+            median: percentile(&times, 50).unwrap_or_default(),
+            p99: percentile(&times, 99).unwrap_or_default(),
+            calls_out,
+            copies: copies as f64 / f64::from(calls),
+            bytes: bytes as f64 / f64::from(calls),
+            instructions: percentile(&instructions, 50),
+            memory: after.map(|usage| usage.memory),
+        })
+    }
+
+    fn measured(
+        &self,
+        hook: Hook,
+        exchange: &Exchange,
+        number: u32,
+        vary_client: bool,
+    ) -> Result<Call, Failure> {
+        let mut request = exchange.request.clone();
+        let mut response = exchange.response.clone();
+        let pool = exchange.pool.clone();
+        if vary_client {
+            let [.., high, low] = number.to_be_bytes();
+            request.client = IpAddr::V4(Ipv4Addr::new(10, 1, high, low));
+        }
+        self.advance(Duration::from_millis(1));
+        let begin = Instant::now();
+        let answered = match hook {
+            Hook::RequestFilter => self.request_filter(&mut request).map(of_verdict),
+            Hook::SelectUpstream => self
+                .select_upstream(&request, &pool, exchange.attempt)
+                .map(of_selection),
+            Hook::ResponseFilter => {
+                let backend = exchange.pool.backends.first();
+                let backend = backend.map(|backend| backend.address.as_str());
+                self.response_filter(&request, &mut response, backend)
+                    .map(of_verdict)
+            }
+        };
+        let time = begin.elapsed();
+        let copied = answered?;
+        for line in self.take_lines() {
+            copied.add(line.text);
+        }
+        let all = [&copied, &request.copied, &response.copied, &pool.copied];
+        Ok(Call {
+            time,
+            copies: all.iter().map(|copied| copied.copies()).sum(),
+            bytes: all.iter().map(|copied| copied.bytes()).sum(),
+        })
+    }
+}
+
+struct Call {
+    time: Duration,
+    copies: u64,
+    bytes: u64,
+}
+
+fn of_verdict(verdict: Verdict) -> Copied {
+    match verdict {
+        Verdict::Next => Copied::default(),
+        Verdict::Respond(reply) => of_reply(&reply),
+    }
+}
+
+fn of_selection(selection: Selection) -> Copied {
+    match selection {
+        Selection::Pick(_) | Selection::Pass => Copied::default(),
+        Selection::Respond(reply) => of_reply(&reply),
+    }
+}
+
+fn of_reply(reply: &Reply) -> Copied {
+    let copied = Copied::default();
+    for (name, value) in &reply.headers {
+        copied.add(name);
+        copied.add(value);
+    }
+    copied.add(&reply.body);
+    copied
+}
+
+/// What it takes to look at the clock twice.
+fn overhead() -> Duration {
+    let mut times: Vec<Duration> = (0..1000).map(|_| Instant::now().elapsed()).collect();
+    times.sort_unstable();
+    percentile(&times, 50).unwrap_or_default()
+}
+
+/// Of sorted values the one that so many of a hundred do not exceed.
+fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(index).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_there() {
+        let hundred: Vec<u32> = (1..=100).collect();
+        assert_eq!(percentile(&hundred, 50), Some(50));
+        assert_eq!(percentile(&hundred, 99), Some(99));
+        assert_eq!(percentile(&[7], 99), Some(7));
+        assert_eq!(percentile(&[1, 2, 3], 50), Some(2));
+        assert_eq!(percentile::<u32>(&[], 50), None);
+    }
+}

@@ -1,0 +1,308 @@
+//! Requests and responses as plugins see them, without anybody who has sent them.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use pace_hook::field::{self, FieldName};
+use pace_hook::{EditError, Headers, Reply, RequestHead, ResponseHead};
+
+/// The head of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// `GET`, `POST`, ...
+    pub method: Method,
+    /// Starts with `/`; as sent, without query.
+    pub path: String,
+    /// What follows the first `?`.
+    pub query: Option<String>,
+    /// In the order in which they were added.
+    pub headers: HeaderMap,
+    /// Who asks.
+    pub client: IpAddr,
+    /// Whether it came over TLS.
+    pub https: bool,
+    pub(super) copied: Copied,
+}
+
+/// The head of a response, and its body if a plugin made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: StatusCode,
+    /// In the order in which they were added.
+    pub headers: HeaderMap,
+    /// `None` for a backend's, which plugins do not see.
+    pub body: Option<Bytes>,
+    pub(super) copied: Copied,
+}
+
+/// What a plugin was given of it, and has given: so many texts, with so many bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Copied {
+    copies: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl Copied {
+    /// One more text, or bytes that are none.
+    pub(super) fn add(&self, copy: impl AsRef<[u8]>) {
+        self.copies.set(self.copies.get() + 1);
+        self.bytes.set(self.bytes.get() + copy.as_ref().len() as u64);
+    }
+
+    pub(super) fn copies(&self) -> u64 {
+        self.copies.get()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+}
+
+/// What became of a message is no part of it.
+impl PartialEq for Copied {
+    fn eq(&self, _: &Copied) -> bool {
+        true
+    }
+}
+
+impl Eq for Copied {}
+
+/// An address for documentation (RFC 5737).
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+impl Request {
+    /// A request of the client 192.0.2.1 for `target`, a path with or without a query, at `example.com`.
+    pub fn new(method: Method, target: &str) -> Request {
+        let (path, query) = split(target);
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::HOST, HeaderValue::from_static("example.com"));
+        Request {
+            method,
+            path,
+            query,
+            headers,
+            client: CLIENT,
+            https: false,
+            copied: Copied::default(),
+        }
+    }
+
+    /// A GET, see [`Request::new`].
+    pub fn get(target: &str) -> Request {
+        Request::new(Method::GET, target)
+    }
+
+    /// The same with one more value of a header.
+    ///
+    /// # Panics
+    ///
+    /// If no header can have this name and this value.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Request {
+        append(&mut self.headers, name, value.as_ref());
+        self
+    }
+
+    /// The same from this IP address, `192.0.2.7` or `2001:db8::7`.
+    ///
+    /// # Panics
+    ///
+    /// If it is none.
+    #[must_use]
+    pub fn from_client(mut self, address: &str) -> Request {
+        self.client = address
+            .parse()
+            .unwrap_or_else(|_| panic!("{address:?} is not an IP address"));
+        self
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn over_tls(mut self) -> Request {
+        self.https = true;
+        self
+    }
+
+    /// Path and query as they are sent.
+    pub fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+}
+
+impl Response {
+    /// What a backend answers, without headers.
+    pub fn new(status: StatusCode) -> Response {
+        Response {
+            status,
+            headers: HeaderMap::new(),
+            body: None,
+            copied: Copied::default(),
+        }
+    }
+
+    /// The same with one more value of a header.
+    ///
+    /// # Panics
+    ///
+    /// If no header can have this name and this value.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
+        append(&mut self.headers, name, value.as_ref());
+        self
+    }
+}
+
+fn append(headers: &mut HeaderMap, name: &str, value: &[u8]) {
+    let field = (
+        HeaderName::from_bytes(name.as_bytes()),
+        HeaderValue::from_bytes(value),
+    );
+    let (Ok(name), Ok(value)) = field else {
+        panic!(
+            "no message has the header {name:?}: {:?}",
+            value.escape_ascii().to_string()
+        );
+    };
+    headers.append(name, value);
+}
+
+impl From<Reply> for Response {
+    /// As Pace makes a response of what a plugin answers: framed by its length.
+    fn from(reply: Reply) -> Response {
+        let has_body = !matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = if has_body { reply.body } else { Bytes::new() };
+        let mut response = Response::new(reply.status);
+        for (name, value) in reply.headers {
+            let name = HeaderName::from_bytes(&name).expect("a reply has been checked");
+            response.headers.append(name, value);
+        }
+        if has_body {
+            response
+                .headers
+                .insert(http::header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        response.body = Some(body);
+        response
+    }
+}
+
+fn split(target: &str) -> (String, Option<String>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (target.to_owned(), None),
+    }
+}
+
+/// The two kinds of message have the same headers.
+macro_rules! impl_headers {
+    ($message:ty) => {
+        impl Headers for $message {
+            fn header(&self, name: &str) -> Option<&[u8]> {
+                let value = self.headers.get(name).map(HeaderValue::as_bytes);
+                self.copied.add(name);
+                value.inspect(|value| self.copied.add(value))
+            }
+
+            fn header_values(&self, name: &str) -> Vec<&[u8]> {
+                let values = self.headers.get_all(name);
+                let values = values.iter().map(HeaderValue::as_bytes);
+                self.copied.add(name);
+                values.inspect(|value| self.copied.add(value)).collect()
+            }
+
+            fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+                for (name, value) in &self.headers {
+                    self.copied.add(name);
+                    self.copied.add(value);
+                    each(name.as_str(), value.as_bytes());
+                }
+            }
+
+            fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                self.copied.add(name.spelled());
+                self.copied.add(&value);
+                self.headers
+                    .try_insert(name.name(), value)
+                    .map(drop)
+                    .map_err(|_| EditError::TooLarge)
+            }
+
+            fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+                self.copied.add(name.spelled());
+                self.copied.add(&value);
+                if !name.is_appendable(|| self.headers.contains_key(name.name())) {
+                    return Err(EditError::InvalidValue);
+                }
+                self.headers
+                    .try_append(name.name(), value)
+                    .map(drop)
+                    .map_err(|_| EditError::TooLarge)
+            }
+
+            fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
+                self.copied.add(name.spelled());
+                if !name.is_removable() {
+                    return Err(EditError::Forbidden);
+                }
+                Ok(self.headers.remove(name.name()).is_some())
+            }
+        }
+    };
+}
+
+impl_headers!(Request);
+impl_headers!(Response);
+
+impl RequestHead for Request {
+    fn method(&self) -> &str {
+        self.copied.add(self.method.as_str());
+        self.method.as_str()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        let host = self.headers.get(http::header::HOST)?.to_str().ok()?;
+        self.copied.add(host);
+        Some(host)
+    }
+
+    fn path(&self) -> &str {
+        self.copied.add(&self.path);
+        &self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        let query = self.query.as_deref();
+        query.inspect(|query| self.copied.add(query))
+    }
+
+    fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        self.copied.add(value);
+        field::check_target(value)?;
+        (self.path, self.query) = split(value);
+        Ok(())
+    }
+}
+
+impl ResponseHead for Response {
+    fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    fn set_status(&mut self, status: u16) -> Result<(), EditError> {
+        self.status = field::changed_status(self.status, status)?;
+        Ok(())
+    }
+}

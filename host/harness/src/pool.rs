@@ -1,0 +1,153 @@
+//! Backends to choose from, in whatever state a test wants them.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use super::message::Copied;
+use pace_hook::{AttemptFailure, Candidates, Health};
+
+/// A pool as one attempt sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// At least one.
+    pub backends: Vec<Backend>,
+    /// Why the attempt before failed.
+    pub last_failure: Option<AttemptFailure>,
+    pub(super) copied: Copied,
+}
+
+/// A backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Backend {
+    /// As the configuration would spell it: host and port.
+    pub address: String,
+    /// 0 to 65535.
+    pub weight: u32,
+    /// Its state.
+    pub health: Health,
+    /// Requests that are there.
+    pub in_flight: u32,
+    /// Recent time to the head of a response.
+    pub latency: Option<Duration>,
+    /// Whether this request has been there.
+    pub tried: bool,
+}
+
+impl Backend {
+    /// A healthy backend of weight 1 with nothing to do, of which nothing is known.
+    pub fn new(address: impl Into<String>) -> Backend {
+        Backend {
+            address: address.into(),
+            weight: 1,
+            health: Health::Healthy,
+            in_flight: 0,
+            latency: None,
+            tried: false,
+        }
+    }
+}
+
+impl Pool {
+    /// A pool of the name `test`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no backend.
+    pub fn new(backends: impl IntoIterator<Item = Backend>) -> Pool {
+        let backends: Vec<Backend> = backends.into_iter().collect();
+        assert!(!backends.is_empty(), "a pool has at least one backend");
+        Pool {
+            name: "test".to_owned(),
+            backends,
+            last_failure: None,
+            copied: Copied::default(),
+        }
+    }
+
+    fn backend(&self, index: u32) -> &Backend {
+        &self.backends[index as usize]
+    }
+}
+
+impl Default for Pool {
+    /// One healthy backend, 10.0.0.1:8000.
+    fn default() -> Pool {
+        Pool::new([Backend::new("10.0.0.1:8000")])
+    }
+}
+
+impl Candidates for Pool {
+    fn count(&self) -> u32 {
+        u32::try_from(self.backends.len()).expect("a test has fewer than 2^32 backends")
+    }
+
+    /// The same for the same backends with the same weights and health, as the contract has it.
+    fn version(&self) -> u64 {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let known: Vec<_> = self
+            .backends
+            .iter()
+            .map(|backend| (&backend.address, backend.weight, backend.health))
+            .collect();
+        HASHER.hash_one((&self.name, known))
+    }
+
+    fn pool(&self) -> &str {
+        self.copied.add(&self.name);
+        &self.name
+    }
+
+    fn last_failure(&self) -> Option<AttemptFailure> {
+        self.last_failure
+    }
+
+    fn tried(&self, index: u32) -> bool {
+        self.backend(index).tried
+    }
+
+    fn address(&self, index: u32) -> &str {
+        let address = &self.backend(index).address;
+        self.copied.add(address);
+        address
+    }
+
+    fn weight(&self, index: u32) -> u32 {
+        self.backend(index).weight
+    }
+
+    fn health(&self, index: u32) -> Health {
+        self.backend(index).health
+    }
+
+    fn in_flight(&self, index: u32) -> u32 {
+        self.backend(index).in_flight
+    }
+
+    fn latency(&self, index: u32) -> Option<u64> {
+        let latency = self.backend(index).latency?;
+        Some(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_that_of_weights_and_health() {
+        let pool = Pool::new([Backend::new("a:1"), Backend::new("b:1")]);
+        let with = |change: fn(&mut Backend)| {
+            let mut pool = pool.clone();
+            change(&mut pool.backends[1]);
+            pool.version()
+        };
+        assert_eq!(pool.clone().version(), pool.version());
+        assert_eq!(with(|backend| backend.in_flight = 7), pool.version());
+        assert_eq!(with(|backend| backend.tried = true), pool.version());
+        assert_ne!(with(|backend| backend.weight = 7), pool.version());
+        assert_ne!(with(|backend| backend.health = Health::Ejected), pool.version());
+    }
+}

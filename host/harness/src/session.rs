@@ -1,0 +1,262 @@
+//! One configured plugin in a world of its own.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use prometheus::IntGauge;
+
+use super::lines::{Line, Lines};
+use super::message::{Request, Response};
+use super::pool::Pool;
+use super::subject::{Setup, Subject};
+use pace_config::{Breaker, OnFailure, Rollback, Source};
+use pace_hook::{
+    Call, Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Stage, Verdict,
+};
+use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits, sweep};
+use pace_state::{Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
+
+/// A plugin that was configured, with counters, windows, a log and a time that nobody else has.
+///
+/// Calls run on the thread that makes them, one instance for all, as in a worker of Pace. After a failure the
+/// instance is replaced; the breaker that Pace has for plugins that keep failing is off.
+pub struct Session {
+    plugin: WasmPlugin,
+    scope: Arc<Scope>,
+    time: Arc<ManualTime>,
+    lines: Arc<Lines>,
+}
+
+/// Whose events a window counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WindowKey {
+    /// A client.
+    Address(IpAddr),
+    /// All clients of a network.
+    Network(IpNet),
+    /// Whoever has these bytes.
+    Bytes(Vec<u8>),
+}
+
+impl WindowKey {
+    fn as_key(&self) -> Key<'_> {
+        match self {
+            WindowKey::Address(address) => Key::Address(*address),
+            WindowKey::Network(network) => {
+                let prefixes = Prefixes {
+                    ipv4: network.prefix_len(),
+                    ipv6: network.prefix_len(),
+                };
+                Key::Network(network.addr(), prefixes)
+            }
+            WindowKey::Bytes(bytes) => Key::Bytes(bytes),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(subject: &Subject, setup: &Setup) -> Result<Session, Failure> {
+        let refused = |detail: String| Failure {
+            reason: FailureReason::Configure,
+            detail,
+        };
+        // Instances of sessions that have ended are of no use to anybody.
+        sweep();
+        let entry = entry(setup);
+        let program = subject
+            .program(setup.isolation, entry.limits.memory)
+            .map_err(|error| refused(error.to_string()))?;
+        let lines = Lines::new(setup.log_level);
+        let sink: Arc<dyn pace_sandbox::LogSink> = Arc::clone(&lines) as _;
+        let breaker = IntGauge::new("breaker", "1 while it is open").expect("the name is legal");
+        let generation = Generation::new(&entry, 1, subject.sha256, program, breaker, Arc::new(|_, _| {}))
+            .with_log_sink(sink);
+        let time = ManualTime::at(setup.wall);
+        let store = Store::with_time(usize::MAX, Time::Manual(Arc::clone(&time)));
+        let scope = store.scope(&entry.name, &entry.name, state_limits(&entry.limits));
+        for (name, value) in &setup.counters {
+            let counter = scope
+                .counter(name)
+                .map_err(|error| refused(format!("the counter {name:?} cannot be set: {error}")))?;
+            counter.swap(*value);
+        }
+        let config = serde_json::to_string(&setup.config).expect("a map of JSON values is JSON");
+        let plugin = WasmPlugin::new(Arc::new(generation), config, Arc::clone(&scope))?;
+        Ok(Session {
+            plugin,
+            scope,
+            time,
+            lines,
+        })
+    }
+
+    /// The hooks that the plugin exports.
+    pub fn hooks(&self) -> Hooks {
+        self.plugin.hooks()
+    }
+
+    /// Runs `request-filter`, which may change the request.
+    ///
+    /// # Errors
+    ///
+    /// It failed, or the plugin has no such hook.
+    pub fn request_filter(&self, request: &mut Request) -> Result<Verdict, Failure> {
+        let (client, scheme) = (request.client, request.scheme());
+        self.plugin.request_filter(Call {
+            request: RequestScope {
+                head: RequestAccess::Edit(request),
+                client,
+                scheme,
+            },
+            stage: Stage::RequestFilter,
+        })
+    }
+
+    /// Runs `select-upstream` for an attempt, 1 for the first.
+    ///
+    /// # Errors
+    ///
+    /// It failed, or the plugin has no such hook.
+    pub fn select_upstream(
+        &self,
+        request: &Request,
+        pool: &Pool,
+        attempt: u32,
+    ) -> Result<Selection, Failure> {
+        self.plugin.select_upstream(Call {
+            request: reading(request),
+            stage: Stage::SelectUpstream {
+                candidates: pool,
+                attempt,
+            },
+        })
+    }
+
+    /// Runs `response-filter`, which may change the response. `backend` is who answered; `None` for a response
+    /// that a plugin made.
+    ///
+    /// # Errors
+    ///
+    /// It failed, or the plugin has no such hook.
+    pub fn response_filter(
+        &self,
+        request: &Request,
+        response: &mut Response,
+        backend: Option<&str>,
+    ) -> Result<Verdict, Failure> {
+        self.plugin.response_filter(Call {
+            request: reading(request),
+            stage: Stage::ResponseFilter { response, backend },
+        })
+    }
+
+    /// What the plugin's instance has used so far; `None` if there is none, because it failed or was never called.
+    pub fn usage(&self) -> Option<Usage> {
+        self.plugin.usage()
+    }
+
+    /// Lets time pass, for the plugin's clocks and its windows.
+    pub fn advance(&self, duration: Duration) {
+        self.time.advance(duration);
+    }
+
+    /// The wall clock, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn wall(&self) -> u64 {
+        self.scope.time().wall()
+    }
+
+    /// Sets the wall clock, in nanoseconds since 1970-01-01T00:00:00Z; no time passes.
+    pub fn set_wall(&self, wall: u64) {
+        self.time.set_wall(wall);
+    }
+
+    /// The lines that the plugin has logged since this was asked last, those of `configure` among them.
+    pub fn take_lines(&self) -> Vec<Line> {
+        self.lines.take()
+    }
+
+    /// The value of a counter; `None` if the plugin has not opened one of this name.
+    pub fn counter(&self, name: &str) -> Option<u64> {
+        let mut counters = self.counters().into_iter();
+        counters.find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Every counter that was opened, with its value.
+    pub fn counters(&self) -> Vec<(String, u64)> {
+        let counters = self.scope.counters().into_iter();
+        counters.map(|(name, counter)| (name, counter.value())).collect()
+    }
+
+    /// The names of the windows that were opened.
+    pub fn windows(&self) -> Vec<String> {
+        self.scope.windows().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// How many events a key has now in a window; `None` if the plugin has not opened one of this name.
+    pub fn events(&self, window: &str, key: &WindowKey) -> Option<u32> {
+        let (window, spec) = self.opened(window)?;
+        Some(window.count(&spec, key.as_key(), self.scope.now()))
+    }
+
+    /// Puts events into a window that the plugin has opened. They happened `ago`, and stay for as long as the
+    /// plugin says; more than its limit are taken. `false` if it has not opened a window of this name.
+    ///
+    /// Events of one key must be put there in the order in which they happened.
+    pub fn put_events(&self, window: &str, key: &WindowKey, events: u32, ago: Duration) -> bool {
+        let Some((window, spec)) = self.opened(window) else {
+            return false;
+        };
+        let unlimited = unlimited(&spec);
+        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+        let at = Now::from_millis(self.scope.now().as_millis().saturating_sub(ago));
+        for _ in 0..events {
+            // Only a full window refuses, and this one has room for as many as a counter can hold.
+            let _ = window.hit(&unlimited, key.as_key(), at);
+        }
+        true
+    }
+
+    fn opened(&self, name: &str) -> Option<(Arc<pace_state::Window>, WindowSpec)> {
+        let windows = self.scope.windows().into_iter();
+        let (_, window) = windows.into_iter().find(|(known, _)| known == name)?;
+        let spec = window.spec()?;
+        Some((window, spec))
+    }
+}
+
+/// The same period with room for all.
+fn unlimited(spec: &WindowSpec) -> WindowSpec {
+    let all = WindowSpec::new(u32::MAX, spec.period());
+    all.unwrap_or(*spec)
+}
+
+fn reading(request: &Request) -> RequestScope<'_> {
+    RequestScope {
+        head: RequestAccess::Read(request),
+        client: request.client,
+        scheme: request.scheme(),
+    }
+}
+
+/// The plugin's entry, as a configuration would have it: no breaker and no trial, each call stands for itself.
+fn entry(setup: &Setup) -> pace_config::Plugin {
+    pace_config::Plugin {
+        name: "test".to_owned(),
+        source: Source::File("test.wasm".into()),
+        sha256: None,
+        on_failure: OnFailure::Closed,
+        isolation: setup.isolation,
+        limits: setup.limits,
+        breaker: Breaker {
+            failures: 0,
+            ..Breaker::default()
+        },
+        rollback: Rollback {
+            calls: 0,
+            ..Rollback::default()
+        },
+        config: setup.config.clone(),
+    }
+}

@@ -1,0 +1,213 @@
+//! Which header fields a plugin may set, and to what; and what else of a message it may change.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
+
+/// Fields that belong to a connection or frame a message (RFC 9110, section 7.6.1; RFC 9112, section 6).
+/// Whoever sets them can smuggle requests, so only the host does. `proxy-*` goes with them.
+const FORBIDDEN: [&str; 7] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Why an edit was refused; see `wit/http.wit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// Not a field name.
+    InvalidName,
+    /// Not a field value, or not one that this field can have.
+    InvalidValue,
+    /// A field of the connection.
+    Forbidden,
+    /// The message would grow too large.
+    TooLarge,
+    /// Too late.
+    ReadOnly,
+}
+
+/// A name that a plugin may set or remove, in the case in which HTTP/1 will show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldName {
+    name: HeaderName,
+    spelled: Bytes,
+}
+
+impl FieldName {
+    /// Takes what a plugin wrote.
+    pub fn parse(spelled: &str) -> Result<FieldName, EditError> {
+        let name = HeaderName::from_bytes(spelled.as_bytes()).map_err(|_| EditError::InvalidName)?;
+        if FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+            return Err(EditError::Forbidden);
+        }
+        Ok(FieldName {
+            name,
+            spelled: Bytes::copy_from_slice(spelled.as_bytes()),
+        })
+    }
+
+    /// The name without its case.
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// As the plugin wrote it.
+    pub fn spelled(&self) -> &Bytes {
+        &self.spelled
+    }
+
+    /// Whether it can be removed: every request to an origin has a host (RFC 9112, section 3.2).
+    pub fn is_removable(&self) -> bool {
+        self.name != http::header::HOST
+    }
+
+    /// Whether a value can be added to those that are `present` in a message: a second host makes a request that
+    /// every origin must refuse (RFC 9112, section 3.2).
+    pub fn is_appendable(&self, present: impl FnOnce() -> bool) -> bool {
+        self.name != http::header::HOST || !present()
+    }
+
+    /// Whether the field can have this value; only `host` asks for more than every value is.
+    pub fn accepts(&self, value: &HeaderValue) -> bool {
+        self.name != http::header::HOST || is_authority(value.as_bytes())
+    }
+}
+
+/// The value of a field: no control characters.
+pub fn value(value: &[u8]) -> Result<HeaderValue, EditError> {
+    HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)
+}
+
+/// A host with an optional port, and nobody's name before it.
+fn is_authority(value: &[u8]) -> bool {
+    http::uri::Authority::try_from(value).is_ok_and(|authority| !authority.as_str().contains('@'))
+}
+
+/// In bytes: servers take no longer ones, nor does the library that reads them here.
+const LONGEST_TARGET: usize = 64 << 10;
+
+/// Whether this may be the path and query of a request.
+pub fn check_target(target: &str) -> Result<(), EditError> {
+    if target.len() > LONGEST_TARGET {
+        return Err(EditError::TooLarge);
+    }
+    let allowed = |byte: u8| (0x21..=0x7e).contains(&byte) && byte != b'#';
+    if target.starts_with('/') && target.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(EditError::InvalidValue)
+    }
+}
+
+/// The status to which a response that has another may be changed.
+pub fn changed_status(from: StatusCode, to: u16) -> Result<StatusCode, EditError> {
+    let bodiless = |status: u16| matches!(status, 204 | 304);
+    let changes_body = bodiless(to) != bodiless(from.as_u16());
+    if !(200..=599).contains(&to) || changes_body {
+        return Err(EditError::InvalidValue);
+    }
+    StatusCode::from_u16(to).map_err(|_| EditError::InvalidValue)
+}
+
+/// What an [`EditError`] says to an operator.
+pub fn explain(error: EditError) -> &'static str {
+    match error {
+        EditError::InvalidName => "the name is not a field name",
+        EditError::InvalidValue => "the value has characters that the field cannot have",
+        EditError::Forbidden => "the field belongs to the connection and is Pace's to set",
+        EditError::TooLarge => "the message would grow too large",
+        EditError::ReadOnly => "the message cannot be changed any more",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str) -> Result<(), EditError> {
+        FieldName::parse(name).map(drop)
+    }
+
+    #[test]
+    fn framing_and_connection_fields_are_refused_in_any_case() {
+        for name in [
+            "Connection",
+            "CONTENT-LENGTH",
+            "transfer-encoding",
+            "Te",
+            "proxy-authorization",
+            "Upgrade",
+        ] {
+            assert_eq!(parse(name), Err(EditError::Forbidden), "{name}");
+        }
+        assert_eq!(parse("x-proxy"), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_name_or_value_is_refused() {
+        for name in ["", "a b", "a:b", "ä", "a\r\nb"] {
+            assert_eq!(parse(name), Err(EditError::InvalidName), "{name:?}");
+        }
+        for bad in [&b"a\r\nb: c"[..], b"\0", b"\n", b"\x7f"] {
+            assert_eq!(value(bad), Err(EditError::InvalidValue), "{bad:?}");
+        }
+        assert!(value("grün".as_bytes()).is_ok(), "bytes above 127 are allowed");
+    }
+
+    #[test]
+    fn a_name_keeps_its_case_beside_itself() {
+        let name = FieldName::parse("X-Proxy").unwrap();
+        assert_eq!(name.name(), "x-proxy");
+        assert_eq!(name.spelled(), "X-Proxy");
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        let host = FieldName::parse("Host").unwrap();
+        assert!(!host.is_removable());
+        assert!(!host.is_appendable(|| true) && host.is_appendable(|| false));
+        let other = FieldName::parse("x-a").unwrap();
+        assert!(other.is_removable() && other.is_appendable(|| true));
+    }
+
+    #[test]
+    fn a_target_is_a_path_as_it_is_written_in_a_request() {
+        assert_eq!(check_target("/a%20b?c=d"), Ok(()));
+        for bad in ["", "a", "*", "/a b", "/a#b", "/a\r\n", "/ä"] {
+            assert_eq!(check_target(bad), Err(EditError::InvalidValue), "{bad:?}");
+        }
+        let long = format!("/{}", "a".repeat(64 << 10));
+        assert_eq!(check_target(&long), Err(EditError::TooLarge));
+        assert_eq!(check_target(&long[1..]), Err(EditError::InvalidValue));
+    }
+
+    #[test]
+    fn a_status_that_needs_another_body_is_refused() {
+        assert_eq!(changed_status(StatusCode::OK, 404), Ok(StatusCode::NOT_FOUND));
+        for (from, to) in [
+            (StatusCode::OK, 204),
+            (StatusCode::NOT_MODIFIED, 200),
+            (StatusCode::OK, 199),
+            (StatusCode::OK, 600),
+        ] {
+            assert_eq!(
+                changed_status(from, to),
+                Err(EditError::InvalidValue),
+                "{from} {to}"
+            );
+        }
+    }
+
+    #[test]
+    fn host_must_be_an_authority() {
+        let host = FieldName::parse("Host").unwrap();
+        let accepts = |text: &'static str| host.accepts(&HeaderValue::from_static(text));
+        assert!(accepts("example.com:8080"));
+        assert!(!accepts("exa mple") && !accepts("a/b") && !accepts("user@a"));
+    }
+}

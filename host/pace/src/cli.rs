@@ -1,0 +1,88 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use pace_author::PluginCommand;
+use pace_config::Overrides;
+use pace_sandbox::CompileArgs;
+
+const ABOUT: &str = "A programmable reverse proxy: request policy in sandboxed WebAssembly";
+
+const LONG_ABOUT: &str = "A programmable reverse proxy: request policy in sandboxed WebAssembly.
+
+The shortest start, with the default plugins (rate limit, round robin, headers) and no file:
+
+    pace --backend http://127.0.0.1:8000 --backend http://127.0.0.1:8001
+
+With a file: pace --config config/proxy.toml";
+
+/// The command line of `pace`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pace",
+    version,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    args_conflicts_with_subcommands = true,
+    after_help = "Log lines go to standard error. RUST_LOG=info adds a line per request, RUST_LOG=warn leaves only \
+                  what went wrong.\nSIGTERM lets requests in flight finish, then ends the process."
+)]
+pub(crate) struct Cli {
+    /// What to do; without a command: run.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// For `pace` without a command.
+    #[command(flatten)]
+    pub(crate) run: ServeArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve (the default)
+    Run(ServeArgs),
+    /// Check the configuration and load every plugin, without serving
+    Check(ConfigArgs),
+    /// Write and try plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Compile the plugin on standard input, for another process of this program
+    #[command(hide = true)]
+    CompilePlugin(CompileArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration file (TOML)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where clients connect, in place of the file's `[server] listen` [default without a file: 127.0.0.1:8080]
+    #[arg(short, long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// A backend such as http://127.0.0.1:8000, in place of the file's `[upstreams] backends`; may be repeated
+    #[arg(short, long = "backend", value_name = "URL")]
+    pub(crate) backends: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// What is said here wins over the file.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            listen: self.listen.clone(),
+            backends: self.backends.clone(),
+        }
+    }
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeArgs {
+    /// What is served.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// A file that has the addresses for as long as Pace serves: it appears when Pace is ready, and is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}

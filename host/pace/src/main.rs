@@ -1,0 +1,189 @@
+//! The `pace` binary: reads the command line, and turns errors into one message and exit code 1.
+
+mod cli;
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use crate::cli::{Cli, Command, ConfigArgs, ServeArgs};
+use arc_swap::ArcSwap;
+use clap::Parser;
+use log::warn;
+use pace_author::{CommandError, PluginCommand, Told};
+use pace_base::allocator::OrEnd;
+use pace_base::logging::{Log, Setup, Writing};
+use pace_config::Config;
+use pace_proxy::reload::{Manager, Origin, PluginStatus, Reloader};
+use pace_proxy::server::{self, Process, Server};
+use pace_proxy::snapshot::{Environment, Snapshot};
+use pace_proxy::telemetry::Metrics;
+use pace_sandbox::{Compiler, Runtime, compile_for_parent};
+use pace_state::Store;
+
+/// Chosen by measurement: see docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: OrEnd<mimalloc::MiMalloc> = OrEnd(mimalloc::MiMalloc);
+
+/// Without RUST_LOG: what happens to the process, not what happens to each request.
+const DEFAULT_LOG: &str = "info,pace::access=off";
+
+fn main() -> ExitCode {
+    // mimalloc asks the kernel for huge pages, of which little more than half is used: with them 64 to 80 MB
+    // are resident under load, without them 37, and requests cost the same.
+    let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
+    let cli = Cli::parse();
+    let log = match start_log(cli.command.as_ref()) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("pace: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = match &cli.command {
+        Some(Command::Check(args)) => check(args),
+        Some(Command::CompilePlugin(args)) => return compile_for_parent(args),
+        Some(Command::Plugin(command)) => pace_author::run(command),
+        Some(Command::Run(args)) => run(args),
+        None => run(&cli.run),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
+        Err(error) => {
+            log.print(format_args!("pace: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(command: Option<&Command>) -> io::Result<Log> {
+    match command {
+        None | Some(Command::Run(_)) => Setup::from_env(DEFAULT_LOG).start(Writing::Later),
+        Some(Command::Plugin(PluginCommand::Run(_))) => pace_author::log_for_run().start(Writing::Later),
+        Some(Command::Check(_) | Command::CompilePlugin(_) | Command::Plugin(_)) => {
+            Setup::from_env(DEFAULT_LOG).start(Writing::AtOnce)
+        }
+    }
+}
+
+/// What it takes to serve.
+struct Ready {
+    server: Server,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    environment: Arc<Environment>,
+    reloader: Reloader,
+}
+
+fn run(args: &ServeArgs) -> Result<(), CommandError> {
+    let mut process = Process::begin()?;
+    let args = args.clone();
+    let Some(ready) = process.prepare(move || prepare(&args))? else {
+        return Ok(());
+    };
+    let Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+    } = ready?;
+    Ok(server.run(process, snapshot, environment, reloader)?)
+}
+
+fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
+    let config = load(&args.config)?;
+    // Before the plugins are compiled: a port in use is the more likely mistake, and is known at once.
+    let mut server = Server::bind(&config)?;
+    if let Some(path) = &args.ready_file {
+        server = server.with_ready_file(path)?;
+    }
+    let environment = Arc::new(environment(&config)?);
+    let started = Manager::start(
+        origin(&args.config),
+        config,
+        Arc::clone(&environment),
+        Some(compiler()),
+    );
+    let (manager, snapshot, reloader) = started?;
+    thread::Builder::new()
+        .name("pace-reload".to_owned())
+        .spawn(|| manager.run())?;
+    Ok(Ready {
+        server,
+        snapshot,
+        environment,
+        reloader,
+    })
+}
+
+/// Also when another version has been installed in its place meanwhile, that is this one.
+fn compiler() -> Compiler {
+    Compiler::new("/proc/self/exe")
+}
+
+fn check(args: &ConfigArgs) -> Result<(), CommandError> {
+    let config = load(args)?;
+    server::find_addresses(&config)?;
+    let counts = (config.routes.len(), config.pools.len());
+    let environment = Arc::new(environment(&config)?);
+    let (_, _, reloader) = Manager::start(origin(args), config, environment, Some(compiler()))?;
+    pace_author::print(&report(counts, &reloader.status().list()))?;
+    Ok(())
+}
+
+fn report((routes, pools): (usize, usize), plugins: &[PluginStatus]) -> String {
+    let mut report = format!("ok: {routes} routes, {pools} pools, {} plugins\n", plugins.len());
+    for plugin in plugins {
+        let _ = write!(
+            report,
+            "  plugin {} ({})\n    sha256:  {}\n    hooks:   {}\n    imports: {}\n    runs:    {}\n",
+            plugin.name,
+            plugin.file,
+            plugin.sha256,
+            plugin.hooks.join(", "),
+            plugin.imports.join(", "),
+            plugin.runs,
+        );
+    }
+    report
+}
+
+fn origin(args: &ConfigArgs) -> Origin {
+    Origin {
+        path: args.config.clone(),
+        overrides: args.overrides(),
+    }
+}
+
+fn load(args: &ConfigArgs) -> Result<Config, CommandError> {
+    let overrides = args.overrides();
+    let config = match &args.config {
+        Some(path) => Config::load(path, &overrides)?,
+        None => Config::from_overrides(&overrides)?,
+    };
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    Ok(config)
+}
+
+fn environment(config: &Config) -> Result<Environment, CommandError> {
+    let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
+    Ok(Environment {
+        runtime: Runtime::new(cache_dir.as_deref(), config.server.workers)?,
+        store: Store::new(config.server.state),
+        metrics: Metrics::new(),
+    })
+}
+
+/// The directory that systemd made for the service, or the first if the unit wants several.
+fn systemd_cache() -> Option<PathBuf> {
+    let directories = std::env::var_os("CACHE_DIRECTORY")?;
+    let first = directories.as_bytes().split(|byte| *byte == b':').next()?;
+    (!first.is_empty()).then(|| OsStr::from_bytes(first).into())
+}

@@ -1,0 +1,250 @@
+//! The chain with plugins that do as they are told.
+
+use std::net::Ipv4Addr;
+
+use http::StatusCode;
+use http::header::HeaderValue;
+use parking_lot::Mutex;
+
+use super::*;
+use pace_hook::field::FieldName;
+use pace_hook::{EditError, FailureReason, Headers};
+
+/// A plugin that returns what it was made with, and notes that it was asked.
+struct Scripted {
+    name: &'static str,
+    answer: fn() -> Result<Verdict, Failure>,
+    selection: fn() -> Result<Selection, Failure>,
+    asked: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Plugin for Scripted {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn generation(&self) -> u64 {
+        1
+    }
+
+    fn hooks(&self) -> Hooks {
+        Hooks {
+            request_filter: true,
+            select_upstream: true,
+            response_filter: true,
+        }
+    }
+
+    fn request_filter(&self, _call: Call<'_>) -> Result<Verdict, Failure> {
+        self.asked.lock().push(self.name);
+        (self.answer)()
+    }
+
+    fn select_upstream(&self, _call: Call<'_>) -> Result<Selection, Failure> {
+        self.asked.lock().push(self.name);
+        (self.selection)()
+    }
+
+    fn response_filter(&self, _call: Call<'_>) -> Result<Verdict, Failure> {
+        self.asked.lock().push(self.name);
+        (self.answer)()
+    }
+}
+
+struct Head;
+
+impl Headers for Head {
+    fn header(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
+    fn header_values(&self, _name: &str) -> Vec<&[u8]> {
+        Vec::new()
+    }
+    fn for_each_header(&self, _each: &mut dyn FnMut(&str, &[u8])) {}
+    fn set_header(&mut self, _name: &FieldName, _value: HeaderValue) -> Result<(), EditError> {
+        Ok(())
+    }
+    fn append_header(&mut self, _name: &FieldName, _value: HeaderValue) -> Result<(), EditError> {
+        Ok(())
+    }
+    fn remove_header(&mut self, _name: &FieldName) -> Result<bool, EditError> {
+        Ok(false)
+    }
+}
+
+impl RequestHead for Head {
+    fn method(&self) -> &str {
+        "GET"
+    }
+    fn authority(&self) -> Option<&str> {
+        None
+    }
+    fn path(&self) -> &str {
+        "/"
+    }
+    fn query(&self) -> Option<&str> {
+        None
+    }
+    fn set_path_and_query(&mut self, _value: &str) -> Result<(), EditError> {
+        Ok(())
+    }
+}
+
+impl ResponseHead for Head {
+    fn status(&self) -> u16 {
+        200
+    }
+    fn set_status(&mut self, _status: u16) -> Result<(), EditError> {
+        Ok(())
+    }
+}
+
+const ASKER: Asker<'_> = Asker {
+    client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    scheme: "http",
+    calls: None,
+};
+
+fn next() -> Result<Verdict, Failure> {
+    Ok(Verdict::Next)
+}
+
+fn teapot() -> Result<Verdict, Failure> {
+    Ok(Verdict::Respond(Reply::text(
+        StatusCode::IM_A_TEAPOT,
+        "short and stout",
+    )))
+}
+
+fn trap() -> Result<Verdict, Failure> {
+    Err(Failure {
+        reason: FailureReason::Trap,
+        detail: "unreachable".to_owned(),
+    })
+}
+
+fn pass() -> Result<Selection, Failure> {
+    Ok(Selection::Pass)
+}
+
+type Answer = fn() -> Result<Verdict, Failure>;
+
+/// A chain of plugins `a`, `b`, `c`, ... and the list of those that were asked.
+fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let steps = ["a", "b", "c"]
+        .into_iter()
+        .zip(answers)
+        .map(|(name, (answer, on_failure))| Step {
+            plugin: Arc::new(Scripted {
+                name,
+                answer: *answer,
+                selection: pass,
+                asked: Arc::clone(&asked),
+            }),
+            route: "test".into(),
+            on_failure: *on_failure,
+            metrics: PluginMetrics::default(),
+            log: failures_of(name, "test"),
+        })
+        .collect();
+    (Chain::new(steps), asked)
+}
+
+#[test]
+fn requests_go_through_in_order_and_responses_in_reverse() {
+    let (chain, asked) = chain(&[(next as Answer, OnFailure::Closed); 3]);
+    assert_eq!(chain.request_filter(ASKER, &mut Head), RequestFlow::Next);
+    assert_eq!(
+        chain.response_filter(Remaining::ALL, ASKER, &Head, &mut Head, None),
+        ResponseFlow::Next
+    );
+    assert_eq!(*asked.lock(), ["a", "b", "c", "c", "b", "a"]);
+}
+
+#[test]
+fn the_first_answer_wins() {
+    let (chain, asked) = chain(&[
+        (next, OnFailure::Closed),
+        (teapot, OnFailure::Closed),
+        (trap, OnFailure::Closed),
+    ]);
+    assert!(matches!(
+        chain.request_filter(ASKER, &mut Head),
+        RequestFlow::Respond(_)
+    ));
+    assert_eq!(*asked.lock(), ["a", "b"]);
+}
+
+#[test]
+fn a_replaced_response_goes_on_where_it_was_replaced() {
+    let (chain, asked) = chain(&[
+        (next, OnFailure::Closed),
+        (teapot, OnFailure::Closed),
+        (next, OnFailure::Closed),
+    ]);
+    let ResponseFlow::Respond(_, rest) = chain.response_filter(Remaining::ALL, ASKER, &Head, &mut Head, None)
+    else {
+        panic!("b replaces the response");
+    };
+    assert_eq!(
+        chain.response_filter(rest, ASKER, &Head, &mut Head, None),
+        ResponseFlow::Next
+    );
+    assert_eq!(*asked.lock(), ["c", "b", "a"], "each filter is asked once");
+}
+
+#[test]
+fn a_failure_ends_the_request_or_is_passed_over() {
+    let (closed, _) = chain(&[(trap, OnFailure::Closed), (next, OnFailure::Closed)]);
+    assert_eq!(closed.request_filter(ASKER, &mut Head), RequestFlow::Failed);
+    let (open, asked) = chain(&[(trap, OnFailure::Open), (next, OnFailure::Closed)]);
+    assert_eq!(open.request_filter(ASKER, &mut Head), RequestFlow::Next);
+    assert_eq!(*asked.lock(), ["a", "b"]);
+}
+
+/// A pool of which nothing is asked.
+struct Pool;
+
+impl Candidates for Pool {
+    fn count(&self) -> u32 {
+        1
+    }
+    fn version(&self) -> u64 {
+        1
+    }
+    fn pool(&self) -> &str {
+        "pool"
+    }
+    fn last_failure(&self) -> Option<pace_hook::AttemptFailure> {
+        None
+    }
+    fn tried(&self, _index: u32) -> bool {
+        false
+    }
+    fn address(&self, _index: u32) -> &str {
+        "127.0.0.1:1"
+    }
+    fn weight(&self, _index: u32) -> u32 {
+        1
+    }
+    fn health(&self, _index: u32) -> pace_hook::Health {
+        pace_hook::Health::Healthy
+    }
+    fn in_flight(&self, _index: u32) -> u32 {
+        0
+    }
+    fn latency(&self, _index: u32) -> Option<u64> {
+        None
+    }
+}
+
+#[test]
+fn when_every_plugin_passes_there_is_no_backend() {
+    let (chain, asked) = chain(&[(next as Answer, OnFailure::Closed); 2]);
+    assert_eq!(
+        chain.select_upstream(ASKER, &Head, &Pool, 1),
+        SelectFlow::NoneLeft
+    );
+    assert_eq!(*asked.lock(), ["a", "b"]);
+}

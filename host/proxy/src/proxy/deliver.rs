@@ -1,0 +1,298 @@
+//! From a response's head to its end.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::StatusCode;
+use log::warn;
+use pace_wire::broken::Broken;
+use pace_wire::fields::TooLarge;
+use pace_wire::framing::{self, Framing};
+use pace_wire::known::Known;
+use pace_wire::request::RequestHead;
+use pace_wire::response::ResponseHead;
+use tokio::time::Instant;
+
+use super::Proxy;
+use super::answer::{After, Filtered, tell_generations};
+use super::attempt::{AttemptError, Upload};
+use super::context::{Context, asked};
+use super::outbound::{self, Delivery};
+use super::refuse::Refused;
+use crate::chain::Remaining;
+use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
+use pace_base::escape::Line;
+use pace_base::logging::Limited;
+use pace_config::ClientLimits;
+
+/// Why a response did not get to its end.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    /// The backend broke it off.
+    #[error("{0}")]
+    Backend(String),
+    /// The client did not take it, or is malformed in what it sends.
+    #[error("the client has gone")]
+    Client,
+}
+
+impl Proxy {
+    /// Passes a response on. `upload` is the request, of whose body there may be more.
+    pub(super) async fn deliver(
+        &self,
+        client: &mut Client,
+        request: &mut RequestHead,
+        context: &mut Context,
+        mut upload: Upload,
+        (mut backend, address): (BackendConnection, SocketAddr),
+    ) -> After {
+        if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if upload.pump.is_done() && is_asked_for(request, &backend.head) {
+                context.answered();
+                return self.switch(client, request, context, backend).await;
+            }
+            // RFC 9110, section 7.8: to a protocol that the client has named, and not while the rest of the request is still
+            // to come.
+            let error = AttemptError::Body(Broken::Upgrade.to_string());
+            self.book(request, context, &error, false);
+            return self
+                .refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
+                .await;
+        }
+        context.answered();
+        if let Filtered::Instead(reply, remaining) =
+            self.filter(request, context, Remaining::ALL, &mut backend.head)
+        {
+            // What the backend has to say is not wanted: it need not wait until the client has read this.
+            self.leave(context, &upload, (backend, address));
+            let body = upload.pump.reader();
+            return self
+                .answer(client, request, body, context, (reply, remaining))
+                .await;
+        }
+        tell_generations(request, context, &mut backend.head);
+        if backend.head.status() == StatusCode::RESET_CONTENT {
+            without_content(&mut backend);
+        }
+
+        // A client that waits to be told whether to send its body is not going to.
+        let is_read = upload.pump.is_read() || read_over_rest(client, &mut upload);
+        let waits = request.expects_continue() && !is_read && upload.pump.is_untouched();
+        upload.is_broken |= waits;
+        let keep = !waits && self.keeps(client, request, context);
+        let delivery = Delivery::new(request, backend.head.framing, keep);
+        let ends_with_connection = delivery.body == Outgoing::Plain
+            && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
+        let mut download = Pump::new(BodyReader::of_response(backend.head.framing), delivery.body);
+        let via = context.snapshot.via.as_ref();
+        download.begin(|out| outbound::response_head(out, &backend.head, request, delivery, via));
+        context.status = Some(backend.head.status().as_u16());
+        let limits = context.snapshot.client;
+        let silence = context.pool().settings.response_timeout;
+        let until = context.deadline();
+        let relayed = relay(
+            client,
+            &mut backend,
+            &mut upload,
+            &mut download,
+            (&limits, silence, until),
+        )
+        .await;
+        context.body_bytes = download.taken();
+        match relayed {
+            Ok(()) => {
+                if upload.pump.is_done() {
+                    self.keep(address, backend, context.pool());
+                }
+                match (delivery.keep, upload.pump.is_read()) {
+                    (true, true) => After::Keep,
+                    (false, true) => After::of_last(client, request),
+                    (_, false) => After::Linger,
+                }
+            }
+            Err(RelayError::Backend(why)) if download.written() == 0 => {
+                // Its first bytes are broken already: the client can still be told.
+                context.status = None;
+                context.answered = false;
+                let error = AttemptError::Body(why);
+                self.book(request, context, &error, false);
+                self.refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
+                    .await
+            }
+            Err(error) => {
+                if let RelayError::Backend(why) = error
+                    && context.warnings().is_none_or(Limited::admits)
+                {
+                    warn!(
+                        target: "pace::proxy",
+                        "{}: the response of {} broke off: {}",
+                        asked(request),
+                        context.backend().unwrap_or("-"),
+                        Line(why),
+                    );
+                }
+                // Where the body ends with the connection, its end must not look like one.
+                match ends_with_connection {
+                    true => After::Reset,
+                    false => After::Close,
+                }
+            }
+        }
+    }
+
+    /// Leaves a backend whose response is not wanted. Its connection is kept if that has come completely.
+    pub(super) fn leave(
+        &self,
+        context: &Context,
+        upload: &Upload,
+        (mut backend, address): (BackendConnection, SocketAddr),
+    ) {
+        let is_over = BodyReader::of_response(backend.head.framing).read_over(&mut backend.input);
+        if is_over && upload.pump.is_done() {
+            self.keep(address, backend, context.pool());
+        }
+    }
+
+    /// From now on the connection speaks another protocol.
+    async fn switch(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        context: &mut Context,
+        mut backend: BackendConnection,
+    ) -> After {
+        let mut head = Vec::new();
+        outbound::switching_head(&mut head, &backend.head);
+        let before = head.len() as u64;
+        context.status = Some(backend.head.status().as_u16());
+        let limit = context.snapshot.client.upgraded;
+        let (written, ended) = tunnel(client, &mut backend, head, limit).await;
+        context.body_bytes = written.saturating_sub(before);
+        if let Err(error) = ended
+            && !is_usual(&error)
+        {
+            log::info!(
+                target: "pace::proxy",
+                "{}: the upgraded connection to {} ended: {}",
+                asked(request),
+                context.backend().unwrap_or("-"),
+                match error.kind() {
+                    io::ErrorKind::TimedOut => format!("nothing was said for {limit:?}"),
+                    _ => error.to_string(),
+                },
+            );
+        }
+        After::Close
+    }
+}
+
+/// Moves the response to the client, and what is left of the request to the backend, until the response is complete.
+async fn relay(
+    client: &mut Client,
+    backend: &mut BackendConnection,
+    upload: &mut Upload,
+    download: &mut Pump,
+    (limits, silence, until): (&ClientLimits, Duration, Option<Instant>),
+) -> Result<(), RelayError> {
+    let (mut downwards, mut upwards) = ((0, Instant::now()), (0, Instant::now()));
+    poll_fn(|context| {
+        let mut waits_for_body = None;
+        if !upload.is_broken && !upload.pump.is_done() {
+            let source = (&mut client.transport, &mut client.input);
+            match upload.pump.poll(source, &mut backend.transport, context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
+                // The response has begun: the client can only be told by its end.
+                Poll::Ready(Err(PumpError::Read(_))) => return Poll::Ready(Err(RelayError::Client)),
+                Poll::Pending if upload.pump.waits_for() == Side::Source => {
+                    waits_for_body = Some(upload.patience.wait(upload.pump.taken()));
+                }
+                Poll::Pending => upload.patience.pause(upload.pump.taken()),
+            }
+        }
+        if (upload.is_broken || upload.pump.is_done()) && client.poll_gone(context).is_ready() {
+            return Poll::Ready(Err(RelayError::Client));
+        }
+        let source = (&mut backend.transport, &mut backend.input);
+        match download.poll(source, &mut client.transport, context) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(PumpError::Read(error))) => {
+                return Poll::Ready(Err(RelayError::Backend(error.to_string())));
+            }
+            Poll::Ready(Err(PumpError::Write(_))) => return Poll::Ready(Err(RelayError::Client)),
+            Poll::Pending => {}
+        }
+        if let Some(until) = until
+            && client.alarm.poll(until, context).is_ready()
+        {
+            return Poll::Ready(Err(RelayError::Backend(
+                "the time of the request is over".to_owned(),
+            )));
+        }
+        // Neither direction excuses a client or a backend that does not move the other.
+        for (progress, moved) in [
+            (&mut downwards, download.written() + download.taken()),
+            (&mut upwards, upload.pump.written()),
+        ] {
+            if moved != progress.0 {
+                *progress = (moved, Instant::now());
+            }
+        }
+        match download.waits_for() {
+            Side::Target => client
+                .alarm
+                .poll(downwards.1 + limits.send, context)
+                .map(|()| Err(RelayError::Client)),
+            // The backend may be waiting for the rest of the request.
+            Side::Source => match waits_for_body {
+                Some(deadline) => client
+                    .alarm
+                    .poll(deadline.max(downwards.1 + limits.body), context)
+                    .map(|()| Err(RelayError::Client)),
+                None => client
+                    .alarm
+                    .poll(downwards.1.max(upwards.1) + silence, context)
+                    .map(|()| Err(RelayError::Backend(format!("no bytes for {silence:?}")))),
+            },
+        }
+    })
+    .await
+}
+
+/// Reads over the rest of a body that the backend does not take any more, as far as that is there.
+fn read_over_rest(client: &mut Client, upload: &mut Upload) -> bool {
+    upload.is_broken && upload.pump.reader().read_over(&mut client.input)
+}
+
+/// 205 has no content (RFC 9110, section 15.3.6), and its framing says so. What the backend sends of it is not read: its
+/// connection ends.
+fn without_content(backend: &mut BackendConnection) {
+    if backend.head.framing != Framing::None {
+        backend.head.framing = Framing::None;
+        backend.head.options.close = true;
+    }
+    framing::remove_framing(&mut backend.head.fields);
+    if let Err(TooLarge) = backend.head.fields.append("Content-Length", b"0") {
+        backend.head.options.close = true;
+    }
+}
+
+/// Whether the client has named every protocol that a 101 does.
+fn is_asked_for(request: &RequestHead, response: &ResponseHead) -> bool {
+    let is_named = |chosen: &[u8]| {
+        let mut named = request.fields.elements(Known::Upgrade);
+        named.any(|named| named.eq_ignore_ascii_case(chosen))
+    };
+    response.fields.elements(Known::Upgrade).all(is_named)
+}
+
+/// Clients and backends end upgraded connections as they like.
+fn is_usual(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
+    )
+}

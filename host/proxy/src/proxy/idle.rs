@@ -1,0 +1,273 @@
+//! Connections to backends that wait for their next request.
+//!
+//! No task watches them: a connection is looked at when it is taken, and once a second by [`Idle::sweep`]. What a backend
+//! has said meanwhile belongs to no request, and would be the answer to the next one.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::io::Transport;
+use crate::server::Drain;
+use crate::upstream::Pool;
+
+/// The idle connections of one worker.
+///
+/// Only the worker's thread uses them, so the lock, without which the compiler would not believe it, is never waited for.
+#[derive(Default)]
+pub struct Idle {
+    /// By the number of the pool. Pools without any are removed by the next sweep.
+    kept: Mutex<HashMap<u64, OfPool, RandomState>>,
+}
+
+#[derive(Default)]
+struct OfPool {
+    /// Of each backend, the one that has waited longest first. Backends without any are removed by the next sweep.
+    by_backend: HashMap<SocketAddr, VecDeque<Waiting>, RandomState>,
+    count: usize,
+}
+
+struct Waiting {
+    transport: Transport,
+    since: Instant,
+    /// The longest time that it may wait.
+    timeout: Duration,
+}
+
+/// How long before the backend does a connection is closed here.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long a connection that has been closed by its backend, or has waited long enough, may still be held.
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
+
+impl Idle {
+    /// The connection to a backend of a pool that has waited shortest, if there is one that is still open and has waited no
+    /// longer than the pool allows.
+    pub(super) fn take(&self, pool: &Pool, backend: SocketAddr) -> Option<Transport> {
+        loop {
+            let mut waiting = self.kept.lock().get_mut(&pool.number)?.take(backend)?;
+            waiting.timeout = waiting.timeout.min(pool.settings.idle_timeout);
+            if waiting.may_be_used(Instant::now()) {
+                return Some(waiting.transport);
+            }
+        }
+    }
+
+    /// Keeps a connection whose last response is complete, for as long as the pool allows. If there are too many, those
+    /// that have waited longest are closed. `said` is how many seconds the backend keeps it, if it has said so.
+    pub(super) fn put(&self, pool: &Pool, backend: SocketAddr, transport: Transport, said: Option<u64>) {
+        let timeout = match said {
+            // A request that is on its way when the backend closes is lost.
+            Some(seconds) => {
+                let with_margin = Duration::from_secs(seconds).saturating_sub(MARGIN);
+                pool.settings.idle_timeout.min(with_margin)
+            }
+            None => pool.settings.idle_timeout,
+        };
+        let waiting = Waiting {
+            transport,
+            since: Instant::now(),
+            timeout,
+        };
+        let mut kept = self.kept.lock();
+        let of_pool = kept.entry(pool.number).or_default();
+        of_pool.put(backend, waiting, pool.settings.idle_connections);
+    }
+
+    /// Closes all connections.
+    pub(super) fn clear(&self) {
+        self.kept.lock().clear();
+    }
+
+    /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end, and all when
+    /// descriptors have run out.
+    pub async fn sweep(self: Arc<Idle>, drain: Arc<Drain>) {
+        let mut ticks = interval(SWEEP_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shed = drain.times_shed();
+        loop {
+            let now = ticks.tick().await.into_std();
+            let keep = std::mem::replace(&mut shed, drain.times_shed()) == shed;
+            self.kept.lock().retain(|_, of_pool| {
+                of_pool.retain(|waiting| keep && waiting.may_be_used(now));
+                of_pool.count > 0
+            });
+        }
+    }
+}
+
+impl Waiting {
+    fn may_be_used(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < self.timeout && self.transport.is_silent()
+    }
+}
+
+impl OfPool {
+    fn take(&mut self, backend: SocketAddr) -> Option<Waiting> {
+        let waiting = self.by_backend.get_mut(&backend)?.pop_back()?;
+        self.count -= 1;
+        Some(waiting)
+    }
+
+    fn put(&mut self, backend: SocketAddr, waiting: Waiting, limit: usize) {
+        self.by_backend.entry(backend).or_default().push_back(waiting);
+        self.count += 1;
+        while self.count > limit && self.take_oldest().is_some() {}
+    }
+
+    /// Takes one step for each backend. It is for a connection that is going to be made again, which takes longer.
+    fn take_oldest(&mut self) -> Option<Waiting> {
+        let of_backends = self.by_backend.values_mut();
+        let oldest = of_backends.filter_map(|of_backend| Some((of_backend.front()?.since, of_backend)));
+        let (_, of_backend) = oldest.min_by_key(|(since, _)| *since)?;
+        self.count -= 1;
+        of_backend.pop_front()
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&Waiting) -> bool) {
+        for of_backend in self.by_backend.values_mut() {
+            of_backend.retain(&mut keep);
+        }
+        self.by_backend.retain(|_, of_backend| !of_backend.is_empty());
+        self.count = self.by_backend.values().map(VecDeque::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+    use pace_config::PoolSettings;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Both ends of a connection.
+    async fn connection() -> (Transport, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let ours = Transport::new(ours.expect("somebody listens"));
+        (ours, theirs.expect("somebody connects").0)
+    }
+
+    fn backend(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn pool(idle_connections: usize, idle_timeout: Duration) -> Pool {
+        let pool = pace_config::Pool {
+            name: "web".to_owned(),
+            backends: Vec::new(),
+            settings: PoolSettings {
+                idle_connections,
+                idle_timeout,
+                ..PoolSettings::default()
+            },
+        };
+        Pool::new(&pool, &Metrics::new(), None, &|_, _| Ok(Vec::new()))
+    }
+
+    /// Waits until the kernel has told our end of what the other end did.
+    async fn until_heard(transport: &Transport) {
+        while transport.is_silent() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn newest_connection_is_taken_and_only_for_its_backend_and_pool() {
+        let (idle, web, other) = (Idle::default(), pool(8, LONG), pool(8, LONG));
+        let mut ids = Vec::new();
+        let mut others = Vec::new();
+        for port in [1, 1, 2] {
+            let (ours, theirs) = connection().await;
+            ids.push(ours.id());
+            others.push(theirs);
+            idle.put(&web, backend(port), ours, None);
+        }
+        let take = |pool, port| idle.take(pool, backend(port)).map(|transport| transport.id());
+        assert_eq!(take(&web, 3), None);
+        assert_eq!(take(&other, 1), None);
+        assert_eq!(take(&web, 1), Some(ids[1]));
+        assert_eq!(take(&web, 2), Some(ids[2]));
+        assert_eq!(take(&web, 1), Some(ids[0]));
+        assert_eq!(take(&web, 1), None);
+    }
+
+    /// The runtime has not looked at the sockets since, and need not have.
+    #[tokio::test]
+    async fn connection_that_closed_spoke_or_expired_is_not_reused() {
+        let (idle, web) = (Idle::default(), pool(8, LONG));
+        let (closed, theirs) = connection().await;
+        drop(theirs);
+        let (talking, mut theirs) = connection().await;
+        theirs
+            .write_all(b"HTTP/1.1 408 Request Timeout")
+            .await
+            .expect("it is open");
+        until_heard(&closed).await;
+        until_heard(&talking).await;
+        let (old, _open) = connection().await;
+        idle.put(&web, backend(1), closed, None);
+        idle.put(&web, backend(1), talking, None);
+        idle.put(&pool_of(&web, Duration::ZERO), backend(1), old, None);
+        assert!(idle.take(&web, backend(1)).is_none());
+        let (late, _theirs) = connection().await;
+        idle.put(&web, backend(1), late, None);
+        assert!(
+            idle.take(&pool_of(&web, Duration::ZERO), backend(1)).is_none(),
+            "a reload may have made the pool stricter"
+        );
+        let (brief, _theirs) = connection().await;
+        idle.put(&web, backend(1), brief, Some(0));
+        assert!(
+            idle.take(&web, backend(1)).is_none(),
+            "the backend is about to close it"
+        );
+        assert!(idle.kept.lock().values().all(|of_pool| of_pool.count == 0));
+    }
+
+    /// The same pool after a reload.
+    fn pool_of(before: &Pool, idle_timeout: Duration) -> Pool {
+        let mut after = pool(8, idle_timeout);
+        after.number = before.number;
+        after
+    }
+
+    #[tokio::test]
+    async fn oldest_connection_of_a_pool_is_closed_when_there_are_too_many() {
+        let (idle, web, other) = (Idle::default(), pool(2, LONG), pool(2, LONG));
+        let mut theirs = Vec::new();
+        for (pool, port) in [(&other, 9), (&web, 1), (&web, 2), (&web, 3)] {
+            let (ours, end) = connection().await;
+            theirs.push(end);
+            idle.put(pool, backend(port), ours, None);
+        }
+        assert_eq!(theirs[1].read(&mut [0]).await.expect("an end is no error"), 0);
+        assert!(idle.take(&web, backend(1)).is_none());
+        assert!(idle.take(&web, backend(2)).is_some() && idle.take(&web, backend(3)).is_some());
+        assert!(idle.take(&other, backend(9)).is_some(), "each pool has its own");
+    }
+
+    #[tokio::test]
+    async fn sweep_closes_what_may_not_be_used_any_more() {
+        let (idle, web) = (Arc::new(Idle::default()), pool(8, LONG));
+        let (kept, _open) = connection().await;
+        let (old, mut their_end) = connection().await;
+        idle.put(&web, backend(1), kept, None);
+        idle.put(&pool(8, Duration::ZERO), backend(2), old, None);
+        let sweeping = tokio::spawn(Arc::clone(&idle).sweep(Arc::default()));
+        assert_eq!(their_end.read(&mut [0]).await.expect("an end is no error"), 0);
+        sweeping.abort();
+        let kept = idle.kept.lock();
+        assert_eq!(kept.len(), 1, "its pool is forgotten with it");
+        assert_eq!(kept[&web.number].by_backend.len(), 1);
+    }
+}

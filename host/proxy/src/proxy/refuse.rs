@@ -1,0 +1,100 @@
+//! The answers that Pace itself gives, and the reasons.
+
+use http::StatusCode;
+use pace_wire::refusal::Refusal;
+
+use pace_hook::{AttemptFailure, Reply};
+
+/// Why Pace itself answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The request is not one that HTTP allows, or that arrives in time.
+    Request(Refusal),
+    /// Pace serves this path itself, and not with this method.
+    MethodNotAllowed,
+    /// No route has this host and path.
+    NoRoute,
+    /// The request has been here before.
+    Loop,
+    /// A plugin failed and the route does not go on without it.
+    PluginFailed,
+    /// No plugin picked a backend, or no connection could be made in the attempts allowed.
+    NoBackend,
+    /// A backend took the request and gave no proper answer.
+    BadAnswer,
+    /// A backend took the request and gave no answer in time.
+    NoAnswerInTime,
+}
+
+/// The answer for the client.
+pub(super) fn reply(refused: Refused) -> Reply {
+    let (status, text) = match refused {
+        Refused::Request(refusal) => (
+            StatusCode::from_u16(refusal.status()).expect("a refusal has a status of HTTP"),
+            refusal.text(),
+        ),
+        Refused::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
+        Refused::NoRoute => (StatusCode::NOT_FOUND, "no route for this host and path\n"),
+        Refused::Loop => (
+            StatusCode::LOOP_DETECTED,
+            "loop detected: a backend sends this request back here\n",
+        ),
+        Refused::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
+        Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
+        Refused::BadAnswer => (StatusCode::BAD_GATEWAY, "the backend gave no valid answer\n"),
+        Refused::NoAnswerInTime => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "the backend gave no answer in time\n",
+        ),
+    };
+    Reply::text(status, text)
+}
+
+/// The answer to a request whose last attempt ended like this.
+pub(super) fn refused_after(failure: AttemptFailure) -> Refused {
+    match failure {
+        AttemptFailure::ConnectionRefused
+        | AttemptFailure::ConnectionTimeout
+        | AttemptFailure::ConnectionFailed
+        | AttemptFailure::Tls => Refused::NoBackend,
+        AttemptFailure::ResponseTimeout => Refused::NoAnswerInTime,
+        AttemptFailure::Closed
+        | AttemptFailure::Protocol
+        | AttemptFailure::Status(_)
+        | AttemptFailure::Other => Refused::BadAnswer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_status() {
+        for (refused, status) in [
+            (Refused::MethodNotAllowed, 405),
+            (Refused::NoRoute, 404),
+            (Refused::Loop, 508),
+            (Refused::PluginFailed, 503),
+            (Refused::NoBackend, 503),
+            (Refused::BadAnswer, 502),
+            (Refused::NoAnswerInTime, 504),
+        ] {
+            assert_eq!(reply(refused).status.as_u16(), status);
+        }
+        for refusal in Refusal::ALL {
+            assert_eq!(reply(Refused::Request(refusal)).status.as_u16(), refusal.status());
+        }
+    }
+
+    #[test]
+    fn connecting_in_vain_is_503_and_a_broken_answer_502() {
+        for (failure, refused) in [
+            (AttemptFailure::ConnectionRefused, Refused::NoBackend),
+            (AttemptFailure::Closed, Refused::BadAnswer),
+            (AttemptFailure::ResponseTimeout, Refused::NoAnswerInTime),
+        ] {
+            assert_eq!(refused_after(failure), refused);
+        }
+    }
+}

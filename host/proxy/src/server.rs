@@ -1,0 +1,250 @@
+//! Sockets and threads: who accepts, who serves, and how all of it ends.
+//!
+//! Each worker accepts for itself, and gives a connection to another only if that one has clearly fewer; there it
+//! stays, so that a request never changes threads. Each worker has a runtime, a proxy with its own pool of backend
+//! connections, and its own plugin instances: workers share the listening socket and counters, nothing that waits.
+
+mod accept;
+mod admin;
+mod admission;
+mod connection;
+mod drain;
+mod listen;
+mod ready;
+mod signals;
+mod worker;
+
+pub use drain::Drain;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use log::{info, warn};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+pub use self::listen::BindError;
+use self::listen::Port;
+use self::ready::ReadyFile;
+pub use self::ready::ReadyFileError;
+use self::signals::Signals;
+use self::worker::{Equipment, Workers};
+use crate::admin::Admin;
+use crate::reload::Reloader;
+use crate::snapshot::{Environment, Snapshot};
+use pace_base::logging::{tell_of_limited, tell_of_limited_now};
+use pace_config::Config;
+
+/// A process that is to serve: it takes signals, and ends when one says so, whatever it does.
+pub struct Process {
+    runtime: tokio::runtime::Runtime,
+    signals: Signals,
+}
+
+/// The ports, which nobody can connect to yet, and how they will be used.
+pub struct Server {
+    public: Port,
+    admin: Option<Port>,
+    workers: usize,
+    grace_period: Duration,
+    proxy_protocol: bool,
+    trusted_proxies: Vec<IpNet>,
+    ready_file: Option<ReadyFile>,
+}
+
+/// Why a process cannot begin to serve, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The ready file cannot be written.
+    #[error(transparent)]
+    ReadyFile(#[from] ReadyFileError),
+    /// The system has no threads, signals or file descriptors left for it.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+const SERVER_LISTEN: &str = "[server] listen";
+const ADMIN_LISTEN: &str = "[admin] listen";
+
+/// Looks up the names that ports are to be taken at, without taking them.
+pub fn find_addresses(config: &Config) -> Result<(), BindError> {
+    listen::find(&config.server.listen, SERVER_LISTEN)?;
+    if let Some(admin) = &config.admin {
+        listen::find(&admin.listen, ADMIN_LISTEN)?;
+    }
+    Ok(())
+}
+
+/// What the main thread has.
+const STACK_SIZE: usize = 8 << 20;
+
+impl Process {
+    /// From now on signals are kept until the process looks at them.
+    pub fn begin() -> Result<Process, StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::new()?
+        };
+        Ok(Process { runtime, signals })
+    }
+
+    /// Does what comes before serving, which may take a while: names are looked up, plugins compiled. `None` if a signal
+    /// ends the process first: then the work goes on until `main` returns. A hangup is kept until there is something to
+    /// reload.
+    pub fn prepare<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>, StartError> {
+        let (sender, done) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("pace-start".to_owned())
+            .stack_size(STACK_SIZE)
+            .spawn(move || {
+                // Nobody waits for it any more when the process is about to end.
+                let _ = sender.send(work());
+            })?;
+        let signals = &mut self.signals;
+        let ended = self.runtime.block_on(async {
+            tokio::select! {
+                done = done => Ok(done),
+                signal = signals.end(None) => Err(signal),
+            }
+        });
+        match ended {
+            Ok(Ok(done)) => Ok(Some(done)),
+            Ok(Err(_)) => match thread.join() {
+                Ok(()) => unreachable!("it ends with a result"),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            Err(signal) => {
+                info!(target: "pace::server", "{signal}: this is the end, before anybody was served");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Takes the ports that the configuration names. One that another process listens on cannot be had.
+    pub fn bind(config: &Config) -> Result<Server, BindError> {
+        Ok(Server {
+            public: Port::bind(
+                &config.server.listen,
+                config.server.connections.tcp_keepalive,
+                SERVER_LISTEN,
+            )?,
+            admin: match &config.admin {
+                Some(admin) => Some(Port::bind(&admin.listen, None, ADMIN_LISTEN)?),
+                None => None,
+            },
+            workers: config.server.workers,
+            grace_period: config.server.grace_period,
+            proxy_protocol: config.server.proxy_protocol,
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            ready_file: None,
+        })
+    }
+
+    /// Has [`Server::run`] write the addresses into this file when the process serves, and remove it when it no longer
+    /// accepts connections. What an earlier process has left there is removed now.
+    ///
+    /// The ports are bound by then, so a process that has no port never removes the file of the one that has it.
+    pub fn with_ready_file(mut self, path: &Path) -> Result<Server, ReadyFileError> {
+        self.ready_file = Some(ReadyFile::prepare(path)?);
+        Ok(self)
+    }
+
+    /// Listens and serves until SIGTERM, SIGINT or SIGQUIT, then lets requests finish for as long as the grace period. The
+    /// same signal again ends it at once.
+    pub fn run(
+        self,
+        process: Process,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        environment: Arc<Environment>,
+        reloader: Reloader,
+    ) -> Result<(), StartError> {
+        let Process { runtime, signals } = process;
+        runtime.block_on(self.serve(signals, snapshot, environment, reloader))
+    }
+
+    async fn serve(
+        self,
+        mut signals: Signals,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        environment: Arc<Environment>,
+        reloader: Reloader,
+    ) -> Result<(), StartError> {
+        let public = self.public.listen()?;
+        let admin = self.admin.map(Port::listen).transpose()?;
+        let drain = Arc::new(Drain::new(self.workers));
+        let equipment = Equipment {
+            snapshot: &snapshot,
+            environment: &environment,
+            drain: &drain,
+            proxy_protocol: self
+                .proxy_protocol
+                .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
+        };
+        let mut workers = Workers::start(self.workers, &public, &equipment)?;
+        tokio::spawn(tell_of_limited());
+        let mut admin_address = None;
+        if let Some(listener) = admin {
+            let address = listener.local_addr()?;
+            info!(target: "pace::server", "admin on http://{address}");
+            admin_address = Some(address);
+            let admin = Admin {
+                environment: Arc::clone(&environment),
+                reloader: reloader.clone(),
+            };
+            tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
+        }
+        let address = public.local_addr()?;
+        info!(target: "pace::server", "listening on http://{address} with {} workers", self.workers);
+        let mut ready_file = self.ready_file;
+        if let Some(ready) = &mut ready_file {
+            ready.publish(address, admin_address).map_err(io::Error::other)?;
+        }
+        // The workers have it.
+        drop(public);
+        let reload = || reloader.reload_all_soon();
+        let signal = tokio::select! {
+            () = workers.closed() => return Err(io::Error::other("every worker has died").into()),
+            signal = signals.end(Some(&reload)) => signal,
+        };
+        info!(
+            target: "pace::server",
+            "{signal}: no new connections, {:?} for those that are open",
+            self.grace_period
+        );
+        drop(ready_file);
+        let deadline = Instant::now() + self.grace_period;
+        // First nobody listens any more: new connections are refused, so that a load balancer goes elsewhere. Then idle
+        // connections are closed, and busy ones after the response that is under way.
+        let drained = async {
+            drain.stop_accepting();
+            workers.closed().await;
+            drain.begin();
+            workers.drained().await;
+        };
+        tokio::select! {
+            drained = timeout_at(deadline, drained) => match drained {
+                Ok(()) => info!(target: "pace::server", "all connections are done"),
+                Err(_) => warn!(target: "pace::server", "{} connections were not done within the grace period", workers.open()),
+            },
+            () = signals.again(signal) => warn!(target: "pace::server", "{signal} again: {} connections are cut", workers.open()),
+        }
+        tell_of_limited_now();
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Ports: taken early, and listened on when there is somebody to serve.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::io::set_up;
+use pace_config::{Host, ListenAddress};
+
+/// A port that this process has and that nobody can connect to yet.
+pub(super) struct Port {
+    socket: Socket,
+    address: ListenAddress,
+    key: &'static str,
+}
+
+/// A port that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({key}): {reason}")]
+pub struct BindError {
+    /// Which one, as it is written.
+    address: ListenAddress,
+    /// Where it is written.
+    key: &'static str,
+    /// What to do.
+    reason: String,
+}
+
+/// What the kernel may hold of connections that nobody has accepted yet.
+const BACKLOG: i32 = 4096;
+
+impl Port {
+    /// Takes a port, which the configuration has under this key. `keepalive` is that of the connections. A name is
+    /// looked up, and its first address taken.
+    ///
+    /// One that another process listens on cannot be had. With `SO_REUSEADDR` Linux lets several processes have it as
+    /// long as none of them listens, so two that start at the same time may get here both.
+    pub(super) fn bind(
+        address: &ListenAddress,
+        keepalive: Option<Duration>,
+        key: &'static str,
+    ) -> Result<Port, BindError> {
+        let found = find(address, key)?;
+        let bind = || -> io::Result<Socket> {
+            let socket = Socket::new(Domain::for_address(found), Type::STREAM, Some(Protocol::TCP))?;
+            // A restart need not wait for old connections to be forgotten. It does not let two processes listen
+            // on the port: that would be SO_REUSEPORT.
+            socket.set_reuse_address(true)?;
+            set_up(&socket, keepalive)?;
+            socket.bind(&found.into())?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        match bind() {
+            Ok(socket) => Ok(Port {
+                socket,
+                address: address.clone(),
+                key,
+            }),
+            Err(error) => Err(BindError::new(address, key, &error)),
+        }
+    }
+
+    /// From now on clients can connect. Fails if another process was quicker.
+    pub(super) fn listen(self) -> Result<TcpListener, BindError> {
+        match self.socket.listen(BACKLOG) {
+            Ok(()) => Ok(self.socket.into()),
+            Err(error) => Err(BindError::new(&self.address, self.key, &error)),
+        }
+    }
+}
+
+/// The address that is meant by a name.
+pub(super) fn find(address: &ListenAddress, key: &'static str) -> Result<SocketAddr, BindError> {
+    let name = match &address.host {
+        Host::Ip(ip) => return Ok(SocketAddr::new(*ip, address.port)),
+        Host::Name(name) => name,
+    };
+    let found = (name.as_str(), address.port).to_socket_addrs();
+    let first = found.and_then(|mut found| found.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+    first.map_err(|error| BindError {
+        address: address.clone(),
+        key,
+        reason: format!("cannot find the address of {name}: {error}"),
+    })
+}
+
+impl BindError {
+    fn new(address: &ListenAddress, key: &'static str, error: &io::Error) -> BindError {
+        let port = address.port;
+        let reason = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("port {port} is in use by another process; `ss -ltnp` shows which")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("port {port} needs the right to bind ports below 1024 (CAP_NET_BIND_SERVICE)")
+            }
+            io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address".to_owned(),
+            _ => error.to_string(),
+        };
+        BindError {
+            address: address.clone(),
+            key,
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    const KEY: &str = "a test";
+
+    fn port(address: &str) -> Result<Port, BindError> {
+        let address: SocketAddr = address.parse().expect("it is an address");
+        Port::bind(&address.into(), None, KEY)
+    }
+
+    fn address(port: &Port) -> SocketAddr {
+        let address = port.socket.local_addr().expect("it is bound");
+        address.as_socket().expect("it is IP")
+    }
+
+    fn assert_in_use(refused: Result<impl Sized, BindError>, address: SocketAddr) {
+        let error = refused.err().expect("the port is in use").to_string();
+        let expected = format!(
+            "cannot listen on {address} (a test): port {} is in use by another process; `ss -ltnp` shows which",
+            address.port()
+        );
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_port_is_closed_until_it_is_listened_on() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let taken = port(any).expect("some port is free");
+            let address = address(&taken);
+            let refused = TcpStream::connect(address).expect_err("nobody listens");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            let _listener = taken.listen().expect("nobody else has it");
+            TcpStream::connect(address).expect("it listens");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_listened_on_is_in_use_at_once() {
+        let listening = port("127.0.0.1:0").expect("some port is free");
+        let address = address(&listening);
+        let _listener = listening.listen().expect("nobody else has it");
+        assert_in_use(port(&address.to_string()), address);
+    }
+
+    #[test]
+    fn of_two_that_took_a_port_one_listens_and_the_other_is_told() {
+        let free = port("127.0.0.1:0").expect("some port is free");
+        let address = address(&free);
+        let first = port(&address.to_string()).expect("nobody listens yet");
+        let second = port(&address.to_string()).expect("nobody listens yet");
+        let _listener = second.listen().expect("it is the first to");
+        assert_in_use(first.listen(), address);
+    }
+
+    #[test]
+    fn name_is_looked_up_and_one_that_is_unknown_is_told() {
+        let named = |name: &str| ListenAddress {
+            host: Host::Name(name.to_owned()),
+            port: 0,
+        };
+        let port = Port::bind(&named("localhost"), None, KEY).expect("every machine has it");
+        assert!(address(&port).ip().is_loopback());
+        let error = Port::bind(&named("gone.invalid"), None, KEY)
+            .err()
+            .expect("nobody has it");
+        let start = "cannot listen on gone.invalid:0 (a test): cannot find the address of gone.invalid: ";
+        assert!(error.to_string().starts_with(start), "{error}");
+    }
+
+    /// What the kernel picks is nobody else's, though nobody listens.
+    #[test]
+    fn ports_that_are_picked_are_different() {
+        let ports: Vec<Port> = (0..200)
+            .map(|_| port("127.0.0.1:0").expect("some port is free"))
+            .collect();
+        let addresses: HashSet<SocketAddr> = ports.iter().map(address).collect();
+        assert_eq!(addresses.len(), ports.len());
+    }
+}

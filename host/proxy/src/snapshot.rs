@@ -1,0 +1,275 @@
+//! A configuration brought to life: what a request pins when it begins and uses to its end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::header::HeaderName;
+use pace_wire::request::Rules;
+use serde_json::{Map, Value};
+
+use crate::chain::{Chain, Step, failures_of};
+use crate::client::TrustedProxies;
+use crate::router::Router;
+use crate::telemetry::Metrics;
+use crate::upstream::{Pool, system_lookup};
+use crate::via::Via;
+use pace_config::{ClientLimits, Config, ConnectionLimits, OnFailure};
+use pace_hook::{Failure, Plugin};
+use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
+use pace_state::{Scope, Store};
+
+/// Everything that a request is served with.
+pub struct Snapshot {
+    /// Where requests go.
+    pub router: Router<Arc<Route>>,
+    /// The path of the metrics on the public listener.
+    pub metrics_endpoint: Option<String>,
+    /// Who is believed about where a request came from.
+    pub trusted_proxies: TrustedProxies,
+    /// What is read as a request.
+    pub rules: Rules,
+    /// What is written into `Via`, if anything is.
+    pub via: Option<Via>,
+    /// How long clients may take, and how much they may send.
+    pub client: ClientLimits,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
+    /// A request that has this header is told which generations served it.
+    pub debug_header: Option<HeaderName>,
+    parts: Parts,
+}
+
+/// A route with its plugins and its backends.
+pub struct Route {
+    /// The name in the configuration.
+    pub name: String,
+    /// Its plugins.
+    pub chain: Chain,
+    /// Its backends.
+    pub pool: Arc<Pool>,
+}
+
+/// What outlives a configuration.
+pub struct Environment {
+    /// The compiler.
+    pub runtime: Runtime,
+    /// Counters and windows.
+    pub store: Arc<Store>,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// What the next snapshot takes over where nothing changed: plugins keep their instances, pools what they
+/// know of their backends.
+#[derive(Default)]
+struct Parts {
+    plugins: HashMap<UseKey, Arc<WasmPlugin>>,
+    pools: HashMap<String, (pace_config::Pool, Arc<Pool>)>,
+    /// What plugins count, with how much of it they may.
+    scopes: Vec<(Arc<Scope>, pace_state::Limits)>,
+}
+
+/// One use of a plugin: what it is called with, and whose counters it has.
+#[derive(PartialEq, Eq, Hash)]
+struct UseKey {
+    scope: String,
+    generation: u64,
+    config: String,
+}
+
+/// The plugin that chooses backends where a route names none that does. It has a name that no plugin of a
+/// configuration can have.
+pub const DEFAULT_BALANCER: &str = "builtin:round-robin";
+
+/// The name of the plugin whose counters and windows a scope has.
+pub fn plugin_of_scope(scope: &str) -> &str {
+    scope.split_once(OWN_SCOPE).map_or(scope, |(plugin, _)| plugin)
+}
+
+/// Between plugin and route in the name of a scope that a route has for itself. No plugin has it in its name.
+const OWN_SCOPE: char = '@';
+
+/// The generation of each plugin of a configuration, and of [`DEFAULT_BALANCER`].
+pub type Generations = HashMap<String, Arc<Generation>>;
+
+impl Snapshot {
+    /// Joins a configuration with the generations of its plugins. Every plugin is tried with every
+    /// configuration that is new to it. The error names the plugin that refused.
+    pub fn build(
+        config: &Config,
+        generations: &Generations,
+        environment: &Environment,
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot, (String, Failure)> {
+        let mut builder = Builder {
+            config,
+            generations,
+            environment,
+            before,
+            parts: Parts::default(),
+        };
+        let pools: Vec<Arc<Pool>> = config.pools.iter().map(|pool| builder.pool(pool)).collect();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            let runtime = Arc::new(Route {
+                name: route.name.clone(),
+                chain: builder.chain(route)?,
+                pool: Arc::clone(&pools[route.pool]),
+            });
+            routes.push((route.host.clone(), route.path_prefix.clone(), runtime));
+        }
+        // Also those that no route uses: what cannot work is an error wherever it is named.
+        for plugin in &config.plugins {
+            builder.use_of(&plugin.name, plugin.name.clone(), &plugin.config)?;
+        }
+        let Builder { parts, .. } = builder;
+        Ok(Snapshot {
+            router: Router::new(routes),
+            metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
+            trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
+            rules: config.server.rules,
+            via: config.server.via.as_deref().map(Via::new),
+            client: config.server.client,
+            connections: config.server.connections,
+            debug_header: config
+                .admin
+                .as_ref()
+                .and_then(|admin| admin.debug_header.as_deref())
+                .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()),
+            parts,
+        })
+    }
+
+    /// Has the limits hold for what plugins have counted before, too. To be called when it serves: what is
+    /// tried and refused must not change anything.
+    pub fn apply_limits(&self) {
+        for (scope, limits) in &self.parts.scopes {
+            scope.set_limits(*limits);
+        }
+    }
+
+    /// Looks the names of all backends up again. It may take its time.
+    pub fn look_up_names(&self, metrics: &Metrics) {
+        for (_, pool) in self.parts.pools.values() {
+            pool.look_up(metrics, &system_lookup);
+        }
+    }
+
+    /// Whether a pool of this name has a backend with this label.
+    pub fn has_backend(&self, pool: &str, label: &str) -> bool {
+        self.parts
+            .pools
+            .get(pool)
+            .is_some_and(|(_, pool)| pool.members().has(label))
+    }
+
+    /// The names of the scopes whose counters and windows it uses.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.parts.plugins.keys().map(|used| used.scope.as_str())
+    }
+}
+
+/// Says where a configuration is that a plugin refuses, if it is not the plugin's own.
+fn on_route((plugin, failure): (String, Failure), route: &str) -> (String, Failure) {
+    let detail = format!("with the configuration of route `{route}`: {}", failure.detail);
+    (plugin, Failure { detail, ..failure })
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    generations: &'a Generations,
+    environment: &'a Environment,
+    before: Option<&'a Snapshot>,
+    parts: Parts,
+}
+
+impl Builder<'_> {
+    /// A pool that did not change stays the same. Of one that did, backends that stay keep what is in flight and how fast
+    /// they were.
+    fn pool(&mut self, pool: &pace_config::Pool) -> Arc<Pool> {
+        let before = self.before.and_then(|before| before.parts.pools.get(&pool.name));
+        let made = match before {
+            Some((config, same)) if config == pool => Arc::clone(same),
+            changed => Arc::new(Pool::new(
+                pool,
+                &self.environment.metrics,
+                changed.map(|(_, before)| &**before),
+                &system_lookup,
+            )),
+        };
+        self.parts
+            .pools
+            .insert(pool.name.clone(), (pool.clone(), Arc::clone(&made)));
+        made
+    }
+
+    fn chain(&mut self, route: &pace_config::Route) -> Result<Chain, (String, Failure)> {
+        let mut steps = Vec::with_capacity(route.plugins.len() + 1);
+        for used in &route.plugins {
+            let name = &self.config.plugins[used.plugin].name;
+            // With configuration of its own it has state of its own too: a limit of 10 on this route is not
+            // used up by the 100 of another.
+            let scope = if used.own_config {
+                format!("{name}{OWN_SCOPE}{}", route.name)
+            } else {
+                name.clone()
+            };
+            let plugin = self.use_of(name, scope, &used.config).map_err(|refused| {
+                if used.own_config {
+                    on_route(refused, &route.name)
+                } else {
+                    refused
+                }
+            })?;
+            steps.push(self.step(route, plugin, used.on_failure));
+        }
+        if !steps.iter().any(|step| step.plugin.hooks().select_upstream) {
+            let balancer = self.use_of(DEFAULT_BALANCER, DEFAULT_BALANCER.to_owned(), &Map::new())?;
+            steps.push(self.step(route, balancer, OnFailure::Closed));
+        }
+        Ok(Chain::new(steps))
+    }
+
+    fn step(&self, route: &pace_config::Route, plugin: Arc<WasmPlugin>, on_failure: OnFailure) -> Step {
+        let metrics = self.environment.metrics.plugin(plugin.name(), plugin.hooks());
+        let log = failures_of(plugin.name(), &route.name);
+        Step {
+            plugin,
+            route: route.name.as_str().into(),
+            on_failure,
+            metrics,
+            log,
+        }
+    }
+
+    fn use_of(
+        &mut self,
+        plugin: &str,
+        scope: String,
+        config: &Map<String, Value>,
+    ) -> Result<Arc<WasmPlugin>, (String, Failure)> {
+        let generation = &self.generations[plugin];
+        let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
+        let limits = state_limits(&generation.settings().limits);
+        let counted = self.environment.store.scope(plugin, &scope, limits);
+        self.parts.scopes.push((Arc::clone(&counted), limits));
+        let key = UseKey {
+            scope,
+            generation: generation.number,
+            config,
+        };
+        let known = self.parts.plugins.get(&key);
+        let known = known.or_else(|| self.before.and_then(|before| before.parts.plugins.get(&key)));
+        // A number is used once per name, but a plugin that went and came back begins again.
+        if let Some(same) = known.filter(|known| Arc::ptr_eq(known.generation(), generation)) {
+            let same = Arc::clone(same);
+            self.parts.plugins.insert(key, Arc::clone(&same));
+            return Ok(same);
+        }
+        let made = WasmPlugin::new(Arc::clone(generation), key.config.clone(), counted)
+            .map_err(|failure| (plugin.to_owned(), failure))?;
+        let made = Arc::new(made);
+        self.parts.plugins.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+}

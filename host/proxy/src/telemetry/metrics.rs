@@ -1,0 +1,440 @@
+//! Prometheus metrics.
+//!
+//! Label values are looked up when a configuration is built or a status is first seen, never for each
+//! request: a request costs one array index and the atomic additions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use pace_wire::refusal::Refusal;
+
+use super::state::StateCollector;
+use pace_base::logging;
+use pace_hook::{AttemptFailure, FailureReason, Hook};
+use pace_state::Store;
+
+/// The media type of [`Metrics::render`].
+pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The methods that have a label of their own; every other is `OTHER`, so that a client cannot make
+/// series.
+const METHODS: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER",
+];
+
+/// Upper bounds in seconds. The proxy itself takes tens of microseconds, a backend usually milliseconds.
+const DURATION_BUCKETS: [f64; 15] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// The lowest and the number of statuses that can be counted.
+const STATUS_MIN: u16 = 100;
+const STATUS_COUNT: usize = 500;
+
+/// Every metric of the process. Lives as long as it does; configurations come and go.
+pub struct Metrics {
+    registry: Registry,
+    durations: HistogramVec,
+    /// By method, then status; filled when first needed.
+    by_method_and_status: Box<[OnceLock<Histogram>]>,
+    /// Open client connections.
+    pub connections: IntGauge,
+    /// Client connections accepted since the start.
+    pub connections_total: IntCounter,
+    /// Client connections closed before a request because their PROXY header was missing or wrong.
+    pub proxy_header_errors: IntCounter,
+    /// Requests that have begun and not ended.
+    pub requests_in_flight: IntGauge,
+    refused: [IntCounter; Refusal::ALL.len()],
+    refused_connections: [IntCounter; RefusedConnection::ALL.len()],
+    attempts: IntCounterVec,
+    attempt_failures: IntCounterVec,
+    plugin_calls: IntCounterVec,
+    plugin_failures: IntCounterVec,
+    generations: IntGaugeVec,
+    breakers: IntGaugeVec,
+    plugin_reloads: IntCounterVec,
+    config_reloads: IntCounterVec,
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Metrics {
+        let registry = Registry::new();
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "http_requests_duration_seconds",
+                "Time from the request's head to the end of its response. Status 499: the client left first.",
+            )
+            .buckets(DURATION_BUCKETS.to_vec()),
+            &["method", "status"],
+        );
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let gauge = |name: &str, help: &str| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), &["plugin"]))
+        };
+        let build = IntGaugeVec::new(
+            Opts::new("pace_build_info", "1, with the version as a label."),
+            &["version", "contract"],
+        );
+        register(&registry, build)
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), pace_hook::CONTRACT])
+            .set(1);
+        let refused = counter(
+            "pace_requests_refused_total",
+            "Requests that were refused before anything was decided about them.",
+            &["reason"],
+        );
+        let refused_connections = counter(
+            "pace_connections_refused_total",
+            "Client connections that were one too many.",
+            &["reason"],
+        );
+        let metrics = Metrics {
+            refused_connections: RefusedConnection::ALL
+                .map(|reason| refused_connections.with_label_values(&[reason.name()])),
+            refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
+            durations: register(&registry, durations),
+            by_method_and_status: (0..METHODS.len() * STATUS_COUNT)
+                .map(|_| OnceLock::new())
+                .collect(),
+            connections: register(
+                &registry,
+                IntGauge::new("pace_connections_open", "Open client connections."),
+            ),
+            connections_total: register(
+                &registry,
+                IntCounter::new("pace_connections_total", "Client connections accepted."),
+            ),
+            proxy_header_errors: register(
+                &registry,
+                IntCounter::new(
+                    "pace_proxy_header_errors_total",
+                    "Connections from trusted proxies closed for a missing or wrong PROXY header.",
+                ),
+            ),
+            requests_in_flight: register(
+                &registry,
+                IntGauge::new(
+                    "pace_requests_in_flight",
+                    "Requests that have begun and not ended.",
+                ),
+            ),
+            attempts: counter(
+                "pace_upstream_attempts_total",
+                "Attempts to have a backend answer a request, retries included.",
+                &["pool", "backend"],
+            ),
+            attempt_failures: counter(
+                "pace_upstream_failures_total",
+                "Attempts that ended without a response.",
+                &["pool", "backend", "reason"],
+            ),
+            plugin_calls: counter(
+                "pace_plugin_calls_total",
+                "Hook calls, failed and skipped ones included.",
+                &["plugin", "hook"],
+            ),
+            plugin_failures: counter(
+                "pace_plugin_failures_total",
+                "Hook calls that came to no result.",
+                &["plugin", "hook", "reason"],
+            ),
+            generations: gauge("pace_plugin_generation", "The generation that serves."),
+            breakers: gauge(
+                "pace_plugin_breaker_open",
+                "1 while the plugin is left alone because it keeps failing.",
+            ),
+            plugin_reloads: counter(
+                "pace_plugin_reloads_total",
+                "Files of plugins that were published or refused, and returns to the generation before.",
+                &["plugin", "result"],
+            ),
+            config_reloads: counter(
+                "pace_config_reloads_total",
+                "Configurations that were read again and published or refused.",
+                &["result"],
+            ),
+            registry,
+        };
+        // The log is the process's.
+        register(&metrics.registry, Ok(logging::DROPPED.clone()));
+        // So that the histogram is there from the first scrape on.
+        metrics.duration("GET", 200);
+        metrics
+    }
+
+    /// Shows from now on what the plugins' state takes. To be called once.
+    pub fn watch_state(&self, store: &Arc<Store>) {
+        self.registry
+            .register(Box::new(StateCollector::new(store)))
+            .expect("every metric is registered once in a new registry");
+    }
+
+    /// Counts a finished request.
+    pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
+        self.duration(method, status).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn connection_refused(&self, reason: RefusedConnection) {
+        self.refused_connections[reason as usize].inc();
+    }
+
+    /// Counts a request that was refused before anything was decided about it.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refused[refusal as usize].inc();
+    }
+
+    fn duration(&self, method: &str, status: u16) -> &Histogram {
+        let method_index = METHODS
+            .iter()
+            .position(|known| *known == method)
+            .unwrap_or(METHODS.len() - 1);
+        let status_index = usize::from(status.saturating_sub(STATUS_MIN)).min(STATUS_COUNT - 1);
+        self.by_method_and_status[method_index * STATUS_COUNT + status_index].get_or_init(|| {
+            let status = STATUS_MIN as usize + status_index;
+            self.durations
+                .with_label_values(&[METHODS[method_index], &status.to_string()])
+        })
+    }
+
+    /// The counter of attempts at a backend.
+    pub fn attempts(&self, pool: &str, backend: &str) -> IntCounter {
+        self.attempts.with_label_values(&[pool, backend])
+    }
+
+    /// Counts an attempt that ended without a response.
+    pub fn attempt_failed(&self, pool: &str, backend: &str, failure: AttemptFailure) {
+        self.attempt_failures
+            .with_label_values(&[pool, backend, failure.name()])
+            .inc();
+    }
+
+    /// The counters of a plugin. All its series exist from then on, at zero if need be.
+    pub fn plugin(&self, plugin: &str, hooks: pace_hook::Hooks) -> PluginMetrics {
+        let per_hook = |hook: Hook| {
+            hooks
+                .iter()
+                .any(|exported| exported == hook)
+                .then(|| HookMetrics {
+                    calls: self.plugin_calls.with_label_values(&[plugin, hook.name()]),
+                    failures: FailureReason::ALL.map(|reason| {
+                        self.plugin_failures
+                            .with_label_values(&[plugin, hook.name(), reason.name()])
+                    }),
+                })
+        };
+        PluginMetrics {
+            request_filter: per_hook(Hook::RequestFilter),
+            select_upstream: per_hook(Hook::SelectUpstream),
+            response_filter: per_hook(Hook::ResponseFilter),
+        }
+    }
+
+    /// Says which generation of a plugin serves.
+    pub fn generation(&self, plugin: &str, number: u64) {
+        self.generations
+            .with_label_values(&[plugin])
+            .set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// 1 while the breaker of the generation that serves is open.
+    pub fn breaker(&self, plugin: &str) -> IntGauge {
+        self.breakers.with_label_values(&[plugin])
+    }
+
+    /// Counts what became of a plugin's file: `published`, `refused`, `rolled-back`, `unfit`.
+    pub fn reloaded(&self, plugin: &str, result: &str) {
+        self.plugin_reloads.with_label_values(&[plugin, result]).inc();
+    }
+
+    /// Drops the series of plugins that `keep` refuses: those that no configuration names any more.
+    ///
+    /// Requests that began with such a plugin may still count in what they hold; nobody sees it.
+    pub fn retain_plugins(&self, keep: impl Fn(&str) -> bool) {
+        let keep = |labels: &HashMap<&str, &str>| labels.get("plugin").is_some_and(|plugin| keep(plugin));
+        retain(&self.plugin_calls, keep);
+        retain(&self.plugin_failures, keep);
+        retain(&self.plugin_reloads, keep);
+        retain(&self.generations, keep);
+        retain(&self.breakers, keep);
+    }
+
+    /// Drops the series of backends that `keep`, which is given pool and backend, refuses.
+    pub fn retain_backends(&self, keep: impl Fn(&str, &str) -> bool) {
+        let keep = |labels: &HashMap<&str, &str>| match (labels.get("pool"), labels.get("backend")) {
+            (Some(pool), Some(backend)) => keep(pool, backend),
+            _ => true,
+        };
+        retain(&self.attempts, keep);
+        retain(&self.attempt_failures, keep);
+    }
+
+    /// Counts what became of a configuration: `published`, `refused`.
+    pub fn config_reloaded(&self, result: &str) {
+        self.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// Everything in the Prometheus text format, version 0.0.4.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("writing text into memory does not fail");
+        text
+    }
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedConnection {
+    /// There are as many as there may be.
+    TooMany,
+    /// The client has as many as it may have.
+    TooManyOfClient,
+}
+
+impl RefusedConnection {
+    /// Every reason.
+    pub const ALL: [RefusedConnection; 2] = [RefusedConnection::TooMany, RefusedConnection::TooManyOfClient];
+
+    /// As the metrics spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RefusedConnection::TooMany => "max-connections",
+            RefusedConnection::TooManyOfClient => "max-connections-per-client",
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+/// The counters of one plugin, ready to be added to.
+#[derive(Clone, Default)]
+pub struct PluginMetrics {
+    request_filter: Option<HookMetrics>,
+    select_upstream: Option<HookMetrics>,
+    response_filter: Option<HookMetrics>,
+}
+
+#[derive(Clone)]
+struct HookMetrics {
+    calls: IntCounter,
+    failures: [IntCounter; FailureReason::ALL.len()],
+}
+
+impl PluginMetrics {
+    /// Counts a call.
+    pub fn called(&self, hook: Hook) {
+        if let Some(metrics) = self.hook(hook) {
+            metrics.calls.inc();
+        }
+    }
+
+    /// Counts a failure.
+    pub fn failed(&self, hook: Hook, reason: FailureReason) {
+        if let Some(metrics) = self.hook(hook) {
+            metrics.failures[reason as usize].inc();
+        }
+    }
+
+    fn hook(&self, hook: Hook) -> Option<&HookMetrics> {
+        match hook {
+            Hook::RequestFilter => self.request_filter.as_ref(),
+            Hook::SelectUpstream => self.select_upstream.as_ref(),
+            Hook::ResponseFilter => self.response_filter.as_ref(),
+        }
+    }
+}
+
+/// Drops the series whose labels are refused.
+fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&HashMap<&str, &str>) -> bool) {
+    for family in series.collect() {
+        for metric in family.get_metric() {
+            let labels: HashMap<&str, &str> = metric
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            if !keep(&labels) {
+                // Somebody else may have dropped it in the meantime, which is as good.
+                let _ = series.remove(&labels);
+            }
+        }
+    }
+}
+
+fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
+where
+    C: Collector + Clone + 'static,
+{
+    let collector = collector.expect("metric names and labels are constants that are valid");
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("every metric is registered once in a new registry");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_histogram_has_the_promised_name_and_labels() {
+        let metrics = Metrics::new();
+        metrics.request_finished("GET", 200, Duration::from_millis(3));
+        metrics.request_finished("BREW", 418, Duration::ZERO);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains("http_requests_duration_seconds_count{method=\"GET\",status=\"200\"} 1"));
+        assert!(text.contains("http_requests_duration_seconds_count{method=\"OTHER\",status=\"418\"} 1"));
+    }
+
+    #[test]
+    fn series_of_plugins_go_and_the_others_stay() {
+        let metrics = Metrics::new();
+        let hooks = pace_hook::Hooks {
+            request_filter: true,
+            ..pace_hook::Hooks::default()
+        };
+        for plugin in ["goes", "stays"] {
+            metrics.plugin(plugin, hooks).called(Hook::RequestFilter);
+            metrics.generation(plugin, 1);
+            metrics.breaker(plugin).set(1);
+            metrics.reloaded(plugin, "published");
+        }
+        metrics.config_reloaded("published");
+        let series = |word: &str| {
+            let text = String::from_utf8(metrics.render()).unwrap();
+            text.lines().filter(|line| line.contains(word)).count()
+        };
+        let (before, stay) = (series("{"), series("\"stays\""));
+        assert_eq!(series("\"goes\""), stay);
+
+        metrics.retain_plugins(|plugin| plugin == "stays");
+
+        assert_eq!((series("\"goes\""), series("\"stays\"")), (0, stay));
+        assert_eq!(series("{"), before - stay, "what is not about plugins stays");
+    }
+
+    #[test]
+    fn a_status_out_of_range_does_not_panic() {
+        let metrics = Metrics::new();
+        for status in [0, 99, 600, u16::MAX] {
+            metrics.request_finished("GET", status, Duration::ZERO);
+        }
+    }
+}

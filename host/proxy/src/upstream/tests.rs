@@ -1,0 +1,157 @@
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+
+use super::*;
+use pace_config::Host;
+
+/// A world in which names have these addresses.
+struct World(RefCell<Vec<(&'static str, Vec<&'static str>)>>);
+
+impl World {
+    fn new(names: &[(&'static str, &[&'static str])]) -> World {
+        World(RefCell::new(
+            names
+                .iter()
+                .map(|(name, addresses)| (*name, addresses.to_vec()))
+                .collect(),
+        ))
+    }
+
+    fn set(&self, name: &'static str, addresses: &[&'static str]) {
+        let mut names = self.0.borrow_mut();
+        names.retain(|(known, _)| *known != name);
+        names.push((name, addresses.to_vec()));
+    }
+
+    fn lookup(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let names = self.0.borrow();
+        let found = names.iter().find(|(known, _)| *known == name);
+        let (_, addresses) = found.ok_or(io::ErrorKind::NotFound)?;
+        Ok(addresses
+            .iter()
+            .map(|ip| SocketAddr::new(ip.parse().expect("an address"), port))
+            .collect())
+    }
+}
+
+fn pool(servers: &[(&str, u32)]) -> pace_config::Pool {
+    pace_config::Pool {
+        name: "web".to_owned(),
+        backends: servers
+            .iter()
+            .map(|(host, weight)| pace_config::Backend {
+                label: format!("{host}:80"),
+                host: match host.parse() {
+                    Ok(ip) => Host::Ip(ip),
+                    Err(_) => Host::Name((*host).to_owned()),
+                },
+                port: 80,
+                weight: *weight,
+            })
+            .collect(),
+        settings: PoolSettings::default(),
+    }
+}
+
+fn labels(pool: &Pool) -> Vec<String> {
+    pool.members()
+        .backends()
+        .map(|backend| backend.label.clone())
+        .collect()
+}
+
+#[test]
+fn name_with_several_addresses_is_several_backends() {
+    let world = World::new(&[("one", &["10.0.0.1"]), ("two", &["::1", "127.0.0.1", "::1"])]);
+    let made = Pool::new(
+        &pool(&[("one", 1), ("two", 3), ("10.0.0.9", 2)]),
+        &Metrics::new(),
+        None,
+        &|host, port| world.lookup(host, port),
+    );
+    assert_eq!(
+        labels(&made),
+        ["one:80", "127.0.0.1:80", "[::1]:80", "10.0.0.9:80"]
+    );
+    let weights: Vec<_> = made.members().list.iter().map(|member| member.weight).collect();
+    assert_eq!(weights, [1, 3, 3, 2]);
+}
+
+#[test]
+fn name_without_an_address_has_no_backend_until_there_is_one() {
+    let world = World::new(&[("one", &["10.0.0.1"])]);
+    let metrics = Metrics::new();
+    let lookup: Lookup<'_> = &|host, port| world.lookup(host, port);
+    let made = Pool::new(&pool(&[("gone", 1), ("one", 1)]), &metrics, None, lookup);
+    assert_eq!(labels(&made), ["one:80"]);
+    world.set("gone", &["10.0.0.2"]);
+    made.look_up(&metrics, lookup);
+    assert_eq!(labels(&made), ["gone:80", "one:80"]);
+    world.0.borrow_mut().clear();
+    made.look_up(&metrics, lookup);
+    assert_eq!(
+        labels(&made),
+        ["gone:80", "one:80"],
+        "the last good answer is kept"
+    );
+}
+
+#[test]
+fn version_changes_with_the_members_and_only_then() {
+    let world = World::new(&[("one", &["10.0.0.1"])]);
+    let metrics = Metrics::new();
+    let lookup: Lookup<'_> = &|host, port| world.lookup(host, port);
+    let made = Pool::new(&pool(&[("one", 1)]), &metrics, None, lookup);
+    let first = made.members();
+    made.look_up(&metrics, lookup);
+    assert_eq!(made.members().version, first.version);
+    world.set("one", &["10.0.0.1", "10.0.0.2"]);
+    made.look_up(&metrics, lookup);
+    let second = made.members();
+    assert_ne!(second.version, first.version);
+    assert_eq!(first.list.len(), 1, "a request keeps what it began with");
+    world.set("one", &["10.0.0.2", "10.0.0.1", "10.0.0.2"]);
+    made.look_up(&metrics, lookup);
+    assert_eq!(
+        made.members().version,
+        second.version,
+        "resolvers change the order"
+    );
+}
+
+#[test]
+fn pool_made_while_names_cannot_be_found_keeps_the_addresses_of_the_one_before() {
+    let world = World::new(&[("one", &["10.0.0.1"])]);
+    let metrics = Metrics::new();
+    let before = Pool::new(&pool(&[("one", 1)]), &metrics, None, &|host, port| {
+        world.lookup(host, port)
+    });
+    let nobody: Lookup<'_> = &|_, _| Err(io::ErrorKind::NotFound.into());
+    let after = Pool::new(&pool(&[("gone", 1), ("one", 2)]), &metrics, Some(&before), nobody);
+    assert_eq!(labels(&after), ["one:80"]);
+    assert!(std::sync::Arc::ptr_eq(
+        after.members().backend(0),
+        before.members().backend(0)
+    ));
+    assert_eq!(after.number, before.number);
+}
+
+#[test]
+fn backends_of_the_pool_before_keep_what_is_known_of_them() {
+    let metrics = Metrics::new();
+    let nobody: Lookup<'_> = &|_, _| Err(io::ErrorKind::NotFound.into());
+    let before = Pool::new(&pool(&[("10.0.0.1", 1), ("10.0.0.2", 1)]), &metrics, None, nobody);
+    let in_flight = InFlight::begin(before.members().backend(1));
+    let after = Pool::new(
+        &pool(&[("10.0.0.2", 5), ("10.0.0.3", 1)]),
+        &metrics,
+        Some(&before),
+        nobody,
+    );
+    assert_eq!(labels(&after), ["10.0.0.2:80", "10.0.0.3:80"]);
+    assert_eq!(after.members().backend(0).in_flight(), 1);
+    assert_eq!(after.members().member(0).weight, 5);
+    drop(in_flight);
+    assert_eq!(after.members().backend(0).in_flight(), 0);
+}

@@ -1,0 +1,219 @@
+//! The process that compiles one plugin: the file on standard input, the code on standard output.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+
+use clap::Args;
+use log::debug;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::thread::sched_getaffinity;
+use wasmtime::error::Context;
+
+use super::super::direct;
+use super::super::engine;
+use super::CompileError;
+use super::compiled::Compiled;
+use pace_base::allocator::end_when_out_of_memory;
+use pace_base::escape::Lines;
+
+/// It ends so when the file is to blame; standard output has a [`CompileError`] as JSON then.
+pub(super) const REJECTED: u8 = 2;
+
+/// It ends so when it got no more memory.
+pub(super) const OUT_OF_MEMORY: u8 = 3;
+
+/// The address space that compiling may take, in GiB. A plugin of 12 MB with a JavaScript engine and one of 18 MB with a
+/// Python interpreter take 0.46 GB of memory with one thread, and 0.64 GB with eight; a file of 4 KB can be made so
+/// that it takes ten times as much.
+pub(in super::super) const MAX_GIBIBYTES: u64 = 2;
+
+/// How a plugin is compiled. Written by [`Compiler`](super::Compiler), not by people.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// Directory where compiled code is kept
+    #[arg(long)]
+    pub(super) cache_dir: Option<PathBuf>,
+    /// Bytes of address space that the code may count on for a memory [default: as wasmtime has it]
+    #[arg(long)]
+    pub(super) slot: Option<usize>,
+    /// Take hardly any time that others want, of all cores
+    #[arg(long)]
+    pub(super) yielding: bool,
+    /// Otherwise take a share of so many cores
+    #[arg(long, default_value_t = 1)]
+    pub(super) threads: usize,
+}
+
+/// All that `pace compile-plugin` does.
+pub fn compile_for_parent(args: &CompileArgs) -> ExitCode {
+    match compile(args) {
+        Ok(Ok(code)) => match write(&code) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Ok(Err(rejected)) => match serde_json::to_vec(&rejected) {
+            Ok(json) if write(&json).is_ok() => ExitCode::from(REJECTED),
+            _ => failed(&rejected),
+        },
+        Err(error) if is_out_of_memory(&error) => ExitCode::from(OUT_OF_MEMORY),
+        Err(error) => failed(&format_args!("{error:#}")),
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("pace compile-plugin: {}", Lines(error));
+    ExitCode::FAILURE
+}
+
+fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>> {
+    let yields = restrict(args.yielding);
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes).context("no plugin to read")?;
+    let cache = args.cache_dir.as_deref().map(engine::open_cache).transpose()?;
+    let engine = engine::for_compiling(args.slot, cache)?;
+    let imports = direct::Imports::new(&engine)?;
+    let threads = threads(if yields {
+        threads_for_cores()
+    } else {
+        args.threads.clamp(1, MAX_THREADS)
+    })?;
+    match threads.install(|| Compiled::new(&engine, &imports, &bytes)) {
+        Ok(compiled) => compiled.to_bytes().map(Ok),
+        Err(rejected) => Ok(Err(rejected)),
+    }
+}
+
+/// Whether the system had no memory for code, which does not come from the allocator.
+fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    let system = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let mut system = system.map(|error| error.kind() == io::ErrorKind::OutOfMemory);
+    system.any(|is| is)
+        || error
+            .chain()
+            .any(|cause| cause.is::<wasmtime::error::OutOfMemory>())
+}
+
+/// Ends with its parent, leaves the time and the memory to others, and leaves no file behind when it breaks. Whether it
+/// yields to others from now on.
+fn restrict(yielding: bool) -> bool {
+    let at_most = |limit| Rlimit {
+        current: Some(limit),
+        maximum: Some(limit),
+    };
+    // Where the system forbids one of these, compiling is not less correct.
+    let results = [
+        set_parent_process_death_signal(Some(Signal::KILL)),
+        setrlimit(Resource::As, at_most(MAX_GIBIBYTES << 30)),
+        setrlimit(Resource::Core, at_most(0)),
+    ];
+    for error in results.into_iter().filter_map(Result::err) {
+        debug!(target: "pace::plugin", "the compiler runs with more than it needs: {error}");
+    }
+    end_when_out_of_memory(OUT_OF_MEMORY);
+    // If the whole machine is out of memory, this is what it can do without.
+    if let Err(error) = fs::write("/proc/self/oom_score_adj", MOST_DISPENSABLE) {
+        debug!(target: "pace::plugin", "the compiler is as dear to the system as others: {error}");
+    }
+    if !yielding {
+        return false;
+    }
+    let yields = yield_to_others();
+    if let Err(error) = &yields {
+        debug!(target: "pace::plugin", "the compiler takes the same share of time as others: {error}");
+    }
+    yields.is_ok()
+}
+
+/// The highest score (proc_pid_oom_score_adj(5)); everybody may raise his own.
+const MOST_DISPENSABLE: &str = "1000";
+
+/// More of them are hardly quicker, and each has memory of its own.
+const MAX_THREADS: usize = 8;
+
+/// How many threads make use of the cores of this process.
+fn threads_for_cores() -> usize {
+    let cores = sched_getaffinity(None).map_or(1, |cores| cores.count() as usize);
+    threads_for(cores, thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+/// One for each core: the system does not move a thread that yields to a core that is idle for microseconds, so with two
+/// threads on two cores that are busy to 70 %, as in the soak, a plugin takes 0.8 of the time that it takes with one. But
+/// one if Pace has not all the time of its cores, as by the limit of a container: what an idle core does for the compiler
+/// is time that requests cannot have any more.
+fn threads_for(cores: usize, limit: usize) -> usize {
+    if limit < cores { 1 } else { cores.min(MAX_THREADS) }
+}
+
+/// So many threads, or one if there cannot be so many.
+fn threads(number: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+    let pool = |number| ThreadPoolBuilder::new().num_threads(number).build();
+    pool(number).or_else(|error| {
+        debug!(target: "pace::plugin", "the compiler has one thread: {error}");
+        pool(1)
+    })
+}
+
+/// Gives this thread, and those that it will start, the policy `SCHED_IDLE` (sched(7)): a core that has nothing else to do
+/// runs it at once, and so is it taken from it when a thread of Pace wakes up. With a nice value, even of 19, that thread
+/// waits until the turn of this one is over, which may take milliseconds. In the soak, both cores in use to 90 %, requests
+/// had 1.25 times their steady p99 while plugins were compiled like this on one thread, and 1.47 times with 19.
+fn yield_to_others() -> io::Result<()> {
+    /// The only one that this policy allows.
+    const PRIORITY: libc::sched_param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: it reads the parameter, which lives for ever, and changes nothing but how this thread (0) is scheduled.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &PRIORITY) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The nice value and the policy of this thread (proc_pid_stat(5), fields 19 and 41).
+    fn scheduling() -> [i32; 2] {
+        let stat = fs::read_to_string("/proc/thread-self/stat").expect("this is Linux");
+        // Before the last parenthesis are the first two, of which the second may have spaces.
+        let (_, rest) = stat.rsplit_once(") ").expect("a name is in parentheses");
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        [19, 41].map(|field| fields[field - 3].parse().expect("it is a number"))
+    }
+
+    #[test]
+    fn a_limit_of_time_leaves_one_thread() {
+        assert_eq!([1, 2, 8, 64].map(|cores| threads_for(cores, cores)), [1, 2, 8, 8]);
+        assert_eq!(
+            [(2, 1), (8, 7), (64, 8)].map(|(cores, limit)| threads_for(cores, limit)),
+            [1; 3]
+        );
+        assert!((1..=MAX_THREADS).contains(&threads_for_cores()));
+        let pool = threads(2).expect("there is room");
+        assert_eq!(pool.current_num_threads(), 2);
+    }
+
+    #[test]
+    fn a_thread_that_is_nice_can_yield() {
+        // What others run on is not to be changed.
+        let yielding = thread::spawn(|| {
+            rustix::process::setpriority_process(None, 10).expect("who has more may take less");
+            assert_eq!(scheduling(), [10, libc::SCHED_OTHER]);
+            yield_to_others().expect("everybody may");
+            scheduling()
+        });
+        assert_eq!(yielding.join().expect("it does not fail"), [10, libc::SCHED_IDLE]);
+    }
+}

@@ -1,0 +1,81 @@
+//! The names of a module's imports and exports, which say what `wit-component` does with them.
+
+use wasmparser::{Parser, Payload, TypeRef};
+
+use super::imports::Imports;
+use pace_hook::CONTRACT;
+
+/// What Pace calls: interfaces and their functions.
+const CALLED: [(&str, &str); 4] = [
+    ("lifecycle", "configure"),
+    ("request-filter", "filter"),
+    ("select-upstream", "select"),
+    ("response-filter", "filter"),
+];
+
+/// How a module imports from an interface of the contract, and exports to it.
+pub(super) fn interface(name: &str) -> String {
+    let (package, version) = CONTRACT.split_once('@').expect("the contract has a version");
+    format!("{package}/{name}@{version}")
+}
+
+/// How a module exports a function.
+pub(super) fn exported(of: &str, function: &str) -> String {
+    format!("{}#{function}", interface(of))
+}
+
+/// What means something to `wit-component`, and nothing to Pace: other allocators, and what is called when
+/// the component starts.
+const OF_THE_WRAPPING: [&str; 7] = [
+    "canonical_abi_realloc",
+    "cabi_export_realloc",
+    "cabi_import_realloc",
+    "cabi_realloc_adapter",
+    "_initialize",
+    "__wasm_init_task",
+    "__wasm_init_async_task",
+];
+
+/// How names of that kind begin that are made of others: what belongs to functions that are called in
+/// another way (`[async-lift]`), other spellings, and what frees the results of functions that are not ours.
+const PREFIXES: [&str; 3] = ["[", "cm32p2", "cabi_post_"];
+
+/// Whether a module can be run by itself: everything that it imports is a function of the contract, what it
+/// exports to the wrapping is what Pace calls, and its memory is addressed by 32 bits.
+pub(super) fn are_plain(module: &[u8], imports: &Imports) -> bool {
+    Parser::new(0)
+        .parse_all(module)
+        .all(|payload| payload.is_ok_and(|payload| is_plain(payload, imports) == Some(true)))
+}
+
+/// `None` if it cannot be read.
+fn is_plain(payload: Payload<'_>, imports: &Imports) -> Option<bool> {
+    Some(match payload {
+        Payload::ImportSection(section) => {
+            let mut all = section.into_imports();
+            all.all(|import| {
+                import.is_ok_and(|import| {
+                    matches!(import.ty, TypeRef::Func(_)) && imports.has(import.module, import.name)
+                })
+            })
+        }
+        Payload::ExportSection(section) => section
+            .into_iter()
+            .all(|export| export.is_ok_and(|export| is_plain_export(export.name))),
+        Payload::MemorySection(section) => section
+            .into_iter()
+            .all(|memory| memory.is_ok_and(|memory| !memory.memory64 && !memory.shared)),
+        _ => true,
+    })
+}
+
+/// Whether it is one that Pace uses, or one that neither Pace nor the wrapping does. `#` is in all that are
+/// exported to interfaces.
+fn is_plain_export(name: &str) -> bool {
+    let function = name.strip_prefix("cabi_post_").unwrap_or(name);
+    let ours = CALLED.iter().any(|(of, called)| exported(of, called) == function);
+    let of_wrapping = name.contains('#')
+        || OF_THE_WRAPPING.contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    ours || !of_wrapping
+}

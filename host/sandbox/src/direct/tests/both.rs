@@ -1,0 +1,196 @@
+//! The canonical ABI that is written out here against that of wasmtime: the same orders, the same outcome.
+
+use super::puppet::{ALL_MEMORY, Both, FUNCTIONS, Misdeed, Orders, Outcome, PostReturn, Realloc};
+use pace_hook::{FailureReason, Hook};
+
+pub(super) const HOOKS: [Hook; 3] = [Hook::RequestFilter, Hook::SelectUpstream, Hook::ResponseFilter];
+
+/// Nothing but these calls, and allocation from 1024 on.
+fn calling(calls: Vec<(usize, [u64; 5])>) -> Orders {
+    Orders {
+        memory: b"a\0\0\0\0\0\0\0x-new\0\0\0/c?d\0\0\0\0counter".to_vec(),
+        calls,
+        realloc: Realloc::From(1024),
+        result: None,
+        post_return: PostReturn::Nothing,
+    }
+}
+
+fn number(interface: &str, name: &str) -> usize {
+    let found = FUNCTIONS
+        .iter()
+        .position(|function| function.interface.contains(interface) && function.name == name);
+    found.expect("the contract has it")
+}
+
+/// Every function, in every hook, with legal parameters: its answer is in the memory, bit by bit.
+#[test]
+fn every_function_gives_the_same_answer() {
+    const OUT: u64 = 512;
+    for hook in HOOKS {
+        for (function, of) in FUNCTIONS.iter().enumerate() {
+            // A name at 0 with one byte, or with five at 8; a target at 16, a name at 24; the answer at 512.
+            let parameters: &[[u64; 5]] = match of.name.as_str() {
+                "header" | "header-values" => &[[0, 1, OUT, 0, 0], [8, 5, OUT, 0, 0]],
+                "remove-header" => &[[0, 1, OUT, 0, 0], [8, 5, OUT, 0, 0], [16, 4, OUT, 0, 0]],
+                "set-header" | "append-header" => {
+                    &[[8, 5, 0, 1, OUT], [0, 1, 24, 0, OUT], [16, 4, 0, 1, OUT]]
+                }
+                "set-path-and-query" => &[[16, 4, OUT, 0, 0], [0, 1, OUT, 0, 0]],
+                "set-status" => &[
+                    [404, OUT, 0, 0, 0],
+                    [99, OUT, 0, 0, 0],
+                    [0x1_0000 + 201, OUT, 0, 0, 0],
+                ],
+                "[static]counter.open" => &[[24, 7, OUT, 0, 0], [16, 4, OUT, 0, 0]],
+                "[static]window.open" => &[[24, 7, 5, 1000, OUT], [24, 7, 0, 1000, OUT], [16, 4, 5, 1, OUT]],
+                "[method]counter.add" | "[method]counter.swap" => &[[1, u64::MAX, 0, 0, 0]],
+                "[method]counter.value" | "[resource-drop]counter" => &[[1, 0, 0, 0, 0]],
+                "[resource-drop]window" => &[[2, 0, 0, 0, 0]],
+                "[method]window.hit" | "[method]window.count" => &[
+                    [2, 0, 0, 0, OUT],
+                    [2, 1, 24, 64, OUT],
+                    [2, 1, 0x1_18, 0, OUT],
+                    [2, 2, 24, 7, OUT],
+                ],
+                "tried" | "address" | "weight" | "health" | "in-flight" | "latency" => {
+                    &[[0, OUT, 0, 0, 0], [1, OUT, 0, 0, 0], [2, OUT, 0, 0, 0]]
+                }
+                "enabled" | "write" => &[[0, 24, 7, 0, 0], [4, 24, 7, 0, 0]],
+                _ => &[[OUT, 0, 0, 0, 0]],
+            };
+            for parameters in parameters {
+                let calls = vec![(function, *parameters)];
+                let (outcome, detail) = Both::puppet().play(hook, &calling(calls));
+                let name = (of.interface.as_str(), of.name.as_str());
+                let of_hook = match hook {
+                    Hook::RequestFilter => !name.0.contains("response") && !name.0.contains("upstreams"),
+                    Hook::SelectUpstream => !name.0.contains("response"),
+                    Hook::ResponseFilter => !name.0.contains("upstreams"),
+                };
+                let failed = outcome == Outcome::Failed(FailureReason::Trap);
+                assert_eq!(failed, !of_hook, "{name:?}{parameters:?} in {hook:?}: {detail:?}");
+            }
+        }
+    }
+}
+
+/// While it allocates for the host or frees a result, it can call nothing of the host.
+#[test]
+fn nobody_calls_while_serving_the_host() {
+    for function in 0..FUNCTIONS.len() {
+        let method = vec![(number("request@", "method"), [512, 0, 0, 0, 0])];
+        let allocating = Orders {
+            realloc: Realloc::Calls(function),
+            ..calling(method)
+        };
+        let freeing = Orders {
+            post_return: PostReturn::Calls(function),
+            ..calling(Vec::new())
+        };
+        for orders in [allocating, freeing] {
+            let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+            assert_eq!(outcome, Outcome::Failed(FailureReason::Trap));
+            let detail = detail.expect("a failure has one");
+            assert!(
+                detail.contains("while the plugin allocates memory for the host or frees a result"),
+                "{}: {detail}",
+                FUNCTIONS[function].name
+            );
+        }
+    }
+}
+
+/// Nor can it do there what it could do nowhere else.
+#[test]
+fn serving_the_host_is_under_the_same_limits() {
+    for (misdeed, reason) in [
+        (Misdeed::Traps, FailureReason::Trap),
+        (Misdeed::LoopsForever, FailureReason::Deadline),
+        (Misdeed::RecursForever, FailureReason::Trap),
+        (Misdeed::GrowsTooLarge, FailureReason::Memory),
+    ] {
+        let method = vec![(number("request@", "method"), [512, 0, 0, 0, 0])];
+        let allocating = Orders {
+            realloc: Realloc::Misbehaves(misdeed),
+            ..calling(method)
+        };
+        let freeing = Orders {
+            post_return: PostReturn::Misbehaves(misdeed),
+            ..calling(Vec::new())
+        };
+        for orders in [allocating, freeing] {
+            let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+            assert_eq!(outcome, Outcome::Failed(reason), "{misdeed:?}: {detail:?}");
+        }
+    }
+}
+
+/// Memory that grows may move, and what was found in it before is elsewhere.
+#[test]
+fn memory_may_grow_while_the_host_writes_a_list() {
+    let headers = vec![(number("request@", "headers"), [512, 0, 0, 0, 0])];
+    let orders = Orders {
+        realloc: Realloc::Grows(1024),
+        ..calling(headers)
+    };
+    // Eleven allocations, of which four have room: the memory may not have 16 pages.
+    let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+    assert_eq!(outcome, Outcome::Failed(FailureReason::Memory), "{detail:?}");
+
+    let path = vec![
+        (number("request@", "path"), [512, 0, 0, 0, 0]),
+        (number("request@", "header-values"), [0, 1, 520, 0, 0]),
+    ];
+    let orders = Orders {
+        realloc: Realloc::Grows(1024),
+        ..calling(path)
+    };
+    let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+    let memory = outcome.memory().expect("there is room for four allocations");
+    assert_eq!(&memory[1024..1026], b"/a", "{detail:?}");
+}
+
+/// An answer that has no place is a trap, whatever the plugin would do if it were asked to allocate.
+#[test]
+fn the_place_of_an_answer_is_looked_at_first() {
+    for out in [509, 510, ALL_MEMORY as u64 - 4, u64::from(u32::MAX) - 3] {
+        for (name, parameters) in [
+            ("method", [out, 0, 0, 0, 0]),
+            ("query", [out, 0, 0, 0, 0]),
+            ("header", [0, 1, out, 0, 0]),
+            ("header-values", [0, 1, out, 0, 0]),
+            ("headers", [out, 0, 0, 0, 0]),
+        ] {
+            let orders = Orders {
+                realloc: Realloc::Misbehaves(Misdeed::GrowsTooLarge),
+                ..calling(vec![(number("request@", name), parameters)])
+            };
+            let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders);
+            let trapped = outcome == Outcome::Failed(FailureReason::Trap);
+            assert!(trapped, "{name} at {out}: {outcome:?}: {detail:?}");
+        }
+    }
+}
+
+/// What the host is handed counts each time, also if it is the same bytes in the plugin's memory.
+#[test]
+fn a_call_hands_over_no_more_than_four_mebibytes_and_its_headers() {
+    const HALF: u64 = 1 << 19;
+    /// Behind what the puppet has for itself.
+    const ZEROS: u64 = 0x2_0800;
+    for (calls, fails) in [(4, false), (5, true)] {
+        for interface in ["request@", "response@"] {
+            for name in ["set-header", "append-header"] {
+                let call = (number(interface, name), [ZEROS, HALF, ZEROS, HALF, 512]);
+                let hook = match interface {
+                    "request@" => Hook::RequestFilter,
+                    _ => Hook::ResponseFilter,
+                };
+                let (outcome, detail) = Both::puppet().play(hook, &calling(vec![call; calls]));
+                let failed = outcome == Outcome::Failed(FailureReason::IllegalOutput);
+                assert_eq!(failed, fails, "{calls} times {interface}{name}: {detail:?}");
+            }
+        }
+    }
+}

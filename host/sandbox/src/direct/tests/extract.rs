@@ -1,0 +1,297 @@
+//! Components that look like a wrapped module, and are something else.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use wasmparser::{Parser, Payload};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
+use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
+use wit_parser::{LiftLowerAbi, ManglingAndAbi};
+
+use super::{component, contract, encoded, module};
+use crate::direct::extract::extract;
+use crate::direct::imports::Imports;
+
+/// Two functions of the same type whose names are as long, and one that needs memory and allocator.
+const IMPORTS: &str = r#"
+    (import "pace:plugin/upstreams@0.1.0" "weight" (func (param i32) (result i32)))
+    (import "pace:plugin/upstreams@0.1.0" "health" (func (param i32) (result i32)))
+    (import "pace:plugin/request@0.1.0" "method" (func (param i32)))
+"#;
+
+/// What could be taken for what is wired, with names as long.
+const DECOYS: &str = r#"
+    (memory (export "memorY") 1)
+    (func (export "cabi_realloC") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+    (func (export "pace:plugin/request-filter@0.1.0.filter") (result i32) i32.const 64)
+    (func (export "cabi_post_pace:plugin/request-filter@0.1.0#filter") (param i32))
+    (func (export "cabi_pOst_pace:plugin/request-filter@0.1.0.filter") (param i32))
+"#;
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
+static ALL: LazyLock<Imports> = LazyLock::new(|| Imports::new(&ENGINE).expect("the contract can be linked"));
+
+fn runs_directly(component: &[u8]) -> bool {
+    let extracted = extract(component, &ALL);
+    if let Some(extracted) = &extracted {
+        Component::new(&ENGINE, component).expect("what is run is a component");
+        let module = Module::new(&ENGINE, &extracted.module).expect("it is valid as a part of it");
+        ALL.link(&module).expect("it imports what there is");
+    }
+    extracted.is_some()
+}
+
+/// A component that wasmtime takes, and that does not run as its module.
+#[track_caller]
+fn runs_as_a_component(component: &[u8]) {
+    Component::new(&ENGINE, component).expect("the attempt is a valid component");
+    assert!(!runs_directly(component));
+}
+
+/// The sections of the component itself that are of some kind: where they are.
+fn sections(component: &[u8], wanted: impl Fn(&Payload<'_>) -> bool) -> Vec<Range<usize>> {
+    let mut depth = 0;
+    let mut found = Vec::new();
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.expect("it is valid");
+        match &payload {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ if depth == 1 && wanted(&payload) => found.extend(payload.as_section().map(|(_, range)| range)),
+            _ => {}
+        }
+    }
+    assert!(!found.is_empty(), "there are such sections");
+    found
+}
+
+/// The component with two strings of the same length exchanged in what its wrapping takes from instances.
+fn rewired(component: &[u8], one: &str, other: &str) -> Vec<u8> {
+    assert_eq!(one.len(), other.len());
+    let mut rewired = component.to_vec();
+    let mut exchanged = 0;
+    for section in sections(component, |payload| {
+        matches!(payload, Payload::ComponentAliasSection(_))
+    }) {
+        for at in section.clone() {
+            let Some(found) = rewired.get_mut(at..at + one.len()) else {
+                continue;
+            };
+            // The length is before it, so that a part of a longer name is not meant.
+            if usize::from(component[at - 1]) != one.len() {
+                continue;
+            }
+            if found == one.as_bytes() {
+                found.copy_from_slice(other.as_bytes());
+                exchanged += 1;
+            } else if found == other.as_bytes() {
+                found.copy_from_slice(one.as_bytes());
+                exchanged += 1;
+            }
+        }
+    }
+    assert!(exchanged > 0, "{one} is taken from an instance");
+    rewired
+}
+
+/// A section at the end.
+fn with_section(component: &[u8], kind: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).expect("it is short");
+    [component, &[kind, length], content].concat()
+}
+
+#[test]
+fn what_is_only_wrapped_runs_directly() {
+    let plain = component(&module(IMPORTS, ""));
+    assert!(runs_directly(&plain));
+    let custom = with_section(&plain, 0, b"\x04name");
+    assert!(runs_directly(&custom), "custom sections mean nothing");
+    let own = r#"(func (export "mine")) (table (export "__indirect_function_table") 1 funcref)
+        (global (export "__heap_base") i32 (i32.const 0)) (func (export "cabi_realloc_of_mine"))"#;
+    assert!(
+        runs_directly(&component(&module(IMPORTS, own))),
+        "what nobody uses is the module's own"
+    );
+    let start = "(func $first) (start $first)";
+    assert!(runs_directly(&component(&module(IMPORTS, start))));
+    assert!(runs_directly(&component(&module(IMPORTS, DECOYS))));
+}
+
+#[test]
+fn every_function_of_the_contract_can_be_linked() {
+    let (resolve, package) = contract();
+    let world = resolve.select_world(&[package], Some("plugin"));
+    let world = world.expect("the contract has this world");
+    let dummy = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+    let module = Module::new(&ENGINE, dummy).expect("it is valid");
+    assert!(module.imports().len() > 40, "there are some");
+    ALL.link(&module).expect("each has its name and its type");
+}
+
+#[test]
+fn an_import_is_wired_to_another_function_of_its_type() {
+    let plain = component(&module(IMPORTS, ""));
+    runs_as_a_component(&rewired(&plain, "weight", "health"));
+}
+
+#[test]
+fn a_hook_is_wired_to_another_export_of_its_type() {
+    let plain = component(&module(IMPORTS, DECOYS));
+    let hook = "pace:plugin/request-filter@0.1.0#filter";
+    runs_as_a_component(&rewired(&plain, hook, &hook.replace('#', ".")));
+    let freed = format!("cabi_post_{hook}");
+    let decoy = freed.replace("post", "pOst").replace('#', ".");
+    runs_as_a_component(&rewired(&plain, &freed, &decoy));
+}
+
+#[test]
+fn another_memory_or_allocator_is_wired() {
+    let plain = component(&module(IMPORTS, DECOYS));
+    runs_as_a_component(&rewired(&plain, "memory", "memorY"));
+    runs_as_a_component(&rewired(&plain, "cabi_realloc", "cabi_realloC"));
+}
+
+#[test]
+fn strings_have_another_encoding() {
+    for encoding in [StringEncoding::UTF16, StringEncoding::CompactUTF16] {
+        runs_as_a_component(&encoded(&module(IMPORTS, ""), encoding));
+    }
+}
+
+/// The module inside says that its strings are UTF-16, and the wrapping that they are UTF-8.
+#[test]
+fn a_section_in_the_module_says_something_else() {
+    let (resolve, package) = contract();
+    let world = resolve.select_world(&[package], Some("request-filtering"));
+    let mut typed = wat::parse_str(module(IMPORTS, "")).expect("the text is valid");
+    let before = typed.len();
+    let world = world.expect("the contract has this world");
+    embed_component_metadata(&mut typed, &resolve, world, StringEncoding::UTF16).expect("it can have a type");
+    let section = &typed[before..];
+
+    let plain = component(&module(IMPORTS, ""));
+    let of_module = &sections(&plain, |payload| matches!(payload, Payload::ModuleSection { .. }))[0];
+    let length = of_module.len() + section.len();
+    // A module section, with its length as LEB128 of five bytes.
+    let leb = |length: usize| {
+        std::array::from_fn::<u8, 5, _>(|n| (length >> (7 * n)) as u8 & 0x7f | if n < 4 { 0x80 } else { 0 })
+    };
+    let header = of_module.start - 1 - leb_length(of_module.len());
+    let patched = [
+        &plain[..header],
+        &[1],
+        &leb(length),
+        &plain[of_module.clone()],
+        section,
+        &plain[of_module.end..],
+    ];
+    runs_as_a_component(&patched.concat());
+}
+
+fn leb_length(number: usize) -> usize {
+    number.max(1).ilog2() as usize / 7 + 1
+}
+
+#[test]
+fn the_module_has_other_allocators() {
+    for name in [
+        "canonical_abi_realloc",
+        "cabi_import_realloc",
+        "cabi_export_realloc",
+    ] {
+        let more = format!("(func (export {name:?}) (param i32 i32 i32 i32) (result i32) i32.const 4096)");
+        runs_as_a_component(&component(&module(IMPORTS, &more)));
+    }
+}
+
+#[test]
+fn the_wrapping_calls_the_module_when_it_starts() {
+    let more = r#"(func (export "_initialize"))"#;
+    runs_as_a_component(&component(&module(IMPORTS, more)));
+    let more = r#"(func (export "__wasm_init_task")) (func (export "__wasm_init_async_task"))"#;
+    runs_as_a_component(&component(&module(IMPORTS, more)));
+}
+
+#[test]
+fn the_module_spells_its_names_in_another_way() {
+    let (resolve, package) = contract();
+    let world = resolve.select_world(&[package], Some("request-filtering"));
+    let world = world.expect("the contract has this world");
+    let mut module = dummy_module(&resolve, world, ManglingAndAbi::Standard32);
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("it can have a type");
+    let encoder = wit_component::ComponentEncoder::default().module(&module);
+    let component = encoder.and_then(|mut encoder| encoder.encode());
+    runs_as_a_component(&component.expect("it is a component"));
+}
+
+/// The tool takes an import of a later version for the one that there is, and the host does not.
+#[test]
+fn the_module_imports_from_a_later_version() {
+    let later = IMPORTS.replace("request@0.1.0", "request@0.1.7");
+    runs_as_a_component(&component(&module(&later, "")));
+}
+
+/// The tool gives the second another name.
+#[test]
+fn the_module_imports_a_function_twice() {
+    let twice = format!("{IMPORTS}{IMPORTS}");
+    runs_as_a_component(&component(&module(&twice, "")));
+}
+
+#[test]
+fn there_is_more_in_the_component() {
+    let plain = component(&module(IMPORTS, ""));
+    let core_module = b"\0asm\x01\0\0\0";
+    runs_as_a_component(&with_section(&plain, 1, core_module));
+    let component_inside = b"\0asm\x0d\0\x01\0";
+    runs_as_a_component(&with_section(&plain, 4, component_inside));
+    // A component type that nothing uses.
+    runs_as_a_component(&with_section(&plain, 7, &[1, 0x41, 0]));
+    // Another instance of the first module made of nothing: it cannot be made, so one of no exports.
+    runs_as_a_component(&with_section(&plain, 2, &[1, 1, 0]));
+}
+
+/// The sections of what is inside are not those behind it.
+#[test]
+fn a_boundary_is_elsewhere() {
+    let plain = component(&module("", ""));
+    let module = &sections(&plain, |payload| matches!(payload, Payload::ModuleSection { .. }))[0];
+    // The header of the first module, and what is in it, in place of the component's.
+    let inside_out = [
+        &plain[..8],
+        &plain[module.start + 8..module.end],
+        &plain[module.end..],
+    ]
+    .concat();
+    assert!(!runs_directly(&inside_out));
+    assert!(!runs_directly(&plain[module.clone()]), "a module is no component");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Whatever is done to a component, nothing panics, and of those that run directly Pace takes what
+    /// wasmtime takes as a component.
+    #[test]
+    fn what_was_tampered_with_does_not_get_through(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        static PLAIN: LazyLock<Vec<u8>> = LazyLock::new(|| component(&module(IMPORTS, DECOYS)));
+        let mut tampered = PLAIN.clone();
+        for (at, byte) in edits {
+            let at = at.index(tampered.len());
+            tampered[at] = byte;
+        }
+        if let Some(cut) = cut {
+            tampered.truncate(cut.index(tampered.len()));
+        }
+        if let Some(extracted) = extract(&tampered, &ALL) {
+            let taken = Module::new(&ENGINE, &extracted.module).is_ok()
+                && Component::new(&ENGINE, &extracted.shape).is_ok();
+            prop_assert_eq!(taken, Component::new(&ENGINE, &tampered).is_ok());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Handles to counters and windows, opened, used and dropped in any order: also those that were never given out,
+//! were dropped before, or belong to something else.
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::puppet::{Both, FUNCTIONS, HANDLES, Orders, Outcome, PostReturn, Realloc};
+use pace_hook::{FailureReason, Hook};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Counter,
+    Window,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+enum Step {
+    Open(Kind),
+    /// A function of this kind, with one of the handles that there are.
+    Use(&'static str, Kind, Index),
+    /// The same, of whatever kind the handle is and whether there is one or not.
+    Forge(&'static str, Kind, u32),
+}
+
+const USES: [(&str, Kind); 7] = [
+    ("[method]counter.add", Kind::Counter),
+    ("[method]counter.value", Kind::Counter),
+    ("[method]counter.swap", Kind::Counter),
+    ("[resource-drop]counter", Kind::Counter),
+    ("[method]window.hit", Kind::Window),
+    ("[method]window.count", Kind::Window),
+    ("[resource-drop]window", Kind::Window),
+];
+
+fn step() -> impl Strategy<Value = Step> {
+    let kind = select(&[Kind::Counter, Kind::Window][..]);
+    let used = select(&USES[..]);
+    prop_oneof![
+        30 => kind.prop_map(Step::Open),
+        60 => (used.clone(), any::<Index>()).prop_map(|((name, kind), which)| Step::Use(name, kind, which)),
+        2 => (used, prop_oneof![0..8_u32, any::<u32>()])
+            .prop_map(|((name, kind), handle)| Step::Forge(name, kind, handle)),
+    ]
+}
+
+/// The handles of an instance by number: a number that was given back is given out first, the last one of them
+/// before the others.
+#[derive(Default)]
+struct Model {
+    handles: Vec<Option<Kind>>,
+    free: Vec<u32>,
+}
+
+impl Model {
+    fn open(&mut self, kind: Kind) -> u32 {
+        let handle = self.free.pop().unwrap_or_else(|| {
+            self.handles.push(None);
+            self.handles.len() as u32
+        });
+        self.handles[handle as usize - 1] = Some(kind);
+        handle
+    }
+
+    fn is(&self, handle: u32, kind: Kind) -> bool {
+        let place = (handle as usize).checked_sub(1);
+        place.and_then(|place| self.handles.get(place)) == Some(&Some(kind))
+    }
+
+    fn dropped(&mut self, handle: u32) {
+        self.handles[handle as usize - 1] = None;
+        self.free.push(handle);
+    }
+
+    fn all(&self, kind: Kind) -> Vec<u32> {
+        let all = 1..=self.handles.len() as u32;
+        all.filter(|handle| self.is(*handle, kind)).collect()
+    }
+}
+
+const OUT: u64 = 512;
+
+/// The name `k`, at 0, for what is opened; whatever is opened is the same counter or window.
+fn call(name: &str, kind: Option<Kind>, handle: u32) -> (usize, [u64; 5]) {
+    let function = FUNCTIONS.iter().position(|function| function.name == name);
+    let parameters = match (kind, name) {
+        (None, "[static]counter.open") => [0, 1, OUT, 0, 0],
+        (None, _) => [0, 1, 1000, 1000, OUT],
+        (Some(_), "[method]counter.add" | "[method]counter.swap") => [handle.into(), 3, 0, 0, 0],
+        (Some(_), _) => [handle.into(), 0, 0, 0, OUT],
+    };
+    (function.expect("the contract has it"), parameters)
+}
+
+fn orders(calls: Vec<(usize, [u64; 5])>) -> Orders {
+    Orders {
+        memory: b"k".to_vec(),
+        calls,
+        realloc: Realloc::From(1024),
+        result: None,
+        post_return: PostReturn::Nothing,
+    }
+}
+
+/// So many do not come to the limit.
+const STEPS: usize = HANDLES - 2;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_done_with_handles_the_outcome_is_the_same(
+        steps in prop::collection::vec(step(), 1..STEPS),
+    ) {
+        // Those that the puppet has opened when it was configured.
+        let mut model = Model::default();
+        model.open(Kind::Counter);
+        model.open(Kind::Window);
+        let mut traps = false;
+        let mut calls = Vec::new();
+        for step in steps {
+            let (name, kind, handle) = match step {
+                Step::Open(kind) => {
+                    model.open(kind);
+                    let name = match kind {
+                        Kind::Counter => "[static]counter.open",
+                        Kind::Window => "[static]window.open",
+                    };
+                    calls.push(call(name, None, 0));
+                    continue;
+                }
+                Step::Use(name, kind, which) => {
+                    let all = model.all(kind);
+                    if all.is_empty() {
+                        continue;
+                    }
+                    (name, kind, *which.get(&all))
+                }
+                Step::Forge(name, kind, handle) => (name, kind, handle),
+            };
+            calls.push(call(name, Some(kind), handle));
+            if !model.is(handle, kind) {
+                traps = true;
+                break;
+            }
+            if name.starts_with("[resource-drop]") {
+                model.dropped(handle);
+            }
+        }
+        // Where the last one opened went is in the memory, which is in the outcome.
+        let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders(calls));
+        let trapped = outcome == Outcome::Failed(FailureReason::Trap);
+        prop_assert_eq!(trapped, traps, "{:?}", detail);
+    }
+}
+
+/// Handles that nobody drops are not without end: opening more is refused.
+#[test]
+fn handles_that_leak_come_to_an_end() {
+    let open = call("[static]counter.open", None, 0);
+    // The puppet has opened two.
+    for (opened, refused) in [(HANDLES - 2, false), (HANDLES - 1, true)] {
+        let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders(vec![open; opened]));
+        let memory = outcome.memory().unwrap_or_else(|| panic!("{detail:?}"));
+        assert_eq!(memory[OUT as usize] == 1, refused, "after {opened}");
+    }
+}

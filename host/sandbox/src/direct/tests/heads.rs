@@ -1,0 +1,141 @@
+//! Messages and backends for plugins to look at: with values that are long, empty and not UTF-8.
+
+use http::header::HeaderValue;
+
+use pace_hook::field::FieldName;
+use pace_hook::{AttemptFailure, Candidates, EditError, Headers, Health, RequestHead, ResponseHead};
+
+/// A request and a response.
+#[derive(Debug, PartialEq)]
+pub(super) struct Head {
+    fields: Vec<(String, Vec<u8>)>,
+    target: String,
+    status: u16,
+    /// A header that is found by its name only: `orders`.
+    orders: Vec<u8>,
+}
+
+impl Head {
+    pub(super) fn new(orders: Vec<u8>) -> Head {
+        let fields = [
+            ("a", &b"one"[..]),
+            ("b", b""),
+            ("a", b"\xff\xfe"),
+            ("c", &[b'c'; 300]),
+            ("b", b"two"),
+        ];
+        Head {
+            fields: fields
+                .map(|(name, value)| (name.to_owned(), value.to_vec()))
+                .into(),
+            target: "/a?b".to_owned(),
+            status: 200,
+            orders,
+        }
+    }
+
+    fn remove(&mut self, name: &FieldName) -> bool {
+        let before = self.fields.len();
+        self.fields.retain(|(of, _)| of != name.name().as_str());
+        self.fields.len() < before
+    }
+}
+
+impl Headers for Head {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        if name == "orders" {
+            return Some(&self.orders);
+        }
+        self.header_values(name).first().copied()
+    }
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        let fields = self.fields.iter().filter(|(of, _)| of == name);
+        fields.map(|(_, value)| value.as_slice()).collect()
+    }
+    fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        self.fields.iter().for_each(|(name, value)| each(name, value));
+    }
+    fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        self.remove(name);
+        self.append_header(name, value)
+    }
+    fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        let name = name.name().as_str().to_owned();
+        self.fields.push((name, value.as_bytes().to_vec()));
+        Ok(())
+    }
+    fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
+        Ok(self.remove(name))
+    }
+}
+
+impl RequestHead for Head {
+    fn method(&self) -> &str {
+        "GET"
+    }
+    fn authority(&self) -> Option<&str> {
+        Some("example.com")
+    }
+    fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+    fn query(&self) -> Option<&str> {
+        Some(self.target.split_once('?')?.1)
+    }
+    fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        if !value.starts_with('/') {
+            return Err(EditError::InvalidValue);
+        }
+        value.clone_into(&mut self.target);
+        Ok(())
+    }
+}
+
+impl ResponseHead for Head {
+    fn status(&self) -> u16 {
+        self.status
+    }
+    fn set_status(&mut self, status: u16) -> Result<(), EditError> {
+        if !(200..=599).contains(&status) {
+            return Err(EditError::InvalidValue);
+        }
+        self.status = status;
+        Ok(())
+    }
+}
+
+/// Three backends of which no two are alike.
+pub(super) struct Pool;
+
+impl Candidates for Pool {
+    fn count(&self) -> u32 {
+        3
+    }
+    fn version(&self) -> u64 {
+        0x0123_4567_89ab_cdef
+    }
+    fn pool(&self) -> &str {
+        "pool"
+    }
+    fn last_failure(&self) -> Option<AttemptFailure> {
+        Some(AttemptFailure::Status(599))
+    }
+    fn tried(&self, index: u32) -> bool {
+        index == 1
+    }
+    fn address(&self, index: u32) -> &str {
+        ["127.0.0.1:8000", "", "[::1]:8002"][index as usize]
+    }
+    fn weight(&self, index: u32) -> u32 {
+        [1, 65_535, 0][index as usize]
+    }
+    fn health(&self, index: u32) -> Health {
+        [Health::Healthy, Health::Ejected, Health::Draining][index as usize]
+    }
+    fn in_flight(&self, index: u32) -> u32 {
+        index * 7
+    }
+    fn latency(&self, index: u32) -> Option<u64> {
+        [None, Some(0), Some(u64::MAX - 1)][index as usize]
+    }
+}

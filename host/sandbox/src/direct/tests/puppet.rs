@@ -1,0 +1,348 @@
+//! A plugin that does what a test tells it, run in both ways.
+
+mod text;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use prometheus::IntGauge;
+use wit_component::StringEncoding;
+
+use super::heads::{Head, Pool};
+use super::wrapped;
+use crate::{Allocation, Generation, Program, Runtime, WasmPlugin};
+use pace_config::{Config, Overrides, Sha256};
+use pace_hook::{
+    Call, Failure, FailureReason, Hook, Plugin, RequestAccess, RequestScope, Selection, Stage, Verdict,
+};
+use pace_state::{Key, ManualTime, Scope, Time, WindowSpec};
+
+pub(super) use text::FUNCTIONS;
+
+/// The puppet's memory that a test fills; what it needs itself is behind.
+pub(super) const MEMORY: usize = 2 << 16;
+
+/// All the memory that it begins with, in bytes: more than half of what it may have.
+pub(super) const ALL_MEMORY: usize = 11 << 16;
+
+/// How many handles it may have, as in [`CONFIG`].
+pub(super) const HANDLES: usize = 200;
+
+/// Where its orders are in it.
+const ORDERS: usize = 1 << 16;
+
+/// What it is to do in a hook.
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    /// What the first half of the memory begins with.
+    pub(super) memory: Vec<u8>,
+    /// Functions by number, and what they are given.
+    pub(super) calls: Vec<(usize, [u64; 5])>,
+    pub(super) realloc: Realloc,
+    /// What it returns: a pointer, or else all of the memory that a test fills.
+    pub(super) result: Option<u32>,
+    pub(super) post_return: PostReturn,
+}
+
+/// What `cabi_realloc` does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Realloc {
+    /// Allocates from here on.
+    From(u32),
+    /// The same, and lets the memory grow by a page each time.
+    Grows(u32),
+    /// Returns this, whatever is asked for.
+    Fixed(u32),
+    Misbehaves(Misdeed),
+    /// Calls this function with zeros.
+    Calls(usize),
+}
+
+/// What frees the result.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PostReturn {
+    Nothing,
+    Misbehaves(Misdeed),
+    /// Calls this function with zeros.
+    Calls(usize),
+}
+
+/// What no limit lets it get away with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Misdeed {
+    Traps,
+    LoopsForever,
+    RecursForever,
+    GrowsTooLarge,
+}
+
+/// What came of a hook, as its caller sees it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    Verdict(Verdict),
+    Selection(Selection),
+    Failed(FailureReason),
+    /// The configuration was refused.
+    Refused(String),
+}
+
+impl Outcome {
+    /// The body of a response.
+    pub(super) fn memory(&self) -> Option<&[u8]> {
+        match self {
+            Outcome::Verdict(Verdict::Respond(reply)) | Outcome::Selection(Selection::Respond(reply)) => {
+                Some(&reply.body)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The outcome, and what became of all that a plugin can change. The failure's text is apart, because it
+/// differs.
+#[derive(Debug, PartialEq)]
+pub(super) struct Played {
+    pub(super) outcome: Outcome,
+    request: Head,
+    response: Head,
+    counters: Vec<(String, u64)>,
+    /// How many keys a window has, and how many events one of them.
+    windows: Vec<(String, usize, u32)>,
+}
+
+/// A plugin that is run in one of the two ways.
+pub(super) struct Puppet {
+    generation: Arc<Generation>,
+}
+
+/// What is run as a module, and again as a component.
+pub(super) struct Both {
+    as_module: Puppet,
+    as_component: Puppet,
+}
+
+impl Both {
+    /// The one that carries out orders.
+    pub(super) fn puppet() -> &'static Both {
+        static PUPPET: LazyLock<Both> = LazyLock::new(|| Both::of(&text::text(), "plugin"));
+        &PUPPET
+    }
+
+    /// Any other, in text, of a world of the contract.
+    pub(super) fn of(text: &str, world: &str) -> Both {
+        /// A core module that nobody uses.
+        const EMPTY: &[u8] = b"\x01\x08\0asm\x01\0\0\0";
+        let component = wrapped(text, world, StringEncoding::UTF8);
+        Both {
+            as_module: Puppet::new(&component, "module"),
+            as_component: Puppet::new(&[component.as_slice(), EMPTY].concat(), "component"),
+        }
+    }
+
+    /// Carries out the orders in both ways, which must come to the same. The text is that of the module's
+    /// failure.
+    #[track_caller]
+    pub(super) fn play(&self, hook: Hook, orders: &Orders) -> (Outcome, Option<String>) {
+        let (as_module, detail) = self.as_module.play(hook, orders);
+        let (as_component, of_component) = self.as_component.play(hook, orders);
+        assert!(
+            as_module == as_component,
+            "in {hook:?} differs {}, after {:?}\nas a module: {detail:?}\nas a component: {of_component:?}",
+            as_module.difference(&as_component),
+            orders
+                .calls
+                .iter()
+                .map(|(function, given)| (&FUNCTIONS[*function].name, given))
+                .collect::<Vec<_>>(),
+        );
+        (as_module.outcome, detail)
+    }
+}
+
+impl Played {
+    /// In few words: the memory is in the outcomes.
+    fn difference(&self, other: &Played) -> String {
+        match [self, other].map(|played| played.outcome.memory()) {
+            [Some(one), Some(other)] if one != other => {
+                let places = one.iter().zip(other).enumerate();
+                let differing = places.filter(|(_, (one, other))| one != other);
+                format!(
+                    "the memory at {:?}",
+                    differing.map(|(at, _)| at).collect::<Vec<_>>()
+                )
+            }
+            [Some(_), None] | [None, Some(_)] => "whether it fails".to_owned(),
+            _ if self.outcome != other.outcome => format!("{:?} from {:?}", self.outcome, other.outcome),
+            _ => "a message, a counter or a window".to_owned(),
+        }
+    }
+}
+
+impl Puppet {
+    fn new(component: &[u8], runs: &str) -> Puppet {
+        static RUNTIME: LazyLock<Runtime> =
+            LazyLock::new(|| Runtime::new(None, 1).expect("there is a compiler"));
+        let program = Program::load(&RUNTIME, Allocation::OnDemand, component).expect("it is a plugin");
+        assert_eq!(program.runs(), runs);
+        let config = Config::parse(CONFIG, Path::new("puppet.toml"), &Overrides::default());
+        let config = config.expect("it is valid");
+        let hash = Sha256::parse(&"0".repeat(64)).expect("it has the form of one");
+        let gauge = IntGauge::new("breaker", "breaker").expect("it has a name");
+        let generation = Generation::new(
+            &config.plugins[0],
+            1,
+            hash,
+            Arc::new(program),
+            gauge,
+            Arc::new(|_, _| ()),
+        );
+        Puppet {
+            generation: Arc::new(generation),
+        }
+    }
+
+    /// A new instance with counters and windows of its own carries out the orders in a hook.
+    fn play(&self, hook: Hook, orders: &Orders) -> (Played, Option<String>) {
+        let time = Time::Manual(ManualTime::at(1_700_000_000_123_456_789));
+        let store = pace_state::Store::with_time(usize::MAX, time);
+        let scope = store.scope("puppet", "puppet", pace_state::Limits::default());
+        let mut request = Head::new(orders.encode());
+        let mut response = Head::new(Vec::new());
+        let plugin = WasmPlugin::new(Arc::clone(&self.generation), "{}".to_owned(), Arc::clone(&scope));
+        let result = plugin.and_then(|plugin| run(&plugin, hook, &mut request, &mut response));
+        let (outcome, detail) = match result {
+            Ok(outcome) => (outcome, None),
+            Err(Failure {
+                reason: FailureReason::Configure,
+                detail,
+            }) if !detail.contains(" failed: ") => (Outcome::Refused(detail), None),
+            Err(Failure { reason, detail }) => (Outcome::Failed(reason), Some(detail)),
+        };
+        let played = Played {
+            outcome,
+            request,
+            response,
+            counters: counters(&scope),
+            windows: windows(&scope),
+        };
+        (played, detail)
+    }
+}
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head) -> Result<Outcome, Failure> {
+    let scope = |head| RequestScope {
+        head,
+        client: CLIENT,
+        scheme: "http",
+    };
+    match hook {
+        Hook::RequestFilter => plugin
+            .request_filter(Call {
+                request: scope(RequestAccess::Edit(request)),
+                stage: Stage::RequestFilter,
+            })
+            .map(Outcome::Verdict),
+        Hook::SelectUpstream => plugin
+            .select_upstream(Call {
+                request: scope(RequestAccess::Read(request)),
+                stage: Stage::SelectUpstream {
+                    candidates: &Pool,
+                    attempt: 2,
+                },
+            })
+            .map(Outcome::Selection),
+        Hook::ResponseFilter => plugin
+            .response_filter(Call {
+                request: scope(RequestAccess::Read(request)),
+                stage: Stage::ResponseFilter {
+                    response,
+                    backend: Some("127.0.0.1:8000"),
+                },
+            })
+            .map(Outcome::Verdict),
+    }
+}
+
+fn counters(scope: &Scope) -> Vec<(String, u64)> {
+    let all = scope.counters().into_iter();
+    all.map(|(name, counter)| (name, counter.value())).collect()
+}
+
+fn windows(scope: &Scope) -> Vec<(String, usize, u32)> {
+    let count = |window: &pace_state::Window| {
+        let spec = WindowSpec::new(1, std::time::Duration::from_secs(3600)).expect("it is valid");
+        window.count(&window.spec().unwrap_or(spec), Key::Address(CLIENT), scope.now())
+    };
+    let all = scope.windows().into_iter();
+    all.map(|(name, window)| (name, window.len(), count(&window)))
+        .collect()
+}
+
+/// It may fail as often as it wants, and take its time.
+const CONFIG: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+
+[[plugins]]
+name = "puppet"
+wasm = "builtin:round-robin"
+limits = { time_ms = 500, memory_mb = 1, handles = 200 }
+breaker = { failures = 0 }
+rollback = { calls = 0 }
+
+[[pools]]
+name = "web"
+backends = ["127.0.0.1:1"]
+
+[[routes]]
+pool = "web"
+plugins = ["puppet"]
+"#;
+
+impl Orders {
+    /// What the puppet's memory is filled with.
+    fn encode(&self) -> Vec<u8> {
+        let mut memory = self.memory.clone();
+        memory.resize(MEMORY, 0);
+        let thunk = |function: usize| function as u32 + 1;
+        let (realloc, at) = match self.realloc {
+            Realloc::From(at) => (0, at),
+            Realloc::Fixed(at) => (1, at),
+            Realloc::Misbehaves(misdeed) => (2, misdeed as u32),
+            Realloc::Calls(function) => (3, thunk(function)),
+            Realloc::Grows(at) => (4, at),
+        };
+        let (post_return, after) = match self.post_return {
+            PostReturn::Nothing => (0, 0),
+            PostReturn::Misbehaves(misdeed) => (1, misdeed as u32),
+            PostReturn::Calls(function) => (2, thunk(function)),
+        };
+        let words = [
+            self.calls.len() as u32,
+            realloc,
+            at,
+            post_return,
+            after,
+            u32::from(self.result.is_some()),
+            self.result.unwrap_or_default(),
+        ];
+        let mut at = ORDERS;
+        let mut write = |bytes: &[u8]| {
+            memory[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        words.iter().for_each(|word| write(&word.to_le_bytes()));
+        write(&[0; 4]);
+        for (function, parameters) in &self.calls {
+            write(&u64::from(thunk(*function)).to_le_bytes());
+            parameters
+                .iter()
+                .for_each(|parameter| write(&parameter.to_le_bytes()));
+            write(&[0; 16]);
+        }
+        memory
+    }
+}

@@ -1,0 +1,71 @@
+//! Plugins in WebAssembly. This is the only crate that depends on wasmtime.
+//!
+//! ```text
+//! file ──▶ load ──▶ Program ──▶ Generation ──▶ WasmPlugin ──▶ Instance (one per worker thread, or per call)
+//!          check    compiled    + limits,      + config       + Guest: what the host lends during one call
+//!                               + health
+//! ```
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `engine` | one compiler for the process, or a few |
+//! | `deadline` | the clock by which hooks are stopped |
+//! | `meter` | what a call takes of the host: time, and bytes that it hands over |
+//! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
+//! | `compiler` | from bytes to machine code, here or in a process of its own |
+//! | `ahead` | settings of the compiler, shared with the build script, which compiles the default plugins |
+//! | `inspect`, `contract` | what a file is, also one that cannot be used, and how it differs from the contract |
+//! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
+//! | `program` | a generation with a configuration: implements [`pace_hook::Plugin`] |
+//! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
+//! | `backtrace` | what a trap says, with names that come from the file |
+//! | `code`, `direct` | compiled code, run as a component or without it |
+//! | `guest`, `lend` | what an instance's host functions can reach |
+//! | `capability` | the host functions, one file per interface of the contract |
+//! | `bindings` | generated from `wit/` |
+//! | [`builtin`] | the default plugins, which the binary carries |
+
+mod ahead;
+mod backtrace;
+mod bindings;
+mod breaker;
+pub mod builtin;
+mod capability;
+mod code;
+mod compiler;
+mod contract;
+mod deadline;
+mod describe;
+mod direct;
+mod engine;
+mod error;
+mod generation;
+mod guest;
+mod health;
+mod inspect;
+mod instance;
+mod lend;
+mod load;
+mod meter;
+mod program;
+
+pub use breaker::BreakerState;
+pub use compiler::{CompileArgs, CompileError, Compiler, CpuTime, compile_for_parent};
+pub use contract::CONTRACT_FILES;
+pub use engine::{Allocation, Runtime};
+pub use error::{LoadError, Side, TypeDifference, WrongType};
+pub use generation::{Generation, LogSink, OnUnfit, Settings};
+pub use inspect::Inspection;
+pub use instance::Usage;
+pub use load::{Kind, Program, component, read};
+pub use program::{WasmPlugin, ended, sweep};
+
+/// How much a plugin with these limits may keep in counters and windows.
+pub fn state_limits(limits: &pace_config::Limits) -> pace_state::Limits {
+    pace_state::Limits {
+        windows: limits.windows,
+        keys_per_window: limits.window_keys,
+        bytes: limits.state,
+        ..pace_state::Limits::default()
+    }
+}
