@@ -42,8 +42,9 @@ pub use self::excerpt::Excerpt;
 pub use self::problem::{Fault, Location, Problem};
 use self::resolve::Resolver;
 pub use self::types::{
-    Admin, Backend, Breaker, ClientLimits, Config, ConnectionLimits, Isolation, Limits, Metrics, OnFailure,
-    Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route, Server, Sha256, Source,
+    Admin, Backend, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName, Isolation, Limits, Metrics,
+    OnFailure, Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route, Server, Sha256,
+    Source,
 };
 pub use self::warning::Warning;
 

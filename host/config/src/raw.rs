@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::address::{BackendAddress, ListenAddress};
 use super::json::JsonTable;
 use super::scalar::{
-    EncodedSlashes, HeaderName, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, RetryOn,
-    Sha256, Underscores, UrlPath, Via, Wasm,
+    EncodedSlashes, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, OptionalHeaderName,
+    RetryOn, Sha256, Underscores, UrlPath, Via, Wasm,
 };
 use super::shape::{OrText, Placed, Shorthand, Table};
 
@@ -69,7 +69,7 @@ pub(super) struct Server {
 #[serde(deny_unknown_fields)]
 pub(super) struct Admin {
     pub listen: Option<Placed<ListenAddress>>,
-    pub debug_header: Option<HeaderName>,
+    pub debug_header: Option<OptionalHeaderName>,
 }
 
 #[derive(Debug, Deserialize)]

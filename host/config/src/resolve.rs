@@ -160,12 +160,7 @@ impl<'a> Resolver<'a> {
         }
         Some(Admin {
             listen,
-            debug_header: admin
-                .value
-                .debug_header
-                .as_ref()
-                .map(|name| name.0.clone())
-                .filter(|name| !name.is_empty()),
+            debug_header: admin.value.debug_header.as_ref().and_then(|name| name.0.clone()),
         })
     }
 

@@ -286,18 +286,32 @@ impl TryFrom<String> for Sha256 {
     }
 }
 
-/// The name of a request header, in lower case; empty for none.
+/// The name of a header, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderName(String);
+
+impl HeaderName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of a request header; empty for none.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct HeaderName(pub String);
+pub(super) struct OptionalHeaderName(pub Option<HeaderName>);
 
-impl TryFrom<String> for HeaderName {
+impl TryFrom<String> for OptionalHeaderName {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        match name.is_empty() || is_header_name(&name) {
-            true => Ok(HeaderName(name.to_ascii_lowercase())),
-            false => Err(format!("{name:?} is not the name of a header")),
+        match name.as_str() {
+            "" => Ok(OptionalHeaderName(None)),
+            name if is_header_name(name) => {
+                Ok(OptionalHeaderName(Some(HeaderName(name.to_ascii_lowercase()))))
+            }
+            _ => Err(format!("{name:?} is not the name of a header")),
         }
     }
 }

@@ -1,4 +1,7 @@
-//! What the rest of the program uses. Valid by construction: nothing here needs a second check.
+//! The configuration as the rest of the program uses it. Valid by construction: nothing here needs a second check.
+//!
+//! Types whose parts depend on each other are `non_exhaustive`: only this crate makes them, from a file or by the functions
+//! below. Those that are numbers with defaults, such as [`Limits`], can be made anywhere.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -10,9 +13,11 @@ use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
 use super::address::{Host, ListenAddress};
+pub use super::scalar::HeaderName;
 
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Config {
     /// The public listener and the process.
     pub server: Server,
@@ -28,8 +33,26 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
+impl Config {
+    /// The same with this plugin and no other, on every route.
+    #[must_use]
+    pub fn with_only(mut self, plugin: Plugin) -> Config {
+        for route in &mut self.routes {
+            route.plugins = vec![PluginUse {
+                plugin: 0,
+                on_failure: plugin.on_failure,
+                config: plugin.config.clone(),
+                own_config: false,
+            }];
+        }
+        self.plugins = vec![plugin];
+        self
+    }
+}
+
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Server {
     /// Where clients connect.
     pub listen: ListenAddress,
@@ -115,15 +138,17 @@ impl Default for ConnectionLimits {
 
 /// `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Admin {
     /// Where the admin API listens; never where the public listener does.
     pub listen: ListenAddress,
-    /// A request that has this header learns which generation of each plugin serves it. In lower case.
-    pub debug_header: Option<String>,
+    /// A request that has this header learns which generation of each plugin serves it.
+    pub debug_header: Option<HeaderName>,
 }
 
 /// `[metrics]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Metrics {
     /// The path on the public listener, with its leading `/`.
     pub endpoint: String,
@@ -131,6 +156,7 @@ pub struct Metrics {
 
 /// One entry of `[[plugins]]`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Plugin {
     /// What routes, logs and metrics call it: 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
     pub name: String,
@@ -150,6 +176,23 @@ pub struct Plugin {
     pub rollback: Rollback,
     /// What `configure` is given.
     pub config: Map<String, Value>,
+}
+
+impl Plugin {
+    /// A plugin with every default. No entry of a configuration has been read for it, so nothing has looked at its name.
+    pub fn new(name: &str, source: Source) -> Plugin {
+        Plugin {
+            name: name.to_owned(),
+            source,
+            sha256: None,
+            on_failure: OnFailure::default(),
+            isolation: Isolation::default(),
+            limits: Limits::default(),
+            breaker: Breaker::default(),
+            rollback: Rollback::default(),
+            config: Map::new(),
+        }
+    }
 }
 
 /// Where a plugin's code is.
@@ -308,6 +351,7 @@ impl Default for Rollback {
 
 /// One entry of `[[pools]]`: backends that can stand in for each other.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Pool {
     /// 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
     pub name: String,
@@ -395,6 +439,7 @@ impl Default for Retry {
 
 /// One server behind Pace, by address or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backend {
     /// Host and port as the configuration spells them, without scheme; what `X-Backend` shows.
     pub label: String,
@@ -408,6 +453,7 @@ pub struct Backend {
 
 /// One entry of `[[routes]]`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Route {
     /// The name given, or host and path prefix: `api.example.com/v1`, `*/`. Unique.
     pub name: String,
@@ -423,6 +469,7 @@ pub struct Route {
 
 /// A plugin in a route's list.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PluginUse {
     /// Index into [`Config::plugins`].
     pub plugin: usize,

@@ -11,7 +11,7 @@ use super::lines::{Line, Lines};
 use super::message::{Request, Response};
 use super::pool::Pool;
 use super::subject::{Setup, Subject};
-use pace_config::{Breaker, OnFailure, Rollback, Source};
+use pace_config::Source;
 use pace_hook::{
     Call, Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Stage, Verdict,
 };
@@ -242,21 +242,11 @@ fn reading(request: &Request) -> RequestScope<'_> {
 
 /// The plugin's entry, as a configuration would have it: no breaker and no trial, each call stands for itself.
 fn entry(setup: &Setup) -> pace_config::Plugin {
-    pace_config::Plugin {
-        name: "test".to_owned(),
-        source: Source::File("test.wasm".into()),
-        sha256: None,
-        on_failure: OnFailure::Closed,
-        isolation: setup.isolation,
-        limits: setup.limits,
-        breaker: Breaker {
-            failures: 0,
-            ..Breaker::default()
-        },
-        rollback: Rollback {
-            calls: 0,
-            ..Rollback::default()
-        },
-        config: setup.config.clone(),
-    }
+    let mut entry = pace_config::Plugin::new("test", Source::File("test.wasm".into()));
+    entry.isolation = setup.isolation;
+    entry.limits = setup.limits;
+    entry.breaker.failures = 0;
+    entry.rollback.calls = 0;
+    entry.config = setup.config.clone();
+    entry
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::header::HeaderName;
 use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
@@ -13,7 +12,7 @@ use crate::router::Router;
 use crate::telemetry::Metrics;
 use crate::upstream::{Pool, system_lookup};
 use crate::via::Via;
-use pace_config::{ClientLimits, Config, ConnectionLimits, OnFailure};
+use pace_config::{ClientLimits, Config, ConnectionLimits, HeaderName, OnFailure};
 use pace_hook::{Failure, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
 use pace_state::{Scope, Store};
@@ -131,11 +130,7 @@ impl Snapshot {
             via: config.server.via.as_deref().map(Via::new),
             client: config.server.client,
             connections: config.server.connections,
-            debug_header: config
-                .admin
-                .as_ref()
-                .and_then(|admin| admin.debug_header.as_deref())
-                .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()),
+            debug_header: config.admin.as_ref().and_then(|admin| admin.debug_header.clone()),
             parts,
         })
     }

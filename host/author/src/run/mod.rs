@@ -23,7 +23,7 @@ use self::defaults::Defaults;
 use self::given::Given;
 use self::sources::Sources;
 use crate::cli::{CommandError, RunArgs};
-use pace_config::{Breaker, Config, OnFailure, Overrides, Plugin, PluginUse, Rollback, Source};
+use pace_config::{Config, Overrides, Plugin, Source};
 use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
 use pace_proxy::server::{Process, Server};
 use pace_proxy::snapshot::{Environment, Snapshot};
@@ -147,33 +147,14 @@ fn configuration(given: &Given, args: &RunArgs) -> Result<Config, CommandError> 
         backends: args.backends.clone(),
     })?;
     config.server.grace_period = GRACE_PERIOD;
-    config.plugins = vec![Plugin {
-        name: given.name.clone(),
-        source: given.source.clone(),
-        sha256: None,
-        on_failure: OnFailure::Closed,
-        isolation: given.setup.isolation,
-        limits: given.setup.limits,
-        // Whoever writes a plugin wants to see what it does, however often it fails.
-        breaker: Breaker {
-            failures: 0,
-            ..Breaker::default()
-        },
-        rollback: Rollback {
-            calls: 0,
-            ..Rollback::default()
-        },
-        config: given.setup.config.clone(),
-    }];
-    for route in &mut config.routes {
-        route.plugins = vec![PluginUse {
-            plugin: 0,
-            on_failure: OnFailure::Closed,
-            config: given.setup.config.clone(),
-            own_config: false,
-        }];
-    }
-    Ok(config)
+    let mut plugin = Plugin::new(&given.name, given.source.clone());
+    plugin.isolation = given.setup.isolation;
+    plugin.limits = given.setup.limits;
+    // Its author wants to see what it does, however often it fails.
+    plugin.breaker.failures = 0;
+    plugin.rollback.calls = 0;
+    plugin.config = given.setup.config.clone();
+    Ok(config.with_only(plugin))
 }
 
 /// What happens when something is saved.

@@ -142,7 +142,7 @@ impl OfPool {
 mod tests {
     use super::*;
     use crate::telemetry::Metrics;
-    use pace_config::PoolSettings;
+    use crate::upstream::tests::configured;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -162,15 +162,9 @@ mod tests {
     }
 
     fn pool(idle_connections: usize, idle_timeout: Duration) -> Pool {
-        let pool = pace_config::Pool {
-            name: "web".to_owned(),
-            backends: Vec::new(),
-            settings: PoolSettings {
-                idle_connections,
-                idle_timeout,
-                ..PoolSettings::default()
-            },
-        };
+        let mut pool = configured("backends = [\"127.0.0.1:1\"]");
+        pool.settings.idle_connections = idle_connections;
+        pool.settings.idle_timeout = idle_timeout;
         Pool::new(&pool, &Metrics::new(), None, &|_, _| Ok(Vec::new()))
     }
 

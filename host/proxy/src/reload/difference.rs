@@ -94,17 +94,7 @@ mod tests {
     use pace_config::{Isolation, OnFailure, Overrides, Source};
 
     fn entry() -> pace_config::Plugin {
-        pace_config::Plugin {
-            name: "plugin".to_owned(),
-            source: Source::File(PathBuf::from("plugin.wasm")),
-            sha256: None,
-            on_failure: OnFailure::default(),
-            isolation: Isolation::default(),
-            limits: pace_config::Limits::default(),
-            breaker: pace_config::Breaker::default(),
-            rollback: pace_config::Rollback::default(),
-            config: serde_json::Map::new(),
-        }
+        pace_config::Plugin::new("plugin", Source::File(PathBuf::from("plugin.wasm")))
     }
 
     fn with(change: impl FnOnce(&mut pace_config::Plugin)) -> pace_config::Plugin {

@@ -16,7 +16,7 @@ use super::status::{Managed, Status, file_name};
 use super::watch::Watch;
 use super::{Command, Origin, Reloader};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
-use pace_config::{Config, Isolation, Source};
+use pace_config::{Config, Source};
 use pace_sandbox::{Compiler, CpuTime, Generation, LoadError};
 
 /// What a plugin starts with.
@@ -142,15 +142,5 @@ fn on_all_cores(
 }
 
 fn default_balancer() -> pace_config::Plugin {
-    pace_config::Plugin {
-        name: DEFAULT_BALANCER.to_owned(),
-        source: Source::Builtin("round-robin".to_owned()),
-        sha256: None,
-        on_failure: pace_config::OnFailure::Closed,
-        isolation: Isolation::Worker,
-        limits: pace_config::Limits::default(),
-        breaker: pace_config::Breaker::default(),
-        rollback: pace_config::Rollback::default(),
-        config: serde_json::Map::new(),
-    }
+    pace_config::Plugin::new(DEFAULT_BALANCER, Source::Builtin("round-robin".to_owned()))
 }

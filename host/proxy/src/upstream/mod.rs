@@ -276,4 +276,4 @@ impl Candidates for Attempts<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

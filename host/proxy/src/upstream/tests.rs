@@ -1,9 +1,10 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::*;
-use pace_config::Host;
+use pace_config::{Config, Overrides};
 
 /// A world in which names have these addresses.
 struct World(RefCell<Vec<(&'static str, Vec<&'static str>)>>);
@@ -36,22 +37,19 @@ impl World {
 }
 
 fn pool(servers: &[(&str, u32)]) -> pace_config::Pool {
-    pace_config::Pool {
-        name: "web".to_owned(),
-        backends: servers
-            .iter()
-            .map(|(host, weight)| pace_config::Backend {
-                label: format!("{host}:80"),
-                host: match host.parse() {
-                    Ok(ip) => Host::Ip(ip),
-                    Err(_) => Host::Name((*host).to_owned()),
-                },
-                port: 80,
-                weight: *weight,
-            })
-            .collect(),
-        settings: PoolSettings::default(),
-    }
+    let backend = |(host, weight): &(&str, u32)| match host.contains(':') {
+        true => format!("{{ address = \"[{host}]:80\", weight = {weight} }}"),
+        false => format!("{{ address = \"{host}:80\", weight = {weight} }}"),
+    };
+    let backends: Vec<_> = servers.iter().map(backend).collect();
+    configured(&format!("backends = [{}]", backends.join(", ")))
+}
+
+/// The pool `web` with these keys, as a file would have it.
+pub(crate) fn configured(keys: &str) -> pace_config::Pool {
+    let text = format!("[[pools]]\nname = \"web\"\n{keys}\n[[routes]]\npool = \"web\"\n");
+    let config = Config::parse(&text, Path::new("test.toml"), &Overrides::default());
+    config.expect("it is valid").pools.remove(0)
 }
 
 fn labels(pool: &Pool) -> Vec<String> {
