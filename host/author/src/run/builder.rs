@@ -1,4 +1,4 @@
-//! Builds a project each time one of its sources is saved, and looks at its configuration.
+//! Builds a project each time one of its sources is saved with another content, and looks at its configuration.
 //!
 //! What is built takes the place of `plugin.wasm`, and that is all: Pace follows the file, as it does every plugin's.
 
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::defaults::Defaults;
 use super::sources::Sources;
 use crate::cli::CommandError;
-use pace_proxy::reload::Watch;
+use pace_follow::Follower;
 
 /// Builds until it is dropped. Then a build that is going on is given up.
 pub(super) struct Builder {
@@ -35,23 +35,16 @@ enum Note {
 /// The backstop for what the system does not tell of.
 const RESCAN: Duration = Duration::from_secs(1);
 
-/// How soon to look again while a source is being written or a build goes on.
+/// How soon to look again while a build goes on.
 const SOON: Duration = Duration::from_millis(50);
 
 impl Builder {
     /// Follows what is saved.
     pub(super) fn start(followed: Followed) -> io::Result<Builder> {
-        let (notes, taken) = mpsc::channel();
-        let hints = notes.clone();
+        let notes = followed.sender.clone();
         let thread = thread::Builder::new()
             .name("pace-build".to_owned())
-            .spawn(move || {
-                let watch = Watch::new(move || {
-                    // Nobody listens any more when Pace ends.
-                    let _ = hints.send(Note::Look);
-                });
-                followed.follow(watch, &taken);
-            })?;
+            .spawn(move || followed.run())?;
         Ok(Builder {
             notes,
             thread: Some(thread),
@@ -69,55 +62,93 @@ impl Drop for Builder {
     }
 }
 
-/// What is looked at.
+/// The files that are followed, and what is done when they change.
 pub(super) struct Followed {
-    /// A project, with its sources as they were before it was built.
-    pub(super) project: Option<(PathBuf, Sources)>,
-    /// Where the plugin's configuration is.
-    pub(super) defaults: Option<Defaults>,
+    sender: mpsc::Sender<Note>,
+    notes: mpsc::Receiver<Note>,
+    files: Follower,
+    sources: Option<Sources>,
+    defaults: Option<Defaults>,
+    /// The build that goes on.
+    build: Option<Build>,
 }
 
 impl Followed {
-    fn follow(mut self, mut watch: Watch, notes: &mpsc::Receiver<Note>) {
-        let mut build: Option<Build> = None;
-        loop {
-            let sources = self.project.iter().flat_map(|(_, sources)| sources.files());
-            watch.follow(sources.chain(self.defaults.iter().map(Defaults::file)));
-            let mut is_busy = self.look_at_sources(&mut build);
-            if let Some(status) = build.as_mut().and_then(Build::ended) {
-                build.take().iter().for_each(|build| build.report(status));
-                if status.success() {
-                    self.defaults.iter_mut().for_each(Defaults::try_again);
-                }
-            }
-            is_busy |= self.defaults.as_mut().is_some_and(Defaults::look);
-            let pause = if is_busy || build.is_some() { SOON } else { RESCAN };
-            match notes.recv_timeout(pause) {
-                Ok(Note::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
-            }
+    /// Follows the sources of a project from now on, which is before it is built.
+    pub(super) fn new(project: Option<PathBuf>) -> Followed {
+        let (sender, notes) = mpsc::channel();
+        let hints = sender.clone();
+        let mut files = Follower::new(RESCAN, move || {
+            // Nobody listens any more when Pace ends.
+            let _ = hints.send(Note::Look);
+        });
+        Followed {
+            sender,
+            notes,
+            sources: project.map(|project| Sources::of(project, &mut files)),
+            files,
+            defaults: None,
+            build: None,
         }
     }
 
-    /// Begins a build if a source has changed. Says whether somebody may be in the middle of saving one.
-    fn look_at_sources(&mut self, build: &mut Option<Build>) -> bool {
-        let Some((project, known)) = &mut self.project else {
-            return false;
-        };
-        let now = Sources::of(project);
-        if now == *known || now.are_being_written() {
-            return now != *known;
+    /// Follows also where the plugin's configuration is.
+    pub(super) fn with_defaults(self, defaults: Option<Defaults>) -> Followed {
+        Followed { defaults, ..self }
+    }
+
+    fn run(mut self) {
+        loop {
+            if Instant::now() >= self.files.due() {
+                self.look();
+            }
+            let mut wait = self.files.due().saturating_duration_since(Instant::now());
+            if self.build.is_some() {
+                wait = wait.min(SOON);
+            }
+            match self.notes.recv_timeout(wait) {
+                Ok(Note::Look) => self.files.hinted(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.end_build();
         }
-        *known = now;
-        // What was saved last is what counts.
-        drop(build.take());
-        info!(target: "pace::author", "a source has changed: building");
-        // What the build says comes below that.
-        log::logger().flush();
-        *build = Build::start(project)
-            .inspect_err(|error| error!(target: "pace::author", "no build can be started: {error}"))
-            .ok();
-        false
+    }
+
+    /// Begins a build if a source has changed, and takes the configuration if that has.
+    fn look(&mut self) {
+        self.sources.iter_mut().for_each(Sources::list_again);
+        let sources = self.sources.iter().flat_map(Sources::files);
+        let files = sources.chain(self.defaults.iter().map(Defaults::file));
+        self.files.follow(files.cloned());
+        let found = self.files.look(Instant::now());
+        if let Some(sources) = &mut self.sources {
+            sources.note(&found, self.build.is_some());
+            if sources.take(&self.files) {
+                // What was saved last is what counts.
+                drop(self.build.take());
+                info!(target: "pace::author", "a source has changed: building");
+                // What the build says comes below that.
+                log::logger().flush();
+                self.build = Build::start(sources.project())
+                    .inspect_err(|error| error!(target: "pace::author", "no build can be started: {error}"))
+                    .ok();
+            }
+        }
+        self.defaults
+            .iter_mut()
+            .for_each(|defaults| defaults.note(&found));
+    }
+
+    /// Says what came of a build that has ended.
+    fn end_build(&mut self) {
+        let Some(status) = self.build.as_mut().and_then(Build::ended) else {
+            return;
+        };
+        self.build.take().iter().for_each(|build| build.report(status));
+        if status.success() {
+            self.defaults.iter_mut().for_each(Defaults::try_again);
+        }
     }
 }
 

@@ -1,17 +1,17 @@
 //! The plugin's configuration, taken again when the file of cases that it comes from is saved.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use log::{error, info};
 
 use pace_config::{Config, Sha256, Source};
-use pace_proxy::reload::{Look, Outcome, Reloader};
+use pace_follow::Found;
+use pace_proxy::reload::{Outcome, Reloader};
 
 /// What `[defaults]` says, and whether that serves.
 pub(super) struct Defaults {
     file: PathBuf,
-    look: Look,
     /// Reads all of it again, with the command line.
     read: Box<dyn Fn() -> Result<Config, String> + Send>,
     reloader: Reloader,
@@ -29,7 +29,6 @@ impl Defaults {
     ) -> Defaults {
         Defaults {
             file,
-            look: Look::default(),
             read: Box::new(read),
             reloader,
             wanted: serving,
@@ -37,17 +36,15 @@ impl Defaults {
         }
     }
 
-    pub(super) fn file(&self) -> &Path {
+    pub(super) fn file(&self) -> &PathBuf {
         &self.file
     }
 
-    /// Takes what the file says if it has changed. Says whether somebody may be in the middle of saving it.
-    pub(super) fn look(&mut self) -> bool {
-        let now = Look::at(&self.file);
-        if now == self.look || now.is_being_written() {
-            return now != self.look;
+    /// Takes what the file says if it has changed.
+    pub(super) fn note(&mut self, found: &Found) {
+        if !found.changed.contains(&self.file) {
+            return;
         }
-        self.look = now;
         match (self.read)() {
             Ok(config) if config == self.wanted => {}
             Ok(config) => {
@@ -56,7 +53,6 @@ impl Defaults {
             }
             Err(reason) => error!(target: "pace::author", "{reason}"),
         }
-        false
     }
 
     /// The plugin has been built again: it may want what the one before did not.

@@ -21,7 +21,6 @@ use log::info;
 use self::builder::{Builder, FirstBuild, Followed};
 use self::defaults::Defaults;
 use self::given::Given;
-use self::sources::Sources;
 use crate::cli::{CommandError, RunArgs};
 use pace_config::{Config, Overrides, Plugin, Source};
 use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
@@ -86,7 +85,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     if let Some(path) = &args.ready_file {
         server = server.with_ready_file(path)?;
     }
-    let sources = given.project.as_deref().map(Sources::of);
+    let followed = Followed::new(given.project.clone());
     if let Some(project) = &given.project {
         first_build.run(project)?;
     }
@@ -118,7 +117,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     thread::Builder::new()
         .name("pace-reload".to_owned())
         .spawn(|| manager.run())?;
-    info!(target: "pace::author", "{}", followed(&given));
+    info!(target: "pace::author", "{}", when_saved(&given));
     info!(target: "pace::author", "{}", given.advice());
     let args = args.clone();
     let defaults = given.cases.map(|file| {
@@ -133,10 +132,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
         snapshot,
         environment,
         reloader,
-        followed: Followed {
-            project: given.project.zip(sources),
-            defaults,
-        },
+        followed: followed.with_defaults(defaults),
     })
 }
 
@@ -158,7 +154,7 @@ fn configuration(given: &Given, args: &RunArgs) -> Result<Config, CommandError> 
 }
 
 /// What happens when something is saved.
-fn followed(given: &Given) -> String {
+fn when_saved(given: &Given) -> String {
     match (&given.project, &given.source) {
         (Some(project), _) => format!("{} is built again when a source is saved", project.display()),
         (None, Source::File(file)) => {

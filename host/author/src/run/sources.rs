@@ -1,10 +1,10 @@
 //! The sources of a project: what is in it and is neither a result of building it nor a file of an editor's.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pace_proxy::reload::Look;
+use pace_follow::{Follower, Found};
 
 /// What builds write, at the top of a project. `tests/` has cases, which no build reads.
 const RESULTS: [&str; 4] = ["target", "node_modules", "build", "tests"];
@@ -15,49 +15,85 @@ const LOCKS: [&str; 2] = ["Cargo.lock", "package-lock.json"];
 /// More is no plugin's project, and not worth to be walked again and again.
 const MAX_FILES: usize = 10_000;
 
-/// How the sources look.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Sources(BTreeMap<PathBuf, Look>);
+/// The sources of a project, and whether they are others than those of the last build.
+#[derive(Debug)]
+pub(super) struct Sources {
+    project: PathBuf,
+    files: BTreeSet<PathBuf>,
+    are_others: bool,
+}
 
 impl Sources {
-    /// Looks at every source of a project.
-    pub(super) fn of(project: &Path) -> Sources {
-        let mut sources = Sources::default();
-        sources.add(project, true);
-        sources
-    }
-
-    /// Directories and files that cannot be read are none: a build will say so.
-    fn add(&mut self, directory: &Path, is_top: bool) {
-        let Ok(entries) = fs::read_dir(directory) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let Ok(kind) = entry.file_type() else { continue };
-            if name.starts_with('.') || self.0.len() == MAX_FILES {
-                continue;
-            }
-            if kind.is_dir() {
-                if !(is_top && RESULTS.contains(&&*name)) && name != "__pycache__" {
-                    self.add(&entry.path(), false);
-                }
-            } else if is_source(&name) {
-                let path = entry.path();
-                let look = Look::at(&path);
-                self.0.insert(path, look);
-            }
+    /// The sources of this project, which is built next. What is saved from now on is told.
+    pub(super) fn of(project: PathBuf, follower: &mut Follower) -> Sources {
+        let files = walk(&project);
+        files.iter().for_each(|file| follower.take(file));
+        Sources {
+            project,
+            files,
+            are_others: false,
         }
     }
 
-    /// Whether somebody may be in the middle of saving one.
-    pub(super) fn are_being_written(&self) -> bool {
-        self.0.values().any(Look::is_being_written)
+    pub(super) fn project(&self) -> &Path {
+        &self.project
     }
 
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.0.keys().map(PathBuf::as_path)
+    /// The files to follow.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.iter()
+    }
+
+    /// Lists the files anew. Those that are gone count as a change; the follower tells of new ones.
+    pub(super) fn list_again(&mut self) {
+        let files = walk(&self.project);
+        self.are_others |= !self.files.is_subset(&files);
+        self.files = files;
+    }
+
+    /// Takes in what is told of files, while a build goes on or not.
+    pub(super) fn note(&mut self, found: &Found, is_building: bool) {
+        let is_source = |path: &PathBuf| self.files.contains(path);
+        // A build may have read what was there before it was again what it was.
+        let is_touched = is_building && found.touched.iter().any(is_source);
+        self.are_others |= is_touched || found.changed.iter().any(is_source);
+    }
+
+    /// Whether to build now: a source has changed, and nobody is in the middle of saving one. That is told once.
+    pub(super) fn take(&mut self, follower: &Follower) -> bool {
+        let is_settled = |file: &PathBuf| follower.is_settled(file);
+        let is_due = self.are_others && self.files.iter().all(is_settled);
+        self.are_others &= !is_due;
+        is_due
+    }
+}
+
+/// Every source of a project.
+fn walk(project: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    add(&mut found, project, true);
+    found
+}
+
+/// Directories and files that cannot be read are none: a build will say so.
+fn add(found: &mut BTreeSet<PathBuf>, directory: &Path, is_top: bool) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let Ok(kind) = entry.file_type() else { continue };
+        if name.starts_with('.') || found.len() == MAX_FILES {
+            continue;
+        }
+        if kind.is_dir() {
+            if !(is_top && RESULTS.contains(&&*name)) && name != "__pycache__" {
+                add(found, &entry.path(), false);
+            }
+        } else if is_source(&name) {
+            found.insert(entry.path());
+        }
     }
 }
 
@@ -69,6 +105,8 @@ fn is_source(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant, SystemTime};
+
     use super::*;
 
     /// A directory with these files, which is removed when this is dropped.
@@ -112,24 +150,80 @@ mod tests {
                 "src/lib.rs~",
             ],
         );
-        let sources = Sources::of(&project.0);
-        let found: Vec<_> = sources
-            .files()
+        let found = walk(&project.0);
+        let found: Vec<_> = found
+            .iter()
             .map(|path| path.strip_prefix(&project.0).ok())
             .collect();
         let wanted = ["Cargo.toml", "src/build/mod.rs", "src/lib.rs", "wit/world.wit"];
         assert_eq!(found, wanted.map(|path| Some(Path::new(path))));
     }
 
+    /// Sources that are looked at until nothing is being saved. Whether they are to be built then.
+    fn are_built(
+        sources: &mut Sources,
+        follower: &mut Follower,
+        now: &mut Instant,
+        is_building: bool,
+    ) -> bool {
+        loop {
+            sources.list_again();
+            follower.follow(sources.files().cloned());
+            let found = follower.look(*now);
+            sources.note(&found, is_building);
+            if follower.are_settled() {
+                return sources.take(follower);
+            }
+            assert!(!sources.take(follower), "somebody is saving");
+            *now = follower.due();
+        }
+    }
+
     #[test]
-    fn a_source_that_comes_changes_or_goes_is_seen() {
+    fn source_that_comes_changes_or_goes_is_built() {
         let project = Project::with("changes", &["plugin.c"]);
-        let first = Sources::of(&project.0);
-        assert_eq!(first, Sources::of(&project.0));
-        fs::write(project.0.join("plugin.c"), "int x;").expect("it can be written");
-        let second = Sources::of(&project.0);
-        assert_ne!(first, second);
-        fs::write(project.0.join("other.c"), "").expect("it can be written");
-        assert_ne!(second, Sources::of(&project.0));
+        let save = |name, text| fs::write(project.0.join(name), text).expect("it can be written");
+        let mut follower = Follower::new(Duration::from_secs(1), || {});
+        let mut sources = Sources::of(project.0.clone(), &mut follower);
+        let mut now = Instant::now();
+        let mut are_built = |is_building| {
+            // Until what was read last is certain.
+            now += Duration::from_secs(60);
+            are_built(&mut sources, &mut follower, &mut now, is_building)
+        };
+        assert!(!are_built(false));
+        save("plugin.c", "int x;");
+        assert!(are_built(false));
+        assert!(!are_built(false));
+        save("other.c", "");
+        assert!(are_built(false));
+        assert!(!are_built(false));
+        fs::remove_file(project.0.join("other.c")).expect("it is there");
+        assert!(are_built(false));
+        assert!(!are_built(false));
+        save("plugin.wasm", "");
+        assert!(!are_built(false), "a build made it");
+    }
+
+    #[test]
+    fn source_saved_as_it_was_is_built_only_if_a_build_may_have_read_another() {
+        let project = Project::with("same", &["plugin.c"]);
+        let save = |time| {
+            let file = fs::File::create(project.0.join("plugin.c")).expect("it can be written");
+            file.set_modified(SystemTime::UNIX_EPOCH + time)
+                .expect("it is ours");
+        };
+        let mut follower = Follower::new(Duration::from_secs(1), || {});
+        let mut sources = Sources::of(project.0.clone(), &mut follower);
+        let mut now = Instant::now();
+        for (is_building, time) in [(false, 1), (true, 2)] {
+            now += Duration::from_secs(60);
+            assert!(!are_built(&mut sources, &mut follower, &mut now, is_building));
+            save(Duration::from_secs(time));
+            assert_eq!(
+                are_built(&mut sources, &mut follower, &mut now, is_building),
+                is_building
+            );
+        }
     }
 }

@@ -1,39 +1,44 @@
 //! The configuration file: taken as a whole, or not at all.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use log::warn;
 
+use super::Origin;
 use super::difference::needs_restart;
-use super::file::{Followed, Look};
-use super::manager::{Manager, RESCAN};
-use super::next::Codes;
-use super::outcome::{Begun, Outcome, Published, Refused};
-use super::serving::Rejected;
-use super::status::Managed;
-use crate::snapshot::{DEFAULT_BALANCER, plugin_of_scope};
+use super::manager::RESCAN;
+use super::next::{Codes, Next};
+use super::outcome::{Outcome, Published, Refused};
+use super::programs::Programs;
+use super::serving::{Rejected, Serving};
+use crate::snapshot::Environment;
 use pace_config::{Config, Source};
+use pace_follow::{Follower, Found};
+
+/// The configuration: where it comes from, and whether what is there serves.
+pub(super) struct Configuration {
+    origin: Origin,
+    environment: Arc<Environment>,
+    serving: Arc<Serving>,
+    programs: Arc<Programs>,
+    /// The configuration that is in the file, if it is not the one that serves.
+    refused: Option<RefusedConfig>,
+}
 
 /// A configuration that was not taken. Something that it needs may come later, or have been half written, so
 /// it is tried again.
-pub(super) struct RefusedConfig {
+struct RefusedConfig {
     /// Why, as it was said.
     reason: String,
-    /// What was tried, unless the file did not get so far or the system was at fault. It need not be tried
-    /// again before something has changed; it could mean compiling a large plugin every two seconds.
-    tried: Option<Tried>,
+    /// What was tried, unless the file did not get so far, the system was at fault, or a file of its plugins has changed
+    /// since. It need not be tried again before something has changed; it could mean compiling a large plugin every two
+    /// seconds.
+    tried: Option<Config>,
+    /// The files of its plugins.
+    files: Vec<PathBuf>,
     again_at: Instant,
-}
-
-/// What a refusal depends on.
-#[derive(PartialEq)]
-struct Tried {
-    config: Config,
-    /// The files of its plugins before they were read.
-    files: BTreeMap<PathBuf, Look>,
 }
 
 /// Why a configuration is not taken.
@@ -52,40 +57,69 @@ pub(super) enum NotTaken {
     },
 }
 
-impl Manager {
-    /// Reads the configuration again and brings it to life.
-    pub(super) fn reload_config(&mut self) -> Outcome {
-        self.try_config(false)
+impl Configuration {
+    pub(super) fn new(
+        origin: Origin,
+        environment: Arc<Environment>,
+        serving: Arc<Serving>,
+        programs: Arc<Programs>,
+    ) -> Configuration {
+        Configuration {
+            origin,
+            environment,
+            serving,
+            programs,
+            refused: None,
+        }
     }
 
-    /// The same for one that was refused, when it is time for that. What has been said is not said, or
-    /// counted, again.
-    pub(super) fn retry_config(&mut self) -> Outcome {
-        let is_due = |refused: &RefusedConfig| Instant::now() >= refused.again_at;
-        let is_written = |path: &PathBuf| Look::at(path).is_being_written();
-        if self.refused.as_ref().is_some_and(is_due) && !self.origin.path.as_ref().is_some_and(is_written) {
-            self.try_config(true)
+    /// The files to follow: its own, and those that it waits for.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let refused = self.refused.iter().flat_map(|refused| &refused.files);
+        self.origin.path.iter().chain(refused).cloned()
+    }
+
+    /// Reads the configuration again and brings it to life.
+    pub(super) fn reload(&mut self, files: &mut Follower) -> Outcome {
+        self.try_config(false, files)
+    }
+
+    /// Reads the configuration again if its file is among those found, or if it was refused and it is time to try it again.
+    /// Then what has been said is not said, or counted, again.
+    pub(super) fn after(&mut self, found: &Found, files: &mut Follower) -> Outcome {
+        let path = self.origin.path.as_ref();
+        // Names are looked up again whenever the file is written, whatever is written.
+        if path.is_some_and(|path| found.changed.contains(path) || found.touched.contains(path)) {
+            return self.reload(files);
+        }
+        let Some(refused) = &mut self.refused else {
+            return Outcome::Unchanged;
+        };
+        refused.note(&found.changed);
+        let is_settled = path.is_none_or(|path| files.is_settled(path));
+        if Instant::now() >= refused.again_at && is_settled {
+            self.try_config(true, files)
         } else {
             Outcome::Unchanged
         }
     }
 
     /// Takes a configuration that is in no file.
-    pub(super) fn configure(&mut self, config: Config) -> Outcome {
-        self.take_config(config)
+    pub(super) fn configure(&self, config: Config, files: &mut Follower) -> Outcome {
+        self.take(config, files)
             .unwrap_or_else(|refused| Refused::Configuration(self.reason(&refused)).into())
     }
 
-    fn try_config(&mut self, again: bool) -> Outcome {
+    fn try_config(&mut self, again: bool, files: &mut Follower) -> Outcome {
         let Some(path) = &self.origin.path else {
             return Outcome::Unchanged;
         };
         if !again {
-            self.files.insert(path.clone(), Followed::taken(path));
+            files.take(path);
         }
         let before = self.refused.take();
         let loaded = Config::load(path, &self.origin.overrides);
-        let tried = loaded.as_ref().ok().map(Tried::new);
+        let tried = loaded.as_ref().ok().cloned();
         if again && tried.is_some() && before.as_ref().is_some_and(|before| before.tried == tried) {
             self.refused = before.map(|before| RefusedConfig {
                 again_at: Instant::now() + RESCAN,
@@ -95,7 +129,7 @@ impl Manager {
         }
         let refused = match loaded
             .map_err(NotTaken::File)
-            .and_then(|config| self.take_config(config))
+            .and_then(|config| self.take(config, files))
         {
             Ok(outcome) => {
                 if outcome != Outcome::Unchanged {
@@ -110,6 +144,7 @@ impl Manager {
         let may_pass = matches!(&refused, NotTaken::Plugin(rejected) if rejected.reason.may_pass());
         self.refused = Some(RefusedConfig {
             reason: reason.clone(),
+            files: tried.iter().flat_map(files_of).map(Path::to_owned).collect(),
             tried: tried.filter(|_| !may_pass),
             again_at: Instant::now() + RESCAN,
         });
@@ -123,7 +158,7 @@ impl Manager {
         Refused::Configuration(reason).into()
     }
 
-    fn take_config(&mut self, config: Config) -> Result<Outcome, NotTaken> {
+    fn take(&self, config: Config, files: &mut Follower) -> Result<Outcome, NotTaken> {
         let fixed = {
             let turn = self.serving.turn();
             match config == *turn.config() {
@@ -138,74 +173,32 @@ impl Manager {
         if !fixed.is_empty() {
             return Err(NotTaken::NeedsRestart(fixed));
         }
-        let mut codes = Codes::new();
+        files_of(&config).for_each(|file| files.peek(file));
+        let mut codes = Codes::default();
         loop {
-            self.compile_for(&config, &mut codes)?;
+            codes.compile_for(&config, &self.serving.plugins(), &self.programs)?;
             // A rollback in the meantime may have made something else necessary.
-            if let Some(published) = self.try_take(&config, &codes)? {
+            if let Some(published) = self.publish(&config, &codes)? {
                 self.serving.look_up_names();
-                self.follow_files();
                 return Ok(Outcome::Published(published));
             }
         }
     }
 
-    /// `None` if something has to be compiled first.
-    fn try_take(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
+    /// Serves with this configuration. `None` if something has to be compiled first.
+    fn publish(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
         let mut turn = self.serving.turn();
         let before = self.serving.plugins();
-        let Some(next) = self.next_plugins(config, &before, codes)? else {
+        let Some(next) = Next::new(config, &before, codes, &self.programs)? else {
             return Ok(None);
         };
         let snapshot = turn
-            .build(config, &next.plugins)
+            .build(config, next.plugins())
             .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
         for warning in config.warnings() {
             warn!(target: "pace::reload", "{warning}");
         }
-        let used: HashSet<String> = snapshot.scopes().map(str::to_owned).collect();
-        turn.take(snapshot, config.clone(), next.plugins.clone());
-        self.forget_all_but(&used, config);
-        for name in &next.read {
-            self.environment.metrics.reloaded(name, "published");
-        }
-        Ok(Some(self.announce(&before, &next.plugins)))
-    }
-
-    /// What only plugins counted that are not in the configuration any more is forgotten, and what was counted
-    /// of them.
-    fn forget_all_but(&self, scopes: &HashSet<String>, config: &Config) {
-        let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-        self.environment
-            .store
-            .retain(|scope| scopes.contains(scope) || plugins.contains(plugin_of_scope(scope)));
-        self.environment
-            .metrics
-            .retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
-    }
-
-    /// Tells generations whether they serve now.
-    fn announce(&self, before: &BTreeMap<String, Managed>, after: &BTreeMap<String, Managed>) -> Published {
-        let mut generations = Vec::new();
-        for (name, old) in before {
-            let current = after.get(name).map(|managed| &managed.current);
-            if current.is_none_or(|current| !Arc::ptr_eq(current, &old.current)) {
-                old.current.retire();
-            }
-        }
-        for (name, Managed { current, .. }) in after {
-            let old = before.get(name).map(|managed| &managed.current);
-            if old.is_some_and(|old| Arc::ptr_eq(old, current)) {
-                continue;
-            }
-            current.serve();
-            self.environment.metrics.generation(name, current.number);
-            generations.push(Begun::new(current, old.map(AsRef::as_ref)));
-        }
-        Published {
-            configuration: true,
-            generations,
-        }
+        Ok(Some(turn.take(snapshot, config.clone(), next)))
     }
 
     fn reason(&self, refused: &NotTaken) -> String {
@@ -218,15 +211,18 @@ impl Manager {
     }
 }
 
-impl Tried {
-    fn new(config: &Config) -> Tried {
-        let files = config.plugins.iter().filter_map(|plugin| match &plugin.source {
-            Source::File(path) => Some((path.clone(), Look::at(path))),
-            Source::Builtin(_) => None,
-        });
-        Tried {
-            files: files.collect(),
-            config: config.clone(),
+impl RefusedConfig {
+    /// Has it tried again if one of its files has changed.
+    fn note(&mut self, changed: &[PathBuf]) {
+        if self.files.iter().any(|file| changed.contains(file)) {
+            self.tried = None;
         }
     }
+}
+
+fn files_of(config: &Config) -> impl Iterator<Item = &Path> {
+    config.plugins.iter().filter_map(|plugin| match &plugin.source {
+        Source::File(path) => Some(path.as_path()),
+        Source::Builtin(_) => None,
+    })
 }

@@ -5,12 +5,18 @@
 //! the same content then, it serves at once, or what is wrong with it is said. As it may not be wanted in the end, it
 //! gets hardly any time that somebody else wants.
 
+use std::collections::HashMap;
+
 use log::debug;
 
-use super::manager::Manager;
-use super::programs::{Code, Content};
+use super::programs::{Code, Content, Programs};
+use super::status::Managed;
 use pace_config::Sha256;
 use pace_sandbox::{Allocation, CpuTime, LoadError, Settings};
+
+/// Contents that were compiled early, one of each plugin at most, by its name.
+#[derive(Default)]
+pub(super) struct EarlyCodes(HashMap<String, Early>);
 
 /// A content that a plugin's file has had, compiled.
 pub(super) struct Early {
@@ -29,18 +35,16 @@ fn compiled_for(entry: &pace_config::Plugin) -> For {
     (entry.sha256, Settings::from(entry).allocation())
 }
 
-impl Manager {
+impl EarlyCodes {
     /// Compiles what a plugin's file has, unless it was looked at already, or one has been compiled since the plugin's
     /// file was last taken or refused: who writes with pauses has the rest compiled when it is complete, and not after
     /// each of them. Whether something was compiled, which can take some seconds.
-    pub(super) fn compile_early(&mut self, name: &str) -> bool {
-        if self.early.contains_key(name) {
+    pub(super) fn compile(&mut self, managed: &Managed, programs: &Programs) -> bool {
+        let entry = &managed.entry;
+        let name = &entry.name;
+        if self.0.contains_key(name) {
             return false;
         }
-        let Ok(managed) = self.serving.managed(name) else {
-            return false;
-        };
-        let entry = managed.entry;
         // What cannot be read now may be on its way.
         let Ok(content) = Content::read(&entry.source) else {
             return false;
@@ -50,7 +54,7 @@ impl Manager {
             return false;
         }
         debug!(target: "pace::reload", "plugin `{name}`: sha256 {sha256} may not be all of it yet");
-        let code = match self.programs.code(&entry, content, CpuTime::Spare) {
+        let code = match programs.code(entry, content, CpuTime::Spare) {
             Err(
                 error @ (LoadError::CompileTimeout(_)
                 | LoadError::NoProcess(_)
@@ -64,12 +68,22 @@ impl Manager {
         };
         let early = Early {
             sha256,
-            compiled_for: compiled_for(&entry),
+            compiled_for: compiled_for(entry),
             code,
             asked_back: managed.asked_back,
         };
-        self.early.insert(name.to_owned(), early);
+        self.0.insert(name.clone(), early);
         true
+    }
+
+    /// Gives away what has been compiled for a plugin.
+    pub(super) fn remove(&mut self, name: &str) -> Option<Early> {
+        self.0.remove(name)
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

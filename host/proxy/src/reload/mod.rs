@@ -15,7 +15,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `start` | the first generations and the first snapshot |
-//! | `manager` | the thread: commands, and looking at files |
+//! | `manager` | the thread that joins these: commands, and files that have changed |
 //! | `plugins` | one plugin: a new file takes over |
 //! | `early` | compiles a file while it may still be written |
 //! | `rollback` | the thread that has the generation before take over, whatever is being compiled |
@@ -24,14 +24,12 @@
 //! | `next` | the plugins of another configuration, made before anything is replaced |
 //! | `programs` | from bytes to a generation |
 //! | `difference` | what differs, and what that means |
-//! | `file`, `watch` | whether a file may have changed |
 //! | `outcome` | what came of it, and the sentences |
 //! | `status` | what is known of each plugin, for people |
 
 mod configuration;
 mod difference;
 mod early;
-mod file;
 mod manager;
 mod next;
 mod outcome;
@@ -41,20 +39,17 @@ mod rollback;
 mod serving;
 mod start;
 mod status;
-mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
-pub use self::file::Look;
 pub use self::manager::Manager;
 pub use self::outcome::{Begun, Outcome, Outcomes, Published, Refused};
 use self::rollback::Return;
 pub use self::start::StartError;
 pub use self::status::{BreakerStatus, PluginStatus, Refusal, Status};
-pub use self::watch::Watch;
 use pace_config::{Config, Overrides};
 
 /// Where the configuration came from, so that it can be read again.

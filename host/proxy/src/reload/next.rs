@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::configuration::NotTaken;
 use super::difference::{Change, change};
-use super::manager::Manager;
-use super::programs::{Code, Content};
+use super::programs::{Code, Content, Programs};
 use super::serving::Rejected;
 use super::status::{Managed, file_name};
 use pace_config::{Config, Sha256};
@@ -15,40 +14,47 @@ use pace_sandbox::{CpuTime, Generation, LoadError};
 
 /// The plugins of a configuration, before they serve.
 pub(super) struct Next {
-    pub(super) plugins: BTreeMap<String, Managed>,
+    plugins: BTreeMap<String, Managed>,
     /// Those whose file was read.
-    pub(super) read: Vec<String>,
+    read: Vec<String>,
 }
 
 /// What has been compiled for a configuration, by the plugin's name.
-pub(super) type Codes = BTreeMap<String, Code>;
+#[derive(Default)]
+pub(super) struct Codes(BTreeMap<String, Code>);
 
-impl Manager {
-    /// Compiles what this configuration needs of what is not there yet.
-    pub(super) fn compile_for(&self, config: &Config, codes: &mut Codes) -> Result<(), NotTaken> {
-        let before = self.serving.plugins();
+impl Codes {
+    /// Compiles what this configuration needs of what is not there yet, after the plugins that serve.
+    pub(super) fn compile_for(
+        &mut self,
+        config: &Config,
+        before: &BTreeMap<String, Managed>,
+        programs: &Programs,
+    ) -> Result<(), NotTaken> {
         for entry in &config.plugins {
             let known = before.get(&entry.name);
-            if needed(entry, known) != Change::Code || codes.contains_key(&entry.name) {
+            if needed(entry, known) != Change::Code || self.0.contains_key(&entry.name) {
                 continue;
             }
             let content = Content::read(&entry.source).map_err(|reason| rejected(entry, None, reason))?;
             let sha256 = content.sha256;
             ensure_fit(entry, known, sha256)?;
-            let code = self.programs.code(entry, content, CpuTime::SpareFirst);
+            let code = programs.code(entry, content, CpuTime::SpareFirst);
             let code = code.map_err(|reason| rejected(entry, Some(sha256), reason))?;
-            codes.insert(entry.name.clone(), code);
+            self.0.insert(entry.name.clone(), code);
         }
         Ok(())
     }
+}
 
+impl Next {
     /// The plugins of this configuration, after those that serve now. `None` if something has to be compiled
     /// first: what serves may have changed while other things were.
-    pub(super) fn next_plugins(
-        &self,
+    pub(super) fn new(
         config: &Config,
         before: &BTreeMap<String, Managed>,
         codes: &Codes,
+        programs: &Programs,
     ) -> Result<Option<Next>, NotTaken> {
         let mut next = Next {
             plugins: BTreeMap::new(),
@@ -57,7 +63,7 @@ impl Manager {
         for entry in &config.plugins {
             let known = before.get(&entry.name);
             let change = needed(entry, known);
-            let managed = match (known, change, codes.get(&entry.name)) {
+            let managed = match (known, change, codes.0.get(&entry.name)) {
                 (Some(known), Change::Nothing, _) => Managed {
                     entry: entry.clone(),
                     ..known.clone()
@@ -69,7 +75,7 @@ impl Manager {
                 (known, _, Some(code)) => {
                     ensure_fit(entry, known, code.sha256)?;
                     next.read.push(entry.name.clone());
-                    self.with_code(entry, known, code)
+                    with_code(entry, known, code, programs)
                 }
                 (_, _, None) => return Ok(None),
             };
@@ -78,17 +84,49 @@ impl Manager {
         Ok(Some(next))
     }
 
-    fn with_code(&self, entry: &pace_config::Plugin, known: Option<&Managed>, code: &Code) -> Managed {
-        let number = known.map_or(1, |known| known.last_number + 1);
-        let generation = self.programs.generation(entry, number, code);
-        match known {
-            None => Managed::new(entry.clone(), generation),
-            Some(known) => Managed {
-                seen: Some(code.sha256),
-                refused: None,
-                ..advanced(known, entry, generation)
+    /// The plugins, by name.
+    pub(super) fn plugins(&self) -> &BTreeMap<String, Managed> {
+        &self.plugins
+    }
+
+    /// The plugins, and the names of those whose file was read.
+    pub(super) fn into_parts(self) -> (BTreeMap<String, Managed>, Vec<String>) {
+        (self.plugins, self.read)
+    }
+
+    /// Who is to blame when a plugin cannot be configured: the file that has just been read, or else the new
+    /// configuration.
+    pub(super) fn blame(&self, plugin: String, failure: Failure) -> NotTaken {
+        match self.plugins.get(&plugin) {
+            Some(managed) if self.read.contains(&plugin) => rejected(
+                &managed.entry,
+                Some(managed.current.sha256),
+                LoadError::Configure(failure),
+            ),
+            known => NotTaken::Configure {
+                file: known.map_or(String::new(), |managed| file_name(&managed.entry.source)),
+                plugin,
+                detail: failure.detail,
             },
         }
+    }
+}
+
+fn with_code(
+    entry: &pace_config::Plugin,
+    known: Option<&Managed>,
+    code: &Code,
+    programs: &Programs,
+) -> Managed {
+    let number = known.map_or(1, |known| known.last_number + 1);
+    let generation = programs.generation(entry, number, code);
+    match known {
+        None => Managed::new(entry.clone(), generation),
+        Some(known) => Managed {
+            seen: Some(code.sha256),
+            refused: None,
+            ..advanced(known, entry, generation)
+        },
     }
 }
 
@@ -123,23 +161,4 @@ fn advanced(known: &Managed, entry: &pace_config::Plugin, generation: Arc<Genera
     };
     managed.advance(generation);
     managed
-}
-
-impl Next {
-    /// Who is to blame when a plugin cannot be configured: the file that has just been read, or else the new
-    /// configuration.
-    pub(super) fn blame(&self, plugin: String, failure: Failure) -> NotTaken {
-        match self.plugins.get(&plugin) {
-            Some(managed) if self.read.contains(&plugin) => rejected(
-                &managed.entry,
-                Some(managed.current.sha256),
-                LoadError::Configure(failure),
-            ),
-            known => NotTaken::Configure {
-                file: known.map_or(String::new(), |managed| file_name(&managed.entry.source)),
-                plugin,
-                detail: failure.detail,
-            },
-        }
-    }
 }

@@ -1,13 +1,24 @@
 //! One plugin at a time: a new file takes over.
 
-use super::file::Followed;
-use super::manager::Manager;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::early::EarlyCodes;
 use super::outcome::{Begun, Outcome, Published, Refused};
-use super::programs::{Code, Content};
-use super::serving::Rejected;
+use super::programs::{Code, Content, Programs};
+use super::serving::{Rejected, Serving};
 use super::status::Managed;
 use pace_config::Source;
+use pace_follow::Follower;
 use pace_sandbox::{CpuTime, LoadError};
+
+/// The plugins of the configuration that serves, and the files that they come from.
+pub(super) struct Plugins {
+    serving: Arc<Serving>,
+    programs: Arc<Programs>,
+    /// Of files that are not quiet yet.
+    early: EarlyCodes,
+}
 
 /// Who wants a plugin's file to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +32,72 @@ pub(super) enum Asked {
     ForThis,
 }
 
-impl Manager {
-    /// Takes a plugin's file if it is new, or if it is to be tried again.
-    pub(super) fn reload(&mut self, name: &str, asked: Asked) -> Outcome {
-        self.try_reload(name, asked).unwrap_or_else(Outcome::Refused)
+impl Plugins {
+    pub(super) fn new(serving: Arc<Serving>, programs: Arc<Programs>) -> Plugins {
+        Plugins {
+            serving,
+            programs,
+            early: EarlyCodes::default(),
+        }
     }
 
-    fn try_reload(&mut self, name: &str, asked: Asked) -> Result<Outcome, Refused> {
+    /// The names of all plugins, in alphabetical order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.serving.plugins().into_keys().collect()
+    }
+
+    /// The files to follow.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let plugins = self.serving.plugins().into_values();
+        let files = plugins.filter_map(|managed| match managed.entry.source {
+            Source::File(path) => Some(path),
+            Source::Builtin(_) => None,
+        });
+        files.collect()
+    }
+
+    /// The plugins that come from one of these files.
+    pub(super) fn of(&self, files: &[PathBuf]) -> Vec<String> {
+        if files.is_empty() {
+            return Vec::new();
+        }
+        let is_of = |managed: &Managed| match &managed.entry.source {
+            Source::File(path) => files.contains(path),
+            Source::Builtin(_) => false,
+        };
+        let plugins = self.serving.plugins().into_iter();
+        plugins
+            .filter_map(|(name, managed)| is_of(&managed).then_some(name))
+            .collect()
+    }
+
+    /// Compiles what a plugin's file has, which may not be all of it yet. Whether something was compiled, which can take
+    /// some seconds.
+    pub(super) fn compile_early(&mut self, name: &str) -> bool {
+        self.serving
+            .managed(name)
+            .is_ok_and(|managed| self.early.compile(&managed, &self.programs))
+    }
+
+    /// Forgets what has been compiled early, which no file is any more that is being written: it belongs to files that are
+    /// again what they were, or to plugins that are gone.
+    pub(super) fn forget_early(&mut self) {
+        self.early.clear();
+    }
+
+    /// Takes a plugin's file if it is new, or if it is to be tried again.
+    pub(super) fn reload(&mut self, name: &str, asked: Asked, files: &mut Follower) -> Outcome {
+        self.try_reload(name, asked, files)
+            .unwrap_or_else(Outcome::Refused)
+    }
+
+    fn try_reload(&mut self, name: &str, asked: Asked, files: &mut Follower) -> Result<Outcome, Refused> {
         let early = self.early.remove(name);
         let managed = self.serving.managed(name)?;
         let is_unfit = |sha256| managed.unfit(sha256).is_some();
         let entry = managed.entry.clone();
         if let Source::File(path) = &entry.source {
-            self.files.insert(path.clone(), Followed::taken(path));
+            files.take(path);
         }
         let content = match Content::read(&entry.source) {
             Ok(content) => content,

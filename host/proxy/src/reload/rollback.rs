@@ -23,11 +23,15 @@ pub(crate) enum Return {
 
 /// Serves them, one after the other.
 pub(super) struct Rollbacks {
-    pub(super) serving: Arc<Serving>,
-    pub(super) returns: mpsc::Receiver<Return>,
+    serving: Arc<Serving>,
+    returns: mpsc::Receiver<Return>,
 }
 
 impl Rollbacks {
+    pub(super) fn new(serving: Arc<Serving>, returns: mpsc::Receiver<Return>) -> Rollbacks {
+        Rollbacks { serving, returns }
+    }
+
     /// As long as the process lives. The calling thread is its own.
     pub(super) fn run(self) {
         for wanted in &self.returns {
@@ -35,8 +39,8 @@ impl Rollbacks {
                 Return::Asked(name, reply) => {
                     let outcome = self.asked(&name);
                     match outcome.is_refused() {
-                        false => info!(target: "pace::reload", "{outcome}"),
-                        true => error!(target: "pace::reload", "{outcome}"),
+                        false => info!(target: "crate::reload", "{outcome}"),
+                        true => error!(target: "crate::reload", "{outcome}"),
                     }
                     // Who asked may have gone.
                     let _ = reply.send(outcome);
@@ -86,12 +90,12 @@ impl Rollbacks {
                     "{of}: {returned} (sha256 {}), in place of {number} (sha256 {sha256}), because {unfit}",
                     next.sha256
                 );
-                warn!(target: "pace::reload", "{sentence}");
+                warn!(target: "crate::reload", "{sentence}");
                 let refusal = Refusal::now(Some(sha256), sentence);
                 self.serving.with(name, |managed| managed.refused = Some(refusal));
             }
             Err(why) => {
-                error!(target: "pace::reload", "{of}: generation {number} (sha256 {sha256}) is unfit, because {unfit}; it {why}")
+                error!(target: "crate::reload", "{of}: generation {number} (sha256 {sha256}) is unfit, because {unfit}; it {why}")
             }
         }
     }

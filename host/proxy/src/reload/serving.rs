@@ -3,6 +3,8 @@
 //! Two threads replace what serves: `manager`, which compiles, and `rollback`, which does not and so never waits
 //! for what does. Each makes its change in a [`Turn`], which is short: nothing is read or compiled in it.
 
+mod take;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -79,23 +81,19 @@ impl Serving {
 
     /// What is known of a plugin.
     pub(super) fn managed(&self, name: &str) -> Result<Managed, Refused> {
-        let plugins = self.status.plugins.lock();
-        plugins
-            .get(name)
-            .cloned()
+        self.status
+            .of(name)
             .ok_or_else(|| Refused::UnknownPlugin(Shown::new(name).to_string()))
     }
 
     /// Changes what is known of a plugin, if there is one of this name.
     pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Managed)) {
-        if let Some(managed) = self.status.plugins.lock().get_mut(name) {
-            change(managed);
-        }
+        self.status.with(name, change);
     }
 
     /// Every plugin.
     pub(super) fn plugins(&self) -> BTreeMap<String, Managed> {
-        self.status.plugins.lock().clone()
+        self.status.plugins()
     }
 
     /// Notes and counts that a file was not taken, and says so in one sentence.
@@ -158,14 +156,6 @@ impl Turn<'_> {
         serving.with(name, |managed| managed.advance(Arc::clone(after)));
         serving.environment.metrics.generation(name, after.number);
         Ok(())
-    }
-
-    /// New requests are served with this configuration and these plugins, of which the snapshot was made.
-    pub(super) fn take(&mut self, snapshot: Snapshot, config: Config, plugins: BTreeMap<String, Managed>) {
-        self.publish(snapshot);
-        self.serving.environment.store.set_limit(config.server.state);
-        *self.serving.status.plugins.lock() = plugins;
-        *self.config = config;
     }
 
     fn join(&self, config: &Config, generations: &Generations) -> Result<Snapshot, (String, Failure)> {

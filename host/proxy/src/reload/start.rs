@@ -1,6 +1,6 @@
 //! The first generations and the first snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -8,15 +8,17 @@ use std::thread;
 use arc_swap::ArcSwap;
 use rayon::prelude::*;
 
-use super::manager::Manager;
+use super::configuration::Configuration;
+use super::manager::{Manager, RESCAN};
+use super::plugins::Plugins;
 use super::programs::{Content, Programs};
 use super::rollback::Rollbacks;
 use super::serving::{Serving, generations};
 use super::status::{Managed, Status, file_name};
-use super::watch::Watch;
 use super::{Command, Origin, Reloader};
 use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
 use pace_config::{Config, Source};
+use pace_follow::Follower;
 use pace_sandbox::{Compiler, CpuTime, Generation, LoadError};
 
 /// What a plugin starts with.
@@ -75,7 +77,7 @@ impl Manager {
         }
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let status = Arc::new(Status::default());
-        *status.plugins.lock() = plugins;
+        status.set(plugins);
         let reloader = Reloader {
             commands: sender.clone(),
             returns: back,
@@ -88,25 +90,17 @@ impl Manager {
             status,
             balancer,
         ));
-        let mut manager = Manager {
-            origin,
-            environment,
-            rollbacks: Some(Rollbacks {
-                serving: Arc::clone(&serving),
-                returns,
-            }),
-            serving,
+        let programs = Arc::new(programs);
+        let manager = Manager::new(
             commands,
-            programs,
-            files: HashMap::new(),
-            early: HashMap::new(),
-            watch: Watch::new(move || {
+            Follower::new(RESCAN, move || {
                 // The manager is gone only when Pace ends.
                 let _ = sender.send(Command::Scan);
             }),
-            refused: None,
-        };
-        manager.follow_files();
+            Configuration::new(origin, environment, Arc::clone(&serving), Arc::clone(&programs)),
+            Plugins::new(Arc::clone(&serving), programs),
+            Rollbacks::new(serving, returns),
+        );
         Ok((manager, snapshot, reloader))
     }
 }

@@ -16,7 +16,7 @@ use pace_sandbox::{BreakerState, Generation};
 /// Every plugin, by name. Locked for moments only, never while something is compiled.
 #[derive(Default)]
 pub struct Status {
-    pub(super) plugins: Mutex<BTreeMap<String, Managed>>,
+    plugins: Mutex<BTreeMap<String, Managed>>,
 }
 
 /// One entry of the configuration, and its generations. The one that serves was made with the settings of
@@ -90,6 +90,28 @@ pub struct BreakerStatus {
 }
 
 impl Status {
+    /// What is known of a plugin.
+    pub(super) fn of(&self, name: &str) -> Option<Managed> {
+        self.plugins.lock().get(name).cloned()
+    }
+
+    /// What is known of every plugin.
+    pub(super) fn plugins(&self) -> BTreeMap<String, Managed> {
+        self.plugins.lock().clone()
+    }
+
+    /// Changes what is known of a plugin, if there is one of this name.
+    pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Managed)) {
+        if let Some(managed) = self.plugins.lock().get_mut(name) {
+            change(managed);
+        }
+    }
+
+    /// Puts these plugins in the place of all.
+    pub(super) fn set(&self, plugins: BTreeMap<String, Managed>) {
+        *self.plugins.lock() = plugins;
+    }
+
     /// Every plugin, in alphabetical order.
     pub fn list(&self) -> Vec<PluginStatus> {
         self.plugins
