@@ -191,7 +191,7 @@ impl Bench {
         let mut over = Vec::new();
         let file = self.file.as_deref().unwrap_or_default();
         for (hook, cost) in costs {
-            let (hook, allowed) = (hook.name(), self.budget.of(*hook));
+            let (hook, allowed) = (hook.name(), self.budget.hooks[*hook]);
             if let Some(allowed) = allowed.nanoseconds
                 && cost.median > Duration::from_nanos(allowed.into())
             {

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 use pace_hook::Hook;
 
 use crate::Language;
@@ -39,30 +40,15 @@ pub struct NewArgs {
     #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t = Language::Rust)]
     pub lang: Language,
     /// A hook that it has [default: request-filter]; may be repeated
-    #[arg(long = "hook", value_name = "HOOK", value_enum)]
-    pub hooks: Vec<HookName>,
+    #[arg(long = "hook", value_name = "HOOK", value_parser = hook())]
+    pub hooks: Vec<Hook>,
 }
 
-/// A hook, as it is called in the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HookName {
-    /// Looks at requests, changes or answers them
-    RequestFilter,
-    /// Chooses a backend
-    SelectUpstream,
-    /// Looks at responses, changes or replaces them
-    ResponseFilter,
-}
-
-impl HookName {
-    /// The hook of this name.
-    pub fn hook(self) -> Hook {
-        match self {
-            HookName::RequestFilter => Hook::RequestFilter,
-            HookName::SelectUpstream => Hook::SelectUpstream,
-            HookName::ResponseFilter => Hook::ResponseFilter,
-        }
-    }
+/// A hook, by its name in the contract.
+fn hook() -> impl TypedValueParser<Value = Hook> {
+    let names = Hook::ALL.map(|hook| PossibleValue::new(hook.name()).help(hook.about()));
+    PossibleValuesParser::new(names)
+        .try_map(|name| Hook::named(&name).ok_or_else(|| format!("there is no hook `{name}`")))
 }
 
 /// What to build.

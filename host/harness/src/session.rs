@@ -12,9 +12,7 @@ use super::message::{Request, Response};
 use super::pool::Pool;
 use super::subject::{Setup, Subject};
 use pace_config::Source;
-use pace_hook::{
-    Call, Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Stage, Verdict,
-};
+use pace_hook::{Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Verdict};
 use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits, sweep};
 use pace_state::{Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
 
@@ -104,13 +102,10 @@ impl Session {
     /// It failed, or the plugin has no such hook.
     pub fn request_filter(&self, request: &mut Request) -> Result<Verdict, Failure> {
         let (client, scheme) = (request.client, request.scheme());
-        self.plugin.request_filter(Call {
-            request: RequestScope {
-                head: RequestAccess::Edit(request),
-                client,
-                scheme,
-            },
-            stage: Stage::RequestFilter,
+        self.plugin.request_filter(RequestScope {
+            head: RequestAccess::Edit(request),
+            client,
+            scheme,
         })
     }
 
@@ -125,13 +120,7 @@ impl Session {
         pool: &Pool,
         attempt: u32,
     ) -> Result<Selection, Failure> {
-        self.plugin.select_upstream(Call {
-            request: reading(request),
-            stage: Stage::SelectUpstream {
-                candidates: pool,
-                attempt,
-            },
-        })
+        self.plugin.select_upstream(reading(request), pool, attempt)
     }
 
     /// Runs `response-filter`, which may change the response. `backend` is who answered; `None` for a response
@@ -146,10 +135,7 @@ impl Session {
         response: &mut Response,
         backend: Option<&str>,
     ) -> Result<Verdict, Failure> {
-        self.plugin.response_filter(Call {
-            request: reading(request),
-            stage: Stage::ResponseFilter { response, backend },
-        })
+        self.plugin.response_filter(reading(request), response, backend)
     }
 
     /// What the plugin's instance has used so far; `None` if there is none, because it failed or was never called.

@@ -5,6 +5,7 @@
 
 mod advice;
 pub mod field;
+mod hooks;
 mod message;
 mod reply;
 
@@ -16,6 +17,7 @@ use http::header::HeaderValue;
 use field::FieldName;
 
 pub use field::EditError;
+pub use hooks::{Hook, Hooks, PerHook};
 pub use reply::{CONTENT_TYPE_NAME, Reply};
 
 /// The contract that plugins are built for: the package in `wit/`.
@@ -101,38 +103,9 @@ pub struct RequestScope<'a> {
     pub scheme: &'static str,
 }
 
-/// One call of a hook: the request, and what only this hook can see.
-pub struct Call<'a> {
-    /// The request.
-    pub request: RequestScope<'a>,
-    /// What belongs to the hook.
-    pub stage: Stage<'a>,
-}
-
-/// What belongs to a hook.
-pub enum Stage<'a> {
-    /// `request-filter`.
-    RequestFilter,
-    /// `select-upstream`.
-    SelectUpstream {
-        /// Among whom to choose.
-        candidates: &'a dyn Candidates,
-        /// 1 for the first attempt.
-        attempt: u32,
-    },
-    /// `response-filter`.
-    ResponseFilter {
-        /// The response's head.
-        response: &'a mut dyn ResponseHead,
-        /// Who answered; `None` if a plugin did.
-        backend: Option<&'a str>,
-    },
-}
-
 /// A plugin with its configuration, ready to be called from any worker thread.
 ///
-/// Every method may be called only for hooks that [`Plugin::hooks`] names, with a [`Call`] whose stage is
-/// that hook's.
+/// Each hook has a method, which is called only if [`Plugin::hooks`] names the hook; the others may be left out.
 pub trait Plugin: Send + Sync {
     /// The name in the configuration.
     fn name(&self) -> &str;
@@ -140,74 +113,30 @@ pub trait Plugin: Send + Sync {
     fn generation(&self) -> u64;
     /// The hooks it exports.
     fn hooks(&self) -> Hooks;
+
     /// Runs `request-filter`.
-    fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure>;
-    /// Runs `select-upstream`.
-    fn select_upstream(&self, call: Call<'_>) -> Result<Selection, Failure>;
-    /// Runs `response-filter`.
-    fn response_filter(&self, call: Call<'_>) -> Result<Verdict, Failure>;
-}
-
-/// A set of hooks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hooks {
-    /// `request-filter` is exported.
-    pub request_filter: bool,
-    /// `select-upstream` is exported.
-    pub select_upstream: bool,
-    /// `response-filter` is exported.
-    pub response_filter: bool,
-}
-
-impl Hooks {
-    /// The hooks in the set, in the order of a request.
-    pub fn iter(self) -> impl Iterator<Item = Hook> {
-        [
-            self.request_filter.then_some(Hook::RequestFilter),
-            self.select_upstream.then_some(Hook::SelectUpstream),
-            self.response_filter.then_some(Hook::ResponseFilter),
-        ]
-        .into_iter()
-        .flatten()
+    fn request_filter(&self, _request: RequestScope<'_>) -> Result<Verdict, Failure> {
+        Err(Failure::no_such_hook())
     }
 
-    /// Whether this hook is in the set.
-    pub fn contains(self, hook: Hook) -> bool {
-        match hook {
-            Hook::RequestFilter => self.request_filter,
-            Hook::SelectUpstream => self.select_upstream,
-            Hook::ResponseFilter => self.response_filter,
-        }
+    /// Runs `select-upstream`: among whom to choose, for which attempt, 1 for the first.
+    fn select_upstream(
+        &self,
+        _request: RequestScope<'_>,
+        _candidates: &dyn Candidates,
+        _attempt: u32,
+    ) -> Result<Selection, Failure> {
+        Err(Failure::no_such_hook())
     }
 
-    /// No hook at all.
-    pub fn is_empty(self) -> bool {
-        self == Hooks::default()
-    }
-}
-
-/// A hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// `request-filter`.
-    RequestFilter,
-    /// `select-upstream`.
-    SelectUpstream,
-    /// `response-filter`.
-    ResponseFilter,
-}
-
-impl Hook {
-    /// Every hook, in the order of a request.
-    pub const ALL: [Hook; 3] = [Hook::RequestFilter, Hook::SelectUpstream, Hook::ResponseFilter];
-
-    /// As the contract, the metrics and the log spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Hook::RequestFilter => "request-filter",
-            Hook::SelectUpstream => "select-upstream",
-            Hook::ResponseFilter => "response-filter",
-        }
+    /// Runs `response-filter`, with who answered; `None` if a plugin did.
+    fn response_filter(
+        &self,
+        _request: RequestScope<'_>,
+        _response: &mut dyn ResponseHead,
+        _backend: Option<&str>,
+    ) -> Result<Verdict, Failure> {
+        Err(Failure::no_such_hook())
     }
 }
 
@@ -362,6 +291,16 @@ impl FailureReason {
             FailureReason::IllegalOutput => "illegal-output",
             FailureReason::Configure => "configure",
             FailureReason::BreakerOpen => "breaker-open",
+        }
+    }
+}
+
+impl Failure {
+    /// A hook was called that the plugin does not have.
+    pub fn no_such_hook() -> Failure {
+        Failure {
+            reason: FailureReason::Trap,
+            detail: "it has no such hook".to_owned(),
         }
     }
 }

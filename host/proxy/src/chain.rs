@@ -12,16 +12,13 @@ use crate::telemetry::{self, HookCalls, PluginMetrics};
 use pace_base::logging::Limited;
 use pace_config::OnFailure;
 use pace_hook::{
-    Call, Candidates, Failure, FailureReason, Hook, Hooks, Plugin, Reply, RequestAccess, RequestHead,
-    RequestScope, ResponseHead, Selection, Stage, Verdict,
+    Candidates, Failure, FailureReason, Hook, PerHook, Plugin, Reply, RequestAccess, RequestHead,
+    RequestScope, ResponseHead, Selection, Verdict,
 };
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
 pub struct Chain {
-    request_filter: Box<[Arc<Step>]>,
-    select_upstream: Box<[Arc<Step>]>,
-    /// In reverse: who saw the request first sees the response last.
-    response_filter: Box<[Arc<Step>]>,
+    steps: PerHook<Box<[Arc<Step>]>>,
     generations: String,
 }
 
@@ -105,19 +102,17 @@ impl Chain {
     /// A chain of these plugins in the order of the configuration.
     pub fn new(steps: Vec<Step>) -> Chain {
         let steps: Vec<Arc<Step>> = steps.into_iter().map(Arc::new).collect();
-        let with = |exports: fn(Hooks) -> bool| {
-            steps
-                .iter()
-                .filter(|step| exports(step.plugin.hooks()))
-                .cloned()
-                .collect::<Vec<_>>()
+        let of_hook = |hook: Hook| {
+            let with_hook = steps.iter().filter(|step| step.plugin.hooks().contains(hook));
+            let with_hook = with_hook.cloned();
+            match hook {
+                Hook::RequestFilter | Hook::SelectUpstream => with_hook.collect(),
+                // Who saw the request first sees the response last.
+                Hook::ResponseFilter => with_hook.rev().collect(),
+            }
         };
-        let mut response_filter = with(|hooks| hooks.response_filter);
-        response_filter.reverse();
         Chain {
-            request_filter: with(|hooks| hooks.request_filter).into(),
-            select_upstream: with(|hooks| hooks.select_upstream).into(),
-            response_filter: response_filter.into(),
+            steps: PerHook::from_fn(of_hook),
             generations: steps
                 .iter()
                 .map(|step| format!("{}={}", step.plugin.name(), step.plugin.generation()))
@@ -134,15 +129,12 @@ impl Chain {
 
     /// Asks the request filters in order, until one answers.
     pub fn request_filter(&self, asker: Asker<'_>, head: &mut dyn RequestHead) -> RequestFlow {
-        for step in &self.request_filter {
-            let call = Call {
-                request: asker.with(RequestAccess::Edit(&mut *head)),
-                stage: Stage::RequestFilter,
-            };
+        for step in &self.steps[Hook::RequestFilter] {
+            let request = asker.with(RequestAccess::Edit(&mut *head));
             match step.run(
                 Hook::RequestFilter,
                 asker.calls,
-                |plugin| plugin.request_filter(call),
+                |plugin| plugin.request_filter(request),
                 telemetry::verdict,
             ) {
                 Outcome::Result(Verdict::Next) | Outcome::GoOn => {}
@@ -161,15 +153,12 @@ impl Chain {
         candidates: &dyn Candidates,
         attempt: u32,
     ) -> SelectFlow {
-        for step in &self.select_upstream {
-            let call = Call {
-                request: asker.with(RequestAccess::Read(head)),
-                stage: Stage::SelectUpstream { candidates, attempt },
-            };
+        for step in &self.steps[Hook::SelectUpstream] {
+            let request = asker.with(RequestAccess::Read(head));
             match step.run(
                 Hook::SelectUpstream,
                 asker.calls,
-                |plugin| plugin.select_upstream(call),
+                |plugin| plugin.select_upstream(request, candidates, attempt),
                 |selection| telemetry::selection(selection, candidates),
             ) {
                 Outcome::Result(Selection::Pick(index)) => return SelectFlow::Pick(index),
@@ -190,18 +179,13 @@ impl Chain {
         response: &mut dyn ResponseHead,
         backend: Option<&str>,
     ) -> ResponseFlow {
-        for (position, step) in self.response_filter.iter().enumerate().skip(remaining.0) {
-            let call = Call {
-                request: asker.with(RequestAccess::Read(head)),
-                stage: Stage::ResponseFilter {
-                    response: &mut *response,
-                    backend,
-                },
-            };
+        let steps = self.steps[Hook::ResponseFilter].iter().enumerate();
+        for (position, step) in steps.skip(remaining.0) {
+            let request = asker.with(RequestAccess::Read(head));
             match step.run(
                 Hook::ResponseFilter,
                 asker.calls,
-                |plugin| plugin.response_filter(call),
+                |plugin| plugin.response_filter(request, &mut *response, backend),
                 telemetry::verdict,
             ) {
                 Outcome::Result(Verdict::Next) | Outcome::GoOn => {}

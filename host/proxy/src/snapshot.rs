@@ -13,7 +13,7 @@ use crate::telemetry::Metrics;
 use crate::upstream::{Pool, system_lookup};
 use crate::via::Via;
 use pace_config::{ClientLimits, Config, ConnectionLimits, HeaderName, OnFailure};
-use pace_hook::{Failure, Plugin};
+use pace_hook::{Failure, Hook, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
 use pace_state::{Scope, Store};
 
@@ -218,7 +218,10 @@ impl Builder<'_> {
             })?;
             steps.push(self.step(route, plugin, used.on_failure));
         }
-        if !steps.iter().any(|step| step.plugin.hooks().select_upstream) {
+        if !steps
+            .iter()
+            .any(|step| step.plugin.hooks().contains(Hook::SelectUpstream))
+        {
             let balancer = self.use_of(DEFAULT_BALANCER, DEFAULT_BALANCER.to_owned(), &Map::new())?;
             steps.push(self.step(route, balancer, OnFailure::Closed));
         }

@@ -1,14 +1,14 @@
 //! Compiled code, run in one of two ways: as a component, or as the core module that it wraps.
 
-use wasmtime::component::InstancePre;
-use wasmtime::{Result, Store, StoreContextMut, format_err};
+use wasmtime::component::{self, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower};
+use wasmtime::{Result, Store, StoreContextMut, WasmParams, format_err};
 
-use super::bindings::exports::pace::plugin as exports;
+use super::bindings::exports::pace::plugin::lifecycle;
 use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
-use super::direct;
+use super::direct::{self, Returned};
 use super::guest::Guest;
-use pace_hook::Hooks;
+use pace_hook::{Hook, Hooks, PerHook};
 
 /// Code that is linked with what it imports.
 pub(super) enum Code {
@@ -20,29 +20,79 @@ pub(super) enum Code {
 
 /// Where the hooks are found in an instance of a component.
 pub(super) struct Indices {
-    lifecycle: exports::lifecycle::GuestIndices,
-    request_filter: Option<exports::request_filter::GuestIndices>,
-    select_upstream: Option<exports::select_upstream::GuestIndices>,
-    response_filter: Option<exports::response_filter::GuestIndices>,
+    lifecycle: lifecycle::GuestIndices,
+    hooks: PerHook<Option<ComponentExportIndex>>,
+}
+
+/// The functions of an instance that Pace calls, each with the types of the contract.
+pub(super) struct Exports {
+    configure: Configure,
+    pub(super) request_filter: Function<(), (Verdict,)>,
+    pub(super) select_upstream: Function<(u32,), (Selection,)>,
+    pub(super) response_filter: Function<(), (Verdict,)>,
+}
+
+impl Exports {
+    fn load(mut loading: Loading<'_>) -> Result<Exports> {
+        Ok(Exports {
+            configure: loading.configure()?,
+            request_filter: loading.hook(Hook::RequestFilter)?,
+            select_upstream: loading.hook(Hook::SelectUpstream)?,
+            response_filter: loading.hook(Hook::ResponseFilter)?,
+        })
+    }
+
+    pub(super) fn configure(
+        &self,
+        store: StoreContextMut<'_, Guest>,
+        config: &str,
+    ) -> Result<direct::Configured> {
+        match &self.configure {
+            Configure::Component(guest) => guest.call_configure(store, config),
+            Configure::Direct(configure) => configure.call(store, config),
+        }
+    }
+}
+
+/// `lifecycle.configure`.
+enum Configure {
+    Component(lifecycle::Guest),
+    Direct(direct::Configure),
+}
+
+/// The function of a hook, in either way.
+pub(super) enum Function<P, R: Returned> {
+    Component(component::TypedFunc<P, R>),
+    Direct(direct::Function<P, R>),
+    /// The plugin does not have the hook. The chain asks a plugin only for hooks that it has.
+    Absent,
+}
+
+impl<P, R> Function<P, R>
+where
+    P: ComponentNamedList + Lower + WasmParams,
+    R: ComponentNamedList + Lift + Returned,
+{
+    pub(super) fn call(&self, mut store: StoreContextMut<'_, Guest>, parameters: P) -> Result<R> {
+        match self {
+            Function::Component(function) => function.call(&mut store, parameters),
+            Function::Direct(function) => function.call(store, parameters),
+            Function::Absent => Err(format_err!("the plugin does not export this hook")),
+        }
+    }
 }
 
 impl Code {
     /// A component with these hooks.
     pub(super) fn component(pre: InstancePre<Guest>, hooks: Hooks) -> Result<Code> {
+        let component = pre.component();
+        let index = |hook: Hook| {
+            let interface = component.get_export_index(None, direct::interface(hook.name()))?;
+            component.get_export_index(Some(&interface), hook.function())
+        };
         let indices = Indices {
-            lifecycle: exports::lifecycle::GuestIndices::new(&pre)?,
-            request_filter: hooks
-                .request_filter
-                .then(|| exports::request_filter::GuestIndices::new(&pre))
-                .transpose()?,
-            select_upstream: hooks
-                .select_upstream
-                .then(|| exports::select_upstream::GuestIndices::new(&pre))
-                .transpose()?,
-            response_filter: hooks
-                .response_filter
-                .then(|| exports::response_filter::GuestIndices::new(&pre))
-                .transpose()?,
+            lifecycle: lifecycle::GuestIndices::new(&pre)?,
+            hooks: PerHook::from_fn(|hook| hooks.contains(hook).then(|| index(hook)).flatten()),
         };
         Ok(Code::Component(pre, indices))
     }
@@ -52,88 +102,46 @@ impl Code {
         match self {
             Code::Component(pre, indices) => {
                 let instance = pre.instantiate(&mut *store)?;
-                Ok(Exports::Component(ComponentExports {
-                    lifecycle: indices.lifecycle.load(&mut *store, &instance)?,
-                    request_filter: match &indices.request_filter {
-                        Some(indices) => Some(indices.load(&mut *store, &instance)?),
-                        None => None,
-                    },
-                    select_upstream: match &indices.select_upstream {
-                        Some(indices) => Some(indices.load(&mut *store, &instance)?),
-                        None => None,
-                    },
-                    response_filter: match &indices.response_filter {
-                        Some(indices) => Some(indices.load(&mut *store, &instance)?),
-                        None => None,
-                    },
-                }))
+                Exports::load(Loading::Component(store, instance, indices))
             }
             Code::Direct(pre) => {
                 let instance = pre.instantiate(&mut *store)?;
                 let store = wasmtime::AsContextMut::as_context_mut(store);
-                Ok(Exports::Direct(direct::Exports::load(store, &instance, hooks)?))
+                let loading = direct::Loading::new(store, instance, hooks)?;
+                Exports::load(Loading::Direct(loading))
             }
         }
     }
 }
 
-/// What an instance exports. Each function is an error if the instance does not have the hook; the chain
-/// asks a plugin only for hooks that it has.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one in each instance, which is much larger"
-)]
-pub(super) enum Exports {
-    Component(ComponentExports),
-    Direct(direct::Exports),
+/// An instance whose exports are being found.
+enum Loading<'a> {
+    Component(&'a mut Store<Guest>, component::Instance, &'a Indices),
+    Direct(direct::Loading<'a>),
 }
 
-pub(super) struct ComponentExports {
-    lifecycle: exports::lifecycle::Guest,
-    request_filter: Option<exports::request_filter::Guest>,
-    select_upstream: Option<exports::select_upstream::Guest>,
-    response_filter: Option<exports::response_filter::Guest>,
-}
-
-impl Exports {
-    pub(super) fn configure(
-        &self,
-        store: StoreContextMut<'_, Guest>,
-        config: &str,
-    ) -> Result<std::result::Result<(), String>> {
-        match self {
-            Exports::Component(exports) => exports.lifecycle.call_configure(store, config),
-            Exports::Direct(exports) => exports.configure(store, config),
-        }
+impl Loading<'_> {
+    fn configure(&mut self) -> Result<Configure> {
+        Ok(match self {
+            Loading::Component(store, instance, indices) => {
+                Configure::Component(indices.lifecycle.load(&mut **store, instance)?)
+            }
+            Loading::Direct(loading) => Configure::Direct(loading.configure()?),
+        })
     }
 
-    pub(super) fn request_filter(&self, store: StoreContextMut<'_, Guest>) -> Result<Verdict> {
-        match self {
-            Exports::Component(exports) => exported(&exports.request_filter)?.call_filter(store),
-            Exports::Direct(exports) => exports.request_filter(store),
-        }
+    fn hook<P, R>(&mut self, hook: Hook) -> Result<Function<P, R>>
+    where
+        P: ComponentNamedList + Lower + WasmParams,
+        R: ComponentNamedList + Lift + Returned,
+    {
+        let function = match self {
+            Loading::Component(store, instance, indices) => indices.hooks[hook]
+                .map(|index| instance.get_typed_func(&mut **store, index))
+                .transpose()?
+                .map(Function::Component),
+            Loading::Direct(loading) => loading.hook(hook)?.map(Function::Direct),
+        };
+        Ok(function.unwrap_or(Function::Absent))
     }
-
-    pub(super) fn select_upstream(
-        &self,
-        store: StoreContextMut<'_, Guest>,
-        attempt: u32,
-    ) -> Result<Selection> {
-        match self {
-            Exports::Component(exports) => exported(&exports.select_upstream)?.call_select(store, attempt),
-            Exports::Direct(exports) => exports.select_upstream(store, attempt),
-        }
-    }
-
-    pub(super) fn response_filter(&self, store: StoreContextMut<'_, Guest>) -> Result<Verdict> {
-        match self {
-            Exports::Component(exports) => exported(&exports.response_filter)?.call_filter(store),
-            Exports::Direct(exports) => exports.response_filter(store),
-        }
-    }
-}
-
-fn exported<T>(hook: &Option<T>) -> Result<&T> {
-    hook.as_ref()
-        .ok_or_else(|| format_err!("the plugin does not export this hook"))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::compiler::{CompileError, MAX_GIBIBYTES};
 use pace_base::escape::Shown;
 use pace_config::Sha256;
-use pace_hook::Failure;
+use pace_hook::{Failure, Hook};
 
 /// Why a plugin could not be loaded. Every text goes behind the plugin's name and file, on the same line.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ pub enum LoadError {
     #[error("exports `{interface}` without the function `{function}`")]
     MissingFunction {
         /// The interface.
-        interface: &'static str,
+        interface: String,
         /// The function that the contract has there.
         function: &'static str,
     },
@@ -121,8 +121,8 @@ pub enum LoadError {
     WrongType(Box<WrongType>),
     /// A plugin that would never be called.
     #[error(
-        "exports no hook: one of request-filter, select-upstream and response-filter is needed; in Rust, name it in \
-         `pace_plugin::export!`"
+        "exports no hook: one of {} is needed; in Rust, name it in `pace_plugin::export!`",
+        Hook::listed()
     )]
     NoHook,
     /// Was replaced because it failed too often, and still is the content of the file.

@@ -113,7 +113,7 @@ fn problems(
     }
     match load::has_lifecycle(environment, component) {
         Ok(true) => {}
-        Ok(false) => problems.push(LoadError::MissingExport(load::LIFECYCLE.interface)),
+        Ok(false) => problems.push(LoadError::MissingExport(load::LIFECYCLE)),
         Err(problem) => problems.push(contract::in_words(bytes, problem)),
     }
     let mut hooks = 0;

@@ -7,11 +7,12 @@ use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 use super::backtrace;
 use super::code::Exports;
 use super::guest::Guest;
+use super::lend::Call;
 use super::meter::{self, Exceeded};
 use super::program::Use;
 use pace_base::escape::Shown;
 use pace_config::Limits;
-use pace_hook::{Call, Failure, FailureReason};
+use pace_hook::{Failure, FailureReason};
 
 /// An instance that has been configured.
 pub(super) struct Instance {
@@ -85,7 +86,7 @@ impl Instance {
     pub(super) fn run<T>(
         &mut self,
         used: &Use,
-        call: Call<'_>,
+        call: Call<'_, '_>,
         hook: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
         /// Takes back what was lent, also when a host function panics.

@@ -6,7 +6,31 @@
 use std::net::IpAddr;
 use std::ptr::NonNull;
 
-use pace_hook::{Call, Candidates, EditError, RequestAccess, RequestHead, ResponseHead, Stage};
+use pace_hook::{Candidates, EditError, RequestAccess, RequestHead, RequestScope, ResponseHead};
+
+/// What a call of a hook borrows: the request, and what else this hook can see.
+pub(super) struct Call<'r, 'a> {
+    pub(super) request: RequestScope<'r>,
+    pub(super) candidates: Option<&'a dyn Candidates>,
+    pub(super) response: Option<Response<'a>>,
+}
+
+/// The response's head, and who answered; `None` if a plugin did.
+pub(super) struct Response<'a> {
+    pub(super) head: &'a mut dyn ResponseHead,
+    pub(super) backend: Option<&'a str>,
+}
+
+impl<'r> Call<'r, '_> {
+    /// For a hook that sees the request and nothing else.
+    pub(super) fn of(request: RequestScope<'r>) -> Self {
+        Call {
+            request,
+            candidates: None,
+            response: None,
+        }
+    }
+}
 
 /// What is lent to the instance at the moment; nothing, while no hook runs.
 #[derive(Default)]
@@ -17,16 +41,13 @@ struct Lent {
     editable: bool,
     client: IpAddr,
     scheme: &'static str,
-    stage: LentStage,
+    candidates: Option<NonNull<dyn Candidates>>,
+    response: Option<LentResponse>,
 }
 
-enum LentStage {
-    RequestFilter,
-    SelectUpstream(NonNull<dyn Candidates>),
-    ResponseFilter {
-        response: NonNull<dyn ResponseHead>,
-        backend: Option<NonNull<str>>,
-    },
+struct LentResponse {
+    head: NonNull<dyn ResponseHead>,
+    backend: Option<NonNull<str>>,
 }
 
 /// A host function was called in a hook that has nothing for it to speak of.
@@ -45,31 +66,28 @@ impl Lending {
     ///
     /// The caller must call [`Lending::end`] before the borrows in `call` end, on every way out, unwinding
     /// included.
-    pub(super) unsafe fn begin(&mut self, call: Call<'_>) {
+    pub(super) unsafe fn begin(&mut self, call: Call<'_, '_>) {
         let (head, editable) = match call.request.head {
             RequestAccess::Edit(head) => (NonNull::from(head), true),
             RequestAccess::Read(head) => (NonNull::from(head), false),
         };
-        let stage = match call.stage {
-            Stage::RequestFilter => LentStage::RequestFilter,
-            Stage::SelectUpstream { candidates, .. } => {
-                // SAFETY: only the lifetime changes. See the last one below.
-                LentStage::SelectUpstream(unsafe {
-                    std::mem::transmute::<NonNull<dyn Candidates + '_>, NonNull<dyn Candidates>>(
-                        NonNull::from(candidates),
-                    )
-                })
+        let candidates = call.candidates.map(|candidates| {
+            // SAFETY: only the lifetime changes. See the last one below.
+            unsafe {
+                std::mem::transmute::<NonNull<dyn Candidates + '_>, NonNull<dyn Candidates>>(NonNull::from(
+                    candidates,
+                ))
             }
-            Stage::ResponseFilter { response, backend } => LentStage::ResponseFilter {
-                // SAFETY: only the lifetime changes. See the last one below.
-                response: unsafe {
-                    std::mem::transmute::<NonNull<dyn ResponseHead + '_>, NonNull<dyn ResponseHead>>(
-                        NonNull::from(response),
-                    )
-                },
-                backend: backend.map(NonNull::from),
+        });
+        let response = call.response.map(|response| LentResponse {
+            // SAFETY: only the lifetime changes. See the last one below.
+            head: unsafe {
+                std::mem::transmute::<NonNull<dyn ResponseHead + '_>, NonNull<dyn ResponseHead>>(
+                    NonNull::from(response.head),
+                )
             },
-        };
+            backend: response.backend.map(NonNull::from),
+        });
         // SAFETY: only the lifetime changes. A pointer is dereferenced by the methods below alone, and
         // only while `self.0` is `Some`, that is between `begin` and `end`, when by the contract of this
         // function the borrow it was made from is still alive. `Call` held that borrow and was moved in
@@ -82,7 +100,8 @@ impl Lending {
             editable,
             client: call.request.client,
             scheme: call.request.scheme,
-            stage,
+            candidates,
+            response,
         });
     }
 
@@ -121,10 +140,10 @@ impl Lending {
 
     /// The backends to choose from.
     pub(super) fn candidates(&self) -> Result<&dyn Candidates, NotLent> {
-        match &self.lent("upstreams")?.stage {
+        match &self.lent("upstreams")?.candidates {
             // SAFETY: see `begin`.
-            LentStage::SelectUpstream(candidates) => Ok(unsafe { candidates.as_ref() }),
-            LentStage::RequestFilter | LentStage::ResponseFilter { .. } => Err(NotLent {
+            Some(candidates) => Ok(unsafe { candidates.as_ref() }),
+            None => Err(NotLent {
                 interface: "upstreams",
                 when: "outside select-upstream",
                 remedy: "backends can be looked at in that hook only",
@@ -134,35 +153,32 @@ impl Lending {
 
     /// The response.
     pub(super) fn response(&self) -> Result<&dyn ResponseHead, NotLent> {
-        match &self.lent("response")?.stage {
+        match &self.lent("response")?.response {
             // SAFETY: see `begin`.
-            LentStage::ResponseFilter { response, .. } => Ok(unsafe { response.as_ref() }),
-            LentStage::RequestFilter | LentStage::SelectUpstream(_) => Err(NO_RESPONSE),
+            Some(response) => Ok(unsafe { response.head.as_ref() }),
+            None => Err(NO_RESPONSE),
         }
     }
 
     /// The response for editing.
     pub(super) fn response_mut(&mut self) -> Result<&mut dyn ResponseHead, NotLent> {
         self.lent("response")?;
-        match &mut self.0.as_mut().expect("`lent` has seen it").stage {
+        match &mut self.0.as_mut().expect("`lent` has seen it").response {
             // SAFETY: see `begin`; it was made from a mutable reference.
-            LentStage::ResponseFilter { response, .. } => Ok(unsafe { response.as_mut() }),
-            LentStage::RequestFilter | LentStage::SelectUpstream(_) => Err(NO_RESPONSE),
+            Some(response) => Ok(unsafe { response.head.as_mut() }),
+            None => Err(NO_RESPONSE),
         }
     }
 
     /// Who answered.
     pub(super) fn backend(&self) -> Result<Option<&str>, NotLent> {
-        match &self.lent("response")?.stage {
-            LentStage::ResponseFilter { backend: None, .. } => Ok(None),
-            LentStage::ResponseFilter {
-                backend: Some(backend),
-                ..
-            } => {
-                // SAFETY: see `begin`.
-                Ok(Some(unsafe { backend.as_ref() }))
-            }
-            LentStage::RequestFilter | LentStage::SelectUpstream(_) => Err(NO_RESPONSE),
+        match &self.lent("response")?.response {
+            // SAFETY: see `begin`.
+            Some(response) => Ok(response
+                .backend
+                .as_ref()
+                .map(|backend| unsafe { backend.as_ref() })),
+            None => Err(NO_RESPONSE),
         }
     }
 

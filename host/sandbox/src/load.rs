@@ -15,6 +15,7 @@ use super::code::Code;
 use super::compiler::{CompileError, Compiled};
 use super::contract;
 use super::describe;
+use super::direct;
 use super::engine::{Allocation, Environment, Runtime};
 use super::error::{LoadError, Side, WrongType};
 use super::guest::Guest;
@@ -251,32 +252,25 @@ pub(super) fn other_contract(name: &str) -> Option<LoadError> {
     })
 }
 
-/// The interfaces that Pace calls, each with its function and its type in the words of `wit/`.
-pub(super) const LIFECYCLE: Export = Export {
-    interface: "pace:plugin/lifecycle@0.1.0",
-    function: "configure",
-    expected: "func(config: string) -> result<_, string>",
-};
-const REQUEST_FILTER: Export = Export {
-    interface: "pace:plugin/request-filter@0.1.0",
-    function: "filter",
-    expected: "func() -> verdict",
-};
-const SELECT_UPSTREAM: Export = Export {
-    interface: "pace:plugin/select-upstream@0.1.0",
-    function: "select",
-    expected: "func(attempt: u32) -> selection",
-};
-const RESPONSE_FILTER: Export = Export {
-    interface: "pace:plugin/response-filter@0.1.0",
-    function: "filter",
-    expected: "func() -> verdict",
-};
+/// The interface that every plugin exports.
+pub(super) const LIFECYCLE: &str = "pace:plugin/lifecycle@0.1.0";
 
-pub(super) struct Export {
-    pub(super) interface: &'static str,
+/// A function that Pace calls.
+struct Export {
+    interface: Cow<'static, str>,
     function: &'static str,
-    expected: &'static str,
+    /// Its type in the words of the contract.
+    signature: &'static str,
+}
+
+impl Export {
+    fn of(hook: Hook) -> Export {
+        Export {
+            interface: direct::interface(hook.name()).into(),
+            function: hook.function(),
+            signature: hook.signature(),
+        }
+    }
 }
 
 fn check_exports(runtime: &Environment, component: &Component) -> Result<Hooks, LoadError> {
@@ -286,23 +280,27 @@ fn check_exports(runtime: &Environment, component: &Component) -> Result<Hooks, 
         }
     }
     if !has_lifecycle(runtime, component)? {
-        return Err(LoadError::MissingExport(LIFECYCLE.interface));
+        return Err(LoadError::MissingExport(LIFECYCLE));
     }
-    let has = |hook| has_hook(runtime, component, hook);
-    let hooks = Hooks {
-        request_filter: has(Hook::RequestFilter)?,
-        select_upstream: has(Hook::SelectUpstream)?,
-        response_filter: has(Hook::ResponseFilter)?,
-    };
-    if hooks.is_empty() {
-        return Err(LoadError::NoHook);
+    let has = |hook| Ok(has_hook(runtime, component, hook)?.then_some(hook));
+    let hooks: Result<Hooks, LoadError> = Hook::ALL
+        .into_iter()
+        .filter_map(|hook| has(hook).transpose())
+        .collect();
+    match hooks? {
+        hooks if hooks.is_empty() => Err(LoadError::NoHook),
+        hooks => Ok(hooks),
     }
-    Ok(hooks)
 }
 
 /// Whether a component has what every plugin must; an error if it has another type.
 pub(super) fn has_lifecycle(environment: &Environment, component: &Component) -> Result<bool, LoadError> {
-    LIFECYCLE.is_there::<(String,), (Result<(), String>,)>(environment, component)
+    let configure = Export {
+        interface: LIFECYCLE.into(),
+        function: "configure",
+        signature: "func(config: string) -> result<_, string>",
+    };
+    configure.is_there::<(String,), (Result<(), String>,)>(environment, component)
 }
 
 /// Whether a component exports a hook; an error if it does so with another type.
@@ -311,10 +309,12 @@ pub(super) fn has_hook(
     component: &Component,
     hook: Hook,
 ) -> Result<bool, LoadError> {
+    let export = Export::of(hook);
     match hook {
-        Hook::RequestFilter => REQUEST_FILTER.is_there::<(), (Verdict,)>(environment, component),
-        Hook::SelectUpstream => SELECT_UPSTREAM.is_there::<(u32,), (Selection,)>(environment, component),
-        Hook::ResponseFilter => RESPONSE_FILTER.is_there::<(), (Verdict,)>(environment, component),
+        Hook::RequestFilter | Hook::ResponseFilter => {
+            export.is_there::<(), (Verdict,)>(environment, component)
+        }
+        Hook::SelectUpstream => export.is_there::<(u32,), (Selection,)>(environment, component),
     }
 }
 
@@ -330,11 +330,11 @@ impl Export {
         Results: ComponentNamedList + Lift,
     {
         let exported = component.component_type();
-        let Some(interface) = exported.get_export(&runtime.engine, self.interface) else {
+        let Some(interface) = exported.get_export(&runtime.engine, &self.interface) else {
             return Ok(false);
         };
         let missing = LoadError::MissingFunction {
-            interface: self.interface,
+            interface: self.interface.to_string(),
             function: self.function,
         };
         let ComponentItem::ComponentInstance(interface) = interface.ty else {
@@ -351,9 +351,9 @@ impl Export {
             .map_err(|_| {
                 LoadError::WrongType(Box::new(WrongType {
                     side: Side::Exports,
-                    interface: self.interface.to_owned(),
+                    interface: self.interface.to_string(),
                     function: self.function.to_owned(),
-                    expected: self.expected.to_owned(),
+                    expected: self.signature.to_owned(),
                     found: Shown::new(describe::function(&function)),
                     within: Vec::new(),
                 }))

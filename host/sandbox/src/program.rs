@@ -12,9 +12,13 @@ use super::bindings::pace::plugin::http::{HttpResponse, Verdict as WasmVerdict};
 use super::breaker::Admission;
 use super::generation::Generation;
 use super::instance::{Instance, Usage};
+use super::lend::{Call, Response};
 use pace_base::escape::Shown;
 use pace_config::Isolation;
-use pace_hook::{Call, Failure, FailureReason, Hook, Hooks, Plugin, Reply, Selection, Stage, Verdict};
+use pace_hook::{
+    Candidates, Failure, FailureReason, Hook, Hooks, Plugin, Reply, RequestScope, ResponseHead, Selection,
+    Verdict,
+};
 use pace_state::Scope;
 
 /// A plugin in wasm, configured for a route.
@@ -194,22 +198,30 @@ impl Plugin for WasmPlugin {
         self.used.generation.program.hooks
     }
 
-    fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
+    fn request_filter(&self, request: RequestScope<'_>) -> Result<Verdict, Failure> {
         self.call(Hook::RequestFilter, |instance| {
-            let verdict = instance.run(&self.used, call, |exports, store| exports.request_filter(store))?;
+            let (verdict,) = instance.run(&self.used, Call::of(request), |exports, store| {
+                exports.request_filter.call(store, ())
+            })?;
             self.parse_verdict(verdict)
         })
     }
 
-    fn select_upstream(&self, call: Call<'_>) -> Result<Selection, Failure> {
-        let Stage::SelectUpstream { candidates, attempt } = call.stage else {
-            unreachable!("the chain passes each hook its own stage");
-        };
-        let count = candidates.count();
+    fn select_upstream(
+        &self,
+        request: RequestScope<'_>,
+        candidates: &dyn Candidates,
+        attempt: u32,
+    ) -> Result<Selection, Failure> {
         self.call(Hook::SelectUpstream, |instance| {
-            let selection = instance.run(&self.used, call, |exports, store| {
-                exports.select_upstream(store, attempt)
+            let call = Call {
+                candidates: Some(candidates),
+                ..Call::of(request)
+            };
+            let (selection,) = instance.run(&self.used, call, |exports, store| {
+                exports.select_upstream.call(store, (attempt,))
             })?;
+            let count = candidates.count();
             match selection {
                 WasmSelection::Pass => Ok(Selection::Pass),
                 WasmSelection::Pick(index) if index < count => Ok(Selection::Pick(index)),
@@ -221,9 +233,23 @@ impl Plugin for WasmPlugin {
         })
     }
 
-    fn response_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
+    fn response_filter(
+        &self,
+        request: RequestScope<'_>,
+        response: &mut dyn ResponseHead,
+        backend: Option<&str>,
+    ) -> Result<Verdict, Failure> {
         self.call(Hook::ResponseFilter, |instance| {
-            let verdict = instance.run(&self.used, call, |exports, store| exports.response_filter(store))?;
+            let call = Call {
+                response: Some(Response {
+                    head: response,
+                    backend,
+                }),
+                ..Call::of(request)
+            };
+            let (verdict,) = instance.run(&self.used, call, |exports, store| {
+                exports.response_filter.call(store, ())
+            })?;
             self.parse_verdict(verdict)
         })
     }

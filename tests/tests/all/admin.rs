@@ -1,6 +1,8 @@
 //! The admin listener.
 
-use pace_tests::{Origin, Pace, Request};
+use std::fs;
+
+use pace_tests::{Origin, Pace, Request, root};
 
 use crate::sections::{SERVER, plain};
 
@@ -60,6 +62,40 @@ fn it_cannot_be_reached_through_the_public_listener() {
     }
     let host = Request::get("/plugins").header("Host", "127.0.0.1:9090");
     assert_eq!(client.send(&host).text(), "the backend");
+}
+
+/// An answer of 404 lists the paths, one of 405 the methods; the page has a row for each, and no other.
+#[test]
+fn documented_requests_are_those_that_there_are() {
+    let origin = Origin::named("one");
+    let pace = Pace::with_config(&plain(&[&origin]));
+    let mut admin = pace.admin();
+    let refused = admin.get("/nothing");
+    assert_eq!(refused.status, 404);
+    let paths = refused
+        .text()
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'));
+    let mut listed: Vec<String> = paths
+        .map(|path| {
+            let path = path.trim_end_matches(',');
+            let refused = admin.send(&Request::new("DELETE", path));
+            let method = refused
+                .header("allow")
+                .and_then(|allowed| allowed.split(", ").next());
+            format!("{} {path}", method.expect("it says what is allowed"))
+        })
+        .collect();
+    let page = fs::read_to_string(root().join("docs/operations.md")).expect("the page is there");
+    let (_, section) = page
+        .split_once("\n## The admin listener\n")
+        .expect("it has a section");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = rows.filter_map(|row| Some(row.split_once("` |")?.0));
+    let mut documented: Vec<&str> = rows.filter(|row| row.contains(" /")).collect();
+    listed.sort();
+    documented.sort_unstable();
+    assert_eq!(listed, documented);
 }
 
 /// A page that a browser shows can send requests to loopback. They have `Origin`, or the page's name in `Host`.

@@ -9,13 +9,14 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `raw`, `scalar`, `value` | what is written, key by key |
+//! | `raw`, `budget`, `scalar`, `value` | what is written, key by key |
 //! | `given` | requests, pools and answers of backends, laid over each other |
 //! | `expect`, `check` | what is expected, and whether it is so |
 //! | `suite`, `resolve` | what is run, and how it is made of what is written |
 //! | `run` | runs a case |
 //! | `files` | finds the files |
 
+mod budget;
 mod check;
 mod expect;
 mod files;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::budget::Budget;
 use super::scalar::{
     Address, FieldName, FieldValue, HealthName, HookName, LastFailure, LogLevel, Method, Millis, Moment,
     ReasonName, Scheme, Target, Word,
@@ -37,19 +38,6 @@ pub(super) struct Defaults {
     pub request: Option<Table<Request>>,
     pub pool: Option<Table<Pool>>,
     pub response: Option<Table<Response>>,
-}
-
-/// What a call may cost, for `pace plugin bench`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Budget {
-    pub request_filter_ns: Option<Int<1, { u32::MAX }>>,
-    pub select_upstream_ns: Option<Int<1, { u32::MAX }>>,
-    pub response_filter_ns: Option<Int<1, { u32::MAX }>>,
-    pub request_filter_instructions: Option<Int<1, { u32::MAX }>>,
-    pub select_upstream_instructions: Option<Int<1, { u32::MAX }>>,
-    pub response_filter_instructions: Option<Int<1, { u32::MAX }>>,
-    pub memory_kb: Option<Int<1, 1_048_576>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -39,17 +39,13 @@ pub(super) fn resolve(path: &Path, file: &raw::File, document: &Document<'_>) ->
     }
 }
 
-fn budget(raw: &raw::Budget) -> Budget {
-    let hook =
-        |nanoseconds: Option<Int<1, { u32::MAX }>>, instructions: Option<Int<1, { u32::MAX }>>| HookBudget {
-            nanoseconds: nanoseconds.map(|ns| ns.value()),
-            instructions: instructions.map(|count| count.value()),
-        };
+fn budget(raw: &super::budget::Budget) -> Budget {
     Budget {
-        request_filter: hook(raw.request_filter_ns, raw.request_filter_instructions),
-        select_upstream: hook(raw.select_upstream_ns, raw.select_upstream_instructions),
-        response_filter: hook(raw.response_filter_ns, raw.response_filter_instructions),
-        memory_kb: raw.memory_kb.map(|kb| kb.value()),
+        hooks: raw.hooks.map(|limits| HookBudget {
+            nanoseconds: limits.nanoseconds.map(Int::value),
+            instructions: limits.instructions.map(Int::value),
+        }),
+        memory_kb: raw.memory_kb.map(Int::value),
     }
 }
 

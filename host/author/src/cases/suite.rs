@@ -8,7 +8,7 @@ use super::check::Expectation;
 use super::value::Number;
 use pace_config::Location;
 use pace_harness::{Exchange, Setup, WindowKey, Word};
-use pace_hook::Hook;
+use pace_hook::PerHook;
 
 /// A file of cases.
 pub(in super::super) struct Suite {
@@ -27,9 +27,7 @@ pub(in super::super) struct Suite {
 /// `[budget]`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in super::super) struct Budget {
-    pub(super) request_filter: HookBudget,
-    pub(super) select_upstream: HookBudget,
-    pub(super) response_filter: HookBudget,
+    pub(in super::super) hooks: PerHook<HookBudget>,
     /// Linear memory after the calls, in KiB.
     pub(in super::super) memory_kb: Option<u32>,
 }
@@ -42,18 +40,9 @@ pub(in super::super) struct HookBudget {
 }
 
 impl Budget {
-    pub(in super::super) fn of(&self, hook: Hook) -> HookBudget {
-        match hook {
-            Hook::RequestFilter => self.request_filter,
-            Hook::SelectUpstream => self.select_upstream,
-            Hook::ResponseFilter => self.response_filter,
-        }
-    }
-
     /// Whether instructions must be counted to know that it is kept.
     pub(in super::super) fn needs_instructions(&self) -> bool {
-        let hooks = [self.request_filter, self.select_upstream, self.response_filter];
-        hooks.iter().any(|hook| hook.instructions.is_some())
+        self.hooks.iter().any(|(_, hook)| hook.instructions.is_some())
     }
 }
 

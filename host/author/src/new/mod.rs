@@ -15,11 +15,11 @@ use super::language::Language;
 use super::print;
 use crate::cli::{CommandError, NewArgs};
 use pace_hook::CONTRACT;
+use pace_hook::{Hook, Hooks};
 use pace_sandbox::CONTRACT_FILES;
 
 // The SDK for plugins in Rust, as `FILES`.
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
-use pace_hook::Hook;
 use template::Template;
 
 /// Why there is no project.
@@ -41,18 +41,18 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
     if directory.exists() {
         return Err(NewError::Exists(directory).into());
     }
-    let hooks: BTreeSet<&str> = match args.hooks.as_slice() {
-        [] => [Hook::RequestFilter.name()].into(),
-        some => some.iter().map(|hook| hook.hook().name()).collect(),
+    let hooks: Hooks = match args.hooks.as_slice() {
+        [] => [Hook::RequestFilter].into(),
+        some => some.iter().copied().collect(),
     };
-    for (path, text) in project(name, args.lang, &hooks) {
+    for (path, text) in project(name, args.lang, hooks) {
         write(&directory.join(path), &text)?;
     }
     print(&format!(
         "{name}/ is a plugin in {} with {}. What to do next is in its README.md:\n\n    \
          cd {name} && pace plugin build && pace plugin test\n",
         args.lang.name(),
-        hooks.into_iter().collect::<Vec<_>>().join(" and "),
+        of_each(hooks, Hook::name).join(" and "),
     ))?;
     Ok(())
 }
@@ -67,9 +67,16 @@ fn check(name: &str) -> Result<&str, NewError> {
     }
 }
 
+/// What `of` says of each hook, in the alphabetical order of their names.
+fn of_each(hooks: Hooks, of: fn(Hook) -> &'static str) -> Vec<&'static str> {
+    let mut hooks: Vec<Hook> = hooks.iter().collect();
+    hooks.sort_by_key(|hook| hook.name());
+    hooks.into_iter().map(of).collect()
+}
+
 /// Every file of a project.
-fn project(name: &str, language: Language, hooks: &BTreeSet<&str>) -> Vec<(PathBuf, String)> {
-    let mut words = hooks.clone();
+fn project(name: &str, language: Language, hooks: Hooks) -> Vec<(PathBuf, String)> {
+    let mut words: BTreeSet<&str> = hooks.iter().map(Hook::name).collect();
     words.insert(match language {
         Language::Rust => "rust",
         Language::Js => "js",
@@ -79,33 +86,20 @@ fn project(name: &str, language: Language, hooks: &BTreeSet<&str>) -> Vec<(PathB
     if matches!(language, Language::Js | Language::Python) {
         words.insert("slow");
     }
-    if hooks.contains("response-filter") && !hooks.contains("request-filter") {
+    if hooks.contains(Hook::ResponseFilter) && !hooks.contains(Hook::RequestFilter) {
         words.insert("response-filter-only");
     }
-    let of_each_hook = |of: fn(&str) -> &str| hooks.iter().map(|hook| of(hook)).collect::<Vec<_>>();
-    let worlds = of_each_hook(|hook| match hook {
-        "request-filter" => "request-filtering",
-        "select-upstream" => "upstream-selecting",
-        _ => "response-filtering",
-    });
     let (_, version) = CONTRACT.split_once('@').unwrap_or_default();
     let include = |world: &str| format!("    include pace:plugin/{world}@{version};");
-    let traits = of_each_hook(|hook| match hook {
-        "request-filter" => "RequestFilter",
-        "select-upstream" => "SelectUpstream",
-        _ => "ResponseFilter",
-    });
+    let worlds = of_each(hooks, Hook::world).into_iter().map(include);
     let template = Template {
         words,
         names: vec![
             ("NAME", name.to_owned()),
             ("CONTRACT", CONTRACT.to_owned()),
             ("VERSION", env!("CARGO_PKG_VERSION").to_owned()),
-            ("HOOK_TRAITS", traits.join(", ")),
-            (
-                "WORLDS",
-                worlds.into_iter().map(include).collect::<Vec<_>>().join("\n"),
-            ),
+            ("HOOK_TRAITS", of_each(hooks, Hook::sdk_trait).join(", ")),
+            ("WORLDS", worlds.collect::<Vec<_>>().join("\n")),
         ],
     };
     let mut files = vec![

@@ -1,23 +1,20 @@
 use super::*;
 
-const HOOKS: [&str; 3] = ["request-filter", "select-upstream", "response-filter"];
-
 /// Every choice of languages and hooks.
 fn projects() -> Vec<Vec<(PathBuf, String)>> {
     let languages = [Language::Rust, Language::Js, Language::Python, Language::C];
-    let choices = (1..8_u8).map(|bits| {
-        (0..3)
-            .filter(|bit| bits & (1 << bit) != 0)
-            .map(|bit| HOOKS[bit])
-            .collect()
-    });
-    let choices: Vec<BTreeSet<&str>> = choices.collect();
+    let choices: Vec<Hooks> = (1..1_u32 << Hook::COUNT)
+        .map(|bits| {
+            let chosen = |hook: &Hook| bits & (1 << *hook as u32) != 0;
+            Hook::ALL.into_iter().filter(chosen).collect()
+        })
+        .collect();
     languages
         .into_iter()
         .flat_map(|language| {
             choices
                 .iter()
-                .map(move |hooks| project("my-plugin", language, hooks))
+                .map(move |hooks| project("my-plugin", language, *hooks))
         })
         .collect()
 }
@@ -53,8 +50,8 @@ fn a_project_has_each_file_once() {
 #[test]
 fn the_readme_tells_the_operator_the_limits_of_the_cases() {
     for language in [Language::Js, Language::Python] {
-        for hooks in [["request-filter"], ["response-filter"]] {
-            let files = project("my-plugin", language, &hooks.into());
+        for hook in [Hook::RequestFilter, Hook::ResponseFilter] {
+            let files = project("my-plugin", language, [hook].into());
             let text = |path: &str| {
                 let found = files.iter().find(|file| file.0 == Path::new(path));
                 &*found.expect("each project has it").1

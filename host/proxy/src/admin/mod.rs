@@ -1,19 +1,10 @@
 //! What the admin listener answers. It is never reachable through the public one.
 //!
-//! | request | answer |
-//! |---|---|
-//! | `GET /health` | 200 `ok`; 503 `draining` once the process is about to end |
-//! | `GET /metrics` | Prometheus text |
-//! | `GET /plugins` | JSON: every plugin with its generation, and how it fares |
-//! | `POST /plugins/NAME/reload` | reads the plugin's file again |
-//! | `POST /plugins/NAME/rollback` | returns to the generation before |
-//! | `POST /reload` | reads the configuration and every plugin again |
-//!
-//! What changes something answers 200 with a sentence that says what changed; 409 with one that says why nothing did; or
+//! What there is is in [`ROUTES`], once. What changes something answers 200 with a sentence that says what changed; 409 with one that says why nothing did; or
 //! 404 where there is no such plugin.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use pace_wire::authority;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
@@ -31,39 +22,112 @@ pub struct Admin {
     pub reloader: Reloader,
 }
 
+/// A path with what can be done there.
+struct Route {
+    /// With `NAME` where a plugin's name is.
+    path: &'static str,
+    /// As the header `Allow` has them.
+    methods: &'static str,
+    /// Machines may ask for it by any name that this machine has.
+    for_machines: bool,
+    endpoint: Endpoint,
+}
+
+/// What answers.
+enum Endpoint {
+    /// 200 `ok`; 503 `draining` once the process is about to end.
+    Health,
+    /// Prometheus text.
+    Metrics,
+    /// JSON: every plugin with its generation, and how it fares.
+    Plugins,
+    /// Reads the configuration and every plugin again.
+    Reload,
+    /// Reads the plugin's file again.
+    ReloadPlugin,
+    /// Returns to the generation before.
+    RollBackPlugin,
+}
+
+const READ: &str = "GET, HEAD";
+const WRITE: &str = "POST";
+
+/// Everything that can be asked for, in the order in which an answer of 404 lists it.
+const ROUTES: [Route; 6] = [
+    Route::new("/health", READ, Endpoint::Health).for_machines(),
+    Route::new("/metrics", READ, Endpoint::Metrics).for_machines(),
+    Route::new("/plugins", READ, Endpoint::Plugins),
+    Route::new("/reload", WRITE, Endpoint::Reload),
+    Route::new("/plugins/NAME/reload", WRITE, Endpoint::ReloadPlugin),
+    Route::new("/plugins/NAME/rollback", WRITE, Endpoint::RollBackPlugin),
+];
+
+impl Route {
+    const fn new(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Route {
+        Route {
+            path,
+            methods,
+            for_machines: false,
+            endpoint,
+        }
+    }
+
+    const fn for_machines(self) -> Route {
+        Route {
+            for_machines: true,
+            ..self
+        }
+    }
+
+    /// The plugin that a request's path names, or nothing where none is named; `None` if it is another path.
+    fn plugin_of<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let mut plugin = "";
+        let mut asked = path.trim_matches('/').split('/');
+        for expected in self.path.trim_matches('/').split('/') {
+            let segment = asked.next()?;
+            match expected {
+                "NAME" => plugin = segment,
+                expected if expected == segment => {}
+                _ => return None,
+            }
+        }
+        asked.next().is_none().then_some(plugin)
+    }
+}
+
 impl Admin {
     /// Answers one request.
     pub async fn answer(&self, request: &RequestHead, draining: bool) -> Response<Vec<u8>> {
         let path = request.target.path();
         let has_origin = request.fields.get("origin").is_some();
-        // What machines ask for may be asked for by any name that this machine has.
-        let for_machines = matches!(path, "/health" | "/metrics") && !has_origin;
+        let for_machines = ROUTES
+            .iter()
+            .any(|route| route.for_machines && route.path == path && !has_origin);
         if !for_machines && (has_origin || !is_local(request.authority())) {
             let why =
                 "the admin API is not for web pages: no Origin, and a Host that is an address or localhost\n";
             return response(StatusCode::FORBIDDEN, TEXT, why.into());
         }
-        let reads = matches!(request.method, Method::GET | Method::HEAD);
-        let writes = request.method == Method::POST;
-        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-        match segments[..] {
-            ["health"] if reads => health(draining),
-            ["metrics"] if reads => response(
+        let found = ROUTES
+            .iter()
+            .find_map(|route| Some((route, route.plugin_of(path)?)));
+        let Some((route, plugin)) = found else {
+            return not_found();
+        };
+        if !route.methods.split(", ").any(|method| request.method == method) {
+            return not_allowed(route.methods);
+        }
+        match route.endpoint {
+            Endpoint::Health => health(draining),
+            Endpoint::Metrics => response(
                 StatusCode::OK,
                 METRICS_CONTENT_TYPE,
                 self.environment.metrics.render(),
             ),
-            ["plugins"] if reads => self.plugins(),
-            ["reload"] if writes => outcomes(&self.reloader.reload_all().await),
-            ["plugins", name, "reload"] if writes => outcome(&self.reloader.reload(name).await),
-            ["plugins", name, "rollback"] if writes => outcome(&self.reloader.rollback(name).await),
-            ["health" | "metrics" | "plugins"] => not_allowed("GET, HEAD"),
-            ["reload"] | ["plugins", _, "reload" | "rollback"] => not_allowed("POST"),
-            _ => {
-                let known = "not found; there are /health, /metrics, /plugins, /reload, /plugins/NAME/reload and \
-                             /plugins/NAME/rollback\n";
-                response(StatusCode::NOT_FOUND, TEXT, known.into())
-            }
+            Endpoint::Plugins => self.plugins(),
+            Endpoint::Reload => outcomes(&self.reloader.reload_all().await),
+            Endpoint::ReloadPlugin => outcome(&self.reloader.reload(plugin).await),
+            Endpoint::RollBackPlugin => outcome(&self.reloader.rollback(plugin).await),
         }
     }
 
@@ -115,6 +179,12 @@ fn outcomes(outcomes: &Outcomes) -> Response<Vec<u8>> {
     response(status, TEXT, format!("{}\n", Lines(outcomes)).into())
 }
 
+fn not_found() -> Response<Vec<u8>> {
+    let [others @ .., last] = ROUTES.map(|route| route.path);
+    let known = format!("not found; there are {} and {last}\n", others.join(", "));
+    response(StatusCode::NOT_FOUND, TEXT, known.into())
+}
+
 fn not_allowed(allowed: &'static str) -> Response<Vec<u8>> {
     let mut refused = response(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -140,6 +210,34 @@ fn response(status: StatusCode, content_type: &str, body: Vec<u8>) -> Response<V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn path_of_a_route_is_found_with_its_plugin() {
+        let found = |path: &str| {
+            let plugins = ROUTES.iter().map(|route| (route.path, route.plugin_of(path)));
+            let found = plugins.filter_map(|(route, plugin)| Some((route, plugin?.to_owned())));
+            found.collect::<Vec<_>>()
+        };
+        for (path, route, plugin) in [
+            ("/health", "/health", ""),
+            ("/health/", "/health", ""),
+            ("/plugins", "/plugins", ""),
+            ("/plugins/limit/reload", "/plugins/NAME/reload", "limit"),
+            ("/plugins/reload/rollback", "/plugins/NAME/rollback", "reload"),
+            ("/plugins//reload", "/plugins/NAME/reload", ""),
+        ] {
+            assert_eq!(found(path), [(route, plugin.to_owned())], "{path}");
+        }
+        for path in [
+            "/",
+            "/healthy",
+            "/plugins/limit",
+            "/plugins/limit/reload/now",
+            "/plugins/reload",
+        ] {
+            assert_eq!(found(path), [], "{path}");
+        }
+    }
 
     #[test]
     fn names_of_web_pages_are_not_local() {

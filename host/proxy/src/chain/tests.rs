@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use pace_hook::field::FieldName;
-use pace_hook::{EditError, FailureReason, Headers};
+use pace_hook::{EditError, FailureReason, Headers, Hooks};
 
 /// A plugin that returns what it was made with, and notes that it was asked.
 struct Scripted {
@@ -28,24 +28,25 @@ impl Plugin for Scripted {
     }
 
     fn hooks(&self) -> Hooks {
-        Hooks {
-            request_filter: true,
-            select_upstream: true,
-            response_filter: true,
-        }
+        Hook::ALL.into()
     }
 
-    fn request_filter(&self, _call: Call<'_>) -> Result<Verdict, Failure> {
+    fn request_filter(&self, _: RequestScope<'_>) -> Result<Verdict, Failure> {
         self.asked.lock().push(self.name);
         (self.answer)()
     }
 
-    fn select_upstream(&self, _call: Call<'_>) -> Result<Selection, Failure> {
+    fn select_upstream(&self, _: RequestScope<'_>, _: &dyn Candidates, _: u32) -> Result<Selection, Failure> {
         self.asked.lock().push(self.name);
         (self.selection)()
     }
 
-    fn response_filter(&self, _call: Call<'_>) -> Result<Verdict, Failure> {
+    fn response_filter(
+        &self,
+        _: RequestScope<'_>,
+        _: &mut dyn ResponseHead,
+        _: Option<&str>,
+    ) -> Result<Verdict, Failure> {
         self.asked.lock().push(self.name);
         (self.answer)()
     }

@@ -17,7 +17,7 @@ use pace_wire::refusal::Refusal;
 
 use super::state::StateCollector;
 use pace_base::logging;
-use pace_hook::{AttemptFailure, FailureReason, Hook};
+use pace_hook::{AttemptFailure, FailureReason, Hook, Hooks, PerHook};
 use pace_state::Store;
 
 /// The media type of [`Metrics::render`].
@@ -221,24 +221,16 @@ impl Metrics {
     }
 
     /// The counters of a plugin. All its series exist from then on, at zero if need be.
-    pub fn plugin(&self, plugin: &str, hooks: pace_hook::Hooks) -> PluginMetrics {
-        let per_hook = |hook: Hook| {
-            hooks
-                .iter()
-                .any(|exported| exported == hook)
-                .then(|| HookMetrics {
-                    calls: self.plugin_calls.with_label_values(&[plugin, hook.name()]),
-                    failures: FailureReason::ALL.map(|reason| {
-                        self.plugin_failures
-                            .with_label_values(&[plugin, hook.name(), reason.name()])
-                    }),
-                })
-        };
-        PluginMetrics {
-            request_filter: per_hook(Hook::RequestFilter),
-            select_upstream: per_hook(Hook::SelectUpstream),
-            response_filter: per_hook(Hook::ResponseFilter),
-        }
+    pub fn plugin(&self, plugin: &str, hooks: Hooks) -> PluginMetrics {
+        PluginMetrics(PerHook::from_fn(|hook| {
+            hooks.contains(hook).then(|| HookMetrics {
+                calls: self.plugin_calls.with_label_values(&[plugin, hook.name()]),
+                failures: FailureReason::ALL.map(|reason| {
+                    self.plugin_failures
+                        .with_label_values(&[plugin, hook.name(), reason.name()])
+                }),
+            })
+        }))
     }
 
     /// Says which generation of a plugin serves.
@@ -325,11 +317,7 @@ impl Default for Metrics {
 
 /// The counters of one plugin, ready to be added to.
 #[derive(Clone, Default)]
-pub struct PluginMetrics {
-    request_filter: Option<HookMetrics>,
-    select_upstream: Option<HookMetrics>,
-    response_filter: Option<HookMetrics>,
-}
+pub struct PluginMetrics(PerHook<Option<HookMetrics>>);
 
 #[derive(Clone)]
 struct HookMetrics {
@@ -340,23 +328,15 @@ struct HookMetrics {
 impl PluginMetrics {
     /// Counts a call.
     pub fn called(&self, hook: Hook) {
-        if let Some(metrics) = self.hook(hook) {
+        if let Some(metrics) = &self.0[hook] {
             metrics.calls.inc();
         }
     }
 
     /// Counts a failure.
     pub fn failed(&self, hook: Hook, reason: FailureReason) {
-        if let Some(metrics) = self.hook(hook) {
+        if let Some(metrics) = &self.0[hook] {
             metrics.failures[reason as usize].inc();
-        }
-    }
-
-    fn hook(&self, hook: Hook) -> Option<&HookMetrics> {
-        match hook {
-            Hook::RequestFilter => self.request_filter.as_ref(),
-            Hook::SelectUpstream => self.select_upstream.as_ref(),
-            Hook::ResponseFilter => self.response_filter.as_ref(),
         }
     }
 }
@@ -406,10 +386,7 @@ mod tests {
     #[test]
     fn series_of_plugins_go_and_the_others_stay() {
         let metrics = Metrics::new();
-        let hooks = pace_hook::Hooks {
-            request_filter: true,
-            ..pace_hook::Hooks::default()
-        };
+        let hooks = Hooks::from([Hook::RequestFilter]);
         for plugin in ["goes", "stays"] {
             metrics.plugin(plugin, hooks).called(Hook::RequestFilter);
             metrics.generation(plugin, 1);

@@ -110,13 +110,17 @@ fn both(component: &[u8]) -> Option<(Decoded, Decoded)> {
 }
 
 fn contract() -> Option<Decoded> {
+    world_of_contract(WORLD)
+}
+
+fn world_of_contract(world: &str) -> Option<Decoded> {
     let mut sources = SourceMap::default();
     for (path, text) in CONTRACT_FILES {
         sources.push_str(path, *text);
     }
     let mut resolve = Resolve::default();
     let package = resolve.push_group(sources.parse().ok()?).ok()?;
-    let world = resolve.select_world(&[package], Some(WORLD)).ok()?;
+    let world = resolve.select_world(&[package], Some(world)).ok()?;
     let world = resolve.worlds[world].clone();
     Some(Decoded { resolve, world })
 }
@@ -241,7 +245,10 @@ fn parts(resolve: &Resolve, id: TypeId) -> Vec<Type> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::direct::interface;
+    use super::super::load::LIFECYCLE;
     use super::*;
+    use pace_hook::Hook;
 
     #[test]
     fn the_contract_is_that_of_this_pace() {
@@ -250,6 +257,36 @@ mod tests {
             let names: Vec<String> = interfaces(&contract, side).map(|(name, _)| name).collect();
             assert!(names.len() >= 4, "{names:?}");
         }
+    }
+
+    #[test]
+    fn hooks_are_those_of_the_contract() {
+        let exports = |world: &str| {
+            let world = world_of_contract(world).expect("the contract has it");
+            let mut exports: Vec<_> = interfaces(&world, Side::Exports)
+                .filter(|(name, _)| name != LIFECYCLE)
+                .flat_map(|(name, interface)| {
+                    let functions = world.resolve.interfaces[interface].functions.values();
+                    let told = |function| words::function(&world.resolve, function);
+                    let functions = functions.map(|function| (function.name.clone(), told(function)));
+                    functions
+                        .map(|(function, told)| (name.clone(), function, told))
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            exports.sort();
+            exports
+        };
+        let told = |hook: Hook| {
+            let signature = hook.signature().to_owned();
+            (interface(hook.name()), hook.function().to_owned(), signature)
+        };
+        for hook in Hook::ALL {
+            assert_eq!(exports(hook.world()), [told(hook)], "{hook:?}");
+        }
+        let mut all = Hook::ALL.map(told);
+        all.sort();
+        assert_eq!(exports(WORLD), all);
     }
 
     #[test]

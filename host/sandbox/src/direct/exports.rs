@@ -1,6 +1,6 @@
 //! Hooks as a core module exports them.
 
-use wasmtime::{Instance, Result, StoreContextMut, TypedFunc, WasmParams, bail, format_err};
+use wasmtime::{Instance, Result, StoreContextMut, TypedFunc, WasmParams, WasmResults, bail, format_err};
 
 use super::super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::super::bindings::pace::plugin::http::{HeaderField, HttpResponse, Verdict};
@@ -10,21 +10,57 @@ use super::memory::{Exchange, Reader, give, memory, pair, pairs, served};
 use super::names;
 use pace_hook::{Hook, Hooks, Reply};
 
-/// The exports of an instance that Pace calls.
-pub(in super::super) struct Exports {
-    configure: Function<(u32, u32)>,
-    request_filter: Option<Function<()>>,
-    select_upstream: Option<Function<u32>>,
-    response_filter: Option<Function<()>>,
+/// `lifecycle.configure`.
+pub(in super::super) struct Configure(Function<(u32, u32), (Configured,)>);
+
+/// What `configure` returns.
+pub(in super::super) type Configured = std::result::Result<(), String>;
+
+impl Configure {
+    pub(in super::super) fn call(
+        &self,
+        mut store: StoreContextMut<'_, Guest>,
+        config: &str,
+    ) -> Result<Configured> {
+        let [at, length] = give(&mut store, config.as_bytes())?;
+        let (configured,) = self.0.call(store, (at, length))?;
+        Ok(configured)
+    }
 }
 
-impl Exports {
-    /// Finds those of these hooks, and tells the host functions how to reach the instance.
-    pub(in super::super) fn load(
-        mut store: StoreContextMut<'_, Guest>,
-        instance: &Instance,
+/// A function with these parameters and results.
+pub(in super::super) struct Function<P, R: Returned> {
+    call: TypedFunc<P, R::Core>,
+    /// Frees the results.
+    post_return: Option<TypedFunc<R::Core, ()>>,
+}
+
+impl<P: WasmParams, R: Returned> Function<P, R> {
+    pub(in super::super) fn call(&self, mut store: StoreContextMut<'_, Guest>, parameters: P) -> Result<R> {
+        let core = self.call.call(&mut store, parameters)?;
+        let (memory, guest) = memory(&mut store)?;
+        let results = R::read(&mut Reader::new(memory, &guest.generation.limits), core)?;
+        if let Some(post_return) = &self.post_return {
+            served(&mut store, |store| post_return.call(store, core))?;
+        }
+        Ok(results)
+    }
+}
+
+/// An instance whose exports are being found.
+pub(in super::super) struct Loading<'a> {
+    store: StoreContextMut<'a, Guest>,
+    instance: Instance,
+    hooks: Hooks,
+}
+
+impl<'a> Loading<'a> {
+    /// Of an instance with these hooks, which the host functions are told how to reach.
+    pub(in super::super) fn new(
+        mut store: StoreContextMut<'a, Guest>,
+        instance: Instance,
         hooks: Hooks,
-    ) -> Result<Exports> {
+    ) -> Result<Loading<'a>> {
         let memory = instance
             .get_memory(&mut store, "memory")
             .ok_or_else(|| format_err!("the module exports no `memory`"))?;
@@ -35,92 +71,33 @@ impl Exports {
             realloc,
             serves_host: false,
         });
-        let mut loading = Loading {
+        Ok(Loading {
             store,
             instance,
             hooks,
-        };
-        Ok(Exports {
-            configure: loading.function("lifecycle", "configure")?,
-            request_filter: loading.hook(Hook::RequestFilter, "filter")?,
-            select_upstream: loading.hook(Hook::SelectUpstream, "select")?,
-            response_filter: loading.hook(Hook::ResponseFilter, "filter")?,
         })
     }
 
-    /// Calls `lifecycle.configure`.
-    pub(in super::super) fn configure(
-        &self,
-        mut store: StoreContextMut<'_, Guest>,
-        config: &str,
-    ) -> Result<std::result::Result<(), String>> {
-        let [at, length] = give(&mut store, config.as_bytes())?;
-        self.configure.call(store, (at, length), configured)
+    pub(in super::super) fn configure(&mut self) -> Result<Configure> {
+        self.function("lifecycle", "configure").map(Configure)
     }
 
-    /// Calls `request-filter`.
-    pub(in super::super) fn request_filter(&self, store: StoreContextMut<'_, Guest>) -> Result<Verdict> {
-        exported(&self.request_filter)?.call(store, (), verdict)
+    /// The function of a hook; `None` if the plugin does not have the hook.
+    pub(in super::super) fn hook<P: WasmParams, R: Returned>(
+        &mut self,
+        hook: Hook,
+    ) -> Result<Option<Function<P, R>>> {
+        let exported = self.hooks.contains(hook);
+        exported
+            .then(|| self.function(hook.name(), hook.function()))
+            .transpose()
     }
 
-    /// Calls `select-upstream`.
-    pub(in super::super) fn select_upstream(
-        &self,
-        store: StoreContextMut<'_, Guest>,
-        attempt: u32,
-    ) -> Result<Selection> {
-        exported(&self.select_upstream)?.call(store, attempt, selection)
-    }
-
-    /// Calls `response-filter`.
-    pub(in super::super) fn response_filter(&self, store: StoreContextMut<'_, Guest>) -> Result<Verdict> {
-        exported(&self.response_filter)?.call(store, (), verdict)
-    }
-}
-
-fn exported<P>(function: &Option<Function<P>>) -> Result<&Function<P>> {
-    function
-        .as_ref()
-        .ok_or_else(|| format_err!("the plugin does not export this hook"))
-}
-
-/// A function that returns where its result is.
-struct Function<P> {
-    call: TypedFunc<P, u32>,
-    /// Frees the result.
-    post_return: Option<TypedFunc<u32, ()>>,
-}
-
-impl<P: WasmParams> Function<P> {
-    fn call<T>(
-        &self,
-        mut store: StoreContextMut<'_, Guest>,
-        parameters: P,
-        lift: impl FnOnce(&mut Reader<'_>, u32) -> Result<T>,
-    ) -> Result<T> {
-        let at = self.call.call(&mut store, parameters)?;
-        let (memory, guest) = memory(&mut store)?;
-        let result = lift(&mut Reader::new(memory, &guest.generation.limits), at)?;
-        if let Some(post_return) = &self.post_return {
-            served(&mut store, |store| post_return.call(store, at))?;
-        }
-        Ok(result)
-    }
-}
-
-struct Loading<'a> {
-    store: StoreContextMut<'a, Guest>,
-    instance: &'a Instance,
-    hooks: Hooks,
-}
-
-impl Loading<'_> {
-    fn hook<P: WasmParams>(&mut self, hook: Hook, function: &str) -> Result<Option<Function<P>>> {
-        let exported = self.hooks.iter().any(|exported| exported == hook);
-        exported.then(|| self.function(hook.name(), function)).transpose()
-    }
-
-    fn function<P: WasmParams>(&mut self, interface: &str, function: &str) -> Result<Function<P>> {
+    fn function<P: WasmParams, R: Returned>(
+        &mut self,
+        interface: &str,
+        function: &str,
+    ) -> Result<Function<P, R>> {
         let name = names::exported(interface, function);
         let call = self.instance.get_typed_func(&mut self.store, &name)?;
         let post_return = self
@@ -132,37 +109,56 @@ impl Loading<'_> {
     }
 }
 
-/// `result<_, string>`.
-fn configured(result: &mut Reader<'_>, at: u32) -> Result<std::result::Result<(), String>> {
-    let [case, _, _, _, refusal @ ..] = *result.area::<4, 12>(at)?;
-    match case {
-        0 => Ok(Ok(())),
-        1 => Ok(Err(result.string(pair(refusal))?.to_owned())),
-        case => bail!("configure returned a result with the case {case}"),
-    }
+/// The results of a function: what it returns itself, and what is read with that from the plugin's memory.
+pub(in super::super) trait Returned: Sized {
+    type Core: WasmParams + WasmResults + Copy;
+
+    fn read(memory: &mut Reader<'_>, core: Self::Core) -> Result<Self>;
 }
 
-/// `variant verdict`: its case, and what belongs to it at 4.
-fn verdict(result: &mut Reader<'_>, at: u32) -> Result<Verdict> {
-    let [case, _, _, _, payload @ ..] = *result.area::<4, 24>(at)?;
-    match case {
-        0 => Ok(Verdict::Next),
-        1 => Ok(Verdict::Respond(response(result, payload)?)),
-        case => bail!("filter returned a verdict with the case {case}"),
-    }
-}
+/// Its case, and the text at 4.
+impl Returned for (Configured,) {
+    type Core = u32;
 
-/// `variant selection`, in the same way.
-fn selection(result: &mut Reader<'_>, at: u32) -> Result<Selection> {
-    let [case, _, _, _, payload @ ..] = *result.area::<4, 24>(at)?;
-    match case {
-        0 => {
-            let [a, b, c, d, ..] = payload;
-            Ok(Selection::Pick(u32::from_le_bytes([a, b, c, d])))
+    fn read(memory: &mut Reader<'_>, at: u32) -> Result<Self> {
+        let [case, _, _, _, refusal @ ..] = *memory.area::<4, 12>(at)?;
+        match case {
+            0 => Ok((Ok(()),)),
+            1 => Ok((Err(memory.string(pair(refusal))?.to_owned()),)),
+            case => bail!("configure returned a result with the case {case}"),
         }
-        1 => Ok(Selection::Pass),
-        2 => Ok(Selection::Respond(response(result, payload)?)),
-        case => bail!("select returned a selection with the case {case}"),
+    }
+}
+
+/// Its case, and what belongs to it at 4.
+impl Returned for (Verdict,) {
+    type Core = u32;
+
+    fn read(memory: &mut Reader<'_>, at: u32) -> Result<Self> {
+        let [case, _, _, _, payload @ ..] = *memory.area::<4, 24>(at)?;
+        match case {
+            0 => Ok((Verdict::Next,)),
+            1 => Ok((Verdict::Respond(response(memory, payload)?),)),
+            case => bail!("filter returned a verdict with the case {case}"),
+        }
+    }
+}
+
+/// The same with other cases.
+impl Returned for (Selection,) {
+    type Core = u32;
+
+    fn read(memory: &mut Reader<'_>, at: u32) -> Result<Self> {
+        let [case, _, _, _, payload @ ..] = *memory.area::<4, 24>(at)?;
+        match case {
+            0 => {
+                let [a, b, c, d, ..] = payload;
+                Ok((Selection::Pick(u32::from_le_bytes([a, b, c, d])),))
+            }
+            1 => Ok((Selection::Pass,)),
+            2 => Ok((Selection::Respond(response(memory, payload)?),)),
+            case => bail!("select returned a selection with the case {case}"),
+        }
     }
 }
 

@@ -301,7 +301,7 @@ fn outside(at: u32, length: u64) -> wasmtime::Error {
 }
 
 /// Reads what a hook returned, of which nothing is copied before all of it has been measured.
-pub(super) struct Reader<'m> {
+pub(in super::super) struct Reader<'m> {
     memory: &'m [u8],
     pub(super) limits: &'m Limits,
     /// Bytes that may still be copied out of the memory. Lists that overlap count each time, so that a

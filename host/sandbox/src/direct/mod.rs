@@ -25,10 +25,11 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-pub(super) use exports::Exports;
+pub(super) use exports::{Configure, Configured, Function, Loading, Returned};
 pub(super) use extract::extract;
 pub(super) use imports::{Imports, Interface};
 pub(super) use memory::{
     Caller, Exchange, answer_bytes, answer_list, answer_option, answer_result, bytes, called, copied, guest,
     guest_mut, key, place, split, text_if_short, text_start,
 };
+pub(super) use names::interface;

@@ -4,17 +4,10 @@ use wasmparser::{Parser, Payload, TypeRef};
 
 use super::imports::Imports;
 use pace_hook::CONTRACT;
-
-/// What Pace calls: interfaces and their functions.
-const CALLED: [(&str, &str); 4] = [
-    ("lifecycle", "configure"),
-    ("request-filter", "filter"),
-    ("select-upstream", "select"),
-    ("response-filter", "filter"),
-];
+use pace_hook::Hook;
 
 /// How a module imports from an interface of the contract, and exports to it.
-pub(super) fn interface(name: &str) -> String {
+pub(in super::super) fn interface(name: &str) -> String {
     let (package, version) = CONTRACT.split_once('@').expect("the contract has a version");
     format!("{package}/{name}@{version}")
 }
@@ -73,7 +66,8 @@ fn is_plain(payload: Payload<'_>, imports: &Imports) -> Option<bool> {
 /// exported to interfaces.
 fn is_plain_export(name: &str) -> bool {
     let function = name.strip_prefix("cabi_post_").unwrap_or(name);
-    let ours = CALLED.iter().any(|(of, called)| exported(of, called) == function);
+    let is_hook = |hook: Hook| exported(hook.name(), hook.function()) == function;
+    let ours = Hook::ALL.into_iter().any(is_hook) || exported("lifecycle", "configure") == function;
     let of_wrapping = name.contains('#')
         || OF_THE_WRAPPING.contains(&name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix));

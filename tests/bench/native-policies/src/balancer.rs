@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pace_hook::{Call, Candidates, Failure, FailureReason, Health, Hooks, Plugin, Selection, Stage, Verdict};
+use pace_hook::{Candidates, Failure, Health, Hook, Hooks, Plugin, RequestScope, Selection};
 use pace_state::{Counter, Scope};
 use round_robin::policy::{Candidate, Schedule};
 
-use crate::{not_exported, refused};
+use crate::refused;
 
 pub(crate) struct RoundRobin {
     name: String,
@@ -99,28 +99,16 @@ impl Plugin for RoundRobin {
     }
 
     fn hooks(&self) -> Hooks {
-        Hooks {
-            select_upstream: true,
-            ..Hooks::default()
-        }
+        [Hook::SelectUpstream].into()
     }
 
-    fn request_filter(&self, _: Call<'_>) -> Result<Verdict, Failure> {
-        Err(not_exported())
-    }
-
-    fn select_upstream(&self, call: Call<'_>) -> Result<Selection, Failure> {
-        let Stage::SelectUpstream { candidates, attempt } = call.stage else {
-            return Err(Failure {
-                reason: FailureReason::Trap,
-                detail: "there are no backends in this hook".to_owned(),
-            });
-        };
+    fn select_upstream(
+        &self,
+        _: RequestScope<'_>,
+        candidates: &dyn Candidates,
+        attempt: u32,
+    ) -> Result<Selection, Failure> {
         let picked = self.pick(candidates, attempt)?;
         Ok(picked.map_or(Selection::Pass, Selection::Pick))
-    }
-
-    fn response_filter(&self, _: Call<'_>) -> Result<Verdict, Failure> {
-        Err(not_exported())
     }
 }

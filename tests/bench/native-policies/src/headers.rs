@@ -5,10 +5,11 @@ use header_injection::policy::{self, Edits};
 use http::HeaderValue;
 use pace_hook::field::{self, FieldName};
 use pace_hook::{
-    Call, EditError, Failure, FailureReason, Headers, Hooks, Plugin, RequestAccess, Selection, Stage, Verdict,
+    EditError, Failure, FailureReason, Headers, Hook, Hooks, Plugin, RequestAccess, RequestScope,
+    ResponseHead, Verdict,
 };
 
-use crate::{not_exported, refused};
+use crate::refused;
 
 pub(crate) struct HeaderInjection {
     name: String,
@@ -91,15 +92,11 @@ impl Plugin for HeaderInjection {
     }
 
     fn hooks(&self) -> Hooks {
-        Hooks {
-            request_filter: true,
-            response_filter: true,
-            ..Hooks::default()
-        }
+        [Hook::RequestFilter, Hook::ResponseFilter].into()
     }
 
-    fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
-        let RequestAccess::Edit(head) = call.request.head else {
+    fn request_filter(&self, request: RequestScope<'_>) -> Result<Verdict, Failure> {
+        let RequestAccess::Edit(head) = request.head else {
             return Err(wrong_hook());
         };
         if self.identify {
@@ -109,14 +106,12 @@ impl Plugin for HeaderInjection {
         Ok(Verdict::Next)
     }
 
-    fn select_upstream(&self, _: Call<'_>) -> Result<Selection, Failure> {
-        Err(not_exported())
-    }
-
-    fn response_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
-        let Stage::ResponseFilter { response, backend } = call.stage else {
-            return Err(wrong_hook());
-        };
+    fn response_filter(
+        &self,
+        _: RequestScope<'_>,
+        response: &mut dyn ResponseHead,
+        backend: Option<&str>,
+    ) -> Result<Verdict, Failure> {
         if self.identify {
             report(response.set_header(&self.proxy, PACE));
             if let Some(backend) = backend {
@@ -132,6 +127,6 @@ impl Plugin for HeaderInjection {
 fn wrong_hook() -> Failure {
     Failure {
         reason: FailureReason::Trap,
-        detail: "there is no such message in this hook".to_owned(),
+        detail: "the request cannot be edited in this hook".to_owned(),
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pace_hook::{Call, Failure, FailureReason, Hooks, Plugin, Reply, RequestAccess, Selection, Verdict};
+use pace_hook::{Failure, FailureReason, Hook, Hooks, Plugin, Reply, RequestAccess, RequestScope, Verdict};
 use pace_plugin::Full;
 use pace_state::{Key, Prefixes, Scope, Window, WindowSpec};
 use rate_limiter::policy::{Client, Config, Limit, Network};
 
-use crate::{not_exported, refused};
+use crate::refused;
 
 pub(crate) struct RateLimiter {
     name: String,
@@ -67,14 +67,11 @@ impl Plugin for RateLimiter {
     }
 
     fn hooks(&self) -> Hooks {
-        Hooks {
-            request_filter: true,
-            ..Hooks::default()
-        }
+        [Hook::RequestFilter].into()
     }
 
-    fn request_filter(&self, call: Call<'_>) -> Result<Verdict, Failure> {
-        let client = call.request.client;
+    fn request_filter(&self, request: RequestScope<'_>) -> Result<Verdict, Failure> {
+        let client = request.client;
         let of_network = |network: Network| match pace_plugin::Key::from(network) {
             pace_plugin::Key::ClientNetwork { ipv4, ipv6 } => Key::Network(client, Prefixes { ipv4, ipv6 }),
             _ => Key::Address(client),
@@ -83,7 +80,7 @@ impl Plugin for RateLimiter {
             Client::Address => Key::Address(client),
             Client::Network(network) => of_network(*network),
             Client::Header { name, otherwise } => {
-                let value = match &call.request.head {
+                let value = match &request.head {
                     RequestAccess::Edit(head) => head.header(name),
                     RequestAccess::Read(head) => head.header(name),
                 };
@@ -94,13 +91,5 @@ impl Plugin for RateLimiter {
             Ok(_) => Ok(Verdict::Next),
             Err(wait) => self.deny(Duration::from_millis(wait)),
         }
-    }
-
-    fn select_upstream(&self, _: Call<'_>) -> Result<Selection, Failure> {
-        Err(not_exported())
-    }
-
-    fn response_filter(&self, _: Call<'_>) -> Result<Verdict, Failure> {
-        Err(not_exported())
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use pace_base::logging::{Setup, Writing};
 use pace_config::{Config, OnFailure, Overrides, Source};
-use pace_hook::{Failure, FailureReason, Plugin};
+use pace_hook::{Failure, FailureReason, Hook, Plugin};
 use pace_proxy::chain::{Chain, Step, failures_of};
 use pace_proxy::reload::{Manager, Origin};
 use pace_proxy::router::Router;
@@ -91,7 +91,10 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
             let entry = &config.plugins[used.plugin];
             plugins.push(native(entry, &used.config, environment)?);
         }
-        if !plugins.iter().any(|plugin| plugin.hooks().select_upstream) {
+        if !plugins
+            .iter()
+            .any(|plugin| plugin.hooks().contains(Hook::SelectUpstream))
+        {
             let scope = scope(DEFAULT_BALANCER, pace_config::Limits::default(), environment);
             plugins.push(Arc::new(balancer::RoundRobin::new(DEFAULT_BALANCER, scope)));
         }
@@ -153,13 +156,5 @@ fn refused(reason: impl ToString) -> Failure {
     Failure {
         reason: FailureReason::Configure,
         detail: reason.to_string(),
-    }
-}
-
-/// A hook that a plugin does not name was called.
-fn not_exported() -> Failure {
-    Failure {
-        reason: FailureReason::Trap,
-        detail: "it has no such hook".to_owned(),
     }
 }

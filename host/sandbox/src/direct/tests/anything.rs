@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::both::HOOKS;
 use super::puppet::{ALL_MEMORY, Both, FUNCTIONS, MEMORY, Misdeed, Orders, PostReturn, Realloc};
 use pace_hook::Hook;
 
@@ -92,7 +91,7 @@ proptest! {
 
     #[test]
     fn whatever_it_calls_the_outcome_is_the_same(
-        hook in select(&HOOKS[..]),
+        hook in select(&Hook::ALL[..]),
         memory in memory(),
         calls in calls(),
         realloc in realloc(),
@@ -103,7 +102,7 @@ proptest! {
 
     #[test]
     fn whatever_it_returns_the_outcome_is_the_same(
-        hook in select(&HOOKS[..]),
+        hook in select(&Hook::ALL[..]),
         memory in result(),
         result in prop_oneof![4 => Just(0), 2 => small()],
         trap in prop::bool::weighted(0.05),
@@ -122,7 +121,7 @@ proptest! {
     /// Nor does anything else happen than that they are read.
     #[test]
     fn a_result_that_overlaps_is_not_copied_without_end(
-        hook in select(&HOOKS[..]),
+        hook in select(&Hook::ALL[..]),
         count in 1..2000_u32,
         length in 0..3000_u32,
         at in any::<Index>(),

@@ -3,8 +3,6 @@
 use super::puppet::{ALL_MEMORY, Both, FUNCTIONS, Misdeed, Orders, Outcome, PostReturn, Realloc};
 use pace_hook::{FailureReason, Hook};
 
-pub(super) const HOOKS: [Hook; 3] = [Hook::RequestFilter, Hook::SelectUpstream, Hook::ResponseFilter];
-
 /// Nothing but these calls, and allocation from 1024 on.
 fn calling(calls: Vec<(usize, [u64; 5])>) -> Orders {
     Orders {
@@ -27,7 +25,7 @@ fn number(interface: &str, name: &str) -> usize {
 #[test]
 fn every_function_gives_the_same_answer() {
     const OUT: u64 = 512;
-    for hook in HOOKS {
+    for hook in Hook::ALL {
         for (function, of) in FUNCTIONS.iter().enumerate() {
             // A name at 0 with one byte, or with five at 8; a target at 16, a name at 24; the answer at 512.
             let parameters: &[[u64; 5]] = match of.name.as_str() {

@@ -13,9 +13,7 @@ use super::heads::{Head, Pool};
 use super::wrapped;
 use crate::{Allocation, Generation, Program, Runtime, WasmPlugin};
 use pace_config::{Config, Overrides, Sha256};
-use pace_hook::{
-    Call, Failure, FailureReason, Hook, Plugin, RequestAccess, RequestScope, Selection, Stage, Verdict,
-};
+use pace_hook::{Failure, FailureReason, Hook, Plugin, RequestAccess, RequestScope, Selection, Verdict};
 use pace_state::{Key, ManualTime, Scope, Time, WindowSpec};
 
 pub(super) use text::FUNCTIONS;
@@ -240,28 +238,17 @@ fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head)
     };
     match hook {
         Hook::RequestFilter => plugin
-            .request_filter(Call {
-                request: scope(RequestAccess::Edit(request)),
-                stage: Stage::RequestFilter,
-            })
+            .request_filter(scope(RequestAccess::Edit(request)))
             .map(Outcome::Verdict),
         Hook::SelectUpstream => plugin
-            .select_upstream(Call {
-                request: scope(RequestAccess::Read(request)),
-                stage: Stage::SelectUpstream {
-                    candidates: &Pool,
-                    attempt: 2,
-                },
-            })
+            .select_upstream(scope(RequestAccess::Read(request)), &Pool, 2)
             .map(Outcome::Selection),
         Hook::ResponseFilter => plugin
-            .response_filter(Call {
-                request: scope(RequestAccess::Read(request)),
-                stage: Stage::ResponseFilter {
-                    response,
-                    backend: Some("127.0.0.1:8000"),
-                },
-            })
+            .response_filter(
+                scope(RequestAccess::Read(request)),
+                response,
+                Some("127.0.0.1:8000"),
+            )
             .map(Outcome::Verdict),
     }
 }

@@ -1,0 +1,222 @@
+//! The hooks, each told once, and what is kept for each of them.
+
+use std::ops::{Index, IndexMut};
+
+/// Declares [`Hook`] from one entry per hook, in the order of a request. The words of an entry are those of the
+/// contract in `wit/`, which a test compares; its first line is what `pace plugin new --help` says of the hook.
+macro_rules! hooks {
+    ($(#[doc = $about:literal] $case:ident { $($fact:ident: $value:literal,)* })*) => {
+        /// A hook.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Hook {
+            $(#[doc = $about] $case,)*
+        }
+
+        impl Hook {
+            /// Every hook, in the order of a request.
+            pub const ALL: [Hook; Hook::COUNT] = [$(Hook::$case),*];
+
+            /// How many hooks there are.
+            pub const COUNT: usize = [$(stringify!($case)),*].len();
+
+            const FACTS: [Facts; Hook::COUNT] = [$(
+                Facts { about: $about, sdk_trait: stringify!($case), $($fact: $value,)* },
+            )*];
+        }
+    };
+}
+
+hooks! {
+    /// Looks at requests, changes or answers them
+    RequestFilter {
+        name: "request-filter",
+        function: "filter",
+        signature: "func() -> verdict",
+        world: "request-filtering",
+    }
+    /// Chooses a backend
+    SelectUpstream {
+        name: "select-upstream",
+        function: "select",
+        signature: "func(attempt: u32) -> selection",
+        world: "upstream-selecting",
+    }
+    /// Looks at responses, changes or replaces them
+    ResponseFilter {
+        name: "response-filter",
+        function: "filter",
+        signature: "func() -> verdict",
+        world: "response-filtering",
+    }
+}
+
+struct Facts {
+    about: &'static str,
+    sdk_trait: &'static str,
+    name: &'static str,
+    function: &'static str,
+    signature: &'static str,
+    world: &'static str,
+}
+
+impl Hook {
+    /// As the contract, the metrics and the log spell it: the contract's interface.
+    pub fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The hook of this name.
+    pub fn named(name: &str) -> Option<Hook> {
+        Hook::ALL.into_iter().find(|hook| hook.name() == name)
+    }
+
+    /// The function of the contract's interface.
+    pub fn function(self) -> &'static str {
+        self.facts().function
+    }
+
+    /// The function's type in the words of the contract.
+    pub fn signature(self) -> &'static str {
+        self.facts().signature
+    }
+
+    /// The world of the contract that has this hook and no other.
+    pub fn world(self) -> &'static str {
+        self.facts().world
+    }
+
+    /// The SDK's trait.
+    pub fn sdk_trait(self) -> &'static str {
+        self.facts().sdk_trait
+    }
+
+    /// A few words for whoever chooses hooks.
+    pub fn about(self) -> &'static str {
+        self.facts().about.trim_start()
+    }
+
+    /// Every name, as a sentence lists them: `a, b and c`.
+    pub fn listed() -> String {
+        let names = Hook::ALL.map(Hook::name);
+        match names.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
+
+    fn facts(self) -> &'static Facts {
+        &Hook::FACTS[self as usize]
+    }
+}
+
+/// A value for each hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerHook<T>([T; Hook::COUNT]);
+
+impl<T> PerHook<T> {
+    /// What `make` makes for each hook, in the order of a request.
+    pub fn from_fn(make: impl FnMut(Hook) -> T) -> PerHook<T> {
+        PerHook(Hook::ALL.map(make))
+    }
+
+    /// What `change` makes of each value.
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> PerHook<U> {
+        PerHook(self.0.map(change))
+    }
+
+    /// Each hook with its value, in the order of a request.
+    pub fn iter(&self) -> impl Iterator<Item = (Hook, &T)> {
+        Hook::ALL.into_iter().zip(&self.0)
+    }
+}
+
+impl<T: Default> Default for PerHook<T> {
+    fn default() -> PerHook<T> {
+        PerHook::from_fn(|_| T::default())
+    }
+}
+
+impl<T> Index<Hook> for PerHook<T> {
+    type Output = T;
+
+    fn index(&self, hook: Hook) -> &T {
+        &self.0[hook as usize]
+    }
+}
+
+impl<T> IndexMut<Hook> for PerHook<T> {
+    fn index_mut(&mut self, hook: Hook) -> &mut T {
+        &mut self.0[hook as usize]
+    }
+}
+
+/// A set of hooks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hooks(PerHook<bool>);
+
+impl Hooks {
+    /// The hooks in the set, in the order of a request.
+    pub fn iter(self) -> impl Iterator<Item = Hook> {
+        Hook::ALL.into_iter().filter(move |hook| self.contains(*hook))
+    }
+
+    /// Whether this hook is in the set.
+    pub fn contains(self, hook: Hook) -> bool {
+        self.0[hook]
+    }
+
+    /// No hook at all.
+    pub fn is_empty(self) -> bool {
+        self == Hooks::default()
+    }
+}
+
+impl FromIterator<Hook> for Hooks {
+    fn from_iter<I: IntoIterator<Item = Hook>>(hooks: I) -> Hooks {
+        let mut set = Hooks::default();
+        for hook in hooks {
+            set.0[hook] = true;
+        }
+        set
+    }
+}
+
+impl<const N: usize> From<[Hook; N]> for Hooks {
+    fn from(hooks: [Hook; N]) -> Hooks {
+        hooks.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_under_the_hook_it_was_made_for() {
+        let mut names = PerHook::from_fn(Hook::name);
+        assert!(Hook::ALL.into_iter().all(|hook| names[hook] == hook.name()));
+        names[Hook::SelectUpstream] = "other";
+        let lengths = names.map(str::len);
+        let found: Vec<usize> = lengths.iter().map(|(_, length)| *length).collect();
+        assert_eq!(found, [14, 5, 15]);
+    }
+
+    #[test]
+    fn a_set_has_its_hooks_in_the_order_of_a_request() {
+        let set = Hooks::from([Hook::ResponseFilter, Hook::RequestFilter, Hook::RequestFilter]);
+        assert!(set.iter().eq([Hook::RequestFilter, Hook::ResponseFilter]));
+        assert!(set.contains(Hook::ResponseFilter) && !set.contains(Hook::SelectUpstream));
+        assert!(!set.is_empty() && Hooks::default().is_empty());
+    }
+
+    #[test]
+    fn a_hook_is_found_by_its_name_alone() {
+        assert!(
+            Hook::ALL
+                .into_iter()
+                .all(|hook| Hook::named(hook.name()) == Some(hook))
+        );
+        assert_eq!(Hook::named("RequestFilter"), None);
+    }
+}
