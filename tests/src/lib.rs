@@ -1,3 +1,3 @@
-//! The tests of Pace, in `tests/all`. They are written with the kit, which is here under their own name.
+//! The tests of Pace, in `tests/all`. This crate re-exports the kit, with which they are written.
 
 pub use pace_kit::*;

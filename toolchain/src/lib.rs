@@ -1,8 +1,8 @@
-//! A Rust that compiles to `wasm32-unknown-unknown`, for `pace plugin build` and `cargo xtask plugins`; and how both see
-//! whether there is what plugins in C take.
+//! Finds a Rust that compiles to `wasm32-unknown-unknown`, for `pace plugin build` and `cargo xtask plugins`,
+//! and has the test by which both find out whether plugins in C can be compiled.
 //!
-//! The Rust in use does if rustup has added the target. Where rustup cannot download, Debian has a second, newer
-//! Rust with the source of the standard library, which is compiled on the way.
+//! The Rust in use is one if rustup has added the target. Where rustup cannot download, Debian has a second,
+//! newer Rust with the source of the standard library, which is compiled on the way.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,13 +11,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What plugins are compiled to.
+/// The target that plugins are compiled to.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What plugins in C are compiled to, as an argument of clang.
+/// The target of plugins in C, as an argument of clang.
 pub const C_TARGET: &str = "--target=wasm32-wasi";
 
-/// With these arguments clang fails unless it knows [`C_TARGET`] and finds a header of the C library for it.
+/// Arguments with which clang fails unless it knows [`C_TARGET`] and finds a header of the C library for it.
 pub const FINDS_C_LIBRARY: &[&str] = &[
     C_TARGET,
     "-fsyntax-only",
@@ -28,14 +28,14 @@ pub const FINDS_C_LIBRARY: &[&str] = &[
     "/dev/null",
 ];
 
-/// Debian's Rust that follows upstream's releases, for building browsers.
+/// Debian's packages of a Rust that follows upstream's releases, for building browsers.
 pub const DEBIAN_PACKAGES: &[&str] = &["cargo-web", "rust-web-llvm", "rust-web-src", "rustc-web"];
 /// A link into the package of LLVM's linker, which may not be installed.
 pub const DEBIAN_LINKER: &str = "/usr/bin/rust-lld";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 
-/// Variables that are meant for the build of the host, or for another compiler than the one chosen here.
+/// Environment variables meant for the build of the host, or for another compiler than the one chosen here.
 const FOREIGN: &[&str] = &[
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
@@ -58,15 +58,15 @@ const OF_ANOTHER_COMPILER: &[&str] = &[
 pub enum Toolchain {
     /// The Rust that compiles everything else, with the target's standard library beside it.
     Current,
-    /// Debian's, which compiles the standard library first.
+    /// Debian's Rust, which compiles the standard library first.
     Debian {
-        /// What links for it.
+        /// The linker for WebAssembly.
         linker: PathBuf,
     },
 }
 
 impl Toolchain {
-    /// `cargo ACTION`, set up to compile for [`TARGET`]. `start` makes a command of a program.
+    /// Sets up `cargo ACTION` to compile for [`TARGET`]. `start` makes a command of a program.
     pub fn cargo(&self, start: impl Fn(OsString) -> Command, action: &str) -> Command {
         let mut command = match self {
             Toolchain::Current => start(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
@@ -82,7 +82,7 @@ impl Toolchain {
             }
             command.env("RUSTC", DEBIAN_RUSTC);
             command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
-            // Its compiler is a stable one, and only unstable ones build the library.
+            // Debian's compiler is a stable one, and only unstable ones build the library.
             command.env("RUSTC_BOOTSTRAP", "1");
             command.arg("-Zbuild-std=std,panic_abort");
         }
@@ -90,26 +90,26 @@ impl Toolchain {
     }
 }
 
-/// Why a way to compile plugins is none.
+/// The reason why a toolchain cannot compile plugins.
 #[derive(Debug)]
 pub enum Unusable {
     /// A program did not start, or did not do what it was asked.
     Program {
-        /// Its name.
+        /// The program's name.
         name: &'static str,
-        /// What the system or the program says.
+        /// The message of the system or the program.
         reason: String,
     },
-    /// It does not have the target's standard library, nor its source.
+    /// The toolchain has neither the target's standard library nor its source.
     NoStd(String),
-    /// It is older than plugins need.
+    /// The toolchain is older than plugins need.
     TooOld {
-        /// What it says of itself.
+        /// The version that it reports.
         found: String,
         /// The version that plugins need.
         needed: &'static str,
     },
-    /// There is nothing that links for it.
+    /// There is no linker for WebAssembly.
     NoLinker(String),
 }
 
@@ -128,7 +128,7 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
-/// The Rust in use, if it can.
+/// The Rust in use, if it can compile plugins.
 ///
 /// # Errors
 ///
@@ -150,7 +150,7 @@ pub fn current() -> Result<Toolchain, Unusable> {
 ///
 /// # Errors
 ///
-/// It is not, or not all of it, or it is too old.
+/// It is not installed, or not completely, or it is too old.
 pub fn debian() -> Result<Toolchain, Unusable> {
     let version = output(debian_rustc().arg("--version"), DEBIAN_RUSTC)?;
     output(Command::new(DEBIAN_CARGO).arg("--version"), DEBIAN_CARGO)?;
@@ -169,8 +169,8 @@ pub fn debian() -> Result<Toolchain, Unusable> {
     Ok(Toolchain::Debian { linker: linker()? })
 }
 
-/// A linker for WebAssembly that knows the object files of Debian's compiler: the one that the Rust in
-/// use carries, else Debian's own.
+/// Finds a linker for WebAssembly that knows the object files of Debian's compiler: the one that the Rust in
+/// use has, otherwise Debian's own.
 ///
 /// # Errors
 ///
@@ -202,7 +202,7 @@ fn debian_rustc() -> Command {
     command
 }
 
-/// What a program prints, without the line feed at its end.
+/// Runs a program and returns its output, without the line feed at the end.
 fn output(command: &mut Command, name: &'static str) -> Result<String, Unusable> {
     let failed = |reason: String| Unusable::Program { name, reason };
     let output = command
@@ -214,12 +214,12 @@ fn output(command: &mut Command, name: &'static str) -> Result<String, Unusable>
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
-/// The host in what `rustc -vV` prints.
+/// Finds the host in the output of `rustc -vV`.
 fn host(about: &str) -> Option<&str> {
     about.lines().find_map(|line| line.strip_prefix("host: "))
 }
 
-/// The 96 of `rustc 1.96.0 (...)` or `1.96`.
+/// Reads the 96 of `rustc 1.96.0 (...)` or `1.96`.
 fn minor(version: &str) -> Option<u32> {
     let number = version.strip_prefix("rustc ").unwrap_or(version);
     number.split('.').nth(1)?.parse().ok()
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_found() {
+    fn host_is_found_in_output_of_rustc() {
         let about =
             "rustc 1.96.0 (0123 2026-05-25)\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\nrelease: 1.96.0";
         assert_eq!(host(about), Some("x86_64-unknown-linux-gnu"));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_compared_by_number() {
+    fn version_is_compared_by_number() {
         assert_eq!(
             minor("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
             Some(96)

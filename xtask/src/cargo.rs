@@ -1,4 +1,4 @@
-//! Calling cargo from a program that cargo started.
+//! Calls cargo from a program that cargo started.
 
 use crate::process;
 use anyhow::{Context, Result, ensure};
@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Variables that speak of one package and that cargo sets for what it starts. Build scripts watch
-/// some of them, and would run again for each difference.
+/// Variables about one package that cargo sets for the programs that it starts. Build scripts watch some of
+/// them, and would run again for each difference.
 const OF_A_PACKAGE: &[&str] = &["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_"];
 
 /// The root of the workspace.
@@ -18,19 +18,19 @@ pub(crate) fn root() -> &'static Path {
         .expect("this package lies in a directory of the workspace")
 }
 
-/// The cargo that started this program, as if typed at the root of the workspace.
+/// Prepares the cargo that started this program, as if typed at the root of the workspace.
 pub(crate) fn cargo() -> Command {
     at_root(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// `program`, started at the root of the workspace and without the variables of this package.
+/// Prepares `program`, started at the root of the workspace and without the variables of this package.
 pub(crate) fn at_root(program: impl Into<OsString>) -> Command {
     let mut command = program_of_another_package(program);
     command.current_dir(root());
     command
 }
 
-/// `program`, started where this program was and without the variables of this package.
+/// Prepares `program`, started in the current directory and without the variables of this package.
 pub(crate) fn program_of_another_package(program: impl Into<OsString>) -> Command {
     let mut command = Command::new(program.into());
     for (name, _) in env::vars_os() {
@@ -42,12 +42,12 @@ pub(crate) fn program_of_another_package(program: impl Into<OsString>) -> Comman
     command
 }
 
-/// A profile of cargo's with which `pace` is built.
+/// The profiles in which `pace` is built.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Profile {
     /// Without optimisation of our own code, with every check.
     Dev,
-    /// For trying: built in minutes, and not what performance is measured with.
+    /// For trying Pace: built in minutes, and not fit to measure performance.
     Quick,
     /// As users run it.
     Release,
@@ -58,7 +58,7 @@ pub(crate) fn build_pace(profile: Profile) -> Result<PathBuf> {
     const PACE: [&str; 4] = ["--package", "pace", "--bin", "pace"];
     let (profile, directory, features) = match profile {
         Profile::Dev => ("dev", "debug", &[][..]),
-        // The code of the default plugins would take wasmtime a second time, for the build script.
+        // Compiling the default plugins' code in the build script would take a second wasmtime.
         Profile::Quick => (
             "quick",
             "quick",
@@ -70,13 +70,13 @@ pub(crate) fn build_pace(profile: Profile) -> Result<PathBuf> {
     program(directory, "pace")
 }
 
-/// Builds a program that works for this one, and returns it.
+/// Builds a tool that this program calls, and returns its path.
 pub(crate) fn build_tool(name: &str) -> Result<PathBuf> {
     build(&["--package", name, "--bin", name])?;
     program("debug", name)
 }
 
-/// `cargo build` with these arguments.
+/// Runs `cargo build` with these arguments.
 pub(crate) fn build(arguments: &[&str]) -> Result<()> {
     process::run(
         cargo()
@@ -86,7 +86,7 @@ pub(crate) fn build(arguments: &[&str]) -> Result<()> {
     )
 }
 
-/// A program that cargo has built: where it has built this one, too.
+/// The path of a program that cargo has built, in the target directory of this one.
 fn program(directory: &str, name: &str) -> Result<PathBuf> {
     let this = env::current_exe().context("this program has no path")?;
     let target = this

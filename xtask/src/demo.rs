@@ -1,17 +1,17 @@
-//! A backend that answers with what it was asked.
+//! A backend that answers with a description of the request.
 
 use anyhow::Result;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-/// Serves in threads of its own until the program ends.
+/// Serves on threads of its own until the program ends.
 pub(crate) fn serve(listener: TcpListener, number: usize) -> Result<()> {
     let name = format!("backend {number} on {}", listener.local_addr()?);
     thread::Builder::new().name(name.clone()).spawn(move || {
         for connection in listener.incoming().flatten() {
             let name = name.clone();
-            // A client that goes away or talks nonsense loses its connection, nothing else.
+            // A client that goes away or sends nonsense loses its connection, and nothing else happens.
             let serve = move || drop(converse(connection, &name));
             let _ = thread::Builder::new().spawn(serve);
         }
@@ -27,7 +27,7 @@ fn converse(connection: TcpStream, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads one request and answers it. Says whether another may follow.
+/// Reads one request and answers it. Returns whether another may follow.
 fn answer(
     reader: &mut impl BufRead,
     writer: &mut impl Write,
@@ -64,7 +64,7 @@ fn answer(
 /// The head of a request. Bytes that are not UTF-8 are replaced.
 struct Head {
     request_line: String,
-    /// Names in lower case, and values.
+    /// Names in lower case, with their values.
     fields: Vec<(String, String)>,
 }
 
@@ -72,7 +72,7 @@ impl Head {
     /// A head larger than this is refused.
     const MAX: u64 = 64 * 1024;
 
-    /// The next head; `None` if the client has closed the connection.
+    /// Reads the next head; `None` if the client has closed the connection.
     fn read(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
         let mut limited = reader.take(Head::MAX);
         let request_line = line(&mut limited)?;
@@ -123,7 +123,7 @@ impl Head {
     }
 }
 
-/// One line without its end.
+/// Reads one line without its end.
 fn line(reader: &mut impl BufRead) -> io::Result<String> {
     let mut bytes = Vec::new();
     reader.take(Head::MAX).read_until(b'\n', &mut bytes)?;
@@ -146,7 +146,7 @@ fn skip(reader: &mut impl BufRead, length: u64) -> io::Result<u64> {
 mod tests {
     use super::*;
 
-    /// What comes back for bytes on a connection, and whether it stays open.
+    /// Returns the answer to bytes on a connection, and whether the connection stays open.
     fn conversation(sent: &str) -> (String, bool) {
         let (mut reader, mut written) = (sent.as_bytes(), Vec::new());
         let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_is_shown() {
+    fn answer_shows_the_request() {
         let (answer, again) = conversation("GET /a?b HTTP/1.1\r\nHost: x\r\nX-Proxy: pace\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_that_of_the_body() {
+    fn content_length_is_that_of_the_body() {
         let (answer, _) = conversation("GET / HTTP/1.1\r\n\r\n");
         let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
         assert!(
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_read_before_the_next_request() {
+    fn body_is_read_before_the_next_request() {
         let (answer, _) = conversation(concat!(
             "POST /1 HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello",
             "POST /2 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nwiki\r\nA\r\n0123456789\r\n0\r\nt: v\r\n\r\n",
@@ -204,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_ends_when_the_client_wants() {
+    fn connection_ends_when_the_client_asks_for_it() {
         assert!(!conversation("GET / HTTP/1.1\r\nConnection: close\r\n\r\n").1);
         assert!(!conversation("GET / HTTP/1.0\r\n\r\n").1);
         assert_eq!(conversation(""), (String::new(), false));
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn malformed_request_is_refused() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
         for sent in [
             "GET / HTTP/1.1\r\nhost\r\n\r\n",

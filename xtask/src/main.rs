@@ -1,9 +1,9 @@
-//! What one types in this repository: `cargo xtask run`, `test`, `bench`, `languages`, `instructions`, `soak` and
-//! `plugins`. It finds tools, builds, and calls.
+//! The commands of this repository: `cargo xtask run`, `test`, `bench`, `languages`, `instructions`, `soak`
+//! and `plugins`. xtask finds tools, builds, and calls.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `prerequisites` | what must be on the machine, and how it gets there |
+//! | `prerequisites` | the tools that must be on the machine, and how they get there |
 //! | `toolchain` | a Rust that compiles to WebAssembly |
 //! | `plugins` | the plugins, from crate to component |
 //! | `run`, `plan`, `demo` | a proxy to try, how long it takes to build, and the backends behind it |

@@ -1,4 +1,4 @@
-//! What is about to be built, and how long that takes.
+//! The plan of a build: its steps, and how long they take.
 
 use crate::cargo::{self, Profile};
 use anyhow::Result;
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 /// The steps of a build that are still to be done.
 pub(crate) struct Plan {
-    /// Each has what it makes, and how long that took from nothing on [`MEASURED_ON`] cores.
+    /// Each step's product, and how long it took from nothing on [`MEASURED_ON`] cores.
     steps: Vec<(&'static str, Duration)>,
     done: usize,
 }
 
-/// On so many cores the times were measured.
+/// The number of cores on which the times were measured.
 const MEASURED_ON: u32 = 2;
 
 const PLUGINS: Duration = Duration::from_secs(45);
 
 impl Plan {
-    /// What it takes until Pace can be started.
+    /// The steps until Pace can be started.
     pub(crate) fn of(profile: Profile) -> Plan {
         let (pace, minutes) = match profile {
             Profile::Dev => ("Pace, with every check", 5),
@@ -37,7 +37,7 @@ impl Plan {
         }
     }
 
-    /// Says what will be done, before anything is.
+    /// Prints the plan before anything is built.
     pub(crate) fn tell(&self) {
         println!("In {}:", cargo::root().display());
         for (number, (what, time)) in (1..).zip(&self.steps) {
@@ -50,7 +50,7 @@ impl Plan {
         );
     }
 
-    /// Does the next step, and says what it is, how long it took, and how long the others will take.
+    /// Does the next step, and prints its name, how long it took, and how long the others will take.
     pub(crate) fn step<T>(&mut self, action: impl FnOnce() -> Result<T>) -> Result<T> {
         let (what, time) = self.steps[self.done];
         let (number, all) = (self.done + 1, self.steps.len());
@@ -69,7 +69,8 @@ impl Plan {
     }
 }
 
-/// A time that was measured, for this machine. More cores than there are crates side by side do not help.
+/// Estimates a measured time for this machine. More cores help only as far as crates are compiled side by
+/// side.
 fn about(time: Duration) -> String {
     const MOST: u32 = 8;
     let cores = available_parallelism().map_or(MEASURED_ON, |cores| cores.get() as u32);
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_told_in_seconds_or_minutes() {
+    fn time_is_shown_in_seconds_or_minutes() {
         let words = |seconds| in_words(Duration::from_secs(seconds));
         assert_eq!(words(11), "about 15 s");
         assert_eq!(words(89), "about 90 s");

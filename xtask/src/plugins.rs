@@ -1,4 +1,4 @@
-//! The plugins, from crate to component.
+//! Builds the plugins, from crate to component.
 
 use crate::toolchain;
 use crate::{cargo, process};
@@ -16,18 +16,18 @@ mod builtins {
 /// The package whose examples are the plugins of the tests.
 const FIXTURES: &str = "pace-fixtures";
 
-/// The directory with its examples.
+/// The directory of the tests' plugins.
 const EXAMPLES: &str = "tests/fixtures/examples";
 
 /// The directory with a package for each plugin of the cookbook.
 const COOKBOOK: &str = "plugins/cookbook";
 
-/// Which plugins to build.
+/// The plugins to build.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Which {
-    /// Those inside `pace`.
+    /// The plugins inside `pace`.
     Defaults,
-    /// Those of the cookbook and of the tests too.
+    /// Those of the cookbook and of the tests, too.
     All,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn build(which: Which) -> Result<()> {
 
 /// Builds a default plugin, and returns the core module.
 fn default(toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
-    // Without `--crate-type` there would be an rlib too, for native tests, and no link-time
+    // Without `--crate-type` cargo would make an rlib for native tests, too, and do no link-time
     // optimization.
     let mut command = toolchain.cargo(cargo::at_root, "rustc");
     command.args(["--package", package, "--lib", "--crate-type", "cdylib"]);
@@ -69,10 +69,10 @@ fn default(toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
     Ok(wasm(&built(), &in_code(package)))
 }
 
-/// Builds the plugins of the cookbook and of the tests, and returns each core module with the place of its component. One
-/// build makes them all, so that their codegen overlaps.
+/// Builds the plugins of the cookbook and of the tests, and returns each core module with the path of its
+/// component. One build makes all of them, so that their codegen overlaps.
 fn others(toolchain: &Toolchain, out: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
-    // Each package of the cookbook is called like its directory, and each example like its file.
+    // A cookbook package is called like its directory, and an example like its file.
     let recipes = names(COOKBOOK, |path| path.join("Cargo.toml").is_file())?;
     let fixtures = names(EXAMPLES, |path| path.extension().is_some_and(|of| of == "rs"))?;
     let mut command = toolchain.cargo(cargo::at_root, "build");
@@ -91,12 +91,12 @@ fn others(toolchain: &Toolchain, out: &Path) -> Result<Vec<(PathBuf, PathBuf)>> 
 }
 
 fn run(mut command: Command) -> Result<()> {
-    // A directory of its own, because the lock of the other one may be held by a waiting build.
+    // The build has a target directory of its own, because a waiting build may hold the other one's lock.
     command.args(["--locked", "--profile", "plugin", "--target-dir", "target/wasm"]);
     process::run(&mut command)
 }
 
-/// Where cargo puts core modules.
+/// The directory in which cargo puts core modules.
 fn built() -> PathBuf {
     cargo::root().join("target/wasm").join(TARGET).join("plugin")
 }
@@ -114,7 +114,7 @@ fn make_components(plugins: &[(PathBuf, PathBuf)]) -> Result<()> {
     Ok(())
 }
 
-/// The files and directories that are called for, by their names without extension.
+/// The names without extension of the files and directories that `is_one` accepts.
 fn names(directory: &str, is_one: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
     let entries =
         fs::read_dir(cargo::root().join(directory)).with_context(|| format!("cannot list {directory}"))?;
@@ -129,7 +129,7 @@ fn names(directory: &str, is_one: impl Fn(&Path) -> bool) -> Result<Vec<String>>
     Ok(names)
 }
 
-/// The name that cargo gives to a file in code.
+/// The name of a package in code.
 fn in_code(name: &str) -> String {
     name.replace('-', "_")
 }
@@ -138,8 +138,8 @@ fn wasm(directory: &Path, name: &str) -> PathBuf {
     directory.join(name).with_extension("wasm")
 }
 
-/// Copies a file, whole or not at all, unless the other one has this content already: cargo embeds it again when
-/// its time changes.
+/// Copies a file, whole or not at all. A file that has this content already is left alone, because cargo
+/// embeds it again when its time changes.
 fn install(from: &Path, to: &Path) -> Result<()> {
     let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     if fs::read(to).is_ok_and(|present| present == bytes) {
@@ -157,7 +157,7 @@ fn install(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what plugins that no longer exist have left.
+/// Removes the files of plugins that no longer exist.
 fn remove_others(directory: &Path, keep: &[(PathBuf, PathBuf)]) -> Result<()> {
     for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry?.path();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_are_removed() {
+    fn files_of_former_plugins_are_removed() {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let (kept, old) = (
             directory.path().join("kept.wasm"),

@@ -1,4 +1,4 @@
-//! What must be on the machine before anything is built.
+//! The tools that must be on the machine before anything is built.
 
 use crate::process;
 use anyhow::{Context, Result, bail};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 struct Tool {
     program: &'static str,
-    /// Debian's packages that bring it.
+    /// Debian's packages of the tool.
     packages: &'static [&'static str],
     why: &'static str,
 }
@@ -41,12 +41,12 @@ const VALGRIND: Tool = Tool {
     why: "counts instructions",
 };
 
-/// Installs what is missing of the tools that compiling the host takes.
+/// Installs the missing ones of the tools that compiling the host takes.
 pub(crate) fn ensure() -> Result<()> {
     ensure_all(TOOLS)
 }
 
-/// Installs what `cargo xtask instructions` needs besides.
+/// Installs the tool that `cargo xtask instructions` needs in addition.
 pub(crate) fn valgrind() -> Result<()> {
     ensure_all(&[VALGRIND])
 }
@@ -67,8 +67,7 @@ fn ensure_all(tools: &[Tool]) -> Result<()> {
     install(&packages, &why.join("; "))
 }
 
-/// Installs Debian packages if that can be done without asking anybody; else the error has the
-/// command to run.
+/// Installs Debian packages if that needs no question; otherwise the error has the command to run.
 pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
     let packages = packages.join(" ");
     if !Path::new("/usr/bin/apt-get").exists() {
@@ -81,7 +80,7 @@ pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
         );
     }
     println!("Installing {packages} through apt: {why}.");
-    // A list that cannot be refreshed may still be good enough; what counts is the installation.
+    // A list that cannot be refreshed may still be good enough; the installation decides.
     if let Err(error) = apt(&["update"]) {
         eprintln!("warning: {error:#}");
     }
@@ -99,7 +98,7 @@ fn apt(arguments: &[&str]) -> Result<()> {
     command
         .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
         .args(arguments);
-    // Not `process::run`: what is killed in the middle of an installation leaves it broken.
+    // `process::run` is not used: an installation that is killed midway is broken.
     let status = command.status().context("cannot start apt-get")?;
     process::succeeded(&command, status)
 }

@@ -1,4 +1,4 @@
-//! Other programs: run to their end, or ended.
+//! Runs other programs to their end, or ends them.
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Runs a program to its end and shows what it prints. Anything but success is an error.
+/// Runs a program to its end and shows its output. Any end but success is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = Owned::spawn(command)?.0.wait()?;
     succeeded(command, status)
 }
 
-/// Runs a program to its end and returns what it prints. Anything but success is an error.
+/// Runs a program to its end and returns its standard output. Any end but success is an error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| cannot_start(command))?;
@@ -22,7 +22,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{} prints no text", display(command)))
 }
 
-/// As [`run`], but ends the program after `limit`. What it prints is shown only in the error.
+/// Runs a program as [`run`] does, but ends it after `limit`. Its output is shown only in the error.
 pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     command
         .stdin(Stdio::null())
@@ -71,7 +71,7 @@ fn cannot_start(command: &Command) -> String {
     format!("cannot start {}", command.get_program().to_string_lossy())
 }
 
-/// The line that says why, of what a failing program prints.
+/// Finds the line with the reason in the output of a program that failed.
 fn reason(printed: &str) -> Option<&str> {
     let mut lines = printed.lines().map(str::trim);
     let marked = lines.clone().find(|line| line.starts_with("error"));
@@ -79,8 +79,7 @@ fn reason(printed: &str) -> Option<&str> {
     Some(line.trim_start_matches("error: "))
 }
 
-/// A program that outlives neither its owner nor, should this program be killed, the thread that
-/// started it.
+/// A program that outlives neither its owner nor, should this program be killed, the thread that started it.
 pub(crate) struct Owned(pub(crate) Child);
 
 impl Owned {
@@ -92,14 +91,14 @@ impl Owned {
         Ok(Owned(command.spawn().with_context(|| cannot_start(command))?))
     }
 
-    /// Its process id.
+    /// The process id.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.0)
     }
 
-    /// Asks it to end, and ends it if it has not after `grace`.
+    /// Asks the program to end, and kills it if it has not ended after `grace`.
     pub(crate) fn end(mut self, grace: Duration) -> Result<ExitStatus> {
-        // Fails only if it has ended already.
+        // The call fails only if the program has ended already.
         let _ = kill_process(self.pid(), Signal::TERM);
         if let Some(status) = self.wait_within(grace)? {
             return Ok(status);
@@ -108,7 +107,7 @@ impl Owned {
         Ok(self.0.wait()?)
     }
 
-    /// Waits for its end; `None` if that does not come within `limit`.
+    /// Waits for the end of the program; `None` if it does not come within `limit`.
     pub(crate) fn wait_within(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -125,7 +124,7 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Both fail only if it has ended already, which is what is wanted.
+        // Both calls fail only if the program has ended already, which is the aim.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -136,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_is_the_marked_line_else_the_last() {
+    fn reason_is_the_marked_line_or_else_the_last() {
         assert_eq!(
             reason("info: a\nerror: no network\n\nbacktrace:\n  0: x\n"),
             Some("no network")
@@ -146,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_ended() {
+    fn program_that_takes_too_long_is_ended() {
         let error = run_within(Command::new("sleep").arg("600"), Duration::ZERO).unwrap_err();
         assert_eq!(error.to_string(), "no result after 0 s");
     }
 
     #[test]
-    fn a_failure_names_the_command() {
+    fn failure_names_the_command() {
         let error = run(&mut Command::new("false")).unwrap_err();
         assert_eq!(error.to_string(), "false failed (exit status: 1)");
         let error = run(&mut Command::new("no-such-program")).unwrap_err();

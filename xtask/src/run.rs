@@ -1,4 +1,4 @@
-//! `cargo xtask run`: a proxy in front of two backends, to try things with.
+//! `cargo xtask run`: starts a proxy in front of two backends, to try things with.
 
 use crate::cargo::{self, Profile};
 use crate::plugins::{self, Which};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 const CONFIG: &str = "config/proxy.toml";
 
-/// Where the demo backends listen, which is where `CONFIG` looks for them.
+/// The ports of the demo backends, which `CONFIG` names.
 const BACKEND_PORTS: &[u16] = &[8000, 8001];
 
 /// How long `pace` may take until it serves.
@@ -48,11 +48,11 @@ pub(crate) struct Args {
     release: bool,
 }
 
-/// Installs, builds and starts all that it takes, and serves until a signal comes.
+/// Installs, builds and starts everything needed, and serves until a signal comes.
 pub(crate) fn run(args: &Args) -> Result<()> {
     prerequisites::ensure()?;
 
-    // Before the build, which takes minutes: a port that is taken should be known at once.
+    // The check comes before the build, which takes minutes: a port in use should be reported at once.
     let listen = free_address(args.listen)?;
     let overridden = !args.backend_ports.is_empty();
     let ports = if overridden {
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if overridden {
         command.args(urls.iter().flat_map(|url| ["--backend", url]));
     }
-    // Pace removes it when it ends.
+    // Pace removes the file when it ends.
     let ready_file = env::temp_dir().join(format!("pace-demo-{}", std::process::id()));
     command.arg("--ready-file").arg(&ready_file);
     serve(&mut command, &ready_file, &invitation(listen, &urls))
@@ -121,7 +121,7 @@ fn serve(command: &mut Command, ready_file: &Path, invitation: &str) -> Result<(
     Ok(())
 }
 
-/// Where the proxy will listen, after making sure that it can.
+/// The address on which the proxy will listen, after checking that it can.
 fn free_address(wanted: Option<SocketAddr>) -> Result<SocketAddr> {
     let address = match wanted {
         Some(address) => address,
@@ -130,7 +130,7 @@ fn free_address(wanted: Option<SocketAddr>) -> Result<SocketAddr> {
     Ok(bind(address, "the proxy", "--listen")?.local_addr()?)
 }
 
-/// The address in a configuration for `pace`: the first key of this name.
+/// Reads the address from a configuration for `pace`: the first key of this name.
 fn configured_listen(config: &str) -> Result<SocketAddr> {
     let mut lines = config.lines();
     let value = lines.find_map(|line| line.strip_prefix("listen = \"")?.split('"').next());
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_listening_address_is_read_from_the_configuration() {
+    fn listening_address_is_read_from_the_configuration() {
         let config = fs::read_to_string(cargo::root().join(CONFIG)).expect("it is there");
         let address = configured_listen(&config).expect("it is complete");
         assert_eq!(address, "0.0.0.0:8080".parse().expect("this is an address"));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_reached_through_loopback() {
+    fn wildcard_address_is_reached_through_loopback() {
         let of = |address: &str| reachable(address.parse().expect("this is an address")).to_string();
         assert_eq!(of("0.0.0.0:80"), "127.0.0.1:80");
         assert_eq!(of("[::]:80"), "[::1]:80");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_use_is_named() {
+    fn port_in_use_is_named() {
         let taken = backend(0).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
         let (port, _listener) = taken.expect("some port is free");
         let error = backend(port).unwrap_err().to_string();

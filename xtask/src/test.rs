@@ -40,8 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("\n== languages: skipped, because only some tests were asked for");
     }
     if args.cargo_test.is_empty() {
-        // Whatever says as much about the machine as about the proxy is printed and not judged: memory and
-        // latencies need the minute of `cargo xtask soak`, and a machine that does nothing else.
+        // Figures that depend on the machine as much as on the proxy are printed and not judged: memory and
+        // latencies need the minute of `cargo xtask soak`, and an idle machine.
         let short = "--seconds 12 --profile dev";
         step("soak", &format!("cargo xtask soak {short}"), || {
             SOAK.call(&Typed::new(short))
@@ -68,8 +68,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds plugins in C, JavaScript and Python, as far as their tools are there or can be installed. Apart from the
-/// other tests, because compiling an engine keeps all cores busy for a minute.
+/// Builds plugins in C, JavaScript and Python, as far as their tools are there or can be installed. The step
+/// is apart from the other tests, because compiling an engine keeps all cores busy for a minute.
 fn other_languages() -> Result<()> {
     let (ready, skipped) = languages::ready();
     for (language, error) in skipped {
@@ -110,7 +110,7 @@ fn cargo_step(name: &str, arguments: Vec<&str>) -> Result<()> {
     step(name, &repeat, || process::run(&mut command))
 }
 
-/// Does one step, says how long it took and, if it fails, how to `repeat` it alone.
+/// Does one step, prints how long it took and, if it fails, how to `repeat` it alone.
 fn step(name: &str, repeat: &str, action: impl FnOnce() -> Result<()>) -> Result<()> {
     println!("\n== {name}: {repeat}");
     let start = Instant::now();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_step_says_how_to_repeat_it() {
+    fn failing_step_says_how_to_repeat_it() {
         let error = step("format", "cargo fmt", || bail!("not formatted")).unwrap_err();
         let message = format!("{error:#}");
         assert!(message.starts_with("not formatted\n"), "{message}");

@@ -1,7 +1,7 @@
-//! A Rust that compiles to `wasm32-unknown-unknown`: found, or else installed.
+//! Finds or installs a Rust that compiles to `wasm32-unknown-unknown`.
 //!
-//! The target's standard library comes from rustup in seconds, where there is a rustup and where it
-//! may download. Where not, Debian has a second, newer Rust with the library's source.
+//! The target's standard library comes from rustup in seconds, where there is a rustup that may download.
+//! Elsewhere Debian has a second, newer Rust with the library's source.
 
 use crate::{prerequisites, process};
 use anyhow::{Context, Result, bail, ensure};
@@ -10,15 +10,15 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-/// `rustup target add` downloads some 20 MB. What takes longer is likely a network that drops packets.
+/// `rustup target add` downloads some 20 MB. A longer time likely means a network that drops packets.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(90);
 
-/// A name, and what finds or makes a toolchain.
+/// A name, and the function that finds or makes a toolchain.
 type Way = (&'static str, fn() -> Result<Toolchain>);
 
 /// Finds a toolchain; if there is none, installs one.
 pub(crate) fn find() -> Result<Toolchain> {
-    // What is there comes before what would have to be downloaded.
+    // Installed toolchains come before those that would have to be downloaded.
     let ways: [Way; 4] = [
         ("the Rust in use", || Ok(pace_toolchain::current()?)),
         ("Debian's Rust for browsers", || Ok(pace_toolchain::debian()?)),
@@ -55,7 +55,7 @@ fn install_debian() -> Result<Toolchain> {
     let why = "a Rust that compiles plugins to WebAssembly";
     prerequisites::install(DEBIAN_PACKAGES, why)?;
     if pace_toolchain::linker().is_err() {
-        // The package has the name of the program: `lld-22`.
+        // The link leads to a path with the name of the package: `lld-22`.
         let package = fs::read_link(DEBIAN_LINKER).context(DEBIAN_LINKER)?;
         prerequisites::install(&[&package.to_string_lossy()], "the linker for plugins")?;
     }

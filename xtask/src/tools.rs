@@ -1,19 +1,19 @@
 //! Soak and bench: programs beside the tests, which are built when they are called.
 //!
-//! What is typed goes to the tool as it is. Before anything else is built the tool is asked what it needs, so an argument
-//! that is wrong is known at once.
+//! The typed arguments go to the tool as they are. Before anything else is built the tool is asked for its
+//! needs, so a wrong argument is reported at once.
 
 use crate::plugins::{self, Which};
 use crate::{cargo, prerequisites, process};
 use anyhow::Result;
 use std::process::{Command, Stdio};
 
-/// A command of this program that another program answers.
+/// A command of this program that another program carries out.
 pub(crate) struct Tool {
     package: &'static str,
-    /// What comes before what is typed, if the program has several commands.
+    /// The tool's own command, which precedes the typed arguments if it has several.
     command: Option<&'static str>,
-    /// Installs what the tool calls, beside what compiling takes.
+    /// Installs the programs that the tool calls, in addition to those for compiling.
     install: fn() -> Result<()>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) const INSTRUCTIONS: Tool = Tool {
     ..BENCH
 };
 
-/// What is typed after the command.
+/// The arguments typed after the command.
 #[derive(clap::Args)]
 pub(crate) struct Typed {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -45,7 +45,7 @@ pub(crate) struct Typed {
 }
 
 impl Typed {
-    /// As if it had been typed.
+    /// Makes arguments from a line.
     pub(crate) fn new(line: &str) -> Typed {
         Typed {
             arguments: line.split_whitespace().map(str::to_owned).collect(),
@@ -77,7 +77,8 @@ impl Tool {
     }
 }
 
-/// Builds what a tool needs. It prints a line for each program, with the arguments that `cargo build` has to have.
+/// Builds a tool's needs. The tool prints a line for each program, with the arguments that `cargo build`
+/// takes.
 fn build_needed(asked: &mut Command) -> Result<()> {
     let needed = process::output(asked)?;
     if needed.is_empty() {
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_is_asked_for_by_either_name() {
+    fn help_option_is_found_in_either_spelling() {
         assert!(Typed::new("--seconds 5 --help").asks_for_help());
         assert!(Typed::new("-h").asks_for_help());
         assert!(!Typed::new("--seconds 5").asks_for_help());

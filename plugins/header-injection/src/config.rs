@@ -1,5 +1,5 @@
-//! The configuration as the operator writes it. What is read here is legal: nothing is left to be refused
-//! later but a message that becomes too large.
+//! The configuration as the operator writes it. Parsing checks everything: later an edit can only be refused
+//! because the message becomes too large.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -38,7 +38,7 @@ pub struct RequestEdits(pub Edits);
 #[serde(try_from = "Tables")]
 pub struct ResponseEdits(pub Edits);
 
-/// `request` and `response` as written.
+/// The tables `request` and `response` as written.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Tables {
@@ -52,7 +52,7 @@ struct Tables {
 impl TryFrom<Tables> for RequestEdits {
     type Error = String;
 
-    /// A request has one `host`, no more and no less.
+    /// Checks that a request keeps exactly one `host`.
     fn try_from(tables: Tables) -> Result<Self, String> {
         let edits = Edits::try_from(tables)?;
         let is_host = |name: &HeaderName| name.eq_ignore_ascii_case("host");
@@ -104,8 +104,8 @@ impl TryFrom<Tables> for Edits {
     }
 }
 
-/// A table as a list: of the few headers that there are, none is looked up, and a tree or a map of each kind is code that
-/// every swap compiles.
+/// Reads a table as a list. The few headers are never looked up, and a tree or a map of each kind would be
+/// code that every swap compiles.
 fn entries<'de, D, V>(deserializer: D) -> Result<Vec<(HeaderName, V)>, D::Error>
 where
     D: Deserializer<'de>,
@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for Values {
     }
 }
 
-/// Whether this has only what a host and a port may have (RFC 3986, section 3.2.2).
+/// Whether the value has only the characters of a host and a port (RFC 3986, section 3.2.2).
 fn is_authority(value: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
     !value.is_empty() && value.bytes().all(allowed)

@@ -1,18 +1,18 @@
-//! Sets, adds and removes headers, and says who served.
+//! Sets, adds and removes headers, and names the proxy and the backend that served.
 //!
 //! | key | | default |
 //! |---|---|---|
-//! | `identify` | `X-Proxy: pace` for origin and client, `X-Backend: ADDRESS` for the client | `true` |
-//! | `request` | edits of what the origin gets | none |
-//! | `response` | edits of what the client gets | none |
+//! | `identify` | `X-Proxy: pace` for backend and client, `X-Backend: ADDRESS` for the client | `true` |
+//! | `request` | edits of the request to the backend | none |
+//! | `response` | edits of the response to the client | none |
 //!
-//! Each of the two tables has, in the order in which they are done:
+//! Each of the two tables has these keys, whose edits are done in this order:
 //!
 //! | key | |
 //! |---|---|
-//! | `remove` | a list of names: every value goes |
+//! | `remove` | a list of names: all their values are removed |
 //! | `set` | a table: the header has this value and no other |
-//! | `add` | a table: the header has this value, or each of this list, beside those that it has |
+//! | `add` | a table: the header has this value, or each of this list, in addition to its present ones |
 //!
 //! ```toml
 //! [plugins.config.response]
@@ -26,7 +26,7 @@
 
 #![forbid(unsafe_code)]
 
-// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+// Public for programs that run the policy without the sandbox, to measure the sandbox's cost.
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
@@ -78,15 +78,15 @@ impl ResponseFilter for HeaderInjection {
     }
 }
 
-/// Names and values were checked before; what is left is a message that has become too large, and that is
-/// no reason to refuse it.
+/// Logs a refused edit. Names and values were checked before, so an edit can only be refused because the
+/// message has become too large, which is no reason to refuse the message.
 fn report(edit: Result<(), EditError>) {
     if let Err(error) = edit {
         warn!("a header was left out: {error}");
     }
 }
 
-/// A request and a response have the same functions.
+/// Implements the headers of a request or a response, which have the same functions.
 macro_rules! has_headers {
     ($($message:ty),+) => {$(
         impl Headers for $message {

@@ -2,7 +2,7 @@
 
 use pace_plugin::{EditError, HeaderName, HeaderValue};
 
-/// What is done to the headers of a message.
+/// The edits of a message's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     pub remove: Vec<HeaderName>,
@@ -18,8 +18,8 @@ pub trait Headers {
 }
 
 impl Edits {
-    /// Remove, then set, then add, so that one table can replace all values of a header by several. What
-    /// becomes of each edit goes to `report`; those that follow are done in any case.
+    /// Removes, then sets, then adds, so that one table can replace all values of a header by several. The
+    /// result of each edit goes to `report`; the following ones are done in any case.
     pub fn apply(&self, headers: &mut impl Headers, report: impl Fn(Result<(), EditError>)) {
         for name in &self.remove {
             report(headers.remove(name));
@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    /// The headers of a message, as a list; refuses to have more than `room`.
+    /// The headers of a message, as a list that refuses to have more than `room`.
     #[derive(Debug)]
     struct Message {
         headers: Vec<(String, String)>,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_removed_then_set_then_added_to() {
+    fn header_is_removed_then_set_then_added_to() {
         let edits = Edits {
             remove: vec![name("gone"), name("back")],
             set: vec![header("both", "set"), header("back", "set")],
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_edit_does_not_stop_those_that_follow() {
+    fn refused_edit_does_not_stop_the_following_ones() {
         let edits = Edits {
             set: vec![header("large", "1")],
             remove: vec![],
@@ -145,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn after_the_edits_a_header_has_exactly_what_they_say(
+        fn header_has_exactly_the_edited_values(
             before in vec("[a-d]", 0..6),
             remove in vec("[a-d]", 0..3),
             set in vec("[a-d]", 0..3),

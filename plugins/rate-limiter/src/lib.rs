@@ -4,20 +4,20 @@
 //! |---|---|---|
 //! | `max_requests` | how many requests a client may make in the window, 1 to 4294967295 | 100 |
 //! | `window_seconds` | how long a request counts, in whole seconds, 1 to 604800 (a week) | 60 |
-//! | `key` | what makes a client: `"client_ip"`, or `"header:NAME"` for a header's value | `"client_ip"` |
-//! | `ipv4_prefix` | how many leading bits of an IPv4 address make a client, 0 to 32 | 32 |
+//! | `key` | what identifies a client: `"client_ip"`, or `"header:NAME"` for a header's value | `"client_ip"` |
+//! | `ipv4_prefix` | how many leading bits of an IPv4 address identify a client, 0 to 32 | 32 |
 //! | `ipv6_prefix` | the same for IPv6, 0 to 128 | 64 |
 //!
-//! The window is Pace's: exact, shared by all workers, and it survives a swap of this plugin. A request
-//! that is denied does not count, so a client that goes on knocking is let in again as soon as its oldest
-//! request is older than the window. It gets a 429 that says when that is.
+//! The window is Pace's: it is exact, shared by all workers, and survives a swap of this plugin. A denied
+//! request does not count, so a client that keeps asking is admitted again as soon as its oldest request has
+//! left the window. Denied requests are answered with a 429 that says when that is.
 //!
 //! With `key = "header:NAME"`, requests without that header count for the client's network. A client that can
-//! invent values has as many limits as it likes, so use a header that something in front has verified.
+//! invent values has as many limits as it likes, so use a header that a proxy in front has verified.
 
 #![forbid(unsafe_code)]
 
-// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+// Public for programs that run the policy without the sandbox, to measure the sandbox's cost.
 #[doc(hidden)]
 pub mod policy;
 

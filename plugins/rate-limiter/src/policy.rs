@@ -1,4 +1,4 @@
-//! What the configuration means, and what a client over its limit is told.
+//! The meaning of the configuration, and the answer to a client over its limit.
 
 use std::time::Duration;
 
@@ -23,15 +23,14 @@ impl Default for Config {
             window_seconds: Integer::new(60),
             key: KeySource::ClientIp,
             ipv4_prefix: Integer::new(32),
-            // Who has one IPv6 address has a whole /64: it is the smallest network that is handed out (RFC
-            // 6177), and a host takes new addresses from it at will (RFC 8981). A limit by address would be
-            // none.
+            // A client with one IPv6 address has a whole /64, the smallest network that is assigned (RFC
+            // 6177), and takes new addresses from it at will (RFC 8981). A limit by address would be none.
             ipv6_prefix: Integer::new(64),
         }
     }
 }
 
-/// `key` in the configuration.
+/// The key `key` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 enum KeySource {
@@ -62,7 +61,7 @@ pub struct Limit {
     pub client: Client,
 }
 
-/// Whose requests are counted together.
+/// The client whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Client {
     Address,
@@ -70,7 +69,7 @@ pub enum Client {
     Header { name: String, otherwise: Network },
 }
 
-/// How much of an address is looked at.
+/// The leading bits of an address that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     ipv4_prefix: u8,
@@ -119,11 +118,11 @@ impl Limit {
     /// The answer to a client that has to wait.
     ///
     /// `Retry-After` is RFC 9110's. The `RateLimit-*` fields are those of
-    /// draft-ietf-httpapi-ratelimit-headers-07, the last draft that has one field for each number, which is
-    /// what clients understand today.
+    /// draft-ietf-httpapi-ratelimit-headers-07, the last draft with one field for each number, which clients
+    /// understand today.
     pub fn deny(&self, full: Full) -> Reply {
-        // The window counts in steps and may hold a request a step longer than it should. A client that is told
-        // so would read "61" for a window of 60 seconds.
+        // The window counts in steps and may hold a request a step too long. An exact answer would be "61"
+        // for a window of 60 seconds.
         let seconds = full.retry_after().min(self.window.as_secs().max(1)).to_string();
         Reply::new(429)
             .header("Retry-After", seconds.as_str())

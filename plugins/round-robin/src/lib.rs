@@ -2,17 +2,18 @@
 //!
 //! There is nothing to configure: weights and health are the pool's.
 //!
-//! The turn is a counter of Pace's, one for each pool, so all workers together take turns, and pools do not
-//! disturb each other. A first attempt costs two calls into the host: which version of the pool this is,
-//! and the next number. What to do with the number was worked out when the version was new.
+//! The turn is a counter of Pace's, one for each pool, so all workers share it, and pools do not disturb each
+//! other. A first attempt costs two calls into the host: for the version of the pool, and for the next
+//! number. The backend of each number is worked out once per version.
 //!
-//! Eligible are backends that are healthy and have a weight; if there is none, all that have a weight, because health
-//! may be wrong about all of them and nothing is lost by asking. A backend of weight 0 gets nothing new, not even when it is
-//! the last. A retry leaves out who was tried before. When nobody is left, it passes, and Pace answers 503.
+//! Eligible backends are those that are healthy and have a weight; if there are none, all with a weight,
+//! because the health may be wrong about all of them and nothing is lost by trying. A backend of weight 0
+//! gets no new requests, even if it is the last. A retry leaves out backends tried before. If no backend is
+//! left, the plugin abstains, and Pace answers 503.
 
 #![forbid(unsafe_code)]
 
-// Public for those who run the policy without the sandbox, to see what the sandbox costs.
+// Public for programs that run the policy without the sandbox, to measure the sandbox's cost.
 #[doc(hidden)]
 pub mod policy;
 mod pools;
@@ -47,7 +48,7 @@ impl SelectUpstream for RoundRobin {
     }
 }
 
-/// The backends of the pool that `may_be_asked`.
+/// The backends of the pool for which `may_be_asked` holds.
 fn candidates(upstreams: &Upstreams, may_be_asked: impl Fn(u32) -> bool) -> Vec<Candidate> {
     (0..upstreams.count())
         .filter(|&index| may_be_asked(index))

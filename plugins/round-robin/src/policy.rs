@@ -1,4 +1,4 @@
-//! Which backend the n-th request goes to.
+//! The choice of the backend for the n-th request.
 
 mod wheel;
 
@@ -12,40 +12,39 @@ use wheel::Wheel;
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     pub index: u32,
-    /// 0 to 65535.
+    /// The share of requests, 0 to 65535.
     pub weight: u32,
     pub health: Health,
 }
 
-/// The order in which backends take turns. It repeats after as many requests as the reduced weights have in
-/// sum, and in each such round every backend gets exactly its weight.
+/// The order in which backends take turns. It repeats after as many requests as the sum of the reduced
+/// weights, and in each such round every backend gets exactly its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// Equal backends, and short rounds: the indices of one round.
+    /// The indices of one round, if backends are equal or the round is short.
     Listed(Vec<u32>),
-    /// Long rounds, which would be long lists: up to 65 million entries for a thousand backends. To cut
-    /// them to a bearable length would give wrong shares.
+    /// A wheel for long rounds, whose lists would have up to 65 million entries for a thousand backends.
+    /// Cutting them to a bearable length would give wrong shares.
     Wheel(Wheel),
 }
 
-/// A backend that takes part, and its weight in lowest terms.
+/// A backend of the schedule, and its weight in lowest terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Share {
     index: u32,
     weight: u64,
 }
 
-/// Longer rounds are not listed. To list one takes time with the square of its length, and Pace waits: this
+/// The longest round that is listed. Listing takes time with the square of the length, while Pace waits: this
 /// is a fraction of a millisecond.
 const LONGEST_LISTED_ROUND: u64 = 512;
 
 impl Schedule {
-    /// The schedule of those candidates that are eligible: the healthy ones with a weight; without any, all with a
-    /// weight. A weight of 0 means nothing new, also when nothing else is left.
+    /// The schedule of the eligible candidates: the healthy ones with a weight; without any, all with a
+    /// weight. A backend of weight 0 gets no new requests, even if no other is left.
     ///
-    /// The second step is what Envoy calls panic mode: if nobody seems healthy, it is more likely that the
-    /// health checks are wrong than that all backends are down, and to ask one costs nothing but a refused
-    /// connection.
+    /// Envoy calls the second step panic mode: if no backend seems healthy, wrong health checks are more
+    /// likely than an outage of all, and trying one costs no more than a refused connection.
     pub fn new(candidates: &[Candidate]) -> Self {
         let share = |c: &Candidate| Share {
             index: c.index,
@@ -74,7 +73,7 @@ impl Schedule {
         }
     }
 
-    /// The backend for request `n`, counted from 0. `None` if there is no backend at all.
+    /// The backend for request `n`, counted from 0. `None` if there is no eligible backend.
     pub fn pick(&self, n: u64) -> Option<u32> {
         match self {
             Self::Listed(round) => n.checked_rem(round.len() as u64).map(|turn| round[turn as usize]),
@@ -101,8 +100,8 @@ fn gcd(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// One round by nginx's "smooth weighted round robin": with every request each backend earns its weight,
-/// and the richest, which is asked, pays what all together earned. Of equals the first is asked.
+/// One round of nginx's "smooth weighted round robin": with every request each backend earns its weight, and
+/// the richest gets the request and pays the sum of all weights. Among equals the first gets it.
 fn smooth_round(shares: &[Share]) -> Vec<u32> {
     let round: u64 = shares.iter().map(|share| share.weight).sum();
     let mut credits = vec![0_i64; shares.len()];

@@ -1,4 +1,4 @@
-//! What this instance has worked out about the pools that it serves.
+//! The schedules that this instance has worked out for its pools.
 
 use std::rc::Rc;
 
@@ -7,26 +7,27 @@ use pace_plugin::{Counter, OpenError, Upstreams, warn};
 use crate::candidates;
 use crate::policy::Schedule;
 
-/// Pools kept at the same time. A plugin that serves more than this works out the oldest anew, which is
+/// The number of pools kept at the same time. A plugin that serves more works out the oldest anew, which is
 /// slower and otherwise the same.
 const MAX_POOLS: usize = 64;
 
-/// Whose turn it is in a pool.
+/// The turns of a pool.
 pub(crate) struct Pool {
     name: String,
     version: u64,
-    /// All backends that get requests, for first attempts.
+    /// The schedule of first attempts, over all backends that get requests.
     pub(crate) schedule: Schedule,
     pub(crate) requests: Rc<Counter>,
-    /// Retries count apart. If they took numbers from the requests, then with two backends, one of them dead,
-    /// every retry would take the number of the good one, and all first attempts would go to the dead one.
+    /// The counter of retries, which is a separate one. If retries took numbers from first attempts, then
+    /// with two backends, one of them dead, every retry would take the number of the good one, and all first
+    /// attempts would go to the dead one.
     pub(crate) retries: Rc<Counter>,
 }
 
 /// The pools seen lately, the latest last.
 pub(crate) struct Pools {
     seen: Vec<Pool>,
-    /// For pools that get no counters of their own: they take turns together.
+    /// The turn of pools that get no counters of their own, which share it.
     shared: Rc<Counter>,
 }
 
@@ -38,10 +39,10 @@ impl Pools {
         })
     }
 
-    /// The pool of this request, as it is now.
+    /// The present state of this request's pool.
     pub(crate) fn current(&mut self, upstreams: &Upstreams) -> &Pool {
         let version = upstreams.version();
-        // No two pools share a version, so the name need not be asked for.
+        // No two pools share a version, so the version identifies the pool, and its name is not needed.
         match self.seen.iter().position(|pool| pool.version == version) {
             Some(known) => &self.seen[known],
             None => self.work_out(version, upstreams),
@@ -76,7 +77,8 @@ impl Pools {
         &self.seen[self.seen.len() - 1]
     }
 
-    /// The name of a pool has at most 48 characters, all of which a counter's may have.
+    /// Opens a counter of a pool. The name of a pool has at most 48 characters, all of which a counter's may
+    /// have.
     fn counter(&self, of: &str, pool: &str) -> Rc<Counter> {
         let own = Counter::open(&format!("{of}.{pool}"));
         own.map(Rc::new).unwrap_or_else(|error| {

@@ -1,21 +1,21 @@
-//! What `wit-bindgen` makes of the contract in `wit/`. Nothing here is written by hand, and nothing here is
-//! public: the crate wraps it, and the exports are reachable only for the code that
-//! [`export!`](crate::export) expands to.
+//! The output of `wit-bindgen` for the contract in `wit/`. Nothing here is written by hand, and nothing is
+//! public: the crate wraps it, and only the code that [`export!`](crate::export) expands to can reach the
+//! exports.
 //!
 //! The interfaces are generated one by one and not as one world, because a component must export exactly the
-//! hooks that it implements. Each world below describes one piece of a plugin, the linker puts the
-//! descriptions of those that are used side by side, and the component is their union. Imports that nobody
-//! calls are dropped on the way.
+//! hooks that it implements. Each world below describes one part of a plugin, the linker puts the
+//! descriptions of the used ones side by side, and the component is their union. Unused imports are dropped
+//! on the way.
 
-// Reason for all of them: generated code, whose documentation is the contract's own.
+// The lint exceptions have one reason: this is generated code, whose documentation is the contract's own.
 #![allow(missing_docs, unreachable_pub, clippy::undocumented_unsafe_blocks)]
 
-/// Everything that Pace lends to a plugin.
+/// The imports: everything that Pace lends to a plugin.
 pub(crate) mod imports {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "capabilities",
-        // A key of a window can name bytes that the plugin already has, so it borrows them.
+        // The key of a window can name bytes that the plugin already has, so it borrows them.
         ownership: Borrowing { duplicate_if_necessary: false },
         with: {
             "pace:plugin/http@0.1.0/header-field": crate::Header,

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::bindings::imports::pace::plugin::clock as host;
 
-/// The time since some fixed moment; never goes back. For durations.
+/// The time since some fixed moment, which never goes back. Use it for durations.
 ///
 /// ```no_run
 /// use pace_plugin::clock;
@@ -25,9 +25,9 @@ pub fn monotonic() -> Duration {
     Duration::from_nanos(host::monotonic())
 }
 
-/// The date, as the machine's clock has it.
+/// The date, by the machine's clock.
 ///
-/// `SystemTime::now()` is not available in the sandbox; this is.
+/// `SystemTime::now()` is not available in the sandbox; this function is.
 ///
 /// ```no_run
 /// use pace_plugin::clock;
@@ -39,7 +39,7 @@ pub fn wall() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(host::wall())
 }
 
-/// The date as the time since 1970-01-01T00:00:00Z, without leap seconds: what tokens, cookies and ids are dated with.
+/// The date as the time since 1970-01-01T00:00:00Z, without leap seconds, as in tokens, cookies and ids.
 ///
 /// ```no_run
 /// use pace_plugin::clock;

@@ -1,4 +1,4 @@
-//! From the operator's table to the plugin's type.
+//! Parses the operator's table into the plugin's type.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -24,8 +24,8 @@ pub struct NoConfig {}
 
 /// Read a configuration as Pace hands it to a plugin: the operator's table as a JSON object.
 ///
-/// This happens by itself before [`configure`](crate::Plugin::configure). Call it in a test, to see what an
-/// operator would be told:
+/// It is called automatically before [`configure`](crate::Plugin::configure). Call it in a test, to
+/// see the message that an operator would get:
 ///
 /// ```
 /// #[derive(Debug, serde::Deserialize)]
@@ -39,14 +39,14 @@ pub struct NoConfig {}
 ///
 /// # Errors
 ///
-/// The path of the key that is wrong, and the reason. The position is left out: it would be one in a JSON
-/// text that the operator, who wrote TOML, has never seen.
+/// The path of the wrong key, and the reason. The position is left out: it would be one in a JSON text that
+/// the operator, who wrote TOML, has never seen.
 pub fn parse_config<C: DeserializeOwned>(config: &str) -> Result<C, String> {
     let mut json = serde_json::Deserializer::from_str(config);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let reason = without_position(error.inner());
-        // `.` is the table itself.
+        // `.` stands for the table itself.
         if path == "." {
             reason
         } else {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_table_is_taken() {
+    fn valid_table_is_accepted() {
         let config = parse_config::<Config>(r#"{"limit": 3, "rules": [{"path": "/a"}]}"#);
         assert_eq!(
             config,
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_table_is_refused_with_the_path_of_the_key() {
+    fn wrong_table_is_refused_with_the_path_of_the_key() {
         let refusals = [
             (r#"{}"#, "missing field `limit`"),
             (

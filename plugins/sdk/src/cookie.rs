@@ -1,6 +1,6 @@
 //! Cookies of a request.
 
-/// The value of the first cookie of this name in the fields named `cookie` (RFC 6265, section 5.4): names are
+/// The value of the first cookie of this name in the fields named `cookie` (RFC 6265, section 5.4). Names are
 /// compared exactly, and a value keeps its quotation marks, if it has any.
 pub(crate) fn find(fields: &[Vec<u8>], name: &str) -> Option<Vec<u8>> {
     let pairs = fields.iter().flat_map(|field| field.split(|&byte| byte == b';'));
@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
+    fn cookie_is_found_by_its_whole_name() {
         let fields = [b"ab=1; a=2;b=3".to_vec(), b" a=4; c=\"5\"; d=; e".to_vec()];
         let find = |name| find(&fields, name).map(|value| String::from_utf8_lossy(&value).into_owned());
         assert_eq!(

@@ -1,14 +1,14 @@
-//! Numbers that all workers share.
+//! Counters that all workers share.
 
 use std::fmt;
 
 use crate::bindings::imports::pace::plugin::counters as host;
 
-/// One number for all workers, 0 when it is opened for the first time.
+/// A number that all workers share, 0 when it is opened for the first time.
 ///
-/// It is kept when the plugin is swapped for a new version, and gone when Pace ends. Two plugins cannot see
-/// each other's. Open it in [`configure`](crate::Plugin::configure) and keep it: opening looks the name up,
-/// the other functions do not.
+/// The number is kept when the plugin is swapped for a new version, and lost when Pace ends. Two plugins
+/// cannot see each other's. Open it in [`configure`](crate::Plugin::configure) and keep it: opening looks the
+/// name up, the other functions do not.
 ///
 /// ```no_run
 /// # use pace_plugin::{Counter, OpenError};
@@ -22,7 +22,7 @@ use crate::bindings::imports::pace::plugin::counters as host;
 pub struct Counter(host::Counter);
 
 impl Counter {
-    /// The counter of this name: 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
+    /// Open the counter of this name: 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
     ///
     /// # Errors
     ///
@@ -39,8 +39,8 @@ impl Counter {
         Ok(Self(host::Counter::open(name)?))
     }
 
-    /// Add, and return the sum. Atomic over all workers: every caller that adds 1 gets another number. Wraps
-    /// around at 2^64.
+    /// Add, and return the sum. Atomic over all workers: every caller that adds 1 gets a different number.
+    /// Wraps around at 2^64.
     ///
     /// ```no_run
     /// # fn example(tickets: &pace_plugin::Counter) -> u64 {
@@ -51,7 +51,7 @@ impl Counter {
         self.0.add(delta)
     }
 
-    /// The number now.
+    /// The present number.
     ///
     /// ```no_run
     /// # fn example(failures: &pace_plugin::Counter) -> bool {
@@ -62,7 +62,7 @@ impl Counter {
         self.0.value()
     }
 
-    /// Replace the number, and return the one before.
+    /// Replace the number, and return the previous one.
     ///
     /// ```no_run
     /// # fn example(since_last_report: &pace_plugin::Counter) -> u64 {
@@ -74,9 +74,9 @@ impl Counter {
     }
 }
 
-/// Why a [`Counter`] or a [`Window`](crate::Window) could not be opened.
+/// The reason why a [`Counter`] or a [`Window`](crate::Window) could not be opened.
 ///
-/// It turns into a `String`, so that [`configure`](crate::Plugin::configure) can use `?`:
+/// It converts into a `String`, so that [`configure`](crate::Plugin::configure) can use `?`:
 ///
 /// ```no_run
 /// # use pace_plugin::Counter;
@@ -88,9 +88,9 @@ impl Counter {
 pub enum OpenError {
     /// Names have 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
     InvalidName,
-    /// A limit or period is outside what the function allows.
+    /// A limit or period is outside the range of the function.
     InvalidArgument,
-    /// The plugin has as many as the operator lets it have.
+    /// The plugin has as many as the operator allows.
     TooMany,
 }
 

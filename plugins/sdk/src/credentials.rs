@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_fields_none_counts() {
+    fn several_fields_have_no_credentials() {
         assert_eq!(basic(&[]), None);
         assert_eq!(basic(&["Basic YTpi", "Basic YTpi"]), None);
         assert_eq!(basic(&["Basic YTpi", "Bearer a"]), None);

@@ -1,4 +1,4 @@
-//! From a plugin's type to a component's exports.
+//! Makes a component's exports from a plugin's type.
 
 use std::cell::RefCell;
 
@@ -9,10 +9,10 @@ use crate::{
     parse_config,
 };
 
-/// Make a component of a plugin, with the hooks that are named.
+/// Make a component of a plugin, with the named hooks.
 ///
-/// Use it once, in the root of the crate. The hooks are the names of the traits; Pace calls only what is
-/// named here, so name what the plugin implements:
+/// Use it once, in the root of the crate. The hooks are the names of the traits; Pace calls only the hooks
+/// named here, so name those that the plugin implements:
 ///
 /// ```
 /// # use pace_plugin::*;
@@ -31,7 +31,7 @@ use crate::{
 /// # fn main() {}
 /// ```
 ///
-/// A plugin without a hook, or one that does not implement what is named, does not compile:
+/// A plugin without a hook, or without an implementation of a named one, does not compile:
 ///
 /// ```compile_fail
 /// # use pace_plugin::*;
@@ -68,7 +68,8 @@ macro_rules! export {
                 Component with_types_in $crate::__private::generated::lifecycle
             );
 
-            // So that the compiler calls a hook that is named twice by its name, and not by those in here.
+            // The constants have the compiler report a hook that is named twice by its name, and not by a
+            // name in this macro.
             $(#[allow(non_upper_case_globals, reason = "it is the trait's name")] const $hook: () = ();)+
             $($crate::__export_hook!($plugin, $hook);)+
         };
@@ -78,11 +79,11 @@ macro_rules! export {
     };
 }
 
-/// One hook of [`export!`].
+/// Expands one hook of [`export!`].
 ///
-/// The symbols themselves are for wasm only: elsewhere their names
-/// (`pace:plugin/lifecycle@0.1.0#configure`) mean something else to a linker, or nothing. The rest is
-/// compiled for every target, and the constants let the compiler see that it is used.
+/// The symbols are for wasm only: elsewhere their names (`pace:plugin/lifecycle@0.1.0#configure`) mean
+/// something else to a linker, or nothing. The rest is compiled for every target, and the constants show the
+/// compiler that it is used.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_hook {
@@ -142,31 +143,31 @@ macro_rules! __export_hook {
     };
 }
 
-/// What `lifecycle.configure` returns: the error is what the operator shall read.
+/// The result of `lifecycle.configure`. The error is a text for the operator.
 pub type Configured = Result<(), String>;
 
-/// Where a component keeps its plugin: empty until `configure`, then one for the life of the instance.
+/// The component's place for its plugin: empty until `configure`, then filled for the life of the instance.
 #[derive(Debug)]
 pub struct Instance<P>(RefCell<Option<P>>);
 
 impl<P> Instance<P> {
-    /// Without a plugin yet.
+    /// Creates an instance without a plugin.
     #[allow(clippy::new_without_default, reason = "made in a constant, by the macro only")]
     pub const fn new() -> Self {
         Self(RefCell::new(None))
     }
 
-    /// Neither check of this can fail: Pace configures an instance before it calls a hook, and a component is
-    /// never entered a second time while it runs.
+    /// Calls a hook. Neither check can fail: Pace configures an instance before it calls a hook, and a
+    /// component is never entered a second time while it runs.
     fn with<R>(&self, hook: impl FnOnce(&mut P) -> R) -> R {
         let mut plugin = self.0.borrow_mut();
         hook(plugin.as_mut().expect("Pace calls `configure` before any hook"))
     }
 }
 
-// Functions and not methods, so that the compiler says which trait is missing where it is.
+// These are functions and not methods, so that the compiler names a missing trait where it is missing.
 
-/// `lifecycle.configure`.
+/// Implements `lifecycle.configure`.
 pub fn configure<P: Plugin>(instance: &Instance<P>, config: &str) -> Configured {
     log_panics();
     let plugin = P::configure(parse_config(config)?)?;
@@ -174,12 +175,12 @@ pub fn configure<P: Plugin>(instance: &Instance<P>, config: &str) -> Configured 
     Ok(())
 }
 
-/// `request-filter.filter`.
+/// Implements `request-filter.filter`.
 pub fn request_filter<P: RequestFilter>(instance: &Instance<P>) -> Verdict {
     instance.with(|plugin| plugin.request_filter(&mut Request::ambient()))
 }
 
-/// `select-upstream.select`.
+/// Implements `select-upstream.select`.
 pub fn select_upstream<P: SelectUpstream>(instance: &Instance<P>, attempt: u32) -> GuestSelection {
     match instance.with(|plugin| plugin.select_upstream(&Request::ambient(), &Upstreams::ambient(), attempt))
     {
@@ -189,12 +190,12 @@ pub fn select_upstream<P: SelectUpstream>(instance: &Instance<P>, attempt: u32) 
     }
 }
 
-/// `response-filter.filter`.
+/// Implements `response-filter.filter`.
 pub fn response_filter<P: ResponseFilter>(instance: &Instance<P>) -> Verdict {
     instance.with(|plugin| plugin.response_filter(&Request::ambient(), &mut Response::ambient()))
 }
 
-/// Say where and why a plugin panicked, before the trap that follows says only that it did.
+/// Logs where and why a plugin panicked, since the trap that follows only says that it did.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let reason = panic.payload_as_str().unwrap_or("with a value that is no text");

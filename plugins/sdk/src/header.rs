@@ -1,8 +1,8 @@
 //! Header fields, and which of them a plugin may set.
 //!
 //! Pace checks every header that a plugin sets. A plugin that takes headers from its configuration should
-//! check them there, with the same rules, so that the operator hears of a mistake at once and not request
-//! by request:
+//! check them there, with the same rules, so that the operator learns of a mistake at once and not request by
+//! request:
 //!
 //! ```
 //! use pace_plugin::header::{EditError, check_name, check_value};
@@ -31,13 +31,13 @@ pub use checked::{HeaderName, HeaderValue};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Compared without regard to case; in lower case where Pace hands it out.
+    /// The name: compared without regard to case, and in lower case where Pace provides it.
     pub name: String,
-    /// Bytes, because HTTP says so: mostly ASCII, never promised to be UTF-8.
+    /// The value in bytes, as HTTP defines it: mostly ASCII, never guaranteed to be UTF-8.
     pub value: Vec<u8>,
 }
 
-/// Why an edit was refused. The message is as it was before, and the request goes on.
+/// The reason why an edit was refused. The message is unchanged, and the request goes on.
 ///
 /// ```
 /// use pace_plugin::EditError;
@@ -49,15 +49,15 @@ pub struct Header {
 pub enum EditError {
     /// The name is empty or has a character that RFC 9110, section 5.6.2, does not allow.
     InvalidName,
-    /// The value has CR, LF, NUL or another control character, or is not what this field or target must look
-    /// like (`host`, the request target).
+    /// The value has CR, LF, NUL or another control character, or does not have the form of this field or
+    /// target (`host`, the request target).
     InvalidValue,
     /// The field belongs to the connection and is Pace's to set: `connection`, `content-length`,
     /// `keep-alive`, `proxy-*`, `te`, `trailer`, `transfer-encoding`, `upgrade`.
     Forbidden,
-    /// The message would grow past what the operator allows a plugin to make of it.
+    /// The message would grow beyond the operator's limit for plugins.
     TooLarge,
-    /// The message cannot be changed in this hook any more.
+    /// The message is read-only in this hook.
     ReadOnly,
 }
 
@@ -160,7 +160,7 @@ const FORBIDDEN: [&str; 7] = [
 ];
 const FORBIDDEN_PREFIX: &str = "proxy-";
 
-/// Whether this is a token, as the names of methods and headers are (RFC 9110, section 5.6.2).
+/// Whether the text is a token, as the names of methods and headers are (RFC 9110, section 5.6.2).
 ///
 /// ```
 /// use pace_plugin::header::is_token;
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refusal_says_what_to_do() {
+    fn refusal_says_what_to_do() {
         for (refusal, remedy) in [
             (EditError::InvalidName, "use letters, digits and `-`"),
             (EditError::InvalidValue, "leave out control characters"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_connection_header_is_forbidden_in_any_case() {
+    fn connection_header_is_forbidden_in_any_case() {
         let names =
             FORBIDDEN
                 .into_iter()
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_no_separator_and_no_letter_beyond_ascii() {
+    fn name_with_separator_or_non_ascii_letter_is_invalid() {
         for name in [
             "", " ", "a b", "a:b", "a\r\n", "naïve", "proxyé", "(a)", "a/b", "{", "\"",
         ] {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_has_no_control_character() {
+    fn value_with_control_character_is_invalid() {
         for byte in 0..=u8::MAX {
             let legal = byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
             assert_eq!(check_value(&[b'a', byte]).is_ok(), legal, "{byte:#04x}");

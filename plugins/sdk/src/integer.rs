@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// An integer from `MIN` to `MAX`, both included, as a type for a configuration: what is outside is refused with the
-/// bounds in the message.
+/// An integer from `MIN` to `MAX`, both included, as a type for a configuration: any other is refused with
+/// the bounds in the message.
 ///
 /// ```
 /// use pace_plugin::{Integer, parse_config};
@@ -25,12 +25,12 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 pub struct Integer<const MIN: u64, const MAX: u64>(u64);
 
 impl<const MIN: u64, const MAX: u64> Integer<MIN, MAX> {
-    /// The number that is meant when the operator gives none.
+    /// A default for a number that the operator leaves out.
     ///
     /// # Panics
     ///
-    /// If it is out of bounds: it is the author's to write a right one. In a constant this is an error of the
-    /// compiler.
+    /// If it is out of bounds: writing a valid one is up to the author. In a constant this is a compile
+    /// error.
     ///
     /// ```
     /// # use pace_plugin::Integer;
@@ -94,7 +94,7 @@ mod tests {
     use crate::parse_config;
 
     #[test]
-    fn both_bounds_are_allowed_and_their_neighbours_are_not() {
+    fn bounds_are_allowed_and_their_outer_neighbours_are_not() {
         let parse = |text: &str| parse_config::<Integer<2, 4>>(text).map(Integer::get);
         assert_eq!((parse("2"), parse("4")), (Ok(2), Ok(4)));
         for wrong in [

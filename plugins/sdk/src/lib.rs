@@ -1,7 +1,7 @@
 //! Everything a Rust plugin for the Pace proxy needs.
 //!
-//! A plugin is a type. [`Plugin::configure`] makes it from the operator's configuration, the hook traits say
-//! what it does with requests, and [`export!`] turns it into a WebAssembly component:
+//! A plugin is a type. [`Plugin::configure`] makes it from the operator's configuration, the hook traits
+//! define its work on requests, and [`export!`] turns it into a WebAssembly component:
 //!
 //! ```
 //! use pace_plugin::{Plugin, Reply, Request, RequestFilter, Verdict};
@@ -62,8 +62,8 @@
 //! # State
 //!
 //! Pace makes at least one instance of a plugin per worker thread, hands it one request after another, and
-//! drops it whenever it must: after a panic, at a swap. So a field of your type is a cache that one worker
-//! has. What must be right over all workers, or outlive an instance, belongs into a [`Counter`] or a
+//! drops it whenever it must: after a panic, at a swap. So a field of your type is a cache of one worker.
+//! Data that must be right over all workers, or outlive an instance, belongs into a [`Counter`] or a
 //! [`Window`].
 //!
 //! # Panics
@@ -73,8 +73,8 @@
 //!
 //! # Building
 //!
-//! `pace plugin new` begins a project, with a copy of this crate in `vendor/`, since it is in no registry. A plugin is
-//! a `cdylib`, built for `wasm32-unknown-unknown`:
+//! `pace plugin new` creates a project, with a copy of this crate in `vendor/`, since it is in no registry. A
+//! plugin is a `cdylib`, built for `wasm32-unknown-unknown`:
 //!
 //! ```toml
 //! [lib]
@@ -89,11 +89,11 @@
 //! cargo build --release --target wasm32-unknown-unknown
 //! ```
 //!
-//! The `.wasm` that comes out can be named in Pace's configuration as it is. For any other target the crate
-//! compiles and links as well, so `cargo test` works for all code that does not call the host; what does,
+//! The resulting `.wasm` can be named in Pace's configuration as it is. The crate compiles and links for any
+//! other target as well, so `cargo test` works for all code that does not call the host; a call of the host
 //! aborts there.
 //!
-//! If you would rather not depend on `serde` yourself, derive through the copy in here:
+//! If you would rather not depend on `serde` yourself, derive through this crate's copy:
 //!
 //! ```
 //! #[derive(pace_plugin::serde::Deserialize)]
@@ -150,7 +150,7 @@ pub mod __private {
     pub use bindings::select_upstream::exports::pace::plugin::select_upstream::{
         Guest as SelectUpstreamGuest, Selection as GuestSelection,
     };
-    /// What `wit-bindgen` has made of the contract.
+    /// The output of `wit-bindgen` for the contract.
     pub mod generated {
         pub use crate::bindings::{lifecycle, request_filter, response_filter, select_upstream};
     }

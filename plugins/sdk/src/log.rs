@@ -1,6 +1,6 @@
 //! Lines in Pace's log.
 //!
-//! The macros ask first whether the line would be written, and format it only then:
+//! The macros check first whether the line would be written, and format it only then:
 //!
 //! ```no_run
 //! # let (user, attempts) = ("ann", 3);
@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::bindings::imports::pace::plugin::log as host;
 
-/// How much a line matters.
+/// The importance of a line.
 ///
 /// ```
 /// use pace_plugin::log::Level;
@@ -23,13 +23,13 @@ use crate::bindings::imports::pace::plugin::log as host;
 pub enum Level {
     /// Every step, for a debugging session.
     Trace,
-    /// What helps to understand a decision.
+    /// Information that helps to understand a decision.
     Debug,
-    /// What an operator may want to know.
+    /// Information that an operator may want.
     Info,
-    /// What an operator should look at.
+    /// A condition that an operator should look at.
     Warn,
-    /// What went wrong.
+    /// A failure.
     Error,
 }
 
@@ -48,7 +48,7 @@ pub fn enabled(level: Level) -> bool {
 
 /// Write one line, marked with the plugin's name.
 ///
-/// Control characters are escaped, and what is longer than 4 KiB is cut.
+/// Control characters are escaped, and a line longer than 4 KiB is cut.
 ///
 /// ```no_run
 /// use pace_plugin::log::{self, Level};
@@ -59,7 +59,7 @@ pub fn write(level: Level, message: &str) {
     host::write(level, message);
 }
 
-/// Write what the macros were given, if anybody wants to read it.
+/// Write the macros' arguments, if the level is enabled.
 #[doc(hidden)]
 pub fn __write_if_enabled(level: Level, message: fmt::Arguments<'_>) {
     if enabled(level) {

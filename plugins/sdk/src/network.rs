@@ -27,7 +27,7 @@ use serde::Deserialize;
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether an address belongs to it. An IPv4 address that is written as an IPv6 address
+    /// Whether an address belongs to the network. An IPv4 address written as an IPv6 address
     /// (`::ffff:192.0.2.7`) is the IPv4 address.
     ///
     /// ```
@@ -40,7 +40,7 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// How many leading bits its addresses have in common: 0 to 32, or 128 for IPv6.
+    /// The number of leading bits that the addresses have in common: 0 to 32, or 128 for IPv6.
     ///
     /// ```
     /// # use pace_plugin::Network;
@@ -51,7 +51,7 @@ impl Network {
         self.0.prefix_len()
     }
 
-    /// Its first address.
+    /// The first address of the network.
     ///
     /// ```
     /// # use pace_plugin::Network;
@@ -73,7 +73,7 @@ impl std::str::FromStr for Network {
         };
         let network =
             parsed.map_err(|_| format!("`{text}` is no network such as `10.0.0.0/8`, and no address"))?;
-        // It may be a slip of the pen in the address or in the length: only who wrote it knows.
+        // The slip may be in the address or in the length: only its author knows.
         if network.addr() != network.network() {
             let meant = network.trunc();
             return Err(format!(
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_belong_to_a_network_and_their_neighbours_do_not() {
+    fn first_and_last_address_belong_to_a_network_and_their_neighbours_do_not() {
         assert!(has("192.0.2.64/26", "192.0.2.64") && has("192.0.2.64/26", "192.0.2.127"));
         assert!(!has("192.0.2.64/26", "192.0.2.63") && !has("192.0.2.64/26", "192.0.2.128"));
         assert!(has("2001:db8::/32", "2001:db8:ffff::1") && !has("2001:db8::/32", "2001:db9::"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn malformed_network_is_refused() {
         for text in [
             "",
             "10.0.0.0/33",

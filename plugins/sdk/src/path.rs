@@ -25,11 +25,11 @@ use serde::Deserialize;
 pub struct PathPrefix(String);
 
 impl PathPrefix {
-    /// The path that is meant when the operator names none.
+    /// A default for a path that the operator leaves out.
     ///
     /// # Panics
     ///
-    /// If it does not start with `/`: it is the author's to write a right one.
+    /// If it does not start with `/`: writing a valid one is up to the author.
     ///
     /// ```
     /// # use pace_plugin::PathPrefix;
@@ -42,9 +42,10 @@ impl PathPrefix {
         Self::try_from(path.to_owned()).unwrap_or_else(|refusal| panic!("{refusal}"))
     }
 
-    /// Whether a path is this one or below it. It ends at a segment, and a slash at its end makes no difference.
+    /// Whether a path is this one or below it. The prefix ends at a segment, and a slash at its end makes no
+    /// difference.
     ///
-    /// A path with `..`, or with anything that is encoded by `%`, is never: a backend may take it for another path.
+    /// A path with `..`, or with anything encoded by `%`, never is: a backend may take it for another path.
     ///
     /// ```
     /// # use pace_plugin::PathPrefix;
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_ends_at_a_segment() {
+    fn prefix_ends_at_a_segment() {
         let prefix = PathPrefix("/a".into());
         for below in ["/a", "/a/", "/a/b", "/a//b"] {
             assert!(prefix.contains(below), "{below}");
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_has_every_plain_path() {
+    fn root_contains_every_plain_path() {
         let root = PathPrefix("/".into());
         assert!(root.contains("/") && root.contains("/a/b") && !root.contains("/%61"));
     }

@@ -1,13 +1,13 @@
-//! The traits that a plugin implements, and what its hooks answer.
+//! The traits that a plugin implements, and the verdicts of its hooks.
 
 use serde::de::DeserializeOwned;
 
 use crate::{Reply, Request, Response, Upstreams};
 
-/// A plugin: what it is made from.
+/// A plugin, and how it is made.
 ///
-/// What it does is said by the hook traits, [`RequestFilter`], [`SelectUpstream`] and [`ResponseFilter`], and
-/// [`export!`](crate::export) names those of them that Pace shall call.
+/// The hook traits, [`RequestFilter`], [`SelectUpstream`] and [`ResponseFilter`], define its work, and
+/// [`export!`](crate::export) names those of them that Pace calls.
 ///
 /// ```
 /// use pace_plugin::{Counter, NoConfig, Plugin};
@@ -33,18 +33,18 @@ pub trait Plugin: Sized + 'static {
     /// The plugin's `config` table in the operator's file.
     ///
     /// Derive `Deserialize` with `#[serde(deny_unknown_fields)]`, so that a key with a typing error is
-    /// refused and not ignored. Take [`NoConfig`](crate::NoConfig) if there is nothing to configure.
+    /// refused and not ignored. Use [`NoConfig`](crate::NoConfig) if there is nothing to configure.
     type Config: DeserializeOwned;
 
     /// Make the plugin.
     ///
     /// Called once in every instance, before any hook; Pace makes several instances, and all of them must
-    /// come to the same result. Do here what hooks need not repeat: parse, check, open counters and
+    /// come to the same result. Do work here that hooks need not repeat: parse, check, open counters and
     /// windows. There is no request yet.
     ///
     /// # Errors
     ///
-    /// The text is what the operator reads, behind the plugin's name and file: name the key, and say what is
+    /// The operator reads the text, behind the plugin's name and file: name the key, and say which values are
     /// allowed. A configuration that does not fit [`Config`](Plugin::Config) is refused in the same way
     /// before this function is called, with the path of the key and Serde's reason.
     ///
@@ -75,7 +75,7 @@ pub trait Plugin: Sized + 'static {
     fn configure(config: Self::Config) -> Result<Self, String>;
 }
 
-/// Hook: the request is there, and nothing has been sent to a backend.
+/// The hook that runs when the request's head has come, before anything is sent to a backend.
 ///
 /// ```
 /// # use pace_plugin::{NoConfig, Plugin};
@@ -126,7 +126,7 @@ pub trait RequestFilter: Plugin {
     fn request_filter(&mut self, request: &mut Request) -> Verdict;
 }
 
-/// Hook: which backend gets this attempt.
+/// The hook that chooses the backend of an attempt.
 ///
 /// ```
 /// # use pace_plugin::{NoConfig, Plugin};
@@ -156,8 +156,8 @@ pub trait RequestFilter: Plugin {
 pub trait SelectUpstream: Plugin {
     /// Choose a backend.
     ///
-    /// Asked once per attempt: `attempt` is 1 for the first, and one more each time Pace tries again
-    /// because the one before failed ([`Upstreams::last_failure`]).
+    /// Called once per attempt: `attempt` is 1 for the first, and one more each time Pace tries again because
+    /// the previous one failed ([`Upstreams::last_failure`]).
     ///
     /// ```
     /// # use pace_plugin::{NoConfig, Plugin, Reply, Request, SelectUpstream, Selection, Upstreams};
@@ -169,7 +169,7 @@ pub trait SelectUpstream: Plugin {
     /// # impl SelectUpstream for Mine {
     /// fn select_upstream(&mut self, _: &Request, upstreams: &Upstreams, attempt: u32) -> Selection {
     ///     match attempt {
-    ///         // Whoever is first gets all, and the others stand by.
+    ///         // The first backend gets all requests, and the others stand by.
     ///         attempt if attempt <= upstreams.count() => Selection::Pick(attempt - 1),
     ///         _ => Reply::new(503).header("retry-after", "5").into(),
     ///     }
@@ -179,7 +179,7 @@ pub trait SelectUpstream: Plugin {
     fn select_upstream(&mut self, request: &Request, upstreams: &Upstreams, attempt: u32) -> Selection;
 }
 
-/// Hook: the head of the response is there, and nothing has been sent to the client.
+/// The hook that runs when the head of the response has come, before anything is sent to the client.
 ///
 /// ```
 /// # use pace_plugin::{NoConfig, Plugin};
@@ -229,7 +229,7 @@ pub trait ResponseFilter: Plugin {
     fn response_filter(&mut self, request: &Request, response: &mut Response) -> Verdict;
 }
 
-/// What a filter decides.
+/// The decision of a filter.
 ///
 /// ```
 /// use pace_plugin::{Reply, Verdict};
@@ -245,9 +245,9 @@ pub trait ResponseFilter: Plugin {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on: to the next plugin, and after the last one to the next phase.
+    /// Continue: with the next plugin, and after the last one with the next phase.
     Next,
-    /// Answer with this. The response filters of the route still see it.
+    /// Answer with this reply. The response filters of the route still see it.
     Respond(Reply),
 }
 
@@ -257,7 +257,7 @@ impl From<Reply> for Verdict {
     }
 }
 
-/// What [`SelectUpstream`] decides.
+/// The decision of [`SelectUpstream`].
 ///
 /// ```
 /// use pace_plugin::{Reply, Selection};
@@ -276,9 +276,9 @@ pub enum Selection {
     /// Send this attempt to the backend with this index, see [`Upstreams`]. An index that is out of range
     /// makes the hook fail.
     Pick(u32),
-    /// No opinion: the next plugin of the route is asked. If none picks, the client gets a 503.
+    /// Abstain: the next plugin of the route is called. If none picks, the client gets a 503.
     Pass,
-    /// Send it nowhere: answer with this.
+    /// Send the request nowhere, and answer with this reply.
     Respond(Reply),
 }
 

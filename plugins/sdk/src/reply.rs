@@ -4,11 +4,11 @@ use crate::Header;
 
 /// A complete response, made by a plugin instead of by a backend.
 ///
-/// Pace adds `content-length`, `date` and what the connection needs, and leaves the body out where HTTP has
+/// Pace adds `content-length`, `date` and the connection's headers, and leaves the body out where HTTP has
 /// none: for `HEAD`, 204, 205 and 304. It refuses the whole reply, and treats the hook as failed, when the
-/// status is outside 200 to 599, when a header is one that
-/// [`header::check_name`](crate::header::check_name) or [`header::check_value`](crate::header::check_value)
-/// would refuse, or when headers or body are larger than the operator allows.
+/// status is outside 200 to 599, when a header is one that [`header::check_name`](crate::header::check_name)
+/// or [`header::check_value`](crate::header::check_value) would refuse, or when headers or body are larger
+/// than the operator allows.
 ///
 /// ```
 /// use pace_plugin::Reply;
@@ -43,7 +43,7 @@ impl Reply {
         }
     }
 
-    /// Add a header. One of the same name that is already there stays.
+    /// Add a header. Headers of the same name stay.
     ///
     /// ```
     /// # use pace_plugin::Reply;
@@ -72,7 +72,7 @@ impl Reply {
         self
     }
 
-    /// The status that was given.
+    /// The reply's status.
     ///
     /// ```
     /// # use pace_plugin::Reply;
@@ -82,7 +82,7 @@ impl Reply {
         self.status
     }
 
-    /// The headers that were added, in that order.
+    /// The added headers, in that order.
     ///
     /// ```
     /// # use pace_plugin::Reply;
@@ -93,7 +93,7 @@ impl Reply {
         &self.headers
     }
 
-    /// The body that was given.
+    /// The reply's body.
     ///
     /// ```
     /// # use pace_plugin::Reply;

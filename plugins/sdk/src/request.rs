@@ -11,7 +11,7 @@ use crate::{EditError, Header, cookie, credentials};
 /// Nothing is copied before you ask for it. A scalar answer costs about 50 ns, a string or a list about 100
 /// ns more for the copy into the plugin's memory, so ask for one header rather than for all.
 ///
-/// What you read is what the origin will be sent, as far as earlier plugins have shaped it. Only
+/// The view shows the request that the backend will be sent, as far as earlier plugins have shaped it. Only
 /// [`RequestFilter`](crate::RequestFilter) can edit: the other hooks get the view read-only.
 ///
 /// ```no_run
@@ -22,7 +22,7 @@ use crate::{EditError, Header, cookie, credentials};
 /// ```
 #[derive(Debug)]
 pub struct Request {
-    /// Neither made nor sent elsewhere by anybody but this crate.
+    /// The field keeps other crates from making a view or sending it elsewhere.
     _private: PhantomData<*const ()>,
 }
 
@@ -44,7 +44,7 @@ impl Request {
         host::method()
     }
 
-    /// `http` or `https`: how the client reached Pace.
+    /// The scheme by which the client reached Pace: `http` or `https`.
     ///
     /// ```no_run
     /// # fn example(request: &pace_plugin::Request) -> bool {
@@ -55,7 +55,7 @@ impl Request {
         host::scheme()
     }
 
-    /// Host and optional port that the client asked for, as sent. `None` for an HTTP/1.0 request without
+    /// The host and optional port that the client asked for, as sent. `None` for an HTTP/1.0 request without
     /// `Host`.
     ///
     /// ```no_run
@@ -78,7 +78,7 @@ impl Request {
         host::path()
     }
 
-    /// What follows the first `?` of the target, not decoded. `None` without a `?`.
+    /// The part of the target after the first `?`, not decoded. `None` without a `?`.
     ///
     /// ```no_run
     /// # fn example(request: &pace_plugin::Request) -> bool {
@@ -89,8 +89,8 @@ impl Request {
         host::query()
     }
 
-    /// The client's IP address: the peer of the connection, or what a proxy that the operator trusts says
-    /// it is. No header that a client makes up changes it.
+    /// The client's IP address: the peer of the connection, or the address that a proxy trusted by the
+    /// operator names. No header that a client makes up changes it.
     ///
     /// ```no_run
     /// # fn example(request: &pace_plugin::Request) -> bool {
@@ -136,11 +136,11 @@ impl Request {
         cookie::find(&host::header_values("cookie"), name)
     }
 
-    /// What follows the scheme, such as `Bearer` or `Basic`, in the header `authorization` (RFC 9110, section 11.6.2).
-    /// The scheme is compared without regard to case.
+    /// The credentials that follow the scheme, such as `Bearer` or `Basic`, in the header `authorization`
+    /// (RFC 9110, section 11.6.2). The scheme is compared without regard to case.
     ///
-    /// `None` if the request has no such header, or one of another scheme, or more than one header: a backend could
-    /// look at another one than the plugin has.
+    /// `None` if the request has no such header, or one of another scheme, or more than one: a backend could
+    /// read another one than the plugin.
     ///
     /// ```no_run
     /// # fn example(request: &pace_plugin::Request) -> bool {
@@ -166,7 +166,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// See [`EditError`]; the request is then as it was before.
+    /// See [`EditError`]; the request is then unchanged.
     ///
     /// ```no_run
     /// # fn example(request: &mut pace_plugin::Request) -> Result<(), pace_plugin::EditError> {
@@ -177,11 +177,11 @@ impl Request {
         Ok(host::set_header(name, value.as_ref())?)
     }
 
-    /// Add a value beside those that a header has.
+    /// Add a value to those of a header.
     ///
     /// # Errors
     ///
-    /// See [`EditError`]; the request is then as it was before.
+    /// See [`EditError`]; the request is then unchanged.
     ///
     /// ```no_run
     /// # fn example(request: &mut pace_plugin::Request) -> Result<(), pace_plugin::EditError> {
@@ -192,11 +192,11 @@ impl Request {
         Ok(host::append_header(name, value.as_ref())?)
     }
 
-    /// Remove every value of a header. Says whether there was one.
+    /// Remove every value of a header. Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// See [`EditError`]; the request is then as it was before.
+    /// See [`EditError`]; the request is then unchanged.
     ///
     /// ```no_run
     /// # fn example(request: &mut pace_plugin::Request) -> Result<bool, pace_plugin::EditError> {
@@ -207,12 +207,12 @@ impl Request {
         Ok(host::remove_header(name)?)
     }
 
-    /// Replace path and query that the origin will see. The value starts with `/`. The route stays the one
-    /// that was chosen for the original path.
+    /// Replace the path and query that the backend will see. The value starts with `/`. The route stays the
+    /// one that was chosen for the original path.
     ///
     /// # Errors
     ///
-    /// [`EditError::InvalidValue`] if it is no request target, else see [`EditError`].
+    /// [`EditError::InvalidValue`] if it is no request target, otherwise see [`EditError`].
     ///
     /// ```no_run
     /// # fn example(request: &mut pace_plugin::Request) -> Result<(), pace_plugin::EditError> {

@@ -1,11 +1,11 @@
-//! The head of the response that is on its way to the client.
+//! The head of the response on its way to the client.
 
 use std::marker::PhantomData;
 
 use crate::bindings::imports::pace::plugin::response as host;
 use crate::{EditError, Header};
 
-/// The head of the response that is on its way to the client: a view that exists while
+/// The head of the response on its way to the client: a view that exists while
 /// [`ResponseFilter`](crate::ResponseFilter) runs.
 ///
 /// ```no_run
@@ -19,7 +19,7 @@ use crate::{EditError, Header};
 /// ```
 #[derive(Debug)]
 pub struct Response {
-    /// Neither made nor sent elsewhere by anybody but this crate.
+    /// The field keeps other crates from making a view or sending it elsewhere.
     _private: PhantomData<*const ()>,
 }
 
@@ -30,7 +30,7 @@ impl Response {
         }
     }
 
-    /// The status, 200 to 599. Interim (1xx) responses pass without being shown to plugins.
+    /// The status, 200 to 599. Interim (1xx) responses are not shown to plugins.
     ///
     /// ```no_run
     /// # fn example(response: &pace_plugin::Response) -> bool {
@@ -106,7 +106,7 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// See [`EditError`]; the response is then as it was before.
+    /// See [`EditError`]; the response is then unchanged.
     ///
     /// ```no_run
     /// # fn example(response: &mut pace_plugin::Response) -> Result<(), pace_plugin::EditError> {
@@ -117,11 +117,11 @@ impl Response {
         Ok(host::set_header(name, value.as_ref())?)
     }
 
-    /// Add a value beside those that a header has.
+    /// Add a value to those of a header.
     ///
     /// # Errors
     ///
-    /// See [`EditError`]; the response is then as it was before.
+    /// See [`EditError`]; the response is then unchanged.
     ///
     /// ```no_run
     /// # fn example(response: &mut pace_plugin::Response) -> Result<(), pace_plugin::EditError> {
@@ -132,11 +132,11 @@ impl Response {
         Ok(host::append_header(name, value.as_ref())?)
     }
 
-    /// Remove every value of a header. Says whether there was one.
+    /// Remove every value of a header. Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// See [`EditError`]; the response is then as it was before.
+    /// See [`EditError`]; the response is then unchanged.
     ///
     /// ```no_run
     /// # fn example(response: &mut pace_plugin::Response) -> Result<bool, pace_plugin::EditError> {

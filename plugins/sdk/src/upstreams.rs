@@ -11,8 +11,8 @@ use crate::bindings::imports::pace::plugin::upstreams as host;
 /// the numbers are stable as long as [`version()`](Upstreams::version) is. An index that is out of range
 /// traps.
 ///
-/// Each function costs one call into the host, about 50 ns. A plugin that would look at every backend
-/// should do so once per version and keep what it made of it.
+/// Each function costs one call into the host, about 50 ns. A plugin that would look at every backend should
+/// do so once per version and keep the result.
 ///
 /// ```no_run
 /// # use pace_plugin::{Health, Upstreams};
@@ -22,7 +22,7 @@ use crate::bindings::imports::pace::plugin::upstreams as host;
 /// ```
 #[derive(Debug)]
 pub struct Upstreams {
-    /// Neither made nor sent elsewhere by anybody but this crate.
+    /// The field keeps other crates from making a view or sending it elsewhere.
     _private: PhantomData<*const ()>,
 }
 
@@ -33,7 +33,7 @@ impl Upstreams {
         }
     }
 
-    /// How many backends the pool has; at least one.
+    /// The number of backends in the pool, at least one.
     ///
     /// ```no_run
     /// # fn example(upstreams: &pace_plugin::Upstreams) -> Option<u32> {
@@ -45,7 +45,7 @@ impl Upstreams {
     }
 
     /// A number that changes whenever the pool's backends, their weights or their health do, and that no two
-    /// pools share. It says nothing of requests in flight and latency.
+    /// pools share. Requests in flight and latency do not change it.
     ///
     /// ```no_run
     /// # fn example(cached: u64, upstreams: &pace_plugin::Upstreams) -> bool {
@@ -67,7 +67,7 @@ impl Upstreams {
         host::pool()
     }
 
-    /// Why the attempt before this one failed. `None` on the first attempt.
+    /// The reason why the previous attempt failed. `None` on the first attempt.
     ///
     /// ```no_run
     /// # use pace_plugin::Failure;
@@ -101,7 +101,7 @@ impl Upstreams {
         host::address(index)
     }
 
-    /// Its share of requests relative to the others. 0 to 65535; 0 means: no new requests.
+    /// The backend's share of requests relative to the others, 0 to 65535; with 0 it gets no new requests.
     ///
     /// ```no_run
     /// # fn example(upstreams: &pace_plugin::Upstreams) -> u32 {
@@ -112,7 +112,7 @@ impl Upstreams {
         host::weight(index)
     }
 
-    /// Its state.
+    /// The backend's state.
     ///
     /// ```no_run
     /// # use pace_plugin::Health;
@@ -124,7 +124,7 @@ impl Upstreams {
         host::health(index).into()
     }
 
-    /// Requests that Pace has sent there and whose responses are not complete, over all workers.
+    /// The requests that Pace has sent to the backend and whose responses are not complete, over all workers.
     ///
     /// ```no_run
     /// # fn example(upstreams: &pace_plugin::Upstreams) -> Option<u32> {
@@ -135,8 +135,8 @@ impl Upstreams {
         host::in_flight(index)
     }
 
-    /// Recent time from sending a request to the head of its response (exponentially weighted). `None` before
-    /// the first response.
+    /// The backend's recent time from sending a request to the head of its response (exponentially weighted).
+    /// `None` before the first response.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -149,7 +149,7 @@ impl Upstreams {
     }
 }
 
-/// What Pace knows about a backend's state.
+/// A backend's state, as far as Pace knows.
 ///
 /// ```
 /// use pace_plugin::Health;
@@ -161,13 +161,13 @@ impl Upstreams {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Health {
-    /// Nothing speaks against it.
+    /// Nothing indicates a failure.
     Healthy,
-    /// Its health check fails.
+    /// The backend's health check fails.
     Unhealthy,
-    /// Taken out for a while because requests to it failed.
+    /// The backend is not used for a while because requests to it failed.
     Ejected,
-    /// It finishes what it has and should get nothing new.
+    /// The backend completes its requests and should get no new ones.
     Draining,
 }
 
@@ -182,7 +182,7 @@ impl From<host::HealthState> for Health {
     }
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 ///
 /// ```
 /// use pace_plugin::Failure;
@@ -194,21 +194,21 @@ impl From<host::HealthState> for Health {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
-    /// Nobody listens there.
+    /// Nothing listens at the address.
     ConnectionRefused,
-    /// No connection within the time allowed.
+    /// There was no connection within the time allowed.
     ConnectionTimeout,
-    /// No connection for another reason: unreachable, no local port left.
+    /// There was no connection for another reason: unreachable, no local port left.
     ConnectionFailed,
     /// The TLS handshake failed.
     Tls,
     /// The backend closed the connection before the response began.
     Closed,
-    /// No response within the time allowed.
+    /// There was no response within the time allowed.
     ResponseTimeout,
-    /// What came back is not HTTP.
+    /// The response is not HTTP.
     Protocol,
-    /// It answered with this status and the route retries on that.
+    /// The backend answered with this status, and the route retries on it.
     Status(u16),
     /// None of the above.
     Other,

@@ -1,4 +1,4 @@
-//! Sliding windows: how many events had this key lately.
+//! Sliding windows: the number of recent events of a key.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use crate::bindings::imports::pace::plugin::windows as host;
 
 /// Events per key in a period that slides with time, for rate limits.
 ///
-/// Exact in count: in no stretch of the period are there ever more events that were counted than the limit,
-/// however many workers count at the same time. Shared by all workers, kept over a swap, private to the
-/// plugin. Memory is bounded: when a window holds as many keys as the operator allows, the key that was
-/// quiet for longest is forgotten.
+/// Exact in count: in no stretch of the period are there ever more counted events than the limit, however
+/// many workers count at the same time. Shared by all workers, kept over a swap, private to the plugin.
+/// Memory is bounded: when a window holds as many keys as the operator allows, the key that was quiet for
+/// longest is forgotten.
 ///
 /// ```no_run
 /// # use pace_plugin::{Key, Reply, Verdict, Window};
@@ -26,11 +26,11 @@ use crate::bindings::imports::pace::plugin::windows as host;
 pub struct Window(host::Window);
 
 impl Window {
-    /// The window of this name. Open it in [`configure`](crate::Plugin::configure) and keep it.
+    /// Open the window of this name, in [`configure`](crate::Plugin::configure), and keep it.
     ///
-    /// `limit` is how many events a key may have, at least 1; `period` for how long an event counts, 1 ms
-    /// to a week, in whole milliseconds. Both belong to this handle: opened again with other values, the
-    /// same events are measured by them, those apart that the shorter period has already dropped.
+    /// `limit` is how many events a key may have, at least 1; `period` for how long an event counts, 1 ms to
+    /// a week, in whole milliseconds. Both belong to this handle: opened again with other values, the same
+    /// events are measured by them, except for those that the shorter period has already dropped.
     ///
     /// # Errors
     ///
@@ -44,17 +44,17 @@ impl Window {
     /// # }
     /// ```
     pub fn open(name: &str, limit: u32, period: Duration) -> Result<Self, OpenError> {
-        // What does not fit into 64 bits is out of range in any case.
+        // A period that does not fit into 64 bits is out of range in any case.
         let period = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
         Ok(Self(host::Window::open(name, limit, period)?))
     }
 
-    /// Count one event if the key has room, and return how many of the key, this one included, are in the
-    /// window now.
+    /// Count one event if the key has room, and return the number of the key's events in the window,
+    /// including this one.
     ///
     /// # Errors
     ///
-    /// [`Full`] if the key already has as many events as the limit allows. Nothing was counted.
+    /// [`Full`] if the key already has as many events as the limit allows. The event is not counted then.
     ///
     /// # Panics
     ///
@@ -74,7 +74,7 @@ impl Window {
         })
     }
 
-    /// How many events the key has now. Counts nothing.
+    /// The present number of the key's events. Counts nothing.
     ///
     /// # Panics
     ///
@@ -90,7 +90,7 @@ impl Window {
     }
 }
 
-/// Whose events are counted together. Keys of different kinds never meet.
+/// The key whose events are counted together. Keys of different kinds never meet.
 ///
 /// ```
 /// use pace_plugin::Key;
@@ -105,9 +105,9 @@ pub enum Key<'a> {
     ClientAddress,
     /// The client's network: the address cut to its leading bits. Costs no copy.
     ClientNetwork {
-        /// How many leading bits of an IPv4 address to look at; more than 32 mean all.
+        /// The number of leading bits of an IPv4 address that count; more than 32 mean all.
         ipv4: u8,
-        /// How many leading bits of an IPv6 address to look at; more than 128 mean all.
+        /// The number of leading bits of an IPv6 address that count; more than 128 mean all.
         ipv6: u8,
     },
     /// Any bytes, 0 to 256 of them; longer ones are hashed by Pace to 256 bits.
@@ -135,13 +135,13 @@ impl<'a> From<Key<'a>> for host::Key<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full {
-    /// After this time the oldest event will have left; at least a millisecond.
+    /// The time after which the oldest event will have left; at least a millisecond.
     pub wait: Duration,
 }
 
 impl Full {
-    /// The wait in whole seconds, as `Retry-After` says it: rounded up, so that a client that waits as it was told
-    /// is let in. At least 1.
+    /// The wait in whole seconds, for `Retry-After`: rounded up, so that a client that waits for it is
+    /// admitted. At least 1.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the compiler says of plugins that are wrong.
+//! The compiler's messages about wrong plugins.
 
 use std::env;
 use std::fs;
@@ -19,8 +19,8 @@ impl RequestFilter for Mine {
 pace_plugin::export!(Mine: RequestFilter);
 ";
 
-/// The SDK as it was compiled for this test. Builds with other flags may have left others beside it, which
-/// this compiler cannot read or which are older.
+/// The SDK's libraries as compiled for this test. Builds with other flags may have left others beside them,
+/// which this compiler cannot read or which are older.
 fn libraries() -> Vec<PathBuf> {
     let test = env::current_exe().expect("the test has a path");
     let files = fs::read_dir(test.parent().expect("it is in a directory")).expect("it can be listed");
@@ -37,7 +37,7 @@ fn libraries() -> Vec<PathBuf> {
     libraries.into_iter().rev().map(|(_, path)| path).collect()
 }
 
-/// What the compiler says of this source, without colours; nothing if there is nothing to say.
+/// The compiler's messages about this source, without colours; empty if there are none.
 fn compile(source: &str, library: &Path) -> String {
     let directory = library.parent().expect("it is in a directory");
     let out = tempfile::tempdir().expect("a temporary directory can be made");
@@ -60,9 +60,9 @@ fn compile(source: &str, library: &Path) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What `export!` expands to is held to the same: an author need not allow anything for it.
+/// The expansion of `export!` is held to the author's lints: nothing has to be allowed for it.
 #[test]
-fn the_macro_needs_no_unsafe_code_of_the_author() {
+fn export_compiles_where_unsafe_code_is_forbidden() {
     let strict =
         "#![forbid(unsafe_code)]\n#![deny(warnings, missing_docs, unused, unreachable_pub)]\n//! Mine.\n";
     assert_eq!(errors(&[strict, PLUGIN].concat()), "");
@@ -78,19 +78,19 @@ fn errors(source: &str) -> String {
     compile(source, good.expect("a plugin that is right compiles"))
 }
 
-/// The mistake is named in this sentence, and nothing is said besides that would bury it.
+/// Checks that the mistake is named in this sentence, and not buried by others.
 fn says(source: &str, sentences: &[&str]) {
     let errors = errors(source);
     for sentence in sentences {
         assert!(errors.contains(sentence), "{sentence:?} in:\n{errors}");
     }
     let count = errors.lines().filter(|line| line.starts_with("error")).count();
-    // The last is the sum: `error: aborting due to ...`.
+    // The last error is the sum: `error: aborting due to ...`.
     assert!(count <= 3, "{count} errors:\n{errors}");
 }
 
 #[test]
-fn a_hook_that_is_named_and_not_there() {
+fn named_hook_without_its_trait_is_reported() {
     says(
         &PLUGIN.replace(
             "export!(Mine: RequestFilter)",
@@ -104,7 +104,7 @@ fn a_hook_that_is_named_and_not_there() {
 }
 
 #[test]
-fn a_hook_that_does_not_exist() {
+fn unknown_hook_is_reported() {
     says(
         &PLUGIN.replace("Mine: RequestFilter)", "Mine: RequestFilte)"),
         &["`RequestFilte` is no hook; the hooks are RequestFilter, SelectUpstream, ResponseFilter"],
@@ -112,7 +112,7 @@ fn a_hook_that_does_not_exist() {
 }
 
 #[test]
-fn a_hook_that_is_named_twice() {
+fn hook_named_twice_is_reported() {
     says(
         &PLUGIN.replace("Mine: RequestFilter)", "Mine: RequestFilter, RequestFilter)"),
         &["the name `RequestFilter` is defined multiple times"],
@@ -120,7 +120,7 @@ fn a_hook_that_is_named_twice() {
 }
 
 #[test]
-fn a_hook_without_its_function() {
+fn hook_without_its_function_is_reported() {
     let source = PLUGIN.replace(
         "fn request_filter(&mut self, _: &mut Request) -> Verdict { Verdict::Next }",
         "",
@@ -135,7 +135,7 @@ fn a_hook_without_its_function() {
 }
 
 #[test]
-fn no_hook_at_all() {
+fn export_without_a_hook_is_reported() {
     for list in ["export!(Mine)", "export!(Mine:)"] {
         says(
             &PLUGIN.replace("export!(Mine: RequestFilter)", list),
@@ -145,7 +145,7 @@ fn no_hook_at_all() {
 }
 
 #[test]
-fn a_type_that_is_no_plugin() {
+fn type_that_is_no_plugin_is_reported() {
     let start = PLUGIN.find("impl Plugin").expect("it is there");
     let end = PLUGIN.find("impl RequestFilter").expect("it is there");
     says(
@@ -155,7 +155,7 @@ fn a_type_that_is_no_plugin() {
 }
 
 #[test]
-fn a_plugin_that_does_not_say_how_it_is_configured() {
+fn plugin_without_configure_is_reported() {
     says(
         &PLUGIN.replace(
             "fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }",
@@ -169,7 +169,7 @@ fn a_plugin_that_does_not_say_how_it_is_configured() {
 }
 
 #[test]
-fn a_hook_of_the_wrong_type() {
+fn hook_of_the_wrong_type_is_reported() {
     says(
         &PLUGIN.replace("-> Verdict { Verdict::Next }", "-> bool { true }"),
         &["expected `Verdict`, found `bool`"],
@@ -198,7 +198,7 @@ fn a_hook_of_the_wrong_type() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read() {
+fn config_without_deserialize_is_reported() {
     let source = PLUGIN
         .replace("NoConfig", "Table")
         .replace("struct Mine;", "struct Mine; struct Table;");
@@ -207,7 +207,7 @@ fn a_configuration_that_cannot_be_read() {
 
 /// An edit needs the hook in which it works: elsewhere the request is not `mut`.
 #[test]
-fn an_edit_where_there_is_none() {
+fn edit_in_a_read_only_hook_is_reported() {
     let source = PLUGIN.replace("export!(Mine: RequestFilter)", "export!(Mine: ResponseFilter)")
         + "impl ResponseFilter for Mine {
             fn response_filter(&mut self, request: &Request, _: &mut Response) -> Verdict {

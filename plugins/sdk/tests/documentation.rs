@@ -1,4 +1,4 @@
-//! Every public item has an example that is compiled, and run where it needs no host.
+//! Checks that every public item has an example, which is compiled, and run where it needs no host.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::{Attribute, ImplItem, Item, ItemImpl, Meta, TraitItem, Type, UseTree, Visibility};
 
 #[test]
-fn every_public_item_has_an_example() {
+fn public_item_has_an_example() {
     let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let files: Vec<syn::File> = sources
         .iter()
@@ -21,7 +21,7 @@ fn every_public_item_has_an_example() {
             _ => {}
         }
     }
-    // What modules that are public hold is public without being named.
+    // The items of public modules are public without being named.
     let open = ["clock.rs", "header.rs", "log.rs"];
     let (mut seen, mut bare) = (BTreeSet::new(), Vec::new());
     for (path, file) in sources.iter().zip(&files) {
@@ -39,7 +39,7 @@ fn every_public_item_has_an_example() {
         }
     }
     assert_eq!(bare, Vec::<String>::new(), "without an example");
-    // Of each kind one, so that it is known that they are looked at.
+    // One item of each kind, to show that the kind is looked at.
     for expected in [
         "Request",
         "Request::header",
@@ -57,7 +57,7 @@ fn every_public_item_has_an_example() {
     );
 }
 
-/// Notes an item and what is in it: all that has been seen, and what lacks an example.
+/// Records an item and its contents: those seen, and those without an example.
 fn look(
     item: &Item,
     is_public_name: &dyn Fn(&str) -> bool,
@@ -146,14 +146,15 @@ fn has(attributes: &[Attribute], name: &str) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident(name))
 }
 
-/// `#[doc(hidden)]`
+/// Whether an item is marked `#[doc(hidden)]`.
 fn is_hidden(attributes: &[Attribute]) -> bool {
     attributes
         .iter()
         .any(|attribute| matches!(&attribute.meta, Meta::List(list) if list.path.is_ident("doc")))
 }
 
-/// Whether the documentation has a block of Rust that is compiled. One that must not compile shows nothing.
+/// Whether the documentation has a block of Rust that is compiled. A block that must not compile shows
+/// nothing.
 fn has_example(attributes: &[Attribute]) -> bool {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {

@@ -1,5 +1,6 @@
-//! Test a plugin for the [Pace](https://github.com/pace-proxy/pace) proxy in code, without a proxy: its `.wasm`
-//! is run as Pace runs it, with requests that nobody sent, in a time that stands still until it is moved.
+//! Test a plugin for the [Pace](https://github.com/pace-proxy/pace) proxy in code, without a proxy: its
+//! `.wasm` runs as it does in Pace, with requests made by the test, and with a clock that stands still until
+//! the test moves it.
 //!
 //! `pace plugin test` does the same from TOML files, for plugins in any language; use this where a test needs
 //! a loop, a property or a computation.
@@ -9,9 +10,9 @@
 //! pace-plugin-test = { git = "https://github.com/pace-proxy/pace" }
 //! ```
 //!
-//! In a project of `pace plugin new` the plugin is `"plugin.wasm"`, as `pace plugin build` has made it last: tests run
-//! where `Cargo.toml` is. The examples here are Pace's own tests, so they have the default plugins, `builtin:NAME`; in
-//! other projects those are not compiled in.
+//! In a project of `pace plugin new` the plugin is `"plugin.wasm"`, as `pace plugin build` made it last:
+//! tests run in the directory of `Cargo.toml`. The examples here are Pace's own tests, so they have the
+//! default plugins, `builtin:NAME`; in other projects those are not compiled in.
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,8 +45,8 @@
 //! | send a request through its hooks | [`Session::send`], or [`Session::exchange`] with a pool and an answer |
 //! | call one hook | [`Session::request_filter`], [`Session::select_upstream`], [`Session::response_filter`] |
 //! | let time pass | [`Session::advance`], [`Session::set_wall`] |
-//! | look at what it counts | [`Session::counter`], [`Session::events`] |
-//! | look at what it logs | [`Outcome::lines`], [`Session::take_lines`] |
+//! | look at its counters | [`Session::counter`], [`Session::events`] |
+//! | look at its log | [`Outcome::lines`], [`Session::take_lines`] |
 
 #![forbid(unsafe_code)]
 
@@ -61,7 +62,7 @@ pub use serde_json::json;
 use pace_harness::Subject;
 use serde_json::Value;
 
-/// A plugin's file, compiled and found to fit the contract.
+/// A plugin's file, compiled and checked against the contract.
 pub struct Plugin(Subject);
 
 impl Plugin {
@@ -77,13 +78,13 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// There is no such file, it does not fit the contract, or there are no default plugins in here: the message says
-    /// what is wrong, as Pace would.
+    /// There is no such file, it does not fit the contract, or it is a default plugin and none is compiled
+    /// in: the message names the fault in Pace's own words.
     pub fn load(name: &str) -> Result<Plugin, SubjectError> {
         Subject::load(name).map(Plugin)
     }
 
-    /// The hooks that it exports.
+    /// The hooks that the plugin exports.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -98,7 +99,7 @@ impl Plugin {
         self.0.hooks()
     }
 
-    /// Configures it, in a world of its own: counters, windows, log and time are this session's.
+    /// Configures the plugin, in a world of its own: counters, windows, log and time are this session's.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -113,11 +114,11 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// `configure` refused it (the text is in [`Failure::detail`]) or failed.
+    /// `configure` refused the configuration (the text is in [`Failure::detail`]) or failed.
     ///
     /// # Panics
     ///
-    /// If `config` is no JSON object: Pace hands a plugin nothing else.
+    /// If `config` is not a JSON object: Pace passes nothing else to a plugin.
     pub fn configure(&self, config: Value) -> Result<Session, Failure> {
         let Value::Object(config) = config else {
             panic!("a plugin's configuration is an object, not {config}");
@@ -128,8 +129,8 @@ impl Plugin {
         })
     }
 
-    /// The same with everything that a plugin can be run with: limits, isolation, a date, counters that have a
-    /// value already.
+    /// Configures the plugin as [`configure`](Plugin::configure) does, with everything that it can be run
+    /// with: limits, isolation, a date, counters that have a value already.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -149,7 +150,7 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// `configure` refused it or failed.
+    /// `configure` refused the configuration or failed.
     pub fn configure_with(&self, setup: &Setup) -> Result<Session, Failure> {
         self.0.configure(setup)
     }

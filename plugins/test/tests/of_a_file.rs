@@ -1,8 +1,8 @@
-//! A plugin as its author has it: a file on the disk.
+//! A plugin in a file on the disk, as its author has it.
 
 use pace_plugin_test::{Hook, Plugin, Request, Word, json};
 
-/// What `cargo xtask plugins` has made of `plugins/cookbook/NAME`.
+/// Loads the component that `cargo xtask plugins` makes of `plugins/cookbook/NAME`.
 fn load(name: &str) -> Plugin {
     let file = format!(
         "{}/../../target/plugins/cookbook/{name}.wasm",
@@ -12,7 +12,7 @@ fn load(name: &str) -> Plugin {
 }
 
 #[test]
-fn a_file_is_loaded_configured_and_called() {
+fn plugin_of_a_file_is_loaded_configured_and_called() {
     let plugin = load("maintenance");
     assert!(plugin.hooks().contains(Hook::RequestFilter) && !plugin.hooks().contains(Hook::SelectUpstream));
     let session = plugin.configure(json!({})).expect("nothing must be configured");
@@ -21,7 +21,7 @@ fn a_file_is_loaded_configured_and_called() {
 }
 
 #[test]
-fn what_a_file_refuses_is_told() {
+fn refusal_of_a_plugin_has_its_text() {
     let failure = load("maintenance").configure(json!({ "zzz": 1 })).err();
     let failure = failure.expect("there is no such key");
     assert!(failure.detail.contains("zzz"), "{failure}");

@@ -1,4 +1,4 @@
-//! The rate limiter, where a test needs a loop or a computation.
+//! Tests of the rate limiter that need a loop or a computation.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,9 +12,9 @@ fn limiter(max_requests: usize, window_seconds: u64) -> Session {
         .expect("the configuration is legal")
 }
 
-/// Beside a list of the times of all requests that were let in, for an uneven stream of them.
+/// The limiter is compared with a list of the times of all requests let in, for an uneven stream of them.
 #[test]
-fn no_stretch_of_the_window_has_more_than_the_limit() {
+fn no_interval_of_the_window_exceeds_the_limit() {
     const LIMIT: usize = 20;
     const WINDOW_MS: u64 = 10_000;
     let limiter = limiter(LIMIT, WINDOW_MS / 1000);
@@ -40,7 +40,7 @@ fn no_stretch_of_the_window_has_more_than_the_limit() {
 }
 
 #[test]
-fn who_waits_as_told_is_let_in_whenever_they_ask() {
+fn client_that_waits_for_retry_after_is_let_in() {
     for asked_after in [0, 1, 999, 1000, 1001, 59_000, 59_999, 60_000] {
         let limiter = limiter(1, 60);
         assert_eq!(limiter.send(Request::get("/")).word, Word::Next);
@@ -50,7 +50,7 @@ fn who_waits_as_told_is_let_in_whenever_they_ask() {
         let told = denied.response_header("retry-after").expect("they are told");
         let told = str::from_utf8(told).ok().and_then(|text| text.parse().ok());
         limiter.advance(Duration::from_secs(told.expect("a number of seconds")));
-        // The window counts in steps, of which a request may stay one longer.
+        // The window counts in steps, and may keep a request one step longer.
         limiter.advance(Duration::from_millis(60));
         assert_eq!(
             limiter.send(Request::get("/")).word,
@@ -61,7 +61,7 @@ fn who_waits_as_told_is_let_in_whenever_they_ask() {
 }
 
 #[test]
-fn clients_are_told_apart_by_their_address() {
+fn clients_are_limited_by_their_address() {
     let limiter = limiter(3, 60);
     for client in 1..=200_u8 {
         let address = format!("198.51.100.{client}");

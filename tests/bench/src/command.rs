@@ -1,18 +1,18 @@
-//! Other programs, run to their end.
+//! Runs other programs to their end.
 
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-/// Runs a program and shows what it prints. Anything but success is an error.
+/// Runs a program and shows its output. Any end but success is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| cannot_start(command))?;
     ensure!(status.success(), "{} failed ({status})", display(command));
     Ok(())
 }
 
-/// Runs a program and returns what it prints. Anything but success is an error, with what it said.
+/// Runs a program and returns its standard output. Any end but success is an error, with the output.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.output().with_context(|| cannot_start(command))?;
     ensure!(

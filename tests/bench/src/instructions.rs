@@ -1,9 +1,10 @@
-//! `cargo xtask instructions`: how many instructions a call of a hook takes in process, host and plugin together.
+//! `cargo xtask instructions`: counts the instructions that a call of a hook takes in process, host and
+//! plugin together.
 //!
-//! Callgrind executes the program on a processor of its own making and counts. So nothing is timed, a busy machine
-//! makes no difference, and two runs of one build differ by nothing. Another processor does a little, because
-//! functions of the C library and of the compiler of WebAssembly choose their instructions by it, and another
-//! compiler does.
+//! Callgrind executes the program on a simulated processor and counts. Nothing is timed, so a busy machine
+//! makes no difference, and two runs of one build give the same figures. Another processor changes them a
+//! little, because functions of the C library and of the WebAssembly compiler choose their instructions by
+//! it, and so does another compiler.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,13 +17,14 @@ use anyhow::{Context, Error, Result, ensure};
 use pace_kit::{Profile, root};
 use serde::{Deserialize, Serialize};
 
-/// Where the figures are recorded.
+/// The file with the recorded figures.
 const RECORDED: &str = "tests/bench/instructions.toml";
 
-/// A call may take so much of what is recorded: what processors make of a difference is less.
+/// The most that a call may take of its recorded figure: differences between processors are smaller.
 const MOST_PERCENT: f64 = 105.0;
 
-/// Whoever has saved as much should record it, so that it is not lost again unnoticed.
+/// The least that a call may take without a remark: a saving should be recorded, so that it is not lost again
+/// unnoticed.
 const LEAST_PERCENT: f64 = 95.0;
 
 #[derive(clap::Args)]
@@ -40,7 +42,7 @@ pub(crate) struct Args {
     needs: bool,
 }
 
-/// Counts, prints the table, and compares with what is recorded.
+/// Counts, prints the table, and compares with the recorded figures.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.needs {
         println!("{}", args.profile.need("pace-harness", "--example hook_calls"));
@@ -79,12 +81,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// What was counted in one profile.
+/// The figures of one profile.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Figures {
     compiler: String,
-    /// Of one call, by its name.
+    /// The instructions of one call, by its name.
     instructions: BTreeMap<String, u64>,
 }
 
@@ -102,7 +104,8 @@ impl Figures {
         table
     }
 
-    /// Fails if a call takes more than it may, or if the calls are others; says so if one takes much less.
+    /// Fails if a call takes more than it may, or if the set of calls has changed; reports a call that takes
+    /// much less.
     fn judge(&self, recorded: &Figures, bless: &str) -> Result<()> {
         let names = |figures: &Figures| figures.instructions.keys().cloned().collect::<Vec<_>>();
         ensure!(
@@ -134,12 +137,12 @@ impl Figures {
     }
 }
 
-/// In percent.
+/// The change in percent.
 fn change(before: u64, now: u64) -> f64 {
     (now as f64 / before.max(1) as f64 - 1.0) * 100.0
 }
 
-/// The figures by profile.
+/// The recorded figures by profile.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(transparent)]
 struct Recorded(BTreeMap<String, Figures>);
@@ -163,14 +166,15 @@ impl Recorded {
     }
 }
 
-/// Instructions per call, by the call's name.
+/// Counts the instructions of each call, by the call's name.
 fn count(program: &Path) -> Result<BTreeMap<String, u64>> {
     let directory = tempfile::tempdir()?;
     let out = directory.path().join("callgrind");
     let mut command = Command::new("valgrind");
     command
         .args(["--quiet", "--tool=callgrind", "--collect-atstart=no"])
-        // The example has functions for this: the one counts, and when the other returns it is written down.
+        // The example has functions for this: callgrind counts within the first, and writes the sum when the
+        // second returns.
         .args(["--toggle-collect=*measured_calls*", "--dump-after=*all_counted*"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(program);
@@ -187,23 +191,23 @@ fn count(program: &Path) -> Result<BTreeMap<String, u64>> {
     counts.collect()
 }
 
-/// A line of the example: how many calls, of what.
+/// Reads a line of the example: the number of calls, and their name.
 fn measured(line: &str) -> Option<(u64, &str)> {
     let (calls, name) = line.split_once(' ')?;
     let calls = calls.parse().ok().filter(|calls| *calls > 0)?;
     Some((calls, name))
 }
 
-/// All instructions in a file of callgrind's, if there are any.
+/// The sum of all instructions in a file of callgrind's, if it has any.
 fn total(text: &str) -> Option<u64> {
     let summary = text.lines().find_map(|line| line.strip_prefix("summary: "))?;
     summary.trim().parse().ok().filter(|total| *total > 0)
 }
 
-/// What figures can be compared within.
+/// The compiler's version. Figures can be compared only within one.
 fn compiler() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    // Where a `rust-toolchain.toml` would be looked for.
+    // The directory in which a `rust-toolchain.toml` would be looked for.
     let version = command::output(Command::new(rustc).arg("--version").current_dir(root()))?;
     let version = String::from_utf8(version)?;
     Ok(format!("{} for {}", version.trim(), std::env::consts::ARCH))
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_callgrind_and_the_example_say_is_read() {
+    fn output_of_callgrind_and_example_is_read() {
         assert_eq!(measured("400 all four"), Some((400, "all four")));
         assert_eq!(measured("0 all four"), None);
         assert_eq!(measured("four"), None);
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_tolerance_fails_and_names_the_call() {
+    fn call_above_the_tolerance_is_an_error_with_its_name() {
         let recorded = figures(&[("a", 1000), ("b", 1000)]);
         figures(&[("a", 1050), ("b", 10)])
             .judge(&recorded, "bless")
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_shows_what_has_changed() {
+    fn table_shows_changes() {
         let now = figures(&[("a", 990), ("new", 7)]);
         assert_eq!(
             now.table(Some(&figures(&[("a", 1000)]))),
@@ -265,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_is_read_again() {
+    fn recorded_figures_are_read_back() {
         let directory = tempfile::tempdir().expect("there is room");
         let path = directory.path().join("instructions.toml");
         assert_eq!(Recorded::read(&path).expect("there is none"), Recorded::default());

@@ -1,4 +1,4 @@
-//! The machine, for the reader of figures.
+//! A description of the machine, for the reader of figures.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use std::fmt;
 use std::fs;
 use std::process::Command;
 
-/// Where figures come from. Those of different machines cannot be compared.
+/// The machine and compiler of the figures. Figures of different machines cannot be compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     processor: String,
     cores: usize,
     kernel: String,
-    /// What compiled the proxies.
+    /// The compiler of the proxies.
     rustc: String,
 }
 
 impl Machine {
-    /// This one.
+    /// Describes this machine.
     pub(crate) fn this() -> Result<Machine> {
         let info = fs::read_to_string("/proc/cpuinfo")?;
         Ok(Machine {
@@ -34,7 +34,7 @@ impl Machine {
 }
 
 impl Machine {
-    /// What counts for a single thread.
+    /// The processor and its cores: the part that matters to a single thread.
     pub(crate) fn in_short(&self) -> String {
         format!("{} cores of {}", self.cores, self.processor)
     }
@@ -52,34 +52,34 @@ impl fmt::Display for Machine {
     }
 }
 
-/// What the kernel says of itself.
+/// Reads a text that the kernel has about itself.
 fn kernel(name: &str) -> Result<String> {
     let path = format!("/proc/sys/kernel/{name}");
     fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
 }
 
-/// The processor's name in `/proc/cpuinfo`.
+/// Finds the processor's name in `/proc/cpuinfo`.
 fn model(info: &str) -> Option<&str> {
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim())
 }
 
-/// A kernel's version, without what its builder added.
+/// A kernel's version, without its builder's suffix.
 fn release(release: &str) -> &str {
     release.split(['-', '+']).next().unwrap_or(release)
 }
 
-/// The first words of what a program says of its version; `None` if it is not there.
+/// The first words of a program's version message; `None` if there is no such program.
 pub(crate) fn version(command: &mut Command, words: usize) -> Option<String> {
     let output = command.output().ok()?;
-    // nginx says it on standard error.
+    // nginx writes its version to standard error.
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     let said: Vec<&str> = said.lines().next()?.split_whitespace().take(words).collect();
     Some(said.join(" "))
 }
 
-/// Lets this process, and those that it starts, open as many files as they may.
+/// Raises the limit of open files of this process, and of those that it starts, as far as allowed.
 pub(crate) fn allow_many_files() -> Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_processor_is_named() {
+    fn processor_is_named() {
         assert_eq!(
             model("processor\t: 0\nmodel name\t: AMD EPYC\ncores\t: 2\n"),
             Some("AMD EPYC")
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_has_no_version() {
+    fn missing_program_has_no_version() {
         assert_eq!(version(&mut Command::new("no-such-program"), 2), None);
         assert_eq!(
             version(Command::new("echo").arg("one two three"), 2).as_deref(),

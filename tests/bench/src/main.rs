@@ -1,13 +1,13 @@
-//! `cargo xtask bench`, `languages` and `instructions`: what requests and plugins cost.
+//! `cargo xtask bench`, `languages` and `instructions`: measures the costs of requests and plugins.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `proxies` | what a request costs in Pace, beside other proxies |
-//! | `languages` | what a plugin costs in each language |
-//! | `instructions` | how many instructions a call of a hook takes |
-//! | `command`, `machine`, `places`, `statistics` | what all of them use |
+//! | `proxies` | measures the cost of a request in Pace, beside other proxies |
+//! | `languages` | measures the cost of a plugin in each language |
+//! | `instructions` | counts the instructions of each call of a hook |
+//! | `command`, `machine`, `places`, `statistics` | parts that all of them use |
 //!
-//! Programs that are measured have been built by `cargo xtask`, and are found beside this one.
+//! `cargo xtask` builds the measured programs beforehand, and they are found beside this one.
 
 mod command;
 mod instructions;

@@ -1,11 +1,11 @@
 //! Places for figures in a page.
 //!
-//! Each is between `<!-- measured: NAME -->` and `<!-- end -->`. What is between the two is replaced; the rest is written
-//! by hand, and has no figures of its own.
+//! A place lies between `<!-- measured: NAME -->` and `<!-- end -->`. The text between the two is replaced;
+//! the rest is written by hand, and has no figures of its own.
 
 use anyhow::{Context, Result};
 
-/// A page with its places filled: each by what `figures` says for its name.
+/// Fills the places of a page, each with the text that `figures` returns for its name.
 pub(crate) fn filled(page: &str, figures: impl Fn(&str) -> Result<String>) -> Result<String> {
     const BEGIN: &str = "<!-- measured: ";
     const END: &str = "<!-- end -->";
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_filled_and_the_rest_is_kept() {
+    fn filling_replaces_places_and_keeps_the_rest() {
         let page = "before\n<!-- measured: a -->\nold\n<!-- end -->\nbetween\n<!-- measured: b --><!-- end -->\nafter\n";
         let new = filled(page, |name| Ok(format!("new {name}\n"))).expect("the page is well-formed");
         let expected = "before\n<!-- measured: a -->\nnew a\n<!-- end -->\nbetween\n\

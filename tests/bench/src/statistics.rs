@@ -1,4 +1,4 @@
-//! From many numbers to one.
+//! Percentiles, medians and ranges.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
 }
 
-/// The middle value, or the mean of the two in the middle. NaN for no value.
+/// The median: the middle value, or the mean of the two in the middle. NaN for no values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -19,7 +19,7 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// A middle value with the smallest and the largest.
+/// A median with the smallest and the largest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
@@ -27,7 +27,7 @@ pub(crate) struct Spread {
     pub(crate) high: f64,
 }
 
-/// Of at least one value.
+/// The spread of at least one value.
 pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Spread {
     let values: Vec<f64> = values.into_iter().collect();
     Spread {

@@ -1,9 +1,9 @@
-//! What an origin says.
+//! Answers of a backend.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
 
-/// An origin's answer to one request.
+/// A backend's answer to one request.
 pub struct Answer {
     status: u16,
     headers: Vec<(String, Vec<u8>)>,
@@ -11,12 +11,12 @@ pub struct Answer {
     then: Then,
 }
 
-/// What becomes of the connection after an answer.
+/// The connection's fate after an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     GoOn,
     Close,
-    /// The connection is closed when the next request has come.
+    /// Close the connection when the next request has come.
     HangUp,
 }
 
@@ -25,12 +25,12 @@ enum Body {
     Chunks(Box<dyn Iterator<Item = Vec<u8>> + Send>),
     Pieces(usize, Box<dyn Iterator<Item = Vec<u8>> + Send>),
     UntilClose(Vec<u8>),
-    /// No response at all: these bytes instead.
+    /// These bytes in place of a response.
     Raw(Vec<u8>),
 }
 
 impl Answer {
-    /// 200 with this body.
+    /// Answers 200 with this body.
     pub fn new(body: impl Into<Vec<u8>>) -> Answer {
         Answer {
             status: 200,
@@ -40,7 +40,7 @@ impl Answer {
         }
     }
 
-    /// An empty body with this status.
+    /// Answers this status with an empty body.
     pub fn status(status: u16) -> Answer {
         Answer {
             status,
@@ -48,8 +48,8 @@ impl Answer {
         }
     }
 
-    /// 200 with a body of unknown length. Each chunk is sent as soon as there is one: an iterator that waits
-    /// makes a slow body.
+    /// Answers 200 with a body of unknown length. Each chunk is sent as soon as the iterator yields it: an
+    /// iterator that waits makes a slow body.
     pub fn chunks<I>(chunks: I) -> Answer
     where
         I: IntoIterator<Item = Vec<u8>>,
@@ -61,7 +61,7 @@ impl Answer {
         }
     }
 
-    /// 200 with a body of this length, sent piece by piece.
+    /// Answers 200 with a body of this length, sent piece by piece.
     pub fn pieces<I>(length: usize, pieces: I) -> Answer
     where
         I: IntoIterator<Item = Vec<u8>>,
@@ -73,7 +73,7 @@ impl Answer {
         }
     }
 
-    /// 200 with a body that ends with the connection.
+    /// Answers 200 with a body that ends with the connection.
     pub fn until_close(body: impl Into<Vec<u8>>) -> Answer {
         Answer {
             body: Body::UntilClose(body.into()),
@@ -82,7 +82,7 @@ impl Answer {
         }
     }
 
-    /// These bytes and then the end of the connection.
+    /// Sends these bytes and ends the connection.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
         Answer {
             body: Body::Raw(bytes.into()),
@@ -91,7 +91,7 @@ impl Answer {
         }
     }
 
-    /// Nothing but the end of the connection.
+    /// Ends the connection and sends nothing.
     pub fn hang_up() -> Answer {
         Answer::raw("")
     }
@@ -103,15 +103,15 @@ impl Answer {
         self
     }
 
-    /// Closes the connection when the next request comes on it, without having said so: the backend's time
-    /// for idle connections was over just then.
+    /// Closes the connection when the next request comes on it, without having announced that: the backend's
+    /// time for idle connections was over just then.
     #[must_use]
     pub fn then_hang_up(mut self) -> Answer {
         self.then = Then::HangUp;
         self
     }
 
-    /// Sends it, and says what becomes of the connection.
+    /// Sends the answer and returns the connection's fate.
     pub(crate) fn write(self, method: &str, stream: &mut TcpStream) -> io::Result<Then> {
         let mut head = format!("HTTP/1.1 {} Status\r\n", self.status).into_bytes();
         for (name, value) in &self.headers {

@@ -16,12 +16,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client on 127.0.0.1.
+    /// Creates a client on 127.0.0.1.
     pub fn new(to: SocketAddr) -> Client {
         Client::bound(Ipv4Addr::LOCALHOST.into(), to)
     }
 
-    /// A client with an address of its own: all of 127.0.0.0/8 is this machine.
+    /// Creates a client with an address of its own: all of 127.0.0.0/8 is this machine.
     pub fn bound(from: IpAddr, to: SocketAddr) -> Client {
         Client {
             to,
@@ -80,12 +80,13 @@ impl Client {
         Ok(response)
     }
 
-    /// Waits for the head of the response to a request of this method. Its body is to be read next.
+    /// Waits for the head of the response to a request of this method. The caller reads the body next.
     pub fn read_head(&mut self, method: &str) -> io::Result<Response> {
         Response::read_head(self.connected()?, method)
     }
 
-    /// Reads the body of a response and hands it over piece by piece. The connection stays, also after the last response.
+    /// Reads the body of a response and hands it over piece by piece. The connection stays open, even after
+    /// the last response.
     pub fn read_body(&mut self, of: &Response, each: impl FnMut(&[u8])) -> io::Result<()> {
         of.read_body(self.connected()?, each)
     }
@@ -96,17 +97,17 @@ impl Client {
         self.read("GET").expect("there is a response")
     }
 
-    /// Whether there is something to read already.
+    /// Whether unread bytes have arrived.
     pub fn has_received(&self) -> bool {
         !self.peek(1).is_empty()
     }
 
-    /// The bytes that are there already, up to 64 KiB. They stay there.
+    /// Returns the bytes that have arrived, up to 64 KiB, and leaves them unread.
     pub fn received(&self) -> Vec<u8> {
         self.peek(64 * 1024)
     }
 
-    /// What is in the buffer, and at most so much of what is behind it.
+    /// Returns the buffered bytes, and at most `most` of those that wait in the socket behind them.
     fn peek(&self, most: usize) -> Vec<u8> {
         let Some(connection) = &self.connection else {
             return Vec::new();
@@ -121,13 +122,14 @@ impl Client {
         bytes
     }
 
-    /// Waits until the other side closes, and returns what came until then.
+    /// Waits until the other side closes, and returns the bytes that came until then.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         self.try_read_to_end()
             .unwrap_or_else(|error| panic!("the connection was not closed: {error}"))
     }
 
-    /// Waits until the other side closes, and returns what came until then; an error if it does not close.
+    /// Waits until the other side closes, and returns the bytes that came until then; an error if it does not
+    /// close.
     pub fn try_read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         if let Some(mut connection) = self.connection.take() {
@@ -150,26 +152,27 @@ impl Client {
         self.open()?.get_mut().write_all(bytes.as_ref())
     }
 
-    /// Sends a head and a body without looking for an answer meanwhile, as many clients do, and waits for the response.
+    /// Sends a head and a body without looking for an answer in between, as many clients do, and waits for
+    /// the response.
     pub fn upload(&mut self, head: &str, body: &[u8]) -> io::Result<Response> {
-        // The other side may have said all and not read on: what it said is to be found nevertheless.
+        // The other side may answer early and stop reading: its answer is read even if a write failed.
         let _ = self.try_write(head).and_then(|()| self.try_write(body));
         self.read("POST")
     }
 
-    /// Says that it sends nothing more, and can still be sent something.
+    /// Shuts down the sending side. The client can still receive.
     pub fn finish(&mut self) {
         let connection = self.connection.as_ref().expect("there is a connection");
         let finished = connection.get_ref().shutdown(Shutdown::Write);
         finished.expect("the connection is open");
     }
 
-    /// How many connections it has opened so far.
+    /// The number of connections opened so far.
     pub fn connections(&self) -> usize {
         self.connections
     }
 
-    /// Connects, unless it has a connection.
+    /// Connects, unless there is a connection already.
     pub fn connect(&mut self) -> io::Result<()> {
         self.open().map(drop)
     }
@@ -181,8 +184,8 @@ impl Client {
     fn open(&mut self) -> io::Result<&mut BufReader<TcpStream>> {
         if self.connection.is_none() {
             let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, None)?;
-            // Binding takes a port from every destination until it has left TIME_WAIT, and all
-            // tests share 28,232 of them; connecting takes it from this destination alone.
+            // A bound port is taken for every destination until it has left TIME_WAIT, and all tests share
+            // 28,232 of them; an unbound socket takes its port for this destination alone.
             if self.from != Ipv4Addr::LOCALHOST {
                 socket.bind(&SocketAddr::new(self.from, 0).into())?;
             }

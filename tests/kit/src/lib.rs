@@ -1,31 +1,32 @@
-//! What tests, soak and bench of Pace are made of: a backend, the real program, a client, and sockets between them.
+//! The parts that tests, soak and bench of Pace are made of: a backend, the real program, a client, and
+//! sockets between them.
 //!
 //! ```text
-//! Client ──▶ Pace (target/debug/pace, its own process) ──▶ Origin
+//! Client ──▶ Pace (target/debug/pace, its own process) ──▶ HttpBackend
 //! ```
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Origin`] | an HTTP/1.1 server that answers as a test wants, and remembers what it was asked |
+//! | [`HttpBackend`] | an HTTP/1.1 backend that answers as a test wants, and remembers its requests |
 //! | [`Scripted`], [`Line`] | a backend that follows a script, byte by byte |
-//! | [`Pace`], [`Setup`], [`Starting`], [`Exit`], [`program`] | Pace: started, spoken to by signals, ended; or not even started |
-//! | [`Process`], [`Profile`] | any program: what it prints, how it ends, what the kernel knows of it, where cargo puts it |
+//! | [`Pace`], [`Setup`], [`Starting`], [`Exit`], [`program`] | Pace: started, sent signals, ended; or refusing to start |
+//! | [`Process`], [`Profile`] | any program: its output, its end, the kernel's figures about it, where cargo puts it |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
-//! | [`Metrics`] | what Pace counted |
-//! | [`Gate`], [`wait_for`] | in place of sleeps |
+//! | [`Metrics`] | Pace's counters |
+//! | [`Gate`], [`wait_for`] | waiting without sleeps |
 //! | [`fixture`], [`component`], [`recipe`], [`core_module`], [`text_fixture`], [`text_plugin`], [`built_for`], [`slow_to_compile`], [`edition`] | the `.wasm` files |
 //!
-//! Everything blocks and has a thread of its own: a test that hangs shows where in its backtrace. What fails here panics,
-//! because it fails the test; methods called `try_` return an error. Ports are free ones on loopback, so that tests run in
-//! parallel.
+//! Everything blocks and has a thread of its own: the backtrace of a test that hangs shows where. Failures
+//! panic, because they fail the test; methods called `try_` return an error instead. Ports are free ones on
+//! loopback, so that tests run in parallel.
 
 mod answer;
 mod client;
 mod gate;
+mod http_backend;
 mod message;
 mod metrics;
-mod origin;
 mod pace;
 mod proc;
 mod process;
@@ -39,9 +40,9 @@ mod wasm;
 pub use answer::Answer;
 pub use client::Client;
 pub use gate::Gate;
+pub use http_backend::HttpBackend;
 pub use message::{Headers, Request, Response};
 pub use metrics::Metrics;
-pub use origin::Origin;
 pub use pace::{Exit, Pace, Starting};
 pub use process::Process;
 pub use profile::Profile;

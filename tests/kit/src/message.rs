@@ -7,19 +7,19 @@ use std::io::{self, BufRead};
 pub struct Headers(Vec<(String, Vec<u8>)>);
 
 impl Headers {
-    /// The first value of a name in any spelling, as text.
+    /// The first value of the header `name`, in any spelling, as text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).first().copied()
     }
 
-    /// Every value of a name in any spelling, as text.
+    /// Every value of the header `name`, in any spelling, as text.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.bytes(name)
             .map(|value| str::from_utf8(value).expect("a test asks for text only where it is"))
             .collect()
     }
 
-    /// Every value of a name in any spelling.
+    /// Every value of the header `name`, in any spelling.
     pub fn bytes(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.0
             .iter()
@@ -58,21 +58,21 @@ impl Headers {
     }
 }
 
-/// A request: one that an origin got, or one that a client sends.
+/// A request that a backend received or a client sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// As on the wire.
+    /// The method as on the wire.
     pub method: String,
-    /// As on the wire: path and query.
+    /// Path and query as on the wire.
     pub target: String,
-    /// Without those that a client adds when it sends.
+    /// The headers without those that a client adds when it sends.
     pub headers: Headers,
-    /// Without framing.
+    /// The body without framing.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// A request to be sent.
+    /// Creates a request to be sent.
     pub fn new(method: &str, target: &str) -> Request {
         Request {
             method: method.to_owned(),
@@ -82,12 +82,12 @@ impl Request {
         }
     }
 
-    /// A GET to be sent.
+    /// Creates a GET to be sent.
     pub fn get(target: &str) -> Request {
         Request::new("GET", target)
     }
 
-    /// A POST to be sent.
+    /// Creates a POST to be sent.
     pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
         Request {
             body: body.into(),
@@ -102,7 +102,7 @@ impl Request {
         self
     }
 
-    /// As bytes for the wire: with `Host`, if the request names none itself, and with the body's length.
+    /// Encodes the request for the wire: with `Host`, unless the request has one, and with the body's length.
     pub fn encode(&self, host: &str) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if self.headers.get("host").is_none() {
@@ -141,24 +141,24 @@ impl Request {
         Ok(())
     }
 
-    /// Whether the client waits for a go-ahead before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub(crate) fn expects_continue(&self) -> bool {
         self.headers.contain("expect", "100-continue")
     }
 }
 
-/// A response, complete; or its head, with a body that has yet to be read.
+/// A response: complete, or a head whose body has yet to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The final status.
     pub status: u16,
-    /// The statuses before it: 100, 103.
+    /// The statuses before the final one: 100, 103.
     pub interim: Vec<u16>,
-    /// In order.
+    /// The headers, in order.
     pub headers: Headers,
-    /// Without framing.
+    /// The body without framing.
     pub body: Vec<u8>,
-    /// Whether nothing more will come on this connection.
+    /// Whether the connection ends with this response.
     pub last: bool,
     framing: Framing,
 }
@@ -213,7 +213,7 @@ impl Response {
 
 const MAX_HEADERS: usize = 128;
 
-/// Where a body ends.
+/// How a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     Length(usize),
@@ -284,7 +284,7 @@ fn read_body(from: &mut impl BufRead, framing: Framing, mut each: impl FnMut(&[u
     }
 }
 
-/// Reads so many bytes, in the pieces in which they come.
+/// Reads `length` bytes, in the pieces in which they come.
 fn read_pieces(from: &mut impl BufRead, length: usize, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
     let mut left = length;
     while left > 0 {
@@ -317,7 +317,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 mod tests {
     use super::*;
 
-    /// What is read of this answer to a GET, and what is left of the bytes.
+    /// Reads an answer to a GET, and returns it with the bytes that follow it.
     fn read(mut received: &[u8]) -> io::Result<(Response, &[u8])> {
         let mut response = Response::read_head(&mut received, "GET")?;
         let mut body = Vec::new();

@@ -1,4 +1,4 @@
-//! What Pace counts, read from its Prometheus text.
+//! Pace's counters, read from its Prometheus text.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Metrics {
             .sum::<f64>() as u64
     }
 
-    /// Whether there is a sample of this name that has all these labels.
+    /// Whether a sample of this name has all these labels.
     pub fn has(&self, name: &str, labels: &[(&str, &str)]) -> bool {
         self.matching(name, labels).next().is_some()
     }
@@ -58,7 +58,7 @@ impl Metrics {
 }
 
 impl Sample {
-    /// `name{label="value",...} number`; no label of Pace's has a quote or comma in its value.
+    /// Reads `name{label="value",...} number`. Pace's label values contain no quote and no comma.
     fn parse(line: &str) -> Option<Sample> {
         let (series, value) = line.rsplit_once(' ')?;
         let (name, labels) = match series.split_once('{') {

@@ -14,7 +14,7 @@ use crate::reader::Pipe;
 use crate::setup::Started;
 use crate::{Client, DEADLINE, Metrics, Process, Response, Setup, ask_within, wait_for, wait_until};
 
-/// A Pace that serves. It is killed when this is dropped.
+/// A Pace that serves. Dropping it kills the process.
 pub struct Pace {
     started: Started,
     address: SocketAddr,
@@ -24,16 +24,16 @@ pub struct Pace {
 /// How Pace ended.
 #[derive(Debug)]
 pub struct Exit {
-    /// `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub code: Option<i32>,
-    /// What it printed.
+    /// The process's standard output.
     pub stdout: String,
-    /// What it said: log lines, and the reason of its end.
+    /// The process's standard error: log lines, and the reason of its end.
     pub stderr: String,
 }
 
 impl Pace {
-    /// Starts it with this configuration.
+    /// Starts Pace with this configuration.
     pub fn with_config(text: &str) -> Pace {
         Setup::new().config(text).start()
     }
@@ -42,7 +42,7 @@ impl Pace {
     ///
     /// # Errors
     ///
-    /// It ends instead, or does not serve within the limit: what it said.
+    /// The process's standard error, if it ends instead or does not serve within the limit.
     pub(crate) fn when_ready(
         mut started: Started,
         ready_file: &Path,
@@ -76,37 +76,37 @@ impl Pace {
         })
     }
 
-    /// Where clients connect.
+    /// The public listener's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A client on 127.0.0.1.
+    /// Creates a client on 127.0.0.1.
     pub fn client(&self) -> Client {
         Client::new(self.address)
     }
 
-    /// A client on another address of this machine, such as `127.0.0.2`.
+    /// Creates a client on another address of this machine, such as `127.0.0.2`.
     pub fn client_from(&self, address: &str) -> Client {
         Client::bound(address.parse().expect("a test names an IP address"), self.address)
     }
 
-    /// A GET by a client of its own.
+    /// Sends a GET from a new client.
     pub fn get(&self, target: &str) -> Response {
         self.client().get(target)
     }
 
-    /// Where the admin listener is.
+    /// The admin listener's address.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.expect("the configuration has [admin]")
     }
 
-    /// A client of the admin listener.
+    /// Creates a client of the admin listener.
     pub fn admin(&self) -> Client {
         Client::new(self.admin_address())
     }
 
-    /// What it has counted, from the admin listener if there is one.
+    /// Reads the metrics, from the admin listener if there is one.
     pub fn metrics(&self) -> Metrics {
         let mut client = match self.admin {
             Some(admin) => Client::new(admin),
@@ -117,7 +117,7 @@ impl Pace {
         Metrics::parse(response.text())
     }
 
-    /// What `/plugins` says of a plugin.
+    /// The entry of a plugin in `/plugins`.
     pub fn plugin(&self, name: &str) -> Value {
         let response = self.admin().get("/plugins");
         assert_eq!(response.status, 200, "{response:?}");
@@ -128,7 +128,7 @@ impl Pace {
             .unwrap_or_else(|| panic!("the plugin {name} in {response:?}"))
     }
 
-    /// Which generation of a plugin serves, as `/plugins` says.
+    /// The number of the generation that serves, as `/plugins` has it.
     pub fn generation(&self, name: &str) -> u64 {
         self.plugin(name)["generation"].as_u64().expect("it is a number")
     }
@@ -140,7 +140,7 @@ impl Pace {
         });
     }
 
-    /// Waits until a counter has a value. It comes to others only after the client has had its response.
+    /// Waits until a counter has a value. Pace counts a request only after its client has the response.
     pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
         let mut last = 0;
         wait_until(&format!("{name}{labels:?} to be {value}"), || {
@@ -155,7 +155,7 @@ impl Pace {
         self.started.process.log()
     }
 
-    /// Waits for a log line that has all these words, and returns it.
+    /// Waits for a log line that contains all these words, and returns it.
     pub fn wait_for_log(&self, words: &[&str]) -> String {
         wait_for(&format!("a log line with {words:?}"), || {
             let log = self.log();
@@ -166,7 +166,8 @@ impl Pace {
         })
     }
 
-    /// Waits until an entry of the log, which may have several lines, has all these words, and returns it.
+    /// Waits for an entry of the log, which may have several lines, that contains all these words, and
+    /// returns it.
     pub fn wait_for_entry(&self, words: &[&str]) -> String {
         wait_for(&format!("an entry of the log with {words:?}"), || {
             let log = self.log();
@@ -178,17 +179,17 @@ impl Pace {
         })
     }
 
-    /// Leaves its log unread from now on, so that the [pipe](Setup::log_through_pipe) gets full.
+    /// Leaves the log unread from now on, so that the [pipe](Setup::log_through_pipe) gets full.
     pub fn pause_log(&self) {
         self.pipe().pause();
     }
 
-    /// Reads its log again.
+    /// Reads the log again.
     pub fn resume_log(&self) {
         self.pipe().resume();
     }
 
-    /// Closes the other end of its log.
+    /// Closes the reading end of the log.
     pub fn close_log(&self) {
         self.pipe().close();
     }
@@ -197,7 +198,7 @@ impl Pace {
         self.process().pipe().expect("its log goes through a pipe")
     }
 
-    /// Whether it still takes connections.
+    /// Whether Pace still accepts connections.
     pub fn accepts(&self) -> bool {
         TcpStream::connect(self.address).is_ok()
     }
@@ -208,27 +209,27 @@ impl Pace {
         sent.expect("it has not been waited for, so the process is ours");
     }
 
-    /// Where it was started, and where its configuration is.
+    /// The directory that Pace was started in, and that has its configuration.
     pub fn directory(&self) -> &Path {
         self.started.directory.path()
     }
 
-    /// The process, for what the system knows of it.
+    /// The process, for the system's figures about it.
     pub fn process(&self) -> &Process {
         &self.started.process
     }
 
-    /// What the system says of the process: `/proc/PID/NAME`.
+    /// The path of a file that the system has about the process: `/proc/PID/NAME`.
     pub fn proc(&self, name: &str) -> PathBuf {
         self.process().proc(name)
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     pub fn wait(self) -> Exit {
         self.started.wait_within(DEADLINE)
     }
 
-    /// Ends it by SIGTERM, or else, when the limit is over, by SIGKILL.
+    /// Ends the process by SIGTERM; by SIGKILL once the limit is over.
     pub fn end_within(mut self, limit: Duration) -> Exit {
         self.signal(Signal::TERM);
         let status = self.started.process.wait_within(limit);
@@ -236,14 +237,14 @@ impl Pace {
         self.started.exit(status)
     }
 
-    /// Ends it by SIGTERM, and waits until it has ended.
+    /// Ends the process by SIGTERM, and waits until it has ended.
     pub fn stop(self) -> Exit {
         self.signal(Signal::TERM);
         self.wait()
     }
 }
 
-/// A program that has been started and may not serve yet, or never.
+/// A started program that may not serve yet, or never.
 pub struct Starting(Started);
 
 impl Starting {
@@ -267,12 +268,12 @@ impl Starting {
         sent.expect("it has not been waited for, so the process is ours");
     }
 
-    /// What the system says of the process: `/proc/PID/NAME`.
+    /// The path of a file that the system has about the process: `/proc/PID/NAME`.
     pub fn proc(&self, name: &str) -> PathBuf {
         self.0.process.proc(name)
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     pub fn wait(self) -> Exit {
         self.0.wait_within(DEADLINE)
     }
@@ -283,12 +284,12 @@ impl Exit {
     ///
     /// # Panics
     ///
-    /// If it did start, or ended otherwise than with exit code 1 and one message.
+    /// If Pace did start, or ended otherwise than with exit code 1 and one message.
     pub fn refusal(&self) -> &str {
         assert_eq!(self.code, Some(1), "{self:#?}");
         assert!(self.stdout.is_empty(), "{self:#?}");
         assert_no_panic(&self.stderr);
-        // Warnings may come before it.
+        // Warnings may precede the message.
         let begins = |line: &&str| line.starts_with("pace: ");
         assert_eq!(self.stderr.lines().filter(begins).count(), 1, "{self:#?}");
         let at = self.stderr.find("pace: ").expect("one line begins so");
@@ -298,7 +299,7 @@ impl Exit {
 }
 
 impl Started {
-    /// Waits for the end, which must come within the limit.
+    /// Waits for the end of the process, which must come within the limit.
     pub(crate) fn wait_within(mut self, limit: Duration) -> Exit {
         let status = self.process.wait_within(limit);
         assert!(status.is_some(), "waited {limit:?} for Pace to end");
@@ -316,7 +317,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It keeps nothing that an orderly end would save.
+        // The process keeps nothing that an orderly end would save.
         self.process.kill();
         let log = self.process.stderr();
         if thread::panicking() {
@@ -327,7 +328,7 @@ impl Drop for Started {
     }
 }
 
-/// A plugin may panic, in a log line of its own. Pace may not.
+/// Checks that Pace itself has not panicked. A plugin may, in a log line of its own.
 fn assert_no_panic(log: &str) {
     let says_panicked = |line: &str| {
         let said = line.split_once("ERROR pace] ").map_or(line, |(_, said)| said);

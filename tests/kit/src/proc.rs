@@ -1,4 +1,4 @@
-//! What the kernel knows of a process.
+//! The kernel's figures about a process.
 
 use std::fs;
 use std::io;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::Process;
 
 impl Process {
-    /// A file that the kernel has about it: `/proc/PID/NAME`.
+    /// The path of a file that the kernel has about the process: `/proc/PID/NAME`.
     pub fn proc(&self, name: &str) -> PathBuf {
         format!("/proc/{}/{name}", self.pid()).into()
     }
 
-    /// The processor time that its threads have used so far, in user mode and in the kernel.
+    /// The processor time that the process's threads have used so far, in user mode and in the kernel.
     pub fn cpu_time(&self) -> io::Result<Duration> {
         let mut total = 0;
         for thread in fs::read_dir(self.proc("task"))? {
@@ -23,17 +23,17 @@ impl Process {
         Ok(Duration::from_nanos(total))
     }
 
-    /// The memory that is resident now, in bytes.
+    /// The resident memory now, in bytes.
     pub fn resident(&self) -> io::Result<u64> {
         self.status("VmRSS:")
     }
 
-    /// The most memory that was resident at any time, in bytes.
+    /// The largest resident memory so far, in bytes.
     pub fn peak_resident(&self) -> io::Result<u64> {
         self.status("VmHWM:")
     }
 
-    /// How many files and sockets it has open.
+    /// The number of open files and sockets.
     pub fn descriptors(&self) -> io::Result<usize> {
         Ok(fs::read_dir(self.proc("fd"))?.count())
     }
@@ -49,7 +49,7 @@ fn run_nanoseconds(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
 
-/// A size in a `/proc/PID/status`, which has it in KiB.
+/// A size from `/proc/PID/status`, which gives it in KiB.
 fn bytes(status: &str, field: &str) -> Option<u64> {
     let size = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = size.trim().strip_suffix(" kB")?.parse().ok()?;

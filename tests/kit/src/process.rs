@@ -1,4 +1,4 @@
-//! A program that runs, what it prints, and how it ends.
+//! A running program, its output, and its end.
 
 use std::fs::File;
 use std::io;
@@ -12,24 +12,24 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 use crate::ask_within;
 use crate::reader::Pipe;
 
-/// A running program. It is killed when this is dropped, and when the thread that started it ends.
+/// A running program. Dropping it kills the program, and so does the end of the thread that started it.
 pub struct Process {
     child: Child,
     stdout: Output,
     stderr: Said,
 }
 
-/// Where what a program says on standard error is to go.
+/// Where a program's standard error goes.
 pub(crate) enum Stderr {
     /// Into a file without a name.
     Kept,
-    /// Through a pipe, which somebody reads.
+    /// Through a pipe with a reader.
     Piped,
-    /// Where nobody here sees it.
+    /// Where the kit cannot read it.
     Elsewhere(Stdio),
 }
 
-/// Where it went.
+/// Where standard error went.
 enum Said {
     Kept(Output),
     Piped(Pipe),
@@ -37,7 +37,8 @@ enum Said {
 }
 
 impl Process {
-    /// Starts a program without input. What it prints is kept in files without a name, so it never waits for a reader.
+    /// Starts a program without input. Its output is kept in files without a name, so it never waits for a
+    /// reader.
     pub fn spawn(command: &mut Command) -> io::Result<Process> {
         Process::spawn_with(command, Stderr::Kept)
     }
@@ -70,17 +71,17 @@ impl Process {
         })
     }
 
-    /// Its number.
+    /// The process's id.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    /// What it has printed so far on standard output.
+    /// The standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.read()
     }
 
-    /// What it has printed so far on standard error.
+    /// The standard error so far.
     pub fn stderr(&self) -> String {
         match &self.stderr {
             Said::Kept(output) => output.read(),
@@ -96,36 +97,36 @@ impl Process {
         }
     }
 
-    /// The whole lines of that.
+    /// The whole lines of standard error.
     pub fn log(&self) -> String {
         let mut log = self.stderr();
         log.truncate(log.rfind('\n').map_or(0, |end| end + 1));
         log
     }
 
-    /// Sends a signal; an error if it has been waited for.
+    /// Sends a signal; an error if the process has been waited for.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(kill_process(self.pid(), signal)?)
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("it is a child of this process")
     }
 
-    /// Waits for its end; `None` if that does not come within the limit.
+    /// Waits for the end of the process; `None` if it does not come within the limit.
     pub fn wait_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let status = ask_within(limit, || self.try_wait())?;
         if let Some(pipe) = self.pipe() {
-            // What is in the pipe is part of what it said, whether or not somebody has read it meanwhile.
+            // Bytes still in the pipe are part of the output, whether or not the reader was paused.
             pipe.finish();
         }
         Some(status)
     }
 
-    /// Ends it at once.
+    /// Ends the process at once.
     pub fn kill(&mut self) {
-        // Both fail only if it has ended already.
+        // Both calls fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -137,7 +138,7 @@ impl Drop for Process {
     }
 }
 
-/// A file that a program prints to.
+/// A file that a program writes its output to.
 struct Output(File);
 
 impl Output {
@@ -146,7 +147,7 @@ impl Output {
     }
 
     fn read(&self) -> String {
-        // Reading at a place leaves the offset alone, which is also that of the program.
+        // Reading at an offset leaves the file's offset alone, which is also the program's.
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = vec![0; self.0.metadata()?.len() as usize];
             self.0.read_exact_at(&mut bytes, 0)?;

@@ -6,38 +6,38 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A profile of cargo's, such as `dev` or `release`.
+/// A cargo profile, such as `dev` or `release`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile(String);
 
 impl Profile {
-    /// What users run.
+    /// The profile that users run.
     pub fn release() -> Profile {
         Profile("release".to_owned())
     }
 
-    /// What compiles quickly, with every check.
+    /// The profile that compiles quickly, with every check.
     pub fn dev() -> Profile {
         Profile("dev".to_owned())
     }
 
-    /// Its name, as cargo knows it.
+    /// The profile's name, as cargo knows it.
     pub fn name(&self) -> &str {
         &self.0
     }
 
-    /// What `cargo build` has to be given to build a program with this profile: `target` is `--bin NAME` or
+    /// The arguments with which `cargo build` builds a program in this profile: `target` is `--bin NAME` or
     /// `--example NAME`. `cargo xtask` asks the tools that it calls for such lines.
     pub fn need(&self, package: &str, target: &str) -> String {
         format!("--profile {self} --package {package} {target}")
     }
 
-    /// A program of the workspace that has been built with this profile: in the target directory in which this program
-    /// is, too. `name` may begin with `examples/`.
+    /// The path of a program of the workspace built with this profile, in the target directory of the running
+    /// program. `name` may begin with `examples/`.
     ///
     /// # Errors
     ///
-    /// It has not been built.
+    /// The program has not been built.
     pub fn program(&self, name: &str) -> Result<PathBuf, String> {
         let this = env::current_exe().map_err(|error| error.to_string())?;
         let target = this.ancestors().nth(2).ok_or("this program is in no directory")?;

@@ -1,4 +1,4 @@
-//! Reads what a program says on standard error, as long as a test wants it read.
+//! Reads a program's standard error for as long as a test wants it read.
 
 use std::io::{BufRead, BufReader};
 use std::process::ChildStderr;
@@ -7,7 +7,7 @@ use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 
-/// What a program has said so far. Clones are the same.
+/// A program's standard error so far. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Pipe(Arc<(Mutex<State>, Condvar)>);
 
@@ -48,7 +48,7 @@ impl Pipe {
         });
     }
 
-    /// Reads on to the end of a program that has ended.
+    /// Reads the rest of the output of a program that has ended.
     pub(crate) fn finish(&self) {
         let (state, changed) = &*self.0;
         let mut state = state.lock();
@@ -63,7 +63,7 @@ impl Pipe {
         self.0.0.lock().text.clone()
     }
 
-    /// After the next line nothing is read.
+    /// Stops reading after the next line.
     pub(crate) fn pause(&self) {
         self.set(Reading::Pauses);
     }
@@ -72,7 +72,7 @@ impl Pipe {
         self.set(Reading::Goes);
     }
 
-    /// After the next line the pipe is closed.
+    /// Closes the pipe after the next line.
     pub(crate) fn close(&self) {
         self.set(Reading::Ends);
     }

@@ -10,26 +10,27 @@ use socket2::SockRef;
 
 use crate::DEADLINE;
 
-/// A server on a free port of 127.0.0.1 whose every connection runs a script, and which remembers every byte that it was sent.
+/// A server on a free port of 127.0.0.1 that runs a script on every connection, and remembers every byte that
+/// it was sent.
 ///
-/// For what [`Origin`](crate::Origin), which speaks HTTP properly, cannot say or hear.
+/// Scripts say and hear what [`HttpBackend`](crate::HttpBackend), which speaks HTTP properly, cannot.
 pub struct Scripted {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-/// A connection to a [`Scripted`] backend. It is closed when the script ends.
+/// A connection to a [`Scripted`] backend, closed when the script ends.
 pub struct Line {
     stream: TcpStream,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// Which of the backend's connections it is, from 0.
+    /// The number of the connection at this backend, from 0.
     pub index: usize,
-    /// How many bytes the script has looked at.
+    /// How many bytes the script has consumed.
     seen: usize,
 }
 
 impl Scripted {
-    /// A backend that runs this for each connection.
+    /// Starts a backend that runs this script for each connection.
     pub fn new(script: impl Fn(&mut Line) -> io::Result<()> + Send + Sync + 'static) -> Scripted {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -47,7 +48,7 @@ impl Scripted {
                 };
                 let script = Arc::clone(&script);
                 thread::spawn(move || {
-                    // An error is the other side's end of the connection, which tests see there.
+                    // An error means that the other side has ended the connection, which tests see there.
                     let _ = line.stream.set_nodelay(true);
                     let _ = line.stream.set_read_timeout(Some(2 * DEADLINE));
                     let _ = script(&mut line);
@@ -57,7 +58,7 @@ impl Scripted {
         Scripted { address, received }
     }
 
-    /// A backend that says the same bytes to each request that is a head and nothing else.
+    /// Starts a backend that answers each request, which must be a head without a body, with the same bytes.
     pub fn saying(bytes: impl Into<Vec<u8>>) -> Scripted {
         let bytes = bytes.into();
         Scripted::new(move |line| {
@@ -68,17 +69,17 @@ impl Scripted {
         })
     }
 
-    /// As the configuration names a backend.
+    /// The backend's host and port, as the configuration names it.
     pub fn label(&self) -> String {
         self.address.to_string()
     }
 
-    /// What each connection has been sent so far, in the order in which they were made.
+    /// The bytes that each connection has received so far, in the order in which the connections were made.
     pub fn received(&self) -> Vec<Vec<u8>> {
         self.received.lock().clone()
     }
 
-    /// What the only connection has been sent so far, as text.
+    /// The bytes that the only connection has received so far, as text.
     pub fn text(&self) -> String {
         let received = self.received();
         let all = received.concat();
@@ -87,7 +88,8 @@ impl Scripted {
 }
 
 impl Line {
-    /// Waits for a head, with the empty line that ends it. `None` if the other side ends before it begins one.
+    /// Waits for a head, and returns it with the empty line that ends it. `None` if the other side ends
+    /// before it begins one.
     pub fn head(&mut self) -> io::Result<Option<String>> {
         let head = self.until(|bytes| {
             bytes
@@ -98,13 +100,13 @@ impl Line {
         Ok(head.map(|head| String::from_utf8_lossy(&head).into_owned()))
     }
 
-    /// Waits for so many bytes.
+    /// Waits for `count` bytes.
     pub fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
         self.until(|bytes| (bytes.len() >= count).then_some(count))?
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Waits until the other side says that it sends nothing more.
+    /// Waits until the other side shuts down its sending side.
     pub fn end(&mut self) -> io::Result<()> {
         while self.read()? > 0 {}
         Ok(())
@@ -115,7 +117,7 @@ impl Line {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Says that nothing more is sent.
+    /// Shuts down the sending side.
     pub fn finish(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
@@ -125,7 +127,7 @@ impl Line {
         SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO))
     }
 
-    /// Waits until `end` finds the end of something among the bytes that nobody has looked at.
+    /// Waits until `end` finds the end of an item among the bytes not consumed yet.
     fn until(&mut self, end: impl Fn(&[u8]) -> Option<usize>) -> io::Result<Option<Vec<u8>>> {
         loop {
             let (found, is_empty) = {

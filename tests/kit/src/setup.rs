@@ -1,4 +1,4 @@
-//! How Pace is to be started.
+//! How a test starts Pace.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -30,18 +30,18 @@ pub(crate) struct Started {
 }
 
 impl Setup {
-    /// `pace` without arguments.
+    /// Prepares `pace` without arguments.
     pub fn new() -> Setup {
         Setup::of(&program())
     }
 
-    /// The same of another build.
+    /// Prepares another build of `pace` without arguments.
     pub fn of(program: &Path) -> Setup {
         let mut command = Command::new(program);
         command
             .env_remove("RUST_LOG")
             .env_remove("CACHE_DIRECTORY")
-            // What it prints for people must not depend on this.
+            // Pace's messages must not depend on this.
             .env("RUST_BACKTRACE", "1");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         command.current_dir(directory.path());
@@ -60,8 +60,8 @@ impl Setup {
         self
     }
 
-    /// Writes a configuration, and adds `--config` with its path. The file is `pace.toml` in the directory
-    /// where Pace is started, under its full path.
+    /// Writes a configuration, and adds `--config` with its full path. The file is `pace.toml` in the
+    /// directory that Pace is started in.
     #[must_use]
     pub fn config(self, text: &str) -> Setup {
         let path = self.directory.path().join("pace.toml");
@@ -76,76 +76,77 @@ impl Setup {
         self
     }
 
-    /// Starts it in another directory.
+    /// Starts Pace in another directory.
     #[must_use]
     pub fn within(mut self, directory: &Path) -> Setup {
         self.command.current_dir(directory);
         self
     }
 
-    /// Sets a variable of the environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Setup {
         self.command.env(name, value);
         self
     }
 
-    /// Has Pace write its addresses into this file, and not into one that nobody else sees.
+    /// Has Pace write its addresses into this file, instead of one that only the kit sees.
     #[must_use]
     pub fn ready_file(mut self, path: &Path) -> Setup {
         self.ready_file = Some(path.to_owned());
         self
     }
 
-    /// Where Pace is started, and where its configuration is.
+    /// The directory that Pace is started in, and that has its configuration.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Starts it, and waits until it serves.
+    /// Starts Pace, and waits until it serves.
     ///
     /// # Panics
     ///
-    /// If it ends instead, or does not serve within the deadline.
+    /// If Pace ends instead, or does not serve within the deadline.
     pub fn start(self) -> Pace {
         self.start_within(DEADLINE)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The same with another deadline, and what Pace said in place of a panic.
+    /// Starts Pace as [`Setup::start`] does, with another deadline; Pace's standard error is returned in
+    /// place of a panic.
     pub fn start_within(mut self, limit: Duration) -> Result<Pace, String> {
-        // Not in the directory of the configuration, which Pace watches.
+        // The file is not in the directory of the configuration, which Pace watches.
         let place = tempfile::tempdir().expect("a temporary directory can be made");
         let path = self.ready_file.get_or_insert_with(|| place.path().join("ready"));
         let path = path.clone();
         Pace::when_ready(self.spawn(), &path, limit)
     }
 
-    /// Starts it, and waits for nothing.
+    /// Starts Pace, and waits for nothing.
     pub fn begin(self) -> Starting {
         Starting::new(self.spawn())
     }
 
-    /// Lets it write its log into something else than a file, of which the test reads what it wants.
+    /// Sends the log to something else than a file, from which the test reads as much as it wants.
     #[must_use]
     pub fn log_to(mut self, file: impl Into<Stdio>) -> Setup {
         self.stderr = Stderr::Elsewhere(file.into());
         self
     }
 
-    /// Lets it write its log into a pipe, of which a test can stop the reader.
+    /// Sends the log through a pipe, whose reader a test can stop.
     #[must_use]
     pub fn log_through_pipe(mut self) -> Setup {
         self.stderr = Stderr::Piped;
         self
     }
 
-    /// Runs it to its end, which must come by itself.
+    /// Runs Pace to its end, which must come by itself.
     pub fn run(self) -> Exit {
         self.spawn().wait_within(DEADLINE)
     }
 
-    /// The same where it compiles something, or has it downloaded.
+    /// Runs Pace to its end as [`Setup::run`] does, with time to compile or download something.
     pub fn run_long(self) -> Exit {
         self.spawn().wait_within(LONG)
     }
@@ -169,7 +170,7 @@ impl Default for Setup {
     }
 }
 
-/// The program is in the directory above the tests: `target/debug/pace` for `target/debug/deps/all-...`.
+/// The path of `pace`: in the directory above the tests, `target/debug/pace` for `target/debug/deps/all-...`.
 /// `PACE_BIN` names another.
 pub fn program() -> PathBuf {
     if let Some(path) = env::var_os("PACE_BIN") {

@@ -1,4 +1,4 @@
-//! Waiting for something to become true.
+//! Waits for something to become true.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,12 +12,13 @@ const PAUSE: Duration = Duration::from_millis(3);
 ///
 /// # Panics
 ///
-/// If there is none within [`DEADLINE`], saying `what` was waited for.
+/// If there is none within [`DEADLINE`]; `what` names the thing waited for in the message.
 pub fn wait_for<T>(what: &str, answer: impl FnMut() -> Option<T>) -> T {
     ask_within(DEADLINE, answer).unwrap_or_else(|| panic!("waited {DEADLINE:?} for {what}"))
 }
 
-/// Asks again and again until there is an answer; `None` if there is none within the deadline. Asks at least once.
+/// Asks again and again until there is an answer; `None` if there is none within the deadline. Asks at least
+/// once.
 pub fn ask_within<T>(deadline: Duration, mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + deadline;
     loop {
@@ -30,7 +31,7 @@ pub fn ask_within<T>(deadline: Duration, mut answer: impl FnMut() -> Option<T>) 
     }
 }
 
-/// [`wait_for`] something that is only true or not.
+/// Asks again and again until the condition holds, as [`wait_for`] does.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     wait_for(what, || condition().then_some(()));
 }

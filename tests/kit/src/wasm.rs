@@ -1,4 +1,4 @@
-//! The `.wasm` files, which `cargo xtask plugins` builds.
+//! Paths and bytes of `.wasm` files: those that `cargo xtask plugins` builds, and some made here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,34 +14,35 @@ pub fn root() -> &'static Path {
         .expect("this crate is `tests/kit` of the repository")
 }
 
-/// A plugin that misbehaves: `tests/fixtures/examples/NAME.rs` as a component.
+/// The path of a plugin that misbehaves: `tests/fixtures/examples/NAME.rs` as a component.
 pub fn fixture(name: &str) -> PathBuf {
     built(&format!("fixtures/{name}.wasm"))
 }
 
-/// A default plugin as a component.
+/// The path of a default plugin as a component.
 pub fn component(name: &str) -> PathBuf {
     built(&format!("{name}.wasm"))
 }
 
-/// A plugin of the cookbook, `plugins/cookbook/NAME`, as a component.
+/// The path of a cookbook plugin, `plugins/cookbook/NAME`, as a component.
 pub fn recipe(name: &str) -> PathBuf {
     built(&format!("cookbook/{name}.wasm"))
 }
 
-/// A default plugin as the compiler leaves it: a core module with the type of a component in a section.
+/// The path of a default plugin as the compiler leaves it: a core module with the type of a component in a
+/// section.
 pub fn core_module(name: &str) -> PathBuf {
     built(&format!("core/{name}.wasm"))
 }
 
-/// A plugin that Rust cannot express, or not as small: `tests/fixtures/wat/NAME.wat` as a core module with the type of a
-/// component.
+/// A plugin that Rust cannot express, or not as small: `tests/fixtures/wat/NAME.wat` as a core module with
+/// the type of a component.
 pub fn text_fixture(name: &str) -> Vec<u8> {
     let file = root().join("tests/fixtures/wat").join(name).with_extension("wat");
     text_plugin(&fs::read_to_string(file).expect("it is a text"))
 }
 
-/// The same of a text that a test has.
+/// A core module with the type of a component, like [`text_fixture`], from a text that a test has.
 pub fn text_plugin(text: &str) -> Vec<u8> {
     let mut module = text_module(text);
     let mut resolve = Resolve::default();
@@ -56,8 +57,8 @@ pub fn text_plugin(text: &str) -> Vec<u8> {
     module
 }
 
-/// A plugin of 4 KB for which a compiler takes gigabytes: a thousand values go round each of four hundred loops, one
-/// inside the other. It lets every request pass.
+/// A plugin of 4 KB that takes a compiler gigabytes: a thousand values go round each of four hundred nested
+/// loops. It lets every request pass.
 pub fn exhausts_compiler() -> Vec<u8> {
     const LOOPS: usize = 400;
     let values = "i64 ".repeat(1000);
@@ -73,8 +74,9 @@ pub fn exhausts_compiler() -> Vec<u8> {
     ))
 }
 
-/// A plugin that was built for a contract with these differences from `wit/`: each a text that is there, and what
-/// stands in its place. It has every hook and imports every function. A core module with the type of a component.
+/// A plugin built for a contract that differs from `wit/`: each difference is a text of the contract and its
+/// replacement. The plugin has every hook, imports every function, and is a core module with the type of a
+/// component.
 pub fn built_for(differences: &[(&str, &str)]) -> Vec<u8> {
     let mut texts: Vec<(String, String)> = fs::read_dir(root().join("wit"))
         .expect("the contract is there")
@@ -113,7 +115,7 @@ pub fn text_module(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("it is WebAssembly in its text form")
 }
 
-/// A component that takes long to compile, and is no plugin: its only module has one function after the other.
+/// A component that takes long to compile and is no plugin: its only module has thousands of long functions.
 pub fn slow_to_compile() -> Vec<u8> {
     const FUNCTIONS: usize = 4000;
     const STEPS: u32 = 800;
@@ -140,12 +142,13 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [vec![id], sized(content)].concat()
 }
 
-/// With its length before it.
+/// `content` with its length before it.
 fn sized(content: &[u8]) -> Vec<u8> {
     [leb128(content.len()), content.to_vec()].concat()
 }
 
-/// A number as WebAssembly has it: seven bits in each byte, the lowest first, and one that says whether there are more.
+/// A number in WebAssembly's LEB128: seven bits in each byte, the lowest first, and one that says whether
+/// more follow.
 pub fn leb128(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {
@@ -156,13 +159,12 @@ pub fn leb128(mut number: usize) -> Vec<u8> {
     bytes
 }
 
-/// The same plugin in other bytes.
+/// The same plugin in other bytes: a custom section with `number` is added to it.
 pub fn edition(of: &Path, number: u8) -> Vec<u8> {
     with_section(&fs::read(of).expect("it has been built"), &[number])
 }
 
-/// The same plugin with a custom section at the end, which means nothing to anybody. The content has at most
-/// 100 bytes.
+/// The same plugin with a custom section at the end, which has no meaning. The content has at most 100 bytes.
 pub fn with_section(plugin: &[u8], content: &[u8]) -> Vec<u8> {
     const NAME: &[u8] = b"test";
     let length = 1 + NAME.len() + content.len();

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 pub(crate) struct PluginStatus {
     pub(crate) generation: u64,
     pub(crate) sha256: String,
-    /// Why the last file was not taken.
+    /// Why the last file was refused.
     pub(crate) refused: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl Admin {
         Admin(Client::new(address))
     }
 
-    /// What is known of a plugin.
+    /// The status of a plugin.
     pub(crate) fn plugin(&mut self, name: &str) -> Result<PluginStatus> {
         let (status, body) = self.ask("GET", "/plugins")?;
         ensure!(status == 200, "GET /plugins: status {status}");
@@ -35,7 +35,7 @@ impl Admin {
         self.change(&format!("/plugins/{plugin}/reload"))
     }
 
-    /// Reads a plugin's file again, which is not taken, and returns what is said of it.
+    /// Has a plugin's file read again, which must be refused, and returns the refusal.
     pub(crate) fn reload_in_vain(&mut self, plugin: &str) -> Result<String> {
         let path = format!("/plugins/{plugin}/reload");
         let (status, body) = self.ask("POST", &path)?;
@@ -44,7 +44,7 @@ impl Admin {
         Ok(said)
     }
 
-    /// Returns to a plugin's generation before.
+    /// Returns to the previous generation of a plugin.
     pub(crate) fn roll_back(&mut self, plugin: &str) -> Result<()> {
         self.change(&format!("/plugins/{plugin}/rollback"))
     }
@@ -60,7 +60,7 @@ impl Admin {
     }
 
     fn ask(&mut self, method: &str, path: &str) -> Result<(u16, Vec<u8>)> {
-        // Requests may be seconds apart, and a connection may be closed between them.
+        // Requests may be seconds apart, and the proxy may close an idle connection between them.
         let request = Request::new(method, path).header("connection", "close");
         let response = self.0.try_send(&request);
         let response = response.with_context(|| format!("admin API: {method} {path}"))?;
@@ -83,7 +83,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_plugin_is_found() {
+    fn plugin_is_found_by_its_name() {
         let list = json!([
             {"name": "a", "generation": 1, "sha256": "00", "refused": null},
             {"name": "b", "generation": 7, "sha256": "01", "refused": {"reason": "not WebAssembly"}},

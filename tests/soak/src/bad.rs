@@ -1,4 +1,4 @@
-//! Files that are no better than what serves: what the proxy must not take, each for a reason of its own.
+//! Bad files: what the proxy must not serve from, each kind for a reason of its own.
 
 use super::place::{Place, Way};
 use super::random::Random;
@@ -7,25 +7,26 @@ use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What the proxy must do about a file.
+/// The proxy's expected reaction to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// Say why it does not take it, with one of these in what it says.
+    /// The file is refused, for one of these reasons.
     Refused(&'static [&'static str]),
-    /// Nothing: it is the file that serves.
+    /// Nothing happens: the file is the one that serves.
     Ignored,
-    /// Take it, once it is all there.
+    /// The file is taken, once it is complete.
     Taken,
 }
 
-/// Which plugin a file is meant for.
+/// The plugin that a file is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// One whose file may change.
+    /// A plugin whose file may change.
     Any,
-    /// One of them that has no configuration, which would be refused before the rest of it is seen.
+    /// A plugin whose file may change and that has no configuration, which would be refused before the rest
+    /// of the file is seen.
     Unconfigured,
-    /// The one whose hash is in the configuration.
+    /// The plugin whose hash is in the configuration.
     Pinned,
 }
 
@@ -37,11 +38,11 @@ pub(crate) struct Bad {
     pub(crate) thing: Thing,
 }
 
-/// What is put where the file was.
+/// The content of a bad file.
 pub(crate) enum Thing {
-    /// Something made of a good file's bytes.
+    /// Bytes made of a good file's bytes.
     Bytes(Make),
-    /// Not an ordinary file, or not ordinarily made; the path is free.
+    /// Something other than an ordinary file, or made in another way; the path is free.
     Made(fn(&Path) -> Result<()>),
     /// The same file with a new time.
     Touched,
@@ -53,7 +54,7 @@ pub(crate) enum Thing {
 pub(crate) type Make = Box<dyn Fn(&[u8], &mut Random) -> Vec<u8> + Send>;
 
 impl Thing {
-    /// Puts it there.
+    /// Puts the bad file in place.
     pub(crate) fn put(&self, place: &mut Place, good: &[u8], way: Way, random: &mut Random) -> Result<()> {
         match self {
             Thing::Bytes(make) => place.put(way, &make(good, random)),

@@ -1,4 +1,4 @@
-//! A request and its answer, by a client that notices everything that it did not ask for.
+//! A request and its answer, by a client that notices every byte that it did not ask for.
 
 use super::digest::Digest;
 use anyhow::{Context, Result, ensure};
@@ -10,24 +10,24 @@ use std::time::{Duration, Instant};
 pub(crate) struct Answer {
     pub(crate) head: Response,
     pub(crate) body: Digest,
-    /// Before the first byte of the request was sent.
+    /// The time before the first byte of the request was sent.
     pub(crate) sent: Instant,
-    /// When the head was there.
+    /// The time when the head was complete.
     pub(crate) received: Instant,
 }
 
 /// How a request's body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upload {
-    /// With its head.
+    /// Together with its head.
     AtOnce,
-    /// A piece at a time, with pauses. Its length is in the head.
+    /// A piece at a time, with pauses. The head has its length.
     Slowly,
-    /// The same, and nobody knows how long it will be.
+    /// A piece at a time, with pauses. The head does not have its length.
     InChunks,
 }
 
-/// How large a piece is, and how long the client rests before the next.
+/// The size of a piece, and the client's rest before the next.
 const PIECE: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -69,7 +69,8 @@ fn without_body(request: &Request) -> Request {
 ///
 /// # Errors
 ///
-/// There was no answer, or none that is whole, or more than one. The connection is not good for another request then.
+/// The answer is missing, incomplete, or followed by more bytes. The connection must not be used for another
+/// request then.
 pub(crate) fn ask(client: &mut Client, request: &Request, upload: Upload, rest: Duration) -> Result<Answer> {
     ensure!(
         !client.has_received(),
@@ -107,7 +108,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
-    /// A client of a server that answers the first bytes on its only connection with this, and closes it.
+    /// A client of a server that answers the first bytes on its only connection with `answer`, and closes it.
     fn client_of(answer: &'static str) -> Client {
         let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
         let address = listener.local_addr().expect("it is bound");
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn second_answer_is_an_error() {
+    fn unexpected_second_answer_is_an_error() {
         let two = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
         assert!(get(&mut client_of(two)).is_err());
         let mut client = client_of("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_answer_is_an_error() {
+    fn truncated_answer_is_an_error() {
         let half = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nh";
         assert!(get(&mut client_of(half)).is_err());
         assert!(get(&mut client_of("")).is_err());

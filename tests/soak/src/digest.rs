@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Length and FNV-1a (Fowler, Noll and Vo) of a body, which finds what gets lost or swapped by accident.
+/// Length and FNV-1a (Fowler, Noll and Vo) of a body, which finds bytes lost or swapped by accident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest {
     length: u64,

@@ -1,10 +1,10 @@
-//! One request and its answer, held against everything that is known.
+//! One request and its answer, checked against the ledger and the journal.
 
+use super::backends::{ID, SEEN_BODY};
 use super::client::{self, Answer, Upload};
 use super::digest::Digest;
 use super::journal::{Evidence, Journal};
 use super::ledger::{Id, Kind, Ledger, Outcome};
-use super::origins::{ID, SEEN_BODY};
 use super::setting::STAMPS;
 use anyhow::{Context, Result, bail, ensure};
 use pace_kit::{Client, Request};
@@ -16,44 +16,43 @@ use std::time::Duration;
 /// The header that makes the proxy tell which generations serve.
 pub(crate) const DEBUG: &str = "x-soak-debug";
 
-/// Where the proxy tells it.
+/// The header in which the proxy tells the generations.
 const GENERATIONS: &str = "x-pace-generations";
 
-/// A client whose request failed rests before the next, or a dead proxy would be asked as fast as it can
-/// refuse.
+/// A client's rest after a failed request. Without it a dead proxy would be asked as fast as it can refuse.
 const REST: Duration = Duration::from_millis(50);
 
-/// What all clients of a run share.
+/// The parts that all clients of a run share.
 pub(crate) struct World {
-    /// Of the proxy.
+    /// The proxy's address.
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) journal: Journal,
 }
 
-/// What is asked.
+/// A request, and the answer that it must get.
 #[derive(Clone)]
 pub(crate) struct Question<'a> {
     pub(crate) path: &'a str,
     pub(crate) kind: Kind,
-    /// Only of a [`Kind::Post`].
+    /// The body of a [`Kind::Post`].
     pub(crate) body: &'a [u8],
-    /// Whose request it is, if not this machine's.
+    /// The address of the client that a trusted peer names, if any.
     pub(crate) client: Option<String>,
     /// Whether the connection ends with the answer.
     pub(crate) last: bool,
     /// Whether the limiter may refuse.
     pub(crate) limited: bool,
-    /// What the answer's body must be; not checked if none is given.
+    /// The digest of the answer's body, unless it is not checked.
     pub(crate) expected: Option<Digest>,
-    /// How long the client rests between pieces of the answer.
+    /// The client's rest between pieces of the answer.
     pub(crate) rest: Duration,
-    /// How it sends its body.
+    /// How the client sends the body.
     pub(crate) upload: Upload,
 }
 
 impl<'a> Question<'a> {
-    /// A GET that should be answered.
+    /// A GET that must be answered.
     pub(crate) fn get(path: &'a str) -> Question<'a> {
         Question {
             path,
@@ -70,7 +69,7 @@ impl<'a> Question<'a> {
 }
 
 impl World {
-    /// Asks, and writes down what comes of it.
+    /// Sends the request, and records the outcome.
     pub(crate) fn ask(&self, client: &mut Client, question: &Question<'_>) -> Outcome {
         let id = self.ledger.issue(question.kind);
         let outcome = match self.try_ask(client, id, question) {
@@ -151,7 +150,7 @@ fn outcome(answer: &Answer, id: Id, question: &Question<'_>) -> Result<Outcome> 
     Ok(Outcome::Answered)
 }
 
-/// Any answer will do, but an origin's must be the one to this request.
+/// Accepts any answer, but a backend's must be the one to this request.
 fn misbehaving(answer: &Answer, id: Id) -> Result<Outcome> {
     if answer.head.header(ID).is_none() {
         return Ok(Outcome::Replaced);

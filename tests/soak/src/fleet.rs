@@ -1,4 +1,4 @@
-//! The plugins of a run: their files, and what serves of them.
+//! The plugins of a run: their files, and the versions that serve.
 
 use super::place::{Place, Way};
 use super::setting::{MISBEHAVING, PINNED, STAMPS, SWAPPED, plugin_directory};
@@ -8,12 +8,12 @@ use pace_kit::fixture;
 use std::fs;
 use std::path::Path;
 
-/// All plugins that are touched.
+/// All plugins whose files are changed.
 pub(crate) struct Fleet {
-    /// In the order of the routes.
+    /// The plugins that are swapped, in the order of the routes.
     pub(crate) swapped: Vec<Plugin>,
     pub(crate) pinned: Pinned,
-    /// Those of `swapped` whose file is bad, to be mended by the next swaps.
+    /// Indices in `swapped` of plugins whose file is bad, to be mended by the next swaps.
     pub(crate) broken: Vec<usize>,
 }
 
@@ -24,18 +24,18 @@ pub(crate) struct Plugin {
     pub(crate) versions: Versions,
     pub(crate) current: Served,
     pub(crate) previous: Option<Served>,
-    /// The highest number that a generation of it has had.
+    /// The highest number that a generation of the plugin has had.
     pub(crate) last_number: u64,
 }
 
-/// A version that has been taken.
+/// A version that the proxy has taken.
 #[derive(Clone)]
 pub(crate) struct Served {
     pub(crate) number: u64,
     pub(crate) version: Version,
 }
 
-/// The plugin that keeps the version it has.
+/// The plugin whose version must not change.
 pub(crate) struct Pinned {
     pub(crate) place: Place,
     pub(crate) version: Version,
@@ -75,7 +75,7 @@ impl Fleet {
         })
     }
 
-    /// What serves, in the order of the routes, and what the plugins with a stamp write.
+    /// The serving generations in the order of the routes, and the stamps that their plugins write.
     pub(crate) fn generations(&self) -> (Vec<(String, u64)>, [String; STAMPS.len()]) {
         let swapped = self
             .swapped
@@ -94,7 +94,7 @@ impl Fleet {
 }
 
 impl Plugin {
-    /// A new version has been taken.
+    /// Records that a new version has been taken.
     pub(crate) fn took(&mut self, version: Version) {
         self.last_number += 1;
         let new = Served {
@@ -104,7 +104,7 @@ impl Plugin {
         self.previous = Some(std::mem::replace(&mut self.current, new));
     }
 
-    /// The version before serves again. Asking once more would undo that.
+    /// Records that the previous version serves again. Asking for another rollback would undo that.
     pub(crate) fn rolled_back(&mut self) {
         if let Some(previous) = &mut self.previous {
             std::mem::swap(&mut self.current, previous);

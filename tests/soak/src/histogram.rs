@@ -1,8 +1,8 @@
-//! Latencies of any number of requests in little memory.
+//! A histogram of any number of latencies in little memory.
 
 use std::time::Duration;
 
-/// Each power of two has this many buckets, so a value is off by at most 3 %.
+/// Buckets for each power of two, so a value is off by at most 3 %.
 const PER_OCTAVE: u64 = 32;
 
 /// Counts of durations, in microseconds.
@@ -22,7 +22,7 @@ impl Histogram {
         self.counts[bucket(u64::try_from(value.as_micros()).unwrap_or(u64::MAX))] += 1;
     }
 
-    /// Takes over what another has counted.
+    /// Adds the counts of another histogram.
     pub(crate) fn merge(&mut self, other: &Histogram) {
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
             *mine += theirs;
@@ -33,7 +33,7 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// What at least `share` (0 to 1) of all values do not exceed; zero if there are none.
+    /// The smallest value that at least `share` (0 to 1) of all values do not exceed; zero if there are none.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         let wanted = (self.count() as f64 * share).ceil() as u64;
         let mut seen = 0;
@@ -47,7 +47,8 @@ impl Histogram {
     }
 }
 
-/// Small values have a bucket each; of larger ones the exponent and the bits after the first count.
+/// The bucket of a value. Small values have a bucket each; larger ones are told apart by the exponent and the
+/// bits after the first.
 fn bucket(value: u64) -> usize {
     let shift = (u64::BITS - value.leading_zeros()).saturating_sub(PER_OCTAVE.ilog2() + 1);
     (u64::from(shift) * PER_OCTAVE + (value >> shift)) as usize
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_is_at_most_the_upper_end_of_its_bucket_and_close_to_it() {
+    fn upper_end_of_bucket_is_at_least_its_values_and_close_to_them() {
         for value in (0..5000).chain([1 << 20, (1 << 40) + 12345, u64::MAX]) {
             let end = upper_end(bucket(value));
             assert!(end >= value && end - value <= value / PER_OCTAVE, "{value} {end}");
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles() {
+    fn quantile_is_close_to_the_exact_value() {
         let mut histogram = Histogram::new();
         assert_eq!(histogram.quantile(0.99), Duration::ZERO);
         let mut half = Histogram::new();

@@ -1,42 +1,42 @@
-//! Which generations served together, and when; and whether a response says the same.
+//! The journal of which generations served together and when, against which responses are checked.
 //!
-//! Swaps come one after another, so what serves is a sequence of sets. When exactly one set gives way to the
-//! next, only the proxy knows: somewhere between the moment a swap begins and the moment it is seen to be
-//! done. A response must name a set that can have been current while it was in the making.
+//! Swaps come one after another, so the serving generations are a sequence of sets. Only the proxy knows when
+//! exactly one set gives way to the next: somewhere between the moment a swap begins and the moment it is
+//! seen to be done. A response must name a set that can have been current while it was in the making.
 
 use super::setting::STAMPS;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Longer than any request takes; sets that ended before that are forgotten.
+/// How long a set is remembered after its end: longer than any request takes.
 const MEMORY: Duration = Duration::from_secs(120);
 
-/// As many as somebody wants to read.
+/// As many remarks as a reader wants to read.
 const MAX_REMARKS: usize = 10;
 
-/// What a response tells of what served it.
+/// A response's evidence of the generations that served it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence<'a> {
-    /// The proxy's word: `name=number` for each plugin, in the order of the route.
+    /// The proxy's statement: `name=number` for each plugin, in the order of the route.
     pub(crate) generations: &'a str,
-    /// What each of [`STAMPS`] wrote into the request, if that reached an origin.
+    /// The text that each of [`STAMPS`] wrote into the request, if the request reached a backend.
     pub(crate) request_stamps: [Option<&'a str>; STAMPS.len()],
-    /// What each of them wrote into the response, if it wrote into it.
+    /// The text that each of [`STAMPS`] wrote into the response, if it wrote into it.
     pub(crate) response_stamps: [Option<&'a str>; STAMPS.len()],
-    /// Before the first byte was sent.
+    /// The time before the first byte was sent.
     pub(crate) sent: Instant,
-    /// After the last byte of the head was there.
+    /// The time after the last byte of the head had come.
     pub(crate) received: Instant,
 }
 
-/// What served, and what served instead of it.
+/// The sets of generations that have served.
 pub(crate) struct Journal {
     state: Mutex<State>,
 }
 
 struct State {
-    /// In the order in which they served. The last one may be about to.
+    /// The sets in the order in which they served. The last one may be about to serve.
     sets: VecDeque<Set>,
     checked: u64,
     faults: u64,
@@ -46,16 +46,16 @@ struct State {
 #[derive(Clone, Debug)]
 struct Set {
     generations: Vec<(String, u64)>,
-    /// `generations` as the proxy writes them.
+    /// The `generations` as the proxy writes them.
     line: String,
-    /// What each of [`STAMPS`] of this set writes.
+    /// The text that each of [`STAMPS`] of this set writes.
     stamps: [String; STAMPS.len()],
     from: Instant,
     until: Option<Instant>,
 }
 
 impl Journal {
-    /// Begins with what serves now, in the order of the route.
+    /// Begins with the generations that serve now, in the order of the route.
     pub(crate) fn new(
         generations: Vec<(String, u64)>,
         stamps: [String; STAMPS.len()],
@@ -72,8 +72,8 @@ impl Journal {
         }
     }
 
-    /// A plugin is about to be served by another generation, which writes `stamp` if it is one of
-    /// [`STAMPS`].
+    /// Records that another generation of a plugin is about to serve. It writes `stamp` if the plugin is one
+    /// of [`STAMPS`].
     pub(crate) fn begin(&self, plugin: &str, number: u64, stamp: Option<&str>, now: Instant) {
         let mut state = self.lock();
         let last = state.sets.back().expect("there is a set from the start").clone();
@@ -92,7 +92,7 @@ impl Journal {
         state.sets.push_back(Set::new(generations, stamps, now));
     }
 
-    /// The generation that was announced serves, and what it replaced does not any more.
+    /// Records that the announced generation serves, and that the previous one no longer does.
     pub(crate) fn done(&self, now: Instant) {
         let mut state = self.lock();
         let before = state.sets.len().saturating_sub(2);
@@ -106,7 +106,7 @@ impl Journal {
         }
     }
 
-    /// Holds a response against what served.
+    /// Checks a response against the sets that can have been current.
     pub(crate) fn check(&self, evidence: Evidence<'_>) {
         let mut state = self.lock();
         state.checked += 1;
@@ -119,7 +119,7 @@ impl Journal {
         }
     }
 
-    /// How many responses were checked, how many of them were wrong, and the first of those in words.
+    /// Returns the number of responses checked, the number of wrong ones, and the first of these in words.
     pub(crate) fn close(&self) -> (u64, u64, Vec<String>) {
         let state = self.lock();
         (state.checked, state.faults, state.remarks.clone())
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_current_may_serve() {
+    fn response_of_a_current_set_is_right() {
         let story = Story::new();
         for (generations, stamp, time) in [
             ("b=1 front=1", "one", [1, 2]),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mixture_is_found() {
+    fn mixed_generations_are_found() {
         let story = Story::new();
         let fault = story
             .fault("b=1 front=2", ["two"; 2], [20, 21])
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_and_the_future_do_not_serve() {
+    fn generation_before_or_after_its_time_is_found() {
         let story = Story::new();
         for time in [[13, 14], [25, 26]] {
             let fault = story.fault("b=1 front=1", ["one"; 2], time).unwrap_or_default();
@@ -262,16 +262,17 @@ mod tests {
     }
 
     #[test]
-    fn the_stamp_belongs_to_the_generation() {
+    fn stamp_of_another_generation_is_found() {
         let fault = Story::new()
             .fault("b=2 front=2", ["one"; 2], [30, 31])
             .unwrap_or_default();
         assert!(fault.contains("stamp"), "{fault}");
     }
 
-    /// Each of two plugins serves well, and not together: also when the proxy says so.
+    /// Each of two plugins serves a current generation, but the two never served together, even if the proxy
+    /// says so.
     #[test]
-    fn two_stamps_must_be_of_one_time() {
+    fn stamps_of_sets_that_never_served_together_are_found() {
         let story = Story::new();
         let at = |seconds| story.start + Duration::from_secs(seconds);
         story.journal.begin("own", 2, Some("other"), at(30));
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_without_an_origin_has_no_request_stamp() {
+    fn response_without_a_backend_needs_no_request_stamp() {
         let story = Story::new();
         story.journal.check(Evidence {
             generations: "b=1 front=1",
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_distant_past_is_forgotten() {
+    fn sets_that_ended_long_ago_are_forgotten() {
         let story = Story::new();
         story
             .journal

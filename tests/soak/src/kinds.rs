@@ -1,4 +1,4 @@
-//! Every kind of bad file, and what the proxy must say of it.
+//! Every kind of bad file, and the refusal that it must get.
 
 use super::bad::{Bad, Expected, Target, Thing};
 use super::modules;
@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-/// In what the proxy says of a file, one of these.
+/// Texts one of which must be in a refusal.
 type Says = &'static [&'static str];
 
 const NO_WASM: Says = &["not WebAssembly: "];
@@ -19,10 +19,10 @@ const INVALID: Says = &["invalid WebAssembly: "];
 const NO_FILE: Says = &["plugin.wasm is not a regular file"];
 const NOTHING: Says = &["plugin.wasm: No such file or directory"];
 
-/// A component that ends between two of its sections is one; it lacks something.
+/// A component that ends between two of its sections is still a component, but an incomplete one.
 const CUT: Says = &["invalid WebAssembly: ", "does not export `", "exports no hook"];
 
-/// Plugins of the tests that can be read and cannot be used.
+/// Test plugins that can be read and cannot be used.
 const UNUSABLE: [(&str, Says); 8] = [
     ("endless-configure", &["configure failed: deadline: "]),
     ("missing-configure", &["does not export `pace:plugin/lifecycle@"]),
@@ -34,7 +34,7 @@ const UNUSABLE: [(&str, Says); 8] = [
     ("wrong-version", &["made for pace:plugin@9.9.9"]),
 ];
 
-/// All of them.
+/// Returns all kinds.
 pub(crate) fn all() -> Result<Vec<Bad>> {
     let mut kinds = of_a_good_file();
     kinds.extend(foreign());
@@ -52,7 +52,7 @@ pub(crate) fn all() -> Result<Vec<Bad>> {
     Ok(kinds)
 }
 
-/// What is left, or made, of a good file.
+/// Kinds made from a good file, or from a part of it.
 fn of_a_good_file() -> Vec<Bad> {
     vec![
         bytes("empty", NO_WASM, |_| Vec::new()),
@@ -67,7 +67,7 @@ fn of_a_good_file() -> Vec<Bad> {
             good[..good.len() * 9 / 10].to_vec()
         }),
         random("truncated anywhere", CUT, |good, random| {
-            // Before the last sections, without which it would be the same plugin.
+            // The cut is before the last sections, without which the file would be the same plugin.
             good[..8 + random.below(good.len() as u64 * 9 / 10 - 8) as usize].to_vec()
         }),
         bytes("without its last byte", INVALID, |good| {
@@ -115,7 +115,7 @@ fn of_a_good_file() -> Vec<Bad> {
     ]
 }
 
-/// What never was a plugin.
+/// Files that never were a plugin.
 fn foreign() -> Vec<Bad> {
     vec![
         bytes("text", NO_WASM, |_| b"#!/bin/sh\necho plugin\n".to_vec()),
@@ -130,7 +130,7 @@ fn foreign() -> Vec<Bad> {
             "code that wasmtime has compiled",
             &["it is code that wasmtime has compiled"],
             |_, random| {
-                // The file for another system, 200, is wasmtime's.
+                // 200 is wasmtime's number for the operating system in its ELF files.
                 [b"\x7fELF\x02\x01\x01\xc8".as_slice(), &random_bytes(random, 4096)].concat()
             },
         ),
@@ -142,7 +142,7 @@ fn foreign() -> Vec<Bad> {
     ]
 }
 
-/// What has no content that could be a plugin.
+/// Kinds without content that could be a plugin.
 fn no_files() -> Vec<Bad> {
     vec![
         made(
@@ -214,7 +214,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn there_are_many_kinds_and_each_has_a_name_of_its_own() {
+    fn kinds_are_many_and_have_distinct_names() {
         let kinds = all().expect("the plugins have been built");
         let names: BTreeSet<&str> = kinds.iter().map(|bad| bad.name.as_str()).collect();
         assert_eq!(names.len(), kinds.len());
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_the_good_file() {
+    fn bad_file_is_never_the_good_file() {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let mut place = Place::new(directory.path().join("plugin")).expect("it is writable");
         let mut random = Random::new(1, 0);
@@ -232,7 +232,7 @@ mod tests {
             bad.thing
                 .put(&mut place, good, Way::Rename, &mut random)
                 .expect("it can be made");
-            // What is no file is not read: a FIFO would wait for a writer.
+            // Only a regular file is read: a FIFO would wait for a writer.
             let same = place.path().is_file() && fs::read(place.path()).is_ok_and(|bytes| bytes == good);
             let refused = matches!(bad.expected, Expected::Refused(_));
             assert_eq!(same, !refused, "{}", bad.name);

@@ -1,8 +1,8 @@
-//! What became of every request: the client's side and the origin's.
+//! The ledger of every request: the client's side and the backend's.
 //!
-//! A request has an entry from when it is issued until its client says how it ended. What reaches an origin
-//! is written into the entry, so an end can be held against what the origins saw, and an arrival for which
-//! there is no entry is one too many. Only open requests take memory.
+//! A request has an entry from when it is issued until its client says how it ended. Arrivals at a backend
+//! are written into the entry, so an end can be checked against what the backends received, and an arrival
+//! without an entry is one too many. Only open requests take memory.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -11,53 +11,53 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The number that a request carries through the proxy.
 pub(crate) type Id = u64;
 
-/// What a request is, as far as the ledger cares.
+/// The kinds of requests that the ledger tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// May be sent to an origin again after a failure.
+    /// A request that may be sent to a backend again after a failure.
     Get,
-    /// May reach the origins once.
+    /// A request that may reach the backends only once.
     Post,
-    /// To a route whose plugin misbehaves: any well-formed answer will do.
+    /// A request to a route whose plugin misbehaves: any well-formed answer is right.
     Misbehaving,
 }
 
 /// How a request ended for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// By an origin's answer.
+    /// With a backend's answer.
     Answered,
-    /// By the limiter's refusal, where there is a limit.
+    /// With the limiter's refusal, where there is a limit.
     Denied,
-    /// By an answer that stands in for a plugin's; only [`Kind::Misbehaving`].
+    /// With an answer that replaces a plugin's; only [`Kind::Misbehaving`].
     Replaced,
-    /// Not as it should; why.
+    /// With a failure, for this reason.
     Failed(String),
 }
 
-/// The sums at the end.
+/// The sums at the end of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) answered: u64,
     pub(crate) denied: u64,
-    /// Answers on misbehaving routes, the proxy's own among them.
+    /// Answers on misbehaving routes, including the proxy's own.
     pub(crate) misbehaving: u64,
     pub(crate) failed: u64,
-    /// POSTs that origins saw more than once.
+    /// POSTs that reached backends more than once.
     pub(crate) posts_twice: u64,
-    /// GETs that origins saw more than once, which is allowed after a failed attempt.
+    /// GETs that reached backends more than once, which is allowed after a failed attempt.
     pub(crate) gets_twice: u64,
-    /// Answered without having been at an origin, or denied after having been there.
+    /// Requests answered without having been at a backend, or denied after having been there.
     pub(crate) contradictions: u64,
-    /// Arrivals at an origin after the request's end, or without one.
+    /// Arrivals at a backend after the request's end, or without an entry.
     pub(crate) strays: u64,
     /// Requests that never ended.
     pub(crate) unfinished: u64,
-    /// The first things that went wrong, in words.
+    /// The first failures, in words.
     pub(crate) remarks: Vec<String>,
 }
 
-/// All requests of a run.
+/// The entries and sums of a run's requests.
 pub(crate) struct Ledger {
     next: AtomicU64,
     shards: [Mutex<HashMap<Id, Entry>>; SHARDS],
@@ -71,7 +71,7 @@ struct Entry {
 
 const SHARDS: usize = 16;
 
-/// As many as somebody wants to read.
+/// As many remarks as a reader wants to read.
 const MAX_REMARKS: usize = 20;
 
 impl Ledger {
@@ -83,14 +83,14 @@ impl Ledger {
         }
     }
 
-    /// A request is about to be sent.
+    /// Records that a request is about to be sent.
     pub(crate) fn issue(&self, kind: Kind) -> Id {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.shard(id).insert(id, Entry { kind, arrivals: 0 });
         id
     }
 
-    /// A whole request has reached an origin.
+    /// Records that a whole request has reached a backend.
     pub(crate) fn arrived(&self, id: Id) {
         let known = self.shard(id).get_mut(&id).map(|entry| entry.arrivals += 1);
         if known.is_none() {
@@ -100,7 +100,7 @@ impl Ledger {
         }
     }
 
-    /// A request has ended for its client.
+    /// Records how a request has ended for its client.
     pub(crate) fn settle(&self, id: Id, outcome: Outcome) {
         let entry = self.shard(id).remove(&id);
         let mut tally = self.tally();
@@ -113,7 +113,7 @@ impl Ledger {
         }
     }
 
-    /// The sums so far. What is open counts as unfinished, so clients have to be at their end.
+    /// The sums so far. Open requests count as unfinished, so all clients must have ended.
     pub(crate) fn close(&self) -> Tally {
         let open: usize = self.shards.iter().map(|shard| shard.lock().len()).sum();
         let mut tally = self.tally().clone();
@@ -177,7 +177,7 @@ impl Tally {
 mod tests {
     use super::*;
 
-    /// One request that reached origins so often and ended so.
+    /// The tally of one request that reached backends `arrivals` times and ended with `outcome`.
     fn tally(kind: Kind, arrivals: u32, outcome: Outcome) -> Tally {
         let ledger = Ledger::new();
         let id = ledger.issue(kind);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_should_happen_is_only_counted() {
+    fn expected_outcome_is_only_counted() {
         let answered = Tally {
             answered: 1,
             ..Tally::default()
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_must_not_reach_origins_twice_however_it_ends() {
+    fn post_that_arrives_twice_is_found_whatever_its_outcome() {
         assert_eq!(tally(Kind::Post, 2, Outcome::Answered).posts_twice, 1);
         assert_eq!(tally(Kind::Post, 2, Outcome::Failed("x".into())).posts_twice, 1);
         let get = tally(Kind::Get, 2, Outcome::Answered);
@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn the_two_sides_must_agree() {
+    fn outcome_that_arrivals_contradict_is_found() {
         assert_eq!(tally(Kind::Get, 0, Outcome::Answered).contradictions, 1);
         assert_eq!(tally(Kind::Get, 1, Outcome::Denied).contradictions, 1);
         assert_eq!(tally(Kind::Get, 1, Outcome::Failed("x".into())).contradictions, 0);
     }
 
     #[test]
-    fn failures_are_explained() {
+    fn failure_is_explained_in_words() {
         let ledger = Ledger::new();
         for _ in 0..2 * MAX_REMARKS {
             ledger.settle(ledger.issue(Kind::Get), Outcome::Failed("status 503".into()));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_ends_exactly_once() {
+    fn late_arrival_and_missing_end_are_counted() {
         let ledger = Ledger::new();
         let (first, _second) = (ledger.issue(Kind::Get), ledger.issue(Kind::Get));
         ledger.arrived(first);

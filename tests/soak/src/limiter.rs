@@ -1,4 +1,4 @@
-//! Whether a limit holds exactly while the plugin that enforces it is swapped.
+//! Checks that a limit holds exactly while the plugin that enforces it is swapped.
 
 use super::exchange::{Question, World};
 use super::ledger::Outcome;
@@ -8,22 +8,22 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Connections on which one client asks at the same time.
+/// Connections that one client uses at the same time.
 const CONNECTIONS: u32 = 3;
 
-/// Requests on each: together half as many again as may pass.
+/// Requests on each connection: together half as many again as may pass.
 const REQUESTS: u32 = LIMIT / 2;
 
-/// Between them, so that the limiter is swapped several times in the meantime.
+/// The time between two requests, so that the limiter is swapped several times in the meantime.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What became of the clients that tried to get more than their share.
+/// The results of clients that tried to get more than their share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) clients: u64,
-    /// Those that got as much as they may, and no more.
+    /// Clients that got exactly their share.
     pub(crate) exact: u64,
-    /// How many requests of the others passed.
+    /// For each other client, how many of its requests passed.
     pub(crate) others: Vec<u32>,
 }
 
@@ -38,7 +38,7 @@ impl Counts {
     }
 }
 
-/// One client after another, until told to stop.
+/// Runs one client after another, until told to stop.
 pub(crate) fn watch(world: &World, stop: &AtomicBool) -> Counts {
     let mut counts = Counts::default();
     while !stop.load(Ordering::Relaxed) {
@@ -47,7 +47,7 @@ pub(crate) fn watch(world: &World, stop: &AtomicBool) -> Counts {
     counts
 }
 
-/// All that a client can get. When told to stop it hurries.
+/// Uses up a client's share, and returns how much passed. Hurries when told to stop.
 fn spend(world: &World, client: &str, stop: &AtomicBool) -> u32 {
     let passed = AtomicU32::new(0);
     thread::scope(|scope| {
@@ -73,7 +73,7 @@ fn spend(world: &World, client: &str, stop: &AtomicBool) -> u32 {
     passed.into_inner()
 }
 
-/// An address of a private network, another one for each number.
+/// An address of a private network, a different one for each number.
 fn address(number: u64) -> String {
     let [.., a, b, c] = number.to_be_bytes();
     format!("10.{a}.{b}.{c}")
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_limit_itself_is_exact() {
+    fn only_a_client_that_gets_the_limit_is_exact() {
         let mut counts = Counts::default();
         for passed in [LIMIT, LIMIT + 1, LIMIT, LIMIT - 1] {
             counts.add(passed);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_client_has_an_address() {
+    fn clients_have_distinct_addresses() {
         assert_eq!(address(0), "10.0.0.0");
         assert_eq!(address(258), "10.0.1.2");
     }

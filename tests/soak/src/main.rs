@@ -1,30 +1,31 @@
 //! `cargo xtask soak`: plugins are swapped under load for as long as one likes.
 //!
 //! ```text
-//! clients ──▶ proxy ──▶ origins        every request has a number; a ledger holds against each other
-//!    │          ▲          │           what its client got and what the origins saw
+//! clients ──▶ proxy ──▶ backends       every request has a number; a ledger compares what its
+//!    │          ▲          │           client got with what the backends received
 //!    └─ ledger ─┼──────────┘
-//!       journal ┘ swapper              which versions served when, held against what responses say
+//!       journal ┘ swapper              which versions served when, compared with what responses say
 //! ```
 //!
 //! | phase | |
 //! |---|---|
-//! | capacity | a closed loop shows how many requests the machine can answer, and a paced one what they cost it |
-//! | warm-up | some swaps at 70 % of what it can do, so that what is built once is built |
+//! | capacity | a closed loop measures how many requests the machine can answer, and a paced one what they cost it |
+//! | warm-up | some swaps at 70 % of the capacity, so that everything that is built once is built |
 //! | before | the same load without swaps, and the memory that is resident |
 //! | swaps | the same load in blocks: a swap every 300 ms, and bad files after nine of them; then a moment without |
 //! | after | as before |
 //!
-//! A version that was there before is compiled already. Some swaps are to such a one, and more of them where there is not
-//! the time to compile one every 300 ms.
+//! A version that served before is compiled already. Some swaps are to such a version, and more of them where
+//! there is no time to compile one every 300 ms.
 //!
-//! The load is looked at in slices of the same length. A slow moment of the machine spoils a slice, and it is as likely
-//! to be one with swaps as one without, so medians of the two can be compared.
+//! The load is measured in slices of the same length. A slow moment of the machine spoils a slice, which is
+//! as likely to be one with swaps as one without, so medians of the two can be compared.
 //!
-//! Downloads and uploads that last for several swaps, by clients and origins that take their time, upgraded connections, and
+//! Downloads and uploads that last for several swaps, by slow clients and backends, upgraded connections, and
 //! requests that make plugins misbehave on routes of their own, go on all the time.
 
 mod admin;
+mod backends;
 mod bad;
 mod client;
 mod digest;
@@ -38,7 +39,6 @@ mod limiter;
 mod memory;
 mod modules;
 mod operator;
-mod origins;
 mod phases;
 mod place;
 mod plan;
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Puts the proxy under load and prints what was found; an error unless everything holds.
+/// Puts the proxy under load and prints the report; an error unless everything holds.
 fn run(args: &Args) -> Result<()> {
     if args.needs {
         println!("{}", args.profile.need("pace", "--bin pace"));
@@ -136,11 +136,11 @@ fn run(args: &Args) -> Result<()> {
     );
     let program = args.profile.program("pace").map_err(Error::msg)?;
     let ledger = Arc::new(Ledger::new());
-    let origins = [origins::start(&ledger), origins::start(&ledger)];
+    let backends = [backends::start(&ledger), backends::start(&ledger)];
     let echo = tunnel::start(&ledger)?;
     let setup = Setup::of(&program);
     let fleet = Fleet::prepare(setup.directory())?;
-    let urls = [origins[0].url(), origins[1].url()];
+    let urls = [backends[0].url(), backends[1].url()];
     let pace = setup
         .args(["run"])
         .config(&setting::configuration(urls, echo, &fleet.pinned.version.sha256))
@@ -163,9 +163,10 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Everything but the end of the proxy.
+/// Runs every phase but the end of the proxy.
 fn soak(args: &Args, pace: &Pace, ledger: Arc<Ledger>, fleet: Fleet) -> Result<Report> {
-    // A program has the first content of its memory as a file, and the version before is kept.
+    // A compiled plugin keeps the initial content of its memory in an open file, and each plugin's previous
+    // version is kept.
     let allowed = descriptors(pace)? + SWAPPED.len();
     let (generations, stamps) = fleet.generations();
     let world = World {
@@ -199,8 +200,7 @@ fn soak(args: &Args, pace: &Pace, ledger: Arc<Ledger>, fleet: Fleet) -> Result<R
     })
 }
 
-/// Files and sockets that are still open when nobody asks for anything, once idle connections have had their
-/// time.
+/// Counts files and sockets that are still open without requests, after idle connections have timed out.
 fn left_open(pace: &Pace, allowed: usize) -> Result<usize> {
     let mut open = descriptors(pace)?;
     ask_within(5 * setting::IDLE_TIMEOUT, || match descriptors(pace) {
@@ -218,7 +218,7 @@ fn descriptors(pace: &Pace) -> Result<usize> {
     pace.process().descriptors().context("the proxy has ended")
 }
 
-/// Keeps what the proxy said, for whoever looks into a failure.
+/// Keeps the proxy's log for the analysis of a failure.
 fn keep_log(exit: &Exit) -> Result<()> {
     let file = tempfile::Builder::new()
         .prefix("pace-soak-")

@@ -1,4 +1,4 @@
-//! What is resident of the proxy, looked at for a while.
+//! The proxy's resident memory, sampled for a while.
 
 use anyhow::{Context, Result};
 use pace_kit::Process;
@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// From one look to the next.
+/// The time between two samples.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// What was resident, in bytes, look by look. An allocator gives back and takes again all the time, so one look
-/// says little.
+/// Samples of the resident memory, in bytes. An allocator gives memory back and takes it again all the time,
+/// so one sample says little.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(Vec<u64>);
 
-/// Looks until told to stop, and once at least.
+/// Takes samples until told to stop, and at least one.
 pub(crate) fn watch(proxy: &Process, stop: &AtomicBool) -> Result<Samples> {
     let mut samples = Vec::new();
     loop {
@@ -28,15 +28,15 @@ pub(crate) fn watch(proxy: &Process, stop: &AtomicBool) -> Result<Samples> {
 }
 
 impl Samples {
-    /// Not the median: what one of the misbehaving plugins answers is a tenth of all, there for half of the time, and
-    /// a median would be with it in one run and without in another.
+    /// The mean, and not the median: the answer of one of the misbehaving plugins is a tenth of all memory,
+    /// there for half of the time, and a median would include it in one run and not in another.
     pub(crate) fn mean(&self) -> u64 {
         let sum: u64 = self.0.iter().sum();
         sum.checked_div(self.0.len() as u64).unwrap_or_default()
     }
 }
 
-/// About ten of them, in the order in which they were taken: whether it rises, or only goes up and down.
+/// Shows about ten samples in their order, so that a rise can be told from fluctuation.
 impl fmt::Display for Samples {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
@@ -61,14 +61,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mean_is_between_what_is_there_now_and_then() {
+    fn mean_of_alternating_samples_is_between_them() {
         assert_eq!(samples(&[80, 90, 80, 90, 80, 90]).mean(), 85 << 20);
         assert_eq!(samples(&[7]).mean(), 7 << 20);
         assert_eq!(Samples::default().mean(), 0);
     }
 
     #[test]
-    fn a_series_is_shown_in_short() {
+    fn long_series_is_shown_with_about_ten_samples() {
         assert_eq!(samples(&[1, 2]).to_string(), "1.0 2.0 MiB");
         let many: Vec<u64> = (0..95).collect();
         assert_eq!(samples(&many).to_string().split(' ').count(), 11);

@@ -1,8 +1,8 @@
-//! Plugins that no compiler makes, as core modules with the type of a component.
+//! Hand-written plugins, as core modules with the type of a component.
 
 use pace_kit::{text_fixture, text_plugin};
 
-/// Those in `tests/fixtures/wat`, and what the proxy must say of each.
+/// Plugins in `tests/fixtures/wat`, and the refusal that each must get.
 const FIXTURES: [(&str, &[&str]); 4] = [
     ("endless-start", &["starting the instance failed: deadline: "]),
     (
@@ -25,10 +25,10 @@ const TRAPPING_CONFIGURE: &str = r#"
     unreachable))
 "#;
 
-/// A name, what the proxy must say one of, and the bytes.
+/// A name, texts one of which must be in the refusal, and the bytes.
 type Module = (&'static str, &'static [&'static str], Vec<u8>);
 
-/// Names and modules.
+/// Returns all modules.
 pub(crate) fn all() -> Vec<Module> {
     let trapping = text_plugin(TRAPPING_CONFIGURE);
     let fixtures = FIXTURES.map(|(name, says)| (name, says, text_fixture(name)));

@@ -1,4 +1,4 @@
-//! What an operator does to one plugin, and how he sees what came of it.
+//! An operator: changes one plugin, and waits for the effect.
 
 use super::admin::{Admin, PluginStatus};
 use super::fleet::Plugin;
@@ -12,28 +12,28 @@ use std::time::{Duration, Instant};
 /// How long the proxy may take to notice a file, compile it and serve with it.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// From one look at what serves to the next. Each takes time that the proxy could use.
+/// The time between two queries of the status. Each takes time that the proxy could use.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// No file serves by itself before nobody has written to it for so long.
+/// The proxy takes a file by itself only after it has not been written to for this long.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// What makes the proxy replace a plugin.
+/// The ways in which an operator has a plugin replaced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Means {
-    /// Nothing but the file.
+    /// The file alone.
     File(Way),
-    /// The file, and being asked to look.
+    /// The file, and a request to read it.
     Post,
     /// The file, and SIGHUP.
     HangUp,
-    /// The file that was there before, in place of the one that is there now.
+    /// The previous file again, in place of the present one.
     PutBack,
-    /// Being asked to return to the version before.
+    /// A request to return to the previous version.
     RollBack,
 }
 
-/// Has the proxy's files, signals and admin listener.
+/// An operator, who has the proxy's files, signals and admin listener.
 pub(crate) struct Operator<'a> {
     pace: &'a Pace,
     pub(crate) admin: Admin,
@@ -49,7 +49,8 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Makes another version of a plugin serve, and waits until it does. Whether it has never served before.
+    /// Replaces a plugin's version, and waits until the other one serves. Returns whether that version has
+    /// never served before.
     pub(crate) fn replace(&mut self, plugin: &mut Plugin, means: Means) -> Result<bool> {
         if let (Means::RollBack, Some(previous)) = (means, plugin.previous.clone()) {
             let stamp = previous.version.stamp.as_deref();
@@ -60,7 +61,8 @@ impl<'a> Operator<'a> {
             return self.await_current(plugin).map(|()| false);
         }
         let before = match (means, &plugin.previous) {
-            // After rollbacks and bad files it may be there already, and then nothing would come of it.
+            // After rollbacks and bad files the previous file may be in place already, and putting it back
+            // would do nothing.
             (Means::PutBack, Some(previous)) if !plugin.place.has(&previous.version.bytes) => {
                 Some(previous.version.clone())
             }
@@ -93,7 +95,7 @@ impl<'a> Operator<'a> {
         ensure_unchanged(plugin, &after)
     }
 
-    /// Asks until the answer is as it should be.
+    /// Queries the status until it is as expected.
     pub(crate) fn await_status(
         &mut self,
         plugin: &str,
@@ -113,7 +115,7 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// What serves is what should.
+/// Checks that the serving version is the expected one.
 pub(crate) fn ensure_unchanged(plugin: &Plugin, status: &PluginStatus) -> Result<()> {
     let wanted = &plugin.current;
     ensure!(

@@ -13,29 +13,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How much of the capacity is used: at most this share of the requests that a closed loop gets answered, and of the
-/// machine's processors. Requests that come by themselves find more threads asleep than those of a closed loop, which
-/// makes each of them dearer: 70 % of the requests can be 90 % of the work.
+/// The part of the capacity that is used: at most this share of the requests that a closed loop gets
+/// answered, and of the machine's processors. Paced requests find more threads asleep than those of a closed
+/// loop, which makes each of them more expensive: 70 % of the requests can be 90 % of the work.
 const LOAD: f64 = 0.7;
 
-/// How often the load is measured and changed, at most, before it is taken as it is.
+/// How often the load is measured and adjusted at most.
 const TRIES: u32 = 3;
 
 /// How close to [`LOAD`] is close enough.
 const CLOSE: f64 = 0.02;
 
-/// At least so much of the capacity is used, also if others use the machine.
+/// The smallest share of the capacity that is used, even if other programs use the machine.
 const LEAST_LOAD: f64 = 0.2;
 
-/// How exact the times are.
+/// The precision of times.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
-/// What the phases leave for the report.
+/// The measurements of the phases, for the report.
 pub(crate) struct Found {
     pub(crate) slices: Slices,
     pub(crate) limiter: limiter::Counts,
     pub(crate) swaps: Swaps,
-    /// Before and after the swaps.
+    /// Memory before and after the swaps.
     pub(crate) memory: [Samples; 2],
 }
 
@@ -44,11 +44,11 @@ pub(crate) struct Found {
 pub(crate) struct Slices {
     pub(crate) steady: Vec<Duration>,
     pub(crate) swapping: Vec<Duration>,
-    /// The share of their time for which processors were busy in the first of `steady`.
+    /// The share of their time for which processors were busy in the first slice of `steady`.
     pub(crate) busy: f64,
 }
 
-/// From the capacity to the end.
+/// Runs all phases, from the capacity to the end.
 pub(crate) fn run(
     plan: &Plan,
     seed: u64,
@@ -84,7 +84,7 @@ pub(crate) fn run(
     })
 }
 
-/// How many requests there can be in a second, and how many there shall be.
+/// Measures how many requests per second are possible, and chooses how many there shall be.
 fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
     let time = plan.capacity / (1 + TRIES);
     let capacity = traffic::mixed(world, Drive::Closed, time, seed).per_second();
@@ -95,7 +95,8 @@ fn rate(world: &World, plan: &Plan, seed: u64) -> Result<(f64, f64)> {
             world.ledger.close().remarks
         );
     }
-    // With fewer requests each is dearer again, and others may use the machine for a moment, so once is not enough.
+    // Fewer requests are more expensive each, and other programs may use the machine for a moment, so one
+    // measurement is not enough.
     for _ in 0..TRIES {
         let before = Times::now()?;
         traffic::mixed(world, Drive::Paced(rate), time, seed);
@@ -118,13 +119,13 @@ struct Run<'a> {
     world: &'a World,
     pace: &'a Pace,
     drive: Drive,
-    /// Of the last slice.
+    /// The seed of the last slice.
     seed: u64,
     slices: Slices,
 }
 
 impl Run<'_> {
-    /// From the warm-up to the end. What was resident before and after.
+    /// Runs from the warm-up to the end. Returns the memory before and after the swaps.
     fn all(&mut self, swapper: &mut Swapper<'_>, swaps: &mut Swaps) -> Result<[Samples; 2]> {
         self.swapping(swapper, swaps, self.plan.warm_up)?;
         self.slices = Slices::default();
@@ -139,7 +140,7 @@ impl Run<'_> {
         Ok([before, self.measured()?])
     }
 
-    /// Nothing but load, and what is resident meanwhile.
+    /// Runs load without swaps, and samples the memory meanwhile.
     fn measured(&mut self) -> Result<Samples> {
         for _ in 0..self.plan.settle {
             self.steady();
@@ -165,8 +166,8 @@ impl Run<'_> {
         self.slices.steady.push(p99);
     }
 
-    /// Load and swaps at the same time. The load lasts until the last file that is bad is mended, which is not
-    /// looked at any more.
+    /// Runs load and swaps at the same time. The load lasts until the last bad file is mended; the end of
+    /// that time is not measured.
     fn swapping(&mut self, swapper: &mut Swapper<'_>, swaps: &mut Swaps, duration: Duration) -> Result<()> {
         let deadline = Instant::now() + duration;
         thread::scope(|scope| {

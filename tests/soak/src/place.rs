@@ -1,4 +1,4 @@
-//! The ways in which people replace a file.
+//! The ways in which operators replace a file.
 
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// How a new version gets to where the proxy looks.
+/// How a new version gets to the path that the proxy watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// The file is written over.
@@ -17,10 +17,10 @@ pub(crate) enum Way {
     Rename,
     /// A symbolic link to another file is renamed over it.
     Symlink,
-    /// It is a link into a directory that is itself a link, which is renamed over, as Kubernetes does with
-    /// what a ConfigMap holds.
+    /// The path leads through a link to a directory, and that link is replaced, as Kubernetes does with the
+    /// content of a ConfigMap.
     Directory,
-    /// It is written over a byte at a time for a while, and then the rest.
+    /// The file is overwritten a byte at a time for a while, and then the rest at once.
     Drip,
 }
 
@@ -30,7 +30,7 @@ pub(crate) const FILE: &str = "plugin.wasm";
 /// The link that [`Way::Directory`] changes, by Kubernetes' name for it.
 const DATA: &str = "..data";
 
-/// How much of a file is written byte by byte, and how fast.
+/// How many bytes of a file are written one by one, and the pause after each.
 const DRIPS: usize = 300;
 const DRIP: Duration = Duration::from_millis(1);
 
@@ -50,7 +50,7 @@ impl Place {
         })
     }
 
-    /// Where the proxy looks.
+    /// The path that the proxy watches.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.join(FILE)
     }
@@ -67,7 +67,7 @@ impl Place {
         if path.is_dir() {
             self.clear()?;
         }
-        // What is no file cannot be written over.
+        // Only a regular file can be overwritten.
         let way = match way {
             Way::InPlace | Way::Drip if !path.is_file() => Way::Rename,
             other => other,
@@ -76,7 +76,7 @@ impl Place {
             Way::InPlace => fs::write(&path, bytes)?,
             Way::Rename => self.put_file(FILE, bytes)?,
             Way::Symlink => {
-                // The next of three, so that the link changes and what it led to is still there.
+                // Three names take turns, so that the link changes while its previous target still exists.
                 let target = format!("version-{}.wasm", self.replaced % 3);
                 self.put_file(&target, bytes)?;
                 self.put_link(FILE, &target)?;
@@ -110,7 +110,7 @@ impl Place {
         path.is_file() && fs::read(path).is_ok_and(|found| found == bytes)
     }
 
-    /// Removes whatever is there.
+    /// Removes whatever is at the path.
     pub(crate) fn clear(&self) -> Result<()> {
         let path = self.path();
         match fs::symlink_metadata(&path) {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_follows_every_other() {
+    fn file_can_be_replaced_in_any_way_after_any_other() {
         const WAYS: [Way; 5] = [Way::InPlace, Way::Rename, Way::Symlink, Way::Directory, Way::Drip];
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let mut place = Place::new(directory.path().join("plugin")).expect("it is writable");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_the_way_is_removed() {
+    fn directory_at_the_path_is_removed() {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let mut place = Place::new(directory.path().join("plugin")).expect("it is writable");
         fs::create_dir(place.path()).expect("nothing is there");

@@ -1,22 +1,22 @@
-//! How the time of a run is divided.
+//! The division of a run's time into phases.
 
 use super::report::THOROUGH;
 use std::time::Duration;
 
-/// How long each phase takes.
+/// The length of each phase.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) capacity: Duration,
     pub(crate) warm_up: Duration,
-    /// Of what the load is looked at.
+    /// The length of a slice, the unit in which the load is measured.
     pub(crate) slice: Duration,
-    /// Slices before memory is measured, for what is no longer needed to be given back.
+    /// Slices before memory is measured, so that memory no longer needed is given back.
     pub(crate) settle: u32,
-    /// Slices in which it is measured, before all swaps and after them.
+    /// Slices in which memory is measured, before all swaps and after them.
     pub(crate) measured: u32,
-    /// Times of swaps with a slice without after each.
+    /// Blocks of swaps, each followed by a slice without swaps.
     pub(crate) blocks: u32,
-    /// Slices with swaps of each.
+    /// Slices with swaps in each block.
     pub(crate) swapping: u32,
 }
 
@@ -46,7 +46,7 @@ impl Plan {
     }
 }
 
-/// About how long there are swaps, and then none.
+/// The approximate length of a block.
 const BLOCK: Duration = Duration::from_secs(12);
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn most_of_the_time_is_for_swaps() {
+    fn swaps_get_most_of_the_time() {
         let seconds = Duration::from_secs;
         let minute = Plan {
             capacity: seconds(4),

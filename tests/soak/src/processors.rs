@@ -1,9 +1,9 @@
-//! How busy the machine is.
+//! The load of the machine's processors.
 
 use anyhow::{Context, Result};
 use std::fs;
 
-/// What all processors together have done since the machine started.
+/// The time of all processors together since the machine started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Times {
     idle: u64,
@@ -16,7 +16,7 @@ impl Times {
         times(&text).context("no times of processors in /proc/stat")
     }
 
-    /// The share of the time since then in which processors had something to do, from 0 to 1.
+    /// The share of the time since `earlier` in which processors were busy, from 0 to 1.
     pub(crate) fn busy_since(self, earlier: Times) -> f64 {
         let idle = self.idle.saturating_sub(earlier.idle);
         let all = self.all.saturating_sub(earlier.all);
@@ -24,8 +24,8 @@ impl Times {
     }
 }
 
-/// The first line of `/proc/stat` (proc_stat(5)): user, nice, system, idle, waiting for disks, interrupts, soft
-/// interrupts, stolen. What follows is in the first two already.
+/// Reads the first line of `/proc/stat` (proc_stat(5)): user, nice, system, idle, waiting for disks,
+/// interrupts, soft interrupts, stolen. The fields that follow are included in the first two.
 fn times(stat: &str) -> Option<Times> {
     let mut words = stat.lines().next()?.split_whitespace();
     if words.next()? != "cpu" {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn busy_is_what_is_not_idle() {
+    fn busy_share_excludes_idle_and_disk_wait() {
         let earlier = times("cpu  100 0 100 700 100 0 0 0 50 0\ncpu0 1 2 3 4\n").expect("it is complete");
         assert_eq!((earlier.idle, earlier.all), (800, 1000));
         let later = times("cpu  150 0 125 710 110 0 0 5\n").expect("it is complete");

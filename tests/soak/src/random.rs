@@ -1,10 +1,10 @@
-//! Numbers that look random and are the same for the same seed.
+//! Pseudorandom numbers that are the same for the same seed.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Generator number `stream` of this seed.
+    /// Creates generator number `stream` of this seed.
     pub(crate) fn new(seed: u64, stream: u64) -> Random {
         let mut random = Random(seed ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03));
         random.next();
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_sequence() {
+    fn same_seed_gives_the_same_sequence() {
         let draw = |seed, stream| {
             let mut random = Random::new(seed, stream);
             [random.next(), random.next(), random.next()]
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn shuffling_loses_nothing() {
+    fn shuffle_keeps_every_element() {
         let mut items: Vec<u32> = (0..50).collect();
         Random::new(7, 0).shuffle(&mut items);
         assert!(!items.is_sorted());

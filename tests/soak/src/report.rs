@@ -1,4 +1,4 @@
-//! What was found, and whether the proofs hold.
+//! The report of a run: its measurements, and whether the proofs hold.
 
 use super::ledger::Tally;
 use super::limiter::Counts;
@@ -8,36 +8,37 @@ use super::swap::Swaps;
 use std::fmt;
 use std::time::Duration;
 
-/// Everything that a run has measured.
+/// The measurements of a run.
 pub(crate) struct Report {
     pub(crate) tally: Tally,
-    /// Responses whose generations were checked, those that were wrong, and some of them in words.
+    /// The number of responses whose generations were checked, the number of wrong ones, and some of these in
+    /// words.
     pub(crate) generations: (u64, u64, Vec<String>),
     pub(crate) limiter: Counts,
     pub(crate) swaps: Swaps,
     pub(crate) slices: Slices,
-    /// Under load without swaps, before all of them and after.
+    /// Memory under load without swaps, before all swaps and after.
     pub(crate) memory: [Samples; 2],
-    /// Files and sockets that may be open when nobody asks for anything any more, and those that are.
+    /// The allowed and the actual number of files and sockets that are open without requests.
     pub(crate) descriptors: [usize; 2],
-    /// How the proxy ended, if not well.
+    /// The reason, if the proxy did not end well.
     pub(crate) end: Option<String>,
-    /// Whether it took as long as [`THOROUGH`].
+    /// Whether the run took as long as [`THOROUGH`].
     pub(crate) thorough: bool,
 }
 
-/// A run shorter than this proves that nothing is lost or mixed up, and no more. It has no time for every
-/// kind of bad file; what an allocator keeps for later is more than what could have leaked; and the p99 of
-/// a second or two is that of whatever else the machine did.
+/// The shortest run that judges everything. A shorter one only proves that nothing is lost or mixed up. It
+/// has no time for every kind of bad file; an allocator's reserve is larger than any leak; and the p99 of a
+/// second or two depends on other work of the machine.
 pub(crate) const THOROUGH: Duration = Duration::from_secs(60);
 
-/// How much of what was resident before may be resident after.
+/// The bound of the memory after the swaps, as a multiple of the memory before.
 pub(crate) const MEMORY_BOUND: f64 = 1.1;
 
-/// Of so many swaps one at least is to a version that has to be compiled. Less would show little.
+/// At least one of this many swaps is to a version that has to be compiled. Fewer would show little.
 const NEW: u64 = 4;
 
-/// How many times the steady p99 the other may be, each the median over its slices.
+/// The bound of the p99 with swaps, as a multiple of the steady one, each the median over its slices.
 const LATENCY_BOUND: f64 = 2.0;
 
 /// One row of the table.
@@ -50,7 +51,7 @@ struct Row {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// Nothing to judge.
+    /// A figure without a bound.
     Shown,
     Holds,
     Broken,
@@ -163,7 +164,7 @@ impl Report {
         ]
     }
 
-    /// Everything that went wrong, as far as it is remembered.
+    /// Every failure in words, as far as they were kept.
     fn remarks(&self) -> Vec<String> {
         let mut remarks = self.tally.remarks.clone();
         remarks.extend(self.generations.2.iter().cloned());
@@ -175,7 +176,7 @@ impl Report {
     }
 }
 
-/// A Markdown table, what was said of bad files, and what went wrong.
+/// A Markdown table, the refusals of bad files, and the failures.
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "| figure | found | allowed | |")?;
@@ -223,7 +224,7 @@ fn shown(figure: &'static str, found: impl ToString) -> Row {
     }
 }
 
-/// Something that must not have happened.
+/// A row for something that must not happen.
 fn none(figure: &'static str, found: u64) -> Row {
     Row {
         figure,
@@ -241,14 +242,14 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1e3)
 }
 
-/// What half of them do not exceed.
+/// The median of durations.
 fn median(durations: &[Duration]) -> Duration {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// In their order, as far as they are few enough to be read.
+/// The durations in their order, if they are few enough to be read.
 fn series(durations: &[Duration]) -> String {
     const SHOWN: usize = 40;
     let words = durations
@@ -298,14 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn a_good_run_holds() {
+    fn good_run_holds() {
         let report = good();
         assert!(report.holds(), "{report}");
         assert!(!report.to_string().contains("BROKEN"));
     }
 
     #[test]
-    fn each_proof_can_break() {
+    fn every_proof_can_fail() {
         let breaks: [fn(&mut Report); 15] = [
             |report| report.swaps.new = 24,
             |report| report.tally.failed = 1,
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_judged_by_its_median_is_shown_in_full() {
+    fn figure_judged_by_its_median_is_shown_in_full() {
         let text = good().to_string();
         for series in [
             "without swaps: 1.00 1.00 9.00 ms",
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_run_does_not_judge_what_needs_time() {
+    fn short_run_does_not_judge_memory_kinds_and_latency() {
         let mut report = good();
         report.memory[1] = samples(&[200]);
         report.slices.swapping = latencies(&[3]);
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_is_in_words() {
+    fn failures_are_shown_in_words() {
         let mut report = good();
         report.tally.remarks.push("request 7 failed".to_owned());
         report.limiter.others.push(51);

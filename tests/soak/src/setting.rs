@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// For how long the proxy keeps a connection that nobody uses. At the end it is waited for.
+/// How long the proxy keeps an idle connection. The end of a run waits for this time.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The plugins that are swapped, with their file in `target/plugins`, in the order in which routes use them: the default
+/// The plugins that are swapped, with their file in `target/plugins`, in the order in which routes use them:
+/// the default plugins, and one that is as small as a plugin can be.
 /// plugins, and one that is as small as a plugin can be.
 pub(crate) const SWAPPED: [(&str, &str); 4] = [
     ("limit", "rate-limiter"),
@@ -19,23 +20,24 @@ pub(crate) const SWAPPED: [(&str, &str); 4] = [
     ("own", "fixtures/stamp"),
 ];
 
-/// A plugin whose versions say which they are, so that nobody has to take the proxy's word for it.
+/// A plugin that writes its version into messages, so that the proxy's statement can be checked.
 pub(crate) struct Stamp {
     pub(crate) plugin: &'static str,
-    /// Where it says so in responses.
+    /// The response header that has the stamp.
     pub(crate) header: &'static str,
-    /// Where the origin tells what the request had, if the plugin says so in requests too.
+    /// The response header in which the backend returns the request's stamp, if the plugin stamps requests
+    /// too.
     pub(crate) seen: Option<&'static str>,
-    /// Whether all responses have it; or else those that are the plugin's own.
+    /// Whether all responses have the stamp, or only the plugin's own.
     pub(crate) always: bool,
-    /// What it has among its constants: a header of the same length and its value, side by side.
+    /// A constant in the plugin: a header of the same length and its value, side by side.
     pub(crate) constant: &'static str,
-    /// Where in this constant are four characters that each version has its own of.
+    /// The offset in this constant of the four characters that differ from version to version.
     pub(crate) word: usize,
 }
 
-/// Three of those that are swapped: what they say fits together only if all are of the same time. A balancer writes
-/// nothing.
+/// Stamps of three of the swapped plugins, which fit together only if all are of the same set. A balancer
+/// writes nothing.
 pub(crate) const STAMPS: [Stamp; 3] = [
     Stamp {
         plugin: "limit",
@@ -63,16 +65,16 @@ pub(crate) const STAMPS: [Stamp; 3] = [
     },
 ];
 
-/// The plugin whose hash is in the configuration. It sets headers that nobody reads.
+/// The plugin whose hash is in the configuration. It sets headers that are not checked.
 pub(crate) const PINNED: (&str, &str) = ("pinned", "header-injection");
 
-/// Requests of one client that pass at [`LIMITED`], in far more time than a run of them takes.
+/// How many requests of one client pass at [`LIMITED`], in a window far longer than a client's requests take.
 pub(crate) const LIMIT: u32 = 50;
 
-/// Where that limit holds.
+/// The path on which the limit holds.
 pub(crate) const LIMITED: &str = "/limited";
 
-/// Fixtures that harm themselves when they are asked to, each on a route of its own.
+/// Fixtures that misbehave when asked to, each on a route of its own.
 pub(crate) const MISBEHAVING: [&str; 12] = [
     "bad-index",
     "counter-hoard",
@@ -88,19 +90,19 @@ pub(crate) const MISBEHAVING: [&str; 12] = [
     "trap",
 ];
 
-/// A plugin's directory.
+/// The directory of a plugin.
 pub(crate) fn plugin_directory(directory: &Path, plugin: &str) -> PathBuf {
     directory.join("plugins").join(plugin)
 }
 
-/// The path by which a fixture's route is reached and the fixture asked to misbehave.
+/// The path that reaches a fixture's route and has the fixture misbehave.
 pub(crate) fn misbehaving_path(fixture: &str) -> String {
     format!("/{fixture}/misbehave")
 }
 
-/// Ports are the system's choice. Limits are the default ones: that a healthy hook keeps them on a machine that
-/// compiles and makes the load too is a part of what is to be shown.
-pub(crate) fn configuration(origins: [String; 2], echo: SocketAddr, pinned_sha256: &str) -> String {
+/// The proxy's configuration. Ports are the system's choice. Limits are the default ones: the run also shows
+/// that a healthy hook keeps them on a machine that compiles and makes the load too.
+pub(crate) fn configuration(backends: [String; 2], echo: SocketAddr, pinned_sha256: &str) -> String {
     let mut text = format!(
         r#"
 [server]
@@ -113,8 +115,8 @@ listen = "127.0.0.1:0"
 debug_header = "{DEBUG}"
 
 [[pools]]
-name = "origins"
-backends = {origins:?}
+name = "backends"
+backends = {backends:?}
 idle_timeout_ms = {}
 
 [[pools]]
@@ -142,7 +144,7 @@ backends = ["{echo}"]
         ),
     );
     for fixture in MISBEHAVING {
-        // So that they are called again and again, and not left alone for a minute.
+        // The short cooldown has misbehaving plugins called again and again, instead of once a minute.
         let breaker = "breaker = { cooldown_ms = 100, max_cooldown_ms = 500 }\nrollback = { calls = 0 }";
         plugin(
             fixture,
@@ -166,13 +168,13 @@ backends = ["{echo}"]
             "\n[[routes]]\nmatch = {{ path_prefix = \"{prefix}\" }}\npool = \"{pool}\"\n{plugins}\n"
         );
     };
-    route("/", "origins", &healthy);
-    route(LIMITED, "origins", &limit);
+    route("/", "backends", &healthy);
+    route(LIMITED, "backends", &limit);
     route(tunnel::PATH, "echo", &healthy);
     for fixture in MISBEHAVING {
         route(
             &format!("/{fixture}"),
-            "origins",
+            "backends",
             &format!("plugins = [\"{fixture}\"]"),
         );
     }
@@ -184,9 +186,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_is_toml_and_names_what_it_uses() {
-        let origins = ["http://127.0.0.1:8000", "http://127.0.0.1:8001"].map(String::from);
-        let config: toml::Table = configuration(origins, ([127, 0, 0, 1], 1).into(), "00")
+    fn configuration_is_toml_with_every_plugin_and_route() {
+        let backends = ["http://127.0.0.1:8000", "http://127.0.0.1:8001"].map(String::from);
+        let config: toml::Table = configuration(backends, ([127, 0, 0, 1], 1).into(), "00")
             .parse()
             .expect("it is TOML");
         let count = |key: &str| config[key].as_array().map(Vec::len);

@@ -1,4 +1,4 @@
-//! Bad files in the place of good ones, several at a time, and whether the proxy says what is wrong.
+//! Puts bad files in place of good ones, several at a time, and checks the proxy's refusals.
 
 use super::bad::{Bad, Expected, Target};
 use super::fleet::Fleet;
@@ -12,44 +12,44 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-/// After so much time with swaps, of which a minute's run has more, every kind has been there.
+/// Every kind has been tried after this much time with swaps; a minute's run has more.
 const ALL_KINDS_WITHIN: Duration = Duration::from_secs(25);
 
-/// How long a file is left alone that the proxy has no reason to speak of.
+/// How long a file is left alone if the proxy has no reason to log anything about it.
 const QUIET: Duration = Duration::from_millis(400);
 
-/// The ways in which bad files come.
+/// The ways in which bad files are put in place.
 const WAYS: [Way; 4] = [Way::InPlace, Way::Rename, Way::Symlink, Way::Directory];
 
-/// One bad file of so many is not waited for, but asked for.
+/// One in this many bad files is requested to be read, and not waited for.
 const ASKED: u64 = 4;
 
-/// What came of bad files.
+/// The results of bad files.
 #[derive(Default)]
 pub(crate) struct Spoils {
-    /// How many there were.
+    /// The number of bad files.
     pub(crate) files: u64,
-    /// How many kinds there are.
+    /// The number of kinds.
     pub(crate) kinds: usize,
-    /// What the proxy said of those that have been there.
+    /// The refusal of each kind that has been tried.
     pub(crate) said: BTreeMap<String, String>,
 }
 
-/// Puts bad files, each kind once before any comes again.
+/// Puts bad files in place, each kind once before any comes again.
 pub(crate) struct Spoiler {
     kinds: Vec<Bad>,
-    /// Numbers of the kinds that are still to come before all come again.
+    /// Numbers of the kinds still to come before all come again.
     left: Vec<usize>,
     put: usize,
     random: Random,
 }
 
-/// Where a bad file goes.
+/// The plugin that a bad file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
-    /// To this one of the plugins whose files may change.
+    /// A plugin whose file may change, by its index.
     Swapped(usize),
-    /// To the one whose file may not.
+    /// The plugin whose file is pinned.
     Pinned,
 }
 
@@ -63,8 +63,8 @@ impl Spoiler {
         })
     }
 
-    /// Puts a bad file in the place of each plugin's, and again, if after so much time with swaps there
-    /// should have been more of them. [`Fleet::broken`] is what has to be mended then.
+    /// Puts a bad file in place of each plugin's, and again if the time with swaps so far calls for more of
+    /// them. [`Fleet::broken`] has the plugins to be mended afterwards.
     pub(crate) fn run(
         &mut self,
         spent: Duration,
@@ -88,8 +88,8 @@ impl Spoiler {
         }
     }
 
-    /// A kind for each plugin, as far as there are. What is not refused comes alone: the proxy takes it, or
-    /// must be given time to do nothing.
+    /// Chooses a kind for each plugin, as far as there are kinds left. A file that is not refused comes
+    /// alone: the proxy takes it, or must be given time to do nothing.
     fn next_batch(&mut self, plugins: usize) -> Vec<(Slot, usize)> {
         if self.left.is_empty() {
             self.left = (0..self.kinds.len()).collect();
@@ -117,7 +117,7 @@ impl Spoiler {
         batch
     }
 
-    /// All at once, and then it is seen what the proxy makes of each.
+    /// Puts all files in place at once, and then checks the proxy's reaction to each.
     fn put_all(
         &mut self,
         batch: &[(Slot, usize)],
@@ -178,12 +178,12 @@ fn put(
     Ok(())
 }
 
-/// Returns what the proxy says of it, in one line.
+/// Returns the proxy's refusal of the file, in one line.
 fn see(slot: Slot, bad: &Bad, fleet: &mut Fleet, operator: &mut Operator<'_>) -> Result<String> {
     let name = name(slot, fleet);
     let (after, said) = match bad.expected {
         Expected::Refused(says) => {
-            // On a busy machine what is written in place may be looked at, and refused, before it is all there.
+            // On a busy machine a file written in place may be read, and refused, before it is complete.
             let is_right = |said: &String| ensure_says(says, said).is_ok();
             let after = operator
                 .await_status(name, |plugin| plugin.refused.as_ref().is_some_and(is_right))
@@ -217,7 +217,7 @@ fn see(slot: Slot, bad: &Bad, fleet: &mut Fleet, operator: &mut Operator<'_>) ->
     Ok(said.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Puts back what serves, which the proxy says nothing against.
+/// Puts the serving file back, which the proxy must not refuse.
 fn restore(fleet: &mut Fleet, slot: Slot, operator: &mut Operator<'_>) -> Result<()> {
     let (place, version) = match slot {
         Slot::Swapped(index) => {
@@ -256,7 +256,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_kind_comes_once_and_where_it_is_meant_to() {
+    fn every_kind_comes_once_for_its_target() {
         const PLUGINS: usize = 3;
         let mut spoiler = Spoiler::new(1).expect("the plugins have been built");
         let mut seen = BTreeSet::new();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_not_any_reason() {
+    fn refusal_for_another_reason_is_an_error() {
         assert!(ensure_says(&["empty", "invalid"], "not WebAssembly: it is empty").is_ok());
         assert!(ensure_says(&["empty", "invalid"], "no such file").is_err());
     }

@@ -1,4 +1,4 @@
-//! Swaps plugins while the proxy serves, and sees what it makes of that.
+//! Swaps plugins while the proxy serves, and checks the effect.
 
 use super::fleet::Fleet;
 use super::journal::Journal;
@@ -10,16 +10,16 @@ use pace_kit::Pace;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// From one swap to the next, on average.
+/// The average time from one swap to the next.
 const INTERVAL: Duration = Duration::from_millis(300);
 
-/// More than that is not made up for: there would be many at once.
+/// The most delay that is made up for: more would bring many swaps at once.
 const MAX_BEHIND: Duration = INTERVAL.saturating_mul(5);
 
-/// Instead of one swap of so many there are bad files, which take as long as they take.
+/// One in this many swaps is replaced by bad files, which take as long as they take.
 const BAD: u64 = 10;
 
-/// Each plugin's turn goes through all of them.
+/// The means of swapping, which each plugin goes through in turn.
 const MEANS: [Means; 10] = [
     Means::File(Way::InPlace),
     Means::File(Way::Rename),
@@ -27,30 +27,30 @@ const MEANS: [Means; 10] = [
     Means::Post,
     Means::File(Way::Symlink),
     Means::RollBack,
-    // The first may make the link into the directory, the second only changes the directory.
+    // The first swap may make the link into the directory; the second only changes the directory.
     Means::File(Way::Directory),
     Means::File(Way::Directory),
     Means::HangUp,
     Means::PutBack,
 ];
 
-/// What came of the swaps.
+/// The results of the swaps.
 #[derive(Default)]
 pub(crate) struct Swaps {
     pub(crate) good: u64,
-    /// Those of them to a version that had not been there before.
+    /// Swaps to a version that had not served before.
     pub(crate) new: u64,
-    /// How long these took, with the rest after each.
+    /// The time that all swaps took, with the rest after each.
     pub(crate) took: Duration,
-    /// From when a swap began until it was seen to serve.
+    /// The longest time from the beginning of a swap until its version was seen to serve.
     pub(crate) slowest: Duration,
     pub(crate) bad: Spoils,
-    /// Why swapping ended before its time.
+    /// The reason why swapping ended early.
     pub(crate) unexpected: Option<String>,
 }
 
 impl Swaps {
-    /// The mean time from one swap to the next, without those between which there were bad files.
+    /// The mean time from one swap to the next, without the intervals that had bad files.
     pub(crate) fn interval(&self) -> Duration {
         self.took
             .checked_div(u32::try_from(self.good).unwrap_or(u32::MAX))
@@ -64,9 +64,9 @@ pub(crate) struct Swapper<'a> {
     fleet: Fleet,
     spoiler: Spoiler,
     turn: u64,
-    /// For how long it has swapped.
+    /// The time spent on swaps so far.
     spent: Duration,
-    /// How much more time than [`INTERVAL`] swaps have taken. Those that take less make up for it.
+    /// The delay compared with [`INTERVAL`]. Swaps that take less reduce it.
     behind: Duration,
 }
 
@@ -82,8 +82,8 @@ impl<'a> Swapper<'a> {
         })
     }
 
-    /// Swaps until `deadline`, and then puts what is broken in order. Ends early, and does nothing any more,
-    /// if the proxy does not do what it should.
+    /// Swaps until `deadline`, and then mends what is broken. Ends early, and does nothing from then on, if
+    /// the proxy does not do what it should.
     pub(crate) fn run(&mut self, deadline: Instant, swaps: &mut Swaps) {
         while swaps.unexpected.is_none() && (Instant::now() < deadline || !self.fleet.broken.is_empty()) {
             let (start, good) = (Instant::now(), swaps.good);
@@ -117,12 +117,12 @@ impl<'a> Swapper<'a> {
         let index = broken.unwrap_or(*turn as usize % fleet.swapped.len());
         let step = *turn / fleet.swapped.len() as u64 + index as u64;
         let means = match MEANS[step as usize % MEANS.len()] {
-            // Where the proxy has not the time to compile so many, versions that it has compiled make up for it.
+            // Where the proxy has no time to compile so many versions, compiled ones make up for it.
             _ if *behind >= INTERVAL / 2 => [Means::PutBack, Means::RollBack][step as usize % 2],
             other => other,
         };
         let means = match means {
-            // It would leave the bad file where it is.
+            // A rollback would leave the bad file in place.
             Means::RollBack if broken.is_some() => Means::PutBack,
             other => other,
         };

@@ -1,11 +1,11 @@
-//! What clients do all the time.
+//! The traffic of clients that goes on all the time.
 
+use super::backends::{LARGE, SLOW};
 use super::client::Upload;
 use super::digest::Digest;
 use super::exchange::{Question, World};
 use super::histogram::Histogram;
 use super::ledger::{Kind, Outcome};
-use super::origins::{LARGE, SLOW};
 use super::random::Random;
 use super::setting::{self, MISBEHAVING};
 use pace_kit::Client;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Clients that ask at the same time.
+/// Clients that send requests at the same time.
 const CLIENTS: u64 = 16;
 
 /// Downloads at the same time.
@@ -23,40 +23,40 @@ const DOWNLOADS: u64 = 4;
 const UPLOADS: u64 = 3;
 const UPLOAD: usize = 1 << 20;
 
-/// How long a slow client rests after each piece of what it gets.
+/// A slow client's rest after each piece of its answer.
 const SLOW_READER: Duration = Duration::from_millis(2);
 
-/// Between two requests that make a plugin misbehave.
+/// The time between two requests that make a plugin misbehave.
 const MISBEHAVIOUR_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The largest body of a POST.
 const MAX_BODY: u64 = 64 << 10;
 
-/// When a client asks.
+/// When a client sends its next request.
 #[derive(Clone, Copy)]
 pub(crate) enum Drive {
-    /// As soon as the answer is there: shows the capacity.
+    /// As soon as the previous answer is complete: measures the capacity.
     Closed,
-    /// So many times a second, all clients together, whether answers come or not. What is late counts
-    /// from when it was due.
+    /// This many times a second by all clients together, whether answers come or not. The latency of a
+    /// delayed request counts from when it was due.
     Paced(f64),
 }
 
-/// What came of it.
+/// The results of a load.
 pub(crate) struct Load {
-    /// From when a request was due to the last byte of its answer.
+    /// Latencies from when a request was due to the last byte of its answer.
     pub(crate) latencies: Histogram,
     pub(crate) elapsed: Duration,
 }
 
 impl Load {
-    /// Requests that did not fail.
+    /// Requests per second that did not fail.
     pub(crate) fn per_second(&self) -> f64 {
         self.latencies.count() as f64 / self.elapsed.as_secs_f64()
     }
 }
 
-/// Short requests of all kinds for so long.
+/// Sends short requests of all kinds for `duration`.
 pub(crate) fn mixed(world: &World, drive: Drive, duration: Duration, seed: u64) -> Load {
     let start = Instant::now();
     let deadline = start + duration;
@@ -108,14 +108,15 @@ fn short<'a>(random: &mut Random, body: &'a [u8]) -> Question<'a> {
     };
     if random.below(100) < 15 {
         question.kind = Kind::Post;
-        // Mostly small.
+        // The random bound makes most bodies small.
         let largest = 1 << random.below(u64::from(MAX_BODY.ilog2()) + 1);
         question.body = &body[..random.below(largest + 1) as usize];
     }
     question
 }
 
-/// Downloads that last for several swaps, until told to stop. One kind of origin is slow, one kind of client.
+/// Runs downloads that last for several swaps, until told to stop. One of the two bodies is sent slowly, and
+/// clients read slowly.
 pub(crate) fn downloads(world: &World, stop: &AtomicBool) {
     let streams = [SLOW, LARGE].map(|stream| (stream.path, stream.digest()));
     let download = |number: u64| {
@@ -137,7 +138,7 @@ pub(crate) fn downloads(world: &World, stop: &AtomicBool) {
     });
 }
 
-/// Uploads that last for some swaps, until told to stop.
+/// Runs uploads that last for some swaps, until told to stop.
 pub(crate) fn uploads(world: &World, stop: &AtomicBool) {
     let upload = |number: u64| {
         let mut random = Random::new(number, UPLOADS);
@@ -165,7 +166,7 @@ pub(crate) fn uploads(world: &World, stop: &AtomicBool) {
     });
 }
 
-/// Requests that make plugins misbehave, one after another, until told to stop.
+/// Sends requests that make plugins misbehave, one after another, until told to stop.
 pub(crate) fn misbehaviour(world: &World, stop: &AtomicBool) {
     let paths: Vec<String> = MISBEHAVING
         .iter()
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_mostly_small_and_at_most_so_large() {
+    fn bodies_are_mostly_small_and_within_the_bound() {
         let mut random = Random::new(1, 0);
         let body = vec![0; MAX_BODY as usize];
         let mut lengths: Vec<usize> = (0..100_000)

@@ -1,8 +1,8 @@
-//! Connections that change their protocol: what is said in them comes back, byte by byte.
+//! Upgraded connections to a backend that echoes, byte by byte.
 
+use super::backends::ID;
 use super::exchange::World;
 use super::ledger::{Id, Kind, Ledger, Outcome};
-use super::origins::ID;
 use super::random::Random;
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,17 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Where requests are upgraded.
+/// The path where requests are upgraded.
 pub(crate) const PATH: &str = "/tunnel";
 
 /// Tunnels at the same time.
 const TUNNELS: u64 = 3;
 
-/// What is said in each before it ends.
+/// Messages in each tunnel before it ends.
 const MESSAGES: u64 = 25;
 const MAX_MESSAGE: u64 = 48 << 10;
 
-/// Between two messages.
+/// The pause between two messages.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long anything in a tunnel may take.
@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
 
-/// Starts a backend that upgrades every request, and says again what it is told. It serves as long as the process lives.
+/// Starts a backend that upgrades every request and echoes. It serves as long as the process lives.
 pub(crate) fn start(ledger: &Arc<Ledger>) -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
@@ -38,7 +38,7 @@ pub(crate) fn start(ledger: &Arc<Ledger>) -> Result<SocketAddr> {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let ledger = Arc::clone(&ledger);
-            // The client at the other end notices what fails.
+            // The client at the other end notices failures.
             thread::spawn(move || echo(stream, &ledger));
         }
     });
@@ -62,7 +62,7 @@ fn echo(stream: TcpStream, ledger: &Ledger) -> Result<()> {
     Ok(to.shutdown(Shutdown::Write)?)
 }
 
-/// Tunnels, one after the other and some beside each other, until told to stop.
+/// Runs several tunnels beside each other, one after the other, until told to stop.
 pub(crate) fn tunnels(world: &World, stop: &AtomicBool, seed: u64) {
     thread::scope(|scope| {
         for number in 0..TUNNELS {
@@ -85,7 +85,7 @@ fn tunnel(address: SocketAddr, id: Id, random: &mut Random) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    // What is sent before the answer is there belongs to what comes behind it.
+    // Bytes sent before the answer has come belong to the upgraded protocol behind it.
     let early = b"early";
     let head = format!(
         "GET {PATH} HTTP/1.1\r\nHost: soak\r\n{ID}: {id}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -108,7 +108,7 @@ fn tunnel(address: SocketAddr, id: Id, random: &mut Random) -> Result<()> {
         expect(&mut from, &message)?;
         thread::sleep(PAUSE);
     }
-    // Half of a connection may end before the other.
+    // One direction of a connection may end before the other.
     stream.shutdown(Shutdown::Write)?;
     let mut rest = Vec::new();
     from.read_to_end(&mut rest).context("there is no end")?;

@@ -1,4 +1,4 @@
-//! Versions of a plugin: they do the same, and no two have the same module.
+//! Versions of a plugin: all behave the same, and no two have the same module.
 
 use super::setting::Stamp;
 use anyhow::{Context, Result, bail, ensure};
@@ -12,24 +12,25 @@ use wasmparser::{Parser, Payload};
 #[derive(Clone)]
 pub(crate) struct Version {
     pub(crate) bytes: Vec<u8>,
-    /// In hexadecimal digits, as the admin API shows it.
+    /// The file's hash in hexadecimal digits, as the admin API shows it.
     pub(crate) sha256: String,
-    /// What it writes into requests and responses, if it is one of those that do.
+    /// The text that it writes into requests and responses, if the plugin has a stamp.
     pub(crate) stamp: Option<String>,
 }
 
 /// An endless supply of versions of one plugin.
 pub(crate) struct Versions {
     component: Vec<u8>,
-    /// Where the component has the head of its module's section, and the module.
+    /// The offset of the head of the module's section in the component, and the module's range.
     module: (usize, Range<usize>),
-    /// Where the component has the constant that tells its versions apart.
+    /// The offset in the component of the constant that tells versions apart.
     stamp: Option<(usize, &'static Stamp)>,
     made: u64,
 }
 
 impl Versions {
-    /// Of a file that `cargo xtask plugins` makes. If there is a stamp, each has a word of its own in it.
+    /// Makes versions of a file that `cargo xtask plugins` builds. With a stamp, each has a word of its own
+    /// in it.
     pub(crate) fn of(plugin: &str, stamp: Option<&'static Stamp>) -> Result<Versions> {
         let file = root().join("target/plugins").join(plugin).with_extension("wasm");
         let mut component = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -45,7 +46,7 @@ impl Versions {
         })
     }
 
-    /// Makes the module another one, so that nobody has compiled it before.
+    /// Makes the module a different one, so that it is not compiled yet.
     fn mark(&self, component: &mut Vec<u8>, number: u64) {
         let (head, module) = self.module.clone();
         let section = custom_section(number);
@@ -54,7 +55,7 @@ impl Versions {
         component.splice(head + 1..module.start, length);
     }
 
-    /// One that has not been there yet.
+    /// Makes a version that has not existed before.
     pub(crate) fn make(&mut self) -> Version {
         let number = self.made;
         self.made += 1;
@@ -77,11 +78,11 @@ impl Versions {
     }
 }
 
-/// Where a component has its first module: the section's head, and the module.
+/// Finds a component's first module: the offset of the section's head, and the module's range.
 fn module(component: &[u8]) -> Result<(usize, Range<usize>)> {
     for payload in Parser::new(0).parse_all(component) {
         if let Payload::ModuleSection { unchecked_range, .. } = payload? {
-            // The head is a byte for the kind, and the length in as few bytes as can be.
+            // The head is a byte for the kind, and the length in the fewest bytes possible.
             let head = 1 + leb128(unchecked_range.len()).len();
             return Ok((unchecked_range.start - head, unchecked_range));
         }
@@ -89,7 +90,7 @@ fn module(component: &[u8]) -> Result<(usize, Range<usize>)> {
     bail!("there is no module in it")
 }
 
-/// In hexadecimal digits.
+/// The SHA-256 of bytes, in hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
@@ -97,7 +98,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Where a component has this constant. The header is renamed there.
+/// Finds the stamp's constant in a component, and renames the header there.
 fn place(component: &mut [u8], stamp: &Stamp) -> Result<usize> {
     let constant = stamp.constant.as_bytes();
     let mut places = component
@@ -117,7 +118,7 @@ fn place(component: &mut [u8], stamp: &Stamp) -> Result<usize> {
     Ok(place)
 }
 
-/// Four letters, one word for each number below 456,976.
+/// A word of four letters, a different one for each number below 456,976.
 fn word(number: u64) -> String {
     (0..4)
         .rev()
@@ -125,7 +126,8 @@ fn word(number: u64) -> String {
         .collect()
 }
 
-/// A custom section is allowed anywhere in a module and means nothing: id 0, length, a name with its length, content.
+/// A custom section, which is allowed anywhere in a module and has no meaning: id 0, length, a name with its
+/// length, content.
 fn custom_section(number: u64) -> Vec<u8> {
     const NAME: &[u8] = b"soak";
     let content = number.to_le_bytes();
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!((word(0), word(27)), ("aaaa".to_owned(), "aabb".to_owned()));
     }
 
-    /// With another section before the one that has the module.
+    /// A component with another section before the module's.
     fn component(module: &[u8]) -> Vec<u8> {
         let section = [&[1], &*leb128(module.len()), module].concat();
         [
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn each_version_has_its_own_module_and_stamp() {
+    fn versions_differ_in_module_and_stamp() {
         for (stamp, before, words, after) in [
             (
                 &STAMPS[0],
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_may_grow_by_a_digit_of_its_length() {
+    fn module_may_outgrow_the_encoding_of_its_length() {
         let mut versions = versions(&[7; 120], None);
         let version = versions.make();
         assert_eq!(
@@ -205,21 +207,21 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_the_stamp_must_be_clear() {
+    fn ambiguous_or_missing_stamp_is_an_error() {
         let place = |component: &[u8]| place(&mut component.to_vec(), &STAMPS[1]);
         assert!(place(b"X-Proxy").is_err());
         assert!(place(b"X-Proxypace X-Proxypace").is_err());
     }
 
     #[test]
-    fn a_header_takes_the_place_of_another() {
+    fn stamp_word_lies_in_the_value_behind_the_header() {
         for stamp in &STAMPS {
             assert!(stamp.word >= stamp.header.len() && stamp.word + 4 <= stamp.constant.len());
         }
     }
 
     #[test]
-    fn hashes_are_hexadecimal() {
+    fn hash_is_written_in_hexadecimal() {
         assert!(sha256(b"").starts_with("e3b0c44298fc1c14"));
     }
 }

@@ -1,25 +1,25 @@
-//! One log line per request, for who asks for it.
+//! The access log: one line per request, if it is switched on.
 
-use pace_tests::{Origin, Setup};
+use pace_tests::{HttpBackend, Setup};
 
 use crate::sections::{plain, short_form};
 
 #[test]
-fn there_is_a_line_for_each_request() {
-    let origin = Origin::named("one");
+fn request_has_a_line_in_the_access_log() {
+    let backend = HttpBackend::named("one");
     let pace = Setup::new()
         .env("RUST_LOG", "info")
-        .config(&short_form(&[&origin]))
+        .config(&short_form(&[&backend]))
         .start();
     assert_eq!(pace.get("/path?query=1").status, 200);
 
     let line = pace.wait_for_log(&["/path?query=1"]);
-    let backend = format!("backend={}", origin.label());
+    let label = format!("backend={}", backend.label());
     for part in [
         "pace::access",
         " 127.0.0.1 GET /path?query=1 200 3B ",
         "ms route=default ",
-        &backend,
+        &label,
         "attempts=1",
     ] {
         assert!(line.contains(part), "{part:?} in {line}");
@@ -27,8 +27,8 @@ fn there_is_a_line_for_each_request() {
 }
 
 #[test]
-fn requests_that_pace_answers_have_one_too() {
-    let down = Origin::down();
+fn request_answered_by_pace_has_a_line_too() {
+    let down = HttpBackend::down();
     let pace = Setup::new()
         .env("RUST_LOG", "info")
         .config(&plain(&[&down]))
@@ -36,7 +36,7 @@ fn requests_that_pace_answers_have_one_too() {
     assert_eq!(pace.get("/nobody").status, 503);
     let line = pace.wait_for_log(&["pace::access", "/nobody"]);
     assert!(line.contains(" 503 "), "{line}");
-    // Nobody answered; this is who was asked.
+    // The backend did not answer; the line has the one that was tried.
     assert!(line.contains(&format!("backend={} ", down.label())), "{line}");
 
     pace.client()
@@ -54,24 +54,24 @@ fn requests_that_pace_answers_have_one_too() {
 }
 
 #[test]
-fn by_default_there_are_none() {
-    let (down, up) = (Origin::down(), Origin::named("up"));
+fn access_log_is_off_by_default() {
+    let (down, up) = (HttpBackend::down(), HttpBackend::named("up"));
     let pace = Setup::new().config(&plain(&[&down, &up])).start();
     for _ in 0..2 {
         assert_eq!(pace.get("/path").status, 200);
     }
     let log = pace.stop().stderr;
     assert!(!log.contains("pace::access"), "{log}");
-    // That a backend fails is another matter.
+    // The warning about the failed backend does not depend on the access log.
     assert!(log.contains(&down.label()), "{log}");
 }
 
 #[test]
-fn a_client_cannot_write_lines_of_its_own() {
-    let origin = Origin::named("one");
+fn client_cannot_forge_a_log_line() {
+    let backend = HttpBackend::named("one");
     let pace = Setup::new()
         .env("RUST_LOG", "info")
-        .config(&plain(&[&origin]))
+        .config(&plain(&[&backend]))
         .start();
     pace.client()
         .exchange(b"GET /\x1b[31m\xff HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use pace_tests::{Origin, Pace, Request, root};
+use pace_tests::{HttpBackend, Pace, Request, root};
 
 use crate::sections::{SERVER, plain};
 
 #[test]
-fn it_answers_what_it_knows() {
-    let origin = Origin::named("one");
-    let url = origin.url();
+fn known_paths_are_answered() {
+    let backend = HttpBackend::named("one");
+    let url = backend.url();
     let pace = Pace::with_config(&format!("{SERVER}\n[upstreams]\nbackends = [{url:?}]\n"));
     let mut admin = pace.admin();
 
@@ -36,9 +36,9 @@ fn it_answers_what_it_knows() {
 }
 
 #[test]
-fn it_refuses_what_it_does_not_know() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn unknown_paths_and_methods_are_refused() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut admin = pace.admin();
 
     assert_eq!(admin.get("/nothing").status, 404);
@@ -49,13 +49,13 @@ fn it_refuses_what_it_does_not_know() {
         (405, Some("GET, HEAD"))
     );
     assert_eq!(admin.get("/health").status, 200);
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
 }
 
 #[test]
-fn it_cannot_be_reached_through_the_public_listener() {
-    let origin = Origin::named("the backend");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn admin_paths_are_not_on_the_public_listener() {
+    let backend = HttpBackend::named("the backend");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
     for path in ["/health", "/metrics", "/plugins"] {
         assert_eq!(client.get(path).text(), "the backend", "{path}");
@@ -67,8 +67,8 @@ fn it_cannot_be_reached_through_the_public_listener() {
 /// An answer of 404 lists the paths, one of 405 the methods; the page has a row for each, and no other.
 #[test]
 fn documented_requests_are_those_that_there_are() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut admin = pace.admin();
     let refused = admin.get("/nothing");
     assert_eq!(refused.status, 404);
@@ -98,11 +98,11 @@ fn documented_requests_are_those_that_there_are() {
     assert_eq!(listed, documented);
 }
 
-/// A page that a browser shows can send requests to loopback. They have `Origin`, or the page's name in `Host`.
+/// A page in a browser can send requests to loopback. They have `Origin`, or the page's name in `Host`.
 #[test]
-fn web_pages_are_kept_out() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn requests_of_web_pages_are_refused() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut admin = pace.admin();
     for request in [Request::get("/plugins"), Request::post("/reload", "")] {
         assert_eq!(admin.send(&request).status, 200, "{request:?}");
@@ -131,9 +131,9 @@ fn web_pages_are_kept_out() {
 }
 
 #[test]
-fn what_changes_something_is_a_post() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn changes_need_a_post() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut admin = pace.admin();
     for path in ["/reload", "/plugins/limit/reload", "/plugins/limit/rollback"] {
         let refused = admin.get(path);
@@ -156,9 +156,9 @@ fn what_changes_something_is_a_post() {
 }
 
 #[test]
-fn half_a_request_changes_nothing() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn incomplete_request_changes_nothing() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let reloads = || pace.metrics().sum("pace_config_reloads_total", &[]);
     let before = reloads();
     let mut client = pace.admin();

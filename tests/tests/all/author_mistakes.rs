@@ -1,10 +1,10 @@
-//! What can go wrong when a plugin is written: each mistake has a message that names it and says what to do.
+//! Mistakes in writing a plugin: each has a message that names it and says what to do.
 
 use std::fs;
 
-use pace_tests::{Exit, Origin, Setup, built_for, fixture};
+use pace_tests::{Exit, HttpBackend, Setup, built_for, fixture};
 
-/// What `pace plugin inspect` says of a file that does not fit.
+/// Runs `pace plugin inspect` on a file that does not fit.
 fn inspected(name: &str) -> Exit {
     Setup::new()
         .args(["plugin", "inspect"])
@@ -12,7 +12,7 @@ fn inspected(name: &str) -> Exit {
         .run()
 }
 
-/// What `pace plugin test` says of a hook that misbehaves, when nobody expects it to.
+/// Runs `pace plugin test` on a hook that misbehaves, without an expectation of that.
 fn tested(name: &str) -> Exit {
     let wasm = fixture(name);
     let cases = format!(
@@ -24,7 +24,7 @@ fn tested(name: &str) -> Exit {
         .run()
 }
 
-/// The message has, in this order, what is wrong and what to do.
+/// Checks that the message has the mistake and then the remedy.
 fn says(exit: &Exit, wrong: &str, remedy: &str) {
     assert_eq!(exit.code, Some(1), "{exit:#?}");
     let said = format!("{}{}", exit.stdout, exit.stderr);
@@ -35,7 +35,7 @@ fn says(exit: &Exit, wrong: &str, remedy: &str) {
 }
 
 #[test]
-fn configure_was_forgotten() {
+fn missing_configure_is_explained() {
     says(
         &inspected("missing-configure"),
         "does not export `pace:plugin/lifecycle@0.1.0`",
@@ -44,7 +44,7 @@ fn configure_was_forgotten() {
 }
 
 #[test]
-fn no_hook_was_named() {
+fn plugin_without_a_hook_is_explained() {
     says(
         &inspected("no-hook"),
         "exports no hook: one of request-filter, select-upstream and response-filter",
@@ -53,7 +53,7 @@ fn no_hook_was_named() {
 }
 
 #[test]
-fn it_is_made_for_another_version() {
+fn other_contract_version_is_explained() {
     says(
         &inspected("wrong-version"),
         "found     pace:plugin@9.9.9",
@@ -62,7 +62,7 @@ fn it_is_made_for_another_version() {
 }
 
 #[test]
-fn a_function_has_the_wrong_type() {
+fn export_of_the_wrong_type_is_explained() {
     says(
         &inspected("wrong-type"),
         "the function `filter` of `pace:plugin/request-filter@0.1.0` has the wrong type\n    \
@@ -72,7 +72,7 @@ fn a_function_has_the_wrong_type() {
 }
 
 #[test]
-fn a_function_is_taken_for_another() {
+fn import_of_the_wrong_type_is_explained() {
     let wasm = built_for(&[
         (
             "    remove-header: func(name: string) -> result<bool, edit-error>;",
@@ -101,7 +101,7 @@ fn a_function_is_taken_for_another() {
 }
 
 #[test]
-fn it_asks_for_what_nobody_lends() {
+fn unknown_import_is_explained() {
     says(
         &inspected("unknown-import"),
         "imports `acme:extra/thing`: plugins are lent the interfaces of pace:plugin and nothing else",
@@ -115,7 +115,7 @@ fn it_asks_for_what_nobody_lends() {
 }
 
 #[test]
-fn it_panics() {
+fn panic_is_explained() {
     says(
         &tested("trap"),
         "request-filter failed: trap\n          it panicked at tests/fixtures/examples/trap.rs:10:9: asked to panic",
@@ -124,7 +124,7 @@ fn it_panics() {
 }
 
 #[test]
-fn it_loops() {
+fn endless_loop_is_explained() {
     says(
         &tested("endless-loop"),
         "request-filter failed: deadline\n          it ran for longer than its 10ms",
@@ -133,7 +133,7 @@ fn it_loops() {
 }
 
 #[test]
-fn it_takes_too_much_memory() {
+fn exceeded_memory_is_explained() {
     says(
         &tested("memory-bomb"),
         "request-filter failed: memory\n          it ran out of memory",
@@ -142,7 +142,7 @@ fn it_takes_too_much_memory() {
 }
 
 #[test]
-fn it_reads_the_response_before_there_is_one() {
+fn reading_the_response_too_early_is_explained() {
     says(
         &tested("reads-response-early"),
         "response was called before there is a response: responses can be looked at in response-filter only",
@@ -151,7 +151,7 @@ fn it_reads_the_response_before_there_is_one() {
 }
 
 #[test]
-fn it_reads_the_request_while_it_is_configured() {
+fn reading_the_request_in_configure_is_explained() {
     let cases = format!(
         "wasm = {:?}\n[[case]]\nname = 'x'\nexpect.verdict = 'next'\n",
         fixture("reads-request-early")
@@ -168,7 +168,7 @@ fn it_reads_the_request_while_it_is_configured() {
 }
 
 #[test]
-fn it_loops_or_traps_while_it_is_configured() {
+fn loop_or_trap_in_configure_is_explained() {
     let started = |name: &str| {
         Setup::new()
             .args([
@@ -195,7 +195,7 @@ fn it_loops_or_traps_while_it_is_configured() {
 }
 
 #[test]
-fn it_has_a_header_set_that_is_not_its_own() {
+fn forbidden_header_edit_is_explained() {
     let cases = "wasm = 'builtin:header-injection'\n[[case]]\nname = 'x'\n\
                  config.response.set = { connection = 'close' }\nexpect.verdict = 'next'\n";
     let exit = Setup::new()
@@ -210,7 +210,7 @@ fn it_has_a_header_set_that_is_not_its_own() {
 }
 
 #[test]
-fn it_answers_with_what_may_not_be() {
+fn illegal_reply_is_explained() {
     says(
         &tested("illegal-reply-header"),
         "it responded with the header \"x-split\": the value has characters that the field cannot have",
@@ -228,9 +228,9 @@ fn it_answers_with_what_may_not_be() {
     );
 }
 
-/// The message is the same wherever the file is read: a proxy does not start with it either.
+/// The message is the same wherever the file is read: at the start of a proxy, too.
 #[test]
-fn the_file_is_not_a_plugin_at_all() {
+fn file_that_is_no_plugin_is_explained() {
     let setup = Setup::new();
     fs::write(setup.directory().join("text.wasm"), "fn main() {}").expect("a temporary file can be written");
     let exit = setup.args(["plugin", "inspect", "text.wasm"]).run();
@@ -241,10 +241,10 @@ fn the_file_is_not_a_plugin_at_all() {
     );
 }
 
-/// And what to do is said beside each request, too, when the plugin serves.
+/// The remedy is logged for each request, too, when the plugin serves.
 #[test]
-fn what_a_hook_does_wrong_is_said_with_the_request() {
-    let origin = Origin::named("backend");
+fn mistake_of_a_hook_is_logged_with_its_remedy() {
+    let backend = HttpBackend::named("backend");
     let mistakes = [
         (
             "trap",
@@ -279,7 +279,7 @@ fn what_a_hook_does_wrong_is_said_with_the_request() {
                 "--listen",
                 "127.0.0.1:0",
                 "--backend",
-                &origin.url(),
+                &backend.url(),
             ])
             .args([fixture(name)])
             .start();

@@ -1,21 +1,21 @@
-//! Responses as backends send them: every framing arrives at the client as what it was.
+//! Responses as backends send them: every framing arrives at the client with its meaning.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pace_tests::{Answer, Gate, Origin, Pace, Request, wait_until};
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, wait_until};
 
 use crate::sections::plain;
 
 #[test]
-fn responses_without_a_body_leave_the_connection_usable() {
-    let origin = Origin::new(|request| match request.target.as_str() {
+fn response_without_a_body_keeps_connection_usable() {
+    let backend = HttpBackend::new(|request| match request.target.as_str() {
         "/204" => Answer::status(204),
         "/304" => Answer::status(304).header("ETag", "\"v1\""),
         "/empty" => Answer::new(""),
         _ => Answer::new("the whole page"),
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     let head = client.send(&Request::new("HEAD", "/"));
@@ -31,10 +31,11 @@ fn responses_without_a_body_leave_the_connection_usable() {
     assert_eq!(client.connections(), 1);
 }
 
-/// RFC 9110, section 15.3.6. Its head does not end the message, so it says that nothing follows.
+/// RFC 9110, section 15.3.6. The head of a 205 does not end the message, so it has to say that nothing
+/// follows.
 #[test]
-fn a_205_has_no_body_whatever_the_backend_sends() {
-    let origin = Origin::new(|request| {
+fn response_205_has_no_body_whatever_the_backend_sends() {
+    let backend = HttpBackend::new(|request| {
         let rest = match request.target.as_str() {
             "/length" => "Content-Length: 6\r\n\r\na body",
             "/chunks" => "Transfer-Encoding: chunked\r\n\r\n6\r\na body\r\n0\r\n\r\n",
@@ -44,7 +45,7 @@ fn a_205_has_no_body_whatever_the_backend_sends() {
         };
         Answer::raw(format!("HTTP/1.1 205 Reset Content\r\n{rest}"))
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
     for request in [Request::get, |target: &str| Request::post(target, "a body")] {
         for target in ["/length", "/chunks", "/close", "/none"] {
             let mut client = pace.client();
@@ -56,21 +57,21 @@ fn a_205_has_no_body_whatever_the_backend_sends() {
             );
             assert_eq!(response.header("content-length"), Some("0"), "{target}");
             assert_eq!(response.header("transfer-encoding"), None, "{target}");
-            // What the client reads next is the next response.
+            // The client reads the next response next.
             assert_eq!(client.get("/next").text(), "the next page", "{target}");
         }
     }
 }
 
 #[test]
-fn what_comes_before_the_response_comes_before_it() {
-    let origin = Origin::new(|_| {
+fn interim_responses_arrive_before_the_final_one() {
+    let backend = HttpBackend::new(|_| {
         Answer::raw(
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n\
              HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nthe page",
         )
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
     for request in [Request::get("/"), Request::post("/", "a body")] {
         let response = client.send(&request);
@@ -80,11 +81,11 @@ fn what_comes_before_the_response_comes_before_it() {
 }
 
 #[test]
-fn an_upgrade_that_nobody_asked_for_is_a_502() {
-    let origin = Origin::new(|_| {
+fn upgrade_without_a_request_for_it_is_a_502() {
+    let backend = HttpBackend::new(|_| {
         Answer::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nhello")
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
     for request in [Request::get("/"), Request::post("/", "a body")] {
         let response = pace.client().send(&request);
         assert_eq!(response.status, 502, "{response:?}");
@@ -93,15 +94,15 @@ fn an_upgrade_that_nobody_asked_for_is_a_502() {
 }
 
 #[test]
-fn every_status_and_header_passes() {
-    let origin = Origin::new(|request| {
+fn statuses_and_headers_pass() {
+    let backend = HttpBackend::new(|request| {
         let status = request.target[1..].parse().expect("a test asks for a number");
         Answer::status(status)
             .header("Set-Cookie", "a=1")
             .header("Set-Cookie", "b=2")
             .header("X-Bytes", b"gr\xfcn".as_slice())
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     for status in [
@@ -116,16 +117,16 @@ fn every_status_and_header_passes() {
         );
     }
     assert_eq!(
-        origin.requests().len(),
+        backend.requests().len(),
         15,
         "an answer is an answer: none is asked again"
     );
 }
 
 #[test]
-fn a_body_that_ends_with_the_connection_arrives_whole() {
-    let origin = Origin::new(|_| Answer::until_close("to the end"));
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn body_that_ends_with_the_connection_arrives_whole() {
+    let backend = HttpBackend::new(|_| Answer::until_close("to the end"));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
     for _ in 0..2 {
         assert_eq!(client.get("/").text(), "to the end");
@@ -133,11 +134,11 @@ fn a_body_that_ends_with_the_connection_arrives_whole() {
 }
 
 #[test]
-fn a_large_body_passes_whole() {
+fn large_body_passes_whole() {
     const CHUNKS: u32 = 512;
     let chunk = |number: u32| number.to_be_bytes().repeat(4096);
-    let origin = Origin::new(move |_| Answer::chunks((0..CHUNKS).map(chunk)));
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let backend = HttpBackend::new(move |_| Answer::chunks((0..CHUNKS).map(chunk)));
+    let pace = Pace::with_config(&plain(&[&backend]));
 
     let body = pace.get("/").body;
     assert_eq!(body.len(), CHUNKS as usize * 16 * 1024);
@@ -148,13 +149,13 @@ fn a_large_body_passes_whole() {
     assert!(whole, "chunks are missing or out of order");
 }
 
-/// Nothing is held back until the response is complete, whether or not its length is known: streams of events
-/// work, and a slow page begins to show.
+/// Pace holds nothing back until the response is complete, whether or not its length is known: streams of
+/// events work, and a slow page begins to show.
 #[test]
-fn a_body_passes_as_it_comes() {
+fn body_passes_as_it_comes() {
     let gates = [Gate::new(), Gate::new()];
     let [chunked, sized] = gates.clone();
-    let origin = Origin::new(move |request| {
+    let backend = HttpBackend::new(move |request| {
         let is_chunked = request.target == "/chunked";
         let rest = if is_chunked {
             chunked.clone()
@@ -172,7 +173,7 @@ fn a_body_passes_as_it_comes() {
             Answer::pieces("first second".len(), parts)
         }
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
 
     for (target, seen, gate) in [
         ("/chunked", "first \r\n", &gates[0]),
@@ -187,26 +188,27 @@ fn a_body_passes_as_it_comes() {
     }
 }
 
-/// A backend is not made to produce what nobody takes.
+/// A backend is not asked to produce what its client does not read.
 #[test]
-fn a_client_that_reads_slowly_slows_the_backend_down() {
+fn slow_client_slows_its_backend_down() {
     const CHUNKS: usize = 4096;
     let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
-    let origin = Origin::new(move |_| {
+    let backend = HttpBackend::new(move |_| {
         let count = Arc::clone(&count);
         Answer::chunks((0..CHUNKS).map(move |_| {
             count.fetch_add(1, Ordering::SeqCst);
             vec![b'a'; 64 * 1024]
         }))
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    // 256 MiB fit into no socket's buffers: the origin comes to a halt. Unread, it would get to the end.
+    // 256 MiB fit into no socket's buffers, so the backend comes to a halt. If it got to the end, Pace would
+    // have read on.
     let (mut last, mut unchanged) = (0, 0);
-    wait_until("the origin to wait", || {
+    wait_until("the backend to wait", || {
         let now = sent.load(Ordering::SeqCst);
         unchanged = if now == last && now > 0 { unchanged + 1 } else { 0 };
         last = now;

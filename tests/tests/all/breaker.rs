@@ -1,14 +1,14 @@
-//! A plugin that keeps failing is left alone for a while.
+//! The breaker: a plugin that keeps failing is not called for a while.
 
 use std::fs;
 
-use pace_tests::{Origin, Pace, edition, fixture, wait_until};
+use pace_tests::{HttpBackend, Pace, edition, fixture, wait_until};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 use crate::swapping::directory;
 
 /// The fixture `trap` on `/closed` and on `/open`, with a breaker.
-fn trapping(breaker: &str, origin: &Origin) -> Pace {
+fn trapping(breaker: &str, backend: &HttpBackend) -> Pace {
     Pace::with_config(&format!(
         r#"{ONE_WORKER}{}breaker = {{ {breaker} }}
 
@@ -24,11 +24,11 @@ pool = "web"
 plugins = [{{ use = "trap", on_failure = "open" }}]
 "#,
         plugin("trap", &fixture("trap")),
-        pool("web", &[origin]),
+        pool("web", &[backend]),
     ))
 }
 
-/// How many calls failed for a reason.
+/// The number of calls that failed for a reason.
 fn failures(pace: &Pace, reason: &str) -> u64 {
     let labels = [("plugin", "trap"), ("reason", reason)];
     pace.metrics().sum("pace_plugin_failures_total", &labels)
@@ -40,10 +40,10 @@ fn is_open(pace: &Pace) -> bool {
 }
 
 #[test]
-fn after_failures_in_a_row_it_is_not_called() {
-    let origin = Origin::named("one");
-    let pace = trapping("failures = 3, cooldown_ms = 3600000", &origin);
-    // A success between them begins the count anew.
+fn failures_in_a_row_open_the_breaker() {
+    let backend = HttpBackend::named("one");
+    let pace = trapping("failures = 3, cooldown_ms = 3600000", &backend);
+    // A success in between begins the count anew.
     for path in ["misbehave", "misbehave", "fine", "misbehave", "misbehave"] {
         pace.get(&format!("/closed/{path}"));
     }
@@ -65,7 +65,8 @@ fn after_failures_in_a_row_it_is_not_called() {
         "it has none before it to return to",
     ]);
 
-    // What would have gone well fails too, and what would have failed goes on: nobody asks the plugin.
+    // With an open breaker a good request fails on `/closed`, and a bad one goes on on `/open`: the plugin is
+    // not called.
     let log = pace.log();
     assert_eq!(pace.get("/closed/fine").status, 503);
     assert_eq!(pace.get("/open/misbehave").text(), "one");
@@ -76,9 +77,9 @@ fn after_failures_in_a_row_it_is_not_called() {
 }
 
 #[test]
-fn a_probe_that_succeeds_closes_it() {
-    let origin = Origin::named("one");
-    let pace = trapping("failures = 2, cooldown_ms = 100", &origin);
+fn successful_probe_closes_the_breaker() {
+    let backend = HttpBackend::named("one");
+    let pace = trapping("failures = 2, cooldown_ms = 100", &backend);
     for _ in 0..2 {
         assert_eq!(pace.get("/closed/misbehave").status, 503);
     }
@@ -93,9 +94,9 @@ fn a_probe_that_succeeds_closes_it() {
 }
 
 #[test]
-fn a_probe_that_fails_doubles_the_cooldown_up_to_its_bound() {
-    let origin = Origin::named("one");
-    let pace = trapping("failures = 2, cooldown_ms = 100, max_cooldown_ms = 300", &origin);
+fn failed_probe_doubles_the_cooldown_up_to_its_bound() {
+    let backend = HttpBackend::named("one");
+    let pace = trapping("failures = 2, cooldown_ms = 100, max_cooldown_ms = 300", &backend);
     let lengths = ["0.1 s", "0.2 s", "0.3 s", "0.3 s"];
     wait_until("three probes to fail", || {
         pace.get("/closed/misbehave");
@@ -116,9 +117,9 @@ fn a_probe_that_fails_doubles_the_cooldown_up_to_its_bound() {
 }
 
 #[test]
-fn it_can_be_turned_off() {
-    let origin = Origin::named("one");
-    let pace = trapping("failures = 0", &origin);
+fn breaker_can_be_turned_off() {
+    let backend = HttpBackend::named("one");
+    let pace = trapping("failures = 0", &backend);
     for _ in 0..20 {
         assert_eq!(pace.get("/closed/misbehave").status, 503);
     }
@@ -129,25 +130,25 @@ fn it_can_be_turned_off() {
     assert_eq!(pace.get("/closed/fine").status, 200);
 }
 
-/// A new file is a new chance.
+/// A new file may be a repaired one.
 #[test]
-fn a_new_generation_begins_with_a_closed_breaker() {
+fn new_generation_begins_with_a_closed_breaker() {
     let files = directory();
     let file = files.path().join("plugin.wasm");
     let trap = fixture("trap");
     fs::copy(&trap, &file).expect("it can be copied");
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&format!(
         "{ONE_WORKER}{}breaker = {{ failures = 2, cooldown_ms = 3600000 }}\n\n{}\n[[routes]]\npool = \"web\"\n\
          plugins = [\"trap\"]\n",
         plugin("trap", &file),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     ));
     for _ in 0..2 {
         pace.get("/misbehave");
     }
     assert!(is_open(&pace));
-    // One that is refused changes nothing.
+    // A refused file changes nothing.
     fs::copy(fixture("refuses-config"), &file).expect("it can be copied");
     wait_until("it to be refused", || pace.plugin("trap")["refused"].is_object());
     assert_eq!(pace.plugin("trap")["breaker"]["state"], "open");

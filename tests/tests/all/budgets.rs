@@ -1,40 +1,40 @@
-//! Counters and windows are the host's: no swap gives a client a second budget, and none takes a part of it.
+//! Counters and windows are the host's: no swap gives a client a second budget, and none takes part of it.
 
 use std::fs;
 use std::path::Path;
 use std::thread;
 
-use pace_tests::{Origin, Pace, Request, component, edition, fixture};
+use pace_tests::{HttpBackend, Pace, Request, component, edition, fixture};
 
 use crate::sections::{SERVER, plugin, pool};
 use crate::swapping::directory;
 
-/// Requests that a client may make in a window that outlasts every test.
+/// The requests that a client may make in a window that outlasts every test.
 const LIMIT: usize = 20;
 
-fn limiter(file: &Path, keys: &str, more: &str, origin: &Origin) -> String {
+fn limiter(file: &Path, keys: &str, more: &str, backend: &HttpBackend) -> String {
     format!(
         "{SERVER}\n{}config = {{ max_requests = {LIMIT}, window_seconds = 6000 }}\n{keys}\n\n{}\n\
          [[routes]]\npool = \"web\"\nplugins = [\"limit\"]\n{more}",
         plugin("limit", file),
-        pool("web", &[origin]),
+        pool("web", &[backend]),
     )
 }
 
-/// How many of so many requests pass.
+/// The number of requests that pass.
 fn pass(pace: &Pace, requests: usize) -> usize {
     let mut client = pace.client();
     (0..requests).filter(|_| client.get("/").status == 200).count()
 }
 
 #[test]
-fn a_window_survives_swaps_and_rollbacks() {
+fn window_survives_swaps_and_rollbacks() {
     let files = directory();
     let file = files.path().join("limit.wasm");
     let limiter_of = component("rate-limiter");
     fs::copy(&limiter_of, &file).expect("it can be copied");
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&limiter(&file, "", "", &origin));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&limiter(&file, "", "", &backend));
 
     assert_eq!(pass(&pace, 7), 7);
     fs::write(&file, edition(&limiter_of, 2)).expect("it can be written");
@@ -46,26 +46,26 @@ fn a_window_survives_swaps_and_rollbacks() {
 }
 
 #[test]
-fn a_window_survives_another_configuration() {
-    let origin = Origin::named("one");
+fn window_survives_another_configuration() {
+    let backend = HttpBackend::named("one");
     let builtin = Path::new("builtin:rate-limiter");
-    let pace = Pace::with_config(&limiter(builtin, "", "", &origin));
+    let pace = Pace::with_config(&limiter(builtin, "", "", &backend));
     let config = pace.directory().join("pace.toml");
 
     assert_eq!(pass(&pace, 7), 7);
-    // Other limits are another generation.
+    // Other limits make another generation.
     fs::write(
         &config,
-        limiter(builtin, "limits = { time_ms = 20 }", "", &origin),
+        limiter(builtin, "limits = { time_ms = 20 }", "", &backend),
     )
     .expect("it can be written");
     pace.wait_for_generation("limit", 2);
     assert_eq!(pass(&pace, 5), 5);
-    // And another route is none.
+    // Another route does not.
     let route = "[[routes]]\nmatch = { path_prefix = \"/more\" }\npool = \"web\"\nplugins = [\"limit\"]\n";
     fs::write(
         &config,
-        limiter(builtin, "limits = { time_ms = 20 }", route, &origin),
+        limiter(builtin, "limits = { time_ms = 20 }", route, &backend),
     )
     .expect("it can be written");
     let all = pace.admin().send(&Request::post("/reload", ""));
@@ -75,14 +75,14 @@ fn a_window_survives_another_configuration() {
 }
 
 #[test]
-fn a_window_is_exact_while_generations_change() {
+fn window_is_exact_while_generations_change() {
     const CLIENTS: usize = 4;
     let files = directory();
     let file = files.path().join("limit.wasm");
     let limiter_of = component("rate-limiter");
     fs::copy(&limiter_of, &file).expect("it can be copied");
-    let origin = Origin::named("one");
-    let config = limiter(&file, "", "", &origin).replace(&format!("= {LIMIT},"), "= 1000,");
+    let backend = HttpBackend::named("one");
+    let config = limiter(&file, "", "", &backend).replace(&format!("= {LIMIT},"), "= 1000,");
     let pace = Pace::with_config(&config);
     let passed: usize = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| pass(&pace, 400))).collect();
@@ -100,16 +100,16 @@ fn a_window_is_exact_while_generations_change() {
 }
 
 #[test]
-fn a_counter_goes_on_where_it_was() {
+fn counter_continues_in_the_next_generation() {
     let files = directory();
     let file = files.path().join("count.wasm");
     let counts = fixture("counts-calls");
     fs::copy(&counts, &file).expect("it can be copied");
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&format!(
         "{SERVER}{}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"count\"]\n",
         plugin("count", &file),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     ));
     for number in 1..5 {
         assert_eq!(pace.get("/").header("x-calls"), Some(number.to_string().as_str()));

@@ -1,4 +1,4 @@
-//! Compiled plugins are kept over a restart, where nobody else can put any.
+//! Compiled plugins are kept over a restart, in a directory that no other user can write to.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -6,17 +6,17 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use pace_tests::{Origin, Pace, Request, Setup, edition, fixture, wait_until};
+use pace_tests::{HttpBackend, Pace, Request, Setup, edition, fixture, wait_until};
 
 use crate::sections::{SERVER, with_plugins};
 use crate::swapping::directory;
 
-fn config(cache: &Path, plugin: &Path, origin: &Origin) -> String {
+fn config(cache: &Path, plugin: &Path, backend: &HttpBackend) -> String {
     let server = SERVER.replace("workers = 2", &format!("workers = 2\ncache_dir = {cache:?}"));
-    with_plugins(&server, &[("respond", plugin)], &[origin])
+    with_plugins(&server, &[("respond", plugin)], &[backend])
 }
 
-/// A file as it was written: whoever writes it again makes another one.
+/// A file as it was written: writing it again makes a different value.
 #[derive(Debug, PartialEq, Eq)]
 struct Written {
     inode: u64,
@@ -24,7 +24,7 @@ struct Written {
     length: u64,
 }
 
-/// The compiled plugins in the cache. What is kept about their use is not among them.
+/// The compiled plugins in the cache, without the files about their use.
 fn artifacts(directory: &Path) -> BTreeMap<PathBuf, Written> {
     let mut found = BTreeMap::new();
     let Ok(entries) = fs::read_dir(directory) else {
@@ -35,7 +35,7 @@ fn artifacts(directory: &Path) -> BTreeMap<PathBuf, Written> {
         if path.is_dir() {
             found.extend(artifacts(&path));
         } else if path.extension().is_none()
-            // While it is written it has another name.
+            // A file has another name while it is written.
             && let Ok(metadata) = fs::metadata(&path)
         {
             let written = Written {
@@ -56,7 +56,7 @@ fn uses(artifact: &Path) -> Option<u64> {
     line?.parse().ok()
 }
 
-/// The plugin's code, its type, and that of the balancer, whose code is in the program.
+/// The plugin's code, its type, and the balancer's type, whose code is in the program.
 const KEPT: usize = 3;
 
 fn serves(pace: Pace) {
@@ -65,11 +65,11 @@ fn serves(pace: Pace) {
 }
 
 #[test]
-fn a_restart_does_not_compile_again() {
+fn restart_compiles_nothing_again() {
     let files = directory();
     let cache = files.path().join("deep/cache");
-    let origin = Origin::named("one");
-    let config = config(&cache, &fixture("respond"), &origin);
+    let backend = HttpBackend::named("one");
+    let config = config(&cache, &fixture("respond"), &backend);
 
     let pace = Pace::with_config(&config);
     wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
@@ -89,7 +89,7 @@ fn a_restart_does_not_compile_again() {
     assert_eq!(artifacts(&cache), kept, "none was made again");
 }
 
-/// Puts this plugin in the place of the one that serves.
+/// Replaces the plugin that serves.
 fn swap(pace: &Pace, file: &Path, plugin: &Path) {
     let generation = pace.generation("respond");
     fs::copy(plugin, file).expect("it can be copied");
@@ -97,13 +97,13 @@ fn swap(pace: &Pace, file: &Path, plugin: &Path) {
 }
 
 #[test]
-fn nothing_is_compiled_twice_while_serving() {
+fn swap_to_a_former_plugin_compiles_nothing() {
     let files = directory();
     let (cache, file) = (files.path().join("cache"), files.path().join("plugin.wasm"));
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     fs::copy(fixture("respond"), &file).expect("it can be copied");
-    let pace = Pace::with_config(&config(&cache, &file, &origin));
-    // The first is in nobody's memory any more when the third serves.
+    let pace = Pace::with_config(&config(&cache, &file, &backend));
+    // The first plugin is no longer in memory when the third serves.
     for plugin in ["response-respond", "no-op"] {
         swap(&pace, &file, &fixture(plugin));
     }
@@ -120,25 +120,25 @@ fn nothing_is_compiled_twice_while_serving() {
     serves(pace);
 }
 
-/// wasmtime keeps at most so much, and makes room down to 70 % of it.
+/// The most bytes that wasmtime keeps. When there are more, it removes files down to 70 % of this.
 const MAX_KEPT: u64 = 512 << 20;
 
-/// It does so at most once in an hour, in the process that compiles something new.
+/// wasmtime cleans up at most once an hour, in the process that compiles something new.
 #[test]
-fn the_oldest_make_room() {
+fn oldest_files_are_removed_when_the_cache_is_full() {
     const LARGE: u64 = 100 << 20;
     let files = directory();
     let (cache, file) = (files.path().join("cache"), files.path().join("plugin.wasm"));
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     fs::copy(fixture("respond"), &file).expect("it can be copied");
-    let pace = Pace::with_config(&config(&cache, &file, &origin));
+    let pace = Pace::with_config(&config(&cache, &file, &backend));
     wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
     let beside = artifacts(&cache).into_keys().next().expect("there are some");
     let old: Vec<PathBuf> = (0..6)
         .map(|number| beside.with_file_name(format!("OLD{number}")))
         .collect();
     for (age, path) in old.iter().enumerate() {
-        // It takes no room on the disk.
+        // A sparse file takes no room on the disk.
         let large = fs::File::create(path).expect("it can be made");
         large.set_len(LARGE).expect("a file may have holes");
         let days = Duration::from_secs(24 * 3600 * (10 + age as u64));
@@ -154,7 +154,7 @@ fn the_oldest_make_room() {
             .sum::<u64>()
     };
     assert!(size() > MAX_KEPT);
-    // A process that is at its end may leave some of it to the next.
+    // A process that ends may leave some of the work to the next.
     let others = [
         "response-respond",
         "no-op",
@@ -165,7 +165,7 @@ fn the_oldest_make_room() {
     for plugin in others {
         for entry in fs::read_dir(&cache).expect("it is there") {
             let path = entry.expect("it can be listed").path();
-            // It stands for the last hour.
+            // The file records a clean-up within the last hour.
             if path.file_stem().is_some_and(|stem| stem == ".cleanup") {
                 fs::remove_file(path).expect("it is ours");
             }
@@ -180,11 +180,11 @@ fn the_oldest_make_room() {
 }
 
 #[test]
-fn a_broken_cache_is_no_cache() {
+fn broken_cache_is_ignored() {
     let files = directory();
     let cache = files.path().join("cache");
-    let origin = Origin::named("one");
-    let config = config(&cache, &fixture("respond"), &origin);
+    let backend = HttpBackend::named("one");
+    let config = config(&cache, &fixture("respond"), &backend);
     serves(Pace::with_config(&config));
     for artifact in artifacts(&cache).into_keys() {
         fs::write(artifact, "not machine code").expect("it can be written");
@@ -192,16 +192,16 @@ fn a_broken_cache_is_no_cache() {
     serves(Pace::with_config(&config));
 }
 
-/// What lies there is run.
+/// Files in the directory are run.
 #[test]
-fn a_directory_that_others_can_write_to_is_refused() {
+fn directory_writable_by_others_is_refused() {
     let files = directory();
     for mode in [0o777, 0o770, 0o702] {
         let cache = files.path().join(format!("{mode:o}"));
         fs::create_dir(&cache).expect("it can be made");
         fs::set_permissions(&cache, Permissions::from_mode(mode)).expect("it is ours");
         let exit = Setup::new()
-            .config(&config(&cache, &fixture("respond"), &Origin::down()))
+            .config(&config(&cache, &fixture("respond"), &HttpBackend::down()))
             .run();
         let message = exit.refusal();
         assert!(message.contains(&cache.display().to_string()), "{message}");
@@ -210,18 +210,18 @@ fn a_directory_that_others_can_write_to_is_refused() {
     let file = files.path().join("file");
     fs::write(&file, "").expect("it can be written");
     let exit = Setup::new()
-        .config(&config(&file, &fixture("respond"), &Origin::down()))
+        .config(&config(&file, &fixture("respond"), &HttpBackend::down()))
         .run();
     assert!(exit.refusal().contains("for compiled plugins"), "{exit:?}");
 }
 
-/// If the unit wants several directories, their names are in one variable.
+/// If the unit declares several directories, all their names are in one variable.
 #[test]
-fn systemd_may_say_where() {
+fn cache_directory_of_systemd_is_used() {
     let files = directory();
     let cache = files.path().join("cache");
     let others = files.path().join("other");
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let pace = Setup::new()
         .env(
             "CACHE_DIRECTORY",
@@ -230,7 +230,7 @@ fn systemd_may_say_where() {
         .config(&with_plugins(
             SERVER,
             &[("respond", &fixture("respond"))],
-            &[&origin],
+            &[&backend],
         ))
         .start();
     wait_until("compiled plugins to be kept", || artifacts(&cache).len() == KEPT);
@@ -238,14 +238,14 @@ fn systemd_may_say_where() {
     serves(pace);
 }
 
-/// Relative to the configuration, which is relative to where Pace is started.
+/// The directory is relative to the configuration, which is relative to where Pace is started.
 #[test]
-fn a_relative_directory_is_beside_the_configuration() {
-    let origin = Origin::named("one");
+fn relative_directory_is_beside_the_configuration() {
+    let backend = HttpBackend::named("one");
     let setup = Setup::new();
     let beside = setup.directory().join("config");
     fs::create_dir(&beside).expect("it can be made");
-    let text = config(Path::new("cache/compiled"), &fixture("respond"), &origin);
+    let text = config(Path::new("cache/compiled"), &fixture("respond"), &backend);
     fs::write(beside.join("pace.toml"), text).expect("it can be written");
     let pace = setup.args(["--config", "config/pace.toml"]).start();
     wait_until("compiled plugins to be kept", || {
@@ -255,14 +255,14 @@ fn a_relative_directory_is_beside_the_configuration() {
 }
 
 #[test]
-fn nothing_is_written_where_plugins_are() {
+fn nothing_is_written_beside_plugins() {
     let files = directory();
     let plugins = files.path().join("plugins");
     fs::create_dir(&plugins).expect("it can be made");
     let file = plugins.join("respond.wasm");
     fs::copy(fixture("respond"), &file).expect("it can be copied");
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&config(&files.path().join("cache"), &file, &origin));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&config(&files.path().join("cache"), &file, &backend));
     fs::write(&file, edition(&fixture("respond"), 2)).expect("it can be written");
     pace.wait_for_generation("respond", 2);
     serves(pace);

@@ -1,19 +1,19 @@
-//! Whose request it is: the peer's, unless a proxy that is trusted says otherwise. The limit of one request per
-//! client shows whom Pace takes it for, and `X-Forwarded-For` at the origin whom it names.
+//! The client of a request: its peer, unless a trusted proxy names another. The limit of one request per
+//! client shows which client Pace assumes, and `X-Forwarded-For` at the backend shows which one it names.
 
 use std::net::TcpStream;
 use std::time::Duration;
 
-use pace_tests::{Origin, Pace, Request};
+use pace_tests::{HttpBackend, Pace, Request};
 
 use socket2::SockRef;
 
 use crate::sections::{SERVER, pool};
 
 #[test]
-fn without_trusted_proxies_a_header_changes_nothing() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, "");
+fn forwarded_header_is_ignored_without_trusted_proxies() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, "");
     let mut client = pace.client();
 
     let mut ask = |forwarded_for: &str| {
@@ -23,14 +23,14 @@ fn without_trusted_proxies_a_header_changes_nothing() {
     assert_eq!(ask("192.0.2.1"), 200);
     assert_eq!(ask("192.0.2.2"), 429);
     assert_eq!(ask("127.0.0.1"), 429);
-    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(backend.request().headers.all("x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(pace.client_from("127.0.0.2").get("/").status, 200);
 }
 
 #[test]
-fn a_trusted_proxy_is_believed_about_its_clients() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, "trusted_proxies = [\"127.0.0.1/32\"]");
+fn trusted_proxy_names_its_clients() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, "trusted_proxies = [\"127.0.0.1/32\"]");
     let mut proxy = pace.client();
 
     let mut ask = |forwarded_for: &str| {
@@ -39,7 +39,7 @@ fn a_trusted_proxy_is_believed_about_its_clients() {
     };
     assert_eq!((ask("192.0.2.1"), ask("192.0.2.2")), (200, 200));
     assert_eq!((ask("192.0.2.1"), ask("192.0.2.2")), (429, 429));
-    // What a client has written itself stands before what the proxy adds.
+    // Addresses that a client has written itself stand before those that the proxy adds.
     assert_eq!(ask("203.0.113.9, 192.0.2.1"), 429);
     assert_eq!(
         ask("203.0.113.9, 192.0.2.2, 127.0.0.1"),
@@ -52,18 +52,18 @@ fn a_trusted_proxy_is_believed_about_its_clients() {
         "one /64 is one client"
     );
 
-    let seen = origin.requests();
+    let seen = backend.requests();
     assert_eq!(seen[0].headers.all("x-forwarded-for"), ["192.0.2.1, 127.0.0.1"]);
-    // The proxy without a header speaks for itself, and what is not an address is nobody's.
+    // Without the header the proxy is the client, and so it is for a value that is no address.
     assert_eq!(proxy.get("/").status, 200);
     let nonsense = Request::get("/").header("X-Forwarded-For", "unknown");
     assert_eq!(proxy.send(&nonsense).status, 429);
 }
 
 #[test]
-fn only_the_trusted_proxy_is() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, "trusted_proxies = [\"127.0.0.1/32\"]");
+fn untrusted_peer_cannot_name_its_clients() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, "trusted_proxies = [\"127.0.0.1/32\"]");
     let mut client = pace.client_from("127.0.0.2");
 
     let mut ask = |forwarded_for: &str| {
@@ -71,13 +71,13 @@ fn only_the_trusted_proxy_is() {
         client.send(&request).status
     };
     assert_eq!((ask("192.0.2.1"), ask("192.0.2.2")), (200, 429));
-    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["127.0.0.2"]);
+    assert_eq!(backend.request().headers.all("x-forwarded-for"), ["127.0.0.2"]);
 }
 
 #[test]
-fn a_proxy_header_names_the_client() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, PROXY_PROTOCOL);
+fn proxy_header_names_the_client() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, PROXY_PROTOCOL);
 
     let ask = |header: &[u8]| {
         let mut balancer = pace.client();
@@ -91,7 +91,7 @@ fn a_proxy_header_names_the_client() {
     assert_eq!(ask(&v2([192, 0, 2, 1])), 429, "the client of version 1 above");
     assert_eq!((ask(&v2([192, 0, 2, 3])), ask(&v2([192, 0, 2, 3]))), (200, 429));
 
-    let seen: Vec<_> = origin
+    let seen: Vec<_> = backend
         .requests()
         .into_iter()
         .map(|request| request.headers.get("x-forwarded-for").map(str::to_owned))
@@ -101,11 +101,11 @@ fn a_proxy_header_names_the_client() {
     assert_eq!(pace.metrics().sum("pace_proxy_header_errors_total", &[]), 0);
 }
 
-/// Headers may arrive in pieces, and together with the request.
+/// The header may arrive in pieces, and together with the request.
 #[test]
-fn a_proxy_header_may_be_cut_anywhere() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, PROXY_PROTOCOL);
+fn proxy_header_is_read_wherever_it_is_cut() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, PROXY_PROTOCOL);
     for (number, cut) in [1, 5, 11, 12, 15, 16, 20, 27].into_iter().enumerate() {
         let header = v2([198, 51, 100, number as u8]);
         let mut balancer = pace.client();
@@ -126,8 +126,8 @@ fn a_proxy_header_may_be_cut_anywhere() {
 /// Certificates and tokens travel in such fields.
 #[test]
 fn proxy_header_may_be_as_long_as_its_length_field_says() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, PROXY_PROTOCOL);
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, PROXY_PROTOCOL);
     let mut header = v2([192, 0, 2, 7]);
     header[14..16].copy_from_slice(&u16::MAX.to_be_bytes());
     header.extend([0xe0, 0xff, 0xf0]);
@@ -136,13 +136,13 @@ fn proxy_header_may_be_as_long_as_its_length_field_says() {
     let mut balancer = pace.client();
     balancer.write([&header[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
     assert_eq!(balancer.read("GET").expect("there is a response").status, 200);
-    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["192.0.2.7"]);
+    assert_eq!(backend.request().headers.all("x-forwarded-for"), ["192.0.2.7"]);
 }
 
 #[test]
 fn probe_that_only_connects_is_no_error_and_no_warning() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, PROXY_PROTOCOL);
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, PROXY_PROTOCOL);
     for _ in 0..5 {
         drop(TcpStream::connect(pace.address()).expect("Pace listens"));
         let reset = TcpStream::connect(pace.address()).expect("Pace listens");
@@ -163,9 +163,9 @@ fn probe_that_only_connects_is_no_error_and_no_warning() {
 }
 
 #[test]
-fn a_trusted_peer_must_send_a_proxy_header() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, PROXY_PROTOCOL);
+fn trusted_peer_without_a_proxy_header_is_refused() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, PROXY_PROTOCOL);
 
     let mut broken = v2([192, 0, 2, 1]);
     broken[12] = 0x31;
@@ -180,29 +180,29 @@ fn a_trusted_peer_must_send_a_proxy_header() {
         assert_eq!(peer.read_to_end(), b"", "{}", bytes.escape_ascii());
         pace.wait_for_metric("pace_proxy_header_errors_total", &[], count);
     }
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
 }
 
 #[test]
-fn others_speak_plain_http() {
-    let origin = Origin::named("one");
-    let pace = start(&origin, PROXY_PROTOCOL);
+fn untrusted_peer_speaks_plain_http() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend, PROXY_PROTOCOL);
 
     assert_eq!(pace.client_from("127.0.0.2").get("/").status, 200);
-    assert_eq!(origin.request().headers.all("x-forwarded-for"), ["127.0.0.2"]);
-    // A header of theirs is no request.
+    assert_eq!(backend.request().headers.all("x-forwarded-for"), ["127.0.0.2"]);
+    // A PROXY header of an untrusted peer is not a request.
     let mut liar = pace.client_from("127.0.0.3");
     liar.write("PROXY TCP4 192.0.2.1 192.0.2.200 40000 80\r\n\r\n");
     assert_eq!(liar.read("GET").expect("there is a response").status, 400);
-    assert_eq!(origin.requests().len(), 1);
+    assert_eq!(backend.requests().len(), 1);
 }
 
 const PROXY_PROTOCOL: &str = "trusted_proxies = [\"127.0.0.1/32\"]\nproxy_protocol = true";
 
-/// With a limit of one request per client.
-fn start(origin: &Origin, server: &str) -> Pace {
+/// Starts Pace with a limit of one request per client.
+fn start(backend: &HttpBackend, server: &str) -> Pace {
     let server = SERVER.replace("workers = 2", &format!("workers = 2\n{server}"));
-    let pool = pool("web", &[origin]);
+    let pool = pool("web", &[backend]);
     Pace::with_config(&format!(
         r#"{server}
 [[plugins]]

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use pace_tests::{Exit, Origin, Setup, fixture};
+use pace_tests::{Exit, HttpBackend, Setup, fixture};
 
 use crate::sections::{plugin, pool, short_form};
 
@@ -11,7 +11,7 @@ fn run(args: &[&str]) -> Exit {
 }
 
 #[test]
-fn version_and_help_are_for_newcomers() {
+fn version_and_help_are_printed_for_newcomers() {
     let version = run(&["--version"]);
     assert_eq!((version.code, version.stdout.as_str()), (Some(0), "pace 0.1.0\n"));
 
@@ -32,7 +32,7 @@ fn version_and_help_are_for_newcomers() {
 }
 
 #[test]
-fn an_argument_that_is_none_is_refused_with_the_usage() {
+fn unknown_argument_is_refused_with_the_usage() {
     let exit = run(&["--bakend", "http://127.0.0.1:8000"]);
     assert_ne!(exit.code, Some(0));
     assert!(exit.stderr.contains("'--backend'"), "{}", exit.stderr);
@@ -40,8 +40,8 @@ fn an_argument_that_is_none_is_refused_with_the_usage() {
 }
 
 #[test]
-fn backends_alone_make_a_proxy() {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn backends_alone_make_a_complete_proxy() {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     for command in [&[][..], &["run"]] {
         let pace = Setup::new()
             .args(command)
@@ -54,8 +54,8 @@ fn backends_alone_make_a_proxy() {
 }
 
 #[test]
-fn options_win_over_the_file() {
-    let (written, given) = (Origin::named("written"), Origin::named("given"));
+fn options_override_the_file() {
+    let (written, given) = (HttpBackend::named("written"), HttpBackend::named("given"));
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let taken = taken.local_addr().expect("it is bound").to_string();
     let config = short_form(&[&written]).replace("127.0.0.1:0", &taken);
@@ -70,7 +70,7 @@ fn options_win_over_the_file() {
 }
 
 #[test]
-fn without_anything_it_says_what_it_needs() {
+fn start_without_arguments_says_what_is_needed() {
     for args in [&[][..], &["run"], &["check"], &["--listen", "127.0.0.1:0"]] {
         let exit = run(args);
         let message = exit.refusal();
@@ -80,13 +80,13 @@ fn without_anything_it_says_what_it_needs() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn missing_file_is_named() {
     let exit = run(&["--config", "nowhere/pace.toml"]);
     assert!(exit.refusal().contains("nowhere/pace.toml"), "{exit:?}");
 }
 
 #[test]
-fn a_wrong_option_is_named() {
+fn wrong_option_is_named() {
     let exit = run(&["--listen", "8080", "--backend", "http://127.0.0.1:8000"]);
     assert!(exit.refusal().contains("--listen"), "{exit:?}");
 
@@ -95,12 +95,12 @@ fn a_wrong_option_is_named() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    let origin = Origin::down();
+    let backend = HttpBackend::down();
 
-    let exit = run(&["--listen", &address, "--backend", &origin.url()]);
+    let exit = run(&["--listen", &address, "--backend", &backend.url()]);
     let message = exit.refusal();
     assert!(message.contains(&address), "{message}");
     assert!(message.contains("in use"), "{message}");
@@ -109,21 +109,21 @@ fn a_port_in_use_is_named() {
     let admin = format!("[admin]\nlisten = {address:?}\n[server]\nlisten = \"127.0.0.1:0\"\n");
     let exit = Setup::new()
         .config(&admin)
-        .args(["--backend", &origin.url()])
+        .args(["--backend", &backend.url()])
         .run();
     assert!(exit.refusal().contains(&address), "{exit:?}");
     assert!(exit.refusal().contains("[admin]"), "{exit:?}");
 }
 
 #[test]
-fn check_says_what_would_be_served() {
-    let origin = Origin::down();
-    // The port is taken: it is not opened.
+fn check_shows_what_would_be_served() {
+    let backend = HttpBackend::down();
+    // The port is taken, which `check` does not notice, because it does not open it.
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let taken = taken.local_addr().expect("it is bound").to_string();
     let exit = Setup::new()
         .args(["check"])
-        .config(&short_form(&[&origin]).replace("127.0.0.1:0", &taken))
+        .config(&short_form(&[&backend]).replace("127.0.0.1:0", &taken))
         .run();
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     for line in [
@@ -142,17 +142,17 @@ fn check_says_what_would_be_served() {
 }
 
 #[test]
-fn check_refuses_what_run_would_refuse() {
-    let origin = Origin::down();
-    let config = short_form(&[&origin]).replace("workers = 4", "workers = 0");
+fn check_refuses_what_a_start_would_refuse() {
+    let backend = HttpBackend::down();
+    let config = short_form(&[&backend]).replace("workers = 4", "workers = 0");
     let check = Setup::new().args(["check"]).config(&config).run();
     assert!(check.refusal().contains("`workers` in [server]"), "{check:?}");
 
-    // Also a plugin that no route uses.
+    // A plugin that no route uses is checked, too.
     let config = format!(
         "{}{}[[routes]]\npool = \"web\"\n",
         plugin("unused", &fixture("no-hook")),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     );
     let check = Setup::new().args(["check"]).config(&config).run();
     assert!(check.refusal().contains("`unused`"), "{check:?}");

@@ -1,7 +1,7 @@
-//! What may happen while a plugin is being compiled: rollbacks, for one, do not wait for it.
+//! Events while a plugin is being compiled. Rollbacks, for one, do not wait for it.
 //!
-//! The compiler is a process of its own, so a test can stop it, and the one that Pace starts in its place, for as long
-//! as it wants.
+//! The compiler is a process of its own, so a test can stop it, and the one that Pace starts in its place,
+//! for as long as it wants.
 
 mod held;
 
@@ -10,43 +10,43 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
-use pace_tests::{Origin, Pace, Request, Response, Setup, edition, fixture, wait_for};
+use pace_tests::{HttpBackend, Pace, Request, Response, Setup, edition, fixture, wait_for};
 use tempfile::TempDir;
 
 use self::held::Held;
 use crate::sections::{SERVER, plugin, pool};
 use crate::swapping::{directory, reconfigure};
 
-/// The third of the first calls to fail is one too many.
+/// The third failure of the first calls is one too many.
 const KEYS: &str = "rollback = { calls = 50, failures_percent = 4 }\nbreaker = { failures = 0 }\n";
 
 /// A plugin `slow`, whose next file is never compiled in time, and a plugin `other`.
 struct Story {
     pace: Pace,
-    _origin: Origin,
+    _backend: HttpBackend,
     files: TempDir,
     last: AtomicU8,
 }
 
 impl Story {
-    /// Both have served with a second file, `other` with this one.
+    /// Starts Pace. Both plugins have served with a second file; that of `other` is this one.
     fn new(other: &Path) -> Story {
         let files = directory();
         let file = |name: &str| files.path().join(name);
         for name in ["slow", "other"] {
             fs::write(file(name), edition(&fixture("respond"), 1)).expect("it can be written");
         }
-        let origin = Origin::named("one");
+        let backend = HttpBackend::named("one");
         let [slow, other_plugin] = ["slow", "other"].map(|name| plugin(name, &file(name)) + KEYS);
         let config = format!(
             "{SERVER}\n{slow}\n{other_plugin}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"slow\", \"other\"]\n",
-            pool("web", &[&origin])
+            pool("web", &[&backend])
         );
         let setup = Setup::new().config(&config);
         let pace = setup.env("RUST_LOG", "info,pace::reload=debug").start();
         let story = Story {
             pace,
-            _origin: origin,
+            _backend: backend,
             files,
             last: AtomicU8::new(1),
         };
@@ -57,7 +57,7 @@ impl Story {
         story
     }
 
-    /// Another content of `slow`.
+    /// Makes another content of `slow`.
     fn edition(&self) -> Vec<u8> {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         edition(&fixture("respond"), number)
@@ -73,7 +73,7 @@ impl Story {
         fs::rename(new, self.file(name)).expect("a temporary file can be renamed");
     }
 
-    /// Puts a new file there and stops the process that compiles it.
+    /// Replaces a plugin's file and stops the process that compiles it.
     fn hold(&self, name: &str) -> Held {
         wait_for("a process that compiles", || {
             self.replace(name, &self.edition());
@@ -81,7 +81,8 @@ impl Story {
         })
     }
 
-    /// The same, when it compiles what may not be all of the file. And what the log calls that.
+    /// Replaces a plugin's file and stops the process that compiles it while the file is not quiet yet, so
+    /// that it may be incomplete. Returns the file's SHA-256 from the log, too.
     fn hold_early(&self, name: &str) -> (Held, String) {
         wait_for("a process that compiles a file which is not quiet yet", || {
             let before = self.early();
@@ -91,14 +92,15 @@ impl Story {
             if let (Some(_), Some(_)) = (&held, &found) {
                 return held.zip(found);
             }
-            // On a busy machine the file may have been quiet when Pace looked. What it compiles then is taken.
+            // On a busy machine the file may have been quiet when Pace looked. Its compiled code is taken
+            // then.
             drop(held);
             self.post(&format!("/plugins/{name}/reload"));
             None
         })
     }
 
-    /// What was compiled last of what was not quiet yet.
+    /// The SHA-256 of the last file that was compiled before it was quiet.
     fn early(&self) -> Option<String> {
         let log = self.pace.log();
         let (before, _) = log.rsplit_once(" may not be all of it yet")?;
@@ -106,27 +108,28 @@ impl Story {
         Some(sha256.to_owned())
     }
 
-    /// How many times this has been compiled to the end. On a busy machine there may not be enough time at first.
+    /// How many times this file has been compiled to the end. On a busy machine the first attempt may run out
+    /// of time.
     fn compiled(&self, sha256: &str) -> usize {
         let log = self.pace.log();
         let count = |words: String| log.matches(&words).count();
         count(format!("compiling sha256 {sha256}")) - count(format!("sha256 {sha256} is not compiled yet"))
     }
 
-    /// Stops the process that compiles, as soon as there is one. `None` if it was quicker.
+    /// Stops the process that compiles, as soon as there is one. `None` if it ended first.
     fn held_compiler(&self) -> Option<Held> {
         Held::compiler(self.pace.proc("task"))
     }
 
-    /// Another plugin, which is not there yet and has not been compiled.
+    /// The table of a third plugin, which is not in the configuration yet and has not been compiled.
     fn third(&self) -> String {
         let file = self.file("third");
         fs::write(&file, edition(&fixture("trap"), 3)).expect("it can be written");
         plugin("third", &file)
     }
 
-    /// Changes the configuration so that something is compiled, and has `other` return to its first generation
-    /// meanwhile. What is said of the configuration, which is taken.
+    /// Changes the configuration so that something is compiled, and has `other` return to its first
+    /// generation meanwhile. The configuration is taken; returns the answer.
     fn rolled_back_while_made(&self, change: impl Fn(String) -> String + Sync) -> String {
         thread::scope(|scope| {
             let reload = scope.spawn(|| reconfigure(&self.pace, &change));
@@ -153,7 +156,7 @@ impl Story {
     }
 }
 
-/// What was compiled early serves as the next generation, and was compiled once.
+/// Checks that the file that was compiled early serves as the next generation, and was compiled once.
 fn assert_serves_next(story: &Story, early: &str, next: u64) {
     story.pace.wait_for_generation("slow", next);
     assert_eq!(story.pace.plugin("slow")["sha256"], *early);
@@ -165,13 +168,13 @@ fn assert_says(response: &Response, status: u16, words: &str) {
     assert!(response.text().contains(words), "{words} in {}", response.text());
 }
 
-/// Not answered: what it asks for has not ended.
+/// Checks that the reload is not answered yet, because it waits for the compiler.
 fn assert_waits(reload: &ScopedJoinHandle<'_, Response>) {
     assert!(!reload.is_finished(), "the compiler is stopped");
 }
 
 #[test]
-fn a_rollback_of_another_plugin() {
+fn rollback_of_another_plugin_does_not_wait_for_the_compiler() {
     let story = Story::new(&fixture("respond"));
     let (held, compiled) = story.hold_early("slow");
     let serving = story.pace.generation("slow");
@@ -195,7 +198,7 @@ fn a_rollback_of_another_plugin() {
 }
 
 #[test]
-fn a_plugin_that_fails_its_first_calls() {
+fn automatic_rollback_does_not_wait_for_the_compiler() {
     let story = Story::new(&fixture("trap"));
     let held = story.hold("slow");
     for _ in 0..3 {
@@ -209,9 +212,9 @@ fn a_plugin_that_fails_its_first_calls() {
     story.pace.wait_for_generation("slow", 3);
 }
 
-/// Who asks for the version before does not want the one that comes next.
+/// A rollback asks for the previous version, so the one that is being compiled is not taken.
 #[test]
-fn a_rollback_of_the_same_plugin() {
+fn rollback_of_the_same_plugin_gives_up_its_next_version() {
     let story = Story::new(&fixture("respond"));
     let (held, _) = story.hold_early("slow");
     let newer = story.pace.generation("slow");
@@ -238,9 +241,9 @@ fn a_rollback_of_the_same_plugin() {
     assert_says(&reload, 200, &format!("generation {} serves", newer + 1));
 }
 
-/// What is put there to mend a plugin is taken, also if that is given up meanwhile.
+/// A file that mends a plugin is taken even if its predecessor is given up meanwhile.
 #[test]
-fn a_plugin_that_fails_while_its_next_version_comes() {
+fn automatic_rollback_keeps_the_next_version() {
     let story = Story::new(&fixture("trap"));
     let held = story.hold("other");
     for _ in 0..3 {
@@ -255,7 +258,7 @@ fn a_plugin_that_fails_while_its_next_version_comes() {
 
 /// A file is compiled as soon as it may be complete, and taken when it is.
 #[test]
-fn a_file_that_changes_while_it_is_compiled() {
+fn file_that_changes_while_it_is_compiled_never_serves() {
     let story = Story::new(&fixture("respond"));
     let (held, early) = story.hold_early("slow");
     let next = story.pace.generation("slow") + 1;
@@ -272,9 +275,9 @@ fn a_file_that_changes_while_it_is_compiled() {
     );
 }
 
-/// What has been compiled while the file became quiet is what serves then.
+/// The code that was compiled while the file became quiet serves.
 #[test]
-fn a_file_that_does_not_change_while_it_is_compiled() {
+fn file_compiled_early_is_not_compiled_again() {
     let story = Story::new(&fixture("respond"));
     let (held, early) = story.hold_early("slow");
     let next = story.pace.generation("slow") + 1;
@@ -282,9 +285,9 @@ fn a_file_that_does_not_change_while_it_is_compiled() {
     assert_serves_next(&story, &early, next);
 }
 
-/// What there is not enough free time for is compiled when it is certain that it is wanted.
+/// A file that does not fit into the free time is compiled when it is certain to be taken.
 #[test]
-fn a_file_that_takes_too_long_to_compile() {
+fn file_that_compiles_too_slowly_is_taken_when_it_is_quiet() {
     let story = Story::new(&fixture("respond"));
     let (held, early) = story.hold_early("slow");
     let next = story.pace.generation("slow") + 1;
@@ -296,9 +299,9 @@ fn a_file_that_takes_too_long_to_compile() {
     assert_serves_next(&story, &early, next);
 }
 
-/// Who writes the same again and again does not keep the compiler busy.
+/// A file that is written again and again with the same content does not keep the compiler busy.
 #[test]
-fn a_file_that_was_refused_and_comes_again() {
+fn refused_file_that_comes_again_is_not_compiled_again() {
     let story = Story::new(&fixture("respond"));
     let refused = fs::read(fixture("wrong-type")).expect("it has been built");
     story.replace("slow", &refused);
@@ -313,16 +316,18 @@ fn a_file_that_was_refused_and_comes_again() {
     assert_eq!(story.compiled(sha256), 1);
     for number in 3..6 {
         story.replace("slow", &refused);
-        // When this is taken, the other has been compiled if it is to be, but in the last round perhaps.
+        // When this file is taken, the other one has been compiled if it is going to be, except perhaps in
+        // the last round.
         story.replace("other", &edition(&fixture("respond"), number));
         story.pace.wait_for_generation("other", number.into());
     }
     assert_eq!(story.compiled(sha256), 1);
 }
 
-/// A configuration that needs another plugin is taken with what serves when that is compiled.
+/// A configuration that needs another plugin is taken with the generations that serve when that plugin is
+/// compiled.
 #[test]
-fn a_rollback_while_a_configuration_is_made() {
+fn configuration_is_taken_with_a_rollback_made_meanwhile() {
     let story = Story::new(&fixture("respond"));
     let third = story.third();
     let add = |text: String| text.replace("[[pools]]", &format!("{third}\n[[pools]]"));
@@ -337,9 +342,10 @@ fn a_rollback_while_a_configuration_is_made() {
     assert_eq!(story.pace.get("/respond").status, 418);
 }
 
-/// If what serves by then is not what the configuration asks for, that is made too.
+/// If the generation that serves by then is not the one that the configuration asks for, that one is made,
+/// too.
 #[test]
-fn a_rollback_while_a_configuration_is_made_that_pins_what_served() {
+fn configuration_that_pins_a_file_outweighs_a_rollback_made_meanwhile() {
     let story = Story::new(&fixture("respond"));
     let pinned = story.pace.plugin("other")["sha256"].clone();
     let third = story.third();

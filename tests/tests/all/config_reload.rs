@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use pace_tests::{Origin, Pace, Request, Setup, Signal, component, fixture, wait_until};
+use pace_tests::{HttpBackend, Pace, Request, Setup, Signal, component, fixture, wait_until};
 
 use crate::sections::{EVERYTHING, SERVER, plain, plugin, pool};
 use crate::swapping::directory;
 
-/// How many configurations were taken, or refused.
+/// The number of configurations taken or refused.
 fn reloads(pace: &Pace, result: &str) -> u64 {
     let labels = [("result", result)];
     pace.metrics().sum("pace_config_reloads_total", &labels)
@@ -27,7 +27,7 @@ fn change(pace: &Pace, config: &str) {
     });
 }
 
-/// Waits until the configuration has been refused for a reason with these words. The public side goes on.
+/// Waits until the configuration has been refused for a reason with these words. The public listener goes on.
 fn refused(pace: &Pace, config: &str, words: &[&str]) {
     let before = reloads(pace, "refused");
     rewrite(pace, config);
@@ -48,8 +48,8 @@ fn route(prefix: &str, pool: &str, plugins: &str) -> String {
 }
 
 #[test]
-fn routes_pools_and_plugins_come_and_go() {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn routes_pools_and_plugins_are_added_and_removed() {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let before = plain(&[&one]);
     let pace = Pace::with_config(&before);
     assert_eq!(pace.get("/two").text(), "one");
@@ -81,8 +81,8 @@ fn routes_pools_and_plugins_come_and_go() {
 }
 
 #[test]
-fn it_is_read_again_when_somebody_asks() {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn configuration_is_read_again_on_request() {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let pace = Pace::with_config(&plain(&[&one]));
     rewrite(&pace, &plain(&[&two]));
     let answer = pace.admin().send(&Request::post("/reload", ""));
@@ -102,9 +102,9 @@ fn it_is_read_again_when_somebody_asks() {
 }
 
 #[test]
-fn a_wrong_file_changes_nothing() {
-    let origin = Origin::named("one");
-    let good = plain(&[&origin]);
+fn wrong_file_changes_nothing() {
+    let backend = HttpBackend::named("one");
+    let good = plain(&[&backend]);
     let pace = Pace::with_config(&good);
     refused(
         &pace,
@@ -116,31 +116,31 @@ fn a_wrong_file_changes_nothing() {
     let broken = format!(
         "{SERVER}{}\n{}{EVERYTHING}",
         plugin("broken", &fixture("no-hook")),
-        pool("web", &[&Origin::down()]),
+        pool("web", &[&HttpBackend::down()]),
     );
     refused(&pace, &broken, &["`broken`", "no-hook.wasm", "exports no hook"]);
     let broken = format!(
         "{SERVER}{}\n{}{EVERYTHING}",
         plugin("picky", &fixture("refuses-config")),
-        pool("web", &[&Origin::down()]),
+        pool("web", &[&HttpBackend::down()]),
     );
     refused(&pace, &broken, &["`picky`", "colour: must be `green`"]);
 
     fs::remove_file(pace.directory().join("pace.toml")).expect("it is there");
     pace.wait_for_entry(&["the old one serves on", "No such file"]);
     assert_eq!(pace.get("/").text(), "one");
-    let other = Origin::named("other");
+    let other = HttpBackend::named("other");
     change(&pace, &plain(&[&other]));
     assert_eq!(pace.get("/").text(), "other");
 }
 
 /// Sockets and threads are made once.
 #[test]
-fn what_needs_a_restart_says_so_and_changes_nothing() {
-    let origin = Origin::named("one");
-    let good = plain(&[&origin]);
+fn key_that_needs_a_restart_is_refused_and_changes_nothing() {
+    let backend = HttpBackend::named("one");
+    let good = plain(&[&backend]);
     let pace = Pace::with_config(&good);
-    let port = Origin::down().label();
+    let port = HttpBackend::down().label();
     let public = format!("[server]\nlisten = {port:?}");
     let admin = format!("[admin]\nlisten = {port:?}");
     for (from, to, key) in [
@@ -169,7 +169,7 @@ fn what_needs_a_restart_says_so_and_changes_nothing() {
     ] {
         let changed = good.replacen(from, to, 1);
         assert_ne!(changed, good, "{key}");
-        // What could change does not either.
+        // Other changes in the same file are not taken either.
         let changed = format!("{changed}\n{}", route("/new", "web", ""));
         refused(&pace, &changed, &[key, "restart"]);
     }
@@ -179,11 +179,11 @@ fn what_needs_a_restart_says_so_and_changes_nothing() {
     assert_eq!(reloads(&pace, "published"), 0, "it is what serves");
 }
 
-/// What did not change goes on where it was: whose turn it is, and which connections are open.
+/// An unchanged pool keeps its state: the next backend in turn, and the open connections.
 #[test]
-fn a_pool_that_did_not_change_keeps_its_order() {
-    let origins = ["one", "two", "three"].map(Origin::named);
-    let good = plain(&origins.each_ref());
+fn unchanged_pool_keeps_its_order() {
+    let backends = ["one", "two", "three"].map(HttpBackend::named);
+    let good = plain(&backends.each_ref());
     let pace = Pace::with_config(&good);
     let mut client = pace.client();
     assert_eq!(client.get("/").text(), "one");
@@ -195,15 +195,15 @@ fn a_pool_that_did_not_change_keeps_its_order() {
     assert_eq!(client.connections(), 1, "clients notice nothing");
 }
 
-/// The same plugin with other limits is another generation; with another policy for failures it is not.
+/// Other limits make another generation of the same plugin; another policy for failures does not.
 #[test]
-fn limits_and_policies_change() {
-    let origin = Origin::named("one");
+fn changed_limits_and_policies_hold() {
+    let backend = HttpBackend::named("one");
     let config = |keys: &str| {
         format!(
             "{SERVER}{}{keys}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"trap\"]\n",
             plugin("trap", &fixture("trap")),
-            pool("web", &[&origin]),
+            pool("web", &[&backend]),
         )
     };
     let pace = Pace::with_config(&config(""));
@@ -226,8 +226,8 @@ fn limits_and_policies_change() {
 }
 
 #[test]
-fn options_still_win_over_the_file() {
-    let (written, given) = (Origin::named("written"), Origin::named("given"));
+fn options_still_override_the_changed_file() {
+    let (written, given) = (HttpBackend::named("written"), HttpBackend::named("given"));
     let url = written.url();
     let config = |max: u32| {
         format!(
@@ -244,9 +244,9 @@ fn options_still_win_over_the_file() {
 }
 
 #[test]
-fn metrics_and_the_debug_header_change() {
-    let origin = Origin::named("one");
-    let good = plain(&[&origin]);
+fn changed_metrics_path_and_debug_header_hold() {
+    let backend = HttpBackend::named("one");
+    let good = plain(&[&backend]);
     let pace = Pace::with_config(&good);
     assert_eq!(pace.get("/metrics").text(), "one");
     let asks = Request::get("/").header("x-debug", "1");
@@ -261,15 +261,15 @@ fn metrics_and_the_debug_header_change() {
     assert!(generations());
 }
 
-/// As Kubernetes mounts a ConfigMap.
+/// Kubernetes mounts a ConfigMap like this.
 #[test]
-fn the_file_may_be_a_link_that_is_switched() {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn switched_link_is_followed() {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let files = directory();
     let root = files.path();
-    for (name, origin) in [("v1", &one), ("v2", &two)] {
+    for (name, backend) in [("v1", &one), ("v2", &two)] {
         fs::create_dir(root.join(name)).expect("it can be made");
-        fs::write(root.join(name).join("pace.toml"), plain(&[origin])).expect("it can be written");
+        fs::write(root.join(name).join("pace.toml"), plain(&[backend])).expect("it can be written");
     }
     symlink("v1", root.join("..data")).expect("a link can be made");
     symlink("..data/pace.toml", root.join("pace.toml")).expect("a link can be made");

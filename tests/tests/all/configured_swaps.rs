@@ -1,8 +1,8 @@
-//! Files and configuration together: what each says of a plugin holds, whichever came last.
+//! Swapped files and changed configurations together: both hold, whichever came last.
 
 use std::fs;
 
-use pace_tests::{Origin, Pace, Setup, edition, fixture, wait_until};
+use pace_tests::{HttpBackend, Pace, Setup, edition, fixture, wait_until};
 use serde_json::Value;
 
 use crate::sections::{SERVER, plugin, pool, with_plugins};
@@ -25,7 +25,7 @@ fn add(swapping: &Swapping, keys: &str) -> (u16, String) {
     })
 }
 
-/// Asks to go back, which is refused for a reason with these words.
+/// Requests a rollback, which is refused for a reason with these words.
 fn stays(swapping: &Swapping, words: &[&str]) {
     let before = swapping.serving();
     let (status, sentence) = swapping.post("rollback");
@@ -38,7 +38,7 @@ fn stays(swapping: &Swapping, words: &[&str]) {
 }
 
 #[test]
-fn a_rollback_keeps_to_the_pin() {
+fn rollback_to_a_file_that_is_not_pinned_is_refused() {
     let first = Swapping::new().status()["sha256"].clone();
     let second = Swapping::with(&respond(2), "").status()["sha256"].clone();
     let swapping = second_with(&format!("sha256 = {second}"));
@@ -56,7 +56,7 @@ fn a_rollback_keeps_to_the_pin() {
 }
 
 #[test]
-fn a_rollback_takes_the_limits_of_now() {
+fn rollback_uses_the_present_limits() {
     let first = Swapping::new().status()["sha256"].clone();
     let swapping = second_with("limits = { body_kb = 0 }");
     assert_eq!(swapping.serving(), 3, "other limits are another generation");
@@ -73,7 +73,7 @@ fn a_rollback_takes_the_limits_of_now() {
 }
 
 #[test]
-fn a_rollback_cannot_undo_another_isolation() {
+fn rollback_to_another_isolation_is_refused() {
     let swapping = second_with("isolation = \"request\"");
     assert_eq!(swapping.serving(), 3);
     stays(
@@ -87,7 +87,7 @@ fn a_rollback_cannot_undo_another_isolation() {
 }
 
 #[test]
-fn nobody_returns_to_what_was_unfit() {
+fn rollback_to_an_unfit_generation_is_refused() {
     let trap = fs::read(fixture("trap")).expect("it has been built");
     let swapping = Swapping::with(
         &respond(1),
@@ -109,14 +109,14 @@ fn nobody_returns_to_what_was_unfit() {
     assert!(sentence.contains("generation 2 was unfit"), "{sentence}");
     assert_eq!(swapping.serving(), 1);
 
-    // Asking for the file is asking for it.
+    // A reload asks for the file, even if its generation was unfit.
     let (status, sentence) = swapping.post("reload");
     assert_eq!((status, swapping.serving()), (200, 3), "{sentence}");
 }
 
-/// What is on the disk may be broken meanwhile: other settings are for the program that serves.
+/// The file on the disk may be broken meanwhile: other settings are for the program that serves.
 #[test]
-fn other_settings_do_not_need_the_file() {
+fn changed_settings_do_not_need_the_file() {
     let swapping = Swapping::new();
     let sha256 = swapping.status()["sha256"].clone();
     swapping.replace(b"This is a text.");
@@ -137,11 +137,11 @@ fn other_settings_do_not_need_the_file() {
 }
 
 #[test]
-fn a_refused_configuration_is_tried_again_when_what_it_needs_is_mended() {
+fn refused_configuration_is_tried_again_when_its_file_is_mended() {
     let files = directory();
     let file = files.path().join("late.wasm");
-    let origin = Origin::named("one");
-    let config = |plugins: &[_]| with_plugins(SERVER, plugins, &[&origin]);
+    let backend = HttpBackend::named("one");
+    let config = |plugins: &[_]| with_plugins(SERVER, plugins, &[&backend]);
     let pace = Pace::with_config(&config(&[]));
     let config = config(&[("late", file.as_path())]);
 
@@ -153,7 +153,7 @@ fn a_refused_configuration_is_tried_again_when_what_it_needs_is_mended() {
     }
     assert_eq!(pace.get("/respond").text(), "one");
 
-    // Nobody touches the configuration, or asks.
+    // The configuration is neither changed nor asked to be read.
     fs::write(&file, respond(1)).expect("it can be written");
     wait_until("the configuration to be taken", || {
         pace.get("/respond").status == 418
@@ -163,13 +163,13 @@ fn a_refused_configuration_is_tried_again_when_what_it_needs_is_mended() {
 }
 
 #[test]
-fn a_plugin_refuses_its_new_configuration() {
-    let origin = Origin::named("one");
+fn configuration_that_the_plugin_refuses_is_not_taken() {
+    let backend = HttpBackend::named("one");
     let limit = |max: u32| {
         format!(
             "{SERVER}\n[[plugins]]\nname = \"limit\"\nwasm = \"builtin:rate-limiter\"\n\
              config = {{ max_requests = {max} }}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"limit\"]\n",
-            pool("web", &[&origin])
+            pool("web", &[&backend])
         )
     };
     let pace = Pace::with_config(&limit(2));
@@ -190,17 +190,17 @@ fn a_plugin_refuses_its_new_configuration() {
     let statuses = [(); 3].map(|()| pace.get("/").status);
     assert_eq!(statuses, [200, 200, 429], "the old limit holds");
 
-    // With another one it is the same generation, and what was counted stays.
+    // With a configuration that it accepts it is the same generation, and its counts stay.
     assert_eq!(reconfigure(&pace, |_| limit(3)).0, 200);
     let statuses = [(); 2].map(|()| pace.get("/").status);
     assert_eq!(statuses, [200, 429]);
     assert_eq!(pace.generation("limit"), 1);
 }
 
-/// Of many routes, it is said which one it is.
+/// The message names the route, of which there may be many.
 #[test]
-fn a_plugin_refuses_what_a_route_configures() {
-    let origin = Origin::named("one");
+fn refusal_of_a_routes_configuration_names_the_route() {
+    let backend = HttpBackend::named("one");
     let strict = |max: u32| {
         format!(
             "{SERVER}\n{}config = {{ max_requests = 2 }}\n\n{}\n\
@@ -208,7 +208,7 @@ fn a_plugin_refuses_what_a_route_configures() {
              [[routes]]\nname = \"strict\"\nmatch = {{ path_prefix = \"/strict\" }}\npool = \"web\"\n\
              plugins = [{{ use = \"limit\", config = {{ max_requests = {max} }} }}]\n",
             plugin("limit", "builtin:rate-limiter".as_ref()),
-            pool("web", &[&origin])
+            pool("web", &[&backend])
         )
     };
     let at_start = Setup::new().config(&strict(0)).run();
@@ -219,7 +219,7 @@ fn a_plugin_refuses_what_a_route_configures() {
         let words = "plugin `limit` (builtin:rate-limiter): with the configuration of route `strict`: ";
         assert!(said.contains(words) && said.contains("max_requests"), "{said}");
     }
-    // The plugin's own configuration is nowhere but in its own entry.
+    // The plugin's own configuration is named only by the plugin's own entry.
     let (_, said) = reconfigure(&pace, |_| {
         strict(1).replace("max_requests = 2", "max_requests = 0")
     });
@@ -228,8 +228,8 @@ fn a_plugin_refuses_what_a_route_configures() {
 }
 
 #[test]
-fn what_a_plugin_counted_goes_with_it() {
-    let origin = Origin::named("one");
+fn counts_of_a_removed_plugin_are_forgotten() {
+    let backend = HttpBackend::named("one");
     let limiter = |name: &str| {
         format!(
             "{}config = {{ max_requests = 1 }}\n",
@@ -240,8 +240,8 @@ fn what_a_plugin_counted_goes_with_it() {
         format!("[[routes]]\nmatch = {{ path_prefix = {prefix:?} }}\npool = \"web\"\nplugins = [{plugins}]\n")
     };
     let (goes, stays) = (limiter("goes"), limiter("stays"));
-    let pool = pool("web", &[&origin]);
-    // A route's own configuration has a window of its own, which goes with it too.
+    let pool = pool("web", &[&backend]);
+    // A route's own configuration has a window of its own, which goes with the plugin, too.
     let own = "{ use = \"stays\", config = { max_requests = 1, window_seconds = 50 } }";
     let both = format!(
         "{SERVER}\n{goes}{stays}{pool}{}{}{}",
@@ -273,15 +273,15 @@ fn what_a_plugin_counted_goes_with_it() {
     );
 }
 
-/// The same file for two plugins is one program, and two generations with counters of their own.
+/// A plugin that is removed and comes back starts with new counters, although the program is the same.
 #[test]
-fn a_plugin_that_comes_back_begins_with_its_first_generation() {
+fn plugin_that_comes_back_begins_with_generation_1() {
     let files = directory();
     let file = files.path().join("plugin.wasm");
     fs::write(&file, edition(&fixture("respond"), 1)).expect("it can be written");
-    let origin = Origin::named("one");
-    let with = with_plugins(SERVER, &[(SWAPPED, &file)], &[&origin]);
-    let without = with_plugins(SERVER, &[], &[&origin]);
+    let backend = HttpBackend::named("one");
+    let with = with_plugins(SERVER, &[(SWAPPED, &file)], &[&backend]);
+    let without = with_plugins(SERVER, &[], &[&backend]);
     let pace = Pace::with_config(&with);
     fs::write(&file, respond(2)).expect("it can be written");
     pace.wait_for_generation(SWAPPED, 2);

@@ -1,46 +1,46 @@
-//! Connections to backends: kept, and used again.
+//! Connections to backends: kept open, and used again.
 
 use std::{fs, thread};
 
-use pace_tests::{Answer, Client, Gate, Origin, Pace, wait_until};
+use pace_tests::{Answer, Client, Gate, HttpBackend, Pace, wait_until};
 use rustix::process::{Resource, Rlimit, prlimit};
 
 use crate::sections::{EVERYTHING, ONE_WORKER, plain, pool};
 
 #[test]
-fn requests_after_one_another_share_a_connection() {
-    let origin = Origin::named("one");
-    let pace = one_worker(&origin, "");
-    // Whoever asks: the connection is the worker's, not the client's.
+fn consecutive_requests_share_a_connection() {
+    let backend = HttpBackend::named("one");
+    let pace = one_worker(&backend, "");
+    // The connection is the worker's, not the client's: any client uses it.
     for _ in 0..10 {
         let mut client = pace.client();
         for _ in 0..5 {
             assert_eq!(client.get("/").status, 200);
         }
     }
-    assert_eq!((origin.requests().len(), origin.connections()), (50, 1));
+    assert_eq!((backend.requests().len(), backend.connections()), (50, 1));
 }
 
 #[test]
-fn requests_at_the_same_time_do_not_wait_for_each_other() {
+fn concurrent_requests_do_not_wait_for_each_other() {
     let gate = Gate::new();
     let together = gate.clone();
-    let origin = Origin::new(move |_| {
+    let backend = HttpBackend::new(move |_| {
         together.wait();
         Answer::new("one")
     });
-    let pace = one_worker(&origin, "");
+    let pace = one_worker(&backend, "");
 
     thread::scope(|scope| {
         let requests = [(); 4].map(|()| scope.spawn(|| pace.get("/").status));
-        wait_until("all requests to arrive", || origin.requests().len() == 4);
+        wait_until("all requests to arrive", || backend.requests().len() == 4);
         assert_eq!(pace.metrics().sum("pace_requests_in_flight", &[]), 4);
         gate.open();
         for request in requests {
             assert_eq!(request.join().expect("it was answered"), 200);
         }
     });
-    assert_eq!(origin.connections(), 4);
+    assert_eq!(backend.connections(), 4);
     wait_until("all connections to be closed", || {
         pace.metrics().sum("pace_connections_open", &[]) == 0
     });
@@ -49,24 +49,24 @@ fn requests_at_the_same_time_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn idle_connections_are_let_go() {
-    let origin = Origin::named("one");
-    let pace = one_worker(&origin, "idle_timeout_ms = 1");
+fn idle_connections_are_closed() {
+    let backend = HttpBackend::named("one");
+    let pace = one_worker(&backend, "idle_timeout_ms = 1");
     let mut client = pace.client();
     wait_until("a second connection", || {
         assert_eq!(client.get("/").status, 200);
-        origin.connections() > 1
+        backend.connections() > 1
     });
 }
 
-/// A name that cannot be found must not keep what can be served from being served.
+/// A name that does not resolve must not stop other backends from being served.
 #[test]
 fn name_that_does_not_resolve_stops_neither_start_nor_reload() {
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let config = |more: &str| {
         format!(
             "{ONE_WORKER}\n[[pools]]\nname = \"web\"\nbackends = [\"gone.invalid:80\", \"{}\"{more}]\n\n{EVERYTHING}",
-            origin.url()
+            backend.url()
         )
     };
     let pace = Pace::with_config(&config(""));
@@ -94,11 +94,11 @@ fn pool_without_any_address_answers_503() {
     assert_eq!(pace.get("/").status, 503);
 }
 
-/// `localhost` may be `::1` as well, where nobody listens.
+/// `localhost` may resolve to `::1` as well, where nothing listens.
 #[test]
 fn every_address_of_a_name_is_used() {
-    let origin = Origin::named("one");
-    let port = origin
+    let backend = HttpBackend::named("one");
+    let port = backend
         .label()
         .rsplit(':')
         .next()
@@ -113,16 +113,16 @@ fn every_address_of_a_name_is_used() {
     }
 }
 
-fn one_worker(origin: &Origin, more: &str) -> Pace {
-    let pool = pool("web", &[origin]);
+fn one_worker(backend: &HttpBackend, more: &str) -> Pace {
+    let pool = pool("web", &[backend]);
     Pace::with_config(&format!("{ONE_WORKER}\n{pool}{more}\n\n{EVERYTHING}"))
 }
 
-/// Connections that wait for a request make room for those that have one.
+/// Idle connections make room for those with a request.
 #[test]
 fn idle_connections_are_closed_when_descriptors_run_out() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let few = Rlimit {
         current: Some(64),
         maximum: Some(64),
@@ -133,7 +133,7 @@ fn idle_connections_are_closed_when_descriptors_run_out() {
         assert_eq!(client.get("/").text(), "one");
     }
     pace.wait_for_log(&["cannot accept connections", "Too many open files"]);
-    // It goes on like that, and comes back when there is room.
+    // Pace keeps serving like that, and as usual once there is room.
     drop(clients);
     for _ in 0..20 {
         assert_eq!(pace.get("/").text(), "one");

@@ -1,18 +1,18 @@
-//! Plugins that fail while they serve: the request at hand has the documented outcome, the next one is served, and
-//! metrics and log say what happened.
+//! Plugins that fail while they serve: the request at hand has the documented outcome, the next one is
+//! served, and metrics and log report the failure.
 
 use std::thread;
 
-use pace_tests::{Client, Origin, Pace, component, fixture};
+use pace_tests::{Client, HttpBackend, Pace, component, fixture};
 
 use crate::sections::{ONE_WORKER, SERVER, plugin, pool, with_plugins};
 
-/// A fixture that fails for paths with `/misbehave`, and how.
+/// A fixture that fails for paths with `/misbehave`, and its failure.
 struct Case {
     name: &'static str,
     hook: &'static str,
     reason: &'static str,
-    /// What the log says besides.
+    /// Further words in the log.
     detail: &'static str,
 }
 
@@ -56,7 +56,7 @@ impl Case {
         }
     }
 
-    /// Two routes: `/closed/NAME` and `/open/NAME`.
+    /// The fixture's two routes: `/closed/NAME` and `/open/NAME`.
     fn config(&self) -> String {
         let name = self.name;
         format!(
@@ -77,9 +77,9 @@ plugins = [{{ use = "{name}", on_failure = "open" }}, "headers"]
     }
 }
 
-/// One Pace with these fixtures on their routes, and one worker: whatever a plugin does to its thread, it does to
-/// all.
-fn misbehaving(wanted: impl Fn(&Case) -> bool, origin: &Origin) -> Pace {
+/// Starts Pace with these fixtures on their routes, and one worker: a plugin that blocks its thread blocks
+/// everything.
+fn misbehaving(wanted: impl Fn(&Case) -> bool, backend: &HttpBackend) -> Pace {
     let routes: String = CASES
         .iter()
         .filter(|case| wanted(case))
@@ -88,18 +88,18 @@ fn misbehaving(wanted: impl Fn(&Case) -> bool, origin: &Origin) -> Pace {
     Pace::with_config(&format!(
         "{ONE_WORKER}{}{}{routes}[[routes]]\npool = \"web\"\n",
         plugin("headers", &component("header-injection")),
-        pool("web", &[origin]),
+        pool("web", &[backend]),
     ))
 }
 
 #[test]
-fn a_failure_concerns_one_request() {
-    let origin = Origin::named("one");
-    let pace = misbehaving(|_| true, &origin);
+fn failure_affects_one_request() {
+    let backend = HttpBackend::named("one");
+    let pace = misbehaving(|_| true, &backend);
     let mut client = pace.client();
     for case in &CASES {
-        fails_closed(case, &pace, &mut client, &origin);
-        fails_open(case, &pace, &mut client, &origin);
+        fails_closed(case, &pace, &mut client, &backend);
+        fails_open(case, &pace, &mut client, &backend);
     }
     assert_eq!(
         pace.metrics().sum("pace_plugin_failures_total", &[]),
@@ -108,9 +108,9 @@ fn a_failure_concerns_one_request() {
     );
 }
 
-fn fails_closed(case: &Case, pace: &Pace, client: &mut Client, origin: &Origin) {
+fn fails_closed(case: &Case, pace: &Pace, client: &mut Client, backend: &HttpBackend) {
     let name = case.name;
-    let reached = origin.requests().len();
+    let reached = backend.requests().len();
     let response = client.get(&format!("/closed/{name}/misbehave"));
     assert_eq!(response.status, 503, "{name}: {response:?}");
     assert_eq!(
@@ -118,9 +118,9 @@ fn fails_closed(case: &Case, pace: &Pace, client: &mut Client, origin: &Origin) 
         None,
         "{name}: Pace's own answer passes no plugin"
     );
-    // Only a response filter fails after the origin was asked.
+    // The backend is asked before only a response filter fails.
     let asked = usize::from(case.hook == RESPONSE_FILTER);
-    assert_eq!(origin.requests().len(), reached + asked, "{name}");
+    assert_eq!(backend.requests().len(), reached + asked, "{name}");
 
     assert_eq!(
         client.get(&format!("/closed/{name}/fine")).text(),
@@ -130,12 +130,12 @@ fn fails_closed(case: &Case, pace: &Pace, client: &mut Client, origin: &Origin) 
     told_of(case, pace, 1, "closed");
 }
 
-fn fails_open(case: &Case, pace: &Pace, client: &mut Client, origin: &Origin) {
+fn fails_open(case: &Case, pace: &Pace, client: &mut Client, backend: &HttpBackend) {
     let name = case.name;
-    let reached = origin.requests().len();
+    let reached = backend.requests().len();
     let response = client.get(&format!("/open/{name}/misbehave"));
     if case.hook == SELECT_UPSTREAM {
-        // Without the plugin nobody picks: there is nowhere to go on to.
+        // Without the plugin no backend is picked, so the request cannot go on.
         assert_eq!(response.status, 503, "{name}: {response:?}");
     } else {
         assert_eq!((response.status, response.text()), (200, "one"), "{name}");
@@ -144,7 +144,7 @@ fn fails_open(case: &Case, pace: &Pace, client: &mut Client, origin: &Origin) {
             Some("pace"),
             "{name}: the other plugins run"
         );
-        assert_eq!(origin.requests().len(), reached + 1, "{name}");
+        assert_eq!(backend.requests().len(), reached + 1, "{name}");
     }
     assert_eq!(client.get(&format!("/open/{name}/fine")).text(), "one", "{name}");
     told_of(case, pace, 2, "open");
@@ -168,12 +168,12 @@ fn told_of(case: &Case, pace: &Pace, failures: u64, policy: &str) {
     pace.wait_for_entry(&[&name, case.hook, &reason, case.detail, &outcome]);
 }
 
-/// While a plugin loops again and again, others are served, on the same thread.
+/// While a plugin loops again and again, other requests are served on the same thread.
 #[test]
-fn other_routes_go_on_while_a_plugin_loops() {
+fn other_routes_are_served_while_a_plugin_loops() {
     const LOOPS: usize = 30;
-    let origin = Origin::named("one");
-    let pace = misbehaving(|case| ["endless-loop", "trap"].contains(&case.name), &origin);
+    let backend = HttpBackend::named("one");
+    let pace = misbehaving(|case| ["endless-loop", "trap"].contains(&case.name), &backend);
 
     thread::scope(|scope| {
         let looping = scope.spawn(|| {
@@ -195,9 +195,9 @@ fn other_routes_go_on_while_a_plugin_loops() {
 }
 
 #[test]
-fn a_plugin_that_always_fails_leaves_the_rest_alone() {
-    let origin = Origin::named("one");
-    let pace = misbehaving(|case| case.name == "trap", &origin);
+fn plugin_that_always_fails_does_not_affect_other_routes() {
+    let backend = HttpBackend::named("one");
+    let pace = misbehaving(|case| case.name == "trap", &backend);
     let mut client = pace.client();
     for _ in 0..50 {
         assert_eq!(client.get("/closed/trap/misbehave").status, 503);
@@ -208,12 +208,12 @@ fn a_plugin_that_always_fails_leaves_the_rest_alone() {
         1,
         "a refused request leaves the connection usable"
     );
-    assert_eq!(origin.connections(), 1);
+    assert_eq!(backend.connections(), 1);
 }
 
 #[test]
-fn a_route_decides_what_a_failure_means_there() {
-    let origin = Origin::named("one");
+fn route_overrides_the_failure_policy() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&format!(
         r#"{ONE_WORKER}{}on_failure = "open"
 
@@ -228,16 +228,16 @@ pool = "web"
 plugins = [{{ use = "trap", on_failure = "closed" }}]
 "#,
         plugin("trap", &fixture("trap")),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     ));
     assert_eq!(pace.get("/misbehave").status, 200);
     assert_eq!(pace.get("/login/misbehave").status, 503);
 }
 
-/// The same plugin, with less memory than it needs and with more.
+/// The same plugin fails with less memory than it needs, and works with more.
 #[test]
-fn limits_are_the_operators() {
-    let origin = Origin::named("one");
+fn operator_sets_the_limits() {
+    let backend = HttpBackend::named("one");
     for (memory_mb, reason) in [(4, "memory"), (32, "deadline")] {
         let pace = Pace::with_config(&format!(
             r#"{ONE_WORKER}{}limits = {{ memory_mb = {memory_mb}, time_ms = 5 }}
@@ -248,7 +248,7 @@ pool = "web"
 plugins = ["fill"]
 "#,
             plugin("fill", &fixture("memory-fill")),
-            pool("web", &[&origin]),
+            pool("web", &[&backend]),
         ));
         assert_eq!(pace.get("/misbehave").status, 503);
         assert_eq!(pace.get("/").status, 200);
@@ -261,17 +261,17 @@ plugins = ["fill"]
     }
 }
 
-/// The author reads what went wrong and where, without having done anything for it.
+/// The author finds message, file and line in the log, without having done anything for it.
 #[test]
-fn a_panic_is_logged_with_its_text_file_and_line() {
+fn panic_is_logged_with_its_text_file_and_line() {
     let source = std::fs::read_to_string(pace_tests::root().join("tests/fixtures/examples/trap.rs"));
     let source = source.expect("it is there");
     let line = 1 + source
         .lines()
         .take_while(|line| !line.contains("assert!"))
         .count();
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&with_plugins(SERVER, &[("mine", &fixture("trap"))], &[&origin]));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&with_plugins(SERVER, &[("mine", &fixture("trap"))], &[&backend]));
     assert_eq!(pace.get("/misbehave").status, 503);
     pace.wait_for_log(&[
         "ERROR",

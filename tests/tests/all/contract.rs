@@ -1,5 +1,5 @@
-//! The contract in `wit/` against the last release, `tests/contract/`: what was built for the one must run with the
-//! other.
+//! The contract in `wit/` compared with the last release, `tests/contract/`: plugins built for the one must
+//! run with the other.
 
 use std::fs;
 use std::path::Path;
@@ -13,19 +13,19 @@ type File = (String, String);
 
 const WORLD: &str = "plugin";
 const VERSION: &str = "pace:plugin@0.1.0";
-/// The frozen copy under another version, because two packages of one name cannot be compared.
+/// The package of the frozen copy under another version, because two packages of one name cannot be compared.
 const FROZEN: &str = "pace:plugin@0.0.1";
 
 #[test]
-fn plugins_of_the_last_release_still_run() {
+fn plugins_of_the_last_release_fit_the_contract() {
     if let Err(error) = compare(&files("tests/contract/0.1.0"), &files("wit")) {
         panic!("wit/ breaks plugins that were built for tests/contract/0.1.0: {error:#}");
     }
 }
 
-/// The check would notice.
+/// The check finds changes that break plugins.
 #[test]
-fn a_change_that_breaks_plugins_is_found() {
+fn breaking_change_is_found() {
     for (what, from, to) in [
         (
             "another result",
@@ -55,9 +55,9 @@ fn a_change_that_breaks_plugins_is_found() {
     }
 }
 
-/// And would not cry wolf.
+/// The check accepts compatible changes.
 #[test]
-fn a_new_function_breaks_nothing() {
+fn new_function_is_compatible() {
     let (before, after) = changed(
         "wall: func() -> u64;",
         "wall: func() -> u64;\n    resolution: func() -> u64;",

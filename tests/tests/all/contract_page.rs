@@ -1,4 +1,4 @@
-//! docs/contract.md is the contract in `wit/`, as a page. It is generated, so that it cannot say anything else:
+//! docs/contract.md is the contract in `wit/` as a page, and is generated, so that the two cannot differ:
 //!
 //! ```sh
 //! PACE_BLESS=1 cargo test -p pace-tests --test all contract_page
@@ -10,7 +10,7 @@ use std::fs;
 
 use pace_tests::root;
 
-/// In the order in which an author meets them.
+/// The files in the order in which an author meets them.
 const FILES: [&str; 13] = [
     "worlds",
     "lifecycle",
@@ -38,7 +38,7 @@ What a plugin exports and what it can call: the package `pace:plugin@0.1.0`, gen
 ";
 
 #[test]
-fn the_page_is_the_contract() {
+fn page_is_generated_from_the_contract() {
     let mut page = INTRODUCTION.to_owned();
     let files = FILES.map(|name| (name, File::read(name)));
     for (name, file) in &files {
@@ -63,7 +63,7 @@ fn the_page_is_the_contract() {
 }
 
 #[test]
-fn every_file_of_the_contract_is_on_the_page() {
+fn page_has_every_file_of_the_contract() {
     let directory = fs::read_dir(root().join("wit")).expect("it is there");
     let mut names: Vec<String> = directory
         .map(|entry| {
@@ -81,7 +81,7 @@ fn every_file_of_the_contract_is_on_the_page() {
     assert_eq!(names, listed);
 }
 
-/// What a documentation comment stands before: its text, how deep it is, and what follows up to the next one.
+/// A documented item: the comment's text, the item's depth, and its code up to the next comment.
 struct Item {
     docs: String,
     depth: usize,
@@ -116,7 +116,7 @@ impl File {
             } else {
                 in_docs = false;
                 let item = items.last_mut().expect("everything has documentation before it");
-                // Relative to where the item is: a case of a variant begins at the left.
+                // Indentation relative to the item: a case of a variant begins at the left.
                 let indent = " ".repeat((line.len() - code.len()).saturating_sub(item.depth * 4));
                 writeln!(item.code, "{indent}{code}").expect("a text takes everything");
             }
@@ -131,7 +131,7 @@ impl File {
             let first = code.lines().next().unwrap_or_default();
             let is_block = first.ends_with('{');
             let shown = match () {
-                // The braces that end what has begun before say nothing here.
+                // Closing braces of earlier blocks are left out.
                 () if !is_block => item
                     .code
                     .lines()
@@ -166,7 +166,7 @@ impl File {
                 )
                 .and_then(|()| writeln!(page)),
             };
-            // What has no words of its own stands where it is: imports of a world, fields of a record.
+            // Items without a comment stay in the code: imports of a world, fields of a record.
             let inner = |line: &'_ str| line.strip_prefix("    ").unwrap_or(line).to_owned();
             let rest: Vec<String> = code
                 .lines()

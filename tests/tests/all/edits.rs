@@ -1,18 +1,18 @@
-//! What plugins may change of a message, and what is refused.
+//! Edits of messages by plugins: those allowed, and those refused.
 
 use std::path::Path;
 
-use pace_tests::{Answer, Origin, Pace, Request, fixture};
+use pace_tests::{Answer, HttpBackend, Pace, Request, fixture};
 
 use crate::sections::{SERVER, with_plugins};
 
 #[test]
-fn edits_that_the_contract_forbids_are_refused_and_the_request_goes_on() {
-    let origin = Origin::named("the body");
+fn forbidden_edits_are_refused_and_the_request_goes_on() {
+    let backend = HttpBackend::named("the body");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[("edit", &fixture("illegal-header"))],
-        &[&origin],
+        &[&backend],
     ));
     let mut client = pace.client();
 
@@ -30,7 +30,7 @@ fn edits_that_the_contract_forbids_are_refused_and_the_request_goes_on() {
         assert_eq!(response.header(name), None, "{response:?}");
     }
 
-    let seen = origin.request();
+    let seen = backend.request();
     assert_eq!(
         seen.headers.get("x-edit-errors"),
         Some(
@@ -46,41 +46,45 @@ fn edits_that_the_contract_forbids_are_refused_and_the_request_goes_on() {
     for name in ["x-smuggled", "x-split", "x-null", "proxy-authorization"] {
         assert_eq!(seen.headers.get(name), None, "{seen:?}");
     }
-    // A refusal is the plugin's to see, and no failure.
+    // A refusal is reported to the plugin, and is no failure.
     assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &[]), 0);
     assert_eq!(client.get("/next").status, 200);
     assert_eq!(client.connections(), 1);
 }
 
-/// What a plugin sets takes the place of what the client and the backend have, on both sides.
+/// A header that a plugin sets replaces the client's and the backend's, on both sides.
 #[test]
-fn a_header_that_is_set_is_there_once() {
-    let origin = Origin::new(|_| Answer::new("").header("X-Stamp", "the backend's"));
-    let pace = Pace::with_config(&with_plugins(SERVER, &[("stamp", &fixture("stamp"))], &[&origin]));
+fn header_that_a_plugin_sets_is_there_once() {
+    let backend = HttpBackend::new(|_| Answer::new("").header("X-Stamp", "the backend's"));
+    let pace = Pace::with_config(&with_plugins(
+        SERVER,
+        &[("stamp", &fixture("stamp"))],
+        &[&backend],
+    ));
     let request = Request::get("/").header("X-Stamp", "a").header("x-stamp", "b");
     let response = pace.client().send(&request);
     assert_eq!(response.headers.all("x-stamp"), ["mark"]);
-    assert_eq!(origin.request().headers.all("x-stamp"), ["mark"]);
+    assert_eq!(backend.request().headers.all("x-stamp"), ["mark"]);
 }
 
 #[test]
-fn a_request_on_its_way_cannot_be_changed() {
-    let origin = Origin::named("one");
+fn request_is_read_only_in_select_upstream() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[("edit", &fixture("late-edit"))],
-        &[&origin],
+        &[&backend],
     ));
     assert_eq!(pace.get("/").text(), "read-only");
 }
 
 #[test]
-fn a_message_cannot_grow_without_end() {
-    let origin = Origin::named("one");
+fn added_headers_are_bounded() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[("hoard", &fixture("header-hoard"))],
-        &[&origin],
+        &[&backend],
     ));
     let response = pace.get("/misbehave");
     let hoarded = response
@@ -90,8 +94,8 @@ fn a_message_cannot_grow_without_end() {
 }
 
 #[test]
-fn plugins_see_every_header() {
-    let origin = Origin::new(|_| {
+fn plugin_sees_every_header() {
+    let backend = HttpBackend::new(|_| {
         Answer::new("")
             .header("X-A", "1")
             .header("X-A", "2")
@@ -100,11 +104,11 @@ fn plugins_see_every_header() {
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[("count", &fixture("header-reader"))],
-        &[&origin],
+        &[&backend],
     ));
     let request = Request::get("/").header("X-C", "1").header("X-C", "2");
     let response = pace.client().send(&request);
-    // Host and twice X-C; what Pace itself adds for the origin is not the client's request.
+    // Host and twice X-C; headers that Pace adds for the backend are not part of the client's request.
     assert_eq!(response.header("x-request-headers"), Some("3"));
     // Content-Length, twice X-A, X-B, and perhaps a Date.
     let seen: u32 = response
@@ -115,13 +119,13 @@ fn plugins_see_every_header() {
 }
 
 #[test]
-fn a_plugin_that_does_nothing_changes_nothing() {
+fn plugin_without_edits_changes_nothing() {
     let no_op = fixture("no-op");
     let passes_unchanged = |plugins: &[(&str, &Path)]| {
-        let origin = Origin::named("one");
-        let pace = Pace::with_config(&with_plugins(SERVER, plugins, &[&origin]));
+        let backend = HttpBackend::named("one");
+        let pace = Pace::with_config(&with_plugins(SERVER, plugins, &[&backend]));
         let response = pace.client().send(&Request::get("/").header("X-A", "1"));
-        let seen: Vec<String> = origin
+        let seen: Vec<String> = backend
             .request()
             .headers
             .names()
@@ -136,30 +140,31 @@ fn a_plugin_that_does_nothing_changes_nothing() {
     );
 }
 
-/// What a plugin sets for the origin arrives there, whatever the client does about it.
+/// A header that a plugin sets for the backend arrives there, whatever the client does about it.
 #[test]
-fn a_client_cannot_undo_a_plugins_edits() {
-    let origin = Origin::named("one");
+fn client_cannot_undo_edits_of_a_plugin() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&format!(
         "{SERVER}\n[upstreams]\nbackends = [\"{}\"]\n[headers]\nrequest = {{ set = {{ x-user = \"anonymous\" }} }}\n",
-        origin.url()
+        backend.url()
     ));
     let mut client = pace.client();
 
-    // A header that `Connection` names belongs to the client's connection: it is gone before plugins are asked.
+    // A header that `Connection` names belongs to the client's connection: it is removed before plugins are
+    // called.
     let nominated = Request::get("/")
         .header("Connection", "keep-alive, x-user, x-proxy")
         .header("X-User", "admin");
     assert_eq!(client.send(&nominated).status, 200);
 
-    // A request that is nearly as large as Pace takes leaves plugins no less room.
+    // A request nearly as large as Pace accepts leaves plugins no less room.
     let mut padded = Request::get("/").header("X-User", "admin");
     for number in 0..28 {
         padded = padded.header(&format!("x-padding-{number}"), "p".repeat(2000));
     }
     assert_eq!(client.send(&padded).status, 200);
 
-    for request in origin.requests() {
+    for request in backend.requests() {
         assert_eq!(
             request.headers.all("x-user"),
             ["anonymous"],
@@ -170,6 +175,6 @@ fn a_client_cannot_undo_a_plugins_edits() {
     }
     let ours = Request::get("/").header("Connection", "close, x-forwarded-for");
     assert_eq!(client.send(&ours).status, 200);
-    let seen = origin.requests().pop().expect("there was a request");
+    let seen = backend.requests().pop().expect("there was a request");
     assert_eq!(seen.headers.all("x-forwarded-for"), ["127.0.0.1"]);
 }

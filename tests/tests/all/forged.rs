@@ -1,27 +1,29 @@
-//! What plugins' files, clients and backends say is shown, and looks like nothing else.
+//! Text from plugins' files, clients and backends is shown so that it cannot pass for anything else.
 
 use std::fs;
 
 use pace_tests::{
-    Answer, Client, Exit, Origin, Pace, Request, Setup, text_fixture, text_module, text_plugin, wait_until,
+    Answer, Client, Exit, HttpBackend, Pace, Request, Setup, text_fixture, text_module, text_plugin,
+    wait_until,
 };
 
 use crate::sections::{SERVER, plain, plugin, pool};
 use crate::swapping::directory;
 
-/// The beginning of a line that nobody says.
+/// The beginning of a line that Pace never writes.
 const FORGED: &str = "[2026-01-01T00:00:00Z ERROR pace] forged";
 
-/// A line feed with such a line, and what turns, hides and commands, as WebAssembly's text form writes it.
+/// A line feed with such a line, and characters that change direction, hide and control, as WebAssembly's
+/// text form writes them.
 const HOSTILE: &str =
     r"\n[2026-01-01T00:00:00Z ERROR pace] forged\r\1b[31m\u{202e}\u{2028}\u{2066}\u{200b}\u{feff}\7f";
 
-/// The same in bytes.
+/// The same text in bytes.
 fn hostile() -> String {
     format!("\n{FORGED}\r\x1b[31m\u{202e}\u{2028}\u{2066}\u{200b}\u{feff}\x7f")
 }
 
-/// Nothing but visible characters, and no line that looks like one of Pace's.
+/// Checks that there are only visible characters, and no line that looks like one of Pace's.
 fn assert_honest(what: &str, text: &str) {
     let hidden = |c: char| {
         (c.is_control() && c != '\n')
@@ -38,7 +40,7 @@ fn assert_all_honest(exit: &Exit) {
     assert_honest("standard error", &exit.stderr);
 }
 
-/// A plugin of these parts, where those that do nothing are left out.
+/// A plugin of these parts; empty ones are left out.
 fn module(filter: &str, configure: &str, more: &str) -> Vec<u8> {
     text_plugin(&format!(
         r#"(module $"m{HOSTILE}" {more}
@@ -51,7 +53,7 @@ fn module(filter: &str, configure: &str, more: &str) -> Vec<u8> {
 
 const OK: &str = "i32.const 64";
 
-/// Traps in a function with such a name.
+/// A plugin that traps in a function with a hostile name.
 fn trapping() -> Vec<u8> {
     module(
         "call 0",
@@ -60,17 +62,17 @@ fn trapping() -> Vec<u8> {
     )
 }
 
-/// Refuses its configuration with such a text.
+/// A plugin that refuses its configuration with a hostile text.
 fn refusing() -> Vec<u8> {
     let length = hostile().len();
-    // `err`, where the text is, and its length.
+    // `err`, the text's offset, and its length.
     let result = format!(r#"\01\00\00\00\00\04\00\00\{length:02x}\00\00\00"#);
     let data = format!(r#"(data (i32.const 64) "{result}") (data (i32.const 1024) "{HOSTILE}")"#);
     // Data needs the memory, and may come before it.
     module(OK, OK, &data)
 }
 
-/// Files that are refused for something with such a name.
+/// Files that are refused because of an item with a hostile name.
 fn refused() -> Vec<(&'static str, Vec<u8>)> {
     let import = format!(r#"(import "i{HOSTILE}" "f{HOSTILE}" (func))"#);
     let exports = format!(r#"(func) (export "e{HOSTILE}" (func 0)) (export "e{HOSTILE}" (func 0))"#);
@@ -98,29 +100,29 @@ fn refused() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What a client gets, if it gets anything.
+/// A client's response, or the empty text if there is none.
 fn answer(client: &mut Client) -> String {
     let response = client.read("GET").map(|response| response.body);
     String::from_utf8_lossy(&response.unwrap_or_default()).into_owned()
 }
 
-/// A proxy with this plugin, whose file is `x.wasm` beside it.
-fn with_plugin(origin: &Origin, file: &std::path::Path) -> String {
+/// The configuration of a proxy with this plugin, whose file is `x.wasm` beside it.
+fn with_plugin(backend: &HttpBackend, file: &std::path::Path) -> String {
     let route = "[[routes]]\npool = 'web'\nplugins = ['x']\n";
     format!(
         "{SERVER}\n{}\n{}\n{route}",
         plugin("x", file),
-        pool("web", &[origin])
+        pool("web", &[backend])
     )
 }
 
 #[test]
-fn names_in_a_backtrace() {
+fn hostile_names_in_a_backtrace_are_escaped() {
     let files = directory();
     let file = files.path().join("x.wasm");
     fs::write(&file, text_fixture("pass")).expect("it can be written");
-    let origin = Origin::named("one");
-    let setup = Setup::new().config(&with_plugin(&origin, &file));
+    let backend = HttpBackend::named("one");
+    let setup = Setup::new().config(&with_plugin(&backend, &file));
     let pace = setup.env("RUST_LOG", "info,pace::hooks=debug").start();
     assert_eq!(pace.get("/").status, 200);
     let replace = |content: &[u8]| {
@@ -151,7 +153,7 @@ fn names_in_a_backtrace() {
 }
 
 #[test]
-fn files_that_are_refused_at_start() {
+fn hostile_names_in_a_refused_file_are_escaped() {
     for (name, content) in refused() {
         let setup = |args: &[&str]| Setup::new().args(args).file("x.wasm", &content);
         let config = "[[plugins]]\nname = 'x'\nwasm = 'x.wasm'\n[[pools]]\nname = 'p'\nbackends = ['127.0.0.1:1']\n\
@@ -176,7 +178,7 @@ fn files_that_are_refused_at_start() {
 }
 
 #[test]
-fn a_plugin_with_such_names_is_inspected_and_tested() {
+fn hostile_names_are_escaped_by_inspect_and_test() {
     let cases = "wasm = 'x.wasm'\n[[case]]\nname = 'a case'\nrequest = { path = '/' }\nexpect = { verdict = 'next' }\n";
     for args in [
         ["plugin", "inspect", "x.wasm"],
@@ -193,8 +195,8 @@ fn a_plugin_with_such_names_is_inspected_and_tested() {
 }
 
 #[test]
-fn what_a_client_says() {
-    let (up, down) = (Origin::named("up"), Origin::down());
+fn hostile_text_of_a_client_is_escaped() {
+    let (up, down) = (HttpBackend::named("up"), HttpBackend::down());
     let pace = Setup::new()
         .env("RUST_LOG", "info,pace::hooks=debug")
         .config(&plain(&[&up, &down]))
@@ -241,10 +243,10 @@ fn what_a_client_says() {
     assert_honest("the log", &log);
 }
 
-/// Each of its fields is there once.
+/// Each field of the request is in the line once.
 #[test]
-fn the_request_of_a_failed_attempt() {
-    let down = Origin::down();
+fn request_of_a_failed_attempt_is_logged_once() {
+    let down = HttpBackend::down();
     let pace = Pace::with_config(&plain(&[&down]));
     let mut client = pace.client();
     let response = client.exchange("GET /path?a=%20b HTTP/1.1\r\nHost: example.com:81\r\n\r\n");
@@ -259,7 +261,7 @@ fn the_request_of_a_failed_attempt() {
 }
 
 #[test]
-fn what_a_backend_says() {
+fn hostile_text_of_a_backend_is_escaped() {
     let heads = [
         "HTTP/1.1 200 OK\r\nA\u{202e}\x1b[31m: b\r\n\r\n",
         "HTTP/1.1 2\u{202e}0 OK\r\n\r\n",
@@ -268,10 +270,10 @@ fn what_a_backend_says() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: \u{202e}\x1b\r\n\r\n",
     ];
     for head in heads {
-        let origin = Origin::new(move |_| Answer::raw(head));
+        let backend = HttpBackend::new(move |_| Answer::raw(head));
         let pace = Setup::new()
             .env("RUST_LOG", "info,pace::hooks=debug")
-            .config(&plain(&[&origin]))
+            .config(&plain(&[&backend]))
             .start();
         let mut client = pace.client();
         client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -1,21 +1,21 @@
-//! What each hook said of a request and how long it took, for who asks for it.
+//! The hook log: each hook's verdict on a request and how long it took, if it is switched on.
 
-use pace_tests::{Origin, Setup, fixture};
+use pace_tests::{HttpBackend, Setup, fixture};
 
 use crate::sections::{plain, plugin, pool, short_form};
 
 #[test]
-fn each_hook_is_in_the_line_with_what_it_said() {
-    let origin = Origin::named("one");
+fn line_has_each_hook_with_its_verdict() {
+    let backend = HttpBackend::named("one");
     let pace = Setup::new()
         .env("RUST_LOG", "info,pace::hooks=debug")
-        .config(&short_form(&[&origin]))
+        .config(&short_form(&[&backend]))
         .start();
     assert_eq!(pace.get("/path?query=1").status, 200);
     let line = pace.wait_for_log(&["pace::hooks", "/path?query=1"]);
     let (_, line) = line.split_once("GET ").expect("the method is there");
     let parts: Vec<&str> = line.split(" | ").collect();
-    let pick = format!("round-robin select-upstream: pick {}, ", origin.label());
+    let pick = format!("round-robin select-upstream: pick {}, ", backend.label());
     let wanted = [
         "/path?query=1",
         "rate-limiter request-filter: next, ",
@@ -35,8 +35,8 @@ fn each_hook_is_in_the_line_with_what_it_said() {
 }
 
 #[test]
-fn an_answer_and_a_failure_are_in_it_too() {
-    let origin = Origin::named("one");
+fn line_has_answers_and_failures() {
+    let backend = HttpBackend::named("one");
     let route = |path: &str, plugin: &str| {
         format!("[[routes]]\nmatch = {{ path_prefix = '{path}' }}\npool = 'web'\nplugins = ['{plugin}']\n")
     };
@@ -44,7 +44,7 @@ fn an_answer_and_a_failure_are_in_it_too() {
         "[server]\nlisten = '127.0.0.1:0'\n".to_owned(),
         plugin("respond", &fixture("respond")),
         plugin("trap", &fixture("trap")),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
         route("/answered", "respond"),
         route("/failed", "trap"),
     ];
@@ -65,11 +65,11 @@ fn an_answer_and_a_failure_are_in_it_too() {
 }
 
 #[test]
-fn by_default_there_is_none() {
-    let origin = Origin::named("one");
+fn hook_log_is_off_by_default() {
+    let backend = HttpBackend::named("one");
     let pace = Setup::new()
         .env("RUST_LOG", "info")
-        .config(&plain(&[&origin]))
+        .config(&plain(&[&backend]))
         .start();
     assert_eq!(pace.get("/path").status, 200);
     pace.wait_for_log(&["pace::access", "/path"]);

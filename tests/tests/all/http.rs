@@ -1,13 +1,13 @@
-//! Requests as clients send them: every framing and version, and what is no request at all.
+//! Requests as clients send them: every framing and version, and bytes that are no request.
 
-use pace_tests::{Answer, Gate, Origin, Pace, Request, wait_until};
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, wait_until};
 
 use crate::sections::plain;
 
 #[test]
-fn a_request_arrives_as_it_was_sent() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn request_arrives_as_it_was_sent() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
 
     let request = Request::post("/a%20b/%C3%BC/../c?x=1&y=%2F&z", "the body")
         .header("Host", "example.com:8080")
@@ -17,8 +17,8 @@ fn a_request_arrives_as_it_was_sent() {
         .header("x-bytes", b"gr\xfcn".as_slice());
     assert_eq!(pace.client().send(&request).status, 200);
 
-    let seen = origin.request();
-    // The path has the one spelling that was decided about, the query is as it was sent.
+    let seen = backend.request();
+    // The path is spelled as it was decided about, and the query as it was sent.
     assert_eq!(
         (&seen.method, seen.target.as_str()),
         (&request.method, "/a%20b/c?x=1&y=%2F&z")
@@ -31,50 +31,51 @@ fn a_request_arrives_as_it_was_sent() {
 }
 
 #[test]
-fn a_large_body_arrives_whole() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn large_body_arrives_whole() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let body: Vec<u8> = (0..3_000_000).map(|i| (i % 253) as u8).collect();
 
     assert_eq!(pace.client().send(&Request::post("/", body.clone())).status, 200);
-    assert!(origin.request().body == body);
+    assert!(backend.request().body == body);
 }
 
 #[test]
-fn a_chunked_body_arrives_whole() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn chunked_body_arrives_whole() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     let response = client.exchange(
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nthe \r\n4;x=1\r\nbody\r\n0\r\n\r\n",
     );
     assert_eq!(response.status, 200);
-    assert_eq!(origin.request().body, b"the body");
+    assert_eq!(backend.request().body, b"the body");
     assert_eq!(client.get("/").status, 200, "the connection goes on");
     assert_eq!(client.connections(), 1);
 }
 
 #[test]
-fn a_client_that_asks_before_it_sends_is_told_to_go_on() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn client_that_expects_100_continue_gets_it() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\nExpect: 100-continue\r\n\r\n");
-    // Nothing but the interim response can come now; the final one needs the body.
+    // Only the interim response can come now; the final one needs the body.
     wait_until("the go-ahead", || client.has_received());
     client.write("the body");
     let response = client.read("POST").expect("there is a response");
     assert_eq!((response.status, response.interim.as_slice()), (200, &[100][..]));
-    assert_eq!(origin.request().body, b"the body");
+    assert_eq!(backend.request().body, b"the body");
 }
 
-/// A client may send before it has its answer, and must then be ready to send again (RFC 9112, section 9.3.2).
+/// A client may send before it has its answer, and must then be ready to send again (RFC 9112, section
+/// 9.3.2).
 #[test]
-fn pipelined_requests_are_not_mixed_up() {
-    let origin = Origin::new(|request| Answer::new(request.target.clone()));
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn pipelined_requests_are_answered_in_order() {
+    let backend = HttpBackend::new(|request| Answer::new(request.target.clone()));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     client.write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -86,21 +87,21 @@ fn pipelined_requests_are_not_mixed_up() {
 }
 
 #[test]
-fn an_old_client_gets_what_it_understands() {
-    let origin = Origin::new(|_| Answer::chunks([b"one ".to_vec(), b"two".to_vec()]));
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn client_of_http_1_0_gets_no_chunks() {
+    let backend = HttpBackend::new(|_| Answer::chunks([b"one ".to_vec(), b"two".to_vec()]));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
-    // Without Host, which HTTP/1.0 does not have, and without chunks, which it does not know.
+    // HTTP/1.0 has no Host and no chunks.
     let response = client.exchange("GET / HTTP/1.0\r\n\r\n");
     assert_eq!((response.status, response.text()), (200, "one two"));
     assert_eq!(response.header("transfer-encoding"), None);
 }
 
 #[test]
-fn the_connection_is_closed_when_the_client_says_so() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn connection_is_closed_when_the_client_asks_for_it() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -108,20 +109,20 @@ fn the_connection_is_closed_when_the_client_says_so() {
     assert!(bytes.ends_with(b"one"), "{}", bytes.escape_ascii());
 }
 
-/// Headers between client and Pace are not for the origin (RFC 9110, section 7.6.1).
+/// Headers between client and Pace are not for the backend (RFC 9110, section 7.6.1).
 #[test]
-fn headers_of_the_connection_end_here() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn connection_headers_are_not_passed_on() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     let request = Request::get("/")
         .header("Connection", "keep-alive, x-hop")
         .header("Keep-Alive", "timeout=5")
         .header("X-Hop", "for Pace only")
-        .header("X-End", "for the origin");
+        .header("X-End", "for the backend");
     pace.client().send(&request);
 
-    let seen = origin.request().headers;
-    assert_eq!(seen.get("x-end"), Some("for the origin"));
+    let seen = backend.request().headers;
+    assert_eq!(seen.get("x-end"), Some("for the backend"));
     assert_eq!(
         (seen.get("x-hop"), seen.get("keep-alive")),
         (None, None),
@@ -130,9 +131,9 @@ fn headers_of_the_connection_end_here() {
 }
 
 #[test]
-fn what_is_no_request_is_refused() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn malformed_request_is_refused() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
 
     for (bad, status) in [
         ("garbage\r\n\r\n", 400),
@@ -144,7 +145,7 @@ fn what_is_no_request_is_refused() {
         // RFC 9112, section 3.2: no Host, or two.
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-        // RFC 9112, section 6.3: nobody knows where this ends.
+        // RFC 9112, section 6.3: the end of such a request is unknown.
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
             400,
@@ -163,7 +164,7 @@ fn what_is_no_request_is_refused() {
         assert_eq!(response.status, status, "{bad:?}");
         assert_eq!(pace.get("/").status, 200, "after {bad:?}");
     }
-    let reached: Vec<_> = origin
+    let reached: Vec<_> = backend
         .requests()
         .into_iter()
         .filter(|request| request.headers.get("host") != Some(&pace.address().to_string()))
@@ -171,11 +172,11 @@ fn what_is_no_request_is_refused() {
     assert!(reached.is_empty(), "{reached:#?}");
 }
 
-/// Two lengths are how requests are smuggled past a proxy (RFC 9112, section 6.3).
+/// Two lengths are a means to smuggle requests past a proxy (RFC 9112, section 6.3).
 #[test]
-fn a_request_with_two_framings_is_refused() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn request_with_two_framings_is_refused() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     for headers in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 4",
@@ -190,21 +191,21 @@ fn a_request_with_two_framings_is_refused() {
         assert!([400, 501].contains(&response.status), "{headers}: {response:?}");
         client.read_to_end();
     }
-    assert!(origin.requests().is_empty(), "{:#?}", origin.requests());
+    assert!(backend.requests().is_empty(), "{:#?}", backend.requests());
     assert_eq!(pace.get("/").status, 200);
 }
 
 #[test]
-fn clients_that_leave_do_no_harm() {
+fn client_that_leaves_does_no_harm() {
     let gate = Gate::new();
     let slow = gate.clone();
-    let origin = Origin::new(move |request| {
+    let backend = HttpBackend::new(move |request| {
         if request.target == "/slow" {
             slow.wait();
         }
         Answer::new("one")
     });
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let pace = Pace::with_config(&plain(&[&backend]));
 
     for part in [
         "",

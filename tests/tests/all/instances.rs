@@ -1,20 +1,20 @@
-//! What a plugin keeps, and for whom.
+//! The state that a plugin keeps, and the requests that share it.
 
 use std::collections::BTreeSet;
 use std::thread;
 
-use pace_tests::{Origin, Pace, Request, Setup, component, core_module, fixture, recipe, root};
+use pace_tests::{HttpBackend, Pace, Request, Setup, component, core_module, fixture, recipe, root};
 
 use crate::sections::{ONE_WORKER, SERVER, with_plugins};
 
-/// An instance is reused, which is what makes it fast: its memory is that of the requests before.
+/// An instance is reused, which makes it fast: it has the memory that earlier requests left.
 #[test]
-fn an_instance_serves_one_request_after_another() {
-    let origin = Origin::named("one");
+fn instance_serves_consecutive_requests() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         ONE_WORKER,
         &[("keep", &fixture("secret-keeper"))],
-        &[&origin],
+        &[&backend],
     ));
     let mut client = pace.client();
     client.send(&Request::get("/").header("x-secret", "first"));
@@ -22,17 +22,17 @@ fn an_instance_serves_one_request_after_another() {
     assert_eq!(client.get("/").header("x-previous-secret"), None);
 }
 
-/// After a failure the instance is gone, and what it knew with it.
+/// A failed instance is discarded, and its memory with it.
 #[test]
-fn an_instance_that_failed_serves_nobody() {
-    let origin = Origin::named("one");
+fn failed_instance_is_not_used_again() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         ONE_WORKER,
         &[
             ("count", &fixture("counts-calls")),
             ("trap", &fixture("response-trap")),
         ],
-        &[&origin],
+        &[&backend],
     ));
     let mut client = pace.client();
     assert_eq!(client.get("/").header("x-calls"), Some("1"));
@@ -42,15 +42,15 @@ fn an_instance_that_failed_serves_nobody() {
 }
 
 #[test]
-fn counters_are_shared_by_all_workers() {
+fn counter_is_shared_by_all_workers() {
     const CLIENTS: usize = 8;
     const REQUESTS: usize = 25;
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let server = SERVER.replace("workers = 2", "workers = 4");
     let pace = Pace::with_config(&with_plugins(
         &server,
         &[("count", &fixture("counts-calls"))],
-        &[&origin],
+        &[&backend],
     ));
     let calls: BTreeSet<usize> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
@@ -78,12 +78,12 @@ fn counters_are_shared_by_all_workers() {
 }
 
 #[test]
-fn the_number_of_counters_is_bounded() {
-    let origin = Origin::named("one");
+fn number_of_counters_is_bounded() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[("hoard", &fixture("counter-hoard"))],
-        &[&origin],
+        &[&backend],
     ));
     let response = pace.get("/");
     let counters: u32 = response
@@ -91,19 +91,19 @@ fn the_number_of_counters_is_bounded() {
         .and_then(|number| number.parse().ok())
         .expect("the plugin says a number");
     assert!(counters > 0);
-    // Every instance opens the same: it is no more for the second worker.
+    // Every instance opens the same counters, so a second worker adds none.
     assert_eq!(pace.get("/").header("x-counters"), response.header("x-counters"));
 }
 
 #[test]
-fn log_lines_are_marked_escaped_and_cut() {
-    let origin = Origin::named("one");
+fn log_line_of_a_plugin_is_marked_escaped_and_cut() {
+    let backend = HttpBackend::named("one");
     let pace = Setup::new()
         .env("RUST_LOG", "info")
         .config(&with_plugins(
             SERVER,
             &[("chatty", &fixture("log-writer"))],
-            &[&origin],
+            &[&backend],
         ))
         .start();
     assert_eq!(pace.get("/").status, 200);
@@ -128,10 +128,10 @@ fn log_lines_are_marked_escaped_and_cut() {
     assert!(log.chars().all(|c| c == '\n' || !c.is_control()), "{log:?}");
 }
 
-/// What a compiler leaves is a plugin: no other tool is needed.
+/// The output of a compiler is a plugin: no other tool is needed.
 #[test]
-fn a_core_module_with_its_type_is_a_plugin() {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn core_module_with_its_component_type_is_a_plugin() {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[
@@ -151,17 +151,17 @@ fn a_core_module_with_its_type_is_a_plugin() {
     assert_eq!(client.get("/").status, 429);
 }
 
-/// The path of a plugin starts where the configuration is.
+/// The path of a plugin is relative to the configuration.
 #[test]
-fn a_plugin_is_found_beside_the_configuration() {
-    let origin = Origin::named("one");
+fn plugin_path_is_relative_to_the_configuration() {
+    let backend = HttpBackend::named("one");
     let bytes = std::fs::read(fixture("respond")).expect("it has been built");
     let setup = Setup::new().file("mine.wasm", bytes).config(&with_plugins(
         SERVER,
         &[("mine", "mine.wasm".as_ref())],
-        &[&origin],
+        &[&backend],
     ));
-    // Wherever Pace is started.
+    // The directory in which Pace is started does not matter.
     let config = setup.directory().join("pace.toml");
     let elsewhere = Setup::new()
         .args(["--config".as_ref(), config.as_os_str()])
@@ -169,9 +169,9 @@ fn a_plugin_is_found_beside_the_configuration() {
     assert_eq!(elsewhere.get("/respond").status, 418);
 }
 
-/// What the SDK makes can touch nothing but the contract, whatever crates it is made with.
+/// Plugins made with the SDK import only the contract, whatever crates they use.
 #[test]
-fn plugins_of_the_sdk_import_no_wasi() {
+fn sdk_plugins_import_no_wasi() {
     let defaults = ["rate-limiter", "round-robin", "header-injection"].map(component);
     let recipes = std::fs::read_dir(root().join("plugins/cookbook")).expect("the directory is there");
     let recipes =

@@ -1,17 +1,17 @@
-//! What one request can leave behind for another: `secret-keeper` keeps what it finds in `x-secret`, and shows it
-//! to whom the same instance serves next.
+//! What one request can leave behind for another: `secret-keeper` keeps the value of `x-secret`, and shows it
+//! to the next client that the same instance serves.
 
 use std::path::Path;
 
-use pace_tests::{Client, Origin, Pace, Request, edition, fixture};
+use pace_tests::{Client, HttpBackend, Pace, Request, edition, fixture};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 use crate::swapping::{directory, reconfigure};
 
 const MODES: [&str; 2] = ["worker", "request"];
 
-/// Two plugins of one file, on `/a` and `/b`, the first also on `/c` with configuration of its own.
-fn keepers(file: &Path, isolation: &str, origin: &Origin) -> Pace {
+/// Two plugins of one file, on `/a` and `/b`, the first also on `/c` with a configuration of its own.
+fn keepers(file: &Path, isolation: &str, backend: &HttpBackend) -> Pace {
     let keeper = |name| format!("{}isolation = {isolation:?}\n", plugin(name, file));
     Pace::with_config(&format!(
         r#"{ONE_WORKER}{}
@@ -34,7 +34,7 @@ plugins = [{{ use = "a", config = {{}} }}]
 "#,
         keeper("a"),
         keeper("b"),
-        pool("web", &[origin]),
+        pool("web", &[backend]),
     ))
 }
 
@@ -49,20 +49,20 @@ fn found(client: &mut Client, target: &str) -> Option<String> {
 }
 
 #[test]
-fn requests_share_an_instance_unless_each_has_its_own() {
-    let origin = Origin::named("one");
+fn requests_share_an_instance_unless_isolated() {
+    let backend = HttpBackend::named("one");
     for (isolation, leaked) in [("worker", Some("hunter2")), ("request", None)] {
-        let pace = keepers(&fixture("secret-keeper"), isolation, &origin);
+        let pace = keepers(&fixture("secret-keeper"), isolation, &backend);
         hide(&mut pace.client(), "/a");
         assert_eq!(found(&mut pace.client(), "/a").as_deref(), leaked, "{isolation}");
     }
 }
 
 #[test]
-fn plugins_share_nothing() {
-    let origin = Origin::named("one");
+fn plugins_of_one_file_share_no_state() {
+    let backend = HttpBackend::named("one");
     for isolation in MODES {
-        let pace = keepers(&fixture("secret-keeper"), isolation, &origin);
+        let pace = keepers(&fixture("secret-keeper"), isolation, &backend);
         let mut client = pace.client();
         hide(&mut client, "/a");
         assert_eq!(
@@ -79,14 +79,14 @@ fn plugins_share_nothing() {
 }
 
 #[test]
-fn generations_share_nothing() {
-    let origin = Origin::named("one");
+fn generations_share_no_state() {
+    let backend = HttpBackend::named("one");
     for isolation in MODES {
         let files = directory();
         let file = files.path().join("keeper.wasm");
         let keeper = fixture("secret-keeper");
         std::fs::copy(&keeper, &file).expect("it can be copied");
-        let pace = keepers(&file, isolation, &origin);
+        let pace = keepers(&file, isolation, &backend);
         let mut client = pace.client();
         hide(&mut client, "/a");
         std::fs::write(&file, edition(&keeper, 2)).expect("it can be written");
@@ -95,7 +95,7 @@ fn generations_share_nothing() {
         }
         assert_eq!(found(&mut client, "/a"), None, "{isolation}");
 
-        // The generation that comes back begins anew, too.
+        // A generation that comes back begins anew, too.
         hide(&mut client, "/a");
         let rollback = Request::post("/plugins/a/rollback", "");
         assert_eq!(pace.admin().send(&rollback).status, 200);
@@ -103,10 +103,10 @@ fn generations_share_nothing() {
     }
 }
 
-/// What `containment` shows of instances that live on, in short.
+/// Limits of instances for a single call; `containment` shows those of instances that live on.
 #[test]
-fn limits_hold_for_an_instance_of_its_own() {
-    let origin = Origin::named("one");
+fn limits_hold_for_isolated_instances() {
+    let backend = HttpBackend::named("one");
     for (name, reason) in [
         ("trap", "trap"),
         ("endless-loop", "deadline"),
@@ -115,7 +115,7 @@ fn limits_hold_for_an_instance_of_its_own() {
         let pace = Pace::with_config(&format!(
             "{ONE_WORKER}{}isolation = \"request\"\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
             plugin(name, &fixture(name)),
-            pool("web", &[&origin]),
+            pool("web", &[&backend]),
         ));
         assert_eq!(pace.get("/misbehave").status, 503, "{name}");
         assert_eq!(pace.get("/").status, 200, "{name}");
@@ -125,10 +125,11 @@ fn limits_hold_for_an_instance_of_its_own() {
     }
 }
 
-/// An instance for each call is configured for each call, and may refuse then what it did not before.
+/// With `isolation = "request"` the plugin is configured for each call, and may refuse later what it first
+/// accepted.
 #[test]
-fn an_instance_that_refuses_its_configuration_later() {
-    let origin = Origin::named("one");
+fn isolated_instance_that_refuses_its_configuration_fails_the_call() {
+    let backend = HttpBackend::named("one");
     let routes: String = ["closed", "open"]
         .map(|on_failure| {
             format!(
@@ -140,12 +141,12 @@ fn an_instance_that_refuses_its_configuration_later() {
     let pace = Pace::with_config(&format!(
         "{ONE_WORKER}{}isolation = \"request\"\n\n{}\n{routes}",
         plugin("later", &fixture("refuses-later")),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     ));
-    // The first time was when Pace tried it.
+    // The first time was when Pace tried the plugin.
     let statuses = ["/closed", "/closed", "/open", "/open"].map(|target| pace.get(target).status);
     assert_eq!(statuses, [503, 200, 200, 200]);
-    let reached: Vec<(String, bool)> = origin
+    let reached: Vec<(String, bool)> = backend
         .requests()
         .into_iter()
         .map(|request| (request.target.clone(), request.headers.get("x-fixture").is_some()))
@@ -180,17 +181,17 @@ fn an_instance_that_refuses_its_configuration_later() {
     }
 }
 
-/// Who limits address space (`ulimit -v`, `LimitAS`) can have instances for each call. They need less of it than
-/// those that live on.
+/// Where address space is limited (`ulimit -v`, `LimitAS`), instances for each call are possible. They need
+/// less of it than those that live on.
 #[test]
-fn address_space_is_reserved_by_need() {
+fn isolated_instances_reserve_less_address_space() {
     const MIB: u64 = 1 << 10;
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let config = |keys: &str| {
         format!(
             "{ONE_WORKER}{}{keys}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"keep\"]\n",
             plugin("keep", &fixture("secret-keeper")),
-            pool("web", &[&origin]),
+            pool("web", &[&backend]),
         )
     };
     // In KiB.
@@ -221,13 +222,13 @@ fn address_space_is_reserved_by_need() {
 }
 
 #[test]
-fn it_can_be_changed_while_serving() {
-    let origin = Origin::named("one");
+fn isolation_can_be_changed_while_serving() {
+    let backend = HttpBackend::named("one");
     let config = |isolation| {
         format!(
             "{ONE_WORKER}{}isolation = {isolation:?}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"keep\"]\n",
             plugin("keep", &fixture("secret-keeper")),
-            pool("web", &[&origin]),
+            pool("web", &[&backend]),
         )
     };
     let pace = Pace::with_config(&config("worker"));

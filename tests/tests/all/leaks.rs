@@ -1,10 +1,10 @@
-//! What is over leaves nothing behind: generations that were replaced, and clients that went away.
+//! Replaced generations and clients that went away leave nothing behind.
 
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pace_tests::{Answer, Client, Gate, Origin, Pace, fixture, text_fixture, wait_until, with_section};
+use pace_tests::{Answer, Client, Gate, HttpBackend, Pace, fixture, text_fixture, wait_until, with_section};
 use parking_lot::Mutex;
 
 use crate::sections::{SERVER, plugin, pool};
@@ -22,11 +22,12 @@ fn open_files(pace: &Pace) -> usize {
     fs::read_dir(pace.proc("fd")).expect("the process lives").count()
 }
 
-/// A generation that is still there also has an open file, the image of its memory: none is missed.
+/// A generation that still exists also has an open file, the image of its memory, so none is missed.
 #[test]
-fn a_thousand_generations_that_were_replaced_are_freed() {
+fn replaced_generations_are_freed() {
     const SWAPS: u32 = 1000;
-    /// The allocator and the instances of both workers have all that they ever need by then.
+    /// Swaps after which the allocator and the instances of both workers have all the memory that they ever
+    /// need.
     const WARM_UP: u32 = 50;
     const ALLOWED_KIB: u64 = 10 << 10;
     let module = text_fixture("pass");
@@ -35,7 +36,7 @@ fn a_thousand_generations_that_were_replaced_are_freed() {
         swapping.replace(&with_section(&module, &number.to_le_bytes()));
         let (status, sentence) = swapping.post("reload");
         assert_eq!(status, 200, "{sentence}");
-        // Both workers make instances.
+        // Two clients, because both workers make instances.
         let mut clients = [swapping.pace.client(), swapping.pace.client()];
         for client in &mut clients {
             client.connect().expect("Pace accepts connections");
@@ -59,19 +60,20 @@ fn a_thousand_generations_that_were_replaced_are_freed() {
     });
 }
 
-/// What the backends of a pool do for those who leave.
+/// Backends that clients leave while they wait.
 struct Behind {
-    /// Those who have come as far as a backend that does not answer. They are let go when the group has gone.
+    /// Requests that have come as far as a backend that does not answer. They are let go when the group has
+    /// gone.
     waiting: AtomicUsize,
     gate: Mutex<Gate>,
 }
 
 impl Behind {
     /// Two backends, asked in this order.
-    fn origins(self: &Arc<Behind>) -> [Origin; 2] {
+    fn backends(self: &Arc<Behind>) -> [HttpBackend; 2] {
         [false, true].map(|second| {
             let behind = Arc::clone(self);
-            Origin::new(move |request| match request.target.as_str() {
+            HttpBackend::new(move |request| match request.target.as_str() {
                 "/retry" if !second => Answer::hang_up(),
                 "/never" | "/retry" => {
                     let gate = behind.gate.lock().clone();
@@ -85,7 +87,7 @@ impl Behind {
         })
     }
 
-    /// Lets everybody go who waits. The next group has another gate.
+    /// Lets the waiting requests go. The next group has another gate.
     fn open(&self) {
         let gate = std::mem::take(&mut *self.gate.lock());
         gate.open();
@@ -95,15 +97,15 @@ impl Behind {
 
 /// A request, or a part of one, after which the client leaves.
 struct Visit {
-    /// In which phase it leaves.
+    /// The phase in which the client leaves.
     phase: &'static str,
-    /// What it sends.
+    /// The bytes that the client sends.
     sends: &'static str,
-    /// Whether it has what it waits for, and leaves.
+    /// Whether the client has received what it waits for, and leaves.
     leaves: fn(&mut Client) -> bool,
     /// Whether all of a group must have come as far as a backend that does not answer.
     waits: bool,
-    /// How many do it at the same time.
+    /// The number of clients that do it at the same time.
     group: usize,
 }
 
@@ -164,8 +166,8 @@ const VISITS: [Visit; 8] = [
     },
 ];
 
-/// Each answer is 8 MiB, more than sockets hold, and so much that an allocator keeps some of it for later: these
-/// come last, and what is resident is not looked at any more.
+/// Leaves with a response unread. Each answer is 8 MiB, more than sockets hold, and so much that an allocator
+/// keeps some of it for later: these clients come last, after resident memory has been measured.
 const UNREAD: Visit = Visit {
     leaves: |client| client.has_received(),
     group: 5,
@@ -175,12 +177,12 @@ const UNREAD: Visit = Visit {
     )
 };
 
-/// Over all phases, half of them for each way in which instances live.
+/// The number of clients over all phases, half of them for each isolation.
 const VISITORS: usize = 10_000;
 
 #[test]
-fn ten_thousand_clients_that_went_away_leave_nothing() {
-    /// The allocator has all that it ever needs by then.
+fn clients_that_leave_are_freed() {
+    /// Rounds after which the allocator has all the memory that it ever needs.
     const WARM_UP: usize = 2;
     const ALLOWED_KIB: u64 = 10 << 10;
     let each = VISITS.iter().map(|visit| visit.group).sum::<usize>();
@@ -190,8 +192,8 @@ fn ten_thousand_clients_that_went_away_leave_nothing() {
             waiting: AtomicUsize::new(0),
             gate: Mutex::default(),
         });
-        let origins = behind.origins();
-        let pace = visited(isolation, &origins);
+        let backends = behind.backends();
+        let pace = visited(isolation, &backends);
         assert_eq!(pace.get("/in-flight").text(), "0 0", "{isolation}");
         let files = open_files(&pace);
         let mut memory = 0;
@@ -216,20 +218,20 @@ fn ten_thousand_clients_that_went_away_leave_nothing() {
             after < memory + ALLOWED_KIB,
             "{isolation}: {memory} KiB, and {visitors} visitors later {after} KiB"
         );
-        // Connections to the backends may be kept for the next request.
-        drop(origins);
+        // Pace may keep connections to the backends for the next request; they end with the backends.
+        drop(backends);
         wait_until(&format!("{isolation}: the sockets to be closed"), || {
             open_files(&pace) <= files
         });
     }
 }
 
-/// A Pace with a plugin for each hook, which all live in this way.
-fn visited(isolation: &str, origins: &[Origin; 2]) -> Pace {
+/// Starts a Pace with a plugin for each hook, all with this isolation.
+fn visited(isolation: &str, backends: &[HttpBackend; 2]) -> Pace {
     let names = ["large-reply", "secret-keeper", "in-order"];
     let plugins = names.map(|name| {
         let limits = match name {
-            // To fill and to copy so much takes a while where others want the processor too.
+            // Filling and copying so much takes a while on a busy machine.
             "large-reply" => "limits = { body_kb = 8192, memory_mb = 64, time_ms = 1000 }\n",
             _ => "",
         };
@@ -238,16 +240,16 @@ fn visited(isolation: &str, origins: &[Origin; 2]) -> Pace {
             plugin(name, &fixture(name))
         )
     });
-    let [first, second] = origins;
+    let [first, second] = backends;
     Pace::with_config(&format!(
-        // Every visitor may be asked for twice.
+        // Every request may be sent twice.
         "{SERVER}\n{}{}retry = {{ budget_percent = 100 }}\n\n[[routes]]\npool = \"web\"\nplugins = {names:?}\n",
         plugins.concat(),
         pool("web", &[first, second]),
     ))
 }
 
-/// Some clients do the same at the same time, and Pace has nothing of it any more.
+/// Runs a group of clients at the same time, and waits until Pace has released everything.
 fn group_of(visit: &Visit, pace: &Pace, behind: &Behind) {
     let mut clients: Vec<Client> = (0..visit.group).map(|_| pace.client()).collect();
     for client in &mut clients {

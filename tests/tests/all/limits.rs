@@ -1,28 +1,28 @@
-//! The rate limiter: who is limited, by how much, and for how long.
+//! The rate limiter: who is limited, to how many requests, and for how long.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pace_tests::{Origin, Pace, Request, Setup, wait_for};
+use pace_tests::{HttpBackend, Pace, Request, Setup, wait_for};
 
 use crate::sections::{SERVER, pool};
 use crate::swapping::reconfigure;
 
-/// By how much a window of two seconds may hold a request too long: a 1024th of it, in whole milliseconds, and one more
-/// for a clock of whole milliseconds. `Retry-After` never names more than the window.
+/// The time by which a window of two seconds may hold a request too long: a 1024th of it, in whole
+/// milliseconds, and one more for a clock of whole milliseconds. `Retry-After` never exceeds the window.
 const STEP: Duration = Duration::from_millis(2 + 1);
 
-/// Room comes back when the oldest request leaves the window, however often the client knocks meanwhile.
+/// Room comes back when the oldest request leaves the window, however often the client asks meanwhile.
 #[test]
-fn denied_requests_do_not_count_and_retry_after_holds() {
-    let origin = Origin::named("one");
-    let pace = limited(&origin, "max_requests = 3\nwindow_seconds = 2");
+fn denied_requests_do_not_count_and_retry_after_is_kept() {
+    let backend = HttpBackend::named("one");
+    let pace = limited(&backend, "max_requests = 3\nwindow_seconds = 2");
     let mut client = pace.client();
     for _ in 0..3 {
         assert_eq!(client.get("/").status, 200);
     }
 
-    // If one of all these counted, the window would never empty.
+    // If one of these denied requests counted, the window would never empty.
     let mut promise: Option<Instant> = None;
     let denied = wait_for("room in the window", || {
         let asked = Instant::now();
@@ -44,9 +44,9 @@ fn denied_requests_do_not_count_and_retry_after_holds() {
 }
 
 #[test]
-fn the_limit_is_exact_when_many_ask_at_once() {
-    let origin = Origin::named("one");
-    let pace = limited(&origin, "max_requests = 50\nwindow_seconds = 600");
+fn limit_is_exact_for_concurrent_requests() {
+    let backend = HttpBackend::named("one");
+    let pace = limited(&backend, "max_requests = 50\nwindow_seconds = 600");
 
     let passed: usize = thread::scope(|scope| {
         let clients: Vec<_> = (0..8)
@@ -63,14 +63,14 @@ fn the_limit_is_exact_when_many_ask_at_once() {
             .sum()
     });
     assert_eq!(passed, 50);
-    assert_eq!(origin.requests().len(), 50);
+    assert_eq!(backend.requests().len(), 50);
 }
 
 #[test]
-fn a_header_can_be_the_key() {
-    let origin = Origin::named("one");
+fn header_can_be_the_key() {
+    let backend = HttpBackend::named("one");
     let pace = limited(
-        &origin,
+        &backend,
         "max_requests = 1\nwindow_seconds = 600\nkey_extractor = \"header:x-api-key\"",
     );
     let mut client = pace.client();
@@ -78,7 +78,7 @@ fn a_header_can_be_the_key() {
 
     assert_eq!((ask("a"), ask("b")), (200, 200));
     assert_eq!((ask("a"), ask("b")), (429, 429));
-    // A key that looks like an address is not the client of that address.
+    // A key that looks like an address does not stand for the client with that address.
     assert_eq!(ask("127.0.0.1"), 200);
     assert_eq!(
         pace.get("/").status,
@@ -89,10 +89,10 @@ fn a_header_can_be_the_key() {
 }
 
 #[test]
-fn a_prefix_makes_one_client_of_a_network() {
-    let origin = Origin::named("one");
+fn prefix_length_makes_one_client_of_a_network() {
+    let backend = HttpBackend::named("one");
     let pace = limited(
-        &origin,
+        &backend,
         "max_requests = 1\nwindow_seconds = 600\nipv4_prefix = 24",
     );
     let ask = |from: &str| pace.client_from(from).get("/").status;
@@ -102,19 +102,20 @@ fn a_prefix_makes_one_client_of_a_network() {
 }
 
 #[test]
-fn the_limiter_can_be_taken_out() {
-    let origin = Origin::named("one");
-    let pace = limited(&origin, "enabled = false\nmax_requests = 1");
+fn disabled_limiter_limits_nothing() {
+    let backend = HttpBackend::named("one");
+    let pace = limited(&backend, "enabled = false\nmax_requests = 1");
     let mut client = pace.client();
     for _ in 0..5 {
         assert_eq!(client.get("/").status, 200);
     }
 }
 
-/// A route that configures the plugin for itself counts for itself; routes that take it as it is share.
+/// A route with its own configuration of the plugin counts for itself; routes that use the plugin's share its
+/// counts.
 #[test]
-fn a_route_with_its_own_config_has_its_own_window() {
-    let origin = Origin::named("one");
+fn route_with_its_own_config_has_its_own_window() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&format!(
         r#"{SERVER}
 [[plugins]]
@@ -138,7 +139,7 @@ match = {{ path_prefix = "/b" }}
 pool = "web"
 plugins = ["limit"]
 "#,
-        pool = pool("web", &[&origin]),
+        pool = pool("web", &[&backend]),
     ));
     let mut client = pace.client();
     let mut ask = |path: &str| client.get(path).status;
@@ -148,23 +149,23 @@ plugins = ["limit"]
     assert_eq!((ask("/a"), ask("/b")), (429, 429));
 }
 
-fn limited(origin: &Origin, rate_limit: &str) -> Pace {
-    let url = origin.url();
+fn limited(backend: &HttpBackend, rate_limit: &str) -> Pace {
+    let url = backend.url();
     Pace::with_config(&format!(
         "{SERVER}\n[upstreams]\nbackends = [{url:?}]\n\n[rate_limit]\n{rate_limit}\n"
     ))
 }
 
-/// The client that was quiet for longest is forgotten, and nobody else; and that is not one who keeps asking.
+/// The client that was quiet for longest is forgotten, and no other; a client that keeps asking is not.
 #[test]
-fn a_full_window_forgets_the_quietest_client() {
-    let origin = Origin::named("one");
+fn full_window_forgets_the_quietest_client() {
+    let backend = HttpBackend::named("one");
     let config = |keys: u32| {
         format!(
             "{SERVER}\n[[plugins]]\nname = \"limit\"\nwasm = \"builtin:rate-limiter\"\n\
              limits = {{ window_keys = {keys} }}\nconfig = {{ max_requests = 1, window_seconds = 600 }}\n\n\
              {}\n[[routes]]\npool = \"web\"\nplugins = [\"limit\"]\n",
-            pool("web", &[&origin])
+            pool("web", &[&backend])
         )
     };
     let pace = Pace::with_config(&config(2));
@@ -176,17 +177,17 @@ fn a_full_window_forgets_the_quietest_client() {
         statuses.collect()
     };
     assert_eq!(ask(&[2, 3]), [200, 200]);
-    // The first asks again, the third comes, and the second has to go.
+    // The first asks again, the third comes, and the second is forgotten.
     assert_eq!(ask(&[2, 4]), [429, 200]);
     assert_eq!(ask(&[2, 4, 2]), [429, 429, 429], "no second budget");
     assert_eq!(ask(&[3]), [200], "it begins anew, and now the third has to go");
 
-    // There is room for all of them, and who was there keeps what he has.
+    // With more room, known clients keep their counts.
     assert_eq!(reconfigure(&pace, |_| config(3)).0, 200);
     assert_eq!(ask(&[2, 3, 4]), [429, 429, 200]);
     assert_eq!(ask(&[2, 3, 4]), [429, 429, 429]);
 
-    // For one only; that is the one who asked last. A configuration that is not taken changes nothing.
+    // With room for only one, the client that asked last stays. A refused configuration changes nothing.
     assert_eq!(reconfigure(&pace, |_| config(1) + "nonsense").0, 409);
     assert_eq!(ask(&[2, 3, 4]), [429, 429, 429]);
     assert_eq!(reconfigure(&pace, |_| config(1)).0, 200);
@@ -194,13 +195,13 @@ fn a_full_window_forgets_the_quietest_client() {
 }
 
 #[test]
-fn windows_can_be_forbidden() {
-    let origin = Origin::named("one");
+fn limiter_without_windows_is_refused() {
+    let backend = HttpBackend::named("one");
     let exit = Setup::new()
         .config(&format!(
             "{SERVER}\n[[plugins]]\nname = \"limit\"\nwasm = \"builtin:rate-limiter\"\nlimits = {{ windows = 0 }}\n\
              {}\n[[routes]]\npool = \"web\"\nplugins = [\"limit\"]\n",
-            pool("web", &[&origin])
+            pool("web", &[&backend])
         ))
         .run();
     assert!(exit.refusal().contains("plugin `limit`"), "{exit:?}");

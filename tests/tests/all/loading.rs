@@ -1,31 +1,35 @@
-//! Plugins that cannot be used: Pace does not start, and says which file, why, and what is missing.
+//! Plugins that cannot be used: Pace does not start, and names the file, the reason, and what is missing.
 
 use std::path::Path;
 
-use pace_tests::{Exit, Origin, Setup, built_for, component, core_module, fixture, root, text_fixture};
+use pace_tests::{Exit, HttpBackend, Setup, built_for, component, core_module, fixture, root, text_fixture};
 
 use crate::sections::{SERVER, with_plugins};
 
 /// Starts Pace with this plugin, under the name `broken`.
 fn load(wasm: &Path) -> Exit {
     Setup::new()
-        .config(&with_plugins(SERVER, &[("broken", wasm)], &[&Origin::down()]))
+        .config(&with_plugins(
+            SERVER,
+            &[("broken", wasm)],
+            &[&HttpBackend::down()],
+        ))
         .run()
 }
 
-/// The same with a file beside the configuration.
+/// Starts Pace with a file beside the configuration.
 fn load_bytes(name: &str, bytes: &[u8]) -> Exit {
     Setup::new()
         .file(name, bytes)
         .config(&with_plugins(
             SERVER,
             &[("broken", Path::new(name))],
-            &[&Origin::down()],
+            &[&HttpBackend::down()],
         ))
         .run()
 }
 
-/// It was refused with one message that names the plugin and its file and has these parts.
+/// Checks that Pace was refused with one message that names the plugin and its file and has these parts.
 fn refused(exit: &Exit, file: &str, parts: &[&str]) {
     let message = exit.refusal();
     assert!(message.starts_with("plugin `broken` ("), "{message}");
@@ -36,14 +40,14 @@ fn refused(exit: &Exit, file: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_missing_file() {
+fn missing_file_is_refused() {
     let exit = load(Path::new("nowhere/plugin.wasm"));
     refused(&exit, "nowhere/plugin.wasm", &["No such file"]);
     refused(&load(root()), "broken", &["not a regular file"]);
 }
 
 #[test]
-fn a_file_that_is_not_webassembly() {
+fn file_that_is_not_webassembly_is_refused() {
     refused(
         &load_bytes("empty.wasm", b""),
         "empty.wasm",
@@ -57,10 +61,10 @@ fn a_file_that_is_not_webassembly() {
 }
 
 #[test]
-fn a_truncated_file() {
+fn truncated_file_is_refused() {
     for whole in [component("rate-limiter"), core_module("rate-limiter")] {
         let bytes = std::fs::read(whole).expect("it has been built");
-        // Not after 8: that is a component without anything, or a module.
+        // A cut after 8 bytes would leave an empty component or module, which is valid.
         for length in [6, 9, 100, bytes.len() / 2, bytes.len() - 1] {
             let exit = load_bytes("truncated.wasm", &bytes[..length]);
             refused(&exit, "truncated.wasm", &[]);
@@ -76,7 +80,7 @@ fn a_truncated_file() {
 }
 
 #[test]
-fn a_core_module_that_is_no_plugin() {
+fn core_module_without_component_type_is_refused() {
     let module = wasm_module_without_type();
     refused(
         &load_bytes("module.wasm", &module),
@@ -86,7 +90,7 @@ fn a_core_module_that_is_no_plugin() {
 }
 
 #[test]
-fn a_missing_export() {
+fn missing_export_is_refused() {
     refused(
         &load(&fixture("missing-configure")),
         "missing-configure.wasm",
@@ -100,7 +104,7 @@ fn a_missing_export() {
 }
 
 #[test]
-fn a_function_of_the_wrong_type() {
+fn export_of_the_wrong_type_is_refused() {
     refused(
         &load(&fixture("wrong-type")),
         "wrong-type.wasm",
@@ -114,7 +118,7 @@ fn a_function_of_the_wrong_type() {
 }
 
 #[test]
-fn a_function_of_the_contract_that_is_imported_as_another() {
+fn import_of_the_wrong_type_is_refused() {
     let other = built_for(&[("query: func() -> option<string>", "query: func() -> string")]);
     refused(
         &load_bytes("other.wasm", &other),
@@ -139,7 +143,7 @@ fn a_function_of_the_contract_that_is_imported_as_another() {
 }
 
 #[test]
-fn an_import_that_nobody_offers() {
+fn unknown_import_is_refused() {
     refused(
         &load(&fixture("unknown-import")),
         "unknown-import.wasm",
@@ -156,7 +160,7 @@ fn an_import_that_nobody_offers() {
 }
 
 #[test]
-fn another_version_of_the_contract() {
+fn other_contract_version_is_refused() {
     refused(
         &load(&fixture("wrong-version")),
         "wrong-version.wasm",
@@ -165,7 +169,7 @@ fn another_version_of_the_contract() {
 }
 
 #[test]
-fn configure_that_refuses() {
+fn refusal_of_configure_is_shown() {
     refused(
         &load(&fixture("refuses-config")),
         "refuses-config.wasm",
@@ -174,7 +178,7 @@ fn configure_that_refuses() {
 }
 
 #[test]
-fn configure_that_fails() {
+fn failure_of_configure_is_shown() {
     refused(
         &load(&fixture("reads-request-early")),
         "reads-request-early.wasm",
@@ -188,7 +192,7 @@ fn configure_that_fails() {
 }
 
 #[test]
-fn a_start_function_that_fails() {
+fn failing_start_function_is_refused() {
     refused(
         &load_bytes("endless-start.wasm", &text_fixture("endless-start")),
         "endless-start.wasm",
@@ -202,7 +206,7 @@ fn a_start_function_that_fails() {
 }
 
 #[test]
-fn more_memory_than_it_may_have() {
+fn memory_above_the_limit_is_refused() {
     refused(
         &load_bytes("huge-memory.wasm", &text_fixture("huge-memory")),
         "huge-memory.wasm",
@@ -215,7 +219,7 @@ fn more_memory_than_it_may_have() {
     );
 }
 
-/// A program for another purpose.
+/// A module for another purpose.
 fn wasm_module_without_type() -> Vec<u8> {
     let mut module = text_fixture("trap-start");
     let section = b"component-type";
@@ -223,7 +227,7 @@ fn wasm_module_without_type() -> Vec<u8> {
         .windows(section.len())
         .position(|window| window == section)
         .expect("the type is in a section of this name");
-    // Another name for the section: the rest of the module stays as it is.
+    // Renaming the section leaves the rest of the module as it is.
     module[at..at + section.len()].copy_from_slice(b"something-else");
     module
 }

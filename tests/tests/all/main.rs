@@ -1,7 +1,7 @@
 //! Pace through real sockets, with real components: a module per subject, in one program so that it is linked
 //! once.
 //!
-//! A test reads as a story: origins, the proxy, clients, and what they saw of each other.
+//! A test reads as a story: backends, the proxy, clients, and what they saw of each other.
 
 mod access_log;
 mod admin;

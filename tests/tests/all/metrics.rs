@@ -1,15 +1,15 @@
 //! Metrics on the public listener.
 
-use pace_tests::{Origin, Pace, Request, wait_until};
+use pace_tests::{HttpBackend, Pace, Request, wait_until};
 
 use crate::sections::{SERVER, short_form, urls};
 
 const REQUESTS: &str = "http_requests_duration_seconds_count";
 
 #[test]
-fn every_request_is_in_the_histogram() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&short_form(&[&origin]));
+fn histogram_counts_every_request() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&short_form(&[&backend]));
     let mut client = pace.client();
     client.get("/");
     client.get("/");
@@ -35,11 +35,11 @@ fn every_request_is_in_the_histogram() {
 }
 
 #[test]
-fn they_are_in_the_format_that_prometheus_reads() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&short_form(&[&origin]));
+fn metrics_have_the_prometheus_format() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&short_form(&[&backend]));
     pace.get("/");
-    // Every line of it is checked as it is read.
+    // Reading the metrics checks the format of every line.
     let metrics = pace.metrics();
     let foreign: Vec<_> = metrics
         .names()
@@ -54,7 +54,7 @@ fn they_are_in_the_format_that_prometheus_reads() {
     ] {
         let labels = [("plugin", plugin), ("hook", hook)];
         assert_eq!(metrics.sum("pace_plugin_calls_total", &labels), 1, "{plugin}");
-        // There from the start, so that a rate can be computed when the first comes.
+        // The series exists from the start, so that a rate can be computed when the first failure comes.
         assert!(metrics.has("pace_plugin_failures_total", &labels), "{plugin}");
         assert_eq!(metrics.sum("pace_plugin_failures_total", &labels), 0, "{plugin}");
     }
@@ -73,9 +73,9 @@ fn they_are_in_the_format_that_prometheus_reads() {
 }
 
 #[test]
-fn they_are_not_limited_and_reach_no_backend() {
-    let origin = Origin::named("one");
-    let backends = urls(&[&origin]);
+fn metrics_requests_are_not_limited_and_reach_no_backend() {
+    let backend = HttpBackend::named("one");
+    let backends = urls(&[&backend]);
     let pace = Pace::with_config(&format!(
         "{SERVER}\n[upstreams]\nbackends = {backends}\n\n[rate_limit]\nmax_requests = 1\n\n[metrics]\n"
     ));
@@ -84,7 +84,7 @@ fn they_are_not_limited_and_reach_no_backend() {
         assert_eq!(client.get("/metrics").status, 200);
         assert_eq!(client.get("/metrics?from=prometheus").status, 200);
     }
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
     assert_eq!(client.get("/").status, 200, "they did not use up the limit");
     assert_eq!(
         client.get("/metrics/below").status,
@@ -94,9 +94,9 @@ fn they_are_not_limited_and_reach_no_backend() {
 }
 
 #[test]
-fn the_endpoint_can_be_another_or_none() {
-    let origin = Origin::named("one");
-    let backends = urls(&[&origin]);
+fn metrics_path_can_be_changed_or_removed() {
+    let backend = HttpBackend::named("one");
+    let backends = urls(&[&backend]);
     let start = |metrics: &str| {
         Pace::with_config(&format!(
             "{SERVER}\n[upstreams]\nbackends = {backends}\n\n{metrics}\n"

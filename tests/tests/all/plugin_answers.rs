@@ -1,22 +1,22 @@
-//! Plugins that answer: which of them, and what the client gets.
+//! Answers of plugins: which of them wins, and what the client receives.
 
 use std::fs;
 
-use pace_tests::{Origin, Pace, Request, component, fixture, text_fixture};
+use pace_tests::{HttpBackend, Pace, Request, component, fixture, text_fixture};
 
 use crate::sections::{SERVER, pool, short_form, urls, with_plugins};
 use crate::swapping::directory;
 
 #[test]
-fn an_answer_of_a_request_filter_reaches_no_backend() {
-    let origin = Origin::named("one");
+fn answer_of_a_request_filter_reaches_no_backend() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[
             ("answer", &fixture("respond")),
             ("headers", &component("header-injection")),
         ],
-        &[&origin],
+        &[&backend],
     ));
     let mut client = pace.client();
 
@@ -24,31 +24,31 @@ fn an_answer_of_a_request_filter_reaches_no_backend() {
     assert_eq!((response.status, response.text()), (418, "from the plugin\n"));
     assert_eq!(response.header("x-fixture"), Some("respond"));
     assert!(response.header("date").is_some(), "{response:?}");
-    // The response filters of the route see it too.
+    // The response filters of the route see the answer, too.
     assert_eq!(response.header("x-proxy"), Some("pace"));
     assert_eq!(response.header("x-backend"), None, "no backend answered");
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
 
-    // Of a HEAD's answer there is only the head.
+    // An answer to HEAD is only its head.
     let head = client.send(&Request::new("HEAD", "/respond"));
     assert_eq!((head.status, head.header("content-length")), (418, Some("16")));
-    // A body that nobody reads is not taken for the next request.
+    // The unread body of a request is not taken for the next request.
     let post = client.send(&Request::post(
         "/respond",
         "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
     ));
     assert_eq!(post.status, 418);
     assert_eq!(client.get("/").text(), "one");
-    assert_eq!(origin.request().target, "/");
+    assert_eq!(backend.request().target, "/");
 }
 
 #[test]
-fn an_answer_with_205_has_no_body() {
-    let origin = Origin::named("one");
+fn answer_with_205_has_no_body() {
+    let backend = HttpBackend::named("one");
     let files = directory();
     let file = files.path().join("reset.wasm");
     fs::write(&file, text_fixture("reset-content")).expect("it can be written");
-    let pace = Pace::with_config(&with_plugins(SERVER, &[("reset", &file)], &[&origin]));
+    let pace = Pace::with_config(&with_plugins(SERVER, &[("reset", &file)], &[&backend]));
     let mut client = pace.client();
     for request in [
         Request::get("/"),
@@ -63,12 +63,12 @@ fn an_answer_with_205_has_no_body() {
 }
 
 #[test]
-fn an_answer_of_a_request_filter_leaves_the_connection_usable() {
-    let origin = Origin::named("one");
+fn answer_of_a_request_filter_keeps_connection_usable() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[("answer", &fixture("respond"))],
-        &[&origin],
+        &[&backend],
     ));
     let mut client = pace.client();
     for path in ["/respond", "/", "/respond", "/"] {
@@ -78,9 +78,9 @@ fn an_answer_of_a_request_filter_leaves_the_connection_usable() {
 }
 
 #[test]
-fn a_denied_request_has_the_headers_of_every_response() {
-    let origin = Origin::named("one");
-    let config = short_form(&[&origin]).replace("max_requests = 100", "max_requests = 1");
+fn denied_request_gets_the_headers_of_every_response() {
+    let backend = HttpBackend::named("one");
+    let config = short_form(&[&backend]).replace("max_requests = 100", "max_requests = 1");
     let pace = Pace::with_config(&config);
     let mut client = pace.client();
     assert_eq!(client.get("/").status, 200);
@@ -92,8 +92,8 @@ fn a_denied_request_has_the_headers_of_every_response() {
 }
 
 #[test]
-fn an_answer_of_select_upstream_reaches_no_backend() {
-    let origin = Origin::named("one");
+fn answer_of_select_upstream_reaches_no_backend() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[
@@ -101,7 +101,7 @@ fn an_answer_of_select_upstream_reaches_no_backend() {
             ("balance", &component("round-robin")),
             ("headers", &component("header-injection")),
         ],
-        &[&origin],
+        &[&backend],
     ));
     let mut client = pace.client();
 
@@ -109,66 +109,66 @@ fn an_answer_of_select_upstream_reaches_no_backend() {
     assert_eq!((response.status, response.text()), (503, "from the plugin\n"));
     assert_eq!(response.header("x-fixture"), Some("select-respond"));
     assert_eq!(response.header("x-proxy"), Some("pace"));
-    assert!(origin.requests().is_empty());
-    // Where it has no opinion, the next plugin is asked.
+    assert!(backend.requests().is_empty());
+    // Where the plugin abstains, the next plugin is called.
     assert_eq!(client.get("/").text(), "one");
 }
 
 #[test]
-fn without_a_pick_there_is_no_backend() {
-    let origin = Origin::named("one");
+fn request_without_a_pick_is_a_503() {
+    let backend = HttpBackend::named("one");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[("no-opinion", &fixture("select-respond"))],
-        &[&origin],
+        &[&backend],
     ));
     assert_eq!(pace.get("/").status, 503);
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
 }
 
 #[test]
-fn a_response_filter_can_replace_the_response() {
-    let origin = Origin::named("the secret");
+fn response_filter_can_replace_the_response() {
+    let backend = HttpBackend::named("the secret");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
-        // On the way out the last of the list is the first.
+        // On the way out the last plugin of the list is the first.
         &[
             ("outer", &component("header-injection")),
             ("replace", &fixture("response-respond")),
         ],
-        &[&origin],
+        &[&backend],
     ));
     let mut client = pace.client();
 
     let response = client.get("/respond");
     assert_eq!((response.status, response.text()), (502, "instead of a 200\n"));
     assert_eq!(response.header("x-fixture"), Some("response-respond"));
-    // It goes on through the filters that have not seen it.
+    // The replacement goes on through the filters that have not run yet.
     assert_eq!(response.header("x-proxy"), Some("pace"));
     assert_eq!(response.header("x-backend"), None, "a plugin made this response");
     assert_eq!(client.get("/").text(), "the secret");
 }
 
 #[test]
-fn a_filter_that_had_its_turn_does_not_see_the_replacement() {
-    let origin = Origin::named("the secret");
+fn filter_that_ran_before_does_not_see_the_replacement() {
+    let backend = HttpBackend::named("the secret");
     let pace = Pace::with_config(&with_plugins(
         SERVER,
         &[
             ("replace", &fixture("response-respond")),
             ("inner", &component("header-injection")),
         ],
-        &[&origin],
+        &[&backend],
     ));
     let response = pace.get("/respond");
     assert_eq!((response.status, response.header("x-proxy")), (502, None));
 }
 
-/// The first of the list is the outermost: first with the request, last with the response.
+/// The first plugin of the list is the outermost: first with the request, last with the response.
 #[test]
-fn plugins_run_in_order_on_the_way_in_and_backwards_on_the_way_out() {
-    let origin = Origin::named("one");
-    let backends = urls(&[&origin]);
+fn plugins_run_in_order_on_requests_and_reversed_on_responses() {
+    let backend = HttpBackend::named("one");
+    let backends = urls(&[&backend]);
     let headers = |name: &str| {
         format!(
             "[[plugins]]\nname = {name:?}\nwasm = \"builtin:header-injection\"\n\
@@ -185,21 +185,21 @@ fn plugins_run_in_order_on_the_way_in_and_backwards_on_the_way_out() {
     let response = pace.get("/");
     assert_eq!(response.headers.all("x-seen"), ["inner", "outer"]);
     assert_eq!(response.headers.all("x-last"), ["outer"]);
-    let request = origin.request();
+    let request = backend.request();
     assert_eq!(request.headers.all("x-seen"), ["outer", "inner"]);
     assert_eq!(request.headers.all("x-last"), ["inner"]);
 }
 
-/// What answers first decides: a plugin behind it is not asked.
+/// The first answer decides: a plugin behind it is not called.
 #[test]
-fn the_first_answer_wins() {
-    let origin = Origin::named("one");
+fn first_answer_wins() {
+    let backend = HttpBackend::named("one");
     let limit = "[[plugins]]\nname = \"limit\"\nwasm = \"builtin:rate-limiter\"\n\
                  config = { max_requests = 1, window_seconds = 3600 }\n";
     let answer = crate::sections::plugin("answer", &fixture("respond"));
     let pace = Pace::with_config(&format!(
         "{SERVER}\n{limit}\n{answer}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"answer\", \"limit\"]\n",
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     ));
     let mut client = pace.client();
     let mut ask = |path: &str| client.get(path).status;

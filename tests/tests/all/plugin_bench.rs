@@ -1,5 +1,5 @@
-//! `pace plugin bench`: what each hook costs. No time is compared with any but those that nothing can keep, or
-//! exceed.
+//! `pace plugin bench`: measures the cost of each hook. Times are compared only with bounds that every
+//! machine exceeds, or none does.
 
 use std::fs;
 
@@ -23,10 +23,10 @@ fn row<'o>(exit: &'o Exit, hook: &str) -> Vec<&'o str> {
 }
 
 #[test]
-fn every_hook_has_its_row() {
+fn hook_has_a_row_in_the_table() {
     let exit = bench("", &["builtin:header-injection"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
-    // It sets one header, and then two and asks for the backend.
+    // The request filter sets one header, the response filter two, and asks for the backend.
     for (hook, calls_out, copies) in [("request-filter", "1", "2"), ("response-filter", "3", "4")] {
         let columns = row(&exit, hook);
         assert_eq!(columns.len(), 10, "{columns:?}");
@@ -41,9 +41,9 @@ fn every_hook_has_its_row() {
     }
 }
 
-/// The same code takes the same instructions.
+/// The same code takes the same number of instructions.
 #[test]
-fn instructions_are_counted_when_asked() {
+fn instructions_are_counted_on_request() {
     let once = bench("", &["builtin:round-robin", "--fuel"]);
     let again = bench("", &["builtin:round-robin", "--fuel"]);
     let instructions = |exit| row(exit, "select-upstream").last().copied().map(str::to_owned);
@@ -60,7 +60,7 @@ fn instructions_are_counted_when_asked() {
 }
 
 #[test]
-fn a_budget_is_kept_or_not() {
+fn exceeded_budget_is_an_error() {
     let cases = |budget: &str| format!("wasm = 'builtin:rate-limiter'\n[budget]\n{budget}\n");
     let kept = bench(
         &cases("request_filter_ns = 1_000_000_000\nmemory_kb = 16384"),
@@ -94,9 +94,9 @@ fn a_budget_is_kept_or_not() {
     );
 }
 
-/// They are counted because the budget asks for it, and are the same on every machine.
+/// Instructions are counted because the budget asks for it, and are the same on every machine.
 #[test]
-fn a_budget_of_instructions_is_kept_or_not() {
+fn exceeded_budget_of_instructions_is_an_error() {
     let with = |allowed: u64| {
         let cases =
             format!("wasm = 'builtin:round-robin'\n[budget]\nselect_upstream_instructions = {allowed}\n");
@@ -118,9 +118,9 @@ fn a_budget_of_instructions_is_kept_or_not() {
     }
 }
 
-/// Each of them has one in its cases, for each of its hooks.
+/// Each default plugin has a budget in its cases, for each of its hooks.
 #[test]
-fn the_default_plugins_keep_their_budgets() {
+fn default_plugins_keep_their_budgets() {
     for (cases, hooks) in [
         ("rate-limiter/tests/limits.toml", 1),
         ("round-robin/tests/turns.toml", 1),
@@ -152,7 +152,7 @@ fn the_default_plugins_keep_their_budgets() {
 }
 
 #[test]
-fn programs_are_told_the_same() {
+fn json_has_the_same_figures() {
     let exit = bench("", &["builtin:header-injection", "--json"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     let report: Value = serde_json::from_str(&exit.stdout).expect("it is JSON");
@@ -173,9 +173,9 @@ fn programs_are_told_the_same() {
     );
 }
 
-/// The file of cases says what the plugin is given: its configuration and the request.
+/// The file of cases provides the plugin's input: its configuration and the request.
 #[test]
-fn the_defaults_of_the_file_are_what_is_measured() {
+fn defaults_of_the_cases_are_measured() {
     let wasm = format!("wasm = {:?}\n", fixture("respond"));
     let default = bench(&wasm, &["cases.toml"]);
     assert!(default.refusal().contains("there is no [[case]]"), "{default:#?}");
@@ -201,9 +201,9 @@ fn the_defaults_of_the_file_are_what_is_measured() {
     assert!(message.contains("[defaults.config]"), "{message}");
 }
 
-/// Then there is nothing to be looked at between calls.
+/// With an instance for each call there is nothing to measure between calls.
 #[test]
-fn an_instance_for_each_call_can_be_measured_too() {
+fn isolated_instances_can_be_measured() {
     let cases = "wasm = 'builtin:round-robin'\n[budget]\nmemory_kb = 1\n[defaults]\nisolation = 'request'\n";
     let exit = bench(cases, &["cases.toml"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
@@ -212,7 +212,7 @@ fn an_instance_for_each_call_can_be_measured_too() {
 }
 
 #[test]
-fn a_hook_that_fails_is_not_measured() {
+fn failing_hook_is_not_measured() {
     let cases = format!(
         "wasm = {:?}\n[budget]\n[defaults]\nrequest.path = '/misbehave'\n",
         fixture("trap")

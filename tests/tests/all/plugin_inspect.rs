@@ -1,4 +1,4 @@
-//! `pace plugin inspect`: what a file is, and why it cannot be used.
+//! `pace plugin inspect`: describes a file, and why it cannot be used.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ fn inspect(file: impl AsRef<OsStr>) -> Exit {
         .run()
 }
 
-/// A file that is refused: exit code 1, and a message with these parts.
+/// Checks that a file is refused: exit code 1, and a message with these parts.
 fn refused(file: impl AsRef<OsStr>, parts: &[&str]) {
     let exit = inspect(file);
     assert_eq!(exit.code, Some(1), "{exit:#?}");
@@ -22,7 +22,7 @@ fn refused(file: impl AsRef<OsStr>, parts: &[&str]) {
 }
 
 #[test]
-fn a_plugin_is_described() {
+fn plugin_is_described() {
     let exit = inspect(component("header-injection"));
     assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""), "{exit:#?}");
     for line in [
@@ -61,9 +61,9 @@ fn costs(exit: &Exit) -> Vec<String> {
     costs.map(|line| line.trim().to_owned()).collect()
 }
 
-/// It is said with which request and which configuration.
+/// The estimate names its request and its configuration.
 #[test]
-fn the_cost_of_each_hook_is_estimated() {
+fn cost_of_each_hook_is_estimated() {
     let exit = inspect(component("header-injection"));
     let estimate = "(an estimate, the median of 2000 calls: GET /, with an empty configuration)";
     assert_eq!(
@@ -75,9 +75,10 @@ fn the_cost_of_each_hook_is_estimated() {
     );
 }
 
-/// Why it is not measured, and what to do; with a file of cases it is.
+/// Without a configuration the message says why the plugin is not measured, and what to do; a file of cases
+/// provides one.
 #[test]
-fn a_plugin_that_must_be_configured_is_measured_with_the_defaults_of_its_cases() {
+fn plugin_with_required_keys_is_measured_with_its_cases() {
     let [line] = &costs(&inspect(recipe("api-key")))[..] else {
         panic!("it has one hook");
     };
@@ -118,12 +119,12 @@ fn a_plugin_that_must_be_configured_is_measured_with_the_defaults_of_its_cases()
     );
 }
 
-/// What `pace plugin new` writes has a required key; its cases have one, and are found.
+/// The plugin of `pace plugin new` has a required key; its cases provide one, and are found.
 #[test]
-fn a_new_project_is_measured_as_it_is() {
-    // Always the same, because cargo keeps what it has built by the path of the project.
+fn new_project_is_measured_without_arguments() {
+    // The path is always the same, because cargo keeps its builds by the path of the project.
     let place = root().join("target/projects/inspect");
-    // It is not there the first time.
+    // The directory does not exist the first time.
     let _ = fs::remove_dir_all(&place);
     fs::create_dir_all(&place).expect("target/ is ours");
     let within = |directory: &str, args: &[&str]| {
@@ -150,7 +151,7 @@ fn a_new_project_is_measured_as_it_is() {
 }
 
 #[test]
-fn a_core_module_and_a_plugin_of_the_binary_are_described_too() {
+fn core_module_and_builtin_plugin_are_described() {
     let exit = inspect(core_module("rate-limiter"));
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert!(
@@ -165,7 +166,7 @@ fn a_core_module_and_a_plugin_of_the_binary_are_described_too() {
 }
 
 #[test]
-fn a_function_of_the_wrong_type_is_shown_beside_the_right_one() {
+fn export_of_the_wrong_type_is_shown_beside_the_right_one() {
     refused(
         fixture("wrong-type"),
         &[
@@ -176,7 +177,7 @@ fn a_function_of_the_wrong_type_is_shown_beside_the_right_one() {
     );
 }
 
-/// What is said of a plugin that was built for a contract with these differences.
+/// The message about a plugin built for a contract with these differences.
 fn said_of(differences: &[(&str, &str)]) -> String {
     let setup = Setup::new().file("other.wasm", built_for(differences));
     let exit = setup.args(["plugin", "inspect", "other.wasm"]).run();
@@ -185,12 +186,12 @@ fn said_of(differences: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_plugin_of_the_very_contract_fits() {
+fn plugin_built_for_the_same_contract_fits() {
     assert_eq!(said_of(&[]), "");
 }
 
 #[test]
-fn an_exported_function_is_shown_with_both_types() {
+fn mismatched_export_is_shown_with_both_types() {
     let said = said_of(&[(
         "select: func(attempt: u32)",
         "select: func(attempt: u64, pool: string)",
@@ -206,7 +207,7 @@ fn an_exported_function_is_shown_with_both_types() {
 }
 
 #[test]
-fn imported_functions_are_shown_with_both_types_and_each_of_them() {
+fn every_mismatched_import_is_shown_with_both_types() {
     let said = said_of(&[
         (
             "client-address: func() -> string",
@@ -235,9 +236,9 @@ fn imported_functions_are_shown_with_both_types_and_each_of_them() {
     assert_eq!(said.matches("\n  the imported function").count(), 2, "{said}");
 }
 
-/// Both are called alike, so what they are is shown too.
+/// Both types have the same name, so their definitions are shown, too.
 #[test]
-fn a_difference_within_a_type_is_shown_where_it_is() {
+fn difference_within_a_type_is_shown_with_both_definitions() {
     let said = said_of(&[("status: u16,\n", "status: u32,\n        reason: string,\n")]);
     let paragraph = "\n  the function `filter` of `pace:plugin/request-filter@0.1.0` has the wrong type\n    \
            expected  func() -> verdict\n    \
@@ -245,7 +246,7 @@ fn a_difference_within_a_type_is_shown_where_it_is() {
            expected  http-response = record { status: u16, headers: list<header-field>, body: list<u8> }\n    \
            found     http-response = record { status: u32, reason: string, headers: list<header-field>, body: list<u8> }\n";
     assert!(said.contains(paragraph), "{paragraph}\nin\n{said}");
-    // In every hook, because each answers with it.
+    // The type is shown for every hook, because each answers with it.
     assert_eq!(
         said.matches("http-response = record { status: u16").count(),
         3,
@@ -265,7 +266,7 @@ fn a_difference_within_a_type_is_shown_where_it_is() {
 }
 
 #[test]
-fn another_version_of_the_contract_is_said_once() {
+fn other_contract_version_is_reported_once() {
     refused(
         fixture("wrong-version"),
         &[
@@ -283,9 +284,9 @@ fn another_version_of_the_contract_is_said_once() {
     );
 }
 
-/// What the file is, is said even if it cannot be used.
+/// The description of the file comes even if it cannot be used.
 #[test]
-fn wasi_is_named() {
+fn unavailable_wasi_import_is_named() {
     refused(
         fixture("wasi-import"),
         &["`wasi:keyvalue/store@0.2.0`", "of WASI, plugins get cli, clocks"],
@@ -295,7 +296,7 @@ fn wasi_is_named() {
         exit.stdout.contains("WASI:     wasi:keyvalue/store@0.2.0"),
         "{exit:#?}"
     );
-    // What there is of it is shown too.
+    // The parts of WASI that exist are shown, too.
     let exit = inspect(fixture("wasi-user"));
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert!(
@@ -304,9 +305,9 @@ fn wasi_is_named() {
     );
 }
 
-/// What no tool makes and nobody lends is shown beside what is wrong of the contract's.
+/// Imports that no tool makes and Pace does not have are shown beside mistakes about the contract's.
 #[test]
-fn an_import_without_a_package_is_named() {
+fn import_without_a_package_is_named() {
     let component = wat::parse_str(
         "(component
             (import \"thing\" (instance (export \"f\" (func (result u32)))))
@@ -326,7 +327,7 @@ fn an_import_without_a_package_is_named() {
 }
 
 #[test]
-fn a_file_that_is_none_is_refused() {
+fn file_that_is_no_plugin_is_refused() {
     refused("nowhere.wasm", &["nowhere.wasm", "No such file"]);
     refused(
         pace_tests::root().join("README.md"),

@@ -1,8 +1,8 @@
-//! `pace-plugin-test`, as a project of its own depends on it: what docs/testing-plugins.md shows compiles there, and
-//! runs against the project's `plugin.wasm`.
+//! `pace-plugin-test` as a dependency of a project of its own: the code in docs/testing-plugins.md compiles
+//! there, and runs against the project's `plugin.wasm`.
 //!
-//! It compiles Pace once more, some minutes, for a project with other settings than this workspace. So it is only done
-//! when it is asked for:
+//! The test compiles Pace once more, for some minutes, with a project whose settings differ from this
+//! workspace's. So it runs only on request:
 //!
 //! ```sh
 //! PACE_TEST_LIBRARY=1 cargo test -p pace-tests --test all plugin_library
@@ -17,32 +17,32 @@ use pace_tests::{Setup, root};
 
 use crate::readme::page::Page;
 
-/// What is shared with the plugins' builds: nothing is downloaded.
+/// The target directory of the plugins' builds, so that nothing is downloaded.
 const TARGET: &str = "target/wasm";
 
-/// Of a test that names a plugin of the binary.
+/// A test that names a plugin of the binary.
 const BUILTIN: &str = r#"
 #[test]
-fn a_default_plugin_is_not_in_here() {
+fn default_plugin_is_not_compiled_in() {
     let error = pace_plugin_test::Plugin::load("builtin:rate-limiter").err().expect("it is left out");
     assert!(error.to_string().contains("this was built without the default plugins"), "{error}");
 }
 "#;
 
 #[test]
-fn a_project_tests_its_own_plugin_as_the_page_says() {
+fn project_tests_its_own_plugin_as_documented() {
     if env::var_os("PACE_TEST_LIBRARY").is_none() {
         println!("skipped: PACE_TEST_LIBRARY is not set");
         return;
     }
-    // Always the same, because cargo keeps what it has built by the path of the project.
+    // The path is always the same, because cargo keeps its builds by the path of the project.
     let place = root().join("target/projects/library");
-    // It is not there the first time.
+    // The directory does not exist the first time.
     let _ = fs::remove_dir_all(&place);
     fs::create_dir_all(&place).expect("target/ is ours");
     let project = place.join("mine");
     pace(&place, &["new", "mine"]);
-    // The versions that everything else here is built with.
+    // The lock file makes cargo use the versions of this workspace.
     fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).expect("the project is there");
     pace(&project, &["build"]);
 
@@ -52,7 +52,7 @@ fn a_project_tests_its_own_plugin_as_the_page_says() {
         let block = blocks.find(|block| block.text.starts_with(comment));
         block.expect("the page shows it").text.clone()
     };
-    // What is in this directory, and not what the repository has.
+    // The crate in this directory is used, and not the repository's.
     let here = format!("path = {:?}", root().join("plugins/test"));
     let depends = shown("# Cargo.toml\n").replace("git = \"https://github.com/pace-proxy/pace\"", &here);
     assert!(depends.contains(&here), "{depends}");
@@ -61,7 +61,7 @@ fn a_project_tests_its_own_plugin_as_the_page_says() {
     fs::write(&manifest, format!("{written}\n{depends}")).expect("it can be written");
     fs::write(project.join("tests/limit.rs"), shown("// tests/limit.rs\n")).expect("it can be written");
 
-    // What nobody has compiled for this project is not in it.
+    // A default plugin that was not compiled for this project is not in it.
     fs::write(project.join("tests/builtin.rs"), BUILTIN).expect("it can be written");
 
     let passes = |expected: bool| {
@@ -90,7 +90,7 @@ fn a_project_tests_its_own_plugin_as_the_page_says() {
     };
     assert_eq!(passes(true).matches("test result: ok. 1 passed").count(), 2);
 
-    // It is the file that is tested: with another one it fails.
+    // The tests read the file: with another one they fail.
     let source = project.join("src/lib.rs");
     let text = fs::read_to_string(&source).expect("the project has one");
     let broken = text.replace("Reply::new(429)", "Reply::new(430)");
@@ -104,7 +104,7 @@ fn a_project_tests_its_own_plugin_as_the_page_says() {
     );
 }
 
-/// `pace plugin ...` in a directory.
+/// Runs `pace plugin ...` in a directory.
 fn pace(directory: &Path, args: &[&str]) {
     let exit = Setup::new()
         .within(directory)

@@ -12,11 +12,11 @@ use std::process::Command;
 use pace_tests::{Exit, Setup, root};
 use tempfile::TempDir;
 
-/// An empty directory whose path is always the same, for what cargo builds: it keeps what it has built by the
-/// path of the project, and a new path each time would fill the disk.
+/// An empty directory whose path is always the same, for cargo's builds: cargo keeps them by the path of the
+/// project, and a new path each time would fill the disk.
 fn lasting(test: &str) -> PathBuf {
     let directory = root().join("target/projects").join(test);
-    // It is not there the first time.
+    // The directory does not exist the first time.
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("target/ is ours");
     directory
@@ -26,7 +26,7 @@ fn directory() -> TempDir {
     tempfile::tempdir().expect("a temporary directory can be made")
 }
 
-/// `pace plugin ...` in a directory.
+/// Runs `pace plugin ...` in a directory.
 fn plugin(directory: &Path, args: &[&str]) -> Exit {
     command(directory, args).run_long()
 }
@@ -36,7 +36,7 @@ fn command(directory: &Path, args: &[&str]) -> Setup {
         .within(directory)
         .args(["plugin"])
         .args(args)
-        // The crates that the other plugins take are compiled there already.
+        // The crates that the other plugins use are compiled there already.
         .env("CARGO_TARGET_DIR", &root().join("target/wasm").to_string_lossy())
         .env("CARGO_NET_OFFLINE", "true")
 }
@@ -47,8 +47,8 @@ fn succeeds(directory: &Path, args: &[&str]) -> Exit {
     exit
 }
 
-/// Writes a program that a shell runs. Another process writes it: while a test that runs beside this one starts a
-/// program, that has the files open that this process writes, and what is open for writing cannot be started.
+/// Writes a program that a shell runs. Another process writes it: a test that starts a program at the same
+/// time inherits the files that this process writes, and a file open for writing cannot be started.
 fn script(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("it is in a directory")).expect("the place is ours");
     let written = Command::new("sh")
@@ -63,7 +63,7 @@ fn script(path: &Path, text: &str) {
 }
 
 #[test]
-fn what_is_there_is_left_alone() {
+fn existing_files_are_left_alone() {
     let place = directory();
     succeeds(place.path(), &["new", "mine"]);
     fs::write(place.path().join("mine/src/lib.rs"), "// work").expect("it can be written");
@@ -80,7 +80,7 @@ fn what_is_there_is_left_alone() {
 }
 
 #[test]
-fn a_name_is_checked() {
+fn invalid_name_is_refused() {
     let place = directory();
     let refused = plugin(place.path(), &["new", "../elsewhere"]);
     assert!(

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pace_tests::{Origin, Pace, Request, Setup, Signal, fixture, root, wait_until};
+use pace_tests::{HttpBackend, Pace, Request, Setup, Signal, fixture, root, wait_until};
 
-/// A project in Rust that has been built once, so that what follows takes seconds. Its path is always the same,
-/// because cargo keeps what it has built by the path, and its name no other's, because what is built has that name.
+/// A project in Rust that has been built once, so that further builds take seconds. Its path is always the
+/// same, because cargo keeps its builds by the path, and its name is unique, because the built files have
+/// that name.
 fn project(name: &str) -> PathBuf {
     let directory = root().join("target/projects/run").join(name);
-    // It is not there the first time.
+    // The directory does not exist the first time.
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("target/ is ours");
     let begun = Setup::new()
@@ -31,10 +32,10 @@ fn run_in(directory: &Path, args: &[&str]) -> Setup {
         .env("CARGO_NET_OFFLINE", "true")
 }
 
-fn run(args: &[&str], origin: &Origin) -> Setup {
+fn run(args: &[&str], backend: &HttpBackend) -> Setup {
     Setup::new().args(["plugin", "run"]).args(args).args([
         "--backend",
-        &origin.url(),
+        &backend.url(),
         "--listen",
         "127.0.0.1:0",
     ])
@@ -53,15 +54,15 @@ fn answers(pace: &Pace, body: &str) {
 }
 
 #[test]
-fn what_is_saved_serves_and_what_does_not_compile_does_not() {
+fn saved_source_serves_if_it_compiles() {
     let project = project("saved");
     let source = project.join("src/lib.rs");
-    let origin = Origin::named("backend");
+    let backend = HttpBackend::named("backend");
     let args = [
         "plugin",
         "run",
         "--backend",
-        &origin.url(),
+        &backend.url(),
         "--listen",
         "127.0.0.1:0",
     ];
@@ -73,7 +74,7 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
     assert_eq!((known.status, known.text()), (200, "backend"));
     answers(&pace, "This needs an API key.");
     let line = pace.wait_for_log(&["GET /hello | "]);
-    let picked = format!("select-upstream: pick {}, ", origin.label());
+    let picked = format!("select-upstream: pick {}, ", backend.label());
     for part in [
         "Z GET /hello | saved request-filter: next, ",
         " µs | ",
@@ -90,7 +91,7 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
     answers(&pace, "Show me your key.");
     pace.wait_for_log(&["plugin `saved`: generation 2 serves", "in place of 1"]);
 
-    // What the compiler says is there, and what served before serves on.
+    // The compiler's message is shown, and the previous version serves on.
     save(&source, |text| text.replace("Show me", "\" no text"));
     pace.wait_for_log(&["--> src/lib.rs:"]);
     pace.wait_for_log(&["the build failed, and what it said is above; the version before serves on"]);
@@ -99,7 +100,7 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
     save(&source, |text| text.replace("\" no text", "Tell me"));
     answers(&pace, "Tell me your key.");
 
-    // It fails: the reason, where, and how it came there.
+    // A failure is shown with its reason, its place, and a backtrace.
     save(&source, |text| {
         text.replace(
             "key.and_then(|key| owner(&self.keys, &key))",
@@ -115,31 +116,31 @@ fn what_is_saved_serves_and_what_does_not_compile_does_not() {
         "GET / | saved request-filter: failed (trap: a panic ends the call",
         " | 503",
     ]);
-    // Nobody leaves it alone, however often it fails.
+    // The plugin is called however often it fails.
     for _ in 0..10 {
         assert_eq!(pace.get("/").status, 503);
     }
     assert!(!pace.log().contains("it is left alone"), "{}", pace.log());
 
-    // What Ctrl-C sends; and a build that goes on is ended too.
+    // Ctrl-C sends SIGINT; a running build is ended, too.
     save(&source, |text| text + "\n");
     pace.signal(Signal::INT);
     let exit = pace.wait();
     assert_eq!(exit.code, Some(0), "{exit:#?}");
 }
 
-/// A key that is new is needed by the plugin that knows it, and refused by the one before: neither is taken without
-/// the other, whichever is saved first.
+/// A new key is needed by the new plugin, and refused by the previous one: neither is taken without the
+/// other, whichever is saved first.
 #[test]
-fn a_key_comes_with_the_plugin_that_needs_it() {
+fn new_key_is_taken_with_the_plugin_that_needs_it() {
     let project = project("keyed");
     let (source, cases) = (project.join("src/lib.rs"), project.join("tests/keyed.toml"));
-    let origin = Origin::named("backend");
+    let backend = HttpBackend::named("backend");
     let args = [
         "plugin",
         "run",
         "--backend",
-        &origin.url(),
+        &backend.url(),
         "--listen",
         "127.0.0.1:0",
     ];
@@ -163,7 +164,7 @@ fn a_key_comes_with_the_plugin_that_needs_it() {
     });
     answers(&pace, "Hello.");
 
-    // The other way round.
+    // Now the cases are saved first.
     save(&cases, |text| {
         text.replace("greeting = \"Hello.\"", "farewell = \"Bye.\"")
     });
@@ -177,14 +178,14 @@ fn a_key_comes_with_the_plugin_that_needs_it() {
 }
 
 #[test]
-fn a_file_is_followed() {
-    let origin = Origin::named("backend");
+fn wasm_file_is_followed() {
+    let backend = HttpBackend::named("backend");
     let setup = Setup::new();
     let file = setup.directory().join("a.wasm");
     fs::copy(fixture("respond"), &file).expect("a temporary file can be written");
     let pace = setup
         .args(["plugin", "run", "a.wasm", "--listen", "127.0.0.1:0"])
-        .args(["--backend", &origin.url()])
+        .args(["--backend", &backend.url()])
         .start();
     pace.wait_for_log(&["a.wasm is swapped when it changes; nothing builds it"]);
     assert_eq!(pace.get("/respond").status, 418);
@@ -199,26 +200,26 @@ fn a_file_is_followed() {
 }
 
 #[test]
-fn several_backends_are_there_to_be_chosen_from() {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn several_backends_are_served() {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let pace = run(&["builtin:round-robin", "--backend", &one.url()], &two).start();
     assert_eq!([pace.get("/").text(), pace.get("/").text()], ["one", "two"]);
     pace.wait_for_log(&["GET / | round-robin select-upstream: pick ", &one.label()]);
 }
 
 #[test]
-fn the_configuration_is_of_the_cases_or_the_command_line() {
-    let origin = Origin::named("backend");
+fn configuration_is_that_of_the_cases_or_the_command_line() {
+    let backend = HttpBackend::named("backend");
     let cases = "wasm = 'builtin:rate-limiter'\n\
                  [defaults]\nconfig = { max_requests = 1, window_seconds = 60 }\n\
                  [budget]\nrequest_filter_ns = 1000000000\n";
     let given = |args: &[&str]| {
-        let pace = run(args, &origin).file("cases.toml", cases).start();
+        let pace = run(args, &backend).file("cases.toml", cases).start();
         (0..3).map(|_| pace.get("/").status).collect::<Vec<_>>()
     };
     assert_eq!(given(&["cases.toml"]), [200, 429, 429]);
-    // Saved again, and wrong, and right once more.
-    let pace = run(&["cases.toml"], &origin).file("cases.toml", cases).start();
+    // The cases are saved again with a mistake, and then correctly once more.
+    let pace = run(&["cases.toml"], &backend).file("cases.toml", cases).start();
     assert_eq!([pace.get("/").status, pace.get("/").status], [200, 429]);
     let file = pace.directory().join("cases.toml");
     save(&file, |text| text.replace("max_requests = 1", "max_requests = 2"));
@@ -242,8 +243,8 @@ fn the_configuration_is_of_the_cases_or_the_command_line() {
 }
 
 #[test]
-fn what_cannot_be_served_with_is_said_at_once() {
-    let origin = Origin::named("backend");
+fn unusable_argument_is_reported_at_once() {
+    let backend = HttpBackend::named("backend");
     let refusals = [
         (&["."][..], "is no plugin's project", "pace plugin new"),
         (
@@ -264,7 +265,7 @@ fn what_cannot_be_served_with_is_said_at_once() {
         (&["nowhere.wasm"], "cannot read nowhere.wasm", "No such file"),
     ];
     for (args, wrong, remedy) in refusals {
-        let exit = run(args, &origin).run();
+        let exit = run(args, &backend).run();
         let last = exit.stderr.split("pace: ").last().unwrap_or_default();
         assert_eq!(exit.code, Some(1), "{exit:#?}");
         let after = last.split_once(wrong).map(|(_, after)| after);

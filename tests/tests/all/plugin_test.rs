@@ -1,4 +1,4 @@
-//! `pace plugin test`: declarative cases against a plugin's file, without a network.
+//! `pace plugin test`: runs declarative cases against a plugin's file, without a network.
 
 use std::fs;
 use std::path::Path;
@@ -14,12 +14,12 @@ fn run(cases: &str, args: &[&str]) -> Exit {
         .run()
 }
 
-/// The same for a fixture.
+/// Runs one file of cases for a fixture.
 fn run_fixture(name: &str, cases: &str) -> Exit {
     run(&format!("wasm = {:?}\n{cases}", fixture(name)), &[])
 }
 
-/// Cases of which one fails: exit code 1, and what is printed.
+/// Checks that one case fails: exit code 1. Returns the output.
 fn failing(exit: &Exit) -> &str {
     assert_eq!(exit.code, Some(1), "{exit:#?}");
     assert!(exit.stderr.contains("cases failed"), "{exit:#?}");
@@ -28,17 +28,17 @@ fn failing(exit: &Exit) -> &str {
 
 const LIMITER: &str = "wasm = 'builtin:rate-limiter'\n";
 
-/// The files of cases beside the default plugins, which are also their documentation.
+/// The files of cases beside the default plugins are also their documentation.
 #[test]
-fn the_default_plugins_pass_their_cases() {
+fn default_plugins_pass_their_cases() {
     for name in ["rate-limiter", "round-robin", "header-injection"] {
         passes(&root().join("plugins").join(name));
     }
 }
 
-/// The same of the cookbook, against the very files that `cargo xtask plugins` has made.
+/// The cases of the cookbook run against the files that `cargo xtask plugins` has made.
 #[test]
-fn the_plugins_of_the_cookbook_pass_their_cases() {
+fn cookbook_plugins_pass_their_cases() {
     for name in crate::cookbook::crates() {
         passes(&root().join("plugins/cookbook").join(name));
     }
@@ -51,7 +51,7 @@ fn passes(directory: &Path) {
 }
 
 #[test]
-fn what_differs_is_shown_with_file_line_and_case() {
+fn difference_is_shown_with_file_line_and_case() {
     let exit = run(
         &format!(
             "{LIMITER}
@@ -85,7 +85,7 @@ cases.toml, for builtin:rate-limiter
 
 /// Each kind of expectation can fail.
 #[test]
-fn every_expectation_can_fail() {
+fn expectation_of_every_kind_can_fail() {
     let exit = run(
         &format!(
             "{LIMITER}
@@ -155,7 +155,7 @@ response = {{ status = 428, absent = ['retry-after'], body = {{ matches = '^x' }
 }
 
 #[test]
-fn a_count_that_differs_shows_all_counts() {
+fn different_count_is_shown_with_all_counts() {
     let case =
         "[[case]]\nname = 'x'\nconfig = { max_requests = 3 }\nrepeat = 5\ntally.status = { 200 = 4 }\n";
     let exit = run(&format!("{LIMITER}{case}"), &[]);
@@ -164,9 +164,9 @@ fn a_count_that_differs_shows_all_counts() {
     assert!(printed.contains("found     3 (200: 3, 429: 2)"), "{printed}");
 }
 
-/// The order in which it failed can be had again.
+/// The seed reproduces the order in which the cases failed.
 #[test]
-fn a_random_order_names_its_seed() {
+fn random_order_names_its_seed() {
     let case = |shuffle: &str| {
         format!(
             "{LIMITER}[[case]]\nname = 'x'\nconfig = {{ max_requests = 3 }}\nshuffle = {shuffle}\n\
@@ -183,7 +183,7 @@ fn a_random_order_names_its_seed() {
 }
 
 #[test]
-fn a_plugin_that_fails_is_shown_with_its_log() {
+fn failing_plugin_is_shown_with_its_log() {
     let exit = run_fixture(
         "trap",
         "[[case]]\nname = 'x'\nrequest.path = '/misbehave'\nexpect.response.status = 200\n",
@@ -202,7 +202,7 @@ fn a_plugin_that_fails_is_shown_with_its_log() {
 }
 
 #[test]
-fn a_failure_can_be_expected_and_the_next_request_is_served() {
+fn failure_can_be_expected_and_the_next_request_is_served() {
     for (name, reason, message) in [
         ("trap", "trap", "asked to panic"),
         ("endless-loop", "deadline", "longer than its 10ms"),
@@ -223,7 +223,7 @@ fn a_failure_can_be_expected_and_the_next_request_is_served() {
 }
 
 #[test]
-fn mistakes_are_all_shown_with_their_lines() {
+fn all_mistakes_are_shown_with_their_lines() {
     let exit = run(
         &format!(
             "{LIMITER}
@@ -248,7 +248,7 @@ tally.verdict.nxt = 4
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn invalid_case_is_refused() {
     for (cases, part) in [
         ("", "there is no [[case]] in this file"),
         ("[[case]]\nname = 'x'", "expects nothing, so it cannot fail"),
@@ -288,7 +288,7 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn a_window_that_the_plugin_does_not_open_cannot_be_filled() {
+fn window_that_the_plugin_does_not_open_cannot_be_filled() {
     let case = "[[case]]\nname = 'x'\nexpect.verdict = 'next'\n\
                 windows = [{ name = 'request', text = 'a', events = 1 }]\n";
     let exit = run(&format!("{LIMITER}{case}"), &[]);
@@ -301,7 +301,7 @@ fn a_window_that_the_plugin_does_not_open_cannot_be_filled() {
 }
 
 #[test]
-fn a_refused_configuration_is_a_failure_unless_it_is_expected() {
+fn refused_configuration_fails_unless_it_is_expected() {
     let case = |expect: &str| format!("{LIMITER}[[case]]\nname = 'x'\nconfig = {{ x = 1 }}\n{expect}\n");
     let exit = run(&case("expect.verdict = 'next'"), &[]);
     assert!(failing(&exit).contains("unknown field `x`"), "{}", exit.stdout);
@@ -321,7 +321,7 @@ expect.verdict = 'next'
 ";
 
 #[test]
-fn cases_are_listed_and_chosen_by_name() {
+fn cases_can_be_listed_and_chosen_by_name() {
     let two = format!("{LIMITER}{TWO}");
     let list = run(&two, &["--list"]);
     assert_eq!(
@@ -342,7 +342,7 @@ fn cases_are_listed_and_chosen_by_name() {
 }
 
 #[test]
-fn the_plugin_is_that_of_the_file_or_of_the_command_line() {
+fn plugin_is_that_of_the_file_or_of_the_command_line() {
     let exit = run(TWO, &[]);
     assert_eq!(exit.code, Some(1), "{exit:#?}");
     assert!(exit.stderr.contains("use --wasm FILE"), "{exit:#?}");
@@ -352,9 +352,9 @@ fn the_plugin_is_that_of_the_file_or_of_the_command_line() {
     assert!(exit.stderr.contains("cannot read nowhere.wasm"), "{exit:#?}");
 }
 
-/// `tests/*.toml` of a directory, and the plugin's file from where the cases are.
+/// The cases are `tests/*.toml` of the directory, and the plugin's file is named relative to them.
 #[test]
-fn a_directory_has_its_cases_in_tests() {
+fn directory_has_its_cases_in_tests() {
     let setup = Setup::new().args(["plugin", "test"]);
     let exit = Setup::new().args(["plugin", "test"]).run();
     assert!(exit.refusal().contains("tests/*.toml"), "{exit:#?}");
@@ -379,9 +379,9 @@ fn a_directory_has_its_cases_in_tests() {
     assert!(exit.stdout.ends_with("4 cases passed\n"), "{exit:#?}");
 }
 
-/// Every case that the contract has of a failure, the one with a number too.
+/// The hook sees every case that the contract has for a failure, including the one with a number.
 #[test]
-fn a_hook_is_told_why_the_attempt_before_failed() {
+fn hook_is_told_the_failure_of_the_previous_attempt() {
     let told = [
         ("", "None"),
         ("last_failure = 'connection-refused'", "Some(ConnectionRefused)"),

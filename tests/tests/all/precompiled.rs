@@ -1,16 +1,16 @@
-//! Compiled code in the place of a plugin is never run: whoever can write a plugin's file could otherwise do what
-//! Pace can.
+//! Compiled code in place of a plugin is never run: otherwise write access to a plugin's file would give all
+//! of Pace's rights.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use pace_tests::{Origin, Pace, Setup, fixture, program, wait_for};
+use pace_tests::{HttpBackend, Pace, Setup, fixture, program, wait_for};
 
 use crate::sections::{SERVER, with_plugins};
 use crate::swapping::{Swapping, directory};
 
-/// What the compiler of Pace makes of a plugin, which is what it would run.
+/// The output of Pace's compiler for a plugin, which is the code that Pace runs.
 fn compiled() -> Vec<u8> {
     let mut compiler = Command::new(program())
         .arg("compile-plugin")
@@ -27,7 +27,7 @@ fn compiled() -> Vec<u8> {
 
 /// Compiled code as Pace keeps it in `cache_dir`.
 fn kept() -> Vec<u8> {
-    /// What is not code, or is still being written, has an extension.
+    /// Files that are not code, or are still being written, have an extension.
     fn any(directory: &Path) -> Option<Vec<u8>> {
         let mut entries = fs::read_dir(directory).ok()?;
         entries.find_map(|entry| {
@@ -42,15 +42,19 @@ fn kept() -> Vec<u8> {
     let files = directory();
     let cache = files.path().join("cache");
     let server = SERVER.replace("workers = 2", &format!("workers = 2\ncache_dir = {cache:?}"));
-    let config = with_plugins(&server, &[("respond", &fixture("respond"))], &[&Origin::down()]);
+    let config = with_plugins(
+        &server,
+        &[("respond", &fixture("respond"))],
+        &[&HttpBackend::down()],
+    );
     let _pace = Pace::with_config(&config);
     wait_for("compiled plugins to be kept", || any(&cache))
 }
 
-/// What lies there, and what is said of it.
+/// Artifacts in place of a plugin, with the refusal that each gets.
 fn artifacts() -> [(&'static str, Vec<u8>, &'static str); 3] {
     let both = compiled();
-    // Eight bytes are the length of the first part; it is what wasmtime itself calls a serialized component.
+    // The first eight bytes are the length of the first part, which wasmtime calls a serialized component.
     let component = both[8..].to_vec();
     assert!(component.starts_with(b"\x7fELF"), "wasmtime's files are ELF");
     [
@@ -69,12 +73,12 @@ fn artifacts() -> [(&'static str, Vec<u8>, &'static str); 3] {
 }
 
 #[test]
-fn at_start_and_while_serving_it_is_refused() {
+fn compiled_code_is_refused_at_start_and_while_serving() {
     let swapping = Swapping::new();
     for (name, bytes, says) in artifacts() {
         let setup = Setup::new().file("plugin.wasm", &bytes);
         let file = setup.directory().join("plugin.wasm");
-        let config = with_plugins(SERVER, &[("precompiled", &file)], &[&Origin::down()]);
+        let config = with_plugins(SERVER, &[("precompiled", &file)], &[&HttpBackend::down()]);
         let exit = setup.config(&config).run();
         let message = exit.refusal();
         assert!(

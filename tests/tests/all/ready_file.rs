@@ -1,10 +1,10 @@
-//! The ready file: it is there for as long as Pace serves, and has the addresses.
+//! The ready file: it exists for as long as Pace serves, and has the addresses.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use pace_tests::{Answer, Client, Gate, Origin, Setup, Signal, wait_until};
+use pace_tests::{Answer, Client, Gate, HttpBackend, Setup, Signal, wait_until};
 use tempfile::TempDir;
 
 use crate::sections::{SERVER, plain, plugin, pool, with_plugins};
@@ -30,8 +30,8 @@ fn is_empty(directory: &Path) -> bool {
 #[test]
 fn ready_file_has_the_addresses_of_both_listeners() {
     let (directory, path) = place();
-    let origin = Origin::named("one");
-    let pace = Setup::new().config(&plain(&[&origin])).ready_file(&path).start();
+    let backend = HttpBackend::named("one");
+    let pace = Setup::new().config(&plain(&[&backend])).ready_file(&path).start();
 
     let text = fs::read_to_string(&path).expect("Pace serves");
     let listen = address(&text, "listen").expect("it listens");
@@ -48,9 +48,9 @@ fn ready_file_has_the_addresses_of_both_listeners() {
 #[test]
 fn ready_file_without_admin_listener_has_one_address() {
     let (_directory, path) = place();
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let _pace = Setup::new()
-        .args(["run", "--listen", "127.0.0.1:0", "--backend", &origin.url()])
+        .args(["run", "--listen", "127.0.0.1:0", "--backend", &backend.url()])
         .ready_file(&path)
         .start();
     let text = fs::read_to_string(&path).expect("Pace serves");
@@ -63,14 +63,14 @@ fn ready_file_is_gone_while_requests_in_flight_are_completed() {
     let (directory, path) = place();
     let gate = Gate::new();
     let held = gate.clone();
-    let origin = Origin::new(move |_| {
+    let backend = HttpBackend::new(move |_| {
         held.wait();
         Answer::new("served")
     });
-    let pace = Setup::new().config(&plain(&[&origin])).ready_file(&path).start();
+    let pace = Setup::new().config(&plain(&[&backend])).ready_file(&path).start();
     let mut client = pace.client();
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the request to arrive", || origin.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 1);
 
     pace.signal(Signal::TERM);
     wait_until("the ready file to be removed", || is_empty(directory.path()));
@@ -82,12 +82,12 @@ fn ready_file_is_gone_while_requests_in_flight_are_completed() {
 #[test]
 fn start_that_fails_removes_the_file_of_an_earlier_process() {
     let (directory, path) = place();
-    let origin = Origin::down();
+    let backend = HttpBackend::down();
     fs::write(&path, "listen = \"127.0.0.1:1\"\n").expect("the directory is writable");
     let config = format!(
         "{SERVER}{}{}[[routes]]\npool = \"web\"\nplugins = [\"broken\"]\n",
         plugin("broken", &directory.path().join("nowhere.wasm")),
-        pool("web", &[&origin])
+        pool("web", &[&backend])
     );
     let exit = Setup::new().config(&config).ready_file(&path).run();
     assert!(exit.refusal().contains("nowhere.wasm"), "{exit:?}");
@@ -97,13 +97,13 @@ fn start_that_fails_removes_the_file_of_an_earlier_process() {
 #[test]
 fn process_without_port_leaves_the_file_of_the_one_that_has_it() {
     let (_directory, path) = place();
-    let origin = Origin::named("one");
-    let pace = Setup::new().config(&plain(&[&origin])).ready_file(&path).start();
+    let backend = HttpBackend::named("one");
+    let pace = Setup::new().config(&plain(&[&backend])).ready_file(&path).start();
     let before = fs::read_to_string(&path).expect("Pace serves");
 
     let listen = pace.address().to_string();
     let exit = Setup::new()
-        .args(["--listen", &listen, "--backend", &origin.url()])
+        .args(["--listen", &listen, "--backend", &backend.url()])
         .ready_file(&path)
         .run();
     assert!(exit.refusal().contains("in use"), "{exit:?}");
@@ -113,10 +113,10 @@ fn process_without_port_leaves_the_file_of_the_one_that_has_it() {
 #[test]
 fn ready_file_that_cannot_be_written_is_an_error_at_the_start() {
     let (directory, path) = place();
-    let origin = Origin::down();
+    let backend = HttpBackend::down();
     let missing = directory.path().join("nowhere/pace.ready");
-    // The plugin would be refused too, and later.
-    let config = with_plugins(SERVER, &[("broken", &path)], &[&origin]);
+    // The plugin would be refused, too, but later.
+    let config = with_plugins(SERVER, &[("broken", &path)], &[&backend]);
     for path in [missing.as_path(), directory.path()] {
         let exit = Setup::new().config(&config).ready_file(path).run();
         let message = exit.refusal();
@@ -137,10 +137,10 @@ fn check_has_no_ready_file() {
 #[test]
 fn plugin_run_writes_a_ready_file_too() {
     let (directory, path) = place();
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let pace = Setup::new()
         .args(["plugin", "run", "builtin:round-robin"])
-        .args(["--listen", "127.0.0.1:0", "--backend", &origin.url()])
+        .args(["--listen", "127.0.0.1:0", "--backend", &backend.url()])
         .ready_file(&path)
         .start();
     let text = fs::read_to_string(&path).expect("Pace serves");

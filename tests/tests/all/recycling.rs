@@ -1,21 +1,21 @@
-//! Instances are replaced when they are old or large: what they kept in their own memory is gone then.
+//! Instances are replaced when they are old or large, and their memory is discarded.
 
-use pace_tests::{Origin, Pace, Request, fixture};
+use pace_tests::{HttpBackend, Pace, Request, fixture};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 
-fn limited(name: &str, limits: &str, origin: &Origin) -> Pace {
+fn limited(name: &str, limits: &str, backend: &HttpBackend) -> Pace {
     Pace::with_config(&format!(
         "{ONE_WORKER}{}limits = {{ {limits} }}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
         plugin(name, &fixture(name)),
-        pool("web", &[origin]),
+        pool("web", &[backend]),
     ))
 }
 
 #[test]
-fn after_so_many_uses() {
-    let origin = Origin::named("one");
-    let pace = limited("secret-keeper", "recycle_uses = 3", &origin);
+fn instance_is_replaced_after_its_maximum_of_uses() {
+    let backend = HttpBackend::named("one");
+    let pace = limited("secret-keeper", "recycle_uses = 3", &backend);
     let mut client = pace.client();
     let remembers = [(); 9].map(|()| {
         let response = client.send(&Request::get("/").header("x-secret", "s"));
@@ -26,15 +26,15 @@ fn after_so_many_uses() {
 }
 
 #[test]
-fn when_its_memory_has_passed_a_bound() {
+fn instance_is_replaced_when_its_memory_passes_the_bound() {
     const REQUESTS: usize = 40;
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     for (limits, bound) in [
         ("memory_mb = 32, recycle_memory_mb = 4", 4),
-        // Three quarters of what it may have, so that a plugin that leaks does not fail.
+        // The bound is three quarters of the memory limit, so that a plugin that leaks does not fail.
         ("memory_mb = 8", 6),
     ] {
-        let pace = limited("memory-leak", limits, &origin);
+        let pace = limited("memory-leak", limits, &backend);
         let mut client = pace.client();
         let kept = [(); REQUESTS].map(|()| {
             let response = client.get("/");
@@ -45,7 +45,7 @@ fn when_its_memory_has_passed_a_bound() {
             kept.expect("the plugin says a number")
         });
         let most = kept.into_iter().max().unwrap_or_default();
-        // The stack and the allocator's own need take a part of it.
+        // The stack and the allocator's own data take a part of it.
         assert!((bound - 2..=bound).contains(&most), "{limits}: {kept:?}");
         assert!(
             kept.iter().filter(|kept| **kept == 1).count() >= REQUESTS / bound,

@@ -1,12 +1,12 @@
-//! When a backend fails: another is tried, if that can do no harm.
+//! Retries: when a backend fails, another is tried, if that can do no harm.
 
-use pace_tests::{Answer, Gate, Origin, Pace, Request};
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request};
 
 use crate::sections::{EVERYTHING, ONE_WORKER, SERVER, plain, pool, short_form};
 
 #[test]
-fn a_backend_that_cannot_be_reached_is_not_noticed_by_clients() {
-    let (down, up) = (Origin::down(), Origin::named("up"));
+fn unreachable_backend_is_hidden_from_clients() {
+    let (down, up) = (HttpBackend::down(), HttpBackend::named("up"));
     let pace = Pace::with_config(&short_form(&[&down, &up]));
     let mut client = pace.client();
 
@@ -17,7 +17,7 @@ fn a_backend_that_cannot_be_reached_is_not_noticed_by_clients() {
     }
     let metrics = pace.metrics();
     let attempts =
-        |origin: &Origin| metrics.sum("pace_upstream_attempts_total", &[("backend", &origin.label())]);
+        |backend: &HttpBackend| metrics.sum("pace_upstream_attempts_total", &[("backend", &backend.label())]);
     assert_eq!(attempts(&up), 10);
     assert!(attempts(&down) >= 1, "it had its turn");
     let refused = [
@@ -32,8 +32,8 @@ fn a_backend_that_cannot_be_reached_is_not_noticed_by_clients() {
 }
 
 #[test]
-fn a_backend_that_comes_back_is_used_again() {
-    let (mut flaky, steady) = (Origin::named("flaky"), Origin::named("steady"));
+fn backend_that_comes_back_is_used_again() {
+    let (mut flaky, steady) = (HttpBackend::named("flaky"), HttpBackend::named("steady"));
     let pace = Pace::with_config(&plain(&[&flaky, &steady]));
     let mut client = pace.client();
     let mut both = || [client.get("/"), client.get("/")].map(|response| response.text().to_owned());
@@ -48,8 +48,8 @@ fn a_backend_that_comes_back_is_used_again() {
 }
 
 #[test]
-fn there_is_at_most_one_retry_by_default() {
-    let down = [Origin::down(), Origin::down(), Origin::down()];
+fn request_is_retried_at_most_once_by_default() {
+    let down = [HttpBackend::down(), HttpBackend::down(), HttpBackend::down()];
     let pace = Pace::with_config(&plain(&down.each_ref()));
     let mut client = pace.client();
 
@@ -61,8 +61,8 @@ fn there_is_at_most_one_retry_by_default() {
 }
 
 #[test]
-fn the_number_of_retries_is_the_pools() {
-    let down: Vec<_> = (0..4).map(|_| Origin::down()).collect();
+fn number_of_retries_is_that_of_the_pool() {
+    let down: Vec<_> = (0..4).map(|_| HttpBackend::down()).collect();
     for (retries, attempts) in [(0, 1), (2, 3), (3, 4)] {
         let pool = pool("web", &down.iter().collect::<Vec<_>>());
         let pace = Pace::with_config(&format!(
@@ -71,28 +71,28 @@ fn the_number_of_retries_is_the_pools() {
         assert_eq!(pace.get("/").status, 503);
         let metrics = pace.metrics();
         assert_eq!(metrics.sum("pace_upstream_attempts_total", &[]), attempts);
-        for origin in &down {
-            let backend = [("backend", &*origin.label())];
-            let attempts = metrics.sum("pace_upstream_attempts_total", &backend);
+        for backend in &down {
+            let labels = [("backend", &*backend.label())];
+            let attempts = metrics.sum("pace_upstream_attempts_total", &labels);
             assert!(attempts <= 1, "no backend is tried twice");
         }
     }
 }
 
-/// When all have been tried there is nowhere to go, however many retries are left.
+/// When all backends have been tried, no further attempt is made, however many retries are left.
 #[test]
-fn no_backend_is_tried_again() {
-    let down = [Origin::down(), Origin::down()];
+fn backend_is_tried_only_once() {
+    let down = [HttpBackend::down(), HttpBackend::down()];
     let pool = pool("web", &down.each_ref());
     let pace = Pace::with_config(&format!("{SERVER}\n{pool}max_retries = 10\n\n{EVERYTHING}"));
     assert_eq!(pace.get("/").status, 503);
     assert_eq!(pace.metrics().sum("pace_upstream_attempts_total", &[]), 2);
 }
 
-/// The body has not been touched when a connection cannot be made.
+/// The body is unread when a connection cannot be made.
 #[test]
-fn a_body_survives_a_refused_connection() {
-    let (down, up) = (Origin::down(), Origin::named("up"));
+fn body_survives_a_refused_connection() {
+    let (down, up) = (HttpBackend::down(), HttpBackend::named("up"));
     let pace = Pace::with_config(&plain(&[&down, &up]));
     let mut client = pace.client();
     let body = pattern(300_000);
@@ -106,9 +106,9 @@ fn a_body_survives_a_refused_connection() {
 }
 
 #[test]
-fn what_a_backend_may_have_done_is_not_done_again() {
-    let one = Origin::new(|_| Answer::hang_up());
-    let two = Origin::new(|_| Answer::hang_up());
+fn post_is_not_retried_after_it_was_sent() {
+    let one = HttpBackend::new(|_| Answer::hang_up());
+    let two = HttpBackend::new(|_| Answer::hang_up());
     let pace = Pace::with_config(&plain(&[&one, &two]));
 
     let response = pace.client().send(&Request::post("/pay", "10"));
@@ -117,9 +117,9 @@ fn what_a_backend_may_have_done_is_not_done_again() {
 }
 
 #[test]
-fn what_changes_nothing_is_asked_again() {
-    let dying = Origin::new(|_| Answer::hang_up());
-    let steady = Origin::named("steady");
+fn idempotent_request_is_retried() {
+    let dying = HttpBackend::new(|_| Answer::hang_up());
+    let steady = HttpBackend::named("steady");
     let pace = Pace::with_config(&plain(&[&dying, &steady]));
     let mut client = pace.client();
 
@@ -136,9 +136,9 @@ fn what_changes_nothing_is_asked_again() {
 }
 
 #[test]
-fn the_body_of_an_idempotent_request_is_sent_again() {
-    let dying = Origin::new(|_| Answer::hang_up());
-    let steady = Origin::named("steady");
+fn idempotent_request_is_retried_with_its_body() {
+    let dying = HttpBackend::new(|_| Answer::hang_up());
+    let steady = HttpBackend::named("steady");
     let pace = Pace::with_config(&plain(&[&dying, &steady]));
     let request = Request {
         method: "PUT".to_owned(),
@@ -149,19 +149,21 @@ fn the_body_of_an_idempotent_request_is_sent_again() {
     assert_eq!(steady.request().body, b"the body");
 }
 
-/// A backend that closes idle connections may do so just when Pace takes one of them. That says nothing of the
-/// backend: it is asked again on a new connection, even if there is no other and no retry is left.
+/// A backend that closes idle connections may do so just when Pace takes one of them. That says nothing about
+/// the backend: the request is sent again on a new connection, even if there is no other backend and no retry
+/// is left.
 #[test]
-fn a_stale_connection_is_not_noticed_by_clients() {
-    let origin = Origin::new(|_| Answer::new("fresh").then_hang_up());
-    let pool = pool("web", &[&origin]);
+fn stale_connection_is_hidden_from_clients() {
+    let backend = HttpBackend::new(|_| Answer::new("fresh").then_hang_up());
+    let pool = pool("web", &[&backend]);
     let pace = Pace::with_config(&format!("{ONE_WORKER}\n{pool}max_retries = 0\n\n{EVERYTHING}"));
     let mut client = pace.client();
     for _ in 0..5 {
         let response = client.get("/");
         assert_eq!((response.status, response.text()), (200, "fresh"));
     }
-    // What may have been done is not done again, though. Requests with a body have connections of their own.
+    // A POST may have been processed and is not sent again, though. Requests with a body have connections of
+    // their own.
     assert_eq!(client.send(&Request::new("POST", "/pay")).status, 502);
     for status in [200, 502, 200] {
         assert_eq!(client.send(&Request::post("/pay", "10")).status, status);
@@ -169,37 +171,37 @@ fn a_stale_connection_is_not_noticed_by_clients() {
 }
 
 #[test]
-fn garbage_from_a_backend_is_a_502() {
+fn malformed_response_of_a_backend_is_a_502() {
     for garbage in [
         "garbage\r\n\r\n",
         "HTTP/1.1 two hundred\r\n\r\n",
         "\0\0\0\0\0\0\0\0",
     ] {
-        let origin = Origin::new(move |request| match request.target.as_str() {
+        let backend = HttpBackend::new(move |request| match request.target.as_str() {
             "/garbage" => Answer::raw(garbage),
             _ => Answer::new("fine"),
         });
-        let pace = Pace::with_config(&plain(&[&origin]));
+        let pace = Pace::with_config(&plain(&[&backend]));
         let mut client = pace.client();
 
         let response = client.send(&Request::post("/garbage", "once"));
         assert_eq!(response.status, 502, "{garbage:?}");
-        assert_eq!(origin.requests().len(), 1, "{garbage:?}");
+        assert_eq!(backend.requests().len(), 1, "{garbage:?}");
         assert_eq!(client.get("/").text(), "fine", "{garbage:?}");
     }
 }
 
 #[test]
-fn silence_of_a_backend_is_a_504() {
+fn silent_backend_is_a_504() {
     let gate = Gate::new();
     let slow = gate.clone();
-    let origin = Origin::new(move |request| {
+    let backend = HttpBackend::new(move |request| {
         if request.target == "/slow" {
             slow.wait();
         }
         Answer::new("fine")
     });
-    let pool = pool("web", &[&origin]);
+    let pool = pool("web", &[&backend]);
     let pace = Pace::with_config(&format!(
         "{SERVER}\n{pool}response_timeout_ms = 100\n\n{EVERYTHING}"
     ));
@@ -217,9 +219,10 @@ fn silence_of_a_backend_is_a_504() {
 
 /// Half of a response cannot be taken back: the client must be able to see that it is only half.
 #[test]
-fn a_response_that_breaks_off_breaks_off_for_the_client() {
-    let origin = Origin::new(|_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this"));
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn truncated_response_is_truncated_for_the_client() {
+    let backend =
+        HttpBackend::new(|_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this"));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
 
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -227,10 +230,10 @@ fn a_response_that_breaks_off_breaks_off_for_the_client() {
     let received = String::from_utf8_lossy(&received);
     assert!(received.starts_with("HTTP/1.1 200 OK\r\n"), "{received}");
     assert!(received.ends_with("\r\n\r\nonly this"), "{received}");
-    assert_eq!(origin.requests().len(), 1, "it is not asked again");
+    assert_eq!(backend.requests().len(), 1, "it is not asked again");
 }
 
-/// Bytes that show where one is missing or doubled.
+/// A body in which missing or doubled bytes are visible.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
 }

@@ -1,4 +1,4 @@
-//! Returning to the generation before: when somebody asks for it, and by itself.
+//! Rollbacks to the previous generation: on request, and automatic.
 
 use std::fs;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::swapping::{SWAPPED, Swapping, respond};
 
-/// Fails for `/misbehave`, where `respond` does not.
+/// A plugin that fails for `/misbehave`, unlike `respond`.
 fn trap() -> Vec<u8> {
     fs::read(fixture("trap")).expect("it has been built")
 }
 
-/// `respond` serves, and then `trap`.
+/// Starts with `respond`, which `trap` has replaced.
 fn on_trial(keys: &str) -> Swapping {
     let swapping = Swapping::with(&respond(1), keys);
     swapping.replace(&trap());
@@ -24,9 +24,9 @@ fn misbehave(swapping: &Swapping) -> u16 {
     swapping.pace.get("/misbehave").status
 }
 
-/// Waits until everything that was asked for has been done, rollbacks too, and finds no new file.
+/// Waits until all requested work is done, including rollbacks, and checks that no new file is found.
 fn nothing_is_new(swapping: &Swapping) {
-    // Rollbacks come one after the other, and this one is of nothing.
+    // Rollbacks are handled in order, and this one is of a plugin that does not exist.
     let nobody = Request::post("/plugins/nobody/rollback", "");
     let answer = swapping.pace.admin().send(&nobody);
     assert_eq!(
@@ -41,7 +41,7 @@ fn nothing_is_new(swapping: &Swapping) {
 }
 
 #[test]
-fn somebody_asks_for_it() {
+fn rollback_on_request_restores_the_previous_generation() {
     let swapping = Swapping::new();
     let (status, sentence) = swapping.post("rollback");
     assert_eq!(status, 409, "{sentence}");
@@ -67,7 +67,7 @@ fn somebody_asks_for_it() {
     assert_eq!(metrics.sum("pace_plugin_generation", &of_plugin), 1);
     swapping.pace.wait_for_log(&["generation 1 serves again"]);
 
-    // The file has not changed, so it is not taken again by itself.
+    // The file has not changed, so it is not taken again automatically.
     nothing_is_new(&swapping);
     assert_eq!(swapping.serving(), 1);
     swapping.replace(&respond(3));
@@ -75,7 +75,7 @@ fn somebody_asks_for_it() {
 }
 
 #[test]
-fn a_second_rollback_takes_the_first_back() {
+fn second_rollback_undoes_the_first() {
     let swapping = Swapping::new();
     swapping.replace(&respond(2));
     swapping.wait_for_generation(2);
@@ -86,7 +86,7 @@ fn a_second_rollback_takes_the_first_back() {
 }
 
 #[test]
-fn too_many_of_the_first_calls_fail() {
+fn too_many_failed_first_calls_cause_a_rollback() {
     let swapping = on_trial("rollback = { calls = 50, failures_percent = 4 }\nbreaker = { failures = 0 }");
     let bad = swapping.status()["sha256"].clone();
     // Two of fifty are four percent.
@@ -94,10 +94,10 @@ fn too_many_of_the_first_calls_fail() {
     nothing_is_new(&swapping);
     assert_eq!(swapping.serving(), 2);
     assert_eq!(misbehave(&swapping), 503);
-    // `serving` asks as well, and so does who waits for a generation.
+    // `serving` sends a request as well, and so does waiting for a generation.
     returned(&swapping, &bad, "3 of 5, ");
 
-    // The file is what it was, and stays where it is.
+    // The file has not changed, and stays refused.
     nothing_is_new(&swapping);
     assert_eq!(swapping.serving(), 1);
     assert_eq!(misbehave(&swapping), 200);
@@ -107,7 +107,7 @@ fn too_many_of_the_first_calls_fail() {
 }
 
 #[test]
-fn the_breaker_opens_during_the_first_calls() {
+fn breaker_that_opens_in_the_first_calls_causes_a_rollback() {
     let swapping = on_trial(
         "rollback = { calls = 100, failures_percent = 100 }\n\
          breaker = { failures = 3, cooldown_ms = 3600000 }",
@@ -117,7 +117,7 @@ fn the_breaker_opens_during_the_first_calls() {
         assert_eq!(misbehave(&swapping), 503);
     }
     returned(&swapping, &bad, "3 of 4 and the breaker opened, ");
-    // The breaker was that of the generation that is gone.
+    // The open breaker belonged to the discarded generation.
     assert_eq!(misbehave(&swapping), 200);
     assert_eq!(swapping.status()["breaker"]["state"], "closed");
     let open = [("plugin", SWAPPED)];
@@ -125,8 +125,8 @@ fn the_breaker_opens_during_the_first_calls() {
     assert_eq!(metrics.sum("pace_plugin_breaker_open", &open), 0);
 }
 
-/// Generation 1 serves again, everybody is told how many calls failed and how, and `/plugins` names the file
-/// that did it.
+/// Checks that generation 1 serves again, that the log and the metrics have the failed calls, and that
+/// `/plugins` names the file with its failures.
 fn returned(swapping: &Swapping, bad: &Value, counts: &str) {
     swapping.wait_for_generation(1);
     wait_until("the refusal to be shown", || {
@@ -152,7 +152,7 @@ fn returned(swapping: &Swapping, bad: &Value, counts: &str) {
     swapping
         .pace
         .wait_for_log(&[&["WARN", SWAPPED], &words[..]].concat());
-    // Nobody asked for it.
+    // This rollback was automatic.
     assert_eq!(
         (swapping.reloads("unfit"), swapping.reloads("rolled-back")),
         (1, 0)
@@ -160,9 +160,9 @@ fn returned(swapping: &Swapping, bad: &Value, counts: &str) {
 }
 
 #[test]
-fn failures_after_the_first_calls_are_no_reason() {
+fn failures_after_the_first_calls_cause_no_rollback() {
     let swapping = on_trial("rollback = { calls = 5, failures_percent = 20 }\nbreaker = { failures = 0 }");
-    // At least one has been served to find out that it is generation 2.
+    // At least one request has been served to find out that this is generation 2.
     for _ in 0..5 {
         assert_eq!(swapping.serving(), 2);
     }
@@ -174,7 +174,7 @@ fn failures_after_the_first_calls_are_no_reason() {
 }
 
 #[test]
-fn it_can_be_turned_off() {
+fn automatic_rollback_can_be_turned_off() {
     let swapping = on_trial("rollback = { calls = 0 }\nbreaker = { failures = 0 }");
     for _ in 0..20 {
         assert_eq!(misbehave(&swapping), 503);
@@ -184,7 +184,7 @@ fn it_can_be_turned_off() {
 }
 
 #[test]
-fn the_first_generation_has_nowhere_to_return_to() {
+fn first_generation_cannot_be_rolled_back() {
     let swapping = Swapping::with(&trap(), "rollback = { calls = 10, failures_percent = 1 }");
     assert_eq!(misbehave(&swapping), 503);
     swapping

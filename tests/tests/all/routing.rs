@@ -1,17 +1,17 @@
-//! The full form: which route a request takes, and what is chosen there.
+//! The full form: the route that a request takes, and what is chosen there.
 
 use std::collections::BTreeMap;
 
-use pace_tests::{Origin, Pace, Request};
+use pace_tests::{HttpBackend, Pace, Request};
 
 use crate::sections::{SERVER, pool};
 
 #[test]
-fn the_most_specific_route_serves() {
-    let origins = ["any", "deep", "host", "host-v1"].map(Origin::named);
-    let [any, deep, host, host_v1] = &origins;
+fn most_specific_route_serves() {
+    let backends = ["any", "deep", "host", "host-v1"].map(HttpBackend::named);
+    let [any, deep, host, host_v1] = &backends;
     let pools = [("any", any), ("deep", deep), ("host", host), ("host-v1", host_v1)]
-        .map(|(name, origin)| pool(name, &[origin]))
+        .map(|(name, backend)| pool(name, &[backend]))
         .join("\n");
     let pace = Pace::with_config(&format!(
         r#"{SERVER}{pools}
@@ -55,9 +55,9 @@ pool = "deep"
 }
 
 #[test]
-fn without_a_route_there_is_a_404() {
-    let origin = Origin::named("one");
-    let pool = pool("web", &[&origin]);
+fn request_without_a_route_is_a_404() {
+    let backend = HttpBackend::named("one");
+    let pool = pool("web", &[&backend]);
     let pace = Pace::with_config(&format!(
         "{SERVER}{pool}\n[[routes]]\nmatch = {{ host = \"a.example\", path_prefix = \"/app\" }}\npool = \"web\"\n"
     ));
@@ -69,13 +69,13 @@ fn without_a_route_there_is_a_404() {
     assert_eq!(ask("b.example", "/app"), 404);
     assert_eq!(ask("a.example", "/app"), 200, "the connection goes on");
     assert_eq!(client.connections(), 1);
-    assert_eq!(origin.requests().len(), 2);
+    assert_eq!(backend.requests().len(), 2);
 }
 
-/// A route that lists no plugin which chooses a backend gets one.
+/// A route without a plugin that chooses a backend gets one.
 #[test]
-fn a_route_without_a_balancer_takes_turns() {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn route_without_a_balancer_takes_turns() {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let pool = pool("web", &[&one, &two]);
     let pace = Pace::with_config(&format!("{SERVER}{pool}\n[[routes]]\npool = \"web\"\n"));
     let mut client = pace.client();
@@ -86,9 +86,9 @@ fn a_route_without_a_balancer_takes_turns() {
 }
 
 #[test]
-fn backends_are_chosen_by_weight() {
-    let origins = ["one", "two", "none"].map(Origin::named);
-    let [one, two, none] = origins.each_ref().map(Origin::label);
+fn backend_is_chosen_by_weight() {
+    let backends = ["one", "two", "none"].map(HttpBackend::named);
+    let [one, two, none] = backends.each_ref().map(HttpBackend::label);
     let pace = Pace::with_config(&format!(
         r#"{SERVER}
 [[pools]]
@@ -113,9 +113,9 @@ pool = "web"
 }
 
 #[test]
-fn routes_configure_plugins_for_themselves() {
-    let origin = Origin::named("one");
-    let pool = pool("web", &[&origin]);
+fn route_overrides_keys_of_a_plugins_config() {
+    let backend = HttpBackend::named("one");
+    let pool = pool("web", &[&backend]);
     let pace = Pace::with_config(&format!(
         r#"{SERVER}{pool}
 [[plugins]]
@@ -140,6 +140,6 @@ plugins = [{{ use = "headers", config = {{ identify = false, response = {{ set =
     };
     let some = |value: &str| Some(value.to_owned());
     assert_eq!(headers("/"), [some("staging"), some("edge"), some("pace")]);
-    // The route's table is laid over the plugin's, key by key.
+    // The route's table is merged into the plugin's, key by key.
     assert_eq!(headers("/v1"), [some("prod"), some("edge"), None]);
 }

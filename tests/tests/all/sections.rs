@@ -1,10 +1,10 @@
-//! The parts of configurations that tests put together.
+//! Sections of configurations, from which tests build theirs.
 
 use std::path::Path;
 
-use pace_tests::Origin;
+use pace_tests::HttpBackend;
 
-/// An admin listener and workers, where a test has nothing else to say of the process.
+/// An admin listener and workers, for tests that need nothing else of the process.
 pub(crate) const SERVER: &str = r#"
 [server]
 listen = "127.0.0.1:0"
@@ -14,7 +14,7 @@ workers = 2
 listen = "127.0.0.1:0"
 "#;
 
-/// The same with one worker, where it matters that everything happens on one thread.
+/// One worker, for tests in which everything must happen on one thread.
 pub(crate) const ONE_WORKER: &str = r#"
 [server]
 listen = "127.0.0.1:0"
@@ -25,7 +25,7 @@ listen = "127.0.0.1:0"
 "#;
 
 /// The shortest configuration, as the documentation prints it, but for addresses.
-pub(crate) fn short_form(backends: &[&Origin]) -> String {
+pub(crate) fn short_form(backends: &[&HttpBackend]) -> String {
     let backends = urls(backends);
     format!(
         r#"
@@ -49,23 +49,23 @@ endpoint = "/metrics"
 }
 
 /// A proxy that does nothing but take turns: the quickest to start.
-pub(crate) fn plain(backends: &[&Origin]) -> String {
+pub(crate) fn plain(backends: &[&HttpBackend]) -> String {
     format!("{SERVER}\n{}\n{EVERYTHING}", pool("web", backends))
 }
 
 /// A route for every request to the pool `web`, without plugins of its own.
 pub(crate) const EVERYTHING: &str = "[[routes]]\npool = \"web\"\n";
 
-/// `backends` of a pool.
-pub(crate) fn urls(backends: &[&Origin]) -> String {
+/// The value of `backends` in a pool.
+pub(crate) fn urls(backends: &[&HttpBackend]) -> String {
     format!(
         "{:?}",
-        backends.iter().map(|origin| origin.url()).collect::<Vec<_>>()
+        backends.iter().map(|backend| backend.url()).collect::<Vec<_>>()
     )
 }
 
-/// A pool.
-pub(crate) fn pool(name: &str, backends: &[&Origin]) -> String {
+/// A pool with these backends.
+pub(crate) fn pool(name: &str, backends: &[&HttpBackend]) -> String {
     let backends = urls(backends);
     format!("[[pools]]\nname = {name:?}\nbackends = {backends}\n")
 }
@@ -76,7 +76,7 @@ pub(crate) fn plugin(name: &str, wasm: &Path) -> String {
 }
 
 /// A proxy with these plugins, by name and file, on its only route.
-pub(crate) fn with_plugins(server: &str, plugins: &[(&str, &Path)], backends: &[&Origin]) -> String {
+pub(crate) fn with_plugins(server: &str, plugins: &[(&str, &Path)], backends: &[&HttpBackend]) -> String {
     let pool = pool("web", backends);
     let (names, entries): (Vec<&str>, Vec<String>) = plugins
         .iter()

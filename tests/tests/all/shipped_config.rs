@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use pace_tests::{Origin, Pace, Request, Setup, root};
+use pace_tests::{HttpBackend, Pace, Request, Setup, root};
 
 /// The files that are configurations of Pace.
 fn configurations() -> Vec<PathBuf> {
@@ -17,13 +17,13 @@ fn configurations() -> Vec<PathBuf> {
     files
 }
 
-/// A shipped file with other addresses: those of Pace, which may be in use, and those of the backends.
-fn start(name: &str, backends: &[&Origin]) -> Pace {
+/// Starts a shipped file with other addresses: Pace's, which may be in use, and the backends'.
+fn start(name: &str, backends: &[&HttpBackend]) -> Pace {
     let text = fs::read_to_string(root().join("config").join(name)).expect("the file is there");
     let text = text.replace("127.0.0.1:9090", "127.0.0.1:0");
     let backends = backends
         .iter()
-        .flat_map(|origin| ["--backend".to_owned(), origin.url()]);
+        .flat_map(|backend| ["--backend".to_owned(), backend.url()]);
     Setup::new()
         .config(&text)
         .args(["--listen", "127.0.0.1:0"])
@@ -32,7 +32,7 @@ fn start(name: &str, backends: &[&Origin]) -> Pace {
 }
 
 #[test]
-fn each_of_them_starts() {
+fn shipped_configuration_starts() {
     for path in configurations() {
         let name = path
             .file_name()
@@ -45,14 +45,14 @@ fn each_of_them_starts() {
 }
 
 #[test]
-fn headers_toml_does_what_it_says() {
-    let origin = Origin::new(|_| {
+fn headers_toml_edits_headers_as_documented() {
+    let backend = HttpBackend::new(|_| {
         pace_tests::Answer::new("")
             .header("Server", "secret/1.0")
             .header("X-Powered-By", "secret")
             .header("Vary", "origin")
     });
-    let pace = start("headers.toml", &[&origin]);
+    let pace = start("headers.toml", &[&backend]);
     let request = Request::get("/")
         .header("X-Internal-User", "root")
         .header("X-Env", "mine");
@@ -63,7 +63,7 @@ fn headers_toml_does_what_it_says() {
     }
     assert_eq!(response.all("strict-transport-security"), ["max-age=31536000"]);
     assert_eq!(response.all("vary"), ["origin", "accept", "cookie"]);
-    let seen = origin.request().headers;
+    let seen = backend.request().headers;
     assert_eq!(seen.get("x-internal-user"), None);
     assert_eq!(
         (seen.all("x-env"), seen.all("x-team")),
@@ -71,14 +71,14 @@ fn headers_toml_does_what_it_says() {
     );
 }
 
-/// nginx appends the client's address, and speaks from 127.0.0.1.
+/// nginx appends the client's address, and connects from 127.0.0.1.
 #[test]
-fn behind_nginx_clients_are_told_apart() {
+fn behind_nginx_toml_tells_clients_apart() {
     let nginx = fs::read_to_string(root().join("config/nginx-tls.conf")).expect("the file is there");
     assert!(nginx.contains("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"));
 
-    let origin = Origin::named("one");
-    let pace = start("behind-nginx.toml", &[&origin]);
+    let backend = HttpBackend::named("one");
+    let pace = start("behind-nginx.toml", &[&backend]);
     let mut nginx = pace.client();
     let mut ask = |client: &str| {
         let request = Request::get("/").header("X-Forwarded-For", client);
@@ -97,17 +97,20 @@ fn behind_nginx_clients_are_told_apart() {
 }
 
 #[test]
-fn proxy_protocol_toml_reads_the_header() {
-    let origin = Origin::named("one");
-    let pace = start("proxy-protocol.toml", &[&origin]);
+fn proxy_protocol_toml_reads_the_proxy_header() {
+    let backend = HttpBackend::named("one");
+    let pace = start("proxy-protocol.toml", &[&backend]);
     let mut balancer = pace.client();
     balancer.write("PROXY TCP4 192.0.2.1 192.0.2.200 40000 80\r\n");
     assert_eq!(balancer.get("/").status, 200);
-    assert_eq!(origin.request().headers.get("x-forwarded-for"), Some("192.0.2.1"));
+    assert_eq!(
+        backend.request().headers.get("x-forwarded-for"),
+        Some("192.0.2.1")
+    );
 }
 
 #[test]
-fn the_unit_starts_pace_as_it_can_be_started() {
+fn systemd_unit_has_a_command_that_starts() {
     let unit = fs::read_to_string(root().join("config/pace.service")).expect("the file is there");
     let command = unit
         .lines()
@@ -118,8 +121,9 @@ fn the_unit_starts_pace_as_it_can_be_started() {
         words.next().is_some_and(|program| program.ends_with("/pace")),
         "{command}"
     );
-    let origin = Origin::named("one");
-    // Everything as there, but for the file, which is not installed here, and the port, which may be in use.
+    let backend = HttpBackend::named("one");
+    // The command is the unit's, except for the file, which is not installed here, and the port, which may be
+    // in use.
     let config = root().join("config/proxy.toml");
     let words = words.map(|word| match word {
         "/etc/pace/proxy.toml" => config.as_os_str().to_owned(),
@@ -127,21 +131,21 @@ fn the_unit_starts_pace_as_it_can_be_started() {
     });
     let pace = Setup::new()
         .args(words)
-        .args(["--listen", "127.0.0.1:0", "--backend", &origin.url()])
+        .args(["--listen", "127.0.0.1:0", "--backend", &backend.url()])
         .start();
     assert_eq!(pace.get("/").text(), "one");
 }
 
 #[test]
-fn prometheus_is_told_where_and_what() {
+fn prometheus_configuration_matches_listener_and_metrics() {
     let scrape = fs::read_to_string(root().join("config/prometheus.yml")).expect("the file is there");
     let path = scrape
         .lines()
         .find_map(|line| line.trim().strip_prefix("metrics_path: "))
         .and_then(|rest| rest.split_whitespace().next())
         .expect("it names the path");
-    let origin = Origin::named("one");
-    let pace = start("proxy.toml", &[&origin]);
+    let backend = HttpBackend::named("one");
+    let pace = start("proxy.toml", &[&backend]);
     pace.get("/");
     let text = pace.get(path).text().to_owned();
     let named = scrape

@@ -1,11 +1,11 @@
 //! The shortest configuration is a complete proxy, and the full form that it stands for is the same proxy.
 
-use pace_tests::{Origin, Pace, Request, wait_until};
+use pace_tests::{HttpBackend, Pace, Request, wait_until};
 
 use crate::sections::{short_form, urls};
 
 /// The short form, written out.
-fn full_form(backends: &[&Origin]) -> String {
+fn full_form(backends: &[&HttpBackend]) -> String {
     let backends = urls(backends);
     format!(
         r#"
@@ -40,31 +40,31 @@ plugins = ["limit", "balance", "headers"]
 }
 
 #[test]
-fn the_short_form_is_a_complete_proxy() {
+fn short_form_is_a_complete_proxy() {
     is_a_complete_proxy(short_form);
 }
 
 #[test]
-fn the_full_form_is_the_same_proxy() {
+fn full_form_is_the_same_proxy() {
     is_a_complete_proxy(full_form);
 }
 
-fn is_a_complete_proxy(config: fn(&[&Origin]) -> String) {
-    let (one, two) = (Origin::named("one"), Origin::named("two"));
+fn is_a_complete_proxy(config: fn(&[&HttpBackend]) -> String) {
+    let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let pace = Pace::with_config(&config(&[&one, &two]));
     let mut client = pace.client();
 
-    // The backends take turns, strictly, and 100 requests pass.
+    // The backends take turns strictly, and 100 requests pass.
     for turn in 0..100 {
-        let (name, origin) = [("one", &one), ("two", &two)][turn % 2];
+        let (name, backend) = [("one", &one), ("two", &two)][turn % 2];
         let response = client.get("/");
         assert_eq!((response.status, response.text()), (200, name), "request {turn}");
         assert_eq!(response.header("x-proxy"), Some("pace"));
-        assert_eq!(response.header("x-backend"), Some(origin.label().as_str()));
+        assert_eq!(response.header("x-backend"), Some(backend.label().as_str()));
     }
     assert_eq!((one.requests().len(), two.requests().len()), (50, 50));
 
-    // The 101st does not.
+    // The 101st request does not pass.
     let denied = client.get("/");
     assert_eq!(denied.status, 429);
     let retry_after: u64 = denied
@@ -80,10 +80,11 @@ fn is_a_complete_proxy(config: fn(&[&Origin]) -> String) {
         Some(retry_after.to_string().as_str())
     );
 
-    // Another client is not concerned.
+    // Another client is not affected.
     assert_eq!(pace.client_from("127.0.0.2").get("/").status, 200);
 
-    // Metrics are neither limited nor proxied. They may come to know of a request after its client does.
+    // Metrics requests are neither limited nor proxied. A request may be counted after its client has the
+    // response.
     let count = "http_requests_duration_seconds_count";
     wait_until("every request to be counted", || {
         let metrics = pace.metrics();
@@ -96,9 +97,9 @@ fn is_a_complete_proxy(config: fn(&[&Origin]) -> String) {
 
 /// Proxies and people compare names without regard to case; scripts with `grep` do not.
 #[test]
-fn headers_are_spelled_as_documented() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&short_form(&[&origin]));
+fn header_names_are_spelled_as_documented() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&short_form(&[&backend]));
 
     let response = pace.get("/");
     let names = response.headers.names();
@@ -106,20 +107,20 @@ fn headers_are_spelled_as_documented() {
         names.contains(&"X-Proxy") && names.contains(&"X-Backend"),
         "{names:?}"
     );
-    let request = origin.request();
+    let request = backend.request();
     assert!(request.headers.names().contains(&"X-Proxy"), "{request:?}");
     assert_eq!(request.headers.get("x-proxy"), Some("pace"));
     assert_eq!(request.headers.get("x-backend"), None, "that is for clients");
 }
 
 #[test]
-fn what_a_client_says_of_x_proxy_and_x_backend_is_replaced() {
-    let origin = Origin::new(|_| pace_tests::Answer::new("").header("x-backend", "made up"));
-    let pace = Pace::with_config(&short_form(&[&origin]));
+fn clients_x_proxy_and_x_backend_are_replaced() {
+    let backend = HttpBackend::new(|_| pace_tests::Answer::new("").header("x-backend", "made up"));
+    let pace = Pace::with_config(&short_form(&[&backend]));
 
     let response = pace
         .client()
         .send(&Request::get("/").header("x-proxy", "made up"));
-    assert_eq!(response.headers.all("x-backend"), [origin.label()]);
-    assert_eq!(origin.request().headers.all("x-proxy"), ["pace"]);
+    assert_eq!(response.headers.all("x-backend"), [backend.label()]);
+    assert_eq!(backend.request().headers.all("x-proxy"), ["pace"]);
 }

@@ -1,21 +1,21 @@
-//! How it ends: requests that are being served are served, nothing else is waited for.
+//! Shutdown: requests in flight are completed, and nothing else is waited for.
 
 use std::thread;
 
-use pace_tests::{Answer, Gate, Origin, Pace, Request, Signal, wait_until};
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Signal, wait_until};
 
 use crate::sections::plain;
 
 #[test]
-fn a_request_in_flight_is_completed() {
+fn request_in_flight_is_completed() {
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let gate = Gate::new();
-        let origin = slow(&gate);
-        let pace = graceful(&origin, 3600);
+        let backend = slow(&gate);
+        let pace = graceful(&backend, 3600);
 
         thread::scope(|scope| {
             let request = scope.spawn(|| pace.get("/slow"));
-            wait_until("the request to arrive", || origin.requests().len() == 1);
+            wait_until("the request to arrive", || backend.requests().len() == 1);
             pace.signal(signal);
             wait_until("new connections to be refused", || !pace.accepts());
             gate.open();
@@ -27,15 +27,15 @@ fn a_request_in_flight_is_completed() {
     }
 }
 
-/// What nginx takes for "open the log again" and "hand over to the next version".
+/// nginx reopens its log on the one signal, and hands over to its next version on the other.
 #[test]
-fn signals_of_other_servers_end_nothing() {
+fn signals_of_other_servers_do_not_end_pace() {
     let gate = Gate::new();
-    let origin = slow(&gate);
-    let pace = graceful(&origin, 3600);
+    let backend = slow(&gate);
+    let pace = graceful(&backend, 3600);
     thread::scope(|scope| {
         let request = scope.spawn(|| pace.get("/slow"));
-        wait_until("the request to arrive", || origin.requests().len() == 1);
+        wait_until("the request to arrive", || backend.requests().len() == 1);
         pace.signal(Signal::USR1);
         pace.wait_for_log(&["INFO", "SIGUSR1: nothing to open again"]);
         pace.signal(Signal::USR2);
@@ -46,13 +46,13 @@ fn signals_of_other_servers_end_nothing() {
     });
     assert_eq!(pace.get("/").status, 200);
 
-    // Nor while it ends.
+    // The signals do nothing during the shutdown either.
     let gate = Gate::new();
-    let origin = slow(&gate);
-    let pace = graceful(&origin, 3600);
+    let backend = slow(&gate);
+    let pace = graceful(&backend, 3600);
     thread::scope(|scope| {
         let request = scope.spawn(|| pace.get("/slow"));
-        wait_until("the request to arrive", || origin.requests().len() == 1);
+        wait_until("the request to arrive", || backend.requests().len() == 1);
         pace.signal(Signal::TERM);
         wait_until("new connections to be refused", || !pace.accepts());
         pace.signal(Signal::USR1);
@@ -63,11 +63,11 @@ fn signals_of_other_servers_end_nothing() {
     assert_eq!(pace.wait().code, Some(0));
 }
 
-/// An hour of grace is no reason to wait for clients that say nothing.
+/// An hour of grace is no reason to wait for idle clients.
 #[test]
-fn idle_connections_are_not_waited_for() {
-    let origin = Origin::named("one");
-    let pace = graceful(&origin, 3600);
+fn shutdown_does_not_wait_for_idle_connections() {
+    let backend = HttpBackend::named("one");
+    let pace = graceful(&backend, 3600);
     let mut silent = pace.client();
     silent.connect().expect("Pace accepts connections");
     let mut idle = pace.client();
@@ -79,14 +79,14 @@ fn idle_connections_are_not_waited_for() {
 }
 
 #[test]
-fn the_connection_ends_after_the_request_that_was_in_flight() {
+fn connection_ends_after_its_request_in_flight() {
     let gate = Gate::new();
-    let origin = slow(&gate);
-    let pace = graceful(&origin, 3600);
+    let backend = slow(&gate);
+    let pace = graceful(&backend, 3600);
     let mut client = pace.client();
 
     client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the request to arrive", || origin.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 1);
     pace.signal(Signal::TERM);
     wait_until("new connections to be refused", || !pace.accepts());
     gate.open();
@@ -96,10 +96,10 @@ fn the_connection_ends_after_the_request_that_was_in_flight() {
 }
 
 #[test]
-fn a_body_that_is_still_coming_is_completed() {
+fn upload_in_flight_is_completed() {
     let gate = Gate::new();
     let rest = gate.clone();
-    let origin = Origin::new(move |_| {
+    let backend = HttpBackend::new(move |_| {
         let rest = rest.clone();
         Answer::chunks((0..100).map(move |number| {
             if number == 1 {
@@ -108,7 +108,7 @@ fn a_body_that_is_still_coming_is_completed() {
             vec![b'a'; 10_000]
         }))
     });
-    let pace = graceful(&origin, 3600);
+    let pace = graceful(&backend, 3600);
     let mut client = pace.client();
 
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -122,14 +122,14 @@ fn a_body_that_is_still_coming_is_completed() {
 }
 
 #[test]
-fn what_takes_longer_than_the_grace_period_is_cut() {
+fn request_longer_than_the_grace_period_is_cut() {
     let gate = Gate::new();
-    let origin = slow(&gate);
-    let pace = graceful(&origin, 1);
+    let backend = slow(&gate);
+    let pace = graceful(&backend, 1);
     let mut client = pace.client();
 
     client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the request to arrive", || origin.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 1);
     let exit = pace.stop();
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert!(
@@ -142,14 +142,14 @@ fn what_takes_longer_than_the_grace_period_is_cut() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_ends_pace_at_once() {
     let gate = Gate::new();
-    let origin = slow(&gate);
-    let pace = graceful(&origin, 3600);
+    let backend = slow(&gate);
+    let pace = graceful(&backend, 3600);
     let mut client = pace.client();
 
     client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the request to arrive", || origin.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 1);
     pace.signal(Signal::TERM);
     wait_until("new connections to be refused", || !pace.accepts());
     pace.signal(Signal::TERM);
@@ -159,15 +159,15 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn health_says_that_the_end_is_near() {
+fn health_endpoint_reports_the_shutdown() {
     let gate = Gate::new();
-    let origin = slow(&gate);
-    let pace = graceful(&origin, 3600);
+    let backend = slow(&gate);
+    let pace = graceful(&backend, 3600);
     assert_eq!(pace.admin().get("/health").text(), "ok\n");
 
     let mut client = pace.client();
     client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the request to arrive", || origin.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 1);
     pace.signal(Signal::TERM);
     wait_until("new connections to be refused", || !pace.accepts());
     let health = pace.admin().get("/health");
@@ -176,10 +176,10 @@ fn health_says_that_the_end_is_near() {
     assert_eq!(pace.wait().code, Some(0));
 }
 
-/// An origin that answers `/slow` when the gate is open.
-fn slow(gate: &Gate) -> Origin {
+/// A backend that answers `/slow` when the gate is open.
+fn slow(gate: &Gate) -> HttpBackend {
     let gate = gate.clone();
-    Origin::new(move |request| {
+    HttpBackend::new(move |request| {
         if request.target == "/slow" {
             gate.wait();
         }
@@ -187,7 +187,7 @@ fn slow(gate: &Gate) -> Origin {
     })
 }
 
-fn graceful(origin: &Origin, seconds: u32) -> Pace {
+fn graceful(backend: &HttpBackend, seconds: u32) -> Pace {
     let grace = format!("workers = 2\ngrace_period_seconds = {seconds}");
-    Pace::with_config(&plain(&[origin]).replace("workers = 2", &grace))
+    Pace::with_config(&plain(&[backend]).replace("workers = 2", &grace))
 }

@@ -1,4 +1,5 @@
-//! Before it serves: nobody can connect, a port in use is known at once, and a signal ends it at once.
+//! The time before Pace serves: connections are refused, a port in use is reported at once, and a signal ends
+//! it at once.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +14,7 @@ struct Slow {
     pace: Starting,
     address: SocketAddr,
     admin: SocketAddr,
-    /// So that nobody else gets them.
+    /// Bound, so that no other process gets the ports.
     _ports: [Socket; 2],
 }
 
@@ -55,7 +56,7 @@ fn connections_are_refused_while_plugins_are_compiled() {
 }
 
 #[test]
-fn a_signal_ends_it_while_plugins_are_compiled() {
+fn signal_ends_pace_while_plugins_are_compiled() {
     for (signal, name) in [
         (Signal::TERM, "SIGTERM"),
         (Signal::INT, "SIGINT"),
@@ -71,7 +72,7 @@ fn a_signal_ends_it_while_plugins_are_compiled() {
 }
 
 #[test]
-fn signals_of_other_servers_do_no_harm_while_plugins_are_compiled() {
+fn signals_of_other_servers_are_ignored_while_plugins_are_compiled() {
     let slow = Slow::compiling();
     slow.pace.signal(Signal::USR1);
     slow.pace.wait_for_log("SIGUSR1: nothing to open again");
@@ -83,7 +84,7 @@ fn signals_of_other_servers_do_no_harm_while_plugins_are_compiled() {
 }
 
 #[test]
-fn a_port_in_use_is_told_before_plugins_are_compiled() {
+fn port_in_use_is_reported_before_plugins_are_compiled() {
     for listens in [0, 1] {
         let (address, admin) = (reserved(), reserved());
         let taken = [&address, &admin][listens];
@@ -100,9 +101,9 @@ fn a_port_in_use_is_told_before_plugins_are_compiled() {
     }
 }
 
-/// Both have taken the port when neither listens; it is for the one that is ready first.
+/// Both have bound the port when neither listens; the first that is ready gets it.
 #[test]
-fn of_two_that_start_at_once_one_serves_and_the_other_is_told() {
+fn second_of_two_concurrent_starts_is_refused() {
     let (address, port) = reserved();
     let config = format!("[server]\nlisten = '{address}'\n[upstreams]\nbackends = ['127.0.0.1:1']\n");
     let [one, other] = [(); 2].map(|()| Setup::new().config(&config).begin());
@@ -121,9 +122,9 @@ fn of_two_that_start_at_once_one_serves_and_the_other_is_told() {
     assert_eq!(first.wait().code, Some(0));
 }
 
-/// Who holds the port may be anybody, also without `SO_REUSEADDR`.
+/// Any program may hold the port, also without `SO_REUSEADDR`.
 #[test]
-fn a_port_that_another_program_listens_on_is_in_use() {
+fn port_of_another_program_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let exit = Setup::new()

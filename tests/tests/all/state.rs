@@ -1,18 +1,18 @@
-//! How much memory the counters and windows of plugins may take, and what is forgotten when it is used up.
+//! The memory that the counters and windows of plugins may take, and what is forgotten when it is used up.
 
-use pace_tests::{Origin, Pace, component, fixture, wait_until};
+use pace_tests::{HttpBackend, Pace, component, fixture, wait_until};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 use crate::swapping::reconfigure;
 
 const MIB: u64 = 1 << 20;
 
-/// A plugin that counts a thousand and more new keys with each request, of 200 bytes each.
-fn hoarding(server: &str, limits: &str, origin: &Origin) -> Pace {
+/// Starts a plugin that counts a thousand and more new keys with each request, of 200 bytes each.
+fn hoarding(server: &str, limits: &str, backend: &HttpBackend) -> Pace {
     let config = format!(
         "{server}{}limits = {{ time_ms = 1000, {limits} }}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"hoard\"]\n",
         plugin("hoard", &fixture("window-hoard")),
-        pool("web", &[origin]),
+        pool("web", &[backend]),
     );
     Pace::with_config(&config)
 }
@@ -26,8 +26,8 @@ fn forgotten(pace: &Pace, name: &str) -> u64 {
         .sum("pace_plugin_state_forgotten_total", &[("plugin", name)])
 }
 
-/// Requests until keys have been forgotten many times, in which the busy key is never. Whoever has forgotten it
-/// would give it a second budget.
+/// Sends requests until keys have been forgotten many times, but never the busy one: forgetting it would give
+/// a client a second budget.
 fn hoard_for_long(pace: &Pace, most: u64) {
     let mut client = pace.client();
     let mut requests = 0;
@@ -49,25 +49,25 @@ fn hoard_for_long(pace: &Pace, most: u64) {
 }
 
 #[test]
-fn a_plugin_that_uses_its_memory_up_forgets_its_quietest_keys() {
-    let origin = Origin::named("one");
-    let pace = hoarding(ONE_WORKER, "window_keys = 100000, state_mb = 4", &origin);
+fn plugin_at_its_memory_limit_forgets_its_quietest_keys() {
+    let backend = HttpBackend::named("one");
+    let pace = hoarding(ONE_WORKER, "window_keys = 100000, state_mb = 4", &backend);
     hoard_for_long(&pace, 4 * MIB);
     assert!(bytes(&pace, "hoard") > 3 * MIB, "it has what it may have");
 }
 
 #[test]
-fn all_plugins_together_have_one_limit() {
-    let origin = Origin::named("one");
+fn limit_of_all_plugins_together_holds() {
+    let backend = HttpBackend::named("one");
     let server = ONE_WORKER.replace("workers = 1", "workers = 1\nstate_mb = 4");
-    let pace = hoarding(&server, "window_keys = 100000", &origin);
+    let pace = hoarding(&server, "window_keys = 100000", &backend);
     hoard_for_long(&pace, 4 * MIB);
 }
 
-/// A plugin with little is not made to forget by one that has much.
+/// A plugin with little state does not forget because of one with much.
 #[test]
-fn the_plugin_that_has_most_forgets_when_all_have_too_much() {
-    let origin = Origin::named("one");
+fn plugin_with_most_state_forgets_first() {
+    let backend = HttpBackend::named("one");
     let server = ONE_WORKER.replace("workers = 1", "workers = 1\nstate_mb = 4");
     let config = format!(
         "{server}{}limits = {{ time_ms = 1000 }}\n\n{}config = {{ max_requests = 2, window_seconds = 6000 }}\n\n{}\n\
@@ -75,7 +75,7 @@ fn the_plugin_that_has_most_forgets_when_all_have_too_much() {
          [[routes]]\nmatch = {{ path_prefix = \"/limited\" }}\npool = \"web\"\nplugins = [\"limit\"]\n",
         plugin("hoard", &fixture("window-hoard")),
         plugin("limit", &component("rate-limiter")),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     );
     let pace = Pace::with_config(&config);
     let mut client = pace.client();
@@ -91,9 +91,9 @@ fn the_plugin_that_has_most_forgets_when_all_have_too_much() {
 }
 
 #[test]
-fn a_smaller_limit_holds_as_soon_as_it_is_configured() {
-    let origin = Origin::named("one");
-    let pace = hoarding(ONE_WORKER, "window_keys = 100000, state_mb = 16", &origin);
+fn smaller_limit_holds_as_soon_as_it_is_configured() {
+    let backend = HttpBackend::named("one");
+    let pace = hoarding(ONE_WORKER, "window_keys = 100000, state_mb = 16", &backend);
     let mut client = pace.client();
     wait_until("the plugin to have much", || {
         client.get("/");

@@ -1,8 +1,8 @@
-//! What `/plugins` says of a plugin.
+//! The status of a plugin in `/plugins`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pace_tests::{Origin, Pace, Request, fixture};
+use pace_tests::{HttpBackend, Pace, Request, fixture};
 use serde_json::json;
 
 use crate::sections::{SERVER, plugin, pool};
@@ -13,15 +13,15 @@ fn now() -> u64 {
 }
 
 #[test]
-fn it_says_everything_about_the_generation_that_serves() {
-    let origin = Origin::named("one");
+fn status_describes_the_serving_generation() {
+    let backend = HttpBackend::named("one");
     let file = fixture("counts-calls");
     let began = now();
     let pace = Pace::with_config(&format!(
         "{SERVER}{}{}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"trap\", \"count\"]\n",
         plugin("count", &file),
         plugin("trap", &fixture("trap")),
-        pool("web", &[&origin]),
+        pool("web", &[&backend]),
     ));
     for path in ["/", "/", "/misbehave"] {
         pace.get(path);
@@ -62,20 +62,20 @@ fn it_says_everything_about_the_generation_that_serves() {
     assert_eq!((&trap["calls"], &trap["failures"]), (&json!(3), &json!(1)));
 }
 
-/// Whoever knows the header of `[admin] debug_header` learns which generations served a request, also when they
+/// The header that `[admin] debug_header` names reveals the generations that served a request, also if they
 /// served it badly.
 #[test]
-fn a_response_names_the_generations_for_who_may_know() {
-    let mut origin = Origin::named("one");
-    let with = |debug_header: &str, origin: &Origin| {
+fn debug_header_reveals_the_generations() {
+    let mut backend = HttpBackend::named("one");
+    let with = |debug_header: &str, backend: &HttpBackend| {
         Pace::with_config(&format!(
             "{SERVER}{debug_header}\n{}{}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"trap\", \"respond\"]\n",
             plugin("trap", &fixture("trap")),
             plugin("respond", &fixture("respond")),
-            pool("web", &[origin]),
+            pool("web", &[backend]),
         ))
     };
-    let pace = with("debug_header = \"X-Tell-Me\"", &origin);
+    let pace = with("debug_header = \"X-Tell-Me\"", &backend);
     let asks = |path| Request::get(path).header("x-tell-me", "");
     for (path, status) in [("/", 200), ("/respond", 418), ("/misbehave", 503)] {
         let response = pace.client().send(&asks(path));
@@ -87,7 +87,7 @@ fn a_response_names_the_generations_for_who_may_know() {
         );
         assert_eq!(pace.get(path).header("x-pace-generations"), None, "{path}");
     }
-    origin.stop();
+    backend.stop();
     let response = pace.client().send(&asks("/"));
     assert_eq!(response.status, 503);
     assert!(
@@ -95,9 +95,9 @@ fn a_response_names_the_generations_for_who_may_know() {
         "also without a backend"
     );
 
-    origin.start();
+    backend.start();
     for none in ["", "debug_header = \"\""] {
-        let response = with(none, &origin).client().send(&asks("/"));
+        let response = with(none, &backend).client().send(&asks("/"));
         assert_eq!(response.header("x-pace-generations"), None, "{none}");
     }
 }

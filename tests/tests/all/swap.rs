@@ -1,20 +1,20 @@
-//! A new file takes over while requests are served, however it comes.
+//! A new file is taken while requests are served, however it comes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant, SystemTime};
 
-use pace_tests::{Answer, Gate, Origin, Pace, Request, Signal, edition, fixture, wait_until};
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Signal, edition, fixture, wait_until};
 
 use crate::sections::{SERVER, with_plugins};
 use crate::swapping::{SWAPPED, Swapping, ask, config, directory, generation, respond};
 
-/// Shorter than what Pace takes for the end of writing.
+/// A pause shorter than the one that Pace takes for the end of writing.
 const SHORT: Duration = Duration::from_millis(80);
 
 #[test]
-fn a_file_that_is_written_in_place() {
+fn file_written_in_place_is_taken() {
     let swapping = Swapping::new();
     let mut longest = Duration::ZERO;
     swapping.under_load(|| {
@@ -27,7 +27,7 @@ fn a_file_that_is_written_in_place() {
         }
     });
     assert_eq!(swapping.reloads("published"), 3);
-    // On a busy machine it may have been empty for so long that it was looked at.
+    // On a busy machine the file may have been empty for long enough to be read.
     assert!(
         longest > SHORT || swapping.reloads("refused") == 0,
         "half a file was looked at"
@@ -35,7 +35,7 @@ fn a_file_that_is_written_in_place() {
 }
 
 #[test]
-fn a_file_that_is_renamed_over_it() {
+fn renamed_file_is_taken() {
     let swapping = Swapping::new();
     swapping.under_load(|| {
         for number in 2..5 {
@@ -50,7 +50,7 @@ fn a_file_that_is_renamed_over_it() {
 }
 
 #[test]
-fn a_link_that_leads_elsewhere() {
+fn replaced_link_is_followed() {
     let files = directory();
     let link = files.path().join("plugin.wasm");
     for number in 1..4 {
@@ -66,15 +66,16 @@ fn a_link_that_leads_elsewhere() {
             fs::rename(swapping.path("new"), &link).expect("it can be renamed");
             swapping.wait_for_generation(number);
         }
-        // And what the link leads to is written to, where the link now leads.
+        // The link's new target is written to.
         fs::write(swapping.path("v3/real.wasm"), respond(9)).expect("it can be written");
         swapping.wait_for_generation(4);
     });
 }
 
-/// As Kubernetes mounts a ConfigMap: the file is a link through `..data`, itself a link that is switched.
+/// Kubernetes mounts a ConfigMap like this: the file is a link through `..data`, itself a link that is
+/// switched.
 #[test]
-fn a_directory_that_is_switched() {
+fn switched_directory_is_followed() {
     let files = directory();
     let root = files.path().to_owned();
     let volume = |number: u8| {
@@ -97,9 +98,9 @@ fn a_directory_that_is_switched() {
     });
 }
 
-/// Nothing is waited for: SIGHUP and the admin API look at once.
+/// SIGHUP and the admin API have the file read at once, without waiting.
 #[test]
-fn whoever_asks_gets_it_at_once() {
+fn requested_reload_is_immediate() {
     let swapping = Swapping::new();
     swapping.under_load(|| {
         swapping.replace(&respond(2));
@@ -126,7 +127,7 @@ fn whoever_asks_gets_it_at_once() {
 }
 
 #[test]
-fn the_log_and_the_metrics_tell_of_it() {
+fn swap_is_logged_and_counted() {
     let swapping = Swapping::new();
     let before = swapping.status();
     assert_eq!(before["previous"], serde_json::Value::Null);
@@ -150,20 +151,20 @@ fn the_log_and_the_metrics_tell_of_it() {
 
 /// Editors and installers touch files without changing them.
 #[test]
-fn the_same_bytes_are_no_new_generation() {
+fn same_content_makes_no_new_generation() {
     let files = directory();
     let path = |name: &str| files.path().join(format!("{name}.wasm"));
-    // When the second has been looked at, so has the first.
+    // When the second plugin's file has been read, so has the first's.
     let names = ["first", "second"];
     for name in names {
         fs::write(path(name), respond(1)).expect("it can be written");
     }
     let plugins = names.map(|name| (name, path(name)));
     let plugins = plugins.each_ref().map(|(name, path)| (*name, path.as_path()));
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&with_plugins(SERVER, &plugins, &[&origin]));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&with_plugins(SERVER, &plugins, &[&backend]));
     for number in 2..4 {
-        // Another time, then another file. It is never empty: on a busy machine that could be looked at.
+        // First the time changes, then the file. It is never empty: on a busy machine that could be read.
         let same = OpenOptions::new().write(true).open(path("first"));
         same.and_then(|mut file| file.write_all(&respond(1)))
             .expect("it can be written");
@@ -179,9 +180,9 @@ fn the_same_bytes_are_no_new_generation() {
     assert_eq!(reloads, 0, "nothing was refused either");
 }
 
-/// Who unpacks an archive gets the times in it. It is the content that counts.
+/// Unpacking an archive restores old times. The content decides.
 #[test]
-fn a_file_that_is_older_than_the_one_before() {
+fn older_file_is_taken() {
     let swapping = Swapping::new();
     for (number, time) in [
         (2, SystemTime::UNIX_EPOCH),
@@ -198,9 +199,9 @@ fn a_file_that_is_older_than_the_one_before() {
     }
 }
 
-/// It is taken when nobody has written to it for a moment, and once.
+/// A file is taken once, after it has not been written to for a moment.
 #[test]
-fn a_file_that_comes_in_pieces() {
+fn file_that_comes_in_pieces_is_taken_once() {
     let swapping = Swapping::new();
     let content = respond(2);
     let mut file = File::create(swapping.path("plugin.wasm")).expect("it can be written");
@@ -218,25 +219,25 @@ fn a_file_that_comes_in_pieces() {
     assert!(broke_off || swapping.reloads("refused") == 0);
 }
 
-/// A request keeps the generation that it began with, also for what comes after the answer of the backend.
+/// A request keeps the generation that it began with, also for the time after the backend's answer.
 #[test]
-fn a_request_is_served_by_one_generation() {
+fn request_is_served_by_one_generation() {
     let gate = Gate::new();
     let behind = gate.clone();
     let files = directory();
     let file = files.path().join("plugin.wasm");
     let keeper = fixture("secret-keeper");
     fs::write(&file, edition(&keeper, 1)).expect("it can be written");
-    let origin = Origin::new(move |request| {
+    let backend = HttpBackend::new(move |request| {
         if request.target == "/slow" {
             behind.wait();
         }
         Answer::new("")
     });
-    let pace = Pace::with_config(&config(&file, "", &origin));
+    let pace = Pace::with_config(&config(&file, "", &backend));
     let mut slow = pace.client();
     slow.write("GET /slow HTTP/1.1\r\nHost: a\r\nx-debug: 1\r\n\r\n");
-    wait_until("the request to arrive", || origin.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 1);
 
     fs::write(&file, edition(&keeper, 2)).expect("it can be written");
     pace.wait_for_generation(SWAPPED, 2);

@@ -1,28 +1,28 @@
-//! Files that cannot take over: the generation before serves on, and whoever looks is told why.
+//! Files that cannot be taken: the previous generation serves on, and the reason is reported.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use pace_tests::{Origin, Pace, Request, Setup, Signal, component, fixture, text_fixture, wait_until};
+use pace_tests::{HttpBackend, Pace, Request, Setup, Signal, component, fixture, text_fixture, wait_until};
 use serde_json::Value;
 
 use crate::sections::{SERVER, with_plugins};
 use crate::swapping::{SWAPPED, Swapping, directory, respond};
 
-/// A file that comes in place of a good one.
+/// A bad file in place of a good one.
 enum Bad {
     Content(Vec<u8>),
-    /// A file of so many zeros.
+    /// A file of this many zeros.
     Zeros(u64),
-    /// A link to this path, beside itself.
+    /// A link to this path, which is relative to the link's directory.
     Link(&'static str),
     Fifo,
     Nothing,
 }
 
 impl Bad {
-    /// Puts it where the plugin's file is, at once.
+    /// Replaces the plugin's file in one step.
     fn place(&self, swapping: &Swapping) {
         let (new, file) = (swapping.path("new"), swapping.path("plugin.wasm"));
         match self {
@@ -47,7 +47,7 @@ fn cut(to: impl Fn(usize) -> usize) -> Bad {
     Bad::Content(content)
 }
 
-/// What comes, and what the reason says.
+/// Bad files, with words of the reason for each.
 fn bad_files() -> Vec<(Bad, &'static [&'static str])> {
     let headers = fs::read(component("header-injection")).expect("it has been built");
     vec![
@@ -69,7 +69,7 @@ fn bad_files() -> Vec<(Bad, &'static [&'static str])> {
         (Bad::Content(text_fixture("huge-memory")), &["allowed"]),
         (Bad::Zeros(33 << 20), &["34603008 bytes", "33554432 are allowed"]),
         (Bad::Link("plugin.wasm"), &["cannot read", "symbolic links"]),
-        // Something between those that lead nowhere, so that each is a change.
+        // This link stands between those that lead nowhere, so that each is a change.
         (Bad::Link("directory"), &["not a regular file"]),
         (Bad::Link("nowhere"), &["cannot read", "No such file"]),
         (Bad::Fifo, &["not a regular file"]),
@@ -82,7 +82,7 @@ fn bad_files() -> Vec<(Bad, &'static [&'static str])> {
 }
 
 #[test]
-fn the_old_generation_serves_on() {
+fn previous_generation_serves_on_after_a_bad_file() {
     let swapping = Swapping::new();
     let file = swapping.path("plugin.wasm").display().to_string();
     fs::create_dir(swapping.path("directory")).expect("it can be made");
@@ -109,9 +109,9 @@ fn the_old_generation_serves_on() {
     assert_eq!(swapping.reloads("published"), 1);
 }
 
-/// A swap that was done by hand says it to whoever did it.
+/// A requested reload is answered with the reason.
 #[test]
-fn who_asks_for_it_is_told_why_not() {
+fn requested_reload_of_a_bad_file_is_refused_with_the_reason() {
     let swapping = Swapping::new();
     built("unknown-import").place(&swapping);
     for _ in 0..2 {
@@ -124,19 +124,19 @@ fn who_asks_for_it_is_told_why_not() {
     assert_eq!(swapping.serving(), 1);
 }
 
-/// What was refused is not tried again while it is the same file, unless somebody asks for it.
+/// A refused file is not tried again while it is the same, except on request.
 #[test]
-fn a_refused_file_is_refused_once_and_whenever_somebody_asks() {
+fn refused_file_is_tried_again_only_on_request() {
     let files = directory();
     let path = |name: &str| files.path().join(name);
-    // When the second has been looked at, so has the first.
+    // When the second plugin's file has been read, so has the first's.
     for name in ["first.wasm", "second.wasm"] {
         fs::write(path(name), respond(1)).expect("it can be written");
     }
     let (first, second) = (path("first.wasm"), path("second.wasm"));
     let plugins = [("first", first.as_path()), ("second", second.as_path())];
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&with_plugins(SERVER, &plugins, &[&origin]));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&with_plugins(SERVER, &plugins, &[&backend]));
     let refused = || {
         let labels = [("plugin", "first"), ("result", "refused")];
         pace.metrics().sum("pace_plugin_reloads_total", &labels)
@@ -161,9 +161,9 @@ fn a_refused_file_is_refused_once_and_whenever_somebody_asks() {
     assert!(!answer.text().contains("`second`"), "{answer:?}");
 }
 
-/// Who deletes a file by mistake and puts it back has lost nothing.
+/// A file deleted by mistake and put back serves on.
 #[test]
-fn a_file_that_comes_back() {
+fn deleted_file_that_comes_back_serves_on() {
     let swapping = Swapping::new();
     Bad::Nothing.place(&swapping);
     swapping.wait_for_refusal(&["No such file"]);
@@ -176,7 +176,7 @@ fn a_file_that_comes_back() {
 }
 
 #[test]
-fn a_file_that_is_not_the_one_that_the_configuration_pins() {
+fn file_with_another_hash_than_pinned_is_refused() {
     let sha256 = |number| Swapping::with(&respond(number), "").status()["sha256"].clone();
     let (first, second) = (sha256(1), sha256(2));
     let swapping = Swapping::with(&respond(1), &format!("sha256 = {first}"));
@@ -185,9 +185,9 @@ fn a_file_that_is_not_the_one_that_the_configuration_pins() {
     swapping.wait_for_refusal(&words);
     assert_eq!(swapping.status()["refused"]["sha256"], second);
 
-    // At start it is a reason not to start.
+    // At the start, such a file is a reason not to start.
     let file = swapping.path("plugin.wasm");
-    let config = with_plugins(SERVER, &[(SWAPPED, &file)], &[&Origin::down()]);
+    let config = with_plugins(SERVER, &[(SWAPPED, &file)], &[&HttpBackend::down()]);
     let pinned = config.replacen("\n[[pools]]", &format!("sha256 = {first}\n\n[[pools]]"), 1);
     let exit = Setup::new().config(&pinned).run();
     for word in words {

@@ -1,16 +1,16 @@
-//! What a plugin can take of a worker's time and memory with code that neither loops nor calls itself: the request at
-//! hand has the documented outcome, and another route goes on on the same thread.
+//! Time and memory that a plugin can take from a worker with code that neither loops nor recurses: the
+//! request at hand has the documented outcome, and another route is served on the same thread.
 //!
 //! Each plugin is run in both ways: as the module that it is, and as a component.
 
 use std::path::Path;
 use std::thread;
 
-use pace_tests::{Origin, Pace, Setup, exhausts_compiler, text_plugin};
+use pace_tests::{HttpBackend, Pace, Setup, exhausts_compiler, text_plugin};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 
-/// How a plugin is run.
+/// The two ways to run a plugin.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Module,
@@ -19,7 +19,7 @@ enum Way {
 
 const WAYS: [Way; 2] = [Way::Module, Way::Component];
 
-/// A plugin with so many pages of memory whose `filter` does this, and then lets the request pass.
+/// A plugin with this many pages of memory whose `filter` runs some code, and then lets the request pass.
 struct Plugin {
     pages: u32,
     imports: &'static str,
@@ -44,7 +44,7 @@ impl Plugin {
             filter,
             more,
         } = self;
-        // A module with such an export is not run by itself.
+        // A module with such an export is wrapped in a component.
         let wrapped = match way {
             Way::Module => "",
             Way::Component => r#"(func (export "_initialize"))"#,
@@ -67,14 +67,14 @@ const SET_PATH: &str =
 const OPEN_COUNTER: &str =
     r#"(import "pace:plugin/counters@0.1.0" "[static]counter.open" (func $open (param i32 i32 i32)))"#;
 
-/// The plugin on the route `/hostile`, and nothing on any other, on one worker.
-fn serving(plugin_bytes: &[u8], limits: &str, origin: &Origin) -> Pace {
+/// Starts Pace with the plugin on the route `/hostile`, none on any other, and one worker.
+fn serving(plugin_bytes: &[u8], limits: &str, backend: &HttpBackend) -> Pace {
     let config = format!(
         "{ONE_WORKER}{}limits = {{ {limits} }}\nbreaker = {{ failures = 0 }}\nrollback = {{ calls = 0 }}\n\n{}\n\
          [[routes]]\npool = \"web\"\n\n\
          [[routes]]\nmatch = {{ path_prefix = \"/hostile\" }}\npool = \"web\"\nplugins = [\"hostile\"]\n",
         plugin("hostile", Path::new("hostile.wasm")),
-        pool("web", &[origin]),
+        pool("web", &[backend]),
     );
     Setup::new()
         .file("hostile.wasm", plugin_bytes)
@@ -82,7 +82,8 @@ fn serving(plugin_bytes: &[u8], limits: &str, origin: &Origin) -> Pace {
         .start()
 }
 
-/// Each request to the plugin fails for this reason, while a healthy route has as many answers and more.
+/// Checks that each request to the plugin fails for this reason, while a healthy route has at least as many
+/// answers.
 fn fails_beside_a_healthy_route(pace: &Pace, runs: Way, reason: &str) {
     const REQUESTS: u64 = 10;
     let expected = match runs {
@@ -108,10 +109,11 @@ fn fails_beside_a_healthy_route(pace: &Pace, runs: Way, reason: &str) {
     pace.wait_for_metric("pace_plugin_failures_total", &labels, REQUESTS);
 }
 
-/// Fourteen megabytes a hundred times: neither validated nor copied more often than once.
+/// The call passes fourteen megabytes a hundred times, which are neither validated nor copied more often than
+/// once.
 #[test]
-fn bytes_handed_to_host_functions_are_bounded_for_each_call() {
-    let origin = Origin::named("one");
+fn bytes_passed_to_host_functions_are_bounded_for_each_call() {
+    let backend = HttpBackend::named("one");
     let large = "(call $set-path (i32.const 4096) (i32.const 14000000) (i32.const 1024))\n".repeat(100);
     let many = "(call $set-path (i32.const 4096) (i32.const 65536) (i32.const 1024))\n".repeat(100);
     for filter in [large, many] {
@@ -120,17 +122,17 @@ fn bytes_handed_to_host_functions_are_bounded_for_each_call() {
             ..Plugin::new(240, filter)
         };
         for way in WAYS {
-            let pace = serving(&plugin.bytes(way), "time_ms = 1000", &origin);
+            let pace = serving(&plugin.bytes(way), "time_ms = 1000", &backend);
             fails_beside_a_healthy_route(&pace, way, "illegal-output");
         }
     }
 }
 
-/// What is too long to be a path is refused, and the plugin goes on.
+/// A path that is too long is refused, and the plugin goes on.
 #[test]
-fn a_path_that_is_too_long_is_an_error_that_the_plugin_sees() {
-    let origin = Origin::named("one");
-    // `too-large` is the fourth of the cases of an error.
+fn path_that_is_too_long_is_an_error_for_the_plugin() {
+    let backend = HttpBackend::named("one");
+    // `too-large` is the fourth case of the error.
     let filter = "(call $set-path (i32.const 4096) (i32.const 70000) (i32.const 1024))
          (if (i32.ne (i32.load16_u (i32.const 1024)) (i32.const 0x0301)) (then unreachable))";
     let plugin = Plugin {
@@ -138,15 +140,15 @@ fn a_path_that_is_too_long_is_an_error_that_the_plugin_sees() {
         ..Plugin::new(4, filter.to_owned())
     };
     for way in WAYS {
-        let pace = serving(&plugin.bytes(way), "time_ms = 1000", &origin);
+        let pace = serving(&plugin.bytes(way), "time_ms = 1000", &backend);
         assert_eq!(pace.get("/hostile").status, 200, "{way:?}");
     }
 }
 
-/// The time is looked at with each call of a host function.
+/// The deadline is checked with each call of a host function.
 #[test]
-fn host_functions_called_one_after_the_other_are_stopped_at_the_deadline() {
-    let origin = Origin::named("one");
+fn calls_of_host_functions_are_stopped_at_the_deadline() {
+    let backend = HttpBackend::named("one");
     let filter = "(call $open (i32.const 4096) (i32.const 1) (i32.const 1024))\n".repeat(60_000);
     let plugin = Plugin {
         imports: OPEN_COUNTER,
@@ -154,40 +156,40 @@ fn host_functions_called_one_after_the_other_are_stopped_at_the_deadline() {
         ..Plugin::new(1, filter)
     };
     for way in WAYS {
-        let pace = serving(&plugin.bytes(way), "time_ms = 1", &origin);
+        let pace = serving(&plugin.bytes(way), "time_ms = 1", &backend);
         fails_beside_a_healthy_route(&pace, way, "deadline");
     }
 }
 
-/// Nothing can stop a single instruction, and what took too long has failed, whatever it returned.
+/// A single instruction cannot be stopped, so a hook that took too long has failed, whatever it returned.
 #[test]
-fn a_hook_that_returns_too_late_has_failed() {
-    let origin = Origin::named("one");
+fn hook_that_returns_after_the_deadline_has_failed() {
+    let backend = HttpBackend::named("one");
     let fill = "(memory.fill (i32.const 4096) (i32.const 255) (i32.const 250000000))".to_owned();
     let plugin = Plugin::new(4000, fill);
     for way in WAYS {
         let limits = "time_ms = 1, memory_mb = 256, recycle_memory_mb = 256";
-        let pace = serving(&plugin.bytes(way), limits, &origin);
+        let pace = serving(&plugin.bytes(way), limits, &backend);
         fails_beside_a_healthy_route(&pace, way, "deadline");
         pace.wait_for_entry(&["deadline", "longer than its 1ms"]);
     }
 }
 
 #[test]
-fn memory_filled_and_copied_again_and_again_is_stopped_at_the_deadline() {
-    let origin = Origin::named("one");
+fn filling_and_copying_memory_is_stopped_at_the_deadline() {
+    let backend = HttpBackend::named("one");
     let fill = "(memory.fill (i32.const 4096) (i32.const 255) (i32.const 15000000))\n";
     let copy = "(memory.copy (i32.const 4096) (i32.const 8192) (i32.const 15000000))\n";
     let plugin = Plugin::new(240, [fill, copy].concat().repeat(2_000));
     for way in WAYS {
-        let pace = serving(&plugin.bytes(way), "time_ms = 10", &origin);
+        let pace = serving(&plugin.bytes(way), "time_ms = 10", &backend);
         fails_beside_a_healthy_route(&pace, way, "deadline");
     }
 }
 
-/// The same where an instance starts: then nobody is served with it.
+/// The same holds for the start of an instance: it is not used then.
 #[test]
-fn an_instance_that_starts_too_late_is_not_taken() {
+fn instance_that_starts_too_slowly_is_refused() {
     for way in WAYS {
         let plugin = Plugin {
             more: "(func $start (memory.fill (i32.const 4096) (i32.const 255) (i32.const 250000000)))
@@ -201,10 +203,10 @@ fn an_instance_that_starts_too_late_is_not_taken() {
     }
 }
 
-/// A body is measured before it is copied, and told apart by what it is.
+/// A body is measured before it is copied, and the error tells what it was.
 #[test]
-fn a_body_that_is_too_large_is_not_copied() {
-    let origin = Origin::named("one");
+fn body_that_is_too_large_is_not_copied() {
+    let backend = HttpBackend::named("one");
     for (length, told) in [(5_000_000, "body of 5000000 bytes"), (15_000_000, "bytes")] {
         // `respond`, with a status and no headers.
         let filter = format!(
@@ -213,7 +215,7 @@ fn a_body_that_is_too_large_is_not_copied() {
         );
         for way in WAYS {
             let plugin = Plugin::new(240, filter.clone());
-            let pace = serving(&plugin.bytes(way), "time_ms = 1000", &origin);
+            let pace = serving(&plugin.bytes(way), "time_ms = 1000", &backend);
             fails_beside_a_healthy_route(&pace, way, "illegal-output");
             if matches!(way, Way::Module) {
                 pace.wait_for_entry(&["illegal-output", told]);
@@ -222,9 +224,9 @@ fn a_body_that_is_too_large_is_not_copied() {
     }
 }
 
-/// A file of 4 KB for which a compiler would take gigabytes ends the process that compiles it, and no other.
+/// A file of 4 KB for which a compiler takes gigabytes ends the compiling process, and no other.
 #[test]
-fn a_file_that_exhausts_the_compiler_is_refused() {
+fn file_that_exhausts_the_compiler_is_refused() {
     let file = exhausts_compiler();
     assert!(file.len() < 8 << 10, "{} bytes", file.len());
     let said = refused(&file, "");
@@ -237,12 +239,12 @@ fn a_file_that_exhausts_the_compiler_is_refused() {
     }
 }
 
-/// Why Pace does not start with this plugin.
+/// Pace's reason not to start with this plugin.
 fn refused(plugin_bytes: &[u8], keys: &str) -> String {
     let config = format!(
         "{ONE_WORKER}{}{keys}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"hostile\"]\n",
         plugin("hostile", Path::new("hostile.wasm")),
-        pool("web", &[&Origin::down()]),
+        pool("web", &[&HttpBackend::down()]),
     );
     let setup = Setup::new().file("hostile.wasm", plugin_bytes).config(&config);
     setup.run().refusal().to_owned()

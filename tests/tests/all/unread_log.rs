@@ -1,23 +1,23 @@
-//! A log that nobody reads, or that has no room: requests are answered all the same, and what is missing is told.
+//! A log that is not read, or has no room: requests are answered all the same, and missing lines are counted.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 
-use pace_tests::{Client, Metrics, Origin, Pace, Setup, Signal, wait_until};
+use pace_tests::{Client, HttpBackend, Metrics, Pace, Setup, Signal, wait_until};
 use socket2::{Domain, Socket, Type};
 
 use crate::sections::plain;
 
-/// A line for each request, and the lines are long, so that it does not take many to fill a pipe and Pace's queue.
+/// A target so long that few access log lines fill a pipe and Pace's queue.
 fn target(number: usize) -> String {
     format!("/{number}/{}", "x".repeat(8000))
 }
 
 const DROPPED: &str = "pace_log_lines_dropped_total";
 
-pub(crate) fn start(origin: &Origin) -> Pace {
-    let config = plain(&[origin]);
+pub(crate) fn start(backend: &HttpBackend) -> Pace {
+    let config = plain(&[backend]);
     Setup::new()
         .env("RUST_LOG", "info")
         .config(&config)
@@ -25,7 +25,7 @@ pub(crate) fn start(origin: &Origin) -> Pace {
         .start()
 }
 
-/// Leaves the log unread until lines, and not only one, are dropped. How many requests have been answered.
+/// Leaves the log unread until several lines are dropped. Returns the number of requests answered.
 pub(crate) fn fill(pace: &Pace) -> usize {
     pace.pause_log();
     let mut client = pace.client();
@@ -38,18 +38,18 @@ pub(crate) fn fill(pace: &Pace) -> usize {
     answered
 }
 
-/// How many lines are missing where this one is.
+/// The number of missing lines that this line reports.
 fn missing(line: &str) -> Option<usize> {
     let (_, said) = line.split_once("WARN  pace::log] ")?;
     said.split_once(" log line")?.0.parse().ok()
 }
 
 #[test]
-fn requests_are_answered_while_nobody_reads_and_every_line_is_there_or_counted() {
-    let origin = Origin::named("one");
-    let pace = start(&origin);
+fn unread_log_blocks_no_request_and_lines_are_written_or_counted() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend);
     let mut answered = fill(&pace);
-    // Who asks for the metrics is answered, and so is everybody else.
+    // Requests for the metrics are answered, and so are all others.
     for _ in 0..20 {
         assert_eq!(pace.get(&target(answered)).status, 200);
         answered += 1;
@@ -62,7 +62,7 @@ fn requests_are_answered_while_nobody_reads_and_every_line_is_there_or_counted()
     let dropped = pace.metrics().sum(DROPPED, &[]);
     let log = pace.stop().stderr;
 
-    // In their order and whole, and where some are missing a line says how many.
+    // The lines are in order and whole, and where some are missing a line has their number.
     let (mut next, mut told) = (0, 0);
     for line in log.lines() {
         if let Some(missing) = missing(line) {
@@ -83,10 +83,10 @@ fn requests_are_answered_while_nobody_reads_and_every_line_is_there_or_counted()
 }
 
 #[test]
-fn signals_end_a_process_whose_log_nobody_reads() {
+fn signal_ends_a_process_with_an_unread_log() {
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
-        let origin = Origin::named("one");
-        let pace = start(&origin);
+        let backend = HttpBackend::named("one");
+        let pace = start(&backend);
         fill(&pace);
         pace.signal(signal);
         let exit = pace.wait();
@@ -95,9 +95,9 @@ fn signals_end_a_process_whose_log_nobody_reads() {
 }
 
 #[test]
-fn what_is_said_at_the_end_is_written_before_it() {
-    let origin = Origin::named("one");
-    let pace = start(&origin);
+fn last_lines_are_written_before_the_end() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend);
     let mut client = pace.client();
     for number in 0..300 {
         assert_eq!(client.get(&format!("/{number}")).status, 200);
@@ -113,11 +113,11 @@ fn what_is_said_at_the_end_is_written_before_it() {
 }
 
 #[test]
-fn requests_are_answered_when_the_log_is_closed() {
-    let origin = Origin::named("one");
-    let pace = start(&origin);
+fn closed_log_blocks_no_request() {
+    let backend = HttpBackend::named("one");
+    let pace = start(&backend);
     pace.close_log();
-    // The one after which it is closed, and those after.
+    // Lines are lost from the one on after which the log was closed.
     wait_until("a line to be lost", || {
         assert_eq!(pace.get("/").status, 200);
         pace.metrics().sum(DROPPED, &[]) > 0
@@ -126,16 +126,16 @@ fn requests_are_answered_when_the_log_is_closed() {
     assert_eq!(pace.stop().code, Some(0));
 }
 
-/// `/dev/full` is a disk that has no room.
+/// `/dev/full` is a disk without room.
 #[test]
-fn requests_are_answered_when_there_is_no_room_for_a_log() {
-    let origin = Origin::named("one");
+fn full_disk_for_the_log_blocks_no_request() {
+    let backend = HttpBackend::named("one");
     let (address, admin) = (reserved(), reserved());
     let full = File::options()
         .write(true)
         .open("/dev/full")
         .expect("this is Linux");
-    let starting = setup(&origin, &address.0, &admin.0).log_to(full).begin();
+    let starting = setup(&backend, &address.0, &admin.0).log_to(full).begin();
     wait_until("Pace to listen", || Client::new(admin.0).connect().is_ok());
     for _ in 0..10 {
         assert_eq!(Client::new(address.0).get("/").status, 200);
@@ -148,17 +148,17 @@ fn requests_are_answered_when_there_is_no_room_for_a_log() {
     assert_eq!(starting.wait().code, Some(0));
 }
 
-/// A pipe that does not wait, because somebody who shares it wants it so, is waited for.
+/// A non-blocking pipe, which another process that shares it may have made so, is waited for.
 #[test]
-fn a_pipe_that_is_set_not_to_wait_gets_every_line() {
+fn nonblocking_pipe_gets_every_line() {
     const REQUESTS: usize = 40;
-    let origin = Origin::named("one");
+    let backend = HttpBackend::named("one");
     let (address, admin) = (reserved(), reserved());
     let (reader, writer) = io::pipe().expect("there is room for a pipe");
     rustix::io::ioctl_fionbio(&writer, true).expect("a pipe can be set so");
-    let starting = setup(&origin, &address.0, &admin.0).log_to(writer).begin();
+    let starting = setup(&backend, &address.0, &admin.0).log_to(writer).begin();
     wait_until("Pace to listen", || Client::new(admin.0).connect().is_ok());
-    // More than the pipe takes.
+    // These are more lines than the pipe takes.
     let mut client = Client::new(address.0);
     for number in 0..REQUESTS {
         assert_eq!(client.get(&target(number)).status, 200);
@@ -176,14 +176,14 @@ fn a_pipe_that_is_set_not_to_wait_gets_every_line() {
     assert_eq!(starting.wait().code, Some(0));
 }
 
-fn setup(origin: &Origin, address: &SocketAddr, admin: &SocketAddr) -> Setup {
-    let config = plain(&[origin])
+fn setup(backend: &HttpBackend, address: &SocketAddr, admin: &SocketAddr) -> Setup {
+    let config = plain(&[backend])
         .replacen("127.0.0.1:0", &address.to_string(), 1)
         .replacen("127.0.0.1:0", &admin.to_string(), 1);
     Setup::new().env("RUST_LOG", "info").config(&config)
 }
 
-/// A port that nobody else gets, and that Pace can listen on: nobody else does.
+/// A port that no other process gets, and that Pace can listen on: nothing else listens.
 pub(crate) fn reserved() -> (SocketAddr, Socket) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there is room for a socket");
     socket.set_reuse_address(true).expect("it is a socket of TCP");

@@ -1,4 +1,4 @@
-//! What the parts of the host may know of each other, and that nothing is left untested.
+//! Walls between the parts of the host, and fixtures that must have a test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,10 +60,10 @@ fn request_path_does_not_know_how_plugins_are_run() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// Who is limited, which backend is chosen, which headers are set: plugins decide. The configuration knows the
-/// defaults by name because the short form stands for them.
+/// Plugins decide which clients are limited, which backend is chosen and which headers are set. The
+/// configuration knows the default plugins by name because the short form stands for them.
 #[test]
-fn there_is_no_policy_in_the_host() {
+fn host_has_no_policy() {
     let words = [
         "429",
         "too_many_requests",
@@ -72,7 +72,7 @@ fn there_is_no_policy_in_the_host() {
         "x-proxy",
         "x-backend",
     ];
-    // Unit tests and what an author begins with may take their examples from policy.
+    // Unit tests and the templates of new plugins may take their examples from policy.
     let found = host_files_that(
         &[
             "config/src/",
@@ -90,7 +90,7 @@ fn there_is_no_policy_in_the_host() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// And the other way round: plugins get what is in the contract, not what is in the host.
+/// Plugins use the contract and nothing of the host.
 #[test]
 fn plugins_do_not_know_the_host() {
     let named = ["sdk", "rate-limiter", "round-robin", "header-injection"]
@@ -118,7 +118,7 @@ fn plugins_do_not_know_the_host() {
     }
 }
 
-/// Whatever a plugin is made of: what `export!` needs is the SDK's own.
+/// The unsafe code that `export!` needs is the SDK's own.
 #[test]
 fn plugins_have_no_unsafe_code() {
     let recipes = crate::cookbook::crates();
@@ -135,7 +135,7 @@ fn plugins_have_no_unsafe_code() {
 }
 
 #[test]
-fn every_fixture_has_a_test() {
+fn fixture_has_a_test() {
     let tests: String = rust_files(&root().join("tests/tests"))
         .into_iter()
         .map(|path| fs::read_to_string(path).expect("it is a text"))
@@ -155,7 +155,7 @@ fn every_fixture_has_a_test() {
     assert!(fixtures > 30, "{fixtures} fixtures");
 }
 
-/// Sources of the host outside `allowed` whose code, without comments, is as asked.
+/// The host's sources outside `allowed` whose code, without comments, satisfies `is`.
 fn host_files_that(allowed: &[&str], is: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let source = root().join("host");
     let files = rust_files(&source);
@@ -186,7 +186,7 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A source without its comments, which may speak of everything.
+/// The code of a source without its comments, which may name anything.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("it is a text");
     text.lines()
@@ -195,13 +195,13 @@ fn code(path: &Path) -> String {
         .join("\n")
 }
 
-/// Whether a crate, or one that belongs to it (`wasmtime_wasi`), is named.
+/// Whether the code names a crate, or one that belongs to it (`wasmtime_wasi`).
 fn has_crate(code: &str, name: &str) -> bool {
     identifiers(code)
         .any(|word| word == name || word.strip_prefix(name).is_some_and(|rest| rest.starts_with('_')))
 }
 
-/// Whether a word is there, not as part of another.
+/// Whether the code has a word, and not only as a part of another.
 fn has_word(code: &str, word: &str) -> bool {
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     code.match_indices(word).any(|(at, _)| {
@@ -214,7 +214,7 @@ fn identifiers(code: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn the_scan_sees_through_names_and_comments() {
+fn scan_tells_names_from_their_parts_and_ignores_comments() {
     assert!(has_crate("use wasmtime_wasi::Context;", "wasmtime"));
     assert!(!has_crate("let my_wasmtime = wasmtimes;", "wasmtime"));
     assert!(has_word("status == 429;", "429"));

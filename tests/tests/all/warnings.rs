@@ -1,10 +1,10 @@
-//! Warnings of one kind: some of a second are written, and all are counted.
+//! Warnings of one kind: some per second are written, and all are counted.
 
-use pace_tests::{Origin, Pace, wait_until};
+use pace_tests::{HttpBackend, Pace, wait_until};
 
 use crate::sections::plain;
 
-/// How many warnings the log has or tells of.
+/// The numbers of warnings that the log has, and that it reports as left out.
 fn all(log: &str, line: &str, told: &str) -> (usize, usize) {
     let written = log.lines().filter(|written| written.contains(line)).count();
     let left_out = log.lines().filter_map(|written| {
@@ -14,7 +14,7 @@ fn all(log: &str, line: &str, told: &str) -> (usize, usize) {
     (written, left_out.sum())
 }
 
-/// Does something again and again until the log tells of lines that were left out, and then until it tells of all.
+/// Repeats an action until the log reports left-out lines, and then until it has reported all.
 fn assert_limited(pace: &Pace, line: &str, told: &str, again: impl Fn()) {
     let mut done = 0;
     wait_until("lines to be left out", || {
@@ -32,8 +32,8 @@ fn assert_limited(pace: &Pace, line: &str, told: &str, again: impl Fn()) {
 }
 
 #[test]
-fn failed_attempts_at_a_backend_are_limited_and_counted() {
-    let down = Origin::down();
+fn warnings_about_a_backend_are_limited_and_counted() {
+    let down = HttpBackend::down();
     let pace = Pace::with_config(&plain(&[&down]));
     let told = format!(" more failed attempts at {}", down.label());
     assert_limited(&pace, "attempt 1 of GET \"/\", Host ", &told, || {
@@ -42,9 +42,9 @@ fn failed_attempts_at_a_backend_are_limited_and_counted() {
 }
 
 #[test]
-fn failed_attempts_at_one_backend_hide_none_at_another() {
-    let (down, other) = (Origin::down(), Origin::down());
-    let pool = |name: &str, origin: &Origin| crate::sections::pool(name, &[origin]);
+fn warnings_about_one_backend_do_not_hide_those_about_another() {
+    let (down, other) = (HttpBackend::down(), HttpBackend::down());
+    let pool = |name: &str, backend: &HttpBackend| crate::sections::pool(name, &[backend]);
     let pace = Pace::with_config(&format!(
         "{}\n{}\n{}\n[[routes]]\npool = 'web'\n[[routes]]\nmatch = {{ path_prefix = '/other' }}\npool = 'other'\n",
         crate::sections::SERVER,
@@ -62,7 +62,7 @@ fn failed_attempts_at_one_backend_hide_none_at_another() {
 }
 
 #[test]
-fn connections_that_come_to_nothing_are_limited_and_counted() {
+fn warnings_about_failed_connections_are_limited_and_counted() {
     let pace = Pace::with_config(
         "[server]\nlisten = '127.0.0.1:0'\ntrusted_proxies = ['127.0.0.1']\nproxy_protocol = true\n\
          [upstreams]\nbackends = ['127.0.0.1:1']",

@@ -1,20 +1,20 @@
-//! WASI, with nothing behind it: what a plugin finds when it looks around.
+//! WASI with nothing behind it: what a plugin finds there.
 
-use pace_tests::{Origin, Pace, Setup, fixture};
+use pace_tests::{HttpBackend, Pace, Setup, fixture};
 
 use crate::sections::{SERVER, with_plugins};
 
-fn config(origin: &Origin) -> String {
-    with_plugins(SERVER, &[("runtime", &fixture("wasi-user"))], &[origin])
+fn config(backend: &HttpBackend) -> String {
+    with_plugins(SERVER, &[("runtime", &fixture("wasi-user"))], &[backend])
 }
 
 #[test]
-fn there_is_no_environment_no_file_and_no_network() {
-    let origin = Origin::named("one");
-    // What the process has is not the plugin's.
+fn wasi_has_no_environment_no_file_and_no_network() {
+    let backend = HttpBackend::named("one");
+    // The process's environment is not the plugin's.
     let pace = Setup::new()
         .env("SECRET", "hunter2")
-        .config(&config(&origin))
+        .config(&config(&backend))
         .start();
     let found = |path: &str| pace.get(path).text().to_owned();
     assert_eq!(found("/environment"), "0 variables, 0 arguments, in None");
@@ -28,15 +28,15 @@ fn there_is_no_environment_no_file_and_no_network() {
 }
 
 #[test]
-fn there_are_clocks_and_random_numbers() {
-    let pace = Pace::with_config(&config(&Origin::down()));
+fn wasi_has_clocks_and_random_numbers() {
+    let pace = Pace::with_config(&config(&HttpBackend::down()));
     assert_eq!(pace.get("/time").text(), "true");
     assert_eq!(pace.get("/random").text(), "32 bytes, true");
 }
 
 #[test]
-fn what_is_written_is_in_the_plugins_log() {
-    let pace = Pace::with_config(&config(&Origin::down()));
+fn output_is_in_the_plugins_log() {
+    let pace = Pace::with_config(&config(&HttpBackend::down()));
     assert_eq!(pace.get("/stdout").text(), "written");
     pace.wait_for_log(&["INFO", "pace::plugin::log", "runtime: line 0 of stdout"]);
     pace.wait_for_log(&["runtime: unended line 1 of stdout"]);
@@ -45,11 +45,11 @@ fn what_is_written_is_in_the_plugins_log() {
     pace.wait_for_log(&["WARN", "pace::plugin::log", "runtime: what\\u{1b} is wrong"]);
 }
 
-/// What there is not ends the call, and the log says what it was.
+/// A function that does not exist ends the call, and the log names it.
 #[test]
-fn what_is_not_there_is_named() {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&config(&origin));
+fn missing_wasi_function_is_named() {
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&config(&backend));
     for (path, called) in [
         (
             "/sleep",

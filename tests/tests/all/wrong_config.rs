@@ -1,13 +1,13 @@
-//! Configurations that are wrong: what the operator reads.
+//! Wrong configurations, and the messages that operators get.
 
-use pace_tests::{Exit, Origin, Setup};
+use pace_tests::{Exit, HttpBackend, Setup};
 
 use crate::sections::{SERVER, pool, short_form};
 
 /// Starts Pace with the short form, changed.
 fn short(from: &str, to: &str) -> Exit {
-    let origin = Origin::down();
-    let text = short_form(&[&origin]);
+    let backend = HttpBackend::down();
+    let text = short_form(&[&backend]);
     assert!(text.contains(from), "the short form has {from}");
     Setup::new().config(&text.replace(from, to)).run()
 }
@@ -20,7 +20,7 @@ fn says(exit: &Exit, parts: &[&str]) {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_line_and_the_nearest() {
+fn unknown_key_is_named_with_its_line_and_the_nearest_key() {
     let exit = short("max_requests", "max_request");
     says(
         &exit,
@@ -36,7 +36,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest() {
 }
 
 #[test]
-fn a_wrong_value_is_named_with_what_is_allowed() {
+fn wrong_value_is_named_with_the_allowed_ones() {
     says(
         &short("workers = 4", "workers = \"4\""),
         &["pace.toml:4:11: `workers` in [server]: expected an integer from 1 to 1024"],
@@ -52,7 +52,7 @@ fn a_wrong_value_is_named_with_what_is_allowed() {
 }
 
 #[test]
-fn what_is_not_toml_is_named_with_its_line() {
+fn invalid_toml_is_named_with_its_line() {
     says(&short("[server]", "[server"), &["pace.toml:2:", "not valid TOML"]);
     says(
         &short("\"127.0.0.1:0\"", "127.0.0.1:0"),
@@ -62,8 +62,8 @@ fn what_is_not_toml_is_named_with_its_line() {
 
 #[test]
 fn all_mistakes_are_shown_at_once() {
-    let origin = Origin::down();
-    let text = short_form(&[&origin])
+    let backend = HttpBackend::down();
+    let text = short_form(&[&backend])
         .replace("workers = 4", "workers = 0\ncolour = \"red\"")
         .replace("enabled = true", "enabled = \"yes\"");
     let exit = Setup::new().config(&text).run();
@@ -71,7 +71,7 @@ fn all_mistakes_are_shown_at_once() {
 }
 
 #[test]
-fn backends_are_needed() {
+fn missing_backends_are_refused() {
     let exit = Setup::new().config("[server]\nlisten = \"127.0.0.1:0\"\n").run();
     says(
         &exit,
@@ -84,9 +84,9 @@ fn backends_are_needed() {
 }
 
 #[test]
-fn names_that_lead_nowhere_are_named() {
-    let origin = Origin::down();
-    let pool = pool("web", &[&origin]);
+fn undefined_names_are_named() {
+    let backend = HttpBackend::down();
+    let pool = pool("web", &[&backend]);
     let full = |rest: &str| Setup::new().config(&format!("{SERVER}\n{pool}\n{rest}")).run();
 
     says(
@@ -111,14 +111,14 @@ fn names_that_lead_nowhere_are_named() {
 }
 
 #[test]
-fn the_two_forms_do_not_mix() {
-    let origin = Origin::down();
-    let text = format!("{}\n{}", short_form(&[&origin]), pool("web", &[&origin]));
+fn mixed_forms_are_refused() {
+    let backend = HttpBackend::down();
+    let text = format!("{}\n{}", short_form(&[&backend]), pool("web", &[&backend]));
     says(&Setup::new().config(&text).run(), &["cannot be used together"]);
 
     let full = format!(
         "{SERVER}\n{}\n[[routes]]\npool = \"web\"\n",
-        pool("web", &[&origin])
+        pool("web", &[&backend])
     );
     let exit = Setup::new()
         .config(&full)
@@ -128,18 +128,18 @@ fn the_two_forms_do_not_mix() {
 }
 
 #[test]
-fn proxy_protocol_needs_somebody_to_trust() {
+fn proxy_protocol_without_trusted_proxies_is_refused() {
     says(
         &short("workers = 4", "proxy_protocol = true"),
         &["`proxy_protocol` in [server]", "`trusted_proxies`"],
     );
 }
 
-/// The plugin checks its table itself; what it says goes behind its name.
+/// The plugin checks its own table; its message follows its name.
 #[test]
-fn what_a_plugin_refuses_is_shown_with_its_name() {
-    let origin = Origin::down();
-    let pool = pool("web", &[&origin]);
+fn refusal_of_a_plugin_is_shown_with_its_name() {
+    let backend = HttpBackend::down();
+    let pool = pool("web", &[&backend]);
     let with = |config: &str| {
         Setup::new()
             .config(&format!(
@@ -168,9 +168,9 @@ fn what_a_plugin_refuses_is_shown_with_its_name() {
 
 /// A route's own table is checked as well, before the first request comes there.
 #[test]
-fn a_routes_own_config_is_refused_at_start() {
-    let origin = Origin::down();
-    let pool = pool("web", &[&origin]);
+fn wrong_config_of_a_route_is_refused_at_start() {
+    let backend = HttpBackend::down();
+    let pool = pool("web", &[&backend]);
     let exit = Setup::new()
         .config(&format!(
             "{SERVER}\n{pool}\n[[plugins]]\nname = \"headers\"\nwasm = \"builtin:header-injection\"\n\n\

@@ -1,4 +1,4 @@
-//! Makes components of core modules that carry the type of a component, as compilers leave them.
+//! Makes components of core modules that carry the type of a component, which is how compilers leave them.
 //!
 //! Arguments: a directory, and the modules. Each component is written into the directory, under the name of its module.
 

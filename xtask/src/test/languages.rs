@@ -1,7 +1,7 @@
-//! The tools of the languages beside Rust that `pace plugin new` knows: found, or else installed.
+//! Finds or installs the tools of the languages beside Rust that `pace plugin new` knows.
 //!
-//! C's are Debian packages. What JavaScript and Python take is what `pace plugin build` would install into each
-//! project; here it is installed once, where the tests look for it.
+//! C's tools are Debian packages. JavaScript and Python need packages that `pace plugin build` would install
+//! into each project; here they are installed once, where the tests look for them.
 
 use crate::{cargo, prerequisites, process};
 use anyhow::{Context, Error, Result, ensure};
@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// npm downloads some 100 MB, and pip 40. What takes longer is likely a network that drops packets.
+/// npm downloads some 100 MB, and pip 40. A longer installation likely means a network that drops packets.
 const INSTALLATION_LIMIT: Duration = Duration::from_secs(300);
 
-/// The variable that tells the tests which languages can be built.
+/// The variable that names the languages whose tests can run.
 pub(crate) const CHOSEN: &str = "PACE_TEST_LANGUAGES";
 
-/// A language, as `PACE_TEST_LANGUAGES` names it, and what makes its tools ready.
+/// A language, as `PACE_TEST_LANGUAGES` names it, and the function that makes its tools ready.
 type Language = (&'static str, fn() -> Result<()>);
 
 const LANGUAGES: [Language; 3] = [("c", c), ("js", javascript), ("python", python)];
 
-/// Makes ready what can be: those languages, and why others are not.
+/// Makes as many languages ready as possible. Returns them, and for each other the reason.
 pub(crate) fn ready() -> (Vec<&'static str>, Vec<(&'static str, Error)>) {
     let (mut ready, mut skipped) = (Vec::new(), Vec::new());
     for (language, ensure) in LANGUAGES {
@@ -88,14 +88,14 @@ fn python() -> Result<()> {
     )
 }
 
-/// Installs what a file of the language's template names, unless that has been done.
+/// Installs the packages that a file of the language's template names, unless that has been done.
 fn install(language: &str, manifest: &str, commands: &[&[&str]]) -> Result<()> {
     let templates = cargo::root().join("host/author/src/new/templates");
     let template = templates.join(language).join(manifest);
     let wanted = fs::read_to_string(&template).with_context(|| template.display().to_string())?;
     let wanted = wanted.replace("@NAME@", "tools");
     let place = place(language);
-    // Written when all has succeeded.
+    // The file is written when all commands have succeeded.
     let done = place.join("installed");
     if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Ok(());
@@ -111,7 +111,7 @@ fn install(language: &str, manifest: &str, commands: &[&[&str]]) -> Result<()> {
     write(&done, &wanted)
 }
 
-/// Where the tests of a language look for its tools.
+/// The directory in which the tests of a language look for its tools.
 fn place(language: &str) -> PathBuf {
     cargo::root().join("target/languages").join(language)
 }

@@ -1,4 +1,4 @@
-//! Divides visitors into groups, and keeps everybody in theirs by a cookie.
+//! Divides visitors into groups, and keeps each visitor in one by a cookie.
 //!
 //! | key | | default |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //! | `max_age_days` | for how long it is remembered, 1 to 400 | 30 |
 //! | `secure` | whether browsers send the cookie over TLS only | `true` |
 //!
-//! The shares are kept over all workers, from the first visitors on. Whose group is gone, or has the share 0
-//! by now, gets a new one. `Vary: Cookie` tells caches that answers differ.
+//! The shares hold over all workers, from the first visitors on. A visitor whose group no longer exists, or
+//! has the share 0, gets a new one. `Vary: Cookie` tells caches that responses differ.
 
 #![forbid(unsafe_code)]
 
@@ -25,13 +25,13 @@ struct Config {
     groups: BTreeMap<String, u16>,
     cookie: Option<String>,
     header: Option<HeaderName>,
-    // Browsers forget after 400 days, whatever they are told (RFC 6265bis, section 5.5).
+    // Browsers forget a cookie after 400 days at most (RFC 6265bis, section 5.5).
     max_age_days: Option<Integer<1, 400>>,
     secure: Option<bool>,
 }
 
 struct AbSplit {
-    /// Those with a share.
+    /// The groups with a share.
     groups: Vec<(String, u64)>,
     cookie: String,
     header: HeaderName,
@@ -88,9 +88,9 @@ impl AbSplit {
         names.find(|name| name.as_bytes() == cookie)
     }
 
-    /// The group of a visitor who is the so many-th.
+    /// The group of a visitor, by the visitor's number.
     fn of_visitor(&self, number: u64) -> &str {
-        // Multiples of the golden ratio fall evenly into any division, however early one stops counting
+        // Multiples of the golden ratio spread evenly over any division, however early one stops counting
         // (Knuth, The Art of Computer Programming 3, section 6.4).
         let place = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let total: u64 = self.groups.iter().map(|(_, share)| share).sum();

@@ -1,4 +1,4 @@
-//! Lets in who knows a key, and limits how often each key is used.
+//! Admits clients with a known key, and limits how often each key is used.
 //!
 //! | key | | default |
 //! |---|---|---|
@@ -7,9 +7,9 @@
 //! | `forward` | where the backend is told the client's name | `"X-Api-Client"` |
 //! | `limit` | `{ requests, seconds }`: how often each key may be used in a sliding window | none |
 //!
-//! Make a key with `openssl rand -hex 32`, and its hash with `printf %s KEY | sha256sum`. What is in the
-//! configuration is of no use to who reads it. A fast hash is right for keys like these, which nobody can
-//! guess; it is not for passwords that people think up. The backend does not see the key.
+//! Make a key with `openssl rand -hex 32`, and its hash with `printf %s KEY | sha256sum`. The hashes are of
+//! no use to a reader of the configuration. A fast hash is right for keys like these, which cannot be
+//! guessed; it is wrong for passwords that people invent. The backend does not see the key.
 
 #![forbid(unsafe_code)]
 
@@ -101,7 +101,8 @@ impl Plugin for ApiKey {
 }
 
 impl ApiKey {
-    /// Whose key this is. All are compared, each in constant time: how long it takes says nothing of a key.
+    /// The owner of a key. All hashes are compared, each in constant time: the duration reveals nothing about
+    /// a key.
     fn owner(&self, key: &[u8]) -> Option<&str> {
         let hash = Sha256::digest(key);
         let fits = |(_, known): &&(String, Hash)| bool::from(known.0.ct_eq(hash.as_slice()));
@@ -109,7 +110,7 @@ impl ApiKey {
         owners.fold(None, |_, (name, _)| Some(name.as_str()))
     }
 
-    /// Tells the backend who it is, and not the key.
+    /// Gives the backend the client's name, and not the key.
     fn introduce(&self, client: &str, request: &mut Request) -> Result<(), EditError> {
         request.set_header(&self.forward, client)?;
         request.remove_header(&self.header).map(drop)

@@ -8,9 +8,9 @@
 //! | `failures_per_minute` | after so many wrong passwords a client's network has to wait | 10 |
 //!
 //! Make a password with `openssl rand -base64 18`, and its line with `printf %s NAME:PASSWORD | sha256sum`.
-//! Passwords have to be such random ones: a hook runs on the thread that serves everybody, so it cannot use a
-//! hash that is slow on purpose, and only such a hash protects what people think up. The name in the hash is
-//! its salt. The backend does not see the password.
+//! Passwords have to be random ones: a hook runs on the thread that serves all requests, so it cannot use a
+//! slow hash, and only such a hash protects passwords that people invent. The name in the hash is its salt.
+//! The backend does not see the password.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ struct Config {
 }
 
 struct BasicAuth {
-    /// Of `NAME:PASSWORD`.
+    /// The hashes of `NAME:PASSWORD`.
     hashes: Vec<[u8; 32]>,
     challenge: String,
     forward: HeaderName,
@@ -86,24 +86,24 @@ impl Plugin for BasicAuth {
     }
 }
 
-/// One who has an IPv6 address has a /64 of them (RFC 6177).
+/// The client's network: a client with one IPv6 address has a /64 of them (RFC 6177).
 const CLIENT: Key<'_> = Key::ClientNetwork { ipv4: 32, ipv6: 64 };
 
 impl BasicAuth {
-    /// Whether `NAME:PASSWORD` is right. All are compared, each in constant time.
+    /// Whether `NAME:PASSWORD` is right. All hashes are compared, each in constant time.
     fn knows(&self, login: &[u8]) -> bool {
         let hash = Sha256::digest(login);
         let fits = |known: &&[u8; 32]| bool::from(known.ct_eq(hash.as_slice()));
         self.hashes.iter().filter(fits).count() > 0
     }
 
-    /// `NAME:PASSWORD`, or what to answer.
+    /// Returns `NAME:PASSWORD`, or the answer to a client that is not admitted.
     fn admit(&self, request: &Request) -> Result<Vec<u8>, Reply> {
         let challenge = || Reply::new(401).header("WWW-Authenticate", self.challenge.as_str());
         if request.header("authorization").is_none() {
             return Err(challenge().body("Log in, please.\n"));
         }
-        // Before the password is looked at: who guesses must not learn that a guess was right.
+        // The check comes before the password's: a client that guesses must not learn that a guess was right.
         if self.failures.count(CLIENT) >= self.allowed_failures {
             self.failures.hit(CLIENT).map_err(too_many)?;
         }

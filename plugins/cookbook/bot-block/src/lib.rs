@@ -1,4 +1,4 @@
-//! Keeps out clients by their `User-Agent`.
+//! Refuses clients by their `User-Agent`.
 //!
 //! | key | | default |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | `block_empty` | whether to keep out who sends no such header, or an empty one | `false` |
 //! | `except` | paths, and all below them, that are for everybody | `["/robots.txt"]` |
 //!
-//! The header is what a client says of itself: this keeps out honest robots and careless ones, nobody else.
+//! The header is a client's own statement: this refuses honest robots and careless ones, and no others.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ struct BotBlock {
     allow: Vec<String>,
     #[serde(default)]
     block_empty: bool,
-    // A robot that cannot read what it may do would not know better.
+    // A robot has to be able to read the paths that it may use.
     #[serde(default = "robots_txt")]
     except: Vec<PathPrefix>,
 }

@@ -7,8 +7,8 @@
 //! | `cookie` | the same for a cookie | none |
 //! | `percent` | so many of 100 clients are chosen besides, by their address, 0 to 100 | 0 |
 //!
-//! Within a version, the backend with the least to do for its weight gets the request. When no backend of the
-//! new version can take it, one of the old version does; the other way round never.
+//! Within a version, the backend with the least load for its weight gets the request. When no backend of the
+//! new version can take it, one of the old version does, but never the other way round.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ struct Config {
     percent: Option<Integer<0, 100>>,
 }
 
-/// What a chosen request has.
+/// The mark of a chosen request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mark<N> {
@@ -36,9 +36,9 @@ struct Mark<N> {
 
 struct Canary {
     config: Config,
-    /// Which backends have the new version, and the version of the pool of which that is true.
+    /// The backends with the new version, and the version of the pool for which the list holds.
     pool: Option<(u64, Vec<bool>)>,
-    /// Of several backends that have as much to do, another one is picked each time.
+    /// The turn, by which a different one of several equally loaded backends is picked each time.
     turn: u32,
 }
 
@@ -95,7 +95,7 @@ impl Config {
     }
 }
 
-/// Where in 0 to 99 a client is: always the same for one IPv4 address or one IPv6 network of 64 bits.
+/// The place of a client in 0 to 99, the same for an IPv4 address or an IPv6 network of 64 bits.
 fn place(client: IpAddr) -> u64 {
     let mut bits = match client.to_canonical() {
         IpAddr::V4(address) => u64::from(u32::from(address)),

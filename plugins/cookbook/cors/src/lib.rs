@@ -9,8 +9,8 @@
 //! | `credentials` | whether browsers send cookies along, and let pages read the answers | `false` |
 //! | `max_age_seconds` | for how long a browser may remember the permission, 0 to 86400 | 600 |
 //!
-//! Preflight requests are answered here and reach no backend. What backends say about CORS themselves is
-//! replaced. An origin is compared as a whole; `Origin: null` is nobody's in particular and never allowed.
+//! Preflight requests are answered here and reach no backend. CORS headers of backends are replaced. An
+//! origin is compared as a whole; `Origin: null` belongs to no page in particular and is never allowed.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 struct Cors {
     origins: Vec<String>,
-    // A method is a token, as the name of a header is (RFC 9110, section 9.1).
+    // A method is a token, like the name of a header (RFC 9110, section 9.1).
     methods: Vec<HeaderName>,
     headers: Vec<HeaderName>,
     expose: Vec<HeaderName>,
@@ -49,7 +49,7 @@ impl Plugin for Cors {
             return Err("origins: at least one is needed".into());
         }
         let mut names = config.methods.iter().chain(&config.headers).chain(&config.expose);
-        // The Fetch standard takes it for a name then, and lets no page read such an answer.
+        // The Fetch standard takes `*` for a name then, and lets no page read such a response.
         if config.credentials && (is_for_all || names.any(|name| **name == *"*")) {
             return Err("credentials: `*` does not stand for all then: name what is meant".into());
         }
@@ -57,7 +57,8 @@ impl Plugin for Cors {
     }
 }
 
-/// Whether a browser could send this: scheme, host, and a port that is not the scheme's own (RFC 6454, section 6.1).
+/// Whether a browser could send this origin: scheme, host, and a port not the scheme's own (RFC 6454, section
+/// 6.1).
 fn is_origin(text: &str) -> bool {
     let (scheme, host) = text.split_once("://").unwrap_or_default();
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_:[]".contains(&byte);
@@ -65,14 +66,14 @@ fn is_origin(text: &str) -> bool {
     header::is_token(scheme) && !host.is_empty() && host.bytes().all(allowed) && !host.ends_with(own_port)
 }
 
-/// A browser asks first: the method that it will use, if it may.
+/// Whether a request is a preflight, in which a browser asks about the method that it will use.
 fn is_preflight(request: &Request) -> bool {
     let has = |name| request.header(name).is_some();
     request.method() == "OPTIONS" && has("origin") && has("access-control-request-method")
 }
 
 impl Cors {
-    /// The page that may read the response, as `Access-Control-Allow-Origin` has it.
+    /// The page that may read the response, as in `Access-Control-Allow-Origin`.
     fn allow(&self, request: &Request) -> Option<&str> {
         let origin = request.header("origin")?;
         let fits = |known: &&String| *known == "*" || known.as_bytes() == origin;
@@ -96,12 +97,12 @@ impl Cors {
         reply
     }
 
-    /// What a response says of itself.
+    /// Replaces the CORS headers of a response.
     fn edit(&self, request: &Request, response: &mut Response) -> Result<(), EditError> {
         for name in [ORIGIN, CREDENTIALS, EXPOSE] {
             response.remove_header(name)?;
         }
-        // Also without an origin: a cache must not hand this response to a page.
+        // Without an origin this is needed, too: a cache must not hand this response to a page.
         if self.origins != ["*"] {
             response.append_header("Vary", "Origin")?;
         }

@@ -6,7 +6,7 @@
 //! | `header` | where the backend is told | `"X-Geo-Country"` |
 //! | `otherwise` | what it is told of the clients in no network of the table | nothing |
 //!
-//! The smallest network that has the address counts. What a client has sent in the header is dropped.
+//! The smallest network with the address counts. A header that a client has sent is dropped.
 
 #![forbid(unsafe_code)]
 
@@ -54,7 +54,7 @@ impl Table {
 
 /// The first address of the network of this length that an address belongs to.
 fn cut(address: IpAddr, prefix: u8) -> Option<IpAddr> {
-    // All bits but those in front, which is all of them where nothing is in front.
+    // The mask of all bits behind the prefix, which are all bits for a prefix of 0.
     match address {
         IpAddr::V4(address) => {
             let rest = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);

@@ -1,12 +1,12 @@
-//! Lets in or keeps out networks.
+//! Admits or refuses clients by their network.
 //!
 //! | key | | default |
 //! |---|---|---|
 //! | `allow` | who may come in: a list of networks and addresses | everybody |
 //! | `deny` | who may not, even if `allow` names them | nobody |
 //!
-//! The client is whom Pace takes for it: behind another proxy that needs `[server] trusted_proxies`, or all
-//! clients have the address of that proxy.
+//! The client is the one that Pace assumes: behind another proxy that needs `[server] trusted_proxies`, or
+//! all clients have the address of that proxy.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Lets in who has a valid JSON Web Token (RFC 7519) as a bearer token (RFC 6750).
+//! Admits clients with a valid JSON Web Token (RFC 7519) as a bearer token (RFC 6750).
 //!
 //! | key | | default |
 //! |---|---|---|
@@ -10,8 +10,8 @@
 //! | `leeway_seconds` | how far the clocks may be apart, 0 to 300 | 60 |
 //! | `forward` | a table: a claim, and the header in which the backend is told it | none |
 //!
-//! A token must have `exp`. The backend sees the token too, and the headers of `forward` only from here: what
-//! a client has sent in them is dropped.
+//! A token must have `exp`. The backend sees the token, too, and gets the headers of `forward` only from this
+//! plugin: those that a client has sent are dropped.
 
 #![forbid(unsafe_code)]
 
@@ -53,7 +53,7 @@ impl Plugin for Jwt {
     }
 }
 
-/// What checks signatures: of one algorithm, the configuration's.
+/// Makes the verifier of signatures, for the one algorithm that the configuration names.
 fn verifier(config: &Config) -> Result<Verify> {
     let algorithm = config.algorithm.as_str();
     Ok(match (algorithm, &config.secret, &config.public_key) {
@@ -90,14 +90,14 @@ fn json(base64: &str) -> Option<Value> {
 }
 
 impl Jwt {
-    /// Checks a token, and tells the backend what it claims; or says why it is not valid.
+    /// Checks a token, and tells the backend its claims; otherwise returns why the token is not valid.
     fn admit(&self, token: &str, request: &mut Request) -> Result<()> {
         let Self(config, verify) = self;
         let (message, signature) = token.rsplit_once('.').context("not a signed token")?;
         let (header, claims) = message.split_once('.').context("not a signed token")?;
         let header = json(header).context("its header cannot be read")?;
         ensure!(header["alg"] == config.algorithm, "signed with another algorithm");
-        // RFC 7515, section 4.1.11: what is critical must be understood.
+        // RFC 7515, section 4.1.11: critical extensions must be understood.
         ensure!(header.get("crit").is_none(), "it has a critical extension");
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
         ensure!(verify(message.as_bytes(), &signature), "its signature is wrong");
@@ -133,7 +133,7 @@ impl Jwt {
 
 impl RequestFilter for Jwt {
     fn request_filter(&mut self, request: &mut Request) -> Verdict {
-        // RFC 6750, section 3.1: who has sent no token at all is not told of an error.
+        // RFC 6750, section 3.1: a client that has sent no token gets no error.
         let mut challenge = "Bearer".to_owned();
         if let Some(token) = request.credentials("Bearer") {
             match self.admit(str::from_utf8(&token).unwrap_or_default(), request) {

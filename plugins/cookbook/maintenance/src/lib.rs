@@ -1,4 +1,4 @@
-//! Answers in place of backends that are being worked on: 503, with a page.
+//! Answers in place of backends under maintenance: 503, with a page.
 //!
 //! | key | | default |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //! | `allow` | networks and addresses that reach the backends all the same | nobody |
 //! | `except` | paths, and all below them, that do too | none |
 //!
-//! Put it on a route when work begins, and take it off when it is done: Pace reads its configuration again
-//! when the file changes.
+//! Put it on a route when work begins, and take it off when the work is done: Pace reads its configuration
+//! again when the file changes.
 
 #![forbid(unsafe_code)]
 

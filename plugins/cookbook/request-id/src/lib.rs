@@ -6,7 +6,7 @@
 //! | `trust` | networks and addresses whose own id is kept: proxies in front of this one | nobody |
 //!
 //! The id is a UUID of version 7 (RFC 9562), so ids sort by time. It is unique, not secret: plugins have no
-//! source of random numbers, and a client could guess the next one.
+//! source of random numbers, and a client could guess the next id.
 
 #![forbid(unsafe_code)]
 
@@ -30,7 +30,7 @@ struct RequestId {
     header: HeaderName,
     trust: Vec<Network>,
     requests: Counter,
-    /// Another one in each instance, so also in other processes and on other machines.
+    /// The seed, a different one in each instance, also in other processes and on other machines.
     seed: u64,
 }
 
@@ -50,7 +50,7 @@ impl Plugin for RequestId {
 }
 
 /// A UUID of version 7: milliseconds, then the part of the current one, in 4096ths (RFC 9562, section 6.2,
-/// method 3), then what tells apart the ids of one moment.
+/// method 3), then bits that tell apart the ids of one moment.
 fn uuid(time: Duration, unique: u64) -> String {
     let millis = time.as_millis() as u64 & 0xffff_ffff_ffff;
     let part = u64::from(time.subsec_nanos() % 1_000_000) * 4096 / 1_000_000;
@@ -71,7 +71,7 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// What may stand in a log as it is.
+/// Whether an id may be written into a log as it is.
 fn is_id(id: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     (1..=128).contains(&id.len()) && id.iter().all(allowed)
@@ -120,7 +120,7 @@ mod tests {
 
     /// The example of RFC 9562, appendix A.6: 2022-02-22T19:22:22Z.
     #[test]
-    fn an_id_is_a_uuid_of_version_7() {
+    fn id_is_a_uuid_of_version_7() {
         let millis = Duration::from_millis(0x017f_22e2_79b0);
         let part = Duration::from_nanos(0xcc3 * 1_000_000 / 4096 + 1);
         let id = uuid(millis + part, 0x18c4_dc0c_0c07_398f << 2);

@@ -1,4 +1,4 @@
-//! Tells browsers to be careful, and nobody what the backends run on.
+//! Has browsers apply protections, and hides the backends' software.
 //!
 //! | key | header | default |
 //! |---|---|---|
@@ -10,9 +10,9 @@
 //! | `hsts` | `Strict-Transport-Security`: `{ max_age_days, include_subdomains, preload, behind_tls }` | none |
 //! | `remove` | these headers of backends go | `["Server", "X-Powered-By"]` |
 //!
-//! `""` leaves a header out. What a backend says itself stays, because it knows its pages better; only
+//! `""` leaves a header out. A backend's own headers stay, because it knows its pages better; only
 //! `X-Content-Type-Options: nosniff` is always set. `Strict-Transport-Security` is for TLS only (RFC 6797,
-//! section 7.2): say `behind_tls = true` if a proxy in front of this one speaks it.
+//! section 7.2): write `behind_tls = true` if a proxy in front of this one speaks it.
 
 #![forbid(unsafe_code)]
 
@@ -57,7 +57,7 @@ struct Hsts {
 
 impl Hsts {
     fn value(&self) -> Result<String, String> {
-        // What the list that browsers ship asks for: hstspreload.org.
+        // These are the conditions of the list that browsers ship: hstspreload.org.
         if self.preload && !(self.include_subdomains && self.max_age_days >= 365) {
             return Err("hsts.preload: needs include_subdomains and max_age_days of at least 365".into());
         }
@@ -75,9 +75,9 @@ impl Hsts {
 }
 
 struct SecurityHeaders {
-    /// Unless the backend has them.
+    /// Headers that are set unless the backend has them.
     set: Vec<(&'static str, String)>,
-    /// The value, and whether it is for requests without TLS too.
+    /// The value, and whether it is for requests without TLS, too.
     hsts: Option<(String, bool)>,
     remove: Vec<String>,
 }

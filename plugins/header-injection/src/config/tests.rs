@@ -1,4 +1,4 @@
-//! Configurations in, edits or refusals out.
+//! Tests of configurations: edits or refusals come of them.
 
 use pace_plugin::parse_config;
 
@@ -16,7 +16,7 @@ fn header(of: &str, value: &str) -> (HeaderName, HeaderValue) {
 }
 
 #[test]
-fn without_configuration_it_identifies_and_edits_nothing() {
+fn empty_configuration_identifies_and_edits_nothing() {
     let config = parse_config("{}");
     let nothing = || Edits {
         remove: vec![],
@@ -53,7 +53,7 @@ fn edits_are_read_for_each_side() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_the_path_of_the_key() {
+fn wrong_configuration_is_refused_with_the_path_of_the_key() {
     for (config, path, reason) in [
         (
             r#"{"respons": {}}"#,

@@ -1,4 +1,4 @@
-//! The policy without a host: configurations in, limits and answers out.
+//! Tests of the policy without a host: configurations, limits and answers.
 
 use pace_plugin::parse_config;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn header<'a>(reply: &'a Reply, name: &str) -> &'a str {
 }
 
 #[test]
-fn without_configuration_it_is_100_requests_per_minute_and_network() {
+fn empty_configuration_is_100_requests_per_minute_and_network() {
     let network = Network {
         ipv4_prefix: 32,
         ipv6_prefix: 64,
@@ -39,13 +39,13 @@ fn without_configuration_it_is_100_requests_per_minute_and_network() {
 }
 
 #[test]
-fn whole_addresses_need_no_network() {
+fn full_prefixes_limit_whole_addresses() {
     let limit = limit(r#"{"ipv6_prefix": 128}"#).expect("legal");
     assert_eq!(limit.client, Client::Address);
 }
 
 #[test]
-fn a_header_has_a_network_for_those_who_do_not_send_it() {
+fn header_key_falls_back_to_the_network() {
     let limit = limit(r#"{"key": "header:X-User", "ipv4_prefix": 24}"#).expect("legal");
     let otherwise = Network {
         ipv4_prefix: 24,
@@ -61,7 +61,7 @@ fn a_header_has_a_network_for_those_who_do_not_send_it() {
 }
 
 #[test]
-fn numbers_out_of_range_are_refused_with_the_range() {
+fn number_out_of_range_is_refused_with_the_range() {
     for (json, range) in [
         (
             r#"{"max_requests": 0}"#,
@@ -116,7 +116,7 @@ fn unknown_keys_and_values_are_refused_with_what_is_allowed() {
 }
 
 #[test]
-fn a_denied_client_is_told_its_limit_and_when_to_come_back() {
+fn denied_client_gets_its_limit_and_the_time_to_wait() {
     let limit = limit(r#"{"max_requests": 7}"#).expect("legal");
     let reply = limit.deny(Full {
         wait: Duration::from_millis(2_001),
@@ -132,7 +132,7 @@ fn a_denied_client_is_told_its_limit_and_when_to_come_back() {
 
 proptest! {
     #[test]
-    fn who_waits_as_told_has_waited_long_enough_and_less_than_a_second_too_long(nanos in 1..u64::MAX) {
+    fn retry_after_is_long_enough_and_less_than_a_second_too_long(nanos in 1..u64::MAX) {
         let wait = Duration::from_nanos(nanos);
         let told = Duration::from_secs(Full { wait }.retry_after());
         prop_assert!(told >= wait);
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn every_number_in_range_is_taken_as_it_is(
+    fn number_in_range_is_accepted_unchanged(
         max_requests in 1..=u32::MAX,
         window_seconds in 1..=604_800_u64,
         ipv4_prefix in 0..=32_u8,

@@ -1,4 +1,4 @@
-//! The policy without a host: weights and health in, picks out.
+//! Tests of the policy without a host: weights and health, and the resulting picks.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ fn order(weights: &[u32], count: u64) -> String {
 }
 
 #[test]
-fn equal_backends_are_asked_in_the_order_of_the_configuration() {
+fn equal_backends_take_turns_in_the_order_of_the_configuration() {
     assert_eq!(order(&[1, 1, 1], 7), "abcabca");
     assert_eq!(order(&[60_000, 60_000], 4), "abab");
 }
@@ -54,12 +54,12 @@ fn unequal_backends_are_interleaved() {
 }
 
 #[test]
-fn without_a_backend_there_is_nothing_to_pick() {
+fn empty_pool_has_no_pick() {
     assert_eq!(Schedule::new(&[]).pick(0), None);
 }
 
 #[test]
-fn if_nobody_is_healthy_everybody_with_a_weight_is_asked() {
+fn unhealthy_backends_with_a_weight_are_picked_if_none_is_healthy() {
     let nobody_healthy = [
         candidate(0, 1, Health::Unhealthy),
         candidate(1, 0, Health::Healthy),
@@ -92,7 +92,7 @@ fn the_largest_weights_have_exact_shares() {
 }
 
 #[test]
-fn a_thousand_backends_of_the_largest_weights_are_all_asked() {
+fn thousand_backends_of_the_largest_weights_are_all_picked() {
     let mut weights = vec![65_535; 1_000];
     weights[7] = 65_534;
     let picks = picks(&Schedule::new(&healthy(&weights)), 0, 10_000);
@@ -103,7 +103,7 @@ fn a_thousand_backends_of_the_largest_weights_are_all_asked() {
 }
 
 #[test]
-fn the_turn_after_the_last_number_of_the_counter_is_legal() {
+fn counter_that_wraps_around_gives_a_legal_pick() {
     for weights in [&[1, 1, 1][..], &[3, 1], &[65_535, 65_534, 1]] {
         let schedule = Schedule::new(&healthy(weights));
         assert!(
@@ -124,7 +124,7 @@ fn any_health() -> impl Strategy<Value = Health> {
 
 proptest! {
     #[test]
-    fn equal_backends_get_the_same_number_of_requests_in_any_stretch(
+    fn equal_backends_get_equal_shares_in_any_stretch(
         backends in 1..2_000_usize,
         weight in 1..=65_535_u32,
         from in 0..u64::from(u32::MAX),
@@ -139,11 +139,11 @@ proptest! {
     }
 
     #[test]
-    fn every_backend_gets_exactly_its_weight_in_any_round(
+    fn backend_gets_exactly_its_weight_in_any_round(
         weights in vec(1..=1_000_u32, 1..20),
         from in 0..u64::from(u32::MAX),
     ) {
-        // A backend of weight 1 keeps the weights as they are: no divisor but 1.
+        // A backend of weight 1 keeps the weights as they are, since their only common divisor is 1.
         let weights = [&weights[..], &[1]].concat();
         let round = weights.iter().map(|&weight| u64::from(weight)).sum();
         let picks = picks(&Schedule::new(&healthy(&weights)), from, round);
@@ -153,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn long_rounds_are_even(
+    fn long_round_is_even(
         weights in vec(1..=1_000_u32, 2..10),
         from in 0..u64::from(u32::MAX),
         count in 1..5_000_u64,
@@ -170,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn who_is_not_healthy_or_has_no_weight_gets_nothing_while_somebody_is_and_has(
+    fn ineligible_backend_gets_nothing_while_another_is_eligible(
         backends in vec((0..=3_u32, any_health()), 1..50),
         n in any::<u64>(),
     ) {
@@ -184,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn somebody_is_always_picked_and_always_a_candidate(
+    fn pick_is_always_a_candidate(
         backends in vec((0..=65_535_u32, any_health()), 1..50),
         tried in vec(any::<bool>(), 50),
         n in any::<u64>(),

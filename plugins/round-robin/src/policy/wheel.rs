@@ -1,24 +1,24 @@
-//! Turns by weight without a list of them.
+//! Weighted turns without a list.
 
 use super::Share;
 
 /// A wheel on whose rim each backend has an arc as long as its weight. Request `n` goes to the backend on
 /// whose arc the wheel stands after `n` strides.
 ///
-/// A stride that has no divisor in common with the circumference comes to every point of the rim once
-/// before it comes to any a second time, so each backend gets exactly its weight in any `circumference`
-/// requests in a row. A stride near the golden section of the circumference also spreads those visits
-/// evenly over time; Fibonacci hashing rests on the same property (Knuth, The Art of Computer Programming,
-/// volume 3, section 6.4).
+/// A stride without a common divisor with the circumference reaches every point of the rim once before it
+/// reaches any a second time, so each backend gets exactly its weight in any `circumference` requests in a
+/// row. A stride near the golden section of the circumference also spreads those visits evenly over time;
+/// Fibonacci hashing rests on the same property (Knuth, The Art of Computer Programming, volume 3, section
+/// 6.4).
 ///
-/// It needs one number per backend, is made in one pass over them, and is asked by bisection. Its order is
-/// a little less even than "smooth weighted round robin", and for a short rim, to which hardly any number
-/// is coprime, it is not even at all: 3, 2 and 1 would take turns as `aaabbc`.
+/// The wheel needs one number per backend, is made in one pass over them, and is searched by bisection. Its
+/// order is a little less even than "smooth weighted round robin", and for a short rim, to which hardly any
+/// number is coprime, it is not even at all: 3, 2 and 1 would take turns as `aaabbc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wheel {
-    /// In ascending order, and not empty.
+    /// The arcs in ascending order; not empty.
     arcs: Vec<Arc>,
-    /// Where the last arc ends.
+    /// The end of the last arc.
     circumference: u64,
     /// Coprime to the circumference.
     stride: u64,
@@ -64,10 +64,10 @@ impl Wheel {
 /// 3). Those of the golden ratio are all 1. An integer next to it can have large ones, but some integer
 /// nearby has not.
 fn golden_stride(circumference: u64) -> u64 {
-    // 0.618..., as a fraction of 2^32.
+    // The golden ratio's inverse, 0.618..., as a fraction of 2^32.
     const GOLDEN: u128 = 2_654_435_769;
-    // Of so many numbers in a row on both sides, one is coprime to any number below 2^48 (Jacobsthal's
-    // function is 66 at most there), and the weights of 2^32 backends have no larger sum.
+    // One of this many numbers in a row on both sides is coprime to any number below 2^48 (Jacobsthal's
+    // function is at most 66 there), and the weights of 2^32 backends have no larger sum.
     const NEARBY: u64 = 50;
 
     let golden = ((u128::from(circumference) * GOLDEN) >> 32) as u64;
@@ -96,7 +96,7 @@ fn sum_of_quotients(mut a: u64, mut b: u64) -> Option<u64> {
 
 #[cfg(test)]
 impl Wheel {
-    /// How far the requests of a backend may be from its share, in any stretch.
+    /// The largest difference between a backend's requests and its share, in any stretch.
     pub(super) fn unevenness(&self) -> u64 {
         sum_of_quotients(self.stride, self.circumference).expect("the stride is coprime to the circumference")
     }

@@ -1,4 +1,4 @@
-//! Names and values that have been checked, for configurations.
+//! Checked names and values of headers, for configurations.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{check_name, check_value};
 
-/// The name of a header that a plugin may set, as a type for a configuration: what is none is refused with the
+/// The name of a header that a plugin may set, as a type for a configuration: any other is refused with the
 /// key under which it was written.
 ///
 /// ```
@@ -29,11 +29,11 @@ use super::{check_name, check_value};
 pub struct HeaderName(String);
 
 impl HeaderName {
-    /// The name that is meant when the operator names none.
+    /// A default for a name that the operator leaves out.
     ///
     /// # Panics
     ///
-    /// If it is no name that a plugin may set: it is the author's to write a right one.
+    /// If a plugin may not set this name: writing a valid one is up to the author.
     ///
     /// ```
     /// # use pace_plugin::HeaderName;
@@ -69,7 +69,7 @@ impl TryFrom<String> for HeaderName {
     }
 }
 
-/// So that a name can be given wherever a text is asked for: `request.header(&self.header)`.
+/// Lets a name be passed wherever a text is expected: `request.header(&self.header)`.
 impl Deref for HeaderName {
     type Target = str;
 
@@ -78,7 +78,7 @@ impl Deref for HeaderName {
     }
 }
 
-/// So that a list of names can be joined to a text.
+/// Lets a list of names be joined to a text.
 impl Borrow<str> for HeaderName {
     fn borrow(&self) -> &str {
         &self.0
@@ -109,11 +109,11 @@ impl fmt::Display for HeaderName {
 pub struct HeaderValue(String);
 
 impl HeaderValue {
-    /// The value that is meant when the operator gives none.
+    /// A default for a value that the operator leaves out.
     ///
     /// # Panics
     ///
-    /// If it is no value that a plugin may set: it is the author's to write a right one.
+    /// If a plugin may not set this value: writing a valid one is up to the author.
     ///
     /// ```
     /// # use pace_plugin::HeaderValue;
@@ -149,7 +149,7 @@ impl TryFrom<String> for HeaderValue {
     }
 }
 
-/// So that a value can be given wherever a text is asked for.
+/// Lets a value be passed wherever a text is expected.
 impl Deref for HeaderValue {
     type Target = str;
 
@@ -164,7 +164,7 @@ impl fmt::Display for HeaderValue {
     }
 }
 
-/// So that a value can be set as it is: `request.set_header("x-env", &self.value)`.
+/// Lets a value be set as it is: `request.set_header("x-env", &self.value)`.
 impl AsRef<[u8]> for HeaderValue {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()

@@ -1,7 +1,7 @@
 //! The proxy of `bare-pingora` and `bare-pingora-system-malloc`.
 //!
-//! One thread, connections to backends enough for one request at a time to each, and otherwise Pingora's defaults.
-//! Arguments: the address to listen on, then the backends' addresses.
+//! It has one thread, enough connections to backends for one request at a time to each, and otherwise
+//! Pingora's defaults. Arguments: the address to listen on, then the backends' addresses.
 
 use async_trait::async_trait;
 use pingora::Result;

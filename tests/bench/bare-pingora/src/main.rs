@@ -1,4 +1,4 @@
-//! Pingora with a round robin and nothing else: what `cargo xtask bench` compares Pace with.
+//! Pingora with a round robin and nothing else, with which `cargo xtask bench` compares Pace.
 
 use std::process::ExitCode;
 

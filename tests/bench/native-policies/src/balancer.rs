@@ -32,7 +32,7 @@ impl RoundRobin {
         }
     }
 
-    /// The number of the next request of this kind, and what it means.
+    /// Counts the next request of this kind, and picks its backend.
     fn pick(&self, candidates: &dyn Candidates, attempt: u32) -> Result<Option<u32>, Failure> {
         let version = candidates.version();
         let pools = self.pools.load();

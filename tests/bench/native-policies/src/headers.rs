@@ -16,7 +16,7 @@ pub(crate) struct HeaderInjection {
     identify: bool,
     request: Edits,
     response: Edits,
-    /// The names, read once: that is what native code would do.
+    /// Header names, parsed once, as native code would do.
     proxy: FieldName,
     backend: FieldName,
 }

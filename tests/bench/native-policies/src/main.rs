@@ -1,8 +1,9 @@
-//! Pace with its three default policies as native code: what `cargo xtask bench` holds the sandbox against.
+//! Pace with its three default policies as native code, with which `cargo xtask bench` compares the sandbox.
 //!
-//! Everything else is Pace's own: the server, the proxy, the chain, counters and windows. The policies are those
-//! of the plugins' crates, compiled for the host. Argument: a configuration with no other plugins than
-//! `builtin:rate-limiter`, `builtin:round-robin` and `builtin:header-injection`. It is not followed.
+//! Everything else is Pace's own: the server, the proxy, the chain, counters and windows. The policies are
+//! those of the plugins' crates, compiled for the host. Argument: a configuration with no other plugins than
+//! `builtin:rate-limiter`, `builtin:round-robin` and `builtin:header-injection`. Changes of the file are not
+//! followed.
 
 mod balancer;
 mod headers;
@@ -33,7 +34,7 @@ use serde_json::{Map, Value};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // As `pace` does.
+    // `pace` does this too.
     let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
     let log = Setup::from_env("warn,pace::access=off").start(Writing::Later);
     let path = std::env::args_os().nth(1);
@@ -66,7 +67,7 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     };
     let (manager, snapshot, reloader) =
         Manager::start(origin, config.clone(), Arc::clone(&environment), None)?;
-    // Who follows files would put the sandboxed plugins back.
+    // A manager that follows files would put the sandboxed plugins back.
     drop(manager);
     let mut snapshot = Arc::into_inner(snapshot)
         .and_then(|swap| Arc::into_inner(swap.into_inner()))
@@ -151,7 +152,7 @@ fn read<C: serde::de::DeserializeOwned>(config: &Map<String, Value>) -> Result<C
     serde_json::from_value(Value::Object(config.clone())).map_err(refused)
 }
 
-/// What `configure` of a plugin in the sandbox would have refused.
+/// A failure for a configuration that `configure` of a plugin in the sandbox would refuse.
 fn refused(reason: impl ToString) -> Failure {
     Failure {
         reason: FailureReason::Configure,

@@ -1,4 +1,4 @@
-//! What was measured, as it is kept.
+//! The figures of the languages, as they are kept.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// In the order in which they are told.
+/// The languages, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Language {
@@ -19,7 +19,7 @@ pub(crate) enum Language {
 impl Language {
     pub(crate) const ALL: [Language; 4] = [Language::Rust, Language::C, Language::Js, Language::Python];
 
-    /// As `pace plugin new --lang` calls it.
+    /// The name that `pace plugin new --lang` uses.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Language::Rust => "rust",
@@ -29,7 +29,7 @@ impl Language {
         }
     }
 
-    /// As people call it.
+    /// The name that people use.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Language::Rust => "Rust",
@@ -39,7 +39,7 @@ impl Language {
         }
     }
 
-    /// Whether it brings a runtime of its own into the plugin.
+    /// Whether the language brings a runtime of its own into the plugin.
     pub(crate) fn has_runtime(self) -> bool {
         matches!(self, Language::Js | Language::Python)
     }
@@ -51,29 +51,30 @@ impl Language {
 pub(crate) struct Figures {
     /// Figures of different machines cannot be compared.
     pub(crate) machine: String,
-    /// Each figure is the median of so many.
+    /// The number of rounds; each figure is their median.
     pub(crate) rounds: u32,
     pub(crate) languages: BTreeMap<Language, Figure>,
 }
 
-/// What the plugin that `pace plugin new` writes costs in one language.
+/// The costs of the plugin that `pace plugin new` writes in one language.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Figure {
-    /// What made the component, with its version.
+    /// The tool that made the component, with its version.
     pub(crate) tool: String,
     pub(crate) size_kib: f64,
-    /// All of `pace check` with this plugin alone.
+    /// The time of a whole `pace check` with this plugin alone.
     pub(crate) check_seconds: f64,
-    /// The same when the compiled code is in the cache.
+    /// The time of the same `pace check` with the compiled code in the cache.
     pub(crate) cached_check_seconds: f64,
-    /// A new instance, configured.
+    /// The time to make and configure an instance.
     pub(crate) instance_microseconds: f64,
     /// The median of a call of `request-filter`.
     pub(crate) call_microseconds: f64,
-    /// Linear memory: after 10,000 calls, or after 100 if the language has a garbage collector that lets it grow.
+    /// The linear memory after 10,000 calls, or after 100 if the language has a garbage collector that lets
+    /// it grow.
     pub(crate) memory_mib: f64,
-    /// After 30,000 calls, in the languages whose collector lets it grow.
+    /// The linear memory after 30,000 calls, in the languages whose collector lets it grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) later_memory_mib: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! Makes a project in each language, and asks Pace what its plugin costs.
+//! Makes a project in each language, and has Pace measure its plugin.
 
 use super::figures::{Figure, Language};
 use crate::command;
@@ -11,25 +11,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Of one instance that is kept.
+/// Calls of one instance that is kept.
 const CALLS: u32 = 10_000;
 
-/// Of instances that live for one call.
+/// Calls of instances that live for one call.
 const INSTANCES: u32 = 1000;
 
-/// What JavaScript's collector has not yet let grow by then.
+/// Calls after which JavaScript's collector has not yet let the memory grow.
 const FEW_CALLS: u32 = 100;
 
-/// And when it has.
+/// Calls after which it has.
 const MANY_CALLS: u32 = 30_000;
 
-/// Where the projects are made, and the Pace that makes and measures them.
+/// The directory in which projects are made, and the Pace that makes and measures them.
 pub(crate) struct Workshop {
     pace: PathBuf,
     place: PathBuf,
 }
 
-/// What `pace plugin bench --json` says of a hook.
+/// The figures of a hook in the output of `pace plugin bench --json`.
 #[derive(Deserialize)]
 struct Hook {
     median_ns: f64,
@@ -43,7 +43,7 @@ struct Bench {
 
 impl Workshop {
     pub(crate) fn open(pace: PathBuf) -> Result<Workshop> {
-        // Always the same, because cargo keeps what it has built by the path of the project.
+        // The path is always the same, because cargo keeps its builds by the path of the project.
         let place = root().join("target/projects/languages");
         if place.exists() {
             fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
@@ -52,7 +52,7 @@ impl Workshop {
         Ok(Workshop { pace, place })
     }
 
-    /// Begins a project, builds it, and measures its plugin: each figure so many times.
+    /// Creates a project, builds it, and measures its plugin: each figure `rounds` times.
     pub(crate) fn measure(&self, language: Language, rounds: u32) -> Result<Figure> {
         let key = language.key();
         let project = self.place.join(key);
@@ -79,7 +79,7 @@ impl Workshop {
         let cache = project.join("cache");
         Ok(Figure {
             tool: tool(language, &project)?,
-            // Rounded up, as `pace plugin build` prints it.
+            // `pace plugin build` rounds up in its message, too.
             size_kib: fs::metadata(project.join("plugin.wasm"))?.len().div_ceil(1024) as f64,
             check_seconds: medians(&|| self.check(&project, language, None))?,
             cached_check_seconds: medians(&|| {
@@ -102,7 +102,7 @@ impl Workshop {
         command
     }
 
-    /// Calls of the plugin's only hook.
+    /// Measures calls of the plugin's only hook.
     fn bench(&self, project: &Path, cases: &str, calls: u32) -> Result<Hook> {
         fs::write(project.join("measured.toml"), cases)?;
         let mut command = self.pace(project);
@@ -120,7 +120,7 @@ impl Workshop {
         bench.hooks.into_iter().next().context("the plugin has a hook")
     }
 
-    /// How long `pace check` takes with this plugin alone, in seconds.
+    /// The time that `pace check` takes with this plugin alone, in seconds.
     fn check(&self, project: &Path, language: Language, cache: Option<&Path>) -> Result<f64> {
         let cache = cache.map_or(String::new(), |cache| format!("cache_dir = {cache:?}\n"));
         let config = format!(
@@ -140,7 +140,7 @@ impl Workshop {
     }
 }
 
-/// One known key, and more requests than are made.
+/// A configuration with one known key, and a limit above the number of calls.
 const CONFIG: &str = "{ keys = { ann = \"the key of ann\" }, requests = 1_000_000, seconds = 60 }";
 
 fn cases(language: Language, isolation: &str) -> String {
@@ -151,7 +151,7 @@ fn cases(language: Language, isolation: &str) -> String {
     )
 }
 
-/// More than a language with a runtime needs, so that no instance is replaced while it is measured.
+/// Limits above the needs of a language with a runtime, so that no instance is replaced while it is measured.
 fn limits(language: Language) -> &'static str {
     match language.has_runtime() {
         true => "limits = { time_ms = 1000, memory_mb = 128 }\n",
@@ -159,7 +159,7 @@ fn limits(language: Language) -> &'static str {
     }
 }
 
-/// What makes the component.
+/// The tool that makes the component, with its version.
 fn tool(language: Language, project: &Path) -> Result<String> {
     let said = |program: &Path| -> Result<String> {
         let output = command::output(Command::new(program).arg("--version"))?;
@@ -188,7 +188,7 @@ fn tool(language: Language, project: &Path) -> Result<String> {
     Ok(format!("{name} {}", version.context("it has a version")?))
 }
 
-/// The first word that is a version: `clang` begins with the system that it is packaged for.
+/// The first word that is a version: the output of `clang` begins with the system that it is packaged for.
 fn number(said: &str) -> Option<&str> {
     said.split_whitespace()
         .find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'))
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_programs_say() {
+    fn version_is_found_in_output_of_tools() {
         assert_eq!(number("Debian clang version 14.0.6\nTarget: x"), Some("14.0.6"));
         assert_eq!(number("rustc 1.95.0 (59807616e 2026-04-14)"), Some("1.95.0"));
         assert_eq!(number("clang"), None);

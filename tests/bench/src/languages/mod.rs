@@ -1,4 +1,4 @@
-//! `cargo xtask languages`: what a plugin costs in each language that `pace plugin new` knows.
+//! `cargo xtask languages`: measures the costs of a plugin in each language that `pace plugin new` knows.
 //!
 //! ```text
 //! pace plugin new ──▶ build ──▶ plugin.wasm ──▶ check, bench ──▶ figures (docs/languages.json)
@@ -7,9 +7,9 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `measure` | makes the projects and asks Pace what they cost |
-//! | `figures` | what was measured, as it is kept |
-//! | `page` | how it is told |
+//! | `measure` | makes the projects and has Pace measure their plugins |
+//! | `figures` | the figures, as they are kept |
+//! | `page` | the table and text made from them |
 
 mod figures;
 mod measure;
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     needs: bool,
 }
 
-/// Measures, prints the table, and writes what is asked for.
+/// Measures, prints the table, and writes the files asked for.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.publish_only {
         return match args.needs {

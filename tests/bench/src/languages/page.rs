@@ -1,4 +1,4 @@
-//! From figures to the page that has them: docs/plugins.md, which has a place for them.
+//! Writes figures into docs/plugins.md, which has a place for them.
 
 use super::figures::{Figure, Figures, Language};
 use crate::places;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 const PAGE: &str = "docs/plugins.md";
 
-/// The figures that the page has.
+/// The file with the figures that the page shows.
 pub(crate) fn published() -> PathBuf {
     root().join("docs/languages.json")
 }
@@ -29,7 +29,7 @@ pub(crate) fn publish(figures: &Figures) -> Result<()> {
     Ok(())
 }
 
-/// The page with other figures.
+/// Replaces the figures of the page.
 fn filled(page: &str, figures: &str) -> Result<String> {
     places::filled(page, |name| {
         ensure!(name == "languages", "{PAGE} has a place for {name}");
@@ -37,7 +37,7 @@ fn filled(page: &str, figures: &str) -> Result<String> {
     })
 }
 
-/// All that has figures: the table, how they were made, and what follows from them.
+/// Everything on the page that has figures: the table, how they were made, and what follows from them.
 fn place(figures: &Figures) -> String {
     format!(
         "{}\n{}\n{}",
@@ -47,7 +47,7 @@ fn place(figures: &Figures) -> String {
     )
 }
 
-/// A column for each language.
+/// The table, with a column for each language.
 pub(crate) fn table(figures: &Figures) -> String {
     let languages: Vec<(Language, &Figure)> = figures
         .languages
@@ -58,7 +58,7 @@ pub(crate) fn table(figures: &Figures) -> String {
     let mut row = |title: &str, cell: &dyn Fn(Language, &Figure) -> String| {
         let cells = languages.iter().map(|(language, figure)| cell(*language, figure));
         let cells: Vec<String> = [title.to_owned()].into_iter().chain(cells).collect();
-        // An empty cell is one blank, not two.
+        // An empty cell is written as one blank, not two.
         let line = format!("| {} |\n", cells.join(" | "));
         text += &line.replace("|  |", "| |");
     };
@@ -159,7 +159,7 @@ fn conclusion(figures: &Figures) -> String {
     wrapped(&text)
 }
 
-/// A paragraph in lines of at most 124 characters.
+/// Breaks a paragraph into lines of at most 124 characters.
 fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -190,7 +190,7 @@ fn time(microseconds: f64) -> String {
     }
 }
 
-/// Two decimals below 1, one below 100 and none above, and no more zeros than are needed.
+/// A number with two decimals below 1, one below 100 and none above, without trailing zeros.
 fn number(number: f64) -> String {
     let text = match number {
         ..1.0 => format!("{number:.2}"),
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_as_exact_as_they_are_large() {
+    fn number_has_fewer_decimals_the_larger_it_is() {
         let shown = [0.024, 0.9, 0.57, 1.0, 9.6, 11.68, 52.0, 123.4].map(number);
         assert_eq!(shown, ["0.02", "0.9", "0.57", "1", "9.6", "11.7", "52", "123"]);
         assert_eq!([time(52.0), time(900.0)], ["52 µs", "0.9 ms"]);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_says_what_was_measured() {
+    fn page_has_the_published_figures() {
         let figures = Figures::read(&published()).expect("figures are published");
         assert!(figures.languages.keys().copied().eq(Language::ALL));
         let page = fs::read_to_string(root().join(PAGE)).expect("the page is there");

@@ -1,7 +1,7 @@
 //! Backends that cost as little as possible.
 //!
-//! The load serves them on its own thread while it waits. On two threads of the same core either would at times run
-//! for milliseconds while the other has something to do, and that would look like latency of the proxy.
+//! The load serves them on its own thread while it waits. Of two threads on the same core, either would at
+//! times run for milliseconds while the other has work, and that would look like latency of the proxy.
 
 use super::http::Incoming;
 use anyhow::{Context, Result, ensure};
@@ -19,25 +19,25 @@ use std::time::Duration;
 pub(crate) struct Backends {
     poll: Poll,
     events: Events,
-    /// Who has something to do.
+    /// The sockets that are readable or writable.
     ready: Vec<Token>,
-    /// With their answers. Their tokens are their positions.
+    /// The listeners with their answers. Their tokens are their positions.
     listeners: Vec<(TcpListener, Arc<[u8]>)>,
     connections: HashMap<Token, Connection>,
-    /// Of the next connection.
+    /// The token of the next connection.
     next: Token,
-    /// What was read last.
+    /// The buffer for the latest read.
     buffer: Vec<u8>,
 }
 
-/// More than there are listeners.
+/// The first token of a connection: larger than the number of listeners.
 const FIRST_CONNECTION: Token = Token(1 << 20);
 
-/// How much is read at once.
+/// The size of a read buffer.
 pub(super) const BUFFER: usize = 64 << 10;
 
 impl Backends {
-    /// None.
+    /// Creates an empty set of backends.
     pub(crate) fn new() -> Result<Backends> {
         Ok(Backends {
             poll: Poll::new()?,
@@ -50,7 +50,7 @@ impl Backends {
         })
     }
 
-    /// So many more, all of which give every request this answer. Returns their addresses.
+    /// Adds backends that give every request this answer. Returns their addresses.
     pub(crate) fn add(&mut self, count: usize, response: Vec<u8>) -> Result<Vec<SocketAddr>> {
         let response: Arc<[u8]> = response.into();
         let mut addresses = Vec::with_capacity(count);
@@ -67,7 +67,8 @@ impl Backends {
         Ok(addresses)
     }
 
-    /// Serves them on a thread of their own until this program ends, for loads that have other things to do.
+    /// Serves the backends on a thread of their own until this program ends, for loads that block in other
+    /// work.
     pub(crate) fn apart(mut self) -> Result<()> {
         thread::Builder::new().name("backends".into()).spawn(move || {
             loop {
@@ -80,12 +81,12 @@ impl Backends {
         Ok(())
     }
 
-    /// What is readable when they have something to do.
+    /// The descriptor that is readable when the backends have work.
     pub(super) fn descriptor(&self) -> RawFd {
         self.poll.as_raw_fd()
     }
 
-    /// Does all that there is to do, for which it waits so long.
+    /// Does the work at hand, for which it waits at most `wait`.
     pub(super) fn serve(&mut self, mut wait: Option<Duration>) -> io::Result<()> {
         loop {
             match self.poll.poll(&mut self.events, wait) {
@@ -143,14 +144,15 @@ impl Backends {
 struct Connection {
     stream: TcpStream,
     response: Arc<[u8]>,
-    /// How much of the response the socket has taken: all of it, unless an answer is on its way.
+    /// The number of bytes of the response that the socket has taken: all of them, unless an answer is on its
+    /// way.
     sent: usize,
     incoming: Incoming,
 }
 
 impl Connection {
-    /// Goes on sending, and answers the request if it is complete. Any error, the client's end included, ends the
-    /// connection.
+    /// Continues sending, and answers the request if it is complete. Any error, the client's end included,
+    /// ends the connection.
     fn go_on(&mut self, buffer: &mut [u8]) -> Result<()> {
         self.send()?;
         loop {

@@ -1,4 +1,4 @@
-//! Which core does what.
+//! The assignment of work to cores.
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -14,7 +14,7 @@ impl Core {
         Core(set)
     }
 
-    /// Keeps this thread, and every thread and program that it starts from now on, there.
+    /// Keeps this thread, and every thread and program that it starts from now on, on these cores.
     pub(crate) fn pin(&self) -> Result<()> {
         sched_setaffinity(None, &self.0).context("cannot choose a core")
     }
@@ -22,16 +22,16 @@ impl Core {
 
 /// The cores of a measurement.
 pub(crate) struct Cores {
-    /// The proxy's.
+    /// The core of the proxy.
     pub(crate) proxy: Core,
-    /// That of the load and the backends.
+    /// The core of the load and the backends.
     pub(crate) load: Core,
-    /// All that this process may use.
+    /// All cores that this process may use.
     pub(crate) all: Core,
 }
 
 impl Cores {
-    /// The first two that this process may use.
+    /// Chooses the first two cores that this process may use.
     pub(crate) fn choose() -> Result<Cores> {
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU)

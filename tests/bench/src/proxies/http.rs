@@ -1,28 +1,28 @@
-//! As much of HTTP/1.1 as a measurement needs: no chunks, no interim responses, no pipelining.
+//! The part of HTTP/1.1 that a measurement needs: no chunks, no interim responses, no pipelining.
 
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-/// The headers that every message has.
+/// The number of headers that every message has.
 pub(crate) const FEWEST_HEADERS: usize = 3;
 
 /// The body of the smallest answer, in bytes.
 pub(crate) const SMALL_BODY: usize = 100;
 
-/// The longest head that is read.
+/// The longest head that is accepted.
 const MAX_HEAD: usize = 16 << 10;
 
-/// What requests look like.
+/// The shape of requests.
 #[derive(Clone)]
 pub(crate) struct Shape {
-    /// How many headers each has, at least [`FEWEST_HEADERS`].
+    /// The number of headers, at least [`FEWEST_HEADERS`].
     pub(crate) headers: usize,
     /// The length of the body. A request without one is a GET, the others are POSTs.
     pub(crate) body: usize,
     /// Whether the connection ends with the answer.
     pub(crate) last: bool,
-    /// How many clients there are, 1 to 2^24, if they are named in `x-forwarded-for`.
+    /// The number of clients, 1 to 2^24, if they are named in `x-forwarded-for`.
     pub(crate) clients: Option<u32>,
 }
 
@@ -36,28 +36,28 @@ impl Shape {
     };
 }
 
-/// What the connections send, one after another.
+/// The requests that connections send, one after another.
 pub(crate) struct Requests {
-    /// The whole request, or what is before the client's address.
+    /// The whole request, or the part before the client's address.
     begin: Vec<u8>,
     clients: Option<Clients>,
-    /// What is behind the client's address.
+    /// The part behind the client's address.
     end: Vec<u8>,
     /// The request with an address.
     buffer: Vec<u8>,
 }
 
-/// So many clients, who take turns in an order that no cache foresees.
+/// Clients that take turns in an order that no cache foresees.
 struct Clients {
     count: u32,
-    /// Below `count`.
+    /// The next client, below `count`.
     next: u32,
-    /// Has no divisor in common with `count`, so that everybody gets a turn before anybody gets two.
+    /// A step without a common divisor with `count`, so that every client gets a turn before any gets two.
     stride: u32,
 }
 
 impl Requests {
-    /// Requests of this shape.
+    /// Creates requests of this shape.
     pub(crate) fn new(shape: &Shape) -> Requests {
         let method = if shape.body > 0 { "POST" } else { "GET" };
         let mut begin = format!(
@@ -88,7 +88,7 @@ impl Requests {
         }
     }
 
-    /// The next one.
+    /// The next request.
     pub(crate) fn next(&mut self) -> &[u8] {
         let Some(clients) = &mut self.clients else {
             return &self.begin;
@@ -104,7 +104,7 @@ impl Requests {
 
 impl Clients {
     fn new(count: u32) -> Clients {
-        // A prime that divides no count that it is not a multiple of: larger than all of them.
+        // The prime is larger than all counts, so it has no common divisor with any.
         const STRIDE: u32 = 16_777_259;
         Clients {
             count,
@@ -120,7 +120,7 @@ impl Clients {
     }
 }
 
-/// What backends answer: so many headers, at least [`FEWEST_HEADERS`], and a body of this length.
+/// A backend's answer: with this many headers, at least [`FEWEST_HEADERS`], and a body of this length.
 pub(crate) fn response(headers: usize, body: usize) -> Vec<u8> {
     let mut head =
         format!("HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: text/plain\r\ncontent-length: {body}\r\n");
@@ -145,40 +145,41 @@ fn text(length: usize) -> impl Iterator<Item = u8> {
     sentence.iter().copied().cycle().take(length)
 }
 
-/// A message that comes in pieces.
+/// A message that arrives in pieces.
 #[derive(Default)]
 pub(crate) struct Incoming {
-    /// The beginning of a head.
+    /// The beginning of the head, while it is incomplete.
     head: Vec<u8>,
-    /// Once the head is there.
+    /// The body, once the head is complete.
     body: Option<Body>,
 }
 
 struct Body {
-    /// Of the response; nothing if the message is a request.
+    /// The status of a response; `None` for a request.
     status: Option<u16>,
-    /// How many bytes are still to come.
+    /// The number of bytes still to come.
     missing: usize,
 }
 
-/// A message that is complete.
+/// A complete message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Whole {
-    /// Of the response; nothing if the message is a request.
+    /// The status of a response; `None` for a request.
     pub(crate) status: Option<u16>,
 }
 
 impl Incoming {
-    /// Takes the next bytes. The message, if they complete it.
+    /// Takes the next bytes, and returns the message if they complete it.
     ///
     /// # Errors
     ///
-    /// It is none, it is a response without `content-length`, it has chunks, or bytes follow it.
+    /// The bytes are no message, a response without `content-length`, a message in chunks, or go on after its
+    /// end.
     pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Result<Option<Whole>> {
         let body = match &mut self.body {
             Some(body) => body,
             None => {
-                // Most heads come in one piece, and are not copied.
+                // Most heads arrive in one piece, and are not copied.
                 let before = self.head.len();
                 if before > 0 {
                     self.head.extend_from_slice(bytes);
@@ -212,7 +213,7 @@ impl Incoming {
 }
 
 impl Body {
-    /// What a head says of it.
+    /// Reads the body's length, and the status, from a head.
     fn of(head: &[u8]) -> Result<Body> {
         let head = std::str::from_utf8(head).context("a head is not text")?;
         let mut lines = head.split("\r\n");
@@ -251,7 +252,7 @@ impl Body {
     }
 }
 
-/// Where a head ends, if all of it is there.
+/// The length of a head, if it is complete.
 fn head_length(received: &[u8]) -> Option<usize> {
     received
         .windows(4)
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_have_as_many_headers_as_they_should() {
+    fn message_has_the_given_number_of_headers() {
         let count = |message: &[u8]| {
             let head = &message[..head_length(message).expect("it is whole")];
             String::from_utf8_lossy(head).matches("\r\n").count() - 2
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn every_client_asks_before_anybody_asks_twice() {
+    fn every_client_gets_a_turn_before_any_gets_two() {
         for count in [1, 2, 1000, 65_536] {
             let mut requests = Requests::new(&Shape {
                 clients: Some(count),
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn any_status_and_spelling_is_read() {
+    fn head_is_read_in_any_spelling_and_with_any_status() {
         let empty = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
         let whole = take(empty).expect("it is a response");
         assert_eq!(whole, Some(Whole { status: Some(429) }));

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what a request costs, beside other proxies. Every figure that is published comes from here.
+//! `cargo xtask bench`: measures the cost of a request, beside other proxies. Every published figure comes
+//! from here.
 //!
 //! ```text
 //! scenes ──▶ subject ──▶ a proxy on one core ◀── generator, backends on another
@@ -9,14 +10,14 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `scenes` | what is asked, and how it is measured |
+//! | `scenes` | the questions, and how they are measured |
 //! | `subject` | the proxies: their configurations, their processes |
 //! | `generator` | the load |
-//! | `backend` | what answers behind the proxies |
+//! | `backend` | the backends behind the proxies |
 //! | `http` | messages |
-//! | `cores` | what it runs on |
-//! | `result` | what was measured, and what follows from it |
-//! | `table`, `plot`, `publish` | how it is told |
+//! | `cores` | the cores that all of it runs on |
+//! | `result` | the figures, and ratios that follow from them |
+//! | `table`, `plot`, `publish` | tables, plots and pages made from them |
 
 mod backend;
 mod cores;
@@ -84,7 +85,7 @@ pub(crate) struct Args {
     needs: bool,
 }
 
-/// What `--scene` may name.
+/// The names that `--scene` accepts.
 #[derive(Clone, Copy)]
 enum Asked {
     All,
@@ -106,7 +107,7 @@ impl Asked {
     }
 }
 
-/// Measures, prints the tables, and writes what is asked for.
+/// Measures, prints the tables, and writes the files asked for.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let scenes = scenes(args)?;
     let subjects: Vec<_> = scenes.iter().flat_map(|scene| scene.subjects(args)).collect();
@@ -138,7 +139,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let answer = scene.play(&stage)?;
         println!("\n## {}\n\n{}", scene.name(), table::of(&answer));
         run.scenes.insert(scene.name(), answer);
-        // What has been measured is not lost when a later scene fails.
+        // Results so far must not be lost when a later scene fails.
         if let Some(directory) = &args.out {
             write(&run, directory)?;
         }
@@ -149,7 +150,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What is measured, if anything.
+/// The scenes to measure, if any.
 fn scenes(args: &Args) -> Result<BTreeSet<Scene>> {
     for key in &args.only {
         if !subject::ALL.iter().any(|subject| subject.key == key) {

@@ -1,18 +1,18 @@
-//! The ladder as a picture: how much processor time a request takes, beside bare Pingora.
+//! The ladder as a picture: the processor time of a request, beside bare Pingora.
 
 use super::result::LoadScene;
 use crate::statistics::Spread;
 use std::fmt::Write;
 
-/// In pixels.
+/// The height of a row in pixels.
 const ROW: usize = 28;
 const TOP: usize = 44;
 const NAMES: usize = 380;
 const BARS: usize = 400;
 const WIDTH: usize = NAMES + BARS + 120;
 
-/// An SVG with a bar for each row, its range, and a line where bare Pingora is. Readable on light and on dark
-/// ground.
+/// An SVG with a bar for each row, its range, and a line where bare Pingora is. It is readable on a light and
+/// on a dark background.
 pub(crate) fn svg(scene: &LoadScene) -> String {
     let ratios: Vec<Spread> = scene.rows.iter().map(|row| scene.cpu_ratio(row)).collect();
     let most = ratios.iter().map(|ratio| ratio.high).fold(1.0, f64::max);
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_has_a_bar_as_long_as_its_ratio() {
+    fn bar_is_as_long_as_the_ratio_of_its_row() {
         let svg = svg(&scene(&[("bare", [10.0; 3]), ("double & more", [20.0; 3])]));
         let bars: Vec<&str> = svg.lines().filter(|line| line.starts_with("<rect")).collect();
         assert_eq!(bars.len(), 2, "{svg}");

@@ -1,6 +1,6 @@
-//! From a run to the pages that have its figures.
+//! Writes the figures of a run into the pages that show them.
 //!
-//! The run is kept beside the pages, and a test holds the two against each other.
+//! The run is kept beside the pages, and a test compares the two.
 
 use super::result::{Run, Scene};
 use super::{plot, table};
@@ -13,11 +13,11 @@ use std::path::PathBuf;
 /// Pages with figures.
 const PAGES: [&str; 2] = ["README.md", "docs/performance.md"];
 
-/// The run that they are from, and its plot.
+/// The run that the figures are from, and its plot.
 const RUN: &str = "docs/performance.json";
 const PLOT: &str = "docs/performance.svg";
 
-/// The file of the run whose figures the pages have.
+/// The file of the run whose figures the pages show.
 pub(crate) fn published() -> PathBuf {
     root().join(RUN)
 }
@@ -34,7 +34,7 @@ pub(crate) fn publish(run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// What each file should have.
+/// The content that each file should have.
 fn pages(run: &Run) -> Result<Vec<(PathBuf, String)>> {
     let mut pages = vec![
         (published(), run.json()?),
@@ -49,7 +49,7 @@ fn pages(run: &Run) -> Result<Vec<(PathBuf, String)>> {
     Ok(pages)
 }
 
-/// What belongs in a place.
+/// The text for a place.
 fn place(name: &str, run: &Run) -> Result<String> {
     let ladder = || match run.scene("ladder")? {
         Scene::Load(scene) => Ok(scene),
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pages_say_what_was_measured() {
+    fn pages_have_the_published_figures() {
         let run = Run::read(&published()).expect("a run is published");
         for (file, text) in pages(&run).expect("it has every scene") {
             let found = fs::read_to_string(&file).expect("it is published");

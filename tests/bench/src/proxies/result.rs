@@ -1,4 +1,4 @@
-//! What was measured: what `bench.json` has, and all that tables and plots are made from.
+//! Results: the content of `bench.json`, from which all tables and plots are made.
 
 use super::generator::Load;
 use super::subject::Memory;
@@ -11,48 +11,48 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// Everything that was measured on a machine.
+/// All results of a machine.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) machine: Machine,
-    /// By the name of the scene.
+    /// The scenes by name.
     pub(crate) scenes: BTreeMap<String, Scene>,
 }
 
-/// One question, and its answer.
+/// The result of a scene.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Scene {
-    /// What a request costs.
+    /// The cost of a request.
     Load(LoadScene),
-    /// What several kinds of requests cost.
+    /// The cost of several kinds of requests.
     Traffic(TrafficScene),
-    /// How long a start takes.
+    /// The duration of a start.
     Startup { rows: Vec<StartupRow> },
-    /// What is resident.
+    /// The resident memory.
     Memory { rows: Vec<MemoryRow> },
 }
 
-/// What a request costs in several cases.
+/// The cost of a request in several cases.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LoadScene {
     pub(crate) conditions: Conditions,
-    /// The load and the backends without a proxy, in requests per second.
+    /// The requests per second of the load and the backends without a proxy.
     pub(crate) ceiling: f64,
-    /// The same at the rate at which latencies were measured.
+    /// The latency without a proxy at the rate at which latencies were measured.
     pub(crate) floor: Option<Latency>,
     pub(crate) rows: Vec<LoadRow>,
 }
 
-/// What several kinds of requests cost in several proxies, and what connections cost that wait.
+/// The cost of several kinds of requests in several proxies, and of idle connections.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct TrafficScene {
     pub(crate) conditions: Conditions,
-    /// Their names. The first is what the others are compared with.
+    /// The names of the proxies. The others are compared with the first.
     pub(crate) proxies: Vec<String>,
     pub(crate) rows: Vec<TrafficRow>,
     pub(crate) idle_connections: usize,
-    /// What is resident for each idle connection, in bytes: by proxy, and by round.
+    /// The resident memory for each idle connection, in bytes: by proxy, and by round.
     pub(crate) idle_bytes: Vec<Vec<f64>>,
 }
 
@@ -61,50 +61,51 @@ pub(crate) struct TrafficScene {
 pub(crate) struct TrafficRow {
     pub(crate) key: String,
     pub(crate) name: String,
-    /// The load and the backends without a proxy, in requests per second.
+    /// The requests per second of the load and the backends without a proxy.
     pub(crate) ceiling: f64,
-    /// By proxy, and by round.
+    /// Results by proxy, and by round.
     pub(crate) cells: Vec<Vec<Round>>,
 }
 
-/// How it was measured.
+/// The conditions of a measurement.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Conditions {
     pub(crate) rounds: u32,
-    /// Of each part of a measurement.
+    /// The length of each part of a measurement.
     pub(crate) seconds: u64,
     pub(crate) connections: u16,
-    /// Requests per second at which latencies were measured; nothing if they were not.
+    /// The requests per second at which latencies were measured; `None` if they were not.
     pub(crate) rate: Option<f64>,
 }
 
-/// One case in all rounds.
+/// The results of one case in all rounds.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LoadRow {
     pub(crate) key: String,
     pub(crate) name: String,
-    /// The row that it is compared with.
+    /// The index of the row that this one is compared with.
     pub(crate) base: usize,
     pub(crate) rounds: Vec<Round>,
 }
 
-/// One case in one round.
+/// The result of one case in one round.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Round {
     pub(crate) requests_per_second: f64,
     pub(crate) cpu_microseconds_per_request: f64,
-    /// How much of its core the proxy used. Far below 100 %, something else was the limit.
+    /// The share of its core that the proxy used. Far below 100 %, something else was the limit.
     pub(crate) busy_percent: f64,
     pub(crate) latency: Option<Latency>,
     pub(crate) peak_mebibytes: f64,
 }
 
-/// At a constant rate.
+/// Latencies at a constant rate.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50_milliseconds: f64,
     pub(crate) p99_milliseconds: f64,
-    /// How many requests per second were answered. Less than were due: the proxy could not do it.
+    /// The requests per second that were answered. A rate below the due one means that the proxy could not
+    /// keep up.
     pub(crate) answered_per_second: f64,
 }
 
@@ -113,7 +114,7 @@ pub(crate) struct Latency {
 pub(crate) struct StartupRow {
     pub(crate) key: String,
     pub(crate) name: String,
-    /// From starting the process to the last byte of the first answer.
+    /// The times from starting the process to the last byte of the first answer.
     pub(crate) milliseconds: Vec<f64>,
 }
 
@@ -124,11 +125,11 @@ pub(crate) struct MemoryRow {
     pub(crate) name: String,
     pub(crate) state: String,
     pub(crate) kibibytes: Memory,
-    /// What it has more of than the row above.
+    /// The things that this state has more of than the row above.
     pub(crate) more: Option<More>,
 }
 
-/// So many things that take memory.
+/// A number of things that take memory.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct More {
     pub(crate) what: String,
@@ -136,7 +137,7 @@ pub(crate) struct More {
 }
 
 impl Round {
-    /// `cpu_time` is what the proxy used for the load, `peak_memory` is in bytes.
+    /// Creates a result. `cpu_time` is the proxy's for the load, `peak_memory` is in bytes.
     pub(crate) fn new(load: &Load, cpu_time: Duration, peak_memory: u64, latency: Option<Latency>) -> Round {
         Round {
             requests_per_second: load.rate(),
@@ -149,7 +150,7 @@ impl Round {
 }
 
 impl Latency {
-    /// Of a load at a constant rate with at least one answer.
+    /// The latencies of a load at a constant rate, which has at least one answer.
     pub(crate) fn new(mut load: Load) -> Latency {
         load.latencies.sort_unstable();
         Latency {
@@ -165,19 +166,21 @@ impl LoadScene {
         self.rows.iter().find(|row| row.key == key)
     }
 
-    /// A row's CPU time per request over that of the row it is compared with, round by round.
+    /// The CPU time per request divided by that of the row it is compared with, round by round.
     pub(crate) fn cpu_ratio(&self, row: &LoadRow) -> Spread {
         spread(ratios(row, &self.rows[row.base]))
     }
 
-    /// What each call of a plugin costs that does nothing, in parts of what bare Pingora needs for a request.
+    /// The cost of each call of a plugin that does nothing, as a fraction of bare Pingora's cost of a
+    /// request.
     pub(crate) fn each_further_no_op(&self) -> Option<Spread> {
         let (one, three, bare) = (self.row("no-op")?, self.row("no-ops")?, self.row("bare")?);
         let (one, three) = (ratios(one, bare), ratios(three, bare));
         Some(spread(one.zip(three).map(|(one, three)| (three - one) / 2.0)))
     }
 
-    /// By how many milliseconds the p99 with the default plugins is above bare Pingora's, round by round.
+    /// The difference in milliseconds between the p99 with the default plugins and bare Pingora's, round by
+    /// round.
     pub(crate) fn p99_above_bare(&self) -> Option<Spread> {
         let (defaults, bare) = (self.row("defaults")?, self.row("bare")?);
         let p99 = |round: &Round| Some(round.latency?.p99_milliseconds);
@@ -197,11 +200,11 @@ fn ratios<'a>(row: &'a LoadRow, base: &'a LoadRow) -> impl Iterator<Item = f64> 
         .map(move |(round, base)| cpu(round) / cpu(base))
 }
 
-/// The file in the directory of a run.
+/// The name of the file in the directory of a run.
 pub(crate) const FILE: &str = "bench.json";
 
 impl Run {
-    /// Nothing has been measured yet.
+    /// Creates a run without results.
     pub(crate) fn new(machine: Machine) -> Run {
         Run {
             machine,
@@ -209,14 +212,14 @@ impl Run {
         }
     }
 
-    /// The run whose results are in this file.
+    /// Reads the results of a run from a file.
     pub(crate) fn read(file: &Path) -> Result<Run> {
         let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         serde_json::from_slice(&text)
             .with_context(|| format!("{} is not a run of this version", file.display()))
     }
 
-    /// What this directory has of earlier runs; nothing if there was none.
+    /// Reads the results of earlier runs in this directory; an empty run if there were none.
     ///
     /// # Errors
     ///
@@ -282,8 +285,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn ratios_are_those_of_the_same_round() {
-        // A machine that gets twice as slow from round to round.
+    fn ratio_compares_results_of_the_same_round() {
+        // The machine gets twice as slow from round to round.
         let scene = scene(&[
             ("bare", [10.0, 20.0, 40.0]),
             ("no-op", [11.0, 22.0, 44.0]),
@@ -298,7 +301,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn latencies_are_compared_within_their_round() {
+    fn latency_difference_compares_results_of_the_same_round() {
         let mut scene = scene(&[("bare", [10.0; 3]), ("defaults", [10.0; 3])]);
         assert!(scene.p99_above_bare().is_none(), "they were not measured");
         for (row, p99) in scene.rows.iter_mut().zip([[1.0, 5.0, 2.0], [1.5, 5.25, 1.0]]) {
@@ -315,7 +318,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again_on_the_same_machine() {
+    fn results_are_read_back_on_the_same_machine() {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let machine = Machine::this().expect("this is Linux");
         let mut run = Run::continued(directory.path(), machine.clone()).expect("there is nothing yet");

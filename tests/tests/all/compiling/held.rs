@@ -1,4 +1,4 @@
-//! Processes that compile, stopped for as long as a test wants.
+//! Compiling processes, stopped for as long as a test wants.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use pace_tests::{Signal, wait_for};
 use rustix::process::{Pid, kill_process};
 
-/// Compilers are stopped until this is dropped: one that has not ended after some seconds is replaced by another, which
-/// is stopped too.
+/// Stopped compilers. They stay stopped until this is dropped: one that has not ended after some seconds is
+/// replaced by another, which is stopped, too.
 pub(super) struct Held {
     tasks: PathBuf,
     holding: Arc<AtomicBool>,
@@ -19,11 +19,11 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Stops the process that compiles for the one that has these threads, as soon as there is one. `None` if it was
-    /// quicker.
+    /// Stops the compiler of the process with these threads, as soon as there is one. `None` if it ended
+    /// first.
     pub(super) fn compiler(tasks: PathBuf) -> Option<Held> {
         let compiler = wait_for("the compiler to start", || compilers(&tasks).into_iter().next());
-        // Its end is its parent's business, who may have seen it.
+        // Pace, its parent, waits for it, and may have done so already.
         kill_process(compiler, Signal::STOP).ok()?;
         let held = Held::new(tasks);
         wait_for("the compiler to stop, or to be at its end", || {
@@ -63,14 +63,14 @@ impl Drop for Held {
     }
 }
 
-/// If one has been killed meanwhile, that is what Pace is free to do.
+/// Sends a signal to all compilers. One that Pace has killed meanwhile is gone, which Pace is free to do.
 fn signal(tasks: &Path, signal: Signal) {
     for compiler in compilers(tasks) {
         let _ = kill_process(compiler, signal);
     }
 }
 
-/// The processes that compile for the one that has these threads.
+/// The compilers of the process with these threads.
 fn compilers(tasks: &Path) -> Vec<Pid> {
     // The process may have ended, with all that it had started.
     let tasks = fs::read_dir(tasks).into_iter().flatten();
@@ -85,13 +85,13 @@ fn compilers(tasks: &Path) -> Vec<Pid> {
     children.filter(|child| compiles(*child)).collect()
 }
 
-/// Before it is another program it looks like its parent.
+/// Whether a child is a compiler. Before it executes another program it looks like its parent.
 fn compiles(child: Pid) -> bool {
     let path = format!("/proc/{}/cmdline", child.as_raw_nonzero());
     fs::read_to_string(path).is_ok_and(|line| line.contains("compile-plugin"))
 }
 
-/// `T` for a process that is stopped. `X` for one that is gone.
+/// The state of a process: `T` if it is stopped. `X` for one that is gone.
 fn state(process: Pid) -> Option<char> {
     let path = format!("/proc/{}/stat", process.as_raw_nonzero());
     let Ok(text) = fs::read_to_string(path) else {

@@ -1,6 +1,6 @@
-//! Who is let in.
+//! Plugins that decide who gets access.
 
-use pace_tests::{Origin, Request, wait_until};
+use pace_tests::{HttpBackend, Request, wait_until};
 
 use super::{refusal, start, start_behind_proxy};
 
@@ -16,11 +16,11 @@ fn with_key(key: &str) -> Request {
 }
 
 #[test]
-fn api_key_lets_in_who_knows_one_and_limits_each() {
-    let origin = Origin::named("in");
+fn api_key_admits_known_keys_and_limits_each() {
+    let backend = HttpBackend::named("in");
     let config =
         format!("keys = {{ ann = \"{ANN}\", bob = \"{BOB}\" }}\nlimit = {{ requests = 3, seconds = 3600 }}");
-    let pace = start("api-key", &config, &[&origin]);
+    let pace = start("api-key", &config, &[&backend]);
     let mut client = pace.client();
     for request in [
         Request::get("/"),
@@ -38,10 +38,10 @@ fn api_key_lets_in_who_knows_one_and_limits_each() {
             Some("ApiKey header=\"X-Api-Key\"")
         );
     }
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
 
     assert_eq!(client.send(&with_key("the key of ann")).text(), "in");
-    let seen = origin.request().headers;
+    let seen = backend.request().headers;
     assert_eq!(seen.all("x-api-client"), ["ann"], "not what the client says");
     assert_eq!(seen.get("x-api-key"), None, "the backend has no use for it");
 
@@ -64,7 +64,7 @@ fn api_key_lets_in_who_knows_one_and_limits_each() {
 }
 
 #[test]
-fn api_key_names_what_is_wrong() {
+fn api_key_names_mistakes_in_its_config() {
     let message = refusal("api-key", "keys = { ann = \"secret\" }");
     assert!(
         message.contains("keys.ann: expected the 64 hexadecimal digits"),
@@ -78,11 +78,11 @@ fn api_key_names_what_is_wrong() {
 const ANN_LINE: &str = "6fdfb1552db0f54e3ec44d22dd73c5e83e5b4af58374e1daf96053f3e99c8c6a";
 
 #[test]
-fn basic_auth_asks_for_a_password_and_not_too_often() {
-    let origin = Origin::named("in");
+fn basic_auth_asks_for_a_password_and_limits_attempts() {
+    let backend = HttpBackend::named("in");
     let config =
         format!("users = {{ ann = \"{ANN_LINE}\" }}\nrealm = 'the \"lab\"'\nfailures_per_minute = 3");
-    let pace = start("basic-auth", &config, &[&origin]);
+    let pace = start("basic-auth", &config, &[&backend]);
     let mut client = pace.client();
     let with = |credentials: &str| Request::get("/").header("Authorization", format!("Basic {credentials}"));
     // `printf %s "ann:open sesame" | base64`, and `ann:wrong`.
@@ -91,10 +91,10 @@ fn basic_auth_asks_for_a_password_and_not_too_often() {
     let asked = client.get("/");
     let challenge = Some("Basic realm=\"the \\\"lab\\\"\", charset=\"UTF-8\"");
     assert_eq!((asked.status, asked.header("www-authenticate")), (401, challenge));
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
     let let_in = client.send(&with(right).header("X-Remote-User", "root"));
     assert_eq!(let_in.text(), "in");
-    let seen = origin.request().headers;
+    let seen = backend.request().headers;
     assert_eq!(
         (seen.all("x-remote-user"), seen.get("authorization")),
         (vec!["ann"], None)
@@ -116,7 +116,7 @@ fn basic_auth_asks_for_a_password_and_not_too_often() {
 }
 
 #[test]
-fn basic_auth_names_what_is_wrong() {
+fn basic_auth_names_mistakes_in_its_config() {
     let message = refusal("basic-auth", "users = { ann = \"secret\" }");
     assert!(
         message.contains("users.ann: expected 64 hexadecimal digits"),
@@ -125,12 +125,12 @@ fn basic_auth_names_what_is_wrong() {
 }
 
 #[test]
-fn ip_list_lets_in_networks() {
-    let origin = Origin::named("in");
+fn ip_list_admits_listed_networks() {
+    let backend = HttpBackend::named("in");
     let pace = start_behind_proxy(
         "ip-list",
         "allow = [\"192.0.2.0/24\", \"2001:db8::/32\"]\ndeny = [\"192.0.2.66\"]",
-        &[&origin],
+        &[&backend],
     );
     let mut proxy = pace.client();
     let mut ask = |client: &str| {
@@ -143,14 +143,14 @@ fn ip_list_lets_in_networks() {
         [ask("192.0.2.66"), ask("198.51.100.1"), ask("2001:db9::1")],
         [403, 403, 403]
     );
-    assert_eq!(origin.requests().len(), 2);
-    // Who is no trusted proxy is who it is.
+    assert_eq!(backend.requests().len(), 2);
+    // A peer that is not a trusted proxy is the client itself.
     let forged = Request::get("/").header("X-Forwarded-For", "192.0.2.1");
     assert_eq!(pace.client_from("127.0.0.2").send(&forged).status, 403);
 }
 
 #[test]
-fn ip_list_names_what_is_wrong() {
+fn ip_list_names_mistakes_in_its_config() {
     let message = refusal("ip-list", "allow = [\"10.0.0.1/8\"]");
     assert!(
         message.contains("allow[0]: `10.0.0.1/8` is an address in the network 10.0.0.0/8"),
@@ -159,12 +159,12 @@ fn ip_list_names_what_is_wrong() {
 }
 
 #[test]
-fn bot_block_keeps_out_robots() {
-    let origin = Origin::named("in");
+fn bot_block_refuses_robots() {
+    let backend = HttpBackend::named("in");
     let pace = start(
         "bot-block",
         "block = [\"bot\"]\nallow = [\"goodbot\"]\nblock_empty = true",
-        &[&origin],
+        &[&backend],
     );
     let mut client = pace.client();
     let mut ask = |path: &str, agent: &str| {
@@ -193,11 +193,11 @@ fn bot_block_keeps_out_robots() {
 }
 
 #[test]
-fn maintenance_answers_for_the_backends() {
-    let origin = Origin::named("in");
+fn maintenance_answers_in_place_of_the_backends() {
+    let backend = HttpBackend::named("in");
     let config = "page = \"<h1>Back at noon</h1>\"\ncontent_type = \"text/html\"\nretry_after_seconds = 600\n\
                   allow = [\"127.0.0.2\"]\nexcept = [\"/health\"]";
-    let pace = start("maintenance", config, &[&origin]);
+    let pace = start("maintenance", config, &[&backend]);
     let answer = pace.get("/");
     assert_eq!((answer.status, answer.text()), (503, "<h1>Back at noon</h1>"));
     let header = |name| answer.header(name);
@@ -218,11 +218,11 @@ fn maintenance_answers_for_the_backends() {
     );
 }
 
-/// The work is done: the operator takes the plugin off the route, and nobody restarts anything.
+/// After the work the operator takes the plugin off the route, without a restart.
 #[test]
-fn maintenance_ends_when_the_configuration_says_so() {
-    let origin = Origin::named("in");
-    let pace = start("maintenance", "", &[&origin]);
+fn maintenance_ends_with_a_changed_configuration() {
+    let backend = HttpBackend::named("in");
+    let pace = start("maintenance", "", &[&backend]);
     assert_eq!(pace.get("/").status, 503);
     let (status, _) =
         crate::swapping::reconfigure(&pace, |text| text.replace("plugins = [\"maintenance\"]", ""));

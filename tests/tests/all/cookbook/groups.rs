@@ -1,6 +1,6 @@
-//! Which version a visitor gets.
+//! Plugins that decide which version a visitor gets.
 
-use pace_tests::{Origin, Pace, Request};
+use pace_tests::{HttpBackend, Pace, Request};
 
 use super::{refusal, start, start_behind_proxy};
 
@@ -11,7 +11,7 @@ fn answers(pace: &Pace, request: &Request, times: usize) -> Vec<String> {
         .collect()
 }
 
-fn canary(new: &Origin) -> String {
+fn canary(new: &HttpBackend) -> String {
     format!(
         "backends = [\"{}\"]\nheader = {{ name = \"X-Canary\", value = \"yes\" }}\ncookie = {{ name = \"canary\" }}",
         new.label()
@@ -19,8 +19,8 @@ fn canary(new: &Origin) -> String {
 }
 
 #[test]
-fn canary_gets_what_is_chosen_and_nothing_else() {
-    let (old, new) = (Origin::named("old"), Origin::named("new"));
+fn canary_gets_the_chosen_requests_and_no_others() {
+    let (old, new) = (HttpBackend::named("old"), HttpBackend::named("new"));
     let pace = start("canary", &canary(&new), &[&old, &new]);
     assert_eq!(answers(&pace, &Request::get("/"), 6), ["old"; 6]);
     assert_eq!(
@@ -38,8 +38,8 @@ fn canary_gets_what_is_chosen_and_nothing_else() {
 }
 
 #[test]
-fn canary_that_is_down_is_stood_in_for() {
-    let (old, new) = (Origin::named("old"), Origin::down());
+fn other_backends_stand_in_for_a_canary_that_is_down() {
+    let (old, new) = (HttpBackend::named("old"), HttpBackend::down());
     let pace = start("canary", &canary(&new), &[&old, &new]);
     assert_eq!(
         answers(&pace, &Request::get("/").header("X-Canary", "yes"), 3),
@@ -48,16 +48,16 @@ fn canary_that_is_down_is_stood_in_for() {
 }
 
 #[test]
-fn canary_does_not_stand_in_for_the_others() {
-    let (old, new) = (Origin::down(), Origin::named("new"));
+fn canary_does_not_stand_in_for_other_backends() {
+    let (old, new) = (HttpBackend::down(), HttpBackend::named("new"));
     let pace = start("canary", &canary(&new), &[&old, &new]);
     assert_eq!(pace.get("/").status, 503);
     assert!(new.requests().is_empty());
 }
 
 #[test]
-fn canary_takes_a_share_of_the_clients_and_keeps_them() {
-    let (old, new) = (Origin::named("old"), Origin::named("new"));
+fn canary_gets_a_fixed_share_of_the_clients() {
+    let (old, new) = (HttpBackend::named("old"), HttpBackend::named("new"));
     let config = format!("backends = [\"{}\"]\npercent = 25", new.label());
     let pace = start_behind_proxy("canary", &config, &[&old, &new]);
     let mut proxy = pace.client();
@@ -77,16 +77,16 @@ fn canary_takes_a_share_of_the_clients_and_keeps_them() {
     );
 }
 
-/// Many workers: the shares hold over all of them, because the counter is Pace's.
+/// The shares hold over all workers, because the counter is Pace's.
 #[test]
-fn ab_split_keeps_the_shares_and_the_visitors() {
-    let origin = Origin::new(|request| {
+fn ab_split_keeps_shares_and_visitors() {
+    let backend = HttpBackend::new(|request| {
         pace_tests::Answer::new(request.headers.get("x-ab-group").unwrap_or("none").to_owned())
     });
     let pace = start(
         "ab-split",
         "groups = { blue = 1, green = 3 }\nsecure = false",
-        &[&origin],
+        &[&backend],
     );
     let mut counts = [0_u32; 2];
     for _ in 0..80 {
@@ -108,7 +108,7 @@ fn ab_split_keeps_the_shares_and_the_visitors() {
     }
     assert!(counts[0].abs_diff(20) <= 2, "{counts:?}, for one to three");
 
-    // Whose group is no longer there gets another.
+    // A visitor whose group no longer exists gets another.
     let moved = pace
         .client()
         .send(&Request::get("/").header("Cookie", "ab_group=red"));
@@ -116,9 +116,9 @@ fn ab_split_keeps_the_shares_and_the_visitors() {
 }
 
 #[test]
-fn ab_split_is_for_tls_unless_told_otherwise() {
-    let origin = Origin::named("in");
-    let pace = start("ab-split", "groups = { all = 1 }", &[&origin]);
+fn ab_split_cookie_is_secure_by_default() {
+    let backend = HttpBackend::named("in");
+    let pace = start("ab-split", "groups = { all = 1 }", &[&backend]);
     let response = pace.get("/");
     assert!(
         response

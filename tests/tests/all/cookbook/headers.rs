@@ -1,8 +1,8 @@
-//! What is told to backends and browsers.
+//! Plugins that set headers for backends and browsers.
 
 use std::collections::HashSet;
 
-use pace_tests::{Answer, Origin, Request, Response};
+use pace_tests::{Answer, HttpBackend, Request, Response};
 
 use super::{last_seen, refusal, start, start_behind_proxy};
 
@@ -17,8 +17,8 @@ fn preflight(origin: &str) -> Request {
 
 #[test]
 fn cors_answers_preflight_requests() {
-    let origin = Origin::named("in");
-    let pace = start("cors", CORS, &[&origin]);
+    let backend = HttpBackend::named("in");
+    let pace = start("cors", CORS, &[&backend]);
     let mut client = pace.client();
     let yes = client.send(&preflight("https://app.example"));
     assert_eq!((yes.status, yes.body.len()), (204, 0));
@@ -41,19 +41,19 @@ fn cors_answers_preflight_requests() {
             "{other}"
         );
     }
-    assert!(origin.requests().is_empty(), "backends are not asked");
-    // Without what makes it a preflight request it is the backend's.
+    assert!(backend.requests().is_empty(), "backends are not asked");
+    // An OPTIONS request that is no preflight goes to the backend.
     assert_eq!(client.send(&Request::new("OPTIONS", "/")).text(), "in");
 }
 
 #[test]
-fn cors_speaks_for_the_backends() {
-    let origin = Origin::new(|_| {
+fn cors_replaces_headers_of_the_backends() {
+    let backend = HttpBackend::new(|_| {
         Answer::new("in")
             .header("Access-Control-Allow-Origin", "*")
             .header("Vary", "Accept")
     });
-    let pace = start("cors", CORS, &[&origin]);
+    let pace = start("cors", CORS, &[&backend]);
     let ask = |origin: &str| pace.client().send(&Request::get("/").header("Origin", origin));
     let yes = ask("https://app.example");
     assert_eq!(
@@ -76,9 +76,9 @@ fn cors_speaks_for_the_backends() {
 }
 
 #[test]
-fn cors_for_everybody_needs_no_vary() {
-    let origin = Origin::named("in");
-    let pace = start("cors", "origins = [\"*\"]", &[&origin]);
+fn cors_for_all_origins_needs_no_vary() {
+    let backend = HttpBackend::named("in");
+    let pace = start("cors", "origins = [\"*\"]", &[&backend]);
     let response = pace
         .client()
         .send(&Request::get("/").header("Origin", "https://any.example"));
@@ -91,8 +91,8 @@ fn cors_for_everybody_needs_no_vary() {
     );
 }
 
-fn careless() -> Origin {
-    Origin::new(|_| {
+fn careless() -> HttpBackend {
+    HttpBackend::new(|_| {
         Answer::new("in")
             .header("Server", "secret/1.0")
             .header("X-Frame-Options", "SAMEORIGIN")
@@ -101,12 +101,12 @@ fn careless() -> Origin {
 }
 
 #[test]
-fn security_headers_are_set_where_backends_are_silent() {
-    let origin = careless();
+fn security_headers_are_set_where_backends_set_none() {
+    let backend = careless();
     let pace = start(
         "security-headers",
         "csp = \"default-src 'self'\"\nopener = \"\"\nhsts = { max_age_days = 1 }",
-        &[&origin],
+        &[&backend],
     );
     let response = pace.get("/");
     let is = |name: &str, values: &[&str]| assert_eq!(response.headers.all(name), values, "{name}");
@@ -120,10 +120,10 @@ fn security_headers_are_set_where_backends_are_silent() {
 }
 
 #[test]
-fn security_headers_speak_of_tls_if_there_is_some_in_front() {
-    let origin = careless();
+fn security_headers_include_hsts_behind_tls() {
+    let backend = careless();
     let hsts = "hsts = { max_age_days = 365, include_subdomains = true, behind_tls = true }";
-    let pace = start("security-headers", hsts, &[&origin]);
+    let pace = start("security-headers", hsts, &[&backend]);
     let response = pace.get("/");
     assert_eq!(
         response.header("strict-transport-security"),
@@ -138,15 +138,15 @@ fn security_headers_speak_of_tls_if_there_is_some_in_front() {
 
 #[test]
 fn request_id_is_shared_by_client_and_backend() {
-    let origin = Origin::named("in");
-    let pace = start("request-id", "", &[&origin]);
+    let backend = HttpBackend::named("in");
+    let pace = start("request-id", "", &[&backend]);
     let mut ids = HashSet::new();
     for _ in 0..200 {
         let response = pace
             .client()
             .send(&Request::get("/").header("X-Request-Id", "forged"));
         let id = response.header("x-request-id").expect("each has one").to_owned();
-        assert_eq!(last_seen(&origin).all("x-request-id"), [id.as_str()]);
+        assert_eq!(last_seen(&backend).all("x-request-id"), [id.as_str()]);
         // xxxxxxxx-xxxx-7xxx-yxxx-xxxxxxxxxxxx, RFC 9562.
         assert_eq!((id.len(), id.as_bytes()[14]), (36, b'7'), "{id}");
         assert!(b"89ab".contains(&id.as_bytes()[19]), "{id}");
@@ -156,8 +156,8 @@ fn request_id_is_shared_by_client_and_backend() {
 
 #[test]
 fn request_id_of_a_trusted_proxy_is_kept() {
-    let origin = Origin::named("in");
-    let pace = start("request-id", "trust = [\"127.0.0.1\"]", &[&origin]);
+    let backend = HttpBackend::named("in");
+    let pace = start("request-id", "trust = [\"127.0.0.1\"]", &[&backend]);
     let ask = |id: &str| pace.client().send(&Request::get("/").header("X-Request-Id", id));
     assert_eq!(
         ask("from-the-edge").headers.all("x-request-id"),
@@ -176,18 +176,18 @@ fn request_id_of_a_trusted_proxy_is_kept() {
 }
 
 #[test]
-fn geo_header_tells_the_backend_where_the_client_is() {
-    let origin = Origin::named("in");
+fn geo_header_names_the_clients_place() {
+    let backend = HttpBackend::named("in");
     let config = "otherwise = \"ZZ\"\n[plugins.config.places]\nAT = [\"192.0.2.0/24\"]\n\
                   CH = [\"192.0.2.128/25\", \"2001:db8::/32\"]";
-    let pace = start_behind_proxy("geo-header", config, &[&origin]);
+    let pace = start_behind_proxy("geo-header", config, &[&backend]);
     let mut proxy = pace.client();
     let mut told = |client: &str| {
         let request = Request::get("/")
             .header("X-Forwarded-For", client)
             .header("X-Geo-Country", "XX");
         let _: Response = proxy.send(&request);
-        last_seen(&origin).all("x-geo-country").join(", ")
+        last_seen(&backend).all("x-geo-country").join(", ")
     };
     assert_eq!(
         [told("192.0.2.1"), told("192.0.2.200"), told("2001:db8::1")],
@@ -205,10 +205,10 @@ fn geo_header_tells_the_backend_where_the_client_is() {
 }
 
 #[test]
-fn geo_header_without_a_place_drops_what_the_client_says() {
-    let origin = Origin::named("in");
-    let pace = start("geo-header", "places = { AT = [\"192.0.2.0/24\"] }", &[&origin]);
+fn geo_header_of_the_client_is_dropped_for_an_unknown_place() {
+    let backend = HttpBackend::named("in");
+    let pace = start("geo-header", "places = { AT = [\"192.0.2.0/24\"] }", &[&backend]);
     pace.client()
         .send(&Request::get("/").header("X-Geo-Country", "AT"));
-    assert_eq!(origin.request().headers.get("x-geo-country"), None);
+    assert_eq!(backend.request().headers.get("x-geo-country"), None);
 }

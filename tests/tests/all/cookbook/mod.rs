@@ -1,4 +1,4 @@
-//! The plugins of the cookbook: each keeps its promise to a real client.
+//! The plugins of the cookbook: each keeps its promises to a real client.
 
 mod access;
 mod groups;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use pace_tests::{Headers, Origin, Pace, Setup, recipe, root};
+use pace_tests::{Headers, HttpBackend, Pace, Setup, recipe, root};
 
 use crate::sections::{SERVER, pool};
 
@@ -22,12 +22,12 @@ pub(crate) fn crates() -> BTreeSet<String> {
 }
 
 /// A configuration with this plugin on the only route. `config` is TOML: the lines of the plugin's table.
-fn configuration(name: &str, config: &str, backends: &[&Origin]) -> String {
+fn configuration(name: &str, config: &str, backends: &[&HttpBackend]) -> String {
     let wasm = recipe(name);
     entry(&wasm, name, config, SERVER, backends)
 }
 
-fn entry(wasm: &Path, name: &str, config: &str, server: &str, backends: &[&Origin]) -> String {
+fn entry(wasm: &Path, name: &str, config: &str, server: &str, backends: &[&HttpBackend]) -> String {
     format!(
         "{server}\n[[plugins]]\nname = {name:?}\nwasm = {wasm:?}\n[plugins.config]\n{config}\n\n{}\n\
          [[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
@@ -36,19 +36,19 @@ fn entry(wasm: &Path, name: &str, config: &str, server: &str, backends: &[&Origi
 }
 
 /// Starts Pace with this plugin on its only route.
-fn start(name: &str, config: &str, backends: &[&Origin]) -> Pace {
+fn start(name: &str, config: &str, backends: &[&HttpBackend]) -> Pace {
     Pace::with_config(&configuration(name, config, backends))
 }
 
-/// The same where every client is a proxy whose word about its clients is believed.
-fn start_behind_proxy(name: &str, config: &str, backends: &[&Origin]) -> Pace {
+/// Starts Pace with this plugin on its only route, and trusts every peer as a proxy.
+fn start_behind_proxy(name: &str, config: &str, backends: &[&HttpBackend]) -> Pace {
     let server = SERVER.replace("workers = 2", "workers = 2\ntrusted_proxies = [\"127.0.0.1\"]");
     Pace::with_config(&entry(&recipe(name), name, config, &server, backends))
 }
 
-/// What an operator is told of a configuration that is wrong.
+/// The message that an operator gets for a wrong configuration.
 fn refusal(name: &str, config: &str) -> String {
-    let config = configuration(name, config, &[&Origin::down()]);
+    let config = configuration(name, config, &[&HttpBackend::down()]);
     Setup::new()
         .args(["check"])
         .config(&config)
@@ -57,7 +57,7 @@ fn refusal(name: &str, config: &str) -> String {
         .to_owned()
 }
 
-/// The headers of the last request that a backend got.
-fn last_seen(origin: &Origin) -> Headers {
-    origin.requests().pop().expect("there was a request").headers
+/// The headers of the last request that a backend received.
+fn last_seen(backend: &HttpBackend) -> Headers {
+    backend.requests().pop().expect("there was a request").headers
 }

@@ -1,5 +1,5 @@
-//! docs/cookbook.md has every plugin of the cookbook, with a configuration that works and with its hooks, which are
-//! taken from its source:
+//! docs/cookbook.md has every plugin of the cookbook, with a configuration that works and with its hooks,
+//! which are copied from its source:
 //!
 //! ```sh
 //! PACE_BLESS=1 cargo test -p pace-tests --test all cookbook::page
@@ -10,7 +10,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pace_tests::{Origin, Setup, recipe, root};
+use pace_tests::{HttpBackend, Setup, recipe, root};
 
 use super::crates;
 use crate::readme::page::Page;
@@ -34,18 +34,18 @@ fn entries() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_plugin_is_on_the_page() {
+fn page_has_every_plugin() {
     assert_eq!(entries().into_keys().collect::<BTreeSet<_>>(), crates());
 }
 
 #[test]
-fn every_configuration_on_the_page_starts() {
+fn configurations_on_the_page_start() {
     for (name, entry) in entries() {
         let wasm = format!("wasm = {:?}", recipe(&name));
         let entry = entry.replace(&format!("wasm = \"{name}.wasm\""), &wasm);
         let config = format!(
             "{SERVER}\n{entry}\n{}\n[[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
-            pool("web", &[&Origin::down()])
+            pool("web", &[&HttpBackend::down()])
         );
         let exit = Setup::new().config(&config).start().stop();
         assert_eq!(exit.code, Some(0), "{name}: {}", exit.stderr);
@@ -53,9 +53,9 @@ fn every_configuration_on_the_page_starts() {
     }
 }
 
-/// The table of keys on the page is the one that stands in the plugin itself.
+/// The page's table of keys is the table in the plugin's documentation.
 #[test]
-fn every_key_on_the_page_is_one_of_the_plugin() {
+fn keys_on_the_page_are_those_of_the_plugin() {
     let page = fs::read_to_string(root().join("docs/cookbook.md")).expect("the page is there");
     for name in crates() {
         let file = root().join("plugins/cookbook").join(&name).join("src/lib.rs");
@@ -73,9 +73,9 @@ fn every_key_on_the_page_is_one_of_the_plugin() {
     }
 }
 
-/// What a plugin does with a request is shown as it stands in the plugin.
+/// The hooks on the page are shown as they are in the plugin.
 #[test]
-fn every_hook_on_the_page_is_that_of_the_plugin() {
+fn hooks_on_the_page_are_those_of_the_plugin() {
     let path = root().join("docs/cookbook.md");
     let page = fs::read_to_string(&path).expect("the page is there");
     let mut expected = page.clone();
@@ -127,9 +127,9 @@ fn hooks(name: &str) -> String {
     format!("\nWhat it does, in [{name}/src/lib.rs](../{file}):\n\n```rust\n{shown}```\n\n")
 }
 
-/// What a plugin promises are the names of its cases, in their order.
+/// The promises of a plugin are the names of its cases, in their order.
 #[test]
-fn every_promise_on_the_page_is_a_case() {
+fn promises_on_the_page_are_cases() {
     let page = fs::read_to_string(root().join("docs/cookbook.md")).expect("the page is there") + "\n";
     for name in crates() {
         let promises: String = files(&root().join("plugins/cookbook").join(&name).join("tests"), "toml")
@@ -160,9 +160,10 @@ fn promises(cases: &Path) -> String {
     )
 }
 
-/// Small enough to be read before it is run: under 150 lines, all of its code and of its tests in Rust.
+/// A plugin is small enough to be read before it is run: under 150 lines, with all of its code and its tests
+/// in Rust.
 #[test]
-fn every_plugin_is_short() {
+fn plugin_has_fewer_than_150_lines() {
     for name in crates() {
         let sources = files(&root().join("plugins/cookbook").join(&name), "rs");
         let text = |path: &PathBuf| fs::read_to_string(path).expect("it is a text");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pace_tests::{Origin, Pace, Request, root};
+use pace_tests::{HttpBackend, Pace, Request, root};
 
 use super::{refusal, start};
 
@@ -23,7 +23,7 @@ fn ask(pace: &Pace, token: &str) -> pace_tests::Response {
 const REST: &str = "issuer = \"https://login.example\"\naudience = \"api\"\nforward = { sub = \"X-User\", admin = \"X-Admin\" }";
 
 #[test]
-fn jwt_lets_in_whose_token_is_valid() {
+fn jwt_admits_valid_tokens() {
     let algorithms = [
         (
             "HS256",
@@ -42,20 +42,20 @@ fn jwt_lets_in_whose_token_is_valid() {
         ),
     ];
     for (algorithm, key, good) in &algorithms {
-        let origin = Origin::named("in");
+        let backend = HttpBackend::named("in");
         let pace = start(
             "jwt",
             &format!("algorithm = \"{algorithm}\"\n{key}\n{REST}"),
-            &[&origin],
+            &[&backend],
         );
         assert_eq!(ask(&pace, &data(good)).text(), "in", "{algorithm}");
-        let seen = origin.request().headers;
+        let seen = backend.request().headers;
         assert_eq!(
             (seen.all("x-user"), seen.all("x-admin")),
             (vec!["ann"], vec!["true"])
         );
 
-        // Those of the other algorithms, and one that takes the public key for a secret.
+        // Tokens of the other algorithms, and one that uses the public key as a secret.
         for other in ["hs256.jwt", "rs256.jwt", "es256.jwt", "confused.jwt"]
             .iter()
             .filter(|name| *name != good)
@@ -83,7 +83,7 @@ fn jwt_lets_in_whose_token_is_valid() {
             "the backend could read the other"
         );
         assert_eq!(
-            origin.requests().len(),
+            backend.requests().len(),
             1,
             "none but the first reached the backend"
         );
@@ -91,13 +91,13 @@ fn jwt_lets_in_whose_token_is_valid() {
 }
 
 #[test]
-fn every_part_of_a_token_counts() {
-    let origin = Origin::named("in");
+fn jwt_refuses_a_token_changed_in_any_part() {
+    let backend = HttpBackend::named("in");
     let key = format!("public_key = '''\n{}'''", data("es256.pem"));
     let pace = start(
         "jwt",
         &format!("algorithm = \"ES256\"\n{key}\n{REST}"),
-        &[&origin],
+        &[&backend],
     );
     let good = data("es256.jwt").trim().to_owned();
     for at in (0..good.len()).step_by(17) {
@@ -106,11 +106,11 @@ fn every_part_of_a_token_counts() {
         changed.replace_range(at..=at, other);
         assert_eq!(ask(&pace, &changed).status, 401, "byte {at} of {good}");
     }
-    assert!(origin.requests().is_empty());
+    assert!(backend.requests().is_empty());
 }
 
 #[test]
-fn jwt_names_what_is_wrong() {
+fn jwt_names_mistakes_in_its_config() {
     let message = refusal("jwt", "algorithm = \"HS256\"\nsecret = \"short\"");
     assert!(
         message.contains("secret: expected at least 32 bytes, found 5"),

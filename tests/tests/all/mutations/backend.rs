@@ -1,4 +1,4 @@
-//! A backend that keeps what it gets to the byte, and says what it is told to the byte.
+//! A backend that records requests and sends replies byte by byte.
 
 use std::io::{self, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -13,46 +13,47 @@ use socket2::{Domain, SockRef, Socket, Type};
 use super::pieces;
 use super::reader::{Read, RequestHead, State, read_request};
 
-/// Listens on a free port of 127.0.0.1 until it is dropped.
+/// A backend that listens on a free port of 127.0.0.1 until it is dropped.
 pub(crate) struct Backend {
     address: SocketAddr,
     listener: Arc<Socket>,
     shared: Arc<Shared>,
 }
 
-/// What came on a connection: a request, or something that is none.
+/// A message received on a connection: a request, or bytes that are none.
 #[derive(Clone)]
 pub(crate) struct Record {
-    /// The bytes that belong to it; of something that is none, all that were there.
+    /// The bytes of the request; all bytes received, if they are no request.
     pub(crate) bytes: Vec<u8>,
     pub(crate) read: Read<RequestHead>,
 }
 
-/// What is said to a request.
+/// The reply to a request.
 pub(crate) struct Reply {
     pub(crate) bytes: Vec<u8>,
-    /// Where the bytes are cut, so that they come one by one.
+    /// The positions at which the bytes are cut, so that they are sent in pieces.
     pub(crate) cuts: Vec<usize>,
     pub(crate) then: Then,
 }
 
-/// What becomes of the connection.
+/// The connection's fate after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     GoOn,
     Close,
-    /// It ends with RST.
+    /// The connection ends with RST.
     Reset,
-    /// Everything that comes is sent back.
+    /// All further bytes are sent back.
     Echo,
 }
 
-/// What a backend says to requests.
+/// The replies of a backend to requests.
 pub(crate) trait Manner: Send + Sync + 'static {
-    /// To a request that has the number among the records. One that is interrupted has none yet.
+    /// Replies to a request that has this number among the records. A request that is interrupted has none
+    /// yet.
     fn reply(&self, number: usize, read: &Read<RequestHead>) -> Reply;
 
-    /// Whether it speaks when it has read the head.
+    /// Whether the backend replies when it has read the head.
     fn interrupts(&self, _head: &RequestHead) -> bool {
         false
     }
@@ -63,7 +64,7 @@ struct Shared {
     records: Mutex<Records>,
 }
 
-/// What came, in order. Numbers go on when it is forgotten.
+/// The records in order. Numbers go on after records are forgotten.
 #[derive(Default)]
 struct Records {
     forgotten: usize,
@@ -88,7 +89,7 @@ impl Backend {
         thread::spawn(move || {
             while let Ok((connection, _)) = accepting.accept() {
                 let shared = Arc::clone(&connections);
-                // An error is the other side's end of the connection.
+                // An error means that the other side has ended the connection.
                 thread::spawn(move || shared.serve(connection.into()));
             }
         });
@@ -109,7 +110,7 @@ impl Backend {
         (records.forgotten..).zip(records.kept.iter().cloned()).collect()
     }
 
-    /// Begins anew, with other numbers.
+    /// Forgets the records. The numbers of further ones are larger.
     pub(crate) fn forget(&self) {
         let mut records = self.shared.records.lock();
         records.forgotten += records.kept.len();
@@ -119,7 +120,8 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        // Wakes the thread that accepts. What fails has ended already.
+        // The shutdown wakes the accepting thread. A shutdown that fails means that the socket has ended
+        // already.
         let _ = self.listener.shutdown(Shutdown::Both);
     }
 }
@@ -173,7 +175,7 @@ impl Shared {
         }
     }
 
-    /// Takes from the bytes what belongs to the request, or all of them if it is none, and returns its number.
+    /// Takes the bytes of a request, or all bytes if they are none, and returns the record's number.
     fn record(&self, bytes: &mut Vec<u8>, read: &Read<RequestHead>) -> usize {
         let end = if read.is_whole() { read.taken } else { bytes.len() };
         let mut records = self.records.lock();

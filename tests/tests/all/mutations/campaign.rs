@@ -1,4 +1,4 @@
-//! Many cases, several at once, each reproducible by its number.
+//! A campaign: many cases, several at once, each reproducible by its number.
 
 use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,16 +9,16 @@ use parking_lot::Mutex;
 use super::judge::Wrong;
 use super::report::report;
 
-/// Which cases are run.
+/// The cases to run.
 pub(crate) struct Campaign {
     pub(crate) seed: u64,
     cases: usize,
     only: Option<usize>,
 }
 
-/// A case that was run.
+/// A finished case.
 pub(crate) struct Outcome {
-    /// What was sent and what came of it, in lines for people.
+    /// The messages sent and received, in lines for people.
     pub(crate) story: String,
     pub(crate) judged: Result<(), Wrong>,
 }
@@ -28,21 +28,21 @@ pub(crate) trait Lane {
     /// Runs the case of a number.
     fn run(&mut self, number: usize) -> Outcome;
 
-    /// What must hold when there is nothing more to run.
+    /// Checks what must hold when there are no more cases.
     fn end(self);
 }
 
-/// How many lanes there are. Most of the time each waits.
+/// The number of lanes, each of which waits most of the time.
 const LANES: usize = 6;
 
-/// How many cases are run of either kind, if the environment does not say.
+/// The number of cases of either kind, unless the environment has another.
 const CASES: usize = 1000;
 
-/// Any will do; it has to be the same each time.
+/// Any seed will do; it has to be the same each time.
 const SEED: u64 = 14;
 
 impl Campaign {
-    /// `PACE_WIRE_SEED`, `PACE_WIRE_CASES` and `PACE_WIRE_CASE` in place of what is run otherwise.
+    /// Reads `PACE_WIRE_SEED`, `PACE_WIRE_CASES` and `PACE_WIRE_CASE`, which replace the defaults.
     pub(crate) fn from_environment() -> Campaign {
         Campaign {
             seed: variable("PACE_WIRE_SEED").unwrap_or(SEED),
@@ -51,11 +51,11 @@ impl Campaign {
         }
     }
 
-    /// Runs all cases. `test` is the test that does, by its path.
+    /// Runs all cases. `test` is the path of the calling test.
     ///
     /// # Panics
     ///
-    /// If one went wrong, with one example of each kind and how to run it alone.
+    /// If a case fails, with one example of each kind of failure and the command that runs it alone.
     pub(crate) fn run<L: Lane>(&self, test: &str, lane: impl Fn() -> L + Sync) {
         let (first, end) = self.only.map_or((0, self.cases), |number| (number, number + 1));
         let next = AtomicUsize::new(first);

@@ -23,7 +23,7 @@ impl Dice {
 
     /// A number below `end`; 0 if there is none.
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        // The bias of the remainder is of no account for numbers so small.
+        // The bias of the remainder does not matter for such small numbers.
         (self.next() % (end.max(1) as u64)) as usize
     }
 
@@ -37,14 +37,14 @@ impl Dice {
         self.below(times) == 0
     }
 
-    /// One of several.
+    /// One of several values.
     pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 }
 
 #[test]
-fn dice_of_one_case_fall_as_they_always_did() {
+fn dice_of_a_case_never_change() {
     let throws = |number| {
         let mut dice = Dice::of_case(1, number);
         [(); 8].map(|()| dice.below(100))

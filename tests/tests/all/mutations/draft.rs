@@ -3,7 +3,7 @@
 /// A message that is to be mutated and then written.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    /// Three parts and what stands between and after them.
+    /// The three parts of the first line, and the bytes between and after them.
     pub(crate) line: [Vec<u8>; 6],
     pub(crate) fields: Vec<Field>,
     /// The empty line.
@@ -25,7 +25,7 @@ pub(crate) struct Field {
 pub(crate) enum Body {
     Plain(Vec<u8>),
     Chunks {
-        /// The last one among them.
+        /// All chunks, including the last one.
         chunks: Vec<Chunk>,
         trailers: Vec<Field>,
         end: Vec<u8>,
@@ -42,14 +42,14 @@ pub(crate) struct Chunk {
     pub(crate) end: Vec<u8>,
 }
 
-/// Where the parts of a first line are.
+/// Indices of the parts of a first line.
 pub(crate) const METHOD: usize = 0;
 pub(crate) const TARGET: usize = 2;
 pub(crate) const REQUEST_VERSION: usize = 4;
 pub(crate) const RESPONSE_VERSION: usize = 0;
 pub(crate) const STATUS: usize = 2;
 pub(crate) const REASON: usize = 4;
-/// Where the spaces and the line's end are.
+/// Indices of the spaces and of the line's end.
 pub(crate) const BETWEEN: [usize; 3] = [1, 3, 5];
 
 impl Draft {
@@ -64,13 +64,13 @@ impl Draft {
         }
     }
 
-    /// With one more field.
+    /// Adds a field.
     pub(crate) fn field(mut self, name: &str, value: &str) -> Draft {
         self.fields.push(Field::new(name, value));
         self
     }
 
-    /// With a body and its length.
+    /// Adds a body and its length.
     pub(crate) fn sized(self, body: &str) -> Draft {
         let length = body.len().to_string();
         Draft {
@@ -79,7 +79,7 @@ impl Draft {
         }
     }
 
-    /// With a body that is not framed.
+    /// Adds a body without framing.
     pub(crate) fn bare(self, body: &str) -> Draft {
         Draft {
             body: Body::Plain(body.as_bytes().to_vec()),
@@ -87,7 +87,7 @@ impl Draft {
         }
     }
 
-    /// With a body in chunks, and what each has for an extension.
+    /// Adds a body in chunks, each with an extension.
     pub(crate) fn chunked(self, chunks: &[(&str, &str)], trailers: &[(&str, &str)]) -> Draft {
         let last = ("", "");
         let chunks = chunks.iter().chain([&last]);
@@ -106,7 +106,7 @@ impl Draft {
         }
     }
 
-    /// As bytes for the wire.
+    /// Encodes the message for the wire.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut out = self.line.concat();
         self.fields.iter().for_each(|field| field.write(&mut out));
@@ -146,7 +146,7 @@ impl Field {
         }
     }
 
-    /// Whether it is of this name in any spelling.
+    /// Whether the field has this name, in any spelling.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
@@ -158,7 +158,7 @@ impl Field {
 }
 
 impl Chunk {
-    /// A chunk of this data. One without data is the last.
+    /// A chunk of this data; one without data is the last.
     pub(crate) fn new(data: &str, extension: &str) -> Chunk {
         let end: &[u8] = if data.is_empty() { b"" } else { b"\r\n" };
         Chunk {

@@ -1,4 +1,4 @@
-//! What Pace makes of messages that are not quite right, with an oracle at both ends.
+//! Mutated messages, sent through Pace and judged by an oracle at both ends.
 //!
 //! ```text
 //! seeds ──▶ mutate ──▶ talk ──▶ Pace ──▶ backend
@@ -10,11 +10,11 @@
 //! | file | what it does |
 //! |---|---|
 //! | `reader` | reads messages to the letter, independently of the proxy |
-//! | `seeds`, `draft`, `mutate`, `dice` | valid messages, and what becomes of them |
-//! | `sent`, `rules` | what a client has sent, and what Pace is to make of it |
+//! | `seeds`, `draft`, `mutate`, `dice` | valid messages, and their mutations |
+//! | `sent`, `rules` | the messages that a client has sent, and how Pace has to treat them |
 //! | `talk`, `backend`, `pieces`, `place` | both ends, and Pace between them |
-//! | `judge` | compares what was seen with what was sent |
-//! | `requests`, `responses`, `campaign`, `report` | the tests: so many cases, and what is said of them |
+//! | `judge` | compares the received messages with those sent |
+//! | `requests`, `responses`, `campaign`, `report` | the tests: how many cases, and the report about them |
 
 mod backend;
 mod campaign;

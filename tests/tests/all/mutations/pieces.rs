@@ -1,4 +1,4 @@
-//! Bytes written in pieces, so that a reader meets ends where it does not expect them.
+//! Writes bytes in pieces, so that a reader meets ends where it does not expect them.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::dice::Dice;
 
-/// Long enough for a reader that waits to take each piece by itself. If it does not, the cut is lost and nothing else.
+/// The pause between pieces: long enough for a waiting reader to take each by itself. If it does not, only
+/// the cut is lost.
 const BETWEEN: Duration = Duration::from_micros(300);
 
-/// Where `length` bytes are cut: mostly nowhere, sometimes in a few places, rarely everywhere.
+/// Chooses where `length` bytes are cut: mostly nowhere, sometimes in a few places, rarely everywhere.
 pub(crate) fn cuts(length: usize, dice: &mut Dice) -> Vec<usize> {
     let mut cuts: Vec<usize> = match dice.below(16) {
         0..10 => Vec::new(),
@@ -22,7 +23,7 @@ pub(crate) fn cuts(length: usize, dice: &mut Dice) -> Vec<usize> {
     cuts
 }
 
-/// Writes the bytes, and waits a little at each cut.
+/// Writes the bytes with a pause at each cut.
 pub(crate) fn write(stream: &mut TcpStream, bytes: &[u8], cuts: &[usize]) -> io::Result<()> {
     let mut written = 0;
     for cut in cuts.iter().copied().filter(|cut| (1..bytes.len()).contains(cut)) {

@@ -1,4 +1,4 @@
-//! A Pace of one worker, the backend behind it, and addresses for its clients.
+//! The setting of a case: a Pace with one worker, the backend behind it, and addresses for its clients.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,8 +12,8 @@ use super::seeds::usual_request;
 use super::sent::Sent;
 use super::talk::{Plan, Step, talk};
 
-/// One worker, because its connections to the backend are used by everybody: what one request leaves on them, the next
-/// one meets.
+/// A Pace and its backend. One worker shares its connections to the backend among all requests: bytes that
+/// one request leaves on them meet the next one.
 pub(crate) struct Place {
     pub(crate) pace: Pace,
     pub(crate) backend: Backend,
@@ -31,8 +31,8 @@ impl Place {
         Place { pace, backend }
     }
 
-    /// Requests on a connection of their own, after a case, meet nothing that the case has left: neither one that is a head
-    /// and nothing else nor one with a body.
+    /// Checks that requests on a connection of their own, after a case, meet nothing that the case has left.
+    /// One is a head without a body, the other has a body.
     pub(crate) fn check_after(&self, case: usize) -> Result<(), Wrong> {
         let client = marker_address(case);
         let requests = [("get", "GET"), ("post", "POST")];
@@ -65,13 +65,13 @@ impl Place {
         })
     }
 
-    /// What the backend got in a case was from its clients.
+    /// Checks that all requests that the backend received in a case were from the case's clients.
     pub(crate) fn check_backend(&self, case: usize, records: &[(usize, Record)]) -> Result<(), Wrong> {
         let clients = [client_address(case), marker_address(case)];
         check_records(records, &clients.map(|client| client.to_string()))
     }
 
-    /// Nothing is left of all cases.
+    /// Checks that nothing is left of all cases.
     pub(crate) fn end(self) {
         for gauge in ["pace_requests_in_flight", "pace_connections_open"] {
             wait_until(gauge, || self.pace.metrics().sum(gauge, &[]) == 0);
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-/// A backend that always says the [usual](usual_reply).
+/// A backend that always sends the [usual reply](usual_reply).
 pub(crate) struct Usual;
 
 impl Manner for Usual {
@@ -88,7 +88,7 @@ impl Manner for Usual {
     }
 }
 
-/// A response that says which record of the backend it answers.
+/// A response with the number of the record that it answers.
 pub(crate) fn usual_reply(number: usize, read: &Read<RequestHead>) -> Reply {
     let head = read.head.as_ref();
     let body = format!("[this answers {number}]");
@@ -115,7 +115,7 @@ pub(crate) fn usual_reply(number: usize, read: &Read<RequestHead>) -> Reply {
     }
 }
 
-/// Each case has an address of its own, which tells its requests from all others: Pace passes it on.
+/// A client address for each case, which tells its requests from all others: Pace passes it on.
 pub(crate) fn client_address(case: usize) -> IpAddr {
     address(case, 0)
 }
@@ -124,7 +124,7 @@ fn marker_address(case: usize) -> IpAddr {
     address(case, 1)
 }
 
-/// All of 127.0.0.0/8 is this machine. Addresses come back after four million cases.
+/// An address in 127.0.0.0/8, all of which is this machine. Addresses repeat after four million cases.
 fn address(case: usize, which: usize) -> IpAddr {
     let [_, a, b, c] = ((case % (1 << 22) * 2 + which) as u32 + 256).to_be_bytes();
     Ipv4Addr::new(127, a + 1, b, c).into()

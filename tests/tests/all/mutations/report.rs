@@ -1,12 +1,12 @@
-//! What went wrong, for people: a table of kinds, and an example of each.
+//! The report of failures, for people: a table of kinds, and an example of each.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::judge::Wrong;
 
-/// A table of the kinds, then the shortest example of each. `alone` says how one case is run, with `NUMBER` in place of
-/// its number.
+/// A table of the kinds, then the shortest example of each. `alone` is the command that runs one case, with
+/// `NUMBER` in place of its number.
 pub(crate) fn report(mut failures: Vec<(usize, String, Wrong)>, alone: &str) -> String {
     failures.sort_by_key(|(number, _, _)| *number);
     let count = failures.len();
@@ -38,7 +38,8 @@ pub(crate) fn report(mut failures: Vec<(usize, String, Wrong)>, alone: &str) -> 
     report
 }
 
-/// Bytes as text, with their escapes. What is repeated is counted, and of very many there are the first and the last.
+/// Bytes as text, with escapes. Repeated bytes are counted, and of very many only the first and the last are
+/// shown.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     const SHOWN: usize = 1500;
     if bytes.len() > 3 * SHOWN {
@@ -60,7 +61,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     text
 }
 
-/// Where bytes are cut, as text.
+/// The positions of cuts, as text.
 pub(crate) fn shown_cuts(cuts: &[usize]) -> String {
     match cuts {
         [] => "in one piece".to_owned(),
@@ -70,7 +71,7 @@ pub(crate) fn shown_cuts(cuts: &[usize]) -> String {
 }
 
 #[test]
-fn report_of_failures_has_each_kind_once_and_says_how_to_run_it() {
+fn report_has_each_kind_once_with_a_command_to_run_it() {
     let wrong = |kind: &str| Wrong {
         kind: kind.to_owned(),
         detail: "a detail".to_owned(),
@@ -93,7 +94,7 @@ fn report_of_failures_has_each_kind_once_and_says_how_to_run_it() {
 }
 
 #[test]
-fn bytes_are_shown_with_escapes_and_counted_where_they_are_many() {
+fn bytes_are_shown_with_escapes_and_repetitions_counted() {
     assert_eq!(shown(b"a\r\n\0\xff\"\\"), r#"a\r\n\x00\xff\"\\"#);
     assert_eq!(shown(&[b'v'; 300]), "v<300 times>");
     assert_eq!(shown(&[b'v'; 5000]), "v<1500 times><2000 bytes>v<1500 times>");

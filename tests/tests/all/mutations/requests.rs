@@ -14,13 +14,13 @@ use super::seeds::{request, usual_request};
 use super::sent::{Sent, Tail};
 use super::talk::{Heard, Plan, Step, talk};
 
-/// What a client says, and how.
+/// The bytes that a client sends, and how.
 struct Case {
     number: usize,
     bytes: Vec<u8>,
     sent: Sent,
     steps: Vec<Step>,
-    /// Whether the client ends its side at once, and still wants to hear everything.
+    /// Whether the client ends its sending side at once, and still wants all answers.
     half_closes: bool,
 }
 
@@ -147,9 +147,9 @@ fn mutated_requests_reach_the_backend_as_sent_or_not_at_all() {
     });
 }
 
-/// Mutations that are all refused, or all harmless, would find nothing.
+/// The mutations are mixed: if all were refused, or all harmless, they would find nothing.
 #[test]
-fn mutated_requests_are_of_every_kind() {
+fn mutations_of_requests_are_of_every_kind() {
     let (mut served, mut either, mut refused, mut broken, mut unfinished) = (0, 0, 0, 0, 0);
     for number in 0..1000 {
         let case = Case::new(1, number);

@@ -17,7 +17,7 @@ use super::report::{shown, shown_cuts};
 use super::seeds::{exchange, usual_request};
 use super::talk::{Heard, Plan, Step, talk};
 
-/// What a backend says, and how.
+/// The bytes that a backend sends, and how.
 struct Case {
     number: usize,
     request: Vec<u8>,
@@ -25,11 +25,11 @@ struct Case {
     asked: RequestHead,
     marker: Vec<u8>,
     marker_head: RequestHead,
-    /// What the backend says, and where it is cut.
+    /// The backend's bytes, and where they are cut.
     bytes: Vec<u8>,
     cuts: Vec<usize>,
     then: Then,
-    /// As the reference reader takes it.
+    /// The backend's bytes, as the reference reader reads them.
     sent: Read<ResponseHead>,
 }
 
@@ -43,16 +43,16 @@ impl Case {
         let marker = usual_request(&format!("{number}.marker"), dice.pick(&["GET", "POST"])).into_bytes();
         let open = read_response(&bytes, &asked, false);
         let closes = match open.state {
-            // A connection that is said to stay and is closed could be used again just before.
+            // A connection that is announced to stay and then closed could be used again just before.
             State::Whole => open.head.as_ref().is_some_and(ResponseHead::closes),
             State::Partial => true,
-            // A proxy that waits for more could wait for the client as well, which waits for it.
+            // A proxy that waits for more bytes could wait for the client as well, which waits for the proxy.
             State::Broken(_) => exchange.held_back > 0 || dice.one_in(2),
         };
         let resets = closes && dice.one_in(6);
         let sent = read_response(&bytes, &asked, closes && !resets);
-        // What comes after a response in a piece of its own may come when the connection is used again. Nobody can tell it
-        // from the next response then.
+        // Bytes that follow a response in a piece of their own may come when the connection is used again.
+        // They cannot be told from the next response then.
         let mut cuts = pieces::cuts(bytes.len(), &mut dice);
         if sent.is_whole() {
             cuts.retain(|cut| *cut < sent.taken);
@@ -77,7 +77,7 @@ impl Case {
         }
     }
 
-    /// Whether a request is the one to which the backend says what the case says.
+    /// Whether a request is the one that the backend answers with the case's response.
     fn is_about(&self, head: &RequestHead) -> bool {
         head.target == format!("/{}/answer", self.number).as_bytes()
     }
@@ -154,7 +154,7 @@ fn head_of(request: &[u8]) -> RequestHead {
         .expect("requests that are not mutated are some")
 }
 
-/// What the backend says depends on the case that is being run.
+/// The backend's replies, which depend on the case that is being run.
 #[derive(Clone, Default)]
 struct Current(Arc<Mutex<Option<Arc<Case>>>>);
 
@@ -221,9 +221,9 @@ fn mutated_responses_reach_the_client_as_sent_or_visibly_broken() {
     campaign.run("mutations::responses::mutated", || Responses::new(campaign.seed));
 }
 
-/// Mutations that are all refused, or all harmless, would find nothing.
+/// The mutations are mixed: if all were refused, or all harmless, they would find nothing.
 #[test]
-fn mutated_responses_are_of_every_kind() {
+fn mutations_of_responses_are_of_every_kind() {
     let (mut valid, mut odd, mut broken, mut unfinished) = (0, 0, 0, 0);
     for number in 0..1000 {
         let sent = Case::new(1, number).sent;

@@ -1,25 +1,25 @@
-//! What Pace makes of requests: served, refused, or either.
+//! The rules by which Pace treats requests: served, refused, or either.
 //!
-//! What the reference reader calls broken is refused. Of what the grammar allows, Pace refuses more, as its
-//! documentation says, and may refuse what is odd.
+//! Pace refuses requests that the reference reader calls broken. It refuses more of those that the grammar
+//! allows, as its documentation says, and may refuse odd ones.
 
 use super::reader::{Fields, Read, RequestHead, path};
 
-/// What is to become of a request that is whole.
+/// The treatment of a complete request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// It reaches the backend, once, and its answer is the backend's.
+    /// The request reaches the backend, once, and its answer is the backend's.
     Serve,
-    /// It is served, or refused and then gets nowhere.
+    /// The request is served, or refused without reaching a backend.
     Either,
-    /// It gets nowhere, and the connection ends.
+    /// The request reaches no backend, and the connection ends.
     Refuse(&'static str),
 }
 
-/// Larger heads, with more fields, may be too much.
+/// The number of fields and the size of a head that Pace must accept; larger ones may be too much.
 const LARGE: (usize, usize) = (100, 16 * 1024);
 
-/// Fields that `Connection` cannot take away from a request.
+/// Fields that `Connection` cannot remove from a request.
 const KEPT: [&str; 8] = [
     "te",
     "expect",
@@ -34,7 +34,7 @@ const KEPT: [&str; 8] = [
 /// Fields that end at each hop, whatever `Connection` says (RFC 9110, section 7.6.1).
 const OF_THE_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "upgrade"];
 
-/// Fields that a proxy writes as it has to.
+/// Fields that a proxy writes itself.
 const REWRITTEN: [&str; 9] = [
     "connection",
     "transfer-encoding",
@@ -67,7 +67,7 @@ pub(crate) fn rule(read: &Read<RequestHead>) -> Rule {
             };
         }
     }
-    // What the connection itself is asked names no field.
+    // These elements are about the connection itself and name no field.
     let asked = [&b"close"[..], b"keep-alive", b"upgrade"];
     let fields = nominated
         .iter()
@@ -87,23 +87,23 @@ pub(crate) fn rule(read: &Read<RequestHead>) -> Rule {
     }
 }
 
-/// Whether there is so much in a head that it may be too much.
+/// Whether a head is so large that it may be too much.
 pub(crate) fn is_large(fields: &Fields) -> bool {
     let size = fields.0.iter().map(|(name, value)| name.len() + value.len() + 4);
     fields.0.len() > LARGE.0 || size.sum::<usize>() > LARGE.1
 }
 
-/// Whether a field is for the next hop alone. The name is in small letters.
+/// Whether a field is for the next hop alone. The name is in lower case.
 pub(crate) fn is_of_the_hop(name: &[u8]) -> bool {
     OF_THE_HOP.iter().any(|known| name == known.as_bytes())
 }
 
-/// Whether a proxy writes a field anew. The name is in small letters.
+/// Whether a proxy writes a field anew. The name is in lower case.
 pub(crate) fn is_rewritten(name: &[u8]) -> bool {
     name.starts_with(b"x-forwarded-") || REWRITTEN.iter().any(|known| name == known.as_bytes())
 }
 
-/// Whether a field is for some proxy or other, which may be this one. The name is in small letters.
+/// Whether a field is for some proxy, which may be this one. The name is in lower case.
 pub(crate) fn is_for_proxies(name: &[u8]) -> bool {
     [
         &b"proxy-authorization"[..],
@@ -113,7 +113,7 @@ pub(crate) fn is_for_proxies(name: &[u8]) -> bool {
     .contains(&name)
 }
 
-/// Whether `Connection` cannot take away a field of a request. The name is in small letters.
+/// Whether `Connection` cannot remove a field from a request. The name is in lower case.
 pub(crate) fn is_kept(name: &[u8]) -> bool {
     KEPT.iter().any(|known| match known.strip_suffix('-') {
         Some(_) => name.starts_with(known.as_bytes()),
@@ -121,7 +121,7 @@ pub(crate) fn is_kept(name: &[u8]) -> bool {
     })
 }
 
-/// A path whose segments others may take for other ones.
+/// Whether a path has segments that other readers may take for different ones.
 fn is_odd_target(target: &[u8]) -> bool {
     let path = path(target).to_ascii_lowercase();
     let has = |part: &[u8]| path.windows(part.len()).any(|window| window == part);

@@ -1,32 +1,32 @@
-//! What a client has sent on one connection, as the reference reader takes it.
+//! The messages that a client has sent on one connection, as the reference reader reads them.
 
 use super::reader::{Fault, Read, RequestHead, State, read_request};
 use super::rules::{Rule, rule};
 
-/// Messages one after the other, and what is left.
+/// Messages one after the other, and the rest.
 pub(crate) struct Sent {
     pub(crate) messages: Vec<Message>,
-    /// What is left after them.
+    /// The rest after the messages.
     pub(crate) tail: Tail,
-    /// The head of what is left, if that much of it is right.
+    /// The head of the rest, if it is complete and right.
     pub(crate) tail_head: Option<RequestHead>,
 }
 
-/// A request that is whole.
+/// A complete request.
 pub(crate) struct Message {
     pub(crate) read: Read<RequestHead>,
-    /// Where it begins and ends.
+    /// The positions of the message's beginning and end.
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) rule: Rule,
 }
 
-/// What comes after the last whole request.
+/// The bytes after the last complete request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
-    /// Nothing that matters: there is nothing, or the connection was to end before it.
+    /// No bytes that matter: there are none, or the connection was to end before them.
     Nothing,
-    /// A request that is not whole.
+    /// An incomplete request.
     Unfinished,
     Broken(Fault),
 }
@@ -67,7 +67,7 @@ impl Sent {
         }
     }
 
-    /// Whether the connection has to end after the last message or within what follows it.
+    /// Whether the connection has to end after the last message or within the rest.
     pub(crate) fn closes(&self) -> bool {
         let last = self
             .messages

@@ -1,4 +1,4 @@
-//! A client that writes bytes and reads what comes back as strictly as the backend reads requests.
+//! A client that writes bytes and reads answers as strictly as the backend reads requests.
 
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -11,36 +11,36 @@ use super::pieces;
 use super::reader::{Read, RequestHead, ResponseHead, State, read_response};
 use super::sent::{Sent, Tail};
 
-/// What is written once so many answers have come.
+/// Bytes that are written once a number of answers have come.
 pub(crate) struct Step {
     pub(crate) after: usize,
     pub(crate) bytes: Vec<u8>,
     pub(crate) cuts: Vec<usize>,
 }
 
-/// What a conversation is expected to come to, so that the client knows when it has heard enough.
+/// The expected course of a conversation, by which the client knows when it has received enough.
 pub(crate) struct Plan {
-    /// The requests, as far as they can be told apart. Their methods say how answers are read.
+    /// The requests, as far as they can be told apart. Their methods decide how answers are read.
     pub(crate) asked: Vec<RequestHead>,
-    /// How many answers end it, if the other side does not.
+    /// The number of answers after which the client ends the conversation, if the other side does not.
     pub(crate) answers: usize,
-    /// Whether the other side ends it.
+    /// Whether the other side ends the conversation.
     pub(crate) closes: bool,
-    /// Whether the client has more to say and never does.
+    /// Whether the client has announced more bytes and never sends them.
     pub(crate) unfinished: bool,
-    /// Whether the client ends its side when it has said everything.
+    /// Whether the client ends its sending side after the last byte.
     pub(crate) half_closes: bool,
-    /// How many bytes follow the answer of this number, if it switches protocols.
+    /// The number of bytes that follow each answer, if it switches protocols.
     pub(crate) tunnel: Vec<usize>,
 }
 
-/// What came back.
+/// The bytes received.
 #[derive(Default)]
 pub(crate) struct Heard {
     pub(crate) bytes: Vec<u8>,
-    /// The last one may be less than whole.
+    /// The answers; the last one may be incomplete.
     pub(crate) answers: Vec<Read<ResponseHead>>,
-    /// What came after protocols were switched.
+    /// The bytes received after protocols were switched.
     pub(crate) tunnel: Vec<u8>,
     pub(crate) end: End,
 }
@@ -48,20 +48,20 @@ pub(crate) struct Heard {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The client had heard enough.
+    /// The connection was open, and the client had received enough.
     #[default]
     Open,
     Closed,
     Reset,
-    /// Something was to come and did not.
+    /// An expected answer did not come.
     Silent,
 }
 
-/// How long a proxy that waits for the rest of a message has to do something else instead.
+/// The time in which a proxy that waits for the rest of a message could do something else instead.
 const A_MOMENT: Duration = Duration::from_millis(25);
 
 impl Step {
-    /// Bytes in one piece.
+    /// A step with bytes in one piece.
     pub(crate) fn whole(after: usize, bytes: Vec<u8>) -> Step {
         let cuts = Vec::new();
         Step { after, bytes, cuts }
@@ -69,7 +69,7 @@ impl Step {
 }
 
 impl Plan {
-    /// What requests should come to, as the reference reader takes them.
+    /// The expected course for these requests, as the reference reader reads them.
     pub(crate) fn of(sent: &Sent, bytes: &[u8]) -> Plan {
         let answered = sent.refused().map_or(sent.messages.len(), |refused| refused + 1);
         let broken = matches!(sent.tail, Tail::Broken(_)) && sent.refused().is_none();
@@ -93,7 +93,7 @@ impl Plan {
 }
 
 impl Heard {
-    /// How many whole answers there are.
+    /// The number of complete answers.
     pub(crate) fn finals(&self) -> usize {
         self.answers.iter().filter(|answer| answer.is_whole()).count()
     }
@@ -104,7 +104,7 @@ impl Heard {
         last.is_some_and(|head| head.status == 101)
     }
 
-    /// Whether an answer is no message, after which nothing is.
+    /// Whether an answer is no message, after which nothing can be read.
     fn is_nonsense(&self) -> bool {
         let broken = |answer: &Read<ResponseHead>| matches!(answer.state, State::Broken(_));
         self.answers.last().is_some_and(broken)
@@ -114,7 +114,7 @@ impl Heard {
         matches!(self.end, End::Closed | End::Reset)
     }
 
-    /// What these bytes are as answers to what was asked.
+    /// Reads these bytes as answers to the requests.
     pub(crate) fn read(bytes: &[u8], end: End, plan: &Plan) -> Heard {
         let mut heard = Heard {
             bytes: bytes.to_vec(),
@@ -167,7 +167,8 @@ impl Heard {
     }
 }
 
-/// An answer to what is no request. The proxy may have taken it for HEAD or for another, and nothing follows it.
+/// Reads an answer to bytes that are no request. The proxy may have taken them for HEAD or another method,
+/// and nothing follows.
 fn read_answer_to_nothing(bytes: &[u8], ended: bool) -> Read<ResponseHead> {
     let answer = read_response(bytes, &RequestHead::asking("GET"), ended);
     match ended && answer.state == State::Partial {
@@ -176,7 +177,7 @@ fn read_answer_to_nothing(bytes: &[u8], ended: bool) -> Read<ResponseHead> {
     }
 }
 
-/// Connects from an address, says everything, and listens to the end.
+/// Connects from an address, sends all steps, and reads to the end.
 pub(crate) fn talk(to: SocketAddr, from: IpAddr, steps: &[Step], plan: &Plan) -> io::Result<Heard> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
@@ -189,13 +190,13 @@ pub(crate) fn talk(to: SocketAddr, from: IpAddr, steps: &[Step], plan: &Plan) ->
         listen(&mut stream, &mut heard, plan, DEADLINE, |heard| {
             heard.finals() >= step.after || heard.has_switched() || heard.is_nonsense()
         });
-        // Who has closed does not listen any more, but may have answered.
+        // A peer that has closed does not read any more, but may have answered.
         if heard.end != End::Open || pieces::write(&mut stream, &step.bytes, &step.cuts).is_err() {
             break;
         }
     }
     if heard.end == End::Open && plan.half_closes {
-        // Who has closed already does not mind.
+        // The call fails if the other side has closed already.
         let _ = stream.shutdown(Shutdown::Write);
     }
     if heard.end == End::Open && plan.unfinished {
@@ -213,7 +214,7 @@ pub(crate) fn talk(to: SocketAddr, from: IpAddr, steps: &[Step], plan: &Plan) ->
     Ok(heard)
 }
 
-/// Reads until there is enough, the other side has ended, or the time is up.
+/// Reads until there is enough, the other side has ended, or the time is over.
 fn listen(
     stream: &mut TcpStream,
     heard: &mut Heard,

@@ -1,4 +1,4 @@
-//! What a build leaves behind: a plugin that has been checked, or the one that was there.
+//! The result of a build: a plugin that has been checked, or the previous one.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -11,14 +11,15 @@ use tempfile::TempDir;
 
 use super::{command, directory, lasting, plugin, script, succeeds};
 
-/// A project with a plugin that serves, and a tool that is not the real one.
+/// A project with a plugin that serves, and a fake tool.
 struct Project {
     place: TempDir,
     before: Vec<u8>,
 }
 
 impl Project {
-    /// The tool runs these commands, with `$made` for where it is told to write, and `$fixture` for a plugin.
+    /// Makes a project whose tool runs these commands, with `$made` for the path to write to, and `$fixture`
+    /// for a plugin.
     fn with_tool(language: &str, commands: &str) -> Project {
         let place = directory();
         succeeds(place.path(), &["new", "mine", "--lang", language]);
@@ -49,7 +50,7 @@ impl Project {
         self.place.path().join("mine").join(name)
     }
 
-    /// Builds, which must fail; says why.
+    /// Builds, which must fail, and returns the message.
     fn fails(&self) -> String {
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         let build = command(self.place.path(), &["build", "mine"]).env("PATH", &path);
@@ -63,16 +64,16 @@ impl Project {
     }
 }
 
-/// The number of a file: another one with the same content has another number.
+/// The identity of a file: another one with the same content has another.
 fn identity(path: &Path) -> (u64, i64, i64) {
     let file = fs::metadata(path).expect("it is always there");
     (file.ino(), file.mtime(), file.mtime_nsec())
 }
 
 #[test]
-fn the_plugin_that_is_there_stays_until_another_has_been_checked() {
+fn plugin_stays_until_its_successor_has_been_checked() {
     for language in ["python", "js"] {
-        // While it writes, the tool keeps what a proxy would see.
+        // The tool saves the file that a proxy would see while it writes.
         let writes_junk = "printf 'half of a compo' > \"$made\"\ncp plugin.wasm seen";
         let project = Project::with_tool(language, writes_junk);
         let before = identity(&project.path("plugin.wasm"));
@@ -84,16 +85,16 @@ fn the_plugin_that_is_there_stays_until_another_has_been_checked() {
             "{language}"
         );
         assert!(project.plugin() == project.before, "{language}");
-        // Not even for a moment has there been another one.
+        // The file has not been replaced, not even for a moment.
         assert_eq!(identity(&project.path("plugin.wasm")), before, "{language}");
     }
 }
 
 #[test]
-fn a_tool_that_makes_nothing_leaves_the_plugin_alone() {
+fn tool_without_output_leaves_the_plugin_alone() {
     for language in ["python", "js"] {
         let project = Project::with_tool(language, "exit 0");
-        // What an earlier build has made is not what this one makes.
+        // The output of an earlier build must not be taken for this one's.
         fs::create_dir_all(project.path("build")).expect("the place is ours");
         fs::copy(fixture("no-op"), project.path("build/plugin.wasm")).expect("the place is ours");
         let said = project.fails();
@@ -112,15 +113,15 @@ fn a_tool_that_makes_nothing_leaves_the_plugin_alone() {
 }
 
 #[test]
-fn what_has_been_checked_takes_the_place_of_the_plugin() {
+fn checked_build_replaces_the_plugin() {
     let project = Project::with_tool("python", "cp \"$fixture\" \"$made\"");
     succeeds(project.place.path(), &["build", "mine"]);
     assert!(project.plugin() == fs::read(fixture("no-op")).expect("it has been built"));
 }
 
-/// Two builds write the same files: what one has half written the other must not take.
+/// Two builds write the same files, and one must not take what the other has half written.
 #[test]
-fn a_build_waits_for_another_of_the_same_project() {
+fn build_waits_for_another_build_of_the_project() {
     let project = Project::with_tool("python", "touch started\ncp \"$fixture\" \"$made\"");
     let other = File::open(project.path("")).expect("it is there");
     other.lock().expect("nobody else builds");
@@ -148,7 +149,7 @@ fn a_build_waits_for_another_of_the_same_project() {
 }
 
 #[test]
-fn a_directory_without_a_project_is_none() {
+fn directory_without_a_project_is_refused() {
     let place = directory();
     let refused = plugin(place.path(), &["build"]);
     let message = refused.refusal();
@@ -158,9 +159,9 @@ fn a_directory_without_a_project_is_none() {
     );
 }
 
-/// The compiler's own message is on standard error, above the one sentence of Pace.
+/// The compiler's own message is on standard error, above Pace's one sentence.
 #[test]
-fn a_project_that_does_not_compile_says_why() {
+fn compile_error_is_shown() {
     let place = lasting("broken");
     succeeds(&place, &["new", "mine"]);
     let project = place.join("mine");

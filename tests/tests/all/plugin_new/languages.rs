@@ -1,7 +1,7 @@
-//! A project builds as it is, and keeps the promises of its own cases, in each language.
+//! A new project builds as it is, and passes its own cases, in each language.
 //!
-//! Rust is built always. The other languages take tools that not everybody has: `cargo xtask test` installs what it
-//! can, and names those that are there. By hand:
+//! Rust is always built. The other languages need tools that not every machine has: `cargo xtask test`
+//! installs them if it can, and names the languages that have theirs. By hand:
 //!
 //! ```sh
 //! PACE_TEST_LANGUAGES="c js python" cargo test -p pace-tests --test all plugin_new
@@ -18,7 +18,7 @@ use super::{directory, lasting, succeeds};
 
 const HOOKS: [&str; 3] = ["request-filter", "select-upstream", "response-filter"];
 
-/// Begins a project with these hooks.
+/// Creates a project with these hooks.
 fn begin(place: &Path, language: &str, hooks: &[&str]) -> PathBuf {
     let name = format!("{language}-plugin");
     let chosen = hooks.iter().flat_map(|hook| ["--hook", hook]);
@@ -32,7 +32,7 @@ fn begin(place: &Path, language: &str, hooks: &[&str]) -> PathBuf {
         "{said}"
     );
     let project = place.join(&name);
-    // Where `cargo xtask test` has installed what the first build would install.
+    // `cargo xtask test` has installed the packages there that the first build would install.
     for (language_of, installed) in [("js", "node_modules"), ("python", ".venv")] {
         let tools = root().join("target/languages").join(language).join(installed);
         if language == language_of && tools.exists() {
@@ -50,7 +50,7 @@ fn works(project: &Path) {
     assert!(tested.stdout.ends_with(" passed\n"), "{tested:#?}");
 }
 
-/// What is promised does not depend on the language: the cases that come with another one hold for it.
+/// Runs the cases of another language's project, which must pass: promises do not depend on the language.
 fn keeps_promises_of(other: &str, project: &Path, hooks: &[&str]) {
     let place = directory();
     let theirs = begin(place.path(), other, hooks);
@@ -63,7 +63,7 @@ fn keeps_promises_of(other: &str, project: &Path, hooks: &[&str]) {
     succeeds(&theirs, &["test", &cases, "--wasm", &wasm.to_string_lossy()]);
 }
 
-/// It has these hooks and no other.
+/// Checks that the plugin has these hooks and no other.
 fn has(project: &Path, hooks: &[&str]) {
     let inspected = succeeds(project, &["inspect", "plugin.wasm"]);
     for hook in HOOKS {
@@ -83,7 +83,7 @@ fn insert(source: &Path, before: &str, inserted: &str) {
     fs::write(source, changed).expect("it is ours");
 }
 
-/// Runs more cases, which must hold.
+/// Runs more cases, which must pass.
 fn hold(project: &Path, cases: &str) {
     fs::write(
         project.join("more.toml"),
@@ -93,7 +93,7 @@ fn hold(project: &Path, cases: &str) {
     succeeds(project, &["test", "more.toml"]);
 }
 
-/// Whether the tools of a language are to be used.
+/// Whether the tests of a language are asked for.
 fn asked_for(language: &str) -> bool {
     let languages = env::var("PACE_TEST_LANGUAGES").unwrap_or_default();
     let asked = languages.split([' ', ',']).any(|asked| asked == language);
@@ -103,7 +103,7 @@ fn asked_for(language: &str) -> bool {
     asked
 }
 
-/// The configuration that the scaffold understands, with a name that cannot be a header's value.
+/// A configuration of the new project, with a name that cannot be a header's value.
 const CONTROL: &str = r#"
 [[case]]
 name = "a name that cannot be a header's value is no client's"
@@ -113,7 +113,7 @@ expect.response.status = 500
 "#;
 
 #[test]
-fn a_project_in_rust_builds_at_once() {
+fn new_rust_project_builds_and_passes() {
     let project = begin(&lasting("rust"), "rust", &HOOKS);
     let versions = || fs::read_to_string(project.join("Cargo.lock")).ok();
     let before = versions();
@@ -125,7 +125,7 @@ fn a_project_in_rust_builds_at_once() {
 }
 
 #[test]
-fn a_project_in_c_builds_at_once() {
+fn new_c_project_builds_and_passes() {
     if !asked_for("c") {
         return;
     }
@@ -141,9 +141,10 @@ fn a_project_in_c_builds_at_once() {
     }
 }
 
-/// Its response filter throws an error if the request asks for it. The log says which, and where it was thrown.
+/// The response filter throws an error if the request asks for it. The log has the error and where it was
+/// thrown.
 #[test]
-fn a_project_in_javascript_builds_at_once() {
+fn new_javascript_project_builds_and_passes() {
     if !asked_for("js") {
         return;
     }
@@ -168,7 +169,7 @@ fn a_project_in_javascript_builds_at_once() {
 }
 
 #[test]
-fn a_project_in_python_builds_at_once() {
+fn new_python_project_builds_and_passes() {
     if !asked_for("python") {
         return;
     }
@@ -195,7 +196,7 @@ fn a_project_in_python_builds_at_once() {
     explains(&project, &["ValueError: no such luck", &place]);
 }
 
-/// What the log has when a request makes the response filter throw.
+/// Checks what the log has when a request makes the response filter throw.
 fn explains(project: &Path, logged: &[&str]) {
     let case = |text: &&str| {
         format!(

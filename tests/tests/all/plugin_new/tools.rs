@@ -1,14 +1,14 @@
-//! What a build says when something that it takes is not there: what, and how to get it.
+//! Messages of a build whose tools are missing: which tool, and how to get it.
 
 use std::fs;
 use std::path::Path;
 
 use super::{command, directory, script, succeeds};
 
-/// A program by its name, and what a shell does for it.
+/// A program: its name, and the shell commands that it runs.
 type Program = (&'static str, &'static str);
 
-/// Says what a build refuses with where nothing but these programs is on the path.
+/// The refusal of a build with only these programs on the path.
 fn refusal(language: &str, programs: &[Program]) -> String {
     let place = directory();
     succeeds(place.path(), &["new", "mine", "--lang", language]);
@@ -26,7 +26,7 @@ const CLANG: Program = ("clang", "echo clang");
 const LINKER: Program = ("wasm-ld", "echo LLD");
 
 #[test]
-fn a_missing_tool_is_named_and_how_to_get_it() {
+fn missing_tool_is_named_with_how_to_get_it() {
     let cases: [(&str, &[Program], &str, &str); 6] = [
         (
             "js",
@@ -74,9 +74,9 @@ fn a_missing_tool_is_named_and_how_to_get_it() {
     }
 }
 
-/// Debian has what makes an environment apart from Python.
+/// Debian packages the module that makes environments apart from Python.
 #[test]
-fn a_python_that_makes_no_environments_is_told_apart() {
+fn python_without_venv_is_recognised() {
     let python = r#"case "$1" in --version) echo Python 3.11.2; exit;; esac
 echo "ModuleNotFoundError: No module named 'ensurepip'" >&2
 exit 1"#;
@@ -87,9 +87,9 @@ exit 1"#;
     );
 }
 
-/// What clang says of a header that is not there.
+/// clang's message about a missing header.
 #[test]
-fn a_clang_without_the_c_library_is_told_apart() {
+fn clang_without_the_c_library_is_recognised() {
     let clang = r#"case "$1" in --version) echo clang; exit;; esac
 echo "<built-in>:1:10: fatal error: 'stdlib.h' file not found" >&2
 echo "1 error generated." >&2
@@ -104,7 +104,7 @@ exit 1"#;
 }
 
 #[test]
-fn a_tool_that_is_too_old_is_told_apart() {
+fn tool_that_is_too_old_is_recognised() {
     let node = refusal("js", &[("node", "echo v18.19.1")]);
     assert!(
         node.starts_with(
@@ -122,7 +122,7 @@ fn a_tool_that_is_too_old_is_told_apart() {
 }
 
 #[test]
-fn a_rust_without_the_target_is_told_how_to_get_it() {
+fn rust_without_the_target_is_recognised() {
     if Path::new("/usr/bin/rustc").exists() {
         println!("skipped: a build finds Debian's Rust, whatever is on the path");
         return;
@@ -138,9 +138,9 @@ fn a_rust_without_the_target_is_told_how_to_get_it() {
     );
 }
 
-/// As when the project has been moved away from where its environment was made.
+/// A project that has been moved after its environment was made is like this.
 #[test]
-fn what_cannot_be_started_is_named_with_the_reason() {
+fn tool_that_cannot_be_started_is_named_with_the_reason() {
     let place = directory();
     succeeds(place.path(), &["new", "mine", "--lang", "python"]);
     let tool = place.path().join("mine/.venv/bin/componentize-py");

@@ -1,4 +1,4 @@
-//! What a project in Rust is built with is what everything here is built with. When a version has changed:
+//! A new project in Rust uses the versions of crates that this repository uses. When a version has changed:
 //!
 //! ```sh
 //! PACE_BLESS=1 cargo test -p pace-tests --test all plugin_new::versions
@@ -13,12 +13,12 @@ use pace_tests::root;
 use super::{lasting, succeeds};
 
 #[test]
-fn a_project_begins_with_the_versions_of_this_repository() {
+fn new_project_has_the_versions_of_this_repository() {
     let place = lasting("versions");
     succeeds(&place, &["new", "mine"]);
     let lock = place.join("mine/Cargo.lock");
     let written = fs::read_to_string(&lock).expect("each project has one");
-    // Of the versions here cargo leaves those that the project takes.
+    // cargo keeps the versions of this lock file for the crates that the project uses.
     fs::copy(root().join("Cargo.lock"), &lock).expect("it is ours");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let left = Command::new(cargo)

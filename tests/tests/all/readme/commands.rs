@@ -1,16 +1,16 @@
 //! The commands of the page, run in its order, with its files, as a newcomer would.
 //!
-//! A shell runs them at the root of the repository, as they are written but for
+//! A shell runs them at the root of the repository, as they are written except for
 //!
 //! - ports, which are free ones, and the directory `../api-key`, which is a temporary one;
 //! - `target/quick/pace` and `cargo xtask run`, which are the development build;
 //! - `cargo xtask test`, of which this test is a part: it is only asked for its help;
-//! - the plugin's build, which uses `target/wasm` and the versions in the `Cargo.lock` of this repository, so that
-//!   nothing is downloaded. The page shows two ways to build it, and later says to build it as before: the one that
-//!   this machine can go is taken each time.
+//! - the plugin's build, which uses `target/wasm` and the versions in the `Cargo.lock` of this repository, so
+//!   that nothing is downloaded. The page shows two ways to build it, and later says to build it as before:
+//!   the test takes the way that works on this machine.
 //!
-//! A command that serves goes on to the end of the page, and is then sent what Ctrl-C sends. It must end with exit
-//! code 0, leave nothing running, and have said what the page shows.
+//! A command that serves goes on to the end of the page, and is then sent Ctrl-C's signal. It must end with
+//! exit code 0, leave nothing running, and have printed what the page shows.
 
 mod place;
 mod server;
@@ -20,7 +20,7 @@ use place::Place;
 use server::Server;
 
 #[test]
-fn the_commands_do_what_the_page_says() {
+fn commands_do_what_the_page_says() {
     let page = Page::read();
     let place = Place::new();
     let mut servers = Vec::new();
@@ -59,7 +59,8 @@ fn the_commands_do_what_the_page_says() {
     place.clean();
 }
 
-/// The block in which the page shows what the first of these prints: the next one in its section, if that is text.
+/// The block in which the page shows the output of the first of these: the next one in its section, if that
+/// is text.
 fn output_of(blocks: &[Block]) -> Option<&Block> {
     let next = blocks.get(1)?;
     (next.language == "text" && next.section == blocks[0].section).then_some(next)

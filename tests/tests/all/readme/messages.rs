@@ -1,4 +1,4 @@
-//! What the page says that Pace says: each message is provoked.
+//! The messages that the page shows: each is provoked.
 
 use std::fmt::Write;
 use std::fs::{self, Permissions};
@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use pace_tests::{
-    Answer, Exit, Gate, Origin, Pace, Request, Setup, Signal, edition, exhausts_compiler, fixture, wait_until,
+    Answer, Exit, Gate, HttpBackend, Pace, Request, Setup, Signal, edition, exhausts_compiler, fixture,
+    wait_until,
 };
 
 use super::page::{Page, code};
@@ -15,7 +16,7 @@ use crate::swapping::{Swapping, reconfigure, respond};
 use crate::unread_log;
 
 #[test]
-fn the_messages_are_real() {
+fn messages_on_the_page_are_those_of_the_program() {
     let said = [
         at_start(),
         while_serving(),
@@ -48,7 +49,7 @@ fn has(line: &str, message: &str) -> bool {
         })
 }
 
-/// The reasons not to start.
+/// Provokes the reasons not to start.
 fn at_start() -> String {
     let check = |config: &str| Setup::new().args(["check"]).config(config);
     let plugin = |wasm: &str, config: &str| {
@@ -89,9 +90,9 @@ fn at_start() -> String {
         .concat()
 }
 
-/// What goes wrong with requests.
+/// Provokes failures of requests.
 fn while_serving() -> String {
-    let (up, down) = (Origin::named("up"), Origin::down());
+    let (up, down) = (HttpBackend::named("up"), HttpBackend::down());
     let mut config = format!(
         "[server]\nlisten = '127.0.0.1:0'\n\
          [[pools]]\nname = 'half'\nbackends = ['{up}', '{down}']\n\
@@ -124,7 +125,7 @@ fn while_serving() -> String {
     said + &pace.stop().stderr
 }
 
-/// What is said of files that take the place of others.
+/// Provokes messages about replaced files.
 fn while_swapping() -> String {
     let trap = fixture("trap");
     let swapping = Swapping::with(&edition(&trap, 1), "");
@@ -156,7 +157,7 @@ fn while_swapping() -> String {
     said + &talkative.pace.stop().stderr
 }
 
-/// What is said of generations that the configuration keeps from serving again.
+/// Provokes messages about generations that the configuration keeps from serving again.
 fn on_the_way_back() -> String {
     let swapping = Swapping::with(&respond(1), "");
     let add = |keys: &str| {
@@ -171,7 +172,7 @@ fn on_the_way_back() -> String {
         swapping.status()["generation"] == 1
     });
     let mut said = swapping.post("rollback").1;
-    // The file is needed, and it is still the one that was given up.
+    // The file is needed, and is still the one that was given up.
     said += &add("isolation = 'request'").1;
     swapping.replace(&respond(3));
     said += &reconfigure(&swapping.pace, |text| text).1;
@@ -185,7 +186,7 @@ fn on_the_way_back() -> String {
     said + &swapping.pace.stop().stderr
 }
 
-/// A trusted proxy that does not keep to the PROXY protocol.
+/// Provokes messages about a trusted proxy that breaks the PROXY protocol.
 fn for_a_proxy() -> String {
     let pace = Pace::with_config(
         "[server]\nlisten = '127.0.0.1:0'\ntrusted_proxies = ['127.0.0.1']\nproxy_protocol = true\n\
@@ -197,9 +198,9 @@ fn for_a_proxy() -> String {
     pace.stop().stderr
 }
 
-/// More than is written, and more than anybody reads.
+/// Provokes messages about lines that were left out, and about a log that is not read.
 fn too_much() -> String {
-    let down = Origin::down();
+    let down = HttpBackend::down();
     let pace = Pace::with_config(&plain(&[&down]));
     wait_until("warnings to be left out", || {
         (0..25).for_each(|_| drop(pace.get("/")));
@@ -207,30 +208,30 @@ fn too_much() -> String {
     });
     let said = pace.stop().stderr;
 
-    let origin = Origin::named("up");
-    let pace = unread_log::start(&origin);
+    let backend = HttpBackend::named("up");
+    let pace = unread_log::start(&backend);
     unread_log::fill(&pace);
     pace.resume_log();
     pace.wait_for_log(&["log lines were dropped"]);
     said + &pace.stop().stderr
 }
 
-/// A request that takes longer than the grace period.
+/// Provokes the message about a request that takes longer than the grace period.
 fn at_the_end() -> String {
     let gate = Gate::new();
     let closed = gate.clone();
-    let origin = Origin::new(move |_| {
+    let backend = HttpBackend::new(move |_| {
         closed.wait();
         Answer::new("late")
     });
     let pace = Pace::with_config(&format!(
         "[server]\nlisten = '127.0.0.1:0'\ngrace_period_seconds = 0\n[upstreams]\nbackends = ['{}']",
-        origin.label()
+        backend.label()
     ));
     let mut client = pace.client();
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the request to reach the origin", || {
-        !origin.requests().is_empty()
+    wait_until("the request to reach the backend", || {
+        !backend.requests().is_empty()
     });
     pace.signal(Signal::TERM);
     let Exit { code, stderr, .. } = pace.wait();

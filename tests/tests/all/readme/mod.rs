@@ -1,5 +1,5 @@
-//! README.md and `docs/` say what is true: their commands are run, their configurations checked, their plugin is
-//! compiled, serves and is swapped, their tables are compared with what the program knows, and their messages are
+//! README.md and `docs/` are true: their commands are run, their configurations are checked, their plugin is
+//! compiled, serves and is swapped, their tables are compared with the program, and their messages are
 //! provoked.
 
 mod commands;
@@ -17,13 +17,13 @@ use pace_tests::{Setup, root};
 use page::Page;
 
 #[test]
-fn configurations_are_valid() {
+fn configurations_on_the_pages_are_valid() {
     let mut checked = 0;
     for page in Page::all() {
         let configurations = page
             .blocks
             .iter()
-            // Those with a file name are part of a story, and started in it.
+            // Blocks with a file name are part of a story, which starts them.
             .filter(|block| block.language == "toml" && block.file().is_none());
         for block in configurations {
             let exit = Setup::new().args(["check"]).config(&block.text).run();
@@ -35,7 +35,7 @@ fn configurations_are_valid() {
     assert!(checked >= 3, "the short and the full form, and a pin");
 }
 
-/// Pages with links, whose content is tested elsewhere, if at all.
+/// Further pages with links. Their content is tested elsewhere, if at all.
 const OTHERS: [&str; 6] = [
     "docs/testing-plugins.md",
     "CONTRIBUTING.md",
@@ -46,7 +46,7 @@ const OTHERS: [&str; 6] = [
 ];
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_a_target() {
     let pages = Page::all().map(|page| page.name);
     for file in [&pages[..], &OTHERS[..]].concat() {
         let path = root().join(file);

@@ -1,4 +1,4 @@
-//! docs/operations.md against the program.
+//! docs/operations.md compared with the program.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,14 +14,14 @@ fn page() -> Page {
     Page::of("docs/operations.md")
 }
 
-/// Everything that is marked as code in a column of a table.
+/// Everything marked as code in a column of a table.
 fn column(page: &Page, header: &str, index: usize) -> BTreeSet<String> {
     let rows = page.table(header);
     rows.iter().flat_map(|row| code(&row[index])).collect()
 }
 
 #[test]
-fn the_requests_are_those_that_the_admin_listener_answers() {
+fn requests_on_the_page_are_those_of_the_admin_listener() {
     let swapping = Swapping::new();
     let mut admin = swapping.pace.admin();
     let requests: Vec<_> = page()
@@ -51,7 +51,7 @@ fn the_requests_are_those_that_the_admin_listener_answers() {
 }
 
 #[test]
-fn the_fields_are_those_of_a_plugin() {
+fn fields_on_the_page_are_those_of_a_plugin() {
     let Value::Object(status) = Swapping::new().status() else {
         panic!("a plugin is an object");
     };
@@ -71,9 +71,9 @@ fn the_fields_are_those_of_a_plugin() {
     );
 }
 
-/// All of them are changed at once, and the refusal names each.
+/// All these keys are changed at once, and the refusal names each.
 #[test]
-fn what_needs_a_restart_is_what_is_refused() {
+fn keys_that_need_a_restart_on_the_page_are_those_refused() {
     let swapping = Swapping::new();
     let (status, sentence) = reconfigure(&swapping.pace, |text| {
         text.replace("127.0.0.1:0", "127.0.0.2:0")
@@ -89,13 +89,13 @@ fn what_needs_a_restart_is_what_is_refused() {
     let (page, header) = (page(), "| key | |");
     let mut documented = column(&page, header, 0);
     documented.extend(column(&page, header, 1));
-    // The value of another key, on which it depends.
+    // `true` is a value of another key, on which this one depends.
     documented.remove("true");
     assert_eq!(documented, named);
 }
 
 #[test]
-fn the_reasons_are_those_that_are_counted() {
+fn reasons_on_the_page_are_those_of_the_metrics() {
     let metrics = Page::read().table("| metric | type | labels | |");
     let counted = metrics
         .iter()
@@ -106,9 +106,9 @@ fn the_reasons_are_those_that_are_counted() {
     assert_eq!(documented, code(&counted[3]).into_iter().collect());
 }
 
-/// Who writes down what is the default anyway changes nothing, and Pace says so.
+/// Writing down a default changes nothing, and Pace reports that.
 #[test]
-fn the_defaults_of_a_plugin_are_those_of_the_program() {
+fn defaults_of_a_plugin_on_the_page_are_those_of_the_program() {
     let swapping = Swapping::new();
     let (mut written, mut table) = (String::new(), "[[plugins]]".to_owned());
     let of_plugin = |table: &str| table.starts_with("[[plugins]]");

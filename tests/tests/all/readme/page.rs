@@ -1,4 +1,4 @@
-//! A page, taken apart.
+//! A page, parsed.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ pub(crate) struct Page {
     pub(crate) blocks: Vec<Block>,
 }
 
-/// What stands between two lines of three backticks.
+/// A block: the text between two lines of three backticks.
 pub(crate) struct Block {
     /// The heading of its section.
     pub(crate) section: String,
@@ -37,7 +37,7 @@ impl Page {
         .map(Page::of)
     }
 
-    /// A file, by its path in the repository.
+    /// Reads a file, by its path in the repository.
     pub(crate) fn of(name: &'static str) -> Page {
         let text = fs::read_to_string(root().join(name)).expect("the page is there");
         let mut blocks: Vec<Block> = Vec::new();
@@ -80,7 +80,7 @@ impl Page {
 }
 
 impl Block {
-    /// The name of the file that this is the content of, if its first line is a comment that says so.
+    /// The name of the file whose content this is, if the first line is a comment with it.
     pub(crate) fn file(&self) -> Option<&str> {
         let first = self.text.lines().next()?;
         let comment = first.strip_prefix("# ").or_else(|| first.strip_prefix("// "))?;
@@ -88,7 +88,7 @@ impl Block {
     }
 }
 
-/// What is marked as code, by one backtick on each side or by two.
+/// The texts marked as code, by one backtick on each side or by two.
 pub(crate) fn code(cell: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = cell;
@@ -104,7 +104,7 @@ pub(crate) fn code(cell: &str) -> Vec<String> {
     found
 }
 
-/// Whether a line is as shown, where `…` stands for anything.
+/// Whether a line is as shown; `…` stands for anything.
 pub(crate) fn is_line(shown: &str, line: &str) -> bool {
     let (shown, line) = (shown.trim_end(), line.trim_end());
     match shown.split_once('…') {
@@ -115,7 +115,7 @@ pub(crate) fn is_line(shown: &str, line: &str) -> bool {
     }
 }
 
-/// Whether an output is as shown, line by line, where a line with nothing but `…` stands for any lines.
+/// Whether an output is as shown, line by line; a line with nothing but `…` stands for any lines.
 pub(crate) fn is_output(shown: &[&str], output: &[&str]) -> bool {
     match (shown, output) {
         ([], []) => true,
@@ -125,13 +125,13 @@ pub(crate) fn is_output(shown: &[&str], output: &[&str]) -> bool {
     }
 }
 
-/// Every end of a text, from the whole of it to nothing.
+/// Every suffix of a text, from the whole of it to the empty one.
 fn ends(text: &str) -> impl Iterator<Item = &str> {
     text.char_indices().map(|(at, _)| &text[at..]).chain([""])
 }
 
 #[test]
-fn what_is_left_out_may_be_anything() {
+fn ellipsis_stands_for_anything() {
     assert!(is_line("a … c", "a b b c\r"));
     assert!(is_line("…c", "c") && is_line("a…", "a"));
     assert!(!is_line("a … c", "a b") && !is_line("a", "a b"));

@@ -1,10 +1,10 @@
-//! docs/plugins.md from its first command to its last: a plugin is begun, built, tested, served, swapped and rolled
-//! back.
+//! docs/plugins.md from its first command to its last: a plugin is created, built, tested, served, swapped
+//! and rolled back.
 //!
-//! A shell runs the commands as they are written, one block after the other, but for
+//! A shell runs the commands as they are written, one block after the other, except for
 //!
 //! - ports, which are free ones;
-//! - the plugin's build, which takes what `target/wasm` was built with, so that nothing is downloaded;
+//! - the plugin's build, which uses the crates of `target/wasm`, so that nothing is downloaded;
 //! - the command that serves, which is started apart, and goes on to the end of the page;
 //! - `pace plugin run`, which has tests of its own.
 
@@ -14,22 +14,22 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use pace_tests::{Origin, Pace, Setup, program, root};
+use pace_tests::{HttpBackend, Pace, Setup, program, root};
 
 use super::page::{Page, is_output};
 
-/// Where the page's commands run.
+/// The setting in which the page's commands run.
 struct Place {
-    /// Of the current command: the project, as soon as there is one.
+    /// The directory of the current command: the project, as soon as there is one.
     directory: PathBuf,
-    /// Where `pace` is found.
+    /// The directory of `pace`.
     bin: PathBuf,
-    origin: Origin,
+    backend: HttpBackend,
     pace: Option<Pace>,
 }
 
 #[test]
-fn the_way_to_production_is_as_the_page_says() {
+fn plugin_gets_to_production_as_the_page_says() {
     let mut place = Place::new();
     let page = Page::of("docs/plugins.md");
     let mut done = 0;
@@ -59,9 +59,9 @@ fn the_way_to_production_is_as_the_page_says() {
 
 impl Place {
     fn new() -> Place {
-        // Always the same, because cargo keeps what it has built by the path of the project.
+        // The path is always the same, because cargo keeps its builds by the path of the project.
         let directory = root().join("target/projects/page");
-        // It is not there the first time.
+        // The directory does not exist the first time.
         let _ = fs::remove_dir_all(&directory);
         let bin = directory.join("bin");
         fs::create_dir_all(&bin).expect("target/ is ours");
@@ -69,19 +69,19 @@ impl Place {
         Place {
             directory,
             bin,
-            origin: Origin::named("in"),
+            backend: HttpBackend::named("in"),
             pace: None,
         }
     }
 
     /// Writes a file of the page.
     fn write(&self, name: &str, text: &str) {
-        let text = text.replace("127.0.0.1:8000", &self.origin.label());
+        let text = text.replace("127.0.0.1:8000", &self.backend.label());
         let text = text.replace(":8080\"", ":0\"").replace(":9090\"", ":0\"");
         fs::write(self.directory.join(name), text).expect("the page has made its directory");
     }
 
-    /// Runs commands, and returns what they print. The one that serves is started.
+    /// Runs commands, and returns their output. The one that serves is started.
     fn run(&mut self, commands: &str) -> String {
         if let Some(args) = commands.strip_prefix("pace --config") {
             let args = ["--config"].into_iter().chain(args.split_whitespace());
@@ -95,7 +95,7 @@ impl Place {
             None => commands.to_owned(),
         };
         let path = env::var("PATH").expect("there are programs");
-        // What waits in vain fails, and does not wait for ever.
+        // A command that waits in vain must fail, and not wait for ever.
         let output = Command::new("timeout")
             .args(["600", "sh", "-ec", &commands])
             .current_dir(&self.directory)

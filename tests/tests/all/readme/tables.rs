@@ -1,9 +1,9 @@
-//! The tables against what the program knows.
+//! The tables of the pages compared with the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use pace_tests::{Origin, Pace, Setup, edition, fixture, root, wait_until};
+use pace_tests::{HttpBackend, Pace, Setup, edition, fixture, root, wait_until};
 
 use super::page::{Page, code};
 use crate::sections::SERVER;
@@ -39,14 +39,14 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// What it is if it is not written, if that is a value and not a rule.
+    /// The default, if that is a value and not a rule.
     pub(super) fn default(&self) -> Option<&str> {
         let value = self.default.strip_prefix('`')?.strip_suffix('`')?;
         (!value.contains('`')).then_some(value)
     }
 }
 
-/// A row without a table is about that of the row above.
+/// All keys. A row without a table is about that of the row above.
 pub(super) fn keys() -> Vec<Key> {
     let mut tables = Vec::new();
     let mut keys = Vec::new();
@@ -65,7 +65,7 @@ pub(super) fn keys() -> Vec<Key> {
     keys
 }
 
-/// What is wrong with a file, according to `pace check`.
+/// The mistake in a file, according to `pace check`.
 fn refusal(config: &str) -> String {
     let exit = Setup::new().args(["check"]).config(config).run();
     exit.refusal().to_owned()
@@ -82,7 +82,7 @@ fn allowed(config: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_keys_are_those_that_the_program_allows() {
+fn keys_on_the_page_are_those_of_the_program() {
     let mut documented: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for key in keys() {
         let new = documented
@@ -106,7 +106,7 @@ fn the_keys_are_those_that_the_program_allows() {
 }
 
 #[test]
-fn the_ranges_are_those_that_the_program_allows() {
+fn ranges_on_the_page_are_those_of_the_program() {
     let mut compared = 0;
     for Key {
         table, key, allowed, ..
@@ -135,9 +135,9 @@ fn the_ranges_are_those_that_the_program_allows() {
 /// A unit test of the host compares config/proxy.toml with the defaults in the code, and a test of
 /// docs/operations.md has the program compare those in config/contained.toml.
 #[test]
-fn the_defaults_are_those_of_the_commented_files() {
+fn defaults_on_the_page_are_those_of_the_commented_files() {
     let mut settings = settings("config/proxy.toml");
-    // That file listens for everybody, on a number of threads that suits nobody in particular.
+    // That file listens on all addresses, and its number of threads is an example.
     settings.retain(|(table, key), _| table != "[server]" || !["listen", "workers"].contains(&key.as_str()));
     let contained = self::settings("config/contained.toml").into_iter();
     settings.extend(contained.filter(|((table, _), _)| table.starts_with("[[plugins]]")));
@@ -152,7 +152,7 @@ fn the_defaults_are_those_of_the_commented_files() {
     assert!(compared >= 30, "only {compared} defaults");
 }
 
-/// What a file says of each table and key, where it says so first, also in a comment.
+/// The first value that a file has for each table and key, also in a comment.
 fn settings(file: &str) -> BTreeMap<(String, String), String> {
     let text = fs::read_to_string(root().join(file)).expect("it is there");
     let (mut table, mut settings) = (String::new(), BTreeMap::new());
@@ -173,15 +173,15 @@ fn settings(file: &str) -> BTreeMap<(String, String), String> {
 }
 
 #[test]
-fn the_metrics_are_those_that_are_counted() {
-    let (up, down) = (Origin::named("up"), Origin::down());
-    // With an admin listener, because looking at it does not count.
+fn metrics_on_the_page_are_those_of_the_program() {
+    let (up, down) = (HttpBackend::named("up"), HttpBackend::down());
+    // The configuration has an admin listener, because reading metrics there is not counted.
     let pace = Pace::with_config(&format!(
         "{SERVER}\n[upstreams]\nbackends = ['{}', '{}']",
         up.label(),
         down.label()
     ));
-    // Of two requests one goes to the backend that is down, so that there is a failure to be counted.
+    // One of two requests goes to the backend that is down, so that a failure is counted.
     for _ in 0..2 {
         assert_eq!(pace.get("/").status, 200);
     }
@@ -193,14 +193,14 @@ fn the_metrics_are_those_that_are_counted() {
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
         .collect();
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    // The values of the labels that say what became of something, by metric.
+    // The values of labels for outcomes, by metric.
     let mut outcomes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let series = line.rsplit_once(' ').expect("a sample has a value").0;
         let (name, list) = series.split_once('{').unwrap_or((series, ""));
         let labels = labels.entry(without_suffix(name, &types)).or_default();
         for (label, value) in list.split(',').filter_map(|label| label.split_once('=')) {
-            // The bound of a bucket is the histogram's own.
+            // The bounds of buckets are the histogram's own.
             if label != "le" {
                 labels.insert(label);
             }
@@ -243,7 +243,7 @@ fn the_metrics_are_those_that_are_counted() {
     }
 }
 
-/// What is counted of files and configurations that are taken, refused and given up again.
+/// The metrics of files and configurations that are taken, refused and given up again.
 fn metrics_of_swaps() -> String {
     let swapping = Swapping::new();
     swapping.replace(&respond(2));
@@ -267,7 +267,7 @@ fn metrics_of_swaps() -> String {
     swapping.pace.admin().get("/metrics").text().to_owned()
 }
 
-/// The metric that a series belongs to: a histogram has three kinds.
+/// The metric that a series belongs to: a histogram has three series.
 fn without_suffix<'n>(name: &'n str, types: &BTreeMap<&str, &str>) -> &'n str {
     ["_bucket", "_sum", "_count"]
         .iter()
@@ -277,7 +277,7 @@ fn without_suffix<'n>(name: &'n str, types: &BTreeMap<&str, &str>) -> &'n str {
 }
 
 #[test]
-fn the_options_are_those_of_the_program() {
+fn options_on_the_page_are_those_of_the_program() {
     let help = Setup::new().args(["--help"]).run().stdout;
     let mut known = BTreeSet::new();
     let (_, commands) = help.split_once("Commands:\n").expect("there are commands");

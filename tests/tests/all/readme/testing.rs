@@ -1,5 +1,5 @@
-//! docs/testing-plugins.md against `pace plugin`: its cases are run, and its table of keys is compared with what
-//! the program allows.
+//! docs/testing-plugins.md compared with `pace plugin`: its cases are run, and its table of keys is compared
+//! with the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,7 +28,7 @@ const TABLES: [(&str, &str); 19] = [
     ("expect.response", "[[case]]\nexpect.response = { zzz = 1 }"),
     ("expect.windows", "[[case]]\nexpect.windows = [{ zzz = 1 }]"),
     ("expect.failure", "[[case]]\nexpect.failure = { zzz = 1 }"),
-    // Not a table of its own, but the two that stand for a text and a number.
+    // These two are no tables: they stand for a text and a number.
     ("a text", "[[case]]\nexpect.backend = { zzz = 1 }"),
 ];
 
@@ -36,7 +36,7 @@ fn page() -> Page {
     Page::of("docs/testing-plugins.md")
 }
 
-/// Runs a file of cases where the page says it is.
+/// Runs a file of cases from the directory that the page names.
 fn run(cases: &str, args: &[&str]) -> Exit {
     let setup = Setup::new();
     let directory = setup.directory().join("tests");
@@ -45,7 +45,7 @@ fn run(cases: &str, args: &[&str]) -> Exit {
     setup.args(["plugin"]).args(args).run()
 }
 
-/// The table, the key and what is allowed, for each row and each of the tables that it names.
+/// The table, the key and its range, for each row and each of the tables that it names.
 fn keys() -> Vec<(String, String, String)> {
     let mut tables = Vec::new();
     let mut keys = Vec::new();
@@ -78,7 +78,7 @@ fn allowed(cases: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_keys_are_those_that_the_program_allows() {
+fn keys_on_the_page_are_those_of_the_program() {
     let mut documented: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (table, key, _) in keys() {
         let new = documented.entry(table.clone()).or_default().insert(key.clone());
@@ -94,7 +94,7 @@ fn the_keys_are_those_that_the_program_allows() {
 }
 
 #[test]
-fn the_ranges_are_those_that_the_program_allows() {
+fn ranges_on_the_page_are_those_of_the_program() {
     let mut compared = 0;
     for (table, key, allowed) in keys() {
         let Some((Ok(least), Ok(most))) = allowed
@@ -125,7 +125,7 @@ fn the_ranges_are_those_that_the_program_allows() {
 }
 
 #[test]
-fn the_verdicts_and_commands_are_those_of_the_program() {
+fn verdicts_and_commands_on_the_page_are_those_of_the_program() {
     let first_cells = |header: &str| -> BTreeSet<String> {
         let rows = page().table(header);
         rows.iter().flat_map(|row| code(&row[0])).collect()
@@ -148,9 +148,10 @@ fn the_verdicts_and_commands_are_those_of_the_program() {
     }
 }
 
-/// Every file of cases on the page passes, apart from the one that says it does not, and says what is shown.
+/// Every file of cases on the page passes, except for the one that is shown to fail, and the output is as
+/// shown.
 #[test]
-fn the_cases_do_what_the_page_says() {
+fn cases_on_the_page_do_what_it_says() {
     let page = page();
     let mut ran = 0;
     for (index, block) in page.blocks.iter().enumerate() {
@@ -189,7 +190,7 @@ fn the_cases_do_what_the_page_says() {
     assert!(ran >= 5, "only {ran} files of cases");
 }
 
-/// The cases, the command that measures them and what is shown of it.
+/// Cases, the command that measures them, and the output shown.
 fn measurements(page: &Page) -> Vec<(&Block, &Block, &Block)> {
     let is = |block: &&Block, language: &str| block.language == language;
     let first = page.blocks.iter().find(|block| is(block, "toml"));
@@ -197,7 +198,7 @@ fn measurements(page: &Page) -> Vec<(&Block, &Block, &Block)> {
     let commands = page.blocks.iter().enumerate().filter(|(_, block)| bench(block));
     commands
         .map(|(index, command)| {
-            // What stands right before it, or else the page's first file.
+            // The cases are in the previous block, or else in the page's first file.
             let before = page.blocks[..index].last();
             let before = before.filter(|block| is(block, "toml") && block.text.contains("[budget]"));
             let shown = page.blocks.get(index + 1).filter(|block| is(block, "text"));
@@ -211,7 +212,7 @@ fn measurements(page: &Page) -> Vec<(&Block, &Block, &Block)> {
 }
 
 #[test]
-fn the_measurements_look_as_the_page_shows() {
+fn measurements_look_as_on_the_page() {
     let page = page();
     let measurements = measurements(&page);
     for (cases, command, shown) in &measurements {
@@ -231,7 +232,7 @@ fn the_measurements_look_as_the_page_shows() {
     assert_eq!(measurements.len(), 2, "one within the budget and one over it");
 }
 
-/// Runs of blanks are one: columns are as wide as what is in them.
+/// Compares outputs with runs of blanks as one: columns are as wide as their content.
 fn assert_output(shown: &str, output: &str) {
     let lines = |text: &str| -> Vec<String> {
         text.lines()

@@ -1,4 +1,4 @@
-//! How often a request is sent: what was configured, and one idle connection that had ended.
+//! The number of attempts: the configured one, and one more for an idle connection that had ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ fn hangs_up(answers: usize) -> (Scripted, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_request_is_sent_as_often_as_configured_and_once_for_a_stale_connection() {
+fn attempts_are_as_configured_plus_one_for_a_stale_connection() {
     for retries in [0, 1, 3] {
         for request in [
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -41,7 +41,8 @@ fn a_request_is_sent_as_often_as_configured_and_once_for_a_stale_connection() {
             let method = &request[..3];
             client.write(request);
             assert_eq!(client.read(method).expect("there is a response").status, 502);
-            // The idle connection, its replacement, and no other: there is one backend, which is not tried twice.
+            // One attempt on the idle connection, one on its replacement, and no other: the only backend is
+            // not tried twice.
             assert_eq!(
                 heads.load(Ordering::SeqCst),
                 1 + 2,
@@ -54,10 +55,10 @@ fn a_request_is_sent_as_often_as_configured_and_once_for_a_stale_connection() {
 }
 
 #[test]
-fn several_stale_connections_are_not_tried_one_after_the_other() {
+fn only_one_stale_connection_is_tried() {
     let (backend, heads) = hangs_up(usize::MAX);
     let pace = before(&backend, "max_retries = 0");
-    // Four at once leave four idle connections, on each of which the next request is lost.
+    // Four concurrent requests leave four idle connections, on each of which the next request is lost.
     let mut clients: Vec<_> = (0..4).map(|_| pace.client()).collect();
     for client in &mut clients {
         client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -75,7 +76,7 @@ fn several_stale_connections_are_not_tried_one_after_the_other() {
 }
 
 #[test]
-fn what_may_have_been_done_is_not_done_again() {
+fn post_on_a_stale_connection_is_not_retried() {
     let (backend, heads) = hangs_up(1);
     let pace = before(&backend, "max_retries = 5");
     let mut client = pace.client();

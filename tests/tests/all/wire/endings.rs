@@ -1,17 +1,18 @@
-//! Ends of answers and of connections: nothing is cut, nothing follows what is not complete, and nothing waits for ever.
+//! Ends of responses and of connections: nothing is cut, nothing follows an incomplete message, and nothing
+//! waits for ever.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use pace_tests::{DEADLINE, Origin, Pace, Scripted, Signal, wait_until};
+use pace_tests::{DEADLINE, HttpBackend, Pace, Scripted, Signal, wait_until};
 use socket2::{Domain, Socket, Type};
 
 use super::{OK, all, status};
 use crate::sections::EVERYTHING;
 
-/// One worker with these keys in `[server]`, before backends with these labels.
+/// Starts Pace with one worker, these keys in `[server]`, and backends with these labels.
 fn pace(server: &str, labels: &[String], pool: &str) -> Pace {
     Pace::with_config(&format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n{server}\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n\
@@ -19,7 +20,7 @@ fn pace(server: &str, labels: &[String], pool: &str) -> Pace {
     ))
 }
 
-/// A client whose system takes no more than a few KiB that it does not read.
+/// A client whose system buffers only a few KiB that it does not read.
 fn narrow(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
     socket.set_recv_buffer_size(4096).expect("it may be small");
@@ -31,7 +32,7 @@ fn narrow(address: SocketAddr) -> TcpStream {
 
 fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A reset ends it as well.
+    // A reset ends the connection as well.
     let _ = stream.read_to_end(&mut bytes);
     bytes
 }
@@ -47,16 +48,17 @@ fn large() -> Scripted {
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// What is sent to a connection that is being closed resets it, and with it what is still on the way.
+/// Bytes sent to a connection that is being closed reset it, and the reset would destroy the answer on its
+/// way.
 #[test]
-fn last_answer_is_not_cut_by_what_the_client_sends_behind_it() {
+fn last_answer_is_not_cut_by_further_bytes_of_the_client() {
     let backend = large();
     let last = pace("keepalive_requests = 1", &[backend.label()], "");
     let mut client = narrow(last.address());
     client.write_all(GET).expect("Pace reads");
     let mut begin = [0; 2048];
     client.read_exact(&mut begin).expect("the answer begins");
-    // It cannot know yet that this is one too many.
+    // The client cannot know yet that this request is one too many.
     client.write_all(GET).expect("Pace reads");
     assert!(begin.len() + rest(&mut client).len() > LARGE);
 
@@ -75,7 +77,7 @@ fn last_answer_is_not_cut_by_what_the_client_sends_behind_it() {
 }
 
 #[test]
-fn answer_that_is_on_its_way_is_not_cut_by_the_end_of_the_process() {
+fn answer_on_its_way_is_not_cut_by_the_end_of_the_process() {
     let backend = large();
     let pace = pace("", &[backend.label()], "");
     let mut client = narrow(pace.address());
@@ -88,7 +90,7 @@ fn answer_that_is_on_its_way_is_not_cut_by_the_end_of_the_process() {
         let mut bytes = [0; 4096];
         while let Ok(count @ 1..) = client.read(&mut bytes) {
             read += count;
-            // More is asked for while the process ends.
+            // The client sends another request while the process ends.
             let _ = client.write_all(GET);
             thread::sleep(Duration::from_micros(200));
         }
@@ -102,7 +104,7 @@ fn answer_that_is_on_its_way_is_not_cut_by_the_end_of_the_process() {
 
 /// An interim response that a client has read in part goes on with its rest or not at all.
 #[test]
-fn nothing_follows_half_of_an_interim_response() {
+fn nothing_follows_a_partial_interim_response() {
     let hints = {
         let link = format!("Link: {}\r\n", "a".repeat(900));
         format!("HTTP/1.1 103 Early Hints\r\n{}\r\n", link.repeat(60))
@@ -170,7 +172,7 @@ fn nothing_follows_half_of_an_interim_response() {
 
 /// A client that reads nothing has `send_timeout_ms`, whatever it sends meanwhile.
 #[test]
-fn dripped_upload_does_not_hold_a_connection_that_is_not_read() {
+fn dripped_upload_does_not_hold_an_unread_connection() {
     let body = "x".repeat(20_000_000);
     let backend = Scripted::new(move |line| {
         line.head()?;
@@ -196,9 +198,9 @@ fn dripped_upload_does_not_hold_a_connection_that_is_not_read() {
 }
 
 #[test]
-fn empty_lines_without_end_are_refused() {
-    let origin = Origin::named("one");
-    let pace = pace("head_timeout_ms = 60000", &[origin.label()], "");
+fn endless_empty_lines_are_refused() {
+    let backend = HttpBackend::named("one");
+    let pace = pace("head_timeout_ms = 60000", &[backend.label()], "");
     let mut client = pace.client();
     client.write("\r\n".repeat(8) + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_eq!(status(&all(&mut client)), 200, "old clients send a few");
@@ -207,9 +209,9 @@ fn empty_lines_without_end_are_refused() {
     assert_eq!(status(&all(&mut client)), 400);
 }
 
-/// A head that ends where a read does leaves nothing behind that looks like the begin of the next.
+/// A head that ends where a read ends leaves nothing behind that looks like the beginning of the next.
 #[test]
-fn idle_connection_has_its_own_limit_whatever_the_size_of_the_head_before() {
+fn idle_timeout_is_the_same_after_a_head_of_any_size() {
     let pace = Pace::with_config(
         "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\nhead_timeout_ms = 200\n\n[metrics]\n\n\
          [upstreams]\nbackends = [\"127.0.0.1:1\"]",
@@ -219,7 +221,7 @@ fn idle_connection_has_its_own_limit_whatever_the_size_of_the_head_before() {
         let mut client = pace.client();
         let filler = "x".repeat(size - head.len() - 4);
         assert_eq!(client.exchange(format!("{head}{filler}\r\n\r\n")).status, 200);
-        // Longer than a head may take.
+        // The pause is longer than a head may take.
         thread::sleep(Duration::from_millis(400));
         assert_eq!(client.get("/metrics").status, 200, "after a head of {size} bytes");
         assert_eq!(
@@ -230,9 +232,10 @@ fn idle_connection_has_its_own_limit_whatever_the_size_of_the_head_before() {
     }
 }
 
-/// A response without content that declares some may be followed by it, which would be the next answer.
+/// A response without content that declares some may be followed by it, which would be taken for the next
+/// answer.
 #[test]
-fn connection_is_not_reused_after_content_that_must_not_be() {
+fn connection_is_not_reused_after_forbidden_content() {
     let backend = Scripted::saying("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
     let pace = pace("", &[backend.label()], "");
     let mut client = pace.client();
@@ -242,9 +245,9 @@ fn connection_is_not_reused_after_content_that_must_not_be() {
     assert_eq!(backend.received().len(), 3);
 }
 
-/// It is the client that may not send, and the backend that has something to say.
+/// The client may not send yet, and the backend has to answer first.
 #[test]
-fn response_to_an_expectation_takes_its_time() {
+fn slow_response_to_an_expectation_arrives() {
     let streaming = Scripted::new(|line| {
         line.head()?;
         line.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;

@@ -1,11 +1,11 @@
-//! What Pace says of a request to its backend, and whose word counts.
+//! Fields about a request that Pace adds for its backend, and whose claims it trusts.
 
-use pace_tests::{Origin, Pace, Scripted};
+use pace_tests::{HttpBackend, Pace, Scripted};
 
 use super::{OK, before};
 use crate::sections::EVERYTHING;
 
-/// What a client may claim of itself.
+/// Fields in which a client may make claims about itself.
 const CLAIMS: &str = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.test\r\n\
     X-Forwarded-Port: 1\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6;proto=https\r\n";
 
@@ -46,7 +46,7 @@ fn claims_of_an_untrusted_client_are_replaced_by_the_truth() {
 }
 
 #[test]
-fn word_of_a_trusted_peer_is_kept() {
+fn claims_of_a_trusted_peer_are_kept() {
     let backend = Scripted::saying(OK);
     let pace = with("trusted_proxies = [\"127.0.0.1\"]", &backend.label());
     pace.client()
@@ -92,10 +92,10 @@ fn via_names_pace_on_both_sides_unless_it_is_switched_off() {
     }
 }
 
-/// Otherwise it would come again and again, until there are no descriptors left.
+/// Without a refusal the request would come again and again, until there are no descriptors left.
 #[test]
-fn request_that_comes_back_is_a_508() {
-    let place = Origin::down();
+fn looping_request_is_a_508() {
+    let place = HttpBackend::down();
     let label = place.label();
     drop(place);
     let pace = Pace::with_config(&format!(
@@ -108,9 +108,9 @@ fn request_that_comes_back_is_a_508() {
     assert_eq!(pace.metrics().sum("pace_upstream_attempts_total", &[]), 1);
 }
 
-/// RFC 9110, section 7.6.2.
+/// `Max-Forwards` bounds OPTIONS and TRACE: RFC 9110, section 7.6.2.
 #[test]
-fn options_goes_as_far_as_it_may() {
+fn options_ends_at_its_max_forwards() {
     let backend = Scripted::saying(OK);
     let pace = before(&backend, "");
     let mut client = pace.client();
@@ -130,7 +130,7 @@ fn options_goes_as_far_as_it_may() {
 }
 
 #[test]
-fn request_of_http_1_0_without_a_host_gets_the_backends() {
+fn http_1_0_request_without_a_host_gets_the_backends() {
     let backend = Scripted::saying(OK);
     let pace = before(&backend, "");
     pace.client().write("GET / HTTP/1.0\r\n\r\n");

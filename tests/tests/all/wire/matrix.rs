@@ -1,6 +1,6 @@
-//! Every kind of request against every kind of backend: what the client gets, what the backend saw, and what becomes of the
-//! client's connection. The table is in `matrix.txt`; `PACE_WRITE_MATRIX=PATH` writes it anew, to be read before it is
-//! taken.
+//! Every kind of request with every kind of backend: the client's response, the request at the backend, and
+//! the fate of the client's connection. The table is in `matrix.txt`; `PACE_WRITE_MATRIX=PATH` writes it
+//! anew, to be read before it is accepted.
 
 use std::fmt::Write;
 use std::fs;
@@ -27,7 +27,7 @@ const BODIES: [(&str, &str, &str); 4] = [
     ("expect", "Content-Length: 5\r\nExpect: 100-continue\r\n", "hello"),
 ];
 
-/// What a backend does with a request.
+/// The ways in which a backend treats a request.
 const OUTCOMES: [(&str, &str); 11] = [
     ("length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
     (
@@ -51,16 +51,16 @@ const OUTCOMES: [(&str, &str); 11] = [
     ("cut", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"),
 ];
 
-/// What a backend has seen of requests: the heads, in small letters.
+/// The heads of the requests that a backend has received, in lower case.
 type Heads = Arc<Mutex<Vec<String>>>;
 
-/// A backend whose answer is named by the path.
+/// A backend whose answer is chosen by the path.
 fn backend(heads: &Heads) -> Scripted {
     let seen = Arc::clone(heads);
     Scripted::new(move |line| {
         while let Some(head) = line.head()? {
             if head.contains(" /again ") {
-                // So that each exchange begins with a new connection.
+                // The connection is closed so that each exchange begins with a new one.
                 return line.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
             }
             seen.lock().push(head.to_ascii_lowercase());
@@ -78,7 +78,7 @@ fn backend(heads: &Heads) -> Scripted {
             line.write(answer)?;
             match *name {
                 "until-close" | "closed" | "cut" | "of-1.0" | "garbage" => return Ok(()),
-                // The rest of the request is not read.
+                // The rest of the request stays unread.
                 "early" => return line.end(),
                 _ => {}
             }
@@ -109,7 +109,7 @@ fn without_body(answer: &'static str) -> &'static str {
     }
 }
 
-/// What the client sees of one exchange, and what the backend saw of the request, if it saw it.
+/// The result of one exchange: what the client received, and what the backend received, if anything.
 fn exchange(pace: &Pace, heads: &Heads, method: &str, (head, body): (&str, &str)) -> String {
     heads.lock().clear();
     let mut client = pace.client();
@@ -193,7 +193,7 @@ fn table() -> String {
 }
 
 #[test]
-fn every_kind_of_exchange_is_as_recorded() {
+fn exchange_of_every_kind_is_as_recorded() {
     let found = table();
     if let Some(path) = std::env::var_os("PACE_WRITE_MATRIX") {
         fs::write(path, found).expect("the table can be written");

@@ -1,4 +1,5 @@
-//! HTTP/1.1 to the letter, through real sockets: what can be read in two ways is refused, and what passes has one spelling.
+//! HTTP/1.1 to the letter, through real sockets: ambiguous messages are refused, and those that pass have one
+//! spelling.
 
 mod attempts;
 mod endings;
@@ -18,7 +19,7 @@ use crate::sections::{EVERYTHING, ONE_WORKER};
 /// A response that ends where its head says.
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// One worker, one backend, one route. `more` is what the pool has besides.
+/// Starts Pace with one worker, one backend and one route. `more` has further keys of the pool.
 fn before(backend: &Scripted, more: &str) -> Pace {
     Pace::with_config(&format!(
         "{ONE_WORKER}\n[[pools]]\nname = \"web\"\nbackends = [\"{}\"]\n{more}\n\n{EVERYTHING}",
@@ -26,7 +27,7 @@ fn before(backend: &Scripted, more: &str) -> Pace {
     ))
 }
 
-/// Everything that comes back until the connection is closed.
+/// Everything that is received until the connection is closed.
 fn all(client: &mut Client) -> String {
     String::from_utf8_lossy(&client.read_to_end()).into_owned()
 }

@@ -1,16 +1,16 @@
 //! Requests: framing, hosts, fields.
 
-use pace_tests::{Answer, Origin, Pace};
+use pace_tests::{Answer, HttpBackend, Pace};
 
 use super::{OK, all, before, status};
 use crate::sections::plain;
 use pace_tests::Scripted;
 
-/// Sends each, and expects that it is refused with this status, that the connection ends, and that no backend sees any of
-/// it. The reason is counted.
+/// Sends each request, and expects that it is refused with this status, that the connection ends, and that no
+/// backend receives any of it. The reason is counted.
 fn are_refused(requests: &[(&str, u16, &str)]) {
-    let origin = Origin::named("one");
-    let pace = Pace::with_config(&plain(&[&origin]));
+    let backend = HttpBackend::named("one");
+    let pace = Pace::with_config(&plain(&[&backend]));
     for (number, (request, expected, reason)) in requests.iter().enumerate() {
         let refused = |pace: &Pace| {
             pace.metrics()
@@ -26,7 +26,7 @@ fn are_refused(requests: &[(&str, u16, &str)]) {
         assert_eq!(refused(&pace), before + 1, "{request:?} is counted as {reason}");
         assert_eq!(pace.get(&format!("/{number}")).status, 200, "after {request:?}");
     }
-    let seen: Vec<_> = origin
+    let seen: Vec<_> = backend
         .requests()
         .iter()
         .map(|request| request.target.clone())
@@ -162,7 +162,7 @@ fn ambiguous_framing_is_refused() {
 }
 
 #[test]
-fn a_head_that_is_none_is_refused() {
+fn malformed_head_is_refused() {
     let long = "a".repeat(70_000);
     let many = "X: 1\r\n".repeat(200);
     let cases = [
@@ -261,7 +261,7 @@ fn a_head_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_host_that_is_none_is_refused() {
+fn malformed_host_is_refused() {
     for host in [
         "", "a/b", "a, b", "a b", "a:80x", "a?x", "a#x", "a\\b", "[::1", "a@b", "a:65536",
     ] {
@@ -283,9 +283,10 @@ fn a_host_that_is_none_is_refused() {
     ]);
 }
 
-/// RFC 9112, section 7.1: the grammar of chunks, to the letter. A client that is refused in the middle of its body learns so.
+/// RFC 9112, section 7.1: the grammar of chunks, to the letter. A client that is refused in the middle of its
+/// body gets the answer.
 #[test]
-fn a_malformed_chunk_is_refused() {
+fn malformed_chunk_is_refused() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.end()
@@ -365,9 +366,10 @@ fn repeated_lengths_become_one_line() {
     assert_eq!(text.matches("Content-Length: 2\r\n").count(), 3, "{text}");
 }
 
-/// What is named in `Connection` ends here, but for what is the backend's or decides where a request goes.
+/// Fields named in `Connection` end here, except for those that are the backend's or decide where a request
+/// goes.
 #[test]
-fn nominated_fields_end_here_and_fields_for_the_backend_do_not() {
+fn nominated_fields_are_dropped_except_those_for_the_backend() {
     let backend = Scripted::saying(OK);
     let pace = before(&backend, "");
     let response = pace.client().exchange(
@@ -416,13 +418,13 @@ fn fields_with_underscores_are_dropped_passed_or_refused() {
     }
 }
 
-/// A backend that makes variables of fields makes them of trailers too.
+/// A backend that makes variables of fields makes them of trailers, too.
 #[test]
-fn underscores_in_trailers_are_those_of_fields() {
+fn trailers_with_underscores_are_treated_like_fields() {
     for (choice, passes, expected) in [("drop", false, 200), ("pass", true, 200), ("refuse", false, 400)] {
         let backend = Scripted::new(|line| {
             line.head()?;
-            // The body ends as a head does.
+            // The trailers end as a head does.
             line.head()?;
             line.write(OK)?;
             line.end()
@@ -445,7 +447,7 @@ fn underscores_in_trailers_are_those_of_fields() {
 
 /// `chunked` on one side and another framing on the other would be two messages.
 #[test]
-fn extensions_are_not_passed_on_and_trailers_are() {
+fn trailers_are_passed_on_and_chunk_extensions_are_not() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.bytes("5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n".len())?;
@@ -461,9 +463,9 @@ fn extensions_are_not_passed_on_and_trailers_are() {
 }
 
 #[test]
-fn an_answer_of_the_origin_form_is_given_to_every_method() {
-    let origin = Origin::new(|request| Answer::new(request.method.clone()));
-    let pace = Pace::with_config(&plain(&[&origin]));
+fn origin_form_is_accepted_for_every_method() {
+    let backend = HttpBackend::new(|request| Answer::new(request.method.clone()));
+    let pace = Pace::with_config(&plain(&[&backend]));
     let mut client = pace.client();
     for method in ["GET", "OPTIONS", "PURGE", "M-SEARCH", "get"] {
         assert_eq!(

@@ -1,17 +1,17 @@
-//! Responses of backends that are broken, and what of a response is for its connection alone.
+//! Broken responses of backends, and the parts of a response that are for its connection alone.
 
 use pace_tests::Scripted;
 
 use super::{OK, all, before, status};
 
-/// Two requests that take different ways in many proxies.
+/// Two requests that are handled differently in many proxies.
 const REQUESTS: [&str; 2] = [
     "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
 ];
 
 #[test]
-fn a_broken_head_is_a_502() {
+fn broken_head_is_a_502() {
     for head in [
         "garbage\r\n\r\n",
         "HTTP/2.0 200 OK\r\n\r\n",
@@ -43,9 +43,9 @@ fn a_broken_head_is_a_502() {
     }
 }
 
-/// Half of a response cannot be taken back: its end is missing.
+/// Half of a response cannot be taken back: the client gets it without its end.
 #[test]
-fn a_malformed_chunk_ends_a_response_without_its_end() {
+fn malformed_chunk_truncates_the_response() {
     for body in [
         "5\r\nhello\r\n\r\n4\r\ntail\r\n0\r\n\r\n",
         "5\r\nhello\r\n;x\r\n\r\n",
@@ -93,7 +93,7 @@ fn repeated_lengths_become_one_line() {
 }
 
 #[test]
-fn fields_of_the_backends_connection_end_here() {
+fn connection_fields_of_the_backend_are_not_passed_on() {
     let backend = Scripted::saying(
         "HTTP/1.1 200 OK\r\nConnection: Upgrade, Keep-Alive, X-Internal\r\nUpgrade: h2,h2c\r\n\
          Keep-Alive: timeout=5, max=100\r\nX-Internal: secret\r\nProxy-Connection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
@@ -114,7 +114,7 @@ fn fields_of_the_backends_connection_end_here() {
 
 /// RFC 9110, section 2.5: the version in a message is its sender's.
 #[test]
-fn the_version_is_our_own_and_the_words_are_the_backends() {
+fn version_is_paces_own_and_reason_is_the_backends() {
     for head in [
         "HTTP/1.0 200 Fine\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.0 200 Fine\r\n\r\nok",
@@ -133,9 +133,9 @@ fn the_version_is_our_own_and_the_words_are_the_backends() {
     }
 }
 
-/// RFC 9110, section 6.6.1: when the message was originated.
+/// RFC 9110, section 6.6.1: the date is when the message was originated.
 #[test]
-fn the_date_of_a_backend_stays_and_is_added_where_there_is_none() {
+fn date_of_a_backend_is_kept_and_a_missing_one_is_added() {
     let date = "Mon, 01 Jan 2024 00:00:00 GMT";
     let backend = Scripted::saying(format!(
         "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 2\r\n\r\nok"
@@ -149,7 +149,7 @@ fn the_date_of_a_backend_stays_and_is_added_where_there_is_none() {
 
 /// RFC 9110, sections 8.6 and 15.3.6, and RFC 9112, section 6.1.
 #[test]
-fn responses_without_content_have_no_framing_that_says_otherwise() {
+fn response_without_content_has_no_framing_for_any() {
     for (head, expected) in [
         ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", None),
         (
@@ -180,7 +180,7 @@ fn responses_without_content_have_no_framing_that_says_otherwise() {
 }
 
 #[test]
-fn interim_responses_pass_without_framing_and_not_without_end() {
+fn interim_responses_pass_without_framing_and_in_a_bounded_number() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.write("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nLink: </a>\r\n\r\n")?;
@@ -204,9 +204,9 @@ fn interim_responses_pass_without_framing_and_not_without_end() {
     );
 }
 
-/// Several lines are one list, on this side too (RFC 9110, section 5.3).
+/// Several lines of Connection are one list, on this side, too (RFC 9110, section 5.3).
 #[test]
-fn a_backend_that_closes_in_a_second_line_is_not_used_again() {
+fn close_in_a_second_connection_line_is_obeyed() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.write(
@@ -222,9 +222,9 @@ fn a_backend_that_closes_in_a_second_line_is_not_used_again() {
     assert_eq!((backend.received().len(), client.connections()), (3, 1));
 }
 
-/// What comes behind a response belongs to nobody.
+/// Bytes behind a response belong to no request.
 #[test]
-fn bytes_behind_a_response_are_no_response() {
+fn bytes_behind_a_response_are_discarded() {
     let backend = Scripted::new(|line| {
         while line.head()?.is_some() {
             line.write(format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"))?;

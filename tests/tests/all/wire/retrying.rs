@@ -1,4 +1,5 @@
-//! Attempts by configuration: on what, how many, how long, and not more than the pool bears.
+//! Configured retries: after which failures, how many, for how long, and at most a share of the pool's
+//! requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,7 @@ use pace_tests::{Pace, Scripted, wait_until};
 use super::OK;
 use crate::sections::{EVERYTHING, ONE_WORKER};
 
-/// A backend that says this to each request, whatever its body, and counts the requests.
+/// A backend that sends the same bytes to each request, whatever its body, and counts the requests.
 fn saying(bytes: &'static str) -> (Scripted, Arc<AtomicUsize>) {
     let heads = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&heads);
@@ -28,7 +29,7 @@ fn saying(bytes: &'static str) -> (Scripted, Arc<AtomicUsize>) {
     (backend, heads)
 }
 
-/// One worker before several backends.
+/// Starts Pace with one worker and several backends.
 fn before(backends: &[&Scripted], retry: &str) -> Pace {
     let labels: Vec<_> = backends
         .iter()
@@ -56,7 +57,7 @@ fn configured_status_is_followed_by_another_attempt() {
         .metrics()
         .sum("pace_upstream_failures_total", &[("reason", "status")]);
     assert_eq!(failed, tries.load(Ordering::SeqCst) as u64);
-    // What may have been done is not done again.
+    // A request that may have been processed is not sent again.
     for _ in 0..2 {
         client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
         client.read("POST").expect("there is a response");
@@ -85,7 +86,7 @@ fn status_of_the_last_attempt_is_passed_on() {
 }
 
 #[test]
-fn only_what_is_configured_is_followed_by_another_attempt() {
+fn only_configured_failures_are_followed_by_another_attempt() {
     let (hangs_up, tries) = saying("");
     let (good, _) = saying(OK);
     let pace = before(
@@ -119,7 +120,7 @@ fn attempt_that_takes_too_long_is_followed_by_another() {
 }
 
 #[test]
-fn further_attempts_are_a_share_of_the_first_ones() {
+fn further_attempts_are_bounded_to_a_share_of_the_first_ones() {
     let (bad, _) = saying(BUSY);
     let (worse, _) = saying(BUSY);
     let pace = before(
@@ -136,7 +137,7 @@ fn further_attempts_are_a_share_of_the_first_ones() {
 
 /// The body of a request that may be repeated is kept up to a bound.
 #[test]
-fn body_that_is_not_kept_is_not_sent_again() {
+fn request_with_a_body_too_large_to_keep_is_not_retried() {
     for (size, kept_kb, status) in [
         (1000, 64, 200),
         (1000, 0, 502),
@@ -166,7 +167,7 @@ fn body_that_is_not_kept_is_not_sent_again() {
 }
 
 #[test]
-fn two_numbers_of_attempts_are_an_error() {
+fn two_keys_for_the_number_of_attempts_are_an_error() {
     let message = |retries: u32| {
         let exit = pace_tests::Setup::new()
             .args(["check"])
@@ -186,9 +187,9 @@ fn two_numbers_of_attempts_are_an_error() {
     );
 }
 
-/// Nobody else would be asked, so the answer that is there is better than none.
+/// No other backend would be asked, so the present answer is better than none.
 #[test]
-fn status_to_retry_is_passed_on_if_no_other_backend_is_chosen() {
+fn status_to_retry_is_passed_on_without_another_backend() {
     let (busy, _) = saying(BUSY);
     let (spare, tries) = saying(OK);
     let pace = Pace::with_config(&format!(
@@ -206,9 +207,9 @@ fn status_to_retry_is_passed_on_if_no_other_backend_is_chosen() {
     assert_eq!(busy.received().len(), 1, "its connection is kept");
 }
 
-/// The time of an attempt is the backend's.
+/// The time of an attempt counts only while the backend is waited for.
 #[test]
-fn attempt_does_not_end_while_the_client_is_waited_for() {
+fn attempt_does_not_time_out_while_the_client_is_waited_for() {
     let (backend, heads) = saying(OK);
     let pace = before(&[&backend], "retry = { attempts = 1, per_try_ms = 300 }");
     let mut client = pace.client();
@@ -220,7 +221,7 @@ fn attempt_does_not_end_while_the_client_is_waited_for() {
 }
 
 #[test]
-fn pause_between_attempts_ends_with_the_time_of_the_request() {
+fn pause_between_attempts_ends_at_the_requests_deadline() {
     let (silent, _) = saying("HTTP/1.1 500 Oh\r\n");
     let pace = before(
         &[&silent],
@@ -229,9 +230,9 @@ fn pause_between_attempts_ends_with_the_time_of_the_request() {
     assert_eq!(pace.get("/").status, 504);
 }
 
-/// A backend may have begun with what it has read of a request.
+/// A backend may have begun to process the part of a request that it has read.
 #[test]
-fn request_that_may_have_been_begun_is_not_sent_again_when_time_is_over() {
+fn request_that_may_have_been_begun_is_not_retried_after_a_timeout() {
     let (silent, tries) = saying("HTTP/1.1");
     let good = Scripted::saying(OK);
     let pace = before(
@@ -249,9 +250,9 @@ fn request_that_may_have_been_begun_is_not_sent_again_when_time_is_over() {
     assert_eq!(tries.load(Ordering::SeqCst), 1);
 }
 
-/// From when the client has been told to send its body, it is the client that is waited for; and before that it is not.
+/// After the client has been told to send its body, its own time counts; before that, the attempt's.
 #[test]
-fn time_between_100_and_the_body_is_the_clients() {
+fn time_between_100_and_the_body_counts_for_the_client() {
     let backend = Scripted::new(|line| {
         while line.head()?.is_some() {
             line.write("HTTP/1.1 103 Early Hints\r\n\r\n")?;
@@ -269,14 +270,14 @@ fn time_between_100_and_the_body_is_the_clients() {
     ));
     let head = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     let told = |client: &pace_tests::Client| client.received().windows(4).any(|four| four == b" 100");
-    // One attempt has 800 ms, of which the backend takes 600 for itself.
+    // One attempt has 800 ms, of which the backend uses 600.
     let mut client = pace.client();
     client.write(head);
     wait_until("the word", || told(&client));
     std::thread::sleep(std::time::Duration::from_millis(300));
     client.write("hi");
     assert_eq!(client.read("PUT").expect("there is an answer").status, 200);
-    // One that says nothing more is told so after its own time, not after the backend's 60 s.
+    // A client that sends nothing more gets an answer after its own time, not after the backend's 60 s.
     let mut client = pace.client();
     client.write(head);
     assert_eq!(client.read("PUT").expect("there is an answer").status, 408);
@@ -285,7 +286,7 @@ fn time_between_100_and_the_body_is_the_clients() {
 
 /// A pause that outlasts the request would end in an answer of Pace's own.
 #[test]
-fn status_is_passed_on_if_there_is_no_time_for_another_attempt() {
+fn status_is_passed_on_without_time_for_another_attempt() {
     let (one, _) = saying(BUSY);
     let (two, _) = saying(BUSY);
     let pace = before(

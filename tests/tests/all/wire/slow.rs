@@ -1,13 +1,13 @@
-//! Clients and backends that take their time: every wait has an end, and the one who is late is the one who is told.
+//! Slow clients and backends: every wait has an end, and the side that is late gets the blame.
 
 use std::time::Duration;
 
-use pace_tests::{Answer, Client, Gate, Origin, Pace, Scripted, wait_until};
+use pace_tests::{Answer, Client, Gate, HttpBackend, Pace, Scripted, wait_until};
 
 use super::{all, status};
 use crate::sections::{EVERYTHING, pool};
 
-/// One worker with these keys in `[server]`, before a backend.
+/// Starts Pace with one worker, these keys in `[server]`, and one backend.
 fn limited(server: &str, label: &str, pool: &str) -> Pace {
     Pace::with_config(&format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n{server}\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n\
@@ -20,7 +20,7 @@ fn refused(pace: &Pace, reason: &str) -> u64 {
         .sum("pace_requests_refused_total", &[("reason", reason)])
 }
 
-/// Sends a byte after the other until there is an answer, which there must be.
+/// Sends one byte after the other until there is an answer, which there must be.
 fn drip(client: &mut Client, bytes: &[u8]) -> String {
     for byte in bytes.iter().cycle() {
         if client.try_write([*byte]).is_err() || client.has_received() {
@@ -32,10 +32,10 @@ fn drip(client: &mut Client, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn head_that_does_not_end_is_a_408() {
-    let origin = Origin::named("one");
-    let pace = limited("head_timeout_ms = 100", &origin.label(), "");
-    // On a new connection and on one that was used.
+fn endless_head_is_a_408() {
+    let backend = HttpBackend::named("one");
+    let pace = limited("head_timeout_ms = 100", &backend.label(), "");
+    // The limit holds on a new connection and on a used one.
     for used in [false, true] {
         let mut client = pace.client();
         if used {
@@ -49,11 +49,11 @@ fn head_that_does_not_end_is_a_408() {
 }
 
 #[test]
-fn connection_without_a_request_is_closed_without_a_word() {
-    let origin = Origin::named("one");
+fn connection_without_a_request_is_closed_without_an_answer() {
+    let backend = HttpBackend::named("one");
     let pace = limited(
         "head_timeout_ms = 100\nkeepalive_timeout_ms = 100",
-        &origin.label(),
+        &backend.label(),
         "",
     );
     let mut silent = pace.client();
@@ -66,9 +66,9 @@ fn connection_without_a_request_is_closed_without_a_word() {
 }
 
 #[test]
-fn connection_has_as_many_requests_as_allowed() {
-    let origin = Origin::named("one");
-    let pace = limited("keepalive_requests = 3", &origin.label(), "");
+fn connection_ends_after_its_maximum_of_requests() {
+    let backend = HttpBackend::named("one");
+    let pace = limited("keepalive_requests = 3", &backend.label(), "");
     let mut client = pace.client();
     for number in 1..=6 {
         let response = client.get("/");
@@ -82,7 +82,7 @@ fn connection_has_as_many_requests_as_allowed() {
 }
 
 #[test]
-fn body_that_stalls_is_a_408_and_no_failure_of_the_backend() {
+fn stalled_body_is_a_408_and_no_failure_of_the_backend() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.end()
@@ -105,13 +105,13 @@ fn body_that_stalls_is_a_408_and_no_failure_of_the_backend() {
     assert_eq!(pace.metrics().sum("pace_upstream_failures_total", &[]), 0);
 }
 
-/// Slower than a response may take, and as quick as a body must be.
+/// The body is slower than a response may be, and as quick as a body must be.
 #[test]
-fn body_that_goes_on_is_waited_for() {
-    let origin = Origin::named("one");
+fn slow_but_steady_body_is_waited_for() {
+    let backend = HttpBackend::named("one");
     let pace = limited(
         "body_timeout_ms = 1000\nbody_bytes_per_second = 1",
-        &origin.label(),
+        &backend.label(),
         "response_timeout_ms = 50\nfirst_byte_timeout_ms = 5000",
     );
     let mut client = pace.client();
@@ -121,11 +121,11 @@ fn body_that_goes_on_is_waited_for() {
         client.write([*byte]);
     }
     assert_eq!(client.read("POST").expect("there is a response").text(), "one");
-    assert_eq!(origin.request().body, b"0123456789");
+    assert_eq!(backend.request().body, b"0123456789");
 }
 
 #[test]
-fn body_that_drips_is_a_408() {
+fn dripped_body_is_a_408() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.end()
@@ -142,11 +142,11 @@ fn body_that_drips_is_a_408() {
 }
 
 #[test]
-fn client_that_stops_reading_is_let_go() {
-    let origin = Origin::new(|_| Answer::new(vec![b'x'; 64 << 20]));
+fn client_that_stops_reading_is_dropped() {
+    let backend = HttpBackend::new(|_| Answer::new(vec![b'x'; 64 << 20]));
     let pace = limited(
         "send_timeout_ms = 100",
-        &origin.label(),
+        &backend.label(),
         "response_timeout_ms = 10000",
     );
     let mut client = pace.client();
@@ -159,7 +159,7 @@ fn client_that_stops_reading_is_let_go() {
 }
 
 #[test]
-fn quiet_upgraded_connection_ends_when_it_is_configured() {
+fn quiet_upgraded_connection_ends_after_its_configured_time() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello")?;
@@ -178,7 +178,7 @@ fn quiet_upgraded_connection_ends_when_it_is_configured() {
 }
 
 #[test]
-fn response_has_a_first_byte_in_time_or_is_a_504() {
+fn late_first_byte_of_a_response_is_a_504() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.end()
@@ -201,7 +201,7 @@ fn response_has_a_first_byte_in_time_or_is_a_504() {
 
 /// Each piece is in time, and all of them together are not.
 #[test]
-fn response_that_goes_on_ends_with_its_total_time() {
+fn steady_response_ends_at_its_total_time() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
@@ -220,13 +220,13 @@ fn response_that_goes_on_ends_with_its_total_time() {
 }
 
 #[test]
-fn connections_are_bounded_in_all_and_of_each_client() {
-    let origin = Origin::named("one");
+fn connections_are_bounded_in_total_and_for_each_client() {
+    let backend = HttpBackend::named("one");
     for (keys, reason) in [
         ("max_connections = 2", "max-connections"),
         ("max_connections_per_client = 2", "max-connections-per-client"),
     ] {
-        let pace = limited(keys, &origin.label(), "");
+        let pace = limited(keys, &backend.label(), "");
         let mut clients = [pace.client(), pace.client()];
         for client in &mut clients {
             assert_eq!(client.get("/").status, 200);
@@ -253,21 +253,22 @@ fn connections_are_bounded_in_all_and_of_each_client() {
     }
 }
 
-/// A pipelined request, or the empty line that old clients send behind a body, says nothing against the first one.
+/// A pipelined request, or the empty line that old clients send behind a body, does not affect the first
+/// request.
 #[test]
-fn bytes_that_come_while_a_response_is_waited_for_change_nothing() {
+fn early_bytes_do_not_affect_the_response() {
     let gate = Gate::new();
     let slow = gate.clone();
-    let origin = Origin::new(move |request| {
+    let backend = HttpBackend::new(move |request| {
         if request.target == "/slow" {
             slow.wait();
         }
         Answer::new(request.target.clone())
     });
-    let pace = limited("", &origin.label(), "");
+    let pace = limited("", &backend.label(), "");
     let mut client = pace.client();
     client.write("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
-    wait_until("the request to arrive", || origin.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 1);
     client.write("\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
     gate.open();
     for target in ["/slow", "/2", "/3"] {
@@ -276,25 +277,25 @@ fn bytes_that_come_while_a_response_is_waited_for_change_nothing() {
     assert_eq!(client.connections(), 1);
 }
 
-/// RFC 9112, section 9.6: it has asked, and listens.
+/// RFC 9112, section 9.6: the client has sent its request, and still receives.
 #[test]
-fn client_that_has_said_all_still_gets_its_answer() {
+fn client_that_half_closes_still_gets_its_answer() {
     let gate = Gate::new();
     let slow = gate.clone();
-    let origin = Origin::new(move |_| {
+    let backend = HttpBackend::new(move |_| {
         slow.wait();
         Answer::new("one")
     });
-    let pace = limited("", &origin.label(), "");
+    let pace = limited("", &backend.label(), "");
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
     ] {
-        let before = origin.requests().len();
+        let before = backend.requests().len();
         let mut client = pace.client();
         client.write(request);
         client.finish();
-        wait_until("the request to arrive", || origin.requests().len() > before);
+        wait_until("the request to arrive", || backend.requests().len() > before);
         gate.open();
         let answer = all(&mut client);
         assert!(answer.ends_with("\r\n\r\none"), "{answer}");
@@ -319,7 +320,7 @@ fn early_answer_to_an_upload_arrives() {
     }
     let nowhere = Pace::with_config(&format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n\n{}\n[[routes]]\nmatch = {{ path_prefix = \"/other\" }}\npool = \"web\"\n",
-        pool("web", &[&Origin::down()])
+        pool("web", &[&HttpBackend::down()])
     ));
     for _ in 0..3 {
         let mut client = nowhere.client();
@@ -328,7 +329,7 @@ fn early_answer_to_an_upload_arrives() {
     }
 }
 
-/// RFC 9110, section 10.1.1: whoever waits to be told whether to send its body has its answer now.
+/// RFC 9110, section 10.1.1: a client that waits for permission to send its body has its answer now.
 #[test]
 fn final_answer_to_an_expectation_ends_the_exchange() {
     let backend = Scripted::new(|line| {
@@ -349,7 +350,7 @@ fn final_answer_to_an_expectation_ends_the_exchange() {
     pace.wait_for_metric("http_requests_duration_seconds_count", &[("status", "401")], 1);
     let fast = "http_requests_duration_seconds_bucket";
     assert_eq!(pace.metrics().sum(fast, &[("status", "401"), ("le", "10")]), 1);
-    // One of Pace's own does the same.
+    // An answer of Pace's own does the same.
     let mut client = pace.client();
     client.write("POST / HTTP/1.1\r\nHost: a b\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(status(&all(&mut client)), 400);

@@ -1,13 +1,14 @@
-//! Targets: what is asked for has one spelling, for routes, plugins and backends.
+//! Targets: each has one spelling, for routes, plugins and backends.
 
-use pace_tests::{Origin, Pace};
+use pace_tests::{HttpBackend, Pace};
 
 use super::{all, status};
 use crate::sections::pool;
 
-/// A guarded prefix, and everything else. `server` is what the table has besides.
-fn guarded(prefix: &str, server: &str) -> (Pace, Origin, Origin) {
-    let (web, admin) = (Origin::named("web"), Origin::named("admin"));
+/// Starts Pace with a guarded prefix, and a route for everything else. `server` has further keys of that
+/// table.
+fn guarded(prefix: &str, server: &str) -> (Pace, HttpBackend, HttpBackend) {
+    let (web, admin) = (HttpBackend::named("web"), HttpBackend::named("admin"));
     let pace = Pace::with_config(&format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n{server}\n\n{}\n{}\n\
          [[routes]]\nmatch = {{ path_prefix = \"{prefix}\" }}\npool = \"admin\"\n\n[[routes]]\npool = \"web\"\n",
@@ -17,7 +18,7 @@ fn guarded(prefix: &str, server: &str) -> (Pace, Origin, Origin) {
     (pace, web, admin)
 }
 
-/// Who answers a GET of this target, or the status of the refusal.
+/// The name of the backend that answers a GET of this target, or the status of the refusal.
 fn who(pace: &Pace, target: &str) -> String {
     let mut client = pace.client();
     client.write(format!(
@@ -31,7 +32,7 @@ fn who(pace: &Pace, target: &str) -> String {
 }
 
 #[test]
-fn a_target_of_no_form_is_refused() {
+fn malformed_target_is_refused() {
     let (pace, web, admin) = guarded("/admin", "");
     for target in [
         "admin/x",
@@ -65,7 +66,7 @@ fn a_target_of_no_form_is_refused() {
 }
 
 #[test]
-fn no_spelling_goes_round_a_guarded_prefix() {
+fn guarded_prefix_holds_for_every_spelling() {
     let (pace, web, admin) = guarded("/admin", "");
     for target in [
         "/admin",
@@ -114,16 +115,16 @@ fn no_spelling_goes_round_a_guarded_prefix() {
     assert_eq!(web.requests().len(), 5);
 }
 
-/// The backend is sent what was decided about.
+/// The backend gets the spelling that routes and plugins were given.
 #[test]
-fn encoded_slashes_are_refused_kept_or_decoded() {
+fn encoded_slash_is_refused_kept_or_decoded() {
     for (choice, expected) in [("refuse", "400"), ("keep", "web"), ("decode", "admin")] {
         let (pace, web, admin) = guarded("/admin", &format!("encoded_slashes = \"{choice}\""));
         for target in ["/admin%2fx", "/x/..%2fadmin", "/%2Fadmin", "/x%5C..%5Cadmin"] {
             assert_eq!(who(&pace, target), expected, "{choice}: {target}");
         }
-        let targets = |origin: &Origin| {
-            origin
+        let targets = |backend: &HttpBackend| {
+            backend
                 .requests()
                 .into_iter()
                 .map(|request| request.target)
@@ -141,7 +142,7 @@ fn encoded_slashes_are_refused_kept_or_decoded() {
 }
 
 #[test]
-fn a_prefix_matches_however_it_is_written() {
+fn prefix_matches_in_every_spelling() {
     for (prefix, targets) in [
         ("/%7Euser", ["/%7Euser/x", "/~user/x"]),
         ("/%61dmin", ["/admin", "/%61dmin"]),
@@ -159,9 +160,9 @@ fn a_prefix_matches_however_it_is_written() {
     }
 }
 
-/// RFC 9112, section 3.2.2: its authority takes the place of Host, and the backend gets the origin form.
+/// RFC 9112, section 3.2.2: the target's authority replaces Host, and the backend gets the origin form.
 #[test]
-fn the_absolute_form_becomes_the_origin_form() {
+fn absolute_form_becomes_origin_form() {
     let (pace, web, _admin) = guarded("/admin", "");
     let cases = [
         ("GET http://b/x?y=1", "a", "/x?y=1", "b"),

@@ -1,4 +1,4 @@
-//! Connections that change their protocol: every byte behind the 101 is the other side's.
+//! Connections that change their protocol: every byte behind the 101 is passed on.
 
 use pace_tests::{Scripted, wait_until};
 
@@ -7,14 +7,14 @@ use super::{OK, all, before, status};
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
-/// What the client got behind the 101.
+/// The bytes that the client received behind the 101.
 fn behind_the_head(answer: &str) -> &str {
     assert_eq!(status(answer), 101, "{answer}");
     answer.split_once("\r\n\r\n").expect("there is a head").1
 }
 
 #[test]
-fn nothing_is_written_into_a_stream_that_ends() {
+fn nothing_is_written_into_an_upgraded_stream_at_its_end() {
     for reset in [false, true] {
         let backend = Scripted::new(move |line| {
             line.head()?;
@@ -36,9 +36,9 @@ fn nothing_is_written_into_a_stream_that_ends() {
     }
 }
 
-/// The time that a response may take is not that of a conversation.
+/// The time that a response may take does not bound an upgraded connection.
 #[test]
-fn a_quiet_stream_lasts_longer_than_a_response_may_take() {
+fn quiet_stream_outlasts_the_response_timeout() {
     let backend = Scripted::new(|line| {
         line.head()?;
         line.write(SWITCH)?;
@@ -50,14 +50,14 @@ fn a_quiet_stream_lasts_longer_than_a_response_may_take() {
     let mut client = pace.client();
     client.write(UPGRADE);
     wait_until("the switch", || client.has_received());
-    // Nothing can be waited for where nothing may happen: four times as long as a response may take.
+    // The absence of an event cannot be waited for: the pause is four times as long as a response may take.
     std::thread::sleep(std::time::Duration::from_millis(200));
     client.write("hello");
     wait_until("the answer", || client.received().ends_with(b"at last"));
 }
 
 #[test]
-fn every_protocol_passes_with_any_method() {
+fn upgrade_passes_with_any_protocol_and_method() {
     for (method, protocol, extra) in [
         ("GET", "tcp", ""),
         ("POST", "tcp", "Content-Length: 0\r\n"),
@@ -78,7 +78,7 @@ fn every_protocol_passes_with_any_method() {
         });
         let pace = before(&backend, "");
         let mut client = pace.client();
-        // In one piece: what is sent before the 101 is kept.
+        // The bytes are sent in one piece: those sent before the 101 are kept.
         client.write(format!(
             "{method} /exec HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n{extra}\r\nhello"
         ));
@@ -88,7 +88,7 @@ fn every_protocol_passes_with_any_method() {
     }
 }
 
-/// An end of one side is not the end of the other.
+/// The end of one side is not the end of the other.
 #[test]
 fn half_closes_are_passed_on_both_ways() {
     let backend = Scripted::new(|line| {
@@ -122,9 +122,9 @@ fn half_closes_are_passed_on_both_ways() {
     assert_eq!(behind_the_head(&all(&mut client)), "that is all");
 }
 
-/// RFC 9110, section 7.8: the field without the option asks for nothing.
+/// RFC 9110, section 7.8: Upgrade without the option in Connection asks for nothing.
 #[test]
-fn a_field_without_the_option_is_no_upgrade() {
+fn upgrade_field_without_the_connection_option_is_no_upgrade() {
     let backend = Scripted::saying(OK);
     let pace = before(&backend, "");
     let response = pace
@@ -139,7 +139,7 @@ fn a_field_without_the_option_is_no_upgrade() {
 }
 
 #[test]
-fn an_upgrade_that_is_declined_is_a_response_like_others() {
+fn declined_upgrade_is_an_ordinary_response() {
     let backend = Scripted::saying(OK);
     let pace = before(&backend, "");
     let mut client = pace.client();
@@ -149,7 +149,7 @@ fn an_upgrade_that_is_declined_is_a_response_like_others() {
     assert_eq!((client.connections(), backend.received().len()), (1, 1));
 }
 
-/// What is left of the request would be taken for what follows the 101.
+/// The rest of the request would be taken for the bytes that follow the 101.
 #[test]
 fn switch_before_the_request_is_complete_is_a_502() {
     for framing in [
@@ -173,7 +173,7 @@ fn switch_before_the_request_is_complete_is_a_502() {
 
 /// HTTP/2 behind an upgrade would be requests that no route and no plugin sees.
 #[test]
-fn other_transports_of_http_are_not_upgraded_to() {
+fn upgrade_to_another_http_version_is_ignored() {
     let backend = Scripted::saying(OK);
     let pace = before(&backend, "");
     let mut client = pace.client();

@@ -1,4 +1,4 @@
-//! `bare-pingora` with the system's allocator: what mimalloc is worth.
+//! `bare-pingora` with the system's allocator, to show the effect of mimalloc.
 
 use std::process::ExitCode;
 

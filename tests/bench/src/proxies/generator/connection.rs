@@ -12,19 +12,19 @@ use std::time::Instant;
 /// A connection with at most one request on its way.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// From when the time of the request that is on its way counts.
+    /// The time from which the latency of the request on its way counts.
     pub(super) since: Instant,
-    /// What the socket has not yet taken of the request.
+    /// The part of the request that the socket has not yet taken.
     unsent: Vec<u8>,
     incoming: Incoming,
-    /// The status of an answer that is complete, until the other side has closed the connection.
+    /// The status of a complete answer, until the other side has closed the connection.
     last: Option<u16>,
     /// Whether the other side has closed the connection, as it should.
     pub(super) is_over: bool,
 }
 
 impl Connection {
-    /// Connects, and has the registry tell of it by this token.
+    /// Connects, and registers the connection by this token.
     pub(super) fn open(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Connection> {
         let stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -49,8 +49,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Goes on sending, and takes what is there. The status, if that completes the answer and, if it is the last one, the
-    /// connection.
+    /// Continues sending, and reads the bytes that have arrived. Returns the status if they complete the
+    /// answer and, for a last answer, the connection has ended.
     pub(super) fn go_on(&mut self, is_last: bool, buffer: &mut [u8]) -> Result<Option<u16>> {
         if !self.unsent.is_empty() {
             let sent = write(&mut self.stream, &self.unsent)?;

@@ -1,8 +1,9 @@
 //! Load at a constant rate.
 //!
-//! Requests are due at equal distances, and each one's time counts from when it was due: if the proxy is slow,
-//! the requests that wait for a connection meanwhile are slow too. A loop that asks only when it has been
-//! answered would leave them out, and so most of what clients see of a pause ("coordinated omission").
+//! Requests are due at equal distances, and each latency counts from when the request was due: if the proxy
+//! is slow, the requests that wait for a connection meanwhile are slow too. A closed loop, which sends a
+//! request only after the previous answer, would leave these out, and with them most of what clients see of a
+//! pause ("coordinated omission").
 
 use super::{Generator, Load};
 use anyhow::{Context, Result};
@@ -16,10 +17,10 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// The token of the timer; more than there are connections.
+/// The token of the timer: larger than the number of connections.
 const TIMER: Token = Token(super::BACKENDS.0 + 1);
 
-/// When each request is due.
+/// The times at which requests are due.
 struct Schedule {
     start: Instant,
     /// Requests per second.
@@ -28,7 +29,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// When the request with this number, counted from 0, is due.
+    /// The time when the request with this number, counted from 0, is due.
     fn due(&self, number: u64) -> Instant {
         self.start + Duration::from_secs_f64(number as f64 / self.rate)
     }
@@ -39,7 +40,7 @@ impl Generator<'_> {
     ///
     /// # Errors
     ///
-    /// A connection was closed, an answer is malformed, or nothing is answered any more.
+    /// A connection was closed, an answer is malformed, or no more answers come.
     pub(crate) fn drive_at(&mut self, rate: f64, duration: Duration) -> Result<Load> {
         let timer = Timer::new()?;
         let descriptor = timer.0.as_raw_fd();
@@ -53,7 +54,7 @@ impl Generator<'_> {
 
     fn follow(&mut self, rate: f64, duration: Duration, timer: &Timer) -> Result<Load> {
         let mut load = Load::default();
-        // Who has waited longest is next, so that all connections are used.
+        // The connection that has waited longest is next, so that all are used.
         let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
         let schedule = Schedule {
             start: Instant::now(),
@@ -94,7 +95,7 @@ impl Generator<'_> {
     }
 }
 
-/// Wakes a poll to the microsecond; the poll's own timeouts are whole milliseconds.
+/// A timer that wakes a poll to the microsecond; the poll's own timeouts are whole milliseconds.
 struct Timer(OwnedFd);
 
 impl Timer {
@@ -106,7 +107,7 @@ impl Timer {
     }
 
     fn set(&self, after: Duration) -> Result<()> {
-        // Zero would mean never.
+        // A timer set to zero would never expire.
         let after = after.max(Duration::from_nanos(1));
         let value = Itimerspec {
             it_interval: Timespec {
@@ -130,7 +131,7 @@ mod tests {
     use crate::proxies::http::response;
 
     #[test]
-    fn every_request_that_is_due_is_sent() {
+    fn every_due_request_is_sent() {
         let load = connected(4, &mut backend(response(3, 100)))
             .drive_at(1000.0, Duration::from_millis(50))
             .and_then(Load::succeeded)
@@ -138,9 +139,9 @@ mod tests {
         assert_eq!(load.latencies.len(), 50);
     }
 
-    /// All are due at once, and one connection serves them in turn: each has waited for all before it.
+    /// All requests are due at once, and one connection serves them in turn: each waits for all before it.
     #[test]
-    fn waiting_for_a_connection_counts() {
+    fn latency_includes_the_wait_for_a_connection() {
         let load = connected(1, &mut backend(response(3, 100)))
             .drive_at(1e9, Duration::from_nanos(100))
             .and_then(Load::succeeded)

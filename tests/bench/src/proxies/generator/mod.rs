@@ -1,8 +1,8 @@
-//! The load: connections that are driven by one thread.
+//! The load: connections driven by one thread.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `mod` | a closed loop: each connection asks again as soon as it is answered, so the proxy is always busy |
+//! | `mod` | a closed loop: each connection sends its next request as soon as it is answered, so the proxy is always busy |
 //! | `constant` | an open loop: requests begin when they are due, however slow the answers are |
 //! | `connection` | one connection |
 
@@ -20,51 +20,52 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// A proxy that answers nothing for so long has failed.
+/// A proxy that answers nothing for this long has failed.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The token of the backends; more than there are connections.
+/// The token of the backends: larger than the number of connections.
 const BACKENDS: Token = Token(usize::MAX >> 1);
 
-/// What came back.
+/// The answers to a load.
 #[derive(Default)]
 pub(crate) struct Load {
-    /// From the first request to the last answer.
+    /// The time from the first request to the last answer.
     pub(crate) elapsed: Duration,
-    /// To the last byte of each answer: from sending the request, or from when it should have been sent.
+    /// The time to the last byte of each answer: from sending the request, or from when it should have been
+    /// sent.
     pub(crate) latencies: Vec<Duration>,
-    /// How many answers had each status.
+    /// The number of answers by status.
     statuses: BTreeMap<u16, u64>,
 }
 
-/// How long connections ask.
+/// When a load ends.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
-    /// So much time has passed.
+    /// This much time has passed.
     Elapsed(Duration),
-    /// So many requests were sent, at least one for each connection.
+    /// This many requests were sent, at least one for each connection.
     Sent(u64),
 }
 
-/// A fixed number of open connections, driven by one thread, which serves the backends meanwhile. If the requests end their
-/// connections, each has a new one.
+/// A fixed number of open connections, driven by one thread, which serves the backends meanwhile. A
+/// connection that a request ends is replaced by a new one.
 pub(crate) struct Generator<'b> {
     poll: Poll,
     events: Events,
     line: Line,
     connections: Vec<Connection>,
-    /// Nothing if they are served elsewhere.
+    /// `None` if the backends are served elsewhere.
     backends: Option<&'b mut Backends>,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Line {
     address: SocketAddr,
     registry: Registry,
     requests: Requests,
     /// Whether a connection ends with its answer.
     is_last: bool,
-    /// What was read last.
+    /// The buffer for the latest read.
     buffer: Vec<u8>,
 }
 
@@ -120,7 +121,7 @@ impl<'b> Generator<'b> {
     ///
     /// # Errors
     ///
-    /// A connection was closed, an answer is malformed, or nothing is answered any more.
+    /// A connection was closed, an answer is malformed, or no more answers come.
     pub(crate) fn drive(&mut self, until: Until) -> Result<Load> {
         let mut load = Load::default();
         let start = Instant::now();
@@ -156,7 +157,7 @@ impl<'b> Generator<'b> {
         Ok(load)
     }
 
-    /// One request on each connection, one after another, so that no more than one is on its way.
+    /// Sends one request on each connection, one after another, so that no more than one is on its way.
     pub(crate) fn once_each(&mut self) -> Result<Load> {
         let mut load = Load::default();
         let start = Instant::now();
@@ -170,7 +171,7 @@ impl<'b> Generator<'b> {
         Ok(load)
     }
 
-    /// Waits until something happens, and has the backends do what there is for them to do.
+    /// Waits for events, and has the backends do their work.
     fn wait(&mut self) -> Result<()> {
         let begun = Instant::now();
         match self.poll.poll(&mut self.events, Some(SILENCE_LIMIT)) {
@@ -191,7 +192,7 @@ impl<'b> Generator<'b> {
 }
 
 impl Load {
-    /// Takes what a connection has got. The time, if that completes the answer.
+    /// Reads the bytes that a connection has received. Returns the time if they complete the answer.
     fn take(&mut self, connection: &mut Connection, line: &mut Line) -> Result<Option<Instant>> {
         let Some(status) = connection.go_on(line.is_last, &mut line.buffer)? else {
             return Ok(None);
@@ -202,7 +203,7 @@ impl Load {
         Ok(Some(now))
     }
 
-    /// An error unless every answer was a success.
+    /// Returns the load; an error unless every answer was a success.
     pub(crate) fn succeeded(self) -> Result<Load> {
         let others = self
             .statuses
@@ -232,7 +233,7 @@ mod tests {
     use crate::proxies::http::response;
     use std::io::{Read, Write};
 
-    /// A backend, and its address.
+    /// A backend and its address.
     pub(super) fn backend(response: Vec<u8>) -> (Backends, SocketAddr) {
         let mut backends = Backends::new().expect("this is Linux");
         let addresses = backends.add(1, response).expect("some port is free");
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(load.statuses, BTreeMap::from([(200, 100)]));
     }
 
-    /// More than sockets hold, in both directions.
+    /// Bodies larger than sockets' buffers, in both directions.
     #[test]
     fn large_bodies_are_sent_and_received_whole() {
         const LARGE: usize = 8 << 20;
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_success_is_an_error() {
+    fn answer_other_than_success_is_an_error() {
         let mut backend = backend(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_vec());
         let mut generator = connected(2, &mut backend);
         let load = generator.drive(Until::Sent(2)).expect("it answers");
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_connection_is_an_error() {
+    fn closed_connection_is_an_error() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
         let address = listener.local_addr().expect("it is bound");
         let mut generator = Generator::connect(address, 1, &Shape::SMALL, None).expect("it is listening");

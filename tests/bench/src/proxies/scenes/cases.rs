@@ -7,13 +7,13 @@ use crate::proxies::http::{FEWEST_HEADERS, SMALL_BODY, response};
 use crate::proxies::subject::{Setting, Subject};
 use anyhow::Result;
 
-/// More than any cache holds.
+/// More clients than any cache holds.
 pub(super) const MANY_CLIENTS: u32 = 1_000_000;
 
 const MANY_BACKENDS: usize = 1000;
 const MANY_HEADERS: usize = 30;
 
-/// The cases of a scene about load, and what they need of backends.
+/// The cases of a scene about load, with the backends that they need.
 pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Result<Vec<Case>> {
     let backends = all.add(2, response(FEWEST_HEADERS, SMALL_BODY))?;
     let plain = Setting::plain(&backends);
@@ -70,7 +70,7 @@ pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Resu
     })
 }
 
-/// Each subject with each of the values, compared with itself with the first of them.
+/// A case for each subject and value, compared with the case of the subject and the first value.
 fn vary<T: Clone, const N: usize>(
     subjects: &[Subject],
     values: [T; N],

@@ -1,8 +1,8 @@
-//! What a request costs.
+//! Measures the cost of a request.
 //!
-//! Each proxy has one core to itself; the load and the backends share another. The cases take turns, in an order
-//! that changes from round to round, so that a machine that gets slower or faster meanwhile does so for all. Every
-//! turn starts a new process.
+//! Each proxy has one core to itself; the load and the backends share another. The cases take turns, in an
+//! order that changes from round to round, so that a machine that gets slower or faster meanwhile affects all
+//! of them. Every turn starts a new process.
 
 use super::Stage;
 use crate::proxies::backend::Backends;
@@ -15,20 +15,20 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::Duration;
 
-/// Long enough that connections to backends are open, caches filled and lazy parts built.
+/// The time after which connections to backends are open, caches filled and lazy parts built.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// The part of bare Pingora's capacity at which latencies are measured.
 const CALM: f64 = 0.6;
 
-/// A proxy under some circumstances.
+/// A proxy under certain conditions.
 pub(super) struct Case {
     subject: Subject,
     key: String,
     name: String,
     pub(super) setting: Setting,
     pub(super) shape: Shape,
-    /// The case that it is compared with.
+    /// The index of the case that it is compared with.
     pub(super) base: usize,
 }
 
@@ -44,7 +44,7 @@ impl Case {
         }
     }
 
-    /// Has it told apart by a number of things.
+    /// Adds a number of things to the case's name.
     pub(super) fn called(&mut self, count: usize, one: &str, several: &str) {
         self.key += &format!("-{count}");
         let things = if count == 1 { one } else { several };
@@ -98,7 +98,7 @@ pub(super) fn play(
     }))
 }
 
-/// In which order so many turns are taken in a round.
+/// The order of the turns in a round.
 pub(super) fn order(turns: usize, round: u32) -> Vec<usize> {
     match round % 2 {
         0 => (0..turns).collect(),
@@ -115,15 +115,15 @@ fn row(case: &Case) -> LoadRow {
     }
 }
 
-/// How many requests per second load and backends alone can make of their core. A proxy that comes
-/// near this number may be faster than it looks.
+/// The requests per second that load and backends alone make of their core. A proxy that comes near this
+/// number may be faster than it looks.
 pub(super) fn ceiling(case: &Case, stage: &Stage<'_>, backends: &mut Backends) -> Result<f64> {
     let mut generator = directly(case, stage, backends)?;
     generator.drive(Until::Elapsed(WARM_UP))?;
     Ok(generator.drive(Until::Elapsed(WARM_UP))?.succeeded()?.rate())
 }
 
-/// Latencies that are not the proxy's: those of the load and the backends, and of the machine.
+/// The latencies without a proxy: those of the load, the backends, and the machine.
 fn floor(case: &Case, stage: &Stage<'_>, backends: &mut Backends, rate: f64) -> Result<Latency> {
     let mut generator = directly(case, stage, backends)?;
     let duration = Duration::from_secs(stage.args.seconds);
@@ -133,7 +133,7 @@ fn floor(case: &Case, stage: &Stage<'_>, backends: &mut Backends, rate: f64) -> 
 /// Connections to a backend, with no proxy between.
 fn directly<'b>(case: &Case, stage: &Stage<'_>, backends: &'b mut Backends) -> Result<Generator<'b>> {
     let shape = Shape {
-        // A backend closes no connection.
+        // The backends never close a connection.
         last: false,
         ..case.shape.clone()
     };
@@ -141,7 +141,7 @@ fn directly<'b>(case: &Case, stage: &Stage<'_>, backends: &'b mut Backends) -> R
     Generator::connect(case.setting.backends[0], connections, &shape, Some(backends))
 }
 
-/// A rate that leaves bare Pingora some rest. The same for all, so that latencies can be compared.
+/// A rate that leaves bare Pingora some rest. It is the same for all, so that latencies can be compared.
 fn calm_rate(stage: &Stage<'_>, setting: &Setting, directory: &Path, backends: &mut Backends) -> Result<f64> {
     let bare = Case::new(subject::BARE, setting);
     let measured =
@@ -149,7 +149,7 @@ fn calm_rate(stage: &Stage<'_>, setting: &Setting, directory: &Path, backends: &
     Ok((CALM * measured.requests_per_second).round())
 }
 
-/// One turn.
+/// Measures one turn.
 pub(super) fn measure(
     stage: &Stage<'_>,
     case: &Case,
@@ -182,7 +182,7 @@ fn turn(
     // The first answers may wait for plugins to be compiled, which is no part of the warm-up.
     generator.drive(Until::Sent(1)).and_then(Load::succeeded)?;
     if let Some(clients) = case.shape.clients {
-        // Everybody has asked before it counts.
+        // Every client has sent a request before the measurement begins.
         generator
             .drive(Until::Sent(clients.into()))
             .and_then(Load::succeeded)?;
@@ -206,7 +206,7 @@ fn turn(
     ))
 }
 
-/// For whoever watches.
+/// A line for a person who watches.
 pub(super) fn brief(round: &Round) -> String {
     let Round {
         requests_per_second,

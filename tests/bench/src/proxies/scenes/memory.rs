@@ -1,4 +1,4 @@
-//! What is resident, and what for.
+//! Measures the resident memory, and its uses.
 
 use super::Stage;
 use super::cases::MANY_CLIENTS;
@@ -13,7 +13,7 @@ use std::path::Path;
 
 const IDLE_CONNECTIONS: usize = 10_000;
 
-/// What tells the rows of a proxy apart.
+/// The conditions that tell the rows of a proxy apart.
 struct State {
     name: String,
     memory: Memory,
@@ -50,7 +50,7 @@ pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
     Ok(Scene::Memory { rows })
 }
 
-/// Without and with many connections that are kept alive after one request each.
+/// Measures without and with many connections that are kept alive after one request each.
 fn idle(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &Path) -> Result<Vec<State>> {
     let running = subject.start(stage.programs, setting, directory, stage.cores)?;
     let ask = |connections| -> Result<Memory> {
@@ -75,7 +75,7 @@ fn idle(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &Pat
     ])
 }
 
-/// After the same number of requests from one client and from as many clients.
+/// Measures after the same number of requests from one client and from as many clients.
 fn clients(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &Path) -> Result<Vec<State>> {
     let after_load = |clients| -> Result<Memory> {
         let running = subject.start(stage.programs, setting, directory, stage.cores)?;
@@ -103,7 +103,7 @@ fn clients(stage: &Stage<'_>, subject: &Subject, setting: &Setting, directory: &
     ])
 }
 
-/// Requests of so many clients.
+/// Requests of this many clients.
 fn named(clients: u32) -> Shape {
     Shape {
         clients: Some(clients),

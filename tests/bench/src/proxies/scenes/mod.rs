@@ -1,12 +1,12 @@
-//! What is asked.
+//! Scenes: the questions that are measured.
 //!
 //! | file | question |
 //! |---|---|
-//! | `load` | what a request costs, in several cases that take turns |
-//! | `cases` | which cases: the ladder, and what else could make requests dearer |
-//! | `traffic` | the same for bodies of several sizes, and for connections that end or wait |
-//! | `startup` | how long it takes from starting a process to its first answer |
-//! | `memory` | what is resident, and what for |
+//! | `load` | the cost of a request, in several cases that take turns |
+//! | `cases` | these cases: the ladder, and conditions that could make requests more expensive |
+//! | `traffic` | the cost with bodies of several sizes, and of connections that end or wait |
+//! | `startup` | the time from starting a process to its first answer |
+//! | `memory` | the resident memory, and its uses |
 
 mod cases;
 mod load;
@@ -45,7 +45,7 @@ pub(crate) enum Scene {
     Memory,
 }
 
-/// What every scene needs.
+/// The environment that every scene needs.
 pub(crate) struct Stage<'a> {
     pub(crate) args: &'a Args,
     pub(crate) cores: &'a Cores,
@@ -53,13 +53,13 @@ pub(crate) struct Stage<'a> {
 }
 
 impl Scene {
-    /// What it is called.
+    /// The name of the scene.
     pub(crate) fn name(self) -> String {
         let value = self.to_possible_value().expect("no scene is hidden");
         value.get_name().to_owned()
     }
 
-    /// The subjects that take part, of those that can and shall.
+    /// The subjects that take part: those that are available and asked for.
     pub(crate) fn subjects(self, args: &Args) -> Vec<Subject> {
         let all: &[Subject] = match self {
             Scene::Ladder => subject::LADDER,
@@ -78,7 +78,7 @@ impl Scene {
                 subject::HAPROXY,
             ],
         };
-        // The others are compared with it.
+        // The others are compared with the base.
         let has_base = matches!(self, Scene::Ladder | Scene::Traffic);
         let is_base = |subject: &Subject| has_base && subject.key == subject::BARE.key;
         all.iter()
@@ -90,7 +90,7 @@ impl Scene {
             .collect()
     }
 
-    /// Answers it.
+    /// Measures the scene.
     pub(crate) fn play(self, stage: &Stage<'_>) -> Result<Answer> {
         let subjects = self.subjects(stage.args);
         let answer = match self {

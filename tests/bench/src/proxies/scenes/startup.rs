@@ -1,6 +1,6 @@
-//! How long it takes from starting a process to its first answer.
+//! Measures the time from starting a process to its first answer.
 //!
-//! The process may use all cores: compiling does. Its files are in the kernel's cache, as after a restart.
+//! The process may use all cores, as compiling does. Its files are in the kernel's cache, as after a restart.
 
 use super::Stage;
 use crate::proxies::backend::Backends;
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 /// A start that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a port that somebody else takes meanwhile is replaced by another.
+/// How many ports are tried if other processes take them.
 const PORTS: usize = 5;
 
-/// Measurements are short, so there can be more of them.
+/// Starts are short, so there can be more of them in a round.
 const STARTS_PER_ROUND: u32 = 3;
 
 struct Case {
@@ -59,7 +59,7 @@ pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
         cases.push(case(*subject, false)?);
         if subject.key == subject::DEFAULTS.key {
             let cached = case(*subject, true)?;
-            // Fills the cache.
+            // This start fills the cache.
             first_answer(stage, &cached)?;
             cases.push(cached);
         }
@@ -100,7 +100,8 @@ fn first_answer(stage: &Stage<'_>, case: &Case) -> Result<Duration> {
     bail!("all of {PORTS} free ports were taken by somebody else before the proxy could bind them")
 }
 
-/// A connection to a proxy that has just been started; nothing if it ended because somebody else has its port.
+/// Connects to a proxy that has just been started; `None` if the proxy ended because another process has its
+/// port.
 fn connect(mut running: Running, begun: Instant) -> Result<Option<(Running, TcpStream)>> {
     loop {
         if let Ok(stream) = TcpStream::connect(running.listen) {
@@ -116,7 +117,7 @@ fn connect(mut running: Running, begun: Instant) -> Result<Option<(Running, TcpS
         if begun.elapsed() > LIMIT {
             bail!("accepts no connections{}", running.last_words());
         }
-        // Short beside any start.
+        // The pause is short compared with any start.
         thread::sleep(Duration::from_micros(100));
     }
 }

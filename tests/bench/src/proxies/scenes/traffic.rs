@@ -1,4 +1,5 @@
-//! What proxies do all day: bodies of several sizes both ways, connections for one request, and connections that wait.
+//! Measures the everyday traffic of proxies: bodies of several sizes both ways, connections for one request,
+//! and idle connections.
 //!
 //! All proxies take turns with all kinds of traffic, as in `load`. Their latencies are not measured.
 
@@ -12,7 +13,7 @@ use crate::proxies::subject::{Setting, Subject};
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Enough for what a process has anyway not to matter.
+/// The number of idle connections: enough that the process's fixed memory does not matter.
 const IDLE_CONNECTIONS: usize = 2000;
 
 struct Kind {
@@ -88,7 +89,7 @@ pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
     let directory = tempfile::tempdir()?;
     let rounds = stage.args.rounds;
     for round in 0..rounds {
-        // One more than there are kinds: the connections that wait.
+        // One more than the kinds: the idle connections.
         for turn in load::order((KINDS.len() + 1) * subjects.len(), round) {
             let (row, proxy) = (turn / subjects.len(), turn % subjects.len());
             let name = subjects[proxy].label();
@@ -137,7 +138,7 @@ impl Kind {
     }
 }
 
-/// What is resident for each connection that has had one answer and waits for the next request, in bytes.
+/// The resident memory for each connection that has had one answer and waits for the next request, in bytes.
 fn idle(
     stage: &Stage<'_>,
     subject: &Subject,

@@ -2,12 +2,12 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `mod` | which there are, and what tells them apart |
+//! | `mod` | the list of subjects, and what tells them apart |
 //! | `pace` | Pace's configuration |
 //! | `others` | nginx's and HAProxy's |
 //! | `programs` | from a kind of proxy to a program |
 //! | `start` | from a program to a process that listens |
-//! | `process` | what the kernel knows of a process |
+//! | `process` | the kernel's figures about a process |
 
 mod others;
 mod pace;
@@ -21,22 +21,22 @@ pub(crate) use start::free_address;
 
 use std::net::SocketAddr;
 
-/// A proxy, with what it does to requests.
+/// A proxy, with its work on requests.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject {
-    /// For the command line and for files.
+    /// The name for the command line and for files.
     pub(crate) key: &'static str,
-    /// For people.
+    /// The name for people.
     pub(crate) name: &'static str,
     kind: Kind,
 }
 
-/// What runs.
+/// The program that runs.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// Pingora with a round robin, with Pace's allocator.
     BarePingora,
-    /// The same with the system's.
+    /// Pingora with a round robin, with the system's allocator.
     BarePingoraSystemMalloc,
     /// Pace, with its three policies in native code as far as a chain has them.
     Native(Chain),
@@ -48,24 +48,24 @@ enum Kind {
 /// The plugins of the route.
 #[derive(Clone, Copy, PartialEq)]
 enum Chain {
-    /// None is named, so that `builtin:round-robin` chooses.
+    /// No plugin is named, so that `builtin:round-robin` chooses.
     Empty,
-    /// So many plugins that do nothing in `request-filter`.
+    /// This many plugins that do nothing in `request-filter`.
     NoOps(usize),
-    /// The three of the binary.
+    /// The three plugins of the binary.
     Defaults,
-    /// Those, and one that reads every header of request and response.
+    /// The three, and one that reads every header of request and response.
     Reader,
     /// The three, each in a new instance for each call.
     Afresh,
 }
 
-/// What a proxy is told that does not make it another.
+/// Settings that do not make it another proxy.
 #[derive(Clone)]
 pub(crate) struct Setting {
     pub(crate) workers: usize,
     pub(crate) backends: Vec<SocketAddr>,
-    /// Whether `x-forwarded-for` says who the client is, and clients are not forgotten.
+    /// Whether `x-forwarded-for` names the client, and clients are not forgotten.
     pub(crate) clients_are_named: bool,
     /// Whether Pace keeps compiled plugins.
     pub(crate) cache: bool,
@@ -82,7 +82,7 @@ impl Setting {
         }
     }
 
-    /// Connections to backends that are kept: enough for one request at a time to each of them.
+    /// The number of connections to backends that are kept: enough for one request at a time to each of them.
     fn connections_kept(&self) -> usize {
         (2 * self.backends.len()).max(128)
     }
@@ -92,11 +92,11 @@ const fn subject(key: &'static str, name: &'static str, kind: Kind) -> Subject {
     Subject { key, name, kind }
 }
 
-/// What the others are compared with.
+/// The subject that the others are compared with.
 pub(crate) const BARE: Subject = subject("bare", "bare Pingora", Kind::BarePingora);
-/// The same once more: what differs between the two is noise.
+/// The base once more: differences between the two are noise.
 pub(crate) const BARE_AGAIN: Subject = subject("bare-again", "bare Pingora again", Kind::BarePingora);
-/// Another allocator.
+/// The base with another allocator.
 pub(crate) const BARE_SYSTEM_MALLOC: Subject = subject(
     "bare-system-malloc",
     "bare Pingora with the system's allocator",
@@ -108,7 +108,7 @@ pub(crate) const NATIVE_EMPTY: Subject = subject(
     "Pace, no plugin, round robin in native code",
     Kind::Native(Chain::Empty),
 );
-/// The least that Pace can be configured to do.
+/// The least work that Pace can be configured to do.
 pub(crate) const EMPTY: Subject = subject("empty", "Pace, no plugin", Kind::Pace(Chain::Empty));
 /// The policies without the sandbox.
 pub(crate) const NATIVE: Subject = subject(
@@ -116,35 +116,35 @@ pub(crate) const NATIVE: Subject = subject(
     "Pace, three policies in native code",
     Kind::Native(Chain::Defaults),
 );
-/// One call more.
+/// One more call.
 pub(crate) const ONE_NO_OP: Subject = subject("no-op", "Pace, one no-op plugin", Kind::Pace(Chain::NoOps(1)));
-/// Three calls more.
+/// Three more calls.
 pub(crate) const THREE_NO_OPS: Subject =
     subject("no-ops", "Pace, three no-op plugins", Kind::Pace(Chain::NoOps(3)));
-/// What users run.
+/// The configuration that users run.
 pub(crate) const DEFAULTS: Subject = subject(
     "defaults",
     "Pace, three default plugins",
     Kind::Pace(Chain::Defaults),
 );
-/// What reading costs.
+/// The cost of reading headers.
 pub(crate) const READER: Subject = subject(
     "reader",
     "Pace, those and one that reads all headers",
     Kind::Pace(Chain::Reader),
 );
-/// What the strictest isolation costs.
+/// The cost of the strictest isolation.
 pub(crate) const AFRESH: Subject = subject(
     "afresh",
     "Pace, three default plugins, `isolation = \"request\"`",
     Kind::Pace(Chain::Afresh),
 );
-/// Debian's.
+/// Debian's nginx.
 pub(crate) const NGINX: Subject = subject("nginx", "nginx", Kind::Nginx);
-/// Debian's.
+/// Debian's HAProxy.
 pub(crate) const HAPROXY: Subject = subject("haproxy", "HAProxy", Kind::Haproxy);
 
-/// Every one; from the least to the most, with the others at the end.
+/// All subjects, from the least to the most work, with the other proxies at the end.
 pub(crate) const ALL: &[Subject] = &[
     BARE_SYSTEM_MALLOC,
     BARE,
@@ -161,7 +161,7 @@ pub(crate) const ALL: &[Subject] = &[
     HAPROXY,
 ];
 
-/// Those that are compared with each other: all but the first.
+/// The subjects of the ladder: all but the first.
 pub(crate) const LADDER: &[Subject] = ALL.split_at(1).1;
 
 #[cfg(test)]
@@ -170,7 +170,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn keys_and_names_tell_subjects_apart() {
+    fn subjects_have_distinct_keys_and_names() {
         for part in [|subject: &Subject| subject.key, |subject: &Subject| subject.name] {
             assert_eq!(ALL.iter().map(part).collect::<HashSet<_>>().len(), ALL.len());
         }

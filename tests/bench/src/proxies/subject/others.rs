@@ -1,8 +1,9 @@
-//! The configurations of nginx and HAProxy: what Pace does with its three plugins, without a limit of requests.
+//! The configurations of nginx and HAProxy: the work that Pace does with its three plugins, without a limit
+//! of requests.
 //!
-//! One worker, connections to backends are kept, nothing is logged, the backend learns the client's address, and
-//! both sides are told who served. Bodies are passed on as they come, and none is written to a disk. What ends connections
-//! after so many requests is turned off.
+//! Each has one worker, keeps connections to backends, logs nothing, tells the backend the client's address,
+//! and tells both sides who served. Bodies are passed on as they come, and none is written to a disk. Limits
+//! of requests per connection are turned off.
 
 use super::Setting;
 use std::fmt::Write;
@@ -63,7 +64,7 @@ http {{
 }
 
 pub(super) fn haproxy(setting: &Setting, listen: SocketAddr) -> String {
-    // A server is called what `X-Backend` shows.
+    // HAProxy's server names are the values of `X-Backend`.
     let mut servers = String::new();
     for backend in &setting.backends {
         writeln!(servers, "    server {backend} {backend}").expect("writing to memory cannot fail");

@@ -6,14 +6,14 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// In the full form, so that all chains differ in nothing but their plugins. The limiter counts every request and
-/// must not deny one.
+/// A configuration in the full form, so that chains differ in nothing but their plugins. The limiter counts
+/// every request and must not deny one.
 pub(super) fn config(chain: Chain, setting: &Setting, listen: SocketAddr, directory: &Path) -> String {
     let isolation = match chain {
         Chain::Afresh => "request",
         _ => "worker",
     };
-    // Longer than any measurement: a client that has asked once stays in the window.
+    // A window longer than any measurement keeps every client that has sent a request.
     let window = if setting.clients_are_named { 604_800 } else { 60 };
     let limiter = format!(
         "wasm = \"builtin:rate-limiter\"\nisolation = \"{isolation}\"\nlimits = {{ window_keys = 4000000 }}\n\

@@ -1,4 +1,4 @@
-//! What the kernel knows of a process.
+//! The kernel's figures about a process.
 
 use anyhow::Result;
 use pace_kit::Process;
@@ -8,27 +8,27 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-/// A proxy that was started. It ends when this is dropped.
+/// A started proxy, which ends when this is dropped.
 pub(crate) struct Running {
     pub(crate) process: Process,
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) listen: SocketAddr,
 }
 
 impl Running {
-    /// What is resident now.
+    /// The resident memory now.
     pub(crate) fn memory(&self) -> Result<Memory> {
         let program = fs::read_link(self.process.proc("exe"))?;
         let smaps = fs::read_to_string(self.process.proc("smaps"))?;
         Ok(resident(&smaps, &program.to_string_lossy()))
     }
 
-    /// Whether somebody listens where it should, now that it has ended.
+    /// Whether another process listens on its address, now that it has ended.
     pub(crate) fn has_lost_its_port(&self) -> bool {
         TcpListener::bind(self.listen).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
     }
 
-    /// The end of what it has printed, for an error.
+    /// The end of its output, for an error.
     pub(crate) fn last_words(&self) -> String {
         last_words(&self.process.stderr())
     }
@@ -44,23 +44,23 @@ fn last_words(said: &str) -> String {
     }
 }
 
-/// Resident memory in KiB, by what it is for.
+/// Resident memory in KiB, by use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// Pages of the program's file: code, constants, and variables that were changed.
     pub(crate) program: u64,
-    /// The same of the system's libraries.
+    /// Pages of the system's libraries.
     pub(crate) libraries: u64,
-    /// Code that was compiled at run time.
+    /// Code compiled at run time.
     pub(crate) compiled: u64,
-    /// What the first memories of plugins are made from.
+    /// Images from which memories of plugins are initialised.
     pub(crate) images: u64,
     /// Heap, stacks, memories of plugins.
     pub(crate) rest: u64,
 }
 
 impl Memory {
-    /// All of it.
+    /// The sum of all uses.
     pub(crate) fn total(&self) -> u64 {
         self.program + self.libraries + self.compiled + self.images + self.rest
     }
@@ -70,7 +70,7 @@ fn kibibytes(field: &str) -> Option<u64> {
     field.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Sums up a `/proc/PID/smaps` of a program.
+/// Sums up `/proc/PID/smaps` of a program.
 fn resident(smaps: &str, program: &str) -> Memory {
     let mut memory = Memory::default();
     let mut kind = Kind::Rest;
@@ -99,7 +99,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// `None` for a line that does not begin a mapping.
+    /// The use of a mapping; `None` for a line that does not begin one.
     fn of(line: &str, program: &str) -> Option<Kind> {
         let mut words = line.split_whitespace();
         let (start, _) = words.next()?.split_once('-')?;
@@ -116,23 +116,23 @@ impl Kind {
     }
 }
 
-/// Who listens on an address.
+/// The owner of a listening socket.
 #[derive(Debug, PartialEq)]
 pub(super) enum Listener {
     Nobody,
-    /// The process that was asked about.
+    /// The process in question.
     This,
     Another,
 }
 
-/// Who listens on an IPv4 address, seen from a process.
+/// Finds out who listens on an IPv4 address, seen from a process.
 pub(super) fn listener(process: Pid, address: SocketAddr) -> Result<Listener> {
     let sockets = fs::read_to_string("/proc/net/tcp")?;
     let Some(inode) = inode(&sockets, address) else {
         return Ok(Listener::Nobody);
     };
     let wanted = format!("socket:[{inode}]");
-    // It may have ended, and another's files cannot be read: then it is not the one.
+    // The process may have ended, and another user's files cannot be read: in both cases it is not the owner.
     let files = fs::read_dir(format!("/proc/{process}/fd"));
     let mut files = files.into_iter().flatten().flatten();
     let is_it =
@@ -140,9 +140,9 @@ pub(super) fn listener(process: Pid, address: SocketAddr) -> Result<Listener> {
     Ok(if is_it { Listener::This } else { Listener::Another })
 }
 
-/// The inode of the socket that listens on an address in a `/proc/net/tcp`.
+/// The inode of the socket that listens on an address, in `/proc/net/tcp`.
 fn inode(sockets: &str, address: SocketAddr) -> Option<&str> {
-    /// As the kernel numbers states.
+    /// The kernel's number of the state LISTEN.
     const LISTEN: &str = "0A";
     let SocketAddr::V4(address) = address else {
         return None;
@@ -164,13 +164,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_words_are_the_last_lines() {
+    fn last_words_are_the_last_lines_of_the_output() {
         assert_eq!(last_words(""), "");
         assert_eq!(last_words("1\n2\n3\n4\n5\n6\n"), ". It said:\n2\n3\n4\n5\n6");
     }
 
     #[test]
-    fn memory_is_told_apart_by_what_it_is_for() {
+    fn memory_is_summed_by_use() {
         let smaps = "\
 5581a000-5581b000 r-xp 00000000 fe:00 1 /opt/proxy
 Size:                400 kB
@@ -201,7 +201,7 @@ VmFlags: rd wr
     }
 
     #[test]
-    fn a_listener_is_found_by_its_address() {
+    fn listener_is_found_by_its_address() {
         let sockets = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
             0: 0100007F:1F90 0100007F:0016 01 00000000:00000000 00:00000000 00000000     0        0 111 1 0 20 4 30 10 -1\n   \
             1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1 0 100 0 0 10 0\n";

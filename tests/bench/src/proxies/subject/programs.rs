@@ -1,4 +1,4 @@
-//! From a kind of proxy to a program.
+//! Finds the program of a subject.
 
 use super::{Kind, Setting, Subject, others, pace};
 use crate::machine::version;
@@ -17,12 +17,12 @@ const NGINX: &str = "/usr/sbin/nginx";
 const HAPROXY: &str = "/usr/sbin/haproxy";
 
 impl Programs {
-    /// What `cargo build` has to be given for those that it builds.
+    /// The arguments with which `cargo build` builds the programs of these subjects.
     pub(crate) fn needed(profile: &Profile, subjects: &[Subject]) -> BTreeSet<String> {
         let built = subjects.iter().filter(|subject| subject.kind.is_built());
         let needed = built.map(|subject| {
             let program = subject.kind.program();
-            // A variant is in the package of what it is a variant of.
+            // A variant is in the package of the program that it varies.
             let package = match subject.kind {
                 Kind::BarePingoraSystemMalloc => Kind::BarePingora.program(),
                 _ => program,
@@ -32,7 +32,7 @@ impl Programs {
         needed.collect()
     }
 
-    /// Those that cargo has built with this profile, and those that are installed.
+    /// Finds the programs that cargo has built with this profile, and the installed ones.
     pub(crate) fn find(profile: &Profile, subjects: &[Subject]) -> Result<Programs> {
         let mut programs = BTreeMap::new();
         for subject in subjects {
@@ -46,7 +46,7 @@ impl Programs {
         Ok(Programs(programs))
     }
 
-    /// How to start a subject, with its configuration written to `directory`.
+    /// The command that starts a subject, with its configuration written to `directory`.
     pub(super) fn command(
         &self,
         subject: &Subject,
@@ -107,19 +107,19 @@ impl Kind {
         }
     }
 
-    /// Whether cargo builds it; else it is installed.
+    /// Whether cargo builds the program; otherwise it is installed.
     fn is_built(self) -> bool {
         !matches!(self, Kind::Nginx | Kind::Haproxy)
     }
 }
 
 impl Subject {
-    /// Whether it can be measured here: what is not built must be installed.
+    /// Whether the subject can be measured here: other proxies must be installed.
     pub(crate) fn is_available(&self) -> bool {
         self.kind.is_built() || Path::new(self.kind.program()).exists()
     }
 
-    /// For people, with the version if it is somebody else's.
+    /// The name for people, with the version of other proxies.
     pub(crate) fn label(&self) -> String {
         let asked = match self.kind {
             Kind::Nginx => version(Command::new(NGINX).arg("-v"), 3),

@@ -1,4 +1,4 @@
-//! From a program to a process that listens.
+//! Starts a program and waits until it listens.
 
 use super::process::{Listener, Running, listener};
 use super::{Programs, Setting, Subject};
@@ -12,11 +12,11 @@ use std::time::Duration;
 /// How long a proxy may take until it accepts connections.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a port that somebody else takes meanwhile is replaced by another.
+/// How many ports are tried if other processes take them.
 const PORTS: usize = 5;
 
 impl Subject {
-    /// Starts it on its core, with its files in `directory`, and waits until it listens.
+    /// Starts the proxy on its core, with its files in `directory`, and waits until it listens.
     pub(crate) fn start(
         &self,
         programs: &Programs,
@@ -35,7 +35,7 @@ impl Subject {
         bail!("all of {PORTS} free ports were taken by somebody else before the proxy could bind them")
     }
 
-    /// Starts it on some cores and waits for nothing.
+    /// Starts the proxy on these cores and waits for nothing.
     pub(crate) fn spawn(
         &self,
         programs: &Programs,
@@ -57,12 +57,12 @@ impl Subject {
     }
 }
 
-/// Waits until a proxy listens. `false`: somebody else has its port.
+/// Waits until a proxy listens. `false` means that another process has its port.
 fn wait(running: &mut Running) -> Result<bool> {
     let outcome = ask_within(START_LIMIT, || {
         match listener(running.process.pid(), running.listen) {
             Ok(Listener::This) => Some(Ok(true)),
-            // Some proxies try for long to get it.
+            // Some proxies try for a long time to get the port.
             Ok(Listener::Another) => Some(Ok(false)),
             Ok(Listener::Nobody) if running.process.try_wait().is_none() => None,
             Ok(Listener::Nobody) if running.has_lost_its_port() => Some(Ok(false)),
@@ -76,7 +76,7 @@ fn wait(running: &mut Running) -> Result<bool> {
     }
 }
 
-/// An address that nobody has at the moment.
+/// An address with a port that is free at the moment.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
@@ -87,7 +87,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn who_listens_is_known() {
+    fn owner_of_a_port_is_found() {
         let socket = TcpListener::bind("127.0.0.1:0").expect("some port is free");
         let address = socket.local_addr().expect("it is bound");
         let here = rustix::process::getpid();
@@ -99,9 +99,9 @@ mod tests {
         );
     }
 
-    /// Who has taken the port keeps it, and the proxy that wanted it ends or waits.
+    /// The process that has taken the port keeps it, and the proxy that wanted it ends or waits.
     #[test]
-    fn a_port_of_somebody_else_is_noticed() {
+    fn port_of_another_process_is_noticed() {
         let socket = TcpListener::bind("127.0.0.1:0").expect("some port is free");
         for mut command in [Command::new("true"), Command::new("sleep")] {
             let mut running = Running {
@@ -117,7 +117,7 @@ mod tests {
         let mut running = Running {
             process: Process::spawn(Command::new("sh").args(["-c", "echo no such key >&2; exit 1"]))
                 .expect("there is a shell"),
-            // Nobody can listen there.
+            // Port 0 is never listened on.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         };
         let error = wait(&mut running).unwrap_err().to_string();

@@ -1,11 +1,11 @@
-//! Tables of what a request costs.
+//! Tables of the cost of a request.
 
 use super::super::result::{Conditions, Latency, LoadRow, LoadScene, Round};
 use super::{Table, grouped, ratio};
 use crate::statistics::{Spread, median, spread};
 use std::fmt::Write;
 
-/// The rows of the ladder that a reader in a hurry wants.
+/// The rows of the ladder for a reader in a hurry.
 pub(crate) fn summary(scene: &LoadScene) -> String {
     let wanted = ["bare", "empty", "native", "defaults", "nginx", "haproxy"];
     let mut table = Table::new(&[
@@ -142,7 +142,7 @@ fn peak(row: &LoadRow) -> String {
     format!("{:.1}", peaks.fold(0.0, f64::max))
 }
 
-/// The middle of the rounds, and their range; shown only if the proxy could answer what was due.
+/// The median of the rounds, and their range; shown only if the proxy could answer the requests that were due.
 fn latency(row: &LoadRow, value: fn(&Latency) -> f64, due: Option<f64>) -> String {
     /// Less than all: the last answers come after the last request was due.
     const ENOUGH: f64 = 0.95;
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_the_middle_and_the_range_of_its_rounds() {
+    fn row_has_median_and_range_of_its_rounds() {
         let scene = scene(&[("bare", [10.0, 20.0, 40.0]), ("empty", [11.0, 24.0, 40.0])]);
         let table = summary(&scene);
         assert_eq!(
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn latencies_at_a_rate_that_was_not_kept_say_nothing() {
+    fn latency_at_a_rate_that_was_not_kept_is_not_shown() {
         let mut scene = scene(&[("bare", [10.0; 3])]);
         for (round, answered) in scene.rows[0].rounds.iter_mut().zip([990.0, 1000.0, 1000.0]) {
             round.latency = Some(Latency {

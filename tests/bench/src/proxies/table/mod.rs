@@ -1,9 +1,9 @@
-//! From results to Markdown.
+//! Makes Markdown of results.
 //!
 //! | file | tables |
 //! |---|---|
-//! | `load` | what a request costs |
-//! | `traffic` | what several kinds of requests cost in several proxies |
+//! | `load` | the cost of a request |
+//! | `traffic` | the cost of several kinds of requests in several proxies |
 //! | `mod` | the others |
 
 mod load;
@@ -32,7 +32,7 @@ impl Table {
     }
 }
 
-/// A scene as a table and what belongs below it.
+/// A scene as a table and the text below it.
 pub(crate) fn of(scene: &Scene) -> String {
     match scene {
         Scene::Load(scene) if scene.conditions.rate.is_some() => load::ladder(scene),
@@ -99,7 +99,7 @@ fn ratio(spread: Spread) -> String {
     format!("{median:.3} ({low:.3} to {high:.3})")
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with its thousands separated.
 pub(crate) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
@@ -112,7 +112,7 @@ pub(crate) fn grouped(number: f64) -> String {
     text
 }
 
-/// All of a run, for standard output and `bench.md`.
+/// All scenes of a run, for standard output and `bench.md`.
 pub(crate) fn page(run: &Run) -> String {
     let mut text = format!("{}.\n", run.machine);
     for (name, scene) in &run.scenes {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_told_apart() {
+    fn thousands_are_separated() {
         let expected = [
             (0.0, "0"),
             (999.6, "1,000"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_is_told_for_each() {
+    fn additional_memory_is_shown_for_each_thing() {
         let row = |rest, more| MemoryRow {
             key: "bare".to_owned(),
             name: "a proxy".to_owned(),

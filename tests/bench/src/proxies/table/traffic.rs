@@ -1,10 +1,10 @@
-//! The table of what several kinds of requests cost in several proxies.
+//! The table of the cost of several kinds of requests in several proxies.
 
 use super::super::result::{Round, TrafficScene};
 use super::{Table, grouped};
 use crate::statistics::{Spread, median, spread};
 
-/// A row for each kind of request, and one for connections that wait; a column for each proxy.
+/// The table, with a row for each kind of request and one for idle connections, and a column for each proxy.
 pub(super) fn traffic(scene: &TrafficScene) -> String {
     let mut header = vec!["CPU µs/request, beside the first (range)"];
     header.extend(scene.proxies.iter().map(String::as_str));
@@ -44,7 +44,7 @@ pub(super) fn traffic(scene: &TrafficScene) -> String {
         )
 }
 
-/// The middle of each one's rounds, and what it is beside the first, round by round.
+/// The median of each proxy's rounds, and its ratio to the first proxy's, compared round by round.
 fn beside_the_first(measured: &[Vec<f64>], show: impl Fn(f64) -> String) -> Vec<String> {
     let Some(first) = measured.first() else {
         return Vec::new();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cell_has_the_middle_and_its_ratio_to_the_first_proxy() {
+    fn cell_has_median_and_ratio_to_the_first_proxy() {
         let round = |cpu| Round {
             requests_per_second: 1e6 / cpu,
             cpu_microseconds_per_request: cpu,

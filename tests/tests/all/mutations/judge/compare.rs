@@ -1,10 +1,10 @@
-//! Whether what came is what was sent.
+//! Compares the received message with the sent one.
 
 use super::super::reader::{Fields, Quirk, Read, RequestHead, ResponseHead, normal};
 use super::super::rules::{is_for_proxies, is_kept, is_of_the_hop, is_rewritten};
 
-/// Why a request that a backend got is not the one that was sent, in a few words. The client's address is what its
-/// connection came from.
+/// Compares the request that a backend received with the one that was sent, and returns the difference in a
+/// few words. The client's address is that of its connection.
 pub(super) fn request_differs(
     sent: &Read<RequestHead>,
     got: &Read<RequestHead>,
@@ -26,7 +26,7 @@ pub(super) fn request_differs(
     if sent.body != got.body {
         return Some("another body".to_owned());
     }
-    // A long trailer is one that was sent.
+    // A long trailer is passed on as it was sent.
     let may_stay = [
         Quirk::TargetCharacters,
         Quirk::OddHost,
@@ -35,7 +35,7 @@ pub(super) fn request_differs(
     ];
     let stays =
         |quirk: &&Quirk| may_stay.contains(quirk) && (sent.quirks.contains(quirk) || was.fields.0.is_empty());
-    // HTTP/1.0 without Host becomes HTTP/1.1 with an empty one.
+    // A request of HTTP/1.0 without Host becomes HTTP/1.1 with an empty one.
     let empty = |quirk: &&Quirk| **quirk == Quirk::OddHost && is.host().is_empty() && was.minor == 0;
     if let Some(quirk) = got.quirks.iter().find(|quirk| !stays(quirk) && !empty(quirk)) {
         return Some(format!("passed on with {quirk:?}"));
@@ -49,7 +49,7 @@ pub(super) fn request_differs(
     let nominated = was.fields.list("connection");
     let fate = |name: &[u8]| match name {
         _ if is_rewritten(name) => Fate::Free,
-        // That trailers are taken is for each hop to say.
+        // Each hop decides whether it accepts trailers.
         b"te" if is.fields.list("te") == [b"trailers"] && is.fields.lists("connection", "te") => Fate::Free,
         b"upgrade" if was.asks_for_upgrade() && is_plain_upgrade(sent) => Fate::Passes,
         b"upgrade" if was.asks_for_upgrade() => Fate::Free,
@@ -77,8 +77,8 @@ pub(super) fn request_differs(
     None
 }
 
-/// Whether a request for an upgrade has nothing for which it may be ignored or changed: a body, a choice of protocols in
-/// several lines, the wish for HTTP/2.
+/// Whether a request for an upgrade has nothing for which it may be ignored or changed: a body, several lines
+/// of protocols, or HTTP/2 among these.
 fn is_plain_upgrade(sent: &Read<RequestHead>) -> bool {
     let head = sent.head.as_ref();
     sent.body.is_empty()
@@ -87,7 +87,7 @@ fn is_plain_upgrade(sent: &Read<RequestHead>) -> bool {
         })
 }
 
-/// The same host, or the backend's where there was none. The default port may go.
+/// Whether the host is the same, or the backend's where there was none. The default port may be left out.
 fn same_host(was: &RequestHead, is: &RequestHead) -> bool {
     let plain = |host: &[u8]| {
         let host = host.to_ascii_lowercase();
@@ -97,7 +97,8 @@ fn same_host(was: &RequestHead, is: &RequestHead) -> bool {
     was.host().is_empty() || plain(was.host()) == plain(is.host())
 }
 
-/// Why a response that a client got is not the one that the backend sent. The bodies are not compared.
+/// Compares the response that a client received with the one that the backend sent, except for the bodies,
+/// and returns the difference.
 pub(super) fn response_differs(sent: &ResponseHead, got: &ResponseHead) -> Option<String> {
     if sent.status != got.status {
         return Some("another status".to_owned());
@@ -108,9 +109,9 @@ pub(super) fn response_differs(sent: &ResponseHead, got: &ResponseHead) -> Optio
     let nominated = sent.fields.list("connection");
     let fate = |name: &[u8]| match name {
         b"date" => Fate::Free,
-        // Whoever nominates it wants a client to lose it, so a proxy may know better.
+        // A backend that nominates it wants the client to lose it, so a proxy may know better.
         b"set-cookie" if nominated.iter().any(|option| option == name) => Fate::MayPass,
-        // What protocols are switched to.
+        // The protocols that are switched to.
         b"upgrade" if sent.status == 101 => Fate::Passes,
         _ if is_rewritten(name) => Fate::Free,
         _ if is_of_the_hop(name) || nominated.iter().any(|option| option == name) => Fate::Ends,
@@ -120,18 +121,18 @@ pub(super) fn response_differs(sent: &ResponseHead, got: &ResponseHead) -> Optio
     fields_differ(&sent.fields, &got.fields, fate)
 }
 
-/// What becomes of the fields of a name.
+/// The treatment of the fields of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Passes,
     MayPass,
-    /// They are not for the other side.
+    /// The fields are not for the other side.
     Ends,
-    /// They are the proxy's own.
+    /// The fields are the proxy's own.
     Free,
 }
 
-/// Why fields did not meet with their fate, which is told by the name in small letters.
+/// Compares fields, whose fate is looked up by the name in lower case, and returns the difference.
 fn fields_differ(sent: &Fields, got: &Fields, fate: impl Fn(&[u8]) -> Fate) -> Option<String> {
     let both = sent.0.iter().chain(&got.0);
     for name in both.map(|(name, _)| name.to_ascii_lowercase()) {
@@ -147,7 +148,7 @@ fn fields_differ(sent: &Fields, got: &Fields, fate: impl Fn(&[u8]) -> Fate) -> O
             Fate::Passes if is.is_empty() => "lost",
             Fate::Passes | Fate::MayPass => "with other values",
         };
-        // A name that differs in each case would make a kind of its own.
+        // A name that differs in each case would make a kind of failure of its own.
         let known = name
             .iter()
             .all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte));
@@ -156,7 +157,7 @@ fn fields_differ(sent: &Fields, got: &Fields, fate: impl Fn(&[u8]) -> Fate) -> O
     None
 }
 
-/// Values with one space for each run of white space, in which a folded line and its repair are the same.
+/// The values of a name, with one space for each run of white space, so that a folded line equals its repair.
 fn values(fields: &Fields, name: &str) -> Vec<Vec<u8>> {
     let squeezed = |value: &[u8]| {
         let words = value

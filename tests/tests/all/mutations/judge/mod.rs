@@ -1,4 +1,4 @@
-//! The oracle: what was seen at both ends, against what was sent.
+//! The oracle: compares what was seen at both ends with what was sent.
 
 mod compare;
 pub(crate) mod requests;
@@ -8,12 +8,12 @@ mod tests;
 
 use super::reader::{Read, RequestHead, ResponseHead};
 
-/// Something that must not happen.
+/// A failure: something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
-    /// What it is, in the same words for all cases that are alike.
+    /// The kind of failure, in the same words for all similar cases.
     pub(crate) kind: String,
-    /// What was seen.
+    /// The messages that were seen.
     pub(crate) detail: String,
 }
 
@@ -24,7 +24,7 @@ fn wrong<T>(kind: impl Into<String>, detail: impl Into<String>) -> Result<T, Wro
     })
 }
 
-/// A client of HTTP/1.0 knows neither chunks nor interim responses.
+/// Checks an answer to HTTP/1.0, which has neither chunks nor interim responses.
 fn check_old(
     answer: &Read<ResponseHead>,
     asked: &RequestHead,

@@ -1,4 +1,4 @@
-//! Requests: each that was sent reaches the backend once and as it was, or not at all.
+//! Judges requests: each that was sent reaches the backend once and unchanged, or not at all.
 
 use super::super::backend::Record;
 use super::super::reader::{Read, RequestHead, ResponseHead, State};
@@ -9,7 +9,7 @@ use super::super::talk::{End, Heard};
 use super::compare::request_differs;
 use super::{Wrong, check_old, wrong};
 
-/// A conversation and what came of it.
+/// A conversation and its results.
 pub(crate) struct Seen<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) sent: &'a Sent,
@@ -18,13 +18,14 @@ pub(crate) struct Seen<'a> {
     /// The client's address.
     pub(crate) client: String,
     pub(crate) heard: &'a Heard,
-    /// What the backend got since the conversation began, with the numbers by which it answered.
+    /// The requests that the backend received since the conversation began, with the numbers by which it
+    /// answered.
     pub(crate) records: &'a [(usize, Record)],
 }
 
 impl Seen<'_> {
-    /// Whether the answer before this message says that it is the last, as one to HTTP/1.0 may, and one to a client that
-    /// asks before it sends its body.
+    /// Whether the answer before this message announces that it is the last, as an answer to HTTP/1.0 may,
+    /// and one to a client that expects 100 before it sends its body.
     fn closes_with(&self, message: usize) -> bool {
         let Some(before) = message.checked_sub(1) else {
             return false;
@@ -43,7 +44,7 @@ impl Seen<'_> {
         asked.is_some_and(may_end) && said.is_some_and(|head| head.fields.lists("connection", "close"))
     }
 
-    /// What was sent before and after a message without waiting, which is another kind of case.
+    /// The messages sent before and after this one without waiting, which make another kind of case.
     fn neighbours(&self, message: usize) -> &'static str {
         let end = self.sent.messages.get(message).map(|message| message.end);
         match (self.at_once, message, end) {
@@ -54,20 +55,20 @@ impl Seen<'_> {
     }
 }
 
-/// Everything that holds for a conversation. Records of other clients are not looked at.
+/// Checks everything that holds for a conversation. Records of other clients are ignored.
 pub(crate) fn judge(seen: &Seen<'_>) -> Result<(), Wrong> {
     let reached = reached(seen)?;
     check_answers(seen, &reached)
 }
 
-/// What the backend got belongs to somebody, and is a request, or breaks off.
+/// Checks that each record belongs to a client, and is a request or a part of one.
 pub(crate) fn check_records(records: &[(usize, Record)], clients: &[String]) -> Result<(), Wrong> {
     for (_, record) in records {
         let bytes = shown(&record.bytes);
         if let State::Broken(fault) = record.read.state {
             return wrong(format!("the backend gets what is no request ({fault:?})"), bytes);
         }
-        // What broke off may be of a case before, and come to light only now.
+        // An interrupted request may be that of an earlier case, which is recorded only now.
         if !record.read.is_whole() {
             continue;
         }
@@ -85,7 +86,7 @@ pub(crate) fn check_records(records: &[(usize, Record)], clients: &[String]) -> 
     Ok(())
 }
 
-/// Which message each answer number stands for, in the order of the records.
+/// The message that each answer number stands for, in the order of the records.
 fn reached(seen: &Seen<'_>) -> Result<Vec<(usize, usize)>, Wrong> {
     let mut reached: Vec<(usize, usize)> = Vec::new();
     let mine = |record: &&(usize, Record)| {
@@ -94,7 +95,8 @@ fn reached(seen: &Seen<'_>) -> Result<Vec<(usize, usize)>, Wrong> {
     };
     for (number, record) in seen.records.iter().filter(mine) {
         if !record.read.is_whole() {
-            // An upload that broke off. Its connection is not used again, or what followed would be no request.
+            // An interrupted upload. Its connection is not used again; otherwise the bytes that followed
+            // would be no request.
             continue;
         }
         let first = reached.last().map_or(0, |(_, message)| message + 1);
@@ -123,7 +125,7 @@ fn reached(seen: &Seen<'_>) -> Result<Vec<(usize, usize)>, Wrong> {
     Ok(reached)
 }
 
-/// Each answer is a message, and belongs to its request.
+/// Checks that each answer is a message, and belongs to its request.
 fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wrong> {
     let (sent, heard) = (seen.sent, seen.heard);
     let mut refused = false;
@@ -174,7 +176,7 @@ fn check_answers(seen: &Seen<'_>, reached: &[(usize, usize)]) -> Result<(), Wron
     check_end(seen, refused)
 }
 
-/// Whether a request is for the first who gets it (RFC 9110, section 7.6.2).
+/// Whether a request is for the first recipient (RFC 9110, section 7.6.2).
 fn ends_here(message: &Message) -> bool {
     let is_last =
         |head: &RequestHead| head.method == b"OPTIONS" && head.fields.all("max-forwards").any(is_zero);
@@ -185,7 +187,7 @@ fn is_zero(number: &[u8]) -> bool {
     !number.is_empty() && number.iter().all(|digit| *digit == b'0')
 }
 
-/// A refusal ends the connection, and says so.
+/// Checks that a refusal announces the end of the connection.
 fn says_that_it_closes(head: &ResponseHead, detail: impl Fn() -> String) -> Result<bool, Wrong> {
     match head.fields.lists("connection", "close") {
         true => Ok(true),
@@ -193,7 +195,7 @@ fn says_that_it_closes(head: &ResponseHead, detail: impl Fn() -> String) -> Resu
     }
 }
 
-/// Everything that wants an answer has one, and the connection ends where it must.
+/// Checks that every request has an answer, and that the connection ends where it must.
 fn check_end(seen: &Seen<'_>, refused: bool) -> Result<(), Wrong> {
     let (sent, heard) = (seen.sent, seen.heard);
     let detail = || format!("{:?} after: {}", heard.end, shown(&heard.bytes));
@@ -233,7 +235,7 @@ fn check_end(seen: &Seen<'_>, refused: bool) -> Result<(), Wrong> {
     }
 }
 
-/// An answer is strictly a message, and one that its client understands.
+/// Checks that an answer is strictly a message, and one that its client understands.
 fn check_message(
     answer: &Read<ResponseHead>,
     message: Option<&Message>,

@@ -1,4 +1,5 @@
-//! Responses: what the backend said reaches the client as it was, or the client is told that it does not.
+//! Judges responses: the backend's response reaches the client unchanged, or the client can see that it does
+//! not.
 
 use super::super::backend::Then;
 use super::super::reader::{Quirk, Read, RequestHead, ResponseHead, State};
@@ -8,28 +9,30 @@ use super::super::talk::{End, Heard};
 use super::compare::response_differs;
 use super::{Wrong, check_old, wrong};
 
-/// A response and what came of it.
+/// A response and its results.
 pub(crate) struct Seen<'a> {
-    /// As the reference reader takes the backend's bytes.
+    /// The backend's bytes, as the reference reader reads them.
     pub(crate) sent: &'a Read<ResponseHead>,
-    /// What the client has to get if protocols are switched: what follows the response, and the echo of what it says.
+    /// The bytes that the client has to receive if protocols are switched: those behind the response, and the
+    /// echo of its own.
     pub(crate) tunnel: Vec<u8>,
-    /// The answers: one to the request, then one to a request that the backend answers as it should.
+    /// The answers: one to the request, then one to a second request, to which the backend gives a usual
+    /// response.
     pub(crate) heard: &'a Heard,
-    /// By which number the second request is known to the backend.
+    /// The number of the second request at the backend.
     pub(crate) marker: Option<usize>,
     pub(crate) request: &'a RequestHead,
     /// Whether the backend answers before it has the whole request.
     pub(crate) early: bool,
     pub(crate) then: Then,
-    /// Whether the backend ends the connection without a word.
+    /// Whether the backend ends the connection without an answer.
     pub(crate) hangs_up: bool,
     /// How often the first request has reached the backend.
     pub(crate) attempts: usize,
 }
 
 impl Seen<'_> {
-    /// Whether a response has nothing for which it may be refused.
+    /// Whether the response has nothing for which it may be refused.
     fn must_pass(&self) -> bool {
         let usual =
             |head: &ResponseHead| !is_large(&head.fields) && head.fields.list("connection").len() <= 10;
@@ -38,10 +41,11 @@ impl Seen<'_> {
         sent.is_whole() && is_usual && self.then != Then::Reset
     }
 
-    /// Whether an answer is Pace's own. Everything of the backend's says so in a field, unless that was mutated.
+    /// Whether an answer is Pace's own. The backend's answers have a field that marks them, unless it was
+    /// mutated.
     fn is_own(&self, answer: &Read<ResponseHead>) -> bool {
         let of_the_backend = ["x-token", "set-cookie", "x_token", "set_cookie"];
-        // A backend may have said the same.
+        // The backend may have sent the same response.
         let is_sent = |head: &ResponseHead| {
             let sent = self.sent.head.as_ref();
             self.sent.is_whole()
@@ -53,7 +57,7 @@ impl Seen<'_> {
                 })
         };
         let own = |head: &ResponseHead| {
-            // A client that waits for the answer before it goes on can be who is waited for.
+            // Pace may wait in vain for a client that waits for the answer before it goes on.
             let timeout = self.early && head.status == 408;
             (timeout || matches!(head.status, 502..=504))
                 && !is_sent(head)
@@ -82,7 +86,8 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Result<(), Wrong> {
         check_passed(seen, answer, detail)?;
     }
     check_marker(seen, detail)?;
-    // A connection that turns out to be closed may be replaced once, if that is what it looks like.
+    // A connection that turns out to be closed may be replaced once, if it looks like an idle connection that
+    // has expired.
     let stale = seen.hangs_up && seen.request.method != b"POST";
     if seen.attempts > 1 + usize::from(stale) {
         let what = if seen.request.method == b"POST" {
@@ -98,7 +103,7 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// What has reached the client is the beginning of what the backend said, and ends as that does.
+/// Checks that the client received a beginning of the backend's response, with the same end.
 fn check_passed(
     seen: &Seen<'_>,
     answer: &Read<ResponseHead>,
@@ -108,7 +113,7 @@ fn check_passed(
     let (Some(was), Some(is)) = (&sent.head, &answer.head) else {
         let fault = why(sent);
         return match (&sent.head, sent.state) {
-            // A head that breaks off is not taken for one.
+            // An incomplete head is not taken for one.
             (_, State::Whole) if seen.must_pass() => wrong("a valid response does not arrive", detail()),
             (None, _) if answer.head.is_some() => {
                 wrong(format!("a head is made of what is none ({fault})"), detail())
@@ -129,7 +134,8 @@ fn check_passed(
             false => wrong("an upgraded stream is not passed as it is", detail()),
         };
     }
-    // A backend should not send a body with 205, and a proxy may leave it out (RFC 9110, section 15.3.6), whatever it is.
+    // A backend should not send a body with 205, and a proxy may leave it out (RFC 9110, section 15.3.6),
+    // whatever it is.
     if is.status == 205 && answer.is_whole() && answer.body.is_empty() {
         return Ok(());
     }
@@ -138,12 +144,13 @@ fn check_passed(
     }
     match (sent.state, answer.state, seen.heard.end) {
         (State::Whole, State::Whole, _) if answer.body == sent.body => Ok(()),
-        // What may be refused is broken off, and a reset says so where nothing else can.
+        // A response that may be refused may be interrupted, and where nothing else can show that, a reset
+        // does.
         (State::Whole, State::Whole, End::Reset) if is_until_end(is) && !seen.must_pass() => Ok(()),
         (State::Whole, State::Whole, _) => wrong("a body is cut and looks whole", detail()),
         (State::Whole, _, End::Silent) => wrong("a valid response does not end", detail()),
         (State::Whole, _, _) if seen.must_pass() => wrong("a valid response breaks off", detail()),
-        // HTTP/1.0 has no other end for it.
+        // HTTP/1.0 has no other way to end such a body.
         (State::Partial | State::Broken(_), State::Whole, End::Closed)
             if is_until_end(is) && seen.request.minor == 0 =>
         {
@@ -162,7 +169,7 @@ fn check_passed(
     }
 }
 
-/// The request after it gets its own answer, if the connection is still there.
+/// Checks that the next request gets its own answer, if the connection still exists.
 fn check_marker(seen: &Seen<'_>, detail: impl Fn() -> String) -> Result<(), Wrong> {
     let heard = seen.heard;
     if heard
@@ -178,7 +185,7 @@ fn check_marker(seen: &Seen<'_>, detail: impl Fn() -> String) -> Result<(), Wron
     }
     let Some(second) = heard.answers.get(1) else {
         let first = &heard.answers[0];
-        // After an answer that came early a connection may end, because what is left of the request is not waited for.
+        // After an early answer a connection may end, because Pace does not wait for the rest of the request.
         let may_end = seen.early || seen.request.closes();
         let stays = !may_end && first.is_whole() && first.head.as_ref().is_some_and(stays_open);
         return match (stays && seen.must_pass(), heard.end) {

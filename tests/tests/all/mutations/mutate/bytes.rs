@@ -1,8 +1,8 @@
-//! Mutations that know nothing but where lines and their parts meet.
+//! Mutations of bytes, which only know where lines and their parts meet.
 
 use super::super::dice::Dice;
 
-/// Bytes by which readers differ.
+/// Bytes on which readers disagree.
 pub(super) const ODD: &[&[u8]] = &[
     b"\r",
     b"\n",
@@ -70,7 +70,7 @@ pub(super) fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {
     }
 }
 
-/// Where something begins or ends, three times of four; anywhere otherwise.
+/// A position: three times out of four a beginning or an end, otherwise anywhere.
 fn place(bytes: &[u8], dice: &mut Dice) -> usize {
     let meets = |at: &usize| b"\r\n:;, =/\"".contains(&bytes[*at]);
     let places: Vec<usize> = (0..bytes.len()).filter(meets).collect();

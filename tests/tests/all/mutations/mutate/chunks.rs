@@ -1,4 +1,4 @@
-//! Mutations of bodies: chunks, their lines and trailers, and what is too much or missing.
+//! Mutations of bodies: chunks, their lines and trailers, and excess or missing bytes.
 
 use super::super::dice::Dice;
 use super::super::draft::{Body, Chunk, Draft, Field};
@@ -125,7 +125,7 @@ pub(super) fn mutate(draft: &mut Draft, dice: &mut Dice) {
     }
 }
 
-/// A size near the right one, or in a spelling that some take for a number.
+/// A size near the right one, or in a spelling that some readers take for a number.
 fn size(chunk: &Chunk, dice: &mut Dice) -> Vec<u8> {
     let right = chunk.data.len();
     let size = match dice.below(22) {
@@ -155,7 +155,7 @@ fn size(chunk: &Chunk, dice: &mut Dice) -> Vec<u8> {
     size.into_bytes()
 }
 
-/// More or less of a body than its length says.
+/// A body longer or shorter than its length.
 fn plain(bytes: &mut Vec<u8>, dice: &mut Dice) {
     match dice.below(4) {
         0 => bytes.extend_from_slice(b"\r\n"),

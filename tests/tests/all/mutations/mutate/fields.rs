@@ -25,7 +25,7 @@ const ENDS: &[&str] = &[
     "\r\n \r\n",
 ];
 
-/// Fields that say something about the connection, the client or the body.
+/// Fields about the connection, the client or the body.
 const MEANT: &[(&str, &str)] = &[
     ("Connection", "close"),
     ("Connection", "keep-alive"),
@@ -95,7 +95,7 @@ pub(super) fn mutate(draft: &mut Draft, of: Of, dice: &mut Dice) {
             draft.fields.insert(dice.below(draft.fields.len() + 1), moved);
         }
         8 => {
-            // A head that goes on where it has ended, or ends where it goes on.
+            // Ends after which a head goes on although it has ended, or ends although it goes on.
             let ends: &[&str] = &["\n", "\r", "", "\r\r\n", "\n\r\n", " \r\n", "\r\n\r\n", "\0\r\n"];
             draft.end = dice.pick(ends).as_bytes().to_vec();
         }
@@ -157,7 +157,7 @@ pub(super) fn host(draft: &mut Draft, dice: &mut Dice) {
     }
 }
 
-/// Another spelling of a name: some readers take it for the same.
+/// Another spelling of a name, which some readers take for the same.
 fn rename(field: &mut Field, dice: &mut Dice) {
     match dice.below(7) {
         0 => field.name.make_ascii_uppercase(),
@@ -178,7 +178,7 @@ fn rename(field: &mut Field, dice: &mut Dice) {
     }
 }
 
-/// A large head: mostly of a size that servers take, sometimes not.
+/// A large head: mostly of a size that servers accept, sometimes not.
 fn long(draft: &mut Draft, of: Of, dice: &mut Dice) {
     let (fields, length) = match dice.below(12) {
         0 => (dice.within(100..400), 1),

@@ -1,4 +1,4 @@
-//! Mutations of the fields that say where a body ends.
+//! Mutations of the fields that define where a body ends.
 
 use super::super::dice::Dice;
 use super::super::draft::{Body, Draft, Field};
@@ -40,7 +40,7 @@ pub(super) fn mutate(draft: &mut Draft, of: Of, dice: &mut Dice) {
     }
 }
 
-/// A number near the right one, or in a spelling that some take for a number.
+/// A number near the right one, or in a spelling that some readers take for a number.
 fn length(draft: &Draft, dice: &mut Dice) -> String {
     let right = match &draft.body {
         Body::Plain(bytes) => bytes.len(),
@@ -120,7 +120,7 @@ fn set(draft: &mut Draft, name: &str, value: &str, dice: &mut Dice) {
     }
 }
 
-/// Names a field of this message in `Connection`, so that a proxy is asked to take it away.
+/// Names a field of this message in `Connection`, which asks a proxy to remove it.
 fn nominate(draft: &mut Draft, of: Of, dice: &mut Dice) {
     let names = match of {
         Of::Requests => [

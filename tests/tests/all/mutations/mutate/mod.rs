@@ -1,4 +1,4 @@
-//! Mutations: each knows one part of the grammar, and what has gone wrong there in other proxies.
+//! Mutations: each knows one part of the grammar, and the faults that other proxies have had there.
 
 mod bytes;
 mod chunks;
@@ -9,14 +9,14 @@ mod line;
 use super::dice::Dice;
 use super::draft::Draft;
 
-/// Which messages are mutated.
+/// The kind of messages to mutate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
     Requests,
     Responses,
 }
 
-/// The bytes of a message that differs in up to three places from what it was. One in sixteen does not differ.
+/// The bytes of a message with up to three mutations. One in sixteen is unchanged.
 pub(crate) fn mutate(mut draft: Draft, of: Of, dice: &mut Dice) -> Vec<u8> {
     if dice.one_in(16) {
         return draft.write();
@@ -46,7 +46,7 @@ pub(crate) fn mutate(mut draft: Draft, of: Of, dice: &mut Dice) -> Vec<u8> {
     written
 }
 
-/// Something in place of bytes, in it, before it or after it.
+/// Puts odd bytes in place of bytes, into them, before them or after them.
 fn spoil(bytes: &mut Vec<u8>, dice: &mut Dice) {
     let odd = dice.pick(bytes::ODD);
     let at = match dice.below(4) {

@@ -1,10 +1,10 @@
-//! Where a body ends (RFC 9112, section 6.3), and bodies in chunks (section 7.1).
+//! The end of a body (RFC 9112, section 6.3), and bodies in chunks (section 7.1).
 
 use super::bytes::{decimal, elements, strict_line};
 use super::fields::{Of, read_fields};
 use super::{Fault, Fields, Quirk, Read, State, is_token, trim};
 
-/// Where a body ends.
+/// How a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Nothing,
@@ -32,7 +32,7 @@ pub(super) fn length(fields: &Fields, quirks: &mut Vec<Quirk>) -> Result<Option<
     Ok(Some(number))
 }
 
-/// The codings in all lines of Transfer-Encoding, in small letters.
+/// The codings in all lines of Transfer-Encoding, in lower case.
 pub(super) fn codings(fields: &Fields, quirks: &mut Vec<Quirk>) -> Result<Option<Vec<Vec<u8>>>, Fault> {
     if !fields.has("transfer-encoding") {
         return Ok(None);
@@ -57,7 +57,7 @@ pub(super) fn codings(fields: &Fields, quirks: &mut Vec<Quirk>) -> Result<Option
     }
 }
 
-/// Reads the body that begins with these bytes into `read`. `ended` says that nothing follows them.
+/// Reads the body that begins with these bytes into `read`. `ended` means that no bytes follow them.
 pub(super) fn read_body<Head>(
     mut read: Read<Head>,
     bytes: &[u8],
@@ -94,10 +94,10 @@ pub(super) fn read_body<Head>(
     }
 }
 
-/// Longer chunk lines and trailers have no use.
+/// The length above which a chunk's line or trailers are unusual: longer ones have no use.
 const LONG: usize = 256;
 
-/// How many bytes the chunks and trailers are, if they are whole.
+/// The length of the chunks and trailers, if they are complete.
 fn read_chunks<Head>(read: &mut Read<Head>, bytes: &[u8]) -> Result<Option<usize>, Fault> {
     let mut rest = bytes;
     loop {
@@ -134,7 +134,8 @@ fn read_chunks<Head>(read: &mut Read<Head>, bytes: &[u8]) -> Result<Option<usize
     }
 }
 
-/// A fault in a chunk's line before its end has come: what follows can be megabytes of data for another reader.
+/// A fault in a chunk's line before its end has come: the bytes that follow can be megabytes of data for
+/// another reader.
 fn early_fault(line: &[u8]) -> Option<Fault> {
     match line {
         [] | [b'\r'] => None,
@@ -198,7 +199,7 @@ fn after_token(rest: &[u8]) -> Option<&[u8]> {
     (end > 0).then(|| &rest[end..])
 }
 
-/// After the closing quote. Control bytes have been looked for in the whole line.
+/// The rest after the closing quote. The whole line has been checked for control bytes before.
 fn after_quoted(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         rest = match rest {

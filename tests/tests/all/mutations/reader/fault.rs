@@ -1,13 +1,13 @@
-//! What can be wrong with a message, by the rule that says so.
+//! The faults that a message can have, by the rule that each breaks.
 
-/// Why something is no message. Sections are those of RFC 9112 unless another is named.
+/// The reason why bytes are no message. Sections are those of RFC 9112 unless another is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// A line ends with LF alone (2.2).
     BareLineFeed,
-    /// A CR that no LF follows (2.2).
+    /// A CR is not followed by LF (2.2).
     BareCarriageReturn,
-    /// A control byte, or DEL, where none may be (RFC 9110, 5.5).
+    /// A control byte, or DEL, is where none may be (RFC 9110, 5.5).
     ControlByte,
     /// The first line is not three parts with one space between (3, 4).
     StartLine,
@@ -15,46 +15,46 @@ pub(crate) enum Fault {
     Method,
     /// The target has bytes outside of visible ASCII (3.2).
     TargetByte,
-    /// The target has none of the four forms, or one that the method has not (3.2).
+    /// The target has none of the four forms, or one that its method does not allow (3.2).
     TargetForm,
     /// The version is not `HTTP/1.x` (2.3).
     Version,
     /// The status is not three digits from 100 on (4).
     Status,
-    /// A field line without a colon, or whose name is no token (5, 5.1).
+    /// A field line has no colon, or a name that is no token (5, 5.1).
     FieldName,
-    /// A line that continues the one before, in a request (5.2).
+    /// A line continues the previous one, in a request (5.2).
     Fold,
-    /// No Host in HTTP/1.1, or several (3.2).
+    /// HTTP/1.1 without Host, or with several (3.2).
     HostCount,
-    /// A Host that is no host with a port (3.2; RFC 9110, 7.2).
+    /// Host is not a host with an optional port (3.2; RFC 9110, 7.2).
     HostValue,
-    /// A Content-Length that is no number, or several numbers (6.3).
+    /// Content-Length is no number, or several numbers (6.3).
     Length,
-    /// Content-Length and Transfer-Encoding in one request (6.1).
+    /// Content-Length and Transfer-Encoding are in one request (6.1).
     LengthAndCoding,
-    /// A Transfer-Encoding in which `chunked` is not the last and only one, or not understood (6.1).
+    /// Transfer-Encoding does not have `chunked` once and at its end, or is not understood (6.1).
     Coding,
-    /// A Connection with something that is no token (RFC 9110, 7.6.1).
+    /// Connection has an element that is no token (RFC 9110, 7.6.1).
     ConnectionOption,
-    /// A chunk's size that is no hexadecimal number of at most 16 digits (7.1).
+    /// A chunk's size is no hexadecimal number of at most 16 digits (7.1).
     ChunkSize,
-    /// A chunk's extension (7.1.1).
+    /// A chunk's extension is malformed (7.1.1).
     ChunkExtension,
     /// A chunk's data is not followed by CRLF (7.1).
     ChunkEnd,
-    /// A response that switches protocols though no upgrade was asked for (RFC 9110, 15.2.2).
+    /// A response switches protocols though no upgrade was asked for (RFC 9110, 15.2.2).
     UnaskedUpgrade,
 }
 
-/// What is not as it should be, and can be read in one way only.
+/// An irregularity that can be read in only one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Quirk {
     /// More than one empty line before the first, or one before a response (2.2).
     EmptyLines,
     /// A minor version above 1 (RFC 9110, 2.5).
     MinorVersion,
-    /// Characters in the target that no URI has, or an escape that is none.
+    /// Characters in the target that no URI has, or a malformed escape.
     TargetCharacters,
     /// A user name in the target (RFC 9110, 4.2.4).
     UserInfo,
@@ -64,7 +64,7 @@ pub(crate) enum Quirk {
     OddHost,
     /// The same length more than once (6.3).
     RepeatedLength,
-    /// Zeros before a number.
+    /// Leading zeros in a number.
     LeadingZeros,
     /// Empty elements in the list of codings (RFC 9110, 5.6.1).
     EmptyCoding,
@@ -72,11 +72,11 @@ pub(crate) enum Quirk {
     OldVersionCoding,
     /// White space around the parts of a chunk's extension (7.1.1).
     ChunkSpace,
-    /// A chunk's line or trailers of a length that some may call too long.
+    /// A chunk's line or trailers so long that some readers refuse them.
     LongLine,
-    /// An expectation that nobody knows (RFC 9110, 10.1.1).
+    /// An expectation that is not defined (RFC 9110, 10.1.1).
     Expectation,
-    /// A line that continues the one before, in a response (5.2).
+    /// A line that continues the previous one, in a response (5.2).
     FoldedLine,
     /// White space between name and colon, in a response (5.1).
     SpaceBeforeColon,
@@ -92,8 +92,8 @@ pub(crate) enum Quirk {
     OddStatus,
     /// No space after the status, or none between status and reason (4).
     NoReason,
-    /// A Connection of a response with something that is no token.
+    /// A Connection of a response with an element that is no token.
     OddOption,
-    /// A response that switches protocols and does not say to which, or not in Connection (RFC 9110, 7.8).
+    /// A response that switches protocols and does not name one, or not in Connection (RFC 9110, 7.8).
     OddUpgrade,
 }

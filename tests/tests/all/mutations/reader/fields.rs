@@ -1,4 +1,4 @@
-//! Field lines (RFC 9112, section 5) and what several fields say together.
+//! Field lines (RFC 9112, section 5), and the meaning of several fields together.
 
 use super::bytes::{elements, line};
 use super::{Fault, Quirk, is_token, trim};
@@ -18,7 +18,7 @@ impl Fields {
         self.all(name).next().is_some()
     }
 
-    /// The elements of a list that may be in several lines, in small letters and without the empty ones.
+    /// The elements of a list, which may be in several lines, in lower case and without empty ones.
     pub(crate) fn list(&self, name: &str) -> Vec<Vec<u8>> {
         self.all(name)
             .flat_map(elements)
@@ -33,14 +33,14 @@ impl Fields {
     }
 }
 
-/// Whose fields are read: recipients have to be stricter with requests.
+/// The kind of message whose fields are read: recipients have to be stricter with requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
     Request,
     Response,
 }
 
-/// Fields up to the empty line, and how many bytes they are. `None` if they are not whole.
+/// Reads fields up to the empty line, and returns them with their length. `None` if they are not complete.
 pub(super) fn read_fields(
     bytes: &[u8],
     of: Of,

@@ -1,12 +1,12 @@
 //! A reference reader of HTTP/1.1 messages: RFC 9112 to the letter, slow, and independent of the proxy.
 //!
-//! It shares no code with the proxy, so that a mistake of one is not repeated by the other. It reads what is there from
-//! the beginning each time it is asked, and says one of three things: the message is whole, it is not whole yet, or
-//! no more bytes can make it one.
+//! It shares no code with the proxy, so that the two do not make the same mistakes. Each time it is asked it
+//! reads the bytes from the beginning, and returns one of three results: the message is complete, it is not
+//! complete yet, or no more bytes can make it a message.
 //!
-//! Between right and wrong there are [quirks](Quirk): what the grammar forbids and every recipient may mend, or what the
-//! grammar allows and a careful recipient may refuse. A quirk has one meaning only, and that is what the reader
-//! returns.
+//! Between right and wrong there are [quirks](Quirk): forms that the grammar forbids and every recipient may
+//! repair, or that the grammar allows and a careful recipient may refuse. A quirk has only one meaning, which
+//! the reader returns.
 
 mod body;
 mod bytes;
@@ -25,36 +25,36 @@ pub(crate) use request::{RequestHead, read_request};
 pub(crate) use response::{ResponseHead, read_response};
 pub(crate) use target::{normal, path};
 
-/// As much of a message as there is.
+/// A message as far as it has been read.
 #[derive(Clone, Debug)]
 pub(crate) struct Read<Head> {
-    /// Once it is whole.
+    /// The head, once it is complete.
     pub(crate) head: Option<Head>,
     /// The content so far, without its framing.
     pub(crate) body: Vec<u8>,
     /// The fields after a body in chunks.
     pub(crate) trailers: Fields,
-    /// In the order in which they were met.
+    /// The quirks in the order in which they were met.
     pub(crate) quirks: Vec<Quirk>,
-    /// How it ended.
+    /// The result of reading.
     pub(crate) state: State,
-    /// How many bytes belong to it, once it is whole.
+    /// The length of the message, once it is complete.
     pub(crate) taken: usize,
 }
 
-/// How the reading of a message ended.
+/// The result of reading a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// All of it is there.
+    /// The message is complete.
     Whole,
-    /// There is no fault in it yet.
+    /// The message is incomplete and has no fault so far.
     Partial,
-    /// It is no message, whatever follows.
+    /// The bytes are no message, whatever follows.
     Broken(Fault),
 }
 
 impl<Head> Read<Head> {
-    /// Nothing read so far.
+    /// The state before anything is read.
     fn nothing() -> Read<Head> {
         Read {
             head: None,
@@ -74,7 +74,7 @@ impl<Head> Read<Head> {
         self.state == State::Whole
     }
 
-    /// Whether nothing of these bytes is left over, and yet the message has not begun: there are interim responses only.
+    /// Whether all bytes are used up without the message having begun: there are only interim responses.
     pub(crate) fn is_to_come(&self, bytes: &[u8]) -> bool {
         self.state == State::Partial && self.head.is_none() && self.taken == bytes.len()
     }

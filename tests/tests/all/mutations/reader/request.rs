@@ -10,17 +10,17 @@ use super::{Fault, Fields, Quirk, Read, State, is_token};
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
     pub(crate) method: Vec<u8>,
-    /// As it is on the wire.
+    /// The target as it is on the wire.
     pub(crate) target: Vec<u8>,
-    /// Of the absolute form.
+    /// The authority of the absolute form.
     pub(crate) authority: Option<Vec<u8>>,
-    /// Of HTTP/1.
+    /// The minor version of HTTP/1.
     pub(crate) minor: u8,
     pub(crate) fields: Fields,
 }
 
 impl RequestHead {
-    /// A request by this method, as far as its answer is concerned.
+    /// A request by this method, for reading its answer.
     pub(crate) fn asking(method: &str) -> RequestHead {
         RequestHead {
             method: method.as_bytes().to_vec(),
@@ -39,12 +39,12 @@ impl RequestHead {
         says("close") || (self.minor == 0 && (odd_framing || !says("keep-alive")))
     }
 
-    /// Whether another protocol is asked for (RFC 9110, section 7.8).
+    /// Whether the request asks for another protocol (RFC 9110, section 7.8).
     pub(crate) fn asks_for_upgrade(&self) -> bool {
         self.minor > 0 && self.fields.has("upgrade") && self.fields.lists("connection", "upgrade")
     }
 
-    /// The host that is meant (RFC 9110, section 7.2).
+    /// The host of the target (RFC 9110, section 7.2).
     pub(crate) fn host(&self) -> &[u8] {
         let field = self.fields.all("host").next().unwrap_or_default();
         self.authority.as_deref().unwrap_or(field)

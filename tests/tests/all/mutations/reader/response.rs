@@ -6,11 +6,11 @@ use super::fields::{Of, read_fields};
 use super::request::minor_version;
 use super::{Fault, Fields, Quirk, Read, RequestHead, State, is_token};
 
-/// Everything before the body of the final response, and what came before that.
+/// Everything before the body of the final response, and the interim responses before that.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
-    /// Of HTTP/1.
+    /// The minor version of HTTP/1.
     pub(crate) minor: u8,
     pub(crate) fields: Fields,
     /// The statuses of the interim responses.
@@ -28,8 +28,8 @@ impl ResponseHead {
     }
 }
 
-/// Reads the response to a request: the interim ones, then the final one. A response that switches protocols is final
-/// here. `ended` says that nothing follows these bytes.
+/// Reads the response to a request: the interim ones, then the final one. A response that switches protocols
+/// counts as final. `ended` means that no bytes follow these.
 pub(crate) fn read_response(bytes: &[u8], asked: &RequestHead, ended: bool) -> Read<ResponseHead> {
     let mut read = Read::nothing();
     let mut interim = Vec::new();
@@ -68,7 +68,7 @@ pub(crate) fn read_response(bytes: &[u8], asked: &RequestHead, ended: bool) -> R
     }
 }
 
-/// Reads a head from where `read` has come to.
+/// Reads a head from the current position of `read`.
 fn read_head(bytes: &[u8], read: &mut Read<ResponseHead>) -> Result<Option<ResponseHead>, Fault> {
     let mut rest = &bytes[read.taken..];
     while let [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] = rest {
@@ -124,7 +124,7 @@ fn read_head(bytes: &[u8], read: &mut Read<ResponseHead>) -> Result<Option<Respo
     }))
 }
 
-/// RFC 9112, section 6.3.
+/// Determines the framing by RFC 9112, section 6.3.
 fn frame(head: &mut ResponseHead, asked: &RequestHead, quirks: &mut Vec<Quirk>) -> Result<Framing, Fault> {
     let fields = &head.fields;
     let framed = fields.has("content-length") || fields.has("transfer-encoding");

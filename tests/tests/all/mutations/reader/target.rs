@@ -5,14 +5,14 @@ use std::net::Ipv6Addr;
 use super::bytes::decimal;
 use super::{Fault, Quirk};
 
-/// What a target says beside the path.
+/// The parts of a target beside the path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Of the absolute form, without a user's name.
+    /// The authority of the absolute form, without a user name.
     pub(super) authority: Option<Vec<u8>>,
 }
 
-/// Which of the four forms a target has.
+/// Finds out which of the four forms a target has.
 pub(super) fn check_target(method: &[u8], target: &[u8], quirks: &mut Vec<Quirk>) -> Result<Target, Fault> {
     if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
         return Err(Fault::TargetByte);
@@ -57,8 +57,8 @@ pub(super) fn check_target(method: &[u8], target: &[u8], quirks: &mut Vec<Quirk>
     }
 }
 
-/// The authority and the rest of a target in the origin form or the absolute one. Schemes other than HTTP's are for
-/// other proxies.
+/// Splits a target in origin form or absolute form into the authority and the rest. Schemes other than HTTP's
+/// are for other proxies.
 fn split(target: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     if target.starts_with(b"/") {
         return Some((None, target));
@@ -73,7 +73,7 @@ fn split(target: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     Some((Some(authority), rest))
 }
 
-/// `pchar`, `/` and `?` of RFC 3986, and escapes that are some.
+/// Whether the bytes are `pchar`, `/` and `?` of RFC 3986, with well-formed escapes.
 fn is_path_and_query(rest: &[u8]) -> bool {
     let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(byte);
     let mut escapes = rest.split(|byte| *byte == b'%').skip(1);
@@ -81,7 +81,7 @@ fn is_path_and_query(rest: &[u8]) -> bool {
         && escapes.all(|after| matches!(after, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()))
 }
 
-/// A host with or without a port (RFC 9110, section 7.2). It may be empty.
+/// Checks a host with or without a port (RFC 9110, section 7.2). It may be empty.
 pub(super) fn check_host(host: &[u8], quirks: &mut Vec<Quirk>) -> Result<(), Fault> {
     let (name, port) = match host {
         [b'[', ..] => {
@@ -118,9 +118,9 @@ pub(super) fn check_host(host: &[u8], quirks: &mut Vec<Quirk>) -> Result<(), Fau
     Ok(())
 }
 
-/// The path and query of a target in the spelling in which two that mean the same are equal: escapes of unreserved
-/// characters undone, the others in capital letters, no dot segments, no empty segments, no fragment (RFC 3986,
-/// section 6.2.2).
+/// The path and query of a target in a spelling that is the same for all targets with one meaning: escapes of
+/// unreserved characters undone, the others in upper case, no dot segments, no empty segments, no fragment
+/// (RFC 3986, section 6.2.2).
 pub(crate) fn normal(target: &[u8]) -> Vec<u8> {
     let Some((_, rest)) = split(target) else {
         return target.to_vec();
@@ -131,7 +131,7 @@ pub(crate) fn normal(target: &[u8]) -> Vec<u8> {
     [&path, query].concat()
 }
 
-/// The path of a target as it is written; all of a target that has none.
+/// The path of a target as it is written; the whole target if it has none.
 pub(crate) fn path(target: &[u8]) -> &[u8] {
     let (_, rest) = split(target).unwrap_or((None, target));
     let end = rest.iter().position(|byte| b"?#".contains(byte));

@@ -1,4 +1,4 @@
-//! Valid messages, of every kind that has a framing or a handling of its own. Mutations begin with them.
+//! Valid messages of every kind with a framing or a handling of its own, from which mutations start.
 
 mod requests;
 mod responses;
@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_that_mutations_begin_with_are_to_be_served() {
+    fn seeds_of_requests_have_to_be_served() {
         for number in 0..500 {
             let bytes = request(number, 0, &mut Dice::of_case(1, number as u64)).write();
             let sent = Sent::read(&bytes);
@@ -26,7 +26,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_that_mutations_begin_with_are_whole_and_as_they_should_be() {
+    fn seeds_of_responses_are_complete_and_without_quirks() {
         for number in 0..500 {
             let exchange = exchange(number, &mut Dice::of_case(1, number as u64));
             let asked = read_request(&exchange.request).head.expect("it is a request");

@@ -3,8 +3,8 @@
 use super::super::dice::Dice;
 use super::super::draft::{Draft, TARGET};
 
-/// The request `number` of a case. Its name is in the target, the host, a field and the body, so that a piece of it is
-/// known wherever it turns up.
+/// The request `number` of a case. Its name is in the target, the host, a field and the body, so that a piece
+/// of it is recognised wherever it turns up.
 pub(crate) fn request(case: usize, number: usize, dice: &mut Dice) -> Draft {
     let name = format!("{case}.{number}");
     let about = |method: &str, version: &str| start(method, version, &name);
@@ -80,7 +80,7 @@ pub(crate) fn request(case: usize, number: usize, dice: &mut Dice) -> Draft {
     }
 }
 
-/// A request that no proxy has anything to say about.
+/// A request without anything for a proxy to object to.
 pub(crate) fn usual_request(name: &str, method: &str) -> String {
     let draft = start(method, "HTTP/1.1", name);
     let draft = match method {

@@ -3,13 +3,13 @@
 use super::super::dice::Dice;
 use super::super::draft::Draft;
 
-/// A request, and what its backend says.
+/// A request, and its backend's response.
 pub(crate) struct Exchange {
-    /// As the client writes it.
+    /// The request as the client writes it.
     pub(crate) request: Vec<u8>,
-    /// How much of the request the client holds back until it is answered: the backend answers early.
+    /// How many bytes of the request the client holds back until it is answered: the backend answers early.
     pub(crate) held_back: usize,
-    /// Whole responses that come before the one that is mutated.
+    /// Whole responses that precede the mutated one.
     pub(crate) before: Vec<u8>,
     pub(crate) response: Draft,
 }

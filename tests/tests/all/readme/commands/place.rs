@@ -1,4 +1,4 @@
-//! Where the commands run, and what they find there.
+//! The directory in which the commands run, and its content.
 
 use std::env;
 use std::fs;
@@ -13,19 +13,19 @@ use tempfile::TempDir;
 /// The ports that the page uses.
 const PORTS: [u16; 7] = [8000, 8001, 8009, 8080, 8081, 8082, 9090];
 
-/// The target of plugins.
+/// The target that plugins are compiled to.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What the page's plugin is called here. What is built in `target/wasm` has the name of its package, and that of
-/// docs/plugins.md is called as on the page.
+/// The package name of the page's plugin in this test. Builds in `target/wasm` have the name of their
+/// package, and the plugin of docs/plugins.md has the name that is on the page.
 const PACKAGE: &str = "api-key-of-readme";
 
-/// Long enough to compile a plugin with all that it needs.
+/// The time limit of a command: long enough to compile a plugin with all its crates.
 const DEADLINE_SECONDS: &str = "600";
 
 pub(super) struct Place {
     directory: TempDir,
-    /// A port for each of those on the page.
+    /// A reserved port for each of those on the page.
     ports: Vec<Reserved>,
 }
 
@@ -42,7 +42,7 @@ impl Place {
         }
     }
 
-    /// A text of the page as it is used here.
+    /// Replaces the parts of a text of the page that differ here.
     pub(super) fn substitute(&self, text: &str) -> String {
         let run = format!(
             "cargo xtask run --profile dev --listen 127.0.0.1:{} --backend-port {} --backend-port {}",
@@ -91,12 +91,12 @@ impl Place {
         command.contains("--target wasm32")
     }
 
-    /// Of the ways to build for wasm, whether this is the one for this machine.
+    /// Whether this is the way to build for wasm that works on this machine.
     pub(super) fn has_what_it_takes(&self, command: &str) -> bool {
         command.contains("/usr/bin/cargo") != has_target()
     }
 
-    /// A shell that runs this.
+    /// A shell that runs a command.
     pub(super) fn shell(&self, command: &str) -> Command {
         Place::with_shell(Command::new("sh"), command)
     }
@@ -106,7 +106,7 @@ impl Place {
             .args(["-c", command])
             .current_dir(root())
             .stdin(Stdio::null());
-        // What cargo says to a test is about that test, and would have everything compiled again.
+        // cargo's variables are about this test, and would have everything compiled again.
         let of_this_test = ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_"];
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();
@@ -125,9 +125,9 @@ impl Place {
         shell
     }
 
-    /// Runs commands to their end, which must be a good one, and returns what they print.
+    /// Runs commands to their end, which must be a success, and returns their output.
     pub(super) fn run(&self, command: &str) -> String {
-        // What waits in vain fails, and does not wait for ever.
+        // A command that waits in vain must fail, and not wait for ever.
         let mut shell = Command::new("timeout");
         shell.args([DEADLINE_SECONDS, "sh"]);
         let output = Place::with_shell(shell, command)
@@ -138,19 +138,19 @@ impl Place {
         String::from_utf8(output.stdout).expect("it prints text")
     }
 
-    /// A file for what a server says.
+    /// A file for a server's output.
     pub(super) fn log(&self) -> PathBuf {
         let number = fs::read_dir(self.directory.path()).map_or(0, Iterator::count);
         self.directory.path().join(format!("{number}.log"))
     }
 
-    /// Whether anybody listens on one of the ports.
+    /// Whether one of the ports has a listener.
     pub(super) fn has_listeners(&self) -> bool {
         let listens = |port: &Reserved| TcpStream::connect((Ipv4Addr::LOCALHOST, port.port)).is_ok();
         self.ports.iter().any(listens)
     }
 
-    /// Removes what the build of the plugin, whose path is another one each time, has left in `target/wasm`.
+    /// Removes the build of the plugin from `target/wasm`: its path is another one each time.
     pub(super) fn clean(&self) {
         let manifest = self.directory.path().join("api-key/Cargo.toml");
         let clean =
@@ -164,7 +164,7 @@ impl Place {
     }
 }
 
-/// A port that is kept from others, and on which nobody listens unless a command does.
+/// A port that is kept from other processes, and has no listener unless a command starts one.
 struct Reserved {
     port: u16,
     _socket: Socket,
@@ -188,7 +188,7 @@ impl Reserved {
     }
 }
 
-/// Where plugins are compiled.
+/// The directory in which plugins are compiled.
 fn target() -> PathBuf {
     root().join("target/wasm")
 }

@@ -17,23 +17,23 @@ use super::place::Place;
 const START_DEADLINE: Duration = Duration::from_mins(20);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// It is killed, with all that it has started, when this is dropped.
+/// A server, which is killed with all that it has started when this is dropped.
 pub(super) struct Server {
     child: Child,
-    /// What it says, on both streams.
+    /// The output of both streams.
     log: PathBuf,
-    /// What the page shows of that.
+    /// The output that the page shows.
     shown: String,
 }
 
 impl Server {
-    /// Starts it, and waits until it serves.
+    /// Starts the command, and waits until it serves.
     pub(super) fn start(place: &Place, command: &str, shown: String) -> Server {
         let log = place.log();
         let stdout = File::create(&log).expect("a temporary file can be made");
         let stderr = stdout.try_clone().expect("a file can have two writers");
         let mut shell = place.shell(&format!("exec {command}"));
-        // A group of its own, as a terminal gives to what is typed, for Ctrl-C to go to.
+        // The command gets a process group of its own, as in a terminal, to which Ctrl-C's signal is sent.
         shell.process_group(0).stdout(stdout).stderr(stderr);
         let mut server = Server {
             child: shell.spawn().expect("there is a shell"),
@@ -58,7 +58,7 @@ impl Server {
         server
     }
 
-    /// Presses Ctrl-C.
+    /// Sends the signal of Ctrl-C, and checks the end.
     pub(super) fn stop(mut self) {
         kill_process_group(self.group(), Signal::INT).expect("it runs");
         let status = wait_for("a server to end", || {
@@ -93,7 +93,7 @@ impl Drop for Server {
         if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
             return;
         }
-        // Both fail only if it ends just now.
+        // Both calls fail only if the process ends just now.
         let _ = kill_process_group(self.group(), Signal::KILL);
         let _ = self.child.wait();
     }

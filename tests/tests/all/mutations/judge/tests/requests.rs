@@ -1,4 +1,4 @@
-//! What is said of requests.
+//! Judgements of requests.
 
 use super::super::super::backend::Record;
 use super::super::super::reader::read_request;
@@ -10,7 +10,7 @@ use super::{GET, answer, kind};
 const CLIENT: &str = "127.0.0.9";
 const POST: &str = "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
 
-/// What a proxy without faults makes of a request.
+/// The request that a proxy without faults sends for this one.
 fn forwarded(request: &str) -> String {
     request.replacen(
         "Host: a\r\n",
@@ -23,7 +23,7 @@ fn refusal(connection: &str) -> String {
     format!("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: {connection}\r\n\r\n")
 }
 
-/// What is said of a client that sent this, a backend that got those, and what the client heard.
+/// Judges a client that sent `sent`, a backend that received `got`, and the client's answer `heard`.
 fn judge(sent: &str, got: &[&str], heard: &str, end: End) -> Result<(), Wrong> {
     let records: Vec<(usize, Record)> = got.iter().map(|bytes| record(bytes)).enumerate().collect();
     requests::check_records(&records, &[CLIENT.to_owned()])?;
@@ -46,14 +46,14 @@ fn record(bytes: &str) -> Record {
 }
 
 #[test]
-fn requests_that_arrive_and_are_answered_are_right() {
+fn answered_requests_are_right() {
     let got = [&*forwarded(GET), &*forwarded(POST)];
     let heard = answer(0) + &answer(1);
     assert_eq!(judge(&format!("{GET}{POST}"), &got, &heard, End::Open), Ok(()));
 }
 
 #[test]
-fn request_in_the_body_of_another_is_found_when_it_arrives() {
+fn smuggled_request_is_found() {
     let body = forwarded(GET);
     let outer = format!(
         "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
@@ -69,7 +69,7 @@ fn request_in_the_body_of_another_is_found_when_it_arrives() {
 }
 
 #[test]
-fn request_that_arrives_changed_is_found() {
+fn changed_request_is_found() {
     for (from, to, why) in [
         ("POST", "PUT", "another method"),
         ("/2", "/3", "another target"),
@@ -96,7 +96,7 @@ fn request_that_arrives_changed_is_found() {
 }
 
 #[test]
-fn fields_that_are_nominated_end_and_those_that_are_kept_do_not() {
+fn nominated_fields_must_end_except_for_kept_ones() {
     let sent = GET.replace("X-Id", "Connection: x-id, cookie\r\nCookie: c\r\nX-Id");
     let right = forwarded(GET).replace("X-Id: 1", "Cookie: c");
     assert_eq!(judge(&sent, &[&right], &answer(0), End::Open), Ok(()));
@@ -113,7 +113,7 @@ fn fields_that_are_nominated_end_and_those_that_are_kept_do_not() {
 }
 
 #[test]
-fn broken_request_has_to_be_refused_and_its_connection_to_end() {
+fn broken_request_must_be_refused_and_its_connection_must_end() {
     let sent = "GET /1 HTTP/1.1\r\nHost: a\r\nX-Id : 1\r\n\r\n";
     let heard = refusal("close");
     assert_eq!(judge(sent, &[], &heard, End::Closed), Ok(()));
@@ -160,7 +160,7 @@ fn broken_request_has_to_be_refused_and_its_connection_to_end() {
 }
 
 #[test]
-fn request_that_is_to_be_refused_may_not_arrive() {
+fn request_to_be_refused_must_not_arrive() {
     let sent = POST.replace("Host: a", "Host: a\r\nConnection: content-length");
     assert_eq!(judge(&sent, &[], &refusal("close"), End::Closed), Ok(()));
     let judged = judge(&sent, &[&forwarded(POST)], &answer(0), End::Closed);
@@ -169,7 +169,7 @@ fn request_that_is_to_be_refused_may_not_arrive() {
 }
 
 #[test]
-fn request_that_was_not_sent_to_its_end_may_not_arrive_whole() {
+fn incomplete_request_must_not_arrive_whole() {
     let sent = POST.replace("abc", "ab");
     assert_eq!(judge(&sent, &[&forwarded(&sent)], "", End::Closed), Ok(()));
     let judged = judge(
@@ -185,7 +185,7 @@ fn request_that_was_not_sent_to_its_end_may_not_arrive_whole() {
 }
 
 #[test]
-fn answers_that_are_not_those_of_their_requests_are_found() {
+fn answer_to_another_request_is_found() {
     let sent = format!("{GET}{POST}");
     let got = [&*forwarded(GET), &*forwarded(POST)];
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Token: 0\r\n\r\n";

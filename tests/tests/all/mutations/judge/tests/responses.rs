@@ -1,4 +1,4 @@
-//! What is said of responses.
+//! Judgements of responses.
 
 use super::super::super::backend::Then;
 use super::super::super::reader::{read_request, read_response};
@@ -7,7 +7,7 @@ use super::super::super::talk::{End, Heard, Plan};
 use super::super::{Wrong, responses};
 use super::{GET, answer, kind};
 
-/// What is said of a backend that answered a GET with this, and a client that heard that.
+/// Judges a backend that answered a GET with `said`, and a client that received `heard`.
 fn judge_response(said: &str, heard: &str, end: End) -> Result<(), Wrong> {
     let asked = read_request(GET.as_bytes()).head.expect("it is a request");
     let sent = read_response(said.as_bytes(), &asked, true);
@@ -28,7 +28,7 @@ fn judge_response(said: &str, heard: &str, end: End) -> Result<(), Wrong> {
 const SAID: &str = "HTTP/1.1 200 OK\r\nX-Token: x\r\nContent-Length: 3\r\n\r\nabc";
 
 #[test]
-fn response_that_arrives_and_leaves_the_next_one_alone_is_right() {
+fn unchanged_response_is_right() {
     assert_eq!(
         judge_response(SAID, &(SAID.to_owned() + &answer(7)), End::Open),
         Ok(())
@@ -36,7 +36,7 @@ fn response_that_arrives_and_leaves_the_next_one_alone_is_right() {
 }
 
 #[test]
-fn response_that_arrives_changed_is_found() {
+fn changed_response_is_found() {
     for (from, to, wrong) in [
         ("200", "201", "another response than was sent (another status)"),
         (
@@ -72,7 +72,7 @@ fn response_that_arrives_changed_is_found() {
 }
 
 #[test]
-fn response_that_is_not_whole_may_not_look_whole() {
+fn incomplete_response_must_not_look_whole() {
     let head = "HTTP/1.1 200 OK\r\nX-Token: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let said = format!("{head}3\r\nabc\r\n3;\nabc\r\n0\r\n\r\n");
     assert_eq!(
@@ -109,7 +109,7 @@ fn response_that_is_not_whole_may_not_look_whole() {
 }
 
 #[test]
-fn next_response_has_to_be_that_of_the_next_request() {
+fn next_response_must_be_that_of_the_next_request() {
     let said = format!("{SAID}{}", answer(1));
     assert_eq!(
         judge_response(&said, &(SAID.to_owned() + &answer(7)), End::Open),

@@ -1,4 +1,4 @@
-//! The reader, which is not tested by anything else.
+//! Tests of the reader, which nothing else tests.
 
 mod requests;
 mod responses;

@@ -1,4 +1,4 @@
-//! Requests against the letter of the RFCs.
+//! Requests compared with the letter of the RFCs.
 
 use super::super::*;
 
@@ -6,13 +6,13 @@ fn read(text: &str) -> Read<RequestHead> {
     read_request(text.as_bytes())
 }
 
-/// A request with these field lines and what follows them.
+/// A request with these field lines and the bytes that follow them.
 fn with(lines: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}")
 }
 
 #[test]
-fn valid_request_is_read_whole_and_nothing_after_it() {
+fn valid_request_is_read_to_its_end() {
     for (text, method, target, body) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/", ""),
         ("\r\nGET /a?b=c HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a?b=c", ""),
@@ -67,7 +67,7 @@ fn valid_request_is_read_whole_and_nothing_after_it() {
 }
 
 #[test]
-fn request_that_has_not_come_whole_is_partial_wherever_it_is_cut() {
+fn truncated_request_is_partial_wherever_it_is_cut() {
     let chunks = "Transfer-Encoding: chunked\r\n\r\n4;a=b\r\nbody\r\n0\r\nX: 1\r\n\r\n";
     for text in [
         with("Content-Length: 4\r\n\r\nbody"),
@@ -81,7 +81,7 @@ fn request_that_has_not_come_whole_is_partial_wherever_it_is_cut() {
 }
 
 #[test]
-fn request_with_a_fault_is_broken_by_the_rule_it_breaks() {
+fn faulty_request_is_broken_with_its_fault() {
     use Fault::*;
     let chunked = |body: &str| with(&format!("Transfer-Encoding: chunked\r\n\r\n{body}"));
     let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
@@ -179,7 +179,7 @@ fn request_with_a_fault_is_broken_by_the_rule_it_breaks() {
 }
 
 #[test]
-fn request_with_a_quirk_is_read_in_its_one_meaning() {
+fn odd_request_is_read_with_its_quirk() {
     use Quirk::*;
     let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
     for (text, body, quirk) in [
@@ -234,7 +234,7 @@ fn request_with_a_quirk_is_read_in_its_one_meaning() {
 }
 
 #[test]
-fn connection_of_a_request_ends_by_its_version_and_its_options() {
+fn version_and_options_of_a_request_end_its_connection() {
     for (version, lines, closes) in [
         ("1.1", "", false),
         ("1.1", "Connection: keep-alive\r\nConnection: x, Close\r\n", true),
@@ -253,7 +253,7 @@ fn connection_of_a_request_ends_by_its_version_and_its_options() {
 }
 
 #[test]
-fn targets_that_mean_the_same_have_one_spelling() {
+fn equivalent_targets_have_one_spelling() {
     for (target, spelling) in [
         ("/", "/"),
         ("*", "*"),

@@ -1,14 +1,14 @@
-//! Responses against the letter of the RFCs.
+//! Responses compared with the letter of the RFCs.
 
 use super::super::*;
 
-/// A response to GET, after which the connection ends.
+/// Reads a response to GET, after which the connection ends.
 fn read_answer(text: &str) -> Read<ResponseHead> {
     read_response(text.as_bytes(), &RequestHead::asking("GET"), true)
 }
 
 #[test]
-fn valid_response_is_read_whole_with_what_came_before_it() {
+fn valid_response_is_read_with_its_interim_responses() {
     for (text, status, interim, body) in [
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
@@ -61,7 +61,7 @@ fn response_to_head_has_no_body_whatever_its_fields_say() {
 }
 
 #[test]
-fn response_with_a_fault_is_broken_by_the_rule_it_breaks() {
+fn faulty_response_is_broken_with_its_fault() {
     use Fault::*;
     let with = |lines: &str| format!("HTTP/1.1 200 OK\r\n{lines}");
     for (text, fault) in [
@@ -99,7 +99,7 @@ fn response_with_a_fault_is_broken_by_the_rule_it_breaks() {
 }
 
 #[test]
-fn response_with_a_quirk_is_read_in_its_one_meaning() {
+fn odd_response_is_read_with_its_quirk() {
     use Quirk::*;
     for (text, body, quirk) in [
         ("\r\nHTTP/1.1 200 OK\r\n\r\nabc", "abc", EmptyLines),

@@ -1,4 +1,4 @@
-//! A backend.
+//! A backend that speaks HTTP properly.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Write};
@@ -15,10 +15,10 @@ use crate::{Answer, Request};
 
 /// An HTTP/1.1 server on a free port of 127.0.0.1.
 ///
-/// Its port stays its own while it is stopped: connections to it are refused, and nobody else gets it.
-pub struct Origin {
+/// A stopped backend keeps its port: connections to it are refused, and no other process gets it.
+pub struct HttpBackend {
     address: SocketAddr,
-    /// Bound to the port for as long as there is an origin, and never listening.
+    /// Bound to the port for the backend's whole life, and never listening.
     _reserved: Socket,
     /// Bound to the same port, and listening.
     listener: Option<Arc<Socket>>,
@@ -27,45 +27,45 @@ pub struct Origin {
 
 struct Shared {
     answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
-    /// `None` if they are not kept.
+    /// `None` if requests are not kept.
     requests: Option<Mutex<Vec<Request>>>,
     connections: AtomicUsize,
-    /// By the number of the connection.
+    /// Open connections by their number.
     open: Mutex<HashMap<usize, TcpStream>>,
 }
 
-impl Origin {
-    /// An origin that answers each request by this function, which may take its time.
-    pub fn new(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
-        let mut origin = Origin::stopped(answer, Some(Mutex::default()));
-        origin.start();
-        origin
+impl HttpBackend {
+    /// Starts a backend that answers each request by this function, which may take its time.
+    pub fn new(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> HttpBackend {
+        let mut backend = HttpBackend::stopped(answer, Some(Mutex::default()));
+        backend.start();
+        backend
     }
 
-    /// The same for any number of requests: it remembers none of them.
-    pub fn forgetful(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Origin {
-        let mut origin = Origin::stopped(answer, None);
-        origin.start();
-        origin
+    /// Starts a backend for any number of requests: like [`HttpBackend::new`], but it keeps none of them.
+    pub fn forgetful(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> HttpBackend {
+        let mut backend = HttpBackend::stopped(answer, None);
+        backend.start();
+        backend
     }
 
-    /// An origin that answers every request with its name.
-    pub fn named(name: &'static str) -> Origin {
-        Origin::new(move |_| Answer::new(name))
+    /// Starts a backend that answers every request with its name.
+    pub fn named(name: &'static str) -> HttpBackend {
+        HttpBackend::new(move |_| Answer::new(name))
     }
 
-    /// An origin that is not running: its port refuses connections.
-    pub fn down() -> Origin {
-        Origin::stopped(|_| Answer::new("up again"), Some(Mutex::default()))
+    /// Creates a backend that is not running: its port refuses connections.
+    pub fn down() -> HttpBackend {
+        HttpBackend::stopped(|_| Answer::new("up again"), Some(Mutex::default()))
     }
 
     fn stopped(
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         requests: Option<Mutex<Vec<Request>>>,
-    ) -> Origin {
+    ) -> HttpBackend {
         let reserved = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = reserved.local_addr().expect("a bound socket has an address");
-        Origin {
+        HttpBackend {
             address: address.as_socket().expect("it is an IPv4 address"),
             _reserved: reserved,
             listener: None,
@@ -90,7 +90,8 @@ impl Origin {
     /// Closes every connection, and refuses new ones.
     pub fn stop(&mut self) {
         if let Some(listener) = self.listener.take() {
-            // Wakes the thread that accepts. What fails has ended already.
+            // The shutdown wakes the accepting thread. A shutdown that fails means that the socket has ended
+            // already.
             let _ = listener.shutdown(Shutdown::Both);
         }
         for (_, connection) in self.shared.open.lock().drain() {
@@ -98,17 +99,17 @@ impl Origin {
         }
     }
 
-    /// Host and port, as Pace names a backend.
+    /// Host and port: the backend's label in Pace's metrics and headers.
     pub fn label(&self) -> String {
         self.address.to_string()
     }
 
-    /// As the configuration names a backend.
+    /// The backend's URL for a configuration.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// The address that the backend listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -129,19 +130,20 @@ impl Origin {
         requests.remove(0)
     }
 
-    /// How many connections it has accepted.
+    /// The number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Origin {
+impl Drop for HttpBackend {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-/// With SO_REUSEADDR, which lets two sockets have a port as long as one of them at most listens.
+/// Binds a socket with SO_REUSEADDR, which lets two sockets have a port as long as at most one of them
+/// listens.
 fn bind(address: SocketAddr) -> Socket {
     let bind = || -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -154,7 +156,7 @@ fn bind(address: SocketAddr) -> Socket {
 
 impl Shared {
     fn accept(self: Arc<Self>, listener: &Socket) {
-        // Ends when the listener is shut down.
+        // The loop ends when the listener is shut down.
         while let Ok((connection, _)) = listener.accept() {
             let stream = TcpStream::from(connection);
             let number = self.connections.fetch_add(1, Ordering::SeqCst);
@@ -163,7 +165,7 @@ impl Shared {
             }
             let shared = Arc::clone(&self);
             thread::spawn(move || {
-                // An error is the other side's end of the connection, which tests see there.
+                // An error means that the other side has ended the connection, which tests see there.
                 let _ = shared.serve(stream);
                 shared.open.lock().remove(&number);
             });

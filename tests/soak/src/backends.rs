@@ -1,9 +1,9 @@
-//! Backends that write into the ledger what reaches them, and into their answers what they saw.
+//! Backends that record each request in the ledger, and in their answers what they received.
 
 use super::digest::Digest;
 use super::ledger::Ledger;
 use super::setting::STAMPS;
-use pace_kit::{Answer, Origin, Request};
+use pace_kit::{Answer, HttpBackend, Request};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use std::time::Duration;
 /// The number of a request, in both directions.
 pub(crate) const ID: &str = "x-soak-id";
 
-/// [`Digest`] of the request's body.
+/// The [`Digest`] of the request's body.
 pub(crate) const SEEN_BODY: &str = "x-soak-body";
 
-/// A body that the origin sends a piece at a time, with pauses.
+/// A body that the backend sends a piece at a time, with pauses.
 pub(crate) const SLOW: Stream = Stream {
     path: "/stream/slow",
     pieces: 32,
     pause: Duration::from_millis(50),
 };
 
-/// A body that is there at once, and more than sockets hold.
+/// A body that is sent without pauses, and is larger than sockets' buffers.
 pub(crate) const LARGE: Stream = Stream {
     path: "/stream/large",
     pieces: 256,
@@ -38,7 +38,7 @@ pub(crate) struct Stream {
 const PIECE: usize = 32 << 10;
 
 impl Stream {
-    /// What a client gets if nothing is lost.
+    /// The digest of the body that a client receives if nothing is lost.
     pub(crate) fn digest(&self) -> Digest {
         let mut digest = Digest::default();
         (0..self.pieces).for_each(|number| digest.add(&piece(number)));
@@ -47,7 +47,7 @@ impl Stream {
 
     fn answer(&self) -> Answer {
         let pause = self.pause;
-        // There is a pause before each piece but the first.
+        // Each piece but the first comes after a pause.
         Answer::chunks((0..self.pieces).map(move |number| {
             if number > 0 {
                 thread::sleep(pause);
@@ -57,13 +57,13 @@ impl Stream {
     }
 }
 
-/// A backend that serves for as long as this is there.
-pub(crate) fn start(ledger: &Arc<Ledger>) -> Origin {
+/// Starts a backend, which serves until it is dropped.
+pub(crate) fn start(ledger: &Arc<Ledger>) -> HttpBackend {
     let ledger = Arc::clone(ledger);
-    Origin::forgetful(move |request| {
+    HttpBackend::forgetful(move |request| {
         let id = request.headers.get(ID).and_then(|id| id.parse().ok());
         let Some(id) = id else {
-            // A request without its number is not answered, which its client notices.
+            // A request without its number gets no answer, which its client notices.
             return Answer::hang_up();
         };
         ledger.arrived(id);
@@ -85,7 +85,7 @@ fn answer(request: &Request) -> Answer {
     })
 }
 
-/// Bytes that are different in each piece.
+/// Bytes that differ from piece to piece.
 fn piece(number: u64) -> Vec<u8> {
     (0..PIECE as u64)
         .map(|place| (number * 7 + place * 31 + place / 251) as u8)
@@ -100,19 +100,19 @@ mod tests {
 
     fn ask(path: &str, body: &[u8]) -> (Response, Tally) {
         let ledger = Arc::new(Ledger::new());
-        let origin = start(&ledger);
+        let backend = start(&ledger);
         let id = ledger.issue(Kind::Post);
         let request = Request::post(path, body)
             .header(ID, id.to_string())
             .header(STAMPS[1].header, "abcd")
             .header(STAMPS[2].header, "efgh");
-        let answer = Client::new(origin.address()).send(&request);
+        let answer = Client::new(backend.address()).send(&request);
         ledger.settle(id, Outcome::Answered);
         (answer, ledger.close())
     }
 
     #[test]
-    fn request_is_told_in_the_answer_and_written_down() {
+    fn request_is_recorded_in_answer_and_ledger() {
         let (answer, tally) = ask("/", b"hello");
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header(ID), Some("1"));
@@ -125,13 +125,13 @@ mod tests {
 
     #[test]
     fn request_without_number_is_not_answered() {
-        let origin = start(&Arc::new(Ledger::new()));
-        let mut client = Client::new(origin.address());
+        let backend = start(&Arc::new(Ledger::new()));
+        let mut client = Client::new(backend.address());
         assert!(client.try_send(&Request::get("/")).is_err());
     }
 
     #[test]
-    fn streams_are_what_their_digest_says() {
+    fn stream_matches_its_digest() {
         let (answer, _) = ask(LARGE.path, b"hello");
         assert_eq!(Digest::of(&answer.body), LARGE.digest());
         assert_ne!(LARGE.digest(), SLOW.digest());
