@@ -1,4 +1,4 @@
-//! Makes what `pace plugin new` writes into a project: the SDK for plugins in Rust.
+//! Embeds the SDK for plugins in Rust, which `pace plugin new` writes into projects.
 
 #[path = "../sandbox/build/embed.rs"]
 mod embed;

@@ -1,4 +1,4 @@
-//! `pace plugin bench`: what each hook costs, and whether that is within the budget.
+//! `pace plugin bench`: measures the cost of each hook, and checks it against the budget.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,12 +13,12 @@ use pace_base::escape;
 use pace_harness::{Cost, Exchange, Request, Setup, Subject, explain};
 use pace_hook::Hook;
 
-/// It costs more than it may.
+/// The plugin costs more than its budget.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 struct OverBudget(Vec<String>);
 
-/// Why nothing was measured.
+/// Why the plugin was not measured.
 #[derive(Debug, thiserror::Error)]
 enum NotMeasured {
     #[error("{0} does not say which plugin it is for: add `wasm = \"...\"`, or use --wasm FILE")]
@@ -38,13 +38,13 @@ enum NotMeasured {
     },
 }
 
-/// What is measured, with what, and what it may cost.
+/// The plugin to measure, with its settings, its request and its budget.
 struct Bench {
     wasm: String,
     setup: Setup,
     exchange: Exchange,
     budget: Budget,
-    /// The file that says so; `None` for a plugin alone.
+    /// The file with these; `None` for a plugin alone.
     file: Option<String>,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), CommandError> {
 }
 
 impl Bench {
-    /// Of a file of cases, or of a plugin alone.
+    /// The bench of a file of cases, or of a plugin alone.
     fn new(args: &BenchArgs) -> Result<Bench, CommandError> {
         let path = Path::new(&args.file);
         if path.extension().is_none_or(|extension| extension != "toml") {
@@ -165,7 +165,7 @@ impl Bench {
         text
     }
 
-    /// The same for programs: what is not known is `null`.
+    /// The report for programs; unknown values are `null`.
     fn json(&self, costs: &[(Hook, Cost)], calls: u32) -> String {
         let hooks: Vec<_> = costs
             .iter()
@@ -186,7 +186,7 @@ impl Bench {
         escape::json(&format!("{report:#}\n"))
     }
 
-    /// A sentence for each limit that was not kept: the hook, what was measured and what is allowed.
+    /// A sentence for each exceeded limit: the hook, the measured value and the allowed one.
     fn over_budget(&self, costs: &[(Hook, Cost)]) -> Vec<String> {
         let mut over = Vec::new();
         let file = self.file.as_deref().unwrap_or_default();
@@ -220,12 +220,12 @@ impl Bench {
     }
 }
 
-/// Whether each request is another client's: a file that names a client means that one.
+/// Whether each request comes from another client; not if the file names a client.
 pub(super) fn varies_client(exchange: &Exchange) -> bool {
     exchange.request.client == Request::get("/").client
 }
 
-/// What cannot be looked at, because no instance is kept.
+/// A value that cannot be read, because no instance is kept.
 fn unknown() -> String {
     "-".to_owned()
 }
@@ -234,12 +234,12 @@ pub(super) fn nanoseconds(time: Duration) -> String {
     format!("{} ns", time.as_nanos())
 }
 
-/// For JSON, whose numbers have 64 bits.
+/// Nanoseconds for JSON, whose numbers have 64 bits.
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// One decimal, if it is not the same each time.
+/// A mean, with one decimal if it is no whole number.
 fn average(number: f64) -> String {
     match number.fract() < 0.05 || number.fract() > 0.95 {
         true => format!("{number:.0}"),

@@ -9,10 +9,10 @@ use pace_hook::Hook;
 
 use crate::Language;
 
-/// What ends a command, as its message.
+/// An error that ends a command, as its message.
 pub type CommandError = Box<dyn Error + Send + Sync>;
 
-/// For those who write plugins.
+/// The commands for plugin authors.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
     /// Begin a plugin: a small project that builds at once, with a test
@@ -30,7 +30,7 @@ pub enum PluginCommand {
     Run(RunArgs),
 }
 
-/// What to begin.
+/// The arguments of `pace plugin new`.
 #[derive(Debug, Args)]
 pub struct NewArgs {
     /// What it is called; also the directory that is made
@@ -51,7 +51,7 @@ fn hook() -> impl TypedValueParser<Value = Hook> {
         .try_map(|name| Hook::named(&name).ok_or_else(|| format!("there is no hook `{name}`")))
 }
 
-/// What to build.
+/// The arguments of `pace plugin build`.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
     /// The project
@@ -59,7 +59,7 @@ pub struct BuildArgs {
     pub path: PathBuf,
 }
 
-/// What to look at.
+/// The arguments of `pace plugin inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// A component, a core module that carries its component type, or builtin:NAME
@@ -71,7 +71,7 @@ pub struct InspectArgs {
     pub cases: Option<PathBuf>,
 }
 
-/// Which cases to run.
+/// The arguments of `pace plugin test`.
 #[derive(Debug, Args)]
 pub struct TestArgs {
     /// A file of cases (TOML), or a directory whose tests/*.toml are such files
@@ -88,7 +88,7 @@ pub struct TestArgs {
     pub list: bool,
 }
 
-/// What to measure.
+/// The arguments of `pace plugin bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// A plugin (a file or builtin:NAME), or a file of cases (TOML) with its plugin, `[defaults]` and `[budget]`
@@ -109,7 +109,7 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
-/// What to serve with.
+/// The arguments of `pace plugin run`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 A line for each request goes to standard error: when, what was asked for, each hook with what it said and how long that \

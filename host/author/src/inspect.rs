@@ -1,4 +1,4 @@
-//! `pace plugin inspect`: what a file is, and why it cannot be used if it cannot.
+//! `pace plugin inspect`: describes a file, and says why it is unusable if it is.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use pace_harness::{Exchange, Request, Setup, Subject, SubjectError, explain};
 use pace_hook::CONTRACT;
 use pace_sandbox::{Inspection, Kind, LoadError, Runtime, Side, WrongType};
 
-/// A file that does not fit, and why.
+/// A file that does not fit, with the reasons.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} is no plugin that this Pace can run:\n{}", listed(.problems))]
 struct Unfit {
@@ -33,11 +33,11 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), CommandError> {
     if !inspection.problems.is_empty() {
         return Err(unfit(inspection.problems).into());
     }
-    let given = Given::new(args)?;
-    Ok(print(&estimate(&args.file, bytes, &given)?)?)
+    let input = EstimateInput::new(args)?;
+    Ok(print(&estimate(&args.file, bytes, &input)?)?)
 }
 
-/// One line for each thing to know; lists go on below each other.
+/// The report: one line for each fact; lists continue below each other.
 fn report(file: &str, bytes: &[u8], inspection: &Inspection) -> String {
     let kind = match inspection.kind {
         Kind::Component => "component",
@@ -75,20 +75,20 @@ fn report(file: &str, bytes: &[u8], inspection: &Inspection) -> String {
     report
 }
 
-/// Calls of each hook for an estimate: some milliseconds.
+/// Calls of each hook for an estimate, which take some milliseconds.
 const ESTIMATE_CALLS: u32 = 2000;
 
-/// What the plugin is given for an estimate.
-struct Given {
+/// The plugin's input for an estimate.
+struct EstimateInput {
     setup: Setup,
     exchange: Exchange,
-    /// The file of cases that says so.
+    /// The file of cases that it comes from.
     cases: Option<PathBuf>,
 }
 
-impl Given {
-    /// What the file of cases says that is named or that lies in the plugin's project; without one, nothing.
-    fn new(args: &InspectArgs) -> Result<Given, FileError> {
+impl EstimateInput {
+    /// The input from the named file of cases, or from the plugin's project; without one, the defaults.
+    fn new(args: &InspectArgs) -> Result<EstimateInput, FileError> {
         let suite = match &args.cases {
             Some(file) => Some(cases::load(file)?),
             None => match project::of(Path::new(&args.file)) {
@@ -97,12 +97,12 @@ impl Given {
             },
         };
         Ok(match suite {
-            Some(Suite { path, defaults, .. }) => Given {
+            Some(Suite { path, defaults, .. }) => EstimateInput {
                 setup: defaults.0,
                 exchange: defaults.1,
                 cases: Some(path),
             },
-            None => Given {
+            None => EstimateInput {
                 setup: Setup::default(),
                 exchange: Exchange::new(Request::get("/")),
                 cases: None,
@@ -123,14 +123,14 @@ impl Given {
     }
 }
 
-/// What a call of each hook costs, as far as one request shows it.
-fn estimate(file: &str, bytes: Vec<u8>, given: &Given) -> Result<String, SubjectError> {
+/// The cost of a call of each hook, as far as one request shows it.
+fn estimate(file: &str, bytes: Vec<u8>, input: &EstimateInput) -> Result<String, SubjectError> {
     let subject = Subject::compile(file, bytes)?;
-    let (request, configuration) = (given.request(), given.configuration());
+    let (request, configuration) = (input.request(), input.configuration());
     let mut text = String::new();
     let mut label = "cost:";
     for hook in subject.hooks().iter() {
-        let Given { setup, exchange, .. } = given;
+        let EstimateInput { setup, exchange, .. } = input;
         let mut lines = Vec::new();
         let cost = subject.configure(setup).and_then(|session| {
             let cost = session.measure(hook, exchange, ESTIMATE_CALLS, varies_client(exchange));
@@ -145,7 +145,7 @@ fn estimate(file: &str, bytes: Vec<u8>, given: &Given) -> Result<String, Subject
             Err(failure) => {
                 let explained = explain(&failure, &lines);
                 let what = explained.lines().next().unwrap_or_default();
-                let advice = match given.cases {
+                let advice = match input.cases {
                     Some(_) => "",
                     None => "; --cases FILE takes another from `[defaults]` of a file of cases",
                 };
@@ -158,7 +158,7 @@ fn estimate(file: &str, bytes: Vec<u8>, given: &Given) -> Result<String, Subject
     Ok(text)
 }
 
-/// Each problem as a paragraph; types that differ one below the other.
+/// Each problem as a paragraph; differing types stand below each other.
 fn listed(problems: &[LoadError]) -> String {
     let paragraph = |problem: &LoadError| match problem {
         LoadError::WrongType(wrong) => beside(wrong),
@@ -178,7 +178,7 @@ fn listed(problems: &[LoadError]) -> String {
     problems.iter().map(paragraph).collect::<Vec<_>>().join("\n")
 }
 
-/// The types of a function one below the other, and then those of what lies within them.
+/// The types of a function below each other, and then those of its parts.
 fn beside(wrong: &WrongType) -> String {
     let which = match wrong.side {
         Side::Imports => "imported function",
@@ -202,7 +202,7 @@ fn beside(wrong: &WrongType) -> String {
     text
 }
 
-/// Where the contract has an interface: `pace:plugin/lifecycle@0.1.0` is in `wit/lifecycle.wit`.
+/// The file of the contract with an interface: `pace:plugin/lifecycle@0.1.0` is in `wit/lifecycle.wit`.
 fn wit_file(interface: &str) -> String {
     let name = interface.split_once('/').map_or(interface, |(_, name)| name);
     let name = name.split_once('@').map_or(name, |(name, _)| name);

@@ -1,10 +1,10 @@
-//! The languages that a project can be in.
+//! The languages of projects.
 
 use std::path::Path;
 
 use clap::ValueEnum;
 
-/// What a plugin is written in.
+/// The language of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Language {
     /// Compiled, with an SDK
@@ -18,7 +18,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// As people call it.
+    /// The usual name.
     pub(super) fn name(self) -> &'static str {
         match self {
             Language::Rust => "Rust",
@@ -28,7 +28,7 @@ impl Language {
         }
     }
 
-    /// The file that a project in this language has.
+    /// The file that identifies a project in this language.
     fn marker(self) -> &'static str {
         match self {
             Language::Rust => "Cargo.toml",
@@ -46,7 +46,7 @@ impl Language {
     }
 }
 
-/// A directory without any of the files by which a project is known.
+/// A directory without any of the files that identify a project.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{0} is no plugin's project: it has neither Cargo.toml nor plugin.js, plugin.py or plugin.c; `pace plugin new NAME` \

@@ -1,15 +1,15 @@
-//! `pace plugin`: what those who write plugins need.
+//! `pace plugin`: the commands for plugin authors.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `cli` | the arguments |
-//! | `bench` | says what each hook costs |
-//! | `new`, `language` | begins a project |
-//! | `build` | makes a component of it |
-//! | `project` | finds it, and its cases, from the component |
-//! | `inspect` | says what a file is |
+//! | `cli` | the arguments of the commands |
+//! | `bench` | measures the cost of each hook |
+//! | `new`, `language` | creates a project |
+//! | `build` | compiles a project to a component |
+//! | `project` | finds a component's project, and its cases |
+//! | `inspect` | describes a file |
 //! | `test`, `cases` | runs declarative cases |
-//! | `run` | serves with a plugin that is being written |
+//! | `run` | serves with a plugin under development |
 
 mod bench;
 mod build;
@@ -28,13 +28,13 @@ use pace_base::escape::Lines;
 
 pub use cli::{CommandError, PluginCommand};
 pub use language::Language;
-pub use run::{Told, log_for_run};
+pub use run::{BuildFailed, log_for_run};
 
-/// Does what the command line asks for.
+/// Runs a command.
 ///
 /// # Errors
 ///
-/// It could not be done, or what was looked at is not as it should be: the text is for whoever typed it.
+/// The command failed, or the plugin did not pass: the text is for the person who typed it.
 pub fn run(command: &PluginCommand) -> Result<(), CommandError> {
     match command {
         PluginCommand::Bench(args) => bench::run(args),
@@ -46,11 +46,11 @@ pub fn run(command: &PluginCommand) -> Result<(), CommandError> {
     }
 }
 
-/// Prints a text, in which names from a plugin's file may be.
+/// Prints a text, which may have names from a plugin's file in it.
 ///
 /// # Errors
 ///
-/// Standard output takes it not, for another reason than that who reads it has seen enough: `pace check | head -1`.
+/// Standard output fails, for another reason than a closed pipe, as in `pace check | head -1`.
 pub fn print(text: &str) -> io::Result<()> {
     let text = Lines(text).to_string();
     match io::stdout().lock().write_all(text.as_bytes()) {

@@ -1,4 +1,4 @@
-//! The project that a plugin's file lies in, and what its cases say of every request.
+//! Finds the project of a plugin's file, and the cases with its defaults.
 
 use std::path::{Path, PathBuf};
 

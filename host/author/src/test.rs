@@ -1,16 +1,16 @@
-//! `pace plugin test`: cases run, and told.
+//! `pace plugin test`: runs cases and reports their results.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::cases::{self, Case, Difference, Ending, Failed, Suite};
+use super::cases::{self, Case, CaseFailure, CaseResult, Difference, Suite};
 use super::print;
 use crate::cli::{CommandError, TestArgs};
 use pace_config::Location;
 use pace_harness::Subject;
 
-/// Some cases ended otherwise than expected.
+/// Some cases failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{failed} of {all} cases failed")]
 struct CasesFailed {
@@ -18,7 +18,7 @@ struct CasesFailed {
     all: usize,
 }
 
-/// Nothing was run, which is not what was meant.
+/// No case was run, which cannot be intended.
 #[derive(Debug, thiserror::Error)]
 enum NothingRun {
     #[error("no case has {0:?} in its name; `--list` shows all names")]
@@ -57,10 +57,10 @@ pub(super) fn run(args: &TestArgs) -> Result<(), CommandError> {
         let subject = subjects.of(suite, args)?;
         print(&format!("{}, for {}\n", suite.path.display(), subject.name))?;
         for case in cases {
-            let ending = cases::run(case, subject);
-            print(&told(&suite.path, case, &ending))?;
+            let result = cases::run(case, subject);
+            print(&report(&suite.path, case, &result))?;
             all += 1;
-            failed += usize::from(ending.failed.is_some());
+            failed += usize::from(result.failed.is_some());
         }
         print("\n")?;
     }
@@ -91,11 +91,11 @@ impl Subjects {
     }
 }
 
-/// One line for a case that passed, a paragraph for one that failed.
-fn told(path: &Path, case: &Case, ending: &Ending) -> String {
+/// The report of a case: one line if it passed, a paragraph if it failed.
+fn report(path: &Path, case: &Case, result: &CaseResult) -> String {
     let name = &case.name;
-    let Some(failed) = &ending.failed else {
-        return match ending.requests {
+    let Some(failed) = &result.failed else {
+        return match result.requests {
             0 | 1 => format!("  ok    {name}\n"),
             requests => format!("  ok    {name} ({requests} requests)\n"),
         };
@@ -113,7 +113,7 @@ fn told(path: &Path, case: &Case, ending: &Ending) -> String {
     text
 }
 
-fn logged(failed: &Failed) -> String {
+fn logged(failed: &CaseFailure) -> String {
     let mut text = String::new();
     if !failed.lines.is_empty() {
         text.push_str("\n        the plugin logged\n");
@@ -124,7 +124,7 @@ fn logged(failed: &Failed) -> String {
     text
 }
 
-/// What is expected and what was found, one below the other.
+/// The expected and the found value, below each other.
 fn shown(difference: &Difference) -> String {
     let Difference {
         location,
@@ -164,8 +164,8 @@ fn shown(difference: &Difference) -> String {
     text
 }
 
-/// Texts of several lines: `-` what is expected, `+` what was found, and nothing before what both have at
-/// their beginning and end.
+/// A difference of texts of several lines: `-` marks expected lines, `+` found ones, and lines common at the
+/// beginning and the end are unmarked.
 fn lines<'t>(expected: &'t str, found: &'t str) -> Vec<(char, &'t str)> {
     let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
     let same = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_are_the_same_are_no_difference() {
+    fn lines_common_at_both_ends_are_unmarked() {
         let signs =
             |expected, found| -> String { lines(expected, found).iter().map(|(sign, _)| *sign).collect() };
         assert_eq!(signs("a\nb\nc", "a\nx\nc"), " -+ ");

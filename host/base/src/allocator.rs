@@ -1,17 +1,17 @@
-//! What becomes of a process that gets no more memory.
+//! The global allocator, and how the process ends when memory runs out.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// An allocator that ends the process with an exit code when it has no more memory, if that was
-/// [asked for](end_when_out_of_memory). Otherwise its callers find out, which abort as a rule.
-pub struct OrEnd<A>(pub A);
+/// An allocator that ends the process with an exit code when no memory is left, after
+/// [`end_when_out_of_memory`]. Otherwise the caller gets a null pointer, and as a rule aborts.
+pub struct OutOfMemoryExit<A>(pub A);
 
 /// The exit code; 0 if the process does not end.
 static CODE: AtomicI32 = AtomicI32::new(0);
 
-/// From now on the process ends with this code when it gets no more memory, and whoever waits for it knows why.
-/// Needs an [`OrEnd`] as the global allocator.
+/// Makes the process end with this code when it gets no more memory, so that its parent knows why. Needs an
+/// [`OutOfMemoryExit`] as the global allocator.
 pub fn end_when_out_of_memory(code: u8) {
     CODE.store(code.into(), Ordering::Relaxed);
 }
@@ -20,8 +20,8 @@ pub fn end_when_out_of_memory(code: u8) {
 fn out_of_memory() {
     let code = CODE.load(Ordering::Relaxed);
     if code != 0 {
-        // SAFETY: it takes any number, and ends the process at once: nothing runs after it that could find something
-        // half done.
+        // SAFETY: `_exit` takes any number and ends the process at once: nothing runs after it that could see
+        // half-done work.
         unsafe { libc::_exit(code) }
     }
 }
@@ -33,9 +33,9 @@ fn checked(memory: *mut u8) -> *mut u8 {
     memory
 }
 
-// SAFETY: every call is passed on as it is to an allocator, with all that its caller had to see to, and so is what it
-// returns.
-unsafe impl<A: GlobalAlloc> GlobalAlloc for OrEnd<A> {
+// SAFETY: every call is passed on unchanged to an allocator, with all that its caller guarantees, and so is
+// the result.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for OutOfMemoryExit<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps to the rules of the same function.
         checked(unsafe { self.0.alloc(layout) })

@@ -1,5 +1,4 @@
-//! Reading what a path leads to, which somebody else decides and may be anything: never waiting for
-//! anybody, and never more than was meant.
+//! Reads files at paths that may lead to anything: never blocks, and never reads more than the cap.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,19 +7,19 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Why there is no content.
+/// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is not there, or not for us.
+    /// The system refused: the file does not exist, or may not be read.
     #[error(transparent)]
     System(io::Error),
-    /// A directory, a FIFO, a device: nothing that has a content with an end.
+    /// A directory, a FIFO or a device: no content with an end.
     #[error("it is not a regular file")]
     NotRegular,
-    /// Larger than anything that is meant.
+    /// The file is larger than the cap.
     #[error("the file has {found} bytes, {allowed} are allowed")]
     TooLarge {
-        /// Its size in bytes, as far as it was looked at.
+        /// The size in bytes, as far as it was read.
         found: u64,
         /// The cap in bytes.
         allowed: u64,
@@ -31,9 +30,9 @@ pub enum ReadError {
 ///
 /// # Errors
 ///
-/// See [`ReadError`]. A file that is longer than it says when it is opened is read no further than `max`.
+/// See [`ReadError`]. A file that is longer than its metadata says is read no further than `max`.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
-    // The descriptor is asked what it is, not the path, which may lead elsewhere a moment later. Opening a
+    // The type is that of the descriptor, not of the path, which may lead elsewhere a moment later. Opening a
     // FIFO must not wait for its writer, and a terminal must not become that of the process.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = File::options()
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_regular_file_is_not_read() {
+    fn read_device_or_directory_is_refused() {
         for path in ["/dev/zero", "/dev/null", "/"] {
             let result = read(Path::new(path), 1);
             assert!(matches!(result, Err(ReadError::NotRegular)), "{path}: {result:?}");
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_without_a_writer_is_not_waited_for() {
+    fn read_fifo_without_writer_does_not_block() {
         let directory = std::env::temp_dir().join(format!("pace-fifo-{}", std::process::id()));
         std::fs::create_dir(&directory).expect("the name is not taken");
         let path = directory.join("fifo");
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_up_to_the_cap() {
+    fn read_file_up_to_the_cap_succeeds() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let length = std::fs::metadata(&source).expect("it is there").len();
         let bytes = read(&source, length).expect("it is not too large");
@@ -107,9 +106,9 @@ mod tests {
         );
     }
 
-    /// As files of `/proc` are: they say that they are empty, and are not.
+    /// Files of `/proc` are like this: their metadata says that they are empty.
     #[test]
-    fn a_file_that_says_it_is_shorter_is_read_up_to_the_cap_too() {
+    fn read_file_longer_than_its_metadata_stops_at_the_cap() {
         if cfg!(target_os = "linux") {
             let result = read(Path::new("/proc/self/status"), 10);
             assert!(
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_what_the_system_says() {
+    fn read_missing_file_keeps_the_system_error() {
         let error = io::Error::from(read(Path::new("nowhere/file"), 1).expect_err("there is none"));
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }

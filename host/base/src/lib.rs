@@ -1,12 +1,12 @@
-//! The parts that every crate of Pace stands on, and that know of none of them.
+//! The parts that every crate of Pace uses, and that depend on none of them.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`logging`] | the log: lines that never hold anything up |
-//! | [`escape`] | text from outside, made fit for a log, a terminal and a page |
+//! | [`logging`] | the log: lines that never block a caller that serves |
+//! | [`escape`] | escapes for text from outside, before it reaches a log, a terminal or a page |
 //! | [`file`](mod@file) | reading files that may be anything |
 //! | [`limiter`] | events per second, counted and bounded |
-//! | [`allocator`] | what becomes of a process that gets no more memory |
+//! | [`allocator`] | the global allocator, and how the process ends when memory runs out |
 
 pub mod allocator;
 pub mod escape;

@@ -1,4 +1,4 @@
-//! So many lines per second and no more.
+//! A limit of events per second.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +6,8 @@ use std::time::Instant;
 
 /// Lets a number of events per second through, over all threads, and counts the others.
 ///
-/// Aligned to two cache lines, because processors fetch them in pairs: events do not slow down those who read
-/// what lies beside it.
+/// Aligned to two cache lines, because processors fetch them in pairs: events do not slow down readers of
+/// neighbouring memory.
 #[repr(align(128))]
 pub struct Limiter {
     per_second: u32,
@@ -17,7 +17,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// So many per second; 0: none.
+    /// A limiter of `per_second` events per second; with 0, none passes.
     pub fn new(per_second: u32) -> Limiter {
         Limiter {
             per_second,
@@ -26,17 +26,19 @@ impl Limiter {
         }
     }
 
-    /// Whether this event may pass. `Some` says how many were dropped since the last that did.
+    /// Admits an event or counts it as dropped. `Some` holds how many were dropped since the last admitted
+    /// one.
     pub fn admit(&self) -> Option<u64> {
         self.admit_at(now())
     }
 
-    /// Whether this event may pass; if not, it is counted.
+    /// Whether an event may pass; if not, it is counted as dropped.
     pub fn passes(&self) -> bool {
         self.passes_at(now())
     }
 
-    /// How many were dropped since this was asked last, or since [`Limiter::admit`] said so.
+    /// Takes the number of events dropped since the last call of this or of [`Limiter::admit`] that returned
+    /// it.
     pub fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Ordering::Relaxed)
     }
@@ -64,7 +66,7 @@ impl Limiter {
     }
 }
 
-/// Seconds since the process began to ask.
+/// Seconds since the first call.
 fn now() -> u64 {
     static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
     EPOCH.elapsed().as_secs()
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_much_is_dropped_and_told_later() {
+    fn limiter_excess_events_are_dropped_and_reported_later() {
         let limiter = Limiter::new(2);
         assert_eq!([limiter.admit_at(7), limiter.admit_at(7)], [Some(0), Some(0)]);
         assert_eq!([limiter.admit_at(7), limiter.admit_at(7)], [None, None]);
@@ -84,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_passes_a_limit_of_zero() {
+    fn limiter_of_zero_admits_nothing() {
         assert_eq!(Limiter::new(0).admit_at(1), None);
     }
 }

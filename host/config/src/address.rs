@@ -1,4 +1,4 @@
-//! Where a backend is and where Pace listens: the text, taken apart and checked, not yet looked up.
+//! Addresses of backends and of listeners: parsed and checked, not yet looked up.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,7 +42,7 @@ impl BackendAddress {
         })
     }
 
-    /// The same text for every spelling of the same server.
+    /// A text that is the same for every spelling of one server.
     pub(super) fn identity(&self) -> String {
         format!("{}:{}", self.host, self.port).to_ascii_lowercase()
     }
@@ -56,13 +56,13 @@ impl TryFrom<String> for BackendAddress {
     }
 }
 
-/// Where to listen: `host:port`, or `:port` for every IPv4 address of the machine.
+/// The address of a listener: `host:port`, or `:port` for every IPv4 address of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ListenAddress {
     /// An address of this machine, or a name that it has.
     pub host: Host,
-    /// 0 is another free port each time.
+    /// The port; 0 is another free one each time.
     pub port: u16,
 }
 
@@ -112,7 +112,7 @@ impl TryFrom<String> for ListenAddress {
     }
 }
 
-/// A server: an IP address, or a name that must be looked up.
+/// A host: an IP address, or a name that must be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     /// An address.
@@ -122,7 +122,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// Whether only this machine has it. A name that ends so is never anybody else's (RFC 6761, section 6.3).
+    /// Whether the host is this machine itself. A name under `localhost` never belongs to another (RFC 6761,
+    /// section 6.3).
     pub(super) fn is_loopback(&self) -> bool {
         match self {
             Host::Ip(ip) => ip.is_loopback(),
@@ -135,7 +136,7 @@ impl Host {
         }
     }
 
-    /// Takes IPv6 addresses in brackets, as URLs do.
+    /// Parses a host; IPv6 addresses are in brackets, as in URLs.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             return match inner.parse::<Ipv6Addr>() {
@@ -170,7 +171,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// RFC 1123, and `_`, which container networks use.
+/// Whether a text is a host name of RFC 1123, or one with `_`, which container networks use.
 ///
 /// A last label of digits alone is a mistyped IP address: resolvers read `127.1` as 127.0.0.1.
 fn is_host_name(text: &str) -> bool {
@@ -204,11 +205,11 @@ fn strip_scheme(text: &str) -> Result<&str, String> {
     }
 }
 
-/// Host and port, the host in brackets if it was written so.
+/// Splits host and port; the host keeps its brackets.
 pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let colon = match text.rfind(']') {
         Some(bracket) => text[bracket..].find(':').map(|at| bracket + at),
-        // Not an address with a port, whatever it is; `Host` says what is wrong.
+        // This is no address with a port; `Host` says what is wrong.
         None if text.starts_with('[') || text.parse::<Ipv6Addr>().is_ok() => None,
         None => text.find(':'),
     };
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn backends_may_be_urls_authorities_or_hosts() {
+    fn backend_address_may_be_url_authority_or_host() {
         assert_eq!(label("http://127.0.0.1:8000"), "127.0.0.1:8000");
         assert_eq!(label("HTTP://App.internal:8000/"), "App.internal:8000");
         assert_eq!(label("app_1"), "app_1:80");
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_what_is_wrong() {
+    fn backend_address_refusal_says_what_is_wrong() {
         for (text, reason) in [
             ("https://a:443", "TLS to backends is not supported yet"),
             ("ftp://a", "the scheme must be `http://`"),
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn listen_addresses_need_a_port_and_may_leave_out_the_host() {
+    fn listen_address_needs_a_port_and_may_omit_the_host() {
         let parsed = |text| ListenAddress::parse(text).map(|a| (a.host.to_string(), a.port));
         assert_eq!(parsed(":8080"), Ok(("0.0.0.0".into(), 8080)));
         assert_eq!(parsed("[::]:8080"), Ok(("[::]".into(), 8080)));
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_backend_is_recognized_in_another_spelling() {
+    fn identity_is_equal_for_spellings_of_one_backend() {
         let identity = |text| BackendAddress::parse(text).expect("a valid address").identity();
         assert_eq!(identity("http://App:80"), identity("app"));
         assert_eq!(identity("[0:0::1]:80"), identity("[::1]"));
@@ -287,13 +288,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_or_refused(text in ".*") {
+        fn parse_any_text_does_not_panic(text in ".*") {
             let _ = BackendAddress::parse(&text);
             let _ = ListenAddress::parse(&text);
         }
 
         #[test]
-        fn a_label_is_an_address_that_means_the_same(
+        fn label_parses_to_the_same_address(
             text in "(http://)?([a-z][a-z0-9_.]{0,20}|[0-9.]{7,12}|\\[[0-9a-f:]{2,12}\\])(:[0-9]{1,5})?/?"
         ) {
             if let Ok(address) = BackendAddress::parse(&text) {
@@ -302,7 +303,7 @@ mod tests {
         }
 
         #[test]
-        fn every_socket_address_is_a_backend(ip: IpAddr, port in 1u16..) {
+        fn backend_address_takes_any_socket_address(ip: IpAddr, port in 1u16..) {
             let address = std::net::SocketAddr::new(ip, port);
             let parsed = BackendAddress::parse(&address.to_string()).expect("a valid address");
             prop_assert_eq!(parsed.label, address.to_string());

@@ -1,3 +1,3 @@
-/// The plugins that are part of the binary: `builtin:NAME`. They are named here and nowhere else; what builds them and
-/// what embeds them has this file too.
+/// The plugins that are part of the binary: `builtin:NAME`. This list is the only one; the crates that build
+/// and embed them include this file.
 pub const BUILTINS: [&str; 3] = ["rate-limiter", "round-robin", "header-injection"];

@@ -1,4 +1,4 @@
-//! The file as a tree that knows where everything was written, and its decoding into `raw` types.
+//! The file as a tree with the place of every value, and its decoding into `raw` types.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::problem::{Fault, Location, Problem};
 use super::shape::Place;
 use super::tree;
 
-/// How many problems are worth reading at once.
+/// The most problems that are reported at once.
 const MOST_PROBLEMS: usize = 20;
 
-/// A file that is valid TOML.
+/// A file of valid TOML.
 pub struct Document<'t> {
     path: Option<&'t Path>,
     text: &'t str,
@@ -23,7 +23,7 @@ pub struct Document<'t> {
 }
 
 impl<'t> Document<'t> {
-    /// Without `path` the text is empty and everything comes from the command line.
+    /// Parses a text. Without `path` the text is empty and everything comes from the command line.
     pub fn parse(path: Option<&'t Path>, text: &'t str) -> Result<Self, Vec<Problem>> {
         let empty = Document {
             path,
@@ -47,10 +47,10 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Decodes everything, or finds what is wrong with keys and values.
+    /// Decodes everything, or finds the problems with keys and values.
     ///
-    /// serde stops at the first mistake. What it complains of is taken out of the tree, and the rest is
-    /// tried again, until nothing is left to complain of.
+    /// serde stops at the first mistake. The faulty part is then removed from the tree, and the rest is
+    /// decoded again, until no mistake is left.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Vec<Problem>> {
         let mut rest = self.root.clone();
         let mut found = Vec::new();
@@ -63,7 +63,7 @@ impl<'t> Document<'t> {
                 Err(error) => error,
             };
             let span = error.span().unwrap_or_default();
-            // A `[[list]]` has the span of its first element: the second try takes out the list.
+            // A `[[list]]` has the span of its first element: the second round removes the list.
             if last.as_ref() != Some(&error)
                 && let Some(fault) = self.fault(&error, &span)
             {
@@ -88,7 +88,7 @@ impl<'t> Document<'t> {
             }
         };
         let key = match (place, &fault) {
-            // These say themselves what they are about.
+            // The messages of these faults name the key themselves.
             (_, Fault::Syntax(_) | Fault::UnknownKey { .. } | Fault::MixedForms { .. }) => None,
             (Place::File(span), _) => tree::find(&self.root, span).map(|node| node.to_string()),
             (Place::Option(_) | Place::Nowhere, _) => None,
@@ -96,7 +96,7 @@ impl<'t> Document<'t> {
         Problem { location, key, fault }
     }
 
-    /// A place, as messages show it.
+    /// The location of a place, as messages show it.
     pub fn location(&self, place: &Place) -> Location {
         self.problem(place, Fault::Refused(String::new())).location
     }
@@ -109,7 +109,7 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// What the file is called.
+    /// The name of the file in messages.
     pub fn name(&self) -> String {
         self.path.map_or_else(
             || "the command line".to_owned(),
@@ -117,7 +117,7 @@ impl<'t> Document<'t> {
         )
     }
 
-    /// The directory that relative paths in the file start from.
+    /// The directory from which relative paths in the file start.
     pub fn directory(&self) -> PathBuf {
         self.path
             .and_then(Path::parent)
@@ -130,9 +130,9 @@ impl<'t> Document<'t> {
         self.path.is_some()
     }
 
-    /// What serde has to say, in the operator's words. `None` if it only misses what was taken out.
+    /// A message of serde in the operator's words. `None` if it only misses a part that was removed.
     ///
-    /// serde tells its cases apart in the text alone; the tests of messages notice if that changes.
+    /// serde's cases differ in the text alone; the tests of messages fail if that changes.
     fn fault(&self, error: &toml::de::Error, span: &Range<usize>) -> Option<Fault> {
         let message = error.message();
         let node = tree::find(&self.root, span);
@@ -159,7 +159,7 @@ impl<'t> Document<'t> {
             let taken_out = node.is_some_and(|node| node.value.get(key).is_some());
             return (!taken_out).then(|| Fault::MissingKey(key.to_owned()));
         }
-        // The rest are reasons of ours, and quote what the operator wrote.
+        // The other messages are Pace's own reasons, and quote the operator's text.
         let types = message
             .rsplit_once(", expected ")
             .filter(|_| message.starts_with("invalid "));

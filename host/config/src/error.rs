@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, and how the operator is told.
+//! Errors of a configuration, and how the operator reads them.
 
 use std::fmt;
 use std::io;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
 
-/// Why there is no configuration. `Display` is the complete message, over several lines where that
-/// helps; [`Error::headline`] is one line.
+/// Why there is no configuration. `Display` is the complete message, on several lines if need be;
+/// [`Error::headline`] is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read: it is not there, is a directory, is too large, or belongs to somebody else.
+    /// The file cannot be read: it is missing, a directory, too large, or access is denied.
     #[error("cannot read {}: {source}{}", .path.display(), without_file(.source))]
     Read {
         /// The file.
@@ -18,16 +18,16 @@ pub enum Error {
         /// The reason, nearly always the system's.
         source: io::Error,
     },
-    /// The file is not a text.
+    /// The file is not UTF-8 text.
     #[error("{}:{line}: this is not UTF-8, which a configuration must be", .path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// The line of the first byte that is wrong, counted from 1.
+        /// The line of the first invalid byte, counted from 1.
         line: usize,
     },
-    /// It was read, and the operator must change something. At least one problem, in the order of
-    /// the file.
+    /// The file was read, and the operator must change something. At least one problem, in the order of the
+    /// file.
     #[error("{}", Listed(.0))]
     Invalid(Vec<Problem>),
 }
@@ -40,7 +40,7 @@ impl Error {
         }
     }
 
-    /// `valid` is what comes before the first byte that is wrong.
+    /// An error for the line after `valid`, the bytes before the first invalid one.
     pub(super) fn not_utf8(path: &Path, valid: &[u8]) -> Self {
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
         Error::NotUtf8 {
@@ -49,7 +49,7 @@ impl Error {
         }
     }
 
-    /// Everything that is wrong with a text, in the order of its lines.
+    /// The error with all problems of a text, in the order of its lines.
     pub fn invalid(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.location.position());
         Error::Invalid(problems)

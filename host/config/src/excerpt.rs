@@ -1,23 +1,23 @@
-//! The line of the file that a message is about.
+//! The excerpt of the file that a message is about.
 
 use std::fmt;
 use std::ops::Range;
 
 use pace_base::escape::is_visible;
 
-/// How much of a long line is shown, in characters.
+/// The most characters of a long line that are shown.
 const WIDTH: usize = 100;
 
-/// A line of the file, with the part that matters underlined.
+/// A line of the file, with the faulty part underlined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Counted from 1.
+    /// The number of the line, counted from 1.
     line: usize,
-    /// Counted from 1, in characters.
+    /// The column, counted from 1 in characters.
     column: usize,
     /// The line, or a window of it, without characters that a terminal would obey.
     text: String,
-    /// Where in `text` the underlined part is, in characters.
+    /// The underlined part of `text`, in characters.
     marked: Range<usize>,
 }
 
@@ -40,7 +40,7 @@ impl Excerpt {
         let from = if before < WIDTH { 0 } else { before - WIDTH / 2 };
         let shown: String = line.chars().skip(from).take(WIDTH).map(printable).collect();
         let indent = before - from;
-        // At the end of the line there is nothing to underline, and one caret.
+        // At the end of the line nothing can be underlined, and one caret stands there.
         let carets = within.min(shown.chars().count().saturating_sub(indent)).max(1);
         Excerpt {
             line: line_number(text, start),
@@ -50,12 +50,12 @@ impl Excerpt {
         }
     }
 
-    /// Counted from 1.
+    /// The number of the line, counted from 1.
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// Counted from 1, in characters.
+    /// The column, counted from 1 in characters.
     pub fn column(&self) -> usize {
         self.column
     }
@@ -77,7 +77,7 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// Which line of the text a byte is in, counted from 1.
+/// The number of the line that a byte is in, counted from 1.
 pub(super) fn line_number(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())]
         .iter()
@@ -86,7 +86,7 @@ pub(super) fn line_number(text: &str, at: usize) -> usize {
         + 1
 }
 
-/// One column wide, so that the underline is where it should be.
+/// A character of one column, so that the underline fits.
 fn printable(c: char) -> char {
     match c {
         '\t' => ' ',
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_part_is_underlined() {
+    fn excerpt_underlines_the_span() {
         let text = "[server]\nworkers = 0\n";
         assert_eq!(
             Excerpt::new(text, 19..20).to_string(),
@@ -115,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_text_is_a_place() {
+    fn excerpt_at_the_end_of_the_text_has_one_caret() {
         assert_eq!(Excerpt::new("x", 1..1).to_string(), "  1 | x\n    |  ^");
         assert_eq!(Excerpt::new("", 0..0).to_string(), "  1 | \n    | ^");
     }
 
     #[test]
-    fn long_lines_are_cut_around_the_part() {
+    fn excerpt_long_line_is_cut_around_the_span() {
         let text = format!("{}HERE{}", "a".repeat(500), "b".repeat(500));
         let excerpt = Excerpt::new(&text, 500..504);
         assert_eq!(excerpt.column(), 501);
@@ -130,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn terminals_are_not_commanded() {
+    fn excerpt_control_characters_are_replaced() {
         assert_eq!(Excerpt::new("a\u{1b}[2J\tb", 0..1).text, "a\u{fffd}[2J b");
     }
 
     proptest! {
         #[test]
-        fn any_span_of_any_text_can_be_shown(text in "(.|\n|é){0,300}", start in 0usize..500, length in 0usize..500) {
+        fn excerpt_any_span_of_any_text_has_a_caret(text in "(.|\n|é){0,300}", start in 0usize..500, length in 0usize..500) {
             let excerpt = Excerpt::new(&text, start..start + length);
             prop_assert!(excerpt.to_string().contains('^'));
         }

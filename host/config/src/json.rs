@@ -1,4 +1,4 @@
-//! TOML tables that Pace passes on to plugins, as the JSON that they receive.
+//! Converts TOML tables for plugins to the JSON that they receive.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -15,7 +15,7 @@ impl<'de> Deserialize<'de> for JsonTable {
     }
 }
 
-/// Lays `over` onto `base`: tables key by key, everything else replaced.
+/// Merges `over` into `base`: tables key by key, all other values replaced.
 pub fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         match (base.get_mut(key), value) {
@@ -27,7 +27,8 @@ pub fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     }
 }
 
-/// Dates become strings, as TOML writes them. JSON has no infinity and no NaN, so these are refused.
+/// Converts a value. Dates become strings, as TOML writes them. JSON has no infinity and no NaN, so these are
+/// refused.
 fn json(value: toml::Value) -> Result<Value, String> {
     Ok(match value {
         toml::Value::String(text) => Value::String(text),
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn every_toml_type_has_its_json() {
+    fn json_table_converts_every_toml_type() {
         let table = parse(
             "s = 'x'\ni = -1\nf = 1.5\nb = true\nd = 1979-05-27T07:32:00Z\na = [1, 'x']\nt = { k = 1 }",
         );
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_must_be_finite() {
+    fn json_table_infinite_number_is_refused() {
         for text in ["x = inf", "x = -inf", "x = nan", "x = [{ y = nan }]"] {
             let error = toml::from_str::<JsonTable>(text).expect_err(text);
             assert!(error.message().contains("must be finite"), "{error}");
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_goes_into_tables_and_replaces_the_rest() {
+    fn merge_descends_into_tables_and_replaces_other_values() {
         let mut base = parse("a = 1\nlist = [1, 2]\n[set]\nx = 1\ny = 1\n[gone]\nx = 1");
         merge(&mut base, &parse("list = [3]\ngone = 5\n[set]\ny = 2\nz = 3"));
         let expected = json!({ "a": 1, "list": [3], "set": { "x": 1, "y": 2, "z": 3 }, "gone": 5 });

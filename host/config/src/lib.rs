@@ -1,8 +1,8 @@
 //! The configuration: one TOML file, checked as a whole before anything uses it.
 //!
-//! What the operator writes and what the program uses are different types. `raw` mirrors the
-//! file, key by key; [`Config`] has every default filled in, every name replaced by an index and every
-//! address looked up, and cannot be in a wrong state. The way from one to the other:
+//! The types that the operator writes and the types that the program uses differ. `raw` mirrors the file, key
+//! by key; [`Config`] has every default filled in, every name replaced by an index and every address parsed,
+//! and cannot be in a wrong state. The steps between them:
 //!
 //! ```text
 //! text ── document ──▶ raw::File ── short ──▶ raw::Full ── resolve ──▶ Config
@@ -51,8 +51,8 @@ pub use self::warning::Warning;
 use self::document::Document;
 use pace_base::file;
 
-/// Reading TOML so that every mistake is shown where it was written, for files that are no configuration but have parts
-/// in common with one: the cases of a plugin.
+/// Reading of TOML with the place of every mistake, for files that are no configuration but share parts with
+/// one: the cases of a plugin.
 pub mod reading {
     pub use crate::document::Document;
     pub use crate::json::{JsonTable, merge};
@@ -66,24 +66,24 @@ pub mod reading {
 /// The largest file, in bytes. A thousand routes take a hundredth of it.
 const MAX_SIZE: u64 = 4 << 20;
 
-/// What the command line says about the configuration. It wins over the file.
+/// The options of the command line, which override the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `--listen`: takes the place of `[server] listen`.
+    /// `--listen`: replaces `[server] listen`.
     pub listen: Option<String>,
-    /// `--backend`, once per backend: takes the place of `[upstreams] backends`. An error together
-    /// with a file that defines its own pools.
+    /// `--backend`, once per backend: replaces `[upstreams] backends`. An error together with a file that
+    /// defines its own pools.
     pub backends: Vec<String>,
 }
 
 impl Config {
     /// Reads a file.
     ///
-    /// Host names in it stay names: whoever connects or listens looks them up.
+    /// Host names in it stay names: they are looked up on connecting or listening.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, has more than 4 MiB, or what it says is wrong. Nothing is half applied.
+    /// The file cannot be read, has more than 4 MiB, or its content is invalid. Nothing is half applied.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Error> {
         let bytes = file::read(path, MAX_SIZE).map_err(|error| Error::read(path, error.into()))?;
         match str::from_utf8(&bytes) {
@@ -92,19 +92,19 @@ impl Config {
         }
     }
 
-    /// The same for a text that is there already.
+    /// Parses a text that is in memory already.
     ///
-    /// `path` is what messages call it, and relative plugin files are looked for in its directory.
+    /// `path` names it in messages, and relative plugin files are looked for in its directory.
     ///
     /// # Errors
     ///
-    /// What the text or the command line says is wrong.
+    /// The text or the command line is invalid.
     pub fn parse(text: &str, path: &Path, overrides: &Overrides) -> Result<Config, Error> {
         build(text, Some(path), overrides)
     }
 
-    /// The configuration of a Pace without a file: the three default plugins before the backends of
-    /// the command line.
+    /// The configuration of a Pace without a file: the three default plugins before the backends of the
+    /// command line.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Config {
         build("", None, overrides)
     }
 
-    /// What is allowed and probably not meant.
+    /// Settings that are allowed and probably not meant.
     pub fn warnings(&self) -> Vec<Warning> {
         warning::find(self)
     }

@@ -1,4 +1,4 @@
-//! `[[plugins]]`.
+//! Resolves `[[plugins]]`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::scalar::{Name, Wasm};
 use super::shape::{Placed, Table};
 use super::types::{Breaker, Isolation, Limits, OnFailure, Plugin, Rollback, Source};
 
-/// One for each entry, in order.
+/// Resolves each entry, in order.
 pub(super) fn resolve(entries: &[Table<raw::Plugin>], resolver: &mut Resolver<'_>) -> Vec<Plugin> {
     unique_names("plugin", entries.iter().map(|entry| &entry.value.name), resolver);
     let plugin = |entry: &Table<raw::Plugin>| {
@@ -36,7 +36,7 @@ fn or_default<R, T: Default>(table: Option<&Table<R>>, resolve: impl Fn(&R) -> T
     table.map_or_else(T::default, |table| resolve(&table.value))
 }
 
-/// The limits that are written, and the defaults for the others.
+/// The limits that are written, with defaults for the others.
 pub fn limits(raw: &raw::Limits) -> Limits {
     let default = Limits::default();
     let memory = raw.memory_mb.map_or(default.memory, |mib| mebibytes(mib.value()));
@@ -65,7 +65,7 @@ pub fn limits(raw: &raw::Limits) -> Limits {
         log_lines_per_second: raw
             .log_lines_per_second
             .map_or(default.log_lines_per_second, |count| count.value()),
-        // Three quarters, so that a plugin that leaks is replaced before it fails.
+        // Three quarters, so that a leaking plugin is replaced before it fails.
         recycle_memory: raw
             .recycle_memory_mb
             .map_or(memory / 4 * 3, |mib| mebibytes(mib.value())),
@@ -110,7 +110,7 @@ pub(super) fn mebibytes(value: u32) -> usize {
     (value as usize) << 20
 }
 
-/// Reports every name that is there already. `kind` is what has these names.
+/// Reports every repeated name. `kind` says whose names they are.
 pub(super) fn unique_names<'a>(
     kind: &'static str,
     names: impl Iterator<Item = &'a Placed<Name>>,

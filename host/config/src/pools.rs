@@ -1,4 +1,4 @@
-//! `[[pools]]`, and `[upstreams]`, which is one of them.
+//! Resolves `[[pools]]`, and `[upstreams]`, which is a pool too.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::shape::{OrText, Placed, Table};
 use super::types::{Backend, Pool, PoolSettings, Retry};
 
 const DEFAULT_WEIGHT: u32 = 1;
-/// `select-upstream` counts further, weights and memory do not.
+/// `select-upstream` can count further; weights and memory cannot.
 const MOST_BACKENDS: usize = 65_535;
 
-/// One for each entry, in order.
+/// Resolves each entry, in order.
 pub(super) fn resolve(entries: &[Table<raw::Pool>], resolver: &mut Resolver<'_>) -> Vec<Pool> {
     unique_names("pool", entries.iter().map(|entry| &entry.value.name), resolver);
     entries.iter().map(|entry| pool(&entry.value, resolver)).collect()
@@ -81,7 +81,7 @@ fn retry(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Retry {
     retry
 }
 
-/// 0 is no limit.
+/// A duration, where 0 means no limit.
 fn unless_zero(millis: Option<u32>) -> Option<Duration> {
     millis
         .filter(|millis| *millis > 0)

@@ -1,4 +1,4 @@
-//! One thing that the operator must change.
+//! A problem that the operator must fix.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use super::address::ListenAddress;
 use super::excerpt::Excerpt;
 use pace_base::escape::Line;
 
-/// One thing to change. `Display` is its message, with the line if there is one.
+/// A problem with its place. `Display` is its message, with the line if there is one.
 #[derive(Debug)]
 pub struct Problem {
-    /// Where it is.
+    /// Where the problem is.
     pub location: Location,
-    /// The key that it is about, such as ``` `workers` in [server] ```.
+    /// The key concerned, such as ``` `workers` in [server] ```.
     pub key: Option<String>,
-    /// What is wrong.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -43,11 +43,11 @@ impl fmt::Display for Problem {
 /// Where a problem is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    /// In this file, at this line.
+    /// A line of a file.
     Line(PathBuf, Excerpt),
-    /// In this file, in no single line.
+    /// A file, in no single line.
     File(PathBuf),
-    /// In this option of the command line, or in the lack of one.
+    /// An option of the command line, or the lack of one.
     CommandLine(Option<&'static str>),
 }
 
@@ -71,13 +71,13 @@ impl fmt::Display for Location {
     }
 }
 
-/// What is wrong. Every case is the operator's to change; the last one may also be the resolver's.
+/// The fault of a problem. The operator can fix every case; the last one may also be the resolver's.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The text is not TOML.
     #[error("not valid TOML: {0}")]
     Syntax(String),
-    /// There is no such key.
+    /// A key does not exist.
     #[error("unknown key `{key}` in {table}{}", suggestion(.key, .allowed))]
     UnknownKey {
         /// The key.
@@ -87,18 +87,18 @@ pub enum Fault {
         /// The keys that this table can have.
         allowed: Vec<String>,
     },
-    /// A key that has no default is not there.
+    /// A key without a default is missing.
     #[error("the key `{0}` is missing")]
     MissingKey(String),
     /// A value has the wrong type, or is a number outside its range.
     #[error("expected {expected}, found {found}")]
     WrongValue {
-        /// What is allowed.
+        /// The allowed value.
         expected: String,
-        /// What is there.
+        /// The value in the file.
         found: String,
     },
-    /// A value has the right type and is not allowed.
+    /// A value of the right type is not allowed.
     #[error("{0}")]
     Refused(String),
     /// Keys of the short and of the full form are in one file.
@@ -109,12 +109,12 @@ pub enum Fault {
     MixedForms {
         /// A table of the short form.
         short: &'static str,
-        /// Its line.
+        /// The line of that table.
         line: usize,
         /// A list of the full form.
         full: &'static str,
     },
-    /// The full form lacks a list without which nothing can be served.
+    /// The full form lacks a list without which no request can be served.
     #[error(
         "{0} is missing; a file with [[plugins]], [[pools]] or [[routes]] needs at least one pool and one route"
     )]
@@ -127,7 +127,7 @@ pub enum Fault {
     /// Neither a file nor backends were given.
     #[error("there is no backend: give --backend URL, once or more, or a file with --config FILE")]
     NothingGiven,
-    /// `--backend` with a file in which it has no meaning.
+    /// `--backend` is given with a file in which it has no meaning.
     #[error("takes the place of [upstreams] backends, but {0} has pools of its own; change them there")]
     BackendsWithPools(String),
     /// A pool has no backends.
@@ -136,15 +136,15 @@ pub enum Fault {
     /// A pool has more backends than plugins can count.
     #[error("a pool has at most 65535 backends, this one has {0}")]
     TooManyBackends(usize),
-    /// Two keys say how many attempts there are.
+    /// Two keys give different numbers of attempts.
     #[error("`retry.attempts`, which counts the first attempt too, says another number; give one of both")]
     RetriesAndAttempts,
-    /// A backend is twice in a pool.
+    /// A backend is in a pool twice.
     #[error("{backend} is already in this pool ({}); to send it more requests, give it a `weight`", listed_before(.line))]
     SameBackend {
-        /// Its host and port.
+        /// The backend's host and port.
         backend: String,
-        /// The line where it is for the first time; `None` for the command line.
+        /// The line of its first entry; `None` for the command line.
         line: Option<usize>,
     },
     /// Two plugins, pools or routes have one name.
@@ -154,7 +154,7 @@ pub enum Fault {
         kind: &'static str,
         /// The name.
         name: String,
-        /// The line of the first.
+        /// The line of the first one.
         line: usize,
     },
     /// Two routes match the same requests.
@@ -162,31 +162,31 @@ pub enum Fault {
     SameMatch {
         /// Host and path prefix.
         matched: String,
-        /// The line of the first.
+        /// The line of the first one.
         line: usize,
     },
     /// A route lists a plugin twice.
     #[error("the plugin `{0}` is already in this route's list; define it a second time under another name")]
     SamePlugin(String),
-    /// A route names a plugin or pool that is not there.
+    /// A route names a plugin or pool that is not defined.
     #[error("there is no {kind} `{name}`{}", suggestion(.name, .defined))]
     UnknownName {
         /// Plugin or pool.
         kind: &'static str,
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The names that are defined.
         defined: Vec<String>,
     },
-    /// Whoever connects could say who they are.
+    /// Every client could claim any address.
     #[error("needs `trusted_proxies`, the networks of those whose PROXY protocol headers are believed")]
     TrustsNobody,
-    /// The admin API would be where everybody can reach it.
+    /// The admin API would be open to every client.
     #[error("{0} is the address of [server] already; the admin API needs another")]
     SameListener(ListenAddress),
 }
 
-/// How an "unknown ..." message goes on: the nearest name, and all of them.
+/// The end of an "unknown ..." message: the nearest name, and all of them.
 pub fn suggestion<S: AsRef<str>>(unknown: &str, known: &[S]) -> String {
     if known.is_empty() {
         return "; none is defined".to_owned();
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn suggestions_name_the_nearest_and_all() {
+    fn suggestion_names_the_nearest_and_all_others() {
         let known = ["listen", "workers"];
         assert_eq!(
             suggestion("lisen", &known),

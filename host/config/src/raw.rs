@@ -1,5 +1,5 @@
-//! What the operator writes, key by key. Everything that has a default is optional here; what the
-//! default is, `resolve`, `plugins` and `pools` know.
+//! The configuration as written, key by key. Keys with a default are optional here; the defaults are in
+//! `resolve`, `plugins` and `pools`.
 
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use super::scalar::{
 };
 use super::shape::{OrText, Placed, Shorthand, Table};
 
-/// The whole file. Either `upstreams`, `rate_limit` and `headers` are used, or `plugins`, `pools` and
+/// The whole file. It uses either `upstreams`, `rate_limit` and `headers`, or `plugins`, `pools` and
 /// `routes`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +30,7 @@ pub(super) struct File {
     pub routes: Option<Placed<Vec<Table<Route>>>>,
 }
 
-/// The three lists that both forms come down to.
+/// The three lists that both forms are reduced to.
 #[derive(Debug, Default)]
 pub(super) struct Full {
     pub plugins: Vec<Table<Plugin>>,
@@ -79,7 +79,7 @@ pub(super) struct Metrics {
     pub endpoint: Option<UrlPath>,
 }
 
-/// Makes `[upstreams]` and `[[pools]]`, which have all keys of a pool in common.
+/// Makes `[upstreams]` and `[[pools]]`, which share all keys of a pool.
 macro_rules! pool_keys {
     ($($key:ident: $type:ty,)*) => {
         #[derive(Debug, Default, Deserialize)]
@@ -99,7 +99,7 @@ macro_rules! pool_keys {
         }
 
         impl Upstreams {
-            /// As a pool of the full form.
+            /// The same pool in the full form.
             pub(super) fn named(self, name: Placed<Name>, backends: Backends) -> Pool {
                 Pool {
                     name,
@@ -144,7 +144,7 @@ pub(super) struct RateLimit {
     pub ipv6_prefix: Option<Int<0, 128>>,
 }
 
-/// The plugin `header-injection` checks what the tables hold.
+/// The tables are checked by the plugin `header-injection`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Headers {
@@ -204,7 +204,7 @@ pub(super) struct Rollback {
 
 pub(super) type Backends = Placed<Vec<Placed<OrText<Backend>>>>;
 
-/// Up to a day.
+/// Milliseconds, up to a day.
 pub(super) type Millis = Int<1, 86_400_000>;
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,5 @@
-//! From what was written to what is used: defaults, addresses, and the rules between keys.
+//! Turns the written configuration into the one that is used: defaults, addresses, and the rules between
+//! keys.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,15 +25,15 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
 
-/// So much state in all: that of eight plugins that each have as much as they may by default.
+/// The default of all state: that of eight plugins with their default limits.
 const DEFAULT_STATE_MB: u32 = 512;
 const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
 const DEFAULT_VIA: &str = "pace";
 
-/// What every step needs, and the problems found so far.
+/// The context of every step, and the problems found so far.
 ///
-/// A step that finds one reports it and goes on, so that one run finds all. What it returns is used
-/// only if nobody found any.
+/// A step that finds a problem reports it and goes on, so that one run finds all of them. Its result is used
+/// only if no problem was found.
 pub(super) struct Resolver<'a> {
     document: &'a Document<'a>,
     problems: Vec<Problem>,
@@ -80,7 +81,7 @@ impl<'a> Resolver<'a> {
         self.document
     }
 
-    /// The path of a file that the configuration names.
+    /// The path of a file named in the configuration.
     pub(super) fn file(&self, written: &str) -> PathBuf {
         self.document.directory().join(written)
     }
@@ -176,7 +177,7 @@ impl<'a> Resolver<'a> {
             .then_some(Metrics { endpoint })
     }
 
-    /// A path in the spelling that those of requests have. `None` has been reported.
+    /// A path in the spelling of requests. `None` has been reported.
     pub(super) fn path(&mut self, written: &str, rules: Rules, place: &Place) -> Option<String> {
         match normalise_prefix(written, rules.encoded_slashes) {
             Ok(path) => Some(path),
@@ -188,7 +189,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// What is read as a request.
+/// The rules for requests.
 fn rules(server: &raw::Server) -> Rules {
     Rules {
         encoded_slashes: server.encoded_slashes.map(|choice| choice.0).unwrap_or_default(),
@@ -199,7 +200,7 @@ fn rules(server: &raw::Server) -> Rules {
     }
 }
 
-/// How long a client may take, and how much it may send.
+/// The limits of time and size for a client.
 fn client_limits(server: &raw::Server) -> ClientLimits {
     let default = ClientLimits::default();
     let millis = |written: Option<Millis>, default: Duration| {
@@ -223,7 +224,7 @@ fn client_limits(server: &raw::Server) -> ClientLimits {
     }
 }
 
-/// How many connections there may be.
+/// The limits of connections.
 fn connection_limits(server: &raw::Server) -> ConnectionLimits {
     ConnectionLimits {
         max: server.max_connections.and_then(|n| NonZeroU32::new(n.value())),
@@ -238,12 +239,12 @@ fn connection_limits(server: &raw::Server) -> ConnectionLimits {
     }
 }
 
-/// Where each thing was written for the first time.
+/// The first place of each text.
 #[derive(Default)]
 pub(super) struct FirstSeen<'p>(HashMap<String, &'p Place>);
 
 impl<'p> FirstSeen<'p> {
-    /// Where it was before, if it was.
+    /// The earlier place of a text, if there is one.
     pub(super) fn earlier(&mut self, thing: String, place: &'p Place) -> Option<&'p Place> {
         match self.0.entry(thing) {
             Entry::Occupied(first) => Some(first.get()),

@@ -1,4 +1,4 @@
-//! `[[routes]]`: which pool and which plugins serve which requests.
+//! Resolves `[[routes]]`: the pool and the plugins for each request.
 
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ pub(super) fn resolve(
             Some(path) => resolver.path(&path.0, rules, &entry.matching.place),
         };
         let Some(path_prefix) = path_prefix else { continue };
-        // A name has no `/`, a prefix always has one: these never meet the names that were given.
+        // A name has no `/` and a prefix always has one, so these texts never collide with given names.
         let all = format!("{}{path_prefix}", host.as_deref().unwrap_or("*"));
         if let Some(first) = matched.earlier(all.clone(), place) {
             let line = resolver.document().line(first).unwrap_or_default();
@@ -101,8 +101,8 @@ fn plugin_uses(
     uses
 }
 
-/// `None` has been reported. Of several entries with one name the first is taken; the others have been
-/// reported too.
+/// The index of a name. `None` has been reported. Of several entries with one name the first is taken; the
+/// others have been reported too.
 fn index_of<'a>(
     kind: &'static str,
     name: &str,

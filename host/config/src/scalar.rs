@@ -1,7 +1,7 @@
-//! Values that can be judged by themselves: numbers with a range, names, hosts, paths, ...
+//! Values that can be checked alone: numbers with a range, names, hosts, paths, ...
 //!
-//! Each is a type whose only constructor is the check, so a wrong value is found while the file is
-//! decoded, at its own line.
+//! The only constructor of each type is the check, so a wrong value is found while the file is decoded, at
+//! its own line.
 
 use std::net::IpAddr;
 
@@ -55,7 +55,7 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Int<MIN, MAX> {
 pub(super) struct Name(String);
 
 impl Name {
-    /// For names that the program gives.
+    /// A name that the program gives.
     pub(super) fn fixed(name: &'static str) -> Self {
         Name(name.to_owned())
     }
@@ -107,7 +107,7 @@ impl TryFrom<String> for MatchHost {
     }
 }
 
-/// What a URL's path may start with, in any spelling.
+/// The beginning of a URL's path, in any spelling.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct UrlPath(pub String);
@@ -149,7 +149,7 @@ impl TryFrom<String> for Network {
     }
 }
 
-/// `key_extractor`: whose requests are counted together.
+/// `key_extractor`: which requests are counted together.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct KeyExtractor(pub String);
@@ -169,7 +169,7 @@ impl TryFrom<String> for KeyExtractor {
     }
 }
 
-/// RFC 9110, section 5.6.2: `token`.
+/// Whether a text is a `token` (RFC 9110, section 5.6.2).
 fn is_header_name(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -230,7 +230,7 @@ impl TryFrom<String> for Underscores {
     }
 }
 
-/// One of `on`: what an attempt must come to for another to be made.
+/// An entry of `on`: an outcome after which another attempt is made.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct RetryOn(pub types::RetryOn);
@@ -271,7 +271,7 @@ impl TryFrom<String> for Isolation {
     }
 }
 
-/// `sha256`: what a plugin's file must hash to.
+/// `sha256`: the expected hash of a plugin's file.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Sha256(pub types::Sha256);
@@ -316,7 +316,7 @@ impl TryFrom<String> for OptionalHeaderName {
     }
 }
 
-/// `via`: what Pace calls itself in that field; empty for nothing.
+/// `via`: Pace's name in that field; empty for none.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Via(pub String);

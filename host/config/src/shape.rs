@@ -1,4 +1,4 @@
-//! The shapes that values come in: with their place, as a table, as a table or a string.
+//! The shapes of values: with a place, as a table, as a table or a string.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,24 +8,24 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-/// Where something was written.
+/// Where a value was written.
 #[derive(Debug, Clone, Default)]
 pub enum Place {
-    /// In these bytes of the file.
+    /// These bytes of the file.
     File(Range<usize>),
-    /// On the command line, with this option.
+    /// This option of the command line.
     Option(&'static str),
-    /// In no single place.
+    /// No single place.
     #[default]
     Nowhere,
 }
 
-/// A value, and where it was written.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub struct Placed<T> {
     /// The value.
     pub value: T,
-    /// Its place.
+    /// The place where it was written.
     pub place: Place,
 }
 
@@ -40,12 +40,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
     }
 }
 
-/// A table, and where it was written.
+/// A table with its place.
 #[derive(Debug, Default)]
 pub struct Table<T> {
     /// The value.
     pub value: T,
-    /// Its place.
+    /// The place where it was written.
     pub place: Place,
 }
 
@@ -59,7 +59,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
     }
 }
 
-/// Without this, serde would take the list `limits = [5, 8]` for the fields in order.
+/// Accepts tables only: serde alone would take the list `limits = [5, 8]` for the fields in order.
 struct OnlyTable<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OnlyTable<T> {
@@ -82,9 +82,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OnlyTable<T> {
     }
 }
 
-/// What a table's short spelling is.
+/// A table with a short spelling as a string.
 pub trait Shorthand: Sized {
-    /// Both spellings, as "expected ..." in a message goes on.
+    /// Both spellings, for the end of an "expected ..." message.
     const EXPECTED: &'static str;
 
     /// The table that the string stands for.
@@ -99,7 +99,7 @@ impl<'de, T: Shorthand + Deserialize<'de>> Deserialize<'de> for OrText<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either<T>(PhantomData<T>);
 
-        // Not serde's `untagged`: that would forget where a mistake inside the table is.
+        // serde's `untagged` would lose the place of a mistake inside the table.
         impl<'de, T: Shorthand + Deserialize<'de>> Visitor<'de> for Either<T> {
             type Value = T;
 

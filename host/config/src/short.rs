@@ -1,5 +1,4 @@
-//! The short form: `[upstreams]`, `[rate_limit]` and `[headers]` as the plugins, the pool and the route
-//! that they stand for.
+//! Expands the short form: `[upstreams]`, `[rate_limit]` and `[headers]` become plugins, a pool and a route.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +15,7 @@ const DEFAULT_MAX_REQUESTS: u32 = 100;
 const DEFAULT_WINDOW_SECONDS: u32 = 60;
 const DEFAULT_KEY: &str = "client_ip";
 
-/// The full form of either form.
+/// The full form of a file in either form.
 pub(super) fn expand(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>) -> Full {
     let short = [
         ("[upstreams]", file.upstreams.as_ref().map(|table| &table.place)),
@@ -57,7 +56,7 @@ fn full_form(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>
     };
     if full.pools.is_empty() {
         resolver.report(&Place::Nowhere, Fault::MissingList("[[pools]]"));
-        // Each route would only complain of the same.
+        // Each route would only repeat this problem.
         return Full {
             routes: Vec::new(),
             ..full
@@ -89,7 +88,7 @@ fn short_form(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_
         pool: unplaced("default".to_owned()),
         plugins: plugins
             .iter()
-            .map(|plugin| everywhere(plugin.value.name.value.as_str()))
+            .map(|plugin| plugin_use(plugin.value.name.value.as_str()))
             .collect(),
     };
     Full {
@@ -99,7 +98,7 @@ fn short_form(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_
     }
 }
 
-/// `None` has been reported.
+/// The pool of the short form. `None` has been reported.
 fn pool(
     upstreams: Option<Table<raw::Upstreams>>,
     from_command_line: &[String],
@@ -126,7 +125,7 @@ fn pool(
     Some(Table { value: pool, place })
 }
 
-/// `None` has been reported.
+/// The backends of the command line. `None` has been reported.
 fn backends_option(texts: &[String], resolver: &mut Resolver<'_>) -> Option<raw::Backends> {
     let place = Place::Option("--backend");
     let mut backends = Vec::new();
@@ -186,7 +185,7 @@ fn headers_config(table: raw::Headers) -> Map<String, Value> {
         .collect()
 }
 
-/// A default plugin has the name of its code.
+/// A default plugin, named after its code.
 fn builtin(name: &'static str, config: Map<String, Value>) -> Table<raw::Plugin> {
     table(raw::Plugin {
         name: unplaced(Name::fixed(name)),
@@ -201,7 +200,7 @@ fn builtin(name: &'static str, config: Map<String, Value>) -> Table<raw::Plugin>
     })
 }
 
-fn everywhere(name: &str) -> Placed<OrText<raw::PluginUse>> {
+fn plugin_use(name: &str) -> Placed<OrText<raw::PluginUse>> {
     unplaced(OrText(raw::PluginUse {
         plugin: name.to_owned(),
         config: None,

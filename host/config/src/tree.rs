@@ -1,4 +1,4 @@
-//! Finding things in a parsed file, and taking them out, by the bytes where they were written.
+//! Finds and removes parts of a parsed file by the bytes where they were written.
 
 use std::fmt;
 use std::mem;
@@ -9,9 +9,9 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 /// A key of the file with its value. `Display` names it: ``` `limits.time_ms` in [[plugins]] ```.
 pub(super) struct Node<'a> {
-    /// From the outermost table inwards; at least one.
+    /// The path from the outermost table inwards; at least one key.
     keys: Vec<&'a str>,
-    /// Whether the outermost is a list of tables, `[[like this]]`.
+    /// Whether the outermost table is in a list, `[[like this]]`.
     in_list: bool,
     pub value: &'a DeValue<'a>,
 }
@@ -22,7 +22,7 @@ impl Node<'_> {
         self.keys.last().copied().unwrap_or_default()
     }
 
-    /// The table that the key is in, by name.
+    /// The name of the table that the key is in.
     pub(super) fn table(&self) -> String {
         match self.keys.split_last() {
             None | Some((_, [])) => "the file".to_owned(),
@@ -54,7 +54,7 @@ fn describe(keys: &[&str], in_list: bool) -> String {
     }
 }
 
-/// The key or value that was written exactly there; of several the innermost.
+/// The key or value written at exactly this span; of several, the innermost.
 pub(super) fn find<'a>(root: &'a DeTable<'a>, span: &Range<usize>) -> Option<Node<'a>> {
     root.iter().find_map(|(key, value)| {
         let is_table = |item: &Spanned<DeValue<'_>>| item.get_ref().is_table();
@@ -99,7 +99,7 @@ fn find_in_value<'a>(
     inside.or_else(|| (value.span() == *span).then(|| (keys.clone(), value.get_ref())))
 }
 
-/// Takes out what [`find`] finds. `false` if there is nothing.
+/// Removes the part that [`find`] finds. Returns whether there was one.
 pub(super) fn prune(root: &mut DeTable<'_>, span: &Range<usize>) -> bool {
     let mut found = false;
     prune_table(root, span, &mut found);

@@ -1,7 +1,7 @@
-//! The configuration as the rest of the program uses it. Valid by construction: nothing here needs a second check.
+//! The configuration as the rest of the program uses it, valid by construction.
 //!
-//! Types whose parts depend on each other are `non_exhaustive`: only this crate makes them, from a file or by the functions
-//! below. Those that are numbers with defaults, such as [`Limits`], can be made anywhere.
+//! Types whose parts depend on each other are `non_exhaustive`: only this crate makes them, from a file or by
+//! the functions below. Types that are numbers with defaults, such as [`Limits`], can be made anywhere.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -19,22 +19,22 @@ pub use super::scalar::HeaderName;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The public listener and the process.
+    /// `[server]`: the public listener and the process.
     pub server: Server,
-    /// `[admin]`; without the table there is no such listener.
+    /// `[admin]`; without the table there is no admin listener.
     pub admin: Option<Admin>,
     /// `[metrics]`; `None` without the table and with `enabled = false`.
     pub metrics: Option<Metrics>,
-    /// In the order of the file. Names are unique.
+    /// Plugins in the order of the file. Names are unique.
     pub plugins: Vec<Plugin>,
-    /// In the order of the file. Names are unique. At least one.
+    /// Pools in the order of the file; at least one. Names are unique.
     pub pools: Vec<Pool>,
-    /// In the order of the file. No two have the same host and path prefix. At least one.
+    /// Routes in the order of the file; at least one. No two have the same host and path prefix.
     pub routes: Vec<Route>,
 }
 
 impl Config {
-    /// The same with this plugin and no other, on every route.
+    /// The same configuration with `plugin` as the only one, on every route.
     #[must_use]
     pub fn with_only(mut self, plugin: Plugin) -> Config {
         for route in &mut self.routes {
@@ -54,60 +54,60 @@ impl Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Server {
-    /// Where clients connect.
+    /// The address for clients.
     pub listen: ListenAddress,
     /// Worker threads, 1 to 1024.
     pub workers: usize,
     /// How long requests in flight may take to finish after SIGTERM, up to an hour.
     pub grace_period: Duration,
-    /// The peers that are believed about where a request came from. Empty: nobody.
+    /// Peers whose statements about the client are believed; may be empty.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether trusted peers begin each connection with a PROXY protocol header. Only with
     /// `trusted_proxies`.
     pub proxy_protocol: bool,
-    /// What is read as a request.
+    /// The rules by which requests are read.
     pub rules: Rules,
-    /// What Pace calls itself in `Via`, a token; it writes no such field if there is none.
+    /// Pace's name in `Via`, a token; `None`: the field is not written.
     pub via: Option<String>,
-    /// How long a client may take, and how much it may send.
+    /// Limits of time and size for a client.
     pub client: ClientLimits,
-    /// How many connections there may be.
+    /// Limits of connections.
     pub connections: ConnectionLimits,
-    /// Where compiled plugins are kept over a restart; nowhere if there is none.
+    /// The directory that keeps compiled plugins over a restart, if any.
     pub cache_dir: Option<PathBuf>,
-    /// Bytes of all counters and windows of plugins, 1 MiB to 1 TiB.
+    /// Bytes of all counters and windows of all plugins, 1 MiB to 1 TiB.
     pub state: usize,
 }
 
-/// How long a client may take, and how much it may send.
+/// Limits of time and size for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// For a whole head, from its first byte on.
+    /// Time for a whole head, from its first byte on.
     pub head: Duration,
-    /// For a body to be silent. What it brings gives this back, at [`ClientLimits::body_rate`].
+    /// Time for which a body may be silent. Bytes that arrive add to it, at [`ClientLimits::body_rate`].
     pub body: Duration,
-    /// Bytes of a body that make up for a second.
+    /// Bytes of a body that add a second.
     pub body_rate: u32,
-    /// To take any of what is sent.
+    /// Time for the client to take any of the response.
     pub send: Duration,
-    /// For the next request.
+    /// Time until the next request.
     pub keepalive: Duration,
     /// Requests on one connection; `None`: any number.
     pub requests: Option<NonZeroU32>,
-    /// Without a byte in either direction after an upgrade.
+    /// Time without a byte in either direction after an upgrade.
     pub upgraded: Duration,
-    /// Bytes of a head.
+    /// Most bytes of a head.
     pub head_bytes: usize,
 }
 
-/// How many connections there may be, and how their ends are looked after.
+/// Limits of connections, and the probing of idle ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Client connections; `None`: any number.
+    /// Most client connections; `None`: any number.
     pub max: Option<NonZeroU32>,
-    /// Client connections of one address; `None`: any number.
+    /// Most client connections from one address; `None`: any number.
     pub max_per_client: Option<NonZeroU32>,
-    /// After how long without a byte the other end is asked by TCP whether it is there; `None`: never.
+    /// Time without a byte after which TCP probes the other end; `None`: never.
     pub tcp_keepalive: Option<Duration>,
 }
 
@@ -140,9 +140,9 @@ impl Default for ConnectionLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Admin {
-    /// Where the admin API listens; never where the public listener does.
+    /// The address of the admin API, which differs from that of the public listener.
     pub listen: ListenAddress,
-    /// A request that has this header learns which generation of each plugin serves it.
+    /// A request with this header learns which generation of each plugin serves it.
     pub debug_header: Option<HeaderName>,
 }
 
@@ -158,28 +158,28 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Plugin {
-    /// What routes, logs and metrics call it: 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
+    /// The name in routes, logs and metrics: 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
     pub name: String,
-    /// Where its code is.
+    /// The plugin's code.
     pub source: Source,
-    /// What the file's content must hash to; any content if there is none.
+    /// The required hash of the code; `None`: any.
     pub sha256: Option<Sha256>,
-    /// What becomes of a request when the plugin fails; a route may say otherwise.
+    /// The outcome of a request when the plugin fails; a route may override it.
     pub on_failure: OnFailure,
     /// How long an instance lives.
     pub isolation: Isolation,
-    /// What one call of a hook may use, and what it may hand back.
+    /// Limits of one call of a hook, and of its results.
     pub limits: Limits,
-    /// When a plugin that keeps failing is left alone.
+    /// When a plugin that keeps failing is no longer called.
     pub breaker: Breaker,
-    /// When a new version gives way to the one before.
+    /// When a new version is rolled back to the previous one.
     pub rollback: Rollback,
-    /// What `configure` is given.
+    /// The configuration passed to `configure`.
     pub config: Map<String, Value>,
 }
 
 impl Plugin {
-    /// A plugin with every default. No entry of a configuration has been read for it, so nothing has looked at its name.
+    /// A plugin with every default. It comes from no configuration, so its name is not checked.
     pub fn new(name: &str, source: Source) -> Plugin {
         Plugin {
             name: name.to_owned(),
@@ -195,33 +195,33 @@ impl Plugin {
     }
 }
 
-/// Where a plugin's code is.
+/// The source of a plugin's code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// In the binary, under one of the names of [`BUILTINS`](super::BUILTINS).
+    /// Code in the binary, under one of the names of [`BUILTINS`](super::BUILTINS).
     Builtin(String),
-    /// In a file. What was relative in the configuration is joined to the configuration's directory.
+    /// Code in a file. A relative path is joined to the configuration's directory.
     File(PathBuf),
 }
 
-/// What becomes of a request when a plugin fails.
+/// The outcome of a request when a plugin fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// It is answered with 503.
+    /// The request is answered with 503.
     #[default]
     Closed,
-    /// It goes on as if the plugin were not there.
+    /// The request goes on as if the plugin were not there.
     Open,
 }
 
-/// How long an instance of a plugin lives.
+/// The life of an instance of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Isolation {
-    /// One per worker thread, used for many requests after one another.
+    /// One instance per worker thread, used for many requests in turn.
     #[default]
     Worker,
-    /// One for every call of a hook. What a call leaves in the plugin's memory is gone with it: no other
-    /// request sees it, nor a later hook of the same one.
+    /// One instance for every call of a hook. The call's memory is freed with it: no other request sees it,
+    /// nor a later hook of the same request.
     Request,
 }
 
@@ -230,13 +230,13 @@ pub enum Isolation {
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
-    /// The digest of these bytes.
+    /// The digest of some bytes.
     pub fn of(bytes: &[u8]) -> Sha256 {
         use sha2::Digest;
         Sha256(sha2::Sha256::digest(bytes).into())
     }
 
-    /// From 64 hexadecimal digits in either case.
+    /// Parses 64 hexadecimal digits in either case.
     pub fn parse(text: &str) -> Option<Sha256> {
         let digits = text.as_bytes();
         let mut digest = [0; 32];
@@ -262,28 +262,28 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// What one call of a plugin's hook may use and hand back, and when an instance is replaced.
+/// Limits of one call of a plugin's hook and of its results, and when an instance is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Time for a call, 1 ms to 1 s.
     pub time: Duration,
     /// Linear memory in bytes, 1 MiB to 1 GiB.
     pub memory: usize,
-    /// Headers that a call may add to a message, and of a response that it makes.
+    /// Headers that a call may add to a message, and of a reply that it makes.
     pub headers: usize,
-    /// Bytes of those headers, names and values.
+    /// Bytes of these headers, names and values.
     pub header_bytes: usize,
-    /// Bytes of the body of a response that it makes.
+    /// Bytes of the body of a reply.
     pub body_bytes: usize,
     /// Counters and windows that an instance may hold open.
     pub handles: usize,
-    /// Windows of a plugin, over all instances, and of each route that has a configuration of its own.
+    /// Windows of a plugin, over all instances; and again for each route with a configuration of its own.
     pub windows: usize,
-    /// Keys that each of them holds.
+    /// Keys in each window.
     pub window_keys: usize,
     /// Bytes of the plugin's counters and windows, over all instances and routes, 1 MiB to 1 TiB.
     pub state: usize,
-    /// Log lines per second, over all workers; what is more is dropped and counted.
+    /// Log lines per second, over all workers; further lines are dropped and counted.
     pub log_lines_per_second: u32,
     /// An instance whose memory has passed this many bytes is replaced after the call.
     pub recycle_memory: usize,
@@ -310,14 +310,14 @@ impl Default for Limits {
     }
 }
 
-/// When a plugin that keeps failing is left alone.
+/// When a plugin that keeps failing is no longer called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Breaker {
-    /// After so many failures in a row; 0: never.
+    /// Failures in a row that open the breaker; 0: it never opens.
     pub failures: u32,
-    /// For so long the first time, and twice as long each further time.
+    /// How long the breaker is open the first time; each further time doubles it.
     pub cooldown: Duration,
-    /// For so long at most.
+    /// The longest time that the breaker is open.
     pub max_cooldown: Duration,
 }
 
@@ -331,12 +331,12 @@ impl Default for Breaker {
     }
 }
 
-/// When a new version of a plugin gives way to the one before by itself.
+/// When a new version of a plugin is rolled back to the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rollback {
-    /// During its first so many calls; 0: never.
+    /// How many first calls of a version are judged; 0: none.
     pub calls: u32,
-    /// When more than this share of those calls fails, 1 to 100.
+    /// The share of these calls that may fail, in percent, 1 to 100.
     pub failures_percent: u32,
 }
 
@@ -349,62 +349,62 @@ impl Default for Rollback {
     }
 }
 
-/// One entry of `[[pools]]`: backends that can stand in for each other.
+/// One entry of `[[pools]]`: backends that serve the same thing.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Pool {
     /// 1 to 48 characters out of `a-z`, `0-9`, `.`, `_`, `-`.
     pub name: String,
-    /// 1 to 65535 of them, none twice.
+    /// 1 to 65535 backends, none twice.
     pub backends: Vec<Backend>,
-    /// How requests get there.
+    /// How requests are sent to the backends.
     pub settings: PoolSettings,
 }
 
-/// How requests get to the backends of a pool, and how long that may take.
+/// How requests are sent to the backends of a pool, and how long that may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// When an attempt is followed by another.
+    /// When a further attempt is made.
     pub retry: Retry,
-    /// How many bytes of a request's body are kept, so that it can be sent again.
+    /// How many bytes of a request's body are kept for further attempts.
     pub retry_body: usize,
     /// The longest wait for a connection, 1 ms to a day.
     pub connect_timeout: Duration,
-    /// The longest wait for the response's head, from when the request has been sent, 1 ms to a day.
+    /// The longest wait for the response's head after the request has been sent, 1 ms to a day.
     pub first_byte_timeout: Duration,
     /// The longest wait for the next bytes of the response, and for the backend to take any of the request, 1 ms to a day.
     pub response_timeout: Duration,
-    /// The longest time from a request's head to the end of its response, up to a day; as long as it takes if there is none.
+    /// The longest time from a request's head to the end of its response, up to a day; `None`: no limit.
     pub total_timeout: Option<Duration>,
-    /// How long a connection is kept without a request on it, 1 ms to a day.
+    /// How long an idle connection is kept, 1 ms to a day.
     pub idle_timeout: Duration,
-    /// How many connections without a request each worker keeps, 1 to 65535.
+    /// How many idle connections each worker keeps, 1 to 65535.
     pub idle_connections: usize,
 }
 
-/// When an attempt that failed is followed by another.
+/// When a failed attempt is followed by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// How many attempts a request has, 1 to 11.
+    /// The most attempts of a request, 1 to 11.
     pub attempts: u32,
-    /// What an attempt must come to.
+    /// The outcomes of an attempt after which another is made.
     pub on: Vec<RetryOn>,
-    /// How many attempts there may be besides the first ones, in percent of these, 0 to 100.
+    /// The most further attempts, in percent of first attempts, 0 to 100.
     pub budget_percent: u32,
-    /// How long one attempt may take up to the response's head; as long as the other limits allow if there is none.
+    /// The longest time of one attempt up to the response's head; `None`: only the other limits apply.
     pub per_try: Option<Duration>,
     /// The mean wait before the first further attempt; it doubles each time.
     pub backoff: Duration,
 }
 
-/// What an attempt comes to, for another to be made.
+/// An outcome of an attempt after which another may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryOn {
     /// No connection could be made.
     Connect,
-    /// The connection was closed before the response, or what came was none.
+    /// The connection was closed before the response, or its bytes were not HTTP.
     Closed,
-    /// Nothing came in time.
+    /// The response did not come in time.
     Timeout,
     /// A response with this status, 400 to 599.
     Status(u16),
@@ -437,17 +437,17 @@ impl Default for Retry {
     }
 }
 
-/// One server behind Pace, by address or by name.
+/// A server behind Pace, by address or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backend {
-    /// Host and port as the configuration spells them, without scheme; what `X-Backend` shows.
+    /// Host and port as the configuration spells them, without scheme; the value of `X-Backend`.
     pub label: String,
     /// The server, which may have several addresses.
     pub host: Host,
-    /// Its port.
+    /// The server's port.
     pub port: u16,
-    /// Its share of requests relative to the others, 0 to 65535; 0 means no new requests.
+    /// The share of requests relative to the others, 0 to 65535; 0 means no new requests.
     pub weight: u32,
 }
 
@@ -455,15 +455,15 @@ pub struct Backend {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Route {
-    /// The name given, or host and path prefix: `api.example.com/v1`, `*/`. Unique.
+    /// The given name, or host and path prefix: `api.example.com/v1`, `*/`. Unique.
     pub name: String,
-    /// The host asked for, in lower case and without port; `None` for every host.
+    /// The requested host, in lower case and without port; `None` for every host.
     pub host: Option<String>,
-    /// What the path starts with, itself with a leading `/`.
+    /// The prefix of matching paths, with its leading `/`.
     pub path_prefix: String,
     /// Index into [`Config::pools`].
     pub pool: usize,
-    /// In the order in which request filters run. No plugin twice.
+    /// Plugins in the order in which request filters run. None twice.
     pub plugins: Vec<PluginUse>,
 }
 
@@ -473,11 +473,11 @@ pub struct Route {
 pub struct PluginUse {
     /// Index into [`Config::plugins`].
     pub plugin: usize,
-    /// The route's word on it, or else the plugin's.
+    /// The route's choice, or else the plugin's.
     pub on_failure: OnFailure,
-    /// The plugin's configuration with the route's laid over it, key by key, also in tables within.
+    /// The plugin's configuration with the route's merged into it, key by key, in nested tables too.
     pub config: Map<String, Value>,
-    /// Whether the route has configuration of its own, so that an instance made for another route
-    /// cannot serve this one.
+    /// Whether the route has a configuration of its own, so that an instance for another route cannot serve
+    /// it.
     pub own_config: bool,
 }

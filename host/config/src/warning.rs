@@ -1,4 +1,4 @@
-//! What is allowed and probably not meant.
+//! Finds settings that are allowed and probably not meant.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use ipnet::IpNet;
 use super::address::ListenAddress;
 use super::types::Config;
 
-/// Something to tell the operator about a configuration that is used all the same.
+/// A remark for the operator about a configuration that is used all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// The admin API can be reached from other machines.
+    /// Other machines can reach the admin API.
     AdminReachable(ListenAddress),
     /// Every client can claim any address.
     TrustsEverybody(IpNet),
@@ -18,7 +18,7 @@ pub enum Warning {
     UnusedPool(String),
     /// No route uses this plugin.
     UnusedPlugin(String),
-    /// This pool has weight 0 throughout.
+    /// Every backend of this pool has weight 0.
     DrainedPool(String),
 }
 

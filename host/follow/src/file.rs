@@ -1,71 +1,72 @@
-//! One file: whether it is another than it was, and whether all of it is there.
+//! Follows one file: detects whether its content has changed, and whether it is complete.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::look::{Digest, Look};
+use super::stamp::{Digest, PathState};
 
-/// A file that is told of when its content is another.
+/// A followed file, which reports when its content has changed.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    /// As it was when it was last told of or taken; `None` if it never was.
+    /// The state when it was last reported or taken; `None` if it never was.
     taken: Option<Taken>,
-    /// How it looks now, if that is different, and since when.
-    other: Option<(Look, Instant)>,
+    /// The present state, if that differs, and since when.
+    other: Option<(PathState, Instant)>,
 }
 
 #[derive(Debug)]
 struct Taken {
-    /// From before the content was read, so that what is written meanwhile looks different.
-    look: Look,
+    /// The state before the content was read, so that a later write looks different.
+    look: PathState,
     digest: Option<Digest>,
     at: Instant,
-    /// Whether the digest is that of the content which the caller has read: the file has not been written to for a while
-    /// since.
+    /// Whether the digest is that of the content that the caller read: the file has not been written to for a
+    /// while since.
     is_certain: bool,
 }
 
-/// How a file looks, compared with what is known of it.
+/// The result of comparing a file with its last known state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// As it was.
+    /// The file is unchanged.
     Same,
-    /// It changed just now.
+    /// The file changed just now.
     Writing {
-        /// Above zero.
+        /// The time until it counts as pausing, above zero.
         pausing_in: Duration,
     },
-    /// It changed some time ago: it is probably all there, and if so, it is quiet so much later.
+    /// The file changed some time ago: it is probably complete.
     Pausing {
-        /// Above zero.
+        /// The time until it counts as quiet, above zero.
         quiet_in: Duration,
     },
-    /// It changed long ago, so it is all there, and its content is what it was.
+    /// The file changed long enough ago to be complete, and its content is the same.
     Touched,
-    /// It changed long ago, so it is all there, and its content is another, or may be.
+    /// The file changed long enough ago to be complete, and its content differs, or may differ.
     Changed,
 }
 
-/// A file that changed less than this ago may be in the middle of being written.
+/// A file that changed more recently than this may be incomplete.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// Who writes a file as fast as he can does not rest for so long.
+/// A program that writes a file as fast as it can never pauses for so long.
 const PAUSING: Duration = Duration::from_millis(20);
 
-/// The coarsest clock that stamps files, which is that of FAT, has ticked in this time.
+/// The coarsest clock that stamps files, that of FAT, ticks within this time.
 const TICK: Duration = Duration::from_secs(2);
 
 impl Followed {
-    /// Takes it as it is now. It is to be read after that.
+    /// Takes the file's present state as known. The caller reads the file afterwards.
     pub(super) fn take(&mut self, path: &Path, now: Instant) {
         self.other = None;
-        let look = Look::at(path);
+        let look = PathState::at(path);
         if self.taken.as_ref().is_none_or(|taken| taken.look != look) {
             self.taken = Some(Taken::new(path, look, now));
         }
     }
 
-    /// Doubts the digest: the file is to be read after that, when its content may be another for a moment.
+    /// Marks the digest as uncertain: the caller reads the file afterwards, when its content may differ for a
+    /// moment.
     pub(super) fn peek(&mut self, path: &Path, now: Instant) {
         match &mut self.taken {
             Some(taken) => {
@@ -76,12 +77,13 @@ impl Followed {
         }
     }
 
-    /// Looks again. What is told as changed or touched is not told again.
+    /// Compares the file with its known state. A change is reported once.
     ///
-    /// What is not there is not written. The time that the file has is not asked: it is the clock of who keeps the file,
-    /// and that of a kernel may be behind by as long as its machine has been standing still.
+    /// A missing file is not waited for. The file's own time is not used: it comes from the clock of the
+    /// machine that keeps the file, and a kernel's clock may lag by as long as its machine has been
+    /// suspended.
     pub(super) fn look(&mut self, path: &Path, now: Instant) -> Seen {
-        let look = Look::at(path);
+        let look = PathState::at(path);
         if let Some(taken) = self.taken.as_mut().filter(|taken| taken.look == look) {
             self.other = None;
             return taken.look_closer(path, now);
@@ -91,8 +93,8 @@ impl Followed {
             _ => now,
         };
         let not_quiet = match look {
-            Look::File(_) => Seen::not_quiet(now - since),
-            Look::Nothing => None,
+            PathState::File(_) => Seen::not_quiet(now - since),
+            PathState::Missing => None,
         };
         if let Some(seen) = not_quiet {
             self.other = Some((look, since));
@@ -106,14 +108,14 @@ impl Followed {
         }
     }
 
-    /// Whether it looked as it did when it was last looked at.
+    /// Whether the file was unchanged, or its change reported, at the last look.
     pub(super) fn is_settled(&self) -> bool {
         self.other.is_none()
     }
 }
 
 impl Taken {
-    fn new(path: &Path, look: Look, now: Instant) -> Taken {
+    fn new(path: &Path, look: PathState, now: Instant) -> Taken {
         Taken {
             look,
             digest: Digest::of(path),
@@ -122,19 +124,20 @@ impl Taken {
         }
     }
 
-    /// What cannot be read is never known to be the same.
+    /// Whether both contents are the same. An unreadable file never counts as the same.
     fn has_content_of(&self, other: Option<&Taken>) -> bool {
         self.digest.is_some() && other.is_some_and(|other| other.digest == self.digest)
     }
 
-    /// Reads once more, when the clock has ticked, what looks the same: two contents within one tick have one stamp.
+    /// Reads a file that looks unchanged once more after the clock has ticked: two contents within one tick
+    /// have one stamp.
     fn look_closer(&mut self, path: &Path, now: Instant) -> Seen {
         if self.is_certain || now.saturating_duration_since(self.at) < TICK {
             return Seen::Same;
         }
         let digest = Digest::of(path);
-        if Look::at(path) != self.look {
-            // Written meanwhile: the next look is at that.
+        if PathState::at(path) != self.look {
+            // The file was written meanwhile; the next look sees that.
             return Seen::Same;
         }
         self.is_certain = digest == self.digest;
@@ -148,8 +151,8 @@ impl Taken {
 }
 
 impl Seen {
-    /// How a file looks that changed so long ago; `None` if it is quiet. Nobody can be asked whether he has written all of
-    /// it.
+    /// The state of a file that changed so long ago; `None` if it is quiet. No system call tells whether its
+    /// writer has finished.
     fn not_quiet(age: Duration) -> Option<Seen> {
         if age >= QUIET {
             None

@@ -1,4 +1,4 @@
-//! Says which of a set of files have another content than they had.
+//! Reports which of a set of files have changed their content.
 //!
 //! ```text
 //! event of a directory ─┐                ┌─ as it was: nothing
@@ -7,18 +7,18 @@
 //!                                                                       └─ the same: touched
 //! ```
 //!
-//! Events and stamps (size, times, inode) are hints to look; the hash of the content decides. No clock but that of this process is
-//! asked how long ago something was written: the times of a file are those of who keeps it. Whoever is told that a file has
-//! changed reads it after that, so what is written later is told again.
+//! Events and stamps (size, times, inode) are hints to look; the hash of the content decides. Only the clock
+//! of this process tells how long ago a file was written: the times of a file come from the machine that
+//! keeps it. The caller reads a changed file after the report, so that later writes are reported again.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `file` | one file: written, quiet, changed |
-//! | `look` | its stamp, and the hash of its content |
-//! | `watch` | the directories of all of them: events |
+//! | `stamp` | the state of a path, and the hash of a file's content |
+//! | `watch` | the directories of all files: events |
 
 mod file;
-mod look;
+mod stamp;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 use self::file::{Followed, Seen};
 use self::watch::Watch;
 
-/// Follows a set of files. It has no thread: who owns it calls [`Follower::look`] when that is [due](Follower::due).
+/// Follows a set of files. It has no thread: its owner calls [`Follower::look`] when that is
+/// [due](Follower::due).
 pub struct Follower {
     files: BTreeMap<PathBuf, Followed>,
     watch: Watch,
@@ -39,24 +40,24 @@ pub struct Follower {
     due: Instant,
 }
 
-/// Files that do not look as they did. A change is told of once.
+/// The files that differ from their last known state. A change is reported once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Files whose content is another, or which cannot be read any more, or can again.
+    /// Files whose content changed, or that became unreadable or readable.
     pub changed: Vec<PathBuf>,
-    /// Files that were written, replaced or given another time, and have the content that they had.
+    /// Files that were written, replaced or given another time, with the same content as before.
     pub touched: Vec<PathBuf>,
-    /// Files that are probably written to their end. A little later they are told of as changed or touched; until then each
-    /// look has them here.
+    /// Files that are probably complete. A little later they are reported as changed or touched; until then
+    /// each look lists them here.
     pub pausing: Vec<PathBuf>,
 }
 
-/// How soon to look at files after a hint: who replaces one causes several.
+/// The delay of a look after a hint: replacing a file causes several.
 const SETTLE: Duration = Duration::from_millis(10);
 
 impl Follower {
-    /// Follows no file yet. `hint` is called when something may have changed, on a thread that has nothing else to do than to
-    /// pass it on to [`Follower::hinted`]. Changes that the system does not tell of are found every `poll`.
+    /// A follower of no files yet. `hint` is called when a file may have changed, on a thread that only
+    /// passes it on to [`Follower::hinted`]. Changes that the system does not report are found every `poll`.
     pub fn new(poll: Duration, hint: impl Fn() + Send + 'static) -> Follower {
         Follower {
             files: BTreeMap::new(),
@@ -67,8 +68,8 @@ impl Follower {
         }
     }
 
-    /// Follows these files and no others. One that was not followed is told of as changed when it is first looked at, since it
-    /// may have changed after the caller has read it.
+    /// Follows these files and no others. A file that was not followed before is reported as changed at its
+    /// first look, since it may have changed after the caller read it.
     pub fn follow(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
         let before = self.files.len();
@@ -82,13 +83,14 @@ impl Follower {
         }
     }
 
-    /// The caller reads this file next and takes what is in it, so that only what changes from now on is told. It is watched
-    /// from the next [`Follower::follow`] on.
+    /// Takes a file as known. The caller reads it next and uses its content, so only later changes are
+    /// reported. The file is watched from the next [`Follower::follow`] on.
     pub fn take(&mut self, path: &Path) {
         self.file(path).take(path, Instant::now());
     }
 
-    /// The caller reads this file next, and may or may not take what is in it. What there was to be told still is.
+    /// Announces that the caller reads a file next and may or may not use its content. Pending changes are
+    /// still reported.
     pub fn peek(&mut self, path: &Path) {
         self.file(path).peek(path, Instant::now());
     }
@@ -110,33 +112,33 @@ impl Follower {
             }
         }
         if !(found.changed.is_empty() && found.touched.is_empty()) {
-            // A link may lead somewhere else now, and a directory of that name be another.
+            // A link may lead elsewhere now, or a directory be another of the same name.
             self.watch.follow(self.files.keys().map(PathBuf::as_path));
         }
         found
     }
 
-    /// When to look next.
+    /// The time of the next look.
     pub fn due(&self) -> Instant {
         self.due
     }
 
-    /// Something may have changed.
+    /// Notes a hint that a file may have changed.
     pub fn hinted(&mut self) {
         self.due = self.due.min(Instant::now() + SETTLE);
     }
 
-    /// The next look is due at once: what came of the last took long.
+    /// Makes the next look due at once: acting on the last one took long.
     pub fn look_at_once(&mut self) {
         self.due = Instant::now();
     }
 
-    /// Whether nobody was in the middle of writing a file when it was last looked at.
+    /// Whether a file was not being written at the last look.
     pub fn is_settled(&self, path: &Path) -> bool {
         self.files.get(path).is_none_or(Followed::is_settled)
     }
 
-    /// Whether that holds for all files.
+    /// Whether no file was being written at the last look.
     pub fn are_settled(&self) -> bool {
         self.files.values().all(Followed::is_settled)
     }

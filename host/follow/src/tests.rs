@@ -1,6 +1,7 @@
-//! The ways in which files are replaced, in a time that the test makes up; and, in real time, that they are hinted at.
+//! The ways of replacing a file, in simulated time; and, in real time, that each causes a hint.
 //!
-//! Files that are written in place change their length or their time too: the clock that stamps them may not have ticked.
+//! Files that are written in place change their length or their time too: the clock that stamps them may not
+//! have ticked.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -19,7 +20,7 @@ struct Case {
 
 const POLL: Duration = Duration::from_secs(2);
 
-/// Long enough for whatever comes.
+/// A deadline that only a failure reaches.
 const LONG: Duration = Duration::from_secs(60);
 
 impl Case {
@@ -28,7 +29,7 @@ impl Case {
         Case {
             directory: tempfile::tempdir().expect("a temporary directory can be made"),
             follower: Follower::new(POLL, move || {
-                // A test may have ended.
+                // The test may have ended.
                 let _ = sender.send(());
             }),
             hints,
@@ -46,7 +47,7 @@ impl Case {
         fs::write(path, content).expect("a temporary file can be written");
     }
 
-    /// At once, as installers do.
+    /// Replaces a file at once, as installers do.
     fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).expect("it can be renamed");
     }
@@ -68,7 +69,7 @@ impl Case {
         self.follower.look(self.now)
     }
 
-    /// Looks whenever that is due, until nothing is being written.
+    /// Looks whenever that is due, until no file is being written.
     fn look_until_settled(&mut self) -> Found {
         loop {
             let found = self.look();
@@ -93,7 +94,7 @@ impl Case {
         }
     }
 
-    /// Waits until there is a hint, and forgets others that have come.
+    /// Waits for a hint, and discards others that have come.
     fn wait_for_hint(&self, of: &str) {
         let hint = self.hints.recv_timeout(LONG);
         assert!(hint.is_ok(), "there was no hint of {of}");
@@ -117,7 +118,7 @@ fn file_written_in_place_has_changed() {
 }
 
 #[test]
-fn half_written_file_has_not_changed_yet() {
+fn half_written_file_has_not_changed() {
     let mut case = Case::new();
     case.write("one", "1");
     case.take(&["one"]);
@@ -140,7 +141,7 @@ fn half_written_file_has_not_changed_yet() {
 }
 
 #[test]
-fn file_replaced_by_rename_has_changed_if_its_content_has() {
+fn file_replaced_by_rename_has_changed_if_its_content_did() {
     let mut case = Case::new();
     case.write("one", "1");
     case.take(&["one"]);
@@ -154,9 +155,9 @@ fn file_replaced_by_rename_has_changed_if_its_content_has() {
     assert_eq!(case.look_until_settled(), case.touched("one"));
 }
 
-/// As Kubernetes mounts a ConfigMap or a Secret: of two files that are replaced at once, both are told at once.
+/// Kubernetes mounts a ConfigMap or a Secret like this: two files replaced at once are reported at once.
 #[test]
-fn files_behind_a_switched_link_have_changed_together() {
+fn files_behind_a_switched_link_change_together() {
     let mut case = Case::new();
     for version in ["v1", "v2"] {
         case.write(&format!("{version}/one"), version);
@@ -176,7 +177,7 @@ fn files_behind_a_switched_link_have_changed_together() {
 }
 
 #[test]
-fn file_that_goes_and_comes_back_has_changed_twice() {
+fn file_removed_and_restored_has_changed_twice() {
     let mut case = Case::new();
     case.write("one", "1");
     case.take(&["one"]);
@@ -187,7 +188,7 @@ fn file_that_goes_and_comes_back_has_changed_twice() {
 }
 
 #[test]
-fn file_that_becomes_a_directory_and_a_file_again_has_changed_twice() {
+fn file_turned_into_directory_and_back_has_changed_twice() {
     let mut case = Case::new();
     case.write("one", "1");
     case.take(&["one"]);
@@ -200,7 +201,7 @@ fn file_that_becomes_a_directory_and_a_file_again_has_changed_twice() {
 }
 
 #[test]
-fn files_are_followed_as_long_as_they_are_named() {
+fn follow_reports_only_named_files() {
     let mut case = Case::new();
     case.write("one", "1");
     case.write("two", "2");
@@ -229,7 +230,7 @@ fn look_is_due_after_the_poll_or_soon_after_a_hint() {
 }
 
 #[test]
-fn every_way_of_replacing_a_file_is_hinted_at() {
+fn replacing_a_file_in_any_way_causes_a_hint() {
     let mut case = Case::new();
     case.write("one", "1");
     case.write("v1/two", "1");
@@ -255,9 +256,9 @@ fn every_way_of_replacing_a_file_is_hinted_at() {
     case.wait_for_hint("a file behind the link of now");
 }
 
-/// The poll finds the new one, and from then on it is watched.
+/// The poll finds the new directory, and from then on it is watched.
 #[test]
-fn directory_that_is_made_again_is_watched_again() {
+fn recreated_directory_is_watched_again() {
     let mut case = Case::new();
     case.write("directory/one", "1");
     case.take(&["directory/one"]);

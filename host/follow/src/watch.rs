@@ -1,8 +1,8 @@
-//! Hints that a file may have changed.
+//! Watches for hints that a file may have changed.
 //!
 //! Directories are watched, not files: a rename over a file, another symbolic link, and the switch of
-//! Kubernetes' `..data` are events of the directory. What a link leads to is watched too. Whatever the
-//! system does not tell is found by the poll.
+//! Kubernetes' `..data` are events of the directory. The targets of links are watched too. The poll finds
+//! changes that the system does not report.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// `hint` is called when something may have changed, on a thread of the watcher's.
+    /// Watches nothing yet. `hint` is called when a file may have changed, on a thread of the watcher.
     pub(super) fn new(poll: Duration, hint: impl Fn() + Send + 'static) -> Watch {
         let poll = poll.as_secs_f64();
         let event = move |event: notify::Result<notify::Event>| {
-            // Reading a file is an event too, and who is told reads.
+            // Reading a file is an event too, and the receiver of a hint reads.
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 hint();
             }
@@ -39,13 +39,13 @@ impl Watch {
         }
     }
 
-    /// Watches what matters to these files, and nothing else any more. A directory that is watched already is watched anew: it
-    /// may have been deleted and made again, and what is watched is not the name.
+    /// Watches the directories of these files, and no others. A directory that is watched already is watched
+    /// anew: it may have been deleted and made again, and the watch is on the directory, not on its name.
     pub(super) fn follow<'a>(&mut self, files: impl Iterator<Item = &'a Path>) {
         let Some(watcher) = &mut self.watcher else { return };
         let wanted = directories(files);
         for gone in self.watched.difference(&wanted) {
-            // It fails if the directory does not exist any more, and then there is nothing to undo.
+            // It fails if the directory no longer exists, and then there is nothing to undo.
             let _ = watcher.unwatch(gone);
         }
         for directory in &wanted {
@@ -61,9 +61,9 @@ impl Watch {
     }
 }
 
-/// The directories that paths are in, and those that links on the way lead to.
+/// The directories of paths, and those that links on the way lead to.
 fn directories<'a>(files: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {
-    /// As many as Linux follows.
+    /// The limit of Linux.
     const MAX_LINKS: usize = 40;
     let mut found = BTreeSet::new();
     for file in files {

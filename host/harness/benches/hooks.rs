@@ -1,8 +1,8 @@
-//! What each call of the default plugins takes, in process: `cargo bench -p pace-harness`.
+//! Times each call of the default plugins, in process: `cargo bench -p pace-harness`.
 //!
-//! Instances are reused, as by default, with the plugins run as modules (which is how Pace runs them) and as
-//! components (which is how it runs what is not only a wrapped module); and made for each call, as with
-//! `isolation = "request"`.
+//! Instances are reused, as by default, with the plugins run as modules (as Pace runs them) and as components
+//! (as Pace runs any component that is not only a wrapped module); and made for each call, as with `isolation
+//! = "request"`.
 
 mod default_chain;
 

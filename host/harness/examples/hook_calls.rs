@@ -1,7 +1,7 @@
-//! The calls of the default plugins, each many times, for a profiler that counts instructions: see
+//! Makes the calls of the default plugins many times each, for a profiler that counts instructions: see
 //! `cargo xtask instructions`.
 //!
-//! Prints, line by line, how many calls of what were measured.
+//! For each call, a line with its number and name is printed.
 
 #[path = "../benches/default_chain/mod.rs"]
 mod default_chain;
@@ -13,7 +13,8 @@ use pace_config::Isolation;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// So many calls of each, after a quarter of them that are not measured: what happens once is over by then.
+/// The measured calls of each kind. A quarter as many come first and are not measured, so that one-time work
+/// is done by then.
 const CALLS: u32 = 400;
 
 fn main() {
@@ -28,7 +29,7 @@ fn main() {
     }
 }
 
-/// What is counted.
+/// The part that the profiler counts.
 #[inline(never)]
 fn measured_calls(chain: &mut Chain, call: HookCall) {
     for _ in 0..CALLS {
@@ -37,7 +38,7 @@ fn measured_calls(chain: &mut Chain, call: HookCall) {
     all_counted();
 }
 
-/// The profiler writes down what it has counted when it returns from here.
+/// The return from here makes the profiler write down its count.
 #[inline(never)]
 fn all_counted() {
     std::hint::black_box(());

@@ -1,4 +1,4 @@
-//! One request on its way through the hooks of a plugin, in the order in which Pace calls them.
+//! Takes one request through the hooks of a plugin, in the order in which Pace calls them.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,53 +10,53 @@ use super::pool::Pool;
 use super::session::Session;
 use pace_hook::{Failure, Headers, Hook, Reply, Selection, Verdict};
 
-/// A request, and what is around it.
+/// A request with its surroundings.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// What the client sends.
+    /// The client's request.
     pub request: Request,
-    /// Among whom `select-upstream` chooses.
+    /// The backends that `select-upstream` chooses from.
     pub pool: Pool,
-    /// 1 for the first attempt.
+    /// The attempt, 1 for the first.
     pub attempt: u32,
-    /// What the backend answers.
+    /// The backend's response.
     pub response: Response,
-    /// Only this hook is called; `None` for all that the plugin exports.
+    /// The only hook to call; `None` for all that the plugin exports.
     pub hook: Option<Hook>,
 }
 
-/// What became of it.
+/// The result of an exchange.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The last word of the plugin.
+    /// The plugin's last word on the request.
     pub word: Word,
-    /// The hook that had it; `None` if none was called.
+    /// The hook that decided; `None` if none was called.
     pub hook: Option<Hook>,
     /// The request as the backend gets it.
     pub request: Request,
     /// The backend that the plugin picked, counted from 0.
     pub picked: Option<u32>,
-    /// What the client gets: the backend's answer or the plugin's; `None` if the plugin neither let the request
+    /// The client's response: the backend's or the plugin's; `None` if the plugin neither let the request
     /// through nor answered it.
     pub response: Option<Response>,
-    /// Why a hook came to no result.
+    /// The failure of a hook, if one failed.
     pub failure: Option<Failure>,
-    /// What the plugin logged.
+    /// The lines that the plugin logged.
     pub lines: Vec<Line>,
 }
 
-/// What a plugin says to a request.
+/// A plugin's decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Word {
-    /// Go on.
+    /// The request goes on.
     Next,
-    /// Go on, to the backend that it picked.
+    /// The request goes on, to the backend that the plugin picked.
     Pick,
-    /// Somebody else may choose a backend.
+    /// Another plugin or Pace chooses the backend.
     Pass,
-    /// It answered itself, in whatever hook.
+    /// The plugin answered the request, in any hook.
     Respond,
-    /// It failed.
+    /// A hook failed.
     Fail,
 }
 
@@ -64,7 +64,7 @@ impl Word {
     /// Every word.
     pub const ALL: [Word; 5] = [Word::Next, Word::Pick, Word::Pass, Word::Respond, Word::Fail];
 
-    /// As the contract has it.
+    /// The name in the contract.
     pub fn name(self) -> &'static str {
         match self {
             Word::Next => "next",
@@ -77,7 +77,7 @@ impl Word {
 }
 
 impl Exchange {
-    /// A first attempt of this request at one backend, which answers with 200, through every hook.
+    /// A first attempt of a request at one backend, which answers with 200, through every hook.
     pub fn new(request: Request) -> Exchange {
         Exchange {
             request,
@@ -112,13 +112,14 @@ impl Outcome {
 }
 
 impl Session {
-    /// Sends a request through the hooks of the plugin, as a first attempt at one backend that answers with 200.
+    /// Sends a request through the hooks of the plugin, as a first attempt at one backend that answers with
+    /// 200.
     pub fn send(&self, request: Request) -> Outcome {
         self.exchange(Exchange::new(request))
     }
 
     /// Sends a request through the hooks of the plugin: `request-filter`, `select-upstream`, and
-    /// `response-filter` for what the backend or the plugin itself has answered.
+    /// `response-filter` for the response of the backend or of the plugin itself.
     pub fn exchange(&self, exchange: Exchange) -> Outcome {
         let Exchange {
             request,
@@ -191,7 +192,7 @@ impl Session {
         outcome
     }
 
-    /// A response of a plugin as Pace sends it.
+    /// A plugin's reply in the form in which Pace sends it.
     fn dated(&self, reply: Reply) -> Response {
         let mut response = Response::from(reply);
         let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_nanos(self.wall()));

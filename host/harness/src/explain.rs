@@ -1,11 +1,11 @@
-//! What a failure of a hook means to whoever wrote the plugin, and what to do about it.
+//! Explains a failure of a hook to the plugin's author, with advice.
 
 use super::lines::Line;
 use pace_hook::{Failure, FailureReason};
 
-/// A sentence that names what went wrong, one that says what to do, and where it was.
+/// A sentence that names the fault, one that advises, and the place of the fault.
 ///
-/// `lines` is what the plugin logged before: the SDK logs panics there.
+/// `lines` are the plugin's earlier lines of the log: the SDK logs panics there.
 pub fn explain(failure: &Failure, lines: &[Line]) -> String {
     let (what, trace) = parts(&failure.detail);
     let panic = lines
@@ -33,7 +33,7 @@ pub fn explain(failure: &Failure, lines: &[Line]) -> String {
     text
 }
 
-/// The cause and the backtrace of an error of wasmtime's; all of it is cause if it looks otherwise.
+/// The cause and the backtrace of a wasmtime error. A text of another form is all cause.
 fn parts(detail: &str) -> (&str, &str) {
     match detail.split_once("wasm backtrace:") {
         Some((_, rest)) => match rest.split_once("Caused by:") {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_what_the_plugin_logged_of_it() {
+    fn explain_panic_quotes_the_logged_line() {
         let line = |text: &str| Line {
             level: Level::Error,
             text: text.to_owned(),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_looks_otherwise_is_shown_as_it_is() {
+    fn explain_unknown_error_is_shown_unchanged() {
         let text = explain(&failure(FailureReason::Trap, "something new"), &[]);
         assert!(text.starts_with("it trapped: something new\n"), "{text}");
     }

@@ -1,5 +1,5 @@
-//! A plugin without a proxy: its hooks are called by hand, with messages that nobody sent, in a time that
-//! stands still until it is moved.
+//! Runs a plugin without a proxy: its hooks are called by hand, with made-up messages, in a time that stands
+//! still until it is moved.
 //!
 //! ```text
 //! Subject ──▶ Session ──▶ Exchange: request-filter ──▶ select-upstream ──▶ response-filter
@@ -7,19 +7,19 @@
 //! compiled    with a time
 //! ```
 //!
-//! What runs is the plugin as Pace runs it: the same component, instance, limits and capabilities. Only what is
-//! around it is made by hand.
+//! The plugin runs as in Pace: the same component, instance, limits and capabilities. Only its surroundings
+//! are made by hand.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `subject` | a file that was compiled, and what it is run with |
+//! | `subject` | a compiled file, and the settings that it runs with |
 //! | `session` | one configured plugin with its own counters, windows, log and time |
 //! | `exchange` | one request on its way through the hooks |
-//! | `explain` | what a failure means, and what to do about it |
-//! | `measure` | what a call of a hook costs |
+//! | `explain` | explanations of failures, with advice |
+//! | `measure` | the cost of a call of a hook |
 //! | `message` | requests and responses |
 //! | `pool` | backends to choose from |
-//! | `lines` | what the plugin logs |
+//! | `lines` | the lines that the plugin logs |
 
 mod exchange;
 mod explain;

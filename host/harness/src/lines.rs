@@ -1,4 +1,4 @@
-//! What a plugin logs, kept instead of written.
+//! Keeps the lines that a plugin logs instead of writing them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use pace_sandbox::LogSink;
 /// A line of the log. `Display` is `level: text`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// How important it is.
+    /// The level.
     pub level: Level,
-    /// Without control characters, at most 4 KiB.
+    /// The text, without control characters, at most 4 KiB.
     pub text: String,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Keeps lines of this level, and of those that are more important.
+    /// Keeps lines of this level and of more important ones.
     pub(super) fn new(least: Level) -> Arc<Lines> {
         Arc::new(Lines {
             least,
@@ -39,7 +39,7 @@ impl Lines {
         })
     }
 
-    /// The lines since this was asked last.
+    /// Takes the lines logged since the last call.
     pub(super) fn take(&self) -> Vec<Line> {
         std::mem::take(&mut *self.written.lock())
     }

@@ -1,4 +1,4 @@
-//! What a call of a hook costs.
+//! Measures the cost of calls of a hook.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -8,35 +8,34 @@ use super::message::Copied;
 use super::session::Session;
 use pace_hook::{Failure, Hook, Reply, Selection, Verdict};
 
-/// What calls of a hook cost, by an instance that is used again and again.
+/// The cost of calls of a hook on one reused instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Calls that were measured.
+    /// The number of measured calls.
     pub calls: u32,
-    /// Half of the calls took no longer, with everything that the host does for a call.
+    /// The median time of a call, including all of the host's work for it.
     pub median: Duration,
-    /// 99 of 100 calls took no longer.
+    /// The 99th percentile of the time.
     pub p99: Duration,
-    /// Host functions called, on the average; `None` if no instance is kept between calls.
+    /// The mean number of host functions called; `None` if no instance is kept between calls.
     pub calls_out: Option<f64>,
-    /// Texts and other bytes of messages, pools, answers and log lines that were handed over, either way, on the
-    /// average: names and values of headers one by one.
+    /// The mean number of texts and other bytes of messages, pools, answers and log lines that were handed
+    /// over, either way: names and values of headers count one by one.
     pub copies: f64,
-    /// Their bytes, on the average.
+    /// The mean number of their bytes.
     pub bytes: f64,
-    /// Instructions of half of the calls at most, if they are counted.
+    /// The median number of instructions, if they are counted.
     pub instructions: Option<u64>,
     /// Linear memory at the end, in bytes; `None` if no instance is kept between calls.
     pub memory: Option<usize>,
 }
 
-/// So many calls before those that are measured, for each of those, so that what happens once is over.
+/// One call in so many comes before the measured ones, so that one-time work is done.
 const WARM_UP: u32 = 5;
 
 impl Session {
     /// Calls a hook so many times, at least once, with the same messages, and measures each call. The clock
-    /// moves a millisecond between calls. With `vary_client` each request is another client's: of those there
-    /// are 65,536.
+    /// moves a millisecond between calls. With `vary_client` requests come from 65,536 clients in turn.
     ///
     /// # Errors
     ///
@@ -65,7 +64,7 @@ impl Session {
             bytes += call.bytes;
             let now = self.usage().and_then(|usage| usage.instructions);
             if let (Some(before), Some(now)) = (counted, now) {
-                // A new instance, in place of one that became too large, begins at 0.
+                // A new instance, in place of one that grew too large, begins at 0.
                 instructions.push(now.checked_sub(before).unwrap_or(now));
             }
             counted = now;
@@ -163,14 +162,14 @@ fn of_reply(reply: &Reply) -> Copied {
     copied
 }
 
-/// What it takes to look at the clock twice.
+/// The time that two looks at the clock take.
 fn overhead() -> Duration {
     let mut times: Vec<Duration> = (0..1000).map(|_| Instant::now().elapsed()).collect();
     times.sort_unstable();
     percentile(&times, 50).unwrap_or_default()
 }
 
-/// Of sorted values the one that so many of a hundred do not exceed.
+/// The value that `percent` of a hundred sorted values do not exceed.
 fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(index).copied()
@@ -181,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_were_there() {
+    fn percentile_is_one_of_the_values() {
         let hundred: Vec<u32> = (1..=100).collect();
         assert_eq!(percentile(&hundred, 50), Some(50));
         assert_eq!(percentile(&hundred, 99), Some(99));

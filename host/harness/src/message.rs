@@ -1,4 +1,4 @@
-//! Requests and responses as plugins see them, without anybody who has sent them.
+//! Requests and responses as plugins see them, made without a client or backend.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,17 +13,17 @@ use pace_hook::{EditError, Headers, Reply, RequestHead, ResponseHead};
 /// The head of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// `GET`, `POST`, ...
+    /// The method: `GET`, `POST`, ...
     pub method: Method,
-    /// Starts with `/`; as sent, without query.
+    /// The path as sent, without query; starts with `/`.
     pub path: String,
-    /// What follows the first `?`.
+    /// The text after the first `?`.
     pub query: Option<String>,
-    /// In the order in which they were added.
+    /// The headers in the order in which they were added.
     pub headers: HeaderMap,
-    /// Who asks.
+    /// The client's address.
     pub client: IpAddr,
-    /// Whether it came over TLS.
+    /// Whether the request came over TLS.
     pub https: bool,
     pub(super) copied: Copied,
 }
@@ -31,16 +31,16 @@ pub struct Request {
 /// The head of a response, and its body if a plugin made it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// 200 to 599.
+    /// The status, 200 to 599.
     pub status: StatusCode,
-    /// In the order in which they were added.
+    /// The headers in the order in which they were added.
     pub headers: HeaderMap,
-    /// `None` for a backend's, which plugins do not see.
+    /// The body; `None` for a backend's, which plugins do not see.
     pub body: Option<Bytes>,
     pub(super) copied: Copied,
 }
 
-/// What a plugin was given of it, and has given: so many texts, with so many bytes.
+/// Counts the texts that a plugin was given of a message or set in it, and their bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copied {
     copies: Cell<u64>,
@@ -48,7 +48,7 @@ pub(super) struct Copied {
 }
 
 impl Copied {
-    /// One more text, or bytes that are none.
+    /// Counts one more text or other bytes.
     pub(super) fn add(&self, copy: impl AsRef<[u8]>) {
         self.copies.set(self.copies.get() + 1);
         self.bytes.set(self.bytes.get() + copy.as_ref().len() as u64);
@@ -63,7 +63,7 @@ impl Copied {
     }
 }
 
-/// What became of a message is no part of it.
+/// The counts are no part of a message, so they do not affect its equality.
 impl PartialEq for Copied {
     fn eq(&self, _: &Copied) -> bool {
         true
@@ -72,7 +72,7 @@ impl PartialEq for Copied {
 
 impl Eq for Copied {}
 
-/// An address for documentation (RFC 5737).
+/// The client of requests by default, an address for documentation (RFC 5737).
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Request {
@@ -97,7 +97,7 @@ impl Request {
         Request::new(Method::GET, target)
     }
 
-    /// The same with one more value of a header.
+    /// The same request with one more value of a header.
     ///
     /// # Panics
     ///
@@ -108,11 +108,11 @@ impl Request {
         self
     }
 
-    /// The same from this IP address, `192.0.2.7` or `2001:db8::7`.
+    /// The same request from this IP address, `192.0.2.7` or `2001:db8::7`.
     ///
     /// # Panics
     ///
-    /// If it is none.
+    /// If the text is no IP address.
     #[must_use]
     pub fn from_client(mut self, address: &str) -> Request {
         self.client = address
@@ -121,7 +121,7 @@ impl Request {
         self
     }
 
-    /// The same over TLS.
+    /// The same request over TLS.
     #[must_use]
     pub fn over_tls(mut self) -> Request {
         self.https = true;
@@ -143,7 +143,7 @@ impl Request {
 }
 
 impl Response {
-    /// What a backend answers, without headers.
+    /// A backend's response without headers.
     pub fn new(status: StatusCode) -> Response {
         Response {
             status,
@@ -153,7 +153,7 @@ impl Response {
         }
     }
 
-    /// The same with one more value of a header.
+    /// The same response with one more value of a header.
     ///
     /// # Panics
     ///
@@ -180,7 +180,7 @@ fn append(headers: &mut HeaderMap, name: &str, value: &[u8]) {
 }
 
 impl From<Reply> for Response {
-    /// As Pace makes a response of what a plugin answers: framed by its length.
+    /// The response that Pace makes of a plugin's reply: framed by its length.
     fn from(reply: Reply) -> Response {
         let has_body = !matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if has_body { reply.body } else { Bytes::new() };
@@ -206,7 +206,7 @@ fn split(target: &str) -> (String, Option<String>) {
     }
 }
 
-/// The two kinds of message have the same headers.
+/// Implements [`Headers`]; both kinds of message have the same headers.
 macro_rules! impl_headers {
     ($message:ty) => {
         impl Headers for $message {

@@ -1,4 +1,4 @@
-//! Backends to choose from, in whatever state a test wants them.
+//! Backends to choose from, in any state that a test needs.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -10,11 +10,11 @@ use pace_hook::{AttemptFailure, Candidates, Health};
 /// A pool as one attempt sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Its name.
+    /// The pool's name.
     pub name: String,
-    /// At least one.
+    /// At least one backend.
     pub backends: Vec<Backend>,
-    /// Why the attempt before failed.
+    /// Why the previous attempt failed.
     pub last_failure: Option<AttemptFailure>,
     pub(super) copied: Copied,
 }
@@ -22,22 +22,22 @@ pub struct Pool {
 /// A backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Backend {
-    /// As the configuration would spell it: host and port.
+    /// Host and port, as the configuration spells them.
     pub address: String,
-    /// 0 to 65535.
+    /// The weight, 0 to 65535.
     pub weight: u32,
-    /// Its state.
+    /// The state.
     pub health: Health,
-    /// Requests that are there.
+    /// Requests sent and not complete.
     pub in_flight: u32,
-    /// Recent time to the head of a response.
+    /// The recent time to the head of a response.
     pub latency: Option<Duration>,
-    /// Whether this request has been there.
+    /// Whether this request has been sent to this backend before.
     pub tried: bool,
 }
 
 impl Backend {
-    /// A healthy backend of weight 1 with nothing to do, of which nothing is known.
+    /// An idle, healthy backend of weight 1 without history.
     pub fn new(address: impl Into<String>) -> Backend {
         Backend {
             address: address.into(),
@@ -51,7 +51,7 @@ impl Backend {
 }
 
 impl Pool {
-    /// A pool of the name `test`.
+    /// A pool with the name `test`.
     ///
     /// # Panics
     ///
@@ -84,7 +84,7 @@ impl Candidates for Pool {
         u32::try_from(self.backends.len()).expect("a test has fewer than 2^32 backends")
     }
 
-    /// The same for the same backends with the same weights and health, as the contract has it.
+    /// The same number for the same backends with the same weights and health, as the contract demands.
     fn version(&self) -> u64 {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let known: Vec<_> = self
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_that_of_weights_and_health() {
+    fn version_changes_with_weights_and_health_only() {
         let pool = Pool::new([Backend::new("a:1"), Backend::new("b:1")]);
         let with = |change: fn(&mut Backend)| {
             let mut pool = pool.clone();

@@ -1,4 +1,4 @@
-//! One configured plugin in a world of its own.
+//! Runs one configured plugin in isolation.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use pace_hook::{Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestSco
 use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits, sweep};
 use pace_state::{Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
 
-/// A plugin that was configured, with counters, windows, a log and a time that nobody else has.
+/// A configured plugin with counters, windows, a log and a time of its own.
 ///
-/// Calls run on the thread that makes them, one instance for all, as in a worker of Pace. After a failure the
-/// instance is replaced; the breaker that Pace has for plugins that keep failing is off.
+/// Calls run on the caller's thread, on one instance, as in a worker of Pace. After a failure the instance is
+/// replaced; the breaker for plugins that keep failing is off.
 pub struct Session {
     plugin: WasmPlugin,
     scope: Arc<Scope>,
@@ -27,14 +27,14 @@ pub struct Session {
     lines: Arc<Lines>,
 }
 
-/// Whose events a window counts.
+/// The key of events in a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WindowKey {
     /// A client.
     Address(IpAddr),
     /// All clients of a network.
     Network(IpNet),
-    /// Whoever has these bytes.
+    /// Any client that is counted by these bytes.
     Bytes(Vec<u8>),
 }
 
@@ -60,7 +60,7 @@ impl Session {
             reason: FailureReason::Configure,
             detail,
         };
-        // Instances of sessions that have ended are of no use to anybody.
+        // Frees the instances of sessions that have ended.
         sweep();
         let entry = entry(setup);
         let program = subject
@@ -99,7 +99,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// It failed, or the plugin has no such hook.
+    /// The hook failed, or the plugin does not export it.
     pub fn request_filter(&self, request: &mut Request) -> Result<Verdict, Failure> {
         let (client, scheme) = (request.client, request.scheme());
         self.plugin.request_filter(RequestScope {
@@ -113,7 +113,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// It failed, or the plugin has no such hook.
+    /// The hook failed, or the plugin does not export it.
     pub fn select_upstream(
         &self,
         request: &Request,
@@ -123,12 +123,12 @@ impl Session {
         self.plugin.select_upstream(reading(request), pool, attempt)
     }
 
-    /// Runs `response-filter`, which may change the response. `backend` is who answered; `None` for a response
-    /// that a plugin made.
+    /// Runs `response-filter`, which may change the response. `backend` is the one that answered; `None` for
+    /// a response that a plugin made.
     ///
     /// # Errors
     ///
-    /// It failed, or the plugin has no such hook.
+    /// The hook failed, or the plugin does not export it.
     pub fn response_filter(
         &self,
         request: &Request,
@@ -138,12 +138,13 @@ impl Session {
         self.plugin.response_filter(reading(request), response, backend)
     }
 
-    /// What the plugin's instance has used so far; `None` if there is none, because it failed or was never called.
+    /// The resources that the plugin's instance has used; `None` if there is no instance, because it failed
+    /// or was never called.
     pub fn usage(&self) -> Option<Usage> {
         self.plugin.usage()
     }
 
-    /// Lets time pass, for the plugin's clocks and its windows.
+    /// Advances the time of the plugin's clocks and windows.
     pub fn advance(&self, duration: Duration) {
         self.time.advance(duration);
     }
@@ -158,7 +159,7 @@ impl Session {
         self.time.set_wall(wall);
     }
 
-    /// The lines that the plugin has logged since this was asked last, those of `configure` among them.
+    /// Takes the lines logged since the last call, including those of `configure`.
     pub fn take_lines(&self) -> Vec<Line> {
         self.lines.take()
     }
@@ -169,27 +170,28 @@ impl Session {
         counters.find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// Every counter that was opened, with its value.
+    /// Every open counter with its value.
     pub fn counters(&self) -> Vec<(String, u64)> {
         let counters = self.scope.counters().into_iter();
         counters.map(|(name, counter)| (name, counter.value())).collect()
     }
 
-    /// The names of the windows that were opened.
+    /// The names of the open windows.
     pub fn windows(&self) -> Vec<String> {
         self.scope.windows().into_iter().map(|(name, _)| name).collect()
     }
 
-    /// How many events a key has now in a window; `None` if the plugin has not opened one of this name.
+    /// The number of a key's events in a window; `None` if the plugin has not opened one of this name.
     pub fn events(&self, window: &str, key: &WindowKey) -> Option<u32> {
         let (window, spec) = self.opened(window)?;
         Some(window.count(&spec, key.as_key(), self.scope.now()))
     }
 
-    /// Puts events into a window that the plugin has opened. They happened `ago`, and stay for as long as the
-    /// plugin says; more than its limit are taken. `false` if it has not opened a window of this name.
+    /// Puts events into a window that the plugin has opened. They happened `ago`, and stay for the plugin's
+    /// period; the plugin's limit does not apply to them. `false` if the plugin has not opened a window of
+    /// this name.
     ///
-    /// Events of one key must be put there in the order in which they happened.
+    /// Events of one key must be put in the order in which they happened.
     pub fn put_events(&self, window: &str, key: &WindowKey, events: u32, ago: Duration) -> bool {
         let Some((window, spec)) = self.opened(window) else {
             return false;
@@ -198,7 +200,7 @@ impl Session {
         let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
         let at = Now::from_millis(self.scope.now().as_millis().saturating_sub(ago));
         for _ in 0..events {
-            // Only a full window refuses, and this one has room for as many as a counter can hold.
+            // Only a full window refuses, and this one has room for as many events as a counter can hold.
             let _ = window.hit(&unlimited, key.as_key(), at);
         }
         true
@@ -212,7 +214,7 @@ impl Session {
     }
 }
 
-/// The same period with room for all.
+/// The same period with room for all events.
 fn unlimited(spec: &WindowSpec) -> WindowSpec {
     let all = WindowSpec::new(u32::MAX, spec.period());
     all.unwrap_or(*spec)
@@ -226,7 +228,7 @@ fn reading(request: &Request) -> RequestScope<'_> {
     }
 }
 
-/// The plugin's entry, as a configuration would have it: no breaker and no trial, each call stands for itself.
+/// The plugin's entry in a configuration: without breaker and rollback, since each call stands for itself.
 fn entry(setup: &Setup) -> pace_config::Plugin {
     let mut entry = pace_config::Plugin::new("test", Source::File("test.wasm".into()));
     entry.isolation = setup.isolation;

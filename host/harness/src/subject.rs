@@ -1,4 +1,4 @@
-//! A plugin's file, compiled, and what it is run with.
+//! Loads and compiles a plugin's file, and configures it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,29 +14,29 @@ use pace_hook::{Failure, Hooks};
 use pace_sandbox::builtin;
 use pace_sandbox::{Allocation, LoadError, Program, Runtime};
 
-/// A plugin that can be run.
+/// A compiled plugin.
 pub struct Subject {
-    /// The file, or `builtin:NAME`.
+    /// The path of the file, or `builtin:NAME`.
     pub name: String,
     /// The digest of the file.
     pub sha256: Sha256,
     runtime: Runtime,
     bytes: Vec<u8>,
     program: Arc<Program>,
-    /// The same for instances that live for one call, once somebody wanted one.
+    /// The program for instances that live for one call, compiled on first use.
     pooled: Mutex<Vec<(Allocation, Arc<Program>)>>,
 }
 
-/// Why there is no plugin to be run.
+/// Why a plugin cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum SubjectError {
     /// No plugin of the binary has this name.
     #[error("there is no plugin `builtin:{name}`; there are {builtins}", builtins = builtins())]
     NoBuiltin {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
     },
-    /// There is one, but the library was built without it.
+    /// The plugin exists, but the library was built without it.
     #[error(
         "`builtin:{name}` is not in here: this was built without the default plugins, the feature `builtins` of the crate \
          `pace`; `cargo xtask plugins` in the repository of Pace compiles them to files, which can be named instead"
@@ -48,12 +48,12 @@ pub enum SubjectError {
     /// The file cannot be read.
     #[error(transparent)]
     Unreadable(LoadError),
-    /// The file is no plugin that this Pace can run.
+    /// The file is not a plugin that this Pace can run.
     #[error("{name}: {reason}")]
     Unfit {
         /// The file.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: LoadError,
     },
     /// No compiler could be started.
@@ -61,26 +61,26 @@ pub enum SubjectError {
     NoRuntime(String),
 }
 
-/// What a plugin is run with.
+/// The settings that a plugin runs with.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// What `configure` is given.
+    /// The configuration passed to `configure`.
     pub config: Map<String, Value>,
-    /// What a call may use.
+    /// The limits of a call.
     pub limits: Limits,
-    /// How long an instance lives.
+    /// The life of an instance.
     pub isolation: Isolation,
     /// The wall clock, in nanoseconds since 1970-01-01T00:00:00Z.
     pub wall: u64,
-    /// Counters that have a value already, as after a swap.
+    /// Initial values of counters, as after a swap.
     pub counters: BTreeMap<String, u64>,
-    /// Lines of the log that are less important are not kept.
+    /// The least important level of lines that are kept.
     pub log_level: Level,
 }
 
 impl Default for Setup {
-    /// No configuration, the limits that Pace has by default, the first second of 2026, and the log as Pace
-    /// writes it by default.
+    /// No configuration, Pace's default limits, the first second of 2026, and the default level of Pace's
+    /// log.
     fn default() -> Setup {
         Setup {
             config: Map::new(),
@@ -103,20 +103,20 @@ impl Subject {
         Subject::compile(name, read(name)?)
     }
 
-    /// The same for bytes that are there already; messages call them `name`.
+    /// Compiles bytes that are in memory already; messages call them `name`.
     ///
     /// # Errors
     ///
-    /// They do not fit the contract.
+    /// The bytes do not fit the contract.
     pub fn compile(name: &str, bytes: Vec<u8>) -> Result<Subject, SubjectError> {
         Subject::with(name, bytes, Runtime::new(None, 1))
     }
 
-    /// The same, with code that counts its instructions and is slower for it.
+    /// Compiles code that counts its instructions, and is slower for it.
     ///
     /// # Errors
     ///
-    /// They do not fit the contract.
+    /// The bytes do not fit the contract.
     pub fn counting_instructions(name: &str, bytes: Vec<u8>) -> Result<Subject, SubjectError> {
         Subject::with(name, bytes, Runtime::counting_instructions())
     }
@@ -142,17 +142,18 @@ impl Subject {
         })
     }
 
-    /// The hooks that it exports.
+    /// The hooks that the plugin exports.
     pub fn hooks(&self) -> Hooks {
         self.program.hooks()
     }
 
-    /// `component`, or `module` if it is a component around one module and is run without that.
+    /// `module` if the file is a component around one module and runs without the component, else
+    /// `component`.
     pub fn runs(&self) -> &'static str {
         self.program.runs()
     }
 
-    /// Configures the plugin, in a world of its own.
+    /// Configures the plugin in isolation.
     ///
     /// # Errors
     ///
@@ -161,7 +162,7 @@ impl Subject {
         Session::new(self, setup)
     }
 
-    /// The program for instances that live that long and have at most so much memory, in bytes.
+    /// The program for instances of this isolation, with at most so many bytes of memory.
     pub(super) fn program(&self, isolation: Isolation, memory: usize) -> Result<Arc<Program>, LoadError> {
         let allocation = Allocation::of(isolation, memory);
         if allocation == Allocation::OnDemand {

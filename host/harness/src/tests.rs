@@ -1,4 +1,4 @@
-//! The default plugins, by hand.
+//! Tests of the default plugins, called by hand.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn limiter(max_requests: u32) -> Session {
 }
 
 #[test]
-fn time_moves_only_by_hand() {
+fn session_time_moves_only_by_hand() {
     let session = limiter(2);
     let verdict = || {
         session
@@ -34,7 +34,7 @@ fn time_moves_only_by_hand() {
 }
 
 #[test]
-fn windows_can_be_filled_and_read() {
+fn session_windows_can_be_filled_and_read() {
     let session = limiter(10);
     let key = WindowKey::Address(Request::get("/").client);
     assert_eq!(session.windows(), ["requests"]);
@@ -52,9 +52,9 @@ fn windows_can_be_filled_and_read() {
     assert_eq!(session.events("other", &network), None);
 }
 
-/// As the configuration's `isolation = "request"`: what is counted is the host's, and outlives the instance.
+/// The configuration's `isolation = "request"`: counts are kept by the host and outlive the instance.
 #[test]
-fn an_instance_may_live_for_one_call() {
+fn session_with_isolation_request_keeps_no_instance() {
     let subject = Subject::load("builtin:rate-limiter").expect("it is in the binary");
     let setup = Setup {
         isolation: pace_config::Isolation::Request,
@@ -82,7 +82,7 @@ fn sessions_share_nothing() {
 }
 
 #[test]
-fn counters_can_be_set_before_and_read() {
+fn session_counters_can_be_set_and_read() {
     let subject = Subject::load("builtin:round-robin").expect("it is in the binary");
     let mut setup = Setup::default();
     let pool = Pool::new(["a:1", "b:1", "c:1"].map(Backend::new));
@@ -109,7 +109,7 @@ fn counters_can_be_set_before_and_read() {
 }
 
 #[test]
-fn what_the_plugin_answers_passes_its_response_filter_too() {
+fn exchange_passes_the_response_through_the_response_filter() {
     let subject = Subject::load("builtin:header-injection").expect("it is in the binary");
     let session = subject
         .configure(&Setup::default())
@@ -121,7 +121,7 @@ fn what_the_plugin_answers_passes_its_response_filter_too() {
 }
 
 #[test]
-fn a_hook_that_the_plugin_does_not_have_is_not_called() {
+fn exchange_hook_that_is_not_exported_is_not_called() {
     let exchange = Exchange {
         hook: Some(pace_hook::Hook::ResponseFilter),
         ..Exchange::new(Request::get("/"))
@@ -131,7 +131,7 @@ fn a_hook_that_the_plugin_does_not_have_is_not_called() {
 }
 
 #[test]
-fn a_refusal_of_the_configuration_is_a_failure() {
+fn configure_refused_configuration_is_a_failure() {
     let subject = Subject::load("builtin:rate-limiter").expect("it is in the binary");
     let mut setup = Setup::default();
     setup.config.insert("max_request".to_owned(), json!(1));
@@ -144,7 +144,7 @@ fn a_refusal_of_the_configuration_is_a_failure() {
 }
 
 #[test]
-fn what_is_no_plugin_is_named() {
+fn load_of_no_plugin_names_the_fault() {
     let refusal = |name: &str| Subject::load(name).err().expect("it is none").to_string();
     assert!(refusal("builtin:limiter").contains("`builtin:rate-limiter`"));
     assert!(refusal("nowhere.wasm").contains("cannot read nowhere.wasm"));

@@ -1,13 +1,13 @@
-//! How many instructions the default plugins' own code takes for a call: exactly, on every machine.
+//! Counts the instructions that the default plugins' own code takes for a call: exactly, on every machine.
 //!
-//! The figures change with the plugins, the SDK and the contract, and then they are to be looked at and recorded:
+//! The figures change with the plugins, the SDK and the contract; look at the difference and record it:
 //!
 //! ```text
 //! PACE_BLESS=1 cargo test -p pace-harness --test instructions
 //! ```
 //!
-//! They change with the compiler too. So the file names the one it was recorded with; for plugins from another it
-//! is only tested that they do not take much more. What the host takes is counted by `cargo xtask instructions`.
+//! They change with the compiler too. So the file names the compiler it was recorded with; plugins from
+//! another only must not take much more. The host's instructions are counted by `cargo xtask instructions`.
 
 #[path = "../benches/default_chain/mod.rs"]
 mod default_chain;
@@ -28,7 +28,7 @@ const RECORDED: &str = "tests/instructions.toml";
 /// Calls that are counted together: one may take a little more or less than the next.
 const CALLS: u64 = 100;
 
-/// Another compiler may take so much of this.
+/// The most that another compiler's plugins may take, in percent of the record.
 const OTHER_COMPILER_PERCENT: u64 = 125;
 
 #[derive(Deserialize)]
@@ -73,7 +73,7 @@ fn plugins_take_as_many_instructions_as_recorded() {
     );
 }
 
-/// Of [`CALLS`] calls each, after as many for what happens only once.
+/// The instructions of [`CALLS`] calls each, after as many uncounted ones for one-time work.
 fn counted() -> Vec<(&'static str, u64)> {
     let mut chain = Subjects::counting_instructions().chain(Isolation::Worker);
     let counted = Chain::CALLS.map(|(name, call)| {
@@ -89,7 +89,7 @@ fn counted() -> Vec<(&'static str, u64)> {
     counted.into()
 }
 
-/// What the plugins were compiled by, as they say themselves.
+/// The compiler of the plugins, which they name themselves.
 fn compiler() -> String {
     let component = builtin::component("rate-limiter").expect("it is a default plugin");
     let named = Parser::new(0).parse_all(component).find_map(|payload| {

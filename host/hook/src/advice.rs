@@ -1,16 +1,16 @@
-//! What to do about a hook that failed.
+//! Advice on a hook that failed.
 
 use super::{Failure, FailureReason};
 
 impl Failure {
-    /// What whoever wrote the plugin can do about it, in one sentence.
+    /// Advice to the plugin's author, in one sentence.
     pub fn advice(&self) -> &'static str {
         match self.reason {
-            // As wasmtime words it.
+            // wasmtime's wording.
             FailureReason::Trap if self.detail.contains("`unreachable`") => {
                 "a panic ends the call and the instance: answer instead, or let the request pass"
             }
-            // As the host functions word it.
+            // The wording of the host functions.
             FailureReason::Trap if self.detail.contains(" was called ") => {
                 "each hook can ask for what there is at its time: see `wit/request.wit`, `wit/upstreams.wit` and \
                  `wit/response.wit`"

@@ -1,11 +1,12 @@
-//! Which header fields a plugin may set, and to what; and what else of a message it may change.
+//! Rules for the header fields that a plugin may set and their values, and for its other changes of a
+//! message.
 
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 
 /// Fields that belong to a connection or frame a message (RFC 9110, section 7.6.1; RFC 9112, section 6).
-/// Whoever sets them can smuggle requests, so only the host does. `proxy-*` goes with them.
+/// Setting them can smuggle requests, so only the host does. `proxy-*` is forbidden too.
 const FORBIDDEN: [&str; 7] = [
     "connection",
     "content-length",
@@ -25,13 +26,13 @@ pub enum EditError {
     InvalidValue,
     /// A field of the connection.
     Forbidden,
-    /// The message would grow too large.
+    /// The message would become too large.
     TooLarge,
-    /// Too late.
+    /// The message can no longer be changed.
     ReadOnly,
 }
 
-/// A name that a plugin may set or remove, in the case in which HTTP/1 will show it.
+/// A name that a plugin may set or remove, in the case in which HTTP/1 shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldName {
     name: HeaderName,
@@ -39,7 +40,7 @@ pub struct FieldName {
 }
 
 impl FieldName {
-    /// Takes what a plugin wrote.
+    /// Parses a name that a plugin wrote.
     pub fn parse(spelled: &str) -> Result<FieldName, EditError> {
         let name = HeaderName::from_bytes(spelled.as_bytes()).map_err(|_| EditError::InvalidName)?;
         if FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
@@ -51,47 +52,47 @@ impl FieldName {
         })
     }
 
-    /// The name without its case.
+    /// The name in lower case.
     pub fn name(&self) -> &HeaderName {
         &self.name
     }
 
-    /// As the plugin wrote it.
+    /// The name as the plugin wrote it.
     pub fn spelled(&self) -> &Bytes {
         &self.spelled
     }
 
-    /// Whether it can be removed: every request to an origin has a host (RFC 9112, section 3.2).
+    /// Whether the field can be removed: every request to a backend has a host (RFC 9112, section 3.2).
     pub fn is_removable(&self) -> bool {
         self.name != http::header::HOST
     }
 
-    /// Whether a value can be added to those that are `present` in a message: a second host makes a request that
-    /// every origin must refuse (RFC 9112, section 3.2).
+    /// Whether a value can be added to those `present` in a message: every server must refuse a request with
+    /// two hosts (RFC 9112, section 3.2).
     pub fn is_appendable(&self, present: impl FnOnce() -> bool) -> bool {
         self.name != http::header::HOST || !present()
     }
 
-    /// Whether the field can have this value; only `host` asks for more than every value is.
+    /// Whether the field can have this value; only `host` restricts valid values further.
     pub fn accepts(&self, value: &HeaderValue) -> bool {
         self.name != http::header::HOST || is_authority(value.as_bytes())
     }
 }
 
-/// The value of a field: no control characters.
+/// Parses the value of a field: no control characters.
 pub fn value(value: &[u8]) -> Result<HeaderValue, EditError> {
     HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)
 }
 
-/// A host with an optional port, and nobody's name before it.
+/// Whether a value is a host with an optional port, and without user name.
 fn is_authority(value: &[u8]) -> bool {
     http::uri::Authority::try_from(value).is_ok_and(|authority| !authority.as_str().contains('@'))
 }
 
-/// In bytes: servers take no longer ones, nor does the library that reads them here.
+/// The longest target in bytes: servers take no longer ones, nor does the library that reads them here.
 const LONGEST_TARGET: usize = 64 << 10;
 
-/// Whether this may be the path and query of a request.
+/// Checks the path and query of a request.
 pub fn check_target(target: &str) -> Result<(), EditError> {
     if target.len() > LONGEST_TARGET {
         return Err(EditError::TooLarge);
@@ -104,7 +105,7 @@ pub fn check_target(target: &str) -> Result<(), EditError> {
     }
 }
 
-/// The status to which a response that has another may be changed.
+/// The status that replaces another in a response.
 pub fn changed_status(from: StatusCode, to: u16) -> Result<StatusCode, EditError> {
     let bodiless = |status: u16| matches!(status, 204 | 304);
     let changes_body = bodiless(to) != bodiless(from.as_u16());
@@ -114,7 +115,7 @@ pub fn changed_status(from: StatusCode, to: u16) -> Result<StatusCode, EditError
     StatusCode::from_u16(to).map_err(|_| EditError::InvalidValue)
 }
 
-/// What an [`EditError`] says to an operator.
+/// An [`EditError`] in words for an operator.
 pub fn explain(error: EditError) -> &'static str {
     match error {
         EditError::InvalidName => "the name is not a field name",
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_and_connection_fields_are_refused_in_any_case() {
+    fn parse_framing_and_connection_fields_are_refused_in_any_case() {
         for name in [
             "Connection",
             "CONTENT-LENGTH",
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_or_value_is_refused() {
+    fn parse_invalid_name_or_value_is_refused() {
         for name in ["", "a b", "a:b", "ä", "a\r\nb"] {
             assert_eq!(parse(name), Err(EditError::InvalidName), "{name:?}");
         }
@@ -160,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_keeps_its_case_beside_itself() {
+    fn parse_keeps_the_case_of_a_name() {
         let name = FieldName::parse("X-Proxy").unwrap();
         assert_eq!(name.name(), "x-proxy");
         assert_eq!(name.spelled(), "X-Proxy");
     }
 
     #[test]
-    fn a_request_has_one_host() {
+    fn host_is_neither_removable_nor_repeatable() {
         let host = FieldName::parse("Host").unwrap();
         assert!(!host.is_removable());
         assert!(!host.is_appendable(|| true) && host.is_appendable(|| false));
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_path_as_it_is_written_in_a_request() {
+    fn check_target_accepts_only_encoded_paths() {
         assert_eq!(check_target("/a%20b?c=d"), Ok(()));
         for bad in ["", "a", "*", "/a b", "/a#b", "/a\r\n", "/ä"] {
             assert_eq!(check_target(bad), Err(EditError::InvalidValue), "{bad:?}");
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_needs_another_body_is_refused() {
+    fn changed_status_that_needs_another_body_is_refused() {
         assert_eq!(changed_status(StatusCode::OK, 404), Ok(StatusCode::NOT_FOUND));
         for (from, to) in [
             (StatusCode::OK, 204),
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn host_must_be_an_authority() {
+    fn host_value_other_than_an_authority_is_refused() {
         let host = FieldName::parse("Host").unwrap();
         let accepts = |text: &'static str| host.accepts(&HeaderValue::from_static(text));
         assert!(accepts("example.com:8080"));

@@ -1,9 +1,10 @@
-//! The hooks, each told once, and what is kept for each of them.
+//! The hooks, each declared once, and a map from hooks to values.
 
 use std::ops::{Index, IndexMut};
 
-/// Declares [`Hook`] from one entry per hook, in the order of a request. The words of an entry are those of the
-/// contract in `wit/`, which a test compares; its first line is what `pace plugin new --help` says of the hook.
+/// Declares [`Hook`] from one entry per hook, in the order of a request. The words of an entry are those of
+/// the contract in `wit/`, which a test compares; its first line is the hook's help in `pace plugin new
+/// --help`.
 macro_rules! hooks {
     ($(#[doc = $about:literal] $case:ident { $($fact:ident: $value:literal,)* })*) => {
         /// A hook.
@@ -16,7 +17,7 @@ macro_rules! hooks {
             /// Every hook, in the order of a request.
             pub const ALL: [Hook; Hook::COUNT] = [$(Hook::$case),*];
 
-            /// How many hooks there are.
+            /// The number of hooks.
             pub const COUNT: usize = [$(stringify!($case)),*].len();
 
             const FACTS: [Facts; Hook::COUNT] = [$(
@@ -60,12 +61,12 @@ struct Facts {
 }
 
 impl Hook {
-    /// As the contract, the metrics and the log spell it: the contract's interface.
+    /// The name in the contract, the metrics and the log: the contract's interface.
     pub fn name(self) -> &'static str {
         self.facts().name
     }
 
-    /// The hook of this name.
+    /// Finds a hook by its name.
     pub fn named(name: &str) -> Option<Hook> {
         Hook::ALL.into_iter().find(|hook| hook.name() == name)
     }
@@ -90,12 +91,12 @@ impl Hook {
         self.facts().sdk_trait
     }
 
-    /// A few words for whoever chooses hooks.
+    /// A few words for an author who chooses hooks.
     pub fn about(self) -> &'static str {
         self.facts().about.trim_start()
     }
 
-    /// Every name, as a sentence lists them: `a, b and c`.
+    /// Every name, as in a sentence: `a, b and c`.
     pub fn listed() -> String {
         let names = Hook::ALL.map(Hook::name);
         match names.split_last() {
@@ -110,17 +111,17 @@ impl Hook {
     }
 }
 
-/// A value for each hook.
+/// A map with a value for each hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerHook<T>([T; Hook::COUNT]);
 
 impl<T> PerHook<T> {
-    /// What `make` makes for each hook, in the order of a request.
+    /// Makes a value for each hook, in the order of a request.
     pub fn from_fn(make: impl FnMut(Hook) -> T) -> PerHook<T> {
         PerHook(Hook::ALL.map(make))
     }
 
-    /// What `change` makes of each value.
+    /// Changes each value.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> PerHook<U> {
         PerHook(self.0.map(change))
     }
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_found_under_the_hook_it_was_made_for() {
+    fn per_hook_value_is_found_under_its_hook() {
         let mut names = PerHook::from_fn(Hook::name);
         assert!(Hook::ALL.into_iter().all(|hook| names[hook] == hook.name()));
         names[Hook::SelectUpstream] = "other";
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_its_hooks_in_the_order_of_a_request() {
+    fn hooks_iterate_in_the_order_of_a_request() {
         let set = Hooks::from([Hook::ResponseFilter, Hook::RequestFilter, Hook::RequestFilter]);
         assert!(set.iter().eq([Hook::RequestFilter, Hook::ResponseFilter]));
         assert!(set.contains(Hook::ResponseFilter) && !set.contains(Hook::SelectUpstream));
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_is_found_by_its_name_alone() {
+    fn named_finds_a_hook_by_its_name_only() {
         assert!(
             Hook::ALL
                 .into_iter()

@@ -1,7 +1,8 @@
-//! What passes between the request path and the plugins, in terms of neither HTTP/1.1 nor wasmtime.
+//! The interface between the request path and the plugins, independent of HTTP/1.1 and of wasmtime.
 //!
-//! The request path hands its messages over as these views, `pace-sandbox` implements [`Plugin`] over wasm, and the proxy's
-//! `chain` joins the two without knowing either. The words are those of the contract in `wit/`.
+//! The request path hands its messages over as these views, `pace-sandbox` implements [`Plugin`] over wasm,
+//! and the proxy's `chain` joins the two without knowing either. The words are those of the contract in
+//! `wit/`.
 
 mod advice;
 pub mod field;
@@ -31,11 +32,11 @@ pub trait Headers {
     fn header_values(&self, name: &str) -> Vec<&[u8]>;
     /// Calls `each` with every header, names in lower case.
     fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8]));
-    /// Replaces every value of the name by this one, which the name accepts.
+    /// Replaces every value of the name by `value`, which the name accepts.
     fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError>;
     /// Adds a value, which the name accepts.
     fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError>;
-    /// Removes every value; says whether there was one.
+    /// Removes every value. Returns whether there was one.
     fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError>;
 }
 
@@ -47,7 +48,7 @@ pub trait RequestHead: Headers {
     fn authority(&self) -> Option<&str>;
     /// The path as sent, without query.
     fn path(&self) -> &str;
-    /// What follows the first `?`.
+    /// The text after the first `?`.
     fn query(&self) -> Option<&str>;
     /// Replaces path and query.
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError>;
@@ -61,23 +62,23 @@ pub trait ResponseHead: Headers {
     fn set_status(&mut self, status: u16) -> Result<(), EditError>;
 }
 
-/// The backends among which an attempt chooses. Indices are below [`Candidates::count`].
+/// The backends that an attempt can choose from. Indices are below [`Candidates::count`].
 pub trait Candidates {
-    /// How many there are.
+    /// The number of backends.
     fn count(&self) -> u32;
-    /// Changes with the pool's backends, weights and health.
+    /// A version that changes with the pool's backends, weights and health.
     fn version(&self) -> u64;
     /// The pool's name.
     fn pool(&self) -> &str;
-    /// Why the attempt before this one failed.
+    /// Why the previous attempt failed.
     fn last_failure(&self) -> Option<AttemptFailure>;
-    /// Whether this request has been there.
+    /// Whether this request has been sent to this backend before.
     fn tried(&self, index: u32) -> bool;
     /// The address as configured.
     fn address(&self, index: u32) -> &str;
-    /// The share of requests.
+    /// The backend's share of requests.
     fn weight(&self, index: u32) -> u32;
-    /// Its state.
+    /// The backend's state.
     fn health(&self, index: u32) -> Health;
     /// Requests sent and not complete.
     fn in_flight(&self, index: u32) -> u32;
@@ -85,19 +86,19 @@ pub trait Candidates {
     fn latency(&self, index: u32) -> Option<u64>;
 }
 
-/// The request a hook runs for, and what it may do to it.
+/// The head of the request that a hook runs for, with the access that the hook has.
 pub enum RequestAccess<'a> {
-    /// Edits are still possible: nothing has been sent.
+    /// The request can be edited: nothing has been sent.
     Edit(&'a mut dyn RequestHead),
-    /// The request is on its way; it can be read.
+    /// The request is on its way and can only be read.
     Read(&'a dyn RequestHead),
 }
 
-/// What every hook can see.
+/// The view of a request that every hook has.
 pub struct RequestScope<'a> {
     /// The request's head.
     pub head: RequestAccess<'a>,
-    /// Who asks, see `client`.
+    /// The address of the client, see `client`.
     pub client: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
@@ -109,9 +110,9 @@ pub struct RequestScope<'a> {
 pub trait Plugin: Send + Sync {
     /// The name in the configuration.
     fn name(&self) -> &str;
-    /// Which of its versions this is.
+    /// The generation of the plugin.
     fn generation(&self) -> u64;
-    /// The hooks it exports.
+    /// The hooks that the plugin exports.
     fn hooks(&self) -> Hooks;
 
     /// Runs `request-filter`.
@@ -119,7 +120,7 @@ pub trait Plugin: Send + Sync {
         Err(Failure::no_such_hook())
     }
 
-    /// Runs `select-upstream`: among whom to choose, for which attempt, 1 for the first.
+    /// Runs `select-upstream` for an attempt, counted from 1.
     fn select_upstream(
         &self,
         _request: RequestScope<'_>,
@@ -129,7 +130,7 @@ pub trait Plugin: Send + Sync {
         Err(Failure::no_such_hook())
     }
 
-    /// Runs `response-filter`, with who answered; `None` if a plugin did.
+    /// Runs `response-filter`. `backend` is the one that answered; `None` if a plugin did.
     fn response_filter(
         &self,
         _request: RequestScope<'_>,
@@ -140,36 +141,36 @@ pub trait Plugin: Send + Sync {
     }
 }
 
-/// What a filter decided.
+/// The decision of a filter.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
-    /// Go on.
+    /// The request goes on.
     Next,
-    /// Answer with this.
+    /// The request is answered with this.
     Respond(Reply),
 }
 
-/// What `select-upstream` decided.
+/// The decision of `select-upstream`.
 #[derive(Debug, PartialEq)]
 pub enum Selection {
     /// The backend with this index.
     Pick(u32),
-    /// Ask the next plugin.
+    /// The next plugin decides.
     Pass,
-    /// Answer with this.
+    /// The request is answered with this.
     Respond(Reply),
 }
 
 /// The state of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Health {
-    /// Nothing speaks against it.
+    /// No check or failure speaks against the backend.
     Healthy,
-    /// Its health check fails.
+    /// The backend's health check fails.
     Unhealthy,
-    /// Taken out for a while.
+    /// The backend gets no requests for a while.
     Ejected,
-    /// Finishes what it has.
+    /// The backend only finishes its present requests.
     Draining,
 }
 
@@ -182,7 +183,7 @@ impl Health {
         Health::Draining,
     ];
 
-    /// As the contract spells it.
+    /// The name in the contract.
     pub fn name(self) -> &'static str {
         match self {
             Health::Healthy => "healthy",
@@ -196,28 +197,28 @@ impl Health {
 /// Why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptFailure {
-    /// Nobody listens.
+    /// The backend refused the connection.
     ConnectionRefused,
-    /// No connection in time.
+    /// No connection was made in time.
     ConnectionTimeout,
-    /// No connection for another reason.
+    /// No connection was made for another reason.
     ConnectionFailed,
     /// The TLS handshake failed.
     Tls,
-    /// Closed before the response began.
+    /// The connection was closed before the response began.
     Closed,
-    /// No response in time.
+    /// No response came in time.
     ResponseTimeout,
-    /// Not HTTP.
+    /// The response was not HTTP.
     Protocol,
-    /// Answered with this status, 200 to 599, on which the route retries.
+    /// The response had this status, 200 to 599, on which the route retries.
     Status(u16),
-    /// None of these.
+    /// Any other failure.
     Other,
 }
 
 impl AttemptFailure {
-    /// Every failure of which there is no more to say than its name: all but [`AttemptFailure::Status`].
+    /// Every failure that its name describes in full: all but [`AttemptFailure::Status`].
     pub const ALL: [AttemptFailure; 8] = [
         AttemptFailure::ConnectionRefused,
         AttemptFailure::ConnectionTimeout,
@@ -229,7 +230,7 @@ impl AttemptFailure {
         AttemptFailure::Other,
     ];
 
-    /// As the log and the metrics spell it.
+    /// The name in the log and the metrics.
     pub fn name(self) -> &'static str {
         match self {
             AttemptFailure::ConnectionRefused => "connection-refused",
@@ -245,29 +246,29 @@ impl AttemptFailure {
     }
 }
 
-/// A hook that came to no result. The instance it ran in is gone.
+/// A hook call without a result. Its instance has been dropped.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What kind of failure.
+    /// The kind of failure.
     pub reason: FailureReason,
-    /// For the log: the trap with its backtrace, the text of `configure`, the illegal value.
+    /// Details for the log: the trap with its backtrace, the text of `configure`, the illegal value.
     pub detail: String,
 }
 
-/// What kind of failure; the label `reason` of `pace_plugin_failures_total`.
+/// The kind of a failure; the label `reason` of `pace_plugin_failures_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
     /// The code trapped: a panic, an unreachable instruction, a function called in the wrong hook.
     Trap,
-    /// It passed its time limit.
+    /// The call passed its time limit.
     Deadline,
-    /// It passed its memory limit.
+    /// The call passed its memory limit.
     Memory,
-    /// It returned what may not be returned.
+    /// The call returned an illegal value.
     IllegalOutput,
     /// A new instance could not be made, or `configure` refused.
     Configure,
-    /// It was not called: it failed too often lately.
+    /// The plugin was not called: it failed too often recently.
     BreakerOpen,
 }
 
@@ -282,7 +283,7 @@ impl FailureReason {
         FailureReason::BreakerOpen,
     ];
 
-    /// As the log and the metrics spell it.
+    /// The name in the log and the metrics.
     pub fn name(self) -> &'static str {
         match self {
             FailureReason::Trap => "trap",
@@ -296,7 +297,7 @@ impl FailureReason {
 }
 
 impl Failure {
-    /// A hook was called that the plugin does not have.
+    /// The failure of calling a hook that the plugin does not export.
     pub fn no_such_hook() -> Failure {
         Failure {
             reason: FailureReason::Trap,

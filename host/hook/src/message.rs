@@ -1,4 +1,4 @@
-//! Heads as the wire has them, seen as plugins see them.
+//! Gives heads as the wire has them the views that plugins see.
 
 use std::str;
 
@@ -11,7 +11,7 @@ use pace_wire::response::ResponseHead;
 use crate::field::{self, FieldName};
 use crate::{EditError, Headers};
 
-/// Both kinds of message have the same fields.
+/// Implements [`Headers`]; both kinds of message have the same fields.
 macro_rules! impl_headers {
     ($message:ty) => {
         impl Headers for $message {
@@ -57,7 +57,7 @@ fn spelled(name: &FieldName) -> &str {
     str::from_utf8(name.spelled()).unwrap_or_else(|_| name.name().as_str())
 }
 
-/// Names in lower case, as the contract has them.
+/// Calls `each` with every field; names are in lower case, as the contract has them.
 fn for_each(fields: &Fields, each: &mut dyn FnMut(&str, &[u8])) {
     let mut lower = String::with_capacity(64);
     for field in fields.iter() {

@@ -1,4 +1,4 @@
-//! A response that Pace or a plugin makes, from what was returned to what may be sent.
+//! Responses that Pace or a plugin makes, checked before they are sent.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,20 +8,19 @@ use super::EditError;
 use crate::field::{self, FieldName};
 use pace_config::Limits;
 
-/// A complete response, made here instead of by a backend.
+/// A complete response made by Pace or a plugin instead of a backend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    /// 200 to 599.
+    /// The status, 200 to 599.
     pub status: StatusCode,
-    /// In order; a name may repeat. Names are spelled as HTTP/1 will show them; none of them frames the
-    /// message.
+    /// Headers in order; a name may repeat. Names are spelled as HTTP/1 shows them; none frames the message.
     pub headers: Vec<(Bytes, HeaderValue)>,
-    /// May be empty.
+    /// The body; may be empty.
     pub body: Bytes,
 }
 
 impl Reply {
-    /// Takes what a plugin returned. The error says what is wrong with it.
+    /// Checks a plugin's result. The error says what is wrong with it.
     pub fn parse(
         status: u16,
         headers: impl ExactSizeIterator<Item = (String, Vec<u8>)>,
@@ -59,8 +58,8 @@ impl Reply {
         })
     }
 
-    /// Whether there may be so many headers and such a large body, of which nothing more has to be known. The
-    /// error says what is too much.
+    /// Checks the number of headers and the size of the body, before their content is known. The error says
+    /// which is too large.
     pub fn check_sizes(headers: usize, body: usize, limits: &Limits) -> Result<(), String> {
         if body > limits.body_bytes {
             return Err(format!(
@@ -99,5 +98,5 @@ fn field(name: &str, value: &[u8]) -> Result<(FieldName, HeaderValue), EditError
     }
 }
 
-/// As it is usually spelled.
+/// The usual spelling of `Content-Type`.
 pub const CONTENT_TYPE_NAME: Bytes = Bytes::from_static(b"Content-Type");

@@ -29,15 +29,15 @@ With a file: pace --config config/proxy.toml";
                   what went wrong.\nSIGTERM lets requests in flight finish, then ends the process."
 )]
 pub(crate) struct Cli {
-    /// What to do; without a command: run.
+    /// The command; without one, `pace` serves.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
-    /// For `pace` without a command.
+    /// The arguments of `pace` without a command.
     #[command(flatten)]
     pub(crate) run: ServeArgs,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve (the default)
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     CompilePlugin(CompileArgs),
 }
 
-/// Where the configuration comes from.
+/// The source of the configuration.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// The configuration file (TOML)
@@ -67,7 +67,7 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// What is said here wins over the file.
+    /// The options of the command line, which win over the file.
     pub(crate) fn overrides(&self) -> Overrides {
         Overrides {
             listen: self.listen.clone(),
@@ -76,10 +76,10 @@ impl ConfigArgs {
     }
 }
 
-/// How to serve.
+/// The arguments for serving.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
-    /// What is served.
+    /// The configuration to serve.
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// A file that has the addresses for as long as Pace serves: it appears when Pace is ready, and is removed at the end

@@ -15,8 +15,8 @@ use crate::cli::{Cli, Command, ConfigArgs, ServeArgs};
 use arc_swap::ArcSwap;
 use clap::Parser;
 use log::warn;
-use pace_author::{CommandError, PluginCommand, Told};
-use pace_base::allocator::OrEnd;
+use pace_author::{BuildFailed, CommandError, PluginCommand};
+use pace_base::allocator::OutOfMemoryExit;
 use pace_base::logging::{Log, Setup, Writing};
 use pace_config::Config;
 use pace_proxy::reload::{Manager, Origin, PluginStatus, Reloader};
@@ -28,9 +28,9 @@ use pace_state::Store;
 
 /// Chosen by measurement: see docs/performance.md.
 #[global_allocator]
-static ALLOCATOR: OrEnd<mimalloc::MiMalloc> = OrEnd(mimalloc::MiMalloc);
+static ALLOCATOR: OutOfMemoryExit<mimalloc::MiMalloc> = OutOfMemoryExit(mimalloc::MiMalloc);
 
-/// Without RUST_LOG: what happens to the process, not what happens to each request.
+/// The filter without RUST_LOG: events of the process, but not of each request.
 const DEFAULT_LOG: &str = "info,pace::access=off";
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
+        Err(error) if error.is::<BuildFailed>() => ExitCode::FAILURE,
         Err(error) => {
             log.print(format_args!("pace: {error}"));
             ExitCode::FAILURE
@@ -72,7 +72,7 @@ fn start_log(command: Option<&Command>) -> io::Result<Log> {
     }
 }
 
-/// What it takes to serve.
+/// The parts of a server that is ready to run.
 struct Ready {
     server: Server,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -97,7 +97,8 @@ fn run(args: &ServeArgs) -> Result<(), CommandError> {
 
 fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
     let config = load(&args.config)?;
-    // Before the plugins are compiled: a port in use is the more likely mistake, and is known at once.
+    // The socket is bound before plugins are compiled: a port in use is the more likely mistake, and is known
+    // at once.
     let mut server = Server::bind(&config)?;
     if let Some(path) = &args.ready_file {
         server = server.with_ready_file(path)?;
@@ -121,7 +122,7 @@ fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
     })
 }
 
-/// Also when another version has been installed in its place meanwhile, that is this one.
+/// The compiler process runs this very program, even if its file has been replaced by another version.
 fn compiler() -> Compiler {
     Compiler::new("/proc/self/exe")
 }

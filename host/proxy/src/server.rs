@@ -37,7 +37,7 @@ use self::worker::{Equipment, Workers};
 use crate::admin::Admin;
 use crate::reload::Reloader;
 use crate::snapshot::{Environment, Snapshot};
-use pace_base::logging::{tell_of_limited, tell_of_limited_now};
+use pace_base::logging::{summarise_limited, summarise_limited_now};
 use pace_config::Config;
 
 /// A process that is to serve: it takes signals, and ends when one says so, whatever it does.
@@ -197,7 +197,7 @@ impl Server {
                 .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
         };
         let mut workers = Workers::start(self.workers, &public, &equipment)?;
-        tokio::spawn(tell_of_limited());
+        tokio::spawn(summarise_limited());
         let mut admin_address = None;
         if let Some(listener) = admin {
             let address = listener.local_addr()?;
@@ -244,7 +244,7 @@ impl Server {
             },
             () = signals.again(signal) => warn!(target: "pace::server", "{signal} again: {} connections are cut", workers.open()),
         }
-        tell_of_limited_now();
+        summarise_limited_now();
         Ok(())
     }
 }

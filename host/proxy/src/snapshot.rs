@@ -65,7 +65,7 @@ struct Parts {
     plugins: HashMap<UseKey, Arc<WasmPlugin>>,
     pools: HashMap<String, (pace_config::Pool, Arc<Pool>)>,
     /// What plugins count, with how much of it they may.
-    scopes: Vec<(Arc<Scope>, pace_state::Limits)>,
+    scopes: Vec<(Arc<Scope>, pace_state::ScopeLimits)>,
 }
 
 /// One use of a plugin: what it is called with, and whose counters it has.

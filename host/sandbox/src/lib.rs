@@ -61,11 +61,11 @@ pub use load::{Kind, Program, component, read};
 pub use program::{WasmPlugin, ended, sweep};
 
 /// How much a plugin with these limits may keep in counters and windows.
-pub fn state_limits(limits: &pace_config::Limits) -> pace_state::Limits {
-    pace_state::Limits {
+pub fn state_limits(limits: &pace_config::Limits) -> pace_state::ScopeLimits {
+    pace_state::ScopeLimits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
         bytes: limits.state,
-        ..pace_state::Limits::default()
+        ..pace_state::ScopeLimits::default()
     }
 }

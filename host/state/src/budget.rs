@@ -1,8 +1,8 @@
-//! How many bytes state may take: that of each plugin, and that of all.
+//! Budgets of memory for state: one for each plugin, and one for all.
 //!
-//! Who needs memory takes it, charges it here, and then has the quietest keys forgotten until the sum is
-//! within its limit again. So nothing is ever refused to a key that is in use, a limit is exceeded by what the
-//! threads have just taken and no more, and a hit that needs no memory looks at nothing here.
+//! A thread that needs memory takes it, charges it here, and then has the quietest keys forgotten until the
+//! sum is within its limit again. So a key in use is never refused, a limit is exceeded only by what the
+//! threads have just taken, and a hit that needs no memory does not come here.
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use parking_lot::Mutex;
 
 use super::window::{Quietest, Window};
 
-/// Bytes, and how many there may be.
+/// A sum of bytes with its limit.
 struct Account {
     limit: AtomicUsize,
     used: AtomicUsize,
 }
 
-// A sum that publishes nothing but itself, so the order of other memory does not matter.
+// The sum publishes nothing but itself, so the order of other memory does not matter.
 impl Account {
     fn new(limit: usize) -> Account {
         Account {
@@ -31,13 +31,13 @@ impl Account {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How many bytes there are too many.
+    /// How many bytes are above the limit.
     fn excess(&self) -> usize {
         self.used().saturating_sub(self.limit.load(Ordering::Relaxed))
     }
 
-    /// How many bytes to free when there are too many: a little more, so that not every new key has to have
-    /// another one forgotten, and little enough that nobody waits for long.
+    /// How many bytes to free if the limit is exceeded: a little more than the excess, so that not every new
+    /// key has to have another one forgotten, and little enough that no thread waits for long.
     fn to_free(&self) -> usize {
         const SLACK: usize = 64 << 10;
         let slack = SLACK.min(self.limit.load(Ordering::Relaxed) / 64);
@@ -48,10 +48,10 @@ impl Account {
     }
 }
 
-/// What all state of the process may take.
+/// The budget of all state of the process.
 pub(super) struct Total {
     account: Account,
-    /// The budgets that are in it.
+    /// The budgets that are part of it.
     budgets: Mutex<Vec<Weak<Budget>>>,
 }
 
@@ -63,7 +63,7 @@ impl Total {
         })
     }
 
-    /// Another limit from now on. If more is used, the quietest keys are forgotten.
+    /// Changes the limit. If more is used, the quietest keys are forgotten.
     pub(super) fn set_limit(&self, limit: usize) {
         self.account.limit.store(limit, Ordering::Relaxed);
         self.relieve();
@@ -74,8 +74,8 @@ impl Total {
         self.account.used()
     }
 
-    /// The budget that holds most forgets its quietest keys, until all are within the limit: who counts little
-    /// loses nothing to who counts much.
+    /// Has the budget that holds most forget its quietest keys until all are within the limit: a plugin that
+    /// counts little loses nothing to one that counts much.
     fn relieve(&self) {
         let mut left = self.account.to_free();
         while left > 0 {
@@ -98,20 +98,20 @@ impl Total {
     }
 }
 
-/// After so many bytes it is looked again which budget holds most.
+/// The bytes after which the largest budget is determined again.
 const AT_ONCE: usize = 64 << 10;
 
-/// What the state of one plugin may take: its counters and windows, in all of its scopes.
+/// The budget of one plugin's state: its counters and windows, in all of its scopes.
 pub(super) struct Budget {
     account: Account,
-    /// Those of the bytes that keys of windows take, which can be forgotten.
+    /// The part of the bytes that keys of windows take, which can be forgotten.
     keys: AtomicUsize,
     total: Arc<Total>,
-    /// The windows that are in it.
+    /// The windows that are charged to it.
     windows: Mutex<Vec<Weak<Window>>>,
-    /// Keys that were forgotten in windows that are gone.
+    /// Keys that were forgotten in windows that no longer exist.
     forgotten: AtomicU64,
-    /// Moves on with each look for quiet keys, so that each looks elsewhere.
+    /// Moves on with each search for quiet keys, so that each searches elsewhere.
     turn: AtomicUsize,
 }
 
@@ -129,12 +129,12 @@ impl Budget {
         budget
     }
 
-    /// One that nobody else shares, and that ends nowhere.
+    /// An unshared budget without limit.
     pub(super) fn unlimited() -> Arc<Budget> {
         Budget::new(usize::MAX, &Total::new(usize::MAX))
     }
 
-    /// Another limit from now on. If more is used, the quietest keys are forgotten.
+    /// Changes the limit. If more is used, the quietest keys are forgotten.
     pub(super) fn set_limit(&self, limit: usize) {
         self.account.limit.store(limit, Ordering::Relaxed);
         self.relieve();
@@ -145,14 +145,14 @@ impl Budget {
         self.account.used()
     }
 
-    /// Keys that were forgotten for want of room.
+    /// Keys that were forgotten for lack of room.
     pub(super) fn forgotten(&self) -> u64 {
         let windows = self.windows();
         let there: u64 = windows.iter().map(|window| window.forgotten()).sum();
         self.forgotten.load(Ordering::Relaxed) + there
     }
 
-    /// Whether there is room for something that cannot be forgotten; it is charged then.
+    /// Charges bytes that cannot be forgotten, if there is room. Returns whether there is.
     pub(super) fn admit(&self, bytes: usize) -> bool {
         self.charge_fixed(bytes);
         self.relieve();
@@ -168,38 +168,38 @@ impl Budget {
         self.total.account.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// What was admitted is not there any more.
+    /// Releases admitted bytes.
     pub(super) fn release_fixed(&self, bytes: usize) {
         self.account.used.fetch_sub(bytes, Ordering::Relaxed);
         self.total.account.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Keys take so many bytes more.
+    /// Charges bytes of keys.
     pub(super) fn charge(&self, bytes: usize) {
         self.keys.fetch_add(bytes, Ordering::Relaxed);
         self.charge_fixed(bytes);
     }
 
-    /// Keys take so many bytes less.
+    /// Releases bytes of keys.
     pub(super) fn release(&self, bytes: usize) {
         self.keys.fetch_sub(bytes, Ordering::Relaxed);
         self.release_fixed(bytes);
     }
 
-    /// A window is in it from now on.
+    /// Adds a window.
     pub(super) fn enter(&self, window: &Arc<Window>) {
         let mut windows = self.windows.lock();
         windows.retain(|window| window.strong_count() > 0);
         windows.push(Arc::downgrade(window));
     }
 
-    /// A window has ended in which so many keys were forgotten.
+    /// Adds the forgotten keys of a window that has ended.
     pub(super) fn count_forgotten(&self, keys: u64) {
         self.forgotten.fetch_add(keys, Ordering::Relaxed);
     }
 
-    /// Has the quietest keys forgotten if more is used than may be. To be called after memory was charged, and
-    /// by nobody who holds the lock of a shard.
+    /// Has the quietest keys forgotten if the limit is exceeded. Call it after memory was charged, and never
+    /// with the lock of a shard held.
     pub(super) fn relieve(&self) {
         match self.account.to_free() {
             0 => {}
@@ -210,8 +210,8 @@ impl Budget {
         }
     }
 
-    /// Forgets quiet keys until they have given back so many bytes, or none is left. Says how many were given
-    /// back.
+    /// Forgets quiet keys until they have released so many bytes, or none is left. Returns how many were
+    /// released.
     fn forget(&self, bytes: usize) -> usize {
         let windows = self.windows();
         let mut freed = 0;
@@ -224,11 +224,12 @@ impl Budget {
         freed
     }
 
-    /// Looks at the quietest keys of a few shards, and has the quietest of these forgotten, together with those
-    /// of its shard that are as quiet. `None` if there is no key at all.
+    /// Looks at the quietest keys of a few shards, and has the quietest of these forgotten, together with
+    /// those of its shard that are as quiet. `None` if there is no key at all.
     ///
-    /// A sample is as good as a list of all keys in their order: the quietest of a shard are among the quietest
-    /// of all, as keys are spread by their hash. No thread has to keep such a list, nor to wait for who does.
+    /// A sample is as good as a sorted list of all keys: the quietest of a shard are among the quietest of
+    /// all, as keys are spread by their hash. No thread has to keep such a list, nor to wait for one that
+    /// does.
     fn forget_some(&self, windows: &[Arc<Window>]) -> Option<usize> {
         let shards: usize = windows.iter().map(|window| window.shards()).sum();
         let mut sample: Vec<(Quietest, &Window, usize)> = Vec::with_capacity(SAMPLE);
@@ -245,7 +246,7 @@ impl Budget {
             // Hardly any shard has keys, or none.
             let _is_there = (0..shards).any(|number| look(number) > 0);
         }
-        // The quietest key of many is likely to be quieter than that of few, when both were hit in the same second.
+        // The quietest key of many is probably quieter than that of few, if both were hit in the same second.
         sample.sort_unstable_by_key(|(quietest, ..)| (quietest.hit, Reverse(quietest.of)));
         let (_, window, shard) = sample.first()?;
         let next = sample.get(1).map_or(u32::MAX, |(quietest, ..)| quietest.hit);
@@ -257,13 +258,13 @@ impl Budget {
     }
 }
 
-/// How many shards are looked at for the quietest keys.
+/// How many shards with keys are compared.
 const SAMPLE: usize = 8;
 
-/// How many are looked at for so many that have keys.
+/// How many shards are tried to find that many.
 const LOOKS: usize = 64;
 
-/// A number that looks as if it had been drawn: the last step of SplitMix64 (Steele, Lea and Flood, 2014).
+/// A pseudo-random number: the last step of SplitMix64 (Steele, Lea and Flood, 2014).
 fn scattered(turn: usize) -> usize {
     let mut number = (turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -288,14 +289,14 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::super::{Key, Limits, Now, OpenError, Scope, Store, Window, WindowSpec};
+    use super::super::{Key, Now, OpenError, Scope, ScopeLimits, Store, Window, WindowSpec};
 
     const MIB: usize = 1 << 20;
 
     fn scope(store: &Store, owner: &str, bytes: usize) -> Arc<Scope> {
-        let limits = Limits {
+        let limits = ScopeLimits {
             bytes,
-            ..Limits::default()
+            ..ScopeLimits::default()
         };
         store.scope(owner, owner, limits)
     }
@@ -313,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn quiet_keys_go_and_busy_ones_stay() {
+    fn full_budget_forgets_quiet_keys_and_keeps_busy_ones() {
         let store = Store::new(usize::MAX);
         let scope = scope(&store, "a", 4 * MIB);
         let windows = ["one", "two"].map(|name| scope.window(name).expect("there is room"));
-        // So that the busy one is alone in its window.
+        // A window of its own for the busy key.
         let busy = scope.window("busy").expect("there is room");
         for number in 0..200_000 {
             let now = number / 100;
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_nobody_hits_any_more_makes_room_for_another() {
+    fn full_budget_takes_room_from_a_window_without_hits() {
         let store = Store::new(usize::MAX);
         let scope = scope(&store, "a", 2 * MIB);
         let [old, new] = ["old", "new"].map(|name| scope.window(name).expect("there is room"));
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_all_is_kept_at_the_cost_of_who_has_most() {
+    fn total_limit_is_kept_at_the_cost_of_the_largest_owner() {
         let store = Store::new(4 * MIB);
         let [large, small] = ["large", "small"].map(|owner| scope(&store, owner, 64 * MIB));
         let [of_large, of_small] = [&large, &small].map(|scope| scope.window("w").expect("there is room"));
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_for_which_there_is_no_room_cannot_be_opened() {
+    fn window_without_room_is_not_opened() {
         let store = Store::new(usize::MAX);
         let scope = scope(&store, "a", MIB);
         let opened = (0..64).map_while(|number| scope.window(&number.to_string()).ok());
@@ -388,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_given_back_in_the_end() {
+    fn dropped_state_releases_all_bytes() {
         let store = Store::new(usize::MAX);
         let scope = scope(&store, "a", 64 * MIB);
         let window = scope.window("w").expect("there is room");
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_hoard_together_stay_within_the_limit() {
+    fn threads_with_many_keys_stay_within_the_limit() {
         const THREADS: u64 = 4;
         const EACH: u64 = 30_000;
         let store = Store::new(usize::MAX);
@@ -416,7 +417,7 @@ mod tests {
                 threads.spawn(move || {
                     for number in 0..EACH {
                         hit(window, number * THREADS + thread, number).expect("it is new");
-                        // What the others have just charged comes on top.
+                        // The keys that other threads have just charged come on top.
                         assert!(scope.budget_used() <= 2 * MIB + 64 * 1024);
                     }
                 });

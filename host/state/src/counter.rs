@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One number that all workers share, 0 at first.
+/// A number that all workers share, 0 at first.
 ///
 /// Aligned to two cache lines, because processors fetch them in pairs: workers that count in one
 /// counter do not slow down those that count in its neighbour, nor those that clone its `Arc`.
@@ -10,17 +10,17 @@ pub struct Counter(AtomicU64);
 
 // A counter publishes nothing but itself, so the order of other memory does not matter.
 impl Counter {
-    /// Add, and return the sum. Wraps around at 2^64.
+    /// Adds, and returns the sum. Wraps around at 2^64.
     pub fn add(&self, delta: u64) -> u64 {
         self.0.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta)
     }
 
-    /// The number now.
+    /// The present number.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Replace the number, and return the one before.
+    /// Replaces the number, and returns the previous one.
     pub fn swap(&self, value: u64) -> u64 {
         self.0.swap(value, Ordering::Relaxed)
     }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_at_zero_adds_swaps_and_wraps() {
+    fn counter_starts_at_zero_adds_swaps_and_wraps() {
         let counter = Counter::default();
         assert_eq!(counter.value(), 0);
         assert_eq!(counter.add(5), 5);
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn every_caller_that_adds_one_gets_another_number() {
+    fn counter_concurrent_adds_return_distinct_sums() {
         const THREADS: u64 = 8;
         const EACH: u64 = 10_000;
         let counter = Counter::default();

@@ -5,15 +5,15 @@
 //!        └─ scope "limit-api@orders"  └─ window  "clients"    shards of keys, each key with its log
 //! ```
 //!
-//! What the functions promise is written in `wit/counters.wit` and `wit/windows.wit`; this is those
-//! promises as native code. Time is always a parameter ([`Now`]), so all of it can be tested without
-//! a clock; where plugins' time comes from, a [`Store`] is told ([`Time`]).
+//! The promises of the functions are in `wit/counters.wit` and `wit/windows.wit`; this crate implements them.
+//! Time is always a parameter ([`Now`]), so all of it can be tested without a clock; a [`Store`] is told the
+//! source of plugins' time ([`Time`]).
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `counter.rs` | one number |
-//! | `scope.rs` | what one plugin can open, by name |
-//! | `budget.rs` | how many bytes a plugin's may take, and all of it |
+//! | `scope.rs` | the counters and windows of one plugin, by name |
+//! | `budget.rs` | budgets of memory, for each plugin and for all |
 //! | `time.rs` | the clocks that plugins see |
 //! | `window/` | events per key in a period that slides |
 
@@ -35,10 +35,9 @@ pub use scope::{OpenError, Scope};
 pub use time::{ManualTime, Time};
 pub use window::{Key, MAX_KEYS, Now, Prefixes, Window, WindowSpec};
 
-/// All scopes.
+/// All scopes of the process.
 ///
-/// There is one for the whole process. It knows nothing of plugins and configurations, which is why
-/// a swap or a reload cannot touch what it holds.
+/// The store knows nothing of plugins and configurations, so a swap or a reload cannot touch its content.
 pub struct Store {
     time: Time,
     total: Arc<Total>,
@@ -48,7 +47,7 @@ pub struct Store {
 #[derive(Default)]
 struct Scopes {
     by_name: HashMap<Box<str>, Arc<Scope>>,
-    /// What all scopes of an owner may take together.
+    /// The budget that all scopes of an owner share.
     budgets: HashMap<Box<str>, Weak<Budget>>,
 }
 
@@ -67,19 +66,19 @@ impl Store {
         })
     }
 
-    /// From now on it has at most so many bytes. If there are more, the owner that has most forgets the keys
-    /// that were quiet for longest.
+    /// Changes the limit in bytes. If more is used, the owner that has most forgets the keys that were quiet
+    /// for longest.
     pub fn set_limit(&self, bytes: usize) {
         self.total.set_limit(bytes);
     }
 
-    /// The scope of this name; made, with these limits, if there is none. One that is there keeps the limits
-    /// that it has. The bytes are a limit for all scopes of the owner together.
+    /// The scope of a name, made with these limits if there is none. An existing one keeps its limits. The
+    /// bytes are a limit for all scopes of the owner together.
     ///
-    /// A scope belongs to one entry of the configuration, and its name is that entry's: `limit-api`
-    /// for what `[[plugins]]` defines, `limit-api@orders` where a route has its own configuration
-    /// of it. The owner of both is `limit-api`.
-    pub fn scope(&self, owner: &str, name: &str, limits: Limits) -> Arc<Scope> {
+    /// A scope belongs to one entry of the configuration and has its name: `limit-api` for the entry in
+    /// `[[plugins]]`, `limit-api@orders` where a route has its own configuration of the plugin. The owner of
+    /// both is `limit-api`.
+    pub fn scope(&self, owner: &str, name: &str, limits: ScopeLimits) -> Arc<Scope> {
         let mut scopes = self.scopes.lock();
         if let Some(scope) = scopes.by_name.get(name) {
             return Arc::clone(scope);
@@ -95,7 +94,7 @@ impl Store {
         scope
     }
 
-    /// What the scopes of each owner take.
+    /// The usage of each owner.
     pub fn usage(&self) -> Vec<Usage> {
         let budgets: Vec<_> = {
             let scopes = self.scopes.lock();
@@ -117,9 +116,9 @@ impl Store {
         self.total.used()
     }
 
-    /// Forget the scopes whose names `keep` refuses: those that no configuration names any more.
+    /// Forgets the scopes whose names `keep` refuses: those that no configuration names any more.
     ///
-    /// Who still holds such a scope goes on with it; asked for again, the name gets a new, empty one.
+    /// A forgotten scope works on for its present holders; the name gets a new, empty one.
     pub fn retain(&self, mut keep: impl FnMut(&str) -> bool) {
         let mut scopes = self.scopes.lock();
         scopes.by_name.retain(|name, _| keep(name));
@@ -127,35 +126,35 @@ impl Store {
     }
 }
 
-/// What the scopes of an owner take.
+/// The usage of an owner's scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Whose they are.
+    /// The owner's name.
     pub owner: String,
     /// Bytes of counters and windows.
     pub bytes: usize,
-    /// Keys of windows that were forgotten for want of room.
+    /// Keys of windows that were forgotten for lack of room.
     pub forgotten: u64,
 }
 
-/// How much one scope may hold.
+/// The limits of one scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ScopeLimits {
     /// Counters per scope.
     pub counters: usize,
-    /// Windows per scope. What is open when there are too many stays.
+    /// Windows per scope. Windows above a lowered limit stay open.
     pub windows: usize,
     /// Keys per window; at least 1 is kept.
     pub keys_per_window: usize,
-    /// Bytes of all scopes of the owner together. When there are more, the keys of windows that were quiet for
-    /// longest are forgotten.
+    /// Bytes of all scopes of the owner together. Above that, the keys of windows that were quiet for longest
+    /// are forgotten.
     pub bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for ScopeLimits {
     /// 1,024 counters, 64 windows, [`MAX_KEYS`] keys, 64 MiB.
-    fn default() -> Limits {
-        Limits {
+    fn default() -> ScopeLimits {
+        ScopeLimits {
             counters: 1024,
             windows: 64,
             keys_per_window: MAX_KEYS,
@@ -169,12 +168,12 @@ mod tests {
     use super::*;
 
     fn counter(store: &Store, scope: &str, name: &str) -> Arc<Counter> {
-        let scope = store.scope("limit-api", scope, Limits::default());
+        let scope = store.scope("limit-api", scope, ScopeLimits::default());
         scope.counter(name).unwrap()
     }
 
     #[test]
-    fn a_scope_is_found_again_by_name_and_is_nobody_elses() {
+    fn scope_is_found_by_its_name_only() {
         let store = Store::new(usize::MAX);
         counter(&store, "limit-api", "denied").add(3);
 
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn retain_forgets_what_it_refuses_and_leaves_the_rest() {
+    fn retain_forgets_refused_scopes_and_keeps_the_others() {
         let store = Store::new(usize::MAX);
         let held = counter(&store, "gone", "c");
         held.add(1);

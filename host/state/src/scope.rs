@@ -6,44 +6,44 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::budget::Budget;
-use super::{Counter, Limits, Now, Time, Window, WindowSpec};
+use super::{Counter, Now, ScopeLimits, Time, Window, WindowSpec};
 
-/// Why a counter or window could not be opened. Each is the plugin's fault.
+/// Why a counter or window was not opened. Each is the plugin's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum OpenError {
     /// The name is not 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
     #[error("the name must have 1 to 64 characters out of a-z, 0-9, '.', '_' and '-'")]
     InvalidName,
-    /// The limit or the period is outside what [`WindowSpec::new`](super::WindowSpec::new) allows.
+    /// The limit or the period is outside the range of [`WindowSpec::new`](super::WindowSpec::new).
     #[error("the limit must be at least 1 and the period 1 ms to 7 days")]
     InvalidArgument,
-    /// The scope has as many as its [`Limits`] let it have, or as many bytes.
+    /// The scope has reached its [`ScopeLimits`] of counters, windows or bytes.
     #[error("the plugin has as many as it is allowed to have")]
     TooMany,
 }
 
-/// What one entry of the configuration counts: its counters and windows, by name.
+/// The counters and windows of one entry of the configuration, by name.
 ///
-/// Counters and windows have separate names. What was opened stays for as long as the scope does.
+/// Counters and windows have separate names. Each stays open as long as the scope exists.
 pub struct Scope {
     counters: Named<Counter>,
     windows: Named<Window>,
     keys_per_window: AtomicUsize,
     budget: Arc<Budget>,
-    /// What was admitted to the budget, of counters and of windows without keys.
+    /// The bytes admitted to the budget for counters and for windows without keys.
     fixed: AtomicUsize,
     time: Time,
 }
 
-/// Bytes of a counter with its name, which has two pairs of cache lines: one is its own, the other has what an
-/// `Arc` counts.
+/// Bytes of a counter with its name. It takes two pairs of cache lines: its own, and that of the `Arc`'s
+/// counts.
 const COUNTER: usize = 2 * size_of::<Counter>() + NAME;
 
-/// Bytes of a name of middling length and of its place in the table.
+/// Bytes of a name of average length and of its place in the table.
 const NAME: usize = 96;
 
 impl Scope {
-    pub(super) fn new(limits: Limits, budget: Arc<Budget>, time: Time) -> Scope {
+    pub(super) fn new(limits: ScopeLimits, budget: Arc<Budget>, time: Time) -> Scope {
         Scope {
             budget,
             fixed: AtomicUsize::new(0),
@@ -54,9 +54,9 @@ impl Scope {
         }
     }
 
-    /// Other limits hold from now on, also for what is there. A window that has to be smaller forgets those of
-    /// its keys that were quiet for longest, and so do all windows in the budget if that has to be smaller.
-    pub fn set_limits(&self, limits: Limits) {
+    /// Changes the limits, also for what is open. A window that has to shrink forgets the keys that were
+    /// quiet for longest, and so do all windows in the budget if that shrinks.
+    pub fn set_limits(&self, limits: ScopeLimits) {
         self.counters.max.store(limits.counters, Ordering::Relaxed);
         self.windows.max.store(limits.windows, Ordering::Relaxed);
         let before = self
@@ -70,7 +70,7 @@ impl Scope {
         self.budget.set_limit(limits.bytes);
     }
 
-    /// The clocks of whoever uses it.
+    /// The clocks of the scope's users.
     pub fn time(&self) -> &Time {
         &self.time
     }
@@ -80,7 +80,7 @@ impl Scope {
         self.time.now()
     }
 
-    /// The counter of this name, made if there is none.
+    /// Opens the counter of a name, made if there is none.
     pub fn counter(&self, name: &str) -> Result<Arc<Counter>, OpenError> {
         self.counters.open(name, || {
             self.admit(COUNTER)?;
@@ -88,7 +88,7 @@ impl Scope {
         })
     }
 
-    /// The window of this name, made if there is none.
+    /// Opens the window of a name, made if there is none.
     pub fn window(&self, name: &str) -> Result<Arc<Window>, OpenError> {
         self.windows.open(name, || {
             let max_keys = self.keys_per_window.load(Ordering::Relaxed);
@@ -112,19 +112,19 @@ impl Scope {
         Ok(())
     }
 
-    /// The window of this name as a plugin opens it, which then measures the events by `spec`.
+    /// Opens the window of a name for a plugin, which from then on measures its events by `spec`.
     pub fn open_window(&self, name: &str, spec: WindowSpec) -> Result<Arc<Window>, OpenError> {
         let window = self.window(name)?;
         window.opened_with(spec);
         Ok(window)
     }
 
-    /// Every counter that was opened, by name, in alphabetical order.
+    /// Every open counter with its name, in alphabetical order.
     pub fn counters(&self) -> Vec<(String, Arc<Counter>)> {
         self.counters.list()
     }
 
-    /// Every window that was opened, by name, in alphabetical order.
+    /// Every open window with its name, in alphabetical order.
     pub fn windows(&self) -> Vec<(String, Arc<Window>)> {
         self.windows.list()
     }
@@ -136,7 +136,7 @@ impl Drop for Scope {
     }
 }
 
-/// At most `max` things with names.
+/// At most `max` values with names.
 struct Named<T> {
     max: AtomicUsize,
     things: Mutex<HashMap<Box<str>, Arc<T>>>,
@@ -196,14 +196,14 @@ mod tests {
     use crate::budget::Total;
     use crate::{Key, Now, WindowSpec};
 
-    fn scope(limits: Limits) -> Scope {
+    fn scope(limits: ScopeLimits) -> Scope {
         let budget = Budget::new(limits.bytes, &Total::new(usize::MAX));
         Scope::new(limits, budget, Time::Real)
     }
 
     #[test]
-    fn names_are_checked() {
-        let scope = scope(Limits::default());
+    fn open_checks_names() {
+        let scope = scope(ScopeLimits::default());
         let longest = "x".repeat(64);
         for name in ["a", "0", ".", "requests.by-client_2", &longest] {
             assert!(scope.counter(name).is_ok(), "{name:?}");
@@ -221,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn opening_again_returns_the_same_and_is_no_further_one() {
-        let limits = Limits {
+    fn open_again_returns_the_same_and_does_not_count() {
+        let limits = ScopeLimits {
             counters: 2,
             windows: 1,
             keys_per_window: 10,
-            ..Limits::default()
+            ..ScopeLimits::default()
         };
         let scope = scope(limits);
         let first = scope.counter("a").unwrap();
@@ -241,15 +241,15 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_open_the_same_names_get_the_same() {
+    fn open_by_threads_returns_the_same_for_a_name() {
         const NAMES: usize = 4000;
         const THREADS: usize = 4;
-        let limits = Limits {
+        let limits = ScopeLimits {
             counters: NAMES / 2,
-            ..Limits::default()
+            ..ScopeLimits::default()
         };
         let scope = scope(limits);
-        // They go from name to name together, so that they meet.
+        // The threads go from name to name in step, so that they meet.
         let together = std::sync::Barrier::new(THREADS);
         let open_all = || {
             let opened = (0..NAMES).filter_map(|name| {
@@ -276,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_opened_is_listed_by_name() {
-        let scope = scope(Limits::default());
+    fn open_counters_and_windows_are_listed_by_name() {
+        let scope = scope(ScopeLimits::default());
         for name in ["b", "a"] {
             scope.counter(name).unwrap();
             scope.window(name).unwrap();
@@ -288,8 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn a_window_knows_how_it_was_opened_last() {
-        let scope = scope(Limits::default());
+    fn window_keeps_the_spec_of_its_last_opening() {
+        let scope = scope(ScopeLimits::default());
         assert_eq!(scope.window("a").unwrap().spec(), None);
         for limit in [1, 2] {
             let spec = WindowSpec::new(limit, std::time::Duration::from_secs(1)).unwrap();
@@ -299,12 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn limits_change_while_things_are_open() {
-        let limits = |windows, keys_per_window| Limits {
+    fn set_limits_applies_to_open_windows() {
+        let limits = |windows, keys_per_window| ScopeLimits {
             counters: 1,
             windows,
             keys_per_window,
-            ..Limits::default()
+            ..ScopeLimits::default()
         };
         let scope = scope(limits(1, 2));
         let window = scope.window("a").unwrap();

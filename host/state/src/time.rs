@@ -1,4 +1,4 @@
-//! Where the time comes from.
+//! The sources of time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Now;
 
-/// A source of time: that of the machine, or one that is moved by hand.
+/// A source of time: the machine's clocks, or one moved by hand.
 ///
-/// It is what plugins see of time, in their clock and in their windows. What limits and measures plugins is
-/// always the machine's.
+/// Plugins see this time, in their clock and in their windows. Their limits and measurements always use the
+/// machine's.
 #[derive(Clone, Default)]
 pub enum Time {
     /// The machine's clocks.
     #[default]
     Real,
-    /// A clock that somebody moves, for tests.
+    /// A clock moved by hand, for tests.
     Manual(Arc<ManualTime>),
 }
 
 impl Time {
-    /// Nanoseconds since some moment; never goes back.
+    /// Nanoseconds since an arbitrary moment; never goes back.
     pub fn monotonic(&self) -> u64 {
         match self {
             Time::Real => nanoseconds(since_start()),
@@ -36,8 +36,8 @@ impl Time {
         }
     }
 
-    /// The moment of an event in a window: monotonic, so that a clock that is set back gives nobody a second
-    /// budget.
+    /// The moment of an event in a window. It is monotonic, so that setting a clock back gives no key a
+    /// second budget.
     pub fn now(&self) -> Now {
         Now::from_millis(match self {
             Time::Real => u64::try_from(since_start().as_millis()).unwrap_or(u64::MAX),
@@ -52,14 +52,14 @@ pub struct ManualTime {
     wall: AtomicU64,
 }
 
-/// In nanoseconds. So much has passed when manual time begins: events may be older than a test, and the longest
+/// The nanoseconds that have passed when manual time begins: events may be older than a test, and the longest
 /// window is seven days.
 const BEFORE_THE_TEST: u64 = 30 * 24 * 3600 * 1_000_000_000;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 impl ManualTime {
-    /// Stands at so many nanoseconds since 1970-01-01T00:00:00Z.
+    /// A clock that stands at so many nanoseconds since 1970-01-01T00:00:00Z.
     pub fn at(wall: u64) -> Arc<ManualTime> {
         Arc::new(ManualTime {
             monotonic: AtomicU64::new(BEFORE_THE_TEST),
@@ -67,7 +67,7 @@ impl ManualTime {
         })
     }
 
-    /// Lets time pass. At the end of time it stops.
+    /// Advances the time. It stops at the largest value.
     pub fn advance(&self, duration: Duration) {
         for clock in [&self.monotonic, &self.wall] {
             let later = clock
@@ -77,7 +77,7 @@ impl ManualTime {
         }
     }
 
-    /// Sets the wall clock, forth or back, as an operator might; no time passes.
+    /// Sets the wall clock, forwards or back, as an operator might; no time passes.
     pub fn set_wall(&self, wall: u64) {
         self.wall.store(wall, Ordering::Relaxed);
     }
@@ -88,7 +88,7 @@ fn since_start() -> Duration {
     START.elapsed()
 }
 
-/// Nanoseconds that fit: 584 years.
+/// A number of nanoseconds, at most 584 years.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn manual_time_moves_only_when_it_is_moved() {
+    fn manual_time_stands_still_until_it_is_moved() {
         let manual = ManualTime::at(5);
         let time = Time::Manual(Arc::clone(&manual));
         let begin = (time.monotonic(), time.wall(), time.now());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_is_set_lets_no_time_pass() {
+    fn manual_time_set_wall_lets_no_time_pass() {
         let manual = ManualTime::at(1_000);
         let time = Time::Manual(Arc::clone(&manual));
         let before = (time.monotonic(), time.now());
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn time_stops_at_its_end() {
+    fn manual_time_stops_at_its_end() {
         let manual = ManualTime::at(u64::MAX - 1);
         manual.advance(Duration::MAX);
         assert_eq!(Time::Manual(manual).wall(), u64::MAX);

@@ -1,15 +1,15 @@
-//! Hosts with optional ports, as `Host` and the absolute form have them.
+//! Hosts with optional ports, as in `Host` and the absolute form.
 
 use std::net::Ipv6Addr;
 
-/// No host is longer (RFC 1035, section 2.3.4, and room for brackets).
+/// The longest host in bytes (RFC 1035, section 2.3.4, with room for brackets).
 const MAX_HOST: usize = 255;
 
-/// Whether this is `uri-host [ ":" port ]` (RFC 9110, section 7.2): a name, an IPv4 address or an IPv6 address in brackets,
-/// and a port of at most 65535.
+/// Whether a value is `uri-host [ ":" port ]` (RFC 9110, section 7.2): a name, an IPv4 address or an IPv6
+/// address in brackets, and a port of at most 65535.
 ///
-/// Of a name's characters those are taken that names in use have: letters, digits, `-`, `.`, `_` and `~`. RFC 3986 has more
-/// of them, such as the comma, by which two hosts would look like one.
+/// Names consist of the characters that names in use have: letters, digits, `-`, `.`, `_` and `~`. RFC 3986
+/// allows more, such as the comma, which would make two hosts look like one.
 pub fn is_authority(value: &[u8]) -> bool {
     let Some((host, port)) = split(value) else {
         return false;
@@ -17,14 +17,14 @@ pub fn is_authority(value: &[u8]) -> bool {
     port.is_none_or(is_port) && is_host(host)
 }
 
-/// The host without its port and without the dot at the end of a fully qualified name.
+/// The host without its port, and without the final dot of a fully qualified name.
 pub fn host(authority: &str) -> &str {
     let host = split(authority.as_bytes()).map_or(authority.len(), |(host, _)| host.len());
     let host = &authority[..host];
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Host and port, if the brackets are those of an address.
+/// Splits host and port; `None` if brackets do not enclose the whole host.
 fn split(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     if value.first() == Some(&b'[') {
         let end = value.iter().position(|byte| *byte == b']')? + 1;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_with_and_without_ports_are_authorities() {
+    fn is_authority_host_with_or_without_port_passes() {
         for value in [
             "a",
             "example.com",
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_not() {
+    fn is_authority_malformed_host_or_port_fails() {
         for value in [
             "",
             ":80",
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_without_port_and_last_dot() {
+    fn host_drops_port_and_final_dot() {
         for (authority, expected) in [
             ("a:80", "a"),
             ("[::1]:80", "[::1]"),

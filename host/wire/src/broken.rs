@@ -1,39 +1,39 @@
-//! How a response is broken.
+//! The ways in which a response can be broken.
 
-/// What is wrong with what a backend sent. The client gets 502, or, where its response has begun already, a connection that
-/// is closed without the response's end.
+/// A fault in what a backend sent. The client gets 502, or, once its response has begun, a connection that
+/// closes before the response's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Broken {
     /// A line of the head ends with LF alone.
     BareLineFeed,
-    /// The status line is not that of HTTP/1.0 or HTTP/1.1 (RFC 9112, section 4).
+    /// The status line is none of HTTP/1.0 or HTTP/1.1 (RFC 9112, section 4).
     StatusLine,
-    /// A line is no field line (RFC 9112, section 5).
+    /// A line is not a field line (RFC 9112, section 5).
     FieldLine,
     /// The head is too long, or has too many fields.
     HeadTooLarge,
-    /// Content-Length is no number, or several that differ (RFC 9110, section 8.6).
+    /// Content-Length is not a number, or several differ (RFC 9110, section 8.6).
     ContentLength,
     /// Content-Length and Transfer-Encoding together.
     LengthAndCoding,
-    /// Transfer-Encoding is another than exactly `chunked`, or in HTTP/1.0 (RFC 9112, section 6.1).
+    /// Transfer-Encoding is not exactly `chunked`, or comes in HTTP/1.0 (RFC 9112, section 6.1).
     TransferEncoding,
-    /// `Connection` is no list of tokens.
+    /// `Connection` is not a list of tokens.
     Connection,
-    /// 101 to a request that asked for no upgrade (RFC 9110, section 15.2.2).
+    /// 101 to a request without an upgrade (RFC 9110, section 15.2.2).
     UnaskedUpgrade,
     /// 101 without `Upgrade`, or without the option of that name (RFC 9110, section 7.8).
     Upgrade,
     /// Too many interim responses.
     InterimResponses,
-    /// A chunk's line or end is not as RFC 9112, section 7.1, has it.
+    /// The line or end of a chunk violates RFC 9112, section 7.1.
     Chunk,
-    /// The trailer section is not as RFC 9112, section 7.1.2, has it, or too long.
+    /// The trailer section violates RFC 9112, section 7.1.2, or is too long.
     Trailer,
 }
 
 impl Broken {
-    /// One line for the log.
+    /// The fault as one line for the log.
     pub fn text(self) -> &'static str {
         match self {
             Broken::BareLineFeed => "a line of the response's head ends without CR",

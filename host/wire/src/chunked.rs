@@ -12,10 +12,11 @@ use crate::fields::Fields;
 use crate::refusal::Refusal;
 use crate::request::Underscores;
 
-/// Decodes a body while it arrives.
+/// Decodes a chunked body while it arrives.
 ///
-/// It takes what the grammar has and nothing else: `1*HEXDIG` for a size, extensions of tokens and quoted strings, CRLF after
-/// each line and each chunk. Extensions are read over and not kept: they are for one connection (section 7.1.1).
+/// The decoder accepts exactly the grammar: `1*HEXDIG` for a size, extensions of tokens and quoted strings,
+/// CRLF after each line and each chunk. Extensions are skipped and not kept: they are for one connection
+/// (section 7.1.1).
 #[derive(Debug, Default)]
 pub struct Decoder {
     state: State,
@@ -31,29 +32,29 @@ enum State {
         size: u64,
         digits: Digits,
     },
-    /// In the extensions behind it.
+    /// In the extensions after the size.
     Extension {
         size: u64,
         at: Extension,
     },
-    /// Before the LF of that line.
+    /// Before the LF of the size's line.
     SizeFeed {
         size: u64,
     },
-    /// In the data, of which so much is to come.
+    /// In the data, with `left` bytes to come.
     Data {
         left: u64,
     },
-    /// Behind the data.
+    /// After the data, before CR.
     DataReturn,
     DataFeed,
-    /// Behind the last chunk.
+    /// After the last chunk.
     Trailer,
-    /// Behind the body.
+    /// After the body.
     Done,
 }
 
-/// How many digits a size has so far, without leading zeros.
+/// The digits of a size so far, without leading zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Digits {
     None,
@@ -61,25 +62,25 @@ enum Digits {
     Some(u8),
 }
 
-/// A body that is not as the grammar has it.
+/// A violation of the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// In a chunk's line, or behind its data.
+    /// In a chunk's line, or after its data.
     Chunk,
     /// In the trailer section.
     Trailer,
 }
 
-/// What became of some bytes.
+/// The result of decoding some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// How many of them belong to the body, with all that frames it.
+    /// How many of the bytes belong to the body, framing included.
     pub taken: usize,
-    /// Where its data is now among them.
+    /// Where the data now is among them.
     pub data: Range<usize>,
 }
 
-/// The most bytes of a chunk's line: a size with extensions of some hundred bytes, such as signatures.
+/// The most bytes of a chunk's line: a size and extensions of some hundred bytes, such as signatures.
 pub const MAX_LINE: usize = 1024;
 
 /// The most digits of a size: those of a 64-bit number.
@@ -95,7 +96,7 @@ impl Default for State {
 }
 
 impl Decoder {
-    /// For a body of which nothing has arrived.
+    /// A decoder at the start of a body.
     pub fn new(underscores: Underscores) -> Decoder {
         Decoder {
             trailer: TrailerSection::new(underscores),
@@ -113,8 +114,8 @@ impl Decoder {
         self.trailer.fields()
     }
 
-    /// Decodes in place: the data of all chunks in `bytes` is moved together. Takes all bytes, unless the body ends before
-    /// their end.
+    /// Decodes in place: moves the data of all chunks in `bytes` together. Takes all bytes, unless the body
+    /// ends before their end.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, Fault> {
         let mut at = 0;
         let mut data = 0..0;
@@ -150,7 +151,7 @@ impl Decoder {
         Ok(Decoded { taken: at, data })
     }
 
-    /// One byte of what is around the data.
+    /// Reads one byte of the framing around the data.
     fn step(&mut self, byte: u8) -> Result<State, Fault> {
         match (self.state, byte) {
             (

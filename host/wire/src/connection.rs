@@ -1,9 +1,9 @@
-//! What a message says of its connection alone (RFC 9110, section 7.6.1).
+//! Statements of a message about its connection alone (RFC 9110, section 7.6.1).
 
 use crate::fields::Fields;
 use crate::known::Known;
 
-/// What `Connection` says. Several lines are one list.
+/// The options in `Connection`. Several lines are one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// `close`
@@ -16,15 +16,16 @@ pub struct Options {
     pub te: bool,
 }
 
-/// `Connection` is no list of tokens, names a field that frames a request, or names more than [`MAX_NOMINATIONS`].
+/// `Connection` is not a list of tokens, names a field that frames a request, or names more than
+/// [`MAX_NOMINATIONS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Fields that a sender may declare to be about its connection, as many as pingora-proxy takes.
+/// The most fields that a sender may declare to be about its connection, as many as pingora-proxy takes.
 pub const MAX_NOMINATIONS: usize = 10;
 
-/// Fields that are for the backend, or decide where a request goes and how long it is. A client that names one in
-/// `Connection` does not have it taken away from those behind.
+/// Fields of requests that are meant for the backend, or decide where a request goes and how long it is.
+/// Naming one in `Connection` does not remove it.
 const KEPT_IN_REQUESTS: [&str; 14] = [
     "authorization",
     "cookie",
@@ -42,7 +43,7 @@ const KEPT_IN_REQUESTS: [&str; 14] = [
     "x-real-ip",
 ];
 
-/// The same of responses.
+/// The same for responses.
 const KEPT_IN_RESPONSES: [&str; 7] = [
     "content-length",
     "content-type",
@@ -54,10 +55,10 @@ const KEPT_IN_RESPONSES: [&str; 7] = [
 ];
 
 impl Options {
-    /// Reads the options of a request, and removes the fields that they declare to be the connection's own: a client could
-    /// otherwise name a field that a plugin is going to set, and the backend would never see it.
+    /// Reads the options of a request, and removes the fields that they declare to be the connection's own.
+    /// The backend does not see these, so a client cannot have a field removed that a plugin sets later.
     ///
-    /// To be called when the framing has been decided on all fields.
+    /// Call this after the framing has been decided on all fields.
     pub fn take_of_request(fields: &mut Fields) -> Result<Options, Malformed> {
         take(fields, |name| match name {
             "content-length" | "transfer-encoding" => Err(Malformed),
@@ -71,7 +72,7 @@ impl Options {
     }
 }
 
-/// Reads the options and removes what they nominate, unless it `is_kept`.
+/// Reads the options and removes the fields they nominate, except those that `is_kept` keeps.
 fn take(
     fields: &mut Fields,
     is_kept: impl Fn(&str) -> Result<bool, Malformed>,
@@ -108,7 +109,7 @@ fn nomination(token: &[u8], before: usize) -> Result<String, Malformed> {
     Ok(String::from_utf8_lossy(token).to_ascii_lowercase())
 }
 
-/// Whether this is a character of a token (RFC 9110, section 5.6.2).
+/// Whether a byte is a character of a token (RFC 9110, section 5.6.2).
 pub const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn several_lines_are_one_list() {
+    fn options_in_several_lines_are_one_list() {
         let mut of = fields(&["keep-alive", "close, TE,, Upgrade"]);
         let options = Options::take_of_request(&mut of).expect("a list of tokens");
         assert!(options.close && options.keep_alive && options.upgrade && options.te);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_route_or_belong_to_the_backend_stay() {
+    fn nominated_fields_that_route_or_are_for_the_backend_stay() {
         for name in ["Host", "Cookie", "X-Forwarded-For"] {
             let mut of = fields(&[name]);
             assert!(Options::take_of_request(&mut of).is_ok());
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_frame_a_request_cannot_be_nominated() {
+    fn nominated_framing_fields_of_requests_are_refused() {
         for value in ["content-length", "Transfer-Encoding", "close, CONTENT-LENGTH"] {
             assert_eq!(
                 Options::take_of_request(&mut fields(&[value])),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_tokens_and_too_many_nominations_are_refused() {
+    fn malformed_or_too_many_nominations_are_refused() {
         for value in [":authority", "a b", "a;b", "\"close\"", "ä", "a\u{0}"] {
             assert_eq!(
                 Options::take_of_request(&mut fields(&[value])),

@@ -1,4 +1,4 @@
-//! Heads and chunks as they are written.
+//! Writes heads and chunks.
 
 use crate::fields::Field;
 
@@ -28,7 +28,7 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends those of the fields of which `keep` is true.
+/// Appends the fields for which `keep` is true.
 pub fn fields<'a>(
     out: &mut Vec<u8>,
     fields: impl Iterator<Item = Field<'a>>,
@@ -67,7 +67,7 @@ impl ChunkLine {
     /// Sixteen digits and CRLF.
     const MAX: usize = 18;
 
-    /// For so many bytes of data. None would be the last chunk, which has an [own constant](LAST_CHUNK).
+    /// The line for `length` bytes of data; 0 would make the [`LAST_CHUNK`].
     pub fn new(mut length: u64) -> ChunkLine {
         let mut line = ChunkLine {
             bytes: *b"................\r\n",
@@ -89,7 +89,7 @@ impl ChunkLine {
     }
 }
 
-/// The last chunk, behind which trailers and an empty line come.
+/// The last chunk; trailers and an empty line follow.
 pub const LAST_CHUNK: &[u8] = b"0\r\n";
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_written_as_the_grammar_has_them() {
+    fn request_and_status_lines_follow_the_grammar() {
         let mut out = Vec::new();
         request_line(&mut out, "GET", "/a?b");
         status_line(&mut out, http::StatusCode::OK, b"OK");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn chunk_lines_have_the_length_in_hexadecimal() {
+    fn chunk_line_has_the_length_in_hexadecimal() {
         for (length, line) in [
             (1, "1\r\n"),
             (10, "a\r\n"),

@@ -1,13 +1,14 @@
 //! The fields of a message: lines in the order and case in which they came.
 //!
-//! Heads have ten to thirty fields, each of which is looked for once or twice. Lines in one piece of memory are read,
-//! searched and written faster than a map is filled, and they reach the other side as they were sent.
+//! Heads have ten to thirty fields, each of which is looked up once or twice. Lines in one piece of memory
+//! are read, searched and written faster than a map is filled, and they reach the other side as they were
+//! sent.
 
 use std::ops::Range;
 
 use crate::known::Known;
 
-/// Field lines. What they say is in one buffer, which keeps its memory when they are cleared.
+/// Field lines. Their text is in one buffer, which keeps its memory when they are cleared.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     text: Vec<u8>,
@@ -35,7 +36,7 @@ pub struct Field<'a> {
     pub name: &'a str,
     /// The value without the white space around it.
     pub value: &'a [u8],
-    /// What the name means here.
+    /// The meaning of the name to the proxy.
     pub known: Known,
 }
 
@@ -43,10 +44,11 @@ pub struct Field<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// The most bytes that a message's fields may have, with all that was edited away: far more than is read of any.
+/// The most bytes that a message's fields may have, edited-away ones included: far more than any head that is
+/// read.
 pub const MAX_TEXT: usize = 4 << 20;
 
-/// The most lines that a message may have: far more than are read of any.
+/// The most lines that a message may have: far more than any head that is read.
 pub const MAX_LINES: usize = 4096;
 
 impl Fields {
@@ -71,7 +73,7 @@ impl Fields {
         self.lines.clear();
     }
 
-    /// Bytes of memory that are held, used or not.
+    /// Bytes of memory held, used or not.
     pub fn capacity(&self) -> usize {
         self.text.capacity() + self.lines.capacity() * size_of::<Line>()
     }
@@ -81,12 +83,12 @@ impl Fields {
         self.lines.iter().map(|line| self.field(line))
     }
 
-    /// The value of the first line of this name, in any case.
+    /// The value of the first line of a name, in any case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
-    /// The values of all lines of this name, in order.
+    /// The values of all lines of a name, in order.
     pub fn get_all<'a>(&'a self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         let known = Known::of(name.as_bytes());
         self.lines
@@ -95,12 +97,12 @@ impl Fields {
             .map(|line| self.slice(line.value))
     }
 
-    /// The value of the first line of this name.
+    /// The value of the first line of a name.
     pub fn first(&self, known: Known) -> Option<&[u8]> {
         self.all(known).next()
     }
 
-    /// The values of all lines of this name, in order.
+    /// The values of all lines of a name, in order.
     pub fn all(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.lines
             .iter()
@@ -108,14 +110,14 @@ impl Fields {
             .map(|line| self.slice(line.value))
     }
 
-    /// The elements of a list field in all lines of this name, in order and without the white space around them. Empty ones
-    /// are among them.
+    /// The elements of a list field in all lines of a name, in order and without the white space around them,
+    /// empty ones included.
     pub fn elements(&self, known: Known) -> impl Iterator<Item = &[u8]> {
         self.all(known)
             .flat_map(|list| list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
     }
 
-    /// Whether there is a line of this name.
+    /// Whether there is a line of a name.
     pub fn has(&self, known: Known) -> bool {
         self.lines.iter().any(|line| line.known == known)
     }
@@ -134,8 +136,8 @@ impl Fields {
         Ok(())
     }
 
-    /// Replaces the lines of this name by one, at the place of the first, or adds it. The name must be a token and the
-    /// value a field value.
+    /// Replaces all lines of a name by one at the place of the first, or adds one. The name must be a token
+    /// and the value a field value.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), TooLarge> {
         let Some(first) = self.lines.iter().position(|line| self.is_named(line, name)) else {
             return self.append(name, value);
@@ -147,12 +149,12 @@ impl Fields {
         Ok(())
     }
 
-    /// Removes all lines of this name. Says whether there was one.
+    /// Removes all lines of a name. Returns whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         self.remove_from(0, name)
     }
 
-    /// Keeps the lines of which `keep` is true.
+    /// Keeps the lines for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
         let text = &self.text;
         self.lines.retain(|line| {
@@ -178,19 +180,20 @@ impl Fields {
         kept < before
     }
 
-    /// Takes a copy of a head, whose parts can then be lines.
+    /// Copies a head, whose parts can then become lines.
     pub(crate) fn begin(&mut self, head: &[u8]) {
         self.clear();
         self.text.extend_from_slice(head);
     }
 
-    /// Adds a line whose name and value are parts of the head that [`Fields::begin`] took.
+    /// Adds a line whose name and value are parts of the head given to [`Fields::begin`].
     pub(crate) fn push(&mut self, name: Span, value: Span) {
         let known = Known::of(self.slice(name));
         self.lines.push(Line { name, value, known });
     }
 
-    /// Where the value of the first line of this name is. It stays there whatever becomes of the line.
+    /// Where the value of the first line of a name is. The place stays valid even if the line is replaced or
+    /// removed.
     pub(crate) fn place(&self, known: Known) -> Option<Span> {
         let line = self.lines.iter().find(|line| line.known == known)?;
         Some(line.value)
@@ -224,12 +227,12 @@ impl Fields {
 }
 
 fn name_of<'a>(text: &'a [u8], line: &Line) -> &'a str {
-    // A token has only ASCII characters, so the empty name is never given.
+    // A token has only ASCII characters, so the default is never used.
     std::str::from_utf8(&text[line.name.range()]).unwrap_or_default()
 }
 
 impl Span {
-    /// From one byte to before another. Heads are far shorter than 4 GiB.
+    /// From one byte up to another. Heads are far shorter than 4 GiB.
     pub(crate) fn new(start: usize, end: usize) -> Span {
         Span {
             start: start as u32,
@@ -237,7 +240,7 @@ impl Span {
         }
     }
 
-    /// Where `part`, which must be a part of `whole`, lies in it.
+    /// The place of `part`, which must be a part of `whole`, in `whole`.
     pub(crate) fn within(whole: &[u8], part: &[u8]) -> Span {
         let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
         Span::new(start, start + part.len())
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_order_and_case_and_are_found_in_any() {
+    fn lines_keep_order_and_case_and_are_found_in_any_case() {
         let fields = fields(&[("X-A", "1"), ("hOsT", "a"), ("x-a", "2")]);
         assert_eq!(text(&fields), "X-A: 1, hOsT: a, x-a: 2");
         assert_eq!(fields.get("x-A"), Some(&b"1"[..]));
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn setting_replaces_all_lines_at_the_place_of_the_first() {
+    fn set_replaces_all_lines_at_the_place_of_the_first() {
         let mut fields = fields(&[("a", "1"), ("b", "2"), ("A", "3"), ("c", "4")]);
         fields.set("A", b"5").expect("there is room");
         assert_eq!(text(&fields), "A: 5, b: 2, c: 4");
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_takes_every_line_and_says_whether_there_was_one() {
+    fn remove_takes_every_line_and_returns_whether_there_was_one() {
         let mut fields = fields(&[("a", "1"), ("b", "2"), ("A", "3")]);
         assert!(fields.remove("a"));
         assert!(!fields.remove("a"));
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_are_bounded_in_bytes_and_lines() {
+    fn edits_beyond_the_bounds_of_bytes_or_lines_fail() {
         let mut fields = Fields::new();
         let long = vec![b'x'; MAX_TEXT / 2];
         assert_eq!(fields.set("a", &long), Ok(()));

@@ -1,4 +1,4 @@
-//! Where a body ends.
+//! Decides where a body ends.
 
 use http::Version;
 
@@ -10,17 +10,17 @@ use crate::refusal::Refusal;
 /// How the body of a message is framed (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none.
+    /// No body.
     None,
-    /// So many bytes, at least one.
+    /// A number of bytes, at least one.
     Length(u64),
     /// In chunks.
     Chunked,
-    /// It ends with the connection, as only a response does.
+    /// A body that ends with the connection, which only a response can have.
     UntilClose,
 }
 
-/// What makes a framing ambiguous.
+/// A reason why a framing is ambiguous.
 enum Fault {
     ContentLength,
     LengthAndCoding,
@@ -28,7 +28,7 @@ enum Fault {
     TransferEncoding,
 }
 
-/// What the fields say.
+/// The framing that the fields declare.
 enum Declared {
     Nothing,
     Length(u64),
@@ -36,7 +36,7 @@ enum Declared {
 }
 
 impl Framing {
-    /// The framing of a request, from its fields as they were received. What is repeated in Content-Length is made one
+    /// The framing of a request, from its fields as they were received. A repeated Content-Length becomes one
     /// line.
     pub fn of_request(fields: &mut Fields, version: Version) -> Result<Framing, Refusal> {
         match declared(fields, version)? {
@@ -46,8 +46,8 @@ impl Framing {
         }
     }
 
-    /// The framing of a response that is no interim one. `to_head` says that it answers HEAD. Fields that its status does
-    /// not allow are removed, and what is repeated in Content-Length is made one line.
+    /// The framing of a final response. `to_head` is true if it answers HEAD. Fields that its status does not
+    /// allow are removed, and a repeated Content-Length becomes one line.
     pub fn of_response(
         fields: &mut Fields,
         version: Version,
@@ -55,7 +55,7 @@ impl Framing {
         to_head: bool,
     ) -> Result<Framing, Broken> {
         if status == 204 {
-            // RFC 9110, section 8.6, and RFC 9112, section 6.1: a sender MUST NOT. There is nothing to be framed.
+            // RFC 9110, section 8.6, and RFC 9112, section 6.1: a sender MUST NOT. There is no body to frame.
             remove_framing(fields);
             return Ok(Framing::None);
         }
@@ -102,7 +102,7 @@ fn declared(fields: &mut Fields, version: Version) -> Result<Declared, Fault> {
     }
 }
 
-/// Whether there is a Transfer-Encoding, which is then exactly one `chunked`.
+/// Whether there is a Transfer-Encoding, and then exactly one `chunked`.
 fn coding(fields: &Fields) -> Result<Option<()>, Fault> {
     // A line has at least one element.
     let mut codings = fields.elements(Known::TransferEncoding).peekable();
@@ -121,13 +121,13 @@ fn coding(fields: &Fields) -> Result<Option<()>, Fault> {
     }
     match (chunked, unknown, is_last) {
         (1, false, true) => Ok(Some(())),
-        // Chunked twice, or before another: nobody can tell where the body ends.
+        // With chunked twice or before another coding, the end of the body is unknown.
         (2.., _, _) | (1, _, false) => Err(Fault::TransferEncoding),
         _ => Err(Fault::TransferCoding),
     }
 }
 
-/// The length, and whether it is written once and as it would be written here.
+/// The length, and whether it is written once and in its canonical form.
 fn length(fields: &Fields) -> Result<Option<(u64, bool)>, Fault> {
     let mut length = None;
     let mut is_one_line = true;
@@ -145,7 +145,7 @@ fn length(fields: &Fields) -> Result<Option<(u64, bool)>, Fault> {
     Ok(length.map(|length| (length, is_one_line)))
 }
 
-/// `1*DIGIT` that fits. A sign is none (RFC 9110, section 8.6).
+/// `1*DIGIT` that fits 64 bits. A sign is not allowed (RFC 9110, section 8.6).
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -197,7 +197,7 @@ mod tests {
     const CODING: &str = "Transfer-Encoding";
 
     #[test]
-    fn one_length_however_often_it_is_said_is_one() {
+    fn equal_content_lengths_become_one_line() {
         assert_eq!(of_request(&[]), Ok(Framing::None));
         assert_eq!(of_request(&[(LENGTH, "0")]), Ok(Framing::None));
         assert_eq!(
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_none_or_differs_is_refused() {
+    fn malformed_or_differing_content_length_is_refused() {
         for value in [
             "",
             "+7",
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_chunked_is_the_only_coding() {
+    fn transfer_encoding_other_than_one_chunked_is_refused() {
         assert_eq!(of_request(&[(CODING, "chunked")]), Ok(Framing::Chunked));
         assert_eq!(of_request(&[(CODING, " Chunked\t")]), Ok(Framing::Chunked));
         for value in [
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_are_framed_by_status_and_method_too() {
+    fn response_framing_depends_on_status_and_method() {
         let of = |lines: &[(&str, &str)], status, to_head| {
             Framing::of_response(&mut fields(lines), Version::HTTP_11, status, to_head)
         };
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_without_content_loses_what_would_frame_it() {
+    fn response_204_loses_its_framing_fields() {
         let mut fields = fields(&[(LENGTH, "5"), ("x-a", "1"), (CODING, "chunked")]);
         let framing = Framing::of_response(&mut fields, Version::HTTP_11, 204, false);
         assert_eq!((framing, fields.len()), (Ok(Framing::None), 1));

@@ -1,6 +1,7 @@
-//! The names of fields that mean something to a proxy.
+//! The names of fields that mean something to the proxy.
 
-/// A field whose name the proxy looks for. Found once, when a head is read, so that nothing has to compare names later.
+/// A field name that the proxy looks for. Names are recognised once, when a head is read, so that none is
+/// compared later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Any other name.
@@ -52,7 +53,7 @@ pub enum Known {
 }
 
 impl Known {
-    /// Finds a name, in any case.
+    /// Recognises a name, in any case.
     pub fn of(name: &[u8]) -> Known {
         let is = |spelled: &str, known| {
             if name.eq_ignore_ascii_case(spelled.as_bytes()) {
@@ -61,7 +62,7 @@ impl Known {
                 Known::Other
             }
         };
-        // The length tells most names apart, so that at most a few are compared.
+        // The length tells most names apart, so that few are compared.
         match name.len() {
             2 => is("te", Known::Te),
             3 => is("via", Known::Via),
@@ -103,8 +104,8 @@ impl Known {
         }
     }
 
-    /// Whether the field is about one connection and ends at each hop (RFC 9110, section 7.6.1, and what history added to
-    /// it).
+    /// Whether the field is about one connection and ends at each hop (RFC 9110, section 7.6.1, and older
+    /// practice).
     pub fn is_hop_by_hop(self) -> bool {
         matches!(
             self,
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_found_in_any_case() {
+    fn known_names_are_recognised_in_any_case() {
         for (name, known) in [
             ("Connection", Known::Connection),
             ("CONTENT-LENGTH", Known::ContentLength),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_of_names_are_other() {
+    fn similar_names_are_other() {
         for name in [
             "",
             "t",

@@ -1,8 +1,8 @@
-//! HTTP/1.1 messages to the letter: what is read, what is refused and why, what is written.
+//! HTTP/1.1 messages to the letter: how they are read and written, and which are refused and why.
 //!
-//! Everything here is pure: bytes come in, heads, data and faults go out. No socket, clock, configuration or policy is
-//! known, so that each rule is tested and fuzzed alone. The rules are those of RFC 9110 and RFC 9112, and where these
-//! leave a choice the one that nobody can read in two ways.
+//! The crate is pure: bytes come in, heads, data and faults go out. It knows no socket, clock, configuration
+//! or policy, so that each rule is tested and fuzzed alone. The rules are those of RFC 9110 and RFC 9112.
+//! Where these leave a choice, the crate takes the reading that has no second interpretation.
 //!
 //! ```text
 //!             HeadScan             parse                         normalise
@@ -14,13 +14,13 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`fields`], [`known`] | field lines in the order and case in which they came, and the names that mean something here |
+//! | [`fields`], [`known`] | field lines in the order and case in which they came, and the names that mean something to the proxy |
 //! | [`scan`] | the end of a head, found in time linear in its bytes |
 //! | [`request`], [`response`] | the heads of messages |
-//! | [`target`], [`path`], [`authority`] | what is asked for: the four forms, one spelling for each path, hosts and ports |
-//! | [`framing`], [`connection`] | where a body ends, and what is said of the connection alone |
+//! | [`target`], [`path`], [`authority`] | the target of a request: the four forms, one spelling for each path, hosts and ports |
+//! | [`framing`], [`connection`] | where a body ends, and the fields about the connection alone |
 //! | [`chunked`] | bodies in chunks, with extensions and trailers |
-//! | [`encode`] | heads and chunks as they are written |
+//! | [`encode`] | writing of heads and chunks |
 //! | [`refusal`], [`broken`] | why a request is refused, and how a response is broken |
 
 pub mod authority;

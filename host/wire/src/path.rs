@@ -1,29 +1,29 @@
-//! One spelling for each path.
+//! Gives each path one spelling.
 //!
-//! `/%61dmin`, `//admin` and `/x/../admin` are `/admin` for most servers. Whoever guards `/admin` must see all of them as
-//! what they are, and the backend must get what was decided about. So a path is normalised once, before it is routed and
-//! before any plugin sees it, and sent on like that:
+//! `/%61dmin`, `//admin` and `/x/../admin` are `/admin` for most servers. A guard of `/admin` must see all of
+//! them as that, and the backend must get the path that was decided about. So a path is normalised once,
+//! before routing and before any plugin sees it, and is sent on in that spelling:
 //!
 //! - Percent-encoded unreserved characters are decoded, the digits of other encodings are upper case (RFC 3986, section
 //!   6.2.2).
 //! - Repeated slashes are merged, `.` and `..` segments are removed (section 5.2.4).
 //! - `%2F`, `%5C` and `\` are refused, kept or decoded as the operator chooses: servers differ about them.
-//! - `%` that begins no encoding, `%00`, and a segment that is nothing but dots and a parameter (`..;x`, `.;`, `;x`) are
-//!   refused. Other parameters stay, and [`below`] passes over them.
+//! - A `%` that begins no encoding, `%00`, and a segment of nothing but dots and a parameter (`..;x`, `.;`,
+//!   `;x`) are refused. Other parameters stay, and [`below`] ignores them.
 
 use std::fmt;
 
 use crate::refusal::Refusal;
 
-/// What becomes of encoded slashes and of backslashes, encoded or not.
+/// How encoded slashes, and backslashes in either form, are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EncodedSlashes {
     /// The request is refused.
     #[default]
     Refuse,
-    /// They stay encoded, as characters of a segment; a backslash is encoded.
+    /// Encoded slashes stay encoded, as characters of a segment; a plain backslash is encoded.
     Keep,
-    /// They are slashes.
+    /// Encoded slashes and backslashes become slashes.
     Decode,
 }
 
@@ -31,7 +31,7 @@ pub enum EncodedSlashes {
 ///
 /// # Errors
 ///
-/// [`Refusal::Target`] and [`Refusal::EncodedSlash`]; `into` is then anything.
+/// [`Refusal::Target`] and [`Refusal::EncodedSlash`]; the content of `into` is then unspecified.
 pub fn normalise(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Result<(), Refusal> {
     if let Some(plain) = plain(path) {
         into.push_str(plain);
@@ -40,7 +40,7 @@ pub fn normalise(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Res
     let start = into.len();
     decode(path, slashes, into)?;
     let decoded = into.split_off(start);
-    // The number of bytes before each segment that is kept.
+    // The length of the output before each kept segment.
     let mut before = Vec::new();
     let mut ends_open = false;
     for segment in decoded.split('/') {
@@ -62,12 +62,13 @@ pub fn normalise(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Res
     Ok(())
 }
 
-/// Whether a normalised path is a normalised prefix or below it. `/v1` has `/v1`, `/v1/a` and `/v1;x=1/a`, and not `/v10`.
+/// Whether a normalised path is at or below a normalised prefix. `/v1` covers `/v1`, `/v1/a` and `/v1;x=1/a`,
+/// but not `/v10`.
 pub fn below(path: &str, prefix: &str) -> bool {
     if !path.as_bytes().contains(&b';') {
         return below_plain(path, prefix);
     }
-    // Some servers drop the parameters of segments: what they take for a path below the prefix is one.
+    // Some servers drop the parameters of segments: a path that is below the prefix for them counts as below.
     let mut without = String::with_capacity(path.len());
     for segment in path.split('/').skip(1) {
         without.push('/');
@@ -81,11 +82,11 @@ fn below_plain(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
-/// A prefix of an operator in the spelling that paths have.
+/// Normalises a prefix that an operator wrote.
 ///
 /// # Errors
 ///
-/// If it is no path, has a query or a fragment, or something that no path may have.
+/// The text is not a path, has a query or a fragment, or has something that no path may have.
 pub fn normalise_prefix(prefix: &str, slashes: EncodedSlashes) -> Result<String, PrefixError> {
     if !prefix.starts_with('/') {
         return Err(PrefixError("it starts with `/`"));
@@ -112,7 +113,7 @@ pub fn normalise_prefix(prefix: &str, slashes: EncodedSlashes) -> Result<String,
     }
 }
 
-/// Why a prefix is none.
+/// Why a text is not a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefixError(&'static str);
 
@@ -143,7 +144,7 @@ fn plain(path: &[u8]) -> Option<&str> {
     std::str::from_utf8(path).ok()
 }
 
-/// Decodes what has to be and checks all characters. Segments stay as they are.
+/// Decodes encodings that need not be, and checks all characters. Segments stay as they are.
 fn decode(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Result<(), Refusal> {
     let mut rest = path;
     while let [byte, after @ ..] = rest {
@@ -190,7 +191,8 @@ fn push_encoded(byte: u8, into: &mut String) {
     into.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
-/// `;x`, `.;` and `..;x`: servers that drop parameters would remove the segment, or the one before it.
+/// Whether a segment is like `;x`, `.;` or `..;x`: servers that drop parameters would remove it, or the one
+/// before it.
 fn is_dots_and_parameter(segment: &str) -> bool {
     segment
         .split_once(';')
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_path_become_one() {
+    fn normalise_spellings_of_one_path_become_one() {
         for spelling in [
             "/admin",
             "//admin",
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_can_be_read_in_two_ways_are_refused() {
+    fn normalise_ambiguous_path_is_refused() {
         for path in [
             "/a%", "/a%4", "/a%zz", "/%00", "/a b", "/a\tb", "/a\x7f", "/é", "/..;/a", "/.;x", "/;x/a",
             "/a#b",
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn encoded_slashes_are_kept_or_decoded_if_the_operator_says_so() {
+    fn normalise_encoded_slashes_follow_the_policy() {
         for (path, kept, decoded) in [
             ("/admin%2fx", "/admin%2Fx", "/admin/x"),
             ("/x/..%2fadmin", "/x/..%2Fadmin", "/admin"),
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_ends_at_a_segment_whatever_parameters_say() {
+    fn below_prefix_ends_at_a_segment_despite_parameters() {
         for path in ["/v1", "/v1/", "/v1/a", "/v1;x", "/v1;x/a", "/v1;a=b;c/d"] {
             assert!(below(path, "/v1"), "{path}");
             assert!(below(path, "/"), "{path}");
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_are_spelled_as_requests_are() {
+    fn normalise_prefix_spells_prefixes_as_paths() {
         let prefix = |text: &str| normalise_prefix(text, EncodedSlashes::Refuse);
         for (written, normalised) in [
             ("/%61dmin", "/admin"),
@@ -333,7 +335,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalising_twice_is_normalising_once(path in "/[a-c/.%25\\\\;2eEfFcC61?]{0,24}", slashes in policy()) {
+        fn normalise_twice_equals_once(path in "/[a-c/.%25\\\\;2eEfFcC61?]{0,24}", slashes in policy()) {
             if let Ok(once) = normalised(&path, slashes) {
                 prop_assert!(once.starts_with('/'), "{once}");
                 prop_assert!(!once.contains("//") && !once.contains('\\'), "{once}");
@@ -343,7 +345,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken(path in proptest::collection::vec(any::<u8>(), 0..48), slashes in policy()) {
+        fn normalise_any_bytes_yield_visible_ascii_or_a_refusal(path in proptest::collection::vec(any::<u8>(), 0..48), slashes in policy()) {
             let mut into = String::new();
             if normalise(&[&b"/"[..], &path].concat(), slashes, &mut into).is_ok() {
                 prop_assert!(into.bytes().all(|byte| (0x21..=0x7e).contains(&byte)));

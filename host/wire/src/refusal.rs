@@ -1,42 +1,42 @@
-//! Why a request is refused before anything is decided about it.
+//! Why a request is refused before any routing.
 
-/// What is wrong with a request. All are the client's doing, or that of whoever is between.
+/// A fault in a request: the client's, or that of an intermediary.
 ///
-/// Each has the status of the answer, a name for metrics and log, and one line for a person. The connection is closed
-/// after the answer: where the next request would begin is not certain any more.
+/// Each refusal has the status of its answer, a name for metrics and log, and one line for a person. The
+/// connection closes after the answer: where the next request would begin is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// The first bytes are those of no request of HTTP/1.
+    /// The first bytes are not a request of HTTP/1.
     NotHttp,
     /// A line ends with LF alone.
     BareLineFeed,
     /// The request line is not `method SP target SP version` (RFC 9112, section 3).
     RequestLine,
-    /// The method is no token, or has more than [`MAX_METHOD`](crate::request::MAX_METHOD) characters.
+    /// The method is not a token, or has more than [`MAX_METHOD`](crate::request::MAX_METHOD) characters.
     Method,
     /// The version is another than HTTP/1.0 and HTTP/1.1.
     Version,
-    /// CONNECT and TRACE, which a reverse proxy has no use for.
+    /// CONNECT or TRACE, which a reverse proxy does not serve.
     MethodNotImplemented,
     /// The request line is too long.
     TargetTooLong,
     /// The head is too long, or has too many fields.
     HeadTooLarge,
-    /// A line is no field line (RFC 9112, section 5).
+    /// A line is not a field line (RFC 9112, section 5).
     FieldLine,
-    /// A field's name has an underscore, and the operator refuses them.
+    /// A field's name has an underscore, and the operator refuses these.
     Underscore,
     /// The target is none of the four forms, or has characters that none of them may have (RFC 9112, section 3.2).
     Target,
-    /// The path has an encoded slash or a backslash, which servers read in two ways.
+    /// The path has an encoded slash or a backslash, which servers interpret in two ways.
     EncodedSlash,
     /// HTTP/1.1 without Host.
     HostMissing,
     /// More than one Host.
     HostRepeated,
-    /// Host is no host with an optional port (RFC 9112, section 3.2).
+    /// Host is not a host with an optional port (RFC 9112, section 3.2).
     Host,
-    /// Content-Length is no number, or several that differ (RFC 9110, section 8.6).
+    /// Content-Length is not a number, or several differ (RFC 9110, section 8.6).
     ContentLength,
     /// Content-Length and Transfer-Encoding together.
     LengthAndCoding,
@@ -44,11 +44,11 @@ pub enum Refusal {
     TransferCoding,
     /// `chunked` twice or not last, an empty Transfer-Encoding, or one in HTTP/1.0 (RFC 9112, section 6.1).
     TransferEncoding,
-    /// `Connection` names a field that frames the message, is no list of tokens, or has too many of them.
+    /// `Connection` names a field that frames the message, is not a list of tokens, or has too many of them.
     Connection,
-    /// A chunk's line or end is not as RFC 9112, section 7.1, has it.
+    /// The line or end of a chunk violates RFC 9112, section 7.1.
     Chunk,
-    /// The trailer section is not as RFC 9112, section 7.1.2, has it, or too long.
+    /// The trailer section violates RFC 9112, section 7.1.2, or is too long.
     Trailer,
     /// The head did not arrive in time.
     HeadTimeout,
@@ -117,7 +117,7 @@ impl Refusal {
         }
     }
 
-    /// As metrics and the log spell it.
+    /// The name in metrics and the log.
     pub fn name(self) -> &'static str {
         match self {
             Refusal::NotHttp => "not-http",
@@ -197,13 +197,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_has_each_refusal_once_and_names_differ() {
+    fn all_has_each_refusal_once_with_its_own_name() {
         let names: HashSet<_> = Refusal::ALL.iter().map(|refusal| refusal.name()).collect();
         assert_eq!(names.len(), Refusal::ALL.len());
     }
 
     #[test]
-    fn every_text_is_one_line() {
+    fn text_of_every_refusal_is_one_line() {
         for refusal in Refusal::ALL {
             assert_eq!(
                 refusal.text().find('\n'),

@@ -13,25 +13,25 @@ use crate::path::EncodedSlashes;
 use crate::refusal::Refusal;
 use crate::target::Target;
 
-/// What the operator has decided about requests.
+/// The operator's rules for requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What becomes of encoded slashes.
+    /// How encoded slashes are treated.
     pub encoded_slashes: EncodedSlashes,
-    /// What becomes of fields whose names have underscores.
+    /// How fields with underscores in their names are treated.
     pub underscores: Underscores,
     /// The most field lines.
     pub max_fields: usize,
 }
 
-/// What becomes of fields whose names have an underscore. CGI and WSGI make one variable of `X_Real_IP` and `X-Real-IP`:
-/// whoever vouches for the one must not let the other pass.
+/// How fields with an underscore in their names are treated. CGI and WSGI make one variable of `X_Real_IP`
+/// and `X-Real-IP`: a proxy that vouches for the one must not let the other pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Underscores {
-    /// They are dropped.
+    /// The fields are dropped.
     #[default]
     Drop,
-    /// They pass like others.
+    /// The fields pass like others.
     Pass,
     /// The request is refused.
     Refuse,
@@ -40,7 +40,7 @@ pub enum Underscores {
 /// The most characters of a method.
 pub const MAX_METHOD: usize = 64;
 
-/// Field lines that are read without an allocation.
+/// The number of field lines that are read without an allocation.
 const USUAL_FIELDS: usize = 128;
 
 impl Default for Rules {
@@ -55,20 +55,20 @@ impl Default for Rules {
 
 /// The head of a request that breaks no rule.
 ///
-/// Its framing and its [`Options`] are what the client said, before anything is removed or edited.
+/// The framing and the [`Options`] are as the client sent them, before anything is removed or edited.
 #[derive(Debug)]
 pub struct RequestHead {
     /// The method.
     pub method: Method,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
-    /// What it asks for.
+    /// The target.
     pub target: Target,
-    /// Its fields, without those that are the connection's own by the client's word.
+    /// The fields, without those that the client declares to be the connection's own.
     pub fields: Fields,
-    /// How its body is framed.
+    /// The framing of the body.
     pub framing: Framing,
-    /// What it says of its connection.
+    /// The options of the connection.
     pub options: Options,
     sent_target: Span,
     sent_authority: Option<Span>,
@@ -90,18 +90,20 @@ impl Default for RequestHead {
 }
 
 impl RequestHead {
-    /// The memory of one head, to be filled again and again.
+    /// An empty head, whose memory is reused for each read.
     pub fn new() -> RequestHead {
         RequestHead::default()
     }
 
-    /// Reads a head, with the empty line that ends it and after [`HeadScan`](crate::scan::HeadScan) has found that. After an
-    /// error only [`RequestHead::sent_target`] and the method may be looked at, for the log.
+    /// Reads a head, including the empty line that ends it, after [`HeadScan`](crate::scan::HeadScan) has
+    /// found that. After an error only [`RequestHead::sent_target`] and the method are meaningful, for the
+    /// log.
     pub fn read(&mut self, head: &[u8], rules: &Rules) -> Result<(), Refusal> {
         self.clear();
         self.fields.begin(head);
         let feed = memchr::memchr(b'\n', head).ok_or(Refusal::RequestLine)?;
-        // The scan has seen the CR before it; one elsewhere in the line is a character that no part of it may have.
+        // The scan has seen the CR before the LF; a CR elsewhere is a character that no part of the line may
+        // have.
         let line = head[..feed].strip_suffix(b"\r").ok_or(Refusal::BareLineFeed)?;
         let authority = self.read_line(line, rules)?;
         self.read_fields(head, feed + 1, rules)?;
@@ -112,8 +114,8 @@ impl RequestHead {
         Ok(())
     }
 
-    /// Takes method and target of a head that is refused before it is there, as far as they are: for the log, and because an
-    /// answer to HEAD has no content.
+    /// Takes method and target of an incomplete head that is refused, as far as they have come: for the log,
+    /// and because an answer to HEAD has no content.
     pub fn glance(&mut self, begin: &[u8]) {
         self.clear();
         let line = begin
@@ -136,17 +138,18 @@ impl RequestHead {
         self.fields.slice(self.sent_target)
     }
 
-    /// Host and optional port that are asked for; `None` for a request of HTTP/1.0 without `Host`.
+    /// The host and optional port of the request; `None` for HTTP/1.0 without `Host`.
     pub fn authority(&self) -> Option<&str> {
         str::from_utf8(self.fields.first(Known::Host)?).ok()
     }
 
-    /// What the client asked for, whatever was made of [`RequestHead::authority`] since.
+    /// The authority that the client sent, even if [`RequestHead::authority`] has been edited since.
     pub fn sent_authority(&self) -> Option<&[u8]> {
         Some(self.fields.slice(self.sent_authority?))
     }
 
-    /// Whether the client wants to go on in another protocol (RFC 9110, section 7.8): `Upgrade` without the option is none.
+    /// Whether the client wants to switch to another protocol (RFC 9110, section 7.8). `Upgrade` without the
+    /// option does not count.
     pub fn wants_upgrade(&self) -> bool {
         self.options.upgrade
             && self.version == Version::HTTP_11
@@ -163,12 +166,12 @@ impl RequestHead {
                 .any(|value| value.eq_ignore_ascii_case(b"100-continue"))
     }
 
-    /// Whether the client will send another request on this connection (RFC 9112, section 9.3).
+    /// Whether the client may send another request on this connection (RFC 9112, section 9.3).
     pub fn keeps_alive(&self) -> bool {
         !self.options.close && (self.version == Version::HTTP_11 || self.options.keep_alive)
     }
 
-    /// Forgets the head and keeps its memory.
+    /// Clears the head and keeps its memory.
     pub fn clear(&mut self) {
         self.method = Method::GET;
         self.version = Version::HTTP_11;
@@ -236,7 +239,7 @@ impl RequestHead {
         Ok(())
     }
 
-    /// Checks `Host`, and has the authority of the absolute form take its place.
+    /// Checks `Host`, and puts the authority of the absolute form in its place.
     fn read_host(&mut self, authority: Option<&str>) -> Result<(), Refusal> {
         let mut hosts = self.fields.all(Known::Host);
         match (hosts.next(), hosts.next()) {
@@ -257,8 +260,9 @@ impl RequestHead {
     }
 }
 
-/// Whether an element of `Upgrade` names what a connection carries HTTP in. Who goes on so with a backend sends it requests that nobody
-/// between them sees: HTTP/2 without TLS, which nothing offers any more (RFC 9113, section 3.1), or TLS (RFC 2817).
+/// Whether an element of `Upgrade` names a protocol that carries HTTP itself. After such a switch a client
+/// would send the backend requests that no proxy between them sees: HTTP/2 without TLS, which is obsolete
+/// (RFC 9113, section 3.1), or TLS (RFC 2817).
 fn names_transport(protocol: &[u8]) -> bool {
     let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
     let name = name.trim_ascii();
@@ -267,10 +271,10 @@ fn names_transport(protocol: &[u8]) -> bool {
         .any(|transport| name.eq_ignore_ascii_case(transport.as_bytes()))
 }
 
-/// What is remembered of the first line of a head that is refused.
+/// The bytes that are kept of the first line of a refused head.
 const MAX_GLANCE: usize = 256;
 
-/// The memory that is kept for the next target.
+/// The memory in bytes that is kept for the next target.
 const USUAL_TARGET: usize = 256;
 
 fn read_version(version: &[u8]) -> Result<Version, Refusal> {
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_and_its_memory_is_used_again() {
+    fn read_valid_head_reuses_its_memory() {
         let mut head = RequestHead::new();
         for _ in 0..2 {
             let read = head.read(
@@ -323,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn request_lines_have_one_spelling() {
+    fn read_malformed_request_line_is_refused() {
         for (text, refusal) in [
             ("GET", Refusal::RequestLine),
             ("GET /", Refusal::RequestLine),
@@ -361,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glance_takes_what_there_is_of_the_first_line() {
+    fn glance_takes_method_and_target_as_far_as_they_came() {
         let mut head = RequestHead::new();
         for (begin, method, target) in [
             ("HEAD /a HTTP/1.1\r\nHost", Method::HEAD, "/a"),
@@ -382,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn field_lines_have_one_spelling() {
+    fn read_malformed_field_line_is_refused() {
         for text in [
             "Host : a",
             " Host: a",
@@ -402,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_host_and_it_is_one() {
+    fn read_missing_repeated_or_malformed_host_is_refused() {
         for (fields, refusal) in [
             ("", Refusal::HostMissing),
             ("Host: a\r\nHost: a\r\n", Refusal::HostRepeated),
@@ -421,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_of_the_absolute_form_takes_the_place_of_host() {
+    fn read_absolute_form_replaces_host() {
         let head = read("GET http://b:80/x HTTP/1.1\r\nX: 1\r\nHost: a\r\n\r\n").expect("a valid head");
         assert_eq!((head.authority(), head.target.as_str()), (Some("b:80"), "/x"));
         assert_eq!(head.fields.all(Known::Host).count(), 1);
@@ -430,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_is_decided_before_nominated_fields_are_removed() {
+    fn read_decides_framing_before_removing_nominated_fields() {
         for nominated in ["content-length", "transfer-encoding"] {
             let head =
                 format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: {nominated}\r\nContent-Length: 5\r\n\r\n");
@@ -442,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn underscores_are_dropped_unless_the_operator_says_otherwise() {
+    fn read_underscores_are_dropped_unless_rules_say_otherwise() {
         let text = "GET / HTTP/1.1\r\nHost: a\r\nX_Real_IP: 1\r\nTransfer_Encoding: chunked\r\n\r\n";
         let rules = |underscores| Rules {
             underscores,
@@ -460,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_fields_is_bounded() {
+    fn read_too_many_fields_are_refused() {
         let head = |fields: usize| {
             format!(
                 "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
@@ -483,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_needs_the_option_and_the_field() {
+    fn wants_upgrade_needs_the_option_and_the_field() {
         let wants = |fields: &str| {
             read(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).map(|head| head.wants_upgrade())
         };

@@ -1,4 +1,4 @@
-//! Heads of responses.
+//! Reads and holds heads of responses.
 
 use std::mem::MaybeUninit;
 
@@ -15,28 +15,28 @@ use crate::known::Known;
 pub struct ResponseHead {
     /// The status.
     status: StatusCode,
-    /// HTTP/1.0 or HTTP/1.1, as the backend said.
+    /// HTTP/1.0 or HTTP/1.1, as the backend sent it.
     pub version: Version,
-    /// Its fields, without those that are the connection's own.
+    /// The fields, without those that are the connection's own.
     pub fields: Fields,
-    /// How its body is framed. That of an interim response is [`Framing::None`].
+    /// The framing of the body; [`Framing::None`] for an interim response.
     pub framing: Framing,
-    /// What it says of its connection.
+    /// The options of the connection.
     pub options: Options,
-    /// The backend's own words for the status.
+    /// The backend's own reason phrase.
     reason: Option<Span>,
 }
 
-/// What a response answers, as far as that decides how it is read.
+/// The facts about the request that decide how its response is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestFacts {
     /// The request was HEAD.
     pub head: bool,
-    /// The request asked for an upgrade.
+    /// The request asks for an upgrade.
     pub upgrade: bool,
 }
 
-/// Field lines that are read.
+/// The most field lines that are read.
 const MAX_FIELDS: usize = 256;
 
 impl Default for ResponseHead {
@@ -53,12 +53,12 @@ impl Default for ResponseHead {
 }
 
 impl ResponseHead {
-    /// The memory of one head, to be filled again and again.
+    /// An empty head, whose memory is reused for each read.
     pub fn new() -> ResponseHead {
         ResponseHead::default()
     }
 
-    /// A head that is made here: no fields yet.
+    /// A head that Pace makes: a status and no fields yet.
     pub fn of_status(status: StatusCode) -> ResponseHead {
         ResponseHead {
             status,
@@ -66,13 +66,14 @@ impl ResponseHead {
         }
     }
 
-    /// Reads a head, with the empty line that ends it and after [`HeadScan`](crate::scan::HeadScan) has found that.
-    pub fn read(&mut self, head: &[u8], asked: Asked) -> Result<(), Broken> {
+    /// Reads a head, including the empty line that ends it, after [`HeadScan`](crate::scan::HeadScan) has
+    /// found that.
+    pub fn read(&mut self, head: &[u8], request: RequestFacts) -> Result<(), Broken> {
         self.clear();
         let mut lines = [MaybeUninit::uninit(); MAX_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let mut config = httparse::ParserConfig::default();
-        // A proxy removes it (RFC 9112, section 5.1); here it is not written.
+        // A proxy removes this space (RFC 9112, section 5.1): field lines are written without it.
         config.allow_spaces_after_header_name_in_responses(true);
         match config.parse_response_with_uninit_headers(&mut response, head, &mut lines) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -96,7 +97,7 @@ impl ResponseHead {
                 Span::within(head, line.value),
             );
         }
-        self.frame(asked)
+        self.frame(request)
     }
 
     /// The status.
@@ -104,7 +105,7 @@ impl ResponseHead {
         self.status
     }
 
-    /// Changes the status. The words of the backend were for the one before.
+    /// Changes the status. The backend's reason phrase is dropped, since it was for the previous status.
     pub fn set_status(&mut self, status: StatusCode) {
         if status != self.status {
             self.status = status;
@@ -112,7 +113,7 @@ impl ResponseHead {
         }
     }
 
-    /// The words for the status: the backend's, or those of the RFC. May be empty.
+    /// The reason phrase: the backend's, or that of the RFC. May be empty.
     pub fn reason(&self) -> &[u8] {
         match self.reason {
             Some(reason) => self.fields.slice(reason),
@@ -120,7 +121,7 @@ impl ResponseHead {
         }
     }
 
-    /// Whether another response follows it. 101 is a final one: what follows it is no HTTP.
+    /// Whether another response follows this one. 101 is final: no HTTP follows it.
     pub fn is_interim(&self) -> bool {
         self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
     }
@@ -132,7 +133,7 @@ impl ResponseHead {
             && (self.version == Version::HTTP_11 || self.options.keep_alive)
     }
 
-    /// Forgets the head and keeps its memory.
+    /// Clears the head and keeps its memory.
     pub fn clear(&mut self) {
         self.status = StatusCode::OK;
         self.version = Version::HTTP_11;
@@ -142,14 +143,14 @@ impl ResponseHead {
         self.reason = None;
     }
 
-    fn frame(&mut self, asked: Asked) -> Result<(), Broken> {
+    fn frame(&mut self, request: RequestFacts) -> Result<(), Broken> {
         let mut is_contradicted = false;
         if self.status.is_informational() {
             let switches = self.status == StatusCode::SWITCHING_PROTOCOLS;
-            if switches && !asked.upgrade {
+            if switches && !request.upgrade {
                 return Err(Broken::UnaskedUpgrade);
             }
-            // RFC 9110, section 15.2.2: it says to which protocol.
+            // RFC 9110, section 15.2.2: the response names the new protocol.
             if switches && !self.fields.has(Known::Upgrade) {
                 return Err(Broken::Upgrade);
             }
@@ -159,19 +160,19 @@ impl ResponseHead {
         } else {
             is_contradicted = self.status == StatusCode::NO_CONTENT && declares_content(&self.fields);
             self.framing =
-                Framing::of_response(&mut self.fields, self.version, self.status.as_u16(), asked.head)?;
+                Framing::of_response(&mut self.fields, self.version, self.status.as_u16(), request.head)?;
         }
         self.options = Options::take_of_response(&mut self.fields).map_err(|_| Broken::Connection)?;
-        // What it declares may come all the same, and would be another response.
+        // The declared content may come all the same, and would be read as another response.
         self.options.close |= is_contradicted;
-        // Section 7.8: with the option.
+        // Section 7.8: `Upgrade` needs the option.
         if self.status == StatusCode::SWITCHING_PROTOCOLS && !self.options.upgrade {
             return Err(Broken::Upgrade);
         }
         Ok(())
     }
 
-    /// How long the backend keeps the connection, in seconds, if it says so: `Keep-Alive: timeout=N`.
+    /// How many seconds the backend keeps the connection, if it says so: `Keep-Alive: timeout=N`.
     pub fn keep_alive_seconds(&self) -> Option<u64> {
         let values = self.fields.all(Known::KeepAlive);
         let mut parameters = values.flat_map(|value| value.split(|byte| matches!(byte, b',' | b';')));
@@ -196,7 +197,7 @@ fn broken(error: httparse::Error) -> Broken {
     }
 }
 
-/// Whether fields say that there is content, which a response without any must not (RFC 9110, section 8.6).
+/// Whether fields declare content, which a response without any must not do (RFC 9110, section 8.6).
 fn declares_content(fields: &Fields) -> bool {
     fields.has(Known::TransferEncoding) || fields.all(Known::ContentLength).any(|length| length != b"0")
 }
@@ -207,11 +208,11 @@ mod tests {
 
     fn read(head: &str) -> Result<ResponseHead, Broken> {
         let mut into = ResponseHead::new();
-        into.read(head.as_bytes(), Asked::default()).map(|()| into)
+        into.read(head.as_bytes(), RequestFacts::default()).map(|()| into)
     }
 
     #[test]
-    fn a_head_is_read_with_the_words_of_its_status() {
+    fn read_valid_head_keeps_the_reason_phrase() {
         let mut head =
             read("HTTP/1.0 200 Fine\r\nContent-Length: 2, 2\r\nX-A : b\r\n\r\n").expect("a valid head");
         assert_eq!((head.status().as_u16(), head.reason()), (200, &b"Fine"[..]));
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_are_none_are_broken() {
+    fn read_malformed_head_is_broken() {
         for (head, fault) in [
             ("HTTP/2.0 200 OK\r\n\r\n", Broken::StatusLine),
             ("ICY 200 OK\r\n\r\n", Broken::StatusLine),
@@ -258,14 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn switch_of_protocols_says_to_which() {
+    fn read_101_without_upgrade_field_and_option_is_broken() {
         let switch = |fields: &str| {
-            let asked = Asked {
+            let request = RequestFacts {
                 upgrade: true,
-                ..Asked::default()
+                ..RequestFacts::default()
             };
             let head = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
-            ResponseHead::new().read(head.as_bytes(), asked)
+            ResponseHead::new().read(head.as_bytes(), request)
         };
         assert_eq!(switch("Connection: upgrade\r\nUpgrade: x\r\n"), Ok(()));
         for fields in [
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn interim_responses_frame_nothing() {
+    fn read_interim_response_has_no_framing() {
         let head =
             read("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nLink: x\r\n\r\n").expect("a valid head");
         assert!(head.is_interim());
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_kept_if_the_response_ends_and_nobody_closes() {
+    fn keeps_alive_needs_a_framed_body_and_no_close() {
         let keeps = |head: &str| read(head).map(|head| head.keeps_alive());
         assert_eq!(keeps("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), Ok(true));
         assert_eq!(keeps("HTTP/1.1 200 OK\r\n\r\n"), Ok(false));

@@ -1,25 +1,25 @@
-//! Where a head ends.
+//! Finds the end of a head.
 
 use memchr::memchr;
 
-/// Finds the end of a head while its bytes arrive, and looks at each of them once: a client that sends single bytes costs
-/// no more than one that sends all at once.
+/// Finds the end of a head while its bytes arrive, and looks at each byte once: a client that sends single
+/// bytes costs no more than one that sends everything at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScan {
-    /// Bytes looked at.
+    /// How many bytes have been scanned.
     seen: usize,
-    /// Where the line begins of which `seen` is a part.
+    /// Where the current line begins, of which `seen` is a part.
     line: usize,
 }
 
-/// A line ends with LF and no CR before it (RFC 9112, section 2.2). Others would end the line there or not: nobody is
-/// asked to guess.
+/// A line ends with LF and no CR before it (RFC 9112, section 2.2). Servers differ on whether the line ends
+/// there, so the message is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BareLineFeed;
 
 impl HeadScan {
-    /// Looks at the bytes that are new in `head`, which begins where the head does. Returns the length of the head with
-    /// the empty line that ends it, once that is there.
+    /// Scans the new bytes of `head`, which starts at the beginning of the head. Returns the length of the
+    /// head with the empty line that ends it, once that has come.
     pub fn advance(&mut self, head: &[u8]) -> Result<Option<usize>, BareLineFeed> {
         while let Some(offset) = memchr(b'\n', &head[self.seen..]) {
             let feed = self.seen + offset;
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_is_found_however_the_bytes_arrive() {
+    fn advance_finds_the_end_in_any_pieces() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody";
         assert_eq!(HeadScan::default().advance(head), Ok(Some(head.len() - 4)));
         let mut scan = HeadScan::default();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_feed_without_a_carriage_return_is_refused_at_once() {
+    fn advance_bare_line_feed_is_refused_at_once() {
         for head in [
             "\n",
             "GET / HTTP/1.1\n",

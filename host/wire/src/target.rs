@@ -1,4 +1,4 @@
-//! What a request asks for: the four forms of RFC 9112, section 3.2.
+//! The target of a request: the four forms of RFC 9112, section 3.2.
 
 use http::Method;
 
@@ -6,7 +6,7 @@ use crate::authority::is_authority;
 use crate::path::{self, EncodedSlashes};
 use crate::refusal::Refusal;
 
-/// A target in the form in which it is decided about and sent on: the origin form, or `*`.
+/// A target in the form that routing uses and backends receive: the origin form, or `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// The path in its one spelling, and the query as it was sent.
@@ -15,9 +15,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a target. Returns the authority of the absolute form, which takes the place of `Host` (section 3.2.2).
+    /// Reads a target. Returns the authority of the absolute form, which replaces `Host` (section 3.2.2).
     ///
-    /// The memory of the target that was there before is used again.
+    /// The memory of the previous target is reused.
     pub fn read<'a>(
         &mut self,
         target: &'a [u8],
@@ -36,12 +36,12 @@ impl Target {
         }
     }
 
-    /// The path in its one spelling, without query; `*` for all of the server.
+    /// The path in its one spelling, without query; `*` for the server as a whole.
     pub fn path(&self) -> &str {
         &self.text[..self.path]
     }
 
-    /// What follows the first `?`.
+    /// The text after the first `?`.
     pub fn query(&self) -> Option<&str> {
         self.text.get(self.path + 1..)
     }
@@ -58,7 +58,7 @@ impl Target {
         self.path = path_and_query.find('?').unwrap_or(path_and_query.len());
     }
 
-    /// Forgets the target. Keeps at most so many bytes of its memory.
+    /// Clears the target, and keeps at most `keep` bytes of its memory.
     pub fn clear(&mut self, keep: usize) {
         self.text.clear();
         self.text.shrink_to(keep);
@@ -103,7 +103,7 @@ impl Target {
         self.read_query(&target[path..])
     }
 
-    /// Reads `?` and what follows, if there is any of it.
+    /// Reads `?` and the text after it, if there is any.
     fn read_query(&mut self, query: &[u8]) -> Result<(), Refusal> {
         let is_allowed = |byte: &u8| matches!(byte, 0x21..=0x7e) && *byte != b'#';
         match std::str::from_utf8(query) {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_origin_form_is_a_path_and_a_query() {
+    fn read_origin_form_is_path_and_query() {
         let mut target = Target::default();
         for (text, path, query) in [
             ("/", "/", None),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_absolute_form_becomes_the_origin_form() {
+    fn read_absolute_form_becomes_origin_form() {
         for (method, text, target, authority) in [
             (Method::GET, "http://a/x?y=1", "/x?y=1", "a"),
             (Method::GET, "HTTP://A:80", "/", "A:80"),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_asterisk_is_for_options() {
+    fn read_asterisk_is_allowed_for_options_only() {
         assert_eq!(read(Method::OPTIONS, "*"), Ok(("*".to_owned(), None)));
         for (method, text) in [
             (Method::GET, "*"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_of_no_form_are_refused() {
+    fn read_target_of_no_form_is_refused() {
         for text in [
             "",
             "admin/x",

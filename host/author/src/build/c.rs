@@ -1,4 +1,4 @@
-//! C: clang, with bindings that are generated here.
+//! Builds plugins in C: clang, with bindings that Pace generates.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         "-Wno-unused-parameter",
         "-mexec-model=reactor",
         "-nostartfiles",
-        // Without the run-time library of the compiler, of which nothing here needs anything.
+        // The code needs nothing of the compiler's run-time library.
         "-nodefaultlibs",
         "-Wl,--no-entry",
         "-Ibuild",
@@ -67,7 +67,8 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
     made(project, "clang", || run(&mut clang))
 }
 
-/// Writes `component.h` and `component.c` for the world of the project, and what carries its type.
+/// Writes `component.h` and `component.c` for the world of the project, and the object with the component's
+/// type.
 fn bindings(project: &Path) -> Result<(), BuildError> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(project.join("wit")).map_err(bad)?;
@@ -86,7 +87,7 @@ fn bindings(project: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// With what it comes from.
+/// An error about the bindings, with its causes.
 fn bad(error: impl std::fmt::Display) -> BuildError {
     BuildError::Bindings(format!("{error:#}"))
 }

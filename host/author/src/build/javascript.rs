@@ -1,4 +1,4 @@
-//! JavaScript: componentize-js, which puts the source into an engine.
+//! Builds plugins in JavaScript: componentize-js puts the source into an engine.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! `pace plugin build`: from a project to a component that Pace can run.
+//! `pace plugin build`: compiles a project to a component that Pace can run.
 //!
-//! Whatever the language, the result is `plugin.wasm` in the project, checked like any plugin before it takes the
-//! place of the last one.
+//! In every language the result is `plugin.wasm` in the project, which is checked like any plugin before it
+//! replaces the last one.
 
 mod c;
 mod javascript;
@@ -19,19 +19,19 @@ use crate::cli::{BuildArgs, CommandError};
 use pace_sandbox::{Inspection, LoadError, Runtime};
 use tool::Version;
 
-/// The plugin, in its project.
+/// The plugin's file in its project.
 pub(super) const PLUGIN: &str = "plugin.wasm";
 
-/// Where programs of other languages write what they make, in the project: it becomes the plugin when it has been
+/// The file that programs of other languages write in the project. It becomes the plugin once it has been
 /// checked.
 const MADE: &str = "build/plugin.wasm";
 
-/// Why there is no plugin.
+/// Why a build made no plugin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BuildError {
     #[error(transparent)]
     NoProject(#[from] NoProject),
-    /// Something that it takes is not on this machine.
+    /// A required tool is not on this machine.
     #[error("{what} is needed to build a plugin in {language}, and is not there ({why}). {remedy}")]
     Missing {
         what: &'static str,
@@ -39,7 +39,7 @@ pub(super) enum BuildError {
         why: String,
         remedy: &'static str,
     },
-    /// It is, and cannot do what is asked of it.
+    /// A required tool is too old.
     #[error(
         "{what} {at_least} or later is needed to build a plugin in {language}, and this is {found}. {remedy}"
     )]
@@ -50,23 +50,23 @@ pub(super) enum BuildError {
         found: String,
         remedy: &'static str,
     },
-    /// A program is there, or was, and the system does not run it.
+    /// A program exists, or did, and the system does not start it.
     #[error("`{command}` cannot be started: {source}")]
     CannotStart { command: String, source: io::Error },
-    /// The same of one in an environment of Python, which names its Python by its path.
+    /// The same for a program in an environment of Python, which names its Python by its path.
     #[error(
         "`{command}` cannot be started: {source}. If the project has been moved since .venv/ was made, delete .venv/ \
          and build again"
     )]
     Moved { command: String, source: io::Error },
-    /// A program has said on standard error what is wrong.
+    /// A program failed, and has reported why on standard error.
     #[error("{0} failed: what it said is above")]
     Failed(String),
     #[error("{0} made no component: it should have written {1}")]
     NothingMade(String, PathBuf),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    /// The contract in the project is not one, or no world can be made of it.
+    /// The contract in the project is invalid, or no world can be made of it.
     #[error("the bindings for C cannot be made of wit/: {0}")]
     Bindings(String),
     #[error("what was built is no plugin:\n{}", listed(.0))]
@@ -84,10 +84,10 @@ pub(super) fn run(args: &BuildArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Builds a project. Where the component is, and its size in bytes.
+/// Builds a project. Returns the path of the component and its size in bytes.
 pub(super) fn build(project: &Path) -> Result<(PathBuf, usize), BuildError> {
     let language = Language::of(project)?;
-    let _turn = turn(project);
+    let _lock = lock(project);
     let bytes = match language {
         Language::Rust => rust::build(project),
         Language::Js => javascript::build(project),
@@ -103,7 +103,7 @@ pub(super) fn build(project: &Path) -> Result<(PathBuf, usize), BuildError> {
         return Err(BuildError::NoPlugin(inspection.problems));
     }
     let path = project.join(PLUGIN);
-    // Whole or not at all: a proxy may be following the file.
+    // The rename replaces the file at once: a proxy may be following it.
     let new = path.with_extension("wasm.new");
     let write = fs::write(&new, &component).and_then(|()| fs::rename(&new, &path));
     write.map_err(|source| BuildError::File {
@@ -113,9 +113,9 @@ pub(super) fn build(project: &Path) -> Result<(PathBuf, usize), BuildError> {
     Ok((path, component.len()))
 }
 
-/// Waits for other builds of the project: they write the same files. The turn ends when the file is closed.
-fn turn(project: &Path) -> Option<File> {
-    // Where a file system has no locks, builds are not kept apart.
+/// Waits for other builds of the project, which write the same files. The lock ends when the file is closed.
+fn lock(project: &Path) -> Option<File> {
+    // Without file locks, builds are not kept apart.
     let directory = File::open(project).ok()?;
     if let Err(TryLockError::WouldBlock) = directory.try_lock() {
         eprintln!("Another build of this project is going on: waiting for its end.");
@@ -124,7 +124,7 @@ fn turn(project: &Path) -> Option<File> {
     Some(directory)
 }
 
-/// Has a program of another language make a component, and reads it.
+/// Runs a program of another language that makes a component, and reads that.
 fn made(
     project: &Path,
     by: &str,
@@ -132,7 +132,7 @@ fn made(
 ) -> Result<Vec<u8>, BuildError> {
     let path = project.join(MADE);
     let prepare = fs::create_dir_all(project.join("build")).and_then(|()| match fs::remove_file(&path) {
-        // That of the last build would be taken for one of this build.
+        // The file of the last build would be taken for that of this build.
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     });

@@ -1,4 +1,4 @@
-//! Python: componentize-py, which puts the source into an interpreter.
+//! Builds plugins in Python: componentize-py puts the source into an interpreter.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,8 @@ const PYTHON: Tool = Tool {
     remedy: "Install Python 3.10 or later; on Debian: `apt-get install python3 python3-venv`.",
 };
 
-/// Debian has it apart from Python, and `venv` itself says so only after it has made half of an environment.
+/// Debian packages it apart from Python, and `venv` itself fails only after it has made half of an
+/// environment.
 const VENV: Tool = Tool {
     name: "Python's module venv",
     program: "python3",
@@ -26,7 +27,7 @@ const VENV: Tool = Tool {
 };
 
 pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
-    // A relative path of a program is looked for elsewhere on some systems.
+    // Some systems look for a relative program path elsewhere.
     let environment = project.canonicalize().map_err(|source| BuildError::File {
         path: project.to_owned(),
         source,

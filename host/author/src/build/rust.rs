@@ -1,4 +1,4 @@
-//! Rust: cargo, with the toolchain that plugins are built with everywhere.
+//! Builds plugins in Rust: cargo, with the toolchain that Pace builds plugins with everywhere.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,7 +37,7 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         return Err(BuildError::Failed(shown));
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    // The last is the project's own: what it depends on has been built before.
+    // The last module is the project's own: its dependencies were built before.
     let module = messages.lines().filter_map(module).next_back();
     let path = module.ok_or_else(|| {
         BuildError::NothingMade(
@@ -48,7 +48,7 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
     std::fs::read(&path).map_err(|source| BuildError::File { path, source })
 }
 
-/// The module that one of cargo's messages speaks of.
+/// The module that a message of cargo names.
 fn module(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     if message["reason"] != "compiler-artifact" {

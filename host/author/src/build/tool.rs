@@ -1,4 +1,4 @@
-//! Programs that a build takes.
+//! The programs that builds run.
 
 use std::fmt;
 use std::io::Write;
@@ -7,14 +7,14 @@ use std::process::{Command, Output, Stdio};
 
 use super::BuildError;
 
-/// Something that has to be on the machine, and how it gets there.
+/// A program or library that a build needs, and how to install it.
 pub(super) struct Tool {
-    /// As people call it.
+    /// The usual name.
     pub(super) name: &'static str,
     pub(super) program: &'static str,
-    /// What the program is asked, and does not fail to answer if it is there.
+    /// Arguments with which the program succeeds if it is usable.
     pub(super) probe: &'static [&'static str],
-    /// The oldest version that will do, if the answer is one.
+    /// The oldest sufficient version, if the probe prints one.
     pub(super) at_least: Option<Version>,
     pub(super) language: &'static str,
     pub(super) remedy: &'static str,
@@ -31,7 +31,7 @@ impl fmt::Display for Version {
 }
 
 impl Tool {
-    /// A command of its program, if it is there, can be started and is new enough.
+    /// A command of the program, if it exists, can be started and is new enough.
     pub(super) fn command(&self, project: &Path) -> Result<Command, BuildError> {
         self.check()?;
         let mut command = Command::new(self.program);
@@ -39,7 +39,7 @@ impl Tool {
         Ok(command)
     }
 
-    /// Whether it is there.
+    /// Checks that the program exists and is new enough.
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let missing = |why: String| BuildError::Missing {
             what: self.name,
@@ -73,7 +73,7 @@ impl Tool {
     }
 }
 
-/// Runs a program to its end. What it says goes to standard error, because what Pace says is on standard output.
+/// Runs a program to its end. Its output goes to standard error, because standard output is Pace's.
 pub(super) fn run(command: &mut Command) -> Result<(), BuildError> {
     let output = command
         .stdin(Stdio::null())
@@ -83,7 +83,7 @@ pub(super) fn run(command: &mut Command) -> Result<(), BuildError> {
             command: shown(command),
             source,
         })?;
-    // Nobody who cannot read it has to.
+    // An unreadable standard error is no reason to fail.
     let _ = std::io::stderr().write_all(&output.stdout);
     match output.status.success() {
         true => Ok(()),
@@ -91,14 +91,14 @@ pub(super) fn run(command: &mut Command) -> Result<(), BuildError> {
     }
 }
 
-/// A command as one would type it, as far as it says which it is.
+/// A command as typed, with as many words as identify it.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.take(4).map(|word| word.to_string_lossy());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Why a program failed: the line that it marks as an error, else its last, else how it ended.
+/// Why a program failed: its first line with `error:`, else its last line, else its exit status.
 fn complaint(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -122,14 +122,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_found_in_what_programs_say() {
+    fn version_is_found_in_the_output_of_programs() {
         assert_eq!(version("v20.20.2\n"), Some(Version(20, 20)));
         assert_eq!(version("Python 3.9.18"), Some(Version(3, 9)));
         assert_eq!(version("usage: node [options]"), None);
     }
 
     #[test]
-    fn versions_are_compared_as_numbers() {
+    fn versions_compare_as_numbers() {
         assert!(Version(3, 9) < Version(3, 10));
         assert!(Version(18, 99) < Version(20, 0));
     }

@@ -1,4 +1,4 @@
-//! `[budget]` as the author writes it: two keys for each hook, and one for all.
+//! The table `[budget]` as written: two keys for each hook, and one for all.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use pace_config::reading::Int;
 use pace_hook::{Hook, PerHook};
 
-/// What a call may cost, for `pace plugin bench`.
+/// The most that calls may cost, for `pace plugin bench`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Budget {
     pub(super) hooks: PerHook<HookBudget>,
     pub(super) memory_kb: Option<Int<1, 1_048_576>>,
 }
 
-/// `request_filter_ns` and `request_filter_instructions`, for example.
+/// The keys of one hook, such as `request_filter_ns` and `request_filter_instructions`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HookBudget {
     pub(super) nanoseconds: Option<Int<1, { u32::MAX }>>,
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Key {
         let written = String::deserialize(deserializer)?;
         Key::all().find(|key| key.name() == written).ok_or_else(|| {
             let known: Vec<String> = Key::all().map(|key| format!("`{}`", key.name())).collect();
-            // In the words of serde, whose `unknown_field` wants a list that is a constant.
+            // This is serde's wording, whose `unknown_field` wants a constant list.
             D::Error::custom(format_args!(
                 "unknown field `{written}`, expected one of {}",
                 known.join(", ")

@@ -1,4 +1,4 @@
-//! Whether something is as it is expected to be.
+//! Compares the result of a request with the expectations.
 
 use std::fmt::Write as _;
 
@@ -9,15 +9,15 @@ use pace_config::Location;
 use pace_harness::{Exchange, Outcome, Response, Session, WindowKey, Word};
 use pace_hook::{FailureReason, Hook};
 
-/// One thing that is expected, and where it is written.
+/// An expectation, with its place in the file.
 pub(super) struct Expectation {
     pub(super) location: Location,
-    /// As it is written below `expect`: `response.status`.
+    /// The key below `expect`, such as `response.status`.
     pub(super) key: String,
     pub(super) check: Check,
 }
 
-/// What is expected of one request.
+/// An expectation about one request.
 pub(super) enum Check {
     Verdict(Word),
     Hook(Hook),
@@ -35,42 +35,42 @@ pub(super) enum Check {
     Refusal(Text),
 }
 
-/// One of the two messages.
+/// A side of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Request,
     Response,
 }
 
-/// Something that is not as expected.
+/// A result that differs from the expectation.
 #[derive(Debug)]
 pub(in super::super) struct Difference {
-    /// Where it is expected; `None` if it goes without saying.
+    /// The place of the expectation; `None` for an implicit one.
     pub(in super::super) location: Option<Location>,
-    /// What it is about.
+    /// The key concerned.
     pub(in super::super) key: String,
-    /// May have several lines; empty if there is no word for it but that it went wrong.
+    /// The expected value, on one or several lines; empty if only failing is the difference.
     pub(in super::super) expected: String,
-    /// May have several lines.
+    /// The actual value, on one or several lines.
     pub(in super::super) found: String,
 }
 
-/// What there is to be compared.
+/// The exchange that was sent, and all that it resulted in.
 #[derive(Clone, Copy)]
-pub(super) struct Seen<'a> {
-    pub(super) given: &'a Exchange,
+pub(super) struct Observed<'a> {
+    pub(super) sent: &'a Exchange,
     pub(super) outcome: &'a Outcome,
     pub(super) session: &'a Session,
 }
 
 impl Expectation {
-    /// `None`: it is so.
-    pub(super) fn difference(&self, seen: Seen<'_>) -> Option<Difference> {
-        let found = self.check.found(seen)?;
+    /// The difference, if there is one.
+    pub(super) fn difference(&self, observed: Observed<'_>) -> Option<Difference> {
+        let found = self.check.found(observed)?;
         Some(self.found(found))
     }
 
-    /// The same for the text with which `configure` has refused.
+    /// The difference in the text with which `configure` refused, if there is one.
     pub(super) fn refusal_difference(&self, refusal: Option<&str>) -> Option<Difference> {
         let Check::Refusal(text) = &self.check else {
             return None;
@@ -120,9 +120,9 @@ impl Check {
         }
     }
 
-    /// What there is instead; `None` if it is as it must be.
-    fn found(&self, seen: Seen<'_>) -> Option<String> {
-        let outcome = seen.outcome;
+    /// The actual value, if it differs.
+    fn found(&self, observed: Observed<'_>) -> Option<String> {
+        let outcome = observed.outcome;
         let unless = |fits: bool, found: &dyn Fn() -> String| (!fits).then(found);
         match self {
             Check::Verdict(word) => unless(outcome.word == *word, &|| said(outcome)),
@@ -133,7 +133,7 @@ impl Check {
             Check::Backend(text) => {
                 let picked = outcome
                     .picked
-                    .map(|index| &seen.given.pool.backends[index as usize]);
+                    .map(|index| &observed.sent.pool.backends[index as usize]);
                 match picked {
                     Some(backend) => unless(text.fits(backend.address.as_bytes()), &|| {
                         format!("{:?}", backend.address)
@@ -153,7 +153,7 @@ impl Check {
                 unless(!headers.contains_key(name), &|| values_of(headers, name))
             }),
             Check::Unchanged(side) => {
-                let changes = changes(*side, seen);
+                let changes = changes(*side, observed);
                 unless(changes.is_empty(), &|| in_lines(changes.iter().cloned()))
             }
             Check::Status(number) => of_response(outcome, |response| {
@@ -171,17 +171,17 @@ impl Check {
                     in_lines(lines.iter().map(|line| format!("{line:?}")))
                 })
             }
-            Check::Counter(name, number) => match seen.session.counter(name) {
+            Check::Counter(name, number) => match observed.session.counter(name) {
                 Some(value) => unless(number.fits(value), &|| value.to_string()),
                 None => {
-                    let names = seen.session.counters().into_iter().map(|(name, _)| name);
+                    let names = observed.session.counters().into_iter().map(|(name, _)| name);
                     Some(format!("no such counter; there are: {}", listed(names)))
                 }
             },
-            Check::Events(window, key, number) => match seen.session.events(window, key) {
+            Check::Events(window, key, number) => match observed.session.events(window, key) {
                 Some(events) => unless(number.fits(events.into()), &|| events.to_string()),
                 None => {
-                    let names = seen.session.windows().into_iter();
+                    let names = observed.session.windows().into_iter();
                     Some(format!("no such window; there are: {}", listed(names)))
                 }
             },
@@ -197,13 +197,13 @@ impl Check {
                 }
                 None => Some(format!("no failure: {}", said(outcome))),
             },
-            // It is compared when there is no request.
+            // A refusal is compared before any request.
             Check::Refusal(_) => None,
         }
     }
 }
 
-/// What the plugin said last, in a sentence.
+/// The plugin's decision in a sentence.
 fn said(outcome: &Outcome) -> String {
     let hook = match outcome.hook {
         Some(hook) => hook.name(),
@@ -236,16 +236,16 @@ fn of_message(
     }
 }
 
-/// What a plugin has made of a message.
-fn changes(side: Side, Seen { given, outcome, .. }: Seen<'_>) -> Vec<String> {
+/// The changes that a plugin made to a message.
+fn changes(side: Side, Observed { sent, outcome, .. }: Observed<'_>) -> Vec<String> {
     let mut changes = Vec::new();
     let (before, after) = match side {
         Side::Request => {
-            let (before, after) = (given.request.target(), outcome.request.target());
+            let (before, after) = (sent.request.target(), outcome.request.target());
             if before != after {
                 changes.push(format!("path {after:?} instead of {before:?}"));
             }
-            (&given.request.headers, &outcome.request.headers)
+            (&sent.request.headers, &outcome.request.headers)
         }
         Side::Response => {
             let Some(response) = outcome
@@ -255,11 +255,11 @@ fn changes(side: Side, Seen { given, outcome, .. }: Seen<'_>) -> Vec<String> {
             else {
                 return vec![said(outcome)];
             };
-            if response.status != given.response.status {
-                let (before, after) = (given.response.status.as_u16(), response.status.as_u16());
+            if response.status != sent.response.status {
+                let (before, after) = (sent.response.status.as_u16(), response.status.as_u16());
                 changes.push(format!("status {after} instead of {before}"));
             }
-            (&given.response.headers, &response.headers)
+            (&sent.response.headers, &response.headers)
         }
     };
     let mut names: Vec<&HeaderName> = before.keys().chain(after.keys()).collect();

@@ -1,4 +1,4 @@
-//! What is expected, as a list of checks.
+//! Turns expectations into a list of checks.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use pace_config::Fault;
 use pace_config::reading::{Document, Network, OrText, Place, Placed, Table};
 use pace_harness::WindowKey;
 
-/// The checks of one table `expect`, and what is wrong with it.
+/// The checks of one table `expect`, and its problems.
 pub(super) struct Expected {
     pub(super) checks: Vec<Expectation>,
-    /// What is expected of `configure`.
+    /// The expectation about `configure`.
     pub(super) refusal: Option<Expectation>,
     pub(super) problems: Vec<(Place, Fault)>,
 }
 
-/// Everything that `expect` says.
+/// The checks of a table `expect`.
 pub(super) fn expected(table: &Table<raw::Expect>, document: &Document<'_>) -> Expected {
     let mut list = List {
         document,
@@ -80,7 +80,7 @@ pub(super) fn expected(table: &Table<raw::Expect>, document: &Document<'_>) -> E
     }
 }
 
-/// Whose events are meant: exactly one of the three must be there.
+/// The key of events: exactly one of the three must be there.
 pub(super) fn window_key(
     address: Option<Address>,
     network: Option<Network>,

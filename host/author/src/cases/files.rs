@@ -1,4 +1,4 @@
-//! The files of cases.
+//! Finds and reads files of cases.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,32 +11,32 @@ use pace_config::reading::Document;
 /// The largest file, in bytes.
 const MAX_SIZE: u64 = 4 << 20;
 
-/// Why there are no cases.
+/// Why cases were not read.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum FileError {
-    /// It cannot be read.
+    /// The file or directory cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         source: io::Error,
     },
-    /// It is not a text.
+    /// The file is not UTF-8 text.
     #[error("{}: this is not UTF-8, which TOML must be", .0.display())]
     NotUtf8(PathBuf),
-    /// A directory without cases.
+    /// The directory has no cases.
     #[error(
         "there are no cases in {}: they are looked for in its files tests/*.toml; name a file to use another",
         .0.display()
     )]
     NoFiles(PathBuf),
-    /// It was read, and somebody must change something.
+    /// The file was read, and the author must change something.
     #[error(transparent)]
     Invalid(#[from] pace_config::Error),
 }
 
-/// The files of cases that a path leads to: itself, or `tests/*.toml` in a directory, in alphabetical order.
+/// The files of cases at a path: the file itself, or `tests/*.toml` in a directory, in alphabetical order.
 pub(in super::super) fn find(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -73,7 +73,7 @@ fn without_dot(path: PathBuf) -> PathBuf {
     path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)
 }
 
-/// Reads a file of cases, all of it or nothing.
+/// Reads a whole file of cases, or fails.
 pub(in super::super) fn load(path: &Path) -> Result<Suite, FileError> {
     let bytes = file::read(path, MAX_SIZE).map_err(|error| FileError::Unreadable {
         path: path.to_owned(),

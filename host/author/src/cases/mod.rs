@@ -1,26 +1,26 @@
-//! Declarative tests of a plugin: a TOML file beside it, from text to a verdict.
+//! Declarative tests of a plugin, in a TOML file beside it.
 //!
 //! ```text
 //! text ──▶ raw::File ── resolve ──▶ Suite: cases of steps ── run ──▶ differences ──▶ report
-//!          keys, types,             what is given, as an             expected, found
-//!          values                   Exchange; what is expected,
-//!                                   as a list of checks
+//!          keys, types,             inputs as an Exchange,            expected, found
+//!          values                   expectations as a list
+//!                                   of checks
 //! ```
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `raw`, `budget`, `scalar`, `value` | what is written, key by key |
-//! | `given` | requests, pools and answers of backends, laid over each other |
-//! | `expect`, `check` | what is expected, and whether it is so |
-//! | `suite`, `resolve` | what is run, and how it is made of what is written |
+//! | `raw`, `budget`, `scalar`, `value` | the file as written, key by key |
+//! | `overrides` | requests, pools and responses of several tables, merged |
+//! | `expect`, `check` | expectations, and their comparison with results |
+//! | `suite`, `resolve` | the cases to run, and how they are made of the file |
 //! | `run` | runs a case |
-//! | `files` | finds the files |
+//! | `files` | finds and reads the files |
 
 mod budget;
 mod check;
 mod expect;
 mod files;
-mod given;
+mod overrides;
 mod raw;
 mod resolve;
 mod run;
@@ -30,5 +30,5 @@ mod value;
 
 pub(super) use check::Difference;
 pub(super) use files::{FileError, find, load};
-pub(super) use run::{Ending, Failed, run};
+pub(super) use run::{CaseFailure, CaseResult, run};
 pub(super) use suite::{Budget, Case, Suite};

@@ -1,4 +1,4 @@
-//! What the author writes, key by key. What is left out has a default, which `resolve` and `given` know.
+//! The file as written, key by key. The defaults of keys are in `resolve` and `overrides`.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +91,7 @@ pub(super) struct Step {
 
 pub(super) type Attempt = Int<1, 1000>;
 
-/// A million requests take seconds; more are no test.
+/// The most repetitions: a million requests take seconds, and more are no test.
 pub(super) type Repeat = Int<1, 1_000_000>;
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,7 +113,7 @@ pub(super) struct Response {
     pub headers: BTreeMap<FieldName, FieldValues>,
 }
 
-/// One value, or several in order; none removes what is there.
+/// One value, or several in order; an empty list removes the field.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "OneOrSeveral")]
 pub(super) struct FieldValues(pub Vec<FieldValue>);
@@ -170,7 +170,7 @@ impl Shorthand for Backend {
     }
 }
 
-/// Events that a window has already, or must have.
+/// Events that a window has beforehand, or must have.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Events {
@@ -189,7 +189,7 @@ pub(super) struct Shuffle {
     pub rounds: Option<Int<1, 100_000>>,
 }
 
-/// How many requests of all had an outcome.
+/// How many of all requests had an outcome.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tally {

@@ -1,17 +1,17 @@
-//! From what was written to what is run.
+//! Turns a file as written into cases to run.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::expect::{expected, window_key};
-use super::given::Given;
+use super::overrides::ExchangeOverrides;
 use super::raw;
 use super::suite::{Budget, Case, Count, Counted, Events, HookBudget, Shuffle, Step, Suite};
 use pace_config::reading::{Document, Int, Place, Placed, Table, limits as resolve_limits, merge};
 use pace_config::{Fault, Problem};
 use pace_harness::{Exchange, Request, Setup};
 
-/// What is run, or everything that is wrong with the file.
+/// The cases to run, or all problems of the file.
 pub(super) fn resolve(path: &Path, file: &raw::File, document: &Document<'_>) -> Result<Suite, Vec<Problem>> {
     let mut resolver = Resolver {
         document,
@@ -55,7 +55,7 @@ impl raw::File {
     }
 }
 
-/// A plugin of the binary, or the path of a file from where the cases are.
+/// A plugin of the binary, or the path of a file relative to the cases.
 fn located(document: &Document<'_>, written: &str) -> String {
     if written.starts_with("builtin:") {
         return written.to_owned();
@@ -102,7 +102,7 @@ impl Resolver<'_> {
             setup.log_level = level.0;
         }
         let mut exchange = Exchange::new(Request::get("/"));
-        let problems = Given::from(raw).apply(&mut exchange);
+        let problems = ExchangeOverrides::from(raw).apply(&mut exchange);
         self.report_all(problems);
         (setup, exchange)
     }
@@ -130,7 +130,7 @@ impl Resolver<'_> {
             .collect();
 
         let mut exchange = exchange.clone();
-        let problems = Given::from(raw).apply(&mut exchange);
+        let problems = ExchangeOverrides::from(raw).apply(&mut exchange);
         self.report_all(problems);
         let refusal = self.refusal(table);
         let steps = match refusal.is_some() {
@@ -138,7 +138,7 @@ impl Resolver<'_> {
             false => self.steps(table, &exchange),
         };
         let tally = match (&raw.tally, raw.step.is_empty()) {
-            // With a single step it is that step's.
+            // With a single step the tally is that step's.
             (Some(tally), false) => self.tally(tally),
             _ => Vec::new(),
         };
@@ -164,7 +164,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What is expected of `configure`, if that is to refuse.
+    /// The expectation that `configure` refuses, if there is one.
     fn refusal(&mut self, table: &Table<raw::Case>) -> Option<super::check::Expectation> {
         let expect = table.value.expect.as_ref()?;
         let place = &expect.value.refusal.as_ref()?.place;
@@ -192,7 +192,7 @@ impl Resolver<'_> {
                 Err(fault) => self.report(place, fault),
             }
         }
-        // The oldest first, as they happened.
+        // The oldest events come first, as they happened.
         events.sort_by_key(|events| std::cmp::Reverse(events.ago));
         events
     }
@@ -224,7 +224,7 @@ impl Resolver<'_> {
         let mut steps = Vec::with_capacity(raw.step.len());
         for Table { value, place } in &raw.step {
             let mut exchange = exchange.clone();
-            let problems = Given::from(value).apply(&mut exchange);
+            let problems = ExchangeOverrides::from(value).apply(&mut exchange);
             self.report_all(problems);
             if let Some(refusal) = value
                 .expect

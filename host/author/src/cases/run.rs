@@ -1,33 +1,33 @@
-//! Runs a case.
+//! Runs cases.
 
 use std::time::Duration;
 
-use super::check::{Check, Difference, Seen};
+use super::check::{Check, Difference, Observed};
 use super::suite::{Case, Count, Counted, Step, Tally};
 use pace_config::Location;
 use pace_harness::{Line, Outcome, Session, Subject, Word, explain};
 
-/// How a case ended.
-pub(in super::super) struct Ending {
-    /// How many requests were made.
+/// The result of a case.
+pub(in super::super) struct CaseResult {
+    /// The number of requests made.
     pub(in super::super) requests: u64,
-    /// Why it has failed, if it has.
-    pub(in super::super) failed: Option<Failed>,
+    /// The failure, if the case failed.
+    pub(in super::super) failed: Option<CaseFailure>,
 }
 
-/// Where a case went wrong, and how.
-pub(in super::super) struct Failed {
-    /// At least one.
+/// The failure of a case, with its place.
+pub(in super::super) struct CaseFailure {
+    /// The differences, at least one.
     pub(in super::super) differences: Vec<Difference>,
-    /// Which request it was; empty if it was none.
+    /// The request that failed; empty if none did.
     pub(in super::super) place: String,
-    /// What the plugin had logged.
+    /// The lines that the plugin logged.
     pub(in super::super) lines: Vec<Line>,
 }
 
-impl Failed {
-    fn without_request(difference: Difference) -> Failed {
-        Failed {
+impl CaseFailure {
+    fn without_request(difference: Difference) -> CaseFailure {
+        CaseFailure {
             differences: vec![difference],
             place: String::new(),
             lines: Vec::new(),
@@ -35,22 +35,22 @@ impl Failed {
     }
 }
 
-/// Runs a case to its end, or to the first request that is not answered as expected.
-pub(in super::super) fn run(case: &Case, subject: &Subject) -> Ending {
+/// Runs a case to its end, or to the first request whose result differs.
+pub(in super::super) fn run(case: &Case, subject: &Subject) -> CaseResult {
     let mut requests = 0;
     let failed = match &case.refusal {
         Some(expected) => {
             let failure = subject.configure(&case.setup).err();
             let refusal = failure.as_ref().map(|failure| failure.detail.as_str());
             let difference = expected.refusal_difference(refusal);
-            difference.map(Failed::without_request)
+            difference.map(CaseFailure::without_request)
         }
         None => rounds(case, subject, &mut requests),
     };
-    Ending { requests, failed }
+    CaseResult { requests, failed }
 }
 
-fn rounds(case: &Case, subject: &Subject, requests: &mut u64) -> Option<Failed> {
+fn rounds(case: &Case, subject: &Subject, requests: &mut u64) -> Option<CaseFailure> {
     let in_order: Vec<usize> = case
         .steps
         .iter()
@@ -76,12 +76,12 @@ fn rounds(case: &Case, subject: &Subject, requests: &mut u64) -> Option<Failed> 
     None
 }
 
-/// Sends the requests of the steps in this order, to a plugin that was configured afresh.
-fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) -> Option<Failed> {
+/// Sends the requests of the steps in this order, to a freshly configured plugin.
+fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) -> Option<CaseFailure> {
     let session = match subject.configure(&case.setup) {
         Ok(session) => session,
         Err(failure) => {
-            return Some(Failed::without_request(Difference {
+            return Some(CaseFailure::without_request(Difference {
                 location: None,
                 key: "configure".to_owned(),
                 expected: "the configuration is taken".to_owned(),
@@ -92,7 +92,7 @@ fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) ->
     for events in &case.events {
         if !session.put_events(&events.window, &events.key, events.events, events.ago) {
             let windows = session.windows();
-            return Some(Failed::without_request(Difference {
+            return Some(CaseFailure::without_request(Difference {
                 location: Some(events.location.clone()),
                 key: "windows".to_owned(),
                 expected: format!("`configure` opens the window {:?}", events.window),
@@ -118,7 +118,7 @@ fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) ->
         count(&outcome, step, &mut tallies[index]);
         let differences = differences(step, &outcome, &session);
         if !differences.is_empty() {
-            return Some(Failed {
+            return Some(CaseFailure {
                 differences,
                 place: place(case, index, (position, done[index]), time),
                 lines: outcome.lines,
@@ -128,7 +128,7 @@ fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) ->
     counted(case, &tallies)
 }
 
-/// In the words of the file.
+/// The place of a request in the words of the file.
 fn place(case: &Case, index: usize, (position, times): (usize, u32), time: Duration) -> String {
     let step = &case.steps[index];
     let mut parts = Vec::new();
@@ -148,17 +148,17 @@ fn place(case: &Case, index: usize, (position, times): (usize, u32), time: Durat
 }
 
 fn differences(step: &Step, outcome: &Outcome, session: &Session) -> Vec<Difference> {
-    let seen = Seen {
-        given: &step.exchange,
+    let observed = Observed {
+        sent: &step.exchange,
         outcome,
         session,
     };
     let mut differences: Vec<Difference> = step
         .expect
         .iter()
-        .filter_map(|expectation| expectation.difference(seen))
+        .filter_map(|expectation| expectation.difference(observed))
         .collect();
-    // As the author reads.
+    // The author reads them in the order of the file.
     differences.sort_by_key(|difference| difference.location.as_ref().map(Location::position));
     let expected = step
         .expect
@@ -189,8 +189,8 @@ fn count(outcome: &Outcome, step: &Step, tally: &mut Tally) {
     }
 }
 
-/// Whether there were as many of each as there must be, in each step and in all together.
-fn counted(case: &Case, tallies: &[Tally]) -> Option<Failed> {
+/// Compares the tallies of each step and of all together with the expected numbers.
+fn counted(case: &Case, tallies: &[Tally]) -> Option<CaseFailure> {
     let mut all = Tally::new();
     for (of, number) in tallies.iter().flatten() {
         *all.entry(of.clone()).or_insert(0) += number;
@@ -204,7 +204,7 @@ fn counted(case: &Case, tallies: &[Tally]) -> Option<Failed> {
         .chain([(&case.tally, &all)])
         .flat_map(|(counts, tally)| counts.iter().filter_map(|count| count.difference(tally)))
         .collect();
-    (!differences.is_empty()).then(|| Failed {
+    (!differences.is_empty()).then(|| CaseFailure {
         differences,
         place: String::new(),
         lines: Vec::new(),

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use pace_config::reading::{Int, Shorthand, suggestion};
 use pace_hook::{AttemptFailure, FailureReason, Health, Hook};
 
-/// A word out of those that `$all` has, under the name that the rest of Pace has for it.
+/// Defines a word out of those in `$all`, under the name that the rest of Pace has for it.
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident: $type:ty = $all:expr) => {
         $(#[$doc])*
@@ -39,7 +39,7 @@ macro_rules! word {
 }
 
 word! {
-    /// What a plugin says.
+    /// A plugin's decision.
     Word: pace_harness::Word = pace_harness::Word::ALL
 }
 word! {
@@ -54,12 +54,12 @@ word! {
     /// Why an attempt failed.
     FailureName: AttemptFailure = AttemptFailure::ALL
 }
-/// Why the attempt before failed: a word, or `{ status = 503 }`.
+/// Why the previous attempt failed: a word, or `{ status = 503 }`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(from = "Answered")]
 pub(super) struct LastFailure(pub AttemptFailure);
 
-/// The failure that has more to it than its name.
+/// The failure that needs more than its name.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answered {
@@ -85,7 +85,7 @@ impl Shorthand for LastFailure {
 }
 
 word! {
-    /// Why a hook came to no result.
+    /// Why a hook failed.
     ReasonName: FailureReason = FailureReason::ALL
 }
 
@@ -140,7 +140,7 @@ impl TryFrom<String> for Method {
     }
 }
 
-/// A path, and what follows it in a request line.
+/// The target of a request: a path with or without a query.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Target(pub String);

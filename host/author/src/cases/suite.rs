@@ -1,4 +1,4 @@
-//! What is run.
+//! The cases to run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use pace_hook::PerHook;
 pub(in super::super) struct Suite {
     /// The file.
     pub(in super::super) path: PathBuf,
-    /// The plugin that it is for, as a path or `builtin:NAME`; `None` if the command line must say.
+    /// The plugin under test, as a path or `builtin:NAME`; `None` if the command line must name it.
     pub(in super::super) wasm: Option<String>,
-    /// What the plugin may cost.
+    /// The budget of the plugin.
     pub(in super::super) budget: Budget,
-    /// What a request is run with that no case says more of.
+    /// The setup and the exchange that cases start from.
     pub(in super::super) defaults: (Setup, Exchange),
-    /// In the order of the file.
+    /// The cases in the order of the file.
     pub(in super::super) cases: Vec<Case>,
 }
 
@@ -32,7 +32,7 @@ pub(in super::super) struct Budget {
     pub(in super::super) memory_kb: Option<u32>,
 }
 
-/// What half of the calls of a hook may take at most.
+/// The most that the median call of a hook may cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in super::super) struct HookBudget {
     pub(in super::super) nanoseconds: Option<u32>,
@@ -40,16 +40,16 @@ pub(in super::super) struct HookBudget {
 }
 
 impl Budget {
-    /// Whether instructions must be counted to know that it is kept.
+    /// Whether checking the budget needs counted instructions.
     pub(in super::super) fn needs_instructions(&self) -> bool {
         self.hooks.iter().any(|(_, hook)| hook.instructions.is_some())
     }
 }
 
-/// One case: a plugin that was configured afresh, and what is done with it.
+/// A case: a freshly configured plugin, and the steps that it goes through.
 pub(in super::super) struct Case {
     pub(in super::super) name: String,
-    /// Where it begins in the file.
+    /// The line of the file where the case begins.
     pub(in super::super) line: usize,
     pub(super) setup: Setup,
     pub(super) events: Vec<Events>,
@@ -68,18 +68,18 @@ pub(super) struct Events {
     pub(super) ago: Duration,
 }
 
-/// Steps in another order each time.
+/// Runs the steps in another order each time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shuffle {
     pub(super) seed: u64,
     pub(super) rounds: u32,
 }
 
-/// A request, sent once or more often.
+/// A request that is sent once or more often.
 pub(super) struct Step {
     pub(super) line: usize,
     pub(super) wall: Option<u64>,
-    /// Passes before each request.
+    /// The time that passes before each request.
     pub(super) advance: Duration,
     pub(super) repeat: u32,
     pub(super) exchange: Exchange,
@@ -87,7 +87,7 @@ pub(super) struct Step {
     pub(super) tally: Vec<Count>,
 }
 
-/// How many requests must have had an outcome.
+/// How many requests must have an outcome.
 pub(super) struct Count {
     pub(super) location: Location,
     pub(super) of: Counted,
@@ -102,5 +102,5 @@ pub(super) enum Counted {
     Backend(String),
 }
 
-/// What was counted.
+/// How often each outcome occurred.
 pub(super) type Tally = BTreeMap<Counted, u64>;

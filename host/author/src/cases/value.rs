@@ -1,4 +1,4 @@
-//! What a text or a number must be, and whether it is.
+//! Expected texts and numbers, and their comparison.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use pace_config::reading::{OrText, Shorthand};
 
-/// What a text must be: exactly this, or something that is like it.
+/// An expected text: exactly this one, or a pattern.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "TextTable")]
 pub(super) enum Text {
@@ -51,7 +51,7 @@ impl Shorthand for Text {
 }
 
 impl Text {
-    /// Whether these bytes are as they must be.
+    /// Whether the bytes match.
     pub(super) fn fits(&self, found: &[u8]) -> bool {
         match self {
             Text::Is(text) => text.as_bytes() == found,
@@ -112,13 +112,13 @@ impl<'de> Deserialize<'de> for Texts {
 }
 
 impl Texts {
-    /// Whether these are as many, and each is as it must be.
+    /// Whether as many values are found, and each matches.
     pub(super) fn fit(&self, found: &[&[u8]]) -> bool {
         self.0.len() == found.len() && self.0.iter().zip(found).all(|(text, found)| text.fits(found))
     }
 }
 
-/// What a number must be: this one, or one between two.
+/// An expected number: exactly this one, or a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number {
     least: u64,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_compared_searched_or_matched() {
+    fn text_is_compared_searched_or_matched() {
         let fits = |text: &str, found: &str| values(text, "0").texts.fit(&[found.as_bytes()]);
         assert!(fits("'abc'", "abc") && !fits("'abc'", "abcd"));
         assert!(fits("{ contains = 'bc' }", "abcd") && !fits("{ contains = 'x' }", "abcd"));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_compared_or_between_two() {
+    fn number_is_compared_or_in_a_range() {
         let fits = |number: &str, found| values("''", number).number.fits(found);
         assert!(fits("3", 3) && !fits("3", 4));
         assert!(fits("{ least = 3 }", 3) && fits("{ least = 3 }", u64::MAX) && !fits("{ least = 3 }", 2));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn contradictory_expectation_is_refused() {
         for (texts, number, part) in [
             ("5", "0", "expected a text, { contains"),
             ("{}", "0", "one of `contains` and `matches`"),

@@ -1,7 +1,7 @@
-//! `pace plugin new`: a project that builds at once.
+//! `pace plugin new`: creates a project that builds at once.
 //!
-//! The SDK is no crate of a registry, so a project in Rust gets a copy of its sources, and every project a copy of
-//! the contract: both fit the program that wrote them, and neither needs this repository to be reached.
+//! The SDK is not in a registry, so a project in Rust gets a copy of its sources, and every project a copy of
+//! the contract: both fit the program that wrote them, and neither needs access to this repository.
 
 mod template;
 mod versions;
@@ -22,7 +22,7 @@ use pace_sandbox::CONTRACT_FILES;
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 use template::Template;
 
-/// Why there is no project.
+/// Why no project was created.
 #[derive(Debug, thiserror::Error)]
 enum NewError {
     #[error(
@@ -57,7 +57,7 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A name that all languages, and file systems, take.
+/// Checks a name: all languages and file systems must accept it.
 fn check(name: &str) -> Result<&str, NewError> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
@@ -67,7 +67,7 @@ fn check(name: &str) -> Result<&str, NewError> {
     }
 }
 
-/// What `of` says of each hook, in the alphabetical order of their names.
+/// The result of `of` for each hook, in the alphabetical order of the hooks' names.
 fn of_each(hooks: Hooks, of: fn(Hook) -> &'static str) -> Vec<&'static str> {
     let mut hooks: Vec<Hook> = hooks.iter().collect();
     hooks.sort_by_key(|hook| hook.name());
@@ -148,7 +148,8 @@ fn project(name: &str, language: Language, hooks: Hooks) -> Vec<(PathBuf, String
         own.iter()
             .map(|(path, text)| (PathBuf::from(path), template.fill(text))),
     );
-    // The SDK reads the contract two directories above itself. Other languages begin with a world of their own.
+    // The SDK reads the contract two directories above itself. Other languages start from a world of their
+    // own.
     let contract = match language {
         Language::Rust => Path::new("wit"),
         _ => Path::new("wit/deps/pace-plugin"),

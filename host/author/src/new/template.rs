@@ -1,21 +1,21 @@
-//! Texts with parts that only some projects have.
+//! Fills texts with parts that only some projects have.
 //!
-//! A line `@@ if WORD` begins a part that is there if the word holds, or one of several that `-or-` joins;
-//! `@@ else` turns it around, and `@@ end` ends it. Parts lie within each other. `@NAME@` is replaced.
+//! A line `@@ if WORD` begins a part that is kept if the word applies, or one of several that `-or-` joins;
+//! `@@ else` inverts the condition, and `@@ end` ends the part. Parts can be nested. `@NAME@` is replaced.
 
 use std::collections::BTreeSet;
 
-/// What holds for a project, and what stands for what in it.
+/// The words that apply to a project, and the replacements of names.
 pub(super) struct Template<'a> {
     pub(super) words: BTreeSet<&'a str>,
     pub(super) names: Vec<(&'static str, String)>,
 }
 
 impl Template<'_> {
-    /// The text of a project.
+    /// Fills a template for the project.
     pub(super) fn fill(&self, template: &str) -> String {
         let mut text = String::with_capacity(template.len());
-        // Whether each of the parts around a line is there.
+        // For each part around the present line, whether it is kept.
         let mut parts: Vec<bool> = Vec::new();
         for line in template.lines() {
             match line.strip_prefix("@@ ") {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_there_or_not() {
+    fn fill_keeps_parts_whose_word_applies() {
         let template = Template {
             words: ["b"].into(),
             names: vec![("NAME", "mine".to_owned())],

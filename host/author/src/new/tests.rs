@@ -1,6 +1,6 @@
 use super::*;
 
-/// Every choice of languages and hooks.
+/// Every combination of languages and hooks.
 fn projects() -> Vec<Vec<(PathBuf, String)>> {
     let languages = [Language::Rust, Language::Js, Language::Python, Language::C];
     let choices: Vec<Hooks> = (1..1_u32 << Hook::COUNT)
@@ -20,7 +20,7 @@ fn projects() -> Vec<Vec<(PathBuf, String)>> {
 }
 
 #[test]
-fn nothing_of_the_templates_is_left() {
+fn project_has_nothing_of_the_template_syntax() {
     for file in projects().into_iter().flatten() {
         assert!(!file.1.contains("@@"), "{}", file.0.display());
         for name in ["NAME", "CONTRACT", "VERSION", "HOOK_TRAITS", "WORLDS"] {
@@ -34,7 +34,7 @@ fn nothing_of_the_templates_is_left() {
 }
 
 #[test]
-fn a_project_has_each_file_once() {
+fn project_has_each_file_once() {
     for project in projects() {
         let mut paths: Vec<_> = project.iter().map(|(path, _)| path).collect();
         paths.sort();
@@ -46,9 +46,9 @@ fn a_project_has_each_file_once() {
     }
 }
 
-/// Cases that hold say nothing of a Pace that gives the plugin less.
+/// Passing cases would say nothing about a Pace with lower limits than theirs.
 #[test]
-fn the_readme_tells_the_operator_the_limits_of_the_cases() {
+fn readme_has_the_limits_of_the_cases() {
     for language in [Language::Js, Language::Python] {
         for hook in [Hook::RequestFilter, Hook::ResponseFilter] {
             let files = project("my-plugin", language, [hook].into());
@@ -66,9 +66,9 @@ fn the_readme_tells_the_operator_the_limits_of_the_cases() {
     }
 }
 
-/// A project's copy of the SDK takes the same crates as the SDK itself.
+/// The project's copy of the SDK depends on the same crates as the SDK itself.
 #[test]
-fn the_manifest_of_the_copied_sdk_is_that_of_the_sdk() {
+fn copied_sdk_manifest_has_the_dependencies_of_the_sdk() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |path: &str| -> toml::Table {
         fs::read_to_string(root.join(path))
@@ -97,7 +97,7 @@ fn the_manifest_of_the_copied_sdk_is_that_of_the_sdk() {
 }
 
 #[test]
-fn a_name_is_one_for_all_languages() {
+fn check_accepts_only_names_valid_in_all_languages() {
     for good in ["a", "my-plugin", "x2"] {
         assert!(check(good).is_ok(), "{good}");
     }

@@ -1,12 +1,13 @@
-//! `Cargo.lock` of a project in Rust: the versions of what the SDK takes that it was tested with.
+//! Writes `Cargo.lock` of a project in Rust: the tested versions of the SDK's dependencies.
 
-/// Without the project's own package. A test compares it with the `Cargo.lock` of this repository.
+/// The lock file without the project's own package. A test compares it with the `Cargo.lock` of this
+/// repository.
 const TESTED: &str = include_str!("templates/rust/Cargo.lock");
 
-/// What is between two packages.
+/// The separator of packages.
 const BETWEEN: &str = "\n[[package]]\n";
 
-/// With the project's own package, where cargo would put it: the first build has nothing to change.
+/// The lock file with the project's own package where cargo puts it: the first build changes nothing.
 pub(super) fn with_own(name: &str) -> String {
     let own = format!(
         "name = \"{name}\"\nversion = \"0.1.0\"\ndependencies = [\n \"pace-plugin\",\n \"serde\",\n]\n"
@@ -24,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_sorted_by_name() {
+    fn with_own_keeps_packages_sorted_by_name() {
         for name in ["a", "my-plugin", "pace-plugin-2", "zz"] {
             let text = with_own(name);
             let lines = text.lines().filter(|line| line.starts_with("name = "));

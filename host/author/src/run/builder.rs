@@ -1,6 +1,7 @@
-//! Builds a project each time one of its sources is saved with another content, and looks at its configuration.
+//! Builds a project each time a source is saved with new content, and rereads its configuration.
 //!
-//! What is built takes the place of `plugin.wasm`, and that is all: Pace follows the file, as it does every plugin's.
+//! A build replaces `plugin.wasm`, and nothing else happens here: Pace follows that file, as it follows every
+//! plugin's.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -20,27 +21,27 @@ use super::sources::Sources;
 use crate::cli::CommandError;
 use pace_follow::Follower;
 
-/// Builds until it is dropped. Then a build that is going on is given up.
+/// Builds until it is dropped, which ends a running build.
 pub(super) struct Builder {
     notes: mpsc::Sender<Note>,
     thread: Option<JoinHandle<()>>,
 }
 
 enum Note {
-    /// Something may have changed.
+    /// A file may have changed.
     Look,
     End,
 }
 
-/// The backstop for what the system does not tell of.
+/// The interval in which changes are found that the system does not report.
 const RESCAN: Duration = Duration::from_secs(1);
 
-/// How soon to look again while a build goes on.
+/// The interval of looks while a build runs.
 const SOON: Duration = Duration::from_millis(50);
 
 impl Builder {
-    /// Follows what is saved.
-    pub(super) fn start(followed: Followed) -> io::Result<Builder> {
+    /// Starts to follow the files.
+    pub(super) fn start(followed: ProjectFiles) -> io::Result<Builder> {
         let notes = followed.sender.clone();
         let thread = thread::Builder::new()
             .name("pace-build".to_owned())
@@ -56,33 +57,33 @@ impl Drop for Builder {
     fn drop(&mut self) {
         let _ = self.notes.send(Note::End);
         if let Some(thread) = self.thread.take() {
-            // It has said what there was to say.
+            // The thread has logged all that it had to.
             let _ = thread.join();
         }
     }
 }
 
-/// The files that are followed, and what is done when they change.
-pub(super) struct Followed {
+/// The followed files of a project, and the reactions to their changes.
+pub(super) struct ProjectFiles {
     sender: mpsc::Sender<Note>,
     notes: mpsc::Receiver<Note>,
     files: Follower,
     sources: Option<Sources>,
     defaults: Option<Defaults>,
-    /// The build that goes on.
+    /// The running build.
     build: Option<Build>,
 }
 
-impl Followed {
+impl ProjectFiles {
     /// Follows the sources of a project from now on, which is before it is built.
-    pub(super) fn new(project: Option<PathBuf>) -> Followed {
+    pub(super) fn new(project: Option<PathBuf>) -> ProjectFiles {
         let (sender, notes) = mpsc::channel();
         let hints = sender.clone();
         let mut files = Follower::new(RESCAN, move || {
-            // Nobody listens any more when Pace ends.
+            // When Pace ends, no receiver is left.
             let _ = hints.send(Note::Look);
         });
-        Followed {
+        ProjectFiles {
             sender,
             notes,
             sources: project.map(|project| Sources::of(project, &mut files)),
@@ -92,9 +93,9 @@ impl Followed {
         }
     }
 
-    /// Follows also where the plugin's configuration is.
-    pub(super) fn with_defaults(self, defaults: Option<Defaults>) -> Followed {
-        Followed { defaults, ..self }
+    /// Follows the file with the plugin's configuration too.
+    pub(super) fn with_defaults(self, defaults: Option<Defaults>) -> ProjectFiles {
+        ProjectFiles { defaults, ..self }
     }
 
     fn run(mut self) {
@@ -115,7 +116,7 @@ impl Followed {
         }
     }
 
-    /// Begins a build if a source has changed, and takes the configuration if that has.
+    /// Starts a build if a source has changed, and takes the configuration if it has.
     fn look(&mut self) {
         self.sources.iter_mut().for_each(Sources::list_again);
         let sources = self.sources.iter().flat_map(Sources::files);
@@ -125,10 +126,10 @@ impl Followed {
         if let Some(sources) = &mut self.sources {
             sources.note(&found, self.build.is_some());
             if sources.take(&self.files) {
-                // What was saved last is what counts.
+                // The latest sources count, so a running build is abandoned.
                 drop(self.build.take());
                 info!(target: "pace::author", "a source has changed: building");
-                // What the build says comes below that.
+                // Output of the build comes after this line.
                 log::logger().flush();
                 self.build = Build::start(sources.project())
                     .inspect_err(|error| error!(target: "pace::author", "no build can be started: {error}"))
@@ -140,7 +141,7 @@ impl Followed {
             .for_each(|defaults| defaults.note(&found));
     }
 
-    /// Says what came of a build that has ended.
+    /// Reports a build that has ended.
     fn end_build(&mut self) {
         let Some(status) = self.build.as_mut().and_then(Build::ended) else {
             return;
@@ -152,7 +153,7 @@ impl Followed {
     }
 }
 
-/// The build before anything is served: another thread can give it up.
+/// The build before serving, which another thread can end.
 #[derive(Clone, Default)]
 pub(super) struct FirstBuild(Arc<Mutex<First>>);
 
@@ -162,21 +163,21 @@ struct First {
     is_given_up: bool,
 }
 
-/// There is nothing to serve with, and whoever built it has said why.
+/// The first build failed, and its output says why.
 #[derive(Debug, thiserror::Error)]
 #[error("the build failed, and what it said is above")]
-pub struct Told;
+pub struct BuildFailed;
 
 impl FirstBuild {
-    /// Builds a project, and waits for the end of that.
+    /// Builds a project, and waits for the end of the build.
     pub(super) fn run(&self, project: &Path) -> Result<(), CommandError> {
         info!(target: "pace::author", "building {}", project.display());
-        // What the build says comes below that.
+        // Output of the build comes after this line.
         log::logger().flush();
         loop {
             let mut first = self.0.lock();
             if first.is_given_up {
-                return Err(Told.into());
+                return Err(BuildFailed.into());
             }
             let build = match &mut first.build {
                 Some(build) => build,
@@ -184,14 +185,14 @@ impl FirstBuild {
             };
             match build.ended() {
                 Some(status) if status.success() => return Ok(()),
-                Some(_) => return Err(Told.into()),
+                Some(_) => return Err(BuildFailed.into()),
                 None => drop(first),
             }
             thread::sleep(SOON);
         }
     }
 
-    /// Ends it, and all that it has started.
+    /// Ends the build with all of its processes.
     pub(super) fn give_up(&self) {
         let mut first = self.0.lock();
         first.is_given_up = true;
@@ -199,16 +200,16 @@ impl FirstBuild {
     }
 }
 
-/// A build that is going on. It and all that it has started are ended when this is dropped.
+/// A running build. Dropping it ends it with all of its processes.
 struct Build {
     process: Child,
     since: Instant,
 }
 
 impl Build {
-    /// `pace plugin build`, in a group of processes of its own, so that all of it can be ended.
+    /// Starts `pace plugin build` in a process group of its own, so that all of it can be ended.
     fn start(project: &Path) -> io::Result<Build> {
-        // The program that runs, also if another has taken its place meanwhile.
+        // This path leads to the running program, even if its file has been replaced.
         let process = Command::new("/proc/self/exe")
             .args(["plugin", "build"])
             .arg(project)
@@ -223,7 +224,7 @@ impl Build {
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
-        // It is ours, and has not been waited for elsewhere.
+        // The process is ours, and is waited for only here.
         self.process.try_wait().ok().flatten()
     }
 
@@ -242,7 +243,7 @@ impl Drop for Build {
         if self.ended().is_some() {
             return;
         }
-        // Not waited for yet, so the number is still this process's, and the group's.
+        // The process has not been waited for, so its id is still its own, and the group's.
         let _ = kill_process_group(Pid::from_child(&self.process), Signal::TERM);
         let _ = self.process.wait();
     }

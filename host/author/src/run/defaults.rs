@@ -1,4 +1,4 @@
-//! The plugin's configuration, taken again when the file of cases that it comes from is saved.
+//! Rereads the plugin's configuration when the file of cases that it comes from is saved.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use pace_config::{Config, Sha256, Source};
 use pace_follow::Found;
 use pace_proxy::reload::{Outcome, Reloader};
 
-/// What `[defaults]` says, and whether that serves.
+/// The configuration from `[defaults]`, and whether it was refused.
 pub(super) struct Defaults {
     file: PathBuf,
-    /// Reads all of it again, with the command line.
+    /// Reads the whole configuration again, with the command line.
     read: Box<dyn Fn() -> Result<Config, String> + Send>,
     reloader: Reloader,
     wanted: Config,
@@ -20,7 +20,7 @@ pub(super) struct Defaults {
 }
 
 impl Defaults {
-    /// Of this file, of which `serving` is what it said.
+    /// For a file, which said `serving` when it was last read.
     pub(super) fn new(
         file: PathBuf,
         serving: Config,
@@ -40,7 +40,7 @@ impl Defaults {
         &self.file
     }
 
-    /// Takes what the file says if it has changed.
+    /// Reads the file again if it has changed.
     pub(super) fn note(&mut self, found: &Found) {
         if !found.changed.contains(&self.file) {
             return;
@@ -55,7 +55,7 @@ impl Defaults {
         }
     }
 
-    /// The plugin has been built again: it may want what the one before did not.
+    /// Tries a refused configuration again after a build: the new plugin may accept it.
     pub(super) fn try_again(&mut self) {
         if self.is_refused {
             self.take();
@@ -71,8 +71,9 @@ impl Defaults {
         }
     }
 
-    /// A key that is new needs the configuration and the plugin at once: neither is taken without the other. So what
-    /// the plugin that serves refuses is tried with the one in the file, which a digest asks for.
+    /// Applies the wanted configuration. A new key needs the new configuration and the new plugin together:
+    /// neither is taken without the other. So a configuration that the serving plugin refuses is tried with
+    /// the plugin in the file, which a digest demands.
     fn configure(&self) -> Outcome {
         let outcome = self.reloader.configure(self.wanted.clone());
         let mut pinned = self.wanted.clone();

@@ -1,4 +1,4 @@
-//! How the log looks to somebody who sits before it.
+//! Formats the log for an author who watches it.
 
 use std::fmt::{self, Write};
 
@@ -7,10 +7,11 @@ use log::{Level, LevelFilter, Record};
 use pace_base::logging::{LineBuffer, Setup};
 use pace_proxy::telemetry::HOOKS_TARGET;
 
-/// Without RUST_LOG: what happens to the process, and all that a plugin says of interest to whoever writes it.
+/// The filter without RUST_LOG: events of the process, and every message about the plugin.
 const DEFAULT_LOG: &str = "info,pace::access=off,pace::plugin::log=debug";
 
-/// The log of `pace plugin run`: with a line for each request, and without what only tells many programs and days apart.
+/// The log of `pace plugin run`: with a line for each request, and without parts that only tell many programs
+/// and days apart.
 pub fn log_for_run() -> Setup {
     Setup::from_env(DEFAULT_LOG)
         .and(HOOKS_TARGET, LevelFilter::Debug)

@@ -1,4 +1,4 @@
-//! `pace plugin run`: a proxy with a plugin that is being written.
+//! `pace plugin run`: a proxy with a plugin under development.
 //!
 //! ```text
 //! save a source ──▶ builder: pace plugin build ──▶ plugin.wasm ──▶ reload: tried, swapped ──▶ requests
@@ -7,7 +7,7 @@
 
 mod builder;
 mod defaults;
-mod given;
+mod input;
 mod lines;
 mod sources;
 
@@ -18,9 +18,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use log::info;
 
-use self::builder::{Builder, FirstBuild, Followed};
+use self::builder::{Builder, FirstBuild, ProjectFiles};
 use self::defaults::Defaults;
-use self::given::Given;
+use self::input::RunInput;
 use crate::cli::{CommandError, RunArgs};
 use pace_config::{Config, Overrides, Plugin, Source};
 use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
@@ -30,13 +30,13 @@ use pace_proxy::telemetry::Metrics;
 use pace_sandbox::{Compiler, LoadError, Runtime};
 use pace_state::Store;
 
-pub use builder::Told;
+pub use builder::BuildFailed;
 pub use lines::log_for_run;
 
 /// How long requests in flight may take after Ctrl-C.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
 
-/// The plugin cannot serve as it is configured.
+/// The plugin refuses its configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{refusal}\n{advice}")]
 struct Refused {
@@ -68,25 +68,25 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// What it takes to serve, and what is followed meanwhile.
+/// The parts of a server that is ready to run, and the files followed meanwhile.
 struct Ready {
     server: Server,
     snapshot: Arc<ArcSwap<Snapshot>>,
     environment: Arc<Environment>,
     reloader: Reloader,
-    followed: Followed,
+    followed: ProjectFiles,
 }
 
 fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandError> {
-    let given = Given::new(&args.file, &args.set)?;
-    let config = configuration(&given, args)?;
-    // Before anything is built: a port in use is known at once.
+    let input = RunInput::new(&args.file, &args.set)?;
+    let config = configuration(&input, args)?;
+    // The socket is bound before anything is built: a port in use is known at once.
     let mut server = Server::bind(&config)?;
     if let Some(path) = &args.ready_file {
         server = server.with_ready_file(path)?;
     }
-    let followed = Followed::new(given.project.clone());
-    if let Some(project) = &given.project {
+    let followed = ProjectFiles::new(input.project.clone());
+    if let Some(project) = &input.project {
         first_build.run(project)?;
     }
     let environment = Arc::new(Environment {
@@ -107,7 +107,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     let (manager, snapshot, reloader) = started.map_err(|refusal| -> CommandError {
         match refusal.reason {
             LoadError::Configure(_) => Refused {
-                advice: given.advice(),
+                advice: input.advice(),
                 refusal,
             }
             .into(),
@@ -117,13 +117,13 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     thread::Builder::new()
         .name("pace-reload".to_owned())
         .spawn(|| manager.run())?;
-    info!(target: "pace::author", "{}", when_saved(&given));
-    info!(target: "pace::author", "{}", given.advice());
+    info!(target: "pace::author", "{}", when_saved(&input));
+    info!(target: "pace::author", "{}", input.advice());
     let args = args.clone();
-    let defaults = given.cases.map(|file| {
+    let defaults = input.cases.map(|file| {
         let read = move || {
-            let given = Given::new(&args.file, &args.set).map_err(|error| error.to_string())?;
-            configuration(&given, &args).map_err(|error| error.to_string())
+            let input = RunInput::new(&args.file, &args.set).map_err(|error| error.to_string())?;
+            configuration(&input, &args).map_err(|error| error.to_string())
         };
         Defaults::new(file, config, reloader.clone(), read)
     });
@@ -136,26 +136,26 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     })
 }
 
-/// The backends, and nothing but this plugin before them.
-fn configuration(given: &Given, args: &RunArgs) -> Result<Config, CommandError> {
+/// A configuration with the backends, and only this plugin before them.
+fn configuration(input: &RunInput, args: &RunArgs) -> Result<Config, CommandError> {
     let mut config = Config::from_overrides(&Overrides {
         listen: Some(args.listen.clone()),
         backends: args.backends.clone(),
     })?;
     config.server.grace_period = GRACE_PERIOD;
-    let mut plugin = Plugin::new(&given.name, given.source.clone());
-    plugin.isolation = given.setup.isolation;
-    plugin.limits = given.setup.limits;
-    // Its author wants to see what it does, however often it fails.
+    let mut plugin = Plugin::new(&input.name, input.source.clone());
+    plugin.isolation = input.setup.isolation;
+    plugin.limits = input.setup.limits;
+    // The author wants to see the plugin act, however often it fails.
     plugin.breaker.failures = 0;
     plugin.rollback.calls = 0;
-    plugin.config = given.setup.config.clone();
+    plugin.config = input.setup.config.clone();
     Ok(config.with_only(plugin))
 }
 
-/// What happens when something is saved.
-fn when_saved(given: &Given) -> String {
-    match (&given.project, &given.source) {
+/// Tells what happens when a file is saved.
+fn when_saved(input: &RunInput) -> String {
+    match (&input.project, &input.source) {
         (Some(project), _) => format!("{} is built again when a source is saved", project.display()),
         (None, Source::File(file)) => {
             format!(
@@ -163,6 +163,6 @@ fn when_saved(given: &Given) -> String {
                 file.display()
             )
         }
-        (None, Source::Builtin(_)) => format!("{} is part of Pace, and does not change", given.name),
+        (None, Source::Builtin(_)) => format!("{} is part of Pace, and does not change", input.name),
     }
 }

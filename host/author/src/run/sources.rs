@@ -1,4 +1,4 @@
-//! The sources of a project: what is in it and is neither a result of building it nor a file of an editor's.
+//! Finds the sources of a project: all files but results of builds and files of editors.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 
 use pace_follow::{Follower, Found};
 
-/// What builds write, at the top of a project. `tests/` has cases, which no build reads.
+/// The results of builds, at the top of a project. `tests/` has cases, which no build reads.
 const RESULTS: [&str; 4] = ["target", "node_modules", "build", "tests"];
 
-/// What the first build writes if it is not there.
+/// The files that the first build writes if they are missing.
 const LOCKS: [&str; 2] = ["Cargo.lock", "package-lock.json"];
 
-/// More is no plugin's project, and not worth to be walked again and again.
+/// A directory with more files is no plugin's project, and too large to walk again and again.
 const MAX_FILES: usize = 10_000;
 
-/// The sources of a project, and whether they are others than those of the last build.
+/// The sources of a project, and whether they have changed since the last build.
 #[derive(Debug)]
 pub(super) struct Sources {
     project: PathBuf,
     files: BTreeSet<PathBuf>,
-    are_others: bool,
+    have_changed: bool,
 }
 
 impl Sources {
-    /// The sources of this project, which is built next. What is saved from now on is told.
+    /// The sources of a project that is built next. Changes from now on are reported.
     pub(super) fn of(project: PathBuf, follower: &mut Follower) -> Sources {
         let files = walk(&project);
         files.iter().for_each(|file| follower.take(file));
         Sources {
             project,
             files,
-            are_others: false,
+            have_changed: false,
         }
     }
 
@@ -44,26 +44,26 @@ impl Sources {
         self.files.iter()
     }
 
-    /// Lists the files anew. Those that are gone count as a change; the follower tells of new ones.
+    /// Lists the files anew. Removed files count as a change; the follower reports new ones.
     pub(super) fn list_again(&mut self) {
         let files = walk(&self.project);
-        self.are_others |= !self.files.is_subset(&files);
+        self.have_changed |= !self.files.is_subset(&files);
         self.files = files;
     }
 
-    /// Takes in what is told of files, while a build goes on or not.
+    /// Takes note of changed files, during a build or not.
     pub(super) fn note(&mut self, found: &Found, is_building: bool) {
         let is_source = |path: &PathBuf| self.files.contains(path);
-        // A build may have read what was there before it was again what it was.
+        // The build may have read other content before the file was restored.
         let is_touched = is_building && found.touched.iter().any(is_source);
-        self.are_others |= is_touched || found.changed.iter().any(is_source);
+        self.have_changed |= is_touched || found.changed.iter().any(is_source);
     }
 
-    /// Whether to build now: a source has changed, and nobody is in the middle of saving one. That is told once.
+    /// Whether to build now: a source has changed, and none is being written. Each change is reported once.
     pub(super) fn take(&mut self, follower: &Follower) -> bool {
         let is_settled = |file: &PathBuf| follower.is_settled(file);
-        let is_due = self.are_others && self.files.iter().all(is_settled);
-        self.are_others &= !is_due;
+        let is_due = self.have_changed && self.files.iter().all(is_settled);
+        self.have_changed &= !is_due;
         is_due
     }
 }
@@ -75,7 +75,7 @@ fn walk(project: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-/// Directories and files that cannot be read are none: a build will say so.
+/// Unreadable directories and files are left out: a build will report them.
 fn add(found: &mut BTreeSet<PathBuf>, directory: &Path, is_top: bool) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory with these files, which is removed when this is dropped.
+    /// A directory with these files, which is removed on drop.
     struct Project(PathBuf);
 
     impl Project {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_build_or_an_editor_writes_is_no_source() {
+    fn walk_leaves_out_files_of_builds_and_editors() {
         let project = Project::with(
             "sources",
             &[
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(found, wanted.map(|path| Some(Path::new(path))));
     }
 
-    /// Sources that are looked at until nothing is being saved. Whether they are to be built then.
+    /// Looks at sources until none is being written. Returns whether they are to be built then.
     fn are_built(
         sources: &mut Sources,
         follower: &mut Follower,
@@ -180,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn source_that_comes_changes_or_goes_is_built() {
+    fn added_changed_or_removed_source_is_built() {
         let project = Project::with("changes", &["plugin.c"]);
         let save = |name, text| fs::write(project.0.join(name), text).expect("it can be written");
         let mut follower = Follower::new(Duration::from_secs(1), || {});
         let mut sources = Sources::of(project.0.clone(), &mut follower);
         let mut now = Instant::now();
         let mut are_built = |is_building| {
-            // Until what was read last is certain.
+            // Long enough for the files read last to be certain.
             now += Duration::from_secs(60);
             are_built(&mut sources, &mut follower, &mut now, is_building)
         };
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn source_saved_as_it_was_is_built_only_if_a_build_may_have_read_another() {
+    fn source_restored_is_built_only_if_a_build_may_have_read_another() {
         let project = Project::with("same", &["plugin.c"]);
         let save = |time| {
             let file = fs::File::create(project.0.join("plugin.c")).expect("it can be written");

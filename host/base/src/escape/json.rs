@@ -1,16 +1,16 @@
-//! JSON in which nothing is hidden.
+//! JSON without invisible characters.
 
 use std::fmt::Write;
 
 use super::is_visible;
 
-/// The same JSON, where characters of strings that are not visible are written as escapes: whoever parses it gets the
-/// same, and whoever looks at it sees what is there.
+/// Writes the invisible characters in strings of a JSON text as escapes. A parser gets the same values, and a
+/// reader sees every character.
 pub fn json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            // Between values. In strings there is none.
+            // Line feeds stand between values; strings have none.
             '\n' => shown.push(c),
             c if is_visible(c) => shown.push(c),
             c => {
@@ -31,14 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_visible_is_an_escape() {
+    fn json_invisible_characters_are_escaped() {
         let text = serde_json::to_string("a\u{202e}\u{e0041}\u{7f}\né").expect("it is a text");
         assert_eq!(json(&text), r#""a\u202e\udb40\udc41\u007f\né""#);
     }
 
     proptest! {
         #[test]
-        fn any_json_says_the_same(text in any::<String>()) {
+        fn json_any_text_keeps_its_value(text in any::<String>()) {
             let pretty = serde_json::to_string_pretty(&[&text]).expect("it is a text");
             let shown = json(&pretty);
             prop_assert!(shown.chars().all(|c| c == '\n' || is_visible(c)), "{shown:?}");

@@ -1,21 +1,22 @@
-//! Text from outside, made fit for a log, a terminal and a page.
+//! Escapes for text from outside, before it reaches a log, a terminal or a page.
 //!
-//! Names and messages come from plugins' files, clients and backends. Shown as they are, they could begin a line that
-//! looks like Pace's own, command a terminal, or have it show something else than there is: by marks that turn the
-//! direction of writing, and by characters that nobody sees. Everything here escapes these and leaves what people read
-//! (`é`, `日本`) as it is.
+//! Names and messages come from plugins' files, clients and backends. Unescaped, they could begin a line that
+//! looks like Pace's own, command a terminal, or make it show something other than the text: by marks that
+//! turn the direction of writing, and by invisible characters. This module escapes these and leaves readable
+//! characters (`é`, `日本`) as they are.
 //!
 //! | as | for |
 //! |---|---|
-//! | [`Line`] | a message: one line, whatever is in it |
-//! | [`Lines`] | a message whose line feeds are Pace's own; what is in them went through [`Line`] before |
+//! | [`Line`] | a message on one line, whatever the text |
+//! | [`Lines`] | a message whose line feeds are Pace's own; its parts went through [`Line`] before |
 //! | [`Word`] | a field of a line, without spaces |
 //! | [`Quoted`] | a field of a line, in quotes |
 //! | [`json`] | JSON |
 //! | [`Shown`] | a [`Line`] of at most 4 KiB to keep: the type of foreign text in errors |
 //!
-//! The log, standard output and the admin listener write everything as [`Lines`], so no other character can get there
-//! from anywhere. That a line feed cannot is up to whoever puts foreign text into a message.
+//! The log, standard output and the admin listener write everything as [`Lines`], so no other control
+//! character reaches them. Foreign line feeds are the concern of the code that puts foreign text into a
+//! message.
 
 mod json;
 mod shown;
@@ -27,19 +28,21 @@ pub use self::json::json;
 pub use self::shown::{Shown, cut};
 pub use self::visible::is_visible;
 
-/// On one line.
+/// A text on one line: line feeds are escaped too.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<T>(pub T);
 
-/// With its line feeds.
+/// A text that keeps its line feeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines<T>(pub T);
 
-/// Bytes as a word: space and backslash are escaped too, so it ends where the next space is and can be read back.
+/// Bytes as a word: space and backslash are escaped too, so the word ends at the next space and can be read
+/// back.
 #[derive(Clone, Copy, Debug)]
 pub struct Word<'a>(pub &'a [u8]);
 
-/// Bytes in quotes: quote and backslash are escaped too, so it ends where the next quote is and can be read back.
+/// Bytes in quotes: quote and backslash are escaped too, so the text ends at the next quote and can be read
+/// back.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(pub &'a [u8]);
 
@@ -71,10 +74,10 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// Passes text on and escapes what must not be in it.
+/// Passes text on, with unwanted characters escaped.
 struct Escaper<'a, W> {
     out: &'a mut W,
-    /// Visible characters that are escaped nevertheless.
+    /// Visible characters that are escaped all the same.
     also: &'static str,
     keeps_line_feeds: bool,
 }

@@ -1,4 +1,4 @@
-//! Foreign text that is kept to be shown.
+//! Foreign text that errors keep, to be shown later.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Write};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Line, Lines};
 
-/// Text from outside, fit to be shown: on one line, and at most 4 KiB of it.
+/// Escaped text from outside: one line of at most 4 KiB.
 ///
 /// An error that has such a field cannot be made of raw text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -23,7 +23,7 @@ impl Shown {
         Shown(cut(Line(text), MAX_BYTES))
     }
 
-    /// Several texts, each on a line of its own; all of them together are cut.
+    /// Escapes several texts, each on a line of its own, and cuts the whole.
     pub fn lines(text: impl Display) -> Shown {
         Shown(cut(Lines(text), MAX_BYTES))
     }
@@ -52,7 +52,8 @@ impl Display for Shown {
     }
 }
 
-/// From another process, which may have been taken over: escaping what has been escaped changes nothing.
+/// The text may come from another process, which may have been taken over. Escaping an escaped text changes
+/// nothing.
 impl<'de> Deserialize<'de> for Shown {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Shown, D::Error> {
         String::deserialize(deserializer).map(Shown::new)
@@ -71,7 +72,7 @@ pub fn cut(text: impl Display, max: usize) -> String {
     cut.text
 }
 
-/// Takes so much and no more, so that nobody makes more of it either.
+/// Takes up to `max` bytes and then fails, so that formatting stops there.
 struct Cut {
     text: String,
     max: usize,
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_is_cut() {
+    fn shown_long_text_is_cut() {
         for text in ["x".repeat(10_000), "\u{202e}".repeat(10_000), "日".repeat(10_000)] {
             let shown = Shown::new(&text);
             assert!(shown.as_str().ends_with('…'));
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_another_process_is_escaped_again() {
+    fn shown_deserialized_text_is_escaped_again() {
         let shown: Shown = serde_json::from_str(r#""a\nb\u202e""#).expect("it is a text");
         assert_eq!(shown.as_str(), "a\\nb\\u{202e}");
         let again = serde_json::to_string(&shown).expect("it is a text");

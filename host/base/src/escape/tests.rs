@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn a_line_stays_one_line() {
+fn line_with_line_feeds_stays_one_line() {
     assert_eq!(
         Line("a\r\nb\x1b[31m\u{202e}").to_string(),
         "a\\r\\nb\\u{1b}[31m\\u{202e}"
@@ -12,12 +12,12 @@ fn a_line_stays_one_line() {
 }
 
 #[test]
-fn lines_keep_their_line_feeds_alone() {
+fn lines_keep_line_feeds_and_escape_the_rest() {
     assert_eq!(Lines("a\nb\r\x07\u{2028}").to_string(), "a\nb\\r\\u{7}\\u{2028}");
 }
 
 #[test]
-fn a_word_has_no_space_and_bytes_that_are_no_text_are_shown() {
+fn word_spaces_and_invalid_utf8_are_escaped() {
     assert_eq!(
         Word(b"/a b\\x20\xff\xc3\xa9").to_string(),
         "/a\\x20b\\\\x20\\xffé"
@@ -25,17 +25,17 @@ fn a_word_has_no_space_and_bytes_that_are_no_text_are_shown() {
 }
 
 #[test]
-fn a_quoted_text_ends_at_its_quote() {
+fn quoted_inner_quotes_are_escaped() {
     assert_eq!(Quoted(b"a\", b\\").to_string(), r#""a\", b\\""#);
     assert_eq!(Quoted(b"").to_string(), r#""""#);
 }
 
 #[test]
-fn texts_in_pieces_are_escaped_alike() {
+fn line_formatted_in_pieces_is_escaped_alike() {
     assert_eq!(Line(format_args!("{}|{}", "a\n", 1)).to_string(), "a\\n|1");
 }
 
-/// Any text, with what does harm more often than chance has it.
+/// Any text, with harmful characters more often than chance.
 fn text() -> impl Strategy<Value = String> {
     let harmful = prop::sample::select(vec![
         '\n',
@@ -101,7 +101,7 @@ fn read_back(escaped: &str) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn any_line_is_visible_and_escaping_it_again_changes_nothing(text in text()) {
+    fn line_any_text_is_visible_and_stable_when_escaped_again(text in text()) {
         let line = Line(&text).to_string();
         prop_assert!(line.chars().all(is_visible), "{line:?}");
         prop_assert_eq!(Line(&line).to_string(), line.clone());
@@ -109,14 +109,14 @@ proptest! {
     }
 
     #[test]
-    fn any_lines_have_the_line_feeds_of_the_text(text in text()) {
+    fn lines_any_text_keep_exactly_its_line_feeds(text in text()) {
         let lines = Lines(&text).to_string();
         prop_assert!(lines.chars().all(|c| c == '\n' || is_visible(c)), "{lines:?}");
         prop_assert_eq!(lines.matches('\n').count(), text.matches('\n').count());
     }
 
     #[test]
-    fn any_bytes_can_be_read_back_from_word_and_quotes(
+    fn word_and_quoted_any_bytes_can_be_read_back(
         bytes in prop_oneof![text().prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..60)],
     ) {
         let word = Word(&bytes).to_string();
@@ -128,7 +128,7 @@ proptest! {
         let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let inner = inner.expect("it is in quotes");
         prop_assert_eq!(read_back(inner), bytes);
-        // No quote in it but escaped ones.
+        // Every quote in it is escaped.
         let unescaped = inner.replace("\\\\", "").replace("\\\"", "");
         prop_assert!(!unescaped.contains('"'), "{}", quoted);
     }

@@ -1,7 +1,7 @@
-//! Which characters people see.
+//! Tells visible characters from invisible ones.
 
-/// Whether a character is seen, does what it looks like, and takes part in one line of text: letters, digits,
-/// punctuation, symbols, combining marks, and the space.
+/// Whether a character is visible, looks like what it does, and takes part in one line of text: letters,
+/// digits, punctuation, symbols, combining marks, and the space.
 pub fn is_visible(c: char) -> bool {
     match c {
         ' '..='~' => true,
@@ -13,8 +13,8 @@ pub fn is_visible(c: char) -> bool {
 /// Whether the standard library takes a character for printable: no control (Cc), no format (Cf: the marks of
 /// direction, zero width spaces), no separator of lines, paragraphs or words, nothing private or unassigned.
 ///
-/// It says so by what it does to a character within a text that it escapes; at the beginning it would escape combining
-/// marks too.
+/// The answer is how `escape_debug` treats the character within a text; at the beginning it would escape
+/// combining marks too.
 fn is_printable(c: char) -> bool {
     let mut buffer = [b'a', 0, 0, 0, 0];
     let length = c.encode_utf8(&mut buffer[1..]).len();
@@ -22,8 +22,8 @@ fn is_printable(c: char) -> bool {
     text.escape_debug().nth(1) == Some(c)
 }
 
-/// Letters, marks and symbols of which nothing is to be seen: those that Unicode lists as `Default_Ignorable_Code_Point`
-/// and yet as no format characters (DerivedCoreProperties.txt), and two symbols that are blank.
+/// Whether a letter, mark or symbol shows nothing: those that Unicode lists as `Default_Ignorable_Code_Point`
+/// but not as format characters (DerivedCoreProperties.txt), and two symbols that are blank.
 fn is_blank(c: char) -> bool {
     matches!(
         c,
@@ -44,17 +44,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_read_is_visible() {
+    fn is_visible_readable_scripts_pass() {
         let texts = "azAZ09 ~!\"\\é ß Ωж 日本語 ひらがな 한국어 हिन्दी ไทย العربية עברית ✓ € … µ 🦀 e\u{301}";
         for c in texts.chars() {
             assert!(is_visible(c), "{c} U+{:04X}", c as u32);
         }
     }
 
-    /// General category Cf of Unicode 16, the categories Zl, Zp and Zs without the space, and what has a category of
-    /// letters, marks or symbols but no shape.
+    /// General category Cf of Unicode 16, the categories Zl, Zp and Zs without the space, and characters of
+    /// categories of letters, marks or symbols that have no shape.
     #[test]
-    fn what_turns_hides_or_breaks_text_is_not_visible() {
+    fn is_visible_format_separator_and_blank_characters_fail() {
         let format: [(u32, u32); 21] = [
             (0xad, 0xad),
             (0x600, 0x605),

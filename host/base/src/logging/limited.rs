@@ -1,7 +1,7 @@
-//! Lines of one kind: so many per second, and how many more there were.
+//! Limits how many lines of one kind are logged per second, and reports how many were left out.
 //!
-//! A backend that is down makes a line for each request, and a client can make lines as fast as it connects. The first of a
-//! second say what there is to know.
+//! A backend that is down makes a line for each request, and a client can make lines as fast as it connects.
+//! The first lines of a second say what there is to know.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -13,32 +13,32 @@ use tokio::sync::Notify;
 
 use crate::limiter::Limiter;
 
-/// Lines of one kind in a second.
+/// The most lines of one kind per second.
 pub const WARNINGS_PER_SECOND: u32 = 10;
 
-/// One kind of line.
+/// One kind of line, with its limit.
 #[derive(Clone)]
 pub struct Limited(Arc<Kind>);
 
 struct Kind {
-    /// `N more` of what there were.
+    /// The name in a summary, `N more …`.
     what: String,
     limiter: Limiter,
     /// Whether lines of this kind were left out since the last summary.
     is_untold: AtomicBool,
 }
 
-/// The kinds of which lines were left out.
+/// The kinds with lines left out that no summary has reported.
 static UNTOLD: Mutex<Vec<Arc<Kind>>> = Mutex::new(Vec::new());
 
-/// Told when there is a first one.
+/// Notified when [`UNTOLD`] gets its first entry.
 static NEWS: Notify = Notify::const_new();
 
-/// How long lines that were left out are counted before that is told.
+/// How long lines that are left out are counted before a summary.
 const COUNTED: Duration = Duration::from_secs(1);
 
 impl Limited {
-    /// A kind, called so in the plural.
+    /// A kind of line; `what` names it in the plural.
     pub fn new(what: impl Into<String>) -> Limited {
         Limited(Arc::new(Kind {
             what: what.into(),
@@ -47,7 +47,7 @@ impl Limited {
         }))
     }
 
-    /// Whether a line of this kind may be written now. If not, it is counted, and told of later.
+    /// Whether a line of this kind may be written now. If not, it is counted for the next summary.
     pub fn admits(&self) -> bool {
         let admitted = self.0.limiter.passes();
         if !admitted && !self.0.is_untold.swap(true, Ordering::AcqRel) {
@@ -58,20 +58,20 @@ impl Limited {
     }
 }
 
-/// Tells of lines that were left out, once in a second at most. Goes on for ever.
-pub async fn tell_of_limited() {
+/// Logs summaries of lines that were left out, at most once per second. Never returns.
+pub async fn summarise_limited() {
     loop {
         NEWS.notified().await;
         tokio::time::sleep(COUNTED).await;
-        tell_of_limited_now();
+        summarise_limited_now();
     }
 }
 
-/// Tells of lines that have been left out so far.
-pub fn tell_of_limited_now() {
+/// Logs summaries of the lines left out so far.
+pub fn summarise_limited_now() {
     let untold = std::mem::take(&mut *UNTOLD.lock());
     for kind in untold {
-        // From now on, the next one that is left out has the kind told of again.
+        // The next line that is left out lists the kind again.
         kind.is_untold.store(false, Ordering::Release);
         let more = kind.limiter.take_dropped();
         if more > 0 {
@@ -80,7 +80,7 @@ pub fn tell_of_limited_now() {
     }
 }
 
-/// Whether a line may be written. Libraries have lines for each request that is not as it should be, and know no limit.
+/// Whether a line may be written. Libraries log each faulty request without a limit of their own.
 pub(super) fn admits(record: &Record<'_>) -> bool {
     static OF_LIBRARIES: LazyLock<Limited> = LazyLock::new(|| Limited::new("warnings of libraries"));
     let is_ours = |target: &str| target == "pace" || target.starts_with("pace::");
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_are_too_many_are_told_of_once() {
+    fn limited_excess_lines_are_summarised_once() {
         let kind = Limited::new("tests");
         let mut admitted = 0;
         for _ in 0..1000 {
@@ -113,13 +113,13 @@ mod tests {
                 .count(),
             1
         );
-        tell_of_limited_now();
+        summarise_limited_now();
         assert!(!is_listed());
         assert_eq!(kind.0.limiter.take_dropped(), 0);
     }
 
     #[test]
-    fn only_warnings_of_libraries_are_limited() {
+    fn admits_limits_only_warnings_of_libraries() {
         let admitted = |target: &str, level| {
             let of = |_: &u32| admits(&Record::builder().target(target).level(level).build());
             (0..200u32).filter(of).count()

@@ -1,4 +1,4 @@
-//! From a record to a line of the log.
+//! Formats a record as a line of the log.
 
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,8 +8,8 @@ use log::{Level, Record};
 use super::color;
 use crate::escape::Lines;
 
-/// A line while it is made: so long and no longer, with whatever does harm escaped, and with what comes after a line feed
-/// indented, so that nothing in a line looks like the next one.
+/// A line being formatted: of bounded length, with harmful characters escaped, and with every continuation
+/// line indented, so that nothing in a line looks like the next one.
 #[derive(Default)]
 pub struct LineBuffer {
     text: String,
@@ -17,10 +17,10 @@ pub struct LineBuffer {
     clock: Clock,
 }
 
-/// The longest line, in bytes. The longest request targets fit, also when they are escaped.
+/// The longest line, in bytes. The longest request targets fit, even escaped.
 const MAX_BYTES: usize = 32 << 10;
 
-/// What the second and later lines of an entry begin with.
+/// The indentation of the second and later lines of an entry.
 pub(super) const INDENT: &str = "    ";
 
 impl LineBuffer {
@@ -29,7 +29,7 @@ impl LineBuffer {
         self.colors = colors;
     }
 
-    /// The line, with the line feed at its end, and a mark before that if it is not all of it.
+    /// Ends the line with a line feed, after a `…` if it was cut.
     pub(super) fn end(&mut self, written: fmt::Result) -> &str {
         if written.is_err() {
             self.text.push('…');
@@ -38,7 +38,7 @@ impl LineBuffer {
         &self.text
     }
 
-    /// Adds what a record says.
+    /// Appends the message of a record.
     pub fn message(&mut self, record: &Record<'_>) -> fmt::Result {
         write!(Indented(&mut self.text), "{}", Lines(record.args()))
     }
@@ -52,7 +52,7 @@ impl LineBuffer {
     }
 }
 
-/// What is Pace's own of a line: the time, for example.
+/// For Pace's own parts of a line, such as the time.
 impl Write for LineBuffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         Indented(&mut self.text).write_str(text)
@@ -69,7 +69,7 @@ pub(super) fn format(line: &mut LineBuffer, record: &Record<'_>) -> fmt::Result 
     line.message(record)
 }
 
-/// A whole line that comes from no record, and that no filter leaves out.
+/// Formats a whole line that comes from no record, and that no filter leaves out.
 pub(super) fn entry(colors: bool, level: Level, target: &str, message: fmt::Arguments<'_>) -> String {
     let mut line = LineBuffer::default();
     line.begin(colors);
@@ -82,7 +82,7 @@ pub(super) fn entry(colors: bool, level: Level, target: &str, message: fmt::Argu
     line.end(written).to_owned()
 }
 
-/// The time of day, made once in a second.
+/// The time of day as text, formatted once per second.
 #[derive(Default)]
 struct Clock {
     second: u64,
@@ -106,7 +106,7 @@ fn timestamp(second: u64) -> String {
     time.unwrap_or_default().to_string()
 }
 
-/// Takes so much and no more, and indents what follows a line feed.
+/// Appends to a line up to its limit, and indents after each line feed.
 struct Indented<'a>(&'a mut String);
 
 impl Write for Indented<'_> {
@@ -129,7 +129,7 @@ fn push(out: &mut String, text: &str) -> fmt::Result {
         return Ok(());
     }
     out.push_str(&text[..text.floor_char_boundary(room)]);
-    // Nobody needs to make more of it.
+    // An error stops the formatter: the rest would be cut anyway.
     Err(fmt::Error)
 }
 
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_time_level_and_target() {
+    fn line_has_time_level_and_target() {
         let line = line(format_args!("a message"));
         let (time, rest) = line.split_once(' ').expect("there is a space");
         assert_eq!(rest, "WARN  pace::test] a message\n");
@@ -152,20 +152,20 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_line_feed_is_indented() {
+    fn line_text_after_a_line_feed_is_indented() {
         let line = line(format_args!("{}", "a\n[2026-01-01T00:00:00Z ERROR pace] b\nc"));
         let lines: Vec<&str> = line.lines().skip(1).collect();
         assert_eq!(lines, ["    [2026-01-01T00:00:00Z ERROR pace] b", "    c"]);
     }
 
     #[test]
-    fn nothing_commands_a_terminal_whoever_says_it() {
+    fn line_control_sequences_are_escaped() {
         let line = line(format_args!("\x1b[2J\u{202e}\r\u{2028}"));
         assert!(line.ends_with("] \\u{1b}[2J\\u{202e}\\r\\u{2028}\n"), "{line:?}");
     }
 
     #[test]
-    fn a_long_line_is_cut() {
+    fn line_beyond_the_limit_is_cut() {
         for piece in ["x", "\n", "\x1b", "日"] {
             let line = line(format_args!("{}", piece.repeat(MAX_BYTES)));
             assert!(line.ends_with("…\n"));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_has_one_text() {
+    fn clock_formats_a_second_once() {
         assert_eq!(timestamp(1_767_225_600), "2026-01-01T00:00:00Z");
         let mut clock = Clock::default();
         let mut twice = String::new();

@@ -1,21 +1,21 @@
-//! The log: lines on standard error, which never hold anything up.
+//! The log: lines on standard error that never block a caller that serves.
 //!
 //! ```text
-//! who has something to say ──▶ line: formatted ──▶ queue: so many bytes ──▶ writer: a thread ──▶ standard error
-//!                              there and then      or dropped, and counted
+//! caller ──▶ line: formatted ──▶ queue: bounded ──▶ writer: a thread ──▶ standard error
+//!            on its thread       or dropped, and counted
 //! ```
 //!
-//! The reader of standard error may be slow, stopped or gone, and a disk may be full. Then the writer waits or fails, the
-//! queue fills up, and lines are dropped: the next one that is written says how many. Commands that serve nobody write
-//! their lines themselves, and wait for the reader.
+//! The reader of standard error may be slow, stopped or gone, and a disk may be full. Then the writer waits
+//! or fails, the queue fills up, and lines are dropped: the next line that is written says how many. Commands
+//! that do not serve write their lines themselves, and wait for the reader.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `line` | from a record to a line of bounded length, in which only Pace's own line feeds are |
-//! | `queue` | what has been said and not been written |
+//! | `line` | formats a record as a line of bounded length, with no line feeds but Pace's own |
+//! | `queue` | lines that wait to be written |
 //! | `writer` | the thread |
-//! | `limited` | so many lines of one kind per second |
-//! | `panics` | what is said of a panic |
+//! | `limited` | limits of lines of one kind per second |
+//! | `panics` | logs panics |
 
 mod limited;
 mod line;
@@ -32,12 +32,12 @@ use env_filter::{Builder, Filter};
 use log::{Level, Metadata, Record};
 use prometheus::IntCounter;
 
-pub use self::limited::{Limited, WARNINGS_PER_SECOND, tell_of_limited, tell_of_limited_now};
+pub use self::limited::{Limited, WARNINGS_PER_SECOND, summarise_limited, summarise_limited_now};
 pub use self::line::LineBuffer;
-pub use self::panics::unless_it_panics;
+pub use self::panics::catch_panic;
 use self::queue::Queue;
 
-/// Lines that were not written, in all.
+/// Counts all lines that were not written.
 pub static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
     IntCounter::new(
         "pace_log_lines_dropped_total",
@@ -46,32 +46,32 @@ pub static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
     .expect("the name is valid")
 });
 
-/// How a record becomes a line, without the line feed at its end. A format that fails has written all that there was
-/// room for.
+/// Formats a record as a line, without the line feed at its end. A format that fails has used up all the
+/// room.
 pub type Format = fn(&mut LineBuffer, &Record<'_>) -> fmt::Result;
 
-/// What is to be logged, and how.
+/// Which lines are logged, and how they look.
 pub struct Setup {
     filter: Builder,
     format: Format,
 }
 
-/// How lines get to standard error.
+/// How lines reach standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writing {
-    /// By whoever has something to say, who waits until they are read: for commands that do nothing else meanwhile.
+    /// The caller writes, and waits until the line is taken: for commands that do nothing else meanwhile.
     AtOnce,
-    /// By a thread of their own: for what serves.
+    /// A thread of the log writes: for a process that serves.
     Later,
 }
 
-/// The log of the process. When it is dropped, what has been said is written, if somebody reads it.
+/// The log of the process. Dropping it flushes the queue, as long as the reader takes lines.
 pub struct Log {
     queue: Option<Arc<Queue>>,
 }
 
 impl Setup {
-    /// What `RUST_LOG` asks for, or else `default`.
+    /// The lines that `RUST_LOG` names, or else `default`.
     pub fn from_env(default: &str) -> Setup {
         let mut filter = Builder::new();
         match std::env::var("RUST_LOG") {
@@ -84,25 +84,25 @@ impl Setup {
         }
     }
 
-    /// Whatever has been asked for, also lines of this target.
+    /// Adds the lines of a target, from a level up, whatever else is set.
     #[must_use]
     pub fn and(mut self, target: &str, least: log::LevelFilter) -> Setup {
         self.filter.filter_module(target, least);
         self
     }
 
-    /// Lines look like this.
+    /// Sets the format of lines.
     #[must_use]
     pub fn format(mut self, format: Format) -> Setup {
         self.format = format;
         self
     }
 
-    /// From now on what is logged is written.
+    /// Starts the log of the process.
     ///
     /// # Errors
     ///
-    /// There is no thread for it.
+    /// The thread of the log cannot be started.
     ///
     /// # Panics
     ///
@@ -120,13 +120,13 @@ impl Setup {
         };
         log::set_max_level(logger.filter.filter());
         log::set_boxed_logger(Box::new(logger)).expect("main starts it, once");
-        panics::say(queue.clone());
+        panics::install(queue.clone());
         Ok(Log { queue })
     }
 }
 
 impl Log {
-    /// Writes a text that is no line of the log: why the program ends.
+    /// Writes a text that is no line of the log, such as why the program ends.
     pub fn print(&self, text: impl Display) {
         let text = format!("{}\n", crate::escape::Lines(text));
         write(self.queue.as_deref(), &text);
@@ -158,7 +158,7 @@ impl log::Log for Logger {
             return;
         }
         thread_local! {
-            /// Lines are made here, so that memory is asked for once.
+            /// The buffer that lines are formatted in, so that memory is allocated once.
             static LINE: RefCell<LineBuffer> = RefCell::default();
         }
         let write = |line: &mut LineBuffer| {
@@ -168,7 +168,7 @@ impl log::Log for Logger {
         };
         LINE.with(|line| match line.try_borrow_mut() {
             Ok(mut line) => write(&mut line),
-            // Something that is shown in a line has something to say itself.
+            // A value that is formatted for a line logs something itself.
             Err(_) => write(&mut LineBuffer::default()),
         });
     }
@@ -184,13 +184,13 @@ impl log::Log for Logger {
 fn write(queue: Option<&Queue>, lines: &str) {
     match queue {
         Some(queue) => queue.push(lines.as_bytes()),
-        // There is nowhere else to say that it failed.
+        // There is nowhere else to report a failure.
         None => drop(io::stderr().write_all(lines.as_bytes())),
     }
 }
 
-/// Whether levels are coloured: on a terminal that can, unless somebody does not want it (<https://no-color.org>);
-/// `RUST_LOG_STYLE` has the last word.
+/// Whether levels are coloured: on a terminal that supports it, unless `NO_COLOR` is set
+/// (<https://no-color.org>); `RUST_LOG_STYLE` has the last word.
 fn colors() -> bool {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     match std::env::var("RUST_LOG_STYLE").as_deref() {

@@ -1,4 +1,4 @@
-//! What is said of a panic: an entry of the log, written like any other.
+//! Logs panics as entries like any other.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
@@ -12,32 +12,33 @@ use super::queue::Queue;
 use super::{colors, line, write};
 
 thread_local! {
-    /// Whether a panic of this thread is an answer like any other.
+    /// Whether a panic of this thread counts as a result, and is not logged.
     static IS_EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does something that panics instead of failing: a library that takes what it is given for valid. `None` if it does, and
-/// then there is no entry.
-pub fn unless_it_panics<T>(work: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
+/// Calls code that panics instead of failing, such as a library that takes its input for valid. `None` if it
+/// panics; the panic is not logged.
+pub fn catch_panic<T>(work: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
     let before = IS_EXPECTED.replace(true);
     let done = panic::catch_unwind(work);
     IS_EXPECTED.set(before);
     done.ok()
 }
 
-/// From now on, panics are said so: as `std` words it, with the backtrace that `RUST_BACKTRACE` asks for.
+/// Installs the panic hook: panics are logged in the words of `std`, with the backtrace that `RUST_BACKTRACE`
+/// asks for.
 ///
-/// `std` would write it itself, and a thread that serves would wait with it for whoever reads.
-pub(super) fn say(queue: Option<Arc<Queue>>) {
+/// `std` itself would write to standard error, and a serving thread would wait for the reader.
+pub(super) fn install(queue: Option<Arc<Queue>>) {
     let colors = colors();
     panic::set_hook(Box::new(move |panic| {
         if !IS_EXPECTED.get() {
-            write(queue.as_deref(), &said(panic, colors));
+            write(queue.as_deref(), &entry(panic, colors));
         }
     }));
 }
 
-fn said(panic: &PanicHookInfo<'_>, colors: bool) -> String {
+fn entry(panic: &PanicHookInfo<'_>, colors: bool) -> String {
     let thread = thread::current();
     let name = thread.name().unwrap_or("<unnamed>");
     let place = panic

@@ -1,4 +1,4 @@
-//! Lines that have been said and not been written: so many bytes of them.
+//! Lines that wait to be written: a bounded number of bytes.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use parking_lot::{Condvar, Mutex};
 
 use super::DROPPED;
 
-/// What lines wait in. Who adds one never waits for whoever writes them.
+/// The queue of lines. Adding one never waits for the writer.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// For the writer: there is something to do.
+    /// Wakes the writer: there are lines.
     work: Condvar,
-    /// For who flushes: something has been done.
+    /// Wakes flushes: lines have been written.
     done: Condvar,
 }
 
@@ -20,48 +20,49 @@ pub(super) struct Queue {
 struct State {
     waiting: Batch,
     writer: Writer,
-    /// Lines added and not dropped since the start, in bytes; and how much of that has been written, or could not be.
+    /// Bytes of lines added and not dropped since the start; and how many of them have been written, or could
+    /// not be.
     added: u64,
     settled: u64,
-    /// How many wait until all that is here has been written.
+    /// How many flushes wait.
     flushing: u32,
 }
 
-/// Lines to be written.
+/// Lines to write.
 #[derive(Default)]
 pub(super) struct Batch {
     /// The lines, each with its line feed.
     pub(super) lines: Vec<u8>,
-    /// How many came after these and were dropped.
+    /// How many later lines were dropped.
     pub(super) dropped: u64,
 }
 
-/// What the writer does.
+/// The state of the writer.
 #[derive(Default, PartialEq, Eq)]
 enum Writer {
-    /// It writes, and will look for more.
+    /// Writing; it looks for more afterwards.
     #[default]
     Busy,
-    /// It lets lines gather for a moment, and need not be woken for each.
+    /// Letting lines gather for a moment; it need not be woken for each.
     Pausing,
-    /// It waits for a line.
+    /// Waiting for a line.
     Idle,
 }
 
-/// Some 7,000 lines about requests. There may be as many that are being written.
+/// Bytes that may wait: some 7,000 lines about requests. As many again may be in the writer's hands.
 pub(super) const CAPACITY: usize = 1 << 20;
 
-/// How long lines gather when there have been some just before. It spares the workers waking up another thread for each
-/// line, and that thread a system call for each.
+/// How long lines gather when some came just before. The pause spares the workers waking another thread for
+/// each line, and that thread a system call for each.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What is kept of a buffer for the next lines.
+/// The bytes of a buffer that are kept for later lines.
 const KEPT: usize = 64 << 10;
 
-/// When nothing has been taken for so long, nobody reads the log any more.
+/// When nothing has been taken for so long, the reader is taken for gone.
 const STALLED: Duration = Duration::from_millis(500);
 
-/// The longest that a flush waits for somebody who reads slowly.
+/// The longest that a flush waits for a slow reader.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Queue {
@@ -72,7 +73,7 @@ impl Queue {
             lines: waiting,
             dropped,
         } = &mut state.waiting;
-        // What comes after a line that was dropped is dropped too, until that can be told in its place.
+        // Lines after a dropped one are dropped too, until a notice can stand in their place.
         if *dropped > 0 || waiting.len() + lines.len() > CAPACITY {
             *dropped += 1;
             DROPPED.inc();
@@ -87,20 +88,20 @@ impl Queue {
             Writer::Busy => false,
         };
         if wakes {
-            // One call is enough.
+            // One wake-up is enough.
             state.writer = Writer::Busy;
             drop(state);
             self.work.notify_one();
         }
     }
 
-    /// For the writer: waits until there is something to write, and swaps it for an empty batch.
+    /// For the writer: waits for lines, and swaps them for an empty batch.
     pub(super) fn take(&self, empty: &mut Batch) {
         empty.lines.clear();
         empty.dropped = 0;
         let mut state = self.state.lock();
         while state.waiting.is_empty() {
-            // A burst is over: its memory is not needed again soon.
+            // A burst is over, and its memory is not needed again soon.
             state.waiting.lines.shrink_to(KEPT);
             empty.lines.shrink_to(KEPT);
             state.writer = Writer::Idle;
@@ -110,7 +111,7 @@ impl Queue {
         std::mem::swap(&mut state.waiting, empty);
     }
 
-    /// For the writer: so many bytes have been written, or could not be.
+    /// For the writer: counts bytes that have been written, or could not be.
     pub(super) fn settle(&self, bytes: usize) {
         let mut state = self.state.lock();
         state.settled += bytes as u64;
@@ -119,7 +120,7 @@ impl Queue {
         }
     }
 
-    /// For the writer: lets lines gather, if nobody waits for them.
+    /// For the writer: lets lines gather, unless a flush waits.
     pub(super) fn pause(&self) {
         let mut state = self.state.lock();
         if state.flushing == 0 && state.waiting.dropped == 0 {
@@ -129,7 +130,8 @@ impl Queue {
         }
     }
 
-    /// Waits until all that has been said so far is written. Not for long, and hardly at all if nobody reads it.
+    /// Waits until all lines added so far are written: for [`PATIENCE`] at most, and [`STALLED`] if none is
+    /// taken.
     pub(super) fn flush(&self) {
         let mut state = self.state.lock();
         let all = state.added;
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_in_their_order_and_at_once() {
+    fn queue_lines_are_taken_in_order_at_once() {
         let queue = Queue::default();
         queue.push(b"one\n");
         queue.push(b"two\n");
@@ -180,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_lines_until_that_can_be_told() {
+    fn queue_full_drops_lines_until_the_batch_is_taken() {
         let queue = Queue::default();
         let line = [vec![b'x'; 999], vec![b'\n']].concat();
         for _ in 0..CAPACITY / line.len() + 10 {
             queue.push(&line);
         }
-        // It would fit, and is not the next line.
+        // This line would fit, but would not be in its place.
         queue.push(b"\n");
         let (lines, dropped) = take(&queue);
         assert_eq!((lines.lines().count(), dropped), (CAPACITY / line.len(), 11));
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_wakes_who_waits_for_one() {
+    fn queue_push_wakes_the_waiting_writer() {
         let queue = Arc::new(Queue::default());
         let waiting = thread::spawn({
             let queue = Arc::clone(&queue);
@@ -206,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_ends_when_all_is_written_and_when_nobody_writes() {
+    fn flush_ends_when_all_is_written_or_nothing_is_taken() {
         let queue = Arc::new(Queue::default());
         queue.flush();
         queue.push(b"line\n");
-        // Nobody takes it.
+        // No writer takes the line.
         queue.flush();
         let writer = thread::spawn({
             let queue = Arc::clone(&queue);
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_a_burst_is_given_back() {
+    fn queue_memory_of_a_burst_is_freed() {
         let queue = Arc::new(Queue::default());
         let writer = thread::spawn({
             let queue = Arc::clone(&queue);
@@ -237,12 +239,12 @@ mod tests {
         });
         queue.push(&vec![b'x'; CAPACITY]);
         queue.flush();
-        pace_waits_until_idle(&queue);
+        wait_until_idle(&queue);
         queue.push(b"line\n");
         assert!(writer.join().expect("it takes both") <= KEPT);
     }
 
-    fn pace_waits_until_idle(queue: &Queue) {
+    fn wait_until_idle(queue: &Queue) {
         let end = Instant::now() + Duration::from_secs(20);
         while queue.state.lock().writer != Writer::Idle {
             assert!(Instant::now() < end, "the writer has nothing to do");

@@ -1,4 +1,4 @@
-//! The thread that writes lines, and may have to wait.
+//! The thread that writes lines to standard error, and may block on it.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -13,7 +13,7 @@ use super::line;
 use super::queue::{Batch, Queue};
 use super::{DROPPED, colors};
 
-/// Starts it.
+/// Starts the thread, and returns the queue it reads.
 pub(super) fn start() -> io::Result<Arc<Queue>> {
     let queue = Arc::new(Queue::default());
     let writer = Writer::new(write_to_stderr, colors());
@@ -28,13 +28,14 @@ pub(super) fn start() -> io::Result<Arc<Queue>> {
 struct Writer<W> {
     write: W,
     colors: bool,
-    /// Lines that nobody has been told of.
+    /// Lines that were lost and not yet reported.
     lost: u64,
-    /// Only the beginning of the last line was written.
+    /// Whether only the beginning of the last line was written.
     is_torn: bool,
 }
 
-/// What a pipe takes in one piece (`PIPE_BUF`, pipe(7)), so that lines of other processes do not get into ours.
+/// The bytes that a pipe takes in one piece (`PIPE_BUF`, pipe(7)), so that lines of other processes do not
+/// mix with ours.
 const PIECE: usize = 4096;
 
 impl<W: FnMut(&[u8]) -> Result<usize, Errno>> Writer<W> {
@@ -47,7 +48,7 @@ impl<W: FnMut(&[u8]) -> Result<usize, Errno>> Writer<W> {
         }
     }
 
-    /// As long as the process lives.
+    /// Runs for the life of the process.
     fn run(mut self, queue: &Queue) {
         let mut batch = Batch::default();
         loop {
@@ -69,20 +70,20 @@ impl<W: FnMut(&[u8]) -> Result<usize, Errno>> Writer<W> {
         let _stays_lost = self.tell_lost();
     }
 
-    /// Writes lines; those that cannot be written are lost.
+    /// Writes lines; those that fail are lost.
     fn write_lines(&mut self, lines: &[u8]) {
         let written = match self.tell_lost() {
             true => self.write_all(lines),
             false => 0,
         };
-        // One of which there is only the beginning is lost too.
+        // A line of which only the beginning was written is lost too.
         let torn = u64::from(written > 0 && self.is_torn);
         let lost = entries(lines) - entries(&lines[..written]) + torn;
         self.lost += lost;
         DROPPED.inc_by(lost);
     }
 
-    /// Says how many lines are missing here. False if that cannot be written either.
+    /// Writes how many lines are missing here. False if even that fails.
     fn tell_lost(&mut self) -> bool {
         if self.lost == 0 && !self.is_torn {
             return true;
@@ -101,7 +102,7 @@ impl<W: FnMut(&[u8]) -> Result<usize, Errno>> Writer<W> {
         written == text.len()
     }
 
-    /// How many bytes were written before it failed.
+    /// Writes until the end or a failure, and returns how many bytes were written.
     fn write_all(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {
@@ -117,7 +118,7 @@ impl<W: FnMut(&[u8]) -> Result<usize, Errno>> Writer<W> {
     }
 }
 
-/// How many bytes to write in one piece: whole lines if more than one fits.
+/// The number of bytes to write in one piece: whole lines, if one fits.
 fn piece(lines: &[u8]) -> usize {
     let is_end = |byte: &u8| *byte == b'\n';
     let within = &lines[..lines.len().min(PIECE)];
@@ -126,13 +127,13 @@ fn piece(lines: &[u8]) -> usize {
     end.map_or(lines.len(), |end| end + 1)
 }
 
-/// How many entries begin in these lines: those that go on are indented.
+/// The number of entries that begin in these lines: continuation lines are indented.
 fn entries(lines: &[u8]) -> u64 {
     let begins = |line: &&[u8]| !line.is_empty() && !line.starts_with(line::INDENT.as_bytes());
     lines.split(|byte| *byte == b'\n').filter(begins).count() as u64
 }
 
-/// The line that stands where lines are missing.
+/// The line that stands in place of missing lines.
 fn notice(lost: u64, colors: bool) -> String {
     let lines = if lost == 1 { "line was" } else { "lines were" };
     line::entry(
@@ -143,16 +144,17 @@ fn notice(lost: u64, colors: bool) -> String {
     )
 }
 
-/// Writes some of the bytes, and waits until that can be done.
+/// Writes some of the bytes, and blocks until that is possible.
 ///
-/// Not through `std`, which would hold its lock of standard error meanwhile: a panic, for one, would wait for that.
+/// The call bypasses `std`, which would hold its lock of standard error meanwhile: a panic, for one, would
+/// wait for that lock.
 fn write_to_stderr(bytes: &[u8]) -> Result<usize, Errno> {
     let stderr = io::stderr();
     let stderr = stderr.as_fd();
     loop {
         match rustix::io::write(stderr, bytes) {
             Err(Errno::INTR) => {}
-            // Somebody who shares the pipe or the terminal wants it so.
+            // Another process that shares the pipe or the terminal has made it non-blocking.
             Err(Errno::AGAIN) => {
                 let writable = PollFd::from_borrowed_fd(stderr, PollFlags::OUT);
                 match poll(&mut [writable], None) {
@@ -171,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes, and then fails.
+    /// Takes a number of bytes, and then fails.
     struct Disk {
         room: Cell<usize>,
         written: RefCell<Vec<u8>>,
@@ -196,7 +198,7 @@ mod tests {
             }
         }
 
-        /// The lines, with `LOST n` for a line that says so.
+        /// The lines, with a notice of lost lines as `LOST n`.
         fn lines(&self) -> Vec<String> {
             let written = String::from_utf8(self.written.borrow().clone()).expect("it is text");
             let shown = |line: &str| match line.split_once("pace::log] ") {
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_the_queue_dropped_are_told_in_their_place() {
+    fn writer_reports_dropped_lines_in_their_place() {
         let disk = Disk::new(usize::MAX);
         let mut writer = Writer::new(|bytes: &[u8]| disk.write(bytes), false);
         write(&mut writer, "a\nb\n", 3);
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_could_not_be_written_are_told_when_there_is_room() {
+    fn writer_reports_unwritten_lines_once_there_is_room() {
         let disk = Disk::new(5);
         let mut writer = Writer::new(|bytes: &[u8]| disk.write(bytes), false);
         write(&mut writer, "one\ntwo\nthree\n    more\n", 0);
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_if_nothing_is_missing() {
+    fn writer_reports_nothing_if_no_line_is_missing() {
         let disk = Disk::new(4);
         let mut writer = Writer::new(|bytes: &[u8]| disk.write(bytes), false);
         write(&mut writer, "one\n", 0);
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_end_with_a_line() {
+    fn piece_ends_at_a_line_feed() {
         assert_eq!(piece(b"a\nb\n"), 4);
         let long = [vec![b'x'; PIECE - 2], b"\nyy\n".to_vec()].concat();
         assert_eq!(piece(&long), PIECE - 1);

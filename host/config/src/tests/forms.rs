@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::{BUILTINS, OnFailure, Overrides, Source, build};
 use super::{FULL, SHORT, backends, config, parse_with};
 
-/// What `SHORT` stands for.
+/// The full form of `SHORT`.
 const LONG: &str = r#"
 [server]
 listen = "0.0.0.0:8080"
@@ -40,12 +40,12 @@ plugins = ["rate-limiter", "round-robin", "header-injection"]
 "#;
 
 #[test]
-fn the_short_form_is_the_long_one_written_shorter() {
+fn short_form_equals_its_long_form() {
     assert_eq!(config(SHORT), config(LONG));
 }
 
 #[test]
-fn every_key_of_the_short_form_has_its_place_in_the_long_one() {
+fn short_form_every_key_reaches_the_long_form() {
     let short = r#"
         [upstreams]
         backends = ["127.0.0.1:8000"]
@@ -106,7 +106,7 @@ fn every_key_of_the_short_form_has_its_place_in_the_long_one() {
 }
 
 #[test]
-fn the_limiter_can_be_left_out() {
+fn short_form_disabled_limiter_is_left_out() {
     let config = config("[upstreams]\nbackends = ['app']\n[rate_limit]\nenabled = false");
     let names: Vec<_> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(names, ["round-robin", "header-injection"]);
@@ -115,14 +115,14 @@ fn the_limiter_can_be_left_out() {
 }
 
 #[test]
-fn the_command_line_alone_is_a_complete_proxy() {
+fn command_line_alone_is_a_complete_proxy() {
     let overrides = Overrides {
         listen: Some(":80".into()),
         ..backends(&["http://app:8000"])
     };
     let from_nothing = build("", None, &overrides).expect("a complete configuration");
     assert_eq!(from_nothing.server.listen.to_string(), "0.0.0.0:80");
-    // A name is looked up by who connects to it.
+    // A name is looked up on connecting.
     let backend = &from_nothing.pools[0].backends[0];
     assert_eq!((backend.host.to_string(), backend.port), ("app".to_owned(), 8000));
     assert_eq!(from_nothing.plugins.len(), BUILTINS.len());
@@ -130,7 +130,7 @@ fn the_command_line_alone_is_a_complete_proxy() {
 }
 
 #[test]
-fn the_command_line_wins_over_the_file() {
+fn command_line_wins_over_the_file() {
     let overrides = Overrides {
         listen: Some("[::1]:0".into()),
         ..backends(&["127.0.0.1:1"])
@@ -143,7 +143,7 @@ fn the_command_line_wins_over_the_file() {
 }
 
 #[test]
-fn what_the_command_line_replaces_is_not_looked_up() {
+fn command_line_replaced_addresses_are_not_looked_up() {
     let text = "[server]\nlisten = \"gone:1\"\n[upstreams]\nbackends = [\"gone:2\"]";
     let overrides = Overrides {
         listen: Some(":1".into()),
@@ -153,7 +153,7 @@ fn what_the_command_line_replaces_is_not_looked_up() {
 }
 
 #[test]
-fn the_full_form_resolves_names_to_indices_and_merges_configuration() {
+fn full_form_resolves_names_and_merges_plugin_configuration() {
     let config = config(FULL);
     let [limit, headers, choose] = config.plugins.as_slice() else {
         panic!("three plugins")
@@ -211,7 +211,7 @@ fn the_full_form_resolves_names_to_indices_and_merges_configuration() {
 }
 
 #[test]
-fn plugin_files_are_looked_for_beside_the_configuration() {
+fn plugin_file_path_starts_from_the_configuration() {
     let source = |wasm: &str| {
         config(&FULL.replace("plugins/headers.wasm", wasm)).plugins[1]
             .source

@@ -1,10 +1,10 @@
-//! What the operator reads.
+//! The messages that the operator reads.
 
 use super::super::Error;
 use super::{FULL, SHORT, full, only, parse, short};
 
 #[test]
-fn a_message_has_place_key_reason_and_line() {
+fn message_has_place_key_reason_and_line() {
     let error = parse(&SHORT.replace("max_requests", "max_request")).expect_err("an unknown key");
     let expected = "\
 conf/proxy.toml:10:1: unknown key `max_request` in [rate_limit]: did you mean `max_requests`? Allowed: `enabled`, \
@@ -15,7 +15,7 @@ conf/proxy.toml:10:1: unknown key `max_request` in [rate_limit]: did you mean `m
 }
 
 #[test]
-fn all_problems_are_shown_in_the_order_of_the_file() {
+fn problems_are_shown_in_the_order_of_the_file() {
     let text = SHORT
         .replace("workers = 4", "workers = 0\ncolour = 'red'")
         .replace("\"http://127.0.0.1:8000\"", "\"https://127.0.0.1:8000\", 5")
@@ -34,7 +34,7 @@ fn all_problems_are_shown_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_missing_key_is_not_reported_when_it_is_only_wrong() {
+fn key_with_a_wrong_value_is_not_reported_missing() {
     let text = FULL
         .replace("name = \"api\"", "name = 5")
         .replace("pool = \"api\"", "pool = 5");
@@ -45,7 +45,7 @@ fn a_missing_key_is_not_reported_when_it_is_only_wrong() {
 }
 
 #[test]
-fn there_is_an_end_to_the_list() {
+fn problems_beyond_the_limit_are_left_out() {
     let text = (0..100).map(|n| format!("key{n} = 1\n")).collect::<String>();
     let Err(Error::Invalid(problems)) = parse(&text) else {
         panic!("many problems")
@@ -54,7 +54,7 @@ fn there_is_an_end_to_the_list() {
 }
 
 #[test]
-fn syntax() {
+fn syntax_error_has_its_place() {
     assert_eq!(
         only("[server\n"),
         "conf/proxy.toml:1:8: not valid TOML: unclosed table, expected `]`"
@@ -70,7 +70,7 @@ fn syntax() {
 }
 
 #[test]
-fn what_is_quoted_cannot_command_a_terminal() {
+fn message_with_control_characters_is_escaped() {
     let message = only("[\"a\\n\\u001bb\"]\n[upstreams]\nbackends = ['app']");
     assert!(
         message.contains("unknown key `a\\n\\u{1b}b` in the file"),
@@ -79,7 +79,7 @@ fn what_is_quoted_cannot_command_a_terminal() {
 }
 
 #[test]
-fn unknown_keys() {
+fn unknown_key_suggests_the_nearest_and_lists_all() {
     let allowed = "Allowed: `server`, `admin`, `metrics`, `upstreams`, `rate_limit`, `headers`, `plugins`, `pools`, `routes`";
     assert_eq!(
         short("[upstreams]", "[upstream]"),
@@ -103,7 +103,7 @@ fn unknown_keys() {
 }
 
 #[test]
-fn wrong_types_and_numbers_out_of_range() {
+fn wrong_type_or_range_names_expected_and_found() {
     let workers = |value: &str| short("workers = 4", &format!("workers = {value}"));
     let expected =
         "conf/proxy.toml:4:11: `workers` in [server]: expected an integer from 1 to 1024, found the ";
@@ -154,7 +154,7 @@ fn wrong_types_and_numbers_out_of_range() {
 }
 
 #[test]
-fn missing_keys() {
+fn missing_key_is_named_with_its_table() {
     assert_eq!(
         full("wasm = \"builtin:rate-limiter\"\n", ""),
         "conf/proxy.toml:12:1: [[plugins]]: the key `wasm` is missing"
@@ -171,7 +171,7 @@ fn missing_keys() {
 }
 
 #[test]
-fn values_that_are_refused() {
+fn refused_value_says_why() {
     let key = "conf/proxy.toml:12:17: `key_extractor` in [rate_limit]: ";
     assert_eq!(
         short("\"client_ip\"", "\"ip\""),

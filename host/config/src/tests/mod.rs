@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::{Config, Error, Overrides, build};
 
-/// The file of the README and of `config/proxy.toml`.
+/// The file shown in the README and as `config/proxy.toml`.
 const SHORT: &str = r#"
 [server]
 listen = "0.0.0.0:8080"
@@ -30,7 +30,7 @@ enabled = true
 endpoint = "/metrics"
 "#;
 
-/// Something of everything.
+/// A file with every kind of entry.
 const FULL: &str = r#"
 [server]
 listen = "localhost:8080"
@@ -106,14 +106,14 @@ fn only(text: &str) -> String {
     }
 }
 
-/// `SHORT` with a line in place of another.
+/// The only problem of `SHORT` with `old` replaced by `new`.
 #[track_caller]
 fn short(old: &str, new: &str) -> String {
     assert!(SHORT.contains(old), "no {old}");
     only(&SHORT.replace(old, new))
 }
 
-/// `FULL` with a line in place of another.
+/// The only problem of `FULL` with `old` replaced by `new`.
 #[track_caller]
 fn full(old: &str, new: &str) -> String {
     assert!(FULL.contains(old), "no {old}");

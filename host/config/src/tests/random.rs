@@ -1,10 +1,10 @@
-//! No text makes the parser panic, and a message always says where.
+//! No text makes the parser panic, and every message says where the problem is.
 
 use proptest::prelude::*;
 
 use super::{FULL, SHORT, parse};
 
-/// A valid file with some characters taken out and others put in.
+/// A valid file with some characters removed and others inserted.
 fn damaged(valid: &'static str) -> impl Strategy<Value = String> {
     let edit = (0..valid.len(), 0usize..12, "[a-z\\[\\]{}=\"'.,#0-9\n -]{0,6}");
     prop::collection::vec(edit, 1..4).prop_map(move |edits| {
@@ -18,7 +18,7 @@ fn damaged(valid: &'static str) -> impl Strategy<Value = String> {
     })
 }
 
-/// A valid file with its lines in another order, some lost and some there twice.
+/// A valid file with its lines in another order, some lost and some twice.
 fn shuffled(valid: &'static str) -> impl Strategy<Value = String> {
     let lines: Vec<_> = valid.lines().collect();
     prop::collection::vec(0..lines.len(), 1..2 * lines.len()).prop_map(move |order| {
@@ -39,17 +39,17 @@ fn says_where(text: &str) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn any_text(text in "(.|\n)*") {
+    fn any_text_is_valid_or_refused_with_its_place(text in "(.|\n)*") {
         says_where(&text)?;
     }
 
     #[test]
-    fn damaged_files(text in prop_oneof![damaged(SHORT), damaged(FULL)]) {
+    fn damaged_file_is_valid_or_refused_with_its_place(text in prop_oneof![damaged(SHORT), damaged(FULL)]) {
         says_where(&text)?;
     }
 
     #[test]
-    fn shuffled_files(text in prop_oneof![shuffled(SHORT), shuffled(FULL)]) {
+    fn shuffled_file_is_valid_or_refused_with_its_place(text in prop_oneof![shuffled(SHORT), shuffled(FULL)]) {
         says_where(&text)?;
     }
 }

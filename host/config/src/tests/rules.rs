@@ -1,4 +1,4 @@
-//! What the operator reads when two keys do not go together, or when the world is not as written.
+//! The messages about keys that contradict each other, and about files that cannot be read.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::super::{Config, Error, Overrides, build};
 use super::{FULL, SHORT, backends, full, only, parse, parse_with, short};
 
 #[test]
-fn names_that_lead_nowhere() {
+fn unknown_pool_or_plugin_suggests_the_nearest() {
     assert_eq!(
         full("pool = \"api\"", "pool = \"apii\""),
         "conf/proxy.toml:39:8: `pool` in [[routes]]: there is no pool `apii`: did you mean `api`? Allowed: `api`"
@@ -18,7 +18,7 @@ fn names_that_lead_nowhere() {
 }
 
 #[test]
-fn things_that_are_there_twice() {
+fn duplicate_entry_names_the_line_of_the_first() {
     let again = |lines: &str| only(&format!("{FULL}\n{lines}"));
     assert_eq!(
         again("[[plugins]]\nname = 'choose'\nwasm = 'x.wasm'"),
@@ -47,7 +47,7 @@ fn things_that_are_there_twice() {
 }
 
 #[test]
-fn pools_have_backends() {
+fn pool_without_or_with_too_many_backends_is_refused() {
     let list = "[\"http://127.0.0.1:8000\", \"http://127.0.0.1:8001\"]";
     assert_eq!(
         short(list, "[]"),
@@ -66,7 +66,7 @@ fn pools_have_backends() {
 }
 
 #[test]
-fn the_two_forms_do_not_mix() {
+fn mixed_forms_are_refused() {
     assert_eq!(
         only(&format!("{SHORT}\n[[routes]]\npool = 'default'")),
         "conf/proxy.toml:18:1: [upstreams] (line 6) and [[routes]] cannot be used together: the short form is \
@@ -78,7 +78,7 @@ fn the_two_forms_do_not_mix() {
 }
 
 #[test]
-fn something_must_be_served() {
+fn file_without_backends_pools_or_routes_is_refused() {
     let nothing = "conf/proxy.toml: there is no backend: [upstreams] needs backends = [\"http://127.0.0.1:8000\"], or \
                    the command line --backend URL";
     assert_eq!(only(""), nothing);
@@ -94,7 +94,7 @@ fn something_must_be_served() {
 }
 
 #[test]
-fn listeners_and_trust() {
+fn listener_conflicts_and_missing_trust_are_refused() {
     assert_eq!(
         only("[server]\nproxy_protocol = true\n[upstreams]\nbackends = ['app']"),
         "conf/proxy.toml:2:18: `proxy_protocol` in [server]: needs `trusted_proxies`, the networks of those whose \
@@ -109,7 +109,7 @@ fn listeners_and_trust() {
 }
 
 #[test]
-fn the_command_line() {
+fn command_line_problem_names_its_option() {
     let message = |text, overrides: &Overrides| parse_with(text, overrides).expect_err("wrong").to_string();
     assert_eq!(
         message(FULL, &backends(&["app"])),
@@ -140,7 +140,7 @@ fn the_command_line() {
 }
 
 #[test]
-fn files_that_cannot_be_read() {
+fn unreadable_file_says_why() {
     let missing = Path::new("/nonexistent/proxy.toml");
     let message = Config::load(missing, &Overrides::default())
         .expect_err("no file")

@@ -1,4 +1,4 @@
-//! The files under `config/` say what is true. That each of them starts is tested with the real binary.
+//! The files under `config/` match the program. Another test starts each of them with the real binary.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{SHORT, config};
 
 const PROXY: &str = include_str!("../../../../config/proxy.toml");
 
-/// Without comments and empty lines.
+/// The lines that are neither comments nor empty.
 fn settings(text: &str) -> Vec<&str> {
     text.lines()
         .map(str::trim)
@@ -15,7 +15,7 @@ fn settings(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_commented_file_is_the_short_one() {
+fn commented_file_equals_the_short_one() {
     assert_eq!(config(PROXY), config(SHORT));
     let without_headers: Vec<_> = settings(PROXY)
         .into_iter()
@@ -25,7 +25,7 @@ fn the_commented_file_is_the_short_one() {
 }
 
 #[test]
-fn what_it_comments_out_are_the_defaults() {
+fn commented_out_settings_are_the_defaults() {
     let is_setting = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
     let all: String = PROXY
         .lines()
@@ -37,7 +37,7 @@ fn what_it_comments_out_are_the_defaults() {
     assert_eq!(all.pools, short.pools);
     assert_eq!(all.metrics, short.metrics);
     assert_eq!(all.admin, config(&format!("{SHORT}\n[admin]")).admin);
-    // What the plugins' own defaults are, they know themselves.
+    // The plugins themselves know their own defaults.
     let plugin = |index: usize| serde_json::Value::Object(all.plugins[index].config.clone());
     let limiter = json!({
         "max_requests": 100, "window_seconds": 60, "key": "client_ip", "ipv4_prefix": 32, "ipv6_prefix": 64
@@ -47,8 +47,8 @@ fn what_it_comments_out_are_the_defaults() {
 }
 
 #[test]
-fn the_commented_file_has_every_key() {
-    // The message lists what is allowed, so it knows of keys that were added later.
+fn commented_file_has_every_key() {
+    // The message lists all allowed keys, so keys added later are covered.
     for table in ["server", "upstreams", "rate_limit", "headers", "metrics", "admin"] {
         let message = super::only(&format!("[{table}]\nzzz = 1"));
         let (_, allowed) = message.split_once("Allowed: ").expect("a list of keys");
@@ -57,7 +57,7 @@ fn the_commented_file_has_every_key() {
             let there = PROXY
                 .lines()
                 .any(|line| line.trim_start_matches('#').starts_with(&setting));
-            // Tables of their own; headers.toml shows them.
+            // These are tables of their own; headers.toml shows them.
             assert!(
                 there || ["request", "response"].contains(&key),
                 "{key} in [{table}]"
@@ -67,7 +67,7 @@ fn the_commented_file_has_every_key() {
 }
 
 #[test]
-fn the_other_files_are_valid_and_nothing_in_them_is_odd() {
+fn other_shipped_files_are_valid_without_warnings() {
     for text in [
         include_str!("../../../../config/admin.toml"),
         include_str!("../../../../config/behind-nginx.toml"),

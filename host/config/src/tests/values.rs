@@ -1,4 +1,4 @@
-//! Defaults, warnings, and what values may look like.
+//! Defaults, warnings, and forms of values.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn server(lines: &str) -> super::super::Server {
 }
 
 #[test]
-fn everything_but_backends_has_a_default() {
+fn configuration_of_backends_alone_has_defaults() {
     let config = config("[upstreams]\nbackends = [\"app\"]");
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert!((1..=1024).contains(&config.server.workers));
@@ -32,7 +32,7 @@ fn everything_but_backends_has_a_default() {
 }
 
 #[test]
-fn metrics_are_there_if_the_table_is() {
+fn metrics_are_on_if_the_table_exists() {
     let metrics = |lines: &str| config(&format!("[upstreams]\nbackends = [\"app\"]\n{lines}")).metrics;
     assert_eq!(
         metrics("[metrics]"),
@@ -50,7 +50,7 @@ fn metrics_are_there_if_the_table_is() {
 }
 
 #[test]
-fn the_admin_table_alone_listens_on_loopback() {
+fn admin_without_listen_listens_on_loopback() {
     let config = config(&format!("{SHORT}\n[admin]"));
     assert_eq!(
         config.admin.map(|admin| admin.listen.to_string()),
@@ -59,14 +59,14 @@ fn the_admin_table_alone_listens_on_loopback() {
 }
 
 #[test]
-fn networks_may_be_addresses_and_are_cut_to_their_prefix() {
+fn trusted_proxies_may_be_addresses_and_are_truncated() {
     let server = server("trusted_proxies = ['10.1.2.3/8', '192.0.2.1', '::1', 'fd00::/8']");
     let networks: Vec<_> = server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "::1/128", "fd00::/8"]);
 }
 
 #[test]
-fn hosts_are_names_or_addresses_without_port() {
+fn match_host_is_a_name_or_address_without_port() {
     let host = |host: &str| parse(&FULL.replace("API.example.com", host)).map(|c| c.routes[0].host.clone());
     assert_eq!(host("A-b.example").ok().flatten().as_deref(), Some("a-b.example"));
     assert_eq!(host("192.0.2.1").ok().flatten().as_deref(), Some("192.0.2.1"));
@@ -89,7 +89,7 @@ fn hosts_are_names_or_addresses_without_port() {
 }
 
 #[test]
-fn what_is_allowed_and_odd_is_a_warning() {
+fn odd_settings_are_warnings() {
     assert_eq!(config(SHORT).warnings(), []);
     assert_eq!(config(FULL).warnings(), []);
     let odd = r#"

@@ -1,11 +1,11 @@
-//! Looks at one file, in a time that the test makes up.
+//! Tests of one file, in simulated time.
 
 use std::fs;
 use std::time::SystemTime;
 
 use super::*;
 
-/// A file that is followed, in a time that the test makes up.
+/// A followed file, in simulated time.
 struct Case {
     file: tempfile::NamedTempFile,
     start: Instant,
@@ -60,9 +60,9 @@ fn file_is_written_then_pauses_then_is_quiet() {
     }
 }
 
-/// Whatever time it has: that of a file which has just been emptied may seem to be long ago, or to come.
+/// The file's own time does not count: that of a just emptied file may seem to be long ago, or in the future.
 #[test]
-fn file_of_any_time_is_quiet_after_it_looked_the_same_for_a_while() {
+fn file_of_any_modification_time_is_quiet_after_a_while_unchanged() {
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
     for time in [SystemTime::UNIX_EPOCH, tomorrow] {
         let mut case = Case::taken("");
@@ -85,7 +85,7 @@ fn file_of_any_time_is_quiet_after_it_looked_the_same_for_a_while() {
 }
 
 #[test]
-fn file_that_is_not_there_is_not_waited_for() {
+fn missing_file_is_not_waited_for() {
     let mut case = Case::taken("1");
     fs::remove_file(case.file.path()).expect("it is there");
     assert_eq!(case.look(0), Seen::Changed);
@@ -96,7 +96,7 @@ fn file_that_is_not_there_is_not_waited_for() {
 }
 
 #[test]
-fn file_of_another_time_and_the_same_content_is_touched() {
+fn file_with_new_time_and_same_content_is_touched() {
     let mut case = Case::taken("1");
     assert_eq!(case.look(2000), Seen::Same);
     case.write("1");
@@ -109,9 +109,9 @@ fn file_of_another_time_and_the_same_content_is_touched() {
     assert_eq!(case.look(5100), Seen::Changed);
 }
 
-/// The caller may have read what was there in between.
+/// The caller may have read the content in between.
 #[test]
-fn file_that_was_another_while_it_was_read_is_told_again() {
+fn file_changed_and_restored_while_read_is_reported_again() {
     let mut case = Case::taken("1");
     case.write("2");
     case.write("1");
@@ -127,9 +127,9 @@ fn file_that_was_another_while_it_was_read_is_told_again() {
     assert_eq!(case.look(2300), Seen::Changed);
 }
 
-/// As if it had been written twice within one tick of the clock that stamps it.
+/// The test acts as if the file had been written twice within one tick of the clock that stamps it.
 #[test]
-fn other_content_with_the_same_stamp_is_found_when_the_clock_has_ticked() {
+fn new_content_with_the_same_stamp_is_found_after_a_tick() {
     let mut case = Case::taken("1");
     let before = tempfile::NamedTempFile::new().expect("a temporary file can be made");
     let taken = case.followed.taken.as_mut().expect("it has been taken");
@@ -142,7 +142,7 @@ fn other_content_with_the_same_stamp_is_found_when_the_clock_has_ticked() {
 }
 
 #[test]
-fn file_that_is_not_known_is_told_when_it_is_quiet() {
+fn unknown_file_is_reported_once_quiet() {
     let mut case = Case::taken("1");
     case.followed = Followed::default();
     assert_eq!(case.look(0), WRITTEN);
@@ -151,7 +151,7 @@ fn file_that_is_not_known_is_told_when_it_is_quiet() {
 }
 
 #[test]
-fn pending_change_is_told_after_a_peek_and_not_after_a_take() {
+fn pending_change_is_reported_after_a_peek_and_not_after_a_take() {
     let mut case = Case::taken("1");
     case.write("2 and more");
     assert_eq!(case.look(0), WRITTEN);

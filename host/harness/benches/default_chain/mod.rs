@@ -1,4 +1,4 @@
-//! The default plugins and the four calls that a request makes of them, for what measures these.
+//! The default plugins and the four calls that a request makes of them, shared by measurements.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 #[allow(dead_code, reason = "only the benchmark compares them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// As Pace runs it: without the component around its only module.
+    /// As Pace runs it: the only module, without the component around it.
     Module,
     /// As a component that is more than its module.
     Component,
@@ -35,8 +35,8 @@ pub(crate) struct Subjects {
 }
 
 impl Subjects {
-    /// Compiles them.
-    #[allow(dead_code, reason = "who counts compiles in another way")]
+    /// Compiles the plugins.
+    #[allow(dead_code, reason = "counting programs compile in another way")]
     pub(crate) fn compile(way: Way) -> Subjects {
         Subjects::with(|name, component| {
             let subject =
@@ -46,8 +46,8 @@ impl Subjects {
         })
     }
 
-    /// Compiles them for [`Session::usage`] to count instructions.
-    #[allow(dead_code, reason = "not everybody who uses this file counts")]
+    /// Compiles the plugins for [`Session::usage`] to count instructions.
+    #[allow(dead_code, reason = "not every program with this file counts")]
     pub(crate) fn counting_instructions() -> Subjects {
         Subjects::with(|name, component| {
             Subject::counting_instructions(name, component.to_vec()).expect("a default plugin is a plugin")
@@ -63,7 +63,7 @@ impl Subjects {
         }
     }
 
-    /// Configures them as they are by default, the limit and the edits of `editor` apart.
+    /// Configures the plugins with their defaults, except for the limit and the edits of `editor`.
     pub(crate) fn chain(&self, isolation: Isolation) -> Chain {
         let configured = |subject: &Subject, config: Value| {
             let config: Map<String, Value> = serde_json::from_value(config).expect("it is a table");
@@ -79,7 +79,7 @@ impl Subjects {
         Chain {
             limiter: configured(
                 &self.limiter,
-                // Nobody is refused: an answer costs more than to let through.
+                // No request is refused: an answer costs more than letting one through.
                 json!({ "max_requests": u32::MAX, "window_seconds": 60 }),
             ),
             injector: configured(&self.injector, json!({})),
@@ -101,7 +101,7 @@ impl Subjects {
     }
 }
 
-/// A component with a core module that nobody uses is no longer one around a single module.
+/// Adds an unused core module, so that the component is no longer one around a single module.
 #[allow(dead_code, reason = "see `compile`")]
 fn changed(component: &[u8], way: Way) -> Vec<u8> {
     const EMPTY: &[u8] = b"\x01\x08\0asm\x01\0\0\0";
@@ -111,22 +111,22 @@ fn changed(component: &[u8], way: Way) -> Vec<u8> {
     }
 }
 
-/// A request on its way through the default plugins, again and again.
+/// A request that goes through the default plugins again and again.
 pub(crate) struct Chain {
     limiter: Session,
     balancer: Session,
     injector: Session,
-    /// The same plugin with edits beside those that it does by itself.
+    /// The header plugin with edits beside its default ones.
     editor: Session,
     pool: Pool,
     exchange: Exchange,
 }
 
-/// One of the calls.
+/// One of the calls of [`Chain`].
 pub(crate) type HookCall = fn(&mut Chain);
 
 impl Chain {
-    /// The calls by name, all of them one after another, and two that do more.
+    /// The calls by name, all of them in turn, and two that do more.
     pub(crate) const CALLS: [(&'static str, HookCall); 7] = [
         ("rate-limiter request-filter", Chain::limit),
         ("header-injection request-filter", Chain::inject_request),
@@ -177,8 +177,8 @@ impl Chain {
         self.inject_response();
     }
 
-    /// Instructions that the plugins' own code has executed, if they are counted.
-    #[allow(dead_code, reason = "not everybody who uses this file counts")]
+    /// The instructions that the plugins' own code has executed, if they are counted.
+    #[allow(dead_code, reason = "not every program with this file counts")]
     pub(crate) fn instructions(&self) -> Option<u64> {
         let all = [&self.limiter, &self.balancer, &self.injector, &self.editor];
         all.into_iter()

@@ -9,7 +9,7 @@ use std::thread::LocalKey;
 use std::time::Duration;
 
 use pace_wire::broken::Broken;
-use pace_wire::response::{Asked, ResponseHead};
+use pace_wire::response::{RequestFacts, ResponseHead};
 use pace_wire::scan::HeadScan;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -83,7 +83,11 @@ impl BackendConnection {
     }
 
     /// Waits for the next head, an interim one or the final one.
-    pub fn poll_head(&mut self, asked: Asked, context: &mut Context<'_>) -> Poll<Result<(), HeadError>> {
+    pub fn poll_head(
+        &mut self,
+        asked: RequestFacts,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), HeadError>> {
         loop {
             let bytes = self.input.filled();
             match self.scan.advance(bytes) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
-use pace_wire::response::Asked;
+use pace_wire::response::RequestFacts;
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -189,7 +189,7 @@ pub(super) async fn exchange(
     upload: &mut Upload,
     waits: &Waits,
 ) -> Result<(), AttemptError> {
-    let asked = Asked {
+    let asked = RequestFacts {
         head: request.method == http::Method::HEAD,
         upgrade: request.wants_upgrade(),
     };

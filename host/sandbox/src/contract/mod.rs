@@ -12,7 +12,7 @@ use wit_parser::{Function, InterfaceId, Resolve, SourceMap, Type, TypeDefKind, T
 
 use super::error::{LoadError, Side, TypeDifference, WrongType};
 use pace_base::escape::Shown;
-use pace_base::logging::unless_it_panics;
+use pace_base::logging::catch_panic;
 use pace_hook::CONTRACT;
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
@@ -101,7 +101,7 @@ impl Decoded {
 /// The world of a component, and that of the contract.
 fn both(component: &[u8]) -> Option<(Decoded, Decoded)> {
     // It takes no component of which it cannot make WIT, and of some it panics.
-    let decoded = unless_it_panics(|| decode(component))?;
+    let decoded = catch_panic(|| decode(component))?;
     let DecodedWasm::Component(resolve, world) = decoded.ok()? else {
         return None;
     };

@@ -1,9 +1,9 @@
-//! Many threads and one window.
+//! Tests of many threads on one window.
 //!
-//! With real threads, not with loom: what threads share of a window lies in one mutex per shard, a thread holds
+//! The threads are real, not loom's: the shared parts of a window lie in one mutex per shard, a thread holds
 //! one of them at a time, and waits for none while it does. So there are no interleavings inside for a model
-//! checker to find, and loom could not see them: `parking_lot` is not one of its locks. What can go wrong is that
-//! something which has to happen under one lock happens under two, and these tests fail then.
+//! checker to find, and loom could not see them: `parking_lot` is not one of its locks. The possible fault is
+//! that something which has to happen under one lock happens under two, and these tests fail then.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -13,7 +13,7 @@ use super::*;
 
 const THREADS: u32 = 8;
 
-/// The same for each thread, at the same time; what each of them came to.
+/// Runs `run` in each thread at the same time, and collects the results.
 fn in_threads<T: Send>(run: impl Fn(u32) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {
         let run = &run;
@@ -27,9 +27,9 @@ fn in_threads<T: Send>(run: impl Fn(u32) -> T + Sync) -> Vec<T> {
     })
 }
 
-/// All the numbers up to the limit are given out, each once.
+/// Every number up to the limit is given out exactly once.
 #[test]
-fn threads_together_get_exactly_the_limit() {
+fn hits_of_threads_together_get_exactly_the_limit() {
     const LIMIT: u32 = 1000;
     const KEYS: u32 = 5;
     let (window, spec) = (Window::new(MAX_KEYS), spec(LIMIT, 60_000));
@@ -53,15 +53,15 @@ fn threads_together_get_exactly_the_limit() {
     }
 }
 
-/// The last event for which there is room goes to one thread, again and again. All of them ask for it at the same
-/// moment: who waits for that spins, because to be woken takes longer than to hit.
+/// One thread gets the last event for which there is room, again and again. Two ask for it at the same
+/// moment: they spin until then, because waking up takes longer than a hit.
 #[test]
-fn threads_that_want_the_last_event_do_not_share_it() {
+fn last_event_is_given_to_one_of_two_threads() {
     const KEYS: u32 = 20_000;
     let (window, spec) = (Window::new(MAX_KEYS), spec(1, 60_000));
     let arrived = AtomicU64::new(0);
     let counted = in_threads(|thread| {
-        // More than two would have to take turns on the smallest machine.
+        // More than two threads would have to take turns on the smallest machine.
         if thread >= 2 {
             return 0;
         }
@@ -83,13 +83,13 @@ fn threads_that_want_the_last_event_do_not_share_it() {
 }
 
 #[test]
-fn threads_that_push_each_others_keys_out_leave_the_window_sound() {
+fn threads_evicting_each_others_keys_leave_the_window_sound() {
     let (window, spec) = (Window::new(5000), spec(3, 50));
     in_threads(|thread| {
         for n in 0..20_000_u32 {
             let number = n.wrapping_mul(2_654_435_761).wrapping_add(thread) % 9_000;
             let _ = window.hit(&spec, client(number), at(u64::from(n / 16)));
-            // An operator who changes the configuration in the middle of it.
+            // An operator changes the configuration in the middle.
             if thread == 0 && n % 2000 == 0 {
                 window.set_max_keys(if n % 4000 == 0 { 500 } else { 5000 });
             }
@@ -102,18 +102,18 @@ fn threads_that_push_each_others_keys_out_leave_the_window_sound() {
         .for_each(|shard| shard.0.lock().check(&window.hasher));
 }
 
-/// A hit, and between which times the window has looked at it: those before and after it.
+/// A hit, with the time before and after it: the window used one between these.
 #[derive(Clone, Copy)]
-struct Seen {
+struct TimedHit {
     key: u32,
     counted: bool,
     after: u64,
     before: u64,
 }
 
-/// Time passes while threads count, each of which sees it a little late.
+/// Time passes while threads count, and each thread sees it a little late.
 #[test]
-fn a_window_that_slides_is_exact_for_every_thread() {
+fn sliding_window_is_exact_for_every_thread() {
     const LIMIT: u32 = 5;
     const PERIOD: u64 = 50;
     const KEYS: u32 = 3;
@@ -128,7 +128,7 @@ fn a_window_that_slides_is_exact_for_every_thread() {
             let after = clock.load(Ordering::SeqCst);
             let counted = window.hit(&spec, client(key), at(after)).is_ok();
             let before = clock.load(Ordering::SeqCst);
-            Seen {
+            TimedHit {
                 key,
                 counted,
                 after,
@@ -154,7 +154,7 @@ fn a_window_that_slides_is_exact_for_every_thread() {
             );
         }
         for refused in of_key().filter(|seen| !seen.counted) {
-            // A step longer, as time is kept in steps.
+            // One step more, as time is kept in steps.
             let begin = refused.after.saturating_sub(PERIOD + spec.step);
             let reaching = counted
                 .iter()
@@ -168,9 +168,9 @@ fn a_window_that_slides_is_exact_for_every_thread() {
     }
 }
 
-/// Looking at a window changes nothing, and sees no state that is not there.
+/// Counting changes nothing, and sees only complete states.
 #[test]
-fn a_count_is_never_more_than_the_limit() {
+fn count_never_exceeds_the_limit() {
     let (window, spec) = (Window::new(10), spec(3, 5));
     let done = AtomicBool::new(false);
     in_threads(|thread| {

@@ -2,14 +2,14 @@ use std::ops::{Index, IndexMut};
 
 use super::shard::Entry;
 
-/// Entries of a block. With 64 bytes each it is a page of memory.
+/// Entries of a block. At 64 bytes each, a block is a page of memory.
 const BLOCK: usize = 64;
 
 /// Entries by their positions, which are dense: 0 to the number of entries.
 ///
-/// They lie in blocks, of which all but the last are full. So there is memory for at most a block more than there
-/// are entries, it is given back as they go, and whoever frees a block makes room for one anywhere: one vector
-/// would have to be copied for it. A few entries have a block of their size.
+/// The entries lie in blocks, of which all but the last are full. So memory exceeds the entries by a block at
+/// most, is released as they go, and a freed block makes room anywhere: one vector would have to be copied
+/// for that. A few entries have a block of their size.
 #[derive(Default)]
 pub(super) struct Entries {
     blocks: Vec<Vec<Entry>>,
@@ -51,7 +51,7 @@ impl Entries {
         }
     }
 
-    /// Removes an entry, whose place the last one takes.
+    /// Removes an entry, and moves the last one to its place.
     pub(super) fn swap_remove(&mut self, position: u32) -> Entry {
         let at_end = position as usize + 1 == self.len();
         let only = self.blocks.len() == 1;
@@ -63,7 +63,7 @@ impl Entries {
         if last.is_empty() {
             self.blocks.pop();
         } else if only && last.capacity() > 4 && last.len() <= last.capacity() / 4 {
-            // Allocators leave a block where it is that shrinks, and so do we not.
+            // Allocators leave a shrinking block in its place, so the entries move to a smaller one.
             let mut smaller = Vec::with_capacity(last.len() * 2);
             smaller.append(last);
             *last = smaller;
@@ -75,7 +75,7 @@ impl Entries {
         }
     }
 
-    /// Bytes that are allocated.
+    /// Allocated bytes.
     pub(super) fn bytes(&self) -> usize {
         let entries = match &self.blocks[..] {
             [] => 0,
@@ -85,7 +85,7 @@ impl Entries {
         entries * size_of::<Entry>() + self.blocks.capacity() * size_of::<Vec<Entry>>()
     }
 
-    /// For how many entries there is memory.
+    /// The number of entries that fit into the allocated memory.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         self.blocks.iter().map(Vec::capacity).sum()

@@ -3,37 +3,36 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
-/// Whose events are counted together.
+/// A key: events with the same one are counted together.
 ///
 /// An IPv4 address and the same address mapped into IPv6 (`::ffff:192.0.2.7`) are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
-    /// The whole address. The same key as its network with all its bits.
+    /// The whole address, which is the same key as its network with all bits.
     Address(IpAddr),
-    /// The address cut to its leading bits.
+    /// The address truncated to its leading bits.
     Network(IpAddr, Prefixes),
-    /// Any bytes. What is longer than 256 bytes is kept as its SHA-256.
+    /// Any bytes. More than 256 of them are kept as their SHA-256.
     Bytes(&'a [u8]),
 }
 
-/// How many leading bits of an address to look at, for each family. More than the family has means
-/// all.
+/// The leading bits of an address that count, for each family. A larger number than the family has means all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefixes {
-    /// Of 32.
+    /// Bits of 32.
     pub ipv4: u8,
-    /// Of 128.
+    /// Bits of 128.
     pub ipv6: u8,
 }
 
-/// The longest bytes that are kept as they are.
+/// The most bytes that are kept as they are.
 const LONGEST: usize = 256;
 
-/// A key as it is looked up: addresses masked, long bytes hashed, nothing allocated.
+/// A key in the form in which it is looked up: addresses masked, long bytes hashed, nothing allocated.
 ///
-/// An IPv4 address is the IPv6 address that it maps to, its prefix 96 longer. No other IPv6 network
-/// looks the same: one inside of `::ffff:0:0/96` would have been taken for IPv4, and one that is
-/// wider has zeros where that has its ones.
+/// An IPv4 address is the IPv6 address that it maps to, with a prefix 96 longer. No other IPv6 network is
+/// equal to it: one inside of `::ffff:0:0/96` is converted to IPv4, and a wider one has zeros where the
+/// mapped address has ones.
 #[derive(Hash, PartialEq, Eq)]
 pub(super) enum Lookup<'a> {
     Network { address: u128, prefix: u8 },
@@ -81,7 +80,7 @@ impl Lookup<'_> {
     }
 }
 
-/// A key as it is kept: 24 bytes, and a piece of heap for bytes only.
+/// A key in the form in which it is stored: 24 bytes, and heap memory for bytes only.
 pub(super) enum StoredKey {
     /// The address as an array, which unlike a `u128` may start at any byte.
     Network {
@@ -93,7 +92,7 @@ pub(super) enum StoredKey {
 }
 
 impl StoredKey {
-    /// Bytes on the heap, as allocators round them up.
+    /// Bytes on the heap, rounded up as allocators do.
     pub(super) fn heap(&self) -> usize {
         match self {
             StoredKey::Network { .. } => 0,
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_what_its_addresses_have_in_common() {
+    fn network_is_equal_for_addresses_with_the_same_prefix() {
         assert!(same(cut("192.0.2.7", 24, 0), cut("192.0.2.255", 24, 128)));
         assert!(!same(cut("192.0.2.7", 24, 64), cut("192.0.3.7", 24, 64)));
         assert!(same(cut("192.0.2.7", 31, 0), cut("192.0.2.6", 31, 0)));
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_of_other_lengths_or_families_are_other_keys() {
+    fn network_of_another_length_or_family_is_another_key() {
         assert!(!same(cut("10.0.0.0", 8, 64), cut("10.0.0.0", 16, 64)));
         assert!(!same(cut("10.0.0.0", 24, 64), address("10.0.0.0")));
         assert!(!same(cut("10.0.0.0", 0, 0), cut("2001:db8::", 0, 0)));
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn all_bits_and_more_are_the_address_itself() {
+    fn network_of_all_bits_equals_the_address() {
         for prefixes in [(32, 128), (33, 129), (255, 255)] {
             assert!(same(
                 cut("192.0.2.7", prefixes.0, prefixes.1),
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_address_is_the_ipv4_address() {
+    fn mapped_address_equals_the_ipv4_address() {
         assert!(same(address("::ffff:192.0.2.7"), address("192.0.2.7")));
         assert!(same(cut("::ffff:192.0.2.7", 24, 64), cut("192.0.2.9", 24, 64)));
         assert!(
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_never_taken_for_something_else() {
+    fn bytes_never_equal_a_digest_or_an_address() {
         let long = [b'x'; LONGEST + 1];
         let digest = Sha256::digest(long);
         assert!(matches!(Lookup::from(Key::Bytes(&long[1..])), Lookup::Bytes(_)));
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_found_again() {
+    fn stored_key_equals_its_lookup() {
         let long = [7; 1000];
         for key in [
             address("192.0.2.7"),

@@ -4,19 +4,18 @@ use super::spec::{STEPS, WindowSpec};
 
 /// The events of one key: when, and how many.
 ///
-/// Events that are less than a step apart from the first of them share a slot. A slot keeps the time
-/// of its youngest event and leaves as a whole once that is older than the period, so that an event
-/// may stay a step too long and never leaves early. A millisecond that has begun is not over yet:
-/// what happened at `t` is older than the period from `t + period + 1` on.
+/// Events that are less than a step apart from the first of them share a slot. A slot keeps the time of its
+/// youngest event and leaves as a whole once that is older than the period, so that an event may stay a step
+/// too long and never leaves early. A millisecond that has begun is not over yet: an event at `t` is older
+/// than the period from `t + period + 1` on.
 ///
-/// Times are kept as the lower 32 bits of milliseconds. All slots of a log are within a period (at
-/// most 7 days) before `last`, and `last` within a period before `hit`, so 32 bits (49 days) say which
-/// they are.
+/// Times are kept as the lower 32 bits of milliseconds. All slots of a log are within a period (at most 7
+/// days) before `last`, and `last` within a period before `hit`, so 32 bits (49 days) identify them.
 #[derive(Default)]
 pub(super) struct Log {
     /// The slots before the newest; none until a second slot is needed.
     earlier: Option<Box<Earlier>>,
-    /// When the key was last hit, whether that was counted or not, in units of 1,024 ms.
+    /// When the key was last hit, counted or not, in units of 1,024 ms.
     hit: u32,
     /// Time of the last event.
     last: u32,
@@ -26,35 +25,35 @@ pub(super) struct Log {
     newest: u32,
     /// Time of the first event of the newest slot.
     start: u32,
-    /// Time of the oldest slot. Here as well so that most hits need not look at `earlier`.
+    /// Time of the oldest slot, kept here so that most hits need not look at `earlier`.
     oldest: u32,
 }
 
-/// A unit of [`Log::hit`] is two to this power, in milliseconds.
+/// The binary logarithm of the unit of [`Log::hit`] in milliseconds.
 const HIT_SHIFT: u32 = 10;
 
-/// The last moment that [`Log::hit`] can have: 139 years after the first.
+/// The last moment that [`Log::hit`] can hold: 139 years after the first.
 pub(super) const MAX_TIME: u64 = (1 << (32 + HIT_SHIFT)) - 1;
 
-/// Oldest first. A type of its own so that a log with a single slot costs one pointer for it.
+/// Slots, oldest first. A type of its own so that a log with a single slot costs one pointer for it.
 #[derive(Default)]
 struct Earlier(VecDeque<Slot>);
 
 struct Slot {
-    /// Time of its youngest event.
+    /// Time of the slot's youngest event.
     last: u32,
     count: u32,
 }
 
 impl Log {
-    /// Count an event if there is room: how many there are then, or else in how many milliseconds
-    /// there will be room. What the log then has more or less on the heap is added to `heap`.
+    /// Counts an event if there is room, and returns the number of events, or else the milliseconds until
+    /// there is room. Adds the change of the log's heap memory to `heap`.
     pub(super) fn hit(&mut self, spec: &WindowSpec, now: u64, heap: &mut usize) -> Result<u32, u64> {
         debug_assert!(now <= MAX_TIME);
-        // Another thread may have been faster with a later time: then this is that late, too.
+        // Another thread may have come first with a later time, which then counts for this hit too.
         let at = now.max(self.last());
         self.expire(spec, at, heap);
-        // Not before: until now it says what `last` means.
+        // This comes last: until now `hit` is needed to interpret `last`.
         self.hit = self.hit.max((at >> HIT_SHIFT) as u32);
         if self.total >= spec.limit {
             return Err(self.until_room(spec, now));
@@ -73,7 +72,7 @@ impl Log {
         self.earlier.as_ref().map_or(0, |earlier| earlier.heap())
     }
 
-    /// How many events there are, without dropping those that are not there any more.
+    /// Counts the events without dropping expired ones.
     pub(super) fn count(&self, spec: &WindowSpec, now: u64) -> u32 {
         let at = now.max(self.last());
         if self.is_quiet(spec, at) {
@@ -90,7 +89,7 @@ impl Log {
         self.total - expired
     }
 
-    /// Whether every event has left.
+    /// Whether every event has expired.
     pub(super) fn is_quiet(&self, spec: &WindowSpec, now: u64) -> bool {
         now.saturating_sub(self.last()) > spec.period
     }
@@ -146,9 +145,9 @@ impl Log {
         self.newest = 0;
     }
 
-    /// From `now`, which may be before `last`, until so many events have left that one has room.
+    /// The time from `now`, which may be before `last`, until so many events have expired that one has room.
     fn until_room(&self, spec: &WindowSpec, now: u64) -> u64 {
-        // More than one must leave only if the limit was higher when they were counted.
+        // More than one must expire only if the limit was higher when they were counted.
         let mut surplus = self.total - spec.limit;
         let mut leaving = self.time(self.oldest);
         if surplus > 0 {
@@ -175,7 +174,7 @@ impl Log {
         hit - u64::from((hit as u32).wrapping_sub(self.last))
     }
 
-    /// The time of which `low` is the lower half.
+    /// The time whose lower half is `low`.
     fn time(&self, low: u32) -> u64 {
         self.last() - u64::from(self.last.wrapping_sub(low))
     }
@@ -192,17 +191,17 @@ impl Earlier {
         size_of::<Earlier>() + self.0.capacity() * size_of::<Slot>()
     }
 
-    /// Give memory back when three quarters are unused.
+    /// Releases memory when three quarters are unused.
     fn shrink(&mut self) {
         if self.0.capacity() > 16 && self.0.len() < self.0.capacity() / 4 {
-            // Allocators leave a block where it is that shrinks.
+            // Allocators leave a shrinking block in its place.
             let mut smaller = VecDeque::with_capacity(self.0.len() * 2);
             smaller.extend(self.0.drain(..));
             self.0 = smaller;
         }
     }
 
-    /// Merge what is less than a step apart.
+    /// Merges slots that are less than a step apart.
     ///
     /// With one step for all hits there are never more than [`STEPS`] slots here: all but the oldest
     /// begin within the period, and a step apart. Only hits with other periods can add slots between
@@ -233,7 +232,7 @@ mod tests {
     use super::*;
 
     impl Log {
-        /// The same where nobody adds up what is on the heap but the log.
+        /// A hit with the log's own sum of heap memory.
         fn hit_at(&mut self, spec: &WindowSpec, now: u64) -> Result<u32, u64> {
             let mut heap = self.heap();
             let hit = self.hit(spec, now, &mut heap);
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_counts_for_its_period_and_the_millisecond_it_happened_in() {
+    fn hit_counts_for_its_period_and_its_own_millisecond() {
         let spec = spec(1, 1000);
         let mut log = Log::default();
         assert_eq!(log.hit_at(&spec, 50), Ok(1));
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn events_leave_one_after_another_not_all_at_once() {
+    fn events_expire_one_after_another() {
         let spec = spec(3, 1000);
         let mut log = Log::default();
         for now in [0, 100, 200] {
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn events_within_a_step_stay_as_long_as_the_youngest_of_them() {
+    fn events_within_a_step_expire_with_the_youngest() {
         let spec = spec(10, 102_400); // steps of 100 ms
         let mut log = Log::default();
         for now in [0, 60, 99] {
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_time_counts_as_the_latest_seen() {
+    fn hit_with_a_late_time_counts_as_the_latest_seen() {
         let spec = spec(2, 1000);
         let mut log = Log::default();
         log.hit_at(&spec, 500).unwrap();
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_limit_waits_for_all_that_are_too_many() {
+    fn hit_after_a_lowered_limit_waits_for_all_surplus_events() {
         let mut log = Log::default();
         for now in [0, 100, 200, 300] {
             log.hit_at(&spec(4, 1000), now).unwrap();
@@ -314,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_period_still_sees_what_a_shorter_one_has_not_dropped() {
+    fn longer_period_sees_events_that_a_shorter_one_kept() {
         let mut log = Log::default();
         log.hit_at(&spec(10, 1000), 0).unwrap();
         log.hit_at(&spec(10, 1000), 900).unwrap();
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lower_halves_of_times_may_wrap() {
+    fn times_may_wrap_in_their_lower_half() {
         let spec = spec(2, 1000);
         let wrap = 1 << 32;
         let mut log = Log::default();
@@ -333,13 +332,13 @@ mod tests {
         log.hit_at(&spec, wrap - 100).unwrap();
         assert_eq!(log.hit_at(&spec, wrap + 100), Err(301));
         assert_eq!(log.hit_at(&spec, wrap + 401), Ok(2));
-        // A whole turn later nothing is mistaken for recent.
+        // A full turn later nothing is mistaken for recent.
         assert_eq!(log.count(&spec, 2 * wrap + 401), 0);
         assert_eq!(log.hit_at(&spec, 2 * wrap + 401), Ok(1));
     }
 
     #[test]
-    fn the_end_of_time_is_no_special_case() {
+    fn hit_at_the_end_of_time_works() {
         let spec = spec(1, 1000);
         let mut log = Log::default();
         assert_eq!(log.hit_at(&spec, MAX_TIME - 5), Ok(1));
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_key_has_at_most_1025_slots() {
+    fn busy_key_has_at_most_1025_slots() {
         for period in [500, 1024, 1025, 60_000] {
             let spec = spec(u32::MAX, period);
             let mut log = Log::default();
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn hits_with_other_periods_do_not_break_the_bound() {
+    fn hits_with_different_periods_keep_the_bound_of_slots() {
         let (short, long) = (spec(u32::MAX, 1000), spec(u32::MAX, 3_600_000));
         let mut log = Log::default();
         for now in (0..1_800_000).step_by(1300) {
@@ -375,7 +374,7 @@ mod tests {
         }
         for _ in 0..2000 {
             log.hit_at(&long, now).unwrap();
-            // Every hit begins a slot of its own.
+            // Makes every hit begin a slot of its own.
             log.start = log.start.wrapping_sub(3600);
             now += 1;
             assert!(log.slots() <= 1025);
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_key_remembers_when_it_was_hit_and_not_less_when_it_was_counted() {
+    fn refused_hit_updates_the_last_hit_and_not_the_events() {
         const WEEK: u64 = 7 * 24 * 3600 * 1000;
         let spec = spec(1, WEEK);
         let mut log = Log::default();
@@ -399,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_busy_gives_memory_back() {
+    fn busy_key_releases_memory_when_quiet() {
         let spec = spec(u32::MAX, 1024);
         let mut log = Log::default();
         for now in 0..2000 {
@@ -407,7 +406,7 @@ mod tests {
         }
         let busy = log.heap();
         assert!(busy >= 1024 * size_of::<Slot>());
-        // The last of the busy time is still there.
+        // The last events of the busy time still count.
         log.hit_at(&spec, 3000).unwrap();
         assert!(log.heap() <= busy / 8, "{} of {busy}", log.heap());
         log.hit_at(&spec, 10_000).unwrap();

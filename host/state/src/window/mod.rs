@@ -1,12 +1,12 @@
-//! Sliding windows: how many events had this key within the last so many milliseconds.
+//! Sliding windows: how many events a key had within a period up to now.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `spec.rs` | limit and period |
-//! | `key.rs` | whose events they are |
+//! | `key.rs` | keys of events |
 //! | `log.rs` | the events of one key |
-//! | `shard.rs` | some of the keys, the quietest last |
-//! | `entries.rs` | where a shard keeps them |
+//! | `shard.rs` | a part of the keys, the quietest last |
+//! | `entries.rs` | the memory of a shard's keys |
 
 #[cfg(test)]
 mod concurrency;
@@ -34,24 +34,22 @@ use shard::{Hit, Shard};
 /// Keys that a window holds by default.
 pub const MAX_KEYS: usize = 1_000_000;
 
-/// Shards have at least so many keys: with fewer, the busiest shard would be full long before the
-/// window is.
+/// The fewest keys of a shard: with fewer, the busiest shard would be full long before the window is.
 const KEYS_PER_SHARD: usize = 1024;
 
-/// Shards of a large window: many more than there are threads, so that two rarely meet, and small
-/// enough to grow in some ten microseconds.
+/// Shards of a large window: many more than there are threads, so that two rarely meet, and each small enough
+/// to grow in some ten microseconds.
 const MAX_SHARDS: usize = 256;
 
-/// A moment: whole milliseconds (rounded down) since an epoch that is the same for all hits of a
-/// window.
+/// A moment: whole milliseconds (rounded down) since an epoch that is the same for all hits of a window.
 ///
-/// Threads that read one clock may hit in another order than they read it. For each key, time is the
-/// latest it has seen.
+/// Threads that read one clock may hit in another order than they read it. For each key, time is the latest
+/// it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now(u64);
 
 impl Now {
-    /// So many milliseconds after the epoch, at most 139 years.
+    /// The moment so many milliseconds after the epoch, at most 139 years.
     pub const fn from_millis(millis: u64) -> Now {
         match millis < log::MAX_TIME {
             true => Now(millis),
@@ -59,30 +57,30 @@ impl Now {
         }
     }
 
-    /// How many milliseconds after the epoch it is.
+    /// The milliseconds since the epoch.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 }
 
-/// Events per key in a period that slides with time.
+/// Counts events per key in a period that slides with time.
 ///
-/// Exact in count: in no stretch of the period are there ever more than the limit of counted events,
-/// however many threads count at the same time. Time is kept in steps of 1/1024 of the period,
-/// rounded up to whole milliseconds; an event may stay a step too long and never leaves early.
+/// The count is exact: no stretch of the period ever has more counted events than the limit, however many
+/// threads count at the same time. Time is kept in steps of 1/1024 of the period, rounded up to whole
+/// milliseconds; an event may stay a step too long and never leaves early.
 ///
-/// Memory: 64 bytes for a key and 6 to 12 for its place in the index, and the key's bytes if it is
-/// not an address. A key whose events do not fit in one step
-/// needs 8 bytes more for each further step with events, of which there are never more than 1024 nor
-/// than the limit (and up to twice that for room to grow). When there are as many keys as the window
-/// may have, the one that was quiet for longest is forgotten; so are the quietest of all windows in a
-/// [`Budget`] that is used up. Keys without events are removed little by little as others are hit.
+/// Memory: 64 bytes for a key and 6 to 12 for its place in the index, and the key's bytes if it is not an
+/// address. A key whose events do not fit in one step needs 8 bytes more for each further step with events,
+/// of which there are never more than 1024 nor than the limit (and up to twice that for room to grow). When a
+/// window has its most keys, the one that was quiet for longest is forgotten; so are the quietest keys of all
+/// windows in a [`Budget`] that is used up. Keys without events are removed little by little as others are
+/// hit.
 pub struct Window {
     budget: Arc<Budget>,
     hasher: RandomState,
-    /// A power of two of them, on cache lines (which processors fetch in pairs) of their own.
+    /// The shards, a power of two, each on its own cache lines (which processors fetch in pairs).
     shards: Box<[Padded<Mutex<Shard>>]>,
-    /// How it was opened last, for those who look at it from outside.
+    /// How the window was opened last, for observers.
     spec: Mutex<Option<WindowSpec>>,
 }
 
@@ -90,17 +88,17 @@ pub struct Window {
 struct Padded<T>(T);
 
 impl Window {
-    /// A window for about so many keys, at least one, whose memory nobody counts.
+    /// A window for about so many keys, at least one, without a budget.
     pub fn new(max_keys: usize) -> Window {
         Window::within(Budget::unlimited(), max_keys)
     }
 
-    /// A window for about so many keys, at least one. What it is without keys must have been
-    /// [admitted](Window::fixed) to the budget.
+    /// A window for about so many keys, at least one. Its [fixed](Window::fixed) bytes must have been
+    /// admitted to the budget.
     ///
-    /// Keys spread by their hash over shards with equal parts of this number. A shard that gets more
-    /// than its part forgets its quietest key though others may have room. Up to 1,024 keys there is
-    /// one shard, so the number and the order are exact.
+    /// Keys spread by their hash over shards with equal parts of this number. A shard that exceeds its part
+    /// forgets its quietest key even if others have room. Up to 1,024 keys there is one shard, so the number
+    /// and the order are exact.
     pub(super) fn within(budget: Arc<Budget>, max_keys: usize) -> Window {
         let shards = shards(max_keys);
         let capacity = capacity(max_keys, shards);
@@ -114,12 +112,12 @@ impl Window {
         }
     }
 
-    /// Bytes of a window for so many keys while it has none.
+    /// Bytes of a window for so many keys while it is empty.
     pub(super) fn fixed(max_keys: usize) -> usize {
         size_of::<Window>() + shards(max_keys) * size_of::<Padded<Mutex<Shard>>>()
     }
 
-    /// How a plugin measures its events; `None` if none has opened it. The last one to open it counts.
+    /// How a plugin measures its events; `None` if none has opened the window. The last opening counts.
     pub fn spec(&self) -> Option<WindowSpec> {
         *self.spec.lock()
     }
@@ -128,9 +126,9 @@ impl Window {
         *self.spec.lock() = Some(spec);
     }
 
-    /// Another number of keys from now on. If there are more, those that were quiet for longest are forgotten.
+    /// Changes the number of keys. If there are more, those that were quiet for longest are forgotten.
     ///
-    /// The shards stay as many as they were, and each keeps at least one key.
+    /// The number of shards stays, and each keeps at least one key.
     pub fn set_max_keys(&self, max_keys: usize) {
         let capacity = capacity(max_keys, self.shards.len());
         for shard in &self.shards {
@@ -138,14 +136,14 @@ impl Window {
         }
     }
 
-    /// Count one event if the key has room.
+    /// Counts one event if the key has room.
     ///
-    /// `Ok`: it was counted, and so many of the key, this one included, are in the window now.
-    /// `Err`: the key has its limit of events, and nothing was counted. In so many milliseconds, at
-    /// least 1, it will have room for one, if nobody else takes it.
+    /// `Ok`: the event was counted; the number of the key's events in the window, this one included. `Err`:
+    /// the key has its limit of events, and nothing was counted; the milliseconds, at least 1, until it has
+    /// room for one, unless another hit takes it.
     ///
-    /// The limit and period may differ from hit to hit. The same events are measured by them, except
-    /// those that a shorter period has already dropped.
+    /// The limit and period may differ from hit to hit. The same events are measured by them, except those
+    /// that a shorter period has already dropped.
     pub fn hit(&self, spec: &WindowSpec, key: Key<'_>, now: Now) -> Result<u32, u64> {
         let key = Lookup::from(key);
         let hash = key.hash(&self.hasher);
@@ -163,7 +161,7 @@ impl Window {
         outcome
     }
 
-    /// How many events the key has. Counts nothing, and does not make the key less quiet.
+    /// The number of the key's events. Counts nothing, and does not make the key less quiet.
     pub fn count(&self, spec: &WindowSpec, key: Key<'_>, now: Now) -> u32 {
         let key = Lookup::from(key);
         let hash = key.hash(&self.hasher);
@@ -173,8 +171,8 @@ impl Window {
             .count(spec, &key, hash, now.0)
     }
 
-    /// How many keys are held, those included whose events have all left but which were not removed
-    /// yet. Looks at every shard.
+    /// The number of keys, including keys whose events have all expired but which were not removed yet. Looks
+    /// at every shard.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.0.lock().len()).sum()
     }
@@ -184,27 +182,27 @@ impl Window {
         self.len() == 0
     }
 
-    /// Remove a few keys without events from one shard. Each shard's hits go around all shards, so
-    /// that memory also returns from those that nobody hits any more.
+    /// Removes a few keys without events from one shard. Each shard's hits go around all shards, so that
+    /// shards without hits release their memory too.
     fn sweep(&self, turn: usize, spec: &WindowSpec, now: Now) {
-        // A shard that is in use will be looked at on another turn.
+        // A shard in use is looked at on another turn.
         if let Some(mut shard) = self.shards[turn & (self.shards.len() - 1)].0.try_lock() {
             shard.sweep(spec, now.0, &self.hasher, &self.budget);
         }
     }
 
-    /// How many shards it has.
+    /// The number of shards.
     pub(super) fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// The quietest key of a shard. `None` without keys.
+    /// The quietest key of a shard; `None` without keys.
     pub(super) fn quietest(&self, shard: usize) -> Option<Quietest> {
         self.shards[shard].0.lock().quietest()
     }
 
-    /// Forget the quietest key of a shard, and a few more that are not less quiet than one that was hit then.
-    /// Returns how many bytes were given back.
+    /// Forgets the quietest key of a shard, and a few more that were hit at `hit` or before. Returns the
+    /// bytes that were released.
     pub(super) fn forget(&self, shard: usize, hit: u32) -> usize {
         self.shards[shard]
             .0
@@ -212,7 +210,7 @@ impl Window {
             .forget(hit, &self.hasher, &self.budget)
     }
 
-    /// Keys that were forgotten for want of room.
+    /// Keys that were forgotten for lack of room.
     pub fn forgotten(&self) -> u64 {
         self.shards.iter().map(|shard| shard.0.lock().forgotten()).sum()
     }
@@ -236,7 +234,7 @@ impl Drop for Window {
     }
 }
 
-/// How many shards a window for so many keys has: a power of two.
+/// The number of shards of a window for so many keys: a power of two.
 fn shards(max_keys: usize) -> usize {
     (max_keys / KEYS_PER_SHARD).next_power_of_two().min(MAX_SHARDS)
 }

@@ -7,23 +7,23 @@ use super::log::Log;
 use super::spec::WindowSpec;
 use crate::budget::Budget;
 
-/// Ends a chain of entries.
+/// The end of a chain of entries.
 const NONE: u32 = u32::MAX;
 
-/// So many hits of a shard are followed by one sweep, and a sweep removes at most so many keys. As many
-/// as can have come in the meantime, and few enough that no hit waits for long.
+/// How many hits of a shard come between two sweeps, and the most keys that a sweep removes: as many as can
+/// have come in the meantime, and few enough that no hit waits for long.
 const SWEEP: u32 = 16;
 
 /// Memory is charged to the budget in steps of so many bytes, so that threads seldom meet there.
 const STEP: usize = 512;
 
-/// At most so many keys are forgotten at once for the sake of others: as many as free about a block.
+/// The most keys that are forgotten at once to free memory: about as many as fill a block.
 const FORGET: usize = 64;
 
 /// A part of a window's keys, in the order in which they were last hit.
 ///
-/// The entries lie densely and are chained by their positions, the index holds nothing but
-/// positions. This takes about half of the memory of a node of heap per key, and can shrink.
+/// The entries lie densely and are chained by their positions, and the index holds only positions. This takes
+/// about half of the memory of a heap node per key, and can shrink.
 pub(super) struct Shard {
     index: HashTable<u32>,
     entries: Entries,
@@ -31,7 +31,7 @@ pub(super) struct Shard {
     newest: u32,
     /// The entry that was quiet for longest.
     oldest: u32,
-    /// At most so many entries.
+    /// The most entries.
     capacity: usize,
     /// Counts hits, to know when to sweep. Wraps around.
     hits: u32,
@@ -39,23 +39,23 @@ pub(super) struct Shard {
     heap: usize,
     /// Bytes that are charged to the budget.
     charged: usize,
-    /// Keys that were forgotten for want of room.
+    /// Keys that were forgotten for lack of room.
     forgotten: u64,
 }
 
 /// The key of a shard that was quiet for longest.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Quietest {
-    /// When it was hit, in units of about a second.
+    /// When the key was last hit, in units of about a second.
     pub(in super::super) hit: u32,
-    /// How many keys the shard has.
+    /// How many keys its shard has.
     pub(in super::super) of: usize,
 }
 
-/// What a hit came to, and what it leaves to be done once the shard's lock is free.
+/// The result of a hit, and the work left until the shard's lock is free.
 pub(super) struct Hit {
     pub(super) outcome: Result<u32, u64>,
-    /// Memory was charged to the budget, which may have too little now.
+    /// Whether memory was charged to the budget, which may be exceeded now.
     pub(super) charged: bool,
 }
 
@@ -113,7 +113,7 @@ impl Shard {
         budget: &Budget,
     ) -> Hit {
         let (position, is_new) = match self.find(key, hash) {
-            // A refused key is not a quiet one: it must not be forgotten for having been refused.
+            // A refused key is not quiet: a refusal must not get it forgotten.
             Some(position) => (self.touch(position), false),
             None => (self.insert(key, hash, hasher), true),
         };
@@ -132,12 +132,12 @@ impl Shard {
             .map_or(0, |position| self.entries[position].log.count(spec, now))
     }
 
-    /// Whether the last hit is to be followed by a sweep, and if so which turn that is.
+    /// The turn of the sweep after the last hit, if one is due.
     pub(super) fn sweep_due(&self) -> Option<u32> {
         self.hits.is_multiple_of(SWEEP).then_some(self.hits / SWEEP)
     }
 
-    /// Remove a few of the quietest keys if none of their events counts any more.
+    /// Removes a few of the quietest keys if their events have all expired.
     pub(super) fn sweep(&mut self, spec: &WindowSpec, now: u64, hasher: &RandomState, budget: &Budget) {
         for _ in 0..SWEEP {
             match self.entries.get(self.oldest) {
@@ -149,7 +149,7 @@ impl Shard {
         self.settle(budget);
     }
 
-    /// The quietest key; `None` if there is no key.
+    /// The quietest key; `None` without keys.
     pub(super) fn quietest(&self) -> Option<Quietest> {
         let oldest = self.entries.get(self.oldest)?;
         Some(Quietest {
@@ -158,8 +158,8 @@ impl Shard {
         })
     }
 
-    /// Forget the quietest key, and a few more that were not hit after `hit`, but not the less quiet half of all.
-    /// Returns how many bytes were given back.
+    /// Forgets the quietest key, and a few more that were not hit after `hit`, but not the less quiet half of
+    /// all. Returns the bytes that were released.
     pub(super) fn forget(&mut self, hit: u32, hasher: &RandomState, budget: &Budget) -> usize {
         let before = self.charged;
         for number in 0..FORGET.min(self.entries.len().div_ceil(2)) {
@@ -176,7 +176,7 @@ impl Shard {
         before - self.charged
     }
 
-    /// Keys that were forgotten for want of room.
+    /// Keys that were forgotten for lack of room.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten
     }
@@ -186,7 +186,7 @@ impl Shard {
         self.charged
     }
 
-    /// Have the budget know what there is now. Whether more was charged.
+    /// Adjusts the charge in the budget. Returns whether more was charged.
     fn settle(&mut self, budget: &Budget) -> bool {
         let bytes = self.heap + self.entries.bytes() + self.index.allocation_size();
         if bytes > self.charged {
@@ -195,7 +195,7 @@ impl Shard {
             self.charged += more;
             return true;
         }
-        // A step more than need be stays, so that a key that comes and goes costs nothing here.
+        // One step more than needed stays charged, so that a key that comes and goes costs nothing here.
         let less = (self.charged - bytes) / STEP * STEP;
         if less > STEP || bytes == 0 {
             budget.release(less);
@@ -236,7 +236,7 @@ impl Shard {
         position
     }
 
-    /// Make an entry the newest.
+    /// Makes an entry the newest.
     fn touch(&mut self, position: u32) -> u32 {
         if position != self.newest {
             self.unlink(position);
@@ -245,7 +245,7 @@ impl Shard {
         position
     }
 
-    /// Give memory of the index back when three quarters are unused; the entries do so by themselves.
+    /// Releases memory of the index when three quarters are unused; the entries do so by themselves.
     fn shrink(&mut self, hasher: &RandomState) {
         let len = self.entries.len();
         if self.index.capacity() > 8 && len < self.index.capacity() / 4 {
@@ -255,7 +255,7 @@ impl Shard {
         }
     }
 
-    /// Remove an entry. The last one takes its place.
+    /// Removes an entry, and moves the last one to its place.
     fn remove(&mut self, position: u32, hasher: &RandomState) {
         self.unlink(position);
         self.index
@@ -293,7 +293,7 @@ impl Shard {
         *self.newer_of(older) = newer;
     }
 
-    /// What follows an entry towards the oldest; after none comes the newest.
+    /// The next entry towards the oldest; after [`NONE`] comes the newest.
     fn older_of(&mut self, position: u32) -> &mut u32 {
         match self.entries.get_mut(position) {
             Some(entry) => &mut entry.older,
@@ -301,7 +301,7 @@ impl Shard {
         }
     }
 
-    /// What follows an entry towards the newest; after none comes the oldest.
+    /// The next entry towards the newest; after [`NONE`] comes the oldest.
     fn newer_of(&mut self, position: u32) -> &mut u32 {
         match self.entries.get_mut(position) {
             Some(entry) => &mut entry.newer,
@@ -312,7 +312,7 @@ impl Shard {
 
 #[cfg(test)]
 impl Shard {
-    /// For how many keys there is memory.
+    /// The number of keys that fit into the allocated memory.
     pub(super) fn room(&self) -> usize {
         self.entries.room()
     }
@@ -343,7 +343,7 @@ impl Shard {
 
 #[cfg(test)]
 #[test]
-fn an_entry_is_a_cache_line() {
+fn entry_is_one_cache_line() {
     assert_eq!(size_of::<Entry>(), 64);
 }
 

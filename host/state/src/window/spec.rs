@@ -7,19 +7,19 @@ pub(super) const STEPS: u32 = 1024;
 
 const LONGEST: Duration = Duration::from_hours(7 * 24);
 
-/// How many events a key may have in a period.
+/// The limit of events that a key may have in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowSpec {
     pub(super) limit: u32,
-    /// In ms.
+    /// In milliseconds.
     pub(super) period: u64,
-    /// In ms: events closer together than this are kept as one slot.
+    /// In milliseconds: events closer together than this share a slot.
     pub(super) step: u64,
 }
 
 impl WindowSpec {
-    /// `limit`: at least 1. `period`: 1 ms to 7 days, a fraction of a millisecond counts as a whole
-    /// one; else [`OpenError::InvalidArgument`].
+    /// A limit of at least 1, and a period of 1 ms to 7 days, in which a fraction of a millisecond counts as
+    /// a whole one; else [`OpenError::InvalidArgument`].
     pub fn new(limit: u32, period: Duration) -> Result<WindowSpec, OpenError> {
         if limit == 0 || !(Duration::from_millis(1)..=LONGEST).contains(&period) {
             return Err(OpenError::InvalidArgument);
@@ -32,12 +32,12 @@ impl WindowSpec {
         })
     }
 
-    /// How many events a key may have.
+    /// The most events of a key in a period.
     pub fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// For how long an event counts.
+    /// The time for which an event counts.
     pub fn period(&self) -> Duration {
         Duration::from_millis(self.period)
     }
@@ -50,7 +50,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn limit_and_period_have_bounds() {
+    fn spec_out_of_bounds_is_refused() {
         for (limit, period) in [(1, MS), (u32::MAX, LONGEST), (1, MS + Duration::from_nanos(1))] {
             assert!(WindowSpec::new(limit, period).is_ok(), "{limit} in {period:?}");
         }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_never_gets_shorter_and_has_at_most_1024_steps() {
+    fn spec_period_rounds_up_and_has_at_most_1024_steps() {
         for (period, whole, step) in [
             (MS, 1, 1),
             (Duration::from_micros(1_001), 2, 1),

@@ -18,7 +18,7 @@ pub(super) fn client(number: u32) -> Key<'static> {
 }
 
 #[test]
-fn keys_do_not_share_their_events() {
+fn keys_do_not_share_events() {
     let (window, spec) = (Window::new(MAX_KEYS), spec(1, 1000));
     for number in 0..10_000 {
         assert_eq!(window.hit(&spec, client(number), at(0)), Ok(1));
@@ -31,14 +31,14 @@ fn keys_do_not_share_their_events() {
 }
 
 #[test]
-fn counting_does_not_make_a_key() {
+fn count_does_not_make_a_key() {
     let window = Window::new(10);
     assert_eq!(window.count(&spec(1, 1000), client(1), at(0)), 0);
     assert!(window.is_empty());
 }
 
 #[test]
-fn bytes_of_every_length_are_keys() {
+fn keys_of_bytes_may_have_any_length() {
     let (window, spec) = (Window::new(10), spec(5, 1000));
     let long = [1; 300];
     for key in [&b""[..], b"a", b"ab", &long[..256], &long[..257], &long] {
@@ -49,7 +49,7 @@ fn bytes_of_every_length_are_keys() {
 }
 
 #[test]
-fn the_key_that_was_quiet_for_longest_is_forgotten_first() {
+fn full_window_forgets_the_quietest_key_first() {
     let (window, spec) = (Window::new(3), spec(2, 60_000));
     for (now, number) in [(0, 1), (1, 2), (2, 3), (3, 1), (4, 2), (5, 1)] {
         let _ = window.hit(&spec, client(number), at(now));
@@ -70,7 +70,7 @@ fn the_key_that_was_quiet_for_longest_is_forgotten_first() {
 }
 
 #[test]
-fn there_are_never_more_keys_than_allowed() {
+fn window_never_exceeds_its_keys() {
     for max_keys in [1, 2, 1000, 5000, 300_000] {
         let (window, spec) = (Window::new(max_keys), spec(1, 60_000));
         let keys = max_keys as u32 + max_keys as u32 / 8 + 3;
@@ -95,7 +95,7 @@ fn keys_without_events_are_removed_from_every_shard() {
         window.hit(&spec, client(number), at(0)).unwrap();
     }
     assert!(window.len() > 7_000);
-    // One client is enough to have the memory of the others returned.
+    // Hits of one client are enough to release the memory of the others.
     for now in 0..20_000 {
         let _ = window.hit(&spec, client(0), at(2000 + now));
     }
@@ -103,19 +103,19 @@ fn keys_without_events_are_removed_from_every_shard() {
     assert!(window.shards.iter().all(|shard| shard.0.lock().room() <= 64));
 }
 
-/// The events of one key as a list of all that were ever counted: nothing is dropped, nothing merged.
+/// The events of one key as a list of all that were ever counted: none is dropped or merged.
 #[derive(Default)]
 struct Model {
     counted: Vec<u64>,
 }
 
 impl Model {
-    /// Events in the stretch of a period that ends now, by their exact times.
+    /// Events in the period that ends now, by their exact times.
     fn exact(&self, spec: &WindowSpec, now: u64) -> usize {
         self.counted.iter().filter(|&&t| t + spec.period >= now).count()
     }
 
-    /// Events whose slot has not left: slots are cut from the first event on, and leave with their last.
+    /// Events whose slot has not expired: slots are cut from the first event on, and expire with their last.
     fn in_slots(&self, spec: &WindowSpec, now: u64) -> usize {
         let mut slots: Vec<Vec<u64>> = Vec::new();
         for &t in &self.counted {
@@ -138,7 +138,7 @@ enum Step {
     Hit(u64),
     /// Hit after so many milliseconds.
     HitSoon(u64),
-    /// If the last hit was refused, hit a moment before and at the time that it was told.
+    /// After a refused hit, hit one millisecond before the returned time, and at that time.
     Retry,
 }
 
@@ -158,7 +158,7 @@ fn periods() -> impl Strategy<Value = u64> {
 
 proptest! {
     #[test]
-    fn agrees_with_the_list_of_all_events(
+    fn window_agrees_with_the_list_of_all_events(
         limit in prop_oneof![1..5_u32, 1..60_u32],
         period in periods(),
         start in prop_oneof![Just(0), any::<u32>().prop_map(u64::from), (u64::from(u32::MAX) - 5000)..(1 << 33)],
@@ -205,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn times_out_of_order_never_let_an_event_leave_early(
+    fn window_with_times_out_of_order_expires_no_event_early(
         limit in 1..20_u32,
         period in 1..3000_u64,
         steps in proptest::collection::vec((0..200_u64, 0..20_u64), 1..300),
@@ -224,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn shards_stay_sound_whatever_comes_and_goes(
+    fn shards_stay_sound_after_any_hits(
         capacity in 1..40_usize,
         hits in proptest::collection::vec((0..60_u32, 0..30_u64, 1..100_u64), 1..600),
     ) {

@@ -2,7 +2,7 @@
 
 use crate::connection::is_token;
 
-/// Where in an extension a line is, behind its semicolon.
+/// The position in an extension, after its semicolon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
     BeforeName,
@@ -17,7 +17,7 @@ pub(super) enum Extension {
 }
 
 impl Extension {
-    /// Behind the first semicolon.
+    /// After the first semicolon.
     pub(super) const START: Extension = Extension::BeforeName;
 
     /// Whether the line may end here.
@@ -25,7 +25,7 @@ impl Extension {
         matches!(self, Extension::Name | Extension::Value | Extension::BehindQuoted)
     }
 
-    /// Behind one more byte; `None` if the grammar has no such line.
+    /// The position after one more byte; `None` if the grammar has no such line.
     pub(super) fn step(self, byte: u8) -> Option<Extension> {
         use Extension as E;
         match (self, byte) {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::request::Underscores;
 
-/// The data, the bytes taken, and whether the body ended, of a body that arrives in pieces of so many bytes.
+/// Decodes a body in pieces of `piece` bytes: the data, the bytes taken, and whether the body ended.
 fn decode(body: &[u8], piece: usize) -> Result<(Vec<u8>, usize, bool), Fault> {
     let mut decoder = Decoder::new(Underscores::Pass);
     let (mut data, mut taken) = (Vec::new(), 0);
@@ -29,7 +29,7 @@ fn whole(body: &str) -> Result<(Vec<u8>, usize, bool), Fault> {
 }
 
 #[test]
-fn chunks_are_joined_and_what_follows_is_left() {
+fn decode_chunks_are_joined_and_later_bytes_left() {
     for (body, data) in [
         ("0\r\n\r\n", ""),
         ("5\r\nhello\r\n0\r\n\r\n", "hello"),
@@ -49,7 +49,7 @@ fn chunks_are_joined_and_what_follows_is_left() {
 }
 
 #[test]
-fn sizes_are_hexadecimal_digits_and_nothing_else() {
+fn decode_size_with_other_than_hex_digits_fails() {
     for line in [
         "",
         " ",
@@ -77,7 +77,7 @@ fn sizes_are_hexadecimal_digits_and_nothing_else() {
 }
 
 #[test]
-fn extensions_follow_their_grammar() {
+fn decode_malformed_or_long_extension_fails() {
     for line in [
         "5;",
         "5;;",
@@ -106,7 +106,7 @@ fn extensions_follow_their_grammar() {
 }
 
 #[test]
-fn line_ends_are_crlf_everywhere() {
+fn decode_line_end_other_than_crlf_fails() {
     for body in [
         "5\nhello\r\n0\r\n\r\n",
         "5\r\nhello\n0\r\n\r\n",
@@ -128,7 +128,7 @@ fn line_ends_are_crlf_everywhere() {
 }
 
 #[test]
-fn trailers_are_fields_and_those_that_would_change_the_message_are_dropped() {
+fn decode_trailers_are_fields_and_forbidden_ones_are_dropped() {
     for section in [
         "GET /x HTTP/1.1\r\n",
         "\0\r\n",
@@ -160,7 +160,7 @@ fn trailers_are_fields_and_those_that_would_change_the_message_are_dropped() {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded_however_it_is_cut(
+    fn decode_any_encoded_chunks_in_any_pieces_returns_them(
         chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 0..6),
         piece in 1_usize..50,
     ) {
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_end_in_data_or_a_fault_whichever_way_they_are_cut(
+    fn decode_any_bytes_give_the_same_result_in_any_pieces(
         body in "[0-9a-f;=\" \r\n]{0,40}", piece in 1_usize..10,
     ) {
         prop_assert_eq!(decode(body.as_bytes(), piece), decode(body.as_bytes(), body.len().max(1)));

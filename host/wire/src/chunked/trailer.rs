@@ -1,4 +1,4 @@
-//! What may follow the last chunk.
+//! The trailer section, which may follow the last chunk.
 
 use super::Fault;
 use crate::fields::{Fields, Span};
@@ -9,7 +9,7 @@ use crate::scan::HeadScan;
 /// The trailer section while it arrives.
 #[derive(Debug, Default)]
 pub(super) struct TrailerSection {
-    /// `None` as long as nothing but the empty line has come, which is nearly always all.
+    /// `None` until something other than the empty line comes; nearly always nothing does.
     section: Option<Box<Section>>,
     underscores: Underscores,
 }
@@ -85,8 +85,9 @@ impl Section {
     }
 }
 
-/// Whether a field may come behind a body. What frames, routes, modifies or authenticates a message, or says how its content
-/// is to be read, may not (RFC 9110, section 6.5.1): whoever merged it into the head would read another message.
+/// Whether a field may come after a body. Fields that frame, route, modify or authenticate a message, or say
+/// how to read its content, may not (RFC 9110, section 6.5.1): a recipient that merged them into the head
+/// would read another message.
 fn may_be_trailer(name: &str) -> bool {
     const NEVER: [&str; 16] = [
         "age",

@@ -139,11 +139,11 @@ fn native(
 }
 
 fn scope(name: &str, limits: pace_config::Limits, environment: &Environment) -> Arc<Scope> {
-    let limits = pace_state::Limits {
+    let limits = pace_state::ScopeLimits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
         bytes: limits.state,
-        ..pace_state::Limits::default()
+        ..pace_state::ScopeLimits::default()
     };
     environment.store.scope(name, name, limits)
 }

@@ -204,7 +204,7 @@ impl Puppet {
     fn play(&self, hook: Hook, orders: &Orders) -> (Played, Option<String>) {
         let time = Time::Manual(ManualTime::at(1_700_000_000_123_456_789));
         let store = pace_state::Store::with_time(usize::MAX, time);
-        let scope = store.scope("puppet", "puppet", pace_state::Limits::default());
+        let scope = store.scope("puppet", "puppet", pace_state::ScopeLimits::default());
         let mut request = Head::new(orders.encode());
         let mut response = Head::new(Vec::new());
         let plugin = WasmPlugin::new(Arc::clone(&self.generation), "{}".to_owned(), Arc::clone(&scope));

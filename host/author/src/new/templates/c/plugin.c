@@ -1,10 +1,10 @@
 @@ if request-filter
-// Lets in who knows a key, and limits how often each key is used.
+// Admits clients with a known key, and limits how often each key is used.
 //
-// The configuration is JSON, and C has no reader for it: this one takes what the plugin understands and refuses
+// The configuration is JSON, and C has no reader for it: the one below accepts the plugin's keys and refuses
 // everything else.
 @@ else
-// What this plugin does.
+// Describe here what this plugin does.
 @@ end
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static struct client *clients;
 static size_t client_count;
 static pace_plugin_windows_own_window_t window;
 
-// Where the reader is.
+// The position of the reader.
 static const char *at, *end;
 
 static char peek(void) {
@@ -37,7 +37,7 @@ static bool take(char c) {
   return true;
 }
 
-// A text without escapes other than \" and \\; NULL if it is something else.
+// Reads a text without escapes other than \" and \\; NULL for anything else.
 static char *text(size_t *length) {
   if (!take('"')) return NULL;
   char *copy = malloc((size_t)(end - at) + 1);
@@ -50,7 +50,7 @@ static char *text(size_t *length) {
   return take('"') ? copy : NULL;
 }
 
-// A positive integer of 32 bits; 0 if it is something else.
+// Reads a positive integer of 32 bits; 0 for anything else.
 static uint32_t number(void) {
   uint64_t value = 0;
   for (peek(); at < end && *at >= '0' && *at <= '9' && value <= UINT32_MAX; at++) value = value * 10 + (uint64_t)(*at - '0');
@@ -58,7 +58,7 @@ static uint32_t number(void) {
   return whole && value <= UINT32_MAX ? (uint32_t)value : 0;
 }
 
-// What the operator reads: the key, and what is allowed.
+// Makes the error that the operator reads: the key, and what is allowed.
 static bool refuse(component_string_t *error, const char *key, const char *why) {
   size_t length = strlen(key) + strlen(why) + 3;
   char *message = malloc(length);
@@ -119,7 +119,7 @@ bool exports_pace_plugin_lifecycle_configure(component_string_t *config, compone
   return true;
 }
 
-// Whose key this is. Every byte of every key is compared, so that the time says nothing of where it differs.
+// The owner of a key. Every byte of every key is compared, so that the duration does not reveal where it differs.
 static struct client *owner(const uint8_t *key, size_t length) {
   struct client *found = NULL;
   for (size_t i = 0; i < client_count; i++) {
@@ -137,7 +137,7 @@ static void set_bytes(component_list_u8_t *list, const char *value) {
   memcpy(list->ptr, value, list->len);
 }
 
-// With one header, or with none if it is NULL.
+// Responds with one header, or with none if it is NULL.
 static void respond(exports_pace_plugin_request_filter_verdict_t *verdict, uint16_t status, const char *body, const char *header,
                     const char *value) {
   verdict->tag = PACE_PLUGIN_HTTP_VERDICT_RESPOND;
@@ -178,7 +178,7 @@ void exports_pace_plugin_request_filter_filter(exports_pace_plugin_request_filte
   component_string_set(&name, "x-api-client");
   edited = pace_plugin_request_set_header(&name, &value, &refused) && edited;
   if (!edited) {
-    // Whom the backend does not know must not get there.
+    // A request without the client's name must not reach the backend.
     respond(verdict, 500, "The name of this client cannot be a header.\n", NULL, NULL);
     return;
   }
@@ -194,7 +194,7 @@ bool exports_pace_plugin_lifecycle_configure(component_string_t *config, compone
 @@ end
 @@ if select-upstream
 
-// Sends each attempt to the backend with the least to do, and none twice to the same.
+// Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
 void exports_pace_plugin_select_upstream_select(uint32_t attempt, exports_pace_plugin_select_upstream_selection_t *selection) {
   uint32_t best = UINT32_MAX;
   selection->tag = EXPORTS_PACE_PLUGIN_SELECT_UPSTREAM_SELECTION_PASS;

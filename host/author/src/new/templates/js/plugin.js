@@ -1,10 +1,10 @@
 @@ if request-filter
-// Lets in who knows a key, and limits how often each key is used.
+// Admits clients with a known key, and limits how often each key is used.
 
 import { header, removeHeader, setHeader } from 'pace:plugin/request@0.1.0';
 import { Window } from 'pace:plugin/windows@0.1.0';
 @@ else
-// What this plugin does.
+// Describe here what this plugin does.
 
 @@ end
 @@ if select-upstream
@@ -19,7 +19,7 @@ let clients;
 let window;
 
 export const lifecycle = {
-  // What is thrown is what the operator reads: name the key, and say what is allowed.
+  // The operator reads what is thrown: name the key, and say what is allowed.
   configure(text) {
     const { keys, requests = 100, seconds = 60, ...unknown } = JSON.parse(text);
     for (const key in unknown) throw `${key}: unknown key, expected keys, requests or seconds`;
@@ -53,7 +53,7 @@ export const requestFilter = {
   },
 };
 
-// Whose key this is. Every byte of every key is compared, so that the time says nothing of where it differs.
+// The owner of a key. Every byte of every key is compared, so that the duration does not reveal where it differs.
 function owner(key) {
   let found;
   for (const [name, known] of clients) {
@@ -70,7 +70,7 @@ function respond(status, body, headers) {
 }
 @@ else
 export const lifecycle = {
-  // What is thrown is what the operator reads: name the key, and say what is allowed.
+  // The operator reads what is thrown: name the key, and say what is allowed.
   configure(text) {
     for (const key in JSON.parse(text)) throw `${key}: unknown key, there are none`;
   },
@@ -78,7 +78,7 @@ export const lifecycle = {
 @@ end
 @@ if select-upstream
 
-// Sends each attempt to the backend with the least to do, and none twice to the same.
+// Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
 export const selectUpstream = {
   select(attempt) {
     let best;

@@ -1,9 +1,9 @@
 @@ if request-filter
-"""Lets in who knows a key, and limits how often each key is used."""
+"""Admits clients with a known key, and limits how often each key is used."""
 
 import hmac
 @@ else
-"""What this plugin does."""
+"""Describe here what this plugin does."""
 
 @@ end
 import json
@@ -32,7 +32,7 @@ window = None
 
 
 class Lifecycle(exports.Lifecycle):
-    # The text of an Err is what the operator reads: name the key, and say what is allowed.
+    # The operator reads the text of an Err: name the key, and say what is allowed.
     def configure(self, config):
 @@ if request-filter
         global clients, window
@@ -72,7 +72,7 @@ class RequestFilter(exports.RequestFilter):
 
 
 def owner(key):
-    """Whose key this is. All are compared, so that the time says nothing of where one differs."""
+    """The owner of a key. All are compared, so that the duration does not reveal where one differs."""
     found = None
     for name, known in clients.items():
         if hmac.compare_digest(key, known):
@@ -90,7 +90,7 @@ def respond(status, body, *headers):
 
 
 class SelectUpstream(exports.SelectUpstream):
-    """Sends each attempt to the backend with the least to do, and none twice to the same."""
+    """Sends each attempt to the backend with the fewest requests in flight, and no two to the same."""
 
     def select(self, attempt):
         untried = [index for index in range(upstreams.count()) if not upstreams.tried(index)]

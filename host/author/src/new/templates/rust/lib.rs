@@ -1,12 +1,12 @@
 @@ if request-filter
-//! Lets in who knows a key, and limits how often each key is used.
+//! Admits clients with a known key, and limits how often each key is used.
 //!
 //! | key | | default |
 //! |---|---|---|
 //! | `keys` | a table: the name of a client, and its key | required |
-//! | `requests`, `seconds` | so many requests of each client in so many seconds | 100, 60 |
+//! | `requests`, `seconds` | the limit of requests of each client, and its period | 100, 60 |
 @@ else
-//! What this plugin does.
+//! Describe here what this plugin does.
 @@ end
 
 #![forbid(unsafe_code)]
@@ -48,7 +48,7 @@ struct Mine {
 impl Plugin for Mine {
     type Config = Config;
 
-    /// The error is what the operator reads: name the key, and say what is allowed.
+    /// The operator reads the error: name the key, and say what is allowed.
     fn configure(config: Config) -> Result<Self, String> {
         if config.keys.is_empty() {
             return Err("keys: a name and a key are needed".into());
@@ -87,7 +87,7 @@ impl RequestFilter for Mine {
     }
 }
 
-/// Whose key this is. Every byte of every key is compared, so that the time says nothing of where it differs.
+/// The owner of a key. Every byte of every key is compared, so that the duration does not reveal where it differs.
 fn owner<'a>(keys: &'a BTreeMap<String, String>, key: &[u8]) -> Option<&'a str> {
     let differs = |known: &str| {
         let bits = key.iter().zip(known.bytes()).fold(0, |bits, (a, b)| bits | (a ^ b));
@@ -109,7 +109,7 @@ impl Plugin for Mine {
 
 @@ end
 @@ if select-upstream
-/// Sends each attempt to the backend with the least to do, and none twice to the same.
+/// Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
 impl SelectUpstream for Mine {
     fn select_upstream(&mut self, _: &Request, upstreams: &Upstreams, _attempt: u32) -> Selection {
         (0..upstreams.count())
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_one_owner() {
+    fn owner_is_found_by_the_whole_key_only() {
         let keys = [("ann".to_owned(), "secret".to_owned())].into();
         assert_eq!(owner(&keys, b"secret"), Some("ann"));
         assert_eq!(owner(&keys, b"secre"), None);

@@ -1,4 +1,4 @@
-//! What the command line asks for: which plugin, of which project, with which configuration.
+//! The plugin that the command line names, with its project and its configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -12,21 +12,21 @@ use pace_config::reading::merge;
 use pace_config::{BUILTINS, Source};
 use pace_harness::Setup;
 
-/// A plugin, and what it is run with.
-pub(super) struct Given {
-    /// What the log calls it.
+/// A plugin to run, with its settings.
+pub(super) struct RunInput {
+    /// The name in the log.
     pub(super) name: String,
     pub(super) source: Source,
-    /// Where it is built, if that is known.
+    /// The project that builds it, if known.
     pub(super) project: Option<PathBuf>,
     pub(super) setup: Setup,
     /// The file of cases that `setup` comes from.
     pub(super) cases: Option<PathBuf>,
 }
 
-/// Why it is not known what to serve with.
+/// Why the command line names no plugin to run.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum GivenError {
+pub(super) enum RunInputError {
     #[error(transparent)]
     NoProject(#[from] NoProject),
     #[error(transparent)]
@@ -41,16 +41,16 @@ pub(super) enum GivenError {
     Set { text: String, reason: String },
 }
 
-impl Given {
-    /// `file` is a project, a plugin or a file of cases.
-    pub(super) fn new(file: &str, set: &[String]) -> Result<Given, GivenError> {
+impl RunInput {
+    /// Resolves `file`, which is a project, a plugin or a file of cases.
+    pub(super) fn new(file: &str, set: &[String]) -> Result<RunInput, RunInputError> {
         let path = Path::new(file);
         let is_cases = path.extension().is_some_and(|extension| extension == "toml");
         let (wasm, cases) = match (is_cases, path.is_dir()) {
             (true, _) => {
                 let suite = cases::load(path)?;
                 let wasm = suite.wasm.clone();
-                let wasm = wasm.ok_or_else(|| GivenError::NoPlugin(file.to_owned()))?;
+                let wasm = wasm.ok_or_else(|| RunInputError::NoPlugin(file.to_owned()))?;
                 (wasm, Some(suite))
             }
             (false, true) => {
@@ -75,7 +75,7 @@ impl Given {
         for text in set {
             merge(&mut setup.config, &key_and_value(text)?);
         }
-        Ok(Given {
+        Ok(RunInput {
             name: name(&source, project.as_deref()),
             source,
             project,
@@ -84,7 +84,7 @@ impl Given {
         })
     }
 
-    /// What to do about a configuration that the plugin refuses.
+    /// Advice on a configuration that the plugin refuses.
     pub(super) fn advice(&self) -> String {
         match &self.cases {
             Some(cases) => format!(
@@ -96,17 +96,17 @@ impl Given {
     }
 }
 
-fn source(wasm: &str) -> Result<Source, GivenError> {
+fn source(wasm: &str) -> Result<Source, RunInputError> {
     match wasm.strip_prefix("builtin:") {
         Some(name) if BUILTINS.contains(&name) => Ok(Source::Builtin(name.to_owned())),
-        Some(_) => Err(GivenError::NoBuiltin(wasm.to_owned())),
+        Some(_) => Err(RunInputError::NoBuiltin(wasm.to_owned())),
         None => Ok(Source::File(wasm.into())),
     }
 }
 
-/// One `KEY = VALUE`, where the key may have dots.
-fn key_and_value(text: &str) -> Result<Map<String, Value>, GivenError> {
-    let wrong = |reason: String| GivenError::Set {
+/// Parses a `KEY = VALUE`, where the key may have dots.
+fn key_and_value(text: &str) -> Result<Map<String, Value>, RunInputError> {
+    let wrong = |reason: String| RunInputError::Set {
         text: text.to_owned(),
         reason,
     };
@@ -120,7 +120,7 @@ fn key_and_value(text: &str) -> Result<Map<String, Value>, GivenError> {
     }
 }
 
-/// The name of the project or of the file, in the letters that a configuration allows.
+/// The name of the project or of the file, in the characters that a configuration allows.
 fn name(source: &Source, project: Option<&Path>) -> String {
     let directory = project.and_then(|project| project.canonicalize().ok());
     let named = match (&directory, source) {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_may_have_dots_and_a_value_be_anything_of_toml() {
+    fn key_may_have_dots_and_value_is_any_toml() {
         let map = |text| {
             key_and_value(text)
                 .map(Value::Object)
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_has_a_name_that_a_configuration_allows() {
+    fn name_has_only_characters_of_configurations() {
         let file = |path: &str| name(&Source::File(path.into()), None);
         assert_eq!(file("a/My Plugin_2.wasm"), "my-plugin-2");
         assert_eq!(file("??.wasm"), "plugin");

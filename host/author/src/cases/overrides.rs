@@ -1,4 +1,4 @@
-//! What is given: what the file says in several places, laid over each other.
+//! Merges the requests, pools and responses of a file's several tables.
 
 use http::header::HeaderMap;
 use std::collections::BTreeMap;
@@ -9,9 +9,9 @@ use pace_config::Fault;
 use pace_config::reading::{OrText, Place, Placed, Table};
 use pace_harness::{Backend, Exchange, Pool, Request, Response};
 
-/// What a case or a step says of its requests.
+/// The keys of a case or a step that override its exchange.
 #[derive(Default)]
-pub(super) struct Given<'a> {
+pub(super) struct ExchangeOverrides<'a> {
     pub(super) request: Option<&'a Table<raw::Request>>,
     pub(super) pool: Option<&'a Table<raw::Pool>>,
     pub(super) attempt: Option<raw::Attempt>,
@@ -21,20 +21,20 @@ pub(super) struct Given<'a> {
     pub(super) hook: Option<HookName>,
 }
 
-impl<'a> From<&'a raw::Defaults> for Given<'a> {
+impl<'a> From<&'a raw::Defaults> for ExchangeOverrides<'a> {
     fn from(raw: &'a raw::Defaults) -> Self {
-        Given {
+        ExchangeOverrides {
             request: raw.request.as_ref(),
             pool: raw.pool.as_ref(),
             response: raw.response.as_ref(),
-            ..Given::default()
+            ..ExchangeOverrides::default()
         }
     }
 }
 
-impl<'a> From<&'a raw::Case> for Given<'a> {
+impl<'a> From<&'a raw::Case> for ExchangeOverrides<'a> {
     fn from(raw: &'a raw::Case) -> Self {
-        Given {
+        ExchangeOverrides {
             request: raw.request.as_ref(),
             pool: raw.pool.as_ref(),
             attempt: raw.attempt,
@@ -46,9 +46,9 @@ impl<'a> From<&'a raw::Case> for Given<'a> {
     }
 }
 
-impl<'a> From<&'a raw::Step> for Given<'a> {
+impl<'a> From<&'a raw::Step> for ExchangeOverrides<'a> {
     fn from(raw: &'a raw::Step) -> Self {
-        Given {
+        ExchangeOverrides {
             request: raw.request.as_ref(),
             pool: raw.pool.as_ref(),
             attempt: raw.attempt,
@@ -60,8 +60,8 @@ impl<'a> From<&'a raw::Step> for Given<'a> {
     }
 }
 
-impl Given<'_> {
-    /// Lays this over what is there. Returns what is wrong with it.
+impl ExchangeOverrides<'_> {
+    /// Overrides parts of an exchange. Returns the problems.
     pub(super) fn apply(&self, exchange: &mut Exchange) -> Vec<(Place, Fault)> {
         let mut problems = Vec::new();
         if let Some(Table { value, .. }) = self.request {

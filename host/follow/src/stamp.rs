@@ -1,4 +1,4 @@
-//! How a file looks from outside, and a hash of what is in it.
+//! The state of a path from outside, and a hash of a file's content.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::MetadataExt;
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use pace_base::file;
 
-/// How a path looks from outside.
+/// The state of a path from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Nothing is there.
-    Nothing,
+pub(super) enum PathState {
+    /// No file.
+    Missing,
     /// A file.
     File(Stamp),
 }
 
-/// Metadata of a file. When it differs the content may; when it is the same the content is too, unless both were
-/// written within one tick of the clock that stamps.
+/// Metadata of a file. If it differs, the content may differ; if it is the same, so is the content, unless
+/// both were written within one tick of the clock that stamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -30,16 +30,16 @@ pub(super) struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Digest(u64);
 
-/// Larger than any file that is taken: of what is larger, only stamps are compared.
+/// The largest file that is hashed; of larger ones, only stamps are compared.
 const MAX_SIZE: u64 = 32 << 20;
 
-impl Look {
-    /// Looks at what a path leads to.
-    pub(super) fn at(path: &Path) -> Look {
+impl PathState {
+    /// The state of a path, with links followed.
+    pub(super) fn at(path: &Path) -> PathState {
         let Ok(metadata) = std::fs::metadata(path) else {
-            return Look::Nothing;
+            return PathState::Missing;
         };
-        Look::File(Stamp {
+        PathState::File(Stamp {
             device: metadata.dev(),
             inode: metadata.ino(),
             length: metadata.len(),
@@ -50,7 +50,7 @@ impl Look {
 }
 
 impl Digest {
-    /// Hashes the file that a path leads to; `None` if that is no regular file, cannot be read or is too large.
+    /// Hashes the file that a path leads to; `None` if it is no regular file, cannot be read or is too large.
     pub(super) fn of(path: &Path) -> Option<Digest> {
         let content = file::read(path, MAX_SIZE).ok()?;
         let mut hasher = DefaultHasher::new();
