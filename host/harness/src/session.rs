@@ -13,7 +13,7 @@ use super::pool::Pool;
 use super::subject::{Setup, Subject};
 use pace_config::Source;
 use pace_hook::{Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Verdict};
-use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits, sweep};
+use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits};
 use pace_state::{Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
 
 /// A configured plugin with counters, windows, a log and a time of its own.
@@ -61,7 +61,7 @@ impl Session {
             detail,
         };
         // Frees the instances of sessions that have ended.
-        sweep();
+        subject.runtime.sweep();
         let entry = entry(setup);
         let program = subject
             .program(setup.isolation, entry.limits.memory)
@@ -81,7 +81,7 @@ impl Session {
             counter.swap(*value);
         }
         let config = serde_json::to_string(&setup.config).expect("a map of JSON values is JSON");
-        let plugin = WasmPlugin::new(Arc::new(generation), config, Arc::clone(&scope))?;
+        let plugin = WasmPlugin::new(&subject.runtime, Arc::new(generation), config, Arc::clone(&scope))?;
         Ok(Session {
             plugin,
             scope,

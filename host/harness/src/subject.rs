@@ -20,7 +20,7 @@ pub struct Subject {
     pub name: String,
     /// The digest of the file.
     pub sha256: Sha256,
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
     bytes: Vec<u8>,
     program: Arc<Program>,
     /// The program for instances that live for one call, compiled on first use.

@@ -264,7 +264,8 @@ impl Builder<'_> {
             self.parts.plugins.insert(key, Arc::clone(&same));
             return Ok(same);
         }
-        let made = WasmPlugin::new(Arc::clone(generation), key.config.clone(), counted)
+        let runtime = &self.environment.runtime;
+        let made = WasmPlugin::new(runtime, Arc::clone(generation), key.config.clone(), counted)
             .map_err(|failure| (plugin.to_owned(), failure))?;
         let made = Arc::new(made);
         self.parts.plugins.insert(key, Arc::clone(&made));

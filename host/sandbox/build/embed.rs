@@ -1,10 +1,11 @@
-//! Lists of files with their content, for programs that carry them. Build scripts of several packages have this file.
+//! Lists of files with their content, for programs that carry them. The build scripts of several packages include this
+//! file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Writes a constant `FILES` that has every file with this extension below a directory: its path in there, and its
-/// content. The directory is relative to the package.
+/// Writes a constant `FILES` with every file of this extension below a directory: its path in there, and its content. The
+/// directory is relative to the package.
 pub(crate) fn write(directory: &Path, extension: &str, to: &Path) {
     println!("cargo::rerun-if-changed={}", directory.display());
     let directory = directory.canonicalize().expect("the repository has it");

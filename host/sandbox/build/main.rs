@@ -1,5 +1,5 @@
-//! Makes what is compiled into the binary: the default plugins, with their machine code, so that a start has next to nothing
-//! to compile; and the files of the contract.
+//! Makes the files that are compiled into the binary: the default plugins, with their machine code, so that a start has
+//! next to nothing to compile, and the files of the contract.
 
 #[cfg(feature = "precompiled")]
 #[path = "../src/ahead.rs"]
@@ -10,7 +10,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    // A project that tests its own plugin with this library has no use for those of the binary, and has not built them.
+    // A project that tests its own plugin with this library has no use for the default plugins, and has not built them.
     #[cfg(feature = "builtins")]
     builtins::write();
     embed::write(Path::new("../../wit"), "wit", &out("contract.rs"));
@@ -29,7 +29,7 @@ mod builtins {
         include!("../../config/src/builtins.rs");
     }
 
-    /// Writes the list of the default plugins, and what they consist of.
+    /// Writes the list of the default plugins, with their components and code.
     pub(super) fn write() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
         let compiler = Compiler::new();
@@ -49,7 +49,8 @@ mod builtins {
         fs::write(out("builtins.rs"), list).expect("cargo has made the directory");
     }
 
-    /// Its component and its code are of one read: the file may be another one when what is written here is compiled.
+    /// Writes the component and the code of a plugin, and returns its entry in the list. Both come from one read of the
+    /// file, which may be another one when the entry is compiled.
     fn entry(name: &str, file: &Path, compiler: &Compiler) -> Result<String, String> {
         let bytes = fs::read(file).map_err(|error| error.to_string())?;
         let (place, code) = compiler.code(&bytes)?;
@@ -63,7 +64,7 @@ mod builtins {
         ))
     }
 
-    /// Makes no code: Pace will, whenever it starts.
+    /// Makes no code. Pace compiles the plugins whenever it starts.
     #[cfg(not(feature = "precompiled"))]
     struct Compiler;
 
@@ -78,8 +79,8 @@ mod builtins {
         }
     }
 
-    /// Makes code for any processor of the kind: nobody knows on which one it will run. There may be no compiler for the
-    /// machine that this is built for.
+    /// Makes code that runs on any processor of the kind, since it is unknown which one that will be. There is no engine if
+    /// wasmtime has no compiler for the target.
     #[cfg(feature = "precompiled")]
     struct Compiler(Option<wasmtime::Engine>);
 
@@ -96,7 +97,7 @@ mod builtins {
             Compiler(engine.ok())
         }
 
-        /// Where a component has its module, and the code of that.
+        /// The place of the module in a component, and the module's code.
         fn code(&self, component: &[u8]) -> Result<(Range<usize>, Vec<u8>), String> {
             let place = super::ahead::first_module(component).ok_or("it has no module")?;
             let module = component.get(place.clone()).ok_or("it ends within its module")?;
@@ -111,7 +112,7 @@ mod builtins {
     }
 }
 
-/// A file that this writes.
+/// The path of a file that this script writes.
 fn out(name: &str) -> PathBuf {
     Path::new(&env::var_os("OUT_DIR").expect("cargo sets it for build scripts")).join(name)
 }

@@ -1,7 +1,7 @@
-//! What an error in a plugin says: where it was, and its causes.
+//! The text of an error in a plugin: the place, and the causes.
 //!
-//! As wasmtime prints it, except that each name is escaped: functions, modules and sources are called whatever the file
-//! says, and a line feed in a name would be a line of the log.
+//! The text is wasmtime's, except that each name is escaped: a file names its functions, modules and sources as it likes,
+//! and a line feed in a name would begin a line of the log.
 
 use std::fmt::{self, Display};
 
@@ -10,13 +10,13 @@ use wasmtime::{Error, FrameInfo, FrameSymbol, WasmBacktrace};
 
 use pace_base::escape::{Line, Shown, cut};
 
-/// The longest backtrace, in bytes: less than a [`Shown`] has, so that the causes are there too.
+/// The longest backtrace, in bytes: shorter than the longest [`Shown`], so that the causes fit behind it.
 const MAX_BYTES: usize = 3072;
 
-/// An error with its backtrace, and with its causes, each on a line of its own.
+/// The text of an error, with its backtrace and its causes, each on a line of its own.
 pub(super) fn of(error: &Error) -> String {
     let backtrace = error.downcast_ref::<WasmBacktrace>();
-    // The chain has it as a text among others.
+    // The chain of causes has the backtrace as one of its texts.
     let unescaped = backtrace.map(WasmBacktrace::to_string);
     let mut said = error.chain().map(|cause| {
         let cause = cause.to_string();
@@ -60,11 +60,11 @@ impl Display for Frames<'_> {
                 }
                 [first, inlined @ ..] => {
                     let name = first.name().map_or_else(|| function(frame), demangled);
-                    write!(out, "{name}{}", Place(first))?;
+                    write!(out, "{name}{}", Location(first))?;
                     for symbol in inlined {
                         let name = symbol.name().map(demangled);
                         let name = name.as_deref().unwrap_or("<inlined function>");
-                        write!(out, "\n                - {name}{}", Place(symbol))?;
+                        write!(out, "\n                - {name}{}", Location(symbol))?;
                     }
                 }
             }
@@ -73,10 +73,10 @@ impl Display for Frames<'_> {
     }
 }
 
-/// Where the source of a function is, if the file says so.
-struct Place<'a>(&'a FrameSymbol);
+/// The location of a function in its source, if the file has it.
+struct Location<'a>(&'a FrameSymbol);
 
-impl Display for Place<'_> {
+impl Display for Location<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(file) = self.0.file() else { return Ok(()) };
         write!(out, "\n                    at {}", Line(file))?;
@@ -95,7 +95,7 @@ fn function(frame: &FrameInfo) -> String {
     }
 }
 
-/// A name as it is in the source, if a compiler of Rust or C++ has made it.
+/// A name as it is in the source, if a compiler of Rust or C++ has mangled it; other names as they are.
 fn demangled(name: &str) -> String {
     if let Ok(name) = rustc_demangle::try_demangle(name) {
         return Line(name).to_string();
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// What a function of this name says that traps.
+    /// The text of a trap in a function of this name.
     fn trap_in(name: &str) -> String {
         let engine = Engine::default();
         let text = format!(
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_a_line_feed_stays_on_its_line() {
+    fn name_with_line_feed_stays_on_one_line() {
         let said = trap_in("a\\n[2026-01-01T00:00:00Z ERROR pace] forged\\e2\\80\\ae\\1b[31m");
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines.len(), 6, "{said}");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_source() {
+    fn mangled_names_are_shown_as_in_the_source() {
         assert!(
             trap_in("_ZN4core6option13expect_failed17h0123456789abcdefE")
                 .contains("!core::option::expect_failed")
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_causes_follow_a_backtrace_however_long_it_is() {
+    fn causes_follow_a_backtrace_that_was_cut() {
         let said = trap_in(&"x".repeat(10_000));
         assert!(
             said.ends_with("wasm trap: wasm `unreachable` instruction executed"),
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn several_causes_are_numbered() {
+    fn error_with_several_causes_numbers_them() {
         let error = Error::msg("a\nb").context("c").context("d");
         assert_eq!(of(&error), "d\n\nCaused by:\n    0: c\n    1: a\\nb");
     }
 
     #[test]
-    fn an_error_without_causes_is_a_line() {
+    fn error_without_causes_is_one_line() {
         assert_eq!(of(&Error::msg("it broke")), "it broke");
     }
 }

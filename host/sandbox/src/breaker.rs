@@ -1,6 +1,6 @@
-//! When a plugin that keeps failing is left alone, and when it is tried again.
+//! The breaker of a plugin: calls are skipped while it keeps failing, until a probe succeeds.
 //!
-//! A circuit breaker (Nygard, "Release It!", 2007) in the usual three states:
+//! It is a circuit breaker (Nygard, "Release It!", 2007) with the usual three states:
 //!
 //! ```text
 //! closed ── so many failures in a row ──▶ open ── cooldown over ──▶ one probe ── ok ──▶ closed
@@ -17,44 +17,44 @@ use parking_lot::Mutex;
 /// The breaker of one generation of a plugin, shared by all workers.
 pub(super) struct Breaker {
     settings: pace_config::Breaker,
-    /// Failures without a success between them. While it is below the threshold the breaker is closed, and
-    /// that is all that a call looks at.
+    /// Failures without a success between them. The breaker is closed while this is below the threshold; a call looks at
+    /// nothing else then.
     in_a_row: AtomicU32,
     open: Mutex<Open>,
 }
 
 #[derive(Default)]
 struct Open {
-    /// When the next probe may go.
+    /// The time from which a probe may pass.
     until: u64,
     /// The length of this cooldown; 0 while closed.
     cooldown: u64,
 }
 
-/// What a breaker says to a call.
+/// The breaker's decision on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// Go.
+    /// The call is made.
     Pass,
-    /// Go, and what becomes of you decides.
+    /// The call is made, and its outcome decides about the breaker.
     Probe,
-    /// Stay.
+    /// The call is not made.
     Skip,
 }
 
-/// The state, for people.
+/// The state of a breaker, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// Calls go through.
+    /// Calls are made.
     Closed,
-    /// Calls are skipped, for so many milliseconds more.
+    /// Calls are skipped for so many more milliseconds.
     Open(u64),
-    /// The cooldown is over, and a probe decides.
+    /// The cooldown is over, and the outcome of a probe decides.
     HalfOpen,
 }
 
-/// A probe that never reports back, because its thread panicked, is given up after so long. No call takes
-/// longer than a second.
+/// The time after which a probe that has not reported back is given up, in milliseconds. Its thread must have panicked:
+/// no call takes longer than a second.
 const PROBE_TIMEOUT: u64 = 2000;
 
 impl Breaker {
@@ -73,38 +73,38 @@ impl Breaker {
         }
         let mut open = self.open.lock();
         if self.is_closed() {
-            // It was closed just now.
+            // Another thread has closed it since.
             return Admission::Pass;
         }
         let now = now();
         if now < open.until {
             return Admission::Skip;
         }
-        // This call is the probe; the others wait for what it finds.
+        // This call is the probe. Others are skipped until it has reported back or is given up.
         open.until = now + PROBE_TIMEOUT;
         Admission::Probe
     }
 
-    /// A call came to a result. Says whether that closed the breaker.
+    /// Records a call that came to a result. Returns whether that closed the breaker.
     pub(super) fn succeeded(&self, admission: Admission) -> bool {
-        // Nearly always there is nothing to do, and then nothing is written.
+        // Nearly every call ends here, without a write to memory that all workers share.
         if self.in_a_row.load(Ordering::Relaxed) == 0 {
             return false;
         }
         let mut open = self.open.lock();
         if !self.is_closed() && admission != Admission::Probe {
-            // A call that had begun before it opened.
+            // The call began before the breaker opened.
             return false;
         }
         self.in_a_row.store(0, Ordering::Relaxed);
         std::mem::take(&mut *open).cooldown != 0
     }
 
-    /// A call failed. Says whether that opened the breaker, and for how many milliseconds.
+    /// Records a failed call. Returns for how many milliseconds that opened the breaker, if it did.
     pub(super) fn failed(&self, admission: Admission, now: u64) -> Option<u64> {
         let mut open = self.open.lock();
         if !self.is_closed() && admission != Admission::Probe {
-            // A call that had begun before it opened.
+            // The call began before the breaker opened.
             return None;
         }
         let in_a_row = self.in_a_row.load(Ordering::Relaxed).saturating_add(1);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_only() {
+    fn breaker_with_a_success_between_failures_stays_closed() {
         let breaker = breaker();
         breaker.failed(Pass, 0);
         breaker.failed(Pass, 0);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_breaker_lets_one_probe_through_after_the_cooldown() {
+    fn open_breaker_after_cooldown_lets_one_probe_through() {
         let breaker = breaker();
         open(&breaker, 0);
         assert_eq!(breaker.state(400), BreakerState::Open(600));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cooldown_doubles_up_to_its_bound_and_starts_again_after_a_success() {
+    fn cooldown_doubles_up_to_its_bound_and_restarts_after_a_success() {
         let breaker = breaker();
         open(&breaker, 0);
         let mut now = 1000;
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_began_before_it_opened_does_not_lengthen_the_cooldown() {
+    fn failure_of_call_begun_before_opening_does_not_lengthen_cooldown() {
         let breaker = breaker();
         open(&breaker, 0);
         assert_eq!(breaker.failed(Pass, 5), None);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn nor_does_its_success_close_it() {
+    fn success_of_call_begun_before_opening_does_not_close_breaker() {
         let breaker = breaker();
         open(&breaker, 0);
         assert!(!breaker.succeeded(Pass));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_never_comes_back_is_followed_by_another() {
+    fn probe_that_never_reports_is_followed_by_another() {
         let breaker = breaker();
         open(&breaker, 0);
         assert_eq!(breaker.admit(|| 1000), Probe);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_of_zero_never_opens() {
+    fn breaker_with_threshold_zero_never_opens() {
         let never = Breaker::new(pace_config::Breaker {
             failures: 0,
             ..pace_config::Breaker::default()

@@ -1,18 +1,18 @@
-//! The default plugins: their components, and the machine code of these.
+//! The default plugins: their components and machine code.
 //!
-//! They are in every `pace`. The library can be built without them, for tests of other plugins: then nobody has to
+//! Every `pace` has them. The library can be built without them, so that a project that tests its own plugin need not
 //! compile them first.
 
 use std::ops::Range;
 
-/// A default plugin. `wasm = "builtin:NAME"` in the configuration means it.
+/// A default plugin, which `wasm = "builtin:NAME"` in the configuration names.
 struct Builtin {
     name: &'static str,
     component: &'static [u8],
-    /// Where the component has its module. Empty without code.
+    /// The place of the module in the component. Empty without code.
     module: Range<usize>,
-    /// What wasmtime makes of the module on a processor that can do what every processor of this kind can. Empty if this
-    /// was built without the feature `precompiled`, or for another kind of machine than it was built on.
+    /// The module's machine code for any processor of this kind. Empty if this was built without the feature
+    /// `precompiled`, or for another kind of machine than it was built on.
     code: &'static [u8],
 }
 
@@ -22,7 +22,7 @@ include!(concat!(env!("OUT_DIR"), "/builtins.rs"));
 #[cfg(not(feature = "builtins"))]
 const BUILTINS: &[Builtin] = &[];
 
-/// The component of this name, if this was built with it.
+/// The component of a default plugin, if this was built with it.
 pub fn component(name: &str) -> Option<&'static [u8]> {
     BUILTINS
         .iter()
@@ -30,7 +30,7 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         .map(|builtin| builtin.component)
 }
 
-/// The code that was made of this module when this was built, if it is a default plugin's.
+/// The code of a default plugin's module that was made when this was built; `None` for any other module.
 pub(crate) fn code(module: &[u8]) -> Option<&'static [u8]> {
     BUILTINS
         .iter()

@@ -1,4 +1,4 @@
-//! Compiled code, run in one of two ways: as a component, or as the core module that it wraps.
+//! Compiled code, run in one of two ways: as a component, or as the core module that the component wraps.
 
 use wasmtime::component::{self, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower};
 use wasmtime::{Result, Store, StoreContextMut, WasmParams, format_err};
@@ -10,15 +10,15 @@ use super::direct::{self, Returned};
 use super::guest::Guest;
 use pace_hook::{Hook, Hooks, PerHook};
 
-/// Code that is linked with what it imports.
+/// Code that is linked with its imports.
 pub(super) enum Code {
     /// A component of any make, through the component model's runtime.
     Component(InstancePre<Guest>, Indices),
-    /// The only module of one, see `direct`.
+    /// The only module of a component, run by itself; see `direct`.
     Direct(wasmtime::InstancePre<Guest>),
 }
 
-/// Where the hooks are found in an instance of a component.
+/// The places of the hooks in an instance of a component.
 pub(super) struct Indices {
     lifecycle: lifecycle::GuestIndices,
     hooks: PerHook<Option<ComponentExportIndex>>,
@@ -64,7 +64,7 @@ enum Configure {
 pub(super) enum Function<P, R: Returned> {
     Component(component::TypedFunc<P, R>),
     Direct(direct::Function<P, R>),
-    /// The plugin does not have the hook. The chain asks a plugin only for hooks that it has.
+    /// The plugin does not have the hook. The chain calls only hooks that a plugin has.
     Absent,
 }
 
@@ -83,7 +83,7 @@ where
 }
 
 impl Code {
-    /// A component with these hooks.
+    /// Code of a component with these hooks.
     pub(super) fn component(pre: InstancePre<Guest>, hooks: Hooks) -> Result<Code> {
         let component = pre.component();
         let index = |hook: Hook| {
@@ -114,7 +114,7 @@ impl Code {
     }
 }
 
-/// An instance whose exports are being found.
+/// An instance whose exports are being looked up.
 enum Loading<'a> {
     Component(&'a mut Store<Guest>, component::Instance, &'a Indices),
     Direct(direct::Loading<'a>),

@@ -1,4 +1,4 @@
-//! The clock by which hooks are stopped, and how it is known that one has had its time.
+//! The clock by which hooks are stopped, and the deadline of a call.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -11,43 +11,43 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
-/// The step in which deadlines are kept. A hook is stopped at most twice so much later than it should. Each
-/// tick takes the processor from somebody who serves requests: with 1 ms it was 1 % of their time.
+/// The resolution of deadlines. A hook is stopped at most two ticks too late. Each tick takes the processor from threads
+/// that serve requests: with 1 ms it was 1 % of their time.
 const TICK: Duration = Duration::from_millis(2);
 
-/// After so many ticks without a hook the clock stops, and an idle Pace sleeps.
+/// Ticks without a hook after which the clock stops, so that an idle Pace sleeps.
 const IDLE_TICKS: u32 = 1500;
 
 /// The time of a call, in ticks of the clock.
 ///
-/// It is meant to stop code that runs away, not code that the operating system did not let run. So the
-/// first half is kept by the wall clock alone, which costs nothing, and only a call that has passed it is
-/// asked whether the thread has really had the second half of processor time.
+/// A deadline is meant to stop code that runs away, not code that the operating system did not let run. So the first
+/// half of the time is kept by the wall clock alone, which costs nothing, and the second half by the processor time of
+/// the thread, which is read only once a call has passed the first.
 ///
-/// The engine looks at the time where code loops and where it calls, host functions do when they are called,
-/// and it is looked at once more when the call returns. Code that does neither for long is known to have had
-/// its time all the same, because the clock notes what processor time the thread had when the first half was over.
+/// The engine looks at the time where code loops and where it calls, host functions do when they are called, and it is
+/// looked at once more when the call returns. Code that does none of this for long is found to be over its time all the
+/// same, because the clock notes the processor time of the thread when the first half is over.
 pub(super) struct Deadline {
     clock: Arc<Clock>,
     watch: Arc<Watch>,
     first_half: u64,
     second_half: Duration,
-    /// The call that runs, as the watch counts them.
+    /// The number of the call that runs, as the watch counts calls.
     call: u64,
-    /// The tick at which its first half is over.
+    /// The tick at which the first half of the call is over.
     half_over_at: u64,
-    /// The thread's processor time then.
+    /// The thread's processor time at that tick.
     overtime_since: Option<Duration>,
 }
 
 impl Deadline {
-    /// For calls on this thread that may take so long.
+    /// A deadline for calls on this thread that may take `limit`.
     pub(super) fn new(clock: &Arc<Clock>, limit: Duration) -> Deadline {
         let ticks = limit.as_nanos().div_ceil(TICK.as_nanos());
         Deadline {
             clock: Arc::clone(clock),
             watch: clock.watch(),
-            // One more, because the tick in which the call begins is part over.
+            // One more, because part of the tick in which the call begins is over.
             first_half: u64::try_from(ticks.div_ceil(2)).unwrap_or(u64::MAX / 2) + 1,
             second_half: limit / 2,
             call: 0,
@@ -56,7 +56,7 @@ impl Deadline {
         }
     }
 
-    /// A call begins. Says after how many ticks the engine has to ask whether it is over.
+    /// Begins a call. Returns after how many ticks the engine has to ask whether its time is over.
     pub(super) fn begin(&mut self) -> u64 {
         self.clock.keep_running();
         self.half_over_at = self.clock.ticks() + self.first_half;
@@ -65,12 +65,12 @@ impl Deadline {
         self.first_half
     }
 
-    /// The call has ended.
+    /// Ends the call.
     pub(super) fn end(&self) {
         self.watch.end();
     }
 
-    /// Whether the call that runs has had its time.
+    /// Whether the time of the call that runs is over.
     #[inline]
     pub(super) fn is_over(&mut self) -> bool {
         self.clock.ticks() >= self.half_over_at && self.second_half_is_over()
@@ -86,7 +86,7 @@ impl Deadline {
     }
 }
 
-/// How long this thread has been running on a processor.
+/// The time that this thread has been running on a processor.
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     duration(time.tv_sec, time.tv_nsec)
@@ -99,22 +99,22 @@ fn duration(seconds: i64, nanoseconds: i64) -> Duration {
     )
 }
 
-/// Advances the engine's epoch every [`TICK`] while hooks run. Its thread ends when this is dropped.
+/// Advances the engine's epoch every [`TICK`] while hooks run. The clock's thread ends when the clock is dropped.
 pub(super) struct Clock {
     state: Arc<ClockState>,
     thread: Thread,
 }
 
 struct ClockState {
-    /// How often it has ticked.
+    /// The number of ticks so far.
     ticks: AtomicU64,
-    /// A hook was entered since the clock last looked. Written only when it changes, so that entering
-    /// costs a read of a line that all cores share.
+    /// A hook was entered since the clock last looked. The flag is written only when it changes, so that entering a hook
+    /// costs no more than a read of a line that all cores share.
     used: AtomicBool,
     /// The thread ticks, or is about to look at `used` once more before it parks.
     ticking: AtomicBool,
     stop: AtomicBool,
-    /// Of each thread that enters hooks.
+    /// The watch of each thread that enters hooks.
     watches: Mutex<Vec<Weak<Watch>>>,
 }
 
@@ -141,15 +141,15 @@ impl Clock {
         self.state.ticks.load(Ordering::Relaxed)
     }
 
-    /// To be called before wasm is entered, and while it is given more time.
+    /// Keeps the clock ticking. Must be called before wasm is entered, and while it is given more time.
     fn keep_running(&self) {
         let state = &*self.state;
         if state.used.load(Ordering::Acquire) {
             return;
         }
         state.used.store(true, Ordering::SeqCst);
-        // Either this sees that the clock has stopped, or the clock, which looks at `used` after it says
-        // that it stops, sees the store above: in the order of SeqCst one of the two comes later.
+        // Either this load sees that the clock has stopped, or the clock, which looks at `used` after it says that it
+        // stops, sees the store above: in the order of SeqCst one of the two comes later.
         if !state.ticking.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
@@ -158,7 +158,7 @@ impl Clock {
     /// The watch of this thread.
     fn watch(&self) -> Arc<Watch> {
         thread_local! {
-            /// One for each clock.
+            /// This thread's watches, one for each clock.
             static WATCHES: RefCell<Vec<(Weak<ClockState>, Arc<Watch>)>> = const { RefCell::new(Vec::new()) };
         }
         WATCHES.with_borrow_mut(|watches| {
@@ -189,14 +189,14 @@ impl ClockState {
         let mut idle = 0;
         while !self.stop.load(Ordering::SeqCst) {
             thread::sleep(TICK);
-            // Before the epoch: whoever is asked because of that finds as many ticks.
+            // Ticks go before the epoch, so that a callback that the epoch causes finds as many ticks.
             let ticks = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
             engine.increment_epoch();
             let calls = self.look_at_watches(ticks);
             idle += 1;
             if idle == IDLE_TICKS {
                 idle = 0;
-                // Who has been called for so long is still to be watched.
+                // A call that has lasted for so long still has to be watched.
                 if !self.used.swap(false, Ordering::SeqCst) && !calls {
                     self.park();
                 }
@@ -204,7 +204,7 @@ impl ClockState {
         }
     }
 
-    /// Whether any thread is in a call.
+    /// Looks at the call of each thread. Returns whether any thread is in one.
     fn look_at_watches(&self, ticks: u64) -> bool {
         let mut watches = self.watches.lock();
         let mut calls = false;
@@ -227,17 +227,18 @@ impl ClockState {
     }
 }
 
-/// What a thread and the clock tell each other of the call that runs. Two cache lines of its own, as the thread
-/// writes to them with each call.
+/// Shared between a thread and the clock: the thread tells which call runs, and the clock notes when its first half is
+/// over. A watch has two cache lines of its own, because the thread writes to it with each call.
 #[repr(align(128))]
 struct Watch {
     thread: Option<ThreadClock>,
-    /// Odd while a call runs, a higher number for each.
+    /// The number of the call, which grows with each: odd while the call runs.
     call: AtomicU64,
-    /// The tick at which its first half is over.
+    /// The tick at which the first half of the call is over.
     half_over_at: AtomicU64,
-    /// The thread's processor time at that tick, in nanoseconds, and for which call that was noted.
+    /// The thread's processor time at that tick, in nanoseconds.
     noted: AtomicU64,
+    /// The number of the call for which the time was noted.
     noted_for: AtomicU64,
 }
 
@@ -252,11 +253,11 @@ impl Watch {
         }
     }
 
-    /// A call begins on the thread. The one before may have ended in a panic.
+    /// Begins a call on the thread. The one before may have panicked and not have ended.
     fn begin(&self, half_over_at: u64) -> u64 {
         let call = (self.call.load(Ordering::Relaxed) + 1) | 1;
         self.half_over_at.store(half_over_at, Ordering::Relaxed);
-        // Who sees the call sees when its half is over.
+        // A thread that sees the number of the call sees when its first half is over, too.
         self.call.store(call, Ordering::Release);
         call
     }
@@ -266,7 +267,7 @@ impl Watch {
         self.call.store(next, Ordering::Release);
     }
 
-    /// The clock looks whether a call's first half is over. Says whether there is a call.
+    /// Notes the thread's processor time once the first half of its call is over. Returns whether a call runs.
     fn look(&self, ticks: u64) -> bool {
         let call = self.call.load(Ordering::Acquire);
         if call.is_multiple_of(2) {
@@ -275,8 +276,8 @@ impl Watch {
         let is_due = ticks >= self.half_over_at.load(Ordering::Relaxed)
             && self.noted_for.load(Ordering::Relaxed) != call;
         if let (true, Some(time)) = (is_due, self.thread.as_ref().and_then(ThreadClock::now)) {
-            // The call began before this was measured. If it has ended since, and perhaps another has begun, it
-            // is noted for the call that has ended, and nobody asks for that.
+            // The call began before the time was measured. If it has ended since, and perhaps another has begun, the
+            // time is noted for the call that has ended, and is never read.
             let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             self.noted.store(nanoseconds, Ordering::Relaxed);
             self.noted_for.store(call, Ordering::Release);
@@ -284,31 +285,31 @@ impl Watch {
         true
     }
 
-    /// The processor time of this thread when the first half of this call was over, if the clock has noted it.
+    /// The processor time of the thread when the first half of a call was over, if the clock has noted it.
     fn noted(&self, call: u64) -> Option<Duration> {
         let is_noted = self.noted_for.load(Ordering::Acquire) == call;
         is_noted.then(|| Duration::from_nanos(self.noted.load(Ordering::Relaxed)))
     }
 }
 
-/// The clock that counts a thread's processor time, for other threads.
+/// The clock of a thread's processor time, which other threads can read.
 struct ThreadClock(libc::clockid_t);
 
 impl ThreadClock {
     fn of_this_thread() -> Option<ThreadClock> {
         let mut id = MaybeUninit::uninit();
-        // SAFETY: the thread is this one, which exists; the id is written to memory that is there for it.
+        // SAFETY: the thread is this one, which exists, and the id is written to `id`.
         let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), id.as_mut_ptr()) };
-        // SAFETY: without a failure it has been written.
+        // SAFETY: without a failure the id has been written.
         (failed == 0).then(|| ThreadClock(unsafe { id.assume_init() }))
     }
 
-    /// `None` if the thread has ended.
+    /// The processor time so far; `None` if the thread has ended.
     fn now(&self) -> Option<Duration> {
         let mut time = MaybeUninit::uninit();
-        // SAFETY: the time is written to memory that is there for it. An id that means nothing is an error.
+        // SAFETY: the time is written to `time`. An id of no thread is an error.
         let failed = unsafe { libc::clock_gettime(self.0, time.as_mut_ptr()) };
-        // SAFETY: without a failure it has been written.
+        // SAFETY: without a failure the time has been written.
         let time: libc::timespec = (failed == 0).then(|| unsafe { time.assume_init() })?;
         Some(duration(time.tv_sec, time.tv_nsec))
     }
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn processor_time_is_noted_once_the_first_half_is_over() {
+    fn processor_time_is_noted_once_when_first_half_is_over() {
         let watch = watch();
         assert!(!watch.look(100), "there is no call");
         let call = watch.begin(5);
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_for_one_call_is_none_for_the_next() {
+    fn time_noted_for_one_call_is_not_used_for_the_next() {
         let watch = watch();
         let first = watch.begin(0);
         watch.look(1);
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_did_not_end_is_followed_by_another() {
+    fn call_after_one_that_never_ended_is_watched() {
         let watch = watch();
         let lost = watch.begin(0);
         let next = watch.begin(9);
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_of_a_thread_that_has_ended_says_nothing_or_something_old() {
+    fn clock_of_ended_thread_can_be_read() {
         let ended = thread::spawn(ThreadClock::of_this_thread)
             .join()
             .expect("it ends");

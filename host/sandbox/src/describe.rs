@@ -1,10 +1,10 @@
-//! Types of the component model in the words of WIT, for messages.
+//! Types of the component model as WIT writes them, for messages.
 
 use std::fmt::Write;
 
 use wasmtime::component::types::{ComponentFunc, Type};
 
-/// `func(name: type) -> type`.
+/// The type of a function, as `func(name: type) -> type`.
 pub(super) fn function(function: &ComponentFunc) -> String {
     let parameters: Vec<String> = function
         .params()

@@ -1,4 +1,4 @@
-//! The compilers of the process.
+//! The runtime of plugins: its compilers, and what instances run on.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use wasmtime::component::Linker;
 use wasmtime::error::Context;
 use wasmtime::{
@@ -17,20 +18,25 @@ use super::capability;
 use super::deadline::Clock;
 use super::direct;
 use super::guest::{Guest, MAX_TABLE_ELEMENTS};
+use super::slots::Slots;
 use pace_config::Isolation;
 
-/// The compilers of the process: one for instances that live long, and one for each size of memory that
-/// plugins want whose instances are made for each call.
+/// The runtime of plugins: compiles them, and keeps account of their instances on all threads.
+///
+/// A runtime has one platform for instances that live long, and one for each size of memory among plugins whose
+/// instances are made for each call. Clones are handles to the same runtime; two runtimes share neither
+/// compilers nor instances.
 #[derive(Clone)]
 pub struct Runtime {
-    on_demand: Environment,
-    pooled: Arc<Mutex<BTreeMap<usize, Environment>>>,
+    on_demand: Platform,
+    pooled: Arc<Mutex<BTreeMap<usize, Platform>>>,
+    pub(super) slots: Arc<Slots>,
     /// Threads that call plugins at the same time.
     threads: u32,
     cache: Option<Cache>,
 }
 
-/// Where instances get their memory. A program is compiled for one of these.
+/// The source of instances' memory. A program is compiled for one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Allocation {
     /// From the system, for each instance.
@@ -42,12 +48,12 @@ pub enum Allocation {
     },
 }
 
-/// The smallest pool is for all plugins with up to so much memory. Address space that nobody uses costs
-/// nothing, and another compiler does.
+/// Bytes of the smallest slot of a pool, for all plugins with up to so much memory. Unused address space costs nothing,
+/// and another compiler does.
 const SMALLEST_SLOT: usize = 64 << 20;
 
 impl Allocation {
-    /// What a plugin needs that may have so much memory, in bytes.
+    /// The allocation for a plugin that may have `memory` bytes.
     pub fn of(isolation: Isolation, memory: usize) -> Allocation {
         match isolation {
             Isolation::Worker => Allocation::OnDemand,
@@ -58,54 +64,68 @@ impl Allocation {
     }
 }
 
-/// A compiler, what the host lends, and the clock.
+/// The platform that programs of one allocation are compiled for and run on: an engine, the host functions, and the
+/// clock that stops calls.
 #[derive(Clone)]
-pub(super) struct Environment {
+pub(super) struct Platform {
     pub(super) engine: Engine,
+    /// Host functions for components.
     pub(super) linker: Arc<Linker<Guest>>,
-    /// The same for core modules that run by themselves.
+    /// Host functions for core modules that run by themselves.
     pub(super) imports: Arc<direct::Imports>,
     pub(super) clock: Arc<Clock>,
-    /// Code counts its instructions, in what wasmtime calls fuel.
+    /// Code counts its instructions, in units that wasmtime calls fuel.
     pub(super) counts_instructions: bool,
 }
 
 impl Runtime {
-    /// Starts a compiler. What it compiles is kept in `cache_dir` for the next start. `workers` is how many
-    /// threads will serve.
+    /// Starts a runtime for `workers` serving threads. Compiled code is kept in `cache_dir` for the next start.
     pub fn new(cache_dir: Option<&Path>, workers: usize) -> wasmtime::Result<Runtime> {
         let cache = match cache_dir {
             Some(directory) => Some(open_cache(directory)?),
             None => None,
         };
-        let on_demand = Environment::new(&InstanceAllocationStrategy::OnDemand, cache.as_ref(), false)?;
-        // And the one that tries plugins before they serve.
+        let on_demand = Platform::new(&InstanceAllocationStrategy::OnDemand, cache.as_ref(), false)?;
+        // One more thread tries plugins before they serve.
         let threads = u32::try_from(workers.saturating_add(1)).context("so many threads cannot be")?;
         Ok(Runtime {
             on_demand,
             pooled: Arc::default(),
+            slots: Arc::new(Slots::new()),
             threads,
             cache,
         })
     }
 
-    /// A compiler whose code counts its instructions, which makes it slower.
+    /// Starts a runtime whose code counts its instructions, which makes it slower.
     pub fn counting_instructions() -> wasmtime::Result<Runtime> {
         Ok(Runtime {
-            on_demand: Environment::new(&InstanceAllocationStrategy::OnDemand, None, true)?,
+            on_demand: Platform::new(&InstanceAllocationStrategy::OnDemand, None, true)?,
             pooled: Arc::default(),
+            slots: Arc::new(Slots::new()),
             threads: 1,
             cache: None,
         })
     }
 
-    /// Where compiled code is kept.
+    /// Changes whenever a use of a plugin has ended. A thread that calls plugins should [`sweep`](Runtime::sweep) then.
+    pub fn ended(&self) -> watch::Receiver<u64> {
+        self.slots.ended()
+    }
+
+    /// Drops this thread's instances of plugins that are not used any more, and those of runtimes that are gone.
+    pub fn sweep(&self) {
+        self.slots.sweep();
+    }
+
+    /// The directory for compiled code.
     pub(super) fn cache_dir(&self) -> Option<&Path> {
         self.cache.as_ref().map(|cache| cache.directory().as_path())
     }
 
-    /// The compiler for this allocation. Hooks do not wait, so a thread has one instance of a call at a time.
-    pub(super) fn environment(&self, allocation: Allocation) -> wasmtime::Result<Environment> {
+    /// The platform for an allocation, made when it is first asked for. Its pool has room for one instance per thread:
+    /// hooks do not wait, so a thread runs one call at a time.
+    pub(super) fn platform(&self, allocation: Allocation) -> wasmtime::Result<Platform> {
         let Allocation::Pooled { slot } = allocation else {
             return Ok(self.on_demand.clone());
         };
@@ -121,23 +141,23 @@ impl Runtime {
             .table_elements(MAX_TABLE_ELEMENTS)
             .max_memory_size(slot);
         let pooling = InstanceAllocationStrategy::Pooling(pool);
-        let made = Environment::new(&pooling, self.cache.as_ref(), false)?;
+        let made = Platform::new(&pooling, self.cache.as_ref(), false)?;
         pooled.insert(slot, made.clone());
         Ok(made)
     }
 }
 
-/// What the core modules of one component can be expected to have together.
+/// Core instances, tables and memories that one component can be expected to need.
 const CORE_INSTANCES: u32 = 8;
 const TABLES: u32 = 8;
 const MEMORIES: u32 = 2;
 
-impl Environment {
+impl Platform {
     fn new(
         allocation: &InstanceAllocationStrategy,
         cache: Option<&Cache>,
         counts_instructions: bool,
-    ) -> wasmtime::Result<Environment> {
+    ) -> wasmtime::Result<Platform> {
         let slot = match allocation {
             InstanceAllocationStrategy::Pooling(pool) => Some(pool.get_max_memory_size()),
             _ => None,
@@ -150,7 +170,7 @@ impl Environment {
         let linker = Arc::new(capability::linker(&engine)?);
         let imports = Arc::new(direct::Imports::new(&engine)?);
         let clock = Arc::new(Clock::start(engine.clone())?);
-        Ok(Environment {
+        Ok(Platform {
             engine,
             linker,
             imports,
@@ -160,26 +180,26 @@ impl Environment {
     }
 }
 
-/// A compiler whose code runs where memories have `slot` bytes, as an [`Environment`] has them. It uses the threads of
-/// rayon's pool that it is used in, which outside of all is the global one, with one for each core.
+/// An engine that only compiles, for a [`Platform`] whose memories have `slot` bytes. It compiles on the threads of the
+/// rayon pool that it is called in; outside of any pool that is the global one, with a thread for each core.
 pub(super) fn for_compiling(slot: Option<usize>, cache: Option<Cache>) -> wasmtime::Result<Engine> {
     Engine::new(&config(slot, cache))
 }
 
-/// The bytes of a slot are those of a pool of memories, if there is one.
+/// Settings for a pool of memories with `slot` bytes each, or for none.
 fn config(slot: Option<usize>, cache: Option<Cache>) -> Config {
     let mut config = ahead::settings();
     config.cache(cache);
     if let Some(slot) = slot {
-        // No more address space for a memory than it can use.
+        // A memory reserves no more address space than it can use.
         config.memory_reservation(slot as u64);
     }
     config
 }
 
-/// The cache holds machine code that will be run, so nobody else may write there.
+/// Opens the cache of compiled code. The code will be run, so a directory that others can write to is an error.
 pub(super) fn open_cache(directory: &Path) -> wasmtime::Result<Cache> {
-    // With a relative `--config` it is relative too, and wasmtime does not take that.
+    // The directory is relative if `--config` is, and wasmtime takes absolute paths only.
     let directory = &std::path::absolute(directory)
         .with_context(|| format!("no directory {} for compiled plugins", directory.display()))?;
     let shown = directory.display();

@@ -1,4 +1,4 @@
-//! Why a file is not a plugin that Pace can run.
+//! Errors of loading: the reasons why a file is not a plugin that Pace can run.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -10,105 +10,105 @@ use pace_base::escape::Shown;
 use pace_config::Sha256;
 use pace_hook::{Failure, Hook};
 
-/// Why a plugin could not be loaded. Every text goes behind the plugin's name and file, on the same line.
+/// The reason why a plugin could not be loaded. Every text goes behind the plugin's name and file, on the same line.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Not something that has the bytes of a plugin: a directory, a device.
+    /// The path names no regular file, but a directory or a device.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
-    /// Larger than any plugin.
+    /// The file is larger than any plugin.
     #[error("the file has {found} bytes, {allowed} are allowed")]
     TooLarge {
-        /// Its size in bytes.
+        /// The file's size in bytes.
         found: u64,
         /// The cap in bytes.
         allowed: u64,
     },
-    /// Not the content that the configuration asks for.
+    /// The file does not have the content that the configuration asks for.
     #[error("the configuration asks for sha256 {expected}, the file has {found}")]
     WrongHash {
         /// `sha256` in the configuration.
         expected: Sha256,
-        /// The file's.
+        /// The hash of the file.
         found: Sha256,
     },
-    /// The compiler does not take it.
+    /// The compiler does not take the file.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// The system does not give what is needed to run any plugin so.
+    /// The system does not have the resources to run any plugin of this isolation.
     #[error("no instances can be made: {0}")]
     NoEngine(String),
-    /// The compiler was not waited for any longer.
+    /// Compiling took too long and was given up.
     #[error("compiling it takes longer than {0:?}")]
     CompileTimeout(Duration),
-    /// The compiler gave up in a way that it should not.
+    /// The compiler panicked, which it should not.
     #[error("the compiler panicked; standard error has its message, which is worth a bug report")]
     CompilerPanicked,
-    /// The process that compiles did not do what it should.
+    /// The process that compiles ended without a result.
     #[error(
         "the process that compiles it broke ({0}); standard error has what it said, and if that is nothing, the system may have \
          ended it for want of memory"
     )]
     CompilerBroke(String),
-    /// The process that compiles got no more memory.
+    /// The process that compiles ran out of the memory that it may take.
     #[error(
         "compiling it takes more than the {MAX_GIBIBYTES} GiB of memory that it may take: a plugin of 18 MB takes a third of it, \
          so look where the file comes from; if it is sound, make its largest functions smaller"
     )]
     CompilerOutOfMemory,
-    /// The process that compiles cannot be had.
+    /// The process that compiles could not be started.
     #[error("no process could be started to compile it: {0}")]
     NoProcess(std::io::Error),
-    /// The system is out of threads, or of the memory for one.
+    /// The system is out of threads, or of memory for one.
     #[error("no thread could be started to compile it: {0}")]
     NoThread(std::io::Error),
-    /// Made for another version of the contract.
+    /// The plugin is made for another version of the contract.
     #[error(
         "made for {found}, this Pace speaks {expected}: build it against the contract in `wit/`, or with the SDK of this Pace"
     )]
     OtherContract {
-        /// The package and version that it names.
+        /// The package and version that the plugin names.
         found: Shown,
-        /// Ours.
+        /// The package and version of this Pace.
         expected: &'static str,
     },
-    /// Wants something that plugins do not get.
+    /// The plugin imports an interface that plugins do not get.
     #[error("imports `{import}`: {why}")]
     UnknownImport {
         /// The interface.
         import: Shown,
-        /// What to do.
+        /// The reason, and what to do.
         why: &'static str,
     },
-    /// Wants a function that is not there.
+    /// The plugin imports a function that its interface does not have.
     #[error(
         "imports the function `{function}` of `{interface}`, which this Pace does not have: leave it out, or run a \
          later Pace"
     )]
     UnknownFunction {
-        /// The interface, which is there.
+        /// The interface, which Pace has.
         interface: String,
         /// The function.
         function: Shown,
     },
-    /// Wants something with another type than it has, outside the contract.
+    /// The plugin imports something outside the contract with another type than Pace gives it.
     #[error("an import has another type than Pace gives it: {0}")]
     ImportType(Shown),
-    /// Lacks what every plugin exports.
+    /// The plugin lacks the interface that every plugin exports.
     #[error(
         "does not export `{0}`: every plugin must, with its function `configure`; in Rust, `pace_plugin::export!` \
          does it"
     )]
     MissingExport(&'static str),
-    /// Exports an interface without its function.
+    /// The plugin exports an interface without its function.
     #[error("exports `{interface}` without the function `{function}`")]
     MissingFunction {
         /// The interface.
@@ -116,24 +116,24 @@ pub enum LoadError {
         /// The function that the contract has there.
         function: &'static str,
     },
-    /// Imports or exports a function of the contract with another type.
+    /// The plugin imports or exports a function of the contract with another type.
     #[error("{0}")]
     WrongType(Box<WrongType>),
-    /// A plugin that would never be called.
+    /// The plugin exports no hook and would never be called.
     #[error(
         "exports no hook: one of {} is needed; in Rust, name it in `pace_plugin::export!`",
         Hook::listed()
     )]
     NoHook,
-    /// Was replaced because it failed too often, and still is the content of the file.
+    /// The file still has the content of a generation that was replaced because it failed too often.
     #[error("it was generation {0}, too many of whose first calls failed: put another file in its place")]
     Unfit(u64),
-    /// Somebody had the plugin return to the generation before while this file was found and compiled.
+    /// An operator had the plugin return to the generation before while this file was found and compiled.
     #[error(
         "a rollback was asked for while it was on its way: reload the plugin if this file is wanted nevertheless"
     )]
     RolledBack,
-    /// The instance that is made to try it failed.
+    /// The instance that is made to try the plugin failed.
     #[error("{}", .0.detail)]
     Configure(Failure),
 }
@@ -141,37 +141,37 @@ pub enum LoadError {
 /// A function with another type than the contract gives it.
 #[derive(Debug)]
 pub struct WrongType {
-    /// On which side of the plugin.
+    /// The side of the plugin that has the function.
     pub side: Side,
     /// The interface.
     pub interface: String,
     /// The function.
     pub function: String,
-    /// As in the contract.
+    /// The type in the contract.
     pub expected: String,
-    /// As in the file.
+    /// The type in the file.
     pub found: Shown,
-    /// Types that are called alike and are not, where the difference lies in them.
+    /// Types with the same name and different definitions, if the difference lies in them.
     pub within: Vec<TypeDifference>,
 }
 
-/// The two ways in which functions pass between Pace and a plugin.
+/// The two directions of functions between Pace and a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Pace has them, the plugin calls them.
+    /// Functions of Pace that the plugin calls.
     Imports,
-    /// The plugin has them, Pace calls them.
+    /// Functions of the plugin that Pace calls.
     Exports,
 }
 
-/// A type that the contract defines otherwise.
+/// A type that the contract defines in another way than the file does.
 #[derive(Debug)]
 pub struct TypeDifference {
-    /// Its name in the contract.
+    /// The type's name in the contract.
     pub name: String,
-    /// As in the contract.
+    /// The definition in the contract.
     pub expected: String,
-    /// As in the file.
+    /// The definition in the file.
     pub found: Shown,
 }
 
@@ -199,7 +199,7 @@ impl fmt::Display for WrongType {
 }
 
 impl LoadError {
-    /// Whether the same file, untouched, may be taken when it is tried again: what failed was the system.
+    /// Whether the system failed and not the file, so that the same file may be taken when it is tried again.
     pub fn may_pass(&self) -> bool {
         match self {
             LoadError::Unreadable { source, .. } => {

@@ -1,4 +1,4 @@
-//! One version of a plugin.
+//! A generation: one version of a plugin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,27 +8,27 @@ use prometheus::IntGauge;
 
 use super::breaker::{Admission, BreakerState};
 use super::engine::Allocation;
-use super::health::Health;
+use super::fitness::Fitness;
 use super::load::Program;
 use pace_base::limiter::Limiter;
 use pace_config::{Isolation, Limits, Sha256};
 use pace_hook::{Failure, Hook};
 
-/// What a plugin's generations have in common, and what differs between them: the code, and how it fares.
+/// One version of a plugin that serves or has served: its code, its limits, and its fitness.
 ///
-/// A new file makes a new generation, and so do new limits. Every use of the plugin in a configuration
-/// (routes may give it configuration of their own) shares the generation.
+/// A new file makes a new generation, and so do new limits. All uses of the plugin in a configuration share the
+/// generation; routes may give each a configuration of its own.
 pub struct Generation {
     /// The plugin's name in the configuration.
     pub plugin: Arc<str>,
-    /// 1 for the plugin's first, and one more each time.
+    /// The number of the generation: 1 for the plugin's first, and one more each time.
     pub number: u64,
-    /// What its code hashes to.
+    /// The hash of the plugin's file.
     pub sha256: Sha256,
     /// The code.
     pub program: Arc<Program>,
-    /// How it fares.
-    pub health: Health,
+    /// The fitness of the code, as its calls have shown it.
+    pub fitness: Fitness,
     pub(super) isolation: Isolation,
     pub(super) limits: Limits,
     breaker: pace_config::Breaker,
@@ -36,20 +36,20 @@ pub struct Generation {
     pub(super) log: Limiter,
     pub(super) log_sink: Option<Arc<dyn LogSink>>,
     tally: Tally,
-    /// New requests are served with it. Requests that began with it may still be there when they are not.
+    /// New requests are served with this generation. Requests that began with it may outlast that.
     serving: AtomicBool,
-    /// When it last began to serve, in seconds since 1970.
+    /// The time at which it last began to serve, in seconds since 1970.
     since: AtomicU64,
     /// 1 while the breaker of the generation that serves is open.
     breaker_open: IntGauge,
     on_unfit: OnUnfit,
 }
 
-/// What became of calls.
+/// Counts of calls.
 ///
-/// Every call on every worker writes here, and reads the fields beside it, which hardly ever change. So it
-/// has two cache lines of its own (processors fetch them in pairs): otherwise each call would take the others'
-/// lines away from all other workers.
+/// Every call on every worker writes to the counts and reads the fields of the generation beside them, which hardly ever
+/// change. So the counts have two cache lines of their own (processors fetch them in pairs): otherwise each call would
+/// take the lines of those fields away from all other workers.
 #[derive(Default)]
 #[repr(align(128))]
 struct Tally {
@@ -57,21 +57,21 @@ struct Tally {
     failures: AtomicU64,
 }
 
-/// What the configuration says about a generation, apart from its code.
+/// The settings of a generation in the configuration: all about it but its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long an instance lives.
+    /// The lifetime of an instance.
     pub isolation: Isolation,
-    /// What one call may use.
+    /// Limits of one call.
     pub limits: Limits,
-    /// When it is left alone.
+    /// Settings of the breaker, which skips calls of a plugin that keeps failing.
     pub breaker: pace_config::Breaker,
-    /// When it gives way to the generation before.
+    /// Settings of the trial, after which an unfit generation gives way to the one before.
     pub rollback: pace_config::Rollback,
 }
 
 impl Settings {
-    /// What the program must have been compiled for.
+    /// The allocation that the program must have been compiled for.
     pub fn allocation(&self) -> Allocation {
         Allocation::of(self.isolation, self.limits.memory)
     }
@@ -88,26 +88,26 @@ impl From<&pace_config::Plugin> for Settings {
     }
 }
 
-/// Told the plugin and the number of a generation too many of whose first calls failed.
+/// Called with the plugin and the number of a generation that has become unfit.
 pub type OnUnfit = Arc<dyn Fn(&str, u64) + Send + Sync>;
 
 /// Takes the lines that a plugin logs, in place of Pace's log.
 pub trait LogSink: Send + Sync {
     /// Whether lines of this level are wanted.
     fn enabled(&self, level: log::Level) -> bool;
-    /// Takes a line, which has no control characters and at most 4 KiB.
+    /// Takes a line. It has no control characters and at most 4 KiB.
     fn write(&self, level: log::Level, line: String);
 }
 
 impl Generation {
-    /// What its plugin logs goes to `sink` and not to Pace's log, and not through the limit of lines either.
+    /// Sends the plugin's log lines to `sink` and not to Pace's log. The limit of lines does not apply to them.
     #[must_use]
     pub fn with_log_sink(mut self, sink: Arc<dyn LogSink>) -> Generation {
         self.log_sink = Some(sink);
         self
     }
 
-    /// A generation that nobody has called yet.
+    /// A generation that has not been called yet.
     pub fn new(
         plugin: &pace_config::Plugin,
         number: u64,
@@ -121,7 +121,7 @@ impl Generation {
             number,
             sha256,
             program,
-            health: Health::new(plugin.breaker, plugin.rollback),
+            fitness: Fitness::new(plugin.breaker, plugin.rollback),
             isolation: plugin.isolation,
             limits: plugin.limits,
             breaker: plugin.breaker,
@@ -136,8 +136,8 @@ impl Generation {
         }
     }
 
-    /// The same code with what the configuration says now, which must not be another [`Allocation`](super::Allocation). Code that
-    /// has stood its trial is not tried again: what then fails is not its fault.
+    /// A generation of the same code with the settings that the configuration has now, which must be of the same
+    /// [`Allocation`](super::Allocation). Code that has passed its trial has no other: later failures are not its fault.
     pub fn with_settings_of(&self, plugin: &pace_config::Plugin, number: u64) -> Generation {
         let made = Generation::new(
             plugin,
@@ -147,13 +147,13 @@ impl Generation {
             self.breaker_open.clone(),
             Arc::clone(&self.on_unfit),
         );
-        if self.health.is_proven() {
-            made.health.end_trial();
+        if self.fitness.is_proven() {
+            made.fitness.end_trial();
         }
         made
     }
 
-    /// What it was made with.
+    /// The settings that the generation was made with.
     pub fn settings(&self) -> Settings {
         Settings {
             isolation: self.isolation,
@@ -163,31 +163,31 @@ impl Generation {
         }
     }
 
-    /// When it last began to serve, in seconds since 1970; 0 before it did.
+    /// The time at which it last began to serve, in seconds since 1970; 0 if it never did.
     pub fn since(&self) -> u64 {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Calls of its hooks that came to an end, one way or the other.
+    /// Calls of hooks that have ended, failed ones included.
     pub fn calls(&self) -> u64 {
         self.tally.calls.load(Ordering::Relaxed)
     }
 
-    /// Those that failed.
+    /// Calls of hooks that failed.
     pub fn failures(&self) -> u64 {
         self.tally.failures.load(Ordering::Relaxed)
     }
 
-    /// New requests are served with it from now on, if they were not already.
+    /// Marks the generation as the one that serves new requests, if it was not already.
     pub fn serve(&self) {
         if !self.serving.swap(true, Ordering::Relaxed) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.since.store(now.as_secs(), Ordering::Relaxed);
         }
-        self.show_breaker(self.health.breaker() != BreakerState::Closed);
+        self.show_breaker(self.fitness.breaker() != BreakerState::Closed);
     }
 
-    /// New requests are served with another from now on.
+    /// Marks the generation as one that serves no new requests.
     pub fn retire(&self) {
         self.serving.store(false, Ordering::Relaxed);
     }
@@ -200,7 +200,7 @@ impl Generation {
 
     pub(super) fn succeeded(&self, admission: Admission) {
         self.tally.calls.fetch_add(1, Ordering::Relaxed);
-        if self.health.succeeded(admission) {
+        if self.fitness.succeeded(admission) {
             self.show_breaker(false);
             log::info!(target: "pace::plugin", "plugin {} (generation {}) works again", self.plugin, self.number);
         }
@@ -210,8 +210,8 @@ impl Generation {
     pub(super) fn failed(&self, admission: Admission, hook: Hook, failure: &Failure) {
         self.tally.calls.fetch_add(1, Ordering::Relaxed);
         self.tally.failures.fetch_add(1, Ordering::Relaxed);
-        let aftermath = self.health.failed(admission, hook, failure);
-        if let Some(cooldown) = aftermath.opened {
+        let effect = self.fitness.failed(admission, hook, failure);
+        if let Some(cooldown) = effect.opened {
             self.show_breaker(true);
             log::warn!(
                 target: "pace::plugin",
@@ -221,7 +221,7 @@ impl Generation {
                 std::time::Duration::from_millis(cooldown).as_secs_f64(),
             );
         }
-        if aftermath.unfit {
+        if effect.unfit {
             (self.on_unfit)(&self.plugin, self.number);
         }
     }

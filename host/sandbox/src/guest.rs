@@ -1,4 +1,4 @@
-//! What belongs to one instance on the host's side.
+//! The host's side of one instance.
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result, bail};
 
 use super::capability::Edits;
-use super::capability::wasi::Written;
-use super::direct::Exchange;
+use super::capability::wasi::UnendedLines;
+use super::direct::CanonicalAbi;
 use super::generation::Generation;
 use super::lend::Lending;
 use super::meter::Meter;
 use pace_state::Scope;
 
-/// The store's data: what the host functions of one instance can reach.
+/// The store's data: everything that the host functions of one instance can reach.
 pub(super) struct Guest {
-    /// The plugin's version: its name and limits, its share of the log.
+    /// The generation, with the plugin's name, limits and share of the log.
     pub(super) generation: Arc<Generation>,
     /// The request, while a hook runs.
     pub(super) lending: Lending,
     /// Counters and windows.
     pub(super) scope: Arc<Scope>,
-    /// What the guest holds handles to.
+    /// The counters and windows that the guest holds handles to.
     pub(super) resources: ResourceTable,
-    /// What it has written to WASI's streams, up to the end of the line.
-    pub(super) written: Written,
-    /// What its calls have done to messages.
+    /// The last lines of WASI's streams, which the guest has not ended yet.
+    pub(super) unended: UnendedLines,
+    /// The edits of messages by the call that runs.
     pub(super) edits: Edits,
-    /// How values get into and out of its memory, if it runs directly and has started.
-    pub(super) exchange: Option<Exchange>,
-    /// How much memory it may have.
+    /// The way into the instance's memory, if it runs directly and has started.
+    pub(super) abi: Option<CanonicalAbi>,
+    /// The limit of its memory.
     pub(super) memory: MemoryLimit,
-    /// What the call that runs takes.
+    /// The meter of the call that runs.
     pub(super) meter: Meter,
 }
 
@@ -44,34 +44,34 @@ impl Guest {
             lending: Lending::default(),
             scope,
             resources,
-            written: Written::default(),
+            unended: UnendedLines::default(),
             edits: Edits::default(),
-            exchange: None,
+            abi: None,
             memory: MemoryLimit {
                 limit: generation.limits.memory,
                 used: 0,
                 exceeded: false,
             },
-            meter: Meter::new(&generation.program.environment.clock, &generation.limits),
+            meter: Meter::new(&generation.program.platform.clock, &generation.limits),
         }
     }
 }
 
 /// A cap on the sum of an instance's linear memories, and on its tables.
 ///
-/// Growing past it traps instead of failing the `memory.grow`: a plugin that is out of memory seldom does
-/// better than crash, and this way the reason is known.
+/// Growing past the cap traps instead of failing the `memory.grow`: a plugin that is out of memory seldom does better
+/// than crash, and a trap tells the reason.
 pub(super) struct MemoryLimit {
     limit: usize,
     used: usize,
-    /// Whether it was ever asked for more than it may have.
+    /// Whether the instance ever asked for more than it may have.
     pub(super) exceeded: bool,
 }
 
-/// Toolchains make tables of some thousand entries.
+/// The most elements of a table. Toolchains make tables of some thousand.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// An element is a pointer of the host's, and counts as memory like any other.
+/// The bytes of a table's element, which is a pointer of the host and counts as memory.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
 impl MemoryLimit {

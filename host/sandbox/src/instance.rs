@@ -1,4 +1,4 @@
-//! One instance of a plugin: entering it under limits, and telling how it ended.
+//! An instance of a plugin: entering it under limits, and telling how its calls ended.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use pace_hook::{Failure, FailureReason};
 pub(super) struct Instance {
     store: Store<Guest>,
     exports: Exports,
-    /// Which use of a plugin it was made for.
+    /// The owner of its slot: the use of a plugin that the instance was made for.
     pub(super) owner: u64,
     calls: u32,
 }
 
-/// What an instance has used since it began.
+/// The usage of an instance since it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Linear memory, in bytes.
@@ -39,14 +39,14 @@ impl Instance {
     pub(super) fn new(used: &Use) -> Result<Instance, Failure> {
         let generation = &used.generation;
         let limits = generation.limits;
-        let environment = &generation.program.environment;
+        let platform = &generation.program.platform;
         let guest = Guest::new(generation, Arc::clone(&used.scope));
-        let mut store = Store::new(&environment.engine, guest);
+        let mut store = Store::new(&platform.engine, guest);
         store.limiter(|guest| &mut guest.memory);
         // Bytes that overlap in the guest's memory count each time, so that small lists cannot stand for large
         // ones.
         store.set_hostcall_fuel(meter::largest_copy(&limits));
-        if environment.counts_instructions {
+        if platform.counts_instructions {
             store.set_fuel(u64::MAX).expect("the engine counts fuel");
         }
         store.epoch_deadline_callback(|mut guest| {
@@ -65,7 +65,7 @@ impl Instance {
         let mut instance = Instance {
             store,
             exports,
-            owner: used.id,
+            owner: used.slot.owner,
             calls: 0,
         };
         let configured = instance.enter(used, |exports, store| exports.configure(store, &used.config));
@@ -82,14 +82,14 @@ impl Instance {
         }
     }
 
-    /// Calls a hook while what `call` borrows is lent to it. After an error the instance must be dropped.
+    /// Calls a hook, and lends it what `call` borrows meanwhile. After an error the instance must be dropped.
     pub(super) fn run<T>(
         &mut self,
         used: &Use,
         call: Call<'_, '_>,
         hook: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
-        /// Takes back what was lent, also when a host function panics.
+        /// Ends the lending when it is dropped, also while a panic of a host function unwinds.
         struct End<'a>(&'a mut Instance);
         impl Drop for End<'_> {
             fn drop(&mut self) {
@@ -103,7 +103,7 @@ impl Instance {
         lent.0.enter(used, hook)
     }
 
-    /// What it has used so far.
+    /// The usage so far.
     pub(super) fn usage(&self) -> Usage {
         let guest = self.store.data();
         Usage {
@@ -113,7 +113,7 @@ impl Instance {
         }
     }
 
-    /// Whether it has become too large or too old to go on.
+    /// Whether the instance has become too large or too old to be used again.
     pub(super) fn is_worn(&self, limits: &Limits) -> bool {
         self.store.data().memory.used() > limits.recycle_memory
             || (limits.recycle_uses != 0 && self.calls > limits.recycle_uses)
@@ -135,13 +135,13 @@ impl Instance {
     }
 }
 
-/// A call begins: its time, and what it may take.
+/// Starts the time of a call, and gives it anew what it may take of the host.
 fn begin(store: &mut Store<Guest>) {
     let first_half = store.data_mut().meter.begin();
     store.set_epoch_deadline(first_half);
 }
 
-/// A call has ended, with this result if that was in time.
+/// Ends the time of a call. Its result counts only if the call was in time.
 fn in_time<T>(store: &mut Store<Guest>, result: wasmtime::Result<T>) -> wasmtime::Result<T> {
     let deadline = &mut store.data_mut().meter.deadline;
     let is_over = deadline.is_over();

@@ -1,28 +1,28 @@
-//! How a hook's host functions reach the request, which lives on the stack of the caller.
+//! Lending: a hook's host functions reach the request, which lives on the stack of the caller.
 //!
-//! A wasmtime store owns its data for `'static`, a request is borrowed for the length of one call. So the
-//! borrow's lifetime is erased for exactly that long. All of it is in this file.
+//! A wasmtime store owns its data for `'static`, and a request is borrowed for the length of one call. So the borrow's
+//! lifetime is erased for exactly that long. All code that does so is in this file.
 
 use std::net::IpAddr;
 use std::ptr::NonNull;
 
 use pace_hook::{Candidates, EditError, RequestAccess, RequestHead, RequestScope, ResponseHead};
 
-/// What a call of a hook borrows: the request, and what else this hook can see.
+/// The borrows of one call of a hook: the request, and everything else that this hook can see.
 pub(super) struct Call<'r, 'a> {
     pub(super) request: RequestScope<'r>,
     pub(super) candidates: Option<&'a dyn Candidates>,
     pub(super) response: Option<Response<'a>>,
 }
 
-/// The response's head, and who answered; `None` if a plugin did.
+/// The response's head, and the backend that answered; `None` if a plugin did.
 pub(super) struct Response<'a> {
     pub(super) head: &'a mut dyn ResponseHead,
     pub(super) backend: Option<&'a str>,
 }
 
 impl<'r> Call<'r, '_> {
-    /// For a hook that sees the request and nothing else.
+    /// The call of a hook that sees the request and nothing else.
     pub(super) fn of(request: RequestScope<'r>) -> Self {
         Call {
             request,
@@ -32,7 +32,7 @@ impl<'r> Call<'r, '_> {
     }
 }
 
-/// What is lent to the instance at the moment; nothing, while no hook runs.
+/// The borrows that are lent to an instance at the moment; none while no hook runs.
 #[derive(Default)]
 pub(super) struct Lending(Option<Lent>);
 
@@ -50,7 +50,7 @@ struct LentResponse {
     backend: Option<NonNull<str>>,
 }
 
-/// A host function was called in a hook that has nothing for it to speak of.
+/// Error: a host function was called in a hook, or outside of one, where its subject does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("{interface} was called {when}: {remedy}")]
 pub(super) struct NotLent {
@@ -60,7 +60,7 @@ pub(super) struct NotLent {
 }
 
 impl Lending {
-    /// Lends what `call` borrows.
+    /// Lends the borrows of `call`.
     ///
     /// # Safety
     ///
@@ -91,7 +91,7 @@ impl Lending {
         // SAFETY: only the lifetime changes. A pointer is dereferenced by the methods below alone, and
         // only while `self.0` is `Some`, that is between `begin` and `end`, when by the contract of this
         // function the borrow it was made from is still alive. `Call` held that borrow and was moved in
-        // here, so nobody else uses a mutable one meanwhile, and the methods give out references bound to
+        // here, so nothing else uses a mutable one meanwhile, and the methods give out references bound to
         // a borrow of `self`: shared ones from `&self`, a mutable one from `&mut self`, one at a time.
         let head =
             unsafe { std::mem::transmute::<NonNull<dyn RequestHead + '_>, NonNull<dyn RequestHead>>(head) };
@@ -105,7 +105,7 @@ impl Lending {
         });
     }
 
-    /// Takes back what was lent.
+    /// Takes back everything that was lent.
     pub(super) fn end(&mut self) {
         self.0 = None;
     }
@@ -128,12 +128,12 @@ impl Lending {
         Ok(Ok(unsafe { lent.head.as_mut() }))
     }
 
-    /// Who asks.
+    /// The address of the client.
     pub(super) fn client(&self) -> Result<IpAddr, NotLent> {
         Ok(self.lent("the client's address")?.client)
     }
 
-    /// `http` or `https`.
+    /// The scheme of the request: `http` or `https`.
     pub(super) fn scheme(&self) -> Result<&'static str, NotLent> {
         Ok(self.lent("request")?.scheme)
     }
@@ -164,13 +164,13 @@ impl Lending {
     pub(super) fn response_mut(&mut self) -> Result<&mut dyn ResponseHead, NotLent> {
         self.lent("response")?;
         match &mut self.0.as_mut().expect("`lent` has seen it").response {
-            // SAFETY: see `begin`; it was made from a mutable reference.
+            // SAFETY: see `begin`; the pointer was made from a mutable reference.
             Some(response) => Ok(unsafe { response.head.as_mut() }),
             None => Err(NO_RESPONSE),
         }
     }
 
-    /// Who answered.
+    /// The backend that answered.
     pub(super) fn backend(&self) -> Result<Option<&str>, NotLent> {
         match &self.lent("response")?.response {
             // SAFETY: see `begin`.

@@ -3,24 +3,25 @@
 //! ```text
 //! file ──▶ load ──▶ Program ──▶ Generation ──▶ WasmPlugin ──▶ Instance (one per worker thread, or per call)
 //!          check    compiled    + limits,      + config       + Guest: what the host lends during one call
-//!                               + health
+//!                               + fitness
 //! ```
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `engine` | one compiler for the process, or a few |
+//! | `engine` | the runtime: a compiler, or a few, and the instances of one process or of one part of it |
 //! | `deadline` | the clock by which hooks are stopped |
-//! | `meter` | what a call takes of the host: time, and bytes that it hands over |
+//! | `meter` | measures what a call takes of the host: time, and bytes that it hands over |
 //! | `load`, `describe`, `error` | from bytes to a checked program, or to a reason that an operator understands |
 //! | `compiler` | from bytes to machine code, here or in a process of its own |
 //! | `ahead` | settings of the compiler, shared with the build script, which compiles the default plugins |
-//! | `inspect`, `contract` | what a file is, also one that cannot be used, and how it differs from the contract |
-//! | `generation`, `health`, `breaker` | one version of a plugin, and how it fares |
+//! | `inspect`, `contract` | describes any file, also one that cannot be used, and how it differs from the contract |
+//! | `generation`, `fitness`, `breaker` | one version of a plugin, and whether it is fit to be called |
 //! | `program` | a generation with a configuration: implements [`pace_hook::Plugin`] |
+//! | `slots` | the instances that a thread keeps, and when it drops them |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
-//! | `backtrace` | what a trap says, with names that come from the file |
+//! | `backtrace` | the text of a trap, with names that come from the file |
 //! | `code`, `direct` | compiled code, run as a component or without it |
-//! | `guest`, `lend` | what an instance's host functions can reach |
+//! | `guest`, `lend` | everything that an instance's host functions can reach |
 //! | `capability` | the host functions, one file per interface of the contract |
 //! | `bindings` | generated from `wit/` |
 //! | [`builtin`] | the default plugins, which the binary carries |
@@ -39,15 +40,16 @@ mod describe;
 mod direct;
 mod engine;
 mod error;
+mod fitness;
 mod generation;
 mod guest;
-mod health;
 mod inspect;
 mod instance;
 mod lend;
 mod load;
 mod meter;
 mod program;
+mod slots;
 
 pub use breaker::BreakerState;
 pub use compiler::{CompileArgs, CompileError, Compiler, CpuTime, compile_for_parent};
@@ -58,9 +60,9 @@ pub use generation::{Generation, LogSink, OnUnfit, Settings};
 pub use inspect::Inspection;
 pub use instance::Usage;
 pub use load::{Kind, Program, component, read};
-pub use program::{WasmPlugin, ended, sweep};
+pub use program::WasmPlugin;
 
-/// How much a plugin with these limits may keep in counters and windows.
+/// Limits of the counters and windows of a plugin, from the limits in its configuration.
 pub fn state_limits(limits: &pace_config::Limits) -> pace_state::ScopeLimits {
     pace_state::ScopeLimits {
         windows: limits.windows,

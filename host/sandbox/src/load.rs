@@ -1,4 +1,4 @@
-//! From the bytes of a file to a program whose imports and exports are those of the contract.
+//! Loading: from the bytes of a file to a program whose imports and exports are those of the contract.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::compiler::{CompileError, Compiled};
 use super::contract;
 use super::describe;
 use super::direct;
-use super::engine::{Allocation, Environment, Runtime};
+use super::engine::{Allocation, Platform, Runtime};
 use super::error::{LoadError, Side, WrongType};
 use super::guest::Guest;
 use pace_base::escape::{Quoted, Shown};
@@ -24,59 +24,59 @@ use pace_base::file::{self, ReadError};
 use pace_hook::CONTRACT;
 use pace_hook::{Hook, Hooks};
 
-/// No plugin is larger: a JavaScript engine takes 12 MB, a Python interpreter 18.
+/// The largest plugin, in bytes. A JavaScript engine takes 12 MB, a Python interpreter 18.
 const MAX_SIZE: u64 = 32 << 20;
 
 /// A compiled plugin that fits the contract, without configuration.
 pub struct Program {
-    pub(super) environment: Environment,
+    pub(super) platform: Platform,
     pub(super) code: Code,
-    /// What it imports and exports. The code is here too, or only in `code`.
+    /// A component with the program's imports and exports. It has the code too, unless only `code` has it.
     shape: Component,
     pub(super) hooks: Hooks,
 }
 
 impl Program {
     /// Compiles and checks a component, or a core module that carries its component type.
+    ///
+    /// # Errors
+    ///
+    /// The file is not a plugin that Pace can run.
     pub fn load(runtime: &Runtime, allocation: Allocation, bytes: &[u8]) -> Result<Program, LoadError> {
-        let environment = environment(runtime, allocation)?;
-        let compiled = Compiled::new(&environment.engine, &environment.imports, bytes)?;
-        Program::link(&environment, bytes, compiled)
+        let platform = platform(runtime, allocation)?;
+        let compiled = Compiled::new(&platform.engine, &platform.imports, bytes)?;
+        Program::link(&platform, bytes, compiled)
     }
 
-    /// Checks what was compiled of these bytes, and gives it what it imports.
-    pub(super) fn link(
-        runtime: &Environment,
-        bytes: &[u8],
-        compiled: Compiled,
-    ) -> Result<Program, LoadError> {
+    /// Checks the code that was compiled from these bytes, and links it with its imports.
+    pub(super) fn link(platform: &Platform, bytes: &[u8], compiled: Compiled) -> Result<Program, LoadError> {
         let Compiled { shape, module } = compiled;
-        check_imports(runtime, &shape)?;
+        check_imports(platform, &shape)?;
         let in_words = |problem| match component(bytes) {
             Ok(component) => contract::in_words(&component, problem),
             Err(_) => problem,
         };
-        let hooks = check_exports(runtime, &shape).map_err(in_words)?;
-        // Also what runs directly is linked as a component: that checks the types of its imports.
-        let linked = link(runtime, &shape).map_err(in_words)?;
+        let hooks = check_exports(platform, &shape).map_err(in_words)?;
+        // A program that runs directly is linked as a component too: that checks the types of its imports.
+        let linked = link(platform, &shape).map_err(in_words)?;
         let code = match module {
             None => Code::component(linked, hooks).map_err(invalid)?,
-            Some(module) => Code::Direct(runtime.imports.link(&module).map_err(invalid)?),
+            Some(module) => Code::Direct(platform.imports.link(&module).map_err(invalid)?),
         };
         Ok(Program {
-            environment: runtime.clone(),
+            platform: platform.clone(),
             code,
             shape,
             hooks,
         })
     }
 
-    /// The hooks that it exports.
+    /// The hooks that the program exports.
     pub fn hooks(&self) -> Hooks {
         self.hooks
     }
 
-    /// `component`, or `module` if it is a component around one module and is run without that.
+    /// The way in which the program runs: `component`, or `module` for a component around one module, which runs alone.
     pub fn runs(&self) -> &'static str {
         match self.code {
             Code::Component(..) => "component",
@@ -84,12 +84,12 @@ impl Program {
         }
     }
 
-    /// The interfaces that it imports, in alphabetical order.
+    /// The interfaces that the program imports, in alphabetical order.
     pub fn imports(&self) -> Vec<Shown> {
         let mut names: Vec<Shown> = self
             .shape
             .component_type()
-            .imports(&self.environment.engine)
+            .imports(&self.platform.engine)
             .map(|(name, _)| Shown::new(name))
             .collect();
         names.sort();
@@ -97,7 +97,11 @@ impl Program {
     }
 }
 
-/// Reads a plugin's file, if it is one and not larger than any plugin.
+/// Reads a plugin's file.
+///
+/// # Errors
+///
+/// The file cannot be read, is not a regular file, or is larger than any plugin.
 pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     file::read(path, MAX_SIZE).map_err(|error| match error {
         ReadError::System(source) => LoadError::Unreadable {
@@ -109,12 +113,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     })
 }
 
-/// What a plugin's file is.
+/// The kind of a plugin's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A component.
     Component,
-    /// A core module that may carry the type of a component, from which Pace makes one.
+    /// A core module. Pace makes a component of it if it carries the type of one.
     CoreModule,
 }
 
@@ -122,7 +126,7 @@ pub enum Kind {
 ///
 /// # Errors
 ///
-/// It is neither a component nor a core module that carries its component type.
+/// The file is neither a component nor a core module that carries its component type.
 pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CompileError> {
     match kind(bytes)? {
         Kind::Component => Ok(Cow::Borrowed(bytes)),
@@ -130,29 +134,29 @@ pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CompileError> {
     }
 }
 
-/// Where programs of this allocation are compiled.
-pub(super) fn environment(runtime: &Runtime, allocation: Allocation) -> Result<Environment, LoadError> {
+/// The platform that programs of this allocation are compiled for.
+pub(super) fn platform(runtime: &Runtime, allocation: Allocation) -> Result<Platform, LoadError> {
     runtime
-        .environment(allocation)
+        .platform(allocation)
         .map_err(|error| LoadError::NoEngine(format!("{error:#}")))
 }
 
 /// Compiles a component, which need not fit the contract.
-pub(super) fn compile(environment: &Environment, component: &[u8]) -> Result<Component, LoadError> {
-    Component::new(&environment.engine, component).map_err(invalid)
+pub(super) fn compile(platform: &Platform, component: &[u8]) -> Result<Component, LoadError> {
+    Component::new(&platform.engine, component).map_err(invalid)
 }
 
 fn invalid(error: wasmtime::Error) -> LoadError {
     CompileError::from(error).into()
 }
 
-/// Where an ELF file says for which system it is (`EI_OSABI`), wasmtime's say this: `ELFOSABI_WASMTIME`.
+/// The system (`EI_OSABI`) in the header of wasmtime's ELF files: `ELFOSABI_WASMTIME`.
 const WASMTIMES_OWN: u8 = 200;
 
 const COMPILES_ITSELF: &str = "Pace compiles plugins itself and runs no code from elsewhere: put the component or \
                                core module in its place";
 
-/// The first eight bytes tell: `\0asm`, a version, and a layer (0: core module, 1: component).
+/// The kind of a file, from its first eight bytes: `\0asm`, a version, and a layer (0: core module, 1: component).
 pub(super) fn kind(bytes: &[u8]) -> Result<Kind, CompileError> {
     match bytes {
         [] => Err(CompileError::NotWasm(Shown::new("the file is empty"))),
@@ -197,29 +201,25 @@ fn componentize(module: &[u8]) -> Result<Vec<u8>, CompileError> {
     Ok(component)
 }
 
-/// Gives a component what it imports.
-pub(super) fn link(
-    environment: &Environment,
-    component: &Component,
-) -> Result<InstancePre<Guest>, LoadError> {
-    let linker = capability::wasi::add(&environment.linker, &environment.engine, component);
+/// Links a component with its imports.
+pub(super) fn link(platform: &Platform, component: &Component) -> Result<InstancePre<Guest>, LoadError> {
+    let linker = capability::wasi::add(&platform.linker, &platform.engine, component);
     linker
         .and_then(|linker| linker.instantiate_pre(component))
         .map_err(|error| LoadError::ImportType(Shown::new(format_args!("{error:#}"))))
 }
 
-/// Whether each import is an interface that Pace has. That its functions have the right types is checked
-/// when the program is linked.
-fn check_imports(runtime: &Environment, component: &Component) -> Result<(), LoadError> {
+/// Checks that each import is an interface that Pace has. Linking checks the types of its functions.
+fn check_imports(platform: &Platform, component: &Component) -> Result<(), LoadError> {
     let imports = component.component_type();
-    let mut imports = imports.imports(&runtime.engine);
+    let mut imports = imports.imports(&platform.engine);
     match imports.find_map(|(name, _)| import_problem(name)) {
         Some(problem) => Err(problem),
         None => Ok(()),
     }
 }
 
-/// Why an import cannot be had, if it cannot.
+/// The reason why an import is not available, if it is not.
 pub(super) fn import_problem(name: &str) -> Option<LoadError> {
     if capability::INTERFACES.contains(&name) || capability::wasi::has(name) {
         return None;
@@ -242,7 +242,7 @@ pub(super) fn import_problem(name: &str) -> Option<LoadError> {
     })
 }
 
-/// Whether a name is of the contract's package in a version that is not ours.
+/// The error for a name of the contract's package in another version than this Pace's.
 pub(super) fn other_contract(name: &str) -> Option<LoadError> {
     let version = name.strip_prefix("pace:plugin/")?.split_once('@')?.1;
     let ours = CONTRACT.split_once('@')?.1;
@@ -259,7 +259,7 @@ pub(super) const LIFECYCLE: &str = "pace:plugin/lifecycle@0.1.0";
 struct Export {
     interface: Cow<'static, str>,
     function: &'static str,
-    /// Its type in the words of the contract.
+    /// The function's type in the words of the contract.
     signature: &'static str,
 }
 
@@ -273,16 +273,16 @@ impl Export {
     }
 }
 
-fn check_exports(runtime: &Environment, component: &Component) -> Result<Hooks, LoadError> {
-    for (name, _) in component.component_type().exports(&runtime.engine) {
+fn check_exports(platform: &Platform, component: &Component) -> Result<Hooks, LoadError> {
+    for (name, _) in component.component_type().exports(&platform.engine) {
         if let Some(found) = other_contract(name) {
             return Err(found);
         }
     }
-    if !has_lifecycle(runtime, component)? {
+    if !has_lifecycle(platform, component)? {
         return Err(LoadError::MissingExport(LIFECYCLE));
     }
-    let has = |hook| Ok(has_hook(runtime, component, hook)?.then_some(hook));
+    let has = |hook| Ok(has_hook(platform, component, hook)?.then_some(hook));
     let hooks: Result<Hooks, LoadError> = Hook::ALL
         .into_iter()
         .filter_map(|hook| has(hook).transpose())
@@ -293,44 +293,34 @@ fn check_exports(runtime: &Environment, component: &Component) -> Result<Hooks, 
     }
 }
 
-/// Whether a component has what every plugin must; an error if it has another type.
-pub(super) fn has_lifecycle(environment: &Environment, component: &Component) -> Result<bool, LoadError> {
+/// Whether a component exports the function that every plugin must; an error if it does so with another type.
+pub(super) fn has_lifecycle(platform: &Platform, component: &Component) -> Result<bool, LoadError> {
     let configure = Export {
         interface: LIFECYCLE.into(),
         function: "configure",
         signature: "func(config: string) -> result<_, string>",
     };
-    configure.is_there::<(String,), (Result<(), String>,)>(environment, component)
+    configure.is_there::<(String,), (Result<(), String>,)>(platform, component)
 }
 
 /// Whether a component exports a hook; an error if it does so with another type.
-pub(super) fn has_hook(
-    environment: &Environment,
-    component: &Component,
-    hook: Hook,
-) -> Result<bool, LoadError> {
+pub(super) fn has_hook(platform: &Platform, component: &Component, hook: Hook) -> Result<bool, LoadError> {
     let export = Export::of(hook);
     match hook {
-        Hook::RequestFilter | Hook::ResponseFilter => {
-            export.is_there::<(), (Verdict,)>(environment, component)
-        }
-        Hook::SelectUpstream => export.is_there::<(u32,), (Selection,)>(environment, component),
+        Hook::RequestFilter | Hook::ResponseFilter => export.is_there::<(), (Verdict,)>(platform, component),
+        Hook::SelectUpstream => export.is_there::<(u32,), (Selection,)>(platform, component),
     }
 }
 
 impl Export {
-    /// Whether the component exports it; an error if it does so with another type than the bindings have.
-    fn is_there<Params, Results>(
-        &self,
-        runtime: &Environment,
-        component: &Component,
-    ) -> Result<bool, LoadError>
+    /// Whether a component exports the function; an error if it does so with another type than the bindings have.
+    fn is_there<Params, Results>(&self, platform: &Platform, component: &Component) -> Result<bool, LoadError>
     where
         Params: ComponentNamedList + Lower,
         Results: ComponentNamedList + Lift,
     {
         let exported = component.component_type();
-        let Some(interface) = exported.get_export(&runtime.engine, &self.interface) else {
+        let Some(interface) = exported.get_export(&platform.engine, &self.interface) else {
             return Ok(false);
         };
         let missing = LoadError::MissingFunction {
@@ -340,7 +330,7 @@ impl Export {
         let ComponentItem::ComponentInstance(interface) = interface.ty else {
             return Err(missing);
         };
-        let Some(function) = interface.get_export(&runtime.engine, self.function) else {
+        let Some(function) = interface.get_export(&platform.engine, self.function) else {
             return Err(missing);
         };
         let ComponentItem::ComponentFunc(function) = function.ty else {

@@ -1,4 +1,4 @@
-//! What a call takes of the host: its time, and the bytes that it hands over.
+//! The meter of calls: the time that a call takes, and the bytes that it hands to the host.
 
 use std::sync::Arc;
 
@@ -8,41 +8,42 @@ use super::bindings::pace::plugin::http::HeaderField;
 use super::deadline::{Clock, Deadline};
 use pace_config::Limits;
 
-/// Measures one call after another.
+/// Measures the calls of one instance, one after another.
 pub(super) struct Meter {
-    /// How often host functions were called, in all calls.
+    /// The number of calls of host functions, in all calls.
     pub(super) calls_out: u64,
     pub(super) deadline: Deadline,
-    /// Bytes that the call may hand to host functions still, and those that it might at its beginning.
+    /// Bytes that the call may still hand to host functions.
     left: usize,
+    /// Bytes that each call may hand to host functions.
     allowed: usize,
 }
 
-/// A call took more of the host than it may. It ends there, and so does the instance.
+/// Error: a call took more of the host than it may. The call and the instance end with it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Exceeded {
-    /// Time.
+    /// The call took more time.
     #[error("it called the host when its time was over")]
     Time,
-    /// Bytes handed to host functions.
+    /// The call handed more bytes to host functions.
     #[error("it handed more than {0} bytes to host functions")]
     HandedOver(usize),
-    /// A key longer than any that a client can be told by.
+    /// The key is longer than any part of a message.
     #[error("a key of {0} bytes: {MAX_KEY} are allowed")]
     Key(usize),
-    /// Bytes of a result, or the number of its headers.
+    /// The result has too many bytes or headers, or a value that is too long.
     #[error("{0}")]
     Result(String),
 }
 
-/// What a call may hand to host functions, beside the headers that it may add: each function four times with the
-/// longest value that a client can send.
+/// Bytes that a call may hand to host functions beside the headers that it may add: enough to call each function four
+/// times with the longest value that a client can send.
 const HANDED_OVER: usize = 4 << 20;
 
-/// No head of a message is larger, so a key that is a part of one is not either.
+/// The longest key, in bytes. No head of a message is larger, so a key that is part of one is not longer either.
 const MAX_KEY: usize = 1 << 20;
 
-/// What a result may have beside headers and body: a status, the places of lists, what `configure` refuses.
+/// Bytes that a result may have beside headers and body: a status, the places of lists, the refusal of `configure`.
 const RESULT: usize = 64 << 10;
 
 impl Meter {
@@ -55,13 +56,17 @@ impl Meter {
         }
     }
 
-    /// A call begins. Says after how many ticks the engine has to ask for the time.
+    /// Begins a call. Returns after how many ticks the engine has to look at the time.
     pub(super) fn begin(&mut self) -> u64 {
         self.left = self.allowed;
         self.deadline.begin()
     }
 
-    /// A host function is called. Every one begins with this.
+    /// Counts a call of a host function. Every host function begins with this.
+    ///
+    /// # Errors
+    ///
+    /// The call's time is over.
     pub(super) fn called(&mut self) -> Result<()> {
         self.calls_out += 1;
         match self.deadline.is_over() {
@@ -70,7 +75,11 @@ impl Meter {
         }
     }
 
-    /// A host function is handed so many bytes.
+    /// Counts bytes that a host function is handed.
+    ///
+    /// # Errors
+    ///
+    /// The call has handed over more than it may.
     pub(super) fn take(&mut self, bytes: usize) -> Result<()> {
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,
@@ -79,7 +88,11 @@ impl Meter {
         Ok(())
     }
 
-    /// A host function is handed a key of so many bytes.
+    /// Counts the bytes of a key that a host function is handed.
+    ///
+    /// # Errors
+    ///
+    /// The key is too long, or the call has handed over more than it may.
     pub(super) fn take_key(&mut self, bytes: usize) -> Result<()> {
         if bytes > MAX_KEY {
             return Err(Exceeded::Key(bytes).into());
@@ -88,15 +101,17 @@ impl Meter {
     }
 }
 
-/// What is copied at most when something is handed over or returned: a little more than a result may have, so that
-/// most of what is too large is told apart by what it is. The component model's runtime knows no other limit than one
-/// for both; what is handed over in one call is bounded by [`Meter::take`].
+/// The most bytes that are copied when a plugin hands something over or returns it: a little more than a result may
+/// have, so that most results that are too large reach the check that says what is too large about them.
+///
+/// The component model's runtime has one limit for both directions. [`Meter::take`] bounds the bytes that are handed over
+/// in one call.
 pub(super) fn largest_copy(limits: &Limits) -> usize {
     let result = limits.body_bytes + limits.header_bytes + limits.headers * size_of::<HeaderField>() + RESULT;
     result.max(HANDED_OVER + limits.header_bytes)
 }
 
-/// Whether the component model's runtime refused to copy so much. It says so in words only.
+/// Whether the component model's runtime refused to copy so much. Its error is known by its text alone.
 pub(super) fn is_too_large_to_copy(error: &wasmtime::Error) -> bool {
     const WORDS: &str = "fuel allocated for hostcalls has been exhausted";
     error.root_cause().to_string().contains(WORDS)
@@ -115,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_handed_over_is_added_up_until_the_next_call() {
+    fn bytes_handed_over_add_up_until_the_next_call() {
         let mut meter = meter();
         let allowed = HANDED_OVER + Limits::default().header_bytes;
         meter.take(allowed - 1).expect("there is room for it");
@@ -128,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_longer_than_any_head_of_a_message_is_refused() {
+    fn key_longer_than_any_message_head_is_refused() {
         let mut meter = meter();
         meter.take_key(MAX_KEY).expect("it may be that long");
         assert!(meter.take_key(MAX_KEY + 1).is_err());

@@ -1,18 +1,15 @@
-//! A generation of a plugin with one configuration: what a route calls.
+//! A plugin in WebAssembly as a route calls it: a generation with one configuration.
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
-
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use std::sync::Arc;
 
 use super::bindings::exports::pace::plugin::select_upstream::Selection as WasmSelection;
 use super::bindings::pace::plugin::http::{HttpResponse, Verdict as WasmVerdict};
 use super::breaker::Admission;
+use super::engine::Runtime;
 use super::generation::Generation;
 use super::instance::{Instance, Usage};
 use super::lend::{Call, Response};
+use super::slots::Slot;
 use pace_base::escape::Shown;
 use pace_config::Isolation;
 use pace_hook::{
@@ -21,72 +18,35 @@ use pace_hook::{
 };
 use pace_state::Scope;
 
-/// A plugin in wasm, configured for a route.
+/// A plugin in WebAssembly, configured for a route.
 pub struct WasmPlugin {
     used: Use,
 }
 
 /// One use of a generation.
 pub(super) struct Use {
-    pub(super) id: u64,
-    slot: usize,
+    pub(super) slot: Slot,
     pub(super) generation: Arc<Generation>,
     pub(super) config: String,
     pub(super) scope: Arc<Scope>,
 }
 
-thread_local! {
-    /// This thread's instances, by slot.
-    static INSTANCES: RefCell<Vec<Option<Box<Instance>>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Which use has which place in the threads' tables. Places are used again, so that the tables stay as
-/// short as the configuration is.
-static SLOTS: Mutex<Vec<Option<u64>>> = Mutex::new(Vec::new());
-
-/// Counts the uses that have ended.
-static ENDED: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
-
-/// Changes whenever a use of a plugin has ended; a thread that serves should [`sweep`] then.
-pub fn ended() -> watch::Receiver<u64> {
-    ENDED.subscribe()
-}
-
-/// Drops this thread's instances of plugins that are not used any more.
-pub fn sweep() {
-    INSTANCES.with_borrow_mut(|instances| {
-        let slots = SLOTS.lock();
-        for (place, owner) in instances.iter_mut().zip(slots.iter()) {
-            if place
-                .as_ref()
-                .is_some_and(|instance| Some(instance.owner) != *owner)
-            {
-                *place = None;
-            }
-        }
-    });
-}
-
 impl WasmPlugin {
-    /// Joins a generation with a configuration, and tries it: an instance is made and configured, here and
-    /// now, so that what cannot work is known before the first request.
+    /// Joins a generation with a configuration. Threads keep its instances among those of `runtime`, in which the
+    /// generation's program was loaded.
+    ///
+    /// # Errors
+    ///
+    /// The plugin does not start or refuses the configuration. An instance is made and configured at once to find
+    /// that out before the first request.
     pub fn new(
+        runtime: &Runtime,
         generation: Arc<Generation>,
         config: String,
         scope: Arc<Scope>,
     ) -> Result<WasmPlugin, Failure> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let mut slots = SLOTS.lock();
-        let slot = slots.iter().position(Option::is_none).unwrap_or_else(|| {
-            slots.push(None);
-            slots.len() - 1
-        });
-        slots[slot] = Some(id);
-        drop(slots);
         let used = Use {
-            id,
-            slot,
+            slot: runtime.slots.take(),
             generation,
             config,
             scope,
@@ -95,16 +55,17 @@ impl WasmPlugin {
         Ok(WasmPlugin { used })
     }
 
-    /// The generation that it is a use of.
+    /// The generation.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.used.generation
     }
 
-    /// What this thread's instance has used so far; `None` if it has none.
+    /// The usage of this thread's instance so far; `None` if the thread has none.
     pub fn usage(&self) -> Option<Usage> {
-        INSTANCES.with_borrow(|instances| {
-            let instance = instances.get(self.used.slot)?.as_ref()?;
-            (instance.owner == self.used.id).then(|| instance.usage())
+        let slot = &self.used.slot;
+        slot.with_instance(|place| {
+            let instance = place.as_ref()?;
+            (instance.owner == slot.owner).then(|| instance.usage())
         })
     }
 
@@ -114,7 +75,7 @@ impl WasmPlugin {
         run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let generation = &self.used.generation;
-        let admission = generation.health.admit();
+        let admission = generation.fitness.admit();
         if admission == Admission::Skip {
             return Err(Failure {
                 reason: FailureReason::BreakerOpen,
@@ -137,18 +98,14 @@ impl WasmPlugin {
         run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let used = &self.used;
-        INSTANCES.with_borrow_mut(|instances| {
-            if instances.len() <= used.slot {
-                instances.resize_with(used.slot + 1, || None);
-            }
-            let place = &mut instances[used.slot];
+        used.slot.with_instance(|place| {
             let mut instance = match place.take() {
-                Some(instance) if instance.owner == used.id => instance,
+                Some(instance) if instance.owner == used.slot.owner => instance,
                 _ => Box::new(Instance::new(used)?),
             };
             let result = run(&mut instance);
-            // After a failure, whatever it was in the middle of, it is not asked again; nor after a panic,
-            // nor when it has become too large or too old.
+            // An instance that failed is in an unknown state and is not used again. Neither is one whose call panicked,
+            // nor one that has become too large or too old.
             if result.is_ok() && !instance.is_worn(&used.generation.limits) {
                 *place = Some(instance);
             }
@@ -175,13 +132,6 @@ impl WasmPlugin {
             &self.used.generation.limits,
         )
         .map_err(illegal)
-    }
-}
-
-impl Drop for Use {
-    fn drop(&mut self) {
-        SLOTS.lock()[self.slot] = None;
-        ENDED.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -259,5 +209,114 @@ fn illegal(detail: String) -> Failure {
     Failure {
         reason: FailureReason::IllegalOutput,
         detail: Shown::new(detail).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pace_config::{Sha256, Source};
+    use pace_state::Store;
+    use prometheus::IntGauge;
+
+    use super::*;
+    use crate::{Allocation, Program, builtin, state_limits};
+
+    fn runtime() -> Runtime {
+        Runtime::new(None, 1).expect("there is room for a compiler")
+    }
+
+    /// A plugin in this runtime. The plugin, and every instance that is kept for it, share the scope.
+    fn plugin(runtime: &Runtime, scope: &Arc<Scope>) -> WasmPlugin {
+        let component = builtin::component("round-robin").expect("it is a default plugin");
+        let program = Program::load(runtime, Allocation::OnDemand, component).expect("it is a plugin");
+        let entry = pace_config::Plugin::new("test", Source::File("test.wasm".into()));
+        let generation = Generation::new(
+            &entry,
+            1,
+            Sha256::of(component),
+            Arc::new(program),
+            IntGauge::new("breaker", "breaker").expect("it has a name"),
+            Arc::new(|_, _| ()),
+        );
+        let plugin = WasmPlugin::new(runtime, Arc::new(generation), "{}".to_owned(), Arc::clone(scope));
+        plugin.expect("it takes this configuration")
+    }
+
+    fn scope() -> Arc<Scope> {
+        let limits = state_limits(&pace_config::Limits::default());
+        Store::new(usize::MAX).scope("test", "test", limits)
+    }
+
+    /// Makes this thread's instance, as any call does.
+    fn call(plugin: &WasmPlugin) {
+        let called = plugin.with_own_instance(|_| Ok(()));
+        called.expect("an instance can be made");
+    }
+
+    #[test]
+    fn plugin_of_one_runtime_has_no_instance_in_another() {
+        let (one, other) = (runtime(), runtime());
+        let [one, other] = [one, other].map(|runtime| plugin(&runtime, &scope()));
+        call(&one);
+        assert_eq!(other.usage(), None);
+        call(&other);
+        assert!(one.usage().is_some() && other.usage().is_some());
+    }
+
+    #[test]
+    fn slot_of_ended_plugin_is_given_to_the_next_without_its_instance() {
+        let (runtime, first) = (runtime(), scope());
+        let ended = plugin(&runtime, &first);
+        call(&ended);
+        drop(ended);
+        let next = plugin(&runtime, &scope());
+        assert_eq!(next.usage(), None);
+        assert_eq!(
+            Arc::strong_count(&first),
+            2,
+            "the instance is there until it is swept"
+        );
+        call(&next);
+        assert_eq!(Arc::strong_count(&first), 1, "the next instance took its place");
+    }
+
+    #[test]
+    fn sweep_drops_unused_instances_of_its_own_runtime_only() {
+        let (one, other) = (runtime(), runtime());
+        let (ended, used) = (scope(), scope());
+        let ends = plugin(&one, &ended);
+        let stays = plugin(&one, &used);
+        call(&ends);
+        call(&stays);
+        drop(ends);
+        other.sweep();
+        assert_eq!(Arc::strong_count(&ended), 2, "the test and the instance");
+        one.sweep();
+        assert_eq!(Arc::strong_count(&ended), 1);
+        assert!(stays.usage().is_some());
+    }
+
+    #[test]
+    fn sweep_drops_instances_of_runtimes_that_are_gone() {
+        let (gone, other) = (runtime(), runtime());
+        let ended = scope();
+        let ends = plugin(&gone, &ended);
+        call(&ends);
+        drop(gone);
+        other.sweep();
+        assert!(ends.usage().is_some(), "a plugin keeps its runtime's slots");
+        drop(ends);
+        other.sweep();
+        assert_eq!(Arc::strong_count(&ended), 1);
+    }
+
+    #[test]
+    fn ended_changes_only_for_plugins_of_its_own_runtime() {
+        let (one, other) = (runtime(), runtime());
+        let ended = one.ended();
+        drop(plugin(&other, &scope()));
+        assert!(!ended.has_changed().expect("the runtime is there"));
+        drop(plugin(&one, &scope()));
+        assert!(ended.has_changed().expect("the runtime is there"));
     }
 }

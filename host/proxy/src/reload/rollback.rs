@@ -79,7 +79,7 @@ impl Rollbacks {
         };
         let Managed { entry, current, .. } = &managed;
         // It may have been replaced already; and a plugin that went and came back begins again with 1.
-        let Some(unfit) = current.health.unfit().filter(|_| current.number == number) else {
+        let Some(unfit) = current.fitness.unfit().filter(|_| current.number == number) else {
             return;
         };
         let sha256 = current.sha256;
@@ -108,7 +108,7 @@ fn go_back(turn: &Turn<'_>, managed: &Managed, result: &str) -> Result<(Again, A
         return Err("has none before it to return to; it serves on".to_owned());
     };
     let number = previous.number;
-    if let Some(unfit) = previous.health.unfit() {
+    if let Some(unfit) = previous.fitness.unfit() {
         return Err(format!(
             "serves already, and generation {number} was unfit: {unfit}"
         ));

@@ -148,20 +148,20 @@ impl Managed {
     /// The generation before, if it has this content and was unfit.
     pub(super) fn unfit(&self, content: Sha256) -> Option<&Generation> {
         let previous = self.previous.as_deref()?;
-        (previous.sha256 == content && previous.health.is_unfit()).then_some(previous)
+        (previous.sha256 == content && previous.fitness.is_unfit()).then_some(previous)
     }
 
     fn way_back(&self) -> Option<u64> {
         let fit = self
             .previous
             .as_ref()
-            .filter(|previous| !previous.health.is_unfit());
+            .filter(|previous| !previous.fitness.is_unfit());
         fit.map(|previous| previous.number)
     }
 
     fn status(&self, name: &str) -> PluginStatus {
         let current = &self.current;
-        let (state, open_for_ms) = match current.health.breaker() {
+        let (state, open_for_ms) = match current.fitness.breaker() {
             BreakerState::Closed => ("closed", None),
             BreakerState::Open(left) => ("open", Some(left)),
             BreakerState::HalfOpen => ("half-open", None),

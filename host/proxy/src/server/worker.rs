@@ -114,7 +114,7 @@ impl Workers {
                 .spawn(move || {
                     runtime.block_on(async move {
                         tokio::spawn(idle.sweep(Arc::clone(&drain)));
-                        tokio::spawn(sweep());
+                        tokio::spawn(sweep(place.environment.runtime.clone()));
                         tokio::spawn(accept(acceptor, Arc::clone(&place), drain));
                         receive(handed, place).await;
                     });
@@ -340,9 +340,9 @@ async fn receive(mut handed: mpsc::UnboundedReceiver<Handed>, place: Arc<Place>)
 }
 
 /// Drops this thread's instances of plugins that have been replaced, also when no request comes.
-async fn sweep() {
-    let mut ended = pace_sandbox::ended();
+async fn sweep(runtime: pace_sandbox::Runtime) {
+    let mut ended = runtime.ended();
     while ended.changed().await.is_ok() {
-        pace_sandbox::sweep();
+        runtime.sweep();
     }
 }

@@ -6,7 +6,7 @@ use wasmtime::component::{HasData, Linker};
 use super::super::bindings::pace::plugin::clock;
 use super::super::direct::{Caller, Interface, called, guest};
 use super::super::guest::Guest;
-use super::entered::Entered;
+use super::metered::Metered;
 use pace_state::Time;
 
 struct View<'a>(&'a Time);
@@ -14,12 +14,12 @@ struct View<'a>(&'a Time);
 struct Clock;
 
 impl HasData for Clock {
-    type Data<'a> = Entered<'a, View<'a>>;
+    type Data<'a> = Metered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     clock::add_to_linker::<_, Clock>(linker, |guest| {
-        Entered::new(&mut guest.meter, View(guest.scope.time()))
+        Metered::new(&mut guest.meter, View(guest.scope.time()))
     })
 }
 
@@ -36,7 +36,7 @@ pub(super) fn add_directly(clock: &mut Interface<'_>) -> Result<()> {
     Ok(())
 }
 
-impl clock::Host for Entered<'_, View<'_>> {
+impl clock::Host for Metered<'_, View<'_>> {
     fn monotonic(&mut self) -> Result<u64> {
         Ok(self.view()?.0.monotonic())
     }

@@ -8,7 +8,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use super::super::bindings::pace::plugin::counters::{self, OpenError};
 use super::super::direct::{Caller, Interface, called, guest, guest_mut, place, split, text_if_short};
 use super::super::guest::Guest;
-use super::entered::Entered;
+use super::metered::Metered;
 use pace_state::{Counter, Scope};
 
 /// A plugin's handle to a counter.
@@ -26,7 +26,7 @@ struct View<'a> {
 struct Counters;
 
 impl HasData for Counters {
-    type Data<'a> = Entered<'a, View<'a>>;
+    type Data<'a> = Metered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
@@ -35,7 +35,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
             scope: &guest.scope,
             resources: &mut guest.resources,
         };
-        Entered::new(&mut guest.meter, view)
+        Metered::new(&mut guest.meter, view)
     })
 }
 
@@ -98,9 +98,9 @@ impl View<'_> {
     }
 }
 
-impl counters::Host for Entered<'_, View<'_>> {}
+impl counters::Host for Metered<'_, View<'_>> {}
 
-impl counters::HostCounter for Entered<'_, View<'_>> {
+impl counters::HostCounter for Metered<'_, View<'_>> {
     fn open(&mut self, name: String) -> Result<Result<Resource<CounterHandle>, OpenError>> {
         Ok(self.given(name.len())?.open_counter(&name))
     }
@@ -123,12 +123,12 @@ impl counters::HostCounter for Entered<'_, View<'_>> {
     }
 }
 
-/// A handle as a core module has it: in the canonical ABI 0 is none.
+/// The resource of a handle that a core module gives away. In the canonical ABI 0 is no handle.
 pub(super) fn owned<T: 'static>(handle: u32) -> Resource<T> {
     Resource::new_own(handle.wrapping_sub(1))
 }
 
-/// The same for a call that leaves it to the plugin.
+/// The resource of a handle that a core module keeps.
 pub(super) fn borrowed<T: 'static>(handle: u32) -> Resource<T> {
     Resource::new_borrow(handle.wrapping_sub(1))
 }

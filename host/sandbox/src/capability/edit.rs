@@ -1,7 +1,7 @@
-//! Edits of a message's headers: what a plugin wrote, parsed, and how much one call may add.
+//! Edits of a message's headers: parses what a plugin writes, and limits how much one call may add.
 //!
-//! What counts is what the plugin adds, not how large the message has become: a client must not be able to
-//! make a plugin's edits fail by sending a large request.
+//! The limits are about the headers that the plugin adds, not about the size of the message: a client must not be able
+//! to make a plugin's edits fail by sending a large request.
 
 use http::header::HeaderValue;
 
@@ -9,17 +9,18 @@ use pace_config::Limits;
 use pace_hook::field::{self, FieldName};
 use pace_hook::{EditError, Headers};
 
-/// What an instance's edits have come to.
+/// The edits of one instance, counted for each call.
 #[derive(Default)]
 pub(in super::super) struct Edits {
-    /// Headers and bytes that the call that is running has added so far.
+    /// Headers that the call has added so far.
     headers: usize,
+    /// Bytes that the call has added so far.
     bytes: usize,
-    known: Known,
+    parsed: Parsed,
 }
 
 impl Edits {
-    /// To be called before each call of a hook.
+    /// Begins a call. Must be called before each call of a hook.
     pub(in super::super) fn begin(&mut self) {
         (self.headers, self.bytes) = (0, 0);
     }
@@ -54,7 +55,7 @@ impl Edits {
         head: &mut (impl Headers + ?Sized),
         name: &str,
     ) -> Result<bool, EditError> {
-        head.remove_header(self.known.name(name)?)
+        head.remove_header(self.parsed.name(name)?)
     }
 
     fn add(
@@ -69,8 +70,8 @@ impl Edits {
             return Err(EditError::TooLarge);
         }
         (self.headers, self.bytes) = (headers, bytes);
-        let value = self.known.value(value)?;
-        let name = self.known.name(name)?;
+        let value = self.parsed.value(value)?;
+        let name = self.parsed.name(name)?;
         if !name.accepts(&value) {
             return Err(EditError::InvalidValue);
         }
@@ -78,31 +79,31 @@ impl Edits {
     }
 }
 
-/// Names and values that were parsed lately: most plugins write the same ones for every request. To find
-/// one again costs a comparison of some bytes, to parse it several allocations.
+/// Cache of names and values that were parsed lately: most plugins write the same ones for every request. Finding one
+/// costs a comparison of some bytes, parsing it several allocations.
 #[derive(Default)]
-struct Known {
+struct Parsed {
     names: Vec<FieldName>,
     values: Vec<HeaderValue>,
-    /// Where the next one goes when there is no room left.
+    /// The place that the next one replaces when there is no room left.
     oldest: usize,
 }
 
-/// What is looked through is a few cache lines.
-const KNOWN_NAMES: usize = 16;
-const KNOWN_VALUES: usize = 8;
+/// The sizes of the cache, which is searched from its start: a few cache lines.
+const PARSED_NAMES: usize = 16;
+const PARSED_VALUES: usize = 8;
 
-/// Longer ones are seldom the same twice.
-const KNOWN_VALUE_BYTES: usize = 64;
+/// The longest value in the cache. Longer ones are seldom the same twice.
+const PARSED_VALUE_BYTES: usize = 64;
 
-impl Known {
+impl Parsed {
     fn name(&mut self, spelled: &str) -> Result<&FieldName, EditError> {
         let place = match self.names.iter().position(|known| known.spelled() == spelled) {
             Some(place) => place,
             None => {
                 let name = FieldName::parse(spelled)?;
                 self.oldest = self.oldest.wrapping_add(1);
-                keep(&mut self.names, name, KNOWN_NAMES, self.oldest)
+                keep(&mut self.names, name, PARSED_NAMES, self.oldest)
             }
         };
         Ok(&self.names[place])
@@ -113,21 +114,21 @@ impl Known {
             return Ok(known.clone());
         }
         let value = field::value(bytes)?;
-        if bytes.len() <= KNOWN_VALUE_BYTES {
+        if bytes.len() <= PARSED_VALUE_BYTES {
             self.oldest = self.oldest.wrapping_add(1);
-            keep(&mut self.values, value.clone(), KNOWN_VALUES, self.oldest);
+            keep(&mut self.values, value.clone(), PARSED_VALUES, self.oldest);
         }
         Ok(value)
     }
 }
 
-/// Says where it is kept.
-fn keep<T>(known: &mut Vec<T>, one: T, room: usize, oldest: usize) -> usize {
-    if known.len() < room {
-        known.push(one);
-        known.len() - 1
+/// Puts one into the cache. Returns its place.
+fn keep<T>(cache: &mut Vec<T>, one: T, room: usize, oldest: usize) -> usize {
+    if cache.len() < room {
+        cache.push(one);
+        cache.len() - 1
     } else {
-        known[oldest % room] = one;
+        cache[oldest % room] = one;
         oldest % room
     }
 }
@@ -137,34 +138,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_is_what_was_written() {
-        let mut known = Known::default();
+    fn name_and_value_from_cache_are_as_written() {
+        let mut parsed = Parsed::default();
         for turn in 0..3 {
-            for number in 0..KNOWN_NAMES + 5 {
+            for number in 0..PARSED_NAMES + 5 {
                 let text = format!("X-{number}");
-                let name = known.name(&text).unwrap();
+                let name = parsed.name(&text).unwrap();
                 assert_eq!(name.spelled(), &text, "in turn {turn}");
                 assert_eq!(name.name().as_str(), text.to_ascii_lowercase());
-                assert_eq!(known.value(text.as_bytes()).unwrap(), text);
+                assert_eq!(parsed.value(text.as_bytes()).unwrap(), text);
             }
             assert_eq!(
-                known.name("x-1").unwrap().spelled(),
+                parsed.name("x-1").unwrap().spelled(),
                 "x-1",
                 "the case is the plugin's"
             );
         }
         assert_eq!(
-            (known.names.len(), known.values.len()),
-            (KNOWN_NAMES, KNOWN_VALUES)
+            (parsed.names.len(), parsed.values.len()),
+            (PARSED_NAMES, PARSED_VALUES)
         );
     }
 
     #[test]
-    fn what_is_refused_is_refused_each_time() {
-        let mut known = Known::default();
+    fn refused_name_and_value_are_refused_each_time() {
+        let mut parsed = Parsed::default();
         for _ in 0..2 {
-            assert_eq!(known.name("te").map(drop), Err(EditError::Forbidden));
-            assert_eq!(known.value(b"\n"), Err(EditError::InvalidValue));
+            assert_eq!(parsed.name("te").map(drop), Err(EditError::Forbidden));
+            assert_eq!(parsed.value(b"\n"), Err(EditError::InvalidValue));
         }
     }
 }

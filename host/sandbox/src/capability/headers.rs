@@ -1,4 +1,4 @@
-//! The headers of `request` and `response` as a core module asks for them: the same functions twice.
+//! The headers of `request` and `response` for core modules: both interfaces have the same functions for them.
 
 use wasmtime::Result;
 
@@ -13,19 +13,19 @@ use super::edit::Edits;
 use pace_config::Limits;
 use pace_hook::{EditError, Headers};
 
-/// A message whose headers may be changed, and what that takes.
+/// A message whose headers may be changed, with the limits of changes.
 pub(super) struct Editing<'a> {
     pub(super) head: &'a mut dyn Headers,
     pub(super) edits: &'a mut Edits,
     pub(super) limits: &'a Limits,
 }
 
-/// Whose headers they are.
+/// The message whose headers the functions are about.
 #[derive(Clone, Copy)]
 pub(super) struct Message {
-    /// For reading.
+    /// Finds the message for reading.
     pub(super) read: fn(&Guest) -> Result<&dyn Headers, NotLent>,
-    /// For changing.
+    /// Finds the message for changing.
     pub(super) edit: fn(&mut Guest) -> Result<Result<Editing<'_>, EditError>, NotLent>,
 }
 
@@ -108,7 +108,7 @@ impl Message {
     }
 }
 
-/// The name at this place. One that is longer than any is as good as none.
+/// The name at this place. The empty name stands for one that is longer than any: neither is the name of a header.
 fn name_at<'m>(memory: &'m [u8], guest: &mut Guest, at: u32, length: u32) -> Result<&'m str> {
     let name = text_if_short(memory, &mut guest.meter, at, length)?;
     Ok(name.unwrap_or_default())
@@ -119,7 +119,7 @@ pub(super) fn answer_edit(memory: &mut [u8], out: u32, done: Result<(), EditErro
     answer_result(memory, out, done.map(|()| None).map_err(case))
 }
 
-/// Where the contract has it among the cases of `edit-error`.
+/// The number of an error among the contract's cases of `edit-error`.
 fn case(error: EditError) -> u8 {
     WasmEditError::from(error) as u8
 }

@@ -8,7 +8,7 @@ use super::super::bindings::pace::plugin::log;
 use super::super::direct::{Caller, Interface, called, guest, split, text_start};
 use super::super::generation::Generation;
 use super::super::guest::Guest;
-use super::entered::Entered;
+use super::metered::Metered;
 use pace_base::escape::Shown;
 
 /// The target of plugins' lines, for `RUST_LOG`.
@@ -19,12 +19,12 @@ struct View<'a>(&'a Generation);
 struct Log;
 
 impl HasData for Log {
-    type Data<'a> = Entered<'a, View<'a>>;
+    type Data<'a> = Metered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     log::add_to_linker::<_, Log>(linker, |guest| {
-        Entered::new(&mut guest.meter, View(&guest.generation))
+        Metered::new(&mut guest.meter, View(&guest.generation))
     })
 }
 
@@ -54,7 +54,7 @@ fn level_at(number: u32) -> Result<Level> {
     level.ok_or_else(|| format_err!("there is no log level {number}"))
 }
 
-impl log::Host for Entered<'_, View<'_>> {
+impl log::Host for Metered<'_, View<'_>> {
     fn enabled(&mut self, level: log::Level) -> Result<bool> {
         Ok(enabled(self.view()?.0, level.into()))
     }
@@ -72,7 +72,7 @@ fn enabled(generation: &Generation, level: Level) -> bool {
     }
 }
 
-/// Writes a line for a plugin, if anybody wants to read it and there have not been too many.
+/// Writes a line for a plugin, if its level is enabled and the plugin has not written too many.
 pub(super) fn line(generation: &Generation, level: Level, message: &str) {
     if let Some(sink) = &generation.log_sink {
         if sink.enabled(level) {

@@ -1,16 +1,16 @@
-//! What plugins are lent: one file per interface of the contract.
+//! Capabilities, the host functions that plugins are lent: one file per interface of the contract.
 //!
-//! Each file has a view that borrows what the interface needs of a [`Guest`], the generated trait
-//! implemented for it (behind [`entered`], which no call gets past unmeasured), and two functions that make it available: `add_to_linker` to components, and
-//! `add_directly` to core modules that run by themselves (see `direct`). An error returned from a host
+//! Each file has a view that borrows what the interface needs of a [`Guest`], the generated trait implemented for the
+//! view (behind [`metered`], so that every call is measured), and two functions that make it available: `add_to_linker`
+//! to components, and `add_directly` to core modules that run by themselves (see `direct`). An error returned from a host
 //! function is a trap: it ends the hook and the instance.
 
 mod clock;
 mod counters;
 mod edit;
-mod entered;
 mod headers;
 mod log;
+mod metered;
 mod request;
 mod response;
 mod upstreams;
@@ -47,7 +47,7 @@ pub(super) const INTERFACES: [&str; 8] = [
     "pace:plugin/clock@0.1.0",
 ];
 
-/// A linker with all of them.
+/// A linker with all interfaces.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     http::add_to_linker::<_, Types>(&mut linker, |_| Types)?;
@@ -61,7 +61,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// The interfaces that have functions, for core modules.
+/// The interfaces that have functions, with the functions that add them for core modules.
 pub(super) const DIRECT: [(&str, AddDirectly); 7] = [
     ("request", request::add_directly),
     ("response", response::add_directly),
@@ -74,7 +74,7 @@ pub(super) const DIRECT: [(&str, AddDirectly); 7] = [
 
 type AddDirectly = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
 
-/// `http` has types and no functions.
+/// The interface `http`, which has types and no functions.
 struct Types;
 
 impl HasData for Types {

@@ -11,8 +11,8 @@ use super::super::direct::{
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::edit::Edits;
-use super::entered::Entered;
 use super::headers::{Editing, Message, answer_edit};
+use super::metered::Metered;
 use pace_config::Limits;
 use pace_hook::Headers;
 
@@ -25,7 +25,7 @@ struct View<'a> {
 struct Request;
 
 impl HasData for Request {
-    type Data<'a> = Entered<'a, View<'a>>;
+    type Data<'a> = Metered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
@@ -35,7 +35,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
             limits: &guest.generation.limits,
             edits: &mut guest.edits,
         };
-        Entered::new(&mut guest.meter, view)
+        Metered::new(&mut guest.meter, view)
     })
 }
 
@@ -99,7 +99,7 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
     message.add_directly(request)
 }
 
-impl request::Host for Entered<'_, View<'_>> {
+impl request::Host for Metered<'_, View<'_>> {
     fn method(&mut self) -> Result<String> {
         Ok(self.view()?.lending.request()?.method().to_owned())
     }

@@ -9,8 +9,8 @@ use super::super::direct::{Caller, Interface, answer_option, called, copied, gue
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::edit::Edits;
-use super::entered::Entered;
 use super::headers::{Editing, Message, answer_edit};
+use super::metered::Metered;
 use super::request::{fields, values};
 use pace_config::Limits;
 
@@ -23,7 +23,7 @@ struct View<'a> {
 struct Response;
 
 impl HasData for Response {
-    type Data<'a> = Entered<'a, View<'a>>;
+    type Data<'a> = Metered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
@@ -33,7 +33,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
             limits: &guest.generation.limits,
             edits: &mut guest.edits,
         };
-        Entered::new(&mut guest.meter, view)
+        Metered::new(&mut guest.meter, view)
     })
 }
 
@@ -70,7 +70,7 @@ pub(super) fn add_directly(response: &mut Interface<'_>) -> Result<()> {
     message.add_directly(response)
 }
 
-impl response::Host for Entered<'_, View<'_>> {
+impl response::Host for Metered<'_, View<'_>> {
     fn status(&mut self) -> Result<u16> {
         Ok(self.view()?.lending.response()?.status())
     }

@@ -7,7 +7,7 @@ use super::super::bindings::pace::plugin::upstreams::{self, Failure, HealthState
 use super::super::direct::{Caller, Interface, answer_bytes, called, copied, guest, place, split};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
-use super::entered::Entered;
+use super::metered::Metered;
 use pace_hook::{AttemptFailure, Candidates, Health};
 
 struct View<'a>(&'a Lending);
@@ -15,12 +15,12 @@ struct View<'a>(&'a Lending);
 struct Upstreams;
 
 impl HasData for Upstreams {
-    type Data<'a> = Entered<'a, View<'a>>;
+    type Data<'a> = Metered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     upstreams::add_to_linker::<_, Upstreams>(linker, |guest| {
-        Entered::new(&mut guest.meter, View(&guest.lending))
+        Metered::new(&mut guest.meter, View(&guest.lending))
     })
 }
 
@@ -45,7 +45,7 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
         .func("last-failure", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller)?;
             let failure = view(&caller)?.0.candidates()?.last_failure();
-            // `option<failure>`, with the number that one of the failures has at the end.
+            // `option<failure>`; the status that one of the failures has is at the end.
             let answer = place::<2, 6>(split(&mut caller)?.0, out)?;
             answer[0] = u8::from(failure.is_some());
             if let Some(failure) = failure {
@@ -90,7 +90,7 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Where the contract has it among the cases of `failure`.
+/// The number of a failure among the contract's cases of `failure`.
 fn case(failure: AttemptFailure) -> u8 {
     match failure {
         AttemptFailure::ConnectionRefused => 0,
@@ -106,7 +106,7 @@ fn case(failure: AttemptFailure) -> u8 {
 }
 
 impl View<'_> {
-    /// The backends, if the index is one of theirs.
+    /// The backends; an error if the index is none of theirs.
     fn with(&self, index: u32) -> Result<&dyn Candidates> {
         let candidates = self.0.candidates()?;
         let count = candidates.count();
@@ -118,7 +118,7 @@ impl View<'_> {
     }
 }
 
-impl upstreams::Host for Entered<'_, View<'_>> {
+impl upstreams::Host for Metered<'_, View<'_>> {
     fn count(&mut self) -> Result<u32> {
         Ok(self.view()?.0.candidates()?.count())
     }

@@ -1,13 +1,13 @@
-//! WASI 0.2 with nothing behind it, for languages whose runtimes cannot do without: Python's, for one.
+//! WASI 0.2 with nothing behind it, for languages whose runtimes cannot do without, such as Python's.
 //!
-//! There is no environment, no argument, no file, no directory, no network, and standard input is at its end.
-//! What is written to standard output and standard error are lines in the plugin's log. Clocks are those of
-//! the contract, and random numbers the system's. Everything else, which a runtime imports and does not need,
-//! ends the call with a message that names it.
+//! There is no environment, no argument, no file, no directory, no network, and standard input is at its end. Lines
+//! written to standard output and standard error go to the plugin's log. Clocks are those of the contract, and random
+//! numbers come from the system. Every other function, which a runtime imports and does not need, ends the call with a
+//! message that names it.
 //!
-//! This is written here, and not taken from the crate `wasmtime-wasi`, for two reasons. That one waits for its
-//! streams on a Tokio runtime, and hooks run inside of one, where waiting panics. And what is behind it depends
-//! on how it is set up; here one can read that there is nothing: no code in this file opens anything.
+//! The crate `wasmtime-wasi` is not used, for two reasons. It waits for its streams on a Tokio runtime, and hooks run
+//! inside of one, where waiting panics. And the access that it gives depends on how it is set up; in this file the reader
+//! sees that there is none, because no code opens anything.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use super::super::guest::Guest;
 use super::log;
 use ::log::Level;
 
-/// The packages of WASI that there are, in any version 0.2.
+/// The packages of WASI that plugins may import, in any version 0.2.
 const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
-/// No call gets more random bytes than this; a runtime asks for some dozen.
+/// The most random bytes for one call. A runtime asks for some dozen.
 const MAX_RANDOM: u64 = 64 << 10;
 
 /// Whether a plugin may import this interface.
@@ -37,7 +37,7 @@ pub(in super::super) fn has(import: &str) -> bool {
     PACKAGES.contains(&package) && version.starts_with("0.2.")
 }
 
-/// A linker that has the interfaces of WASI that this component imports, beside what is in it already.
+/// A copy of a linker with the interfaces of WASI that this component imports added, if it imports any.
 pub(in super::super) fn add<'a>(
     linker: &'a Linker<Guest>,
     engine: &Engine,
@@ -56,7 +56,7 @@ pub(in super::super) fn add<'a>(
         for (item, export) in interface.exports(engine) {
             match export.ty {
                 ComponentItem::ComponentFunc(_) => define(&mut instance, name, item)?,
-                // None of them owns anything.
+                // No resource owns anything.
                 ComponentItem::Resource(_) => instance.resource(item, resource(item), |_, _| Ok(()))?,
                 _ => {}
             }
@@ -68,7 +68,7 @@ pub(in super::super) fn add<'a>(
 struct OutputStream;
 struct InputStream;
 struct Network;
-/// Files, sockets, terminals, things to wait for: there is never one.
+/// Files, sockets, terminals, things to wait for: none of them ever exists.
 struct Nothing;
 
 fn resource(name: &str) -> ResourceType {
@@ -95,7 +95,7 @@ enum StreamError {
     Closed,
 }
 
-/// Which of the streams an [`OutputStream`] is.
+/// The numbers of an [`OutputStream`].
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
@@ -192,14 +192,14 @@ fn define(instance: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str)
     }
 }
 
-/// What every function begins with.
+/// Counts the call. Every function begins with this.
 fn called<'a>(store: &'a mut StoreContextMut<'_, Guest>) -> Result<&'a mut Guest> {
     let guest = store.data_mut();
     guest.meter.called()?;
     Ok(guest)
 }
 
-/// A function that answers the same whatever it is given.
+/// Defines a function that gives the same answer to all arguments.
 fn always(
     instance: &mut LinkerInstance<'_, Guest>,
     name: &str,
@@ -207,7 +207,7 @@ fn always(
 ) -> Result<()> {
     instance.func_new(name, move |mut store, _, given, results| {
         called(&mut store)?;
-        // A handle that was lent has to be given back, whatever it is to.
+        // The component model requires that a borrowed handle is dropped before the function returns.
         for value in given {
             if let Val::Resource(handle) = value {
                 handle.resource_drop(&mut store)?;
@@ -244,7 +244,7 @@ fn random(length: u64) -> Result<Vec<u8>> {
     if length > MAX_RANDOM {
         bail!("it asked for {length} random bytes at once, {MAX_RANDOM} are allowed");
     }
-    // The cast loses nothing: it is small.
+    // The cast loses nothing: the length is small.
     let mut bytes = vec![0; length as usize];
     let mut filled = 0;
     while filled < bytes.len() {
@@ -260,24 +260,24 @@ fn random_u64() -> Result<u64> {
         .fold(0, |number, byte| number << 8 | u64::from(byte)))
 }
 
-/// What an instance has written and not ended by a line feed yet.
+/// The last line of each stream, which the instance has not ended by a line feed yet.
 #[derive(Default)]
-pub(in super::super) struct Written {
+pub(in super::super) struct UnendedLines {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-/// Log lines are cut at 4 KiB in any case.
+/// The most bytes of a line that are kept. Log lines are cut at 4 KiB in any case.
 const MAX_LINE: usize = 4096;
 
 fn write(guest: &mut Guest, stream: &Resource<OutputStream>, bytes: &[u8]) {
     let (unended, level) = match stream.rep() {
-        STDERR => (&mut guest.written.stderr, Level::Warn),
-        _ => (&mut guest.written.stdout, Level::Info),
+        STDERR => (&mut guest.unended.stderr, Level::Warn),
+        _ => (&mut guest.unended.stdout, Level::Info),
     };
     let mut lines = bytes.split(|byte| *byte == b'\n').peekable();
     while let Some(text) = lines.next() {
-        // What does not fit is left out, as at the end of any line that is too long.
+        // Bytes that do not fit are left out, as at the end of any line that is too long.
         let room = MAX_LINE.saturating_sub(unended.len());
         unended.extend_from_slice(&text[..text.len().min(room)]);
         if lines.peek().is_some() {

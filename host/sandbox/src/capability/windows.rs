@@ -1,4 +1,4 @@
-//! `windows`: how many events a key had lately.
+//! `windows`: the number of events that a key had lately.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::super::meter::Meter;
 use super::counters::{borrowed, owned, put_opened};
-use super::entered::Entered;
+use super::metered::Metered;
 use pace_state::{Prefixes, Scope, Window, WindowSpec};
 
-/// A plugin's handle to a window: the events, and how this plugin measures them.
+/// A plugin's handle to a window: the events, and the limit and period by which this plugin counts them.
 #[expect(
     unreachable_pub,
     reason = "the generated bindings export it again, so it has to be `pub`"
@@ -37,13 +37,13 @@ struct View<'a> {
 struct Windows;
 
 impl HasData for Windows {
-    type Data<'a> = Entered<'a, View<'a>>;
+    type Data<'a> = Metered<'a, View<'a>>;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     windows::add_to_linker::<_, Windows>(linker, |guest| {
         let (meter, view) = parts(guest);
-        Entered::new(meter, view)
+        Metered::new(meter, view)
     })
 }
 
@@ -109,7 +109,7 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
 }
 
 impl View<'_> {
-    /// The key in the terms of the store.
+    /// The key as the store takes it.
     fn key<'k>(&self, key: &'k Key) -> Result<pace_state::Key<'k>> {
         Ok(match key {
             Key::ClientAddress => pace_state::Key::Address(self.lending.client()?),
@@ -124,7 +124,7 @@ impl View<'_> {
         })
     }
 
-    /// The same from a core module: the case, and what the longest of them is made of.
+    /// The key as the store takes it, from the numbers of a core module: its case, and two for the longest case.
     fn flat_key<'k>(
         &self,
         memory: &'k [u8],
@@ -159,9 +159,9 @@ impl View<'_> {
     }
 }
 
-impl windows::Host for Entered<'_, View<'_>> {}
+impl windows::Host for Metered<'_, View<'_>> {}
 
-impl windows::HostWindow for Entered<'_, View<'_>> {
+impl windows::HostWindow for Metered<'_, View<'_>> {
     fn open(
         &mut self,
         name: String,
@@ -191,7 +191,7 @@ impl windows::HostWindow for Entered<'_, View<'_>> {
     }
 }
 
-/// The bytes of a key that were copied out of the plugin.
+/// The number of bytes of a key that were copied out of the plugin.
 fn handed(key: &Key) -> usize {
     match key {
         Key::ClientAddress | Key::ClientNetwork(_) => 0,

@@ -1,4 +1,4 @@
-//! The process that compiles one plugin: the file on standard input, the code on standard output.
+//! The process that compiles one plugin: it reads the file on standard input and writes the code to standard output.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -21,10 +21,10 @@ use super::compiled::Compiled;
 use pace_base::allocator::end_when_out_of_memory;
 use pace_base::escape::Lines;
 
-/// It ends so when the file is to blame; standard output has a [`CompileError`] as JSON then.
+/// The exit code if the file is to blame; standard output has a [`CompileError`] as JSON then.
 pub(super) const REJECTED: u8 = 2;
 
-/// It ends so when it got no more memory.
+/// The exit code if the process got no more memory.
 pub(super) const OUT_OF_MEMORY: u8 = 3;
 
 /// The address space that compiling may take, in GiB. A plugin of 12 MB with a JavaScript engine and one of 18 MB with a
@@ -49,7 +49,7 @@ pub struct CompileArgs {
     pub(super) threads: usize,
 }
 
-/// All that `pace compile-plugin` does.
+/// Runs `pace compile-plugin`.
 pub fn compile_for_parent(args: &CompileArgs) -> ExitCode {
     match compile(args) {
         Ok(Ok(code)) => match write(&code) {
@@ -88,7 +88,7 @@ fn compile(args: &CompileArgs) -> wasmtime::Result<Result<Vec<u8>, CompileError>
     }
 }
 
-/// Whether the system had no memory for code, which does not come from the allocator.
+/// Whether an error says that the system had no memory for code, which does not come from the allocator.
 fn is_out_of_memory(error: &wasmtime::Error) -> bool {
     let system = error
         .chain()
@@ -100,8 +100,8 @@ fn is_out_of_memory(error: &wasmtime::Error) -> bool {
             .any(|cause| cause.is::<wasmtime::error::OutOfMemory>())
 }
 
-/// Ends with its parent, leaves the time and the memory to others, and leaves no file behind when it breaks. Whether it
-/// yields to others from now on.
+/// Restricts this process: it ends with its parent, leaves time and memory to others, and leaves no file behind when it
+/// crashes. Returns whether it yields to other threads from now on.
 fn restrict(yielding: bool) -> bool {
     let at_most = |limit| Rlimit {
         current: Some(limit),
@@ -117,7 +117,7 @@ fn restrict(yielding: bool) -> bool {
         debug!(target: "pace::plugin", "the compiler runs with more than it needs: {error}");
     }
     end_when_out_of_memory(OUT_OF_MEMORY);
-    // If the whole machine is out of memory, this is what it can do without.
+    // If the whole machine is out of memory, this process is the one to end.
     if let Err(error) = fs::write("/proc/self/oom_score_adj", MOST_DISPENSABLE) {
         debug!(target: "pace::plugin", "the compiler is as dear to the system as others: {error}");
     }
@@ -131,27 +131,29 @@ fn restrict(yielding: bool) -> bool {
     yields.is_ok()
 }
 
-/// The highest score (proc_pid_oom_score_adj(5)); everybody may raise his own.
+/// The highest score (proc_pid_oom_score_adj(5)); any process may raise its own.
 const MOST_DISPENSABLE: &str = "1000";
 
-/// More of them are hardly quicker, and each has memory of its own.
+/// The most threads of a process. More are hardly quicker, and each has memory of its own.
 const MAX_THREADS: usize = 8;
 
-/// How many threads make use of the cores of this process.
+/// The number of threads that make use of the cores of this process.
 fn threads_for_cores() -> usize {
     let cores = sched_getaffinity(None).map_or(1, |cores| cores.count() as usize);
     threads_for(cores, thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// One for each core: the system does not move a thread that yields to a core that is idle for microseconds, so with two
-/// threads on two cores that are busy to 70 %, as in the soak, a plugin takes 0.8 of the time that it takes with one. But
-/// one if Pace has not all the time of its cores, as by the limit of a container: what an idle core does for the compiler
-/// is time that requests cannot have any more.
+/// The number of threads for so many cores, of which the system lets Pace use `limit`.
+///
+/// There is a thread for each core: the system does not move a thread that yields to a core that is idle for
+/// microseconds, so with two threads on two cores that are busy to 70 %, as in the soak, a plugin takes 0.8 of the time
+/// that it takes with one. There is one thread if Pace does not have all the time of its cores, as with the limit of a
+/// container: any time that an idle core spends on the compiler is lost to requests then.
 fn threads_for(cores: usize, limit: usize) -> usize {
     if limit < cores { 1 } else { cores.min(MAX_THREADS) }
 }
 
-/// So many threads, or one if there cannot be so many.
+/// A pool of so many threads, or of one if the system does not have so many.
 fn threads(number: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
     let pool = |number| ThreadPoolBuilder::new().num_threads(number).build();
     pool(number).or_else(|error| {
@@ -160,14 +162,15 @@ fn threads(number: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
     })
 }
 
-/// Gives this thread, and those that it will start, the policy `SCHED_IDLE` (sched(7)): a core that has nothing else to do
-/// runs it at once, and so is it taken from it when a thread of Pace wakes up. With a nice value, even of 19, that thread
-/// waits until the turn of this one is over, which may take milliseconds. In the soak, both cores in use to 90 %, requests
-/// had 1.25 times their steady p99 while plugins were compiled like this on one thread, and 1.47 times with 19.
+/// Gives this thread, and the threads that it will start, the policy `SCHED_IDLE` (sched(7)): a core that has nothing else
+/// to do runs it at once, and takes up a thread of Pace at once when that wakes up. With a nice value, even of 19, the
+/// thread of Pace would wait until this one's time slice is over, which may take milliseconds. In the soak, with both cores
+/// in use to 90 %, requests had 1.25 times their steady p99 while plugins were compiled like this on one thread, and 1.47
+/// times with a nice value of 19.
 fn yield_to_others() -> io::Result<()> {
-    /// The only one that this policy allows.
+    /// The only priority that this policy allows.
     const PRIORITY: libc::sched_param = libc::sched_param { sched_priority: 0 };
-    // SAFETY: it reads the parameter, which lives for ever, and changes nothing but how this thread (0) is scheduled.
+    // SAFETY: the call reads the parameter, which lives for ever, and changes only how this thread (0) is scheduled.
     match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &PRIORITY) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -187,14 +190,14 @@ mod tests {
     /// The nice value and the policy of this thread (proc_pid_stat(5), fields 19 and 41).
     fn scheduling() -> [i32; 2] {
         let stat = fs::read_to_string("/proc/thread-self/stat").expect("this is Linux");
-        // Before the last parenthesis are the first two, of which the second may have spaces.
+        // The first two fields end at the last parenthesis, and the second may have spaces.
         let (_, rest) = stat.rsplit_once(") ").expect("a name is in parentheses");
         let fields: Vec<&str> = rest.split_whitespace().collect();
         [19, 41].map(|field| fields[field - 3].parse().expect("it is a number"))
     }
 
     #[test]
-    fn a_limit_of_time_leaves_one_thread() {
+    fn compiler_with_limited_time_has_one_thread() {
         assert_eq!([1, 2, 8, 64].map(|cores| threads_for(cores, cores)), [1, 2, 8, 8]);
         assert_eq!(
             [(2, 1), (8, 7), (64, 8)].map(|(cores, limit)| threads_for(cores, limit)),
@@ -206,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_nice_can_yield() {
-        // What others run on is not to be changed.
+    fn nice_thread_can_yield() {
+        // A thread of its own, because other tests run on this one.
         let yielding = thread::spawn(|| {
             rustix::process::setpriority_process(None, 10).expect("who has more may take less");
             assert_eq!(scheduling(), [10, libc::SCHED_OTHER]);

@@ -1,4 +1,4 @@
-//! What the compiler makes of a plugin.
+//! The compiled code of a plugin.
 
 use log::debug;
 use serde::{Deserialize, Serialize};
@@ -10,30 +10,30 @@ use super::super::load;
 use crate::builtin;
 use pace_base::escape::Shown;
 
-/// Machine code that nobody has linked yet.
+/// Machine code that has not been linked yet.
 pub(in super::super) struct Compiled {
-    /// What the plugin imports and exports. The code is here too, or only in `module`.
+    /// A component with the plugin's imports and exports. It has the code too, unless only `module` has it.
     pub(in super::super) shape: Component,
     /// The code of a plugin that runs without the component around it.
     pub(in super::super) module: Option<Module>,
 }
 
-/// Why the compiler does not take a file.
+/// The reason why the compiler does not take a file.
 #[derive(Debug, Deserialize, Serialize, thiserror::Error)]
 pub enum CompileError {
-    /// Empty, or something else than WebAssembly.
+    /// The file is empty, or something else than WebAssembly.
     #[error("not WebAssembly: {0}")]
     NotWasm(Shown),
-    /// A core module without what makes it a plugin.
+    /// The file is a core module without a component type, so not a plugin.
     #[error(
         "a core WebAssembly module without the component type that `wit-bindgen` or the crate `pace-plugin` \
          embeds: it was not built as a plugin, or the section was stripped"
     )]
     NoComponentType,
-    /// A core module that is not a component in the making.
+    /// The file is a core module of which no component can be made.
     #[error("the core module cannot be made a component: {0}")]
     NotComponentizable(Shown),
-    /// Broken or truncated WebAssembly, or a feature that Pace does not have.
+    /// The file is broken or truncated WebAssembly, or uses a feature that Pace does not have.
     #[error("invalid WebAssembly: {0}")]
     Invalid(Shown),
 }
@@ -64,7 +64,7 @@ impl Compiled {
         })
     }
 
-    /// As bytes, for a process that has the same program: the length of the shape in eight bytes, the
+    /// Writes the code as bytes, for a process that runs the same program: the length of the shape in eight bytes, the
     /// shape, and the module if there is one.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
         let shape = self.shape.serialize()?;
@@ -76,7 +76,7 @@ impl Compiled {
         Ok(bytes)
     }
 
-    /// The other way round.
+    /// Reads code back from bytes.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Compiled {
     ///
     /// # Safety
     ///
-    /// The bytes are what [`to_bytes`](Compiled::to_bytes) has made, and nobody has changed them.
+    /// The bytes must come from [`to_bytes`](Compiled::to_bytes), unchanged.
     pub(super) unsafe fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Compiled> {
         let (length, code) = bytes
             .split_first_chunk()
@@ -103,7 +103,7 @@ impl Compiled {
     }
 }
 
-/// Compiles a module, if it is not one that was compiled when this program was built.
+/// Compiles a module, unless it was compiled when this program was built.
 fn module(engine: &Engine, module: &[u8]) -> Result<Module> {
     match compiled_ahead(engine, module) {
         Some(module) => Ok(module),
@@ -111,12 +111,12 @@ fn module(engine: &Engine, module: &[u8]) -> Result<Module> {
     }
 }
 
-/// The code of a default plugin, unless this engine has other settings, as those for pools of memories are, or this
-/// processor is of another kind.
+/// The code of a default plugin that was compiled when this program was built; `None` for any other module, and if this
+/// engine has other settings, as engines for pools of memories do, or this processor is of another kind.
 fn compiled_ahead(engine: &Engine, module: &[u8]) -> Option<Module> {
     let code = builtin::code(module)?;
-    // SAFETY: the build script of this very program had it from `Engine::precompile_module`, for this very module, and
-    // it is a constant since: nobody can have changed it who could not change this program.
+    // SAFETY: the build script of this very program had the code from `Engine::precompile_module`, for this very module,
+    // and it has been a constant since, which can be changed only by changing this program.
     let loaded = unsafe { Module::deserialize(engine, code) };
     loaded
         .inspect_err(|error| debug!(target: "pace::plugin", "a default plugin is compiled again: {error:#}"))
@@ -137,11 +137,11 @@ mod tests {
 
     fn engine(runtime: wasmtime::Result<Runtime>, allocation: Allocation) -> Engine {
         let runtime = runtime.expect("there is room for a compiler");
-        runtime.environment(allocation).expect("there is room").engine
+        runtime.platform(allocation).expect("there is room").engine
     }
 
     #[test]
-    fn default_plugins_come_compiled() {
+    fn default_plugins_are_compiled_ahead() {
         let engine = engine(Runtime::new(None, 1), Allocation::OnDemand);
         for name in BUILTINS {
             let module = compiled_ahead(&engine, module_of(name)).expect(name);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn other_settings_take_other_code() {
+    fn engine_with_other_settings_compiles_default_plugins_again() {
         let pool = Allocation::of(Isolation::Request, 16 << 20);
         let pooled = engine(Runtime::new(None, 1), pool);
         let counting = engine(Runtime::counting_instructions(), Allocation::OnDemand);

@@ -1,14 +1,13 @@
-//! From the bytes of a file to machine code: here, or in a process that does nothing else.
+//! Compiling: from the bytes of a file to machine code, in this process or in one that does nothing else.
 //!
-//! A compiler wants cores for some hundredths of a second to some seconds, and memory that it returns at its leisure. Next
-//! to requests that is felt: its threads compete with the workers for cores and for the lock of the address
-//! space. A process of its own can be given what nobody else wants, and it can be ended, which a thread
-//! cannot.
+//! A compiler takes cores for some hundredths of a second to some seconds, and is slow to return its memory. That slows
+//! requests down: its threads compete with the workers for cores and for the lock of the address space. A process of its
+//! own can be given the time that no other process wants, and it can be ended, which a thread cannot.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `compiled` | what the compiler makes of a plugin, and how that goes from one process to another |
-//! | `parent` | starts such a process, and waits for it for so long |
+//! | `compiled` | the code of a plugin, and its way from one process to another |
+//! | `parent` | starts a process that compiles, and waits for it until a timeout |
 //! | `child` | is that process: `pace compile-plugin` |
 
 mod child;

@@ -1,4 +1,4 @@
-//! Starts the process that compiles, and waits for it for so long.
+//! The parent of processes that compile: starts them, and waits for each until a timeout.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -21,39 +21,39 @@ pub struct Compiler {
     program: PathBuf,
 }
 
-/// The name of the command that [`compile_for_parent`](super::compile_for_parent) is.
+/// The name of the command that runs [`compile_for_parent`](super::compile_for_parent).
 const COMMAND: &str = "compile-plugin";
 
-/// Which time of the processors a plugin is compiled with.
+/// The processor time that a plugin is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuTime {
-    /// What hardly anybody else wants, for a few seconds.
+    /// Time that hardly any other process wants, for a few seconds.
     Spare,
     /// The same, and then its share if that was not enough.
     SpareFirst,
     /// Its share.
     Share,
-    /// Its share of so many cores: nobody is served yet.
+    /// Its share of so many cores, while no client is served yet.
     Cores(usize),
 }
 
-/// For so long compiling has to make do with time that hardly anybody else wants: twenty times and more of what the usual
-/// plugin takes. Whoever replaces one on a machine that has no such time waits so much longer.
+/// The time for compiling with processor time that hardly any other process wants: twenty times and more of what the
+/// usual plugin takes. On a machine that has no such time, replacing a plugin takes so much longer.
 const SPARE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Longer than any plugin takes to compile with its share of the time; what takes longer is not waited for.
+/// The time for compiling with a share of processor time: longer than any plugin takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a process shares the cores with others.
+/// The threads of a process, and the way in which they share the cores with other processes.
 #[derive(Clone, Copy)]
 enum Threads {
-    /// One for each core, none of which takes time that others want.
+    /// One for each core, none of which takes time that other threads want.
     Yielding,
     /// So many, each of which takes its share.
     Share(usize),
 }
 
-/// How a process comes to its end without any code.
+/// The reason why a process ended without any code.
 #[derive(Debug)]
 enum Failed {
     Timeout,
@@ -64,19 +64,19 @@ enum Failed {
 }
 
 impl Compiler {
-    /// With this program, whose command `compile-plugin` must be
-    /// [`compile_for_parent`](super::compile_for_parent) and of the very same build as the caller.
+    /// A compiler that runs this program. Its command `compile-plugin` must run
+    /// [`compile_for_parent`](super::compile_for_parent), and it must be of the very same build as the caller.
     pub fn new(program: impl Into<PathBuf>) -> Compiler {
         Compiler {
             program: program.into(),
         }
     }
 
-    /// Like [`Program::load`], with so much time.
+    /// Compiles and checks a plugin like [`Program::load`], in a process of its own.
     ///
     /// # Errors
     ///
-    /// Those of `Program::load`, and that no process could be started, or that it broke or took too long.
+    /// Those of `Program::load`; or the process could not be started, broke, or took too long.
     pub fn load(
         &self,
         runtime: &Runtime,
@@ -109,15 +109,15 @@ impl Compiler {
             Err(Failed::Broke(status)) => return Err(LoadError::CompilerBroke(status.to_string())),
             Err(Failed::NotStarted(error)) => return Err(LoadError::NoProcess(error)),
         };
-        let environment = load::environment(runtime, allocation)?;
-        // SAFETY: the bytes came through a pipe from a process of this very program, started by us with an
-        // empty environment, that ended well: they are what `Compiled::to_bytes` made there, and nobody else
-        // has the other end of the pipe. Of the plugin that process has seen what the compiler in this
-        // process would see, so the code is not to be trusted less than if it had been made here. That both
-        // are of the same build is what `new` asks for; `deserialize` compares versions and settings again.
-        let compiled = unsafe { Compiled::from_bytes(&environment.engine, &code) };
+        let platform = load::platform(runtime, allocation)?;
+        // SAFETY: the bytes came through a pipe from a process of this very program, started by us with an empty
+        // environment, that ended well: `Compiled::to_bytes` made them there, and no other process has the other end of
+        // the pipe. That process has seen the same plugin that the compiler in this process would see, so the code can be
+        // trusted as much as if it had been made here. `new` requires that both are of the same build; `deserialize`
+        // compares versions and settings again.
+        let compiled = unsafe { Compiled::from_bytes(&platform.engine, &code) };
         let compiled = compiled.map_err(|error| LoadError::CompilerBroke(format!("{error:#}")))?;
-        Program::link(&environment, bytes, compiled)
+        Program::link(&platform, bytes, compiled)
     }
 
     fn run(
@@ -135,7 +135,7 @@ impl Compiler {
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Whoever reads Pace's own may be slow, and this process would wait for that.
+            // The reader of Pace's own standard error may be slow, and this process would wait for it.
             .stderr(Stdio::piped());
         if let Some(directory) = runtime.cache_dir() {
             command.arg("--cache-dir").arg(directory);
@@ -150,10 +150,10 @@ impl Compiler {
         let mut child = command.spawn().map_err(Failed::NotStarted)?;
         let answer = exchange(&mut child, bytes, limit);
         if answer.is_err() {
-            // Then it may still run.
+            // The process may still run.
             let _has_ended_already = child.kill();
         }
-        // Its standard output is at its end, which it is when the process ends.
+        // Standard output is at its end, so the process has ended or is about to.
         let status = child.wait().map_err(Failed::NotStarted)?;
         let answer = answer?;
         match status.code() {
@@ -168,7 +168,7 @@ impl Compiler {
     }
 }
 
-/// Gives a process all of its input and takes all of its output, for so long. What it says besides goes to the log.
+/// Gives a process all of its input and takes all of its output, within a time. Its standard error goes to the log.
 fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>, Failed> {
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let (mut stdin, mut stdout) = stdin.zip(stdout).expect("both were asked for");
@@ -180,11 +180,11 @@ fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>,
             .map_err(Failed::NotStarted)?;
         let (sender, done) = mpsc::sync_channel(1);
         let exchanged = move || {
-            // A process that ends early says by its status why.
+            // A process that ends early tells the reason by its status.
             let _ = stdin.write_all(input);
             drop(stdin);
             let mut output = Vec::new();
-            // Nobody may be waiting any more.
+            // After a timeout there is no receiver.
             let _ = sender.send(stdout.read_to_end(&mut output).map(|_| output));
         };
         thread::Builder::new()
@@ -203,11 +203,11 @@ fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>,
     })
 }
 
-/// As one entry of the log, when it has said all. It says nothing unless something is wrong with it.
+/// Logs the standard error of a process as one entry, when it is complete. It is empty unless something is wrong.
 fn log_what_it_says(mut stderr: impl Read) {
     const MAX_BYTES: u64 = 16 << 10;
     let mut said = Vec::new();
-    // What cannot be read has not been said.
+    // After an error, the part that was read is logged.
     let _ = stderr.by_ref().take(MAX_BYTES).read_to_end(&mut said);
     let _ = io::copy(&mut stderr, &mut io::sink());
     if !said.is_empty() {
@@ -222,15 +222,15 @@ mod tests {
 
     use super::*;
 
-    /// Long enough for whatever comes to an end.
+    /// A time within which every process of these tests ends that ends at all.
     const LONG: Duration = Duration::from_secs(60);
 
-    /// With this script for a program, for as long as the directory is there.
+    /// A compiler with this script for a program, which lasts as long as the directory.
     fn compiler(program: &str) -> (Compiler, Runtime, TempDir) {
         let directory = tempfile::tempdir().expect("there is room");
         let path = directory.path().join("program");
-        // Not written by this process: another thread's child could have it open still, for writing, when it
-        // is to be run, and that is refused.
+        // Another process writes the script: if this one did, a child of another thread could still have it open for
+        // writing when it is to be run, and the system would refuse that.
         let mut shell = Command::new("sh");
         shell
             .args(["-c", "printf %s \"$1\" > \"$0\" && chmod 700 \"$0\""])
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_is_the_plugin_and_what_comes_out_the_code() {
+    fn process_reads_the_plugin_and_writes_the_code() {
         let code = run(
             "#!/bin/sh\n[ $1 = compile-plugin ] && echo code of $(cat)\n",
             LONG,
@@ -262,14 +262,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_takes_too_long_is_ended() {
-        // It would never end by itself, nor does it read.
+    fn process_that_takes_too_long_is_ended() {
+        // The process would never end by itself, and does not read.
         let endless = run("#!/bin/sh\nkill -STOP $$\n", Duration::from_millis(1));
         assert!(matches!(endless, Err(Failed::Timeout)), "{endless:?}");
     }
 
     #[test]
-    fn a_process_that_breaks_is_no_verdict_on_the_plugin() {
+    fn process_that_breaks_does_not_reject_the_plugin() {
         let broken = run("#!/bin/sh\nkill -KILL $$\n", LONG);
         assert!(matches!(broken, Err(Failed::Broke(_))), "{broken:?}");
         let silent = run("#!/bin/sh\nexit 2\n", LONG);
@@ -277,14 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_memory_is_told_from_one_that_breaks() {
+    fn process_without_memory_is_told_from_one_that_breaks() {
         let short = run("#!/bin/sh\nexit 3\n", LONG);
         assert!(matches!(short, Err(Failed::OutOfMemory)), "{short:?}");
     }
 
-    /// It may have broken because it had many threads.
+    /// The first process may have broken because it had many threads.
     #[test]
-    fn one_that_breaks_while_it_yields_has_a_successor_if_the_plugin_is_wanted() {
+    fn process_that_breaks_while_yielding_is_followed_by_one_with_its_share() {
         let program = "#!/bin/sh\n[ \"$2\" = --yielding ] && kill -KILL $$\necho no code\n";
         let (compiler, runtime, _directory) = compiler(program);
         let broke = |time| match compiler.load(&runtime, Allocation::OnDemand, b"a plugin", time) {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_comes_whole() {
+    fn rejection_comes_with_its_reason() {
         let verdict = run("#!/bin/sh\necho '{\"NotWasm\":\"it is a poem\"}'; exit 2\n", LONG);
         let Err(Failed::Rejected(error)) = verdict else {
             panic!("{verdict:?}");
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_program_there_is_no_process() {
+    fn missing_program_is_reported_as_process_that_cannot_start() {
         let runtime = Runtime::new(None, 1).expect("there is room for a compiler");
         let error = Compiler::new("/nowhere").load(&runtime, Allocation::OnDemand, b"", CpuTime::SpareFirst);
         let Err(LoadError::NoProcess(error)) = error else {

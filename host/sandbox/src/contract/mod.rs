@@ -1,7 +1,6 @@
-//! What a component takes the contract for, beside what it is: in the words of WIT, and function by function.
+//! The contract as a component has it, compared with the contract as it is: in the words of WIT, function by function.
 //!
-//! wasmtime decides whether a component fits. This says why it does not, as somebody has to read it who wants to mend
-//! the plugin.
+//! wasmtime decides whether a component fits. This module says why it does not, for a reader who has to mend the plugin.
 
 mod words;
 
@@ -17,15 +16,15 @@ use pace_hook::CONTRACT;
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 
-/// The files in `wit/`: path in there, and content.
+/// The files in `wit/`: the path in there, and the content.
 pub const CONTRACT_FILES: &[(&str, &str)] = FILES;
 
 /// The world that has all of the contract.
 const WORLD: &str = "plugin";
 
-/// Every function that a component imports from the contract and that is not there, or has another type.
+/// Every function that a component imports from the contract and that the contract lacks or has with another type.
 ///
-/// Nothing is found in what is no component.
+/// The list is empty for bytes that are no component.
 pub(super) fn wrong_imports(component: &[u8]) -> Vec<LoadError> {
     let Some((found, contract)) = both(component) else {
         return Vec::new();
@@ -54,7 +53,7 @@ pub(super) fn wrong_imports(component: &[u8]) -> Vec<LoadError> {
     problems
 }
 
-/// What can be said better of a problem of this component, by the names that types have in WIT.
+/// A problem of this component, told by the names that types have in WIT if that is possible.
 pub(super) fn in_words(component: &[u8], problem: LoadError) -> LoadError {
     let better = match &problem {
         LoadError::WrongType(wrong) => wrong_export(component, &wrong.interface, &wrong.function),
@@ -64,8 +63,8 @@ pub(super) fn in_words(component: &[u8], problem: LoadError) -> LoadError {
     better.unwrap_or(problem)
 }
 
-/// A function that a component exports with another type than the contract's; `None` if it has that type, or if
-/// there is no such function.
+/// The error for a function that a component exports with another type than the contract's; `None` if the types are the
+/// same, or if there is no such function.
 fn wrong_export(component: &[u8], interface: &str, function: &str) -> Option<LoadError> {
     let (found, contract) = both(component)?;
     let of = |side: &Decoded| {
@@ -84,7 +83,7 @@ fn wrong_export(component: &[u8], interface: &str, function: &str) -> Option<Loa
     )
 }
 
-/// A world, with everything that it names.
+/// A world, with the types and interfaces that it names.
 struct Decoded {
     resolve: Resolve,
     world: World,
@@ -98,9 +97,9 @@ impl Decoded {
     }
 }
 
-/// The world of a component, and that of the contract.
+/// The world of a component, and the world of the contract.
 fn both(component: &[u8]) -> Option<(Decoded, Decoded)> {
-    // It takes no component of which it cannot make WIT, and of some it panics.
+    // `decode` fails for components that cannot be told in WIT, and panics for some.
     let decoded = catch_panic(|| decode(component))?;
     let DecodedWasm::Component(resolve, world) = decoded.ok()? else {
         return None;
@@ -147,7 +146,7 @@ fn interfaces(of: &Decoded, side: Side) -> impl Iterator<Item = (String, Interfa
     })
 }
 
-/// `[method]counter.add` is `counter.add` to people.
+/// A function's name for people: `counter.add` for `[method]counter.add`.
 fn shown(function: &str) -> Cow<'_, str> {
     match function.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some(("constructor", resource)) => format!("constructor of {resource}").into(),
@@ -181,7 +180,7 @@ fn compare(
     })))
 }
 
-/// The types with names, at any depth, whose definitions differ.
+/// Collects the types with names, at any depth, whose definitions differ.
 fn differences(
     (contract, expected): (&Resolve, Type),
     (component, found): (&Resolve, Type),
@@ -213,7 +212,7 @@ fn differences(
     }
 }
 
-/// Where a type is defined, whatever other names it is used under; `None` for one that is simple.
+/// The definition of a type, found through all its other names; `None` for a simple type.
 fn definition(resolve: &Resolve, mut of: Type) -> Option<TypeId> {
     loop {
         let Type::Id(id) = of else { return None };
@@ -224,7 +223,7 @@ fn definition(resolve: &Resolve, mut of: Type) -> Option<TypeId> {
     }
 }
 
-/// The types that a type is made of.
+/// The types that a type consists of.
 fn parts(resolve: &Resolve, id: TypeId) -> Vec<Type> {
     match &resolve.types[id].kind {
         TypeDefKind::Record(record) => record.fields.iter().map(|field| field.ty).collect(),
@@ -251,7 +250,7 @@ mod tests {
     use pace_hook::Hook;
 
     #[test]
-    fn the_contract_is_that_of_this_pace() {
+    fn contract_has_imports_and_exports() {
         let contract = contract().expect("it is valid, or nothing here would be built");
         for side in [Side::Imports, Side::Exports] {
             let names: Vec<String> = interfaces(&contract, side).map(|(name, _)| name).collect();
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn hooks_are_those_of_the_contract() {
+    fn hooks_have_names_types_and_worlds_of_the_contract() {
         let exports = |world: &str| {
             let world = world_of_contract(world).expect("the contract has it");
             let mut exports: Vec<_> = interfaces(&world, Side::Exports)
@@ -290,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_is_no_wit_has_no_wrong_imports() {
+    fn component_without_wit_has_no_wrong_imports() {
         let component = wat::parse_str(r#"(component (import "url=<https://example.com>" (func)))"#);
         let component = component.expect("it is WebAssembly in its text form");
         assert!(wrong_imports(&component).is_empty());
     }
 
     #[test]
-    fn functions_of_resources_have_names_for_people() {
+    fn functions_of_resources_are_shown_without_brackets() {
         assert_eq!(shown("[method]counter.add"), "counter.add");
         assert_eq!(shown("[static]counter.open"), "counter.open");
         assert_eq!(shown("[constructor]counter"), "constructor of counter");

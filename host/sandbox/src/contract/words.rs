@@ -4,27 +4,28 @@ use std::borrow::Cow;
 
 use wit_parser::{Function, Handle, Param, Resolve, Type, TypeDefKind, TypeId};
 
-/// `func(name: type) -> type`, where types that have a name are named.
+/// The type of a function, as `func(name: type) -> type`. Types that have a name are named.
 pub(super) fn function(resolve: &Resolve, function: &Function) -> String {
     signature(resolve, function, Names::Kept)
 }
 
-/// The same without any name that means nothing to the component model: equal if and only if the types are.
+/// The type of a function without the names that mean nothing to the component model. Two texts are equal if and only if
+/// the types are.
 pub(super) fn structure(resolve: &Resolve, function: &Function) -> String {
     signature(resolve, function, Names::Resolved)
 }
 
-/// What stands behind the name of a type, where types within it that have a name are named.
+/// The definition of a type. Types within it that have a name are named.
 pub(super) fn definition(resolve: &Resolve, id: TypeId) -> String {
     kind(resolve, id, Names::Kept)
 }
 
-/// A type without any name that means nothing to the component model.
+/// A type without the names that mean nothing to the component model.
 pub(super) fn resolved(resolve: &Resolve, of: Type) -> String {
     typed(resolve, of, Names::Resolved)
 }
 
-/// The parameters but for the resource whose method it is.
+/// The parameters of a function, without the resource of a method.
 pub(super) fn parameters(function: &Function) -> &[Param] {
     match function.kind.resource().is_some() && function.params.first().is_some_and(is_self) {
         true => &function.params[1..],
@@ -36,7 +37,7 @@ fn is_self(parameter: &Param) -> bool {
     parameter.name == "self"
 }
 
-/// Whether types that are defined somewhere are called by their names.
+/// The way of writing a type that has a name: by the name, or by its definition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Names {
     Kept,
@@ -131,7 +132,7 @@ fn braces<'a>(word: &str, parts: impl Iterator<Item = Cow<'a, str>>) -> String {
     format!("{word} {{ {} }}", parts.collect::<Vec<_>>().join(", "))
 }
 
-/// What identifies a resource within its interface.
+/// The name of a resource, which identifies it within its interface.
 fn resource_name(resolve: &Resolve, id: TypeId) -> &str {
     resolve.types[id].name.as_deref().unwrap_or("resource")
 }

@@ -6,14 +6,14 @@ use super::super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::super::bindings::pace::plugin::http::{HeaderField, HttpResponse, Verdict};
 use super::super::guest::Guest;
 use super::super::meter::Exceeded;
-use super::memory::{Exchange, Reader, give, memory, pair, pairs, served};
+use super::memory::{CanonicalAbi, Reader, give, memory, pair, pairs, served};
 use super::names;
 use pace_hook::{Hook, Hooks, Reply};
 
 /// `lifecycle.configure`.
 pub(in super::super) struct Configure(Function<(u32, u32), (Configured,)>);
 
-/// What `configure` returns.
+/// The result of `configure`; its error is the refusal of the configuration.
 pub(in super::super) type Configured = std::result::Result<(), String>;
 
 impl Configure {
@@ -47,7 +47,7 @@ impl<P: WasmParams, R: Returned> Function<P, R> {
     }
 }
 
-/// An instance whose exports are being found.
+/// An instance whose exports are being looked up.
 pub(in super::super) struct Loading<'a> {
     store: StoreContextMut<'a, Guest>,
     instance: Instance,
@@ -55,7 +55,7 @@ pub(in super::super) struct Loading<'a> {
 }
 
 impl<'a> Loading<'a> {
-    /// Of an instance with these hooks, which the host functions are told how to reach.
+    /// Begins with an instance that has these hooks, and tells the host functions how to reach its memory.
     pub(in super::super) fn new(
         mut store: StoreContextMut<'a, Guest>,
         instance: Instance,
@@ -66,7 +66,7 @@ impl<'a> Loading<'a> {
             .ok_or_else(|| format_err!("the module exports no `memory`"))?;
         let realloc = instance.get_func(&mut store, "cabi_realloc");
         let realloc = realloc.map(|function| function.typed(&store)).transpose()?;
-        store.data_mut().exchange = Some(Exchange {
+        store.data_mut().abi = Some(CanonicalAbi {
             memory,
             realloc,
             serves_host: false,
@@ -109,14 +109,14 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// The results of a function: what it returns itself, and what is read with that from the plugin's memory.
+/// The results of a function, read from the plugin's memory with the numbers that the core function returns.
 pub(in super::super) trait Returned: Sized {
     type Core: WasmParams + WasmResults + Copy;
 
     fn read(memory: &mut Reader<'_>, core: Self::Core) -> Result<Self>;
 }
 
-/// Its case, and the text at 4.
+/// The result of `configure` in memory: the case at 0, and the text at 4.
 impl Returned for (Configured,) {
     type Core = u32;
 
@@ -130,7 +130,7 @@ impl Returned for (Configured,) {
     }
 }
 
-/// Its case, and what belongs to it at 4.
+/// A verdict in memory: the case at 0, and its payload at 4.
 impl Returned for (Verdict,) {
     type Core = u32;
 
@@ -144,7 +144,7 @@ impl Returned for (Verdict,) {
     }
 }
 
-/// The same with other cases.
+/// A selection in memory: the case at 0, and its payload at 4.
 impl Returned for (Selection,) {
     type Core = u32;
 
@@ -162,7 +162,7 @@ impl Returned for (Selection,) {
     }
 }
 
-/// `record http-response`: the status at 0, the headers' place and number at 4, the body's at 12.
+/// Reads a `record http-response`: the status is at 0, the place and number of headers at 4, those of the body at 12.
 fn response(result: &mut Reader<'_>, record: [u8; 20]) -> Result<HttpResponse> {
     let [low, high, _, _, lists @ ..] = record;
     let [headers, body] = pairs(lists);
@@ -171,7 +171,7 @@ fn response(result: &mut Reader<'_>, record: [u8; 20]) -> Result<HttpResponse> {
     for field in fields {
         let [name, value] = pairs(*field);
         let header = (result.string(name)?, result.list(value)?);
-        // Those that are too many are read, as a component's are, and no more than that.
+        // Headers above the limit are read, as those of a component are, but not kept.
         if headers.len() < result.limits.headers {
             headers.push(header);
         }

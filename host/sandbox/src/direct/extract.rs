@@ -1,4 +1,4 @@
-//! From a component to the one module that it wraps.
+//! Extraction: from a component to the one module that it wraps.
 
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding, dummy_module, embed_component_metadata};
@@ -10,25 +10,24 @@ use super::names;
 
 /// A component taken apart.
 pub(in super::super) struct Extracted {
-    /// Its module, whose imports and exports have the names of the contract.
+    /// The module, whose imports and exports have the names of the contract.
     pub(in super::super) module: Vec<u8>,
-    /// A component of the same type with next to no code, for asking what the type is without compiling
-    /// the module twice.
+    /// A component of the same type with next to no code, which tells the type without compiling the module twice.
     pub(in super::super) shape: Vec<u8>,
 }
 
-/// The module of a component that is, apart from custom sections, byte for byte what `wit-component` makes
-/// of that module and the component's type. `None` for all other components, and if there is any doubt.
+/// The module of a component that is, apart from custom sections, byte for byte the output of `wit-component` for that
+/// module and the component's type. `None` for all other components, and if there is any doubt.
 ///
-/// This is why such a component does nothing but wrap:
+/// Such a component does nothing but wrap, for these reasons:
 ///
-/// 1. Its sections are those of another run of `wit-component`, so that it wires as that tool does: each
-///    import of the module to the function whose name it has, each hook to the export that has its name.
-/// 2. Of the names that mean something to the tool, the module has only those whose meaning is written down
-///    in [`names`]. So no two of them compete, nothing is called but the hooks, and there is one allocator.
-/// 3. Strings are UTF-8 in both, because that is in the sections.
+/// 1. Its sections are those of another run of `wit-component`, so it is wired as that tool does it: each import of the
+///    module to the function of its name, and each hook to the export of its name.
+/// 2. Of the names that mean something to the tool, the module has only those whose meaning is written down in
+///    [`names`]. So no two of them compete, nothing is called but the hooks, and there is one allocator.
+/// 3. Strings are UTF-8 in both, because the sections say so.
 pub(in super::super) fn extract(component: &[u8], imports: &Imports) -> Option<Extracted> {
-    // That there is no further one is known when the parts have been compared.
+    // Comparing the parts below shows that there is no second module.
     let module = component.get(ahead::first_module(component)?)?;
     if !names::are_plain(module, imports) {
         return None;
@@ -52,7 +51,7 @@ pub(in super::super) fn extract(component: &[u8], imports: &Imports) -> Option<E
     })
 }
 
-/// What a module or component is made of.
+/// A part of a module or component.
 #[derive(PartialEq)]
 enum Part<'w> {
     Begin(wasmparser::Encoding),
@@ -60,14 +59,15 @@ enum Part<'w> {
     End,
 }
 
-/// The parts of a component and of what is in it, in order. Custom sections mean nothing to what runs.
+/// The parts of a component, and of the modules and components in it, in order. Custom sections are left out: they mean
+/// nothing to code that runs.
 fn parts(wasm: &[u8]) -> Option<Vec<Part<'_>>> {
     let mut parts = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.ok()?;
         match payload {
             Payload::CustomSection(_) => {}
-            // What is inside follows by itself, without its custom sections.
+            // The parts inside follow by themselves, without custom sections.
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {}
             Payload::Version { encoding, .. } => parts.push(Part::Begin(encoding)),
             Payload::End(_) => parts.push(Part::End),

@@ -1,4 +1,4 @@
-//! Host functions as a core module imports them.
+//! Imports: host functions for core modules.
 
 use std::collections::HashSet;
 
@@ -10,9 +10,9 @@ use super::names;
 
 /// One interface of the contract, to be filled with its functions.
 ///
-/// Their types are those into which the canonical ABI flattens the contract's: a string or list is two
-/// numbers, a variant its case and the numbers of the longest one, and a result that is more than one number
-/// goes to a place that the plugin names with a further parameter, here always `out`.
+/// The functions have the types to which the canonical ABI flattens those of the contract: a string or list is two
+/// numbers, a variant is its case and the numbers of the longest case, and a result of more than one number goes to a
+/// place that the plugin names with a further parameter, here always `out`.
 pub(in super::super) struct Interface<'l> {
     all: &'l mut Imports,
     module: String,
@@ -31,10 +31,10 @@ impl Interface<'_> {
     }
 }
 
-/// All that a plugin may import.
+/// All functions that a plugin may import.
 pub(in super::super) struct Imports {
     linker: Linker<Guest>,
-    /// Each with its interface.
+    /// The interface and the name of each function.
     names: HashSet<(String, String)>,
 }
 
@@ -53,12 +53,12 @@ impl Imports {
         Ok(imports)
     }
 
-    /// Whether there is a function of this name.
+    /// Whether an interface has a function of this name.
     pub(super) fn has(&self, interface: &str, name: &str) -> bool {
         self.names.contains(&(interface.to_owned(), name.to_owned()))
     }
 
-    /// Gives a module what it imports.
+    /// Links a module with its imports.
     pub(in super::super) fn link(&self, module: &Module) -> Result<InstancePre<Guest>> {
         self.linker.instantiate_pre(module)
     }

@@ -1,6 +1,6 @@
 //! The canonical ABI: values in and out of a plugin's memory.
 //!
-//! Every offset and length comes from the plugin and may be anything; what is not inside its memory, or not
+//! Every offset and length comes from the plugin and may be anything; a place that is not inside its memory, or not
 //! aligned, is an error, and an error is a trap.
 
 use smallvec::SmallVec;
@@ -13,33 +13,33 @@ use pace_config::Limits;
 /// The instance that called a host function.
 pub(in super::super) type Caller<'a> = wasmtime::Caller<'a, Guest>;
 
-/// How values get into and out of an instance.
-pub(in super::super) struct Exchange {
+/// The exports of an instance by which values get into and out of its memory.
+pub(in super::super) struct CanonicalAbi {
     pub(super) memory: Memory,
-    /// How the plugin allocates memory for what the host gives it, if it does. Taken out while it runs.
+    /// The function by which the plugin allocates memory for values of the host, if it has one. Taken out while it runs.
     pub(super) realloc: Option<Realloc>,
-    /// The plugin allocates memory for the host, or frees a result. The canonical ABI lets it call nothing
-    /// of the host meanwhile, and so no host function is ever entered twice.
+    /// The plugin allocates memory for the host, or frees a result. The canonical ABI lets it call nothing of the host
+    /// meanwhile, so no host function is ever entered twice.
     pub(super) serves_host: bool,
 }
 
-/// `cabi_realloc`: old place, old size, alignment, new size.
+/// The type of `cabi_realloc`: it takes the old place, the old size, the alignment and the new size.
 pub(super) type Realloc = TypedFunc<(u32, u32, u32, u32), u32>;
 
-/// What a host function may do that needs nothing of the plugin's memory. Every host function begins with
+/// The state of an instance, for a host function that does not need the plugin's memory. Every host function begins with
 /// this, with [`guest_mut`] or with [`split`].
 pub(in super::super) fn guest<'a>(caller: &'a Caller<'_>) -> Result<&'a Guest> {
     may_call(caller.data())?;
     Ok(caller.data())
 }
 
-/// The same for changing it.
+/// The state of an instance, for changing it.
 pub(in super::super) fn guest_mut<'a>(caller: &'a mut Caller<'_>) -> Result<&'a mut Guest> {
     may_call(caller.data())?;
     Ok(caller.data_mut())
 }
 
-/// A host function is called: it is counted, and whoever has had his time gets no further.
+/// Counts a call of a host function. An error ends a call whose time is over.
 pub(in super::super) fn called(caller: &mut Caller<'_>) -> Result<()> {
     caller.data_mut().meter.called()
 }
@@ -51,10 +51,7 @@ pub(in super::super) fn split<'a>(caller: &'a mut Caller<'_>) -> Result<(&'a mut
 }
 
 fn may_call(guest: &Guest) -> Result<()> {
-    let serves_host = guest
-        .exchange
-        .as_ref()
-        .is_some_and(|exchange| exchange.serves_host);
+    let serves_host = guest.abi.as_ref().is_some_and(|abi| abi.serves_host);
     ensure!(
         !serves_host,
         "a host function was called while the plugin allocates memory for the host or frees a result"
@@ -62,21 +59,21 @@ fn may_call(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// See [`split`]; for what the host does by itself.
+/// The memory and the state of an instance, for accesses that the host makes by itself; see [`split`].
 pub(super) fn memory(store: &mut impl AsContextMut<Data = Guest>) -> Result<(&mut [u8], &mut Guest)> {
     let context = store.as_context_mut();
-    let memory = context.data().exchange.as_ref().map(|exchange| exchange.memory);
+    let memory = context.data().abi.as_ref().map(|abi| abi.memory);
     let memory = memory.ok_or_else(not_started)?;
     Ok(memory.data_and_store_mut(context))
 }
 
-fn exchange<T>(
+fn with_abi<T>(
     store: &mut impl AsContextMut<Data = Guest>,
-    change: impl FnOnce(&mut Exchange) -> T,
+    change: impl FnOnce(&mut CanonicalAbi) -> T,
 ) -> Result<T> {
     let mut context = store.as_context_mut();
-    let exchange = context.data_mut().exchange.as_mut();
-    Ok(change(exchange.ok_or_else(not_started)?))
+    let abi = context.data_mut().abi.as_mut();
+    Ok(change(abi.ok_or_else(not_started)?))
 }
 
 #[cold]
@@ -84,15 +81,15 @@ fn not_started() -> wasmtime::Error {
     format_err!("a host function that needs the plugin's memory was called while the instance starts")
 }
 
-/// Has the plugin do something for the host, and call nothing of the host meanwhile. After an error nothing
-/// is put back: the instance is dropped.
+/// Lets the plugin do something for the host, during which it may call nothing of the host. After an error the flag
+/// stays set: the instance is dropped.
 pub(super) fn served<S: AsContextMut<Data = Guest>, T>(
     store: &mut S,
     run: impl FnOnce(&mut S) -> Result<T>,
 ) -> Result<T> {
-    exchange(store, |exchange| exchange.serves_host = true)?;
+    with_abi(store, |abi| abi.serves_host = true)?;
     let done = run(store)?;
-    exchange(store, |exchange| exchange.serves_host = false)?;
+    with_abi(store, |abi| abi.serves_host = false)?;
     Ok(done)
 }
 
@@ -103,7 +100,7 @@ fn inside(memory: &[u8], at: u32, length: u32) -> Result<&[u8]> {
     found.ok_or_else(|| outside(at, length.into()))
 }
 
-/// The bytes at this place, which a host function is handed.
+/// The bytes at this place, counted as handed to a host function.
 pub(in super::super) fn bytes<'m>(
     memory: &'m [u8],
     meter: &mut Meter,
@@ -115,7 +112,7 @@ pub(in super::super) fn bytes<'m>(
     Ok(found)
 }
 
-/// The same for the key of a window.
+/// The bytes at this place, counted as the key of a window.
 pub(in super::super) fn key<'m>(
     memory: &'m [u8],
     meter: &mut Meter,
@@ -127,10 +124,11 @@ pub(in super::super) fn key<'m>(
     Ok(found)
 }
 
-/// In bytes. No name and no target is longer, and of longer log lines only the beginning is written.
+/// The longest text that is read, in bytes. No name and no target is longer, and of longer log lines only the beginning
+/// is written.
 const LONGEST_TEXT: usize = 64 << 10;
 
-/// The text at this place, or `None`, without a look at it, if it is longer than any that means something.
+/// The text at this place, or `None`, without reading it, if it is longer than any text that means something.
 pub(in super::super) fn text_if_short<'m>(
     memory: &'m [u8],
     meter: &mut Meter,
@@ -144,7 +142,7 @@ pub(in super::super) fn text_if_short<'m>(
     }
 }
 
-/// The text at this place, or as much of its beginning as may be of use.
+/// The text at this place, cut to the length that may be of use.
 pub(in super::super) fn text_start<'m>(
     memory: &'m [u8],
     meter: &mut Meter,
@@ -168,8 +166,8 @@ fn utf8(bytes: &[u8], at: u32) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|error| format_err!("the string at {at:#x} is not UTF-8: {error}"))
 }
 
-/// The place of a value of `N` bytes that is aligned to `ALIGN`, for writing the bytes of it that mean
-/// something: what is between them stays as it is.
+/// The place of a value of `N` bytes that is aligned to `ALIGN`, for writing the bytes that mean something. Padding stays
+/// as it is.
 pub(in super::super) fn place<const ALIGN: u32, const N: usize>(
     memory: &mut [u8],
     at: u32,
@@ -189,16 +187,16 @@ fn aligned(at: u32, align: u32) -> Result<()> {
     Ok(())
 }
 
-/// Has the plugin allocate. Returns its memory and the place, which is inside and aligned: who has something allocated
-/// writes there next, and to look for the memory takes longer than most of what is done with it.
+/// Lets the plugin allocate. Returns its memory and the place, which is inside and aligned. The caller writes there next,
+/// and looking up the memory again would take longer than most of what is done with it.
 fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) -> Result<(&mut [u8], u32)> {
-    let realloc = exchange(store, |exchange| exchange.realloc.take())?;
+    let realloc = with_abi(store, |abi| abi.realloc.take())?;
     let realloc =
         realloc.ok_or_else(|| format_err!("the plugin exports no `cabi_realloc` to receive values with"))?;
     let at = served(store, |store| {
         realloc.call(store.as_context_mut(), (0, 0, align, size))
     })?;
-    exchange(store, |exchange| exchange.realloc = Some(realloc))?;
+    with_abi(store, |abi| abi.realloc = Some(realloc))?;
     ensure!(
         at.is_multiple_of(align),
         "`cabi_realloc` returned {at:#x}, which is not aligned to {align} bytes"
@@ -209,13 +207,13 @@ fn allocate(store: &mut impl AsContextMut<Data = Guest>, size: u32, align: u32) 
     Ok((memory, at))
 }
 
-/// Copies bytes into the plugin's memory. Says where they are.
+/// Copies bytes into the plugin's memory. Returns their place and length.
 pub(super) fn give(store: &mut impl AsContextMut<Data = Guest>, value: &[u8]) -> Result<[u32; 2]> {
     let (_, given) = give_in(store, value)?;
     Ok(given)
 }
 
-/// The same, with the memory in which they are.
+/// Copies bytes into the plugin's memory. Returns the memory too.
 fn give_in<'a>(
     store: &'a mut impl AsContextMut<Data = Guest>,
     value: &[u8],
@@ -226,24 +224,24 @@ fn give_in<'a>(
     Ok((memory, [at, length]))
 }
 
-/// A copy of what is lent, on the stack if it is short: while the plugin allocates, nothing can be borrowed
-/// from it.
+/// A copy of a lent value, on the stack if it is short. While the plugin allocates, nothing can be borrowed from its
+/// state, and everything lent is part of that.
 type Copied = SmallVec<[u8; 128]>;
 
-/// See [`Copied`].
+/// Copies a lent value; see [`Copied`].
 pub(in super::super) fn copied(value: impl AsRef<[u8]>) -> Copied {
     Copied::from_slice(value.as_ref())
 }
 
-/// Answers with a `string` or `list<u8>`. Here and below the answer's own place is looked at before anything is
-/// written and the plugin is asked to allocate.
+/// Answers with a `string` or `list<u8>`. Here and below, the place of the answer itself is checked before anything is
+/// written and before the plugin is asked to allocate.
 pub(in super::super) fn answer_bytes(caller: &mut Caller<'_>, out: u32, value: &[u8]) -> Result<()> {
     place::<4, 8>(memory(caller)?.0, out)?;
     let (memory, given) = give_in(caller, value)?;
     put_pair(memory, out, given)
 }
 
-/// Answers with an `option` of one.
+/// Answers with an `option` of a `string` or `list<u8>`.
 pub(in super::super) fn answer_option(caller: &mut Caller<'_>, out: u32, value: Option<&[u8]>) -> Result<()> {
     let answer = place::<4, 12>(memory(caller)?.0, out)?;
     answer[0] = u8::from(value.is_some());
@@ -254,7 +252,7 @@ pub(in super::super) fn answer_option(caller: &mut Caller<'_>, out: u32, value: 
     put_pair(memory, out + 4, given)
 }
 
-/// Answers with a `list` whose elements are made of `N` strings or `list<u8>` each.
+/// Answers with a `list` whose elements consist of `N` strings or `list<u8>` each.
 pub(in super::super) fn answer_list<const N: usize>(
     caller: &mut Caller<'_>,
     out: u32,
@@ -270,7 +268,7 @@ pub(in super::super) fn answer_list<const N: usize>(
     put_pair(memory(caller)?.0, out, [start, length(list.len())?])
 }
 
-/// Place and length as they are in memory.
+/// Writes a place and a length as they are in memory.
 fn put_pair(memory: &mut [u8], out: u32, [at, length]: [u32; 2]) -> Result<()> {
     let pair = u64::from(at) | u64::from(length) << 32;
     *place::<4, 8>(memory, out)? = pair.to_le_bytes();
@@ -300,7 +298,7 @@ fn outside(at: u32, length: u64) -> wasmtime::Error {
     format_err!("{length} bytes at {at:#x} are outside the plugin's memory")
 }
 
-/// Reads what a hook returned, of which nothing is copied before all of it has been measured.
+/// Reads the results of a hook. Nothing is copied before all of a result has been measured.
 pub(in super::super) struct Reader<'m> {
     memory: &'m [u8],
     pub(super) limits: &'m Limits,
@@ -325,7 +323,7 @@ impl<'m> Reader<'m> {
         found.ok_or_else(|| outside(at, N as u64))
     }
 
-    /// The `list<u8>` that has this place and length, for whoever sees to it that it is not too long to be copied.
+    /// The `list<u8>` that has this place and length. The caller checks that it is not too long to be copied.
     pub(super) fn found(&self, [at, length]: [u32; 2]) -> Result<&'m [u8]> {
         inside(self.memory, at, length)
     }
@@ -342,7 +340,7 @@ impl<'m> Reader<'m> {
         utf8(self.list([at, length])?, at)
     }
 
-    /// The elements of a `list`, of `N` bytes and aligned to `ALIGN`, of which a copy takes so many bytes each.
+    /// The elements of a `list`, of `N` bytes and aligned to `ALIGN`. A copy of each takes `copy` bytes.
     pub(super) fn elements<const ALIGN: u32, const N: usize>(
         &mut self,
         [at, count]: [u32; 2],
@@ -358,7 +356,11 @@ impl<'m> Reader<'m> {
         Ok(found)
     }
 
-    /// Takes from what may be copied.
+    /// Counts bytes that will be copied.
+    ///
+    /// # Errors
+    ///
+    /// The result has more bytes than may be copied.
     fn spend(&mut self, bytes: usize) -> Result<()> {
         let left = self.left.checked_sub(bytes);
         let largest = meter::largest_copy(self.limits);
@@ -368,13 +370,13 @@ impl<'m> Reader<'m> {
     }
 }
 
-/// The place and length of which these bytes are made.
+/// The place and length that these bytes stand for.
 pub(super) fn pair(bytes: [u8; 8]) -> [u32; 2] {
     let number = u64::from_le_bytes(bytes);
     [number as u32, (number >> 32) as u32]
 }
 
-/// The same twice.
+/// Two pairs of place and length.
 pub(super) fn pairs(bytes: [u8; 16]) -> [[u32; 2]; 2] {
     let number = u128::from_le_bytes(bytes);
     [number as u64, (number >> 64) as u64].map(|half| pair(half.to_le_bytes()))

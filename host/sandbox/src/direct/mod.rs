@@ -1,10 +1,9 @@
-//! Plugins run without the component around their code.
+//! Direct running: a plugin's core module, without the component around it.
 //!
-//! The usual component is one core module and a wrapping in which every import is a host function of the
-//! same name behind the canonical ABI, and every hook the other way round. The component model's runtime
-//! finds that out anew in every call, for any types there may be; in the default plugins that was three
-//! quarters of all that a request paid for wasm. Here the module is run by itself, with the canonical ABI
-//! written out for the functions of the contract.
+//! The usual component is one core module and a wrapping in which every import is a host function of the same name
+//! behind the canonical ABI, and every hook the other way round. The component model's runtime works that out anew in
+//! every call, for any types; with the default plugins that was three quarters of all that a request paid for wasm. Here
+//! the module is run by itself, with the canonical ABI written out for the functions of the contract.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -13,9 +12,9 @@
 //! | `imports` | host functions as a core module imports them |
 //! | `exports` | hooks as a core module exports them |
 //!
-//! What a plugin can reach is the same in both ways: the host functions are those of `capability`, the
-//! limits those of [`Guest`](super::guest::Guest). There is no `unsafe` here. What is not such a component
-//! (several modules, adapters, WASI) runs as a component.
+//! A plugin can reach the same in both ways: the host functions are those of `capability`, the limits those of
+//! [`Guest`](super::guest::Guest). There is no `unsafe` here. Other components (several modules, adapters, WASI) run as
+//! components.
 
 mod exports;
 mod extract;
@@ -29,7 +28,7 @@ pub(super) use exports::{Configure, Configured, Function, Loading, Returned};
 pub(super) use extract::extract;
 pub(super) use imports::{Imports, Interface};
 pub(super) use memory::{
-    Caller, Exchange, answer_bytes, answer_list, answer_option, answer_result, bytes, called, copied, guest,
-    guest_mut, key, place, split, text_if_short, text_start,
+    Caller, CanonicalAbi, answer_bytes, answer_list, answer_option, answer_result, bytes, called, copied,
+    guest, guest_mut, key, place, split, text_if_short, text_start,
 };
 pub(super) use names::interface;

@@ -1,4 +1,4 @@
-//! The names of a module's imports and exports, which say what `wit-component` does with them.
+//! The names of a module's imports and exports, which decide how `wit-component` wires them.
 
 use wasmparser::{Parser, Payload, TypeRef};
 
@@ -6,19 +6,19 @@ use super::imports::Imports;
 use pace_hook::CONTRACT;
 use pace_hook::Hook;
 
-/// How a module imports from an interface of the contract, and exports to it.
+/// The name of an interface of the contract in a module's imports and exports.
 pub(in super::super) fn interface(name: &str) -> String {
     let (package, version) = CONTRACT.split_once('@').expect("the contract has a version");
     format!("{package}/{name}@{version}")
 }
 
-/// How a module exports a function.
+/// The name of a function of the contract in a module's exports.
 pub(super) fn exported(of: &str, function: &str) -> String {
     format!("{}#{function}", interface(of))
 }
 
-/// What means something to `wit-component`, and nothing to Pace: other allocators, and what is called when
-/// the component starts.
+/// Names that mean something to `wit-component` and nothing to Pace: other allocators, and functions that are called
+/// when the component starts.
 const OF_THE_WRAPPING: [&str; 7] = [
     "canonical_abi_realloc",
     "cabi_export_realloc",
@@ -29,19 +29,19 @@ const OF_THE_WRAPPING: [&str; 7] = [
     "__wasm_init_async_task",
 ];
 
-/// How names of that kind begin that are made of others: what belongs to functions that are called in
-/// another way (`[async-lift]`), other spellings, and what frees the results of functions that are not ours.
+/// Prefixes of further names of that kind: of functions that are called in another way (`[async-lift]`), of other
+/// spellings, and of functions that free the results of functions that are not the contract's.
 const PREFIXES: [&str; 3] = ["[", "cm32p2", "cabi_post_"];
 
-/// Whether a module can be run by itself: everything that it imports is a function of the contract, what it
-/// exports to the wrapping is what Pace calls, and its memory is addressed by 32 bits.
+/// Whether a module can be run by itself: its imports are functions of the contract, its exports to the wrapping are
+/// functions that Pace calls, and its memory is addressed by 32 bits.
 pub(super) fn are_plain(module: &[u8], imports: &Imports) -> bool {
     Parser::new(0)
         .parse_all(module)
         .all(|payload| payload.is_ok_and(|payload| is_plain(payload, imports) == Some(true)))
 }
 
-/// `None` if it cannot be read.
+/// Whether a part of a module lets it run by itself; `None` if the part cannot be read.
 fn is_plain(payload: Payload<'_>, imports: &Imports) -> Option<bool> {
     Some(match payload {
         Payload::ImportSection(section) => {
@@ -62,8 +62,8 @@ fn is_plain(payload: Payload<'_>, imports: &Imports) -> Option<bool> {
     })
 }
 
-/// Whether it is one that Pace uses, or one that neither Pace nor the wrapping does. `#` is in all that are
-/// exported to interfaces.
+/// Whether an export is one that Pace uses, or one that neither Pace nor the wrapping uses. All exports to interfaces
+/// have a `#` in their names.
 fn is_plain_export(name: &str) -> bool {
     let function = name.strip_prefix("cabi_post_").unwrap_or(name);
     let is_hook = |hook: Hook| exported(hook.name(), hook.function()) == function;

@@ -1,4 +1,4 @@
-//! The same for whatever a plugin may call and return.
+//! Modules against components with random orders: any calls, any memory and any results have the same outcome.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 use super::puppet::{ALL_MEMORY, Both, FUNCTIONS, MEMORY, Misdeed, Orders, PostReturn, Realloc};
 use pace_hook::Hook;
 
-/// Numbers that are something at times: handles, cases, lengths, places in the memory and around its end.
+/// Numbers that often mean something: handles, cases, lengths, places in the memory and around its end.
 fn numbers() -> impl Strategy<Value = u64> {
     let memory = MEMORY as u64;
     prop_oneof![
@@ -25,7 +25,7 @@ fn small() -> impl Strategy<Value = u32> {
     numbers().prop_map(|number| number as u32)
 }
 
-/// Mostly text, some numbers that are places and lengths at once, and what is neither.
+/// Memory that is mostly text, with some numbers that are places and lengths at once, and some random bytes.
 fn memory() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
         4 => small().prop_map(u32::to_le_bytes),
@@ -47,8 +47,8 @@ fn realloc() -> impl Strategy<Value = Realloc> {
 
 fn calls() -> impl Strategy<Value = Vec<(usize, [u64; 5])>> {
     let parameters = prop::array::uniform5(numbers()).prop_map(|mut parameters| {
-        // Where lengths of texts are. A text of more than 64 KiB is refused without a look by what reads a module's
-        // memory, and after one by the component model's runtime.
+        // The parameters that are lengths of texts. A text of more than 64 KiB is refused unread by the code that reads a
+        // module's memory, and after it was read by the component model's runtime.
         for length in &mut parameters[1..3] {
             if *length <= ALL_MEMORY as u64 {
                 *length %= 1 << 16;
@@ -59,7 +59,7 @@ fn calls() -> impl Strategy<Value = Vec<(usize, [u64; 5])>> {
     prop::collection::vec((0..FUNCTIONS.len(), parameters), 0..4)
 }
 
-/// A response that could be one, at a place: lists whose places, lengths and elements lie in the same memory.
+/// Memory with a plausible response: lists whose places, lengths and elements lie in the same memory.
 fn result() -> impl Strategy<Value = Vec<u8>> {
     let list = (
         prop_oneof![4 => (0..64_u32).prop_map(|place| place * 4), 1 => small()],
@@ -90,7 +90,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_it_calls_the_outcome_is_the_same(
+    fn any_calls_have_the_same_outcome_in_both_ways(
         hook in select(&Hook::ALL[..]),
         memory in memory(),
         calls in calls(),
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_it_returns_the_outcome_is_the_same(
+    fn any_result_has_the_same_outcome_in_both_ways(
         hook in select(&Hook::ALL[..]),
         memory in result(),
         result in prop_oneof![4 => Just(0), 2 => small()],
@@ -118,15 +118,14 @@ proptest! {
         Both::puppet().play(hook, &orders);
     }
 
-    /// Nor does anything else happen than that they are read.
     #[test]
-    fn a_result_that_overlaps_is_not_copied_without_end(
+    fn overlapping_lists_in_a_result_have_the_same_outcome_in_both_ways(
         hook in select(&Hook::ALL[..]),
         count in 1..2000_u32,
         length in 0..3000_u32,
         at in any::<Index>(),
     ) {
-        // Every field is the same text: `count` elements whose names and values overlap.
+        // The list has `count` fields, whose names and values are all the same text.
         let at = at.index(1000) as u32;
         let mut memory = vec![1, 0, 0, 0, 200, 0, 0, 0];
         if hook == Hook::SelectUpstream {

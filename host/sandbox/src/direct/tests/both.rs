@@ -1,9 +1,9 @@
-//! The canonical ABI that is written out here against that of wasmtime: the same orders, the same outcome.
+//! The canonical ABI of this crate against that of wasmtime: the same orders have the same outcome.
 
 use super::puppet::{ALL_MEMORY, Both, FUNCTIONS, Misdeed, Orders, Outcome, PostReturn, Realloc};
 use pace_hook::{FailureReason, Hook};
 
-/// Nothing but these calls, and allocation from 1024 on.
+/// Orders of nothing but these calls, with allocation from 1024 on.
 fn calling(calls: Vec<(usize, [u64; 5])>) -> Orders {
     Orders {
         memory: b"a\0\0\0\0\0\0\0x-new\0\0\0/c?d\0\0\0\0counter".to_vec(),
@@ -21,9 +21,9 @@ fn number(interface: &str, name: &str) -> usize {
     found.expect("the contract has it")
 }
 
-/// Every function, in every hook, with legal parameters: its answer is in the memory, bit by bit.
+/// The answers to legal parameters are in the memory, which is compared bit by bit.
 #[test]
-fn every_function_gives_the_same_answer() {
+fn every_function_in_every_hook_gives_the_same_answer() {
     const OUT: u64 = 512;
     for hook in Hook::ALL {
         for (function, of) in FUNCTIONS.iter().enumerate() {
@@ -73,9 +73,8 @@ fn every_function_gives_the_same_answer() {
     }
 }
 
-/// While it allocates for the host or frees a result, it can call nothing of the host.
 #[test]
-fn nobody_calls_while_serving_the_host() {
+fn plugin_that_allocates_or_frees_for_the_host_cannot_call_it() {
     for function in 0..FUNCTIONS.len() {
         let method = vec![(number("request@", "method"), [512, 0, 0, 0, 0])];
         let allocating = Orders {
@@ -99,9 +98,8 @@ fn nobody_calls_while_serving_the_host() {
     }
 }
 
-/// Nor can it do there what it could do nowhere else.
 #[test]
-fn serving_the_host_is_under_the_same_limits() {
+fn plugin_that_allocates_or_frees_for_the_host_has_the_same_limits() {
     for (misdeed, reason) in [
         (Misdeed::Traps, FailureReason::Trap),
         (Misdeed::LoopsForever, FailureReason::Deadline),
@@ -124,9 +122,9 @@ fn serving_the_host_is_under_the_same_limits() {
     }
 }
 
-/// Memory that grows may move, and what was found in it before is elsewhere.
+/// Memory that grows may move, and with it everything that was found in it before.
 #[test]
-fn memory_may_grow_while_the_host_writes_a_list() {
+fn memory_that_grows_while_the_host_writes_a_list_has_the_list() {
     let headers = vec![(number("request@", "headers"), [512, 0, 0, 0, 0])];
     let orders = Orders {
         realloc: Realloc::Grows(1024),
@@ -149,9 +147,9 @@ fn memory_may_grow_while_the_host_writes_a_list() {
     assert_eq!(&memory[1024..1026], b"/a", "{detail:?}");
 }
 
-/// An answer that has no place is a trap, whatever the plugin would do if it were asked to allocate.
+/// The plugin would exceed its memory if it were asked to allocate, so a trap shows that it was not.
 #[test]
-fn the_place_of_an_answer_is_looked_at_first() {
+fn answer_without_a_place_traps_before_allocation() {
     for out in [509, 510, ALL_MEMORY as u64 - 4, u64::from(u32::MAX) - 3] {
         for (name, parameters) in [
             ("method", [out, 0, 0, 0, 0]),
@@ -171,11 +169,11 @@ fn the_place_of_an_answer_is_looked_at_first() {
     }
 }
 
-/// What the host is handed counts each time, also if it is the same bytes in the plugin's memory.
+/// Bytes that are handed over count each time, also if they are the same bytes in the plugin's memory.
 #[test]
-fn a_call_hands_over_no_more_than_four_mebibytes_and_its_headers() {
+fn call_that_hands_over_more_than_four_mebibytes_and_its_headers_fails() {
     const HALF: u64 = 1 << 19;
-    /// Behind what the puppet has for itself.
+    /// A place behind the puppet's own memory.
     const ZEROS: u64 = 0x2_0800;
     for (calls, fails) in [(4, false), (5, true)] {
         for interface in ["request@", "response@"] {

@@ -1,4 +1,4 @@
-//! Components that look like a wrapped module, and are something else.
+//! Components that look like a wrapped module and are not.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -14,14 +14,14 @@ use super::{component, contract, encoded, module};
 use crate::direct::extract::extract;
 use crate::direct::imports::Imports;
 
-/// Two functions of the same type whose names are as long, and one that needs memory and allocator.
+/// Two functions of the same type with names of the same length, and one that needs memory and allocator.
 const IMPORTS: &str = r#"
     (import "pace:plugin/upstreams@0.1.0" "weight" (func (param i32) (result i32)))
     (import "pace:plugin/upstreams@0.1.0" "health" (func (param i32) (result i32)))
     (import "pace:plugin/request@0.1.0" "method" (func (param i32)))
 "#;
 
-/// What could be taken for what is wired, with names as long.
+/// Exports that could be taken for those that are wired, with names of the same length.
 const DECOYS: &str = r#"
     (memory (export "memorY") 1)
     (func (export "cabi_realloC") (param i32 i32 i32 i32) (result i32) i32.const 4096)
@@ -43,14 +43,14 @@ fn runs_directly(component: &[u8]) -> bool {
     extracted.is_some()
 }
 
-/// A component that wasmtime takes, and that does not run as its module.
+/// Asserts that wasmtime takes a component, and that it does not run as its module.
 #[track_caller]
 fn runs_as_a_component(component: &[u8]) {
     Component::new(&ENGINE, component).expect("the attempt is a valid component");
     assert!(!runs_directly(component));
 }
 
-/// The sections of the component itself that are of some kind: where they are.
+/// The places of sections of some kind in the component itself, not in its parts.
 fn sections(component: &[u8], wanted: impl Fn(&Payload<'_>) -> bool) -> Vec<Range<usize>> {
     let mut depth = 0;
     let mut found = Vec::new();
@@ -67,7 +67,7 @@ fn sections(component: &[u8], wanted: impl Fn(&Payload<'_>) -> bool) -> Vec<Rang
     found
 }
 
-/// The component with two strings of the same length exchanged in what its wrapping takes from instances.
+/// The component with two names of the same length exchanged among those that its wrapping takes from instances.
 fn rewired(component: &[u8], one: &str, other: &str) -> Vec<u8> {
     assert_eq!(one.len(), other.len());
     let mut rewired = component.to_vec();
@@ -79,7 +79,7 @@ fn rewired(component: &[u8], one: &str, other: &str) -> Vec<u8> {
             let Some(found) = rewired.get_mut(at..at + one.len()) else {
                 continue;
             };
-            // The length is before it, so that a part of a longer name is not meant.
+            // The length is before the name, which tells it from a part of a longer one.
             if usize::from(component[at - 1]) != one.len() {
                 continue;
             }
@@ -96,14 +96,14 @@ fn rewired(component: &[u8], one: &str, other: &str) -> Vec<u8> {
     rewired
 }
 
-/// A section at the end.
+/// The component with one more section at its end.
 fn with_section(component: &[u8], kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(content.len()).expect("it is short");
     [component, &[kind, length], content].concat()
 }
 
 #[test]
-fn what_is_only_wrapped_runs_directly() {
+fn module_that_is_only_wrapped_runs_directly() {
     let plain = component(&module(IMPORTS, ""));
     assert!(runs_directly(&plain));
     let custom = with_section(&plain, 0, b"\x04name");
@@ -131,13 +131,13 @@ fn every_function_of_the_contract_can_be_linked() {
 }
 
 #[test]
-fn an_import_is_wired_to_another_function_of_its_type() {
+fn import_wired_to_another_function_of_its_type_runs_as_a_component() {
     let plain = component(&module(IMPORTS, ""));
     runs_as_a_component(&rewired(&plain, "weight", "health"));
 }
 
 #[test]
-fn a_hook_is_wired_to_another_export_of_its_type() {
+fn hook_wired_to_another_export_of_its_type_runs_as_a_component() {
     let plain = component(&module(IMPORTS, DECOYS));
     let hook = "pace:plugin/request-filter@0.1.0#filter";
     runs_as_a_component(&rewired(&plain, hook, &hook.replace('#', ".")));
@@ -147,14 +147,14 @@ fn a_hook_is_wired_to_another_export_of_its_type() {
 }
 
 #[test]
-fn another_memory_or_allocator_is_wired() {
+fn wiring_to_another_memory_or_allocator_runs_as_a_component() {
     let plain = component(&module(IMPORTS, DECOYS));
     runs_as_a_component(&rewired(&plain, "memory", "memorY"));
     runs_as_a_component(&rewired(&plain, "cabi_realloc", "cabi_realloC"));
 }
 
 #[test]
-fn strings_have_another_encoding() {
+fn strings_in_another_encoding_run_as_a_component() {
     for encoding in [StringEncoding::UTF16, StringEncoding::CompactUTF16] {
         runs_as_a_component(&encoded(&module(IMPORTS, ""), encoding));
     }
@@ -162,7 +162,7 @@ fn strings_have_another_encoding() {
 
 /// The module inside says that its strings are UTF-16, and the wrapping that they are UTF-8.
 #[test]
-fn a_section_in_the_module_says_something_else() {
+fn module_that_names_another_encoding_than_its_wrapping_runs_as_a_component() {
     let (resolve, package) = contract();
     let world = resolve.select_world(&[package], Some("request-filtering"));
     let mut typed = wat::parse_str(module(IMPORTS, "")).expect("the text is valid");
@@ -195,7 +195,7 @@ fn leb_length(number: usize) -> usize {
 }
 
 #[test]
-fn the_module_has_other_allocators() {
+fn module_with_other_allocators_runs_as_a_component() {
     for name in [
         "canonical_abi_realloc",
         "cabi_import_realloc",
@@ -207,7 +207,7 @@ fn the_module_has_other_allocators() {
 }
 
 #[test]
-fn the_wrapping_calls_the_module_when_it_starts() {
+fn module_called_by_its_wrapping_at_the_start_runs_as_a_component() {
     let more = r#"(func (export "_initialize"))"#;
     runs_as_a_component(&component(&module(IMPORTS, more)));
     let more = r#"(func (export "__wasm_init_task")) (func (export "__wasm_init_async_task"))"#;
@@ -215,7 +215,7 @@ fn the_wrapping_calls_the_module_when_it_starts() {
 }
 
 #[test]
-fn the_module_spells_its_names_in_another_way() {
+fn module_with_another_spelling_of_names_runs_as_a_component() {
     let (resolve, package) = contract();
     let world = resolve.select_world(&[package], Some("request-filtering"));
     let world = world.expect("the contract has this world");
@@ -226,22 +226,22 @@ fn the_module_spells_its_names_in_another_way() {
     runs_as_a_component(&component.expect("it is a component"));
 }
 
-/// The tool takes an import of a later version for the one that there is, and the host does not.
+/// `wit-component` takes an import of a later version for the version of the contract, and the host does not.
 #[test]
-fn the_module_imports_from_a_later_version() {
+fn module_importing_from_a_later_version_runs_as_a_component() {
     let later = IMPORTS.replace("request@0.1.0", "request@0.1.7");
     runs_as_a_component(&component(&module(&later, "")));
 }
 
-/// The tool gives the second another name.
+/// `wit-component` gives the second import another name.
 #[test]
-fn the_module_imports_a_function_twice() {
+fn module_importing_a_function_twice_runs_as_a_component() {
     let twice = format!("{IMPORTS}{IMPORTS}");
     runs_as_a_component(&component(&module(&twice, "")));
 }
 
 #[test]
-fn there_is_more_in_the_component() {
+fn component_with_more_sections_runs_as_a_component() {
     let plain = component(&module(IMPORTS, ""));
     let core_module = b"\0asm\x01\0\0\0";
     runs_as_a_component(&with_section(&plain, 1, core_module));
@@ -249,16 +249,16 @@ fn there_is_more_in_the_component() {
     runs_as_a_component(&with_section(&plain, 4, component_inside));
     // A component type that nothing uses.
     runs_as_a_component(&with_section(&plain, 7, &[1, 0x41, 0]));
-    // Another instance of the first module made of nothing: it cannot be made, so one of no exports.
+    // Another core instance. One of the first module, made of nothing, would not be valid, so this one has no exports.
     runs_as_a_component(&with_section(&plain, 2, &[1, 1, 0]));
 }
 
-/// The sections of what is inside are not those behind it.
+/// Sections inside a module are told from sections behind it.
 #[test]
-fn a_boundary_is_elsewhere() {
+fn sections_moved_across_the_boundary_of_their_module_do_not_run_directly() {
     let plain = component(&module("", ""));
     let module = &sections(&plain, |payload| matches!(payload, Payload::ModuleSection { .. }))[0];
-    // The header of the first module, and what is in it, in place of the component's.
+    // The sections of the first module stand in the component itself.
     let inside_out = [
         &plain[..8],
         &plain[module.start + 8..module.end],
@@ -272,10 +272,10 @@ fn a_boundary_is_elsewhere() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// Whatever is done to a component, nothing panics, and of those that run directly Pace takes what
-    /// wasmtime takes as a component.
+    /// No change to a component causes a panic, and of changed components that run directly, Pace takes those that
+    /// wasmtime takes as components.
     #[test]
-    fn what_was_tampered_with_does_not_get_through(
+    fn tampered_component_runs_directly_only_if_it_is_valid(
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
     ) {

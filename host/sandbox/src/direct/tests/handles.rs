@@ -1,5 +1,5 @@
-//! Handles to counters and windows, opened, used and dropped in any order: also those that were never given out,
-//! were dropped before, or belong to something else.
+//! Handles to counters and windows, opened, used and dropped in any order. Some were never given out, were dropped
+//! before, or belong to something else.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -13,13 +13,13 @@ enum Kind {
     Window,
 }
 
-/// One thing to do.
+/// One step of a sequence.
 #[derive(Clone, Debug)]
 enum Step {
     Open(Kind),
-    /// A function of this kind, with one of the handles that there are.
+    /// Calls a function of this kind with a handle of this kind that is held.
     Use(&'static str, Kind, Index),
-    /// The same, of whatever kind the handle is and whether there is one or not.
+    /// Calls a function of this kind with any number as its handle.
     Forge(&'static str, Kind, u32),
 }
 
@@ -44,8 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The handles of an instance by number: a number that was given back is given out first, the last one of them
-/// before the others.
+/// The handles of an instance by number. A number that was given back is given out before new ones, and the last such
+/// number first.
 #[derive(Default)]
 struct Model {
     handles: Vec<Option<Kind>>,
@@ -80,7 +80,7 @@ impl Model {
 
 const OUT: u64 = 512;
 
-/// The name `k`, at 0, for what is opened; whatever is opened is the same counter or window.
+/// A call of a function. Each counter and window that is opened has the name `k`, at 0, so it is the same one.
 fn call(name: &str, kind: Option<Kind>, handle: u32) -> (usize, [u64; 5]) {
     let function = FUNCTIONS.iter().position(|function| function.name == name);
     let parameters = match (kind, name) {
@@ -102,17 +102,17 @@ fn orders(calls: Vec<(usize, [u64; 5])>) -> Orders {
     }
 }
 
-/// So many do not come to the limit.
+/// The most steps that stay below the limit of handles.
 const STEPS: usize = HANDLES - 2;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_done_with_handles_the_outcome_is_the_same(
+    fn any_use_of_handles_traps_only_for_handles_that_are_not_held(
         steps in prop::collection::vec(step(), 1..STEPS),
     ) {
-        // Those that the puppet has opened when it was configured.
+        // The puppet opens these when it is configured.
         let mut model = Model::default();
         model.open(Kind::Counter);
         model.open(Kind::Window);
@@ -147,16 +147,15 @@ proptest! {
                 model.dropped(handle);
             }
         }
-        // Where the last one opened went is in the memory, which is in the outcome.
+        // The number of the last handle opened is in the memory, which is part of the outcome.
         let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders(calls));
         let trapped = outcome == Outcome::Failed(FailureReason::Trap);
         prop_assert_eq!(trapped, traps, "{:?}", detail);
     }
 }
 
-/// Handles that nobody drops are not without end: opening more is refused.
 #[test]
-fn handles_that_leak_come_to_an_end() {
+fn opening_more_handles_than_allowed_is_refused() {
     let open = call("[static]counter.open", None, 0);
     // The puppet has opened two.
     for (opened, refused) in [(HANDLES - 2, false), (HANDLES - 1, true)] {

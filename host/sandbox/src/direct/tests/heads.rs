@@ -1,4 +1,4 @@
-//! Messages and backends for plugins to look at: with values that are long, empty and not UTF-8.
+//! Messages and backends that plugins look at: with values that are long, empty and not UTF-8.
 
 use http::header::HeaderValue;
 
@@ -11,7 +11,7 @@ pub(super) struct Head {
     fields: Vec<(String, Vec<u8>)>,
     target: String,
     status: u16,
-    /// A header that is found by its name only: `orders`.
+    /// The header `orders`, which is found by its name and in no list.
     orders: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! What runs directly, how, and what does not.
+//! Tests of direct running: which components run directly, and that they run as components do.
 
 mod anything;
 mod both;
@@ -13,7 +13,7 @@ use std::path::Path;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageId, Resolve};
 
-/// The exports that every plugin has, a filter, and room for imports before and more functions behind them.
+/// A module with the exports that every plugin has and a filter, with these imports and these further functions.
 fn module(imports: &str, more: &str) -> String {
     format!(
         r#"(module
@@ -33,7 +33,7 @@ fn contract() -> (Resolve, PackageId) {
     (resolve, package)
 }
 
-/// What `wit-component` makes of a module with the hook `request-filter`.
+/// The component that `wit-component` makes of a module with the hook `request-filter`.
 fn component(text: &str) -> Vec<u8> {
     encoded(text, StringEncoding::UTF8)
 }
@@ -42,7 +42,7 @@ fn encoded(text: &str, encoding: StringEncoding) -> Vec<u8> {
     wrapped(text, "request-filtering", encoding)
 }
 
-/// What it makes of a module of a world of the contract.
+/// The component that `wit-component` makes of a module of a world of the contract.
 fn wrapped(text: &str, world: &str, encoding: StringEncoding) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("the text is valid");
     let (resolve, package) = contract();

@@ -1,4 +1,4 @@
-//! A plugin that does what a test tells it, run in both ways.
+//! The puppet: a plugin that carries out the orders of a test, run in both ways.
 
 mod text;
 
@@ -18,46 +18,46 @@ use pace_state::{Key, ManualTime, Scope, Time, WindowSpec};
 
 pub(super) use text::FUNCTIONS;
 
-/// The puppet's memory that a test fills; what it needs itself is behind.
+/// The part of the puppet's memory that a test fills. The puppet's own memory is behind.
 pub(super) const MEMORY: usize = 2 << 16;
 
-/// All the memory that it begins with, in bytes: more than half of what it may have.
+/// All the memory that the puppet begins with, in bytes: more than half of its limit.
 pub(super) const ALL_MEMORY: usize = 11 << 16;
 
-/// How many handles it may have, as in [`CONFIG`].
+/// The limit of handles in [`CONFIG`].
 pub(super) const HANDLES: usize = 200;
 
-/// Where its orders are in it.
+/// The place of the orders in the puppet's memory.
 const ORDERS: usize = 1 << 16;
 
-/// What it is to do in a hook.
+/// Orders to the puppet for one hook.
 #[derive(Clone, Debug)]
 pub(super) struct Orders {
-    /// What the first half of the memory begins with.
+    /// The bytes at the beginning of the first half of the memory.
     pub(super) memory: Vec<u8>,
-    /// Functions by number, and what they are given.
+    /// Functions to call, by number, with their parameters.
     pub(super) calls: Vec<(usize, [u64; 5])>,
     pub(super) realloc: Realloc,
-    /// What it returns: a pointer, or else all of the memory that a test fills.
+    /// The pointer to return; `None` to return all of the memory that a test fills.
     pub(super) result: Option<u32>,
     pub(super) post_return: PostReturn,
 }
 
-/// What `cabi_realloc` does.
+/// The behaviour of `cabi_realloc`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Realloc {
     /// Allocates from here on.
     From(u32),
     /// The same, and lets the memory grow by a page each time.
     Grows(u32),
-    /// Returns this, whatever is asked for.
+    /// Returns this place each time.
     Fixed(u32),
     Misbehaves(Misdeed),
     /// Calls this function with zeros.
     Calls(usize),
 }
 
-/// What frees the result.
+/// The behaviour of the function that frees the result.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PostReturn {
     Nothing,
@@ -66,7 +66,7 @@ pub(super) enum PostReturn {
     Calls(usize),
 }
 
-/// What no limit lets it get away with.
+/// A misdeed that a limit has to stop.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Misdeed {
     Traps,
@@ -75,7 +75,7 @@ pub(super) enum Misdeed {
     GrowsTooLarge,
 }
 
-/// What came of a hook, as its caller sees it.
+/// The outcome of a hook, as its caller sees it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     Verdict(Verdict),
@@ -97,15 +97,15 @@ impl Outcome {
     }
 }
 
-/// The outcome, and what became of all that a plugin can change. The failure's text is apart, because it
-/// differs.
+/// The outcome of a hook, and the state of everything that a plugin can change. The text of a failure is apart, because
+/// it differs.
 #[derive(Debug, PartialEq)]
 pub(super) struct Played {
     pub(super) outcome: Outcome,
     request: Head,
     response: Head,
     counters: Vec<(String, u64)>,
-    /// How many keys a window has, and how many events one of them.
+    /// The name of each window, its number of keys, and the number of events of one of them.
     windows: Vec<(String, usize, u32)>,
 }
 
@@ -114,22 +114,22 @@ pub(super) struct Puppet {
     generation: Arc<Generation>,
 }
 
-/// What is run as a module, and again as a component.
+/// A plugin that is run as a module, and again as a component.
 pub(super) struct Both {
     as_module: Puppet,
     as_component: Puppet,
 }
 
 impl Both {
-    /// The one that carries out orders.
+    /// The puppet, which carries out orders.
     pub(super) fn puppet() -> &'static Both {
         static PUPPET: LazyLock<Both> = LazyLock::new(|| Both::of(&text::text(), "plugin"));
         &PUPPET
     }
 
-    /// Any other, in text, of a world of the contract.
+    /// Any other plugin, from its text, of a world of the contract.
     pub(super) fn of(text: &str, world: &str) -> Both {
-        /// A core module that nobody uses.
+        /// A core module that nothing uses.
         const EMPTY: &[u8] = b"\x01\x08\0asm\x01\0\0\0";
         let component = wrapped(text, world, StringEncoding::UTF8);
         Both {
@@ -138,8 +138,8 @@ impl Both {
         }
     }
 
-    /// Carries out the orders in both ways, which must come to the same. The text is that of the module's
-    /// failure.
+    /// Carries out the orders in both ways, and asserts that they come to the same. Returns the outcome, and the text of
+    /// the module's failure.
     #[track_caller]
     pub(super) fn play(&self, hook: Hook, orders: &Orders) -> (Outcome, Option<String>) {
         let (as_module, detail) = self.as_module.play(hook, orders);
@@ -159,7 +159,7 @@ impl Both {
 }
 
 impl Played {
-    /// In few words: the memory is in the outcomes.
+    /// The difference in few words: outcomes have all of the memory in them.
     fn difference(&self, other: &Played) -> String {
         match [self, other].map(|played| played.outcome.memory()) {
             [Some(one), Some(other)] if one != other => {
@@ -177,10 +177,10 @@ impl Played {
     }
 }
 
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new(None, 1).expect("there is a compiler"));
+
 impl Puppet {
     fn new(component: &[u8], runs: &str) -> Puppet {
-        static RUNTIME: LazyLock<Runtime> =
-            LazyLock::new(|| Runtime::new(None, 1).expect("there is a compiler"));
         let program = Program::load(&RUNTIME, Allocation::OnDemand, component).expect("it is a plugin");
         assert_eq!(program.runs(), runs);
         let config = Config::parse(CONFIG, Path::new("puppet.toml"), &Overrides::default());
@@ -200,14 +200,15 @@ impl Puppet {
         }
     }
 
-    /// A new instance with counters and windows of its own carries out the orders in a hook.
+    /// Carries out the orders in a hook, in a new instance with counters and windows of its own.
     fn play(&self, hook: Hook, orders: &Orders) -> (Played, Option<String>) {
         let time = Time::Manual(ManualTime::at(1_700_000_000_123_456_789));
         let store = pace_state::Store::with_time(usize::MAX, time);
         let scope = store.scope("puppet", "puppet", pace_state::ScopeLimits::default());
         let mut request = Head::new(orders.encode());
         let mut response = Head::new(Vec::new());
-        let plugin = WasmPlugin::new(Arc::clone(&self.generation), "{}".to_owned(), Arc::clone(&scope));
+        let generation = Arc::clone(&self.generation);
+        let plugin = WasmPlugin::new(&RUNTIME, generation, "{}".to_owned(), Arc::clone(&scope));
         let result = plugin.and_then(|plugin| run(&plugin, hook, &mut request, &mut response));
         let (outcome, detail) = match result {
             Ok(outcome) => (outcome, None),
@@ -268,7 +269,7 @@ fn windows(scope: &Scope) -> Vec<(String, usize, u32)> {
         .collect()
 }
 
-/// It may fail as often as it wants, and take its time.
+/// The puppet's configuration: it may fail as often as it wants, and take its time.
 const CONFIG: &str = r#"
 [server]
 listen = "127.0.0.1:0"
@@ -290,7 +291,7 @@ plugins = ["puppet"]
 "#;
 
 impl Orders {
-    /// What the puppet's memory is filled with.
+    /// The bytes that the puppet's memory is filled with.
     fn encode(&self) -> Vec<u8> {
         let mut memory = self.memory.clone();
         memory.resize(MEMORY, 0);

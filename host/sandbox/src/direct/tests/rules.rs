@@ -1,4 +1,4 @@
-//! Modules that do what the puppet cannot: in another place, with other exports.
+//! Modules that do things that the puppet cannot: in another place, or with other exports.
 
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ fn run(module: &str) -> (Outcome, String) {
     (outcome, detail.unwrap_or_default())
 }
 
-/// A plugin that does nothing, but for what replaces one of its functions. Zeros are at 64.
+/// A plugin that does nothing, unless one of its functions is replaced. Zeros are at 64.
 struct Plugin {
     imports: String,
     realloc: String,
@@ -60,7 +60,7 @@ impl Plugin {
     }
 }
 
-/// Imports a function of the contract as `$it`, and calls it with zeros from `$call`.
+/// An import of a function of the contract as `$it`, and a function `$call` that calls it with zeros.
 fn calling(number: usize) -> (String, String) {
     let function = &FUNCTIONS[number];
     let (mut zeros, drop) = (
@@ -76,9 +76,9 @@ fn calling(number: usize) -> (String, String) {
     )
 }
 
-/// There is no request yet, no handle, and while the instance starts not even its memory.
+/// There is neither a request nor a handle then, and while the instance starts no memory either.
 #[test]
-fn what_can_be_called_before_there_is_a_request() {
+fn functions_called_before_a_request_fail_unless_they_need_none() {
     for number in 0..FUNCTIONS.len() {
         let name = (&*FUNCTIONS[number].interface, &*FUNCTIONS[number].name);
         let (imports, call) = calling(number);
@@ -113,9 +113,9 @@ fn what_can_be_called_before_there_is_a_request() {
     }
 }
 
-/// `configure` says where its result is: everywhere around the end of the memory, and out of line.
+/// The places of the result are around the end of the memory, and some are not aligned.
 #[test]
-fn results_of_configure_are_read_as_those_of_hooks() {
+fn result_of_configure_is_read_only_where_it_is_valid() {
     const END: u32 = 1 << 16;
     let places = [
         0,
@@ -181,9 +181,9 @@ fn results_of_configure_are_read_as_those_of_hooks() {
     }
 }
 
-/// A function of the host, exported again under a name of the plugin's: whatever has its type.
+/// Each function of the host is exported again under the name of an export that has the same type.
 #[test]
-fn functions_of_the_host_can_be_exported() {
+fn functions_of_the_host_exported_by_the_plugin_fail_in_both_ways() {
     let mut tried = Vec::new();
     for function in FUNCTIONS.iter() {
         let kinds = |kinds: &[wasmparser::ValType]| {
@@ -237,9 +237,8 @@ fn functions_of_the_host_can_be_exported() {
     }
 }
 
-/// An allocator that returns what is not there, already for the configuration.
 #[test]
-fn the_configuration_needs_a_place() {
+fn configuration_that_is_allocated_outside_the_memory_fails() {
     const END: u32 = 1 << 16;
     for (at, fits) in [
         (0, true),

@@ -1,4 +1,4 @@
-//! The puppet's text: it imports every function of the contract, whichever those are.
+//! The puppet's text, which imports every function of the contract.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use wit_parser::{LiftLowerAbi, ManglingAndAbi};
 
 use super::super::contract;
 
-/// What it can call, in the order in which [`Orders`](super::Orders) number it.
+/// The functions of the contract, in the order in which [`Orders`](super::Orders) number them.
 pub(in super::super) static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(functions);
 
 /// A function of the contract as a core module imports it.
@@ -21,7 +21,7 @@ pub(in super::super) struct Function {
 }
 
 impl Function {
-    /// Imports it under a name in text, like `$f`.
+    /// The text that imports the function under a name, such as `$f`.
     pub(in super::super) fn import(&self, name: &str) -> String {
         let list = |what: &str, types: &[ValType]| {
             types
@@ -72,7 +72,7 @@ fn functions() -> Vec<Function> {
     functions
 }
 
-/// Each function is called by one without parameters, which finds those behind `$call`.
+/// The puppet's text. Each function has a thunk without parameters, which takes them from the memory behind `$call`.
 pub(super) fn text() -> String {
     let (mut imports, mut thunks, mut table) = (String::new(), String::new(), String::new());
     for (number, function) in FUNCTIONS.iter().enumerate() {
@@ -107,9 +107,11 @@ pub(super) fn text() -> String {
         .replace("{elements}", &(FUNCTIONS.len() + 1).to_string())
 }
 
-/// Orders are at 65536: the number of calls, what `cabi_realloc` does and with what, what frees the result and
-/// with what, whether there is a pointer to return, and which. Calls follow at 65568, with 64 bytes each. The
-/// puppet's own memory begins at 131072.
+/// The template of the text.
+///
+/// Orders are at 65536: the number of calls, the behaviour of `cabi_realloc` and its argument, the behaviour of the
+/// function that frees the result and its argument, whether there is a pointer to return, and the pointer. Calls follow at
+/// 65568, with 64 bytes each. The puppet's own memory begins at 131072.
 const TEXT: &str = r#"(module
   {imports}
   (type $thunk (func))

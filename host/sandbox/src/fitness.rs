@@ -1,32 +1,34 @@
-//! How one generation of a plugin fares: its breaker, and its first calls.
+//! The fitness of one generation of a plugin: its breaker, and its trial, which is its first calls.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{LazyLock, OnceLock};
 use std::time::Instant;
 
 use super::breaker::{Admission, Breaker, BreakerState};
 use pace_hook::{Failure, FailureReason, Hook};
 
-/// What the workers know about a generation together.
-pub struct Health {
+/// Judges a generation by the outcomes of its calls on all workers.
+pub struct Fitness {
+    /// The breaker's time is counted from here.
+    epoch: Instant,
     breaker: Breaker,
     trial: Trial,
     unfit: OnceLock<Unfit>,
 }
 
-/// Why a generation is unfit: how many of its first calls failed, and how the last of them did.
+/// The reason why a generation is unfit: how many of its first calls failed, and how the last of them did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
     /// Its calls so far.
     pub called: u32,
-    /// Those that failed.
+    /// Its calls that failed.
     pub failed: u32,
-    /// Whether it was for so many failures in a row, and not for so many in all.
+    /// True if it failed so often in a row that the breaker opened, false if it failed too often in all.
     pub breaker_opened: bool,
-    /// In which hook the last one failed.
+    /// The hook of the last failure.
     pub hook: Hook,
-    /// Why, in a line.
+    /// The last failure in one line.
     pub last: String,
 }
 
@@ -52,59 +54,60 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// What became of a call, as far as the rest of Pace has to know.
+/// The consequences of a failed call that the rest of Pace has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Aftermath {
+pub(super) struct FailureEffect {
     /// The breaker opened, for so many milliseconds.
     pub(super) opened: Option<u64>,
     /// Too many of the first calls failed.
     pub(super) unfit: bool,
 }
 
-impl Health {
-    /// A generation that nobody has called yet.
-    pub fn new(breaker: pace_config::Breaker, rollback: pace_config::Rollback) -> Health {
-        Health {
+impl Fitness {
+    /// The fitness of a generation that has not been called yet.
+    pub fn new(breaker: pace_config::Breaker, rollback: pace_config::Rollback) -> Fitness {
+        Fitness {
+            epoch: Instant::now(),
             breaker: Breaker::new(breaker),
             trial: Trial::new(rollback),
             unfit: OnceLock::new(),
         }
     }
 
-    /// Whether too many of its first calls failed. Once it is so, it stays so.
+    /// Whether too many of the first calls failed. An unfit generation stays unfit.
     pub fn is_unfit(&self) -> bool {
         self.unfit().is_some()
     }
 
-    /// Why it is unfit, if it is.
+    /// The reason why the generation is unfit, if it is.
     pub fn unfit(&self) -> Option<&Unfit> {
         self.unfit.get()
     }
 
-    /// Whether its first calls are over and went well enough.
+    /// Whether the trial is over and was passed.
     pub(super) fn is_proven(&self) -> bool {
         self.trial.over.load(Ordering::Relaxed) && !self.is_unfit()
     }
 
-    /// Its first calls are calls like any others from now on.
+    /// Ends the trial: further calls do not make the generation unfit.
     pub(super) fn end_trial(&self) {
         self.trial.end();
     }
 
     /// Whether a call may go through.
     pub(super) fn admit(&self) -> Admission {
-        self.breaker.admit(now)
+        self.breaker.admit(|| self.now())
     }
 
-    /// A call came to a result. Says whether that closed the breaker.
+    /// Records a call that came to a result. Returns whether that closed the breaker.
     pub(super) fn succeeded(&self, admission: Admission) -> bool {
         self.trial.called(false);
         self.breaker.succeeded(admission)
     }
 
-    /// A call of this hook failed.
-    pub(super) fn failed(&self, admission: Admission, hook: Hook, failure: &Failure) -> Aftermath {
-        let opened = self.breaker.failed(admission, now());
+    /// Records a failed call of `hook`.
+    pub(super) fn failed(&self, admission: Admission, hook: Hook, failure: &Failure) -> FailureEffect {
+        let opened = self.breaker.failed(admission, self.now());
         let too_many = self.trial.called(true);
         // A generation whose breaker opens while it is on trial has failed the trial.
         let unfit = too_many || (opened.is_some() && self.trial.end());
@@ -119,16 +122,21 @@ impl Health {
             });
             debug_assert!(told_before.is_ok(), "a trial ends once");
         }
-        Aftermath { opened, unfit }
+        FailureEffect { opened, unfit }
     }
 
     /// The breaker's state.
     pub fn breaker(&self) -> BreakerState {
-        self.breaker.state(now())
+        self.breaker.state(self.now())
+    }
+
+    /// Milliseconds since the generation was made.
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX / 4)
     }
 }
 
-/// The line that says most. That of the log about the call has the whole of it.
+/// The most telling line of a failure. The log has the whole failure, in its line about the call.
 fn in_a_line(failure: &Failure) -> String {
     const MAX_CHARACTERS: usize = 200;
     let mut lines = failure
@@ -137,7 +145,7 @@ fn in_a_line(failure: &Failure) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let line = match failure.reason {
-        // A backtrace ends with the cause of all.
+        // A backtrace ends with the root cause.
         FailureReason::Trap | FailureReason::Memory => lines.next_back(),
         FailureReason::Deadline
         | FailureReason::IllegalOutput
@@ -152,13 +160,7 @@ fn in_a_line(failure: &Failure) -> String {
     format!("{}: {line}{rest}", failure.reason.name())
 }
 
-/// Milliseconds since the process began to ask.
-fn now() -> u64 {
-    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX / 4)
-}
-
-/// Counts the first calls of a generation, until there have been enough of them or too many have failed.
+/// The trial of a generation: counts its first calls until there have been enough of them or too many have failed.
 struct Trial {
     calls: u32,
     failures_allowed: u32,
@@ -179,7 +181,7 @@ impl Trial {
         }
     }
 
-    /// Takes a call into account. True for exactly one caller, if more failed than may.
+    /// Counts a call. Returns true to exactly one caller, if more calls failed than are allowed.
     fn called(&self, failed: bool) -> bool {
         if self.over.load(Ordering::Relaxed) {
             return false;
@@ -189,18 +191,18 @@ impl Trial {
         if !unfit && !done {
             return false;
         }
-        // Whoever ends the trial says how it ended.
+        // The caller that ends the trial reports how it ended.
         self.end() && unfit
     }
 
-    /// Calls so far, and those of them that failed.
+    /// The number of calls so far, and of failed ones among them.
     fn counts(&self) -> (u32, u32) {
         let failed = self.failed.load(Ordering::Relaxed);
-        // Another thread may have counted its failure and not yet its call.
+        // Another thread may have counted its failure but not its call yet.
         (self.called.load(Ordering::Relaxed).max(failed), failed)
     }
 
-    /// Ends the trial. True for exactly one caller.
+    /// Ends the trial. Returns true to exactly one caller.
     fn end(&self) -> bool {
         !self.over.load(Ordering::Relaxed) && !self.over.swap(true, Ordering::Relaxed)
     }
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_failures_among_the_first_calls_are_told_once() {
+    fn trial_with_too_many_failures_is_reported_once() {
         let trial = trial(10, 20);
         let told: Vec<bool> = (0..10).map(|_| trial.called(true)).collect();
         assert_eq!(told.iter().filter(|told| **told).count(), 1);
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_after_the_first_calls_do_not_count() {
+    fn failures_after_trial_do_not_count() {
         let trial = trial(10, 20);
         for _ in 0..10 {
             assert!(!trial.called(false));
@@ -235,15 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn as_many_failures_as_are_allowed_are_allowed() {
+    fn trial_with_as_many_failures_as_allowed_is_passed() {
         let trial = trial(10, 20);
         assert!((0..10).all(|call| !trial.called(call < 2)));
     }
 
     #[test]
-    fn only_who_stood_the_trial_is_proven() {
-        let health = |failures| {
-            let health = Health::new(
+    fn generation_is_proven_only_after_passing_its_trial() {
+        let fitness = |failures| {
+            let fitness = Fitness::new(
                 pace_config::Breaker {
                     failures,
                     ..pace_config::Breaker::default()
@@ -253,14 +255,14 @@ mod tests {
                     failures_percent: 50,
                 },
             );
-            assert!(!health.is_proven() && !health.is_unfit());
-            health
+            assert!(!fitness.is_proven() && !fitness.is_unfit());
+            fitness
         };
-        let good = health(0);
+        let good = fitness(0);
         good.succeeded(Admission::Pass);
         good.failed(Admission::Pass, Hook::RequestFilter, &trap());
         assert!(good.is_proven() && !good.is_unfit());
-        let bad = health(1);
+        let bad = fitness(1);
         assert!(bad.failed(Admission::Pass, Hook::RequestFilter, &trap()).unfit);
         assert!(!bad.is_proven() && bad.is_unfit());
     }
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_how_many_failed_and_how_the_last_one_did() {
+    fn unfit_generation_tells_failure_counts_and_last_failure() {
         let rollback = pace_config::Rollback {
             calls: 10,
             failures_percent: 20,
@@ -282,23 +284,23 @@ mod tests {
             failures,
             ..pace_config::Breaker::default()
         };
-        let fail = |health: &Health| {
-            health
+        let fail = |fitness: &Fitness| {
+            fitness
                 .failed(Admission::Pass, Hook::ResponseFilter, &trap())
                 .unfit
         };
 
-        let many = Health::new(breaker(0), rollback);
+        let many = Fitness::new(breaker(0), rollback);
         many.succeeded(Admission::Pass);
         assert_eq!([fail(&many), fail(&many), fail(&many)], [false, false, true]);
-        // What comes later is not its reason.
+        // Later failures do not change the reason.
         assert!(!many.failed(Admission::Pass, Hook::RequestFilter, &trap()).unfit);
         assert_eq!(
             many.unfit().expect("it is").to_string(),
             "too many of its first calls failed: 3 of 4, the last in response-filter: trap: it broke"
         );
 
-        let in_a_row = Health::new(breaker(2), rollback);
+        let in_a_row = Fitness::new(breaker(2), rollback);
         assert_eq!([fail(&in_a_row), fail(&in_a_row)], [false, true]);
         let said = in_a_row.unfit().expect("it is").to_string();
         assert!(
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_failure_is_cut() {
+    fn long_failure_is_cut() {
         let long = Failure {
             reason: FailureReason::Configure,
             detail: "ä".repeat(1000) + "\nand more",
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_of_no_calls_never_ends_badly() {
+    fn trial_of_zero_calls_never_fails() {
         assert!(!trial(0, 20).called(true));
     }
 }
