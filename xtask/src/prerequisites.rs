@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 struct Tool {
     program: &'static str,
+    /// An argument with which it does nothing, and succeeds.
+    idle: &'static str,
     /// Debian's packages of the tool.
     packages: &'static [&'static str],
     why: &'static str,
@@ -15,21 +17,25 @@ struct Tool {
 const TOOLS: &[Tool] = &[
     Tool {
         program: "cc",
+        idle: "--version",
         packages: &["gcc", "libc6-dev"],
         why: "links programs and compiles mimalloc",
     },
     Tool {
         program: "cmake",
+        idle: "--version",
         packages: &["cmake"],
         why: "configures zlib-ng, which Pingora needs",
     },
     Tool {
         program: "make",
+        idle: "--version",
         packages: &["make"],
         why: "builds zlib-ng, which Pingora needs",
     },
     Tool {
         program: "curl",
+        idle: "--version",
         packages: &["curl"],
         why: "tries what the README says",
     },
@@ -37,13 +43,38 @@ const TOOLS: &[Tool] = &[
 
 const VALGRIND: Tool = Tool {
     program: "valgrind",
+    idle: "--version",
     packages: &["valgrind", "libc6-dbg"],
     why: "counts instructions",
+};
+
+const OPENSSL: Tool = Tool {
+    program: "openssl",
+    idle: "version",
+    packages: &["openssl"],
+    why: "makes the keys and certificates of tests that nothing else makes",
+};
+
+const PEBBLE: Tool = Tool {
+    program: "pebble",
+    idle: "-h",
+    packages: &["pebble"],
+    why: "is the authority of the tests of ACME",
 };
 
 /// Installs the missing ones of the tools that compiling the host takes.
 pub(crate) fn ensure() -> Result<()> {
     ensure_all(TOOLS)
+}
+
+/// Installs the tool that the tests need in addition.
+pub(crate) fn openssl() -> Result<()> {
+    ensure_all(&[OPENSSL])
+}
+
+/// Installs the tool without which the tests of ACME try nothing.
+pub(crate) fn pebble() -> Result<()> {
+    ensure_all(&[PEBBLE])
 }
 
 /// Installs the tool that `cargo xtask instructions` needs in addition.
@@ -54,7 +85,7 @@ pub(crate) fn valgrind() -> Result<()> {
 fn ensure_all(tools: &[Tool]) -> Result<()> {
     let missing: Vec<&Tool> = tools
         .iter()
-        .filter(|tool| !process::works(Command::new(tool.program).arg("--version")))
+        .filter(|tool| !process::works(Command::new(tool.program).arg(tool.idle)))
         .collect();
     if missing.is_empty() {
         return Ok(());

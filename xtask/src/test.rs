@@ -20,6 +20,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     step("prerequisites", "cargo xtask plugins", prerequisites::ensure)?;
+    step("openssl", "openssl version", prerequisites::openssl)?;
+    if let Err(error) = prerequisites::pebble() {
+        println!("\n== pebble: without it the tests of ACME try nothing: {error:#}");
+    }
     step("plugins", "cargo xtask plugins", || plugins::build(Which::All))?;
     cargo_step("format", words("fmt --all --check"))?;
     cargo_step(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::Deserialize;
 
-/// The address of a backend: `http://host:port`, `host:port` or `host`.
+/// The address of a backend: `http://host:port`, `https://host:port`, `host:port` or `host`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct BackendAddress {
@@ -13,11 +13,13 @@ pub(super) struct BackendAddress {
     pub label: String,
     pub host: Host,
     pub port: u16,
+    /// With `https://` in front.
+    pub is_encrypted: bool,
 }
 
 impl BackendAddress {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let authority = strip_scheme(text)?;
+        let (is_encrypted, authority) = strip_scheme(text)?;
         // An empty path and `/` are the same (RFC 9110, section 4.2.3).
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         if authority.contains('@') {
@@ -31,7 +33,7 @@ impl BackendAddress {
             ));
         }
         let (written, port) = split_port(authority)?;
-        let port = port.unwrap_or(80);
+        let port = port.unwrap_or(if is_encrypted { 443 } else { 80 });
         if port == 0 {
             return Err(format!("{text:?} has port 0; allowed are 1 to 65535"));
         }
@@ -39,6 +41,7 @@ impl BackendAddress {
             label: format!("{written}:{port}"),
             host: Host::parse(written)?,
             port,
+            is_encrypted,
         })
     }
 
@@ -57,7 +60,7 @@ impl TryFrom<String> for BackendAddress {
 }
 
 /// The address of a listener: `host:port`, or `:port` for every IPv4 address of the machine.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ListenAddress {
     /// An address of this machine, or a name that it has.
@@ -113,7 +116,7 @@ impl TryFrom<String> for ListenAddress {
 }
 
 /// A host: an IP address, or a name that must be looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     /// An address.
     Ip(IpAddr),
@@ -191,17 +194,17 @@ fn is_host_name(text: &str) -> bool {
             .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn strip_scheme(text: &str) -> Result<&str, String> {
+/// Whether the scheme is `https`, and the rest.
+fn strip_scheme(text: &str) -> Result<(bool, &str), String> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok(text);
+        return Ok((false, text));
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok(rest),
-        "https" => Err(format!(
-            "{text:?}: TLS to backends is not supported yet; backends are reached over plain HTTP, as in \
-             \"http://host:port\""
+        "http" => Ok((false, rest)),
+        "https" => Ok((true, rest)),
+        _ => Err(format!(
+            "{text:?}: the scheme must be `http://`, `https://`, or left out"
         )),
-        _ => Err(format!("{text:?}: the scheme must be `http://`, or left out")),
     }
 }
 
@@ -246,7 +249,6 @@ mod tests {
     #[test]
     fn backend_address_refusal_says_what_is_wrong() {
         for (text, reason) in [
-            ("https://a:443", "TLS to backends is not supported yet"),
             ("ftp://a", "the scheme must be `http://`"),
             ("http://me:secret@a", "user name"),
             ("http://a/v1", "has a path"),

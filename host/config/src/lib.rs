@@ -18,6 +18,7 @@ mod document;
 mod error;
 mod excerpt;
 mod json;
+mod listeners;
 mod plugins;
 mod pools;
 mod problem;
@@ -41,10 +42,11 @@ pub use self::error::Error;
 pub use self::excerpt::Excerpt;
 pub use self::problem::{Fault, Location, Problem};
 use self::resolve::Resolver;
+pub use self::types::listener;
 pub use self::types::{
-    Admin, Backend, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName, Isolation, Limits, Metrics,
-    OnFailure, Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route, Server, Sha256,
-    Source,
+    Admin, Backend, BackendTls, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName, Isolation,
+    Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route,
+    Server, Sha256, Source,
 };
 pub use self::warning::Warning;
 

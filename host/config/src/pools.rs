@@ -9,7 +9,7 @@ use super::raw::{self, Millis};
 use super::resolve::{FirstSeen, Resolver};
 use super::scalar::Int;
 use super::shape::{OrText, Placed, Table};
-use super::types::{Backend, Pool, PoolSettings, Retry};
+use super::types::{Backend, BackendTls, Pool, PoolSettings, Retry};
 
 const DEFAULT_WEIGHT: u32 = 1;
 /// `select-upstream` can count further; weights and memory cannot.
@@ -48,6 +48,40 @@ fn settings(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> PoolSettings {
         idle_connections: pool
             .idle_connections
             .map_or(default.idle_connections, |n| n.value() as usize),
+        tls: tls(pool, resolver),
+    }
+}
+
+/// `tls`. Without a backend with `https` it would have no effect.
+fn tls(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> BackendTls {
+    let Some(table) = &pool.tls else {
+        return BackendTls::default();
+    };
+    let is_encrypted = |entry: &Placed<OrText<raw::Backend>>| entry.value.0.address.is_encrypted;
+    if !table.value.is_empty() && !pool.backends.value.iter().any(is_encrypted) {
+        let fault = "no backend of this pool is reached over TLS: write their addresses with https://";
+        resolver.report(&table.place, Fault::Refused(fault.to_owned()));
+    }
+    let said = &table.value;
+    let identity = match (&said.cert, &said.key) {
+        (Some(cert), Some(key)) => Some((resolver.file(&cert.value), resolver.file(&key.value))),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            let fault = "a certificate and its key belong together: write both `cert` and `key`";
+            resolver.report(&one.place, Fault::Refused(fault.to_owned()));
+            None
+        }
+    };
+    let verify = said.verify.unwrap_or(true);
+    if let (false, Some(ca)) = (verify, &said.ca) {
+        let fault = "nothing is verified with `verify = false`, so no authority is asked";
+        resolver.report(&ca.place, Fault::Refused(fault.to_owned()));
+    }
+    BackendTls {
+        ca: said.ca.as_ref().map(|path| resolver.file(&path.value)),
+        server_name: said.server_name.as_ref().map(|name| name.0.clone()),
+        identity,
+        verify,
     }
 }
 
@@ -102,7 +136,13 @@ fn backends(list: &raw::Backends, resolver: &mut Resolver<'_>) -> Vec<Backend> {
 
 fn backend(entry: &Placed<OrText<raw::Backend>>) -> Backend {
     let OrText(raw::Backend {
-        address: BackendAddress { label, host, port },
+        address:
+            BackendAddress {
+                label,
+                host,
+                port,
+                is_encrypted,
+            },
         weight,
     }) = &entry.value;
     Backend {
@@ -110,6 +150,7 @@ fn backend(entry: &Placed<OrText<raw::Backend>>) -> Backend {
         host: host.clone(),
         port: *port,
         weight: weight.map_or(DEFAULT_WEIGHT, |n| n.value()),
+        is_encrypted: *is_encrypted,
     }
 }
 

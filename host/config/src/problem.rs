@@ -182,7 +182,7 @@ pub enum Fault {
     #[error("needs `trusted_proxies`, the networks of those whose PROXY protocol headers are believed")]
     TrustsNobody,
     /// The admin API would be open to every client.
-    #[error("{0} is the address of [server] already; the admin API needs another")]
+    #[error("clients connect to {0} already; the admin API needs another")]
     SameListener(ListenAddress),
 }
 

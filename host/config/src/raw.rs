@@ -1,10 +1,13 @@
 //! The configuration as written, key by key. Keys with a default are optional here; the defaults are in
 //! `resolve`, `plugins` and `pools`.
 
+pub(crate) mod listeners;
+
 use serde::Deserialize;
 
 use super::address::{BackendAddress, ListenAddress};
 use super::json::JsonTable;
+use super::scalar::tls::Protocol;
 use super::scalar::{
     EncodedSlashes, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, OptionalHeaderName,
     RetryOn, Sha256, Underscores, UrlPath, Via, Wasm,
@@ -15,9 +18,11 @@ use super::shape::{OrText, Placed, Shorthand, Table};
 /// `routes`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct File {
+pub(crate) struct File {
     #[serde(default)]
     pub server: Table<Server>,
+    pub listeners: Option<Placed<Vec<Table<listeners::Listener>>>>,
+    pub acme: Option<Table<listeners::Acme>>,
     pub admin: Option<Table<Admin>>,
     pub metrics: Option<Table<Metrics>>,
 
@@ -95,7 +100,10 @@ macro_rules! pool_keys {
         pub(super) struct Pool {
             pub name: Placed<Name>,
             pub backends: Backends,
-            $(pub $key: Option<$type>,)*
+            $(
+                #[allow(dead_code, reason = "`protocol` has one meaning, and is checked when it is read")]
+                pub $key: Option<$type>,
+            )*
         }
 
         impl Upstreams {
@@ -121,6 +129,19 @@ pool_keys! {
     total_timeout_ms: Int<0, 86_400_000>,
     idle_timeout_ms: Millis,
     idle_connections: Int<1, 65535>,
+    protocol: Protocol,
+    tls: Table<PoolTls>,
+}
+
+/// `tls` of a pool.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PoolTls {
+    pub ca: Option<Placed<String>>,
+    pub server_name: Option<MatchHost>,
+    pub cert: Option<Placed<String>>,
+    pub key: Option<Placed<String>>,
+    pub verify: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -262,5 +283,19 @@ impl Shorthand for PluginUse {
             config: None,
             on_failure: None,
         })
+    }
+}
+
+impl PoolTls {
+    /// Whether nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        let PoolTls {
+            ca,
+            server_name,
+            cert,
+            key,
+            verify,
+        } = self;
+        ca.is_none() && server_name.is_none() && cert.is_none() && key.is_none() && verify.is_none()
     }
 }

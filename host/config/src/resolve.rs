@@ -18,8 +18,9 @@ use super::plugins::mebibytes;
 use super::problem::{Fault, Problem};
 use super::raw::{self, Millis};
 use super::shape::{Place, Placed, Table};
+use super::types::listener::Listener;
 use super::types::{Admin, ClientLimits, Config, ConnectionLimits, Metrics, Server};
-use super::{Overrides, plugins, pools, routes, short};
+use super::{Overrides, listeners, plugins, pools, routes, short};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -47,29 +48,38 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    pub(super) fn resolve(mut self, file: raw::File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
+    pub(super) fn resolve(
+        mut self,
+        mut file: raw::File,
+        overrides: &Overrides,
+    ) -> Result<Config, Vec<Problem>> {
         let rules = rules(&file.server.value);
-        let server = self.server(&file.server.value, rules, overrides.listen.as_deref());
-        let admin = file
-            .admin
-            .as_ref()
-            .and_then(|admin| self.admin(admin, server.as_ref()));
+        let server = self.server(&file.server.value, rules);
         let metrics = file.metrics.as_ref().and_then(|table| self.metrics(table, rules));
-        let full = short::expand(file, overrides, &mut self);
+        let full = short::expand(&mut file, overrides, &mut self);
 
         let plugins = plugins::resolve(&full.plugins, &mut self);
         let pools = pools::resolve(&full.pools, &mut self);
         let routes = routes::resolve(&full, &plugins, rules, &mut self);
-        match server {
-            Some(server) if self.problems.is_empty() => Ok(Config {
+        let listen = overrides.listen.as_deref();
+        let listeners = listeners::resolve(&file, listen, DEFAULT_LISTEN.into(), &routes, &mut self);
+        let acme = file
+            .acme
+            .as_ref()
+            .map(|acme| listeners::acme(acme, &listeners, &mut self));
+        let admin = file.admin.as_ref().map(|admin| self.admin(admin, &listeners));
+        match self.problems.is_empty() {
+            true => Ok(Config {
                 server,
+                listeners,
+                acme,
                 admin,
                 metrics,
                 plugins,
                 pools,
                 routes,
             }),
-            _ => Err(self.problems),
+            false => Err(self.problems),
         }
     }
 
@@ -86,17 +96,7 @@ impl<'a> Resolver<'a> {
         self.document.directory().join(written)
     }
 
-    fn server(
-        &mut self,
-        server: &raw::Server,
-        rules: Rules,
-        override_listen: Option<&str>,
-    ) -> Option<Server> {
-        let listen = match (override_listen, &server.listen) {
-            (Some(text), _) => self.listen_option(text),
-            (None, Some(Placed { value, .. })) => Some(value.clone()),
-            (None, None) => Some(DEFAULT_LISTEN.into()),
-        };
+    fn server(&mut self, server: &raw::Server, rules: Rules) -> Server {
         let trusted_proxies: Vec<_> = server
             .trusted_proxies
             .iter()
@@ -110,8 +110,7 @@ impl<'a> Resolver<'a> {
             self.report(&wanted.place, Fault::TrustsNobody);
         }
         let cores = || thread::available_parallelism().map_or(1, usize::from).min(1024);
-        Some(Server {
-            listen: listen?,
+        Server {
             workers: server
                 .workers
                 .map_or_else(cores, |workers| workers.value() as usize),
@@ -136,10 +135,10 @@ impl<'a> Resolver<'a> {
                 .filter(|path| !path.is_empty())
                 .map(|path| self.file(path)),
             state: mebibytes(server.state_mb.map_or(DEFAULT_STATE_MB, |mib| mib.value())),
-        })
+        }
     }
 
-    fn listen_option(&mut self, text: &str) -> Option<ListenAddress> {
+    pub(super) fn listen_option(&mut self, text: &str) -> Option<ListenAddress> {
         let place = Place::Option("--listen");
         match ListenAddress::parse(text) {
             Ok(address) => Some(address),
@@ -150,19 +149,19 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn admin(&mut self, admin: &Table<raw::Admin>, server: Option<&Server>) -> Option<Admin> {
+    fn admin(&mut self, admin: &Table<raw::Admin>, listeners: &[Listener]) -> Admin {
         let (listen, place) = match &admin.value.listen {
             Some(Placed { value, place }) => (value.clone(), place.clone()),
             None => (DEFAULT_ADMIN_LISTEN.into(), admin.place.clone()),
         };
         // Port 0 is another free port each time.
-        if listen.port != 0 && server.is_some_and(|server| server.listen == listen) {
+        if listen.port != 0 && listeners.iter().any(|listener| listener.listen == listen) {
             self.report(&place, Fault::SameListener(listen.clone()));
         }
-        Some(Admin {
+        Admin {
             listen,
             debug_header: admin.value.debug_header.as_ref().and_then(|name| name.0.clone()),
-        })
+        }
     }
 
     fn metrics(&mut self, metrics: &Table<raw::Metrics>, rules: Rules) -> Option<Metrics> {

@@ -103,7 +103,7 @@ fn plugin_uses(
 
 /// The index of a name. `None` has been reported. Of several entries with one name the first is taken; the
 /// others have been reported too.
-fn index_of<'a>(
+pub(super) fn index_of<'a>(
     kind: &'static str,
     name: &str,
     mut names: impl Iterator<Item = &'a str> + Clone,

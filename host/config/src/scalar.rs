@@ -3,6 +3,8 @@
 //! The only constructor of each type is the check, so a wrong value is found while the file is decoded, at
 //! its own line.
 
+pub(crate) mod tls;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;

@@ -16,7 +16,7 @@ const DEFAULT_WINDOW_SECONDS: u32 = 60;
 const DEFAULT_KEY: &str = "client_ip";
 
 /// The full form of a file in either form.
-pub(super) fn expand(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>) -> Full {
+pub(super) fn expand(file: &mut raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>) -> Full {
     let short = [
         ("[upstreams]", file.upstreams.as_ref().map(|table| &table.place)),
         ("[rate_limit]", file.rate_limit.as_ref().map(|table| &table.place)),
@@ -42,7 +42,7 @@ pub(super) fn expand(file: raw::File, overrides: &Overrides, resolver: &mut Reso
     }
 }
 
-fn full_form(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>) -> Full {
+fn full_form(file: &mut raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>) -> Full {
     if !overrides.backends.is_empty() {
         resolver.report(
             &Place::Option("--backend"),
@@ -50,9 +50,9 @@ fn full_form(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>
         );
     }
     let full = Full {
-        plugins: file.plugins.map(|list| list.value).unwrap_or_default(),
-        pools: file.pools.map(|list| list.value).unwrap_or_default(),
-        routes: file.routes.map(|list| list.value).unwrap_or_default(),
+        plugins: file.plugins.take().map(|list| list.value).unwrap_or_default(),
+        pools: file.pools.take().map(|list| list.value).unwrap_or_default(),
+        routes: file.routes.take().map(|list| list.value).unwrap_or_default(),
     };
     if full.pools.is_empty() {
         resolver.report(&Place::Nowhere, Fault::MissingList("[[pools]]"));
@@ -68,12 +68,16 @@ fn full_form(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>
     full
 }
 
-fn short_form(file: raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>) -> Full {
-    let Some(pool) = pool(file.upstreams, &overrides.backends, resolver) else {
+fn short_form(file: &mut raw::File, overrides: &Overrides, resolver: &mut Resolver<'_>) -> Full {
+    let Some(pool) = pool(file.upstreams.take(), &overrides.backends, resolver) else {
         return Full::default();
     };
-    let rate_limit = file.rate_limit.map(|table| table.value).unwrap_or_default();
-    let headers = file.headers.map(|table| table.value).unwrap_or_default();
+    let rate_limit = file
+        .rate_limit
+        .take()
+        .map(|table| table.value)
+        .unwrap_or_default();
+    let headers = file.headers.take().map(|table| table.value).unwrap_or_default();
 
     let mut plugins = Vec::new();
     if rate_limit.enabled.unwrap_or(true) {

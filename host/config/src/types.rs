@@ -3,6 +3,8 @@
 //! Types whose parts depend on each other are `non_exhaustive`: only this crate makes them, from a file or by
 //! the functions below. Types that are numbers with defaults, such as [`Limits`], can be made anywhere.
 
+pub mod listener;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use ipnet::IpNet;
 use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
+use self::listener::{Acme, Listener};
 use super::address::{Host, ListenAddress};
 pub use super::scalar::HeaderName;
 
@@ -19,8 +22,12 @@ pub use super::scalar::HeaderName;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// `[server]`: the public listener and the process.
+    /// `[server]`: the process, and its rules for connections.
     pub server: Server,
+    /// The listeners, in the order of the file. At least one.
+    pub listeners: Vec<Listener>,
+    /// The certificate that is ordered for listeners with TLS.
+    pub acme: Option<Acme>,
     /// `[admin]`; without the table there is no admin listener.
     pub admin: Option<Admin>,
     /// `[metrics]`; `None` without the table and with `enabled = false`.
@@ -54,8 +61,6 @@ impl Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Server {
-    /// The address for clients.
-    pub listen: ListenAddress,
     /// Worker threads, 1 to 1024.
     pub workers: usize,
     /// How long requests in flight may take to finish after SIGTERM, up to an hour.
@@ -380,6 +385,32 @@ pub struct PoolSettings {
     pub idle_timeout: Duration,
     /// How many idle connections each worker keeps, 1 to 65535.
     pub idle_connections: usize,
+    /// How connections to backends with `https` are encrypted.
+    pub tls: BackendTls,
+}
+
+/// How connections to the backends of a pool are encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendTls {
+    /// The file with the authorities that vouch for backends; the system's if there is none.
+    pub ca: Option<PathBuf>,
+    /// The name that backends prove to have, and are asked for; each its own host if there is none. In lower case.
+    pub server_name: Option<String>,
+    /// The files of the certificate that backends are shown, and of its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Whether backends have to prove their name. If not, anybody who can answer in place of one reads and writes everything.
+    pub verify: bool,
+}
+
+impl Default for BackendTls {
+    fn default() -> BackendTls {
+        BackendTls {
+            ca: None,
+            server_name: None,
+            identity: None,
+            verify: true,
+        }
+    }
 }
 
 /// When a failed attempt is followed by another.
@@ -421,6 +452,7 @@ impl Default for PoolSettings {
             total_timeout: None,
             idle_timeout: Duration::from_secs(60),
             idle_connections: 128,
+            tls: BackendTls::default(),
         }
     }
 }
@@ -449,6 +481,8 @@ pub struct Backend {
     pub port: u16,
     /// The share of requests relative to the others, 0 to 65535; 0 means no new requests.
     pub weight: u32,
+    /// Whether connections to it are encrypted.
+    pub is_encrypted: bool,
 }
 
 /// One entry of `[[routes]]`.

@@ -20,6 +20,8 @@ pub enum Warning {
     UnusedPlugin(String),
     /// Every backend of this pool has weight 0.
     DrainedPool(String),
+    /// The backends of this pool do not prove who they are.
+    Unverified(String),
 }
 
 impl fmt::Display for Warning {
@@ -36,6 +38,11 @@ impl fmt::Display for Warning {
             ),
             Warning::UnusedPool(name) => write!(f, "no route uses the pool `{name}`"),
             Warning::UnusedPlugin(name) => write!(f, "no route uses the plugin `{name}`"),
+            Warning::Unverified(name) => write!(
+                f,
+                "`verify = false` in the pool `{name}`: whoever can answer in place of a backend reads and changes \
+                 everything"
+            ),
             Warning::DrainedPool(name) => {
                 write!(
                     f,
@@ -84,5 +91,7 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     warnings.extend(unused_plugins.map(|(_, plugin)| Warning::UnusedPlugin(plugin.name.clone())));
     warnings.extend(unused_pools.map(|(_, pool)| Warning::UnusedPool(pool.name.clone())));
     warnings.extend(drained.map(|pool| Warning::DrainedPool(pool.name.clone())));
+    let unverified = config.pools.iter().filter(|pool| !pool.settings.tls.verify);
+    warnings.extend(unverified.map(|pool| Warning::Unverified(pool.name.clone())));
     warnings
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::SystemTime;
 
 use crate::cli::{Cli, Command, ConfigArgs, ServeArgs};
 use arc_swap::ArcSwap;
@@ -19,9 +20,11 @@ use pace_author::{BuildFailed, CommandError, PluginCommand};
 use pace_base::allocator::OutOfMemoryExit;
 use pace_base::logging::{Log, Setup, Writing};
 use pace_config::Config;
+use pace_proxy::listeners::{Frontends, Listeners};
+use pace_proxy::ordering::Ordering;
 use pace_proxy::reload::{Manager, Origin, PluginStatus, Reloader};
 use pace_proxy::server::{self, Process, Server};
-use pace_proxy::snapshot::{Environment, Snapshot};
+use pace_proxy::snapshot::{Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
 use pace_sandbox::{Compiler, Runtime, compile_for_parent};
 use pace_state::Store;
@@ -76,8 +79,9 @@ fn start_log(command: Option<&Command>) -> io::Result<Log> {
 struct Ready {
     server: Server,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    environment: Arc<Environment>,
+    shared: Arc<Shared>,
     reloader: Reloader,
+    ordering: Option<Ordering>,
 }
 
 fn run(args: &ServeArgs) -> Result<(), CommandError> {
@@ -89,10 +93,11 @@ fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let Ready {
         server,
         snapshot,
-        environment,
+        shared,
         reloader,
+        ordering,
     } = ready?;
-    Ok(server.run(process, snapshot, environment, reloader)?)
+    Ok(server.run(process, snapshot, shared, reloader, ordering)?)
 }
 
 fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
@@ -103,11 +108,14 @@ fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
     if let Some(path) = &args.ready_file {
         server = server.with_ready_file(path)?;
     }
-    let environment = Arc::new(environment(&config)?);
+    let shared = Arc::new(shared(&config)?);
+    let ordering = Ordering::open(&config, &shared.listeners)?;
+    let frontends = Frontends::load(&config, &shared.listeners, None)?;
     let started = Manager::start(
         origin(&args.config),
         config,
-        Arc::clone(&environment),
+        frontends,
+        Arc::clone(&shared),
         Some(compiler()),
     );
     let (manager, snapshot, reloader) = started?;
@@ -117,8 +125,9 @@ fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
     Ok(Ready {
         server,
         snapshot,
-        environment,
+        shared,
         reloader,
+        ordering,
     })
 }
 
@@ -131,14 +140,37 @@ fn check(args: &ConfigArgs) -> Result<(), CommandError> {
     let config = load(args)?;
     server::find_addresses(&config)?;
     let counts = (config.routes.len(), config.pools.len());
-    let environment = Arc::new(environment(&config)?);
-    let (_, _, reloader) = Manager::start(origin(args), config, environment, Some(compiler()))?;
-    pace_author::print(&report(counts, &reloader.status().list()))?;
+    let shared = Arc::new(shared(&config)?);
+    let frontends = Frontends::load(&config, &shared.listeners, None)?;
+    let certificates = certificates(&config, &frontends);
+    let (_, _, reloader) = Manager::start(origin(args), config, frontends, shared, Some(compiler()))?;
+    pace_author::print(&report(counts, &certificates, &reloader.status().list()))?;
     Ok(())
 }
 
-fn report((routes, pools): (usize, usize), plugins: &[PluginStatus]) -> String {
-    let mut report = format!("ok: {routes} routes, {pools} pools, {} plugins\n", plugins.len());
+/// The listeners with TLS, with their certificates and how long these are valid.
+fn certificates(config: &Config, frontends: &Frontends) -> String {
+    let mut listed = String::new();
+    for listener in config.listeners.iter().filter(|listener| listener.tls.is_some()) {
+        let _ = writeln!(listed, "  listener {} (TLS)", listener.listen);
+        for (_, pair) in frontends
+            .pairs()
+            .filter(|(address, _)| **address == listener.listen)
+        {
+            let certificate = pair.certificate();
+            let names: Vec<_> = certificate.names().iter().map(ToString::to_string).collect();
+            let days = certificate.days_left(SystemTime::now());
+            let _ = writeln!(listed, "    certificate: {}; {days} days left", names.join(", "));
+        }
+    }
+    listed
+}
+
+fn report((routes, pools): (usize, usize), certificates: &str, plugins: &[PluginStatus]) -> String {
+    let mut report = format!(
+        "ok: {routes} routes, {pools} pools, {} plugins\n{certificates}",
+        plugins.len()
+    );
     for plugin in plugins {
         let _ = write!(
             report,
@@ -173,12 +205,13 @@ fn load(args: &ConfigArgs) -> Result<Config, CommandError> {
     Ok(config)
 }
 
-fn environment(config: &Config) -> Result<Environment, CommandError> {
+fn shared(config: &Config) -> Result<Shared, CommandError> {
     let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
-    Ok(Environment {
+    Ok(Shared {
         runtime: Runtime::new(cache_dir.as_deref(), config.server.workers)?,
         store: Store::new(config.server.state),
         metrics: Metrics::new(),
+        listeners: Listeners::default(),
     })
 }
 

@@ -1,7 +1,6 @@
 //! The plugins of a route: their order, the first answer that wins, and what a failure means.
 //!
-//! Knows neither HTTP/1.1 nor wasmtime: it joins the views of `hook` with anything that is a
-//! [`Plugin`].
+//! This module knows neither HTTP/1.1 nor wasmtime: it joins the views of `pace-hook` with anything that is a [`Plugin`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,19 +23,19 @@ pub struct Chain {
 
 /// One plugin at its place in a route.
 pub struct Step {
-    /// The plugin with the configuration it has here.
+    /// The plugin, with its configuration for this route.
     pub plugin: Arc<dyn Plugin>,
     /// The route, for the log.
     pub route: Arc<str>,
-    /// What its failure means here.
+    /// The consequence of its failure on this route.
     pub on_failure: OnFailure,
-    /// Where its calls and failures are counted.
+    /// The counters of its calls and failures.
     pub metrics: PluginMetrics,
-    /// How often its failures are told.
+    /// The limit of log lines about its failures.
     pub log: Limited,
 }
 
-/// How a step's failures are told: each has a backtrace, and there may be one per request.
+/// The limit of log lines about a plugin's failures: each has a backtrace, and there may be one per request.
 pub fn failures_of(plugin: &str, route: &str) -> Limited {
     Limited::new(format!("failures of plugin {plugin} on route {route}"))
 }
@@ -44,9 +43,9 @@ pub fn failures_of(plugin: &str, route: &str) -> Limited {
 /// The result of the request filters.
 #[derive(Debug, PartialEq)]
 pub enum RequestFlow {
-    /// Go on to a backend.
+    /// The request goes on to a backend.
     Next,
-    /// A plugin answered.
+    /// A plugin answered the request.
     Respond(Reply),
     /// A plugin failed closed.
     Failed,
@@ -55,9 +54,9 @@ pub enum RequestFlow {
 /// The result of asking for a backend.
 #[derive(Debug, PartialEq)]
 pub enum SelectFlow {
-    /// This one.
+    /// A plugin picked the backend with this index.
     Pick(u32),
-    /// A plugin answered.
+    /// A plugin answered the request.
     Respond(Reply),
     /// No plugin picked.
     NoneLeft,
@@ -68,9 +67,9 @@ pub enum SelectFlow {
 /// The result of the response filters.
 #[derive(Debug, PartialEq)]
 pub enum ResponseFlow {
-    /// Send what is there.
+    /// The response is sent as it is.
     Next,
-    /// Send this instead, after it has passed the filters that remain.
+    /// A plugin replaced the response. The reply passes the remaining filters before it is sent.
     Respond(Reply, Remaining),
     /// A plugin failed closed.
     Failed,
@@ -81,20 +80,20 @@ pub enum ResponseFlow {
 pub struct Remaining(usize);
 
 impl Remaining {
-    /// None has.
+    /// No filter has seen the response.
     pub const ALL: Remaining = Remaining(0);
-    /// All have, or none shall.
+    /// Every filter has seen the response, or no filter is to see it.
     pub const NONE: Remaining = Remaining(usize::MAX);
 }
 
-/// The request as the chain passes it to each plugin.
+/// The facts about a request that the chain passes to each call, beside its head.
 #[derive(Clone, Copy)]
-pub struct Asker<'a> {
-    /// Who asks.
+pub struct CallContext<'a> {
+    /// The client's address.
     pub client: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// Where the calls are noted, if anybody wants to read of them.
+    /// The record of calls, if the log line of `pace::hooks` is enabled.
     pub calls: Option<&'a HookCalls>,
 }
 
@@ -107,7 +106,7 @@ impl Chain {
             let with_hook = with_hook.cloned();
             match hook {
                 Hook::RequestFilter | Hook::SelectUpstream => with_hook.collect(),
-                // Who saw the request first sees the response last.
+                // The first plugin to see the request is the last to see the response.
                 Hook::ResponseFilter => with_hook.rev().collect(),
             }
         };
@@ -128,18 +127,18 @@ impl Chain {
     }
 
     /// Asks the request filters in order, until one answers.
-    pub fn request_filter(&self, asker: Asker<'_>, head: &mut dyn RequestHead) -> RequestFlow {
+    pub fn request_filter(&self, context: CallContext<'_>, head: &mut dyn RequestHead) -> RequestFlow {
         for step in &self.steps[Hook::RequestFilter] {
-            let request = asker.with(RequestAccess::Edit(&mut *head));
+            let request = context.with(RequestAccess::Edit(&mut *head));
             match step.run(
                 Hook::RequestFilter,
-                asker.calls,
+                context.calls,
                 |plugin| plugin.request_filter(request),
                 telemetry::verdict,
             ) {
-                Outcome::Result(Verdict::Next) | Outcome::GoOn => {}
-                Outcome::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
-                Outcome::Failed => return RequestFlow::Failed,
+                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
+                StepResult::Failed => return RequestFlow::Failed,
             }
         }
         RequestFlow::Next
@@ -148,23 +147,23 @@ impl Chain {
     /// Asks for the backend of one attempt, until a plugin picks or answers.
     pub fn select_upstream(
         &self,
-        asker: Asker<'_>,
+        context: CallContext<'_>,
         head: &dyn RequestHead,
         candidates: &dyn Candidates,
         attempt: u32,
     ) -> SelectFlow {
         for step in &self.steps[Hook::SelectUpstream] {
-            let request = asker.with(RequestAccess::Read(head));
+            let request = context.with(RequestAccess::Read(head));
             match step.run(
                 Hook::SelectUpstream,
-                asker.calls,
+                context.calls,
                 |plugin| plugin.select_upstream(request, candidates, attempt),
                 |selection| telemetry::selection(selection, candidates),
             ) {
-                Outcome::Result(Selection::Pick(index)) => return SelectFlow::Pick(index),
-                Outcome::Result(Selection::Respond(reply)) => return SelectFlow::Respond(reply),
-                Outcome::Result(Selection::Pass) | Outcome::GoOn => {}
-                Outcome::Failed => return SelectFlow::Failed,
+                StepResult::Result(Selection::Pick(index)) => return SelectFlow::Pick(index),
+                StepResult::Result(Selection::Respond(reply)) => return SelectFlow::Respond(reply),
+                StepResult::Result(Selection::Pass) | StepResult::GoOn => {}
+                StepResult::Failed => return SelectFlow::Failed,
             }
         }
         SelectFlow::NoneLeft
@@ -174,32 +173,32 @@ impl Chain {
     pub fn response_filter(
         &self,
         remaining: Remaining,
-        asker: Asker<'_>,
+        context: CallContext<'_>,
         head: &dyn RequestHead,
         response: &mut dyn ResponseHead,
         backend: Option<&str>,
     ) -> ResponseFlow {
         let steps = self.steps[Hook::ResponseFilter].iter().enumerate();
         for (position, step) in steps.skip(remaining.0) {
-            let request = asker.with(RequestAccess::Read(head));
+            let request = context.with(RequestAccess::Read(head));
             match step.run(
                 Hook::ResponseFilter,
-                asker.calls,
+                context.calls,
                 |plugin| plugin.response_filter(request, &mut *response, backend),
                 telemetry::verdict,
             ) {
-                Outcome::Result(Verdict::Next) | Outcome::GoOn => {}
-                Outcome::Result(Verdict::Respond(reply)) => {
+                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Respond(reply)) => {
                     return ResponseFlow::Respond(reply, Remaining(position + 1));
                 }
-                Outcome::Failed => return ResponseFlow::Failed,
+                StepResult::Failed => return ResponseFlow::Failed,
             }
         }
         ResponseFlow::Next
     }
 }
 
-impl Asker<'_> {
+impl CallContext<'_> {
     fn with(self, head: RequestAccess<'_>) -> RequestScope<'_> {
         RequestScope {
             head,
@@ -209,12 +208,12 @@ impl Asker<'_> {
     }
 }
 
-/// What a step came to, after the failure policy.
-enum Outcome<T> {
+/// The result of a step, after the failure policy.
+enum StepResult<T> {
     Result(T),
-    /// It failed, and is not missed.
+    /// The plugin failed open: the request goes on without it.
     GoOn,
-    /// It failed, and the request with it.
+    /// The plugin failed closed, and the request fails with it.
     Failed,
 }
 
@@ -224,28 +223,28 @@ impl Step {
         hook: Hook,
         calls: Option<&HookCalls>,
         call: impl FnOnce(&dyn Plugin) -> Result<T, Failure>,
-        said: impl FnOnce(&T) -> String,
-    ) -> Outcome<T> {
+        describe: impl FnOnce(&T) -> String,
+    ) -> StepResult<T> {
         self.metrics.called(hook);
         let result = match calls {
             None => call(&*self.plugin),
-            Some(calls) => calls.note(&*self.plugin, hook, call, said),
+            Some(calls) => calls.note(&*self.plugin, hook, call, describe),
         };
         match result {
-            Ok(result) => Outcome::Result(result),
+            Ok(result) => StepResult::Result(result),
             Err(failure) => self.failed(hook, &failure),
         }
     }
 
     #[cold]
-    fn failed<T>(&self, hook: Hook, failure: &Failure) -> Outcome<T> {
+    fn failed<T>(&self, hook: Hook, failure: &Failure) -> StepResult<T> {
         self.metrics.failed(hook, failure.reason);
         let (outcome, consequence) = match self.on_failure {
-            OnFailure::Closed => (Outcome::Failed, "closed: the request is answered with 503"),
-            OnFailure::Open => (Outcome::GoOn, "open: the request goes on without it"),
+            OnFailure::Closed => (StepResult::Failed, "closed: the request is answered with 503"),
+            OnFailure::Open => (StepResult::GoOn, "open: the request goes on without it"),
         };
         if failure.reason == FailureReason::BreakerOpen {
-            // It has been said when the breaker opened, and is counted; a line per request says no more.
+            // The log has a line from when the breaker opened, and the call is counted; a line per request adds nothing.
             return outcome;
         }
         if !self.log.admits() {

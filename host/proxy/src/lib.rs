@@ -1,5 +1,5 @@
-//! The proxy: sockets, HTTP, routes, pools, reload, the admin API and metrics. What is done to a request is decided by
-//! plugins, WebAssembly components that can touch nothing but what they are lent.
+//! The proxy: sockets, HTTP, routes, pools, reload, the admin API and metrics. Plugins decide what is done to a request;
+//! they are WebAssembly components that can touch nothing but what they are lent.
 //!
 //! ```text
 //!            ┌────────── server: accepts, one runtime per worker, drains ──────────┐
@@ -12,24 +12,29 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`proxy`] | **the request path, top to bottom** |
-//! | [`http1`], [`io`] | connections of clients and to backends; sockets, memory, timers |
-//! | [`router`] | host and path to route |
+//! | [`http1`], [`http2`], [`io`] | connections of clients and to backends; sockets, memory, timers |
+//! | [`listeners`] | certificates and routes of each address where clients connect |
+//! | [`ordering`] | certificates from an authority |
+//! | [`router`] | finds the route for a host and a path |
 //! | [`chain`] | the plugins of a route: order, first answer, failure policy |
 //! | [`upstream`] | pools and backends |
-//! | [`client`], [`proxy_protocol`], [`via`] | who is asking, and through whom |
-//! | [`snapshot`] | a configuration brought to life; a request keeps the one that it began with |
-//! | [`reload`] | plugins and configuration replaced while requests are served |
+//! | [`client`], [`proxy_protocol`], [`via`] | identify the client, and the proxies on the way |
+//! | [`snapshot`] | a configuration in use; a request keeps the one that it began with |
+//! | [`reload`] | replaces plugins and configuration while requests are served |
 //! | [`server`] | listeners, worker threads, shutdown |
 //! | [`admin`], [`telemetry`] | the admin API, metrics and log lines |
 //!
-//! Walls: no policy is decided here, and `proxy` knows of plugins what `pace-hook` says, not how they are run. A test
-//! holds both.
+//! Walls: this crate decides no policy, and `proxy` knows plugins only by the traits of `pace-hook`, not how they are run.
+//! A test holds both.
 
 pub mod admin;
 pub mod chain;
 pub mod client;
 pub mod http1;
+pub mod http2;
 pub mod io;
+pub mod listeners;
+pub mod ordering;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod reload;

@@ -7,20 +7,21 @@
 //!           refuse              answer       answer, refuse          refuse        answer       keep, close, linger
 //! ```
 //!
-//! There is one way for every request, whatever its method, version and body. Each is served by one task, from its
-//! connection's first byte to its last.
+//! Every request takes this way, whatever its method, version and body. One task serves a connection of HTTP/1 from its
+//! first byte to its last; each stream of HTTP/2 has a task of its own.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `choose` | asks the hook for the backend of the next attempt |
-//! | `forward`, `attempt` | attempts one after the other; one attempt |
-//! | `deliver` | from the response's head to its end, or to another protocol |
-//! | `answer`, `refuse` | what is answered here, and what the client is told of each fault |
-//! | `outbound` | the heads that are sent |
-//! | `client`, `hops` | who asks, and how far it may go |
-//! | `idle` | connections to backends that wait for their next request |
-//! | `message` | messages as plugins see them |
-//! | `context` | what is known of one request |
+//! | `streams` | serves many requests at once on a connection of HTTP/2 |
+//! | `choose` | asks the plugins for the backend of the next attempt |
+//! | `forward`, `attempt` | make attempts one after the other; one attempt |
+//! | `deliver` | passes a response on, or switches to another protocol |
+//! | `answer`, `refuse` | send Pace's own answers; the answer to each fault |
+//! | `outbound` | writes the heads that are sent |
+//! | `front` | answers of a listener before any route |
+//! | `client`, `hops` | identify the client; limit the hops of a request |
+//! | `idle` | keeps connections to backends for the next request |
+//! | `context` | the state of one request |
 
 mod answer;
 mod attempt;
@@ -29,10 +30,12 @@ mod client;
 mod context;
 mod deliver;
 mod forward;
+mod front;
 mod hops;
 mod idle;
 mod outbound;
 mod refuse;
+mod streams;
 
 pub use idle::Idle;
 
@@ -40,102 +43,133 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
+use pace_tls::server::Frontend;
 use pace_wire::known::Known;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
-use self::answer::After;
+use self::answer::Disposition;
 use self::choose::{Selected, select};
 use self::context::Context;
 use self::refuse::Refused;
 use crate::chain::{Remaining, RequestFlow};
-use crate::http1::{BodyReader, Client, Next, Waited};
+use crate::http1::{BodyReader, Client, Next, WaitOutcome};
+use crate::http2::Io;
 use crate::io::Recycled;
+use crate::listeners::ListenerId;
 use crate::server::Drain;
-use crate::snapshot::{Environment, Snapshot};
+use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::{Access, access_log};
 use pace_config::ConnectionLimits;
 
-/// The proxy, one per worker. What it serves with is shared and can be replaced while it serves.
+/// The proxy of one worker. All proxies share the snapshot, which can be replaced while they serve.
 pub struct Proxy {
     snapshot: Arc<ArcSwap<Snapshot>>,
-    environment: Arc<Environment>,
+    shared: Arc<Shared>,
     idle: Arc<Idle>,
     drain: Arc<Drain>,
-    /// The number of its worker.
+    /// The number of the worker.
     worker: usize,
 }
 
-/// The status that stands for a client that left before its response, in metrics and log (nginx's word).
+/// The status in metrics and log of a request whose client left before the response, as in nginx.
 const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => panic!("499 is a status"),
 };
 
 impl Proxy {
-    /// A proxy that serves each request with the newest snapshot, until the process begins to `drain`. Connections that it
-    /// does not use are left in `idle`, which somebody has to [sweep](Idle::sweep).
+    /// A proxy that serves each request with the newest snapshot, until the process begins to `drain`. It leaves unused
+    /// connections to backends in `idle`, which the worker must [sweep](Idle::sweep).
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
-        environment: Arc<Environment>,
+        shared: Arc<Shared>,
         idle: Arc<Idle>,
         drain: Arc<Drain>,
         worker: usize,
     ) -> Proxy {
         Proxy {
             snapshot,
-            environment,
+            shared,
             idle,
             drain,
             worker,
         }
     }
 
-    /// How many connections there may be.
+    /// The limits of client connections.
     pub fn connection_limits(&self) -> ConnectionLimits {
         self.snapshot.load().connections
     }
 
+    /// The TLS of a listener, if it has any.
+    pub fn frontend(&self, listener: ListenerId) -> Option<Arc<Frontend>> {
+        self.snapshot.load().front(listener)?.frontend.clone()
+    }
+
     /// Serves a connection from its first request to its end.
-    pub async fn serve(&self, mut client: Client) {
+    pub async fn serve(self: &Arc<Proxy>, mut client: Client) {
+        if client.speaks_http2() {
+            return self.switch_to_streams(client).await;
+        }
         loop {
             let limits = self.snapshot.load().client;
             match client.wait(&limits, self.drain.idle_must_end(self.worker)).await {
-                Waited::Byte => {}
-                Waited::End => return,
-                Waited::Stop => return client.linger().await,
+                WaitOutcome::Byte => {}
+                WaitOutcome::End => return client.transport.close(),
+                WaitOutcome::Stop => return client.linger().await,
             }
-            // What a request needs is held while there is one, and not by a connection that waits.
-            let after = Box::pin(self.request(&mut client)).await;
-            match after {
-                After::Keep => {}
-                After::Close => return,
-                After::Linger => return client.linger().await,
-                After::Reset => return client.transport.reset(),
+            // The boxed future is freed after each request, so a waiting connection does not hold its memory.
+            let disposition = Box::pin(self.request(&mut client)).await;
+            match disposition {
+                Disposition::Keep => {}
+                Disposition::Close => return client.transport.close(),
+                Disposition::Linger => return client.linger().await,
+                Disposition::Reset => return client.transport.reset(),
+                Disposition::Streams => return self.switch_to_streams(client).await,
             }
         }
     }
 
-    /// Reads a request, answers it, and says so.
-    async fn request(&self, client: &mut Client) -> After {
+    async fn switch_to_streams(self: &Arc<Proxy>, client: Client) {
+        let Client {
+            transport,
+            input,
+            arrival,
+            ..
+        } = client;
+        let patience = self.snapshot.load().client.send;
+        Box::pin(self.serve_streams(Io::new(transport, input, patience), arrival)).await;
+    }
+
+    /// Reads a request, answers it, logs and counts it.
+    async fn request(&self, client: &mut Client) -> Disposition {
         let snapshot = self.snapshot.load_full();
         let mut request = Recycled::<RequestHead>::take();
         let next = client
             .read_head(&mut request, &snapshot.rules, &snapshot.client)
             .await;
-        let mut context = Context::new(
-            snapshot,
-            client.peer,
-            &self.environment.metrics.requests_in_flight,
-        );
-        let after = match next {
-            Next::End => return After::Close,
-            Next::Request => self.respond(client, &mut request, &mut context).await,
+        self.take(client, &mut request, snapshot, next).await
+    }
+
+    /// Answers a request that was read or refused, logs and counts it.
+    async fn take(
+        &self,
+        client: &mut Client,
+        request: &mut RequestHead,
+        snapshot: Arc<Snapshot>,
+        next: Next,
+    ) -> Disposition {
+        let mut context = Context::new(snapshot, &client.arrival, &self.shared.metrics.requests_in_flight);
+        let disposition = match next {
+            Next::End => return Disposition::Close,
+            Next::Preface => return Disposition::Streams,
+            Next::Request => self.respond(client, request, &mut context).await,
             Next::Refused(refusal) => {
                 let mut none = BodyReader::done();
                 self.refuse(
                     client,
-                    &request,
+                    request,
                     &mut none,
                     &mut context,
                     Refused::Request(refusal),
@@ -143,16 +177,33 @@ impl Proxy {
                 .await
             }
         };
-        self.finished(&request, &context);
-        after
+        self.finished(request, &context);
+        disposition
     }
 
-    /// The story of a request whose head is valid.
-    async fn respond(&self, client: &mut Client, request: &mut RequestHead, context: &mut Context) -> After {
-        let mut body = BodyReader::of_request(request.framing, &context.snapshot.rules);
+    /// Answers a request whose head is valid: the story of a request, in order.
+    async fn respond(
+        &self,
+        client: &mut Client,
+        request: &mut RequestHead,
+        context: &mut Context,
+    ) -> Disposition {
+        let mut body = BodyReader::of_request(request, &context.snapshot.rules);
         if client::identify(client, request, context).is_err() {
             let refused = Refused::Request(Refusal::HeadTooLarge);
             return self.refuse(client, request, &mut body, context, refused).await;
+        }
+        let snapshot = Arc::clone(&context.snapshot);
+        let Some(front) = snapshot.front(client.arrival.listener) else {
+            // The listener has gone since the client connected, and with it what may be asked for there.
+            let refused = Refused::Misdirected;
+            return self.refuse(client, request, &mut body, context, refused).await;
+        };
+        if let Some(answer) = front::before_routing(&snapshot, front, client, request) {
+            return match answer {
+                Ok(reply) => self.send_reply(client, request, &mut body, context, reply).await,
+                Err(refused) => self.refuse(client, request, &mut body, context, refused).await,
+            };
         }
         if context.snapshot.metrics_endpoint.as_deref() == Some(request.target.path()) {
             return self.send_metrics(client, request, &mut body, context).await;
@@ -169,11 +220,11 @@ impl Proxy {
             return self.answer_options(client, request, &mut body, context).await;
         }
         let path = match request.target.path() {
-            // All of the server: as much as its root is.
+            // `OPTIONS *` is about the whole server, and takes the route of its root.
             "*" => "/",
             path => path,
         };
-        let route = context.snapshot.router.find(|| request.authority(), path);
+        let route = front.router.find(|| request.authority(), path);
         context.route = route.map(Arc::clone);
         let Some(route) = &context.route else {
             return self
@@ -181,7 +232,7 @@ impl Proxy {
                 .await;
         };
 
-        match route.chain.request_filter(context.asker(), request) {
+        match route.chain.request_filter(context.call_context(), request) {
             RequestFlow::Next => {}
             RequestFlow::Respond(reply) => {
                 let reply = (reply, Remaining::ALL);
@@ -204,11 +255,11 @@ impl Proxy {
         }
     }
 
-    /// The request is over, one way or another.
+    /// Logs and counts a request that is over, whether it was answered or not.
     fn finished(&self, request: &RequestHead, context: &Context) {
         let duration = context.started.elapsed();
         let status = context.status.unwrap_or(CLIENT_CLOSED_REQUEST.as_u16());
-        let metrics = &self.environment.metrics;
+        let metrics = &self.shared.metrics;
         metrics.request_finished(request.method.as_str(), status, duration);
         if let Some(refusal) = context.refused {
             metrics.refused(refusal);

@@ -1,22 +1,22 @@
-//! Which route a request takes: the most specific host, then the longest path prefix.
+//! The router finds the route of a request: by the most specific host, then by the longest path prefix.
 
 use std::collections::HashMap;
 
 use pace_wire::authority::host;
 use pace_wire::path;
 
-/// Routes by host and path. `T` is what a route leads to.
+/// Routes by host and path. `T` is the target of a route.
 pub struct Router<T> {
     by_host: HashMap<String, Prefixes<T>, foldhash::fast::RandomState>,
     any_host: Prefixes<T>,
 }
 
-/// Longest first.
+/// The path prefixes of a host with their targets, longest first.
 struct Prefixes<T>(Vec<(String, T)>);
 
 impl<T> Router<T> {
-    /// A router of `(host, path prefix, target)`. Hosts are lower case and without port, no host means any; prefixes are
-    /// in the spelling of paths, and a pair of host and prefix occurs once.
+    /// A router of `(host, path prefix, target)`. Hosts are lower case and without port, and `None` means any host;
+    /// prefixes are in the spelling of paths, and a pair of host and prefix occurs once.
     pub fn new(routes: impl IntoIterator<Item = (Option<String>, String, T)>) -> Router<T> {
         let mut router = Router {
             by_host: HashMap::default(),
@@ -40,8 +40,8 @@ impl<T> Router<T> {
     /// The route for an authority (as sent: any case, with or without port) and a path in its
     /// [one spelling](pace_wire::path).
     ///
-    /// A host that has routes, none of which has the path, falls back to the routes for any host.
-    /// The authority is asked for only if there are routes for hosts.
+    /// A host whose routes do not have the path falls back to the routes for any host. `authority` is called only if
+    /// there are routes for hosts.
     pub fn find<'a>(&self, authority: impl FnOnce() -> Option<&'a str>, path: &str) -> Option<&T> {
         self.of_host(authority)
             .and_then(|prefixes| prefixes.find(path))
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn host_first_then_the_longest_prefix_whatever_the_order() {
+    fn find_prefers_the_host_and_then_the_longest_prefix_in_any_order() {
         let router = router(&[("*", "/"), ("a.test", "/"), ("a.test", "/v1"), ("*", "/v1/deep")]);
         assert_eq!(router.find(|| Some("a.test"), "/v1/deep"), Some(&2));
         assert_eq!(router.find(|| Some("A.Test:8080"), "/other"), Some(&1));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_ends_at_a_segment() {
+    fn prefix_matches_whole_segments_only() {
         let router = router(&[("*", "/v1")]);
         assert_eq!(router.find(|| None, "/v1"), Some(&0));
         assert_eq!(router.find(|| None, "/v1/"), Some(&0));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_the_path_falls_back_to_any_host() {
+    fn host_without_the_path_falls_back_to_any_host() {
         let router = router(&[("a.test", "/v1"), ("*", "/")]);
         assert_eq!(router.find(|| Some("a.test."), "/other"), Some(&1));
     }

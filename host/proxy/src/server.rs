@@ -8,6 +8,7 @@ mod accept;
 mod admin;
 mod admission;
 mod connection;
+mod doors;
 mod drain;
 mod listen;
 mod ready;
@@ -28,15 +29,19 @@ use log::{info, warn};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::doors::Doors;
+use self::doors::Ports;
 pub use self::listen::BindError;
+
 use self::listen::Port;
 use self::ready::ReadyFile;
 pub use self::ready::ReadyFileError;
 use self::signals::Signals;
-use self::worker::{Equipment, Workers};
+use self::worker::{WorkerSetup, Workers};
 use crate::admin::Admin;
+use crate::ordering::Ordering;
 use crate::reload::Reloader;
-use crate::snapshot::{Environment, Snapshot};
+use crate::snapshot::{Shared, Snapshot};
 use pace_base::logging::{summarise_limited, summarise_limited_now};
 use pace_config::Config;
 
@@ -48,7 +53,7 @@ pub struct Process {
 
 /// The ports, which nobody can connect to yet, and how they will be used.
 pub struct Server {
-    public: Port,
+    public: Ports,
     admin: Option<Port>,
     workers: usize,
     grace_period: Duration,
@@ -71,12 +76,13 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-const SERVER_LISTEN: &str = "[server] listen";
 const ADMIN_LISTEN: &str = "[admin] listen";
 
 /// Looks up the names that ports are to be taken at, without taking them.
 pub fn find_addresses(config: &Config) -> Result<(), BindError> {
-    listen::find(&config.server.listen, SERVER_LISTEN)?;
+    for listener in &config.listeners {
+        listen::find(&listener.listen, doors::key(config))?;
+    }
     if let Some(admin) = &config.admin {
         listen::find(&admin.listen, ADMIN_LISTEN)?;
     }
@@ -139,11 +145,7 @@ impl Server {
     /// Takes the ports that the configuration names. One that another process listens on cannot be had.
     pub fn bind(config: &Config) -> Result<Server, BindError> {
         Ok(Server {
-            public: Port::bind(
-                &config.server.listen,
-                config.server.connections.tcp_keepalive,
-                SERVER_LISTEN,
-            )?,
+            public: Ports::bind(config)?,
             admin: match &config.admin {
                 Some(admin) => Some(Port::bind(&admin.listen, None, ADMIN_LISTEN)?),
                 None => None,
@@ -171,24 +173,27 @@ impl Server {
         self,
         process: Process,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        environment: Arc<Environment>,
+        environment: Arc<Shared>,
         reloader: Reloader,
+        ordering: Option<Ordering>,
     ) -> Result<(), StartError> {
         let Process { runtime, signals } = process;
-        runtime.block_on(self.serve(signals, snapshot, environment, reloader))
+        runtime.block_on(self.serve(signals, snapshot, environment, reloader, ordering))
     }
 
     async fn serve(
         self,
         mut signals: Signals,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        environment: Arc<Environment>,
+        environment: Arc<Shared>,
         reloader: Reloader,
+        ordering: Option<Ordering>,
     ) -> Result<(), StartError> {
-        let public = self.public.listen()?;
+        let listeners = &environment.listeners;
+        listeners.doors().take(self.public.open(listeners)?);
         let admin = self.admin.map(Port::listen).transpose()?;
         let drain = Arc::new(Drain::new(self.workers));
-        let equipment = Equipment {
+        let equipment = WorkerSetup {
             snapshot: &snapshot,
             environment: &environment,
             drain: &drain,
@@ -196,7 +201,7 @@ impl Server {
                 .proxy_protocol
                 .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
         };
-        let mut workers = Workers::start(self.workers, &public, &equipment)?;
+        let mut workers = Workers::start(self.workers, &equipment)?;
         tokio::spawn(summarise_limited());
         let mut admin_address = None;
         if let Some(listener) = admin {
@@ -204,19 +209,26 @@ impl Server {
             info!(target: "pace::server", "admin on http://{address}");
             admin_address = Some(address);
             let admin = Admin {
-                environment: Arc::clone(&environment),
+                shared: Arc::clone(&environment),
                 reloader: reloader.clone(),
             };
             tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
         }
-        let address = public.local_addr()?;
-        info!(target: "pace::server", "listening on http://{address} with {} workers", self.workers);
+        let addresses = listeners.doors().addresses()?;
+        for (address, is_encrypted) in &addresses {
+            let scheme = if *is_encrypted { "https" } else { "http" };
+            info!(target: "pace::server", "listening on {scheme}://{address} with {} workers", self.workers);
+        }
         let mut ready_file = self.ready_file;
         if let Some(ready) = &mut ready_file {
-            ready.publish(address, admin_address).map_err(io::Error::other)?;
+            ready
+                .publish(&addresses, admin_address)
+                .map_err(io::Error::other)?;
         }
-        // The workers have it.
-        drop(public);
+        tokio::spawn(warn_of_ends(Arc::clone(&snapshot)));
+        if let Some(ordering) = ordering {
+            tokio::spawn(ordering.run(Arc::clone(&environment), reloader.clone()));
+        }
         let reload = || reloader.reload_all_soon();
         let signal = tokio::select! {
             () = workers.closed() => return Err(io::Error::other("every worker has died").into()),
@@ -232,6 +244,7 @@ impl Server {
         // First nobody listens any more: new connections are refused, so that a load balancer goes elsewhere. Then idle
         // connections are closed, and busy ones after the response that is under way.
         let drained = async {
+            environment.listeners.doors().close();
             drain.stop_accepting();
             workers.closed().await;
             drain.begin();
@@ -246,5 +259,16 @@ impl Server {
         }
         summarise_limited_now();
         Ok(())
+    }
+}
+
+/// How often certificates that end soon are warned of.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Warns of certificates that end soon, every day.
+async fn warn_of_ends(snapshot: Arc<ArcSwap<Snapshot>>) {
+    loop {
+        tokio::time::sleep(A_DAY).await;
+        snapshot.load().frontends.warn_of_ends();
     }
 }

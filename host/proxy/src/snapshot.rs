@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
+use pace_tls::acme::Challenges;
+use pace_tls::server::Frontend;
 use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
 use crate::chain::{Chain, Step, failures_of};
 use crate::client::TrustedProxies;
+use crate::listeners::{Frontends, ListenerId, Listeners};
 use crate::router::Router;
 use crate::telemetry::Metrics;
 use crate::upstream::{Pool, system_lookup};
@@ -19,8 +23,11 @@ use pace_state::{Scope, Store};
 
 /// Everything that a request is served with.
 pub struct Snapshot {
-    /// Where requests go.
-    pub router: Router<Arc<Route>>,
+    fronts: Vec<Option<Front>>,
+    /// What listeners speak.
+    pub frontends: Arc<Frontends>,
+    /// Answers for an authority that is to issue a certificate, if there is one.
+    pub challenges: Option<Arc<Challenges>>,
     /// The path of the metrics on the public listener.
     pub metrics_endpoint: Option<String>,
     /// Who is believed about where a request came from.
@@ -38,6 +45,16 @@ pub struct Snapshot {
     parts: Parts,
 }
 
+/// A listener as its connections see it.
+pub struct Front {
+    /// Where requests go.
+    pub router: Router<Arc<Route>>,
+    /// What TLS it speaks, if it does.
+    pub frontend: Option<Arc<Frontend>>,
+    /// The port that requests are sent to instead, with TLS.
+    pub redirects_to: Option<Arc<AtomicU16>>,
+}
+
 /// A route with its plugins and its backends.
 pub struct Route {
     /// The name in the configuration.
@@ -49,13 +66,15 @@ pub struct Route {
 }
 
 /// What outlives a configuration.
-pub struct Environment {
+pub struct Shared {
     /// The compiler.
     pub runtime: Runtime,
     /// Counters and windows.
     pub store: Arc<Store>,
     /// Metrics.
     pub metrics: Metrics,
+    /// Listeners, by their addresses.
+    pub listeners: Listeners,
 }
 
 /// What the next snapshot takes over where nothing changed: plugins keep their instances, pools what they
@@ -97,13 +116,15 @@ impl Snapshot {
     pub fn build(
         config: &Config,
         generations: &Generations,
-        environment: &Environment,
+        frontends: Arc<Frontends>,
+        environment: &Shared,
         before: Option<&Snapshot>,
     ) -> Result<Snapshot, (String, Failure)> {
         let mut builder = Builder {
             config,
             generations,
             environment,
+            frontends: &frontends,
             before,
             parts: Parts::default(),
         };
@@ -123,7 +144,12 @@ impl Snapshot {
         }
         let Builder { parts, .. } = builder;
         Ok(Snapshot {
-            router: Router::new(routes),
+            fronts: fronts(config, &routes, &frontends, environment),
+            frontends,
+            challenges: config
+                .acme
+                .is_some()
+                .then(|| Arc::clone(environment.listeners.challenges())),
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
             rules: config.server.rules,
@@ -133,6 +159,18 @@ impl Snapshot {
             debug_header: config.admin.as_ref().and_then(|admin| admin.debug_header.clone()),
             parts,
         })
+    }
+
+    /// Has the one listener there is lead to other routes, as the bench needs it.
+    pub fn set_router(&mut self, router: Router<Arc<Route>>) {
+        if let Some(front) = self.fronts.iter_mut().flatten().next() {
+            front.router = router;
+        }
+    }
+
+    /// A listener; `None` if it has been removed.
+    pub fn front(&self, listener: ListenerId) -> Option<&Front> {
+        self.fronts.get(listener.index())?.as_ref()
     }
 
     /// Has the limits hold for what plugins have counted before, too. To be called when it serves: what is
@@ -164,6 +202,38 @@ impl Snapshot {
     }
 }
 
+/// The listeners, at the places that their numbers say.
+fn fronts(
+    config: &Config,
+    routes: &[(Option<String>, String, Arc<Route>)],
+    frontends: &Frontends,
+    environment: &Shared,
+) -> Vec<Option<Front>> {
+    let encrypted = config.listeners.iter().find(|listener| listener.tls.is_some());
+    let mut fronts = Vec::new();
+    for listener in &config.listeners {
+        let id = environment.listeners.id(&listener.listen);
+        let served = routes.iter().enumerate().filter(|(index, _)| {
+            let named = listener.routes.as_ref();
+            named.is_none_or(|named| named.contains(index))
+        });
+        let front = Front {
+            router: Router::new(served.map(|(_, route)| route.clone())),
+            frontend: frontends.of(&listener.listen).map(Arc::clone),
+            redirects_to: encrypted.filter(|_| listener.redirect_to_https).map(|encrypted| {
+                environment
+                    .listeners
+                    .port(environment.listeners.id(&encrypted.listen))
+            }),
+        };
+        if fronts.len() <= id.index() {
+            fronts.resize_with(id.index() + 1, || None);
+        }
+        fronts[id.index()] = Some(front);
+    }
+    fronts
+}
+
 /// Says where a configuration is that a plugin refuses, if it is not the plugin's own.
 fn on_route((plugin, failure): (String, Failure), route: &str) -> (String, Failure) {
     let detail = format!("with the configuration of route `{route}`: {}", failure.detail);
@@ -173,7 +243,8 @@ fn on_route((plugin, failure): (String, Failure), route: &str) -> (String, Failu
 struct Builder<'a> {
     config: &'a Config,
     generations: &'a Generations,
-    environment: &'a Environment,
+    environment: &'a Shared,
+    frontends: &'a Frontends,
     before: Option<&'a Snapshot>,
     parts: Parts,
 }
@@ -183,10 +254,14 @@ impl Builder<'_> {
     /// they were.
     fn pool(&mut self, pool: &pace_config::Pool) -> Arc<Pool> {
         let before = self.before.and_then(|before| before.parts.pools.get(&pool.name));
+        let connector = self.frontends.connector_of(&pool.name);
         let made = match before {
-            Some((config, same)) if config == pool => Arc::clone(same),
+            Some((config, same)) if config == pool && same.connects_with(connector.as_ref()) => {
+                Arc::clone(same)
+            }
             changed => Arc::new(Pool::new(
                 pool,
+                connector,
                 &self.environment.metrics,
                 changed.map(|(_, before)| &**before),
                 &system_lookup,

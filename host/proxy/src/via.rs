@@ -4,22 +4,23 @@ use std::sync::OnceLock;
 
 use http::Version;
 
-/// What this process writes into `Via`.
+/// The values of `Via` that this process writes.
 ///
-/// To others it goes by a pseudonym, which many may have. A comment behind it tells this process from all others, so that a
-/// request that comes back to it is found out: it would come again and again, until there are no descriptors left.
+/// A value names the process by a pseudonym, which others may share. A comment behind the pseudonym tells this process from
+/// all others, so that a request that comes back is recognised: without that it would come again and again, until there are
+/// no descriptors left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via {
-    /// Of a request that came as HTTP/1.0 and as HTTP/1.1.
-    request: [String; 2],
-    /// The same of a response.
-    response: [String; 2],
+    /// The values for requests that came as HTTP/1.0, as HTTP/1.1 and as HTTP/2.
+    request: [String; 3],
+    /// The values for responses in these versions.
+    response: [String; 3],
 }
 
 impl Via {
-    /// For a pseudonym, which is a token.
+    /// The values for a pseudonym, which is a token.
     pub fn new(pseudonym: &str) -> Via {
-        let versions = ["1.0", "1.1"];
+        let versions = ["1.0", "1.1", "2.0"];
         Via {
             request: versions.map(|version| format!("{version} {pseudonym} ({})", id())),
             response: versions.map(|version| format!("{version} {pseudonym}")),
@@ -28,22 +29,30 @@ impl Via {
 
     /// The value for a request that came in this version.
     pub fn of_request(&self, version: Version) -> &str {
-        &self.request[usize::from(version == Version::HTTP_11)]
+        &self.request[index(version)]
     }
 
     /// The value for a response that came in this version.
     pub fn of_response(&self, version: Version) -> &str {
-        &self.response[usize::from(version == Version::HTTP_11)]
+        &self.response[index(version)]
     }
 
-    /// Whether a request with this value has been here before.
+    /// Whether this process has written a part of the value, so that the request has been here before.
     pub fn is_in(&self, value: &[u8]) -> bool {
         let id = id().as_bytes();
         value.windows(id.len()).any(|part| part == id)
     }
 }
 
-/// A number of this process that no other has.
+fn index(version: Version) -> usize {
+    match version {
+        Version::HTTP_2 => 2,
+        Version::HTTP_11 => 1,
+        _ => 0,
+    }
+}
+
+/// A random number that identifies this process.
 fn id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
     ID.get_or_init(|| format!("{:016x}", fastrand::u64(..)))
@@ -54,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_that_was_here_is_found_and_those_of_namesakes_are_not() {
+    fn value_of_this_process_is_found_and_that_of_a_namesake_is_not() {
         let via = Via::new("pace");
         let value = format!("1.0 other, {}, 1.1 third", via.of_request(Version::HTTP_11));
         assert!(via.is_in(value.as_bytes()));

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use self::extension::Extension;
 use self::trailer::TrailerSection;
+pub use self::trailer::of_stream as trailers_of_stream;
 use crate::broken::Broken;
 use crate::fields::Fields;
 use crate::refusal::Refusal;

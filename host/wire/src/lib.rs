@@ -1,7 +1,7 @@
-//! HTTP/1.1 messages to the letter: how they are read and written, and which are refused and why.
+//! HTTP/1.1 messages and the heads of HTTP/2, to the letter: how they are read and written, and which are refused and why.
 //!
 //! The crate is pure: bytes come in, heads, data and faults go out. It knows no socket, clock, configuration
-//! or policy, so that each rule is tested and fuzzed alone. The rules are those of RFC 9110 and RFC 9112.
+//! or policy, so that each rule is tested and fuzzed alone. The rules are those of RFC 9110, RFC 9112 and RFC 9113.
 //! Where these leave a choice, the crate takes the reading that has no second interpretation.
 //!
 //! ```text

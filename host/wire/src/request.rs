@@ -1,5 +1,7 @@
 //! Heads of requests.
 
+mod stream;
+
 use std::str;
 
 use http::{Method, Version};
@@ -12,6 +14,8 @@ use crate::known::Known;
 use crate::path::EncodedSlashes;
 use crate::refusal::Refusal;
 use crate::target::Target;
+
+pub use stream::Pseudo;
 
 /// The operator's rules for requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +64,7 @@ impl Default for Rules {
 pub struct RequestHead {
     /// The method.
     pub method: Method,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
     /// The target.
     pub target: Target,
@@ -159,7 +163,7 @@ impl RequestHead {
 
     /// Whether the client waits with its body for an interim response (RFC 9110, section 10.1.1).
     pub fn expects_continue(&self) -> bool {
-        self.version == Version::HTTP_11
+        self.version != Version::HTTP_10
             && self
                 .fields
                 .all(Known::Expect)
@@ -168,7 +172,7 @@ impl RequestHead {
 
     /// Whether the client may send another request on this connection (RFC 9112, section 9.3).
     pub fn keeps_alive(&self) -> bool {
-        !self.options.close && (self.version == Version::HTTP_11 || self.options.keep_alive)
+        !self.options.close && (self.version != Version::HTTP_10 || self.options.keep_alive)
     }
 
     /// Clears the head and keeps its memory.

@@ -1,17 +1,18 @@
 //! A client of Pace.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::{DEADLINE, Request, Response};
+use crate::{DEADLINE, Request, Response, Tls, Wire};
 
 /// A client with one connection at a time, which it keeps for as long as the other side does.
 pub struct Client {
     to: SocketAddr,
     from: IpAddr,
-    connection: Option<BufReader<TcpStream>>,
+    tls: Option<Tls>,
+    connection: Option<BufReader<Wire>>,
     connections: usize,
 }
 
@@ -26,9 +27,17 @@ impl Client {
         Client {
             to,
             from,
+            tls: None,
             connection: None,
             connections: 0,
         }
+    }
+
+    /// Has the client speak TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: &Tls) -> Client {
+        self.tls = Some(tls.clone());
+        self
     }
 
     /// Sends a GET and waits for its response.
@@ -102,7 +111,7 @@ impl Client {
         !self.peek(1).is_empty()
     }
 
-    /// Returns the bytes that have arrived, up to 64 KiB, and leaves them unread.
+    /// Returns the bytes that have arrived, up to 64 KiB, and leaves them unread. With TLS they are still encrypted.
     pub fn received(&self) -> Vec<u8> {
         self.peek(64 * 1024)
     }
@@ -114,7 +123,7 @@ impl Client {
         };
         let mut bytes = connection.buffer().to_vec();
         let mut waiting = vec![0; most];
-        let stream = connection.get_ref();
+        let stream = connection.get_ref().socket();
         stream.set_nonblocking(true).expect("the connection is open");
         let peeked = stream.peek(&mut waiting).unwrap_or_default();
         stream.set_nonblocking(false).expect("the connection is open");
@@ -162,9 +171,19 @@ impl Client {
 
     /// Shuts down the sending side. The client can still receive.
     pub fn finish(&mut self) {
-        let connection = self.connection.as_ref().expect("there is a connection");
-        let finished = connection.get_ref().shutdown(Shutdown::Write);
+        let connection = self.connection.as_mut().expect("there is a connection");
+        let finished = connection.get_mut().finish();
         finished.expect("the connection is open");
+    }
+
+    /// The connection at hand.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn wire(&self) -> &Wire {
+        let connection = self.connection.as_ref().expect("there is a connection");
+        connection.get_ref()
     }
 
     /// The number of connections opened so far.
@@ -177,11 +196,11 @@ impl Client {
         self.open().map(drop)
     }
 
-    fn connected(&mut self) -> io::Result<&mut BufReader<TcpStream>> {
+    fn connected(&mut self) -> io::Result<&mut BufReader<Wire>> {
         self.connection.as_mut().ok_or(io::ErrorKind::NotConnected.into())
     }
 
-    fn open(&mut self) -> io::Result<&mut BufReader<TcpStream>> {
+    fn open(&mut self) -> io::Result<&mut BufReader<Wire>> {
         if self.connection.is_none() {
             let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, None)?;
             // A bound port is taken for every destination until it has left TIME_WAIT, and all tests share
@@ -194,7 +213,11 @@ impl Client {
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(DEADLINE))?;
             stream.set_write_timeout(Some(DEADLINE))?;
-            self.connection = Some(BufReader::new(stream));
+            let wire = match &self.tls {
+                None => Wire::Plain(stream),
+                Some(tls) => tls.connect(stream)?,
+            };
+            self.connection = Some(BufReader::new(wire));
             self.connections += 1;
         }
         self.connected()

@@ -12,6 +12,9 @@
 //! | [`Pace`], [`Setup`], [`Starting`], [`Exit`], [`program`] | Pace: started, sent signals, ended; or refusing to start |
 //! | [`Process`], [`Profile`] | any program: its output, its end, the kernel's figures about it, where cargo puts it |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
+//! | [`Authority`], [`Certificate`], [`Tls`], [`Wire`] | certificates, and clients that speak TLS |
+//! | [`Http2`], [`Exchange`] | a client that speaks HTTP/2 properly |
+//! | [`Frames`], [`Frame`] | one that speaks it frame by frame |
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
 //! | [`Metrics`] | Pace's counters |
 //! | [`Gate`], [`wait_for`] | waiting without sleeps |
@@ -22,8 +25,11 @@
 //! loopback, so that tests run in parallel.
 
 mod answer;
+mod certificate;
 mod client;
+mod frames;
 mod gate;
+mod http2;
 mod http_backend;
 mod message;
 mod metrics;
@@ -34,13 +40,17 @@ mod profile;
 mod reader;
 mod script;
 mod setup;
+mod tls;
 mod wait;
 mod wasm;
 
 pub use answer::Answer;
+pub use certificate::{Authority, Certificate, KeyKind};
 pub use client::Client;
+pub use frames::{Frame, Frames, block, flag, kind, setting};
 pub use gate::Gate;
 pub use http_backend::HttpBackend;
+pub use http2::{Exchange, Http2, StreamResponse};
 pub use message::{Headers, Request, Response};
 pub use metrics::Metrics;
 pub use pace::{Exit, Pace, Starting};
@@ -49,6 +59,7 @@ pub use profile::Profile;
 pub use rustix::process::Signal;
 pub use script::{Line, Scripted};
 pub use setup::{Setup, program};
+pub use tls::{Tls, TlsVersion, Wire};
 pub use wait::{DEADLINE, ask_within, wait_for, wait_until};
 pub use wasm::{
     built_for, component, core_module, edition, exhausts_compiler, fixture, leb128, recipe, root,

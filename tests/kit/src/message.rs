@@ -32,7 +32,14 @@ impl Headers {
         self.0.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    fn push(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+    /// All fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    pub(crate) fn push(&mut self, name: &str, value: impl Into<Vec<u8>>) {
         self.0.push((name.to_owned(), value.into()));
     }
 

@@ -18,6 +18,7 @@ use crate::{Client, DEADLINE, Metrics, Process, Response, Setup, ask_within, wai
 pub struct Pace {
     started: Started,
     address: SocketAddr,
+    listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
 }
 
@@ -69,7 +70,16 @@ impl Pace {
         } else {
             public
         };
+        let listeners = match table.get("listeners") {
+            None => vec![reachable],
+            Some(list) => {
+                let list = list.as_array().expect("it is a list").iter();
+                let addresses = list.map(|address| address.as_str().expect("an address is a text").parse());
+                addresses.collect::<Result<_, _>>().expect("they have ports")
+            }
+        };
         Ok(Pace {
+            listeners,
             address: reachable,
             admin: address("admin"),
             started,
@@ -79,6 +89,11 @@ impl Pace {
     /// The public listener's address.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The addresses of all listeners that there were at the start, in the configuration's order.
+    pub fn listeners(&self) -> &[SocketAddr] {
+        &self.listeners
     }
 
     /// Creates a client on 127.0.0.1.

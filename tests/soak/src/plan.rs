@@ -23,7 +23,8 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn of(total: Duration) -> Plan {
         let seconds = Duration::from_secs;
-        let part = |divisor, [least, most]: [u64; 2]| (total / divisor).clamp(seconds(least), seconds(most));
+        let part =
+            |divisor: u32, [least, most]: [u64; 2]| (total / divisor).clamp(seconds(least), seconds(most));
         let whole = |time: Duration, part: Duration| (time.as_millis() / part.as_millis()) as u32;
         let (capacity, warm_up) = (part(15, [2, 8]), part(5, [2, 30]));
         let (slice, settle) = match total < THOROUGH {

@@ -90,7 +90,7 @@ fn wrong_option_is_named() {
     let exit = run(&["--listen", "8080", "--backend", "http://127.0.0.1:8000"]);
     assert!(exit.refusal().contains("--listen"), "{exit:?}");
 
-    let exit = run(&["--backend", "https://127.0.0.1:8000"]);
+    let exit = run(&["--backend", "ftp://127.0.0.1:8000"]);
     assert!(exit.refusal().contains("--backend"), "{exit:?}");
 }
 

@@ -1,12 +1,14 @@
 //! The configuration is replaced while requests are served: as a whole, or not at all.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 
-use pace_tests::{HttpBackend, Pace, Request, Setup, Signal, component, fixture, wait_until};
+use pace_tests::{Client, HttpBackend, Pace, Request, Setup, Signal, component, fixture, wait_until};
 
 use crate::sections::{EVERYTHING, SERVER, plain, plugin, pool};
 use crate::swapping::directory;
+use crate::unread_log::reserved;
 
 /// The number of configurations taken or refused.
 fn reloads(pace: &Pace, result: &str) -> u64 {
@@ -134,21 +136,15 @@ fn wrong_file_changes_nothing() {
     assert_eq!(pace.get("/").text(), "other");
 }
 
-/// Sockets and threads are made once.
+/// Threads are made once, and so is the socket of the admin API.
 #[test]
 fn key_that_needs_a_restart_is_refused_and_changes_nothing() {
     let backend = HttpBackend::named("one");
     let good = plain(&[&backend]);
     let pace = Pace::with_config(&good);
     let port = HttpBackend::down().label();
-    let public = format!("[server]\nlisten = {port:?}");
     let admin = format!("[admin]\nlisten = {port:?}");
     for (from, to, key) in [
-        (
-            "[server]\nlisten = \"127.0.0.1:0\"",
-            public.as_str(),
-            "`[server] listen`",
-        ),
         (
             "[admin]\nlisten = \"127.0.0.1:0\"",
             admin.as_str(),
@@ -177,6 +173,90 @@ fn key_that_needs_a_restart_is_refused_and_changes_nothing() {
     rewrite(&pace, &good);
     pace.admin().send(&Request::post("/reload", ""));
     assert_eq!(reloads(&pace, "published"), 0, "it is what serves");
+}
+
+/// The same file, which listens at these places and at no other.
+fn listening(config: &str, listeners: &[(SocketAddr, &str)]) -> String {
+    let shorter = config.replacen("listen = \"127.0.0.1:0\"\n", "", 1);
+    assert_ne!(shorter, config);
+    let entry =
+        |(address, keys): &(SocketAddr, &str)| format!("[[listeners]]\nlisten = \"{address}\"\n{keys}\n");
+    shorter + &listeners.iter().map(entry).collect::<String>()
+}
+
+#[test]
+fn changed_address_is_listened_on_in_place_of_the_old_one() {
+    let backend = HttpBackend::named("one");
+    let good = plain(&[&backend]);
+    let pace = Pace::with_config(&good);
+    assert_eq!(pace.get("/").text(), "one");
+
+    let (address, _port) = reserved();
+    let moved = good.replacen("127.0.0.1:0", &address.to_string(), 1);
+    change(&pace, &moved);
+    assert_eq!(Client::new(address).get("/").text(), "one");
+    wait_until("the old address to be closed", || !pace.accepts());
+    pace.wait_for_log(&["INFO", "no longer listening on 127.0.0.1:0"]);
+    pace.wait_for_log(&["INFO", &format!("listening on {address}")]);
+}
+
+#[test]
+fn listeners_are_added_changed_and_removed() {
+    let backend = HttpBackend::named("one");
+    let plain = plain(&[&backend]);
+    let good = format!(
+        "{plain}{}",
+        route("/second", "web", "").replace("[[routes]]", "[[routes]]\nname = \"second\"")
+    );
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let ((first, _first), (second, _second)) = (reserved(), reserved());
+    let pace = Pace::with_config(&listening(&good, &[(any, ""), (first, "")]));
+    let mut connected = pace.client();
+    assert_eq!(connected.get("/").text(), "one");
+    assert_eq!(Client::new(first).get("/").text(), "one");
+
+    change(
+        &pace,
+        &listening(&good, &[(any, ""), (second, "routes = [\"second\"]")]),
+    );
+    assert_eq!(Client::new(second).get("/second").text(), "one");
+    assert_eq!(Client::new(second).get("/").status, 404);
+    wait_until("the removed listener to be closed", || {
+        TcpStream::connect(first).is_err()
+    });
+
+    change(&pace, &listening(&good, &[(any, ""), (second, "")]));
+    assert_eq!(Client::new(second).get("/").text(), "one");
+    assert_eq!(connected.get("/").text(), "one");
+    assert_eq!(
+        connected.connections(),
+        1,
+        "clients of a listener that stays notice nothing"
+    );
+}
+
+#[test]
+fn listener_whose_port_is_in_use_changes_nothing() {
+    let backend = HttpBackend::named("one");
+    let good = plain(&[&backend]);
+    let pace = Pace::with_config(&good);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let taken = (taken.local_addr().expect("it is bound"), taken);
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (free, _port) = reserved();
+    refused(
+        &pace,
+        &listening(&good, &[(any, ""), (free, ""), (taken.0, "")]),
+        &[
+            "cannot listen on",
+            "[[listeners]] listen",
+            "in use by another process",
+        ],
+    );
+    assert!(
+        TcpStream::connect(free).is_err(),
+        "nor is another listener of that file there"
+    );
 }
 
 /// An unchanged pool keeps its state: the next backend in turn, and the open connections.

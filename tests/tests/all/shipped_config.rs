@@ -1,9 +1,12 @@
 //! The files in `config/`: each works as it is.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pace_tests::{HttpBackend, Pace, Request, Setup, root};
+
+use crate::issuing::{Authority, curl};
 
 /// The files that are configurations of Pace.
 fn configurations() -> Vec<PathBuf> {
@@ -19,17 +22,50 @@ fn configurations() -> Vec<PathBuf> {
 
 /// Starts a shipped file with other addresses: Pace's, which may be in use, and the backends'.
 fn start(name: &str, backends: &[&HttpBackend]) -> Pace {
+    set_up(&read(name), backends)
+        .args(["--listen", "127.0.0.1:0"])
+        .start()
+}
+
+/// The same for a file with `[[listeners]]`. The certificates that it names, and those of `clients`, are made beside it.
+fn start_encrypted(name: &str, authority: &Authority, clients: &[&str], backends: &[&HttpBackend]) -> Pace {
+    // No two listeners have the same address, not even one without a port.
+    let text = read(name)
+        .replace("0.0.0.0:80\"", "127.0.0.1:0\"")
+        .replace("0.0.0.0:443\"", "127.0.0.2:0\"");
+    let setup = set_up(&text, backends);
+    authority.issue_all(&text, setup.directory());
+    for client in clients {
+        authority.issue(&setup.directory().join(client), "client");
+    }
+    setup.start()
+}
+
+fn read(name: &str) -> String {
     let text = fs::read_to_string(root().join("config").join(name)).expect("the file is there");
-    let text = text.replace("127.0.0.1:9090", "127.0.0.1:0");
+    text.replace("127.0.0.1:9090", "127.0.0.1:0")
+}
+
+fn set_up(text: &str, backends: &[&HttpBackend]) -> Setup {
     let backends = backends
         .iter()
         .flat_map(|backend| ["--backend".to_owned(), backend.url()]);
-    Setup::new()
-        .config(&text)
-        .args(["--listen", "127.0.0.1:0"])
-        .args(backends)
-        .start()
+    Setup::new().config(text).args(backends)
 }
+
+/// Where a Pace speaks TLS, by its log.
+fn encrypted_address(pace: &Pace) -> SocketAddr {
+    let line = pace.wait_for_log(&["listening on https://"]);
+    let (_, rest) = line.split_once("https://").expect("it has the words");
+    let address = rest.split(' ').next().unwrap_or_default();
+    address.parse().expect("it is an address")
+}
+
+/// Files that are started otherwise: they listen where they say, and need certificates.
+const ENCRYPTED: [&str; 2] = ["client-certificates.toml", "tls.toml"];
+
+/// A file that would have the authority asked. A unit test of the configuration reads it.
+const ORDERING: &str = "acme.toml";
 
 #[test]
 fn shipped_configuration_starts() {
@@ -38,7 +74,14 @@ fn shipped_configuration_starts() {
             .file_name()
             .and_then(|name| name.to_str())
             .expect("a file has a name");
-        let exit = start(name, &[]).stop();
+        if name == ORDERING {
+            continue;
+        }
+        let pace = match ENCRYPTED.contains(&name) {
+            true => start_encrypted(name, &Authority::new("tests"), &[], &[]),
+            false => start(name, &[]),
+        };
+        let exit = pace.stop();
         assert_eq!(exit.code, Some(0), "{name}");
         assert!(!exit.stderr.contains("WARN"), "{name}:\n{}", exit.stderr);
     }
@@ -107,6 +150,68 @@ fn proxy_protocol_toml_reads_the_proxy_header() {
         backend.request().headers.get("x-forwarded-for"),
         Some("192.0.2.1")
     );
+}
+
+#[test]
+fn tls_toml_serves_each_name_and_leads_there() {
+    let (backend, authority) = (HttpBackend::named("one"), Authority::new("tests"));
+    let pace = start_encrypted("tls.toml", &authority, &[], &[&backend]);
+    let address = encrypted_address(&pace);
+    let response = pace.get("/a?b");
+    let there = format!("https://127.0.0.1:{}/a?b", address.port());
+    assert_eq!(
+        (response.status, response.header("location")),
+        (308, Some(there.as_str()))
+    );
+
+    let ca = pace.directory().join("tls/clients.pem");
+    let ca = ca.to_str().expect("it is UTF-8");
+    for (name, version) in [("example.com", "--http2"), ("example.org", "--http1.1")] {
+        let said = curl(name, address, "/", &["--cacert", ca, "--include", version]);
+        let head = said.to_ascii_lowercase();
+        assert!(
+            head.contains("strict-transport-security: max-age=31536000"),
+            "{said}"
+        );
+        assert!(said.ends_with("one"), "{said}");
+    }
+    // Other names get the default certificate.
+    let said = curl(
+        "elsewhere.example",
+        address,
+        "/",
+        &["--insecure", "--write-out", "%{http_version}"],
+    );
+    assert_eq!(said, "one2");
+    assert_eq!(curl("elsewhere.example", address, "/", &["--cacert", ca]), "");
+}
+
+#[test]
+fn client_certificates_toml_asks_each_name_for_its_own() {
+    let (backend, authority) = (HttpBackend::named("one"), Authority::new("tests"));
+    let pace = start_encrypted(
+        "client-certificates.toml",
+        &authority,
+        &["client.crt"],
+        &[&backend],
+    );
+    let address = encrypted_address(&pace);
+    let file = |name: &str| pace.directory().join(name).to_string_lossy().into_owned();
+    let (ca, cert, key) = (file("tls/clients.pem"), file("client.crt"), file("client.key"));
+    let trust = ["--cacert", &ca];
+    let shown = ["--cacert", &ca, "--cert", &cert, "--key", &key];
+
+    assert_eq!(curl("example.com", address, "/", &trust), "one");
+    assert_eq!(curl("example.com", address, "/", &shown), "one");
+    assert_eq!(curl("api.example.com", address, "/", &shown), "one");
+    assert_eq!(curl("api.example.com", address, "/", &trust), "");
+    // A connection that was made for another name is none for this one.
+    let other = [
+        &trust[..],
+        &["--header", "Host: api.example.com", "--write-out", "%{http_code}"],
+    ]
+    .concat();
+    assert!(curl("example.com", address, "/", &other).ends_with("421"));
 }
 
 #[test]

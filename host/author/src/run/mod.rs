@@ -23,9 +23,10 @@ use self::defaults::Defaults;
 use self::input::RunInput;
 use crate::cli::{CommandError, RunArgs};
 use pace_config::{Config, Overrides, Plugin, Source};
+use pace_proxy::listeners::{Frontends, Listeners};
 use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
 use pace_proxy::server::{Process, Server};
-use pace_proxy::snapshot::{Environment, Snapshot};
+use pace_proxy::snapshot::{Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
 use pace_sandbox::{Compiler, LoadError, Runtime};
 use pace_state::Store;
@@ -58,12 +59,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CommandError> {
     let Ready {
         server,
         snapshot,
-        environment,
+        shared,
         reloader,
         followed,
     } = ready?;
     let builder = Builder::start(followed)?;
-    server.run(process, snapshot, environment, reloader)?;
+    server.run(process, snapshot, shared, reloader, None)?;
     drop(builder);
     Ok(())
 }
@@ -72,7 +73,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CommandError> {
 struct Ready {
     server: Server,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    environment: Arc<Environment>,
+    shared: Arc<Shared>,
     reloader: Reloader,
     followed: ProjectFiles,
 }
@@ -89,10 +90,11 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     if let Some(project) = &input.project {
         first_build.run(project)?;
     }
-    let environment = Arc::new(Environment {
+    let shared = Arc::new(Shared {
         runtime: Runtime::new(None, config.server.workers)?,
         store: Store::new(config.server.state),
         metrics: Metrics::new(),
+        listeners: Listeners::default(),
     });
     let origin = Origin {
         path: None,
@@ -101,7 +103,8 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     let started = Manager::start(
         origin,
         config.clone(),
-        Arc::clone(&environment),
+        Frontends::default(),
+        Arc::clone(&shared),
         Some(Compiler::new("/proc/self/exe")),
     );
     let (manager, snapshot, reloader) = started.map_err(|refusal| -> CommandError {
@@ -130,7 +133,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
     Ok(Ready {
         server,
         snapshot,
-        environment,
+        shared,
         reloader,
         followed: followed.with_defaults(defaults),
     })

@@ -121,7 +121,7 @@ fn command_line_alone_is_a_complete_proxy() {
         ..backends(&["http://app:8000"])
     };
     let from_nothing = build("", None, &overrides).expect("a complete configuration");
-    assert_eq!(from_nothing.server.listen.to_string(), "0.0.0.0:80");
+    assert_eq!(from_nothing.listeners[0].listen.to_string(), "0.0.0.0:80");
     // A name is looked up on connecting.
     let backend = &from_nothing.pools[0].backends[0];
     assert_eq!((backend.host.to_string(), backend.port), ("app".to_owned(), 8000));
@@ -136,7 +136,7 @@ fn command_line_wins_over_the_file() {
         ..backends(&["127.0.0.1:1"])
     };
     let config = parse_with(SHORT, &overrides).expect("valid");
-    assert_eq!(config.server.listen.to_string(), "[::1]:0");
+    assert_eq!(config.listeners[0].listen.to_string(), "[::1]:0");
     assert_eq!(config.pools[0].backends.len(), 1);
     assert_eq!(config.pools[0].backends[0].label, "127.0.0.1:1");
     assert_eq!(config.server.workers, 4);

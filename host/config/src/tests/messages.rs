@@ -18,7 +18,7 @@ conf/proxy.toml:10:1: unknown key `max_request` in [rate_limit]: did you mean `m
 fn problems_are_shown_in_the_order_of_the_file() {
     let text = SHORT
         .replace("workers = 4", "workers = 0\ncolour = 'red'")
-        .replace("\"http://127.0.0.1:8000\"", "\"https://127.0.0.1:8000\", 5")
+        .replace("\"http://127.0.0.1:8000\"", "\"ftp://127.0.0.1:8000\", 5")
         .replace("enabled = true", "enabled = 'yes'");
     let error = parse(&text).expect_err("five problems");
     let Error::Invalid(problems) = &error else {
@@ -28,7 +28,7 @@ fn problems_are_shown_in_the_order_of_the_file() {
         .iter()
         .map(|problem| problem.location.to_string())
         .collect();
-    let expected = ["4:11", "5:1", "8:13", "8:39", "16:11"].map(|at| format!("conf/proxy.toml:{at}"));
+    let expected = ["4:11", "5:1", "8:13", "8:37", "16:11"].map(|at| format!("conf/proxy.toml:{at}"));
     assert_eq!(lines, expected, "{error}");
     assert!(error.headline().ends_with("(and 4 more)"), "{}", error.headline());
 }
@@ -80,7 +80,7 @@ fn message_with_control_characters_is_escaped() {
 
 #[test]
 fn unknown_key_suggests_the_nearest_and_lists_all() {
-    let allowed = "Allowed: `server`, `admin`, `metrics`, `upstreams`, `rate_limit`, `headers`, `plugins`, `pools`, `routes`";
+    let allowed = "Allowed: `server`, `listeners`, `acme`, `admin`, `metrics`, `upstreams`, `rate_limit`, `headers`, `plugins`, `pools`, `routes`";
     assert_eq!(
         short("[upstreams]", "[upstream]"),
         format!(
@@ -198,8 +198,8 @@ fn refused_value_says_why() {
          `rate-limiter`, `round-robin`, `header-injection`"
     ));
     assert!(
-        short("\"http://127.0.0.1:8000\"", "\"https://127.0.0.1\"").contains(
-            "`backends` in [upstreams]: \"https://127.0.0.1\": TLS to backends is not supported yet"
+        short("\"http://127.0.0.1:8000\"", "\"ftp://127.0.0.1\"").contains(
+            "`backends` in [upstreams]: \"ftp://127.0.0.1\": the scheme must be `http://`, `https://`, or left out"
         )
     );
 }

@@ -100,9 +100,11 @@ fn listener_conflicts_and_missing_trust_are_refused() {
         "conf/proxy.toml:2:18: `proxy_protocol` in [server]: needs `trusted_proxies`, the networks of those whose \
          PROXY protocol headers are believed"
     );
-    assert!(full("listen = \"127.0.0.1:9090\"", "listen = \"localhost:8080\"").contains(
-        "`listen` in [admin]: localhost:8080 is the address of [server] already; the admin API needs another"
-    ));
+    assert!(
+        full("listen = \"127.0.0.1:9090\"", "listen = \"localhost:8080\"").contains(
+            "`listen` in [admin]: clients connect to localhost:8080 already; the admin API needs another"
+        )
+    );
     assert!(
         short("\"0.0.0.0:8080\"", "\"0.0.0.0\"").contains("`listen` in [server]: \"0.0.0.0\" has no port")
     );
@@ -116,9 +118,8 @@ fn command_line_problem_names_its_option() {
         "--backend: takes the place of [upstreams] backends, but conf/proxy.toml has pools of its own; change them there"
     );
     assert_eq!(
-        message(SHORT, &backends(&["https://app"])),
-        "--backend: \"https://app\": TLS to backends is not supported yet; backends are reached over plain HTTP, as in \
-         \"http://host:port\""
+        message(SHORT, &backends(&["ftp://app"])),
+        "--backend: \"ftp://app\": the scheme must be `http://`, `https://`, or left out"
     );
     assert_eq!(
         message(SHORT, &backends(&["app", "app"])),

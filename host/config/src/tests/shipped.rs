@@ -5,6 +5,9 @@ use serde_json::json;
 use super::{SHORT, config};
 
 const PROXY: &str = include_str!("../../../../config/proxy.toml");
+const TLS: &str = include_str!("../../../../config/tls.toml");
+const CLIENT_CERTIFICATES: &str = include_str!("../../../../config/client-certificates.toml");
+const ACME: &str = include_str!("../../../../config/acme.toml");
 
 /// The lines that are neither comments nor empty.
 fn settings(text: &str) -> Vec<&str> {
@@ -12,6 +15,27 @@ fn settings(text: &str) -> Vec<&str> {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .collect()
+}
+
+/// The text with the settings in it that are commented out.
+fn with_all_settings(text: &str) -> String {
+    let is_setting = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+    text.lines()
+        .map(|line| format!("{}\n", line.strip_prefix('#').filter(is_setting).unwrap_or(line)))
+        .collect()
+}
+
+/// The keys that the program knows in a table. The message lists all of them, so keys added later are covered.
+fn known(table: &str) -> Vec<String> {
+    let error = super::parse(table)
+        .expect_err("no table has this key")
+        .to_string();
+    let line = error.lines().find(|line| line.contains("unknown key `zzz`"));
+    let (_, allowed) = line
+        .and_then(|line| line.split_once("Allowed: "))
+        .unwrap_or_else(|| panic!("no list of keys in: {error}"));
+    let keys = allowed.split(", ").map(|key| key.trim_matches('`').to_owned());
+    keys.collect()
 }
 
 #[test]
@@ -26,12 +50,7 @@ fn commented_file_equals_the_short_one() {
 
 #[test]
 fn commented_out_settings_are_the_defaults() {
-    let is_setting = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
-    let all: String = PROXY
-        .lines()
-        .map(|line| format!("{}\n", line.strip_prefix('#').filter(is_setting).unwrap_or(line)))
-        .collect();
-    let (all, short) = (config(&all), config(SHORT));
+    let (all, short) = (config(&with_all_settings(PROXY)), config(SHORT));
 
     assert_eq!(all.server, short.server);
     assert_eq!(all.pools, short.pools);
@@ -48,18 +67,15 @@ fn commented_out_settings_are_the_defaults() {
 
 #[test]
 fn commented_file_has_every_key() {
-    // The message lists all allowed keys, so keys added later are covered.
     for table in ["server", "upstreams", "rate_limit", "headers", "metrics", "admin"] {
-        let message = super::only(&format!("[{table}]\nzzz = 1"));
-        let (_, allowed) = message.split_once("Allowed: ").expect("a list of keys");
-        for key in allowed.split(", ").map(|key| key.trim_matches('`')) {
+        for key in known(&format!("[{table}]\nzzz = 1")) {
             let setting = format!("{key} = ");
             let there = PROXY
                 .lines()
                 .any(|line| line.trim_start_matches('#').starts_with(&setting));
             // These are tables of their own; headers.toml shows them.
             assert!(
-                there || ["request", "response"].contains(&key),
+                there || ["request", "response"].contains(&key.as_str()),
                 "{key} in [{table}]"
             );
         }
@@ -67,8 +83,33 @@ fn commented_file_has_every_key() {
 }
 
 #[test]
+fn files_of_tls_have_every_key_of_listeners_and_defaults_where_they_say_so() {
+    let files = [TLS, CLIENT_CERTIFICATES, ACME].concat();
+    let of_listeners = [
+        "[[listeners]]\nzzz = 1",
+        "[[listeners]]\nlisten = ':1'\ncertificates = [{ zzz = 1 }]",
+        "[[listeners]]\nlisten = ':1'\ntls = { zzz = 1 }",
+        "[acme]\nzzz = 1",
+    ];
+    for table in of_listeners {
+        for key in known(table) {
+            // The table `tls` is written with a line of its own.
+            let there = files.contains(&format!("{key} = ")) || files.contains(&format!("[listeners.{key}]"));
+            assert!(there, "{key} in {table}");
+        }
+    }
+    assert_eq!(config(&with_all_settings(TLS)), config(TLS));
+    let acme = config(ACME).acme.expect("it has the table");
+    assert_eq!(acme.root_ca, None);
+    assert_eq!(acme.names, ["example.com", "www.example.com"]);
+}
+
+#[test]
 fn other_shipped_files_are_valid_without_warnings() {
     for text in [
+        ACME,
+        CLIENT_CERTIFICATES,
+        TLS,
         include_str!("../../../../config/admin.toml"),
         include_str!("../../../../config/behind-nginx.toml"),
         include_str!("../../../../config/fail-open.toml"),

@@ -12,7 +12,7 @@ fn server(lines: &str) -> super::super::Server {
 #[test]
 fn configuration_of_backends_alone_has_defaults() {
     let config = config("[upstreams]\nbackends = [\"app\"]");
-    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.listeners[0].listen.to_string(), "127.0.0.1:8080");
     assert!((1..=1024).contains(&config.server.workers));
     assert_eq!(config.server.grace_period, Duration::from_secs(10));
     assert!(config.server.trusted_proxies.is_empty() && !config.server.proxy_protocol);

@@ -1,7 +1,7 @@
-//! What the admin listener answers. It is never reachable through the public one.
+//! The admin API. It is never reachable through a public listener.
 //!
-//! What there is is in [`ROUTES`], once. What changes something answers 200 with a sentence that says what changed; 409 with one that says why nothing did; or
-//! 404 where there is no such plugin.
+//! [`ROUTES`] lists every endpoint once. An endpoint that changes something answers 200 with a sentence that says what
+//! changed, 409 with a sentence that says why nothing did, or 404 if there is no such plugin.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Response, StatusCode};
@@ -10,49 +10,49 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use crate::reload::{Outcome, Outcomes, Refused, Reloader};
-use crate::snapshot::Environment;
+use crate::snapshot::Shared;
 use crate::telemetry::METRICS_CONTENT_TYPE;
 use pace_base::escape::{self, Lines};
 
-/// What the answers are made of.
+/// The admin API, with the parts of Pace that it shows and changes.
 pub struct Admin {
-    /// Metrics.
-    pub environment: std::sync::Arc<Environment>,
-    /// Plugins.
+    /// The parts that all configurations share, for the metrics.
+    pub shared: std::sync::Arc<Shared>,
+    /// The status of plugins, and their reload.
     pub reloader: Reloader,
 }
 
-/// A path with what can be done there.
+/// A path, with the methods and the endpoint behind it.
 struct Route {
-    /// With `NAME` where a plugin's name is.
+    /// The path, with `NAME` in the place of a plugin's name.
     path: &'static str,
-    /// As the header `Allow` has them.
+    /// The methods, as the header `Allow` lists them.
     methods: &'static str,
-    /// Machines may ask for it by any name that this machine has.
+    /// Whether any name may be in `Host`, as monitoring and load balancers send it.
     for_machines: bool,
     endpoint: Endpoint,
 }
 
-/// What answers.
+/// The functions of the API.
 enum Endpoint {
     /// 200 `ok`; 503 `draining` once the process is about to end.
     Health,
     /// Prometheus text.
     Metrics,
-    /// JSON: every plugin with its generation, and how it fares.
+    /// JSON: every plugin with its generation, its calls and failures.
     Plugins,
     /// Reads the configuration and every plugin again.
     Reload,
     /// Reads the plugin's file again.
     ReloadPlugin,
-    /// Returns to the generation before.
+    /// Returns a plugin to the generation before.
     RollBackPlugin,
 }
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 
-/// Everything that can be asked for, in the order in which an answer of 404 lists it.
+/// The routes of the API, in the order in which a 404 lists them.
 const ROUTES: [Route; 6] = [
     Route::new("/health", READ, Endpoint::Health).for_machines(),
     Route::new("/metrics", READ, Endpoint::Metrics).for_machines(),
@@ -79,19 +79,19 @@ impl Route {
         }
     }
 
-    /// The plugin that a request's path names, or nothing where none is named; `None` if it is another path.
+    /// The plugin that a request's path names, or `""` if the route names none; `None` if the path is another route's.
     fn plugin_of<'p>(&self, path: &'p str) -> Option<&'p str> {
         let mut plugin = "";
-        let mut asked = path.trim_matches('/').split('/');
+        let mut segments = path.trim_matches('/').split('/');
         for expected in self.path.trim_matches('/').split('/') {
-            let segment = asked.next()?;
+            let segment = segments.next()?;
             match expected {
                 "NAME" => plugin = segment,
                 expected if expected == segment => {}
                 _ => return None,
             }
         }
-        asked.next().is_none().then_some(plugin)
+        segments.next().is_none().then_some(plugin)
     }
 }
 
@@ -119,11 +119,7 @@ impl Admin {
         }
         match route.endpoint {
             Endpoint::Health => health(draining),
-            Endpoint::Metrics => response(
-                StatusCode::OK,
-                METRICS_CONTENT_TYPE,
-                self.environment.metrics.render(),
-            ),
+            Endpoint::Metrics => response(StatusCode::OK, METRICS_CONTENT_TYPE, self.shared.metrics.render()),
             Endpoint::Plugins => self.plugins(),
             Endpoint::Reload => outcomes(&self.reloader.reload_all().await),
             Endpoint::ReloadPlugin => outcome(&self.reloader.reload(plugin).await),
@@ -141,14 +137,16 @@ impl Admin {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The answer to a request that is none.
+/// The response to a request that was refused when it was read.
 pub fn refused(refusal: Refusal) -> Response<Vec<u8>> {
     let status = StatusCode::from_u16(refusal.status()).expect("a refusal has a status of HTTP");
     response(status, TEXT, refusal.text().into())
 }
 
-/// A browser can be made to send requests to loopback by any page that it shows, but not without `Origin`
-/// when they change something, nor without the page's own name in `Host`.
+/// Whether the authority is an address or `localhost`, as it is for requests that no web page has made.
+///
+/// Any page can make a browser send requests to loopback, but not without `Origin` if they change something, nor without
+/// the page's own name in `Host`.
 fn is_local(authority: Option<&str>) -> bool {
     let name = authority::host(authority.unwrap_or("localhost"));
     let address = name.trim_start_matches('[').trim_end_matches(']');
@@ -212,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_of_a_route_is_found_with_its_plugin() {
+    fn path_matches_one_route_and_yields_its_plugin() {
         let found = |path: &str| {
             let plugins = ROUTES.iter().map(|route| (route.path, route.plugin_of(path)));
             let found = plugins.filter_map(|(route, plugin)| Some((route, plugin?.to_owned())));
@@ -240,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_web_pages_are_not_local() {
+    fn authority_with_the_name_of_a_web_page_is_not_local() {
         for host in [
             "localhost:9090",
             "127.0.0.1:9090",

@@ -1,4 +1,4 @@
-//! The chain with plugins that do as they are told.
+//! Tests of the chain with scripted plugins.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,7 @@ use super::*;
 use pace_hook::field::FieldName;
 use pace_hook::{EditError, FailureReason, Headers, Hooks};
 
-/// A plugin that returns what it was made with, and notes that it was asked.
+/// A plugin that returns fixed results, and records its calls.
 struct Scripted {
     name: &'static str,
     answer: fn() -> Result<Verdict, Failure>,
@@ -100,7 +100,7 @@ impl ResponseHead for Head {
     }
 }
 
-const ASKER: Asker<'_> = Asker {
+const CALL_CONTEXT: CallContext<'_> = CallContext {
     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
     scheme: "http",
     calls: None,
@@ -130,7 +130,7 @@ fn pass() -> Result<Selection, Failure> {
 
 type Answer = fn() -> Result<Verdict, Failure>;
 
-/// A chain of plugins `a`, `b`, `c`, ... and the list of those that were asked.
+/// A chain of plugins `a`, `b`, `c`, and the list of plugins that were called.
 fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let steps = ["a", "b", "c"]
@@ -153,58 +153,62 @@ fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>
 }
 
 #[test]
-fn requests_go_through_in_order_and_responses_in_reverse() {
+fn chain_filters_requests_in_order_and_responses_in_reverse() {
     let (chain, asked) = chain(&[(next as Answer, OnFailure::Closed); 3]);
-    assert_eq!(chain.request_filter(ASKER, &mut Head), RequestFlow::Next);
+    assert_eq!(chain.request_filter(CALL_CONTEXT, &mut Head), RequestFlow::Next);
     assert_eq!(
-        chain.response_filter(Remaining::ALL, ASKER, &Head, &mut Head, None),
+        chain.response_filter(Remaining::ALL, CALL_CONTEXT, &Head, &mut Head, None),
         ResponseFlow::Next
     );
     assert_eq!(*asked.lock(), ["a", "b", "c", "c", "b", "a"]);
 }
 
 #[test]
-fn the_first_answer_wins() {
+fn first_answer_of_request_filters_wins() {
     let (chain, asked) = chain(&[
         (next, OnFailure::Closed),
         (teapot, OnFailure::Closed),
         (trap, OnFailure::Closed),
     ]);
     assert!(matches!(
-        chain.request_filter(ASKER, &mut Head),
+        chain.request_filter(CALL_CONTEXT, &mut Head),
         RequestFlow::Respond(_)
     ));
     assert_eq!(*asked.lock(), ["a", "b"]);
 }
 
 #[test]
-fn a_replaced_response_goes_on_where_it_was_replaced() {
+fn replaced_response_passes_only_the_remaining_filters() {
     let (chain, asked) = chain(&[
         (next, OnFailure::Closed),
         (teapot, OnFailure::Closed),
         (next, OnFailure::Closed),
     ]);
-    let ResponseFlow::Respond(_, rest) = chain.response_filter(Remaining::ALL, ASKER, &Head, &mut Head, None)
+    let ResponseFlow::Respond(_, rest) =
+        chain.response_filter(Remaining::ALL, CALL_CONTEXT, &Head, &mut Head, None)
     else {
         panic!("b replaces the response");
     };
     assert_eq!(
-        chain.response_filter(rest, ASKER, &Head, &mut Head, None),
+        chain.response_filter(rest, CALL_CONTEXT, &Head, &mut Head, None),
         ResponseFlow::Next
     );
-    assert_eq!(*asked.lock(), ["c", "b", "a"], "each filter is asked once");
+    assert_eq!(*asked.lock(), ["c", "b", "a"], "each filter is called once");
 }
 
 #[test]
-fn a_failure_ends_the_request_or_is_passed_over() {
+fn failure_ends_the_request_if_closed_and_is_passed_over_if_open() {
     let (closed, _) = chain(&[(trap, OnFailure::Closed), (next, OnFailure::Closed)]);
-    assert_eq!(closed.request_filter(ASKER, &mut Head), RequestFlow::Failed);
+    assert_eq!(
+        closed.request_filter(CALL_CONTEXT, &mut Head),
+        RequestFlow::Failed
+    );
     let (open, asked) = chain(&[(trap, OnFailure::Open), (next, OnFailure::Closed)]);
-    assert_eq!(open.request_filter(ASKER, &mut Head), RequestFlow::Next);
+    assert_eq!(open.request_filter(CALL_CONTEXT, &mut Head), RequestFlow::Next);
     assert_eq!(*asked.lock(), ["a", "b"]);
 }
 
-/// A pool of which nothing is asked.
+/// A pool with one backend.
 struct Pool;
 
 impl Candidates for Pool {
@@ -241,10 +245,10 @@ impl Candidates for Pool {
 }
 
 #[test]
-fn when_every_plugin_passes_there_is_no_backend() {
+fn select_upstream_without_a_pick_leaves_no_backend() {
     let (chain, asked) = chain(&[(next as Answer, OnFailure::Closed); 2]);
     assert_eq!(
-        chain.select_upstream(ASKER, &Head, &Pool, 1),
+        chain.select_upstream(CALL_CONTEXT, &Head, &Pool, 1),
         SelectFlow::NoneLeft
     );
     assert_eq!(*asked.lock(), ["a", "b"]);

@@ -1,10 +1,9 @@
-//! Who the client is: the peer of the connection, or whom a trusted proxy names.
+//! The client's address: the peer of the connection, or the address that a trusted proxy names.
 //!
-//! Every proxy appends the address of its own peer to `X-Forwarded-For`. So the right end of the
-//! field is what our peer says, the entry before it what that proxy's peer says, and so on to the
-//! left end, which is whatever the client sent. Each entry is as credible as who wrote it: reading
-//! from the right and stopping at the first address that is not a trusted proxy, one reads nothing
-//! that a client made up.
+//! Every proxy appends the address of its own peer to `X-Forwarded-For`. The last entry of the field therefore comes from
+//! our peer, the entry before it from that proxy's peer, and so on to the first, which is whatever the client sent. Each
+//! entry is as credible as its writer: a reader that starts from the right and stops at the first address that is not a
+//! trusted proxy reads nothing that a client made up.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::header::{HeaderValue, InvalidHeaderValue};
 use ipnet::{IpNet, Ipv4Net};
 
-/// The proxies whose word about the client counts (`[server] trusted_proxies`).
+/// The proxies that are trusted to name the client (`[server] trusted_proxies`).
 ///
 /// IPv4 mapped into IPv6 is IPv4, in networks (`::ffff:10.0.0.0/104`) as in addresses. Apart from
 /// that the families are separate: `::/0` has no IPv4 address in it.
@@ -23,13 +22,13 @@ use ipnet::{IpNet, Ipv4Net};
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Whether this address is one of them. `false` for every address if there are none.
+    /// Whether this address is a trusted proxy's. `false` for every address if there are none.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether there are none.
+    /// Whether no proxy is trusted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -43,17 +42,17 @@ impl FromIterator<IpNet> for TrustedProxies {
 
 /// The address of the client; an IPv4 address is never in its mapped form.
 ///
-/// `peer` is who is connected to Pace (or whom a PROXY protocol header names), `forwarded_for` the
+/// `peer` is the address at the other end of the connection (or the one that a PROXY header names), `forwarded_for` the
 /// values of the `X-Forwarded-For` fields in the order in which they came.
 ///
-/// If the peer is not trusted it is the client, whatever the fields say. Otherwise the entries are
-/// read from right to left over all fields:
+/// A peer that is not trusted is the client, whatever the fields say. Otherwise the entries are read from right to left over
+/// all fields:
 ///
 /// - A trusted address is a further proxy, and the entry before it is read.
 /// - The first address that is not trusted is the client.
-/// - An entry that is not an address (`unknown`, `_hidden`) ends the reading. Its writer does not say
-///   who was there, so the writer is taken for the client.
-/// - If all are trusted, the leftmost is the client: a request from inside.
+/// - An entry that is not an address (`unknown`, `_hidden`) ends the reading. Its writer does not name its peer, so the
+///   writer is taken for the client.
+/// - If all are trusted, the leftmost is the client: the request comes from inside.
 ///
 /// Nginx decides the same way with `real_ip_recursive on`. An entry may have a port (`192.0.2.7:80`,
 /// `[2001:db8::7]:80`) and brackets; empty ones are passed over (RFC 9110, section 5.6.1.2).
@@ -85,11 +84,11 @@ pub fn client_address<'a>(
     client
 }
 
-/// The value of `X-Forwarded-For` for the origin: who is connected to Pace, and before it what the peer's
-/// fields say, if the peer is trusted. What others claim is dropped, and not looked at.
+/// The value of `X-Forwarded-For` for the backend: the peer's address, and before it the peer's own fields, if the peer is
+/// trusted. Fields of other peers are dropped, and `fields` is not called for them.
 ///
-/// The entries of a trusted peer are passed on as they are. The origin must read them from the right,
-/// too. The error is for fields that were no header values.
+/// The entries of a trusted peer are passed on as they are. The backend must read them from the right, too. The error is for
+/// fields that were no header values.
 pub fn forwarded_for<'a, Fields>(
     peer: IpAddr,
     trusted: &TrustedProxies,
@@ -114,8 +113,8 @@ where
 /// An address as the value of a header; an IPv4 address is never in its mapped form.
 fn address_value(address: IpAddr) -> HeaderValue {
     thread_local! {
-        /// The addresses that this thread has seen lately. Clients come with many requests, and to look
-        /// one up is a tenth of writing it out.
+        /// The addresses that this thread has seen lately. Clients send many requests, and looking an address up costs a
+        /// tenth of formatting it.
         static LATELY: RefCell<[Option<(IpAddr, HeaderValue)>; PLACES]> =
             const { RefCell::new([const { None }; PLACES]) };
     }
@@ -140,7 +139,7 @@ fn address_value(address: IpAddr) -> HeaderValue {
     })
 }
 
-/// The IPv4 network for one that lies within `::ffff:0:0/96`.
+/// A network, as an IPv4 network if it lies within `::ffff:0:0/96`.
 fn canonical(network: IpNet) -> IpNet {
     if let IpNet::V6(v6) = network
         && let Some(ipv4) = v6.addr().to_ipv4_mapped()
@@ -151,7 +150,7 @@ fn canonical(network: IpNet) -> IpNet {
     network
 }
 
-/// Without the spaces and tabs that may surround an entry.
+/// An entry without the spaces and tabs around it.
 fn trim(mut entry: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = entry {
         entry = rest;
@@ -179,6 +178,6 @@ fn entry_address(entry: &[u8]) -> Option<IpAddr> {
 }
 
 fn is_port(text: &str) -> bool {
-    // A number may have a sign for `parse`.
+    // `parse` alone would accept a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }

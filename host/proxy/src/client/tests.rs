@@ -13,7 +13,7 @@ fn trusting(networks: &[&str]) -> TrustedProxies {
         .collect()
 }
 
-/// The client behind a trusted peer, 10.0.0.1, that sends these fields.
+/// The address of the client, found from these fields of a trusted peer, 10.0.0.1.
 fn client(fields: &[&str]) -> IpAddr {
     let trusted = trusting(&["10.0.0.0/8", "2001:db8:a::/48"]);
     client_address(
@@ -30,7 +30,7 @@ fn forwarded(peer: &str, fields: &[&str]) -> String {
 }
 
 #[test]
-fn without_trust_the_peer_is_the_client() {
+fn untrusted_peer_is_the_client() {
     let spoofed = || [&b"192.0.2.1"[..]].into_iter();
     let peer = ip("198.51.100.9");
     assert_eq!(client_address(peer, &TrustedProxies::default(), spoofed()), peer);
@@ -45,7 +45,7 @@ fn without_trust_the_peer_is_the_client() {
 }
 
 #[test]
-fn a_trusted_peer_names_the_client() {
+fn trusted_peer_names_the_client() {
     assert_eq!(client(&[]), ip("10.0.0.1"));
     assert_eq!(client(&["192.0.2.7"]), ip("192.0.2.7"));
     assert_eq!(client(&["2001:db8::7"]), ip("2001:db8::7"));
@@ -59,7 +59,7 @@ fn a_trusted_peer_names_the_client() {
 }
 
 #[test]
-fn the_last_untrusted_address_wins_over_what_is_left_of_it() {
+fn last_untrusted_address_is_the_client() {
     assert_eq!(client(&["203.0.113.66, 192.0.2.7"]), ip("192.0.2.7"));
     assert_eq!(client(&["203.0.113.66, 192.0.2.7, 10.2.3.4"]), ip("192.0.2.7"));
     assert_eq!(
@@ -70,12 +70,12 @@ fn the_last_untrusted_address_wins_over_what_is_left_of_it() {
 }
 
 #[test]
-fn if_all_are_trusted_the_leftmost_is_the_client() {
+fn leftmost_address_is_the_client_if_all_are_trusted() {
     assert_eq!(client(&["10.0.0.5, 10.0.0.6", "10.0.0.7"]), ip("10.0.0.5"));
 }
 
 #[test]
-fn what_is_no_address_ends_the_walk() {
+fn entry_that_is_no_address_makes_its_writer_the_client() {
     for nonsense in [
         "unknown",
         "_hidden",
@@ -95,7 +95,7 @@ fn what_is_no_address_ends_the_walk() {
 }
 
 #[test]
-fn entries_may_have_ports_brackets_and_space() {
+fn entry_with_port_brackets_or_space_is_read() {
     for entry in [
         "192.0.2.7:80",
         " 192.0.2.7",
@@ -128,7 +128,7 @@ fn entries_may_have_ports_brackets_and_space() {
 }
 
 #[test]
-fn mapped_networks_are_ipv4_networks() {
+fn mapped_network_is_an_ipv4_network() {
     let trusted = trusting(&["::ffff:10.0.0.0/104", "::ffff:192.0.2.7/128"]);
     assert!(trusted.contains(ip("10.255.0.1")));
     assert!(trusted.contains(ip("::ffff:10.255.0.1")));
@@ -140,7 +140,7 @@ fn mapped_networks_are_ipv4_networks() {
 }
 
 #[test]
-fn the_origin_is_told_what_can_be_believed() {
+fn forwarded_for_has_the_fields_of_trusted_peers_only() {
     assert_eq!(forwarded("198.51.100.9", &["192.0.2.7"]), "198.51.100.9");
     assert_eq!(forwarded("::ffff:198.51.100.9", &[]), "198.51.100.9");
     assert_eq!(forwarded("10.0.0.1", &[]), "10.0.0.1");
@@ -160,7 +160,7 @@ fn address() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
-/// Bytes that a client may send: anything, and what looks like the real thing.
+/// Fields that a client may send: any bytes, characters of addresses, and lists of addresses.
 fn field() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..60),
@@ -180,7 +180,7 @@ fn fields() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 proptest! {
     #[test]
-    fn an_untrusted_peer_is_the_client_whatever_it_sends(peer in address(), fields in fields()) {
+    fn untrusted_peer_is_the_client_whatever_it_sends(peer in address(), fields in fields()) {
         let trusted = trusting(&["10.0.0.0/8"]);
         let peer = if trusted.contains(peer) { ip("2001:db8::1") } else { peer };
         prop_assert_eq!(client_address(peer, &trusted, fields.iter().map(Vec::as_slice)), peer.to_canonical());
@@ -190,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_client_prepends_changes_nothing(
+    fn fields_that_a_client_prepends_do_not_change_its_address(
         real in address(),
         proxies in proptest::collection::vec(any::<[u8; 3]>(), 0..4),
         spoofed in fields(),
@@ -213,7 +213,7 @@ proptest! {
     }
 
     #[test]
-    fn the_next_proxy_finds_the_same_client(peer in address(), fields in fields()) {
+    fn next_proxy_finds_the_same_client(peer in address(), fields in fields()) {
         let trusted = trusting(&["10.0.0.0/8"]);
         let client = client_address(peer, &trusted, fields.iter().map(Vec::as_slice));
 

@@ -1,4 +1,4 @@
-//! A connection to a backend.
+//! Connections to backends.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,25 +16,25 @@ use tokio::time::Instant;
 
 use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Transport, set_up};
 
-/// A connection to a backend, and the head of the response that comes on it.
+/// A connection to a backend, with the head of the response that comes on it.
 pub struct BackendConnection {
     /// The socket.
     pub transport: Transport,
-    /// What has been read of it and not been used.
+    /// The bytes that were read from the socket and not used yet.
     pub input: Buffer,
-    /// The head of the response, once [`BackendConnection::poll_head`] has found one.
+    /// The head of the response, once [`BackendConnection::poll_head`] has read one.
     pub head: Recycled<ResponseHead>,
     scan: HeadScan,
     interim: u32,
 }
 
-/// Why there is no head.
+/// The reason why no head was read.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadError {
-    /// What came is no response.
+    /// The bytes that came are no valid response.
     #[error(transparent)]
     Broken(#[from] Broken),
-    /// The connection was closed.
+    /// The connection was closed before the first byte.
     #[error("the connection was closed before the response")]
     Closed,
     /// The connection failed.
@@ -42,19 +42,19 @@ pub enum HeadError {
     Io(#[from] io::Error),
 }
 
-/// Bytes of a response's head.
+/// The most bytes of a response's head.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Interim responses before the final one.
+/// The most interim responses before the final one.
 const MAX_INTERIM: u32 = 64;
 
-/// Makes a connection. `keepalive` is as for [`set_up`].
+/// Connects to a backend. `keepalive` is as for [`set_up`].
 pub async fn connect(
     address: SocketAddr,
     limit: Duration,
     keepalive: Option<Duration>,
     alarm: &mut Alarm,
-) -> io::Result<Transport> {
+) -> io::Result<TcpStream> {
     let deadline = Instant::now() + limit;
     let mut connecting = pin!(TcpStream::connect(address));
     let stream = poll_fn(|context| {
@@ -67,11 +67,11 @@ pub async fn connect(
     })
     .await?;
     set_up(&stream, keepalive)?;
-    Ok(Transport::new(stream))
+    Ok(stream)
 }
 
 impl BackendConnection {
-    /// A connection on which nothing has been said, or all has been that belonged to the last request.
+    /// A connection that is new, or whose last exchange is complete.
     pub fn new(transport: Transport) -> BackendConnection {
         BackendConnection {
             transport,
@@ -82,17 +82,17 @@ impl BackendConnection {
         }
     }
 
-    /// Waits for the next head, an interim one or the final one.
+    /// Reads the next head, of an interim response or the final one.
     pub fn poll_head(
         &mut self,
-        asked: RequestFacts,
+        request: RequestFacts,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), HeadError>> {
         loop {
             let bytes = self.input.filled();
             match self.scan.advance(bytes) {
                 Ok(Some(length)) if length <= MAX_HEAD => {
-                    self.head.read(&bytes[..length], asked)?;
+                    self.head.read(&bytes[..length], request)?;
                     self.input.consume(length);
                     self.scan = HeadScan::default();
                     self.interim += 1;
@@ -106,7 +106,7 @@ impl BackendConnection {
                 _ => {}
             }
             if !b"HTTP/1.".starts_with(&bytes[..bytes.len().min(7)]) {
-                // Whatever it is, the end of its first line need not be waited for.
+                // No response begins with these bytes, so there is no need to wait for the end of the line.
                 return Poll::Ready(Err(Broken::StatusLine.into()));
             }
             if ready!(self.input.poll_fill(MAX_HEAD, &mut self.transport, context))? == 0 {
@@ -118,7 +118,7 @@ impl BackendConnection {
         }
     }
 
-    /// Whether nothing of a response has come.
+    /// Whether no byte of a response has come.
     pub fn is_silent(&self) -> bool {
         self.input.is_empty() && self.interim == 0
     }
@@ -135,7 +135,7 @@ thread_local! {
     static HEADS: Free<ResponseHead> = const { Free::new() };
 }
 
-/// Memory that is kept with a head for the next one.
+/// The most bytes of memory that a recycled head keeps.
 const KEPT_MEMORY: usize = 16 << 10;
 
 impl Recycle for ResponseHead {

@@ -1,17 +1,18 @@
-//! A body while it is read.
+//! Reads bodies.
 
 use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
-use pace_wire::chunked::{Decoder, Fault};
+use http::Version;
+use pace_wire::chunked::{self, Decoder, Fault};
 use pace_wire::fields::Fields;
 use pace_wire::framing::Framing;
-use pace_wire::request::{Rules, Underscores};
+use pace_wire::request::{RequestHead, Rules, Underscores};
 
 use crate::io::{Buffer, Transport};
 
-/// Takes a body out of a connection, and not a byte more.
+/// Reads a body from a connection, and not a byte more.
 #[derive(Debug)]
 pub struct BodyReader {
     state: State,
@@ -20,19 +21,23 @@ pub struct BodyReader {
 #[derive(Debug)]
 enum State {
     Done,
-    /// So many bytes are to come.
+    /// This many bytes are still to come.
     Length(u64),
     Chunked(Decoder),
     UntilClose,
+    /// The body of a stream of HTTP/2, whose frames end it.
+    Stream(Underscores),
+    /// A stream that has ended, with its trailers.
+    StreamEnded(Fields),
 }
 
-/// Why a body does not arrive.
+/// The reason why a body did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// Its chunks are malformed.
+    /// A chunk or a trailer is malformed.
     #[error("a chunk is malformed")]
     Fault(Fault),
-    /// The connection ended before it.
+    /// The connection ended before the body did.
     #[error("the connection was closed before the end of the body")]
     Early,
     /// The connection failed.
@@ -41,17 +46,22 @@ pub enum BodyError {
 }
 
 impl BodyReader {
-    /// For a request's body, which begins with the next byte.
-    pub fn of_request(framing: Framing, rules: &Rules) -> BodyReader {
-        BodyReader::new(framing, rules.underscores)
+    /// A reader of a request's body, which begins with the next byte.
+    pub fn of_request(request: &RequestHead, rules: &Rules) -> BodyReader {
+        match (request.version, request.framing) {
+            (Version::HTTP_2, Framing::Length(_) | Framing::Chunked) => BodyReader {
+                state: State::Stream(rules.underscores),
+            },
+            (_, framing) => BodyReader::new(framing, rules.underscores),
+        }
     }
 
-    /// For a response's body.
+    /// A reader of a response's body.
     pub fn of_response(framing: Framing) -> BodyReader {
         BodyReader::new(framing, Underscores::Pass)
     }
 
-    /// For a body that has been read.
+    /// A reader of a body that is complete already.
     pub fn done() -> BodyReader {
         BodyReader { state: State::Done }
     }
@@ -66,28 +76,32 @@ impl BodyReader {
         BodyReader { state }
     }
 
-    /// Whether all of it has been taken.
+    /// Whether the whole body has been taken.
     pub fn is_done(&self) -> bool {
         match &self.state {
-            State::Done => true,
+            State::Done | State::StreamEnded(_) => true,
             State::Chunked(decoder) => decoder.is_done(),
-            State::Length(_) | State::UntilClose => false,
+            State::Length(_) | State::UntilClose | State::Stream(_) => false,
         }
     }
 
-    /// Its trailers, once it is done.
+    /// The trailers of the body, once it is done.
     pub fn trailers(&self) -> Option<&Fields> {
         match &self.state {
             State::Chunked(decoder) => decoder.trailers(),
-            _ => None,
+            State::StreamEnded(trailers) if !trailers.is_empty() => Some(trailers),
+            State::StreamEnded(_) | State::Done | State::Length(_) | State::UntilClose | State::Stream(_) => {
+                None
+            }
         }
     }
 
-    /// Takes what has been read already. Returns where that is in the buffer; nothing, if there is no data among it.
+    /// Takes the bytes of the body that are in the buffer. Returns the place of the data there; an empty range, if there is
+    /// no data among them.
     pub fn take(&mut self, buffer: &mut Buffer) -> Result<Range<usize>, Fault> {
         let start = buffer.start();
         match &mut self.state {
-            State::Done => Ok(start..start),
+            State::Done | State::StreamEnded(_) => Ok(start..start),
             State::Length(left) => {
                 let count = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 buffer.consume(count);
@@ -102,7 +116,7 @@ impl BodyReader {
                 buffer.consume(decoded.taken);
                 Ok(start + decoded.data.start..start + decoded.data.end)
             }
-            State::UntilClose => {
+            State::UntilClose | State::Stream(_) => {
                 let count = buffer.len();
                 buffer.consume(count);
                 Ok(start..start + count)
@@ -110,12 +124,12 @@ impl BodyReader {
         }
     }
 
-    /// Reads over what is there of the body. Says whether that is all of it.
+    /// Discards the part of the body that is in the buffer. Returns whether that was the rest of it.
     pub fn read_over(&mut self, buffer: &mut Buffer) -> bool {
         self.is_done() || (self.take(buffer).is_ok() && self.is_done())
     }
 
-    /// Takes the next data; `None` when the body has ended. The data that was taken before must have been used.
+    /// Takes the next data; `None` when the body has ended. The data taken before must have been used by then.
     pub fn poll_data(
         &mut self,
         buffer: &mut Buffer,
@@ -135,13 +149,20 @@ impl BodyReader {
             }
             buffer.enlarge_if_filled();
             if ready!(buffer.poll_fill(usize::MAX, transport, context))? == 0 {
-                return match self.state {
-                    State::UntilClose => {
-                        self.state = State::Done;
-                        Poll::Ready(Ok(None))
+                match self.state {
+                    State::UntilClose => self.state = State::Done,
+                    State::Stream(underscores) => {
+                        let trailers = ready!(transport.poll_trailers(context))?.unwrap_or_default();
+                        let trailers = trailers
+                            .iter()
+                            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+                        let passed = chunked::trailers_of_stream(trailers, underscores);
+                        self.state = State::StreamEnded(passed.map_err(BodyError::Fault)?);
                     }
-                    _ => Poll::Ready(Err(BodyError::Early)),
-                };
+                    State::Done | State::Length(_) | State::Chunked(_) | State::StreamEnded(_) => {
+                        return Poll::Ready(Err(BodyError::Early));
+                    }
+                }
             }
         }
     }

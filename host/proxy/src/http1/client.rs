@@ -1,93 +1,129 @@
-//! A client's connection.
+//! Connections of clients.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread::LocalKey;
 use std::time::Duration;
 
+use pace_tls::alpn::Alpn;
+use pace_tls::server::Facts;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::{MAX_METHOD, RequestHead, Rules};
 use pace_wire::scan::HeadScan;
 use tokio::time::Instant;
 
+use crate::http2::PREFACE;
 use crate::io::{Alarm, Buffer, Free, Recycle, Transport};
+use crate::listeners::ListenerId;
 use pace_config::ClientLimits;
 
-/// A connection that a client has made, from request to request.
+/// A client's connection, from request to request.
 pub struct Client {
     /// The socket.
     pub transport: Transport,
-    /// Bytes that were read from the socket and not used yet.
+    /// The bytes that were read from the socket and not used yet.
     pub input: Buffer,
     /// The timer for every wait on this connection.
     pub alarm: Alarm,
-    /// The address at the other end, or the one that a PROXY header names.
-    pub peer: IpAddr,
-    /// The client has said that it sends nothing more.
+    /// The facts about the connection.
+    pub arrival: Arrival,
+    /// Whether the client has ended its side of the connection.
     pub has_ended: bool,
-    /// Requests that have been read.
+    /// The number of requests that have been read.
     pub requests: u32,
 }
 
-/// How the wait for the first byte of a request ended.
+/// The facts about a client's connection, which hold for all requests on it.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The address at the other end, or the one that a PROXY header names.
+    pub peer: IpAddr,
+    /// The listener that accepted the connection.
+    pub listener: ListenerId,
+    /// The listener's port.
+    pub port: u16,
+    /// The facts that TLS has about the connection, if it is encrypted.
+    pub tls: Option<Arc<Facts>>,
+}
+
+impl Arrival {
+    /// The scheme of requests: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+}
+
+/// The outcome of the wait for the first byte of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// It is there.
+pub enum WaitOutcome {
+    /// The byte has come.
     Byte,
     /// The client has gone, or nothing came in time.
     End,
-    /// The connection must end now, and the last answer is still on its way.
+    /// The connection must end, and the last answer is still on its way.
     Stop,
 }
 
-/// How reading a request's head ended.
+/// The outcome of reading a request's head.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// There is one.
+    /// A head was read.
     Request,
-    /// It is none that can be answered otherwise than so.
+    /// The request is refused for this reason.
     Refused(Refusal),
-    /// The connection is over: nobody asks for anything more.
+    /// The connection begins with the preface of HTTP/2, which is still to be read.
+    Preface,
+    /// The connection is over, without another request.
     End,
 }
 
-/// How long the rest of a request that nobody wants is read over.
+/// The longest time for which the rest of an unwanted request is discarded.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// How long a client may send nothing meanwhile.
+/// The longest time for which a client may send nothing meanwhile.
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
-/// Empty lines before a request that are read over.
+/// The most empty lines that are skipped before a request.
 const MAX_EMPTY_LINES: u32 = 16;
 
-/// Bytes of further requests that are read ahead, to see whether the client is still there.
+/// The most bytes of further requests that are read ahead, to notice when the client leaves.
 const READ_AHEAD: usize = 64 << 10;
 
 impl Client {
-    /// A connection of which nothing has been read.
-    pub fn new(transport: Transport, peer: IpAddr) -> Client {
+    /// A connection before its first byte.
+    pub fn new(transport: Transport, arrival: Arrival) -> Client {
         Client {
             transport,
             input: Buffer::new(),
             alarm: Alarm::new(),
-            peer,
+            arrival,
             has_ended: false,
             requests: 0,
         }
     }
 
-    /// Waits for the first byte of a request, or for `stop`. No memory is held meanwhile.
-    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = ()>) -> Waited {
+    /// Whether the client has chosen HTTP/2 in its TLS handshake.
+    pub fn speaks_http2(&self) -> bool {
+        let tls = self.arrival.tls.as_ref();
+        tls.is_some_and(|facts| facts.alpn == Some(Alpn::Http2))
+    }
+
+    /// Waits for the first byte of a request, or for `stop`. The connection holds no buffer meanwhile.
+    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = ()>) -> WaitOutcome {
         if !self.input.is_empty() {
-            return Waited::Byte;
+            return WaitOutcome::Byte;
         }
         if self.has_ended {
-            return Waited::End;
+            return WaitOutcome::End;
         }
         self.input.release();
-        // The first request is not waited for longer than a head may take.
+        // The wait for the first request counts as part of its head.
         let limit = if self.requests == 0 {
             limits.head
         } else {
@@ -104,29 +140,29 @@ impl Client {
         poll_fn(|context| {
             if transport.poll_readable(context).is_ready() {
                 match input.poll_fill(limits.head_bytes, transport, context) {
-                    Poll::Ready(Ok(1..)) => return Poll::Ready(Waited::Byte),
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Waited::End),
-                    // What was readable had been read before.
+                    Poll::Ready(Ok(1..)) => return Poll::Ready(WaitOutcome::Byte),
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(WaitOutcome::End),
+                    // The socket was readable because of bytes that have been read since.
                     Poll::Pending => input.release(),
                 }
             }
             if stop.as_mut().poll(context).is_ready() {
                 return Poll::Ready(match transport.has_unacknowledged() {
-                    true => Waited::Stop,
-                    false => Waited::End,
+                    true => WaitOutcome::Stop,
+                    false => WaitOutcome::End,
                 });
             }
-            alarm.poll(deadline, context).map(|()| Waited::End)
+            alarm.poll(deadline, context).map(|()| WaitOutcome::End)
         })
         .await
     }
 
-    /// Whether there may be another request: the client has not ended its side, or has sent more before it did.
+    /// Whether another request may come: the client has not ended its side, or has sent more before it did.
     pub fn may_ask_again(&self) -> bool {
         !self.has_ended || !self.input.is_empty()
     }
 
-    /// Reads the head whose first byte is there.
+    /// Reads a head, whose first byte is in the buffer.
     pub async fn read_head(&mut self, head: &mut RequestHead, rules: &Rules, limits: &ClientLimits) -> Next {
         let deadline = Instant::now() + limits.head;
         let mut scan = HeadScan::default();
@@ -138,6 +174,9 @@ impl Client {
             }
             match self.find_head(&mut scan, limits) {
                 Ok(Some(length)) => {
+                    if self.requests == 0 && PREFACE.starts_with(&self.input.filled()[..length]) {
+                        return Next::Preface;
+                    }
                     self.requests += 1;
                     let read = head.read(&self.input.filled()[..length], rules);
                     self.input.consume(length);
@@ -153,7 +192,7 @@ impl Client {
                 }
             }
             match self.read(deadline, limits.head_bytes).await {
-                // The alarm does not ring for a client that never lets the wait begin.
+                // The alarm does not go off for a client that sends so fast that the wait never begins.
                 Some(Ok(1..)) if Instant::now() < deadline => {}
                 // A client that leaves in the middle of its head asks for nothing.
                 Some(Ok(0) | Err(_)) => return Next::End,
@@ -166,7 +205,7 @@ impl Client {
         }
     }
 
-    /// Old clients send an empty line behind a body (RFC 9112, section 2.2). Returns how many there were.
+    /// Skips the empty lines that old clients send behind a body (RFC 9112, section 2.2). Returns how many there were.
     fn skip_empty_lines(&mut self) -> u32 {
         let mut skipped = 0;
         while skipped <= MAX_EMPTY_LINES && self.input.filled().starts_with(b"\r\n") {
@@ -176,13 +215,13 @@ impl Client {
         skipped
     }
 
-    /// Looks for the end of the head among what has been read.
+    /// Looks for the end of the head in the buffer. Returns the head's length.
     fn find_head(&self, scan: &mut HeadScan, limits: &ClientLimits) -> Result<Option<usize>, Refusal> {
         let bytes = self.input.filled();
         match bytes.first() {
             None => return Ok(None),
             Some(b'\r') if bytes.len() == 1 => return Ok(None),
-            // No method begins so: another protocol, or the rest of a message that was longer than its head said.
+            // No method begins with this: it is another protocol, or the rest of a message longer than its head said.
             Some(first) if !first.is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~".contains(first) => {
                 return Err(Refusal::NotHttp);
             }
@@ -205,7 +244,7 @@ impl Client {
         Ok(None)
     }
 
-    /// Reads what there is; `None` if the deadline comes first.
+    /// Reads the bytes that have come; `None` if the deadline passes first.
     async fn read(&mut self, deadline: Instant, limit: usize) -> Option<io::Result<usize>> {
         let Client {
             transport,
@@ -222,11 +261,14 @@ impl Client {
         .await
     }
 
-    /// Looks whether the client is still there, while nothing is expected of it. Ready if it is not.
+    /// Ready once the client has gone. For use while nothing is expected of the client.
     ///
-    /// What it sends is the beginning of its next request. If it says that it sends nothing more, it still waits for its
-    /// answer (RFC 9112, section 9.6).
+    /// Bytes that come meanwhile begin the next request. A client that has ended its side still waits for its answer (RFC
+    /// 9112, section 9.6).
     pub fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if let Some(stream) = self.transport.stream() {
+            return stream.poll_reset(context);
+        }
         while !self.has_ended && self.input.len() < READ_AHEAD {
             match ready!(self.input.poll_fill(READ_AHEAD, &mut self.transport, context)) {
                 Ok(0) => self.has_ended = true,
@@ -237,7 +279,7 @@ impl Client {
         Poll::Pending
     }
 
-    /// Sends an answer that is ready. `limit` is how long the client may take none of it.
+    /// Sends a complete answer. `limit` is the longest time for which the client may take none of it.
     pub async fn send(&mut self, mut head: &[u8], mut body: &[u8], limit: Duration) -> io::Result<()> {
         let Client { transport, alarm, .. } = self;
         let mut deadline = Instant::now() + limit;
@@ -264,14 +306,20 @@ impl Client {
                     }
                 }
             }
-            Poll::Ready(Ok(()))
+            match transport.poll_flush(context) {
+                Poll::Ready(Ok(())) => Poll::Ready(transport.finish(None)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => alarm
+                    .poll(deadline, context)
+                    .map(|()| Err(io::ErrorKind::TimedOut.into())),
+            }
         })
         .await
     }
 
-    /// Ends a connection whose client may still be sending: it is told that nothing more comes, and what it sends is read
-    /// over for a while. Closed at once, the connection would be reset, and the answer be lost with what has not been read
-    /// of it (RFC 9112, section 9.6).
+    /// Closes a connection in stages, as its client may still be sending: Pace ends its own side, and discards for a while
+    /// what the client sends. If it closed the connection at once, the kernel would reset it, and the part of the answer
+    /// that the client has not read would be lost (RFC 9112, section 9.6).
     pub async fn linger(mut self) {
         let Client {
             transport,
@@ -282,11 +330,11 @@ impl Client {
         input.consume(usize::MAX);
         let end = Instant::now() + LINGER;
         let mut silence = Instant::now() + LINGER_SILENCE;
-        let mut is_told = false;
+        let mut has_shut_down = false;
         poll_fn(|context| {
-            if !is_told {
+            if !has_shut_down {
                 match transport.poll_shutdown(context) {
-                    Poll::Ready(Ok(())) => is_told = true,
+                    Poll::Ready(Ok(())) => has_shut_down = true,
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Pending => {}
                 }
@@ -304,7 +352,7 @@ impl Client {
                     Poll::Pending if alarm.poll(silence.min(end), context).is_pending() => {
                         return Poll::Pending;
                     }
-                    // A client that reads slowly is silent meanwhile.
+                    // A client that reads slowly sends nothing meanwhile.
                     Poll::Pending if transport.has_unacknowledged() && Instant::now() < end => {
                         silence = Instant::now() + LINGER_SILENCE;
                     }
@@ -320,7 +368,7 @@ thread_local! {
     static HEADS: Free<RequestHead> = const { Free::new() };
 }
 
-/// Memory that is kept with a head for the next one.
+/// The most bytes of memory that a recycled head keeps.
 const KEPT_MEMORY: usize = 16 << 10;
 
 impl Recycle for RequestHead {

@@ -1,15 +1,15 @@
 //! Connections that speak HTTP/1.1: those of clients and those to backends.
 //!
-//! The rules of the protocol are in `pace-wire`, sockets and memory in [`io`](crate::io). Here the two meet.
+//! This module applies the rules of the protocol, which are in `pace-wire`, to the sockets and memory of [`io`](crate::io).
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `client` | a client's connection: heads, answers, an end in stages |
-//! | `backend` | a connection to a backend: the response's head |
-//! | `body` | a body while it is read, from either |
-//! | `sink` | what is to be written, and how far that has come |
-//! | `pump` | a body on its way from one connection to the other |
-//! | `tunnel` | both directions of a connection that speaks another protocol from now on |
+//! | `client` | a client's connection: reads heads, sends answers, closes in stages |
+//! | `backend` | a connection to a backend: reads the response's head |
+//! | `body` | reads a body from either connection |
+//! | `sink` | bytes to be written, and how far that has come |
+//! | `pump` | moves a body from one connection to the other |
+//! | `tunnel` | copies both directions of a connection after a switch of protocols |
 
 mod backend;
 mod body;
@@ -20,7 +20,7 @@ mod tunnel;
 
 pub use backend::{BackendConnection, HeadError, connect};
 pub use body::{BodyError, BodyReader};
-pub use client::{Client, Next, Waited};
+pub use client::{Arrival, Client, Next, WaitOutcome};
 pub use pump::{Outgoing, Pump, PumpError, Side};
 pub use sink::Sink;
 pub use tunnel::tunnel;

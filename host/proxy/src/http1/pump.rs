@@ -1,4 +1,4 @@
-//! A body on its way from one connection to the other.
+//! Moves messages from one connection to the other.
 
 use std::io;
 use std::ops::Range;
@@ -11,54 +11,67 @@ use super::body::{BodyError, BodyReader};
 use super::sink::Sink;
 use crate::io::{Buffer, Transport};
 
-/// How the body is framed where it goes.
+/// The framing of a body on the connection where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outgoing {
-    /// As it is: its length is in the head, it ends with the connection, or there is none.
+    /// The body as it is: its length is in the head, it ends with the connection, or there is none.
     Plain,
-    /// In chunks. Trailers follow if the other side wants them.
+    /// Chunks.
     Chunked {
-        /// Whether it does.
+        /// Whether the other side wants trailers, which then follow.
         trailers: bool,
     },
+    /// A stream of HTTP/2, which makes the frames and has got the head already. Trailers follow.
+    Stream,
 }
 
-/// Whose turn it is.
+/// The side that a pump waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Bytes must come from where the body comes from.
+    /// The source of the body must send bytes.
     Source,
-    /// They must be taken where it goes.
+    /// The target of the body must take bytes.
     Target,
 }
 
-/// Why a body did not get to its end.
+/// The reason why a message did not get to its end.
 #[derive(Debug)]
 pub enum PumpError {
-    /// It did not arrive.
+    /// The body did not arrive.
     Read(BodyError),
-    /// It was not taken.
+    /// The target did not take the message.
     Write(io::Error),
 }
 
-/// Moves one message, from its head on. What is read is written before more is read, so that the slower side sets the pace
-/// and the memory for one read is all that is held.
+/// Moves one message, from its head on. The pump writes what it has read before it reads more, so that the slower side sets
+/// the pace, and it holds the memory of one read only.
 #[derive(Debug)]
 pub struct Pump {
     reader: BodyReader,
     outgoing: Outgoing,
     sink: Sink,
-    /// Everything has been given to the sink.
+    /// Whether the sink has got everything.
     ended: bool,
-    /// Bytes of data taken.
+    /// The number of bytes of the body that were read.
     taken: u64,
     /// The length of the head.
     head: u64,
+    /// The progress of a stream, beside its data.
+    stream: StreamState,
     waits_for: Side,
     replay: Option<Replay>,
 }
 
-/// The beginning of a body, kept to be sent again.
+/// The part of a message that a stream of HTTP/2 has sent, beside the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum StreamState {
+    #[default]
+    Nothing,
+    Head,
+    End,
+}
+
+/// The start of a body, kept so that it can be sent again.
 #[derive(Debug)]
 struct Replay {
     bytes: Vec<u8>,
@@ -69,7 +82,7 @@ const CRLF: &[u8] = b"\r\n";
 const CRLF_AND_END: &[u8] = b"\r\n0\r\n\r\n";
 
 impl Pump {
-    /// For a body, framed anew. The head is written first: [`Pump::head`].
+    /// A pump for a body, which is framed anew. [`Pump::begin`] adds the head.
     pub fn new(reader: BodyReader, outgoing: Outgoing) -> Pump {
         Pump {
             reader,
@@ -78,12 +91,13 @@ impl Pump {
             ended: false,
             taken: 0,
             head: 0,
+            stream: StreamState::default(),
             waits_for: Side::Source,
             replay: None,
         }
     }
 
-    /// Keeps up to `limit` bytes of the body, so that it can be sent again.
+    /// Makes the pump keep up to `limit` bytes of the body, so that they can be sent again.
     pub fn keep(&mut self, limit: usize) {
         self.replay = Some(Replay {
             bytes: Vec::new(),
@@ -91,11 +105,12 @@ impl Pump {
         });
     }
 
-    /// Begins with a head, which `write` appends to what it is given. Called again, it begins from the start of the body,
-    /// as far as that has been kept.
+    /// Begins with a head, which `write` appends to the vector. A further call begins again from the start of the body, as
+    /// far as that has been kept.
     pub fn begin(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.sink = Sink::new();
         self.ended = false;
+        self.stream = StreamState::default();
         self.waits_for = Side::Source;
         write(self.sink.before());
         self.head = self.sink.before().len() as u64;
@@ -104,7 +119,7 @@ impl Pump {
         {
             let before = self.sink.before();
             match self.outgoing {
-                Outgoing::Plain => before.extend_from_slice(&replay.bytes),
+                Outgoing::Plain | Outgoing::Stream => before.extend_from_slice(&replay.bytes),
                 Outgoing::Chunked { .. } => {
                     before.extend_from_slice(ChunkLine::new(replay.bytes.len() as u64).as_bytes());
                     before.extend_from_slice(&replay.bytes);
@@ -115,7 +130,7 @@ impl Pump {
         self.end_if_done();
     }
 
-    /// Whether it can begin again: nothing of the body has been taken that is not kept.
+    /// Whether the message can be sent again: all bytes of the body that were read have been kept.
     pub fn can_begin_again(&self) -> bool {
         match &self.replay {
             Some(replay) => replay.bytes.len() as u64 == self.taken,
@@ -123,47 +138,49 @@ impl Pump {
         }
     }
 
-    /// Whether something of the body has been written, or may have been.
+    /// Whether a byte of the body may have been written.
     pub fn has_sent_body(&self) -> bool {
         self.sink.written() > self.head
     }
 
     /// Whether everything has been written.
     pub fn is_done(&self) -> bool {
-        self.ended && self.sink.is_empty()
+        self.ended
+            && self.sink.is_empty()
+            && (self.outgoing != Outgoing::Stream || self.stream == StreamState::End)
     }
 
-    /// Whether all of the body has been read.
+    /// Whether the whole body has been read.
     pub fn is_read(&self) -> bool {
         self.reader.is_done()
     }
 
-    /// Whether nothing of the body has been read that is there.
+    /// Whether there is a body, of which nothing has been read.
     pub fn is_untouched(&self) -> bool {
         self.taken == 0 && !self.reader.is_done()
     }
 
-    /// Bytes of the body that have been read.
+    /// The number of bytes of the body that were read.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Bytes written, the head's among them.
+    /// The number of bytes written, including the head. The head of a stream counts as one byte, and so does its end.
     pub fn written(&self) -> u64 {
-        self.sink.written()
+        self.sink.written() + self.stream as u64
     }
 
-    /// After `Pending`: who is waited for.
+    /// The side that the pump waits for, after `Pending`.
     pub fn waits_for(&self) -> Side {
         self.waits_for
     }
 
-    /// The reader, to read over what is not wanted any more.
+    /// The reader, to discard the rest of the body.
     pub fn reader(&mut self) -> &mut BodyReader {
         &mut self.reader
     }
 
-    /// Moves what can be moved.
+    /// Moves as much of the message as possible. Ready once all of it has been written.
     pub fn poll(
         &mut self,
         source: (&mut Transport, &mut Buffer),
@@ -172,10 +189,14 @@ impl Pump {
     ) -> Poll<Result<(), PumpError>> {
         let (transport, buffer) = source;
         loop {
-            // What is there already goes with the head, in one piece.
+            // Data that has been read already is written together with the head.
             if !self.ended && !self.sink.has_data() && !buffer.is_empty() {
                 let data = self.reader.take(buffer).map_err(read_fault)?;
                 self.add(data, buffer);
+            }
+            if self.outgoing == Outgoing::Stream && self.stream == StreamState::Nothing {
+                target.flush_head().map_err(PumpError::Write)?;
+                self.stream = StreamState::Head;
             }
             match self.sink.poll_send(|range| buffer.slice(range), target, context) {
                 Poll::Ready(Ok(())) => {}
@@ -186,6 +207,10 @@ impl Pump {
                 }
             }
             if self.ended {
+                if self.outgoing == Outgoing::Stream && self.stream == StreamState::Head {
+                    target.finish(self.reader.trailers()).map_err(PumpError::Write)?;
+                    self.stream = StreamState::End;
+                }
                 return Poll::Ready(Ok(()));
             }
             match self.reader.poll_data(buffer, transport, context) {
@@ -207,7 +232,7 @@ impl Pump {
                 replay.add(buffer.slice(data.clone()));
             }
             match self.outgoing {
-                Outgoing::Plain => self.sink.add(data, &[]),
+                Outgoing::Plain | Outgoing::Stream => self.sink.add(data, &[]),
                 Outgoing::Chunked { .. } => {
                     let line = ChunkLine::new(data.len() as u64);
                     self.sink.before().extend_from_slice(line.as_bytes());
@@ -219,12 +244,12 @@ impl Pump {
         }
         if !self.sink.has_data() {
             self.end_if_done();
-        } else if self.outgoing == Outgoing::Plain && self.reader.is_done() {
+        } else if !matches!(self.outgoing, Outgoing::Chunked { .. }) && self.reader.is_done() {
             self.ended = true;
         }
     }
 
-    /// Gives the end of the body to the sink, if that is next.
+    /// Adds the end of the body to the sink, if it has been read to its end.
     fn end_if_done(&mut self) {
         if self.ended || !self.reader.is_done() {
             return;
@@ -246,7 +271,7 @@ impl Replay {
         if self.bytes.len() + data.len() <= self.limit {
             self.bytes.extend_from_slice(data);
         } else {
-            // More than is kept: the beginning alone is of no use.
+            // The body is longer than the limit, and its start alone is of no use.
             self.limit = 0;
             self.bytes = Vec::new();
         }

@@ -1,4 +1,4 @@
-//! What is to be written, and how far that has come.
+//! Bytes to be written, and how far that has come.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -6,66 +6,72 @@ use std::task::{Context, Poll, ready};
 
 use crate::io::Transport;
 
-/// Bytes for one side of a connection: a head or a chunk's line, data that lies in the buffer into which the other side was
-/// read, and what follows it. They are written together, without being copied together.
+/// Bytes to be written to a connection: a head or a chunk's line, data that lies in the buffer of the other connection, and
+/// an end of the data. They are written together, without being copied together.
 #[derive(Debug, Default)]
 pub struct Sink {
     before: Vec<u8>,
     data: Range<usize>,
     behind: &'static [u8],
-    /// How many bytes of `before` have been written.
+    /// The number of bytes of `before` that have been written.
     at: usize,
-    /// Bytes written since it was made.
+    /// The number of bytes written since the sink was made.
     written: u64,
+    /// Something that was written may still wait to be encrypted or sent.
+    is_unflushed: bool,
 }
 
 impl Sink {
-    /// Nothing to write.
+    /// An empty sink.
     pub fn new() -> Sink {
         Sink::default()
     }
 
-    /// The bytes to be written before the data, to append to. Only while no data waits.
+    /// The bytes to be written before the data, to append to. Must not be called while data waits.
     pub fn before(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.data.is_empty() && self.behind.is_empty());
         &mut self.before
     }
 
-    /// Adds data, by its place in a buffer, and what follows it. Only while no data waits.
+    /// Adds data, by its place in a buffer, and the bytes behind it. Must not be called while data waits.
     pub fn add(&mut self, data: Range<usize>, behind: &'static [u8]) {
         debug_assert!(self.data.is_empty() && self.behind.is_empty());
         self.data = data;
         self.behind = behind;
     }
 
-    /// Whether data waits to be written, or what follows it.
+    /// Whether data, or the bytes behind it, wait to be written.
     pub fn has_data(&self) -> bool {
         !self.data.is_empty() || !self.behind.is_empty()
     }
 
-    /// Whether anything waits to be written.
+    /// Whether nothing waits to be written, and what was has left this process.
     pub fn is_empty(&self) -> bool {
+        self.is_written() && !self.is_unflushed
+    }
+
+    fn is_written(&self) -> bool {
         self.before.len() == self.at && !self.has_data()
     }
 
-    /// Whether a head or a chunk's line has been written in part: nothing else may follow but its rest.
+    /// Whether a head or a chunk's line has been written in part, so that only its rest may follow.
     pub fn is_begun(&self) -> bool {
-        self.at > 0 && !self.is_empty()
+        self.at > 0 && !self.is_written()
     }
 
-    /// Bytes written so far.
+    /// The number of bytes written so far.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// Writes all. `slice` has the bytes for a place in the buffer.
+    /// Writes everything that waits. `slice` returns the bytes at a place in the buffer.
     pub fn poll_send<'a>(
         &mut self,
         slice: impl Fn(Range<usize>) -> &'a [u8],
         transport: &mut Transport,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while !self.is_written() {
             let data: &[u8] = if self.data.is_empty() {
                 &[]
             } else {
@@ -83,9 +89,14 @@ impl Sink {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
+            self.is_unflushed = true;
         }
         self.before.clear();
         self.at = 0;
+        if self.is_unflushed {
+            ready!(transport.poll_flush(context))?;
+            self.is_unflushed = false;
+        }
         Poll::Ready(Ok(()))
     }
 

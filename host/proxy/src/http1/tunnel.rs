@@ -1,4 +1,4 @@
-//! Both directions of a connection that speaks another protocol from now on.
+//! The tunnel: both directions of a connection after a switch to another protocol.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,7 +12,7 @@ use super::client::Client;
 use super::sink::Sink;
 use crate::io::{Buffer, Transport};
 
-/// One direction.
+/// One direction of a tunnel.
 struct Direction {
     sink: Sink,
     state: State,
@@ -21,16 +21,16 @@ struct Direction {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Copying,
-    /// The end has been read, and is passed on.
+    /// The source has ended, and the target is being told.
     Ending,
     Ended,
 }
 
-/// Copies bytes both ways until both sides have ended, one of them fails, or neither says anything for `limit`. `head` is
-/// written to the client first. An end of one side is passed on to the other, which may go on.
+/// Copies bytes both ways until both sides have ended, one of them fails, or neither sends anything for `limit`. `head` is
+/// written to the client first. An end of one side is passed on to the other, which may continue.
 ///
-/// Returns how many bytes the client got, the head's among them. Nothing is written that does not come from the other side:
-/// whatever went wrong, what follows a switch of protocols is not ours to say.
+/// Returns how many bytes the client got, including the head. After the head only bytes of the other side are written: even
+/// after a failure Pace has nothing to say in the new protocol.
 pub async fn tunnel(
     client: &mut Client,
     backend: &mut BackendConnection,
@@ -103,7 +103,7 @@ impl Direction {
                     Poll::Ready(Ok(0)) => self.state = State::Ending,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => {
-                        // It may be quiet for minutes.
+                        // A tunnel may be quiet for minutes, and holds no memory meanwhile.
                         buffer.release();
                         return Poll::Pending;
                     }

@@ -1,4 +1,4 @@
-//! One timer for all the waits of a connection.
+//! The alarm: one timer for all waits of a connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,9 +8,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that is set again and again, and hardly ever goes off.
 ///
-/// Each step of a request has a deadline, and nearly all of them end long before it. So the timer that is registered with the
-/// runtime is left where it is as long as it goes off no later than the deadline, and is moved when it has gone off too
-/// early: once in as long as a deadline is away, instead of once for each step.
+/// Each step of a request has a deadline, and nearly all steps end long before theirs. The timer that is registered with the
+/// runtime is therefore left alone as long as it goes off no later than the deadline, and is moved only when it has gone off
+/// too early. That happens once in as long as a deadline is away, instead of once for each step.
 #[derive(Default)]
 pub struct Alarm {
     timer: Option<Pin<Box<Sleep>>>,
@@ -22,7 +22,7 @@ impl Alarm {
         Alarm::default()
     }
 
-    /// Ready if the deadline has passed. Otherwise the task is woken then, or earlier.
+    /// Ready if the deadline has passed. Otherwise the task is woken at the deadline, or earlier.
     pub fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_goes_off_at_its_latest_deadline_and_not_before() {
+    async fn alarm_with_a_later_deadline_goes_off_at_that() {
         let mut alarm = Alarm::new();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_that_comes_nearer_is_kept() {
+    async fn alarm_with_an_earlier_deadline_goes_off_at_that() {
         let mut alarm = Alarm::new();
         let start = Instant::now();
         let polled =
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(
             Instant::now(),
             start + Duration::from_secs(1),
-            "one that has passed is no wait"
+            "a deadline that has passed is no wait"
         );
     }
 }

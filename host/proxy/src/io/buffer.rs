@@ -1,4 +1,4 @@
-//! Bytes that have been read.
+//! Buffers for bytes that have been read.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,23 +10,23 @@ use super::Transport;
 /// Bytes that have been read and not been used.
 ///
 /// An empty buffer holds no memory once it is [released](Buffer::release): a connection that waits for a request costs none.
-/// The memory comes from the thread and goes back to it, so that it is not cleared for each request.
+/// The memory comes from the thread and returns to it, so that it is not cleared for each request.
 #[derive(Debug, Default)]
 pub struct Buffer {
     memory: Box<[u8]>,
     start: usize,
     end: usize,
-    /// The last read has filled it: there may be more.
+    /// Whether the last read has filled the memory, so that there may be more to read.
     was_filled: bool,
 }
 
-/// Memory for heads and small bodies.
+/// The size of memory for heads and small bodies.
 const SMALL: usize = 16 << 10;
 
-/// Memory for bodies that go on and on: fewer reads and writes for the same bytes.
+/// The size of memory for long bodies, which take fewer reads and writes with it.
 const LARGE: usize = 128 << 10;
 
-/// How many pieces of memory a thread keeps, of each size.
+/// The most pieces of memory of each size that a thread keeps.
 const KEPT: [usize; 2] = [64, 16];
 
 thread_local! {
@@ -49,7 +49,7 @@ impl Buffer {
         &mut self.memory[self.start..self.end]
     }
 
-    /// How many bytes [`Buffer::filled`] has.
+    /// The number of bytes in [`Buffer::filled`].
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -59,24 +59,24 @@ impl Buffer {
         self.start == self.end
     }
 
-    /// Where [`Buffer::filled`] begins among the bytes that [`Buffer::slice`] speaks of.
+    /// The place of the first byte of [`Buffer::filled`], as [`Buffer::slice`] counts places.
     pub fn start(&self) -> usize {
         self.start
     }
 
-    /// Bytes by their place. They stay there until something is read.
+    /// The bytes at a place. They stay there until the next read.
     pub fn slice(&self, range: Range<usize>) -> &[u8] {
         &self.memory[range]
     }
 
-    /// Passes over bytes that have been used.
+    /// Drops bytes from the start, as they have been used.
     pub fn consume(&mut self, count: usize) {
         self.start += count.min(self.len());
     }
 
-    /// Reads what there is. Needs room: an empty buffer has it, and one with less than `limit` bytes.
+    /// Reads the bytes that have come. The buffer must be empty or have fewer than `limit` bytes.
     ///
-    /// 0 is the end of what the other side sends.
+    /// Returns the number of bytes; 0 if the other side has ended.
     pub fn poll_fill(
         &mut self,
         limit: usize,
@@ -94,15 +94,15 @@ impl Buffer {
         }
     }
 
-    /// Has the next read take more at once, if the last one has taken all that it could. Never on the word of the other
-    /// side, which may promise much and send nothing.
+    /// Makes the next read larger, if the last one has filled the memory. Memory never grows because of a length that the
+    /// other side declares, since it may send nothing.
     pub fn enlarge_if_filled(&mut self) {
         if self.was_filled && self.memory.len() < LARGE && self.is_empty() {
             self.replace(LARGE);
         }
     }
 
-    /// Gives its memory back, if there is nothing in it.
+    /// Gives the memory back, if the buffer is empty.
     pub fn release(&mut self) {
         if self.is_empty() {
             give(std::mem::take(&mut self.memory));
@@ -129,7 +129,7 @@ impl Buffer {
         }
     }
 
-    /// Moves what is there to other memory.
+    /// Moves the bytes to memory of another size.
     fn replace(&mut self, size: usize) {
         let mut memory = take(size);
         memory[..self.len()].copy_from_slice(self.filled());
@@ -153,10 +153,10 @@ fn take(size: usize) -> Box<[u8]> {
     free.unwrap_or_else(|| vec![0; size].into())
 }
 
-/// Keeps it for the next buffer of this thread, or frees it.
+/// Keeps memory for the next buffer of this thread, or frees it.
 fn give(memory: Box<[u8]>) {
     if let Some(class) = class(memory.len()) {
-        // When a thread ends its list may be gone before its buffers are.
+        // When a thread ends, its list may be dropped before its buffers.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
             if free[class].len() < KEPT[class] {
@@ -179,12 +179,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let ours = Transport::new(ours.expect("somebody listens"));
-        (ours, theirs.expect("somebody connects").0)
+        let ours = Transport::new(ours.expect("the listener accepts"));
+        (ours, theirs.expect("the client connects").0)
     }
 
     #[tokio::test]
-    async fn bytes_stay_in_order_while_the_buffer_grows_and_moves() {
+    async fn buffer_that_grows_and_moves_keeps_bytes_in_order() {
         let (mut ours, mut theirs) = connection().await;
         let sent: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
         let copy = sent.clone();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_goes_back_to_the_thread() {
+    fn released_memory_is_used_by_the_next_buffer() {
         let mut buffer = Buffer::new();
         buffer.make_room(1);
         let first = buffer.memory.as_ptr();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_used_is_not_released() {
+    fn release_of_buffer_with_bytes_keeps_them() {
         let mut buffer = Buffer::new();
         buffer.make_room(1);
         buffer.end = 1;

@@ -1,18 +1,21 @@
-//! What a connection is made of: a socket, memory that is held only while there is something in it, and one timer.
+//! The parts of a connection: a socket, memory that is held only while there is something in it, and one timer.
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `transport` | the socket |
+//! | `transport` | reads and writes bytes: a socket, TLS on one, or a stream of HTTP/2 |
+//! | `stream` | a request of HTTP/2 and its response, among others on a connection |
 //! | `buffer` | bytes that have been read, in memory that each thread lends and takes back |
-//! | `alarm` | one timer for all the waits of a connection |
-//! | `recycled` | heads and the like, whose memory is used again |
+//! | `alarm` | one timer for all waits of a connection |
+//! | `recycled` | recycles heads together with their memory |
 
 mod alarm;
 mod buffer;
 mod recycled;
+mod stream;
 mod transport;
 
 pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use recycled::{Free, Recycle, Recycled};
+pub use stream::Stream;
 pub use transport::{Transport, set_up};

@@ -1,29 +1,29 @@
-//! Values whose memory is used again.
+//! Recycles values together with their memory.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::thread::LocalKey;
 
-/// A value that was lent by its thread and goes back there, with the memory that it holds.
+/// A value that returns to its thread when it is dropped, with the memory that it holds.
 #[derive(Debug)]
 pub struct Recycled<T: Recycle>(Option<Box<T>>);
 
-/// Something that can be used again.
+/// A type whose values can be used again.
 pub trait Recycle: Sized + 'static {
-    /// Forgets everything but memory that is worth to be kept.
+    /// Clears the value. It keeps memory that is worth keeping.
     fn recycle(&mut self);
-    /// A new one.
+    /// Makes a new value.
     fn make() -> Self;
-    /// Those of this thread that nobody uses.
+    /// The unused values of this thread.
     fn free() -> &'static LocalKey<Free<Self>>;
 }
 
-/// Values of a thread that nobody uses.
+/// The unused values of a thread.
 #[derive(Debug)]
 pub struct Free<T>(RefCell<Vec<Box<T>>>);
 
 impl<T> Free<T> {
-    /// None.
+    /// An empty list.
     pub const fn new() -> Free<T> {
         Free(RefCell::new(Vec::new()))
     }
@@ -35,11 +35,11 @@ impl<T> Default for Free<T> {
     }
 }
 
-/// How many a thread keeps.
+/// The most unused values that a thread keeps.
 const KEPT: usize = 64;
 
 impl<T: Recycle> Recycled<T> {
-    /// One that is as good as new.
+    /// Takes an unused value, or makes one.
     pub fn take() -> Recycled<T> {
         let free = T::free().with(|free| free.0.borrow_mut().pop());
         Recycled(Some(free.unwrap_or_else(|| Box::new(T::make()))))
@@ -68,7 +68,7 @@ impl<T: Recycle> Drop for Recycled<T> {
     fn drop(&mut self) {
         let Some(mut value) = self.0.take() else { return };
         value.recycle();
-        // When a thread ends its list may be gone before its values are.
+        // When a thread ends, its list may be dropped before its values.
         let _ = T::free().try_with(|free| {
             let mut free = free.0.borrow_mut();
             if free.len() < KEPT {

@@ -2,15 +2,21 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use pace_wire::fields::Fields;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::Stream;
+use tokio_rustls::TlsStream;
+use tokio_rustls::rustls::ClientConnection;
 
 /// How long TCP waits before it asks again whether the other end is there.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -31,38 +37,71 @@ pub fn set_up(socket: &impl AsFd, keepalive: Option<Duration>) -> io::Result<()>
     }
 }
 
-/// A connection's bytes in both directions.
+/// Bytes in both directions.
 #[derive(Debug)]
-pub struct Transport {
-    stream: TcpStream,
+pub enum Transport {
+    /// A connection that is a socket and nothing else.
+    Plain(TcpStream),
+    /// A connection that is encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// A request and its response among others on a connection of HTTP/2.
+    Stream(Box<Stream>),
 }
 
 impl Transport {
     /// The connection of a socket that has been [set up](set_up), or whose listener has.
     pub fn new(stream: TcpStream) -> Transport {
-        Transport { stream }
+        Transport::Plain(stream)
     }
 
     /// Reads into `bytes`, which has room. 0 is the end of what the other side sends.
     pub fn poll_read(&mut self, bytes: &mut [u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut bytes = ReadBuf::new(bytes);
-        match Pin::new(&mut self.stream).poll_read(context, &mut bytes) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(bytes.filled().len())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+        match self {
+            Transport::Plain(stream) => {
+                let mut bytes = ReadBuf::new(bytes);
+                ready!(Pin::new(stream).poll_read(context, &mut bytes))?;
+                Poll::Ready(Ok(bytes.filled().len()))
+            }
+            Transport::Tls(stream) => {
+                let is_client = matches!(**stream, TlsStream::Server(_));
+                let mut bytes = ReadBuf::new(bytes);
+                match ready!(Pin::new(stream).poll_read(context, &mut bytes)) {
+                    Ok(()) => Poll::Ready(Ok(bytes.filled().len())),
+                    // A client may go without a word; what its messages say of their ends is what counts. A response may
+                    // end with its connection, and then anybody could cut it short.
+                    Err(error) if is_client && pace_tls::ended_without_notice(&error) => Poll::Ready(Ok(0)),
+                    Err(error) => Poll::Ready(Err(error)),
+                }
+            }
+            Transport::Stream(stream) => stream.poll_read(bytes, context),
         }
     }
 
-    /// Ready when there is something to read, an end or an error among it.
+    /// Ready when there may be something to read, an end or an error among it.
     pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(context)
+        match self {
+            Transport::Plain(stream) => stream.poll_read_ready(context),
+            // There may be something that has been decrypted already.
+            Transport::Tls(_) => Poll::Ready(Ok(())),
+            // A request has no other behind it.
+            Transport::Stream(_) => Poll::Pending,
+        }
     }
 
     /// Whether the other end has neither closed nor said anything that was not read. Asks the kernel: what the runtime knows
     /// is as old as its last look.
-    pub fn is_silent(&self) -> bool {
-        let looked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
-        looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    pub fn is_silent(&mut self) -> bool {
+        match self {
+            Transport::Plain(stream) => has_nothing_to_read(stream),
+            Transport::Tls(stream) => match &mut **stream {
+                TlsStream::Client(stream) => {
+                    let (socket, session) = stream.get_mut();
+                    says_nothing(socket, session).is_ok_and(|silent| silent)
+                }
+                TlsStream::Server(stream) => has_nothing_to_read(stream.get_ref().0),
+            },
+            Transport::Stream(_) => false,
+        }
     }
 
     /// Writes some of the bytes.
@@ -71,49 +110,135 @@ impl Transport {
         bytes: &[IoSlice<'_>],
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        match bytes {
-            [bytes] => Pin::new(&mut self.stream).poll_write(context, bytes),
-            several => Pin::new(&mut self.stream).poll_write_vectored(context, several),
+        match (self, bytes) {
+            (Transport::Plain(stream), [bytes]) => Pin::new(stream).poll_write(context, bytes),
+            (Transport::Plain(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
+            // One record for all of it, if it fits. It may wait there until it is flushed.
+            (Transport::Tls(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
+            (Transport::Stream(stream), bytes) => stream.poll_write(bytes, context),
+        }
+    }
+
+    /// Has nothing that was written wait here.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Transport::Stream(_) => Poll::Ready(Ok(())),
         }
     }
 
     /// Tells the other side that nothing more will be sent.
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match self {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Stream(stream) => Poll::Ready(stream.finish(None)),
+        }
+    }
+
+    /// Ends the connection in order, and waits for nothing. An encrypted one says that it ends: without that the other side
+    /// cannot tell the end from a cut (RFC 8446, section 6.1).
+    pub fn close(mut self) {
+        if let Transport::Tls(_) = self {
+            // There is room for so little, or nobody reads it.
+            let _ = self.poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Whether the other end has not yet got all that was written, as far as the system knows.
     pub fn has_unacknowledged(&self) -> bool {
+        let Some(socket) = self.socket() else { return false };
         let mut count: libc::c_int = 0;
         // SAFETY: TIOCOUTQ writes one int where the pointer points, which is a local variable; the descriptor is that of
-        // `stream`, which keeps it open.
-        let asked = unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        // `socket`, which keeps it open.
+        let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
         asked == 0 && count > 0
-    }
-
-    /// The socket itself.
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
     }
 
     /// Ends the connection so that the other side cannot take it for an orderly end.
     pub fn reset(self) {
-        // Without it the end is orderly after all, and nothing can be done.
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        if let Some(socket) = self.socket() {
+            // Without it the end is orderly after all, and nothing can be done.
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+        if let Transport::Stream(stream) = self {
+            stream.reset();
+        }
     }
 
-    /// The other end.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
+    /// The trailers of a stream at its end. Connections have none of their own.
+    pub fn poll_trailers(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<HeaderMap>>> {
+        match self {
+            Transport::Plain(_) | Transport::Tls(_) => Poll::Ready(Ok(None)),
+            Transport::Stream(stream) => stream.poll_trailers(context),
+        }
     }
 
-    /// Our end.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
+    /// Sends the head that a stream was given. On connections heads are bytes like all others.
+    pub fn flush_head(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Plain(_) | Transport::Tls(_) => Ok(()),
+            Transport::Stream(stream) => stream.flush_head(),
+        }
     }
 
-    /// The number of its file descriptor, by which tests tell connections apart.
-    pub fn id(&self) -> i32 {
-        self.stream.as_raw_fd()
+    /// Ends the message on a stream.
+    pub fn finish(&mut self, trailers: Option<&Fields>) -> io::Result<()> {
+        match self {
+            Transport::Plain(_) | Transport::Tls(_) => Ok(()),
+            Transport::Stream(stream) => stream.finish(trailers.map(header_map)),
+        }
+    }
+
+    /// The stream of HTTP/2 that this is, if it is one.
+    pub fn stream(&mut self) -> Option<&mut Stream> {
+        match self {
+            Transport::Stream(stream) => Some(stream),
+            Transport::Plain(_) | Transport::Tls(_) => None,
+        }
+    }
+
+    /// The socket below, if there is one that nobody shares.
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Transport::Plain(stream) => Some(stream),
+            Transport::Tls(stream) => Some(stream.get_ref().0),
+            Transport::Stream(_) => None,
+        }
+    }
+}
+
+/// Fields as HTTP/2 has them: names in lower case.
+fn header_map(fields: &Fields) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(fields.len());
+    for field in fields.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+fn has_nothing_to_read(socket: &TcpStream) -> bool {
+    let looked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+    looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// The same for what is encrypted: tickets for other sessions may have come behind the last response.
+fn says_nothing(socket: &TcpStream, session: &mut ClientConnection) -> io::Result<bool> {
+    let mut socket = &*SockRef::from(socket);
+    loop {
+        match session.read_tls(&mut socket) {
+            Ok(0) => return Ok(false),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
+        }
+        let state = session.process_new_packets().map_err(io::Error::other)?;
+        if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
+            return Ok(false);
+        }
     }
 }

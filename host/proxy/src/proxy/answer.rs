@@ -1,4 +1,4 @@
-//! Answers that are made here: a plugin's, Pace's own, the metrics.
+//! Sends answers that do not come from a backend: replies of plugins, Pace's own answers, the metrics.
 
 use bytes::Bytes;
 use http::header::HeaderValue;
@@ -17,38 +17,40 @@ use crate::chain::{Remaining, ResponseFlow};
 use crate::http1::{BodyReader, Client, Outgoing};
 use pace_hook::{CONTENT_TYPE_NAME, Reply};
 
-/// What becomes of the client's connection.
+/// The disposition of the client's connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
-    /// Another request may follow.
+pub(super) enum Disposition {
+    /// The connection is kept: another request may follow.
     Keep,
-    /// It is closed.
+    /// The connection is closed.
     Close,
-    /// It is closed in stages: the client may still be sending what nobody wants.
+    /// The connection is closed in stages, because the client may still be sending.
     Linger,
-    /// It is reset: an orderly end would say that the response is complete.
+    /// The connection is reset: an orderly end would make the response look complete.
     Reset,
+    /// The connection continues in HTTP/2.
+    Streams,
 }
 
-impl After {
-    /// Behind the last answer of a connection. A client that has not asked for the end may have sent more, and what is not
-    /// read when the connection is closed takes the answer with it.
-    pub(super) fn of_last(client: &Client, request: &RequestHead) -> After {
+impl Disposition {
+    /// The disposition after the last answer of a connection. A client that has not asked for the end may have sent more,
+    /// and closing a connection with unread bytes would destroy the answer.
+    pub(super) fn of_last(client: &Client, request: &RequestHead) -> Disposition {
         match request.keeps_alive() || !client.input.is_empty() {
-            true => After::Linger,
-            false => After::Close,
+            true => Disposition::Linger,
+            false => Disposition::Close,
         }
     }
 }
 
-/// What the response filters came to.
+/// The result of the response filters.
 pub(super) enum Filtered {
     AsIs,
     Instead(Reply, Remaining),
 }
 
 impl Proxy {
-    /// Has the response filters see a response.
+    /// Runs the response filters on a response.
     pub(super) fn filter(
         &self,
         request: &RequestHead,
@@ -59,10 +61,13 @@ impl Proxy {
         let Some(route) = &context.route else {
             return Filtered::AsIs;
         };
-        let flow =
-            route
-                .chain
-                .response_filter(remaining, context.asker(), request, response, context.backend());
+        let flow = route.chain.response_filter(
+            remaining,
+            context.call_context(),
+            request,
+            response,
+            context.backend(),
+        );
         match flow {
             ResponseFlow::Next => Filtered::AsIs,
             ResponseFlow::Respond(reply, remaining) => Filtered::Instead(reply, remaining),
@@ -70,8 +75,7 @@ impl Proxy {
         }
     }
 
-    /// Sends an answer, after the response filters that remain have seen it. `body` is what has not been read of the
-    /// request.
+    /// Sends a plugin's reply, after the remaining response filters have seen it. `body` is the unread rest of the request.
     pub(super) async fn answer(
         &self,
         client: &mut Client,
@@ -79,7 +83,7 @@ impl Proxy {
         body: &mut BodyReader,
         context: &mut Context,
         (mut reply, mut remaining): (Reply, Remaining),
-    ) -> After {
+    ) -> Disposition {
         context.answered = false;
         let (mut head, content) = loop {
             let (mut head, content) = head_and_content(reply);
@@ -100,7 +104,7 @@ impl Proxy {
         body: &mut BodyReader,
         context: &mut Context,
         refused: Refused,
-    ) -> After {
+    ) -> Disposition {
         let (mut head, content) = head_and_content(reply(refused));
         tell_generations(request, context, &mut head);
         if let Refused::Request(refusal) = refused {
@@ -110,14 +114,27 @@ impl Proxy {
         self.send(client, request, body, context, head, content).await
     }
 
-    /// Answers OPTIONS for a client that asks how far its requests get.
+    /// Sends an answer of Pace's own that refuses nothing, which no plugin sees either.
+    pub(super) async fn send_reply(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
+        context: &mut Context,
+        reply: Reply,
+    ) -> Disposition {
+        let (head, content) = head_and_content(reply);
+        self.send(client, request, body, context, head, content).await
+    }
+
+    /// Answers an OPTIONS whose `Max-Forwards` is used up.
     pub(super) async fn answer_options(
         &self,
         client: &mut Client,
         request: &RequestHead,
         body: &mut BodyReader,
         context: &mut Context,
-    ) -> After {
+    ) -> Disposition {
         let (head, content) = head_and_content(Reply {
             status: StatusCode::OK,
             headers: Vec::new(),
@@ -126,14 +143,14 @@ impl Proxy {
         self.send(client, request, body, context, head, content).await
     }
 
-    /// Answers with the metrics, for which there is no route.
+    /// Answers with the metrics, which have no route.
     pub(super) async fn send_metrics(
         &self,
         client: &mut Client,
         request: &RequestHead,
         body: &mut BodyReader,
         context: &mut Context,
-    ) -> After {
+    ) -> Disposition {
         if !matches!(request.method, Method::GET | Method::HEAD) {
             return self
                 .refuse(client, request, body, context, Refused::MethodNotAllowed)
@@ -143,12 +160,12 @@ impl Proxy {
         let (head, content) = head_and_content(Reply {
             status: StatusCode::OK,
             headers: vec![(CONTENT_TYPE_NAME, content_type)],
-            body: self.environment.metrics.render().into(),
+            body: self.shared.metrics.render().into(),
         });
         self.send(client, request, body, context, head, content).await
     }
 
-    /// Sends an answer that is complete.
+    /// Sends a complete answer.
     async fn send(
         &self,
         client: &mut Client,
@@ -157,35 +174,40 @@ impl Proxy {
         context: &mut Context,
         head: ResponseHead,
         content: Bytes,
-    ) -> After {
-        // What has been read already of the request's body need not end the connection.
+    ) -> Disposition {
+        // A body that has come already need not end the connection.
         let is_read = body.read_over(&mut client.input);
         let keep = is_read && !head.options.close && self.keeps(client, request, context);
-        let delivery = Delivery {
-            body: Outgoing::Plain,
-            keep,
-        };
-        let mut wire = Vec::new();
-        outbound::response_head(&mut wire, &head, request, delivery, None);
         let content = match request.method {
             Method::HEAD => Bytes::new(),
             _ => content,
         };
+        let mut wire = Vec::new();
+        match client.transport.stream() {
+            Some(stream) => stream.respond(outbound::stream_head(&head, None), content.is_empty()),
+            None => {
+                let delivery = Delivery {
+                    body: Outgoing::Plain,
+                    keep,
+                };
+                outbound::response_head(&mut wire, &head, request, delivery, None);
+            }
+        }
         context.status = Some(head.status().as_u16());
         context.body_bytes = content.len() as u64;
         let limit = context.snapshot.client.send;
         match client.send(&wire, &content, limit).await {
             Err(error) => {
                 log::debug!(target: "pace::proxy", "could not answer {}: {error}", context.client);
-                After::Close
+                Disposition::Close
             }
-            Ok(()) if keep => After::Keep,
-            Ok(()) if is_read && !head.options.close => After::of_last(client, request),
-            Ok(()) => After::Linger,
+            Ok(()) if keep => Disposition::Keep,
+            Ok(()) if is_read && !head.options.close => Disposition::of_last(client, request),
+            Ok(()) => Disposition::Linger,
         }
     }
 
-    /// Whether the client's connection is kept behind a response, as far as that is the client's and the operator's wish.
+    /// Whether client, configuration and process allow that the client's connection is kept after a response.
     pub(super) fn keeps(&self, client: &Client, request: &RequestHead, context: &Context) -> bool {
         request.keeps_alive()
             && client.may_ask_again()
@@ -195,11 +217,13 @@ impl Proxy {
                 .requests
                 .is_none_or(|most| client.requests < most.get())
             && !self.drain.has_begun()
+            // A listener that has been removed has no more requests.
+            && context.snapshot.front(client.arrival.listener).is_some()
     }
 }
 
-/// Tells whoever asks with the header that `[admin] debug_header` names which generation of each plugin
-/// has served the request.
+/// Adds the generations of the plugins that served the request, if the request has the header that `[admin] debug_header`
+/// names.
 pub(super) fn tell_generations(request: &RequestHead, context: &Context, response: &mut ResponseHead) {
     let (Some(header), Some(route)) = (&context.snapshot.debug_header, &context.route) else {
         return;
@@ -221,13 +245,13 @@ fn head_and_content(reply: Reply) -> (ResponseHead, Bytes) {
         let name = std::str::from_utf8(name).unwrap_or_default();
         head.fields.append(name, value.as_bytes())
     });
-    // A reply's headers are bounded below what a message may have.
+    // The limits of a reply's headers are below those of a message.
     debug_assert!(fits.is_ok());
     if has_no_length(reply.status) {
         return (head, Bytes::new());
     }
     let body = match reply.status {
-        // It has none, and says so (RFC 9110, section 15.3.6).
+        // A 205 has no content, and says so with its length (RFC 9110, section 15.3.6).
         StatusCode::RESET_CONTENT => Bytes::new(),
         _ => reply.body,
     };
@@ -241,7 +265,8 @@ fn head_and_content(reply: Reply) -> (ResponseHead, Bytes) {
     (head, body)
 }
 
-/// RFC 9110, sections 15.3.5 and 15.4.5. Interim responses are not sent from here.
+/// Whether a status has no `Content-Length` (RFC 9110, sections 15.3.5 and 15.4.5). Interim responses are not sent by this
+/// module.
 fn has_no_length(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

@@ -1,4 +1,4 @@
-//! One attempt: a connection, the request on it, and the head of the response.
+//! One attempt: sends the request on a connection, and reads the head of the response.
 
 use std::future::poll_fn;
 use std::io;
@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::StatusCode;
+use pace_tls::client::ConnectError;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 use pace_wire::response::RequestFacts;
@@ -17,34 +18,37 @@ use crate::http1::{BackendConnection, BodyError, Client, HeadError, Pump, PumpEr
 use pace_config::{ClientLimits, PoolSettings};
 use pace_hook::AttemptFailure;
 
-/// Why an attempt came to no response.
+/// The reason why an attempt got no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AttemptError {
-    /// No connection could be made.
+    /// The backend could not be connected to.
     #[error("{0}")]
     Connect(io::Error),
-    /// What came is no response, or nothing did.
+    /// The backend does not prove who it is, or speaks no TLS.
+    #[error("{0}")]
+    Tls(ConnectError),
+    /// The bytes that came are no valid response, or none came.
     #[error(transparent)]
     Head(#[from] HeadError),
-    /// A head came, and behind it what is no body.
+    /// The head is valid, and the bytes behind it are no valid body.
     #[error("{0}")]
     Body(String),
-    /// Pace could not make one: it has no descriptors, ports or memory left.
+    /// Pace had no descriptors, ports or memory left for a connection.
     #[error("{0}")]
     Exhausted(io::Error),
-    /// Nothing came in time, or the request was not taken in time.
+    /// The backend sent nothing in time, or did not take the request in time.
     #[error("no bytes for {0:?}")]
     Silent(Duration),
-    /// The attempt, or the request, has taken all the time that it has.
+    /// The time of the attempt, or of the request, is over.
     #[error("the time of the {0} is over")]
     Late(&'static str),
     /// The request had so little time left that the backend cannot be blamed.
     #[error("the time of the request is over")]
     OutOfTime,
-    /// A response with a status on which another attempt is made.
+    /// The response has a status on which another attempt is made.
     #[error("status {0}")]
     Status(u16),
-    /// The request's body is malformed, or does not arrive.
+    /// The request's body is malformed, or did not arrive in time.
     #[error("{0}")]
     Request(Refusal),
     /// The client has gone.
@@ -53,7 +57,7 @@ pub(super) enum AttemptError {
 }
 
 impl AttemptError {
-    /// As the contract, the metrics and the log spell it; `None` for what is not the backend's doing.
+    /// The failure as the contract, the metrics and the log name it; `None` if the backend is not at fault.
     pub(super) fn failure(&self) -> Option<AttemptFailure> {
         match self {
             AttemptError::Connect(error) => Some(match error.kind() {
@@ -61,6 +65,7 @@ impl AttemptError {
                 io::ErrorKind::TimedOut => AttemptFailure::ConnectionTimeout,
                 _ => AttemptFailure::ConnectionFailed,
             }),
+            AttemptError::Tls(_) => Some(AttemptFailure::Tls),
             AttemptError::Head(HeadError::Broken(_)) | AttemptError::Body(_) => {
                 Some(AttemptFailure::Protocol)
             }
@@ -74,7 +79,7 @@ impl AttemptError {
         }
     }
 
-    /// What a failure to connect says of the backend, or of this process.
+    /// The error of a failed connect, which may be the backend's or this process's.
     pub(super) fn of_connecting(error: io::Error) -> AttemptError {
         let own = [
             libc::EMFILE,
@@ -90,22 +95,22 @@ impl AttemptError {
     }
 }
 
-/// How long each step of an attempt may take.
-pub(super) struct Waits {
-    /// For the backend to take any of the request.
+/// The timeouts of an attempt.
+pub(super) struct Timeouts {
+    /// The longest time for which the backend may take none of the request.
     silent: Duration,
-    /// For the response, from when the request has been sent.
+    /// The longest time from the end of the request to the response.
     first_byte: Duration,
-    /// When the attempt is over: later by what it waits for the client.
+    /// The end of the attempt, which is extended by the time that it waits for the client.
     attempt: Option<Instant>,
-    /// When the request is over.
+    /// The end of the request.
     request: Option<Instant>,
 }
 
-impl Waits {
-    /// For an attempt that begins now.
-    pub(super) fn new(context: &Context, settings: &PoolSettings) -> Waits {
-        Waits {
+impl Timeouts {
+    /// The timeouts of an attempt that begins now.
+    pub(super) fn new(context: &Context, settings: &PoolSettings) -> Timeouts {
+        Timeouts {
             silent: settings.response_timeout,
             first_byte: settings.first_byte_timeout,
             attempt: settings.retry.per_try.map(|limit| Instant::now() + limit),
@@ -113,7 +118,7 @@ impl Waits {
         }
     }
 
-    /// No longer than this, and than attempt and request may take.
+    /// The limit, shortened to the time that the attempt and the request have left.
     pub(super) fn up_to(&self, limit: Duration) -> Duration {
         let now = Instant::now();
         let deadlines = [self.attempt, self.request].into_iter().flatten();
@@ -122,13 +127,13 @@ impl Waits {
     }
 }
 
-/// The patience with a client that sends a body: what it may be silent, given back by what it sends.
+/// The patience with a client that sends a body: an allowance of silence, which bytes from the client refill.
 pub(super) struct Patience {
     left: Duration,
     full: Duration,
-    /// Bytes that give a second back.
+    /// The number of bytes that refill a second.
     rate: u32,
-    /// Since when it is waited for, and how much of the body had come then.
+    /// The start of the present wait, and the bytes of the body that had come by then.
     waiting: Option<(Instant, u64)>,
 }
 
@@ -142,7 +147,7 @@ impl Patience {
         }
     }
 
-    /// It is waited for the client, which has sent so much so far. Returns until when.
+    /// Notes that Pace waits for the client, which has sent `taken` bytes so far. Returns the end of the wait.
     pub(super) fn wait(&mut self, taken: u64) -> Instant {
         let now = Instant::now();
         match self.waiting {
@@ -157,7 +162,7 @@ impl Patience {
         since + self.left
     }
 
-    /// It is waited for somebody else.
+    /// Notes that Pace does not wait for the client at present.
     pub(super) fn pause(&mut self, taken: u64) {
         if let Some((since, before)) = self.waiting.take() {
             self.settle(since.elapsed(), taken.saturating_sub(before));
@@ -170,33 +175,33 @@ impl Patience {
     }
 }
 
-/// The request on its way: its body, and whom is waited for.
+/// A request on its way to a backend.
 pub(super) struct Upload {
     pub(super) pump: Pump,
     pub(super) patience: Patience,
-    /// The backend does not take any more of it. Its response may still come.
+    /// Whether the backend no longer takes the request. Its response may still come.
     pub(super) is_broken: bool,
-    /// The client waits to be told that it may send its body, as it should.
-    pub(super) waits_for_word: bool,
+    /// Whether the client waits for 100 Continue before it sends its body, as it should.
+    pub(super) awaits_continue: bool,
 }
 
-/// Sends a request whose head the pump of `upload` has, and waits for the head of the final response. Interim responses are
-/// passed on meanwhile.
+/// Sends a request whose head is in the pump of `upload`, and waits for the head of the final response. Interim responses
+/// are passed on meanwhile.
 pub(super) async fn exchange(
     client: &mut Client,
     backend: &mut BackendConnection,
     request: &RequestHead,
     upload: &mut Upload,
-    waits: &Waits,
+    timeouts: &Timeouts,
 ) -> Result<(), AttemptError> {
-    let asked = RequestFacts {
+    let facts = RequestFacts {
         head: request.method == http::Method::HEAD,
         upgrade: request.wants_upgrade(),
     };
-    let passes_interim = request.version == http::Version::HTTP_11;
+    let passes_interim = request.version != http::Version::HTTP_10;
     let mut interim = Sink::new();
     let mut progress = (0, Instant::now());
-    let mut attempt_ends = waits.attempt;
+    let mut attempt_ends = timeouts.attempt;
     let mut waits_for_client_since = None;
     let exchanged = poll_fn(|context| {
         let mut needs_client = false;
@@ -204,12 +209,12 @@ pub(super) async fn exchange(
             let source = (&mut client.transport, &mut client.input);
             match upload.pump.poll(source, &mut backend.transport, context) {
                 Poll::Ready(Ok(())) => upload.patience.pause(upload.pump.taken()),
-                // A backend that has seen enough may have answered before it closed.
+                // The backend may have answered before it closed its side.
                 Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
                 Poll::Ready(Err(PumpError::Read(error))) => return Poll::Ready(Err(of_client(error))),
                 Poll::Pending if upload.pump.waits_for() == Side::Source => {
                     needs_client = true;
-                    upload.waits_for_word &= upload.pump.is_untouched();
+                    upload.awaits_continue &= upload.pump.is_untouched();
                 }
                 Poll::Pending => upload.patience.pause(upload.pump.taken()),
             }
@@ -220,17 +225,21 @@ pub(super) async fn exchange(
             return Poll::Ready(Err(AttemptError::ClientGone));
         }
         loop {
-            // An interim response that the client does not take is waited for before the next.
+            // An interim response must be sent before the next is read.
             match interim.poll_send(|_| &[], &mut client.transport, context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(AttemptError::ClientGone)),
                 Poll::Pending => break,
             }
-            match backend.poll_head(asked, context) {
+            match backend.poll_head(facts, context) {
                 Poll::Ready(Ok(())) if backend.head.is_interim() => {
                     if passes_interim {
-                        outbound::interim_head(interim.before(), &backend.head);
-                        upload.waits_for_word &= backend.head.status() != StatusCode::CONTINUE;
+                        match client.transport.stream() {
+                            // If this fails, the client has gone, which `poll_gone` finds out.
+                            Some(stream) => drop(stream.inform(outbound::interim_stream_head(&backend.head))),
+                            None => outbound::interim_head(interim.before(), &backend.head),
+                        }
+                        upload.awaits_continue &= backend.head.status() != StatusCode::CONTINUE;
                     }
                 }
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
@@ -238,8 +247,8 @@ pub(super) async fn exchange(
                 Poll::Pending => break,
             }
         }
-        let waits_for_client = needs_client && !upload.waits_for_word;
-        if let Some(until) = waits.request
+        let waits_for_client = needs_client && !upload.awaits_continue;
+        if let Some(until) = timeouts.request
             && client.alarm.poll(until, context).is_ready()
         {
             return Poll::Ready(Err(match waits_for_client {
@@ -249,7 +258,7 @@ pub(super) async fn exchange(
         }
         if waits_for_client {
             waits_for_client_since.get_or_insert_with(Instant::now);
-            // No answer is due before the request is there.
+            // No response is due before the request is complete.
             let deadline = upload.patience.wait(upload.pump.taken());
             return client
                 .alarm
@@ -268,9 +277,9 @@ pub(super) async fn exchange(
         if written != progress.0 {
             progress = (written, Instant::now());
         }
-        let limit = match upload.pump.is_done() || upload.waits_for_word {
-            true => waits.first_byte,
-            false => waits.silent,
+        let limit = match upload.pump.is_done() || upload.awaits_continue {
+            true => timeouts.first_byte,
+            false => timeouts.silent,
         };
         client
             .alarm
@@ -279,13 +288,13 @@ pub(super) async fn exchange(
     })
     .await;
     match interim.is_begun() {
-        // Whatever else came now would be read as the rest of it.
+        // The client would read anything else as the rest of the interim response.
         true => Err(AttemptError::ClientGone),
         false => exchanged,
     }
 }
 
-/// What it means that a client's body does not get to its end.
+/// The error of an attempt whose request's body did not get to its end.
 pub(super) fn of_client(error: BodyError) -> AttemptError {
     match error {
         BodyError::Fault(fault) => AttemptError::Request(fault.into()),
@@ -297,11 +306,11 @@ pub(super) fn of_client(error: BodyError) -> AttemptError {
 mod tests {
     use super::*;
 
-    /// Bytes that give a second back.
+    /// The number of bytes that refill a second.
     const RATE: u64 = 1024;
 
     #[tokio::test(start_paused = true)]
-    async fn patience_ends_for_a_client_that_is_silent_and_not_for_one_that_is_slow() {
+    async fn patience_ends_for_a_silent_client_and_not_for_a_slow_one() {
         let seconds = Duration::from_secs;
         let mut patience = Patience::new(&ClientLimits::default());
         let start = Instant::now();

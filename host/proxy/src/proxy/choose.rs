@@ -1,4 +1,4 @@
-//! Which backend gets the next attempt.
+//! Chooses the backend of the next attempt, by asking the route's plugins.
 
 use pace_wire::request::RequestHead;
 
@@ -8,7 +8,7 @@ use crate::chain::SelectFlow;
 use crate::upstream::Attempts;
 use pace_hook::Reply;
 
-/// What asking for a backend came to.
+/// The result of asking for a backend.
 pub(super) enum Selected {
     Backend(u32),
     Reply(Reply),
@@ -32,7 +32,7 @@ pub(super) fn select(request: &RequestHead, context: &mut Context) -> Selected {
     let attempt = context.attempt + 1;
     match route
         .chain
-        .select_upstream(context.asker(), request, &candidates, attempt)
+        .select_upstream(context.call_context(), request, &candidates, attempt)
     {
         SelectFlow::Pick(index) => Selected::Backend(index),
         SelectFlow::Respond(reply) => Selected::Reply(reply),

@@ -1,4 +1,4 @@
-//! Who asks, and how the backend is told.
+//! Identifies the client of a request, and tells the backend.
 
 use std::net::IpAddr;
 
@@ -13,8 +13,8 @@ use crate::http1::Client;
 
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Finds out who asks and how: the peer, or who and what a trusted peer says. What others claim of it is replaced by what is
-/// true, before any plugin sees it.
+/// Finds the client and the scheme: those of the connection, or those that a trusted peer names. Claims of other peers about
+/// them are replaced by the truth, before any plugin sees the request.
 pub(super) fn identify(
     client: &Client,
     request: &mut RequestHead,
@@ -51,11 +51,11 @@ pub(super) fn forwarded(request: &RequestHead, context: &Context) -> Result<Head
     forwarded_for(context.peer, &context.snapshot.trusted_proxies, fields)
 }
 
-/// Writes the truth into those fields that the client has sent.
+/// Overwrites the fields about client and scheme that the client has sent with the truth.
 fn replace(client: &Client, request: &mut RequestHead, context: &Context) -> Result<(), TooLarge> {
     let host = request.authority().unwrap_or_default().to_owned();
     let address = context.client.to_string();
-    let port = client.transport.local_addr().map_or(0, |address| address.port());
+    let port = client.arrival.port;
     let forwarded = match context.client {
         IpAddr::V4(ip) => format!("for={ip};host=\"{host}\";proto={}", context.scheme),
         IpAddr::V6(ip) => format!("for=\"[{ip}]\";host=\"{host}\";proto={}", context.scheme),
@@ -75,15 +75,15 @@ fn replace(client: &Client, request: &mut RequestHead, context: &Context) -> Res
     Ok(())
 }
 
-/// The scheme that the client used, by the word of a trusted peer.
+/// The scheme that the client used, as a trusted peer names it.
 fn scheme(request: &RequestHead) -> Option<&'static str> {
-    let said = match request.fields.first(Known::XForwardedProto) {
+    let named = match request.fields.first(Known::XForwardedProto) {
         Some(proto) => proto,
         None => forwarded_proto(request.fields.first(Known::Forwarded)?)?,
     };
-    match said {
-        said if said.eq_ignore_ascii_case(b"https") => Some("https"),
-        said if said.eq_ignore_ascii_case(b"http") => Some("http"),
+    match named {
+        named if named.eq_ignore_ascii_case(b"https") => Some("https"),
+        named if named.eq_ignore_ascii_case(b"http") => Some("http"),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What Pace remembers of a request while it is served.
+//! The state of a request while it is served.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,63 +10,65 @@ use pace_wire::request::RequestHead;
 use prometheus::IntGauge;
 use smallvec::SmallVec;
 
-use crate::chain::Asker;
+use crate::chain::CallContext;
+use crate::http1::Arrival;
 use crate::snapshot::{Route, Snapshot};
-use crate::telemetry::{Asked, HookCalls};
+use crate::telemetry::{HookCalls, RequestSummary};
 use crate::upstream::{Backend, InFlight, Members, Pool};
 use pace_base::logging::Limited;
 use pace_hook::AttemptFailure;
 
-/// Attempts that are remembered without an allocation.
+/// The number of attempts that are recorded without an allocation.
 const USUAL_ATTEMPTS: usize = 4;
 
 /// The state of one request.
 pub(super) struct Context {
-    /// The configuration that the request began with and will end with.
+    /// The snapshot that the request began with and will end with.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) started: Instant,
     pub(super) route: Option<Arc<Route>>,
-    /// The other end of the connection, or what its PROXY header said.
+    /// The address at the other end of the connection, or the one that its PROXY header names.
     pub(super) peer: IpAddr,
-    /// Who asks: the peer, or who a trusted peer says it is.
+    /// The client's address: the peer, or the one that a trusted peer names.
     pub(super) client: IpAddr,
-    /// `http` or `https`: how the client reached Pace, or a trusted peer.
+    /// `http` or `https`: the scheme with which the client reached Pace, or a trusted peer.
     pub(super) scheme: &'static str,
-    /// The backends of the route's pool when the first was chosen.
+    /// The members of the route's pool when the first backend was chosen.
     pub(super) members: Option<Arc<Members>>,
-    /// Attempts begun.
+    /// The number of attempts that were begun.
     pub(super) attempt: u32,
-    /// The backends of the attempts begun.
+    /// The indices of the backends of these attempts.
     pub(super) tried: SmallVec<[u32; USUAL_ATTEMPTS]>,
     pub(super) last_failure: Option<AttemptFailure>,
-    /// An idle connection has turned out to be dead, and was replaced.
+    /// Whether an idle connection turned out to be dead and was replaced.
     pub(super) has_replaced: bool,
-    /// The attempt that is going on, and since when.
+    /// The present attempt, and its start.
     pub(super) current: Option<(InFlight, Instant)>,
-    /// The backend whose response reached us.
+    /// Whether the response comes from the backend of the present attempt.
     pub(super) answered: bool,
-    /// The backend of the last attempt, whatever came of it.
+    /// The backend of the last attempt, whether it failed or not.
     last: Option<Arc<Backend>>,
-    /// The status that the client got.
+    /// The status that was sent to the client.
     pub(super) status: Option<u16>,
-    /// Bytes of the response's body.
+    /// The number of bytes of the response's body.
     pub(super) body_bytes: u64,
-    /// Why the request was none.
+    /// The refusal, if the request was malformed or did not arrive in time.
     pub(super) refused: Option<Refusal>,
-    /// What the hooks said, if anybody wants to read of it.
+    /// The record of hook calls, if its log line is enabled.
     pub(super) calls: Option<Box<HookCalls>>,
     _in_flight: CountedRequest,
 }
 
 impl Context {
-    pub(super) fn new(snapshot: Arc<Snapshot>, peer: IpAddr, in_flight: &IntGauge) -> Context {
+    pub(super) fn new(snapshot: Arc<Snapshot>, arrival: &Arrival, in_flight: &IntGauge) -> Context {
+        let peer = arrival.peer;
         Context {
             snapshot,
             started: Instant::now(),
             route: None,
             peer,
             client: peer,
-            scheme: "http",
+            scheme: arrival.scheme(),
             members: None,
             attempt: 0,
             tried: SmallVec::new(),
@@ -89,7 +91,7 @@ impl Context {
         let backend = Arc::clone(members.backend(index));
         self.attempt += 1;
         self.tried.push(index);
-        // The first begins some microseconds after the request: asking the clock again is not worth it.
+        // The first attempt begins some microseconds after the request, which is not worth a read of the clock.
         let since = match self.attempt {
             1 => self.started,
             _ => Instant::now(),
@@ -99,30 +101,30 @@ impl Context {
         backend
     }
 
-    /// The pool of the route that the request has.
+    /// The pool of the request's route.
     pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.route.as_ref().expect("an attempt follows a route").pool
     }
 
-    /// When the request must have been answered.
+    /// The deadline of the request, if its pool sets one.
     pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
         let limit = self.pool().settings.total_timeout?;
         Some(tokio::time::Instant::from_std(self.started) + limit)
     }
 
-    /// Whether it should have been.
+    /// Whether the deadline has passed.
     pub(super) fn is_late(&self) -> bool {
         self.deadline()
             .is_some_and(|deadline| deadline <= tokio::time::Instant::now())
     }
 
-    /// Whether there are backends where the request has not been.
+    /// Whether there are backends that no attempt went to.
     pub(super) fn has_others(&self) -> bool {
         let members = self.members.as_ref().map_or(0, |members| members.len());
         members > self.tried.len()
     }
 
-    /// The backend of the attempt that is going on has answered.
+    /// Records that the backend of the present attempt has responded.
     pub(super) fn answered(&mut self) {
         if let Some((in_flight, since)) = &self.current {
             in_flight.backend().responded_in(since.elapsed());
@@ -130,27 +132,28 @@ impl Context {
         self.answered = true;
     }
 
-    pub(super) fn asker(&self) -> Asker<'_> {
-        Asker {
+    /// The facts about the request for a call of the chain.
+    pub(super) fn call_context(&self) -> CallContext<'_> {
+        CallContext {
             client: self.client,
             scheme: self.scheme,
             calls: self.calls.as_deref(),
         }
     }
 
-    /// How often something is said of the backend that answers.
+    /// The limit of log lines about the backend of the present attempt.
     pub(super) fn warnings(&self) -> Option<&Limited> {
         self.current
             .as_ref()
             .map(|(in_flight, _)| &in_flight.backend().warnings)
     }
 
-    /// The label of the backend that was asked last.
+    /// The label of the backend of the last attempt.
     pub(super) fn last_backend(&self) -> Option<&str> {
         self.last.as_ref().map(|backend| backend.label.as_str())
     }
 
-    /// The label of the backend that answered.
+    /// The label of the backend that responded.
     pub(super) fn backend(&self) -> Option<&str> {
         self.current
             .as_ref()
@@ -159,9 +162,9 @@ impl Context {
     }
 }
 
-/// A request, as it is called in the log.
-pub(super) fn asked(request: &RequestHead) -> Asked<'_> {
-    Asked {
+/// The summary of a request for log lines.
+pub(super) fn summary(request: &RequestHead) -> RequestSummary<'_> {
+    RequestSummary {
         method: request.method.as_str(),
         target: request.sent_target(),
         host: request.fields.first(Known::Host),

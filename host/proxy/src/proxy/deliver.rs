@@ -1,4 +1,4 @@
-//! From a response's head to its end.
+//! Passes a response on, from its head to its end.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,9 +17,9 @@ use pace_wire::response::ResponseHead;
 use tokio::time::Instant;
 
 use super::Proxy;
-use super::answer::{After, Filtered, tell_generations};
+use super::answer::{Disposition, Filtered, tell_generations};
 use super::attempt::{AttemptError, Upload};
-use super::context::{Context, asked};
+use super::context::{Context, summary};
 use super::outbound::{self, Delivery};
 use super::refuse::Refused;
 use crate::chain::Remaining;
@@ -28,19 +28,19 @@ use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
 
-/// Why a response did not get to its end.
+/// The reason why a response did not get to its end.
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
-    /// The backend broke it off.
+    /// The backend broke the response off.
     #[error("{0}")]
     Backend(String),
-    /// The client did not take it, or is malformed in what it sends.
+    /// The client did not take the response, or sent a malformed body.
     #[error("the client has gone")]
     Client,
 }
 
 impl Proxy {
-    /// Passes a response on. `upload` is the request, of whose body there may be more.
+    /// Passes a response on. `upload` is the request, whose body may still be on its way.
     pub(super) async fn deliver(
         &self,
         client: &mut Client,
@@ -48,14 +48,14 @@ impl Proxy {
         context: &mut Context,
         mut upload: Upload,
         (mut backend, address): (BackendConnection, SocketAddr),
-    ) -> After {
+    ) -> Disposition {
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
             if upload.pump.is_done() && is_asked_for(request, &backend.head) {
                 context.answered();
                 return self.switch(client, request, context, backend).await;
             }
-            // RFC 9110, section 7.8: to a protocol that the client has named, and not while the rest of the request is still
-            // to come.
+            // A switch must be to a protocol that the client has named, and not before the end of the request (RFC 9110,
+            // section 7.8).
             let error = AttemptError::Body(Broken::Upgrade.to_string());
             self.book(request, context, &error, false);
             return self
@@ -66,7 +66,7 @@ impl Proxy {
         if let Filtered::Instead(reply, remaining) =
             self.filter(request, context, Remaining::ALL, &mut backend.head)
         {
-            // What the backend has to say is not wanted: it need not wait until the client has read this.
+            // The backend's response is not used, so the backend need not wait until the client has read the other one.
             self.leave(context, &upload, (backend, address));
             let body = upload.pump.reader();
             return self
@@ -78,7 +78,7 @@ impl Proxy {
             without_content(&mut backend);
         }
 
-        // A client that waits to be told whether to send its body is not going to.
+        // A client that still waits for 100 Continue will not send its body after the final response.
         let is_read = upload.pump.is_read() || read_over_rest(client, &mut upload);
         let waits = request.expects_continue() && !is_read && upload.pump.is_untouched();
         upload.is_broken |= waits;
@@ -88,7 +88,14 @@ impl Proxy {
             && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
         let mut download = Pump::new(BodyReader::of_response(backend.head.framing), delivery.body);
         let via = context.snapshot.via.as_ref();
-        download.begin(|out| outbound::response_head(out, &backend.head, request, delivery, via));
+        match client.transport.stream() {
+            Some(stream) => {
+                let is_complete = backend.head.framing == Framing::None;
+                stream.respond(outbound::stream_head(&backend.head, via), is_complete);
+                download.begin(|_| {});
+            }
+            None => download.begin(|out| outbound::response_head(out, &backend.head, request, delivery, via)),
+        }
         context.status = Some(backend.head.status().as_u16());
         let limits = context.snapshot.client;
         let silence = context.pool().settings.response_timeout;
@@ -108,13 +115,13 @@ impl Proxy {
                     self.keep(address, backend, context.pool());
                 }
                 match (delivery.keep, upload.pump.is_read()) {
-                    (true, true) => After::Keep,
-                    (false, true) => After::of_last(client, request),
-                    (_, false) => After::Linger,
+                    (true, true) => Disposition::Keep,
+                    (false, true) => Disposition::of_last(client, request),
+                    (_, false) => Disposition::Linger,
                 }
             }
             Err(RelayError::Backend(why)) if download.written() == 0 => {
-                // Its first bytes are broken already: the client can still be told.
+                // Not even the first bytes arrived, so the client can still get an error.
                 context.status = None;
                 context.answered = false;
                 let error = AttemptError::Body(why);
@@ -129,21 +136,21 @@ impl Proxy {
                     warn!(
                         target: "pace::proxy",
                         "{}: the response of {} broke off: {}",
-                        asked(request),
+                        summary(request),
                         context.backend().unwrap_or("-"),
                         Line(why),
                     );
                 }
-                // Where the body ends with the connection, its end must not look like one.
+                // Where the connection ends the body, an orderly close would make a broken body look complete.
                 match ends_with_connection {
-                    true => After::Reset,
-                    false => After::Close,
+                    true => Disposition::Reset,
+                    false => Disposition::Close,
                 }
             }
         }
     }
 
-    /// Leaves a backend whose response is not wanted. Its connection is kept if that has come completely.
+    /// Drops a response that is not wanted. The connection is kept if the whole response has come already.
     pub(super) fn leave(
         &self,
         context: &Context,
@@ -156,14 +163,14 @@ impl Proxy {
         }
     }
 
-    /// From now on the connection speaks another protocol.
+    /// Switches the client's connection to another protocol, and copies bytes until its end.
     async fn switch(
         &self,
         client: &mut Client,
         request: &RequestHead,
         context: &mut Context,
         mut backend: BackendConnection,
-    ) -> After {
+    ) -> Disposition {
         let mut head = Vec::new();
         outbound::switching_head(&mut head, &backend.head);
         let before = head.len() as u64;
@@ -177,7 +184,7 @@ impl Proxy {
             log::info!(
                 target: "pace::proxy",
                 "{}: the upgraded connection to {} ended: {}",
-                asked(request),
+                summary(request),
                 context.backend().unwrap_or("-"),
                 match error.kind() {
                     io::ErrorKind::TimedOut => format!("nothing was said for {limit:?}"),
@@ -185,11 +192,11 @@ impl Proxy {
                 },
             );
         }
-        After::Close
+        Disposition::Close
     }
 }
 
-/// Moves the response to the client, and what is left of the request to the backend, until the response is complete.
+/// Moves the response to the client, and the rest of the request to the backend, until the response is complete.
 async fn relay(
     client: &mut Client,
     backend: &mut BackendConnection,
@@ -205,7 +212,7 @@ async fn relay(
             match upload.pump.poll(source, &mut backend.transport, context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
-                // The response has begun: the client can only be told by its end.
+                // The response has begun: the only sign left for the client is that it breaks off.
                 Poll::Ready(Err(PumpError::Read(_))) => return Poll::Ready(Err(RelayError::Client)),
                 Poll::Pending if upload.pump.waits_for() == Side::Source => {
                     waits_for_body = Some(upload.patience.wait(upload.pump.taken()));
@@ -232,7 +239,7 @@ async fn relay(
                 "the time of the request is over".to_owned(),
             )));
         }
-        // Neither direction excuses a client or a backend that does not move the other.
+        // Progress in one direction does not excuse a standstill in the other.
         for (progress, moved) in [
             (&mut downwards, download.written() + download.taken()),
             (&mut upwards, upload.pump.written()),
@@ -246,7 +253,7 @@ async fn relay(
                 .alarm
                 .poll(downwards.1 + limits.send, context)
                 .map(|()| Err(RelayError::Client)),
-            // The backend may be waiting for the rest of the request.
+            // The backend may wait for the rest of the request.
             Side::Source => match waits_for_body {
                 Some(deadline) => client
                     .alarm
@@ -262,13 +269,13 @@ async fn relay(
     .await
 }
 
-/// Reads over the rest of a body that the backend does not take any more, as far as that is there.
+/// Discards the rest of a body that the backend no longer takes, as far as that has come. Returns whether it was all.
 fn read_over_rest(client: &mut Client, upload: &mut Upload) -> bool {
     upload.is_broken && upload.pump.reader().read_over(&mut client.input)
 }
 
-/// 205 has no content (RFC 9110, section 15.3.6), and its framing says so. What the backend sends of it is not read: its
-/// connection ends.
+/// Removes the content of a 205, which has none (RFC 9110, section 15.3.6). If the backend sends some, it is not read, and
+/// the backend's connection ends.
 fn without_content(backend: &mut BackendConnection) {
     if backend.head.framing != Framing::None {
         backend.head.framing = Framing::None;
@@ -280,7 +287,7 @@ fn without_content(backend: &mut BackendConnection) {
     }
 }
 
-/// Whether the client has named every protocol that a 101 does.
+/// Whether the client has named every protocol that a 101 names.
 fn is_asked_for(request: &RequestHead, response: &ResponseHead) -> bool {
     let is_named = |chosen: &[u8]| {
         let mut named = request.fields.elements(Known::Upgrade);
@@ -289,7 +296,7 @@ fn is_asked_for(request: &RequestHead, response: &ResponseHead) -> bool {
     response.fields.elements(Known::Upgrade).all(is_named)
 }
 
-/// Clients and backends end upgraded connections as they like.
+/// Whether an error is a usual end of an upgraded connection: clients and backends end them as they like.
 fn is_usual(error: &io::Error) -> bool {
     matches!(
         error.kind(),

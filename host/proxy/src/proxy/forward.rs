@@ -1,22 +1,26 @@
-//! From a backend that was chosen to a response: attempts, one after the other.
+//! Makes attempts, one after the other, until a backend responds.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::task::Poll;
 use std::time::Duration;
 
 use log::warn;
+use pace_tls::client::Reason;
 use pace_wire::framing::Framing;
 use pace_wire::request::RequestHead;
 
+use tokio::net::TcpStream;
+
 use super::Proxy;
-use super::answer::After;
-use super::attempt::{AttemptError, Patience, Upload, Waits, exchange};
+use super::answer::Disposition;
+use super::attempt::{AttemptError, Patience, Timeouts, Upload, exchange};
 use super::choose::{Selected, select};
 use super::client::forwarded;
-use super::context::{Context, asked};
-use super::outbound::{self, Told};
+use super::context::{Context, summary};
+use super::outbound::{self, AddedFields};
 use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Pump, connect};
@@ -27,46 +31,46 @@ use pace_base::logging::Limited;
 use pace_config::RetryOn;
 use pace_hook::AttemptFailure;
 
-/// What comes next.
-enum Step {
-    /// An attempt at this backend.
+/// The next action for a request that is being forwarded.
+enum NextAction {
+    /// An attempt at the backend with this index is made.
     At(u32),
-    /// This, after a pause.
+    /// This selection takes effect after a pause.
     Again(Selected),
-    /// Pace's own answer.
+    /// Pace answers the request itself.
     Refuse(Refused),
-    /// There is nobody to answer.
+    /// The client has gone.
     Gone,
 }
 
-/// How long connections that wait for a request may take to close.
+/// The time that waiting connections get to close when descriptors have run out.
 const SHED_PAUSE: Duration = Duration::from_millis(50);
 
-/// All requests are told the same then.
+/// The limit of log lines about a lack of descriptors, which concerns all backends alike.
 static EXHAUSTED: LazyLock<Limited> =
     LazyLock::new(|| Limited::new("requests without a connection to any backend"));
 
 impl Proxy {
-    /// Sends a request to one backend after the other until one answers, and passes its answer on.
+    /// Sends a request to one backend after the other until one responds, and passes the response on.
     pub(super) async fn forward(
         &self,
         client: &mut Client,
         request: &mut RequestHead,
         context: &mut Context,
         first: u32,
-    ) -> After {
+    ) -> Disposition {
         let mut upload = begin(request, context);
         context.pool().budget.first();
-        let mut next = Step::At(first);
+        let mut next = NextAction::At(first);
         loop {
             let index = match next {
-                Step::At(index) => index,
-                Step::Again(selected) => {
+                NextAction::At(index) => index,
+                NextAction::Again(selected) => {
                     next = match (pause(client, context).await, context.is_late(), selected) {
-                        (false, _, _) => Step::Gone,
-                        (true, true, _) => Step::Refuse(Refused::NoAnswerInTime),
-                        (true, false, Selected::Backend(index)) => Step::At(index),
-                        (true, false, Selected::Refused(refused)) => Step::Refuse(refused),
+                        (false, _, _) => NextAction::Gone,
+                        (true, true, _) => NextAction::Refuse(Refused::NoAnswerInTime),
+                        (true, false, Selected::Backend(index)) => NextAction::At(index),
+                        (true, false, Selected::Refused(refused)) => NextAction::Refuse(refused),
                         (true, false, Selected::Reply(reply)) => {
                             let body = upload.pump.reader();
                             let reply = (reply, Remaining::ALL);
@@ -75,12 +79,12 @@ impl Proxy {
                     };
                     continue;
                 }
-                Step::Refuse(refused) => {
+                NextAction::Refuse(refused) => {
                     return self
                         .refuse(client, request, upload.pump.reader(), context, refused)
                         .await;
                 }
-                Step::Gone => return After::Close,
+                NextAction::Gone => return Disposition::Close,
             };
             let chosen = context.begin_attempt(index);
             let attempted = self.attempt(client, request, context, &mut upload, &chosen).await;
@@ -101,7 +105,7 @@ impl Proxy {
         }
     }
 
-    /// One attempt.
+    /// Makes one attempt. The error is the next action.
     async fn attempt(
         &self,
         client: &mut Client,
@@ -109,12 +113,12 @@ impl Proxy {
         context: &mut Context,
         upload: &mut Upload,
         chosen: &upstream::Backend,
-    ) -> Result<BackendConnection, Step> {
+    ) -> Result<BackendConnection, NextAction> {
         let settings = &context.pool().settings;
-        let waits = Waits::new(context, settings);
+        let timeouts = Timeouts::new(context, settings);
         let idle = match context.has_replaced {
             false => self.idle.take(context.pool(), chosen.address),
-            // The others may be as dead.
+            // Other idle connections may be as dead as the one that was replaced.
             true => None,
         };
         let is_reused = idle.is_some();
@@ -122,13 +126,13 @@ impl Proxy {
             Some(transport) => transport,
             None => {
                 let full = settings.connect_timeout;
-                let limit = waits.up_to(full);
-                match self.connect(client, context, chosen.address, limit).await {
+                let limit = timeouts.up_to(full);
+                match self.connect(client, context, chosen, limit).await {
                     Ok(transport) => transport,
-                    // Nothing has been sent, so the method does not matter.
                     Err(_) if limit < full && context.is_late() => {
                         return Err(self.failed(request, context, &AttemptError::OutOfTime, false));
                     }
+                    // Nothing has been sent, so the request can be repeated whatever its method.
                     Err(error) => return Err(self.failed(request, context, &error, true)),
                 }
             }
@@ -137,12 +141,12 @@ impl Proxy {
         let forwarded_for = match forwarded(request, context) {
             Ok(value) => value,
             Err(_) => {
-                return Err(Step::Refuse(Refused::Request(
+                return Err(NextAction::Refuse(Refused::Request(
                     pace_wire::refusal::Refusal::FieldLine,
                 )));
             }
         };
-        let told = Told {
+        let added = AddedFields {
             forwarded_for: &forwarded_for,
             scheme: context.scheme,
             via: context.snapshot.via.as_ref(),
@@ -150,9 +154,9 @@ impl Proxy {
         };
         upload
             .pump
-            .begin(|out| outbound::request_head(out, request, &told));
+            .begin(|out| outbound::request_head(out, request, &added));
         upload.is_broken = false;
-        let exchanged = exchange(client, &mut backend, request, upload, &waits).await;
+        let exchanged = exchange(client, &mut backend, request, upload, &timeouts).await;
         let Err(error) = exchanged else {
             return Ok(backend);
         };
@@ -165,28 +169,50 @@ impl Proxy {
             && !context.has_replaced
             && let Some(index) = context.tried.pop()
         {
-            // The backend had closed the connection while it was idle. That says nothing about the backend,
-            // so it is not a failed attempt: the same one gets a new connection.
+            // The backend had closed the connection while it was idle. That does not count as a failed attempt: the same
+            // backend gets a new connection.
             context.has_replaced = true;
             context.attempt -= 1;
             context.current = None;
-            return Err(Step::At(index));
+            return Err(NextAction::At(index));
         }
         Err(self.failed(request, context, &error, is_repeatable))
     }
 
-    /// Connects to a backend. If the process has no descriptors left, connections that wait for a request make room first.
+    /// Connects to a backend. If the process has no descriptors left, connections that wait for a request are closed first.
     async fn connect(
+        &self,
+        client: &mut Client,
+        context: &Context,
+        to: &upstream::Backend,
+        limit: Duration,
+    ) -> Result<Transport, AttemptError> {
+        let deadline = tokio::time::Instant::now() + limit;
+        let stream = self.connect_socket(client, context, to.address, limit).await?;
+        let (Some(name), Some(connector)) = (&to.name, context.pool().connector()) else {
+            return Ok(Transport::new(stream));
+        };
+        let connecting = Box::pin(connector.connect(stream, name.clone(), deadline));
+        match connecting.await {
+            Ok(connected) => Ok(Transport::Tls(Box::new(connected.stream.into()))),
+            Err(error) if error.reason == Reason::Timeout => {
+                Err(AttemptError::Connect(io::ErrorKind::TimedOut.into()))
+            }
+            Err(error) => Err(AttemptError::Tls(error)),
+        }
+    }
+
+    async fn connect_socket(
         &self,
         client: &mut Client,
         context: &Context,
         to: SocketAddr,
         limit: Duration,
-    ) -> Result<Transport, AttemptError> {
+    ) -> Result<TcpStream, AttemptError> {
         let keepalive = context.snapshot.connections.tcp_keepalive;
         let connected = connect(to, limit, keepalive, &mut client.alarm).await;
         let error = match connected.map_err(AttemptError::of_connecting) {
-            Ok(transport) => return Ok(transport),
+            Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
         if !matches!(error, AttemptError::Exhausted(_)) {
@@ -199,27 +225,27 @@ impl Proxy {
         connected.map_err(AttemptError::of_connecting)
     }
 
-    /// Books the end of an attempt, and decides what is next. `is_repeatable` says whether the request could be sent again.
+    /// Records a failed attempt, and decides on the next action. `is_repeatable` says whether the request can be sent again.
     fn failed(
         &self,
         request: &RequestHead,
         context: &mut Context,
         error: &AttemptError,
         is_repeatable: bool,
-    ) -> Step {
+    ) -> NextAction {
         let Some(failure) = error.failure() else {
-            // The attempt is over, and nothing is said of the backend.
+            // The attempt is over, and the backend is not at fault.
             context.current = None;
             return match error {
-                AttemptError::Request(refusal) => Step::Refuse(Refused::Request(*refusal)),
-                AttemptError::OutOfTime => Step::Refuse(Refused::NoAnswerInTime),
+                AttemptError::Request(refusal) => NextAction::Refuse(Refused::Request(*refusal)),
+                AttemptError::OutOfTime => NextAction::Refuse(Refused::NoAnswerInTime),
                 AttemptError::Exhausted(error) => {
                     if EXHAUSTED.admits() {
-                        warn!(target: "pace::proxy", "{}: cannot connect to any backend: {error}", asked(request));
+                        warn!(target: "pace::proxy", "{}: cannot connect to any backend: {error}", summary(request));
                     }
-                    Step::Refuse(Refused::NoBackend)
+                    NextAction::Refuse(Refused::NoBackend)
                 }
-                _ => Step::Gone,
+                _ => NextAction::Gone,
             };
         };
         let wants_other = is_repeatable && is_retried(context, failure) && has_attempts_left(context);
@@ -229,20 +255,20 @@ impl Proxy {
         };
         self.book(request, context, error, again.is_some());
         match again {
-            Some(selected) => Step::Again(selected),
-            None => Step::Refuse(refused_after(failure)),
+            Some(selected) => NextAction::Again(selected),
+            None => NextAction::Refuse(refused_after(failure)),
         }
     }
 
-    /// What takes the place of a response with a status on which another attempt is made: only an attempt at a backend that
-    /// has been chosen, as this answer is better than none.
+    /// The action that replaces a response whose status calls for another attempt; `None` if the response is passed on. It
+    /// is replaced only once a backend has been chosen, as this response is better than none.
     fn instead_of_status(
         &self,
         request: &RequestHead,
         context: &mut Context,
         upload: &Upload,
         backend: &BackendConnection,
-    ) -> Option<Step> {
+    ) -> Option<NextAction> {
         let status = backend.head.status().as_u16();
         let failure = AttemptFailure::Status(status);
         let is_wanted = is_retried(context, failure)
@@ -256,10 +282,10 @@ impl Proxy {
         }
         let selected = select_again(request, context, failure)?;
         self.book(request, context, &AttemptError::Status(status), true);
-        Some(Step::Again(selected))
+        Some(NextAction::Again(selected))
     }
 
-    /// Counts and tells an attempt that failed. `again` says whether another is made.
+    /// Counts and logs a failed attempt. `again` says whether another is made.
     pub(super) fn book(
         &self,
         request: &RequestHead,
@@ -271,7 +297,7 @@ impl Proxy {
             return;
         };
         let backend = in_flight.backend();
-        self.environment
+        self.shared
             .metrics
             .attempt_failed(&context.pool().name, &backend.label, failure);
         if backend.warnings.admits() {
@@ -279,7 +305,7 @@ impl Proxy {
                 target: "pace::proxy",
                 "attempt {} of {}, at {} failed after {:.1?} ({}): {}; {}",
                 context.attempt,
-                asked(request),
+                summary(request),
                 backend.label,
                 since.elapsed(),
                 failure.name(),
@@ -295,16 +321,16 @@ impl Proxy {
 
     /// Keeps a connection whose response is complete for the next request.
     pub(super) fn keep(&self, address: SocketAddr, backend: BackendConnection, pool: &Pool) {
-        let said = backend.head.keep_alive_seconds();
-        if backend.head.keeps_alive() && backend.input.is_empty() && said != Some(0) {
-            self.idle.put(pool, address, backend.transport, said);
+        let announced = backend.head.keep_alive_seconds();
+        if backend.head.keeps_alive() && backend.input.is_empty() && announced != Some(0) {
+            self.idle.put(pool, address, backend.transport, announced);
         }
     }
 }
 
-/// A request of which nothing has been sent.
+/// Prepares the upload of a request, of which nothing has been sent.
 fn begin(request: &RequestHead, context: &Context) -> Upload {
-    let reader = BodyReader::of_request(request.framing, &context.snapshot.rules);
+    let reader = BodyReader::of_request(request, &context.snapshot.rules);
     let mut pump = Pump::new(reader, outbound::request_body(request));
     if request.framing != Framing::None && request.method.is_idempotent() {
         pump.keep(context.pool().settings.retry_body);
@@ -313,15 +339,15 @@ fn begin(request: &RequestHead, context: &Context) -> Upload {
         pump,
         patience: Patience::new(&context.snapshot.client),
         is_broken: false,
-        waits_for_word: request.expects_continue(),
+        awaits_continue: request.expects_continue(),
     }
 }
 
-/// Whether the pool has another attempt follow one that ended so.
+/// Whether the pool retries after such a failure.
 fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
     let retry = &context.pool().settings.retry;
     let wanted = match failure {
-        // A connection may take no longer than the attempt.
+        // The limit of the attempt was shorter than the connect timeout, so it was the former that ended.
         AttemptFailure::ConnectionTimeout
             if retry
                 .per_try
@@ -334,7 +360,7 @@ fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
         | AttemptFailure::ConnectionFailed
         | AttemptFailure::Tls => RetryOn::Connect,
         AttemptFailure::Closed | AttemptFailure::Protocol => RetryOn::Closed,
-        // Who bounds one attempt wants another.
+        // A limit for each attempt is configured so that another can follow.
         AttemptFailure::ResponseTimeout if retry.per_try.is_some() => return !context.is_late(),
         AttemptFailure::ResponseTimeout => RetryOn::Timeout,
         AttemptFailure::Status(status) => RetryOn::Status(status),
@@ -343,8 +369,8 @@ fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
     retry.on.contains(&wanted)
 }
 
-/// Asks for the backend of another attempt, and takes that attempt from the pool's budget. `None` if that leads nowhere:
-/// neither to a backend, nor to an answer of a plugin's, nor to the failure of one.
+/// Asks for the backend of another attempt, and takes that attempt from the pool's budget. `None` if the budget is used up,
+/// or if there is neither a backend, nor a plugin's reply, nor the failure of a plugin.
 fn select_again(request: &RequestHead, context: &mut Context, failure: AttemptFailure) -> Option<Selected> {
     context.last_failure = Some(failure);
     let selected = select(request, context);
@@ -355,25 +381,25 @@ fn select_again(request: &RequestHead, context: &mut Context, failure: AttemptFa
     (leads_on && context.pool().budget.take()).then_some(selected)
 }
 
-/// Whether the request has another attempt.
+/// Whether the request has an attempt left, and time for it.
 fn has_attempts_left(context: &Context) -> bool {
     context.attempt < context.pool().settings.retry.attempts && !context.is_late()
 }
 
-/// How long the pause before the next attempt is on average.
+/// The mean pause before the next attempt.
 fn mean_pause(context: &Context) -> Duration {
     let first = context.pool().settings.retry.backoff;
     first.saturating_mul(1 << (context.attempt.saturating_sub(1)).min(10))
 }
 
-/// Whether the request is not over before the longest pause is.
+/// Whether the longest pause ends before the request's deadline.
 fn has_time_for_pause(context: &Context) -> bool {
     let end = tokio::time::Instant::now() + mean_pause(context).mul_f64(1.5);
     context.deadline().is_none_or(|deadline| end < deadline)
 }
 
-/// Waits before another attempt, if that is configured: a mean that doubles each time, and differs from request to request.
-/// Says whether the client is still there.
+/// Waits before another attempt, if a pause is configured. The mean doubles with each attempt, and the pause varies randomly
+/// around it. Returns whether the client is still there.
 async fn pause(client: &mut Client, context: &Context) -> bool {
     let mean = mean_pause(context);
     if mean.is_zero() {
@@ -392,9 +418,9 @@ async fn pause(client: &mut Client, context: &Context) -> bool {
 
 /// Whether the request can be sent again after an attempt.
 ///
-/// What may have reached a backend is sent again only if doing it twice is doing it once (RFC 9110, section 9.2.2); or if it
-/// has a body of which nothing was sent, and the backend has closed the connection before it answered, as it does when it
-/// was about to end. And only if its body is still at hand.
+/// A request that may have reached a backend is repeated only if its method is idempotent (RFC 9110, section 9.2.2), or if
+/// it has a body of which nothing was sent and the backend closed the connection before it responded, as a backend does
+/// that was about to end. In all cases the body must still be at hand.
 fn is_repeatable(request: &RequestHead, upload: &Upload, is_closed: bool) -> bool {
     let is_harmless = request.method.is_idempotent()
         || upload.pump.written() == 0

@@ -1,12 +1,12 @@
-//! How far a request may go: `Max-Forwards` (RFC 9110, section 7.6.2).
+//! Limits the hops of a request: `Max-Forwards` (RFC 9110, section 7.6.2).
 
 use http::Method;
 use pace_wire::known::Known;
 use pace_wire::request::RequestHead;
 
-/// Takes one hop of those that the client allows. Says whether there was one: otherwise the request ends here.
+/// Takes one of the hops that the client allows. Returns whether one was left; otherwise Pace must answer the request.
 ///
-/// The field counts for OPTIONS and TRACE, of which the latter does not come so far. What is no number is no limit.
+/// The field applies to OPTIONS and TRACE, and TRACE is refused before this. A value that is no number is no limit.
 pub(super) fn take_one(request: &mut RequestHead) -> bool {
     if request.method != Method::OPTIONS {
         return true;

@@ -1,7 +1,7 @@
-//! Connections to backends that wait for their next request.
+//! Idle connections to backends, which wait for their next request.
 //!
-//! No task watches them: a connection is looked at when it is taken, and once a second by [`Idle::sweep`]. What a backend
-//! has said meanwhile belongs to no request, and would be the answer to the next one.
+//! No task watches them: a connection is checked when it is taken, and once a second by [`Idle::sweep`]. A connection on
+//! which the backend has sent something is not used again: the bytes would be taken for the response to the next request.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -18,36 +18,37 @@ use crate::upstream::Pool;
 
 /// The idle connections of one worker.
 ///
-/// Only the worker's thread uses them, so the lock, without which the compiler would not believe it, is never waited for.
+/// Only the worker's thread uses them, so the lock never waits. It is there because the compiler does not know that.
 #[derive(Default)]
 pub struct Idle {
-    /// By the number of the pool. Pools without any are removed by the next sweep.
-    kept: Mutex<HashMap<u64, OfPool, RandomState>>,
+    /// The connections by the number of their pool. A sweep removes pools that have none.
+    kept: Mutex<HashMap<u64, PoolConnections, RandomState>>,
 }
 
+/// The idle connections of one pool.
 #[derive(Default)]
-struct OfPool {
-    /// Of each backend, the one that has waited longest first. Backends without any are removed by the next sweep.
-    by_backend: HashMap<SocketAddr, VecDeque<Waiting>, RandomState>,
+struct PoolConnections {
+    /// The connections by backend, those that have waited longest first. A sweep removes backends that have none.
+    by_backend: HashMap<SocketAddr, VecDeque<IdleConnection>, RandomState>,
     count: usize,
 }
 
-struct Waiting {
+/// An idle connection.
+struct IdleConnection {
     transport: Transport,
     since: Instant,
-    /// The longest time that it may wait.
+    /// The longest time for which the connection may wait.
     timeout: Duration,
 }
 
-/// How long before the backend does a connection is closed here.
+/// The time by which Pace closes a connection before the backend is about to.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// How long a connection that has been closed by its backend, or has waited long enough, may still be held.
+/// The time between sweeps: the longest for which a connection that is closed or expired may still be held.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
 impl Idle {
-    /// The connection to a backend of a pool that has waited shortest, if there is one that is still open and has waited no
-    /// longer than the pool allows.
+    /// Takes the newest connection to a backend of a pool that is still open and has waited no longer than the pool allows.
     pub(super) fn take(&self, pool: &Pool, backend: SocketAddr) -> Option<Transport> {
         loop {
             let mut waiting = self.kept.lock().get_mut(&pool.number)?.take(backend)?;
@@ -58,18 +59,18 @@ impl Idle {
         }
     }
 
-    /// Keeps a connection whose last response is complete, for as long as the pool allows. If there are too many, those
-    /// that have waited longest are closed. `said` is how many seconds the backend keeps it, if it has said so.
-    pub(super) fn put(&self, pool: &Pool, backend: SocketAddr, transport: Transport, said: Option<u64>) {
-        let timeout = match said {
-            // A request that is on its way when the backend closes is lost.
+    /// Keeps a connection whose last response is complete, for as long as the pool allows. If the pool has too many, those
+    /// that have waited longest are closed. `announced` is how many seconds the backend keeps the connection, if it said so.
+    pub(super) fn put(&self, pool: &Pool, backend: SocketAddr, transport: Transport, announced: Option<u64>) {
+        let timeout = match announced {
+            // A request that is on its way when the backend closes the connection is lost.
             Some(seconds) => {
                 let with_margin = Duration::from_secs(seconds).saturating_sub(MARGIN);
                 pool.settings.idle_timeout.min(with_margin)
             }
             None => pool.settings.idle_timeout,
         };
-        let waiting = Waiting {
+        let waiting = IdleConnection {
             transport,
             since: Instant::now(),
             timeout,
@@ -84,8 +85,8 @@ impl Idle {
         self.kept.lock().clear();
     }
 
-    /// Closes, for as long as the worker serves, what has waited long enough or was closed at the other end, and all when
-    /// descriptors have run out.
+    /// Runs as long as the worker: closes connections that have expired or were closed by the backend, and all connections
+    /// when descriptors have run out.
     pub async fn sweep(self: Arc<Idle>, drain: Arc<Drain>) {
         let mut ticks = interval(SWEEP_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,27 +102,28 @@ impl Idle {
     }
 }
 
-impl Waiting {
-    fn may_be_used(&self, now: Instant) -> bool {
+impl IdleConnection {
+    fn may_be_used(&mut self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) < self.timeout && self.transport.is_silent()
     }
 }
 
-impl OfPool {
-    fn take(&mut self, backend: SocketAddr) -> Option<Waiting> {
+impl PoolConnections {
+    fn take(&mut self, backend: SocketAddr) -> Option<IdleConnection> {
         let waiting = self.by_backend.get_mut(&backend)?.pop_back()?;
         self.count -= 1;
         Some(waiting)
     }
 
-    fn put(&mut self, backend: SocketAddr, waiting: Waiting, limit: usize) {
+    fn put(&mut self, backend: SocketAddr, waiting: IdleConnection, limit: usize) {
         self.by_backend.entry(backend).or_default().push_back(waiting);
         self.count += 1;
         while self.count > limit && self.take_oldest().is_some() {}
     }
 
-    /// Takes one step for each backend. It is for a connection that is going to be made again, which takes longer.
-    fn take_oldest(&mut self) -> Option<Waiting> {
+    /// Takes the connection that has waited longest. The search takes a step for each backend, which is less than the
+    /// connection costs that is kept instead.
+    fn take_oldest(&mut self) -> Option<IdleConnection> {
         let of_backends = self.by_backend.values_mut();
         let oldest = of_backends.filter_map(|of_backend| Some((of_backend.front()?.since, of_backend)));
         let (_, of_backend) = oldest.min_by_key(|(since, _)| *since)?;
@@ -129,9 +131,9 @@ impl OfPool {
         of_backend.pop_front()
     }
 
-    fn retain(&mut self, mut keep: impl FnMut(&Waiting) -> bool) {
+    fn retain(&mut self, mut keep: impl FnMut(&mut IdleConnection) -> bool) {
         for of_backend in self.by_backend.values_mut() {
-            of_backend.retain(&mut keep);
+            of_backend.retain_mut(&mut keep);
         }
         self.by_backend.retain(|_, of_backend| !of_backend.is_empty());
         self.count = self.by_backend.values().map(VecDeque::len).sum();
@@ -153,8 +155,16 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let ours = Transport::new(ours.expect("somebody listens"));
-        (ours, theirs.expect("somebody connects").0)
+        let ours = Transport::new(ours.expect("the listener accepts"));
+        (ours, theirs.expect("the client connects").0)
+    }
+
+    /// A number that identifies an open connection.
+    fn id(transport: &Transport) -> i32 {
+        match transport {
+            Transport::Plain(stream) => std::os::fd::AsRawFd::as_raw_fd(stream),
+            _ => panic!("connections to backends are plain here"),
+        }
     }
 
     fn backend(port: u16) -> SocketAddr {
@@ -165,28 +175,28 @@ mod tests {
         let mut pool = configured("backends = [\"127.0.0.1:1\"]");
         pool.settings.idle_connections = idle_connections;
         pool.settings.idle_timeout = idle_timeout;
-        Pool::new(&pool, &Metrics::new(), None, &|_, _| Ok(Vec::new()))
+        Pool::new(&pool, None, &Metrics::new(), None, &|_, _| Ok(Vec::new()))
     }
 
-    /// Waits until the kernel has told our end of what the other end did.
-    async fn until_heard(transport: &Transport) {
+    /// Waits until the kernel shows at our end what the other end did.
+    async fn until_heard(transport: &mut Transport) {
         while transport.is_silent() {
             tokio::task::yield_now().await;
         }
     }
 
     #[tokio::test]
-    async fn newest_connection_is_taken_and_only_for_its_backend_and_pool() {
+    async fn take_returns_the_newest_connection_of_the_backend_and_pool_only() {
         let (idle, web, other) = (Idle::default(), pool(8, LONG), pool(8, LONG));
         let mut ids = Vec::new();
         let mut others = Vec::new();
         for port in [1, 1, 2] {
             let (ours, theirs) = connection().await;
-            ids.push(ours.id());
+            ids.push(id(&ours));
             others.push(theirs);
             idle.put(&web, backend(port), ours, None);
         }
-        let take = |pool, port| idle.take(pool, backend(port)).map(|transport| transport.id());
+        let take = |pool, port| idle.take(pool, backend(port)).map(|transport| id(&transport));
         assert_eq!(take(&web, 3), None);
         assert_eq!(take(&other, 1), None);
         assert_eq!(take(&web, 1), Some(ids[1]));
@@ -195,19 +205,19 @@ mod tests {
         assert_eq!(take(&web, 1), None);
     }
 
-    /// The runtime has not looked at the sockets since, and need not have.
+    /// The runtime has not polled the sockets since: the check does not depend on it.
     #[tokio::test]
     async fn connection_that_closed_spoke_or_expired_is_not_reused() {
         let (idle, web) = (Idle::default(), pool(8, LONG));
-        let (closed, theirs) = connection().await;
+        let (mut closed, theirs) = connection().await;
         drop(theirs);
-        let (talking, mut theirs) = connection().await;
+        let (mut talking, mut theirs) = connection().await;
         theirs
             .write_all(b"HTTP/1.1 408 Request Timeout")
             .await
             .expect("it is open");
-        until_heard(&closed).await;
-        until_heard(&talking).await;
+        until_heard(&mut closed).await;
+        until_heard(&mut talking).await;
         let (old, _open) = connection().await;
         idle.put(&web, backend(1), closed, None);
         idle.put(&web, backend(1), talking, None);
@@ -236,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn oldest_connection_of_a_pool_is_closed_when_there_are_too_many() {
+    async fn pool_with_too_many_connections_closes_the_oldest() {
         let (idle, web, other) = (Idle::default(), pool(2, LONG), pool(2, LONG));
         let mut theirs = Vec::new();
         for (pool, port) in [(&other, 9), (&web, 1), (&web, 2), (&web, 3)] {
@@ -251,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sweep_closes_what_may_not_be_used_any_more() {
+    async fn sweep_closes_expired_connections_and_forgets_their_pool() {
         let (idle, web) = (Arc::new(Idle::default()), pool(8, LONG));
         let (kept, _open) = connection().await;
         let (old, mut their_end) = connection().await;

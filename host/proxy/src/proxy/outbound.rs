@@ -1,12 +1,11 @@
-//! The one place that says what goes out: a request's head to a backend, a response's head to a client.
+//! Writes all heads that Pace sends: of requests to backends, and of responses to clients.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
 use pace_wire::encode;
-use pace_wire::fields::Field;
 use pace_wire::framing::Framing;
 use pace_wire::known::Known;
 use pace_wire::request::RequestHead;
@@ -16,21 +15,21 @@ use super::client::FORWARDED_FOR;
 use crate::http1::Outgoing;
 use crate::via::Via;
 
-/// What Pace says of a request to its backend.
-pub(super) struct Told<'a> {
-    /// Who asks.
+/// The fields that Pace adds to a request for its backend.
+pub(super) struct AddedFields<'a> {
+    /// The value of `X-Forwarded-For`.
     pub(super) forwarded_for: &'a HeaderValue,
-    /// `http` or `https`.
+    /// `X-Forwarded-Proto`, if the client has not sent it: `http` or `https`.
     pub(super) scheme: &'static str,
-    /// Through whom, if that is said.
+    /// The value of `Via`, if Pace writes one.
     pub(super) via: Option<&'a Via>,
-    /// What stands for a host that the client did not name.
+    /// `Host`, if the client has not sent it.
     pub(super) backend: &'a str,
 }
 
-/// Appends a request's head as the backend gets it: what was decided about, without what is about the client's connection,
-/// with our word for who asks.
-pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, told: &Told<'_>) {
+/// Appends a request's head as the backend gets it: the request as it was routed, without the fields about the client's
+/// connection, and with those that Pace adds.
+pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, added: &AddedFields<'_>) {
     out.reserve(1024);
     encode::request_line(out, request.method.as_str(), request.target.as_str());
     let upgrades = request.wants_upgrade();
@@ -55,17 +54,17 @@ pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, told: &Told
         known => !known.is_hop_by_hop(),
     });
     if !has_host {
-        // Every request of HTTP/1.1 has one (RFC 9112, section 3.2).
-        encode::field(out, "Host", told.backend.as_bytes());
+        // Every request of HTTP/1.1 has a Host (RFC 9112, section 3.2).
+        encode::field(out, "Host", added.backend.as_bytes());
     }
-    encode::field(out, FORWARDED_FOR, told.forwarded_for.as_bytes());
+    encode::field(out, FORWARDED_FOR, added.forwarded_for.as_bytes());
     if !has_proto {
-        encode::field(out, "x-forwarded-proto", told.scheme.as_bytes());
+        encode::field(out, "x-forwarded-proto", added.scheme.as_bytes());
     }
     if let (false, Some(host)) = (has_forwarded_host, request.sent_authority()) {
         encode::field(out, "x-forwarded-host", host);
     }
-    if let Some(via) = told.via {
+    if let Some(via) = added.via {
         encode::field(out, "Via", via.of_request(request.version).as_bytes());
     }
     if is_chunked {
@@ -84,7 +83,7 @@ pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, told: &Told
     out.extend_from_slice(b"\r\n");
 }
 
-/// How a request's body is framed where it goes.
+/// The framing of a request's body on the connection to the backend.
 pub(super) fn request_body(request: &RequestHead) -> Outgoing {
     match request.framing {
         Framing::Chunked => Outgoing::Chunked { trailers: true },
@@ -92,18 +91,25 @@ pub(super) fn request_body(request: &RequestHead) -> Outgoing {
     }
 }
 
-/// How a response gets to its client.
+/// The way of a response to its client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
-    /// Its body.
+    /// The framing of its body.
     pub(super) body: Outgoing,
-    /// Whether the connection is kept behind it.
+    /// Whether the connection is kept after the response.
     pub(super) keep: bool,
 }
 
 impl Delivery {
-    /// What the client understands, and whether its connection can be kept: `keep`, unless the body ends with it.
+    /// The framing that the client understands, and whether its connection is kept: `keep`, unless the connection ends the
+    /// body.
     pub(super) fn new(request: &RequestHead, framing: Framing, keep: bool) -> Delivery {
+        if request.version == http::Version::HTTP_2 {
+            return Delivery {
+                body: Outgoing::Stream,
+                keep,
+            };
+        }
         let is_open = matches!(framing, Framing::Chunked | Framing::UntilClose);
         if !is_open {
             return Delivery {
@@ -112,7 +118,7 @@ impl Delivery {
             };
         }
         if request.version == http::Version::HTTP_10 {
-            // It has never heard of chunks (RFC 9112, section 6.1): the body ends with the connection.
+            // HTTP/1.0 has no chunks (RFC 9112, section 6.1), so the connection ends the body.
             return Delivery {
                 body: Outgoing::Plain,
                 keep: false,
@@ -127,8 +133,8 @@ impl Delivery {
     }
 }
 
-/// Appends a response's head as the client gets it. `request` is what it answers, and `via` is for one that has come from a
-/// backend.
+/// Appends a response's head as the client gets it. `request` is the answered request. `via` is only for a response that a
+/// backend has sent.
 pub(super) fn response_head(
     out: &mut Vec<u8>,
     response: &ResponseHead,
@@ -139,21 +145,12 @@ pub(super) fn response_head(
     out.reserve(512);
     encode::status_line(out, response.status(), response.reason());
     let names_protocols = response.status() == StatusCode::UPGRADE_REQUIRED;
+    let has_date = response.fields.has(Known::Date);
     let announces_trailers = delivery.body == (Outgoing::Chunked { trailers: true });
-    let mut has_date = false;
-    encode::fields(out, response.fields.iter(), |field: &Field<'_>| {
-        match field.known {
-            Known::Date => {
-                has_date = true;
-                true
-            }
-            Known::Trailer => announces_trailers,
-            // RFC 9110, section 15.5.22: it says which.
-            Known::Upgrade => names_protocols,
-            // About the client's way to a proxy, not about a connection.
-            Known::ProxyAuthenticate => true,
-            known => !known.is_hop_by_hop(),
-        }
+    encode::fields(out, response.fields.iter(), |field| match field.known {
+        // A 426 names the required protocols (RFC 9110, section 15.5.22).
+        Known::Upgrade => names_protocols,
+        known => passes(known, announces_trailers),
     });
     if !has_date {
         with_date(|date| encode::field(out, "Date", date));
@@ -175,6 +172,50 @@ pub(super) fn response_head(
     out.extend_from_slice(b"\r\n");
 }
 
+/// A response's head for a stream of HTTP/2.
+pub(super) fn stream_head(response: &ResponseHead, via: Option<&Via>) -> Response<()> {
+    let mut head = interim_stream_head(response);
+    let fields = head.headers_mut();
+    if !response.fields.has(Known::Date) {
+        with_date(|date| append(fields, b"date", date));
+    }
+    if let Some(via) = via {
+        append(fields, b"via", via.of_response(response.version).as_bytes());
+    }
+    head
+}
+
+/// The head of an interim response for a stream of HTTP/2.
+pub(super) fn interim_stream_head(response: &ResponseHead) -> Response<()> {
+    let mut head = Response::new(());
+    *head.status_mut() = response.status();
+    let fields = head.headers_mut();
+    fields.reserve(response.fields.len() + 2);
+    for field in response.fields.iter() {
+        if passes(field.known, true) {
+            append(fields, field.name.as_bytes(), field.value);
+        }
+    }
+    head
+}
+
+/// Adds a field whose name and value the parser has accepted.
+fn append(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        fields.append(name, value);
+    }
+}
+
+/// Whether a field of a response is passed on.
+fn passes(known: Known, announces_trailers: bool) -> bool {
+    match known {
+        Known::Trailer => announces_trailers,
+        // The field is about the client's access to a proxy, not about a connection.
+        Known::ProxyAuthenticate => true,
+        known => !known.is_hop_by_hop(),
+    }
+}
+
 /// Appends the head of an interim response.
 pub(super) fn interim_head(out: &mut Vec<u8>, response: &ResponseHead) {
     encode::status_line(out, response.status(), response.reason());
@@ -182,7 +223,7 @@ pub(super) fn interim_head(out: &mut Vec<u8>, response: &ResponseHead) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the head with which a connection changes its protocol.
+/// Appends the head with which a connection switches to another protocol.
 pub(super) fn switching_head(out: &mut Vec<u8>, response: &ResponseHead) {
     encode::status_line(out, response.status(), response.reason());
     encode::fields(out, response.fields.iter(), |field| {
@@ -201,7 +242,7 @@ fn takes_trailers(request: &RequestHead) -> bool {
             .any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// The time, as `Date` has it (RFC 9110, section 5.6.7). Written once for each second.
+/// Calls `write` with the time, as `Date` has it (RFC 9110, section 5.6.7). The text is formatted once for each second.
 fn with_date(write: impl FnOnce(&[u8])) {
     thread_local! {
         static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };

@@ -1,32 +1,34 @@
-//! The answers that Pace itself gives, and the reasons.
+//! Pace's own answers to requests that it does not serve, and their reasons.
 
 use http::StatusCode;
 use pace_wire::refusal::Refusal;
 
 use pace_hook::{AttemptFailure, Reply};
 
-/// Why Pace itself answers a request.
+/// The reason why Pace answers a request itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The request is not one that HTTP allows, or that arrives in time.
+    /// The request is malformed, or did not arrive in time.
     Request(Refusal),
-    /// Pace serves this path itself, and not with this method.
+    /// Pace serves this path itself, with other methods only.
     MethodNotAllowed,
     /// No route has this host and path.
     NoRoute,
     /// The request has been here before.
     Loop,
-    /// A plugin failed and the route does not go on without it.
+    /// The client's connection is to another name, for which other rules about client certificates hold.
+    Misdirected,
+    /// A plugin failed closed.
     PluginFailed,
     /// No plugin picked a backend, or no connection could be made in the attempts allowed.
     NoBackend,
-    /// A backend took the request and gave no proper answer.
+    /// A backend took the request and sent no valid response.
     BadAnswer,
-    /// A backend took the request and gave no answer in time.
+    /// A backend took the request and sent no response in time.
     NoAnswerInTime,
 }
 
-/// The answer for the client.
+/// The answer to the client.
 pub(super) fn reply(refused: Refused) -> Reply {
     let (status, text) = match refused {
         Refused::Request(refusal) => (
@@ -39,6 +41,10 @@ pub(super) fn reply(refused: Refused) -> Reply {
             StatusCode::LOOP_DETECTED,
             "loop detected: a backend sends this request back here\n",
         ),
+        Refused::Misdirected => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "this connection was made for another name\n",
+        ),
         Refused::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
         Refused::BadAnswer => (StatusCode::BAD_GATEWAY, "the backend gave no valid answer\n"),
@@ -50,7 +56,7 @@ pub(super) fn reply(refused: Refused) -> Reply {
     Reply::text(status, text)
 }
 
-/// The answer to a request whose last attempt ended like this.
+/// The reason for Pace's own answer to a request whose last attempt failed like this.
 pub(super) fn refused_after(failure: AttemptFailure) -> Refused {
     match failure {
         AttemptFailure::ConnectionRefused
@@ -70,11 +76,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_refusal_has_its_status() {
+    fn each_reason_has_its_status() {
         for (refused, status) in [
             (Refused::MethodNotAllowed, 405),
             (Refused::NoRoute, 404),
             (Refused::Loop, 508),
+            (Refused::Misdirected, 421),
             (Refused::PluginFailed, 503),
             (Refused::NoBackend, 503),
             (Refused::BadAnswer, 502),
@@ -88,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn connecting_in_vain_is_503_and_a_broken_answer_502() {
+    fn failed_connect_means_no_backend_and_broken_response_bad_answer() {
         for (failure, refused) in [
             (AttemptFailure::ConnectionRefused, Refused::NoBackend),
             (AttemptFailure::Closed, Refused::BadAnswer),

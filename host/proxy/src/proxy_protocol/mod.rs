@@ -1,10 +1,10 @@
-//! The header of the PROXY protocol, versions 1 and 2, by which a load balancer says whose connection
-//! it passes on.
+//! The header of the PROXY protocol, versions 1 and 2, in which a load balancer names the client whose connection it
+//! passes on.
 //!
-//! Written after "The PROXY protocol, Versions 1 & 2", revision of 2020-03-05
-//! (<https://www.haproxy.org/download/2.3/doc/proxy-protocol.txt>), to which the section numbers here
-//! refer. Pure: bytes in, a verdict out. Whether a header is expected is for the caller to know and
-//! never to be guessed from the bytes, and only trusted peers may send one (section 2).
+//! The source is "The PROXY protocol, Versions 1 & 2", revision of 2020-03-05
+//! (<https://www.haproxy.org/download/2.3/doc/proxy-protocol.txt>), to which the section numbers here refer. Parsing is
+//! pure: bytes in, a verdict out. The caller must know whether to expect a header, which must never be guessed from the
+//! bytes, and only trusted peers may send one (section 2).
 
 #[cfg(test)]
 mod tests;
@@ -15,28 +15,27 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-/// What the first bytes of a connection are.
+/// The verdict on the first bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// The beginning of a header. It has at least so many bytes more: who reads no more than those
-    /// never reads what comes after the header.
+    /// The bytes begin a header, which has at least this many bytes more. A caller that reads no more than those never reads
+    /// beyond the header.
     Incomplete(usize),
-    /// A whole header.
+    /// The bytes begin with a whole header.
     Header {
-        /// Its length. What follows belongs to the connection that is passed on.
+        /// The length of the header. The bytes behind it belong to the connection that is passed on.
         consumed: usize,
-        /// Whose connection it is; an IPv4 address is never in its mapped form. `None` if it is the
-        /// balancer's own (a health check), or the balancer cannot say or it is no IP connection:
-        /// then the peer's address holds.
+        /// The client's address; an IPv4 address is never in its mapped form. `None` if the connection is the balancer's
+        /// own (a health check) or no IP connection, or if the balancer does not know: then the peer's address holds.
         source: Option<SocketAddr>,
     },
-    /// Something else. The connection must be dropped.
+    /// The bytes are no header. The connection must be dropped.
     NotProxy,
-    /// A broken header. The connection must be dropped.
+    /// The header is broken. The connection must be dropped.
     Invalid(Invalid),
 }
 
-/// What is wrong with a header. Always the sender's fault.
+/// The fault of a header. It is always the sender's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Invalid {
     /// Version 1: no CRLF within 107 bytes.
@@ -78,10 +77,10 @@ pub enum Invalid {
     Checksum,
 }
 
-/// Parse the header at the start of `bytes`, which are all that was received so far.
+/// Parses the header at the start of `bytes`, which are all that was received so far.
 ///
-/// Bytes that cannot become a header are refused as soon as that is clear. Nothing is kept between
-/// calls: after [`Parsed::Incomplete`], call again with more.
+/// Bytes that cannot become a header are refused as soon as that is clear. Calls keep no state: after
+/// [`Parsed::Incomplete`], call again with all bytes and more.
 pub fn parse(bytes: &[u8]) -> Parsed {
     if bytes.is_empty() {
         Parsed::Incomplete(v1::SHORTEST)
@@ -94,7 +93,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
-/// Whether the bytes are the same as far as both go.
+/// Whether two sequences of bytes agree as far as both go.
 fn starts_alike(bytes: &[u8], signature: &[u8]) -> bool {
     bytes
         .iter()
@@ -102,7 +101,7 @@ fn starts_alike(bytes: &[u8], signature: &[u8]) -> bool {
         .all(|(byte, expected)| byte == expected)
 }
 
-/// With IPv4 in place of IPv4 mapped into IPv6.
+/// An address with IPv4 in place of IPv4 mapped into IPv6.
 fn canonical(source: SocketAddr) -> SocketAddr {
     SocketAddr::new(source.ip().to_canonical(), source.port())
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// As long as the length field of version 2 can say.
+/// The longest header that the length field of version 2 allows.
 const MAX_HEADER: usize = v2::FIXED + 0xffff;
 
 fn header(consumed: usize, source: &str) -> Parsed {
@@ -38,7 +38,7 @@ fn v2_ipv4(tlvs: &[u8]) -> Vec<u8> {
     v2(0x21, 0x11, &[&addresses, tlvs].concat())
 }
 
-/// With a checksum TLV at the end.
+/// A header of version 2 with a checksum TLV at its end.
 fn with_checksum(tlvs: &[u8]) -> Vec<u8> {
     let mut bytes = v2_ipv4(&[tlvs, &[3, 0, 4, 0, 0, 0, 0]].concat());
     let sum = !v2::crc32c(!0, &bytes);
@@ -48,7 +48,7 @@ fn with_checksum(tlvs: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn version_1_names_the_source() {
+fn version_1_header_names_the_source() {
     let text = "PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
     assert_eq!(line(text), header(text.len(), "192.0.2.7:56324"));
     assert_eq!(
@@ -64,7 +64,7 @@ fn version_1_names_the_source() {
 }
 
 #[test]
-fn version_1_unknown_may_have_anything_behind_it() {
+fn version_1_unknown_with_any_rest_has_no_source() {
     assert_eq!(line("PROXY UNKNOWN\r\n"), unknown(15));
     assert_eq!(line("PROXY UNKNOWN \r\n\r\n"), unknown(16));
     let longest = format!("PROXY UNKNOWN {}\r\n", "f".repeat(91));
@@ -74,7 +74,7 @@ fn version_1_unknown_may_have_anything_behind_it() {
 }
 
 #[test]
-fn version_1_is_taken_literally() {
+fn version_1_line_that_deviates_from_the_grammar_is_invalid() {
     use Invalid::*;
     for (text, invalid) in [
         ("PROXY TCP4 192.0.2.7 198.51.100.1 1 2\n", LineEnd),
@@ -110,7 +110,7 @@ fn version_1_is_taken_literally() {
 }
 
 #[test]
-fn version_1_ends_within_107_bytes() {
+fn version_1_line_longer_than_107_bytes_is_invalid() {
     let start = |length: usize| format!("PROXY UNKNOWN {}", "x".repeat(length - 14)).into_bytes();
     assert_eq!(parse(&start(105)), Parsed::Incomplete(2));
     assert_eq!(parse(&start(106)), Parsed::Invalid(Invalid::LineTooLong));
@@ -133,7 +133,7 @@ fn version_1_ends_within_107_bytes() {
 }
 
 #[test]
-fn what_is_no_header_is_refused_at_its_first_byte() {
+fn bytes_that_are_no_header_are_refused_at_the_first_difference() {
     for bytes in [
         &b"G"[..],
         b"GET / HTTP/1.1\r\n",
@@ -151,8 +151,8 @@ fn what_is_no_header_is_refused_at_its_first_byte() {
 }
 
 #[test]
-fn version_2_names_the_source() {
-    // As the specification lays it out, byte by byte.
+fn version_2_header_names_the_source() {
+    // The layout is that of the specification, byte by byte.
     let bytes = b"\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a\x21\x11\x00\x0c\
         \xc0\x00\x02\x07\xc6\x33\x64\x01\xdb\xfc\x01\xbbGET /";
     assert_eq!(parse(bytes), header(28, "192.0.2.7:56316"));
@@ -173,7 +173,7 @@ fn version_2_names_the_source() {
 }
 
 #[test]
-fn version_2_without_a_source() {
+fn version_2_local_or_other_family_has_no_source() {
     assert_eq!(parse(&v2(0x20, 0x00, b"")), unknown(16));
     assert_eq!(
         parse(&v2(0x20, 0x11, b"x")),
@@ -183,7 +183,7 @@ fn version_2_without_a_source() {
     assert_eq!(
         parse(&v2(0x20, 0xff, b"")),
         unknown(16),
-        "even a family that there is not"
+        "even with an undefined family"
     );
     assert_eq!(parse(&v2(0x21, 0x00, b"anything")), unknown(24));
     assert_eq!(parse(&v2(0x21, 0x10, b"")), unknown(16));
@@ -191,7 +191,7 @@ fn version_2_without_a_source() {
 }
 
 #[test]
-fn version_2_is_checked_as_soon_as_it_is_there() {
+fn version_2_fault_is_found_at_the_byte_that_has_it() {
     use Invalid::*;
     for (bytes, invalid) in [
         (&v2(0x11, 0x11, &[0; 12])[..13], Version),
@@ -212,7 +212,7 @@ fn version_2_is_checked_as_soon_as_it_is_there() {
 }
 
 #[test]
-fn version_2_tlvs_end_where_the_header_does() {
+fn version_2_tlvs_must_end_with_the_header() {
     let longest = v2_ipv4(&[&[4, 0xff, 0xf0][..], &[0; 0xfff0]].concat());
     assert_eq!(longest.len(), MAX_HEADER);
     for bytes in [
@@ -235,7 +235,7 @@ fn version_2_tlvs_end_where_the_header_does() {
 }
 
 #[test]
-fn a_checksum_is_verified() {
+fn version_2_header_with_wrong_checksum_is_invalid() {
     assert_eq!(
         !v2::crc32c(!0, b"123456789"),
         0xe306_9283,
@@ -253,7 +253,7 @@ fn a_checksum_is_verified() {
     assert_eq!(parse(&twice), Parsed::Invalid(Invalid::Tlv));
 }
 
-/// What a balancer may send, and what it means.
+/// Headers that a balancer may send, each with its source.
 fn valid() -> impl Strategy<Value = (Vec<u8>, Option<SocketAddr>)> {
     let addresses = prop_oneof![
         any::<(Ipv4Addr, Ipv4Addr)>().prop_map(|(a, b)| (IpAddr::V4(a), IpAddr::V4(b))),
@@ -297,14 +297,14 @@ fn valid() -> impl Strategy<Value = (Vec<u8>, Option<SocketAddr>)> {
 
 proptest! {
     #[test]
-    fn what_was_encoded_is_parsed((bytes, source) in valid(), behind in proptest::collection::vec(any::<u8>(), 0..50)) {
+    fn valid_header_is_parsed_whatever_follows((bytes, source) in valid(), behind in proptest::collection::vec(any::<u8>(), 0..50)) {
         let whole = Parsed::Header { consumed: bytes.len(), source };
         prop_assert_eq!(parse(&bytes), whole);
         prop_assert_eq!(parse(&[bytes, behind].concat()), whole);
     }
 
     #[test]
-    fn every_part_is_incomplete_and_asks_for_no_more_than_the_rest((bytes, _) in valid()) {
+    fn part_of_a_header_is_incomplete_and_asks_for_no_more_than_the_rest((bytes, _) in valid()) {
         for end in 0..bytes.len() {
             match parse(&bytes[..end]) {
                 Parsed::Incomplete(more) => prop_assert!((1..=bytes.len() - end).contains(&more), "{more} after {end}"),
@@ -314,7 +314,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_do_harm(
+    fn any_bytes_are_parsed_within_bounds(
         start in prop_oneof![Just(&b""[..]), Just(&b"PROXY "[..]), Just(&b"PROXY TCP4 "[..]), Just(v2::SIGNATURE), Just(&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00"[..])],
         rest in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
@@ -327,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_does_no_harm((mut bytes, _) in valid(), position: prop::sample::Index, byte: u8) {
+    fn header_with_a_changed_byte_is_parsed_within_bounds((mut bytes, _) in valid(), position: prop::sample::Index, byte: u8) {
         let position = position.index(bytes.len());
         bytes[position] = byte;
         if let Parsed::Header { consumed, .. } = parse(&bytes) {

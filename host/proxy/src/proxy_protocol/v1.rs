@@ -9,10 +9,10 @@ pub(super) const SIGNATURE: &[u8] = b"PROXY ";
 /// The length of `PROXY UNKNOWN` and CRLF.
 pub(super) const SHORTEST: usize = 15;
 
-/// The most that a line may have, CRLF included.
+/// The most bytes of a line, CRLF included.
 const LONGEST: usize = 107;
 
-/// `bytes` start like the signature.
+/// Parses a header of version 1. `bytes` must start like the signature.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let line = &bytes[..bytes.len().min(LONGEST)];
     let Some(end) = line.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
@@ -32,7 +32,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
-/// A line that needs `end` bytes more at least to be ended.
+/// The verdict on a line that needs at least `end` more bytes to its end.
 fn unfinished(received: usize, end: usize) -> Parsed {
     if received + end > LONGEST {
         return Parsed::Invalid(Invalid::LineTooLong);
@@ -40,15 +40,15 @@ fn unfinished(received: usize, end: usize) -> Parsed {
     Parsed::Incomplete(end.max(SHORTEST.saturating_sub(received)))
 }
 
-/// The source in a line without its CRLF. Fields are parted by exactly one space.
+/// The source in a line without its CRLF. Fields are separated by exactly one space.
 fn source(line: &[u8]) -> Result<Option<SocketAddr>, Invalid> {
-    // A line that ends before its signature does.
+    // The line may end before its signature does.
     let fields = line.strip_prefix(SIGNATURE).ok_or(Invalid::Protocol)?;
     let mut fields = fields.split(|&byte| byte == b' ');
     let parse_address = match fields.next() {
         Some(b"TCP4") => ipv4,
         Some(b"TCP6") => ipv6,
-        // Whatever else is in the line is to be ignored.
+        // The rest of such a line must be ignored.
         Some(b"UNKNOWN") => return Ok(None),
         _ => return Err(Invalid::Protocol),
     };
@@ -70,8 +70,8 @@ fn ipv4(field: &[u8]) -> Result<IpAddr, Invalid> {
         .ok_or(Invalid::Address)
 }
 
-/// Also takes the form that ends in dots (`::ffff:192.0.2.7`): senders that print addresses by
-/// `inet_ntop` write it, though the specification does not mention it.
+/// Parses an IPv6 address, also in the dotted form (`::ffff:192.0.2.7`): senders that print addresses with `inet_ntop`
+/// write it, though the specification does not mention it.
 fn ipv6(field: &[u8]) -> Result<IpAddr, Invalid> {
     text(field)
         .and_then(|text| text.parse::<Ipv6Addr>().ok())

@@ -12,7 +12,7 @@ pub(super) const FIXED: usize = 16;
 /// `PP2_TYPE_CRC32C` (section 2.2.3).
 const CRC32C: u8 = 0x03;
 
-/// `bytes` start like the signature.
+/// Parses a header of version 2. `bytes` must start like the signature.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
     match header(bytes) {
         Ok(parsed) => parsed,
@@ -21,10 +21,10 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
 }
 
 fn header(bytes: &[u8]) -> Result<Parsed, Invalid> {
-    // Each byte is checked as soon as it is there.
+    // Each byte is checked as soon as it has come.
     let command = bytes.get(12).map(|&byte| Command::parse(byte)).transpose()?;
     let family = match command {
-        // What the family byte of a LOCAL header says is to be ignored.
+        // The family byte of a LOCAL header must be ignored.
         Some(Command::Local) => None,
         _ => bytes.get(13).map(|&byte| Family::parse(byte)).transpose()?,
     };
@@ -41,7 +41,7 @@ fn header(bytes: &[u8]) -> Result<Parsed, Invalid> {
         return Ok(Parsed::Incomplete(consumed - bytes.len()));
     };
     let source = match family {
-        // How long the addresses are, and so where TLVs begin, is not known.
+        // The length of the addresses is unknown, and so is the place of the TLVs.
         None | Some(Family::Unspecified) => None,
         Some(family) => {
             check_tlvs(header, FIXED + addresses)?;
@@ -53,9 +53,9 @@ fn header(bytes: &[u8]) -> Result<Parsed, Invalid> {
 
 #[derive(Clone, Copy)]
 enum Command {
-    /// The balancer's own connection.
+    /// The connection is the balancer's own.
     Local,
-    /// One that it passes on.
+    /// The balancer passes a client's connection on.
     Proxy,
 }
 
@@ -70,10 +70,10 @@ impl Command {
     }
 }
 
-/// What the addresses look like.
+/// The family of the addresses.
 #[derive(Clone, Copy)]
 enum Family {
-    /// There may be some, of which nothing is known.
+    /// Nothing is known of the addresses, if there are any.
     Unspecified,
     Ipv4,
     Ipv6,
@@ -81,8 +81,8 @@ enum Family {
 }
 
 impl Family {
-    /// The transport is checked and otherwise does not matter: a balancer that speaks QUIC with the
-    /// client and passes TCP on may say DGRAM, and the address is the client's all the same.
+    /// Parses the byte with family and transport. The transport is checked and otherwise does not matter: a balancer that
+    /// speaks QUIC with the client and passes TCP on may send DGRAM, and the address is the client's all the same.
     fn parse(byte: u8) -> Result<Family, Invalid> {
         match (byte >> 4, byte & 0x0f) {
             (0, 0..=2) | (1..=3, 0) => Ok(Family::Unspecified),
@@ -93,7 +93,7 @@ impl Family {
         }
     }
 
-    /// Of source and destination together.
+    /// The length of source and destination together, in bytes.
     fn length(self) -> usize {
         match self {
             Family::Unspecified => 0,
@@ -103,7 +103,7 @@ impl Family {
         }
     }
 
-    /// The source in what follows the fixed part, at least [`Family::length`] bytes: source address,
+    /// The source among the bytes behind the fixed part, of which there are at least [`Family::length`]: source address,
     /// destination address, source port, destination port.
     fn source(self, addresses: &[u8]) -> Option<SocketAddr> {
         match self {
@@ -124,7 +124,7 @@ fn port(addresses: &[u8], position: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*addresses.get(position..)?.first_chunk()?))
 }
 
-/// Go through the TLVs, which start at `position`, and verify the checksum if there is one.
+/// Checks the TLVs, which start at `position`, and verifies the checksum if there is one.
 fn check_tlvs(header: &[u8], mut position: usize) -> Result<(), Invalid> {
     let mut checksum = None;
     while position < header.len() {
@@ -150,8 +150,8 @@ fn checksum_without(header: &[u8], end: usize) -> u32 {
     !crc32c(crc32c(crc32c(!0, &header[..end - 4]), &[0; 4]), &header[end..])
 }
 
-/// Continue a CRC-32C (RFC 4960, appendix B) before its final inversion, bit by bit: a header is short
-/// and comes once per connection.
+/// Continues a CRC-32C (RFC 4960, appendix B) before its final inversion. It goes bit by bit, because a header is short and
+/// comes once per connection.
 pub(super) fn crc32c(sum: u32, bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     bytes.iter().fold(sum, |sum, &byte| {

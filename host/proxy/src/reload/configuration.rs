@@ -9,22 +9,26 @@ use log::warn;
 use super::Origin;
 use super::difference::needs_restart;
 use super::manager::RESCAN;
-use super::next::{Codes, Next};
+use super::next::{Codes, NextPlugins};
 use super::outcome::{Outcome, Published, Refused};
 use super::programs::Programs;
 use super::serving::{Rejected, Serving};
-use crate::snapshot::Environment;
+use crate::listeners::{self, FrontendError, Frontends};
+use crate::server::BindError;
+use crate::snapshot::Shared;
 use pace_config::{Config, Source};
 use pace_follow::{Follower, Found};
 
 /// The configuration: where it comes from, and whether what is there serves.
 pub(super) struct Configuration {
     origin: Origin,
-    environment: Arc<Environment>,
+    environment: Arc<Shared>,
     serving: Arc<Serving>,
     programs: Arc<Programs>,
     /// The configuration that is in the file, if it is not the one that serves.
     refused: Option<RefusedConfig>,
+    /// A file of a certificate has changed, and has not been read since.
+    is_renewal_due: bool,
 }
 
 /// A configuration that was not taken. Something that it needs may come later, or have been half written, so
@@ -47,6 +51,10 @@ pub(super) enum NotTaken {
     File(pace_config::Error),
     /// These keys are different.
     NeedsRestart(Vec<&'static str>),
+    /// A certificate cannot be served with.
+    Certificates(FrontendError),
+    /// A port cannot be had.
+    Listen(BindError),
     /// A plugin's file is wrong.
     Plugin(Box<Rejected>),
     /// A plugin that is there already does not want its new configuration.
@@ -60,7 +68,7 @@ pub(super) enum NotTaken {
 impl Configuration {
     pub(super) fn new(
         origin: Origin,
-        environment: Arc<Environment>,
+        environment: Arc<Shared>,
         serving: Arc<Serving>,
         programs: Arc<Programs>,
     ) -> Configuration {
@@ -70,27 +78,44 @@ impl Configuration {
             serving,
             programs,
             refused: None,
+            is_renewal_due: false,
         }
     }
 
     /// The files to follow: its own, and those that it waits for.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
         let refused = self.refused.iter().flat_map(|refused| &refused.files);
-        self.origin.path.iter().chain(refused).cloned()
+        let paths = self.origin.path.iter().chain(refused).cloned();
+        paths.chain(self.certificates())
     }
 
-    /// Reads the configuration again and brings it to life.
+    /// The files of the certificates that serve.
+    fn certificates(&self) -> Vec<PathBuf> {
+        let turn = self.serving.lock();
+        listeners::files(turn.config()).map(Path::to_owned).collect()
+    }
+
+    /// Reads the configuration again and brings it to life, and the certificates if it is the same.
     pub(super) fn reload(&mut self, files: &mut Follower) -> Outcome {
-        self.try_config(false, files)
+        match self.try_config(false, files) {
+            Outcome::Unchanged => self.renew_certificates(),
+            outcome => outcome,
+        }
     }
 
     /// Reads the configuration again if its file is among those found, or if it was refused and it is time to try it again.
     /// Then what has been said is not said, or counted, again.
     pub(super) fn after(&mut self, found: &Found, files: &mut Follower) -> Outcome {
         let path = self.origin.path.as_ref();
+        let certificates = self.certificates();
+        self.is_renewal_due |= certificates.iter().any(|file| found.changed.contains(file));
         // Names are looked up again whenever the file is written, whatever is written.
         if path.is_some_and(|path| found.changed.contains(path) || found.touched.contains(path)) {
             return self.reload(files);
+        }
+        // A certificate and its key are written one after the other.
+        if self.is_renewal_due && certificates.iter().all(|file| files.is_settled(file)) {
+            return self.renew_certificates();
         }
         let Some(refused) = &mut self.refused else {
             return Outcome::Unchanged;
@@ -144,7 +169,11 @@ impl Configuration {
         let may_pass = matches!(&refused, NotTaken::Plugin(rejected) if rejected.reason.may_pass());
         self.refused = Some(RefusedConfig {
             reason: reason.clone(),
-            files: tried.iter().flat_map(files_of).map(Path::to_owned).collect(),
+            files: tried
+                .iter()
+                .flat_map(|config| files_of(config).chain(listeners::files(config)))
+                .map(Path::to_owned)
+                .collect(),
             tried: tried.filter(|_| !may_pass),
             again_at: Instant::now() + RESCAN,
         });
@@ -160,7 +189,7 @@ impl Configuration {
 
     fn take(&self, config: Config, files: &mut Follower) -> Result<Outcome, NotTaken> {
         let fixed = {
-            let turn = self.serving.turn();
+            let turn = self.serving.lock();
             match config == *turn.config() {
                 true => None,
                 false => Some(needs_restart(turn.config(), &config)),
@@ -173,7 +202,9 @@ impl Configuration {
         if !fixed.is_empty() {
             return Err(NotTaken::NeedsRestart(fixed));
         }
-        files_of(&config).for_each(|file| files.peek(file));
+        files_of(&config)
+            .chain(listeners::files(&config))
+            .for_each(|file| files.peek(file));
         let mut codes = Codes::default();
         loop {
             codes.compile_for(&config, &self.serving.plugins(), &self.programs)?;
@@ -187,22 +218,55 @@ impl Configuration {
 
     /// Serves with this configuration. `None` if something has to be compiled first.
     fn publish(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
-        let mut turn = self.serving.turn();
+        let mut turn = self.serving.lock();
         let before = self.serving.plugins();
-        let Some(next) = Next::new(config, &before, codes, &self.programs)? else {
+        let Some(next) = NextPlugins::new(config, &before, codes, &self.programs)? else {
             return Ok(None);
         };
+        let frontends = self.load_certificates(config)?;
         let snapshot = turn
-            .build(config, next.plugins())
+            .build(config, next.plugins(), frontends)
             .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
+        let listeners = &self.environment.listeners;
+        let doors = listeners
+            .doors()
+            .prepare(config, listeners)
+            .map_err(NotTaken::Listen)?;
         for warning in config.warnings() {
             warn!(target: "pace::reload", "{warning}");
         }
-        Ok(Some(turn.take(snapshot, config.clone(), next)))
+        let published = turn.take(snapshot, config.clone(), next);
+        listeners.doors().take(doors);
+        Ok(Some(published))
+    }
+
+    fn load_certificates(&self, config: &Config) -> Result<Frontends, NotTaken> {
+        let before = self.serving.frontends();
+        let loaded = Frontends::load(config, &self.environment.listeners, Some(&before));
+        loaded.map_err(NotTaken::Certificates)
+    }
+
+    /// Has new connections get the certificates that are in the files now. If they cannot be used, the old ones serve on.
+    pub(super) fn renew_certificates(&mut self) -> Outcome {
+        self.is_renewal_due = false;
+        let turn = self.serving.lock();
+        let frontends = match self.load_certificates(turn.config()) {
+            Ok(frontends) if frontends.have_content_of(&self.serving.frontends()) => {
+                return Outcome::Unchanged;
+            }
+            Ok(frontends) => frontends,
+            Err(refused) => return Refused::Certificates(self.reason(&refused)).into(),
+        };
+        match turn.renew(frontends) {
+            Ok(()) => Outcome::Renewed(self.serving.frontends().describe()),
+            Err(failure) => Refused::Certificates(failure.to_string()).into(),
+        }
     }
 
     fn reason(&self, refused: &NotTaken) -> String {
         match refused {
+            NotTaken::Certificates(error) => error.to_string(),
+            NotTaken::Listen(error) => error.to_string(),
             NotTaken::File(error) => error.to_string(),
             NotTaken::NeedsRestart(keys) => format!("{} can only change with a restart", keys.join(", ")),
             NotTaken::Plugin(rejected) => self.serving.sentence(rejected),

@@ -1,14 +1,14 @@
-//! What differs between what is there and what is asked for, and what that means.
+//! Compares what serves with what the configuration asks for, and says what must be done.
 
 use pace_config::{Config, Sha256};
 use pace_sandbox::Settings;
 
-/// The keys that are different and were used when the process started.
+/// The keys that differ and need a restart, because they are used only when the process starts.
 pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.listen.clone());
     let (before, after) = (&old.server, &new.server);
     [
-        ("`[server] listen`", before.listen != after.listen),
+        ("`[acme]`", old.acme != new.acme),
         ("`[server] workers`", before.workers != after.workers),
         (
             "`[server] grace_period_seconds`",
@@ -34,19 +34,19 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     .collect()
 }
 
-/// What another configuration asks of a plugin that serves.
+/// The change that another configuration demands of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// The generation that serves is what is asked for.
+    /// The generation that serves fits.
     Nothing,
-    /// Its code is, with other settings.
+    /// The code that serves fits, with other settings.
     Settings,
-    /// What the source has now is needed.
+    /// The present content of the source is needed.
     Code,
 }
 
-/// Compares two entries of one name. The file on disk may be another than the one that serves, and worse;
-/// it is looked at only if what serves will not do.
+/// Compares two entries of one name. The file on disk may differ from the one that serves, and be worse; it is needed only
+/// if the code that serves does not fit.
 pub(super) fn change(old: &pace_config::Plugin, new: &pace_config::Plugin, serving: Sha256) -> Change {
     let (before, after) = (Settings::from(old), Settings::from(new));
     if old.source != new.source || before.allocation() != after.allocation() || !allows(new, serving) {
@@ -58,20 +58,20 @@ pub(super) fn change(old: &pace_config::Plugin, new: &pace_config::Plugin, servi
     }
 }
 
-/// How a generation that was replaced can serve again.
+/// The way in which a generation that was replaced can serve again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WayBack {
-    /// As it is.
+    /// The generation can serve as it is.
     AsItWas,
-    /// As a new generation of the same code: the configuration has changed meanwhile.
+    /// A new generation of the same code can serve, because the configuration has changed meanwhile.
     OtherSettings,
-    /// Not without the bytes that it was compiled from, which nobody has kept.
+    /// The generation would have to be compiled again, from bytes that are not kept.
     OtherAllocation,
-    /// Not at all: this is what the content must hash to.
+    /// The generation cannot serve: the configuration demands content with this hash.
     OtherContent(Sha256),
 }
 
-/// Compares what the configuration says now with a generation before.
+/// Compares the present entry of a plugin with an earlier generation.
 pub(super) fn way_back(entry: &pace_config::Plugin, sha256: Sha256, settings: Settings) -> WayBack {
     let wanted = Settings::from(entry);
     match entry.sha256 {
@@ -107,7 +107,7 @@ mod tests {
         Sha256::of(text.as_bytes())
     }
 
-    /// Everything that is neither code nor isolation.
+    /// Entries that differ in settings which are neither code nor isolation.
     fn other_settings() -> [pace_config::Plugin; 4] {
         [
             with(|it| it.limits.handles += 1),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_and_configuration_are_no_part_of_a_generation() {
+    fn other_policy_or_configuration_needs_no_change() {
         let old = entry();
         for new in [
             entry(),
@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn other_settings_do_not_need_the_file() {
+    fn other_settings_need_no_code() {
         for new in other_settings() {
             assert_eq!(change(&entry(), &new, content("served")), Change::Settings);
         }
     }
 
     #[test]
-    fn a_pin_on_what_serves_changes_nothing() {
+    fn pin_on_the_content_that_serves_needs_no_change() {
         let pin = |text| with(|it| it.sha256 = Some(content(text)));
         let change = |old, new| change(&old, &new, content("served"));
         assert_eq!(change(entry(), pin("served")), Change::Nothing);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn another_source_or_isolation_needs_the_bytes() {
+    fn other_source_or_isolation_needs_the_code() {
         for new in [
             with(|it| it.source = Source::Builtin("round-robin".to_owned())),
             with(|it| it.isolation = Isolation::Request),
@@ -155,9 +155,9 @@ mod tests {
         }
     }
 
-    /// Pools are for plugins with up to so much memory.
+    /// Each pool of instances is for plugins up to a size of memory.
     #[test]
-    fn much_more_memory_needs_another_pool() {
+    fn memory_beyond_the_size_of_the_pool_needs_the_code() {
         let isolated = |mebibytes: usize| {
             with(|it| {
                 it.isolation = Isolation::Request;
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_that_of_the_configuration_of_now() {
+    fn way_back_follows_the_present_configuration() {
         let way = |entry: &pace_config::Plugin| {
             let made_with = Settings::from(&self::entry());
             way_back(entry, content("before"), made_with)
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_and_threads_are_made_once() {
+    fn number_of_workers_needs_a_restart_and_listeners_do_not() {
         let config = || {
             let overrides = Overrides {
                 listen: None,
@@ -209,11 +209,8 @@ mod tests {
         assert!(needs_restart(&old, &config()).is_empty());
         let mut new = config();
         new.server.workers += 1;
-        new.server.listen.port = 1;
-        assert_eq!(
-            needs_restart(&old, &new),
-            ["`[server] listen`", "`[server] workers`"]
-        );
+        new.listeners[0].listen.port = 1;
+        assert_eq!(needs_restart(&old, &new), ["`[server] workers`"]);
         let network = "127.0.0.0/8".parse().expect("it is a network");
         let mut new = config();
         new.server.trusted_proxies.push(network);

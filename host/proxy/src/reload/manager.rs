@@ -8,7 +8,7 @@ use log::{error, info};
 use tokio::sync::oneshot;
 
 use super::configuration::Configuration;
-use super::plugins::{Asked, Plugins};
+use super::plugins::{Plugins, Trigger};
 use super::rollback::Rollbacks;
 use super::{Command, Outcome, Outcomes};
 use pace_follow::Follower;
@@ -73,10 +73,11 @@ impl Manager {
                     }
                 }
                 Ok(Command::Reload(name, reply)) => {
-                    let outcome = self.plugins.reload(&name, Asked::ForThis, &mut self.files);
+                    let outcome = self.plugins.reload(&name, Trigger::ReloadThis, &mut self.files);
                     log_outcome(&outcome);
                     answer(reply, outcome);
                 }
+                Ok(Command::RenewCertificates) => log_outcome(&self.configuration.renew_certificates()),
                 Ok(Command::Configure(config, reply)) => {
                     // Who asked says what came of it.
                     let outcome = self.configuration.configure(*config, &mut self.files);
@@ -109,7 +110,7 @@ impl Manager {
         log_outcome(&self.configuration.after(&found, &mut self.files));
         self.follow_files();
         for name in self.plugins.of(&found.changed) {
-            log_outcome(&self.plugins.reload(&name, Asked::ByNobody, &mut self.files));
+            log_outcome(&self.plugins.reload(&name, Trigger::FileChange, &mut self.files));
         }
         for name in self.plugins.of(&found.pausing) {
             if self.plugins.compile_early(&name) {
@@ -128,7 +129,7 @@ impl Manager {
         let mut outcomes = vec![self.configuration.reload(&mut self.files)];
         self.follow_files();
         for name in self.plugins.names() {
-            outcomes.push(self.plugins.reload(&name, Asked::ForAll, &mut self.files));
+            outcomes.push(self.plugins.reload(&name, Trigger::ReloadAll, &mut self.files));
         }
         Outcomes(outcomes)
     }

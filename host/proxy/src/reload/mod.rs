@@ -47,9 +47,9 @@ use tokio::sync::oneshot;
 
 pub use self::manager::Manager;
 pub use self::outcome::{Begun, Outcome, Outcomes, Published, Refused};
-use self::rollback::Return;
+use self::rollback::Rollback;
 pub use self::start::StartError;
-pub use self::status::{BreakerStatus, PluginStatus, Refusal, Status};
+pub use self::status::{BreakerStatus, PluginStatus, RefusedFile, Status};
 use pace_config::{Config, Overrides};
 
 /// Where the configuration came from, so that it can be read again.
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     ReloadAll(Option<oneshot::Sender<Outcomes>>),
     /// Read a plugin's file again, also if it is the one that is known.
     Reload(String, oneshot::Sender<Outcome>),
+    /// Give new connections the certificates that there are now.
+    RenewCertificates,
     /// Serve with this configuration.
     Configure(Box<Config>, oneshot::Sender<Outcome>),
 }
@@ -77,7 +79,7 @@ pub(crate) enum Command {
 #[derive(Clone)]
 pub struct Reloader {
     commands: mpsc::Sender<Command>,
-    returns: mpsc::Sender<Return>,
+    returns: mpsc::Sender<Rollback>,
     status: Arc<Status>,
 }
 
@@ -93,6 +95,11 @@ impl Reloader {
     /// Reads configuration and plugins again, without waiting for what comes of it.
     pub fn reload_all_soon(&self) {
         self.send(Command::ReloadAll(None));
+    }
+
+    /// Has new connections get the certificates that there are now, without waiting for what comes of it.
+    pub fn renew_certificates_soon(&self) {
+        self.send(Command::RenewCertificates);
     }
 
     /// Reads configuration and plugins again.
@@ -113,7 +120,7 @@ impl Reloader {
     /// being compiled is not taken then.
     pub async fn rollback(&self, plugin: &str) -> Outcome {
         let (reply, answer) = oneshot::channel();
-        let asked = self.returns.send(Return::Asked(plugin.to_owned(), reply));
+        let asked = self.returns.send(Rollback::Requested(plugin.to_owned(), reply));
         let dead = Outcome::Refused(Refused::ThreadDied("rolls back"));
         match asked {
             Ok(()) => answer.await.unwrap_or(dead),

@@ -1,4 +1,4 @@
-//! The plugins of another configuration, made before anything is replaced.
+//! Makes the plugins of another configuration, before anything is replaced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,28 +7,28 @@ use super::configuration::NotTaken;
 use super::difference::{Change, change};
 use super::programs::{Code, Content, Programs};
 use super::serving::Rejected;
-use super::status::{Managed, file_name};
+use super::status::{PluginRecord, file_name};
 use pace_config::{Config, Sha256};
 use pace_hook::Failure;
 use pace_sandbox::{CpuTime, Generation, LoadError};
 
 /// The plugins of a configuration, before they serve.
-pub(super) struct Next {
-    plugins: BTreeMap<String, Managed>,
-    /// Those whose file was read.
+pub(super) struct NextPlugins {
+    plugins: BTreeMap<String, PluginRecord>,
+    /// The names of plugins whose file was read.
     read: Vec<String>,
 }
 
-/// What has been compiled for a configuration, by the plugin's name.
+/// The code that was compiled for a configuration, by the plugin's name.
 #[derive(Default)]
 pub(super) struct Codes(BTreeMap<String, Code>);
 
 impl Codes {
-    /// Compiles what this configuration needs of what is not there yet, after the plugins that serve.
+    /// Compiles the plugins of a configuration for which neither the code that serves nor code from an earlier call fits.
     pub(super) fn compile_for(
         &mut self,
         config: &Config,
-        before: &BTreeMap<String, Managed>,
+        before: &BTreeMap<String, PluginRecord>,
         programs: &Programs,
     ) -> Result<(), NotTaken> {
         for entry in &config.plugins {
@@ -47,24 +47,24 @@ impl Codes {
     }
 }
 
-impl Next {
-    /// The plugins of this configuration, after those that serve now. `None` if something has to be compiled
-    /// first: what serves may have changed while other things were.
+impl NextPlugins {
+    /// Makes the plugins of a configuration, given those that serve. `None` if something has to be compiled first: the
+    /// plugins that serve may have changed during other compilations.
     pub(super) fn new(
         config: &Config,
-        before: &BTreeMap<String, Managed>,
+        before: &BTreeMap<String, PluginRecord>,
         codes: &Codes,
         programs: &Programs,
-    ) -> Result<Option<Next>, NotTaken> {
-        let mut next = Next {
+    ) -> Result<Option<NextPlugins>, NotTaken> {
+        let mut next = NextPlugins {
             plugins: BTreeMap::new(),
             read: Vec::new(),
         };
         for entry in &config.plugins {
             let known = before.get(&entry.name);
             let change = needed(entry, known);
-            let managed = match (known, change, codes.0.get(&entry.name)) {
-                (Some(known), Change::Nothing, _) => Managed {
+            let record = match (known, change, codes.0.get(&entry.name)) {
+                (Some(known), Change::Nothing, _) => PluginRecord {
                     entry: entry.clone(),
                     ..known.clone()
                 },
@@ -79,32 +79,32 @@ impl Next {
                 }
                 (_, _, None) => return Ok(None),
             };
-            next.plugins.insert(entry.name.clone(), managed);
+            next.plugins.insert(entry.name.clone(), record);
         }
         Ok(Some(next))
     }
 
     /// The plugins, by name.
-    pub(super) fn plugins(&self) -> &BTreeMap<String, Managed> {
+    pub(super) fn plugins(&self) -> &BTreeMap<String, PluginRecord> {
         &self.plugins
     }
 
     /// The plugins, and the names of those whose file was read.
-    pub(super) fn into_parts(self) -> (BTreeMap<String, Managed>, Vec<String>) {
+    pub(super) fn into_parts(self) -> (BTreeMap<String, PluginRecord>, Vec<String>) {
         (self.plugins, self.read)
     }
 
-    /// Who is to blame when a plugin cannot be configured: the file that has just been read, or else the new
+    /// The error if a plugin cannot be configured. It blames the plugin's file if that has just been read, or else the new
     /// configuration.
     pub(super) fn blame(&self, plugin: String, failure: Failure) -> NotTaken {
         match self.plugins.get(&plugin) {
-            Some(managed) if self.read.contains(&plugin) => rejected(
-                &managed.entry,
-                Some(managed.current.sha256),
+            Some(record) if self.read.contains(&plugin) => rejected(
+                &record.entry,
+                Some(record.current.sha256),
                 LoadError::Configure(failure),
             ),
             known => NotTaken::Configure {
-                file: known.map_or(String::new(), |managed| file_name(&managed.entry.source)),
+                file: known.map_or(String::new(), |record| file_name(&record.entry.source)),
                 plugin,
                 detail: failure.detail,
             },
@@ -114,15 +114,15 @@ impl Next {
 
 fn with_code(
     entry: &pace_config::Plugin,
-    known: Option<&Managed>,
+    known: Option<&PluginRecord>,
     code: &Code,
     programs: &Programs,
-) -> Managed {
+) -> PluginRecord {
     let number = known.map_or(1, |known| known.last_number + 1);
     let generation = programs.generation(entry, number, code);
     match known {
-        None => Managed::new(entry.clone(), generation),
-        Some(known) => Managed {
+        None => PluginRecord::new(entry.clone(), generation),
+        Some(known) => PluginRecord {
             seen: Some(code.sha256),
             refused: None,
             ..advanced(known, entry, generation)
@@ -130,15 +130,19 @@ fn with_code(
     }
 }
 
-/// What a plugin's entry needs, given what is there.
-fn needed(entry: &pace_config::Plugin, known: Option<&Managed>) -> Change {
+/// The change that an entry demands, given the plugin's record.
+fn needed(entry: &pace_config::Plugin, known: Option<&PluginRecord>) -> Change {
     known.map_or(Change::Code, |known| {
         change(&known.entry, entry, known.current.sha256)
     })
 }
 
-/// That what was unfit still lies there is no wish to have it again; a pin on it is.
-fn ensure_fit(entry: &pace_config::Plugin, known: Option<&Managed>, sha256: Sha256) -> Result<(), NotTaken> {
+/// Refuses content that was unfit, unless the entry pins it: an unfit file that is still there is no wish to have it again.
+fn ensure_fit(
+    entry: &pace_config::Plugin,
+    known: Option<&PluginRecord>,
+    sha256: Sha256,
+) -> Result<(), NotTaken> {
     let unfit = known.and_then(|known| known.unfit(sha256));
     match unfit.filter(|_| entry.sha256.is_none()) {
         Some(unfit) => Err(rejected(entry, Some(sha256), LoadError::Unfit(unfit.number))),
@@ -154,11 +158,11 @@ fn rejected(entry: &pace_config::Plugin, sha256: Option<Sha256>, reason: LoadErr
     }))
 }
 
-fn advanced(known: &Managed, entry: &pace_config::Plugin, generation: Arc<Generation>) -> Managed {
-    let mut managed = Managed {
+fn advanced(known: &PluginRecord, entry: &pace_config::Plugin, generation: Arc<Generation>) -> PluginRecord {
+    let mut record = PluginRecord {
         entry: entry.clone(),
         ..known.clone()
     };
-    managed.advance(generation);
-    managed
+    record.advance(generation);
+    record
 }

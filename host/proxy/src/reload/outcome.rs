@@ -1,45 +1,47 @@
-//! What came of something that was asked for. The sentences for people are here, and nowhere else.
+//! The outcomes of reloads and rollbacks. This module alone has the sentences about them.
 
 use std::fmt;
 
 use pace_config::Sha256;
 use pace_sandbox::Generation;
 
-/// What came of reloading or returning.
+/// The outcome of a reload or a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing is different.
+    /// Nothing has changed.
     Unchanged,
-    /// Somebody asked for a plugin's file, and it is the one that serves.
+    /// A plugin's file was to be reloaded, and it is the one that serves.
     ServesAlready {
         /// The plugin.
         plugin: String,
         /// The generation.
         generation: u64,
     },
-    /// Something new serves.
+    /// A new configuration, or a new generation, serves.
     Published(Published),
-    /// A generation from before serves again.
+    /// New connections get the certificates that are in the files now. The texts have the first name and the end of each.
+    Renewed(Vec<String>),
+    /// An earlier generation serves again.
     RolledBack {
         /// The plugin.
         plugin: String,
-        /// The generation that it was.
+        /// The number of the generation when it served before.
         generation: u64,
-        /// The generation that it is now, because its settings are others.
+        /// The new number, if it serves with other settings now.
         anew: Option<u64>,
         /// The generation that served until then.
         in_place_of: u64,
     },
-    /// What was asked for is not done; what served serves on.
+    /// The request is not carried out, and nothing is replaced.
     Refused(Refused),
 }
 
-/// What has begun to serve.
+/// The configuration and generations that have begun to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Whether the configuration is another one.
+    /// Whether the configuration has been replaced.
     pub configuration: bool,
-    /// Generations of plugins.
+    /// The generations that have begun to serve.
     pub generations: Vec<Begun>,
 }
 
@@ -48,40 +50,42 @@ pub struct Published {
 pub struct Begun {
     /// The plugin.
     pub plugin: String,
-    /// Its number.
+    /// The number of the generation.
     pub generation: u64,
-    /// What its file is.
+    /// The hash of its file.
     pub sha256: Sha256,
     /// The generation that served until then.
     pub in_place_of: Option<u64>,
 }
 
-/// Why something is not done.
+/// The reason why a reload or rollback is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The configuration has no such plugin.
     UnknownPlugin(String),
-    /// A plugin's file cannot serve, or a plugin cannot return. The reason names it.
+    /// A plugin's file cannot serve, or a plugin cannot return to the generation before. The reason names the plugin.
     Plugin(String),
     /// The configuration cannot be taken.
     Configuration(String),
-    /// The thread that does it has died.
+    /// The certificates in the files cannot be used.
+    Certificates(String),
+    /// The thread for this has died.
     ThreadDied(&'static str),
 }
 
-/// What came of looking at everything.
+/// The outcomes of a reload of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcomes(pub Vec<Outcome>);
 
 impl Outcome {
-    /// Whether what was asked for is not done.
+    /// Whether the request is not carried out.
     pub fn is_refused(&self) -> bool {
         matches!(self, Outcome::Refused(_))
     }
 }
 
 impl Outcomes {
-    /// Whether something is not done.
+    /// Whether a part is not carried out.
     pub fn is_refused(&self) -> bool {
         self.0.iter().any(Outcome::is_refused)
     }
@@ -112,6 +116,9 @@ impl fmt::Display for Outcome {
                 out,
                 "plugin `{plugin}`: the file is the one that serves, generation {generation}"
             ),
+            Outcome::Renewed(certificates) => {
+                write!(out, "the certificates are taken: {}", certificates.join(", "))
+            }
             Outcome::Published(published) => published.fmt(out),
             Outcome::RolledBack {
                 plugin,
@@ -121,7 +128,7 @@ impl fmt::Display for Outcome {
             } => write!(
                 out,
                 "plugin `{plugin}`: {}, in place of {in_place_of} (asked to)",
-                Again {
+                Restored {
                     generation: *generation,
                     anew: *anew
                 }
@@ -165,13 +172,13 @@ impl fmt::Display for Begun {
     }
 }
 
-/// A generation that serves again. `Display` is a part of a sentence.
-pub(super) struct Again {
+/// An earlier generation that serves again. `Display` is a part of a sentence.
+pub(super) struct Restored {
     pub(super) generation: u64,
     pub(super) anew: Option<u64>,
 }
 
-impl fmt::Display for Again {
+impl fmt::Display for Restored {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "generation {} serves again", self.generation)?;
         match self.anew {
@@ -192,7 +199,13 @@ impl fmt::Display for Refused {
                     "the configuration is not taken, the old one serves on: {reason}"
                 )
             }
-            Refused::ThreadDied(what) => write!(out, "the thread that {what} has died"),
+            Refused::Certificates(reason) => {
+                write!(
+                    out,
+                    "the certificates are not taken, the old ones serve on: {reason}"
+                )
+            }
+            Refused::ThreadDied(task) => write!(out, "the thread that {task} has died"),
         }
     }
 }

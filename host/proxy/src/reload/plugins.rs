@@ -1,4 +1,4 @@
-//! One plugin at a time: a new file takes over.
+//! Reloads one plugin at a time, when its file has changed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::early::EarlyCodes;
 use super::outcome::{Begun, Outcome, Published, Refused};
 use super::programs::{Code, Content, Programs};
 use super::serving::{Rejected, Serving};
-use super::status::Managed;
+use super::status::PluginRecord;
 use pace_config::Source;
 use pace_follow::Follower;
 use pace_sandbox::{CpuTime, LoadError};
@@ -16,20 +16,20 @@ use pace_sandbox::{CpuTime, LoadError};
 pub(super) struct Plugins {
     serving: Arc<Serving>,
     programs: Arc<Programs>,
-    /// Of files that are not quiet yet.
+    /// The code of files that may still be written.
     early: EarlyCodes,
 }
 
-/// Who wants a plugin's file to be looked at.
+/// The trigger of a reload of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// Nobody: it looks as if it had changed.
-    ByNobody,
-    /// Somebody who wants everything looked at. What was refused is tried again, since the reason may have
-    /// been somewhere else; what served and was unfit is not, since nobody has said that he wants it back.
-    ForAll,
-    /// Somebody who means this plugin.
-    ForThis,
+pub(super) enum Trigger {
+    /// The file looks as if it had changed.
+    FileChange,
+    /// The operator reloads everything. A file that was refused is tried again, since the reason may have been elsewhere; a
+    /// file that served and was unfit is not, since the operator has not asked for it.
+    ReloadAll,
+    /// The operator reloads this plugin.
+    ReloadThis,
 }
 
 impl Plugins {
@@ -49,7 +49,7 @@ impl Plugins {
     /// The files to follow.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let plugins = self.serving.plugins().into_values();
-        let files = plugins.filter_map(|managed| match managed.entry.source {
+        let files = plugins.filter_map(|record| match record.entry.source {
             Source::File(path) => Some(path),
             Source::Builtin(_) => None,
         });
@@ -61,49 +61,49 @@ impl Plugins {
         if files.is_empty() {
             return Vec::new();
         }
-        let is_of = |managed: &Managed| match &managed.entry.source {
+        let is_of = |record: &PluginRecord| match &record.entry.source {
             Source::File(path) => files.contains(path),
             Source::Builtin(_) => false,
         };
         let plugins = self.serving.plugins().into_iter();
         plugins
-            .filter_map(|(name, managed)| is_of(&managed).then_some(name))
+            .filter_map(|(name, record)| is_of(&record).then_some(name))
             .collect()
     }
 
-    /// Compiles what a plugin's file has, which may not be all of it yet. Whether something was compiled, which can take
-    /// some seconds.
+    /// Compiles the present content of a plugin's file, which may be incomplete. Returns whether something was compiled,
+    /// which can take some seconds.
     pub(super) fn compile_early(&mut self, name: &str) -> bool {
         self.serving
-            .managed(name)
-            .is_ok_and(|managed| self.early.compile(&managed, &self.programs))
+            .plugin(name)
+            .is_ok_and(|record| self.early.compile(&record, &self.programs))
     }
 
-    /// Forgets what has been compiled early, which no file is any more that is being written: it belongs to files that are
-    /// again what they were, or to plugins that are gone.
+    /// Drops all early code. Must be called when no file is being written: the code then belongs to files that have their
+    /// old content again, or to plugins that are gone.
     pub(super) fn forget_early(&mut self) {
         self.early.clear();
     }
 
-    /// Takes a plugin's file if it is new, or if it is to be tried again.
-    pub(super) fn reload(&mut self, name: &str, asked: Asked, files: &mut Follower) -> Outcome {
-        self.try_reload(name, asked, files)
+    /// Takes a plugin's file if its content is new, or if the trigger wants it tried again.
+    pub(super) fn reload(&mut self, name: &str, trigger: Trigger, files: &mut Follower) -> Outcome {
+        self.try_reload(name, trigger, files)
             .unwrap_or_else(Outcome::Refused)
     }
 
-    fn try_reload(&mut self, name: &str, asked: Asked, files: &mut Follower) -> Result<Outcome, Refused> {
+    fn try_reload(&mut self, name: &str, trigger: Trigger, files: &mut Follower) -> Result<Outcome, Refused> {
         let early = self.early.remove(name);
-        let managed = self.serving.managed(name)?;
-        let is_unfit = |sha256| managed.unfit(sha256).is_some();
-        let entry = managed.entry.clone();
+        let record = self.serving.plugin(name)?;
+        let is_unfit = |sha256| record.unfit(sha256).is_some();
+        let entry = record.entry.clone();
         if let Source::File(path) = &entry.source {
             files.take(path);
         }
         let content = match Content::read(&entry.source) {
             Ok(content) => content,
             Err(reason) => {
-                // Whatever is there next has not been looked at, also if it is what was there before.
-                self.serving.with(name, |managed| managed.seen = None);
+                // The next content must be looked at, even if it is the one from before.
+                self.serving.with(name, |record| record.seen = None);
                 return Err(Refused::Plugin(self.serving.reject(&Rejected {
                     entry,
                     sha256: None,
@@ -112,23 +112,23 @@ impl Plugins {
             }
         };
         let sha256 = content.sha256;
-        let try_again = match asked {
-            Asked::ByNobody => false,
-            Asked::ForAll => managed.refused.is_some() && !is_unfit(sha256),
-            Asked::ForThis => true,
+        let try_again = match trigger {
+            Trigger::FileChange => false,
+            Trigger::ReloadAll => record.refused.is_some() && !is_unfit(sha256),
+            Trigger::ReloadThis => true,
         };
-        if managed.seen == Some(sha256) && !try_again {
+        if record.seen == Some(sha256) && !try_again {
             return Ok(Outcome::Unchanged);
         }
-        self.serving.with(name, |managed| managed.seen = Some(sha256));
-        if sha256 == managed.current.sha256 {
-            return Ok(self.serves_already(&managed));
+        self.serving.with(name, |record| record.seen = Some(sha256));
+        if sha256 == record.current.sha256 {
+            return Ok(self.serves_already(&record));
         }
         let early = early.filter(|early| early.is_of(&entry, sha256));
-        let asked_back = match &early {
-            // Nobody wants the file to be looked at now, so a rollback while it was compiled means that it is not wanted.
-            Some(early) if asked == Asked::ByNobody => early.asked_back,
-            _ => managed.asked_back,
+        let requested_rollbacks = match &early {
+            // The operator has not asked for this file, so a rollback during its compilation means that it is not wanted.
+            Some(early) if trigger == Trigger::FileChange => early.requested_rollbacks,
+            _ => record.requested_rollbacks,
         };
         let code = match early {
             Some(early) => early
@@ -136,7 +136,7 @@ impl Plugins {
                 .unwrap_or_else(|| self.programs.code(&entry, content, CpuTime::Share)),
             None => self.programs.code(&entry, content, CpuTime::SpareFirst),
         };
-        code.and_then(|code| self.take(&entry, &code, asked_back))
+        code.and_then(|code| self.take(&entry, &code, requested_rollbacks))
             .map_err(|reason| {
                 Refused::Plugin(self.serving.reject(&Rejected {
                     entry,
@@ -146,33 +146,39 @@ impl Plugins {
             })
     }
 
-    /// Makes compiled code the next generation, whatever has become of the one before while it was compiled. But
-    /// who has asked for a rollback since `asked_back` of them had been, does not want what he has not seen yet.
-    fn take(&self, entry: &pace_config::Plugin, code: &Code, asked_back: u64) -> Result<Outcome, LoadError> {
-        let turn = self.serving.turn();
-        let managed = self
+    /// Makes compiled code the next generation, even if the generation that serves was replaced during the compilation. It
+    /// does not if the operator has requested a rollback meanwhile, which is so if the plugin's count of them is no longer
+    /// `requested_rollbacks`: the operator does not want code that has not served yet.
+    fn take(
+        &self,
+        entry: &pace_config::Plugin,
+        code: &Code,
+        requested_rollbacks: u64,
+    ) -> Result<Outcome, LoadError> {
+        let guard = self.serving.lock();
+        let record = self
             .serving
-            .managed(&entry.name)
+            .plugin(&entry.name)
             .expect("only this thread takes another configuration");
-        let before = &managed.current;
+        let before = &record.current;
         if before.sha256 == code.sha256 {
-            return Ok(self.serves_already(&managed));
+            return Ok(self.serves_already(&record));
         }
-        if managed.asked_back != asked_back {
+        if record.requested_rollbacks != requested_rollbacks {
             return Err(LoadError::RolledBack);
         }
-        let next = self.programs.generation(entry, managed.last_number + 1, code);
-        turn.replace(&next, "published").map_err(LoadError::Configure)?;
-        self.serving.with(&entry.name, |managed| managed.refused = None);
+        let next = self.programs.generation(entry, record.last_number + 1, code);
+        guard.replace(&next, "published").map_err(LoadError::Configure)?;
+        self.serving.with(&entry.name, |record| record.refused = None);
         Ok(Outcome::Published(Published {
             configuration: false,
             generations: vec![Begun::new(&next, Some(before))],
         }))
     }
 
-    fn serves_already(&self, managed: &Managed) -> Outcome {
-        let Managed { entry, current, .. } = managed;
-        self.serving.with(&entry.name, |managed| managed.refused = None);
+    fn serves_already(&self, record: &PluginRecord) -> Outcome {
+        let PluginRecord { entry, current, .. } = record;
+        self.serving.with(&entry.name, |record| record.refused = None);
         Outcome::ServesAlready {
             plugin: entry.name.clone(),
             generation: current.number,

@@ -1,4 +1,4 @@
-//! From the content of a file to the next generation of a plugin.
+//! Compiles files, and makes generations of plugins from them.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,41 +10,41 @@ use std::time::Duration;
 use log::{debug, warn};
 use parking_lot::Mutex;
 
-use super::Return;
-use crate::snapshot::Environment;
+use super::Rollback;
+use crate::snapshot::Shared;
 use pace_config::{Sha256, Source};
 use pace_sandbox::builtin;
 use pace_sandbox::{Allocation, Compiler, CpuTime, Generation, LoadError, OnUnfit, Program, Settings};
 
-/// Makes generations.
+/// Makes generations, and the programs that they run.
 pub(super) struct Programs {
-    environment: Arc<Environment>,
+    shared: Arc<Shared>,
     on_unfit: OnUnfit,
-    /// Compiles files in processes of its own, so that none takes more time or memory than it may, and no request
-    /// waits for it.
+    /// The compiler, which compiles each file in a process of its own, so that none takes more time or memory than it may,
+    /// and no request waits for it.
     compiler: Option<Compiler>,
-    /// As long as somebody uses them: two plugins of one file are compiled once.
+    /// The programs in use: two plugins of one file are compiled once.
     compiled: Mutex<HashMap<(Sha256, Allocation), Arc<Slot>>>,
 }
 
-/// A program, if somebody uses it. Locked while it is being compiled: who wants the same one waits for it.
+/// A program, if it is in use. The slot is locked while the program is compiled, so that other users of it wait.
 type Slot = Mutex<Weak<Program>>;
 
-/// What a source has now.
+/// The content of a source when it was read.
 pub(super) struct Content {
     bytes: Vec<u8>,
     pub(super) sha256: Sha256,
-    /// From the binary, and as much to be trusted.
+    /// Whether the content comes from the binary, and is as trusted as that.
     is_builtin: bool,
 }
 
-/// What a source had, ready to run as an entry wants it.
+/// A compiled content, with the allocation of an entry.
 pub(super) struct Code {
     program: Arc<Program>,
     pub(super) sha256: Sha256,
 }
 
-/// Longer than any plugin takes to compile; what takes longer is not waited for.
+/// The longest wait for a compilation, which is longer than any plugin should take.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Content {
@@ -65,25 +65,25 @@ impl Content {
 }
 
 impl Programs {
-    /// Generations that turn out to be unfit are told of as [`Return::Unfit`].
+    /// The maker of generations. Those that turn out to be unfit are sent to `returns` as [`Rollback::Unfit`].
     pub(super) fn new(
-        environment: Arc<Environment>,
-        returns: mpsc::Sender<Return>,
+        shared: Arc<Shared>,
+        returns: mpsc::Sender<Rollback>,
         compiler: Option<Compiler>,
     ) -> Programs {
         let on_unfit: OnUnfit = Arc::new(move |plugin, number| {
-            // Who takes it is gone only when Pace ends.
-            let _ = returns.send(Return::Unfit(plugin.to_owned(), number));
+            // The receiver is gone only when Pace ends.
+            let _ = returns.send(Rollback::Unfit(plugin.to_owned(), number));
         });
         Programs {
-            environment,
+            shared,
             on_unfit,
             compiler,
             compiled: Mutex::default(),
         }
     }
 
-    /// Compiles what this entry's source has, with so much time. It can take a minute.
+    /// Compiles the content of an entry's source, within this processor time. It can take a minute.
     pub(super) fn code(
         &self,
         entry: &pace_config::Plugin,
@@ -100,15 +100,15 @@ impl Programs {
         })
     }
 
-    /// Makes a generation as this entry wants it, for which the code was compiled. Nobody is served with it yet,
-    /// nor has it been configured.
+    /// Makes a generation with the settings of the entry for which the code was compiled. It does not serve yet, and has not
+    /// been configured.
     pub(super) fn generation(
         &self,
         entry: &pace_config::Plugin,
         number: u64,
         code: &Code,
     ) -> Arc<Generation> {
-        let breaker = self.environment.metrics.breaker(&entry.name);
+        let breaker = self.shared.metrics.breaker(&entry.name);
         let on_unfit = Arc::clone(&self.on_unfit);
         let program = Arc::clone(&code.program);
         Arc::new(Generation::new(
@@ -140,7 +140,7 @@ impl Programs {
 
     fn slot(&self, key: (Sha256, Allocation)) -> Arc<Slot> {
         let mut compiled = self.compiled.lock();
-        // Those that are locked have somebody who holds them.
+        // A slot that is locked is also held by its user, so `lock` does not block here.
         compiled.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.lock().strong_count() > 0);
         Arc::clone(compiled.entry(key).or_default())
     }
@@ -149,11 +149,11 @@ impl Programs {
         let Content {
             bytes, is_builtin, ..
         } = content;
-        let environment = Arc::clone(&self.environment);
+        let shared = Arc::clone(&self.shared);
         let starting = matches!(time, CpuTime::Cores(_));
-        // A default plugin is mostly compiled already: at the start a process would take longer than it saves.
+        // A default plugin is mostly compiled already, so that at the start a process would cost more than it saves.
         if let Some(compiler) = self.compiler.as_ref().filter(|_| !(starting && is_builtin)) {
-            match compiler.load(&environment.runtime, allocation, &bytes, time) {
+            match compiler.load(&shared.runtime, allocation, &bytes, time) {
                 Err(LoadError::NoProcess(error)) if time != CpuTime::Spare => warn!(
                     target: "pace::reload",
                     "a plugin is compiled in the process that serves, where it may take any memory, and requests may \
@@ -163,13 +163,13 @@ impl Programs {
             }
         }
         apart(COMPILE_TIMEOUT, move || {
-            let load = || Program::load(&environment.runtime, allocation, &bytes);
+            let load = || Program::load(&shared.runtime, allocation, &bytes);
             if starting { load() } else { on_one_core(load) }
         })?
     }
 }
 
-/// Why something that was done apart has no result.
+/// The reason why work on a thread of its own has no result.
 #[derive(Debug)]
 enum Unfinished {
     Timeout(Duration),
@@ -177,8 +177,8 @@ enum Unfinished {
     NoThread(io::Error),
 }
 
-/// Does something on a thread of its own, which neither holds this one up for ever nor takes it along when it
-/// panics. It goes on when it is not waited for any more: nothing can stop it.
+/// Runs work on a thread of its own, which neither blocks this one for ever nor takes it along when it panics. The work
+/// continues after the limit: nothing can stop it.
 fn apart<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
@@ -187,7 +187,7 @@ fn apart<T: Send + 'static>(
     thread::Builder::new()
         .name("pace-compile".to_owned())
         .spawn(move || {
-            // Nobody may be waiting any more.
+            // The caller may have given up.
             let _ = sender.send(work());
         })
         .map_err(Unfinished::NoThread)?;
@@ -197,7 +197,7 @@ fn apart<T: Send + 'static>(
     })
 }
 
-/// Does something for which the compiler would otherwise take all cores.
+/// Runs work on one core, for which the compiler would otherwise use all.
 fn on_one_core<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(pool) => pool.install(work),
@@ -219,16 +219,16 @@ impl From<Unfinished> for LoadError {
 mod tests {
     use super::*;
 
-    /// Long enough for whatever comes to an end.
+    /// Long enough for any work that ends.
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn what_is_done_apart_comes_back() {
+    fn work_apart_returns_its_result() {
         assert_eq!(apart(LONG, || 1).expect("it was done"), 1);
     }
 
     #[test]
-    fn who_takes_too_long_and_who_panics_are_told_apart() {
+    fn work_apart_that_is_slow_or_panics_has_distinct_errors() {
         let (_keep, never) = mpsc::channel::<()>();
         let slow = apart(Duration::ZERO, move || never.recv());
         let slow = LoadError::from(slow.expect_err("it never ends"));

@@ -1,6 +1,6 @@
-//! The thread that returns plugins to the generation before: when somebody asks for it, and by itself.
+//! The thread that returns plugins to the generation before, on request and when a generation is unfit.
 //!
-//! What it returns to is compiled already, so a rollback never waits for another file that is being compiled.
+//! The generation before is compiled already, so a rollback never waits for a file that is being compiled.
 
 use std::sync::{Arc, mpsc};
 
@@ -8,60 +8,60 @@ use log::{error, info, warn};
 use tokio::sync::oneshot;
 
 use super::difference::{WayBack, way_back};
-use super::outcome::{Again, Outcome, Refused};
-use super::serving::{Serving, Turn};
-use super::status::{Managed, Refusal, file_name};
+use super::outcome::{Outcome, Refused, Restored};
+use super::serving::{Serving, ServingGuard};
+use super::status::{PluginRecord, RefusedFile, file_name};
 use pace_sandbox::Generation;
 
-/// Why a plugin is to return to the generation before.
-pub(crate) enum Return {
-    /// Somebody asks for it.
-    Asked(String, oneshot::Sender<Outcome>),
-    /// Too many of the first calls of the generation with this number failed.
+/// An order to return a plugin to the generation before, with its reason.
+pub(crate) enum Rollback {
+    /// The operator requests it, for the plugin of this name.
+    Requested(String, oneshot::Sender<Outcome>),
+    /// Too many of the first calls failed of the plugin's generation with this number.
     Unfit(String, u64),
 }
 
-/// Serves them, one after the other.
+/// Carries out rollbacks, one after the other.
 pub(super) struct Rollbacks {
     serving: Arc<Serving>,
-    returns: mpsc::Receiver<Return>,
+    returns: mpsc::Receiver<Rollback>,
 }
 
 impl Rollbacks {
-    pub(super) fn new(serving: Arc<Serving>, returns: mpsc::Receiver<Return>) -> Rollbacks {
+    pub(super) fn new(serving: Arc<Serving>, returns: mpsc::Receiver<Rollback>) -> Rollbacks {
         Rollbacks { serving, returns }
     }
 
-    /// As long as the process lives. The calling thread is its own.
+    /// Runs as long as the process lives. It needs a thread of its own.
     pub(super) fn run(self) {
-        for wanted in &self.returns {
-            match wanted {
-                Return::Asked(name, reply) => {
-                    let outcome = self.asked(&name);
+        for rollback in &self.returns {
+            match rollback {
+                Rollback::Requested(name, reply) => {
+                    let outcome = self.requested(&name);
                     match outcome.is_refused() {
-                        false => info!(target: "crate::reload", "{outcome}"),
-                        true => error!(target: "crate::reload", "{outcome}"),
+                        false => info!(target: "pace::reload", "{outcome}"),
+                        true => error!(target: "pace::reload", "{outcome}"),
                     }
-                    // Who asked may have gone.
+                    // The requester may have gone.
                     let _ = reply.send(outcome);
                 }
-                Return::Unfit(name, number) => self.unfit(&name, number),
+                Rollback::Unfit(name, number) => self.unfit(&name, number),
             }
         }
     }
 
-    fn asked(&self, name: &str) -> Outcome {
-        self.try_asked(name).unwrap_or_else(Outcome::Refused)
+    fn requested(&self, name: &str) -> Outcome {
+        self.try_requested(name).unwrap_or_else(Outcome::Refused)
     }
 
-    fn try_asked(&self, name: &str) -> Result<Outcome, Refused> {
-        let turn = self.serving.turn();
-        let managed = self.serving.managed(name)?;
-        let served = managed.current.number;
+    fn try_requested(&self, name: &str) -> Result<Outcome, Refused> {
+        let guard = self.serving.lock();
+        let record = self.serving.plugin(name)?;
+        let served = record.current.number;
         let stays = |why| Refused::Plugin(format!("plugin `{name}`: generation {served} {why}"));
-        let (returned, _) = go_back(&turn, &managed, "rolled-back").map_err(stays)?;
-        self.serving.with(name, |managed| {
-            managed.asked_back = managed.asked_back.wrapping_add(1)
+        let (returned, _) = go_back(&guard, &record, "rolled-back").map_err(stays)?;
+        self.serving.with(name, |record| {
+            record.requested_rollbacks = record.requested_rollbacks.wrapping_add(1)
         });
         Ok(Outcome::RolledBack {
             plugin: name.to_owned(),
@@ -71,40 +71,44 @@ impl Rollbacks {
         })
     }
 
-    /// Too many of a generation's first calls have failed.
+    /// Returns a plugin whose generation of this number is unfit.
     fn unfit(&self, name: &str, number: u64) {
-        let turn = self.serving.turn();
-        let Ok(managed) = self.serving.managed(name) else {
+        let guard = self.serving.lock();
+        let Ok(record) = self.serving.plugin(name) else {
             return;
         };
-        let Managed { entry, current, .. } = &managed;
-        // It may have been replaced already; and a plugin that went and came back begins again with 1.
+        let PluginRecord { entry, current, .. } = &record;
+        // The generation may have been replaced already, and a plugin that was removed and added again counts from 1.
         let Some(unfit) = current.fitness.unfit().filter(|_| current.number == number) else {
             return;
         };
         let sha256 = current.sha256;
         let of = format!("plugin `{name}` ({})", file_name(&entry.source));
-        match go_back(&turn, &managed, "unfit") {
+        match go_back(&guard, &record, "unfit") {
             Ok((returned, next)) => {
                 let sentence = format!(
                     "{of}: {returned} (sha256 {}), in place of {number} (sha256 {sha256}), because {unfit}",
                     next.sha256
                 );
-                warn!(target: "crate::reload", "{sentence}");
-                let refusal = Refusal::now(Some(sha256), sentence);
-                self.serving.with(name, |managed| managed.refused = Some(refusal));
+                warn!(target: "pace::reload", "{sentence}");
+                let refusal = RefusedFile::now(Some(sha256), sentence);
+                self.serving.with(name, |record| record.refused = Some(refusal));
             }
             Err(why) => {
-                error!(target: "crate::reload", "{of}: generation {number} (sha256 {sha256}) is unfit, because {unfit}; it {why}")
+                error!(target: "pace::reload", "{of}: generation {number} (sha256 {sha256}) is unfit, because {unfit}; it {why}")
             }
         }
     }
 }
 
-/// Returns to the generation before, as far as the configuration of now lets it, and counts that as this
-/// `result`. Who serves now; or why the one that serves does on.
-fn go_back(turn: &Turn<'_>, managed: &Managed, result: &str) -> Result<(Again, Arc<Generation>), String> {
-    let Some(previous) = &managed.previous else {
+/// Returns to the generation before, if the present configuration allows it, and counts that as `result`. Returns the
+/// generation that serves now; the error says why the present one continues to serve.
+fn go_back(
+    guard: &ServingGuard<'_>,
+    record: &PluginRecord,
+    result: &str,
+) -> Result<(Restored, Arc<Generation>), String> {
+    let Some(previous) = &record.previous else {
         return Err("has none before it to return to; it serves on".to_owned());
     };
     let number = previous.number;
@@ -113,11 +117,9 @@ fn go_back(turn: &Turn<'_>, managed: &Managed, result: &str) -> Result<(Again, A
             "serves already, and generation {number} was unfit: {unfit}"
         ));
     }
-    let next = match way_back(&managed.entry, previous.sha256, previous.settings()) {
+    let next = match way_back(&record.entry, previous.sha256, previous.settings()) {
         WayBack::AsItWas => Arc::clone(previous),
-        WayBack::OtherSettings => {
-            Arc::new(previous.with_settings_of(&managed.entry, managed.last_number + 1))
-        }
+        WayBack::OtherSettings => Arc::new(previous.with_settings_of(&record.entry, record.last_number + 1)),
         WayBack::OtherAllocation => {
             return Err(format!(
                 "cannot give way to {number}, which was made for another `isolation` or size of memory than the \
@@ -132,9 +134,10 @@ fn go_back(turn: &Turn<'_>, managed: &Managed, result: &str) -> Result<(Again, A
             ));
         }
     };
-    turn.replace(&next, result)
+    guard
+        .replace(&next, result)
         .map_err(|failure| format!("serves on: generation {number} cannot serve again: {failure}"))?;
-    let again = Again {
+    let again = Restored {
         generation: number,
         anew: (next.number != number).then_some(next.number),
     };

@@ -1,7 +1,8 @@
-//! What is served with, and how something else takes its place.
+//! The configuration, snapshot and generations that serve, and how they are replaced.
 //!
-//! Two threads replace what serves: `manager`, which compiles, and `rollback`, which does not and so never waits
-//! for what does. Each makes its change in a [`Turn`], which is short: nothing is read or compiled in it.
+//! Two threads replace them: `manager`, which compiles, and `rollback`, which does not and so never waits for a
+//! compilation. Each makes its change under a [`ServingGuard`], which it holds for a short time: nothing is read or compiled
+//! meanwhile.
 
 mod take;
 
@@ -13,33 +14,34 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::outcome::Refused;
-use super::status::{Managed, Refusal, Status, file_name, seconds};
-use crate::snapshot::{DEFAULT_BALANCER, Environment, Generations, Snapshot};
+use super::status::{PluginRecord, RefusedFile, Status, file_name, seconds};
+use crate::listeners::Frontends;
+use crate::snapshot::{DEFAULT_BALANCER, Generations, Shared, Snapshot};
 use pace_base::escape::Shown;
 use pace_config::{Config, Sha256};
 use pace_hook::Failure;
 use pace_sandbox::{Generation, LoadError};
 
-/// What is served with.
+/// The configuration, snapshot and generations that serve.
 pub(super) struct Serving {
-    environment: Arc<Environment>,
+    shared: Arc<Shared>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
     balancer: Arc<Generation>,
-    /// Held by whoever replaces anything.
+    /// The configuration, locked by a thread that replaces anything.
     config: Mutex<Config>,
 }
 
-/// The right to replace what serves. Nobody else does while somebody has it.
-pub(super) struct Turn<'a> {
+/// The exclusive right to replace what serves, for as long as it is held.
+pub(super) struct ServingGuard<'a> {
     serving: &'a Serving,
     config: MutexGuard<'a, Config>,
 }
 
-/// A plugin's file that is not taken.
+/// A plugin's file that was not taken.
 pub(super) struct Rejected {
     pub(super) entry: pace_config::Plugin,
-    /// What it hashes to, if it could be read.
+    /// The hash of the file, if it could be read.
     pub(super) sha256: Option<Sha256>,
     pub(super) reason: LoadError,
 }
@@ -47,13 +49,13 @@ pub(super) struct Rejected {
 impl Serving {
     pub(super) fn new(
         config: Config,
-        environment: Arc<Environment>,
+        shared: Arc<Shared>,
         snapshot: Arc<ArcSwap<Snapshot>>,
         status: Arc<Status>,
         balancer: Arc<Generation>,
     ) -> Serving {
         Serving {
-            environment,
+            shared,
             snapshot,
             status,
             balancer,
@@ -61,57 +63,61 @@ impl Serving {
         }
     }
 
-    /// Waits until nobody else replaces anything.
-    pub(super) fn turn(&self) -> Turn<'_> {
-        Turn {
+    /// The certificates that serve.
+    pub(super) fn frontends(&self) -> Arc<Frontends> {
+        Arc::clone(&self.snapshot.load().frontends)
+    }
+
+    /// Locks everything that serves, after a change that is under way.
+    pub(super) fn lock(&self) -> ServingGuard<'_> {
+        ServingGuard {
             serving: self,
             config: self.config.lock(),
         }
     }
 
-    /// Looks the names of all backends up again, while everything is served on. What was counted of those that are gone is
-    /// forgotten.
+    /// Looks the names of all backends up again, while requests are served. Metrics of backends that are gone are dropped.
     pub(super) fn look_up_names(&self) {
         let snapshot = self.snapshot.load_full();
-        snapshot.look_up_names(&self.environment.metrics);
-        self.environment
+        snapshot.look_up_names(&self.shared.metrics);
+        self.shared
             .metrics
             .retain_backends(|pool, backend| snapshot.has_backend(pool, backend));
     }
 
-    /// What is known of a plugin.
-    pub(super) fn managed(&self, name: &str) -> Result<Managed, Refused> {
+    /// The record of a plugin.
+    pub(super) fn plugin(&self, name: &str) -> Result<PluginRecord, Refused> {
         self.status
             .of(name)
             .ok_or_else(|| Refused::UnknownPlugin(Shown::new(name).to_string()))
     }
 
-    /// Changes what is known of a plugin, if there is one of this name.
-    pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Managed)) {
+    /// Changes the record of a plugin, if there is one of this name.
+    pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut PluginRecord)) {
         self.status.with(name, change);
     }
 
-    /// Every plugin.
-    pub(super) fn plugins(&self) -> BTreeMap<String, Managed> {
+    /// The records of all plugins, by name.
+    pub(super) fn plugins(&self) -> BTreeMap<String, PluginRecord> {
         self.status.plugins()
     }
 
-    /// Notes and counts that a file was not taken, and says so in one sentence.
+    /// Records and counts that a file was not taken. Returns the sentence about it.
     pub(super) fn reject(&self, rejected: &Rejected) -> String {
         let sentence = self.sentence(rejected);
-        let refusal = Refusal::now(rejected.sha256, rejected.reason.to_string());
+        let refusal = RefusedFile::now(rejected.sha256, rejected.reason.to_string());
         let name = &rejected.entry.name;
-        self.with(name, |managed| managed.refused = Some(refusal));
-        self.environment.metrics.reloaded(name, "refused");
+        self.with(name, |record| record.refused = Some(refusal));
+        self.shared.metrics.reloaded(name, "refused");
         sentence
     }
 
-    /// What a rejection is called in the log.
+    /// The sentence about a rejected file.
     pub(super) fn sentence(&self, rejected: &Rejected) -> String {
         let Rejected { entry, reason, .. } = rejected;
         let file = file_name(&entry.source);
-        let serves_on = self.managed(&entry.name).map_or(String::new(), |managed| {
-            let Generation { number, sha256, .. } = &*managed.current;
+        let serves_on = self.plugin(&entry.name).map_or(String::new(), |record| {
+            let Generation { number, sha256, .. } = &*record.current;
             format!("; generation {number} (sha256 {sha256}) serves on")
         });
         format!(
@@ -121,23 +127,33 @@ impl Serving {
     }
 }
 
-impl Turn<'_> {
+impl ServingGuard<'_> {
     /// The configuration that serves.
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Joins a configuration with generations. Nobody is served with it yet.
+    /// Builds a snapshot of a configuration and the generations of these plugins. It does not serve yet.
     pub(super) fn build(
         &self,
         config: &Config,
-        plugins: &BTreeMap<String, Managed>,
+        plugins: &BTreeMap<String, PluginRecord>,
+        frontends: Frontends,
     ) -> Result<Snapshot, (String, Failure)> {
-        self.join(config, &generations(plugins, &self.serving.balancer))
+        let generations = generations(plugins, &self.serving.balancer);
+        self.join(config, &generations, Arc::new(frontends))
     }
 
-    /// A generation takes the place of the one that serves, if every configuration of the plugin suits it. That is
-    /// counted as this `result` before the first request is served with it, so that who has seen its work finds
+    /// Replaces the certificates for new connections.
+    pub(super) fn renew(&self, frontends: Frontends) -> Result<(), Failure> {
+        let generations = generations(&self.serving.plugins(), &self.serving.balancer);
+        let joined = self.join(&self.config, &generations, Arc::new(frontends));
+        self.publish(joined.map_err(|(_, failure)| failure)?);
+        Ok(())
+    }
+
+    /// Replaces the generation of a plugin that serves, if the new one accepts every configuration of the plugin. The
+    /// metrics count this as `result` before the first request is served with it, so that an observer of its effects finds
     /// it counted.
     pub(super) fn replace(&self, after: &Arc<Generation>, result: &str) -> Result<(), Failure> {
         let serving = self.serving;
@@ -145,34 +161,48 @@ impl Turn<'_> {
         let mut generations = generations(&serving.plugins(), &serving.balancer);
         let before = generations.insert(name.to_owned(), Arc::clone(after));
         let snapshot = self
-            .join(&self.config, &generations)
+            .join(&self.config, &generations, self.serving.frontends())
             .map_err(|(_, failure)| failure)?;
-        serving.environment.metrics.reloaded(name, result);
+        serving.shared.metrics.reloaded(name, result);
         self.publish(snapshot);
         if let Some(before) = before {
             before.retire();
         }
         after.serve();
-        serving.with(name, |managed| managed.advance(Arc::clone(after)));
-        serving.environment.metrics.generation(name, after.number);
+        serving.with(name, |record| record.advance(Arc::clone(after)));
+        serving.shared.metrics.generation(name, after.number);
         Ok(())
     }
 
-    fn join(&self, config: &Config, generations: &Generations) -> Result<Snapshot, (String, Failure)> {
+    fn join(
+        &self,
+        config: &Config,
+        generations: &Generations,
+        frontends: Arc<Frontends>,
+    ) -> Result<Snapshot, (String, Failure)> {
         let before = self.serving.snapshot.load();
-        Snapshot::build(config, generations, &self.serving.environment, Some(&before))
+        Snapshot::build(
+            config,
+            generations,
+            frontends,
+            &self.serving.shared,
+            Some(&before),
+        )
     }
 
     fn publish(&self, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
-        self.serving.snapshot.store(Arc::clone(&snapshot));
+        let before = self.serving.snapshot.swap(Arc::clone(&snapshot));
         snapshot.apply_limits();
+        if !Arc::ptr_eq(&before.frontends, &snapshot.frontends) {
+            snapshot.frontends.announce(&self.serving.shared.metrics);
+        }
     }
 }
 
-impl Refusal {
-    pub(super) fn now(sha256: Option<Sha256>, reason: String) -> Refusal {
-        Refusal {
+impl RefusedFile {
+    pub(super) fn now(sha256: Option<Sha256>, reason: String) -> RefusedFile {
+        RefusedFile {
             sha256: sha256.map(|digest| digest.to_string()),
             reason,
             at: seconds(SystemTime::now()),
@@ -180,11 +210,14 @@ impl Refusal {
     }
 }
 
-/// What a snapshot is built with.
-pub(super) fn generations(plugins: &BTreeMap<String, Managed>, balancer: &Arc<Generation>) -> Generations {
+/// The generations of these plugins and of the default balancer, for a snapshot.
+pub(super) fn generations(
+    plugins: &BTreeMap<String, PluginRecord>,
+    balancer: &Arc<Generation>,
+) -> Generations {
     let named = plugins
         .iter()
-        .map(|(name, managed)| (name.clone(), Arc::clone(&managed.current)));
+        .map(|(name, record)| (name.clone(), Arc::clone(&record.current)));
     named
         .chain([(DEFAULT_BALANCER.to_owned(), Arc::clone(balancer))])
         .collect()

@@ -1,4 +1,4 @@
-//! The first generations and the first snapshot.
+//! The start: makes the first generations and the first snapshot.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -14,41 +14,43 @@ use super::plugins::Plugins;
 use super::programs::{Content, Programs};
 use super::rollback::Rollbacks;
 use super::serving::{Serving, generations};
-use super::status::{Managed, Status, file_name};
+use super::status::{PluginRecord, Status, file_name};
 use super::{Command, Origin, Reloader};
-use crate::snapshot::{DEFAULT_BALANCER, Environment, Snapshot};
+use crate::listeners::Frontends;
+use crate::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
 use pace_config::{Config, Source};
 use pace_follow::Follower;
 use pace_sandbox::{Compiler, CpuTime, Generation, LoadError};
 
-/// What a plugin starts with.
+/// The first generation of a plugin.
 type First = Result<Arc<Generation>, StartError>;
 
-/// A plugin that cannot be used when Pace starts.
+/// An error of a plugin that keeps Pace from starting.
 #[derive(Debug, thiserror::Error)]
 #[error("plugin `{plugin}` ({file}): {reason}")]
 pub struct StartError {
-    /// Its name in the configuration.
+    /// The plugin's name in the configuration.
     pub plugin: String,
-    /// Its file, or `builtin:NAME`.
+    /// The plugin's file, or `builtin:NAME`.
     pub file: String,
-    /// What is wrong.
+    /// The reason why it cannot be used.
     pub reason: LoadError,
 }
 
 impl Manager {
-    /// Loads every plugin of the configuration and builds the first snapshot. Files are compiled by the compiler,
-    /// if there is one: then none of them can take this process along.
+    /// Loads every plugin of the configuration and builds the first snapshot. The compiler, if there is one, compiles files
+    /// in other processes, so that none of them can take this process along.
     pub fn start(
         origin: Origin,
         config: Config,
-        environment: Arc<Environment>,
+        frontends: Frontends,
+        shared: Arc<Shared>,
         compiler: Option<Compiler>,
     ) -> Result<(Manager, Arc<ArcSwap<Snapshot>>, Reloader), StartError> {
-        environment.metrics.watch_state(&environment.store);
+        shared.metrics.watch_state(&shared.store);
         let (sender, commands) = mpsc::channel();
         let (back, returns) = mpsc::channel();
-        let programs = Programs::new(Arc::clone(&environment), back.clone(), compiler);
+        let programs = Programs::new(Arc::clone(&shared), back.clone(), compiler);
         let time = CpuTime::Cores(cores_for_each(&config));
         let first = |entry: &pace_config::Plugin| -> First {
             Content::read(&entry.source)
@@ -61,20 +63,27 @@ impl Manager {
         let mut made = on_all_cores(&entries, first).into_iter();
         let mut plugins = BTreeMap::new();
         for (entry, generation) in config.plugins.iter().zip(made.by_ref()) {
-            plugins.insert(entry.name.clone(), Managed::new(entry.clone(), generation?));
+            plugins.insert(entry.name.clone(), PluginRecord::new(entry.clone(), generation?));
         }
         let balancer = made.next().expect("its entry is the last")?;
-        let snapshot = Snapshot::build(&config, &generations(&plugins, &balancer), &environment, None)
-            .map_err(|(plugin, failure)| {
-                let entry = plugins
-                    .get(&plugin)
-                    .map_or(&balancer_entry, |managed| &managed.entry);
-                StartError::new(entry, LoadError::Configure(failure))
-            })?;
-        for (name, managed) in &plugins {
-            managed.current.serve();
-            environment.metrics.generation(name, managed.current.number);
+        let snapshot = Snapshot::build(
+            &config,
+            &generations(&plugins, &balancer),
+            Arc::new(frontends),
+            &shared,
+            None,
+        )
+        .map_err(|(plugin, failure)| {
+            let entry = plugins
+                .get(&plugin)
+                .map_or(&balancer_entry, |record| &record.entry);
+            StartError::new(entry, LoadError::Configure(failure))
+        })?;
+        for (name, record) in &plugins {
+            record.current.serve();
+            shared.metrics.generation(name, record.current.number);
         }
+        snapshot.frontends.announce(&shared.metrics);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let status = Arc::new(Status::default());
         status.set(plugins);
@@ -85,7 +94,7 @@ impl Manager {
         };
         let serving = Arc::new(Serving::new(
             config,
-            Arc::clone(&environment),
+            Arc::clone(&shared),
             Arc::clone(&snapshot),
             status,
             balancer,
@@ -97,7 +106,7 @@ impl Manager {
                 // The manager is gone only when Pace ends.
                 let _ = sender.send(Command::Scan);
             }),
-            Configuration::new(origin, environment, Arc::clone(&serving), Arc::clone(&programs)),
+            Configuration::new(origin, shared, Arc::clone(&serving), Arc::clone(&programs)),
             Plugins::new(Arc::clone(&serving), programs),
             Rollbacks::new(serving, returns),
         );
@@ -115,7 +124,7 @@ impl StartError {
     }
 }
 
-/// How many cores compile each file, when as many files are compiled at once as there are cores.
+/// The number of cores that compile each file, when all files are compiled at once.
 fn cores_for_each(config: &Config) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let is_file = |plugin: &&pace_config::Plugin| matches!(plugin.source, Source::File(_));
@@ -123,14 +132,14 @@ fn cores_for_each(config: &Config) -> usize {
     cores.div_ceil(files.max(1))
 }
 
-/// The first generation of each of these, in their order. Nobody is served yet, so all cores can compile.
+/// Makes the first generation of each entry, in their order. No request is served yet, so all cores can compile.
 fn on_all_cores(
     entries: &[&pace_config::Plugin],
     first: impl Fn(&pace_config::Plugin) -> First + Sync,
 ) -> Vec<First> {
     match rayon::ThreadPoolBuilder::new().build() {
         Ok(pool) => pool.install(|| entries.par_iter().map(|entry| first(entry)).collect()),
-        // No more threads than there are; what they would have done can be done here.
+        // Without more threads, this one does the work.
         Err(_) => entries.iter().map(|entry| first(entry)).collect(),
     }
 }

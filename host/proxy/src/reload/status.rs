@@ -1,4 +1,4 @@
-//! What the manager knows of each plugin, for people.
+//! The records of plugins, and their status for the admin API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,106 +13,105 @@ use pace_hook::CONTRACT;
 use pace_hook::Hook;
 use pace_sandbox::{BreakerState, Generation};
 
-/// Every plugin, by name. Locked for moments only, never while something is compiled.
+/// The records of all plugins. They are locked for moments only, never during a compilation.
 #[derive(Default)]
 pub struct Status {
-    plugins: Mutex<BTreeMap<String, Managed>>,
+    plugins: Mutex<BTreeMap<String, PluginRecord>>,
 }
 
-/// One entry of the configuration, and its generations. The one that serves was made with the settings of
-/// the entry, and its content is one that the entry allows.
+/// The record of a plugin: its entry in the configuration, and its generations. The generation that serves was made with the
+/// settings of the entry, and its content is one that the entry allows.
 #[derive(Clone)]
-pub(super) struct Managed {
+pub(super) struct PluginRecord {
     pub(super) entry: pace_config::Plugin,
     pub(super) current: Arc<Generation>,
-    /// The last that served with other code.
+    /// The last generation that served with other code.
     pub(super) previous: Option<Arc<Generation>>,
     pub(super) last_number: u64,
-    /// The content of the file when it was last looked at; whatever became of it, it need not be looked at
-    /// again.
+    /// The content of the file when it was last looked at. It need not be looked at again, whether it was taken or not.
     pub(super) seen: Option<Sha256>,
-    pub(super) refused: Option<Refusal>,
-    /// How many times somebody has had it return to the generation before.
-    pub(super) asked_back: u64,
+    pub(super) refused: Option<RefusedFile>,
+    /// The number of rollbacks that were requested.
+    pub(super) requested_rollbacks: u64,
 }
 
 /// A file that was not taken.
 #[derive(Clone, Debug, Serialize)]
-pub struct Refusal {
-    /// What it hashes to, if it could be read.
+pub struct RefusedFile {
+    /// The hash of the file, if it could be read.
     pub sha256: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// When, in seconds since 1970.
+    /// The time, in seconds since 1970.
     pub at: u64,
 }
 
-/// A plugin, as `GET /plugins` shows it.
+/// The status of a plugin, as `GET /plugins` shows it.
 #[derive(Debug, Serialize)]
 pub struct PluginStatus {
-    /// Its name in the configuration.
+    /// The name in the configuration.
     pub name: String,
-    /// Its file, or `builtin:NAME`.
+    /// The file, or `builtin:NAME`.
     pub file: String,
-    /// The content of the file that serves.
+    /// The hash of the file that serves.
     pub sha256: String,
-    /// Which version of the plugin serves.
+    /// The number of the generation that serves.
     pub generation: u64,
-    /// Since when, in seconds since 1970.
+    /// The start of its service, in seconds since 1970.
     pub since: u64,
-    /// The generation that a rollback would return to; none that was unfit.
+    /// The generation that a rollback would return to, unless it was unfit.
     pub previous: Option<u64>,
-    /// The contract it was built for.
+    /// The contract that the plugin was built for.
     pub contract: &'static str,
-    /// The hooks that it exports.
+    /// The hooks that the plugin exports.
     pub hooks: Vec<&'static str>,
-    /// The interfaces that it imports.
+    /// The interfaces that the plugin imports.
     pub imports: Vec<Shown>,
-    /// `module` or `component`: what runs of its file.
+    /// The part of the file that runs: `module` or `component`.
     pub runs: &'static str,
-    /// Calls of this generation's hooks.
+    /// The number of calls of this generation's hooks.
     pub calls: u64,
-    /// Those that failed.
+    /// The number of calls that failed.
     pub failures: u64,
-    /// Whether it is called at all.
+    /// The breaker, which decides whether the plugin is called.
     pub breaker: BreakerStatus,
-    /// The last file that was not taken, until one is.
-    pub refused: Option<Refusal>,
+    /// The last file that was not taken, until a file is taken.
+    pub refused: Option<RefusedFile>,
 }
 
-/// The breaker, as `GET /plugins` shows it.
+/// The status of a breaker, as `GET /plugins` shows it.
 #[derive(Debug, Serialize)]
 pub struct BreakerStatus {
     /// `closed`, `open` or `half-open`.
     pub state: &'static str,
-    /// For how much longer it is open, in milliseconds.
+    /// The time for which the breaker stays open, in milliseconds.
     pub open_for_ms: Option<u64>,
 }
 
 impl Status {
-    /// What is known of a plugin.
-    pub(super) fn of(&self, name: &str) -> Option<Managed> {
+    /// The record of a plugin.
+    pub(super) fn of(&self, name: &str) -> Option<PluginRecord> {
         self.plugins.lock().get(name).cloned()
     }
 
-    /// What is known of every plugin.
-    pub(super) fn plugins(&self) -> BTreeMap<String, Managed> {
+    /// The records of all plugins, by name.
+    pub(super) fn plugins(&self) -> BTreeMap<String, PluginRecord> {
         self.plugins.lock().clone()
     }
 
-    /// Changes what is known of a plugin, if there is one of this name.
-    pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Managed)) {
-        if let Some(managed) = self.plugins.lock().get_mut(name) {
-            change(managed);
+    /// Changes the record of a plugin, if there is one of this name.
+    pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut PluginRecord)) {
+        if let Some(record) = self.plugins.lock().get_mut(name) {
+            change(record);
         }
     }
 
-    /// Puts these plugins in the place of all.
-    pub(super) fn set(&self, plugins: BTreeMap<String, Managed>) {
+    /// Replaces all records.
+    pub(super) fn set(&self, plugins: BTreeMap<String, PluginRecord>) {
         *self.plugins.lock() = plugins;
     }
 
-    /// Every plugin, in alphabetical order.
+    /// The status of all plugins, in alphabetical order.
     pub fn list(&self) -> Vec<PluginStatus> {
         self.plugins
             .lock()
@@ -122,21 +121,21 @@ impl Status {
     }
 }
 
-impl Managed {
-    /// A plugin's first generation, from what its file has now.
-    pub(super) fn new(entry: pace_config::Plugin, first: Arc<Generation>) -> Managed {
-        Managed {
+impl PluginRecord {
+    /// The record of a plugin with its first generation.
+    pub(super) fn new(entry: pace_config::Plugin, first: Arc<Generation>) -> PluginRecord {
+        PluginRecord {
             entry,
             seen: Some(first.sha256),
             last_number: first.number,
             current: first,
             previous: None,
             refused: None,
-            asked_back: 0,
+            requested_rollbacks: 0,
         }
     }
 
-    /// Another generation serves. A rollback is for bad code, so that new settings leave its aim alone.
+    /// Records that another generation serves. A rollback is for bad code, so `previous` stays if only settings are new.
     pub(super) fn advance(&mut self, next: Arc<Generation>) {
         self.last_number = self.last_number.max(next.number);
         let before = std::mem::replace(&mut self.current, next);
@@ -185,7 +184,7 @@ impl Managed {
     }
 }
 
-/// As messages name it.
+/// The name of a source in messages.
 pub(super) fn file_name(source: &Source) -> String {
     match source {
         Source::Builtin(builtin) => format!("builtin:{builtin}"),
@@ -193,7 +192,7 @@ pub(super) fn file_name(source: &Source) -> String {
     }
 }
 
-/// Since 1970.
+/// The seconds from 1970 to a time.
 pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

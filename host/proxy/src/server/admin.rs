@@ -1,4 +1,4 @@
-//! The admin listener: its connections.
+//! Connections of the admin listener.
 
 use std::future::poll_fn;
 use std::net::TcpListener;
@@ -13,14 +13,15 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::{RequestHead, Rules};
 use tokio::time::Instant;
 
-use super::connection::Connection;
 use super::drain::Drain;
 use crate::admin::{Admin, refused};
-use crate::http1::{BodyError, BodyReader, Client, Next, Waited};
+use crate::http1::{Arrival, BodyError, BodyReader, Client, Next, WaitOutcome};
+use crate::io::Transport;
+use crate::listeners::ListenerId;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
 
-/// Serves until the process ends, also while requests drain.
+/// Serves the admin API until the process ends, also while requests drain.
 pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let admin = Arc::new(admin);
@@ -38,30 +39,30 @@ pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>
         };
         let (admin, drain) = (Arc::clone(&admin), Arc::clone(&drain));
         tokio::spawn(async move {
-            let connection = Connection {
-                stream,
-                peer,
-                expects_header: false,
+            let arrival = Arrival {
+                peer: peer.ip(),
+                port: 0,
+                listener: ListenerId::default(),
+                tls: None,
             };
-            if let Ok(Some(client)) = connection.into_client().await {
-                converse(client, &admin, &drain).await;
-            }
+            converse(Client::new(Transport::new(stream), arrival), &admin, &drain).await;
         });
     }
 }
 
-/// Answers one request after the other.
+/// Serves a connection: answers one request after the other.
 async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
     let limits = ClientLimits::default();
     let mut head = RequestHead::new();
-    while client.wait(&limits, std::future::pending()).await == Waited::Byte {
+    while client.wait(&limits, std::future::pending()).await == WaitOutcome::Byte {
         let next = client.read_head(&mut head, &Rules::default(), &limits).await;
         let (response, is_read) = match next {
             Next::End => return,
             Next::Refused(refusal) => (refused(refusal), false),
+            Next::Preface => (refused(Refusal::Version), false),
             Next::Request => {
-                // No request has anything to say in a body, but half of one is no request.
-                let body = BodyReader::of_request(head.framing, &Rules::default());
+                // No endpoint uses a body, but a request is complete only with it.
+                let body = BodyReader::of_request(&head, &Rules::default());
                 match read_over(&mut client, body, limits.body).await {
                     Ok(()) => (admin.answer(&head, drain.has_begun()).await, true),
                     Err(Some(refusal)) => (refused(refusal), false),
@@ -85,8 +86,8 @@ async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
     }
 }
 
-/// Reads over a body, which must be there within the limit. What it is refused for if it is none; nothing, if the client has
-/// gone.
+/// Discards a body, which must come within the limit. The error is the refusal of a body that is late or malformed, or
+/// `None` if the client has gone.
 async fn read_over(
     client: &mut Client,
     mut body: BodyReader,

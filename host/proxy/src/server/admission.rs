@@ -5,7 +5,10 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::http1::{Arrival, Client};
+use crate::io::Transport;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
@@ -49,6 +52,9 @@ impl Drop for Admitted {
     }
 }
 
+/// How long that may take.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What a connection that is not let in is told, if it can be told at once.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
@@ -58,6 +64,18 @@ pub(super) async fn turn_away(mut stream: TcpStream) {
     // There is room for it in a new socket; a client that has gone need not know.
     let _ = stream.write_all(FULL).await;
     let _ = stream.shutdown().await;
+}
+
+/// What a client is told that speaks HTTP where TLS is spoken.
+const PLAINTEXT: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 55\r\nConnection: close\r\n\r\nthis port speaks TLS: the address begins with https://\n";
+
+/// Tells a client that it is to speak TLS, and closes its connection.
+pub(super) async fn answer_plaintext(stream: TcpStream, arrival: Arrival) {
+    let mut client = Client::new(Transport::new(stream), arrival);
+    if client.send(PLAINTEXT, b"", SEND_TIMEOUT).await.is_ok() {
+        client.linger().await;
+    }
 }
 
 #[cfg(test)]
@@ -79,9 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_as_long_as_it_says() {
-        let text = std::str::from_utf8(FULL).expect("it is text");
-        let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
-        assert!(head.contains(&format!("Content-Length: {}", body.len())));
+    fn answers_are_as_long_as_they_say() {
+        for answer in [FULL, PLAINTEXT] {
+            let text = std::str::from_utf8(answer).expect("it is text");
+            let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
+            assert!(
+                head.contains(&format!("Content-Length: {}", body.len())),
+                "{head}"
+            );
+        }
     }
 }

@@ -1,15 +1,14 @@
 //! An accepted connection on its way to its first request.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::http1::Client;
-use crate::io::Transport;
+use crate::listeners::ListenerId;
 use crate::proxy_protocol::{self, Parsed};
 
 /// A connection that has not said anything yet.
@@ -19,6 +18,17 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// Whether the peer has to say with a PROXY header for whom it connects.
     pub(super) expects_header: bool,
+    /// Where it came in.
+    pub(super) entry: Entry,
+}
+
+/// A listener, as the connections that it accepts remember it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Which of the snapshot's listeners it is.
+    pub(super) listener: ListenerId,
+    /// Its port.
+    pub(super) port: u16,
 }
 
 /// Why a connection was closed before its first request.
@@ -39,20 +49,20 @@ pub(super) enum ConnectionError {
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
-    /// Reads its PROXY header if it has one. `None` if a balancer only wanted to know whether it can connect.
-    pub(super) async fn into_client(self) -> Result<Option<Client>, ConnectionError> {
-        let mut stream = self.stream;
-        let mut peer = self.peer;
-        if self.expects_header {
-            let header = timeout(HEADER_TIMEOUT, read_header(&mut stream)).await;
-            match header.map_err(|_| ConnectionError::HeaderTimeout)?? {
-                Said::For(source) => peer = source,
-                Said::ForItself => {}
-                Said::Nothing => return Ok(None),
+    /// Reads its PROXY header if it has one, and says who connects. `None` if a balancer only wanted to know whether it can.
+    pub(super) async fn source(&mut self) -> Result<Option<IpAddr>, ConnectionError> {
+        let peer = match self.expects_header {
+            false => self.peer,
+            true => {
+                let header = timeout(HEADER_TIMEOUT, read_header(&mut self.stream)).await;
+                match header.map_err(|_| ConnectionError::HeaderTimeout)?? {
+                    Said::For(source) => source,
+                    Said::ForItself => self.peer,
+                    Said::Nothing => return Ok(None),
+                }
             }
-        }
-        let client = Client::new(Transport::new(stream), peer.ip().to_canonical());
-        Ok(Some(client))
+        };
+        Ok(Some(peer.ip().to_canonical()))
     }
 }
 

@@ -1,27 +1,27 @@
-//! The end of the process, as connections see it.
+//! Tells connections that the process is about to end, or has run out of descriptors.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{Notify, watch};
 
-/// What all connections are told.
+/// The signals to all connections.
 ///
-/// The process is about to end: connections are closed behind the response that is under way, and those that wait for a
-/// request at once. Or there are no descriptors left: then only the latter are.
+/// When the process is about to end, connections are closed after the response that is under way, and those that wait for a
+/// request at once. When there are no descriptors left, only the latter are closed.
 #[derive(Debug)]
 pub struct Drain {
     accepting_ended: watch::Sender<bool>,
     begun: AtomicBool,
-    /// For each worker: all would contend for one, with every request.
-    told: Box<[Told]>,
-    /// How often descriptors have run out.
+    /// The signal of each worker. With a single one, all workers would contend for it with every request.
+    signals: Box<[WorkerSignal]>,
+    /// The number of times that descriptors have run out.
     shed: AtomicU64,
 }
 
-/// Apart from its neighbours in memory.
+/// The signal of a worker, apart from its neighbours in memory.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Told(Notify);
+struct WorkerSignal(Notify);
 
 impl Default for Drain {
     fn default() -> Drain {
@@ -30,60 +30,60 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// For so many workers.
+    /// The signals for this many workers.
     pub fn new(workers: usize) -> Drain {
         Drain {
             accepting_ended: watch::Sender::default(),
             begun: AtomicBool::new(false),
-            told: (0..workers).map(|_| Told::default()).collect(),
+            signals: (0..workers).map(|_| WorkerSignal::default()).collect(),
             shed: AtomicU64::new(0),
         }
     }
 
-    /// From now on nobody listens.
+    /// Makes workers stop listening.
     pub fn stop_accepting(&self) {
         self.accepting_ended.send_replace(true);
     }
 
-    /// Waits for that.
+    /// Waits until workers have to stop listening.
     pub async fn accepting_ended(&self) {
-        // It cannot fail: this is the sender.
+        // This cannot fail, since `self` holds the sender.
         let _ = self.accepting_ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// From now on.
+    /// Begins the end of the process.
     pub fn begin(&self) {
         self.begun.store(true, Ordering::Release);
-        self.tell();
+        self.notify();
     }
 
-    /// Whether it has begun.
+    /// Whether the end of the process has begun.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// Has connections that wait for a request make room for others.
+    /// Closes connections that wait for a request, to make room for others.
     pub fn shed_idle(&self) {
         self.shed.fetch_add(1, Ordering::AcqRel);
-        self.tell();
+        self.notify();
     }
 
-    fn tell(&self) {
-        for Told(worker) in &self.told {
+    fn notify(&self) {
+        for WorkerSignal(worker) in &self.signals {
             worker.notify_waiters();
         }
     }
 
-    /// How often that was.
+    /// The number of calls of [`Drain::shed_idle`].
     pub fn times_shed(&self) -> u64 {
         self.shed.load(Ordering::Acquire)
     }
 
-    /// Waits until a connection of this worker that waits for a request has to be closed.
+    /// Waits until this worker's connections that wait for a request have to be closed.
     pub async fn idle_must_end(&self, worker: usize) {
-        let told = self.told[worker].0.notified();
+        let notified = self.signals[worker].0.notified();
         if !self.has_begun() {
-            told.await;
+            notified.await;
         }
     }
 }

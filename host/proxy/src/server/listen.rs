@@ -1,4 +1,4 @@
-//! Ports: taken early, and listened on when there is somebody to serve.
+//! Ports are taken early, and listened on once Pace can serve.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -9,34 +9,34 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::io::set_up;
 use pace_config::{Host, ListenAddress};
 
-/// A port that this process has and that nobody can connect to yet.
+/// A port that this process has taken, and that does not accept connections yet.
 pub(super) struct Port {
     socket: Socket,
     address: ListenAddress,
     key: &'static str,
 }
 
-/// A port that could not be bound.
+/// An error of a port that could not be taken or listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} ({key}): {reason}")]
 pub struct BindError {
-    /// Which one, as it is written.
+    /// The address as it is written.
     address: ListenAddress,
-    /// Where it is written.
+    /// The key where it is written.
     key: &'static str,
-    /// What to do.
+    /// The reason, and what to do.
     reason: String,
 }
 
-/// What the kernel may hold of connections that nobody has accepted yet.
+/// The most connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
 
 impl Port {
-    /// Takes a port, which the configuration has under this key. `keepalive` is that of the connections. A name is
-    /// looked up, and its first address taken.
+    /// Takes a port, which the configuration has under this key. `keepalive` is that of its connections. A name is looked
+    /// up, and its first address taken.
     ///
-    /// One that another process listens on cannot be had. With `SO_REUSEADDR` Linux lets several processes have it as
-    /// long as none of them listens, so two that start at the same time may get here both.
+    /// A port that another process listens on cannot be taken. With `SO_REUSEADDR` Linux lets several processes bind a port
+    /// as long as none of them listens, so two that start at the same time may both succeed here.
     pub(super) fn bind(
         address: &ListenAddress,
         keepalive: Option<Duration>,
@@ -45,8 +45,8 @@ impl Port {
         let found = find(address, key)?;
         let bind = || -> io::Result<Socket> {
             let socket = Socket::new(Domain::for_address(found), Type::STREAM, Some(Protocol::TCP))?;
-            // A restart need not wait for old connections to be forgotten. It does not let two processes listen
-            // on the port: that would be SO_REUSEPORT.
+            // A restart then need not wait until the kernel has forgotten old connections. Two processes still cannot listen
+            // on the port: that would take SO_REUSEPORT.
             socket.set_reuse_address(true)?;
             set_up(&socket, keepalive)?;
             socket.bind(&found.into())?;
@@ -63,7 +63,7 @@ impl Port {
         }
     }
 
-    /// From now on clients can connect. Fails if another process was quicker.
+    /// Listens, so that clients can connect. Fails if another process was quicker.
     pub(super) fn listen(self) -> Result<TcpListener, BindError> {
         match self.socket.listen(BACKLOG) {
             Ok(()) => Ok(self.socket.into()),
@@ -72,7 +72,7 @@ impl Port {
     }
 }
 
-/// The address that is meant by a name.
+/// The address to listen on: a name is looked up, and its first address taken.
 pub(super) fn find(address: &ListenAddress, key: &'static str) -> Result<SocketAddr, BindError> {
     let name = match &address.host {
         Host::Ip(ip) => return Ok(SocketAddr::new(*ip, address.port)),
@@ -88,7 +88,7 @@ pub(super) fn find(address: &ListenAddress, key: &'static str) -> Result<SocketA
 }
 
 impl BindError {
-    fn new(address: &ListenAddress, key: &'static str, error: &io::Error) -> BindError {
+    pub(super) fn new(address: &ListenAddress, key: &'static str, error: &io::Error) -> BindError {
         let port = address.port;
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_closed_until_it_is_listened_on() {
+    fn port_refuses_connections_until_it_listens() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let taken = port(any).expect("some port is free");
             let address = address(&taken);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_listened_on_is_in_use_at_once() {
+    fn port_of_a_listening_socket_is_in_use() {
         let listening = port("127.0.0.1:0").expect("some port is free");
         let address = address(&listening);
         let _listener = listening.listen().expect("nobody else has it");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_took_a_port_one_listens_and_the_other_is_told() {
+    fn port_taken_twice_is_in_use_for_the_second_to_listen() {
         let free = port("127.0.0.1:0").expect("some port is free");
         let address = address(&free);
         let first = port(&address.to_string()).expect("nobody listens yet");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn name_is_looked_up_and_one_that_is_unknown_is_told() {
+    fn known_name_is_bound_and_unknown_name_is_an_error() {
         let named = |name: &str| ListenAddress {
             host: Host::Name(name.to_owned()),
             port: 0,
@@ -181,9 +181,9 @@ mod tests {
         assert!(error.to_string().starts_with(start), "{error}");
     }
 
-    /// What the kernel picks is nobody else's, though nobody listens.
+    /// The kernel picks only ports that no socket has, even if none listens.
     #[test]
-    fn ports_that_are_picked_are_different() {
+    fn ports_picked_by_the_kernel_are_different() {
         let ports: Vec<Port> = (0..200)
             .map(|_| port("127.0.0.1:0").expect("some port is free"))
             .collect();

@@ -1,4 +1,4 @@
-//! The ready file: tells other programs that this process serves, and at which addresses.
+//! The ready file tells other programs that this process serves, and at which addresses.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,29 +6,29 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A file that exists for as long as the process serves. It has one line of TOML for each listener.
+/// A file that exists for as long as the process serves. It has the addresses in TOML.
 ///
-/// The file appears whole, because another one is written beside it and renamed. A process that is killed leaves it
-/// behind; the next one with the same path removes it before it begins.
+/// The file appears whole, because it is written under another name and renamed. A process that is killed leaves it behind;
+/// the next process with the same path removes it before it begins.
 pub(super) struct ReadyFile {
     path: PathBuf,
-    /// Where the file is until it is renamed.
+    /// The path of the file until it is renamed.
     beside: PathBuf,
     file: File,
     published: bool,
 }
 
-/// The ready file cannot be written.
+/// An error of a ready file that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the ready file {}: {reason}", path.display())]
 pub struct ReadyFileError {
-    /// Its path, as it was given.
+    /// The path as given.
     pub path: PathBuf,
     reason: io::Error,
 }
 
 impl ReadyFile {
-    /// Makes sure that the file can be written, and removes the one that an earlier process has left.
+    /// Makes sure that the file can be written, and removes the file of an earlier process.
     pub(super) fn prepare(path: &Path) -> Result<ReadyFile, ReadyFileError> {
         let failed = |reason| ReadyFileError {
             path: path.to_owned(),
@@ -39,20 +39,27 @@ impl ReadyFile {
         remove_file(&beside).map_err(failed)?;
         Ok(ReadyFile {
             path: path.to_owned(),
-            // It is new, so that a link which somebody else has put there is not followed.
+            // Only a new file is accepted, so that a link that was put there is not followed.
             file: File::create_new(&beside).map_err(failed)?,
             beside,
             published: false,
         })
     }
 
-    /// Lets the file appear.
+    /// Writes the addresses, and makes the file appear.
     pub(super) fn publish(
         &mut self,
-        listen: SocketAddr,
+        listeners: &[(SocketAddr, bool)],
         admin: Option<SocketAddr>,
     ) -> Result<(), ReadyFileError> {
-        let mut text = format!("listen = \"{listen}\"\n");
+        let mut text = String::new();
+        if let [(first, _), others @ ..] = listeners {
+            text = format!("listen = \"{first}\"\n");
+            if !others.is_empty() {
+                let all = listeners.iter().map(|(address, _)| format!("\"{address}\""));
+                text += &format!("listeners = [{}]\n", all.collect::<Vec<_>>().join(", "));
+            }
+        }
         if let Some(admin) = admin {
             text += &format!("admin = \"{admin}\"\n");
         }
@@ -67,7 +74,7 @@ impl ReadyFile {
         Ok(())
     }
 
-    /// Whether the file at the path is the one that this process has written.
+    /// Whether this process has written the file at the path.
     fn is_ours(&self) -> io::Result<bool> {
         let (found, ours) = (fs::symlink_metadata(&self.path)?, self.file.metadata()?);
         Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino()))
@@ -76,10 +83,10 @@ impl ReadyFile {
 
 impl Drop for ReadyFile {
     fn drop(&mut self) {
-        // A failure leaves a file behind, which is all that could be said of it.
+        // A failure only leaves a file behind, and a drop cannot return it.
         let _ = match self.published {
             false => fs::remove_file(&self.beside),
-            // Another process may have written its own meanwhile.
+            // Another process may have replaced the file with its own.
             true if self.is_ours().unwrap_or(false) => fs::remove_file(&self.path),
             true => Ok(()),
         };
@@ -95,7 +102,7 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(hidden))
 }
 
-/// Removes a regular file, if there is one. Anything else in its place is an error: a device, for example, is not to be
+/// Removes a regular file, if there is one. Anything else in its place is an error: a device, for example, must not be
 /// replaced.
 fn remove_file(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
@@ -127,12 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn file_appears_whole_and_is_removed_at_the_end() {
+    fn ready_file_appears_whole_and_is_removed_at_the_end() {
         let directory = directory();
         let path = directory.path().join("ready");
         let mut ready = ReadyFile::prepare(&path).expect("the directory is writable");
         assert!(!path.exists());
-        ready.publish(LISTEN, None).expect("the directory is writable");
+        ready
+            .publish(&[(LISTEN, false)], None)
+            .expect("the directory is writable");
         assert_eq!(
             fs::read_to_string(&path).ok().as_deref(),
             Some("listen = \"127.0.0.1:8080\"\n")
@@ -143,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn process_that_never_serves_leaves_nothing_behind() {
+    fn process_that_never_serves_leaves_no_file() {
         let directory = directory();
         let path = directory.path().join("ready");
         fs::write(&path, "of an earlier process").expect("the directory is writable");
@@ -152,11 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn file_of_another_process_is_not_removed() {
+    fn ready_file_of_another_process_is_not_removed() {
         let directory = directory();
         let path = directory.path().join("ready");
         let mut ready = ReadyFile::prepare(&path).expect("the directory is writable");
-        ready.publish(LISTEN, None).expect("the directory is writable");
+        ready
+            .publish(&[(LISTEN, false)], None)
+            .expect("the directory is writable");
         let other = directory.path().join("other");
         fs::write(&other, "of the next process").expect("the directory is writable");
         fs::rename(&other, &path).expect("both are in one directory");

@@ -1,11 +1,11 @@
-//! What signals mean to the process, from its beginning to its end.
+//! Signals to the process, from its beginning to its end.
 
 use std::io;
 
 use log::{info, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Those that mean something, or would end the process if nobody took them.
+/// The signals that Pace handles, because they mean something or would end the process otherwise.
 pub(super) struct Signals {
     hangup: Signal,
     terminate: Signal,
@@ -20,7 +20,7 @@ const SIGINT: &str = "SIGINT";
 const SIGQUIT: &str = "SIGQUIT";
 
 impl Signals {
-    /// From now on they are kept until somebody looks.
+    /// Registers for the signals, which are kept from now on until [`Signals::end`] looks at them.
     pub(super) fn new() -> io::Result<Signals> {
         Ok(Signals {
             hangup: signal(SignalKind::hangup())?,
@@ -32,10 +32,11 @@ impl Signals {
         })
     }
 
-    /// Waits for one that ends the process. A hangup is kept for later if nobody is there to `reload`.
+    /// Waits for a signal that ends the process, and returns its name. A hangup calls `reload`, and is kept for later if
+    /// there is none.
     ///
-    /// What nginx takes for "open the log again" and "hand over to the next version" comes from scripts that do not know
-    /// Pace. It gets an answer and does no harm.
+    /// SIGUSR1 and SIGUSR2, with which nginx opens its log again and hands over to the next version, come from scripts that
+    /// do not know Pace. A log line answers them, and they do no harm.
     pub(super) async fn end(&mut self, reload: Option<&(dyn Fn() + Sync)>) -> &'static str {
         loop {
             tokio::select! {
@@ -55,8 +56,8 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal that was there before. Another does not count: who stops a whole group by Ctrl-C
-    /// and then by SIGTERM means it once.
+    /// Waits until a signal comes again. Another signal does not count: a group of processes that is stopped by Ctrl-C and
+    /// then by SIGTERM is meant to stop once.
     pub(super) async fn again(&mut self, before: &'static str) {
         while self.end(None).await != before {}
     }

@@ -4,56 +4,62 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread;
+use std::time::Duration;
 use std::{io, net};
 
 use arc_swap::ArcSwap;
-use log::{error, warn};
-use tokio::net::{TcpListener, TcpStream};
+use log::{debug, error, warn};
+use pace_tls::server::{Handshake, Handshakes, accept as accept_tls};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
-use super::accept::{Acceptor, Listening};
-use super::admission::{PerClient, turn_away};
-use super::connection::{Connection, ConnectionError};
+use super::accept::{Accepting, Listening};
+use super::admission::{PerClient, answer_plaintext, turn_away};
+use super::connection::{Connection, ConnectionError, Entry};
 use super::drain::Drain;
 use crate::client::TrustedProxies;
+use crate::http1::{Arrival, Client};
+use crate::io::Transport;
 use crate::proxy::{Idle, Proxy};
-use crate::snapshot::{Environment, Snapshot};
+use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::{Metrics, RefusedConnection};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 
 /// All workers, as the thread that started them sees them.
 pub(super) struct Workers {
-    seats: Arc<Seats>,
+    seats: Arc<WorkerHandles>,
     listening: mpsc::Receiver<Infallible>,
 }
 
 /// What all workers share about all.
-struct Seats {
-    seats: Box<[Seat]>,
+struct WorkerHandles {
+    seats: Box<[WorkerHandle]>,
     /// Told each time a connection ends.
     ended: Notify,
 }
 
 /// What the others know of a worker. Apart from its neighbours in memory, as each counts for itself.
 #[repr(align(128))]
-struct Seat {
+struct WorkerHandle {
     open: AtomicUsize,
-    handed: mpsc::UnboundedSender<Handed>,
+    handed: mpsc::UnboundedSender<HandedConnection>,
 }
 
 /// A connection from one worker's runtime to another's.
-struct Handed {
+struct HandedConnection {
     stream: net::TcpStream,
     peer: net::SocketAddr,
     expects_header: bool,
+    entry: Entry,
     open: Open,
 }
 
 /// What each worker begins with.
-pub(super) struct Equipment<'a> {
+pub(super) struct WorkerSetup<'a> {
     pub(super) snapshot: &'a Arc<ArcSwap<Snapshot>>,
-    pub(super) environment: &'a Arc<Environment>,
+    pub(super) environment: &'a Arc<Shared>,
     pub(super) drain: &'a Arc<Drain>,
     /// The peers that begin with a PROXY header, if any do.
     pub(super) proxy_protocol: Option<Arc<TrustedProxies>>,
@@ -66,17 +72,19 @@ const STACK_SIZE: usize = 4 << 20;
 /// not worth a wake-up of another thread.
 const UNEVEN: usize = 2;
 
+/// How long a client may take for the handshake of TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many handshakes there may be at once on a worker. One with an RSA key of 2,048 bits takes half a millisecond of it.
+const MAX_HANDSHAKES: usize = 2048;
+
 impl Workers {
-    /// Starts the threads, which all accept from this socket. They end with the process.
-    pub(super) fn start(
-        count: usize,
-        listener: &net::TcpListener,
-        equipment: &Equipment<'_>,
-    ) -> io::Result<Workers> {
+    /// Starts the threads, which all accept at every door. They end with the process.
+    pub(super) fn start(count: usize, equipment: &WorkerSetup<'_>) -> io::Result<Workers> {
         let (holder, listening) = mpsc::channel(1);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
-        let seats = Arc::new(Seats {
-            seats: senders.into_iter().map(Seat::new).collect(),
+        let seats = Arc::new(WorkerHandles {
+            seats: senders.into_iter().map(WorkerHandle::new).collect(),
             ended: Notify::new(),
         });
         let per_client: Arc<PerClient> = Arc::default();
@@ -84,29 +92,27 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let acceptor = {
-                let _entered = runtime.enter();
-                Acceptor {
-                    listener: TcpListener::from_std(listener.try_clone()?)?,
-                    proxy_protocol: equipment.proxy_protocol.clone(),
-                    listening: Listening::clone(&holder),
-                }
+            let door = Accepting {
+                doors: equipment.environment.listeners.doors().follow(),
+                proxy_protocol: equipment.proxy_protocol.clone(),
+                listening: Listening::clone(&holder),
             };
             let idle = Arc::new(Idle::default());
             let drain = Arc::clone(equipment.drain);
-            let place = Arc::new(Place {
+            let place = Arc::new(Worker {
                 index,
                 seats: Arc::clone(&seats),
-                proxy: Proxy::new(
+                proxy: Arc::new(Proxy::new(
                     Arc::clone(equipment.snapshot),
                     Arc::clone(equipment.environment),
                     Arc::clone(&idle),
                     Arc::clone(&drain),
                     index,
-                ),
+                )),
                 environment: Arc::clone(equipment.environment),
                 drain: Arc::clone(&drain),
                 per_client: Arc::clone(&per_client),
+                handshakes: Handshakes::new(MAX_HANDSHAKES),
             });
             thread::Builder::new()
                 .name(format!("pace-worker-{index}"))
@@ -115,7 +121,7 @@ impl Workers {
                     runtime.block_on(async move {
                         tokio::spawn(idle.sweep(Arc::clone(&drain)));
                         tokio::spawn(sweep(place.environment.runtime.clone()));
-                        tokio::spawn(accept(acceptor, Arc::clone(&place), drain));
+                        tokio::spawn(door.run(Arc::clone(&place), drain));
                         receive(handed, place).await;
                     });
                 })?;
@@ -145,7 +151,7 @@ impl Workers {
     }
 }
 
-impl Seats {
+impl WorkerHandles {
     fn open(&self) -> usize {
         self.seats
             .iter()
@@ -154,9 +160,9 @@ impl Seats {
     }
 }
 
-impl Seat {
-    fn new(handed: mpsc::UnboundedSender<Handed>) -> Seat {
-        Seat {
+impl WorkerHandle {
+    fn new(handed: mpsc::UnboundedSender<HandedConnection>) -> WorkerHandle {
+        WorkerHandle {
             open: AtomicUsize::new(0),
             handed,
         }
@@ -165,13 +171,13 @@ impl Seat {
 
 /// Counts as an open connection of a worker until it is dropped.
 struct Open {
-    seats: Arc<Seats>,
+    seats: Arc<WorkerHandles>,
     index: usize,
-    environment: Arc<Environment>,
+    environment: Arc<Shared>,
 }
 
 impl Open {
-    fn new(place: &Place, index: usize) -> Open {
+    fn new(place: &Worker, index: usize) -> Open {
         place.seats.seats[index].open.fetch_add(1, Ordering::AcqRel);
         place.metrics().connections.inc();
         Open {
@@ -191,20 +197,22 @@ impl Drop for Open {
 }
 
 /// A worker: where connections are accepted and served.
-pub(super) struct Place {
+pub(super) struct Worker {
     /// Which of the seats is its own.
     index: usize,
-    seats: Arc<Seats>,
-    proxy: Proxy,
-    environment: Arc<Environment>,
+    seats: Arc<WorkerHandles>,
+    proxy: Arc<Proxy>,
+    environment: Arc<Shared>,
     drain: Arc<Drain>,
     per_client: Arc<PerClient>,
+    /// Handshakes of TLS under way on this worker.
+    handshakes: Handshakes,
 }
 
 /// Connections that come to nothing are as many as somebody likes to make.
 static CLOSED: LazyLock<Limited> = LazyLock::new(|| Limited::new("connections closed before a request"));
 
-impl Place {
+impl Worker {
     pub(super) fn metrics(&self) -> &Metrics {
         &self.environment.metrics
     }
@@ -221,7 +229,7 @@ impl Place {
     }
 
     /// Serves a connection that was accepted here, or has another worker serve it that has clearly fewer.
-    pub(super) fn take(self: &Arc<Place>, connection: Connection) {
+    pub(super) fn take(self: &Arc<Worker>, connection: Connection) {
         self.metrics().connections_total.inc();
         match self.less_busy() {
             None => {
@@ -250,12 +258,14 @@ impl Place {
             stream,
             peer,
             expects_header,
+            entry,
         } = connection;
         let open = Open::new(self, index);
-        let handed = stream.into_std().map(|stream| Handed {
+        let handed = stream.into_std().map(|stream| HandedConnection {
             stream,
             peer,
             expects_header,
+            entry,
             open,
         });
         match handed {
@@ -268,7 +278,7 @@ impl Place {
         }
     }
 
-    fn spawn(self: &Arc<Place>, connection: Connection, open: Open) {
+    fn spawn(self: &Arc<Worker>, connection: Connection, open: Open) {
         let place = Arc::clone(self);
         // A panic ends this task and with it the connection, nothing else.
         tokio::spawn(async move {
@@ -277,53 +287,84 @@ impl Place {
         });
     }
 
-    async fn serve(&self, connection: Connection) {
-        let peer = connection.peer;
-        let must_end = self.drain.idle_must_end(self.index);
-        let client = tokio::select! {
+    async fn serve(&self, mut connection: Connection) {
+        let source = tokio::select! {
             biased;
-            client = connection.into_client() => client,
+            source = connection.source() => source,
             // One that has not said yet for whom it connects has asked for nothing.
-            () = must_end => return,
+            () = self.drain.idle_must_end(self.index) => return,
         };
-        match client {
-            Ok(None) => {}
-            Ok(Some(client)) => match self.proxy.connection_limits().max_per_client {
-                None => self.proxy.serve(client).await,
-                Some(most) => match self.per_client.admit(client.peer, most) {
-                    Some(admitted) => {
-                        self.proxy.serve(client).await;
-                        drop(admitted);
-                    }
-                    None => {
-                        self.metrics()
-                            .connection_refused(RefusedConnection::TooManyOfClient);
-                        turn_away(client.transport.into_stream()).await;
-                    }
-                },
+        let source = match source {
+            Ok(Some(source)) => source,
+            Ok(None) => return,
+            Err(error) => return self.not_identified(connection.peer, &error),
+        };
+        let admitted = match self.proxy.connection_limits().max_per_client {
+            None => None,
+            Some(most) => match self.per_client.admit(source, most) {
+                Some(admitted) => Some(admitted),
+                None => {
+                    self.metrics()
+                        .connection_refused(RefusedConnection::TooManyOfClient);
+                    return turn_away(connection.stream).await;
+                }
             },
-            Err(error) => {
-                if !matches!(error, ConnectionError::Io(_)) {
-                    self.metrics().proxy_header_errors.inc();
-                }
-                if CLOSED.admits() {
-                    warn!(target: "pace::server", "connection from {peer} closed: {}", Line(error));
-                }
+        };
+        let Connection { stream, entry, .. } = connection;
+        let arrival = Arrival {
+            peer: source,
+            listener: entry.listener,
+            port: entry.port,
+            tls: None,
+        };
+        if let Some(client) = self.client(stream, arrival).await {
+            self.proxy.serve(client).await;
+        }
+        drop(admitted);
+    }
+
+    /// The client behind a connection, with which a handshake is made where its listener speaks TLS.
+    async fn client(&self, stream: TcpStream, mut arrival: Arrival) -> Option<Client> {
+        let Some(frontend) = self.proxy.frontend(arrival.listener) else {
+            return Some(Client::new(Transport::new(stream), arrival));
+        };
+        let Some(under_way) = self.handshakes.begin() else {
+            self.metrics().handshake_refused();
+            return None;
+        };
+        let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+        let handshake = Box::pin(accept_tls(stream, &frontend, deadline)).await;
+        drop(under_way);
+        match handshake {
+            Ok(Handshake::Client { stream, facts }) => {
+                self.metrics().handshake_done(&facts);
+                arrival.tls = Some(Arc::new(facts));
+                Some(Client::new(Transport::Tls(Box::new(stream.into())), arrival))
             }
+            Ok(Handshake::Challenge) => None,
+            Err(error) => {
+                self.metrics().handshake_failed(error.reason);
+                debug!(target: "pace::server", "TLS with {}: {}", arrival.peer, Line(&error));
+                if let Some(stream) = error.plaintext {
+                    answer_plaintext(stream, arrival).await;
+                }
+                None
+            }
+        }
+    }
+
+    fn not_identified(&self, peer: net::SocketAddr, error: &ConnectionError) {
+        if !matches!(error, ConnectionError::Io(_)) {
+            self.metrics().proxy_header_errors.inc();
+        }
+        if CLOSED.admits() {
+            warn!(target: "pace::server", "connection from {peer} closed: {}", Line(error));
         }
     }
 }
 
-/// Accepts until the process begins to end.
-async fn accept(acceptor: Acceptor, place: Arc<Place>, drain: Arc<Drain>) {
-    // A task of its own that is ended from outside: the loop has nothing to look at between connections.
-    let accepting = tokio::spawn(acceptor.run(place));
-    drain.accepting_ended().await;
-    accepting.abort();
-}
-
 /// Serves what others accepted.
-async fn receive(mut handed: mpsc::UnboundedReceiver<Handed>, place: Arc<Place>) {
+async fn receive(mut handed: mpsc::UnboundedReceiver<HandedConnection>, place: Arc<Worker>) {
     while let Some(handed) = handed.recv().await {
         match TcpStream::from_std(handed.stream) {
             Ok(stream) => {
@@ -331,6 +372,7 @@ async fn receive(mut handed: mpsc::UnboundedReceiver<Handed>, place: Arc<Place>)
                     stream,
                     peer: handed.peer,
                     expects_header: handed.expects_header,
+                    entry: handed.entry,
                 };
                 place.spawn(connection, handed.open);
             }

@@ -1,4 +1,4 @@
-//! One line per request, at level `info` of the target `pace::access`.
+//! The access log: one line per request, at level `info` of the target `pace::access`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,34 +7,34 @@ use log::info;
 
 use pace_base::escape::Word;
 
-/// What the line says.
+/// The facts in the line.
 pub struct Access<'a> {
-    /// Who asked.
+    /// The client's address.
     pub client: IpAddr,
     /// The method as sent.
     pub method: &'a str,
     /// Path and query as sent.
     pub target: &'a [u8],
-    /// The status sent; 499 if the client left before there was one.
+    /// The status that was sent; 499 if the client left before it got one.
     pub status: u16,
-    /// Bytes of the response's body that were sent.
+    /// The number of bytes of the response's body that were sent.
     pub body_bytes: u64,
-    /// From the request's head to the end of the response.
+    /// The time from the request's head to the end of the response.
     pub duration: Duration,
-    /// The route taken.
+    /// The route of the request.
     pub route: Option<&'a str>,
     /// The backend that answered.
     pub backend: Option<&'a str>,
-    /// Attempts made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Why the request was refused before anything was decided about it.
+    /// The refusal, if the request was malformed or did not arrive in time.
     pub refused: Option<&'static str>,
 }
 
-/// Writes the line, if anybody wants it.
+/// Writes the line, if its level is enabled.
 pub fn access_log(access: &Access<'_>) {
     let (method, target) = match access.target {
-        // Where nothing could be read of what was asked for.
+        // Neither method nor target could be read.
         [] => ("-", &b"-"[..]),
         target => (access.method, target),
     };

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
@@ -13,6 +13,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use pace_tls::certificate::Certificate;
+use pace_tls::server::{Facts, Reason};
 use pace_wire::refusal::Refusal;
 
 use super::state::StateCollector;
@@ -23,26 +25,26 @@ use pace_state::Store;
 /// The media type of [`Metrics::render`].
 pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The methods that have a label of their own; every other is `OTHER`, so that a client cannot make
-/// series.
+/// The methods that have a label of their own. All others are `OTHER`, so that a client cannot create series.
 const METHODS: [&str; 10] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER",
 ];
 
-/// Upper bounds in seconds. The proxy itself takes tens of microseconds, a backend usually milliseconds.
+/// The upper bounds of the histogram's buckets, in seconds. The proxy itself takes tens of microseconds, a backend usually
+/// milliseconds.
 const DURATION_BUCKETS: [f64; 15] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
-/// The lowest and the number of statuses that can be counted.
+/// The lowest status that is counted by itself, and the number of them.
 const STATUS_MIN: u16 = 100;
 const STATUS_COUNT: usize = 500;
 
-/// Every metric of the process. Lives as long as it does; configurations come and go.
+/// The metrics of the process, which outlive configurations.
 pub struct Metrics {
     registry: Registry,
     durations: HistogramVec,
-    /// By method, then status; filled when first needed.
+    /// The histograms by method and status, each made when first needed.
     by_method_and_status: Box<[OnceLock<Histogram>]>,
     /// Open client connections.
     pub connections: IntGauge,
@@ -50,10 +52,15 @@ pub struct Metrics {
     pub connections_total: IntCounter,
     /// Client connections closed before a request because their PROXY header was missing or wrong.
     pub proxy_header_errors: IntCounter,
-    /// Requests that have begun and not ended.
+    /// Requests that are being served.
     pub requests_in_flight: IntGauge,
     refused: [IntCounter; Refusal::ALL.len()],
     refused_connections: [IntCounter; RefusedConnection::ALL.len()],
+    handshakes: [IntCounter; 2],
+    handshake_failures: [IntCounter; Reason::ALL.len()],
+    handshakes_refused: IntCounter,
+    certificates: IntGaugeVec,
+    order_failures: IntGauge,
     attempts: IntCounterVec,
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
@@ -99,7 +106,43 @@ impl Metrics {
             "Client connections that were one too many.",
             &["reason"],
         );
+        let handshakes = counter(
+            "pace_tls_handshakes_total",
+            "Handshakes of TLS with clients that were carried through; resumed: without a new signature.",
+            &["resumed"],
+        );
+        let handshake_failures = counter(
+            "pace_tls_handshake_failures_total",
+            "Handshakes of TLS with clients that came to nothing.",
+            &["reason"],
+        );
+        let handshakes_refused = counter(
+            "pace_tls_handshakes_refused_total",
+            "Connections that were closed because too many handshakes were under way.",
+            &[],
+        );
         let metrics = Metrics {
+            handshakes: ["no", "yes"].map(|resumed| handshakes.with_label_values(&[resumed])),
+            handshake_failures: Reason::ALL
+                .map(|reason| handshake_failures.with_label_values(&[reason.name()])),
+            handshakes_refused: handshakes_refused.with_label_values::<&str>(&[]),
+            order_failures: register(
+                &registry,
+                IntGauge::new(
+                    "pace_acme_failures",
+                    "Attempts to have a certificate issued that have failed since the last that has not.",
+                ),
+            ),
+            certificates: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "pace_certificate_expiry_timestamp_seconds",
+                        "When a certificate of a listener ends.",
+                    ),
+                    &["listener", "name"],
+                ),
+            ),
             refused_connections: RefusedConnection::ALL
                 .map(|reason| refused_connections.with_label_values(&[reason.name()])),
             refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
@@ -166,14 +209,14 @@ impl Metrics {
             ),
             registry,
         };
-        // The log is the process's.
+        // The counter belongs to the log of the process, which is a static.
         register(&metrics.registry, Ok(logging::DROPPED.clone()));
-        // So that the histogram is there from the first scrape on.
+        // This makes the histogram part of the first scrape.
         metrics.duration("GET", 200);
         metrics
     }
 
-    /// Shows from now on what the plugins' state takes. To be called once.
+    /// Adds the metrics of the plugins' state. Must be called once.
     pub fn watch_state(&self, store: &Arc<Store>) {
         self.registry
             .register(Box::new(StateCollector::new(store)))
@@ -185,12 +228,47 @@ impl Metrics {
         self.duration(method, status).observe(duration.as_secs_f64());
     }
 
-    /// Counts a connection that was not let in.
+    /// Counts a refused connection.
     pub fn connection_refused(&self, reason: RefusedConnection) {
         self.refused_connections[reason as usize].inc();
     }
 
-    /// Counts a request that was refused before anything was decided about it.
+    /// Counts a completed handshake.
+    pub fn handshake_done(&self, facts: &Facts) {
+        self.handshakes[usize::from(facts.resumed)].inc();
+    }
+
+    /// Counts a failed handshake.
+    pub fn handshake_failed(&self, reason: Reason) {
+        self.handshake_failures[reason as usize].inc();
+    }
+
+    /// Counts a connection that was closed because too many handshakes were under way.
+    pub fn handshake_refused(&self) {
+        self.handshakes_refused.inc();
+    }
+
+    /// Notes how often in a row the authority has issued no certificate.
+    pub fn set_order_failures(&self, failures: u32) {
+        self.order_failures.set(failures.into());
+    }
+
+    /// Records when the certificates in use end, and drops the series of all others.
+    pub fn set_certificates<'a>(&self, certificates: impl Iterator<Item = (String, &'a Certificate)>) {
+        self.certificates.reset();
+        for (listener, certificate) in certificates {
+            let name = certificate.dns_names().next().unwrap_or_default();
+            let end = certificate
+                .not_after()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            self.certificates
+                .with_label_values(&[listener.as_str(), name])
+                .set(end.as_secs().try_into().unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Counts a request that was refused because it was malformed or did not arrive in time.
     pub fn refused(&self, refusal: Refusal) {
         self.refused[refusal as usize].inc();
     }
@@ -220,7 +298,7 @@ impl Metrics {
             .inc();
     }
 
-    /// The counters of a plugin. All its series exist from then on, at zero if need be.
+    /// The counters of a plugin. Its series all exist from this call on, at zero.
     pub fn plugin(&self, plugin: &str, hooks: Hooks) -> PluginMetrics {
         PluginMetrics(PerHook::from_fn(|hook| {
             hooks.contains(hook).then(|| HookMetrics {
@@ -233,26 +311,26 @@ impl Metrics {
         }))
     }
 
-    /// Says which generation of a plugin serves.
+    /// Records which generation of a plugin serves.
     pub fn generation(&self, plugin: &str, number: u64) {
         self.generations
             .with_label_values(&[plugin])
             .set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
-    /// 1 while the breaker of the generation that serves is open.
+    /// The gauge of a plugin's breaker: 1 while the breaker of the generation that serves is open.
     pub fn breaker(&self, plugin: &str) -> IntGauge {
         self.breakers.with_label_values(&[plugin])
     }
 
-    /// Counts what became of a plugin's file: `published`, `refused`, `rolled-back`, `unfit`.
+    /// Counts the result of a reload or rollback of a plugin: `published`, `refused`, `rolled-back`, `unfit`.
     pub fn reloaded(&self, plugin: &str, result: &str) {
         self.plugin_reloads.with_label_values(&[plugin, result]).inc();
     }
 
-    /// Drops the series of plugins that `keep` refuses: those that no configuration names any more.
+    /// Drops the series of plugins for which `keep` is false: those that no configuration names any more.
     ///
-    /// Requests that began with such a plugin may still count in what they hold; nobody sees it.
+    /// Requests that began with such a plugin still count in their own handles, which are no longer shown.
     pub fn retain_plugins(&self, keep: impl Fn(&str) -> bool) {
         let keep = |labels: &HashMap<&str, &str>| labels.get("plugin").is_some_and(|plugin| keep(plugin));
         retain(&self.plugin_calls, keep);
@@ -262,7 +340,7 @@ impl Metrics {
         retain(&self.breakers, keep);
     }
 
-    /// Drops the series of backends that `keep`, which is given pool and backend, refuses.
+    /// Drops the series of backends for which `keep` is false. Its arguments are the pool and the backend.
     pub fn retain_backends(&self, keep: impl Fn(&str, &str) -> bool) {
         let keep = |labels: &HashMap<&str, &str>| match (labels.get("pool"), labels.get("backend")) {
             (Some(pool), Some(backend)) => keep(pool, backend),
@@ -272,12 +350,12 @@ impl Metrics {
         retain(&self.attempt_failures, keep);
     }
 
-    /// Counts what became of a configuration: `published`, `refused`.
+    /// Counts the result of a reload of the configuration: `published`, `refused`.
     pub fn config_reloaded(&self, result: &str) {
         self.config_reloads.with_label_values(&[result]).inc();
     }
 
-    /// Everything in the Prometheus text format, version 0.0.4.
+    /// All metrics in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new()
@@ -287,12 +365,12 @@ impl Metrics {
     }
 }
 
-/// Why a connection is not let in.
+/// The reason why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusedConnection {
-    /// There are as many as there may be.
+    /// The process has as many connections as it may have.
     TooMany,
-    /// The client has as many as it may have.
+    /// The client has as many connections as it may have.
     TooManyOfClient,
 }
 
@@ -300,7 +378,7 @@ impl RefusedConnection {
     /// Every reason.
     pub const ALL: [RefusedConnection; 2] = [RefusedConnection::TooMany, RefusedConnection::TooManyOfClient];
 
-    /// As the metrics spell it.
+    /// The reason in the spelling of the metrics.
     pub fn name(self) -> &'static str {
         match self {
             RefusedConnection::TooMany => "max-connections",
@@ -315,7 +393,7 @@ impl Default for Metrics {
     }
 }
 
-/// The counters of one plugin, ready to be added to.
+/// The counters of one plugin, looked up.
 #[derive(Clone, Default)]
 pub struct PluginMetrics(PerHook<Option<HookMetrics>>);
 
@@ -341,7 +419,7 @@ impl PluginMetrics {
     }
 }
 
-/// Drops the series whose labels are refused.
+/// Drops the series for whose labels `keep` is false.
 fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&HashMap<&str, &str>) -> bool) {
     for family in series.collect() {
         for metric in family.get_metric() {
@@ -351,7 +429,7 @@ fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&HashMap<&st
                 .map(|label| (label.name(), label.value()))
                 .collect();
             if !keep(&labels) {
-                // Somebody else may have dropped it in the meantime, which is as good.
+                // Another thread may have dropped it since, with the same result.
                 let _ = series.remove(&labels);
             }
         }
@@ -374,7 +452,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_histogram_has_the_promised_name_and_labels() {
+    fn request_duration_histogram_has_the_promised_name_and_labels() {
         let metrics = Metrics::new();
         metrics.request_finished("GET", 200, Duration::from_millis(3));
         metrics.request_finished("BREW", 418, Duration::ZERO);
@@ -384,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn series_of_plugins_go_and_the_others_stay() {
+    fn retain_plugins_drops_series_of_other_plugins_only() {
         let metrics = Metrics::new();
         let hooks = Hooks::from([Hook::RequestFilter]);
         for plugin in ["goes", "stays"] {
@@ -404,11 +482,15 @@ mod tests {
         metrics.retain_plugins(|plugin| plugin == "stays");
 
         assert_eq!((series("\"goes\""), series("\"stays\"")), (0, stay));
-        assert_eq!(series("{"), before - stay, "what is not about plugins stays");
+        assert_eq!(
+            series("{"),
+            before - stay,
+            "series that are not about plugins stay"
+        );
     }
 
     #[test]
-    fn a_status_out_of_range_does_not_panic() {
+    fn request_with_status_out_of_range_is_counted_without_panic() {
         let metrics = Metrics::new();
         for status in [0, 99, 600, u16::MAX] {
             metrics.request_finished("GET", status, Duration::ZERO);

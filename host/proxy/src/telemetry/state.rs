@@ -1,4 +1,4 @@
-//! What the state of plugins takes, looked up when somebody asks.
+//! Metrics of the state of plugins, which are read from the store at each scrape.
 
 use std::sync::{Arc, Weak};
 
@@ -8,7 +8,7 @@ use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
 use pace_state::{Store, Usage};
 
-/// The series of each plugin that has state.
+/// Collects the series of each plugin that has state.
 pub(super) struct StateCollector {
     store: Weak<Store>,
     bytes: Opts,
@@ -32,7 +32,7 @@ impl StateCollector {
         }
     }
 
-    /// New ones each time, so that no plugin is in them that is gone.
+    /// New vectors for each scrape, so that plugins that are gone have no series.
     fn vectors(&self) -> (IntGaugeVec, IntCounterVec) {
         let bytes = IntGaugeVec::new(self.bytes.clone(), &LABELS);
         let forgotten = IntCounterVec::new(self.forgotten.clone(), &LABELS);

@@ -1,24 +1,24 @@
-//! How many further attempts a pool may have.
+//! The retry budget: how many further attempts a pool may have.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Bounds further attempts by a share of the first ones: when all backends fail, as many attempts as are configured for each
-/// request would be that many times the load, just when it cannot be borne (as in Finagle's and linkerd's retry budgets).
+/// Bounds the further attempts of a pool by a share of the first ones, as the retry budgets of Finagle and linkerd do. When
+/// all backends fail, the attempts configured for each request would multiply the load just when it cannot be borne.
 ///
-/// Each first attempt adds a share to what is left, each further one takes a whole. Some are always there, so that a pool with
-/// few requests has its attempts.
+/// Each first attempt adds a share of an attempt, each further one takes a whole. The budget starts with a reserve, so that
+/// a pool with few requests has its attempts.
 #[derive(Debug)]
 pub struct RetryBudget {
-    /// What a first attempt adds, in hundredths of an attempt.
+    /// The share that a first attempt adds, in hundredths of an attempt.
     percent: i64,
-    /// Hundredths of an attempt.
+    /// The further attempts left, in hundredths of an attempt.
     left: AtomicI64,
 }
 
-/// Attempts that are there without any request before, and that come back with others.
+/// The attempts that the budget starts with. Once used, they come back with the shares of first attempts.
 const RESERVE: i64 = 10;
 
-/// Attempts that can be saved up.
+/// The most attempts that can be saved up.
 const MOST: i64 = 1000;
 
 const WHOLE: i64 = 100;
@@ -36,15 +36,15 @@ impl RetryBudget {
         }
     }
 
-    /// A first attempt is made.
+    /// Adds the share of a first attempt.
     pub fn first(&self) {
-        // It may be passed by as many as there are workers.
+        // Workers that add at once may exceed the limit by one share each.
         if self.left.load(Ordering::Relaxed) < MOST * WHOLE {
             self.left.fetch_add(self.percent, Ordering::Relaxed);
         }
     }
 
-    /// Takes a further attempt. Says whether there is one.
+    /// Takes a further attempt. Returns whether there was one left.
     pub fn take(&self) -> bool {
         let taken = self
             .left
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn further_attempts_are_a_share_of_the_first_ones() {
+    fn budget_grants_a_share_of_the_first_attempts() {
         let budget = RetryBudget::new(20);
         assert_eq!(taken(&budget), 10, "the reserve");
         for _ in 0..100 {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn budget_of_nothing_has_no_further_attempt() {
+    fn budget_of_zero_percent_grants_no_further_attempt() {
         let budget = RetryBudget::new(0);
         budget.first();
         assert_eq!(taken(&budget), 0);

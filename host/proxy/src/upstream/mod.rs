@@ -1,7 +1,7 @@
-//! Pools of backends: what Pace knows about them while it serves.
+//! Pools of backends, and what is known of each while Pace serves.
 //!
 //! ```text
-//! pace_config::Pool: hosts and ports ──▶ Pool ──▶ Members: the backends at the moment, with a version
+//! pace_config::Pool: hosts and ports ──▶ Pool ──▶ Members: the present backends, with a version
 //!                                   look up       │
 //!                                                 ▼
 //!                                    Attempts: the members as one request sees them
@@ -9,9 +9,9 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `backend` | one server at one address, how it is doing, a request on its way to it |
-//! | `budget` | how many further attempts a pool may have |
-//! | `names` | from names to addresses |
+//! | `backend` | a server at one address, its load, a request on its way to it |
+//! | `budget` | bounds the further attempts of a pool |
+//! | `names` | looks up the addresses of names |
 
 mod backend;
 mod budget;
@@ -32,51 +32,54 @@ pub use self::names::{Lookup, system_lookup};
 use crate::telemetry::Metrics;
 use pace_config::PoolSettings;
 use pace_hook::{AttemptFailure, Candidates, Health};
+use pace_tls::client::Connector;
 
-/// Backends that serve the same thing.
+/// A pool: backends that serve the same thing.
 pub struct Pool {
     /// The name in the configuration.
     pub name: String,
-    /// Its own, and that of the pools that take its place: how connections to its backends are told from others.
+    /// The number that identifies idle connections to its backends. A pool that replaces this one has the same.
     pub number: u64,
-    /// How requests get to its backends, and how long that may take.
+    /// Timeouts, retries, and the limits of idle connections.
     pub settings: PoolSettings,
-    /// How many further attempts there may be.
+    /// The budget of further attempts.
     pub budget: RetryBudget,
+    connector: Option<Connector>,
     members: ArcSwap<Members>,
-    /// Who changes the members. Requests do not wait for it.
-    changing: Mutex<Names>,
+    /// The names to look up, locked by a thread that changes the members. Requests do not wait for it.
+    names: Mutex<Names>,
 }
 
-/// The servers of a pool by name, and what was found of each.
+/// The servers of a pool as configured, and the addresses found for each.
 struct Names {
     servers: Vec<pace_config::Backend>,
-    /// The addresses found last, of each server.
+    /// For each server, the addresses found last.
     found: Vec<Vec<SocketAddr>>,
 }
 
-/// The backends of a pool at a moment. What changes makes new members, so that a request sees one state of them.
+/// The backends of a pool at a moment. A change makes new members, so that a request sees one state of them.
 pub struct Members {
     version: u64,
     list: Box<[Member]>,
 }
 
-/// One backend, and what plugins are told of it.
+/// A backend of a pool, with the weight and the health that plugins see.
 #[derive(Clone)]
 pub struct Member {
     /// The server.
     pub backend: Arc<Backend>,
-    /// Its share of requests.
+    /// Its share of requests, relative to the others.
     pub weight: u32,
-    /// Its state.
+    /// Its health.
     pub health: Health,
 }
 
 impl Pool {
-    /// A pool whose names are looked up now. Backends that `before` has too keep what is known of them. A name that has no
-    /// address is told, and has no backend until one is found.
+    /// Makes a pool, and looks its names up. Backends that `before` has too keep their load. A name without an address is
+    /// logged, and has no backend until an address is found.
     pub fn new(
         pool: &pace_config::Pool,
+        connector: Option<Connector>,
         metrics: &Metrics,
         before: Option<&Pool>,
         lookup: Lookup<'_>,
@@ -86,14 +89,18 @@ impl Pool {
             |server: &pace_config::Backend| before.map_or_else(Vec::new, |pool| pool.found(server));
         let made = Pool {
             name: pool.name.clone(),
-            number: before.map_or_else(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed), |pool| pool.number),
+            // Connections are shared only between pools that make them in the same way.
+            number: before
+                .filter(|pool| pool.connects_with(connector.as_ref()))
+                .map_or_else(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed), |pool| pool.number),
+            connector,
             settings: pool.settings.clone(),
             budget: RetryBudget::new(pool.settings.retry.budget_percent),
             members: ArcSwap::from_pointee(match before {
                 Some(before) => Members::of(before.members().list.to_vec()),
                 None => Members::of(Vec::new()),
             }),
-            changing: Mutex::new(Names {
+            names: Mutex::new(Names {
                 found: pool.backends.iter().map(found_before).collect(),
                 servers: pool.backends.clone(),
             }),
@@ -102,23 +109,36 @@ impl Pool {
         made
     }
 
-    /// The backends at the moment.
+    /// How its backends with TLS are connected to.
+    pub fn connector(&self) -> Option<&Connector> {
+        self.connector.as_ref()
+    }
+
+    /// Whether its connections are made in this way.
+    pub fn connects_with(&self, connector: Option<&Connector>) -> bool {
+        match (&self.connector, connector) {
+            (Some(ours), Some(theirs)) => ours.is(theirs),
+            (ours, theirs) => ours.is_none() && theirs.is_none(),
+        }
+    }
+
+    /// The present backends.
     pub fn members(&self) -> Arc<Members> {
         self.members.load_full()
     }
 
-    /// The addresses found last of a server with this host and port.
+    /// The addresses found last for a server with this host and port.
     fn found(&self, server: &pace_config::Backend) -> Vec<SocketAddr> {
-        let names = self.changing.lock();
+        let names = self.names.lock();
         let mut known = names.servers.iter().zip(&names.found);
         let same = known.find(|(known, _)| known.host == server.host && known.port == server.port);
         same.map_or_else(Vec::new, |(_, found)| found.clone())
     }
 
-    /// Looks its names up again. If that finds other backends than there are, they are the pool's from now on; if it finds
-    /// none for a name, those that were found before stay.
+    /// Looks the pool's names up again, and replaces the members if their backends have changed. A name that is not found
+    /// keeps the addresses found before.
     pub fn look_up(&self, metrics: &Metrics, lookup: Lookup<'_>) {
-        let mut names = self.changing.lock();
+        let mut names = self.names.lock();
         let Names { servers, found } = &mut *names;
         for (server, found) in servers.iter().zip(found.iter_mut()) {
             match names::addresses(server, lookup) {
@@ -138,20 +158,26 @@ impl Pool {
         let before = self.members();
         let known: HashMap<_, _> = before
             .backends()
-            .map(|backend| ((backend.label.as_str(), backend.address), backend))
+            .map(|backend| {
+                (
+                    (backend.label.as_str(), backend.address, backend.name.as_ref()),
+                    backend,
+                )
+            })
             .collect();
         let mut list = Vec::new();
         for (server, addresses) in servers.iter().zip(found.iter()) {
+            let name = names::server_name(server, &self.settings.tls);
             for address in addresses {
                 let label = match addresses.len() {
                     1 => server.label.clone(),
-                    // One name, several servers.
+                    // One name stands for several servers, which need labels of their own.
                     _ => address.to_string(),
                 };
                 list.push(Member {
-                    backend: match known.get(&(label.as_str(), *address)) {
+                    backend: match known.get(&(label.as_str(), *address, name.as_ref())) {
                         Some(known) => Arc::clone(known),
-                        None => Arc::new(Backend::new(&self.name, label, *address, metrics)),
+                        None => Arc::new(Backend::new(&self.name, label, *address, name.clone(), metrics)),
                     },
                     weight: server.weight,
                     health: Health::Healthy,
@@ -171,7 +197,7 @@ impl Pool {
 
 impl Members {
     fn of(list: Vec<Member>) -> Members {
-        /// Never used again, as `upstreams.version` promises.
+        /// The next version. None is used twice, as `upstreams.version` promises.
         static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
         Members {
             version: NEXT_VERSION.fetch_add(1, Ordering::Relaxed),
@@ -179,26 +205,26 @@ impl Members {
         }
     }
 
-    /// How many there are.
+    /// The number of backends.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no backend.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// A backend by its index.
+    /// The backend with an index.
     ///
     /// # Panics
     ///
-    /// If there are fewer.
+    /// If the index is not below [`Members::len`].
     pub fn backend(&self, index: u32) -> &Arc<Backend> {
         &self.member(index).backend
     }
 
-    /// Whether one of them has this label.
+    /// Whether a backend has this label.
     pub fn has(&self, label: &str) -> bool {
         self.backends().any(|backend| backend.label == label)
     }
@@ -225,11 +251,11 @@ impl Members {
 pub struct Attempts<'a> {
     /// The pool of the route.
     pub pool: &'a Pool,
-    /// Its backends when the request chose the first.
+    /// The pool's backends when the request chose the first.
     pub members: &'a Members,
-    /// Where the request has been.
+    /// The indices of the backends of earlier attempts.
     pub tried: &'a [u32],
-    /// How it ended there.
+    /// The failure of the last attempt.
     pub last_failure: Option<AttemptFailure>,
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use pace_config::{Config, Overrides};
 
-/// A world in which names have these addresses.
+/// A resolver that knows these names.
 struct World(RefCell<Vec<(&'static str, Vec<&'static str>)>>);
 
 impl World {
@@ -45,7 +45,7 @@ fn pool(servers: &[(&str, u32)]) -> pace_config::Pool {
     configured(&format!("backends = [{}]", backends.join(", ")))
 }
 
-/// The pool `web` with these keys, as a file would have it.
+/// The pool `web`, as a configuration with these keys has it.
 pub(crate) fn configured(keys: &str) -> pace_config::Pool {
     let text = format!("[[pools]]\nname = \"web\"\n{keys}\n[[routes]]\npool = \"web\"\n");
     let config = Config::parse(&text, Path::new("test.toml"), &Overrides::default());
@@ -60,10 +60,11 @@ fn labels(pool: &Pool) -> Vec<String> {
 }
 
 #[test]
-fn name_with_several_addresses_is_several_backends() {
+fn name_with_several_addresses_becomes_several_backends() {
     let world = World::new(&[("one", &["10.0.0.1"]), ("two", &["::1", "127.0.0.1", "::1"])]);
     let made = Pool::new(
         &pool(&[("one", 1), ("two", 3), ("10.0.0.9", 2)]),
+        None,
         &Metrics::new(),
         None,
         &|host, port| world.lookup(host, port),
@@ -77,11 +78,11 @@ fn name_with_several_addresses_is_several_backends() {
 }
 
 #[test]
-fn name_without_an_address_has_no_backend_until_there_is_one() {
+fn name_without_address_gets_a_backend_once_an_address_is_found() {
     let world = World::new(&[("one", &["10.0.0.1"])]);
     let metrics = Metrics::new();
     let lookup: Lookup<'_> = &|host, port| world.lookup(host, port);
-    let made = Pool::new(&pool(&[("gone", 1), ("one", 1)]), &metrics, None, lookup);
+    let made = Pool::new(&pool(&[("gone", 1), ("one", 1)]), None, &metrics, None, lookup);
     assert_eq!(labels(&made), ["one:80"]);
     world.set("gone", &["10.0.0.2"]);
     made.look_up(&metrics, lookup);
@@ -96,11 +97,11 @@ fn name_without_an_address_has_no_backend_until_there_is_one() {
 }
 
 #[test]
-fn version_changes_with_the_members_and_only_then() {
+fn version_of_members_changes_only_with_the_members() {
     let world = World::new(&[("one", &["10.0.0.1"])]);
     let metrics = Metrics::new();
     let lookup: Lookup<'_> = &|host, port| world.lookup(host, port);
-    let made = Pool::new(&pool(&[("one", 1)]), &metrics, None, lookup);
+    let made = Pool::new(&pool(&[("one", 1)]), None, &metrics, None, lookup);
     let first = made.members();
     made.look_up(&metrics, lookup);
     assert_eq!(made.members().version, first.version);
@@ -119,14 +120,20 @@ fn version_changes_with_the_members_and_only_then() {
 }
 
 #[test]
-fn pool_made_while_names_cannot_be_found_keeps_the_addresses_of_the_one_before() {
+fn new_pool_whose_names_cannot_be_found_keeps_the_addresses_of_its_predecessor() {
     let world = World::new(&[("one", &["10.0.0.1"])]);
     let metrics = Metrics::new();
-    let before = Pool::new(&pool(&[("one", 1)]), &metrics, None, &|host, port| {
+    let before = Pool::new(&pool(&[("one", 1)]), None, &metrics, None, &|host, port| {
         world.lookup(host, port)
     });
-    let nobody: Lookup<'_> = &|_, _| Err(io::ErrorKind::NotFound.into());
-    let after = Pool::new(&pool(&[("gone", 1), ("one", 2)]), &metrics, Some(&before), nobody);
+    let not_found: Lookup<'_> = &|_, _| Err(io::ErrorKind::NotFound.into());
+    let after = Pool::new(
+        &pool(&[("gone", 1), ("one", 2)]),
+        None,
+        &metrics,
+        Some(&before),
+        not_found,
+    );
     assert_eq!(labels(&after), ["one:80"]);
     assert!(std::sync::Arc::ptr_eq(
         after.members().backend(0),
@@ -136,16 +143,23 @@ fn pool_made_while_names_cannot_be_found_keeps_the_addresses_of_the_one_before()
 }
 
 #[test]
-fn backends_of_the_pool_before_keep_what_is_known_of_them() {
+fn backend_in_a_replaced_pool_keeps_its_load() {
     let metrics = Metrics::new();
-    let nobody: Lookup<'_> = &|_, _| Err(io::ErrorKind::NotFound.into());
-    let before = Pool::new(&pool(&[("10.0.0.1", 1), ("10.0.0.2", 1)]), &metrics, None, nobody);
+    let not_found: Lookup<'_> = &|_, _| Err(io::ErrorKind::NotFound.into());
+    let before = Pool::new(
+        &pool(&[("10.0.0.1", 1), ("10.0.0.2", 1)]),
+        None,
+        &metrics,
+        None,
+        not_found,
+    );
     let in_flight = InFlight::begin(before.members().backend(1));
     let after = Pool::new(
         &pool(&[("10.0.0.2", 5), ("10.0.0.3", 1)]),
+        None,
         &metrics,
         Some(&before),
-        nobody,
+        not_found,
     );
     assert_eq!(labels(&after), ["10.0.0.2:80", "10.0.0.3:80"]);
     assert_eq!(after.members().backend(0).in_flight(), 1);

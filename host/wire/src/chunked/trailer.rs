@@ -1,7 +1,7 @@
 //! The trailer section, which may follow the last chunk.
 
 use super::Fault;
-use crate::fields::{Fields, Span};
+use crate::fields::{Fields, Span, TooLarge};
 use crate::known::Known;
 use crate::request::Underscores;
 use crate::scan::HeadScan;
@@ -69,12 +69,9 @@ impl Section {
             return Err(Fault::Trailer);
         };
         self.fields.begin(&self.text);
-        for line in lines.iter().filter(|line| may_be_trailer(line.name)) {
-            if underscores != Underscores::Pass && line.name.contains('_') {
-                match underscores {
-                    Underscores::Refuse => return Err(Fault::Trailer),
-                    Underscores::Drop | Underscores::Pass => continue,
-                }
+        for line in lines {
+            if !passes(line.name, underscores)? {
+                continue;
             }
             self.fields.push(
                 Span::within(&self.text, line.name.as_bytes()),
@@ -83,6 +80,33 @@ impl Section {
         }
         Ok(())
     }
+}
+
+/// The trailers of a stream of HTTP/2, by the same rules.
+pub fn of_stream<'a>(
+    trailers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    underscores: Underscores,
+) -> Result<Fields, Fault> {
+    let mut fields = Fields::new();
+    for (count, (name, value)) in trailers.enumerate() {
+        if count == MAX_LINES {
+            return Err(Fault::Trailer);
+        }
+        if passes(name, underscores)? {
+            fields.append(name, value).map_err(|TooLarge| Fault::Trailer)?;
+        }
+    }
+    Ok(fields)
+}
+
+fn passes(name: &str, underscores: Underscores) -> Result<bool, Fault> {
+    if underscores != Underscores::Pass && name.contains('_') {
+        return match underscores {
+            Underscores::Refuse => Err(Fault::Trailer),
+            Underscores::Drop | Underscores::Pass => Ok(false),
+        };
+    }
+    Ok(may_be_trailer(name))
 }
 
 /// Whether a field may come after a body. Fields that frame, route, modify or authenticate a message, or say

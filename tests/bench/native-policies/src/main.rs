@@ -19,10 +19,11 @@ use pace_base::logging::{Setup, Writing};
 use pace_config::{Config, OnFailure, Overrides, Source};
 use pace_hook::{Failure, FailureReason, Hook, Plugin};
 use pace_proxy::chain::{Chain, Step, failures_of};
+use pace_proxy::listeners::{Frontends, Listeners};
 use pace_proxy::reload::{Manager, Origin};
 use pace_proxy::router::Router;
 use pace_proxy::server::{Process, Server};
-use pace_proxy::snapshot::{DEFAULT_BALANCER, Environment, Route, Snapshot};
+use pace_proxy::snapshot::{DEFAULT_BALANCER, Route, Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
 use pace_proxy::upstream::{Pool, system_lookup};
 use pace_sandbox::Runtime;
@@ -56,51 +57,57 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let process = Process::begin()?;
     let config = Config::load(path, &overrides)?;
     let server = Server::bind(&config)?;
-    let environment = Arc::new(Environment {
+    let shared = Arc::new(Shared {
         runtime: Runtime::new(None, config.server.workers)?,
         store: Store::new(config.server.state),
         metrics: Metrics::new(),
+        listeners: Listeners::default(),
     });
     let origin = Origin {
         path: Some(path.to_owned()),
         overrides,
     };
-    let (manager, snapshot, reloader) =
-        Manager::start(origin, config.clone(), Arc::clone(&environment), None)?;
+    let (manager, snapshot, reloader) = Manager::start(
+        origin,
+        config.clone(),
+        Frontends::default(),
+        Arc::clone(&shared),
+        None,
+    )?;
     // A manager that follows files would put the sandboxed plugins back.
     drop(manager);
     let mut snapshot = Arc::into_inner(snapshot)
         .and_then(|swap| Arc::into_inner(swap.into_inner()))
         .ok_or("somebody else holds the snapshot")?;
-    snapshot.router = routes(&config, &environment)?;
+    snapshot.set_router(routes(&config, &shared)?);
     let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(snapshot));
-    server.run(process, snapshot, environment, reloader)?;
+    server.run(process, snapshot, shared, reloader, None)?;
     Ok(())
 }
 
 /// The routes of a configuration, with native plugins.
-fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route>>, Failure> {
+fn routes(config: &Config, shared: &Shared) -> Result<Router<Arc<Route>>, Failure> {
     let pools: Vec<Arc<Pool>> = config
         .pools
         .iter()
-        .map(|pool| Arc::new(Pool::new(pool, &environment.metrics, None, &system_lookup)))
+        .map(|pool| Arc::new(Pool::new(pool, None, &shared.metrics, None, &system_lookup)))
         .collect();
     let mut routes = Vec::new();
     for route in &config.routes {
         let mut plugins = Vec::new();
         for used in &route.plugins {
             let entry = &config.plugins[used.plugin];
-            plugins.push(native(entry, &used.config, environment)?);
+            plugins.push(native(entry, &used.config, shared)?);
         }
         if !plugins
             .iter()
             .any(|plugin| plugin.hooks().contains(Hook::SelectUpstream))
         {
-            let scope = scope(DEFAULT_BALANCER, pace_config::Limits::default(), environment);
+            let scope = scope(DEFAULT_BALANCER, pace_config::Limits::default(), shared);
             plugins.push(Arc::new(balancer::RoundRobin::new(DEFAULT_BALANCER, scope)));
         }
         let step = |plugin: Arc<dyn Plugin>| Step {
-            metrics: environment.metrics.plugin(plugin.name(), plugin.hooks()),
+            metrics: shared.metrics.plugin(plugin.name(), plugin.hooks()),
             log: failures_of(plugin.name(), &route.name),
             plugin,
             route: route.name.as_str().into(),
@@ -120,9 +127,9 @@ fn routes(config: &Config, environment: &Environment) -> Result<Router<Arc<Route
 fn native(
     entry: &pace_config::Plugin,
     config: &Map<String, Value>,
-    environment: &Environment,
+    shared: &Shared,
 ) -> Result<Arc<dyn Plugin>, Failure> {
-    let scope = || scope(&entry.name, entry.limits, environment);
+    let scope = || scope(&entry.name, entry.limits, shared);
     let plugin: Arc<dyn Plugin> = match &entry.source {
         Source::Builtin(name) if name == "rate-limiter" => {
             Arc::new(limiter::RateLimiter::new(entry, read(config)?, &scope())?)
@@ -138,14 +145,14 @@ fn native(
     Ok(plugin)
 }
 
-fn scope(name: &str, limits: pace_config::Limits, environment: &Environment) -> Arc<Scope> {
+fn scope(name: &str, limits: pace_config::Limits, shared: &Shared) -> Arc<Scope> {
     let limits = pace_state::ScopeLimits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
         bytes: limits.state,
         ..pace_state::ScopeLimits::default()
     };
-    environment.store.scope(name, name, limits)
+    shared.store.scope(name, name, limits)
 }
 
 fn read<C: serde::de::DeserializeOwned>(config: &Map<String, Value>) -> Result<C, Failure> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::time::SystemTime;
 
 use pace_tests::{
     Answer, Exit, Gate, HttpBackend, Pace, Request, Setup, Signal, edition, exhausts_compiler, fixture,
@@ -11,6 +12,7 @@ use pace_tests::{
 };
 
 use super::page::{Page, code};
+use crate::issuing::{Authority, DAY, curl};
 use crate::sections::plain;
 use crate::swapping::{Swapping, reconfigure, respond};
 use crate::unread_log;
@@ -22,6 +24,7 @@ fn messages_on_the_page_are_those_of_the_program() {
         while_serving(),
         while_swapping(),
         for_a_proxy(),
+        of_listeners(),
         too_much(),
         at_the_end(),
     ]
@@ -59,11 +62,7 @@ fn at_start() -> String {
         check(&format!("{plugin}{rest}")).file("text.wasm", "This is a text.")
     };
     let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
-    let taken = taken
-        .local_addr()
-        .map(|address| (address, taken))
-        .expect("it is bound");
-    let listen = ["--backend", "127.0.0.1:1", "--listen", &taken.0.to_string()];
+    let listen = ["--backend", "127.0.0.1:1", "--listen", &address(&taken)];
 
     let anybodys = check("[server]\ncache_dir = 'cache'\n[upstreams]\nbackends = ['127.0.0.1:1']");
     let cache = anybodys.directory().join("cache");
@@ -88,6 +87,10 @@ fn at_start() -> String {
     refusals
         .map(|setup| format!("{}\n", setup.run().refusal()))
         .concat()
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().expect("it is bound").to_string()
 }
 
 /// Provokes failures of requests.
@@ -196,6 +199,50 @@ fn for_a_proxy() -> String {
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.read_to_end();
     pace.stop().stderr
+}
+
+/// A file with a listener that has certificates from these files.
+fn encrypted(certificates: &str, keys: &str) -> String {
+    format!(
+        "[[listeners]]\nlisten = '127.0.0.1:0'\ncertificates = [{certificates}]\n{keys}\n\
+         [admin]\nlisten = '127.0.0.1:0'\n[upstreams]\nbackends = ['127.0.0.1:1']\n"
+    )
+}
+
+/// Provokes messages about certificates, and about an address that a reload cannot have.
+fn of_listeners() -> String {
+    let authority = Authority::new("tests");
+    let (files, now) = (tempfile::tempdir().expect("it can be made"), SystemTime::now());
+    let file = |name: &str| files.path().join(name);
+    authority.issue_until(&file("a.pem"), "a.example", now + 5 * DAY);
+    authority.issue(&file("b.pem"), "b.example");
+    authority.issue_until(&file("old.pem"), "a.example", now - DAY);
+    fs::write(file("ca.pem"), authority.pem()).expect("it can be written");
+    let entry = |cert: &str, key: &str, more: &str| {
+        format!("{{ cert = {:?}, key = {:?}{more} }}", file(cert), file(key))
+    };
+
+    let mut said = String::new();
+    for wrong in [entry("a.pem", "b.key", ""), entry("old.pem", "old.key", "")] {
+        let exit = Setup::new().args(["check"]).config(&encrypted(&wrong, "")).run();
+        writeln!(said, "{}", exit.refusal()).expect("a String takes every write");
+    }
+
+    let (open, asking) = (
+        entry("a.pem", "a.key", ""),
+        entry("b.pem", "b.key", ", client_certificates = 'required'"),
+    );
+    let tls = format!("tls = {{ client_ca = {:?} }}", file("ca.pem"));
+    let pace = Pace::with_config(&encrypted(&format!("{open}, {asking}"), &tls));
+    said += pace.client().exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text();
+    let misdirected = ["--insecure", "--header", "Host: b.example"];
+    said += &curl("a.example", pace.address(), "/", &misdirected);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let another = format!("\n[[listeners]]\nlisten = '{}'\n", address(&taken));
+    said += &reconfigure(&pace, |text| text + &another).1;
+    fs::write(file("a.pem"), "This is a text.").expect("it can be written");
+    pace.wait_for_log(&["the certificates are not taken"]);
+    said + &pace.stop().stderr
 }
 
 /// Provokes messages about lines that were left out, and about a log that is not read.

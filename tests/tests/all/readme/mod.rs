@@ -16,9 +16,11 @@ use pace_tests::{Setup, root};
 
 use page::Page;
 
+use crate::issuing::Authority;
+
 #[test]
 fn configurations_on_the_pages_are_valid() {
-    let mut checked = 0;
+    let (authority, mut checked) = (Authority::new("tests"), 0);
     for page in Page::all() {
         let configurations = page
             .blocks
@@ -26,13 +28,15 @@ fn configurations_on_the_pages_are_valid() {
             // Blocks with a file name are part of a story, which starts them.
             .filter(|block| block.language == "toml" && block.file().is_none());
         for block in configurations {
-            let exit = Setup::new().args(["check"]).config(&block.text).run();
+            let setup = Setup::new().args(["check"]).config(&block.text);
+            authority.issue_all(&block.text, setup.directory());
+            let exit = setup.run();
             assert_eq!(exit.code, Some(0), "{}:{}: {exit:#?}", page.name, block.line);
             assert!(exit.stdout.starts_with("ok: "), "{exit:#?}");
             checked += 1;
         }
     }
-    assert!(checked >= 3, "the short and the full form, and a pin");
+    assert!(checked >= 4, "the short and the full form, listeners, and a pin");
 }
 
 /// Further pages with links. Their content is tested elsewhere, if at all.

@@ -75,14 +75,19 @@ fn fields_on_the_page_are_those_of_a_plugin() {
 #[test]
 fn keys_that_need_a_restart_on_the_page_are_those_refused() {
     let swapping = Swapping::new();
+    // An authority is asked for certificates of listeners with TLS, which may change themselves.
+    let listeners = "[[listeners]]\nlisten = '127.0.0.1:0'\ntls = {}\n\
+                     [acme]\ndirectory = 'https://a.invalid'\nnames = ['a.example']\nstate_dir = 'acme'\n";
     let (status, sentence) = reconfigure(&swapping.pace, |text| {
-        text.replace("127.0.0.1:0", "127.0.0.2:0")
+        text.replacen("listen = \"127.0.0.1:0\"\n", "", 1)
+            .replace("127.0.0.1:0", "127.0.0.2:0")
             .replace("workers = 2", "workers = 3")
             .replace(
                 "[server]",
                 "[server]\ngrace_period_seconds = 1\nproxy_protocol = true\n\
-                 trusted_proxies = ['127.0.0.1']\ncache_dir = '/nowhere'",
+                 trusted_proxies = ['127.0.0.1']\ntcp_keepalive_seconds = 5\ncache_dir = '/nowhere'",
             )
+            + listeners
     });
     assert_eq!(status, 409, "{sentence}");
     let named: BTreeSet<String> = code(&sentence).into_iter().collect();
@@ -103,6 +108,17 @@ fn reasons_on_the_page_are_those_of_the_metrics() {
         .expect("another test compares it with the program");
     let documented = page().table("| reason | what has happened | the instance |");
     let documented: BTreeSet<String> = documented.iter().flat_map(|row| code(&row[0])).collect();
+    assert_eq!(documented, code(&counted[3]).into_iter().collect());
+}
+
+#[test]
+fn reasons_of_failed_handshakes_on_the_page_are_those_of_the_metrics() {
+    let metrics = Page::read().table("| metric | type | labels | |");
+    let counted = metrics
+        .iter()
+        .find(|row| row[0] == "`pace_tls_handshake_failures_total`")
+        .expect("another test compares it with the program");
+    let documented = column(&page(), "| reason | what has happened |", 0);
     assert_eq!(documented, code(&counted[3]).into_iter().collect());
 }
 

@@ -6,12 +6,20 @@ use std::fs;
 use pace_tests::{HttpBackend, Pace, Setup, edition, fixture, root, wait_until};
 
 use super::page::{Page, code};
+use crate::issuing::Authority;
 use crate::sections::SERVER;
 use crate::swapping::{Swapping, reconfigure, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 23] = [
     ("[server]", "[server]\nzzz = 1"),
+    ("[[listeners]]", "[[listeners]]\nzzz = 1"),
+    (
+        "[[listeners]] certificates",
+        "[[listeners]]\ncertificates = [{ zzz = 1 }]",
+    ),
+    ("[[listeners]] tls", "[[listeners]]\ntls = { zzz = 1 }"),
+    ("[acme]", "[acme]\nzzz = 1"),
     ("[admin]", "[admin]\nzzz = 1"),
     ("[metrics]", "[metrics]\nzzz = 1"),
     ("[upstreams]", "[upstreams]\nzzz = 1"),
@@ -25,6 +33,8 @@ const TABLES: [(&str, &str); 17] = [
     ("[[pools]] backends", "[[pools]]\nbackends = [{ zzz = 1 }]"),
     ("[[pools]] retry", "[[pools]]\nretry = { zzz = 1 }"),
     ("[upstreams] retry", "[upstreams]\nretry = { zzz = 1 }"),
+    ("[[pools]] tls", "[[pools]]\ntls = { zzz = 1 }"),
+    ("[upstreams] tls", "[upstreams]\ntls = { zzz = 1 }"),
     ("[[routes]]", "[[routes]]\nzzz = 1"),
     ("[[routes]] match", "[[routes]]\nmatch = { zzz = 1 }"),
     ("[[routes]] plugins", "[[routes]]\nplugins = [{ zzz = 1 }]"),
@@ -141,6 +151,8 @@ fn defaults_on_the_page_are_those_of_the_commented_files() {
     settings.retain(|(table, key), _| table != "[server]" || !["listen", "workers"].contains(&key.as_str()));
     let contained = self::settings("config/contained.toml").into_iter();
     settings.extend(contained.filter(|((table, _), _)| table.starts_with("[[plugins]]")));
+    let of_listeners = self::settings("config/tls.toml").into_iter();
+    settings.extend(of_listeners.filter(|((table, _), _)| table == "[[listeners]] tls"));
     let mut compared = 0;
     for key in keys() {
         let value = settings.get(&(key.table.clone(), key.key.clone()));
@@ -158,8 +170,9 @@ fn settings(file: &str) -> BTreeMap<(String, String), String> {
     let (mut table, mut settings) = (String::new(), BTreeMap::new());
     for line in text.lines() {
         let line = line.strip_prefix('#').unwrap_or(line);
-        if let Some(inner) = line.strip_prefix("[plugins.") {
-            table = format!("[[plugins]] {}", inner.trim_end_matches(']'));
+        let within = line.strip_prefix('[').and_then(|line| line.split_once('.'));
+        if let Some((list @ ("plugins" | "listeners"), inner)) = within {
+            table = format!("[[{list}]] {}", inner.trim_end_matches(']'));
         } else if line.starts_with('[') {
             line.clone_into(&mut table);
         } else if let Some((key, value)) = line.split_once(" = ")
@@ -186,7 +199,8 @@ fn metrics_on_the_page_are_those_of_the_program() {
         assert_eq!(pace.get("/").status, 200);
     }
     pace.wait_for_metric("http_requests_duration_seconds_count", &[("status", "200")], 2);
-    let text = pace.admin().get("/metrics").text().to_owned() + &metrics_of_swaps();
+    let text =
+        pace.admin().get("/metrics").text().to_owned() + &metrics_of_swaps() + &metrics_of_certificates();
 
     let types: BTreeMap<&str, &str> = text
         .lines()
@@ -265,6 +279,16 @@ fn metrics_of_swaps() -> String {
         assert!(swapping.pace.metrics().has("pace_config_reloads_total", &labels));
     }
     swapping.pace.admin().get("/metrics").text().to_owned()
+}
+
+/// The metrics of a listener with a certificate.
+fn metrics_of_certificates() -> String {
+    let setup = Setup::new().config(
+        "[[listeners]]\nlisten = '127.0.0.1:0'\ncertificates = [{ cert = 'a.pem', key = 'a.key' }]\n\
+         [admin]\nlisten = '127.0.0.1:0'\n[upstreams]\nbackends = ['127.0.0.1:1']\n",
+    );
+    Authority::new("tests").issue(&setup.directory().join("a.pem"), "a.example");
+    setup.start().admin().get("/metrics").text().to_owned()
 }
 
 /// The metric that a series belongs to: a histogram has three series.

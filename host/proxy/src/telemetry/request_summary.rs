@@ -1,21 +1,21 @@
-//! A request in the words of its client, as warnings name it.
+//! The summary of a request by which warnings name it: the client's own words, escaped.
 
 use std::fmt;
 
 use pace_base::escape::{Quoted, Word};
 
-/// What was asked for. `Display` is `GET "/path?query", Host "example.com"`.
+/// The request as the client sent it. `Display` is `GET "/path?query", Host "example.com"`.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// The method as sent.
+pub struct RequestSummary<'a> {
+    /// The method.
     pub method: &'a str,
-    /// Path and query as sent.
+    /// Path and query.
     pub target: &'a [u8],
     /// The value of `Host`, if there is one.
     pub host: Option<&'a [u8]>,
 }
 
-impl fmt::Display for Asked<'_> {
+impl fmt::Display for RequestSummary<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} {}", Word(self.method.as_bytes()), Quoted(self.target))?;
         match self.host {
@@ -30,17 +30,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_says_stays_in_its_quotes() {
-        let asked = Asked {
+    fn summary_of_hostile_request_is_escaped_within_quotes() {
+        let summary = RequestSummary {
             method: "GET",
             target: b"/a\xff?b=\"",
             host: Some("a\", Host \"b\u{202e}\n".as_bytes()),
         };
         assert_eq!(
-            asked.to_string(),
+            summary.to_string(),
             r#"GET "/a\xff?b=\"", Host "a\", Host \"b\u{202e}\n""#
         );
-        let none = Asked { host: None, ..asked };
+        let none = RequestSummary {
+            host: None,
+            ..summary
+        };
         assert!(none.to_string().ends_with(r#"", no Host"#));
     }
 }

@@ -1,0 +1,152 @@
+//! A connection of HTTP/2: many requests at once, each of which goes the way of all others.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::Request;
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use pace_wire::refusal::Refusal;
+use pace_wire::request::{Pseudo, RequestHead, Rules};
+use tokio::time::{Instant, timeout_at};
+
+use super::Proxy;
+use super::answer::Disposition;
+use crate::http1::{Arrival, Client, Next};
+use crate::http2::{self, Io};
+use crate::io::{Alarm, Recycled, Stream, Transport};
+
+/// How long a connection that is about to end may take to say so.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Requests that a client may still begin when it has been told that its connection ends: those that crossed the news. One
+/// that does not answer the question whether it has heard (RFC 9113, section 6.8) would go on for ever.
+const CROSSING: u32 = 200;
+
+/// Bytes of a request's fields, with 32 more for each, which clients are told: what a head of HTTP/1 may have is counted when
+/// it is read.
+const MAX_HEAD: u32 = 32 << 10;
+
+/// What a connection comes to next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart at once, and nearly always a request: a box would be one more allocation for each"
+)]
+enum Event {
+    Request(Request<RecvStream>, SendResponse<Bytes>),
+    /// It is to end behind the requests that are under way.
+    MustEnd,
+    /// It has been idle for too long.
+    Late,
+    /// It is over.
+    End,
+}
+
+impl Proxy {
+    /// Serves a connection until the client closes it, sends nothing for as long as an idle connection is kept, or the
+    /// process is about to end.
+    pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, arrival: Arrival) {
+        let limits = self.snapshot.load().client;
+        let begun = timeout_at(Instant::now() + limits.head, http2::handshake(io, MAX_HEAD)).await;
+        let Ok(Ok(mut connection)) = begun else { return };
+        let mut alarm = Alarm::new();
+        let mut must_end = pin!(self.drain.idle_must_end(self.worker));
+        let mut accepted = 0;
+        let mut crossing = 0;
+        let mut is_ending = false;
+        let mut idle_since = Some(Instant::now());
+        loop {
+            let event = poll_fn(|context| {
+                match connection.poll_accept(context) {
+                    Poll::Ready(Some(Ok((request, respond)))) => {
+                        return Poll::Ready(Event::Request(request, respond));
+                    }
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::End),
+                    Poll::Pending => {}
+                }
+                if !is_ending && must_end.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Event::MustEnd);
+                }
+                if connection.has_streams() {
+                    idle_since = None;
+                    return Poll::Pending;
+                }
+                let limit = if is_ending { FAREWELL } else { limits.keepalive };
+                let since = *idle_since.get_or_insert_with(Instant::now);
+                alarm.poll(since + limit, context).map(|()| Event::Late)
+            })
+            .await;
+            match event {
+                Event::Request(request, respond) => {
+                    accepted += 1;
+                    crossing += u32::from(is_ending);
+                    if crossing > CROSSING {
+                        return;
+                    }
+                    if limits.requests.is_some_and(|most| accepted == most.get()) {
+                        is_ending = true;
+                        connection.graceful_shutdown();
+                    }
+                    let (proxy, arrival) = (Arc::clone(self), arrival.clone());
+                    // A panic ends this task and with it the stream, nothing else.
+                    tokio::spawn(async move { proxy.serve_stream(request, respond, arrival).await });
+                }
+                // There are no descriptors left, and this one is of use.
+                Event::MustEnd if idle_since.is_none() && !self.drain.has_begun() => {
+                    must_end.set(self.drain.idle_must_end(self.worker));
+                }
+                Event::MustEnd | Event::Late if !is_ending => {
+                    is_ending = true;
+                    idle_since = idle_since.map(|_| Instant::now());
+                    connection.graceful_shutdown();
+                }
+                Event::MustEnd | Event::Late | Event::End => return,
+            }
+        }
+    }
+
+    /// Serves one request.
+    async fn serve_stream(
+        &self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        arrival: Arrival,
+    ) {
+        let (parts, body) = request.into_parts();
+        let is_complete = body.is_end_stream();
+        let transport = Transport::Stream(Box::new(Stream::new(body, respond)));
+        let mut client = Client::new(transport, arrival);
+        let snapshot = self.snapshot.load_full();
+        let mut head = Recycled::<RequestHead>::take();
+        let next = match read(&mut head, &parts, is_complete, &snapshot.rules) {
+            Ok(()) => Next::Request,
+            Err(refusal) => Next::Refused(refusal),
+        };
+        match self.take(&mut client, &mut head, snapshot, next).await {
+            // What has not been read of the request is refused when the stream is dropped (RFC 9113, section 8.1).
+            Disposition::Keep | Disposition::Linger => {}
+            Disposition::Close | Disposition::Reset | Disposition::Streams => client.transport.reset(),
+        }
+    }
+}
+
+/// Has the rules look at a head.
+fn read(head: &mut RequestHead, parts: &Parts, is_complete: bool, rules: &Rules) -> Result<(), Refusal> {
+    let pseudo = Pseudo {
+        method: parts.method.as_str(),
+        authority: parts.uri.authority().map(Authority::as_str),
+        path: parts.uri.path_and_query().map_or("", PathAndQuery::as_str),
+        is_complete,
+    };
+    let fields = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    head.read_stream(&pseudo, fields, rules)
+}

@@ -1,0 +1,28 @@
+//! Certificates from an authority that speaks ACME (RFC 8555), ordered at the start, renewed in time, kept in files.
+//!
+//! ```text
+//!  Acme::open ─▶ Acme::run ── order ──▶ authority
+//!      │             │                      │ asks over HTTP or TLS: Challenges
+//!      │             ├──▶ files: account, certificate with key
+//!      ▼             ▼
+//!  watched: the certificate, the status
+//! ```
+//!
+//! A failure is never more than a line of the status: what is held is served on, and the next attempt comes after a while that
+//! doubles. The policy of that is [`schedule`], which is pure.
+
+mod challenges;
+mod driver;
+mod files;
+mod http;
+mod order;
+pub mod schedule;
+mod settings;
+mod status;
+
+pub(crate) use challenges::TLS_ALPN;
+pub use challenges::{Challenges, HTTP_PATH};
+pub use driver::{Acme, Watched};
+pub use files::StateError;
+pub use settings::{AcmeError, ChallengeKind, Settings};
+pub use status::{Failure, Status};

@@ -1,0 +1,222 @@
+//! What a certificate says, as far as Pace looks at it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::subject;
+
+/// A certificate and what it says. Nothing is verified here: that is the handshake's.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    der: CertificateDer<'static>,
+    subject: String,
+    names: Vec<AlternativeName>,
+    not_before: SystemTime,
+    not_after: SystemTime,
+    sha256: [u8; 32],
+}
+
+/// One of the names for which a certificate is, its `subjectAltName`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlternativeName {
+    /// A host name, in lower case. The first label may be `*`.
+    Dns(String),
+    /// An address of mail.
+    Email(String),
+    /// A URI, such as a SPIFFE ID.
+    Uri(String),
+    /// An IP address.
+    Ip(IpAddr),
+}
+
+/// The bytes are no certificate, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an X.509 certificate: {0}")]
+pub struct NotACertificate(String);
+
+impl Certificate {
+    /// Reads what `der` says.
+    ///
+    /// # Errors
+    ///
+    /// It is no X.509 certificate in DER, or an extension of it is broken.
+    pub fn parse(der: CertificateDer<'static>) -> Result<Certificate, NotACertificate> {
+        let (rest, parsed) =
+            X509Certificate::from_der(&der).map_err(|error| NotACertificate(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(NotACertificate(format!("{} bytes follow it", rest.len())));
+        }
+        let alternative = parsed
+            .subject_alternative_name()
+            .map_err(|error| NotACertificate(format!("subjectAltName: {error}")))?;
+        let names = alternative
+            .iter()
+            .flat_map(|extension| &extension.value.general_names)
+            .filter_map(AlternativeName::of)
+            .collect();
+        Ok(Certificate {
+            subject: subject::rfc4514(parsed.subject()),
+            names,
+            not_before: time(parsed.validity().not_before.timestamp()),
+            not_after: time(parsed.validity().not_after.timestamp()),
+            sha256: Sha256::digest(&der).into(),
+            der,
+        })
+    }
+
+    /// The certificate itself, in DER.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// The subject as RFC 4514 writes it, most specific part first: `CN=api,O=Example`. Empty if it has none.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Its names, in its order. Those of other kinds, and those with control characters, are left out.
+    pub fn names(&self) -> &[AlternativeName] {
+        &self.names
+    }
+
+    /// Its host names, in its order and lower case.
+    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().filter_map(|name| match name {
+            AlternativeName::Dns(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The first second at which it is valid.
+    pub fn not_before(&self) -> SystemTime {
+        self.not_before
+    }
+
+    /// The last second at which it is valid.
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+
+    /// Whole days from `now` until it expires; negative once it has.
+    pub fn days_left(&self, now: SystemTime) -> i64 {
+        const DAY: i128 = 86_400 * 1_000_000_000;
+        let nanoseconds = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
+        let left = match self.not_after.duration_since(now) {
+            Ok(left) => nanoseconds(left),
+            Err(past) => -nanoseconds(past.duration()),
+        };
+        i64::try_from(left.div_euclid(DAY)).unwrap_or(i64::MAX)
+    }
+
+    /// SHA-256 of its DER, which is what tools call its fingerprint.
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+}
+
+impl AlternativeName {
+    fn of(name: &GeneralName<'_>) -> Option<AlternativeName> {
+        // A control character would have no harmless place in a log or a header.
+        let clean = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
+        match name {
+            GeneralName::DNSName(name) if clean(name) => {
+                Some(AlternativeName::Dns(name.to_ascii_lowercase()))
+            }
+            GeneralName::RFC822Name(name) if clean(name) => Some(AlternativeName::Email((*name).to_owned())),
+            GeneralName::URI(name) if clean(name) => Some(AlternativeName::Uri((*name).to_owned())),
+            GeneralName::IPAddress(bytes) => match bytes.len() {
+                4 => <[u8; 4]>::try_from(*bytes).ok().map(IpAddr::from),
+                16 => <[u8; 16]>::try_from(*bytes).ok().map(IpAddr::from),
+                _ => None,
+            }
+            .map(AlternativeName::Ip),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AlternativeName {
+    /// `DNS:example.com`, `email:a@example.com`, `URI:spiffe://example/a`, `IP:192.0.2.1`: as OpenSSL writes them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AlternativeName::Dns(name) => write!(f, "DNS:{name}"),
+            AlternativeName::Email(name) => write!(f, "email:{name}"),
+            AlternativeName::Uri(name) => write!(f, "URI:{name}"),
+            AlternativeName::Ip(address) => write!(f, "IP:{address}"),
+        }
+    }
+}
+
+/// Years of certificates go to 9999, so neither way can overflow.
+fn time(seconds: i64) -> SystemTime {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 {
+        UNIX_EPOCH - distance
+    } else {
+        UNIX_EPOCH + distance
+    }
+}
+
+/// `time` in words, to the second: `Sat, 01 Aug 2026 00:00:00 GMT`.
+pub(crate) fn words(time: SystemTime) -> String {
+    // The formatter has no years before 1970, which would be a certificate that has expired for long.
+    httpdate::fmt_http_date(time.max(UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn certificate_says_its_names_subject_and_days() {
+        let now = SystemTime::now();
+        let made = testing::authority("ca").issue(|params| {
+            params.subject_alt_names =
+                testing::names(&["Example.com", "*.example.org", "192.0.2.7", "2001:db8::1"]);
+            params.not_before = (now - Duration::from_secs(86_400)).into();
+            params.not_after = (now + Duration::from_secs(10 * 86_400 + 60)).into();
+        });
+        let certificate = Certificate::parse(made.chain[0].clone()).unwrap();
+        let names: Vec<String> = certificate.names().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            names,
+            [
+                "DNS:example.com",
+                "DNS:*.example.org",
+                "IP:192.0.2.7",
+                "IP:2001:db8::1"
+            ]
+        );
+        assert_eq!(
+            certificate.dns_names().collect::<Vec<_>>(),
+            ["example.com", "*.example.org"]
+        );
+        assert_eq!(certificate.days_left(now), 10);
+        assert_eq!(
+            certificate.days_left(certificate.not_after() + Duration::from_secs(1)),
+            -1
+        );
+        assert_eq!(certificate.days_left(certificate.not_after()), 0);
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_are_refused() {
+        assert!(Certificate::parse(vec![0x30, 0x03, 1, 2, 3].into()).is_err());
+        let mut longer = testing::authority("ca").issue(|_| ()).chain[0].to_vec();
+        longer.push(0);
+        assert!(Certificate::parse(longer.into()).is_err());
+    }
+
+    #[test]
+    fn date_before_1970_is_written_without_panic() {
+        assert_eq!(words(time(-1)), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(words(time(253_402_300_799)), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+}

@@ -1,0 +1,95 @@
+//! A failed handshake with a backend in the words of an operator.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustls::pki_types::UnixTime;
+use rustls::{CertificateError, Error};
+
+use super::reason::Reason;
+use crate::certificate::words;
+
+/// A handshake with a server, a backend, that came to nothing. Its text says what is wrong; with which one, the caller knows.
+#[derive(Debug)]
+pub struct ConnectError {
+    /// Why.
+    pub reason: Reason,
+    /// What the library says.
+    pub error: io::Error,
+}
+
+impl ConnectError {
+    pub(super) fn of(error: io::Error) -> ConnectError {
+        ConnectError {
+            reason: Reason::of(&error),
+            error,
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match crate::library_error(&self.error) {
+            Some(Error::InvalidCertificate(error)) => certificate(f, error),
+            Some(Error::AlertReceived(alert)) => match self.reason {
+                Reason::CertificateDemanded => write!(
+                    f,
+                    "the server does not accept the certificate it was shown, or demands one (alert {alert:?}): see `cert` and `key`"
+                ),
+                _ => write!(f, "the server refused the handshake (alert {alert:?})"),
+            },
+            Some(_) if self.reason == Reason::NotTls => {
+                f.write_str("the server does not speak TLS on this port")
+            }
+            Some(error) => write!(f, "TLS: {error}"),
+            None if self.reason == Reason::Timeout => f.write_str("the handshake took too long"),
+            None if self.error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("the server closed the connection during the handshake")
+            }
+            None => write!(f, "the connection broke during the handshake: {}", self.error),
+        }
+    }
+}
+
+fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Result {
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            write!(f, "the server's certificate expired on {}", date(*not_after))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            write!(f, "the server's certificate is not valid before {}", date(*not_before))
+        }
+        CertificateError::UnknownIssuer => f.write_str(
+            "the server's certificate comes from an authority that is not trusted: see `ca`, or the server does not send the certificates between",
+        ),
+        CertificateError::NotValidForNameContext { expected, presented } if presented.is_empty() => {
+            write!(f, "the server's certificate has no names, so not {} either", expected.to_str())
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => write!(
+            f,
+            "the server's certificate is not for {} but for {}: see `server_name`",
+            expected.to_str(),
+            names(presented)
+        ),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => f.write_str(
+            "the server's certificate is one of an authority (CA:TRUE), which cannot be a server's: issue one with it",
+        ),
+        other => write!(f, "the server's certificate is not valid: {other}"),
+    }
+}
+
+/// Names as people write them; the library has the kind of each around it.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"').to_owned()
+    };
+    presented.iter().map(bare).collect::<Vec<_>>().join(", ")
+}
+
+fn date(time: UnixTime) -> String {
+    words(UNIX_EPOCH + Duration::from_secs(time.as_secs()))
+}

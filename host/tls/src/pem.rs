@@ -1,0 +1,62 @@
+//! Files in PEM, and what is wrong with them in words.
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+
+/// A file in PEM: its bytes, and the name by which messages call it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pem<'a> {
+    /// As the operator wrote it.
+    pub name: &'a str,
+    /// All of the file.
+    pub bytes: &'a [u8],
+}
+
+/// What keeps certificates from being read from a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PemError {
+    /// A section is damaged.
+    #[error("{file}: not PEM: {why}")]
+    Broken {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No section is a certificate.
+    #[error("{file}: has no certificate (no `-----BEGIN CERTIFICATE-----`)")]
+    NoCertificate {
+        /// The file.
+        file: String,
+    },
+}
+
+impl Pem<'_> {
+    /// The certificates in it, in its order; at least one. Sections of other kinds are passed over.
+    pub(crate) fn certificates(self) -> Result<Vec<CertificateDer<'static>>, PemError> {
+        let found: Vec<_> = CertificateDer::pem_slice_iter(self.bytes)
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.broken(&error))?;
+        if found.is_empty() {
+            return Err(PemError::NoCertificate {
+                file: self.name.to_owned(),
+            });
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn broken(self, error: &pem::Error) -> PemError {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().escape_debug().to_string();
+        PemError::Broken {
+            file: self.name.to_owned(),
+            why: match error {
+                pem::Error::MissingSectionEnd { end_marker } => {
+                    format!("the line `-----END {}-----` is missing", text(end_marker))
+                }
+                pem::Error::IllegalSectionStart { line } => format!("the line `{}` is wrong", text(line)),
+                pem::Error::Base64Decode(why) => format!("a section is not base64 ({why})"),
+                other => other.to_string(),
+            },
+        }
+    }
+}

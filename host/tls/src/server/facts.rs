@@ -1,0 +1,103 @@
+//! What a handshake has settled.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::{CipherSuite, HandshakeKind, ServerConnection};
+
+use crate::alpn::Alpn;
+use crate::certificate::Certificate;
+use crate::provider::Version;
+
+/// What is known of a client's connection once its handshake is done.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The name that the client asked for, in lower case. Clients send none for an IP address.
+    pub server_name: Option<Box<str>>,
+    /// The version of TLS.
+    pub version: Version,
+    /// The cipher suite by its registered name, such as `TLS_AES_128_GCM_SHA256`.
+    pub cipher: &'static str,
+    /// The protocol that was agreed on; without one the client speaks HTTP/1.1.
+    pub alpn: Option<Alpn>,
+    /// An earlier session was resumed, so there was no signature.
+    pub resumed: bool,
+    /// The client's certificate, verified; of a resumed session the one that was verified when it began.
+    pub client_certificate: Option<Arc<Certificate>>,
+}
+
+impl Facts {
+    /// Of a connection whose handshake is done.
+    pub(super) fn of(connection: &ServerConnection, now: SystemTime) -> io::Result<Facts> {
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let client_certificate = match connection.peer_certificates().and_then(<[_]>::first) {
+            Some(der) => Some(client_certificate(der.clone().into_owned(), resumed, now)?),
+            None => None,
+        };
+        Ok(Facts {
+            server_name: connection.server_name().map(Into::into),
+            version: Version::of(
+                connection
+                    .protocol_version()
+                    .unwrap_or(rustls::ProtocolVersion::TLSv1_3),
+            ),
+            cipher: connection
+                .negotiated_cipher_suite()
+                .map_or("", |suite| registered_name(suite.suite())),
+            alpn: Alpn::of(connection.alpn_protocol()),
+            resumed,
+            client_certificate,
+        })
+    }
+}
+
+/// A session can be resumed for hours after its certificate has expired, and the library does not look again.
+fn client_certificate(
+    der: rustls::pki_types::CertificateDer<'static>,
+    resumed: bool,
+    now: SystemTime,
+) -> io::Result<Arc<Certificate>> {
+    let refused = |error: rustls::CertificateError| {
+        io::Error::new(io::ErrorKind::InvalidData, rustls::Error::from(error))
+    };
+    let certificate = Certificate::parse(der).map_err(|_| refused(rustls::CertificateError::BadEncoding))?;
+    if resumed && now > certificate.not_after() {
+        return Err(refused(rustls::CertificateError::Expired));
+    }
+    Ok(Arc::new(certificate))
+}
+
+/// IANA's name. The library's differ for TLS 1.3.
+fn registered_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str().unwrap_or(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::reason::Reason;
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn session_is_not_resumed_with_a_certificate_that_has_expired_since() {
+        let made = testing::authority("ca").issue_to(&["me.test"]);
+        let der = || made.chain[0].clone();
+        let not_after = Certificate::parse(der()).unwrap().not_after();
+        let of = |resumed, now| client_certificate(der(), resumed, now).map_err(|error| Reason::of(&error));
+        assert!(of(true, not_after).is_ok());
+        assert_eq!(
+            of(true, not_after + Duration::from_secs(1)).unwrap_err(),
+            Reason::ClientCertificateExpired
+        );
+        // A handshake in full has been verified by the library's clock a moment ago.
+        assert!(of(false, not_after + Duration::from_secs(1)).is_ok());
+    }
+}

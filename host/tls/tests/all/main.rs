@@ -1,0 +1,7 @@
+//! Handshakes over real streams, with certificates that each test makes.
+
+mod acme;
+mod client;
+mod kit;
+mod server;
+mod testing;

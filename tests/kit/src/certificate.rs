@@ -1,0 +1,113 @@
+//! Certificates that tests make.
+
+use std::fs;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    date_time_ymd,
+};
+
+/// An authority that issues certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate with its key.
+#[derive(Clone)]
+pub struct Certificate {
+    /// The certificate as PEM, with its authority's behind it.
+    pub cert: String,
+    /// Its key as PEM.
+    pub key: String,
+}
+
+/// The kind of a certificate's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// ECDSA on P-256.
+    Ecdsa,
+    /// RSA with 2,048 bits.
+    Rsa,
+}
+
+impl Authority {
+    /// Creates an authority with this common name.
+    pub fn new(name: &str) -> Authority {
+        let key = KeyPair::generate().expect("keys can be made");
+        let mut params = CertificateParams::new([]).expect("it has no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let pem = params.self_signed(&key).expect("it is valid").pem();
+        Authority {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// Its own certificate as PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Issues a certificate with these names, DNS names or addresses, and an ECDSA key. A client's may have any.
+    pub fn issue(&self, names: &[&str]) -> Certificate {
+        self.issue_with(KeyKind::Ecdsa, names)
+    }
+
+    /// Issues a certificate with a key of this kind.
+    pub fn issue_with(&self, kind: KeyKind, names: &[&str]) -> Certificate {
+        self.sign(kind, names, |_| {})
+    }
+
+    /// Issues a certificate whose time is over.
+    pub fn issue_expired(&self, names: &[&str]) -> Certificate {
+        self.sign(KeyKind::Ecdsa, names, |params| {
+            params.not_before = date_time_ymd(2001, 1, 1);
+            params.not_after = date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    fn sign(
+        &self,
+        kind: KeyKind,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Certificate {
+        let key = match kind {
+            KeyKind::Ecdsa => KeyPair::generate(),
+            KeyKind::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
+        };
+        let key = key.expect("keys can be made");
+        let mut params = CertificateParams::new([]).expect("it has no names yet");
+        params.subject_alt_names = names.iter().map(|name| alternative(name)).collect();
+        if let Some(first) = names.first() {
+            params.distinguished_name.push(DnType::CommonName, *first);
+        }
+        params.use_authority_key_identifier_extension = true;
+        change(&mut params);
+        let leaf = params.signed_by(&key, &self.issuer).expect("it is valid");
+        Certificate {
+            cert: leaf.pem() + &self.pem,
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+impl Certificate {
+    /// Writes it into a directory as `NAME.pem` and `NAME.key`: first the one, then the other.
+    pub fn write(&self, directory: &Path, name: &str) {
+        for (extension, text) in [("pem", &self.cert), ("key", &self.key)] {
+            let path = directory.join(format!("{name}.{extension}"));
+            fs::write(path, text).expect("a temporary file can be written");
+        }
+    }
+}
+
+fn alternative(name: &str) -> SanType {
+    match name.parse() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) => SanType::DnsName(name.try_into().expect("it is a name")),
+    }
+}

@@ -1,0 +1,228 @@
+//! TLS of a client.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
+};
+
+use crate::{Authority, Certificate};
+
+/// How a client speaks TLS. Clones share the sessions that the client remembers.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+impl Tls {
+    /// TLS of any version to a server of this name, whose certificate comes from an authority. No protocol is named.
+    pub fn new(authority: &Authority, name: &str) -> Tls {
+        Tls::make(authority, name, rustls::ALL_VERSIONS, None)
+    }
+
+    /// TLS of one version.
+    pub fn only(authority: &Authority, name: &str, version: TlsVersion) -> Tls {
+        Tls::make(authority, name, versions(version), None)
+    }
+
+    /// TLS of one version with a certificate of the client's.
+    pub fn identified(authority: &Authority, name: &str, version: TlsVersion, own: &Certificate) -> Tls {
+        Tls::make(authority, name, versions(version), Some(own))
+    }
+
+    fn make(
+        authority: &Authority,
+        name: &str,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Certificate>,
+    ) -> Tls {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("it is PEM");
+        roots.add(root).expect("it is a certificate");
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .expect("the versions are known")
+            .with_root_certificates(roots);
+        let config = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let chain = CertificateDer::pem_slice_iter(own.cert.as_bytes());
+                let chain = chain.collect::<Result<_, _>>().expect("it is PEM");
+                let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it is PEM");
+                builder.with_client_auth_cert(chain, key).expect("they fit")
+            }
+        };
+        Tls {
+            config: Arc::new(config),
+            name: ServerName::try_from(name.to_owned()).expect("it is a name"),
+        }
+    }
+
+    /// Names these protocols.
+    #[must_use]
+    pub fn alpn(mut self, protocols: &[&str]) -> Tls {
+        self.change(|config| {
+            config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        });
+        self
+    }
+
+    /// Says no name, though the certificate must have it.
+    #[must_use]
+    pub fn without_sni(mut self) -> Tls {
+        self.change(|config| config.enable_sni = false);
+        self
+    }
+
+    /// Remembers no session.
+    #[must_use]
+    pub fn forgetful(mut self) -> Tls {
+        self.change(|config| config.resumption = Resumption::disabled());
+        self
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut ClientConfig)) {
+        change(Arc::make_mut(&mut self.config));
+    }
+
+    /// Carries out a handshake.
+    ///
+    /// # Errors
+    ///
+    /// If either side refuses the other. A server that refuses a client's certificate in TLS 1.3 does so when the handshake
+    /// is over for the client: the first read fails.
+    pub fn connect(&self, stream: TcpStream) -> io::Result<Wire> {
+        let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
+        let mut stream = StreamOwned::new(connection.map_err(io::Error::other)?, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Wire::Tls(Box::new(stream)))
+    }
+
+    /// Carries out a handshake on the caller's runtime, in which HTTP/2 is agreed upon.
+    pub(crate) async fn connect_async(
+        &self,
+        stream: tokio::net::TcpStream,
+    ) -> io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        let tls = self.clone().alpn(&["h2"]);
+        let connector = tokio_rustls::TlsConnector::from(tls.config);
+        connector.connect(tls.name, stream).await
+    }
+}
+
+fn versions(version: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static ALL: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+    match version {
+        TlsVersion::V12 => &ALL[..1],
+        TlsVersion::V13 => &ALL[1..],
+    }
+}
+
+/// A client's connection, encrypted or not.
+pub enum Wire {
+    /// A socket and nothing else.
+    Plain(TcpStream),
+    /// TLS.
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Wire {
+    /// The socket below.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(stream) => &stream.sock,
+        }
+    }
+
+    /// Ends the sending side.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if let Wire::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            stream.flush()?;
+        }
+        self.socket().shutdown(Shutdown::Write)
+    }
+
+    /// The protocol that was agreed upon.
+    pub fn alpn(&self) -> Option<String> {
+        let protocol = self.connection()?.alpn_protocol()?;
+        Some(String::from_utf8_lossy(protocol).into_owned())
+    }
+
+    /// The version that is spoken.
+    pub fn version(&self) -> Option<TlsVersion> {
+        match self.connection()?.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => Some(TlsVersion::V12),
+            ProtocolVersion::TLSv1_3 => Some(TlsVersion::V13),
+            _ => None,
+        }
+    }
+
+    /// Whether an earlier session was resumed.
+    pub fn is_resumed(&self) -> bool {
+        let kind = self
+            .connection()
+            .and_then(|connection| connection.handshake_kind());
+        kind == Some(HandshakeKind::Resumed)
+    }
+
+    /// Whether the server has shown this certificate.
+    pub fn shows(&self, certificate: &Certificate) -> bool {
+        let leaf = CertificateDer::from_pem_slice(certificate.cert.as_bytes()).expect("it is PEM");
+        let shown = self
+            .connection()
+            .and_then(|connection| connection.peer_certificates());
+        shown.and_then(<[_]>::first) == Some(&leaf)
+    }
+
+    fn connection(&self) -> Option<&ClientConnection> {
+        match self {
+            Wire::Plain(_) => None,
+            Wire::Tls(stream) => Some(&stream.conn),
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Plain(stream) => stream.read(bytes),
+            Wire::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Plain(stream) => stream.write(bytes),
+            Wire::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Wire::Plain(stream) => stream.flush(),
+            Wire::Tls(stream) => stream.flush(),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What is refused on HTTP/1.1 is refused on HTTP/2.
+
+use pace_tests::{Frame, HttpBackend, Request, block, flag, kind};
+
+use super::{Both, PROTOCOL_ERROR};
+
+#[test]
+fn requests_are_refused_with_the_status_of_http_1() {
+    let backend = HttpBackend::named("one");
+    let both = Both::with(&backend.label(), "underscores = \"refuse\"", "");
+    let many: Vec<_> = (0..129).map(|_| ("x-many", "1")).collect();
+    let mut frames = both.frames();
+    for (at, (method, path, fields, status)) in [
+        ("GET", "/a%2fb", &[][..], 400),
+        ("GET", "/a%00b", &[], 400),
+        ("GET", "/a%zz", &[], 400),
+        ("GET", "/a\\b", &[], 400),
+        ("GET", "*", &[], 400),
+        ("TRACE", "/", &[], 501),
+        ("GET", "/", &[("x_y", "1")], 400),
+        ("GET", "/", &many, 431),
+        ("GET", "/a%41", &[], 200),
+        ("GET", "/a/./b", &[], 200),
+        ("PURGE", "/", &[], 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stream = 2 * at as u32 + 1;
+        frames.send(&[Frame::request(stream, flag::END_STREAM, method, path, fields)]);
+        let head = frames.wait_for(kind::HEADERS, stream);
+
+        let fields = fields.iter();
+        let lines: String = fields
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let mut client = both.pace.client();
+        let first = client.exchange(format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{lines}\r\n"));
+        assert_eq!(
+            (first.status, head.status()),
+            (status, Some(status)),
+            "{method} {path}"
+        );
+    }
+    let refused = both.pace.metrics().sum("pace_requests_refused_total", &[]);
+    assert_eq!(refused, 2 * 8, "each is counted");
+}
+
+/// A fragment is the client's own (RFC 9110, section 4.2.5), and no part of what a backend is asked for.
+#[test]
+fn fragment_does_not_reach_the_backend() {
+    let backend = HttpBackend::named("one");
+    let both = Both::before(&backend.label());
+    let mut frames = both.frames();
+    frames.send(&[Frame::get(1, "/a#b")]);
+    frames.wait_for(kind::HEADERS, 1);
+    for request in backend.requests() {
+        assert_eq!(request.target, "/a");
+    }
+}
+
+/// Such a head ends its stream, or the connection (RFC 9113, section 8.1.1).
+#[test]
+fn malformed_heads_are_refused() {
+    let backend = HttpBackend::named("one");
+    let both = Both::before(&backend.label());
+    let good = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/"),
+        (":authority", "a"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| [&good[..], more].concat();
+    let heads = [
+        with(&[("connection", "close")]),
+        with(&[("connection", "x-hop")]),
+        with(&[("keep-alive", "timeout=5")]),
+        with(&[("proxy-connection", "close")]),
+        with(&[("transfer-encoding", "chunked")]),
+        with(&[("upgrade", "websocket")]),
+        with(&[("te", "gzip")]),
+        with(&[("X-Upper", "1")]),
+        with(&[(":path", "/again")]),
+        with(&[(":status", "200")]),
+        with(&[(":unknown", "1")]),
+        with(&[("x-before", "1"), (":method", "GET")]),
+        with(&[("x a", "1")]),
+        with(&[("x", "a\nb")]),
+        with(&[("content-length", "1")]),
+        with(&[("content-length", "x")]),
+        vec![(":method", "G@T"), good[1], good[2], good[3]],
+        good[1..].to_vec(),
+        vec![good[0], good[2], good[3]],
+        vec![good[0], good[1], good[3]],
+        vec![good[0], good[1], (":path", ""), good[3]],
+        vec![(":method", "CONNECT"), (":authority", "a:1")],
+        vec![
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            good[1],
+            good[2],
+            good[3],
+        ],
+    ];
+    for fields in &heads {
+        let mut frames = both.frames();
+        let flags = flag::END_HEADERS | flag::END_STREAM;
+        frames.send(&[Frame::new(kind::HEADERS, flags, 1, block(fields))]);
+        let answer = loop {
+            let frame = frames.next().unwrap_or_else(|| panic!("{fields:?}"));
+            if frame.stream == 1 || frame.kind == kind::GOAWAY {
+                break frame;
+            }
+        };
+        let is_refused = match answer.kind {
+            kind::RST_STREAM | kind::GOAWAY => answer.error() == Some(PROTOCOL_ERROR),
+            kind::HEADERS => matches!(answer.status(), Some(400 | 501)),
+            _ => false,
+        };
+        assert!(is_refused, "{fields:?}: {answer:?}");
+        // Names that are none cannot be unpacked, and end the connection.
+        if answer.kind != kind::GOAWAY {
+            frames.send(&[Frame::get(3, "/")]);
+            assert_eq!(
+                frames.wait_for(kind::HEADERS, 3).status(),
+                Some(200),
+                "{fields:?}"
+            );
+        }
+    }
+    assert!(
+        backend
+            .requests()
+            .iter()
+            .all(|request| request.headers.get("x-upper").is_none())
+    );
+    assert!(backend.requests().len() <= heads.len());
+}
+
+#[test]
+fn body_of_another_length_than_said_is_an_error_of_its_stream() {
+    let backend = HttpBackend::named("one");
+    let both = Both::before(&backend.label());
+    for body in ["ab", "abcd"] {
+        let mut frames = both.frames();
+        frames.send(&[
+            Frame::request(1, flag::NONE, "POST", "/", &[("content-length", "3")]),
+            Frame::data(1, flag::END_STREAM, body),
+        ]);
+        let reset = frames.wait_for(kind::RST_STREAM, 1);
+        assert_eq!(reset.error(), Some(PROTOCOL_ERROR), "{body}");
+        frames.send(&[Frame::get(3, "/")]);
+        assert_eq!(frames.wait_for(kind::HEADERS, 3).status(), Some(200));
+    }
+    let requests = backend.requests();
+    assert!(
+        requests.iter().all(|request| request.method == "GET"),
+        "{requests:#?}"
+    );
+}
+
+/// Each is an error of the connection (RFC 9113, sections 4 to 6), which is told so.
+#[test]
+fn frames_out_of_place_end_the_connection() {
+    let backend = HttpBackend::named("one");
+    let both = Both::before(&backend.label());
+    for frames in [
+        vec![Frame::get(2, "/")],
+        vec![Frame::data(1, flag::END_STREAM, "x")],
+        vec![Frame::get(5, "/"), Frame::get(3, "/")],
+        vec![Frame::new(kind::PING, flag::NONE, 0, "short")],
+        vec![Frame::new(kind::SETTINGS, flag::NONE, 0, "short")],
+        vec![Frame::new(kind::SETTINGS, flag::NONE, 1, "")],
+        vec![Frame::new(kind::CONTINUATION, flag::END_HEADERS, 1, "")],
+        vec![Frame::new(kind::PUSH_PROMISE, flag::END_HEADERS, 1, [0, 0, 0, 2])],
+        vec![Frame::new(kind::RST_STREAM, flag::NONE, 0, [0; 4])],
+        vec![Frame::window(0, 0)],
+        vec![Frame::window(0, 0x7fff_ffff)],
+        vec![Frame::data(0, flag::NONE, "x")],
+        vec![Frame::new(kind::HEADERS, flag::END_HEADERS, 1, [0xff; 20])],
+        vec![Frame::new(kind::HEADERS, flag::END_HEADERS, 1, [0x80])],
+        vec![Frame::new(kind::DATA, flag::NONE, 1, vec![0; 20_000])],
+    ] {
+        let mut client = both.frames();
+        // The other side may be quicker.
+        let _ = client.try_send(&frames);
+        let rest = client.rest();
+        let goaway = rest.iter().find(|frame| frame.kind == kind::GOAWAY);
+        let error = goaway.and_then(Frame::error);
+        assert!(error.is_some_and(|error| error != 0), "{frames:?}: {rest:?}");
+    }
+    both.wait_until_closed();
+    let mut client = both.plain();
+    assert_eq!(client.send(&Request::get("/")).status, 200);
+}
