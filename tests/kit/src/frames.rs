@@ -210,7 +210,7 @@ fn string(block: &mut Vec<u8>, text: &str) {
 /// A connection on which a client says any frames that it likes.
 pub struct Frames {
     wire: Wire,
-    read: Vec<u8>,
+    bytes: Vec<u8>,
     /// Frames that were read while others were looked for.
     seen: VecDeque<Frame>,
 }
@@ -237,7 +237,7 @@ impl Frames {
         socket.set_write_timeout(Some(DEADLINE)).expect("it is a socket");
         let mut frames = Frames {
             wire,
-            read: Vec::new(),
+            bytes: Vec::new(),
             seen: VecDeque::new(),
         };
         let mut bytes = PREFACE.to_vec();
@@ -265,11 +265,7 @@ impl Frames {
     }
 
     /// Waits for the next frame; `None` if the connection has ended.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it waits, and iterators that do are a surprise"
-    )]
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn read(&mut self) -> Option<Frame> {
         self.seen.pop_front().or_else(|| self.receive())
     }
 
@@ -299,7 +295,7 @@ impl Frames {
 
     /// Waits for the end of the connection, and returns the frames until then.
     pub fn rest(&mut self) -> Vec<Frame> {
-        std::iter::from_fn(|| self.next()).collect()
+        std::iter::from_fn(|| self.read()).collect()
     }
 
     /// The connection below.
@@ -315,7 +311,7 @@ impl Frames {
             let mut bytes = [0; 16 << 10];
             match self.wire.read(&mut bytes) {
                 Ok(0) => return None,
-                Ok(count) => self.read.extend_from_slice(&bytes[..count]),
+                Ok(count) => self.bytes.extend_from_slice(&bytes[..count]),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     panic!("neither a frame nor the end came: {:?}", self.seen)
                 }
@@ -325,12 +321,12 @@ impl Frames {
     }
 
     fn take(&mut self) -> Option<Frame> {
-        let head = self.read.get(..9)?;
+        let head = self.bytes.get(..9)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         let (kind, flags) = (head[3], head[4]);
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
-        let payload = self.read.get(9..9 + length)?.to_vec();
-        self.read.drain(..9 + length);
+        let payload = self.bytes.get(9..9 + length)?.to_vec();
+        self.bytes.drain(..9 + length);
         Some(Frame::new(kind, flags, stream, payload))
     }
 }

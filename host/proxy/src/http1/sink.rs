@@ -109,3 +109,95 @@ impl Sink {
         self.behind = &self.behind[written - of_before - of_data..];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
+    use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+    use socket2::SockRef;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// Less than TLS keeps for a socket, and more than the socket takes.
+    const SIZE: usize = 60_000;
+
+    fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+        let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).expect("it is a name");
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).expect("it is a certificate");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("they are known")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .expect("they fit");
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("they are known")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (Arc::new(server), Arc::new(client))
+    }
+
+    /// Nothing else is written behind it, as on a connection that waits for its next request.
+    #[tokio::test]
+    async fn nothing_that_was_sent_stays_in_an_encrypted_transport() {
+        let (server, client) = configs();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+        let address = listener.local_addr().expect("it is bound");
+        let (go, told) = mpsc::channel();
+        let reading = thread::spawn(move || {
+            let name = ServerName::try_from("a.test").expect("it is a name");
+            let stream = std::net::TcpStream::connect(address).expect("somebody listens");
+            SockRef::from(&stream)
+                .set_recv_buffer_size(4096)
+                .expect("it may be small");
+            let limit = Some(Duration::from_secs(20));
+            stream.set_read_timeout(limit).expect("it is a socket");
+            let connection = ClientConnection::new(client, name).expect("it is valid");
+            let mut stream = StreamOwned::new(connection, stream);
+            stream
+                .conn
+                .complete_io(&mut stream.sock)
+                .expect("both are willing");
+            told.recv().expect("the other side has written");
+            stream.read_exact(&mut [0; SIZE])
+        });
+        let (stream, _) = listener.accept().expect("the client connects");
+        SockRef::from(&stream)
+            .set_send_buffer_size(4096)
+            .expect("it may be small");
+        stream.set_nonblocking(true).expect("it is a socket");
+        let stream = tokio::net::TcpStream::from_std(stream).expect("it is a socket");
+        let stream = TlsAcceptor::from(server)
+            .accept(stream)
+            .await
+            .expect("both are willing");
+        let mut transport = Transport::Tls(Box::new(stream.into()));
+
+        let mut sink = Sink::new();
+        sink.before().extend_from_slice(&[0; SIZE]);
+        poll_fn(|context| {
+            let sent = sink.poll_send(|_| &[], &mut transport, context);
+            // The client reads from the first attempt on. It has gone only if it has failed.
+            let _ = go.send(());
+            sent
+        })
+        .await
+        .expect("the client is there");
+        let read = tokio::task::spawn_blocking(|| reading.join())
+            .await
+            .expect("it runs");
+        read.expect("it does not panic").expect("all has been sent");
+    }
+}

@@ -13,7 +13,7 @@ use super::{Both, NO_ERROR};
 /// Answers PING, as a client has to, until the connection ends. Returns the other frames.
 fn rest(frames: &mut Frames) -> Vec<Frame> {
     let mut rest = Vec::new();
-    while let Some(frame) = frames.next() {
+    while let Some(frame) = frames.read() {
         if frame.kind == kind::PING && frame.flags & flag::ACK == 0 {
             // The other side may have gone.
             let _ = frames.try_send(&[Frame::new(kind::PING, flag::ACK, 0, frame.payload)]);
@@ -105,7 +105,7 @@ fn response_that_breaks_off_resets_its_stream() {
                 .last()
                 .is_none_or(|frame: &Frame| frame.kind != kind::RST_STREAM)
             {
-                let frame = frames.next().expect("the connection goes on");
+                let frame = frames.read().expect("the connection goes on");
                 seen.push(frame);
             }
             assert!(!seen.iter().any(Frame::ends_stream), "{head}: {seen:?}");

@@ -107,7 +107,7 @@ fn malformed_heads_are_refused() {
         let flags = flag::END_HEADERS | flag::END_STREAM;
         frames.send(&[Frame::new(kind::HEADERS, flags, 1, block(fields))]);
         let answer = loop {
-            let frame = frames.next().unwrap_or_else(|| panic!("{fields:?}"));
+            let frame = frames.read().unwrap_or_else(|| panic!("{fields:?}"));
             if frame.stream == 1 || frame.kind == kind::GOAWAY {
                 break frame;
             }
