@@ -29,7 +29,11 @@ impl Profile {
     /// The arguments with which `cargo build` builds a program in this profile: `target` is `--bin NAME` or
     /// `--example NAME`. `cargo xtask` asks the tools that it calls for such lines.
     pub fn need(&self, package: &str, target: &str) -> String {
-        format!("--profile {self} --package {package} {target}")
+        match self.name() {
+            // As the tests are built: a package alone would have other features, and wasmtime be compiled once more.
+            "dev" => "--profile dev --workspace --bins --tests --examples".to_owned(),
+            _ => format!("--profile {self} --package {package} {target}"),
+        }
     }
 
     /// The path of a program of the workspace built with this profile, in the target directory of the running
