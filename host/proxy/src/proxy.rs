@@ -193,17 +193,10 @@ impl Proxy {
             let refused = Refused::Request(Refusal::HeadTooLarge);
             return self.refuse(client, request, &mut body, context, refused).await;
         }
-        let snapshot = Arc::clone(&context.snapshot);
-        let Some(front) = snapshot.front(client.arrival.listener) else {
-            // The listener has gone since the client connected, and with it what may be asked for there.
-            let refused = Refused::Misdirected;
-            return self.refuse(client, request, &mut body, context, refused).await;
-        };
-        if let Some(answer) = front::before_routing(&snapshot, front, client, request) {
-            return match answer {
-                Ok(reply) => self.send_reply(client, request, &mut body, context, reply).await,
-                Err(refused) => self.refuse(client, request, &mut body, context, refused).await,
-            };
+        match front::before_routing(&context.snapshot, client, request) {
+            None => {}
+            Some(Ok(reply)) => return self.send_reply(client, request, &mut body, context, reply).await,
+            Some(Err(refused)) => return self.refuse(client, request, &mut body, context, refused).await,
         }
         if context.snapshot.metrics_endpoint.as_deref() == Some(request.target.path()) {
             return self.send_metrics(client, request, &mut body, context).await;
@@ -224,7 +217,8 @@ impl Proxy {
             "*" => "/",
             path => path,
         };
-        let route = front.router.find(|| request.authority(), path);
+        let front = context.snapshot.front(client.arrival.listener);
+        let route = front.and_then(|front| front.router.find(|| request.authority(), path));
         context.route = route.map(Arc::clone);
         let Some(route) = &context.route else {
             return self

@@ -10,7 +10,7 @@ use pace_wire::request::RequestHead;
 
 use super::refuse::Refused;
 use crate::http1::Client;
-use crate::snapshot::{Front, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// The port of `https` that a URL need not name.
 const HTTPS: u16 = 443;
@@ -19,10 +19,13 @@ const HTTPS: u16 = 443;
 /// come again with TLS, and to one that asks on its connection for what it may not have there.
 pub(super) fn before_routing(
     snapshot: &Snapshot,
-    front: &Front,
     client: &Client,
     request: &RequestHead,
 ) -> Option<Result<Reply, Refused>> {
+    let Some(front) = snapshot.front(client.arrival.listener) else {
+        // The listener has gone since the client connected, and with it what may be asked for there.
+        return Some(Err(Refused::Misdirected));
+    };
     if let Some(challenges) = &snapshot.challenges
         && let Some(token) = request.target.path().strip_prefix(HTTP_PATH)
         && let Some(answer) = challenges.http(token)

@@ -77,6 +77,8 @@ pub enum FrontendError {
 #[derive(Debug)]
 pub struct Frontend {
     served: Names<Served>,
+    /// Whether all names ask the same of clients' certificates, as nearly always.
+    has_one_policy: bool,
     /// For clients as long as there is no certificate.
     without: Arc<ServerConfig>,
     challenges: Option<Arc<Challenges>>,
@@ -133,7 +135,10 @@ impl Frontend {
             let made = Served::new(&settings, site, demanded(site), authorities.as_ref(), tickets)?;
             served.push((made, names, site.default));
         }
+        let mut policies = served.iter().map(|(served, _, _)| &served.policy);
+        let first = policies.next();
         Ok(Frontend {
+            has_one_policy: policies.all(|policy| Some(policy) == first),
             served: Names::new::<&str>(served),
             without: Arc::new(config(&settings, Arc::new(NoCertificate))?),
             challenges,
@@ -148,6 +153,9 @@ impl Frontend {
     /// Whether a request for `host` may come over a connection whose client asked for `server_name` in its handshake. It may
     /// if the same was asked of the client's certificate; otherwise the answer is 421 (RFC 9110 section 15.5.20).
     pub fn serves_together(&self, server_name: Option<&str>, host: &str) -> bool {
+        if self.has_one_policy {
+            return true;
+        }
         match (self.served.find(server_name), self.served.find(Some(host))) {
             (Some(connection), Some(request)) => connection.policy == request.policy,
             // The handshake went through, so the certificate it was made with belongs to an older frontend.
