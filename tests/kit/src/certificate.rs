@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize, SanType,
@@ -66,6 +67,15 @@ impl Authority {
         self.sign(KeyKind::Ecdsa, names, |params| {
             params.not_before = date_time_ymd(2001, 1, 1);
             params.not_after = date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    /// Issues a certificate that has been valid for a day, or had been, and ends at this time.
+    pub fn issue_until(&self, names: &[&str], end: SystemTime) -> Certificate {
+        const DAY: Duration = Duration::from_secs(86_400);
+        self.sign(KeyKind::Ecdsa, names, |params| {
+            params.not_before = (SystemTime::now().min(end) - DAY).into();
+            params.not_after = end.into();
         })
     }
 

@@ -1,4 +1,4 @@
-//! An authority that issues certificates to tests, and curl where a client has to speak TLS.
+//! Certificates in files, as configurations name them, and curl where a client has to speak TLS.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,66 +6,35 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-
-/// An authority.
-pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
+use pace_tests::Authority;
 
 /// A day, which is what the lives of certificates are counted in.
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
-impl Authority {
-    pub(crate) fn new(name: &str) -> Authority {
-        let key = KeyPair::generate().expect("a key can be made");
-        let mut params = CertificateParams::new([]).expect("no name is wrong");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.self_signed(&key).expect("it can sign itself");
-        Authority {
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
-        }
-    }
+/// Writes a certificate for `name`, which is valid from yesterday on for a year, into a file that ends in `.pem`, and its key
+/// into the one beside it that ends in `.key`.
+pub(crate) fn issue(authority: &Authority, file: &Path, name: &str) {
+    issue_until(authority, file, name, SystemTime::now() + 365 * DAY);
+}
 
-    /// Its own certificate, as PEM.
-    pub(crate) fn pem(&self) -> &str {
-        &self.pem
-    }
+/// Writes one that ends at another time.
+pub(crate) fn issue_until(authority: &Authority, file: &Path, name: &str, end: SystemTime) {
+    let stem = file.file_stem().expect("it has a name").to_string_lossy();
+    let directory = file.parent().expect("it is in a directory");
+    authority.issue_until(&[name], end).write(directory, &stem);
+}
 
-    /// Writes a certificate for `name`, which is valid from yesterday on for a year, into `file`, and its key into the file of
-    /// that name which ends in `.key`.
-    pub(crate) fn issue(&self, file: &Path, name: &str) {
-        self.issue_until(file, name, SystemTime::now() + 365 * DAY);
+/// Makes what a configuration in `directory` names as `tls/NAME.pem`: certificates for NAME, and in `tls/clients.pem` that of
+/// the authority, with which it vouches for clients.
+pub(crate) fn issue_all(authority: &Authority, config: &str, directory: &Path) {
+    fs::create_dir_all(directory.join("tls")).expect("it can be made");
+    for name in config
+        .split('"')
+        .filter_map(|word| word.strip_prefix("tls/")?.strip_suffix(".pem"))
+    {
+        issue(authority, &directory.join(format!("tls/{name}.pem")), name);
     }
-
-    /// Makes what a configuration in `directory` names as `tls/NAME.pem`: certificates for NAME, and in `tls/clients.pem` its
-    /// own, with which it vouches for clients.
-    pub(crate) fn issue_all(&self, config: &str, directory: &Path) {
-        fs::create_dir_all(directory.join("tls")).expect("it can be made");
-        for name in config
-            .split('"')
-            .filter_map(|word| word.strip_prefix("tls/")?.strip_suffix(".pem"))
-        {
-            self.issue(&directory.join(format!("tls/{name}.pem")), name);
-        }
-        fs::write(directory.join("tls/clients.pem"), &self.pem).expect("it can be written");
-    }
-
-    /// Writes one that ends at another time.
-    pub(crate) fn issue_until(&self, file: &Path, name: &str, end: SystemTime) {
-        let key = KeyPair::generate().expect("a key can be made");
-        let mut params = CertificateParams::new([name.to_owned()]).expect("it is a name");
-        params.use_authority_key_identifier_extension = true;
-        params.not_before = (SystemTime::now().min(end) - DAY).into();
-        params.not_after = end.into();
-        let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed");
-        let written = fs::write(file.with_extension("key"), key.serialize_pem())
-            .and_then(|()| fs::write(file, certificate.pem()));
-        written.expect("a temporary file can be written");
-    }
+    fs::write(directory.join("tls/clients.pem"), authority.pem()).expect("it can be written");
 }
 
 /// What curl prints for a URL whose host is this machine, with these arguments besides. Empty if there is no connection.

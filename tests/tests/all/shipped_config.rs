@@ -4,9 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use pace_tests::{HttpBackend, Pace, Request, Setup, root};
+use pace_tests::{Authority, HttpBackend, Pace, Request, Setup, root};
 
-use crate::issuing::{Authority, curl};
+use crate::issuing::{curl, issue, issue_all};
 
 /// The files that are configurations of Pace.
 fn configurations() -> Vec<PathBuf> {
@@ -34,9 +34,9 @@ fn start_encrypted(name: &str, authority: &Authority, clients: &[&str], backends
         .replace("0.0.0.0:80\"", "127.0.0.1:0\"")
         .replace("0.0.0.0:443\"", "127.0.0.2:0\"");
     let setup = set_up(&text, backends);
-    authority.issue_all(&text, setup.directory());
+    issue_all(authority, &text, setup.directory());
     for client in clients {
-        authority.issue(&setup.directory().join(client), "client");
+        issue(authority, &setup.directory().join(client), "client");
     }
     setup.start()
 }
@@ -192,12 +192,12 @@ fn client_certificates_toml_asks_each_name_for_its_own() {
     let pace = start_encrypted(
         "client-certificates.toml",
         &authority,
-        &["client.crt"],
+        &["client.pem"],
         &[&backend],
     );
     let address = encrypted_address(&pace);
     let file = |name: &str| pace.directory().join(name).to_string_lossy().into_owned();
-    let (ca, cert, key) = (file("tls/clients.pem"), file("client.crt"), file("client.key"));
+    let (ca, cert, key) = (file("tls/clients.pem"), file("client.pem"), file("client.key"));
     let trust = ["--cacert", &ca];
     let shown = ["--cacert", &ca, "--cert", &cert, "--key", &key];
 

@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
 
 use pace_tests::{
-    Answer, Exit, Gate, HttpBackend, Pace, Request, Setup, Signal, edition, exhausts_compiler, fixture,
-    wait_until,
+    Answer, Authority, Exit, Gate, HttpBackend, Pace, Request, Setup, Signal, edition, exhausts_compiler,
+    fixture, wait_until,
 };
 
 use super::page::{Page, code};
-use crate::issuing::{Authority, DAY, curl};
+use crate::issuing::{DAY, curl, issue, issue_until};
 use crate::sections::plain;
 use crate::swapping::{Swapping, reconfigure, respond};
 use crate::unread_log;
@@ -214,9 +214,9 @@ fn of_listeners() -> String {
     let authority = Authority::new("tests");
     let (files, now) = (tempfile::tempdir().expect("it can be made"), SystemTime::now());
     let file = |name: &str| files.path().join(name);
-    authority.issue_until(&file("a.pem"), "a.example", now + 5 * DAY);
-    authority.issue(&file("b.pem"), "b.example");
-    authority.issue_until(&file("old.pem"), "a.example", now - DAY);
+    issue_until(&authority, &file("a.pem"), "a.example", now + 5 * DAY);
+    issue(&authority, &file("b.pem"), "b.example");
+    issue_until(&authority, &file("old.pem"), "a.example", now - DAY);
     fs::write(file("ca.pem"), authority.pem()).expect("it can be written");
     let entry = |cert: &str, key: &str, more: &str| {
         format!("{{ cert = {:?}, key = {:?}{more} }}", file(cert), file(key))

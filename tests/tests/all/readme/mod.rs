@@ -12,11 +12,11 @@ mod testing;
 
 use std::fs;
 
-use pace_tests::{Setup, root};
+use pace_tests::{Authority, Setup, root};
 
 use page::Page;
 
-use crate::issuing::Authority;
+use crate::issuing::issue_all;
 
 #[test]
 fn configurations_on_the_pages_are_valid() {
@@ -29,7 +29,7 @@ fn configurations_on_the_pages_are_valid() {
             .filter(|block| block.language == "toml" && block.file().is_none());
         for block in configurations {
             let setup = Setup::new().args(["check"]).config(&block.text);
-            authority.issue_all(&block.text, setup.directory());
+            issue_all(&authority, &block.text, setup.directory());
             let exit = setup.run();
             assert_eq!(exit.code, Some(0), "{}:{}: {exit:#?}", page.name, block.line);
             assert!(exit.stdout.starts_with("ok: "), "{exit:#?}");

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use pace_tests::{HttpBackend, Pace, Setup, edition, fixture, root, wait_until};
+use pace_tests::{Authority, HttpBackend, Pace, Setup, edition, fixture, root, wait_until};
 
 use super::page::{Page, code};
-use crate::issuing::Authority;
+use crate::issuing::issue;
 use crate::sections::SERVER;
 use crate::swapping::{Swapping, reconfigure, respond};
 
@@ -287,7 +287,11 @@ fn metrics_of_certificates() -> String {
         "[[listeners]]\nlisten = '127.0.0.1:0'\ncertificates = [{ cert = 'a.pem', key = 'a.key' }]\n\
          [admin]\nlisten = '127.0.0.1:0'\n[upstreams]\nbackends = ['127.0.0.1:1']\n",
     );
-    Authority::new("tests").issue(&setup.directory().join("a.pem"), "a.example");
+    issue(
+        &Authority::new("tests"),
+        &setup.directory().join("a.pem"),
+        "a.example",
+    );
     setup.start().admin().get("/metrics").text().to_owned()
 }
 
