@@ -13,7 +13,8 @@
 //! |---|---|
 //! | [`proxy`] | **the request path, top to bottom** |
 //! | [`http1`], [`http2`], [`io`] | connections of clients and to backends; sockets, memory, timers |
-//! | [`listeners`] | certificates and routes of each address where clients connect |
+//! | [`listeners`] | the addresses where clients connect |
+//! | [`certificates`] | what listeners show, and what backends are measured by |
 //! | [`ordering`] | certificates from an authority |
 //! | [`router`] | finds the route for a host and a path |
 //! | [`chain`] | the plugins of a route: order, first answer, failure policy |
@@ -28,6 +29,7 @@
 //! A test holds both.
 
 pub mod admin;
+pub mod certificates;
 pub mod chain;
 pub mod client;
 pub mod http1;

@@ -173,29 +173,29 @@ impl Server {
         self,
         process: Process,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        environment: Arc<Shared>,
+        shared: Arc<Shared>,
         reloader: Reloader,
         ordering: Option<Ordering>,
     ) -> Result<(), StartError> {
         let Process { runtime, signals } = process;
-        runtime.block_on(self.serve(signals, snapshot, environment, reloader, ordering))
+        runtime.block_on(self.serve(signals, snapshot, shared, reloader, ordering))
     }
 
     async fn serve(
         self,
         mut signals: Signals,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        environment: Arc<Shared>,
+        shared: Arc<Shared>,
         reloader: Reloader,
         ordering: Option<Ordering>,
     ) -> Result<(), StartError> {
-        let listeners = &environment.listeners;
+        let listeners = &shared.listeners;
         listeners.doors().take(self.public.open(listeners)?);
         let admin = self.admin.map(Port::listen).transpose()?;
         let drain = Arc::new(Drain::new(self.workers));
         let equipment = WorkerSetup {
             snapshot: &snapshot,
-            environment: &environment,
+            shared: &shared,
             drain: &drain,
             proxy_protocol: self
                 .proxy_protocol
@@ -209,15 +209,18 @@ impl Server {
             info!(target: "pace::server", "admin on http://{address}");
             admin_address = Some(address);
             let admin = Admin {
-                shared: Arc::clone(&environment),
+                shared: Arc::clone(&shared),
                 reloader: reloader.clone(),
             };
             tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
         }
-        let addresses = listeners.doors().addresses()?;
-        for (address, is_encrypted) in &addresses {
-            let scheme = if *is_encrypted { "https" } else { "http" };
+        let mut addresses = Vec::new();
+        for (id, address) in listeners.doors().addresses()? {
+            let snapshot = snapshot.load();
+            let is_encrypted = snapshot.front(id).is_some_and(|front| front.frontend.is_some());
+            let scheme = if is_encrypted { "https" } else { "http" };
             info!(target: "pace::server", "listening on {scheme}://{address} with {} workers", self.workers);
+            addresses.push(address);
         }
         let mut ready_file = self.ready_file;
         if let Some(ready) = &mut ready_file {
@@ -227,7 +230,7 @@ impl Server {
         }
         tokio::spawn(warn_of_ends(Arc::clone(&snapshot)));
         if let Some(ordering) = ordering {
-            tokio::spawn(ordering.run(Arc::clone(&environment), reloader.clone()));
+            tokio::spawn(ordering.run(Arc::clone(&shared), reloader.clone()));
         }
         let reload = || reloader.reload_all_soon();
         let signal = tokio::select! {
@@ -244,7 +247,7 @@ impl Server {
         // First nobody listens any more: new connections are refused, so that a load balancer goes elsewhere. Then idle
         // connections are closed, and busy ones after the response that is under way.
         let drained = async {
-            environment.listeners.doors().close();
+            shared.listeners.doors().close();
             drain.stop_accepting();
             workers.closed().await;
             drain.begin();

@@ -9,9 +9,10 @@ use pace_tls::server::Frontend;
 use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
+use crate::certificates::Frontends;
 use crate::chain::{Chain, Step, failures_of};
 use crate::client::TrustedProxies;
-use crate::listeners::{Frontends, ListenerId, Listeners};
+use crate::listeners::{ListenerId, Listeners};
 use crate::router::Router;
 use crate::telemetry::Metrics;
 use crate::upstream::{Pool, system_lookup};
@@ -117,13 +118,13 @@ impl Snapshot {
         config: &Config,
         generations: &Generations,
         frontends: Arc<Frontends>,
-        environment: &Shared,
+        shared: &Shared,
         before: Option<&Snapshot>,
     ) -> Result<Snapshot, (String, Failure)> {
         let mut builder = Builder {
             config,
             generations,
-            environment,
+            shared,
             frontends: &frontends,
             before,
             parts: Parts::default(),
@@ -144,12 +145,12 @@ impl Snapshot {
         }
         let Builder { parts, .. } = builder;
         Ok(Snapshot {
-            fronts: fronts(config, &routes, &frontends, environment),
+            fronts: fronts(config, &routes, &frontends, shared),
             frontends,
             challenges: config
                 .acme
                 .is_some()
-                .then(|| Arc::clone(environment.listeners.challenges())),
+                .then(|| Arc::clone(shared.listeners.challenges())),
             metrics_endpoint: config.metrics.as_ref().map(|metrics| metrics.endpoint.clone()),
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
             rules: config.server.rules,
@@ -207,12 +208,12 @@ fn fronts(
     config: &Config,
     routes: &[(Option<String>, String, Arc<Route>)],
     frontends: &Frontends,
-    environment: &Shared,
+    shared: &Shared,
 ) -> Vec<Option<Front>> {
     let encrypted = config.listeners.iter().find(|listener| listener.tls.is_some());
     let mut fronts = Vec::new();
     for listener in &config.listeners {
-        let id = environment.listeners.id(&listener.listen);
+        let id = shared.listeners.id(&listener.listen);
         let served = routes.iter().enumerate().filter(|(index, _)| {
             let named = listener.routes.as_ref();
             named.is_none_or(|named| named.contains(index))
@@ -220,11 +221,9 @@ fn fronts(
         let front = Front {
             router: Router::new(served.map(|(_, route)| route.clone())),
             frontend: frontends.of(&listener.listen).map(Arc::clone),
-            redirects_to: encrypted.filter(|_| listener.redirect_to_https).map(|encrypted| {
-                environment
-                    .listeners
-                    .port(environment.listeners.id(&encrypted.listen))
-            }),
+            redirects_to: encrypted
+                .filter(|_| listener.redirect_to_https)
+                .map(|encrypted| shared.listeners.port(shared.listeners.id(&encrypted.listen))),
         };
         if fronts.len() <= id.index() {
             fronts.resize_with(id.index() + 1, || None);
@@ -243,7 +242,7 @@ fn on_route((plugin, failure): (String, Failure), route: &str) -> (String, Failu
 struct Builder<'a> {
     config: &'a Config,
     generations: &'a Generations,
-    environment: &'a Shared,
+    shared: &'a Shared,
     frontends: &'a Frontends,
     before: Option<&'a Snapshot>,
     parts: Parts,
@@ -262,7 +261,7 @@ impl Builder<'_> {
             changed => Arc::new(Pool::new(
                 pool,
                 connector,
-                &self.environment.metrics,
+                &self.shared.metrics,
                 changed.map(|(_, before)| &**before),
                 &system_lookup,
             )),
@@ -304,7 +303,7 @@ impl Builder<'_> {
     }
 
     fn step(&self, route: &pace_config::Route, plugin: Arc<WasmPlugin>, on_failure: OnFailure) -> Step {
-        let metrics = self.environment.metrics.plugin(plugin.name(), plugin.hooks());
+        let metrics = self.shared.metrics.plugin(plugin.name(), plugin.hooks());
         let log = failures_of(plugin.name(), &route.name);
         Step {
             plugin,
@@ -324,7 +323,7 @@ impl Builder<'_> {
         let generation = &self.generations[plugin];
         let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
         let limits = state_limits(&generation.settings().limits);
-        let counted = self.environment.store.scope(plugin, &scope, limits);
+        let counted = self.shared.store.scope(plugin, &scope, limits);
         self.parts.scopes.push((Arc::clone(&counted), limits));
         let key = UseKey {
             scope,
@@ -339,7 +338,7 @@ impl Builder<'_> {
             self.parts.plugins.insert(key, Arc::clone(&same));
             return Ok(same);
         }
-        let runtime = &self.environment.runtime;
+        let runtime = &self.shared.runtime;
         let made = WasmPlugin::new(runtime, Arc::clone(generation), key.config.clone(), counted)
             .map_err(|failure| (plugin.to_owned(), failure))?;
         let made = Arc::new(made);

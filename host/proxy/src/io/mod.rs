@@ -17,5 +17,5 @@ mod transport;
 pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use recycled::{Free, Recycle, Recycled};
-pub use stream::Stream;
+pub use stream::{Stream, append_field};
 pub use transport::{Transport, set_up};

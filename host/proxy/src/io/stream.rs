@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
+use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 
 /// A stream of a client's.
@@ -168,6 +169,13 @@ impl Stream {
 impl std::fmt::Debug for Stream {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "stream {}", self.id())
+    }
+}
+
+/// Adds a field that has been read as one to those of a head or of trailers: its name in lower case, as HTTP/2 has it.
+pub fn append_field(map: &mut HeaderMap, name: &[u8], value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        map.append(name, value);
     }
 }
 

@@ -8,15 +8,15 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
 use pace_wire::fields::Fields;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::Stream;
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::ClientConnection;
+
+use super::stream::{Stream, append_field};
 
 /// How long TCP waits before it asks again whether the other end is there.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -209,14 +209,11 @@ impl Transport {
     }
 }
 
-/// Fields as HTTP/2 has them: names in lower case.
+/// Fields as HTTP/2 has them.
 fn header_map(fields: &Fields) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
-            map.append(name, value);
-        }
+        append_field(&mut map, field.name.as_bytes(), field.value);
     }
     map
 }

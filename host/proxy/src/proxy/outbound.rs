@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::HeaderValue;
+use http::{Response, StatusCode};
 use pace_wire::encode;
 use pace_wire::framing::Framing;
 use pace_wire::known::Known;
@@ -13,6 +13,7 @@ use pace_wire::response::ResponseHead;
 
 use super::client::FORWARDED_FOR;
 use crate::http1::Outgoing;
+use crate::io::append_field;
 use crate::via::Via;
 
 /// The fields that Pace adds to a request for its backend.
@@ -177,10 +178,10 @@ pub(super) fn stream_head(response: &ResponseHead, via: Option<&Via>) -> Respons
     let mut head = interim_stream_head(response);
     let fields = head.headers_mut();
     if !response.fields.has(Known::Date) {
-        with_date(|date| append(fields, b"date", date));
+        with_date(|date| append_field(fields, b"date", date));
     }
     if let Some(via) = via {
-        append(fields, b"via", via.of_response(response.version).as_bytes());
+        append_field(fields, b"via", via.of_response(response.version).as_bytes());
     }
     head
 }
@@ -193,17 +194,10 @@ pub(super) fn interim_stream_head(response: &ResponseHead) -> Response<()> {
     fields.reserve(response.fields.len() + 2);
     for field in response.fields.iter() {
         if passes(field.known, true) {
-            append(fields, field.name.as_bytes(), field.value);
+            append_field(fields, field.name.as_bytes(), field.value);
         }
     }
     head
-}
-
-/// Adds a field whose name and value the parser has accepted.
-fn append(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-        fields.append(name, value);
-    }
 }
 
 /// Whether a field of a response is passed on.

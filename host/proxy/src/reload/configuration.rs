@@ -13,7 +13,7 @@ use super::next::{Codes, NextPlugins};
 use super::outcome::{Outcome, Published, Refused};
 use super::programs::Programs;
 use super::serving::{Rejected, Serving};
-use crate::listeners::{self, FrontendError, Frontends};
+use crate::certificates::{self, FrontendError, Frontends};
 use crate::server::BindError;
 use crate::snapshot::Shared;
 use pace_config::{Config, Source};
@@ -22,7 +22,7 @@ use pace_follow::{Follower, Found};
 /// The configuration: where it comes from, and whether what is there serves.
 pub(super) struct Configuration {
     origin: Origin,
-    environment: Arc<Shared>,
+    shared: Arc<Shared>,
     serving: Arc<Serving>,
     programs: Arc<Programs>,
     /// The configuration that is in the file, if it is not the one that serves.
@@ -68,13 +68,13 @@ pub(super) enum NotTaken {
 impl Configuration {
     pub(super) fn new(
         origin: Origin,
-        environment: Arc<Shared>,
+        shared: Arc<Shared>,
         serving: Arc<Serving>,
         programs: Arc<Programs>,
     ) -> Configuration {
         Configuration {
             origin,
-            environment,
+            shared,
             serving,
             programs,
             refused: None,
@@ -91,8 +91,8 @@ impl Configuration {
 
     /// The files of the certificates that serve.
     fn certificates(&self) -> Vec<PathBuf> {
-        let turn = self.serving.lock();
-        listeners::files(turn.config()).map(Path::to_owned).collect()
+        let guard = self.serving.lock();
+        certificates::files(guard.config()).map(Path::to_owned).collect()
     }
 
     /// Reads the configuration again and brings it to life, and the certificates if it is the same.
@@ -158,7 +158,7 @@ impl Configuration {
         {
             Ok(outcome) => {
                 if outcome != Outcome::Unchanged {
-                    self.environment.metrics.config_reloaded("published");
+                    self.shared.metrics.config_reloaded("published");
                 }
                 return outcome;
             }
@@ -171,7 +171,7 @@ impl Configuration {
             reason: reason.clone(),
             files: tried
                 .iter()
-                .flat_map(|config| files_of(config).chain(listeners::files(config)))
+                .flat_map(|config| files_of(config).chain(certificates::files(config)))
                 .map(Path::to_owned)
                 .collect(),
             tried: tried.filter(|_| !may_pass),
@@ -180,7 +180,7 @@ impl Configuration {
         if is_known {
             return Outcome::Unchanged;
         }
-        self.environment.metrics.config_reloaded("refused");
+        self.shared.metrics.config_reloaded("refused");
         if let NotTaken::Plugin(rejected) = refused {
             self.serving.reject(&rejected);
         }
@@ -189,10 +189,10 @@ impl Configuration {
 
     fn take(&self, config: Config, files: &mut Follower) -> Result<Outcome, NotTaken> {
         let fixed = {
-            let turn = self.serving.lock();
-            match config == *turn.config() {
+            let guard = self.serving.lock();
+            match config == *guard.config() {
                 true => None,
-                false => Some(needs_restart(turn.config(), &config)),
+                false => Some(needs_restart(guard.config(), &config)),
             }
         };
         let Some(fixed) = fixed else {
@@ -203,7 +203,7 @@ impl Configuration {
             return Err(NotTaken::NeedsRestart(fixed));
         }
         files_of(&config)
-            .chain(listeners::files(&config))
+            .chain(certificates::files(&config))
             .for_each(|file| files.peek(file));
         let mut codes = Codes::default();
         loop {
@@ -218,16 +218,17 @@ impl Configuration {
 
     /// Serves with this configuration. `None` if something has to be compiled first.
     fn publish(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
-        let mut turn = self.serving.lock();
+        // Nothing is read while the guard is held.
+        let frontends = self.load_certificates(config)?;
+        let mut guard = self.serving.lock();
         let before = self.serving.plugins();
         let Some(next) = NextPlugins::new(config, &before, codes, &self.programs)? else {
             return Ok(None);
         };
-        let frontends = self.load_certificates(config)?;
-        let snapshot = turn
+        let snapshot = guard
             .build(config, next.plugins(), frontends)
             .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
-        let listeners = &self.environment.listeners;
+        let listeners = &self.shared.listeners;
         let doors = listeners
             .doors()
             .prepare(config, listeners)
@@ -235,29 +236,30 @@ impl Configuration {
         for warning in config.warnings() {
             warn!(target: "pace::reload", "{warning}");
         }
-        let published = turn.take(snapshot, config.clone(), next);
+        let published = guard.take(snapshot, config.clone(), next);
         listeners.doors().take(doors);
         Ok(Some(published))
     }
 
     fn load_certificates(&self, config: &Config) -> Result<Frontends, NotTaken> {
         let before = self.serving.frontends();
-        let loaded = Frontends::load(config, &self.environment.listeners, Some(&before));
+        let loaded = Frontends::load(config, &self.shared.listeners, Some(&before));
         loaded.map_err(NotTaken::Certificates)
     }
 
     /// Has new connections get the certificates that are in the files now. If they cannot be used, the old ones serve on.
     pub(super) fn renew_certificates(&mut self) -> Outcome {
         self.is_renewal_due = false;
-        let turn = self.serving.lock();
-        let frontends = match self.load_certificates(turn.config()) {
+        let config = self.serving.lock().config().clone();
+        let frontends = match self.load_certificates(&config) {
             Ok(frontends) if frontends.have_content_of(&self.serving.frontends()) => {
                 return Outcome::Unchanged;
             }
             Ok(frontends) => frontends,
             Err(refused) => return Refused::Certificates(self.reason(&refused)).into(),
         };
-        match turn.renew(frontends) {
+        let renewed = self.serving.lock().renew(frontends);
+        match renewed {
             Ok(()) => Outcome::Renewed(self.serving.frontends().describe()),
             Err(failure) => Refused::Certificates(failure.to_string()).into(),
         }

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::outcome::Refused;
 use super::status::{PluginRecord, RefusedFile, Status, file_name, seconds};
-use crate::listeners::Frontends;
+use crate::certificates::Frontends;
 use crate::snapshot::{DEFAULT_BALANCER, Generations, Shared, Snapshot};
 use pace_base::escape::Shown;
 use pace_config::{Config, Sha256};

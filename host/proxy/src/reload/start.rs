@@ -16,7 +16,7 @@ use super::rollback::Rollbacks;
 use super::serving::{Serving, generations};
 use super::status::{PluginRecord, Status, file_name};
 use super::{Command, Origin, Reloader};
-use crate::listeners::Frontends;
+use crate::certificates::Frontends;
 use crate::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
 use pace_config::{Config, Source};
 use pace_follow::Follower;

@@ -3,10 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use log::info;
-use pace_config::listener::Listener;
 use pace_config::{Config, ListenAddress};
 use tokio::sync::watch;
 
@@ -25,7 +23,6 @@ pub(crate) struct Door {
     pub(super) id: ListenerId,
     pub(super) port: u16,
     pub(super) socket: TcpListener,
-    is_encrypted: bool,
 }
 
 /// All doors, which workers follow.
@@ -36,7 +33,7 @@ pub struct Doors(watch::Sender<Vec<Arc<Door>>>);
 pub(crate) struct Next(Vec<Arc<Door>>);
 
 /// Ports that nobody can connect to yet.
-pub(super) struct Ports(Vec<(Listener, Port)>);
+pub(super) struct Ports(Vec<(ListenAddress, Port)>);
 
 impl Doors {
     /// Those that are open now, and in future.
@@ -45,11 +42,11 @@ impl Doors {
     }
 
     /// The addresses that are listened on.
-    pub(super) fn addresses(&self) -> io::Result<Vec<(SocketAddr, bool)>> {
+    pub(super) fn addresses(&self) -> io::Result<Vec<(ListenerId, SocketAddr)>> {
         let doors = self.0.borrow();
         doors
             .iter()
-            .map(|door| Ok((door.socket.local_addr()?, door.is_encrypted)))
+            .map(|door| Ok((door.id, door.socket.local_addr()?)))
             .collect()
     }
 
@@ -59,16 +56,13 @@ impl Doors {
         let keepalive = config.server.connections.tcp_keepalive;
         let mut next = Vec::with_capacity(config.listeners.len());
         for listener in &config.listeners {
-            let same = open
-                .iter()
-                .find(|door| door.address == listener.listen && door.is_encrypted == listener.tls.is_some());
-            next.push(match same {
+            next.push(match open.iter().find(|door| door.address == listener.listen) {
                 Some(door) => Arc::clone(door),
-                None => match open.iter().find(|door| door.address == listener.listen) {
-                    // It speaks something else from now on, on the same socket.
-                    Some(door) => Arc::new(door.speaking(listener)?),
-                    None => Arc::new(Door::open(listener, bind(listener, keepalive, KEY)?, listeners)?),
-                },
+                None => Arc::new(Door::open(
+                    &listener.listen,
+                    Port::bind(&listener.listen, keepalive, KEY)?,
+                    listeners,
+                )?),
             });
         }
         Ok(Next(next))
@@ -96,30 +90,16 @@ impl Doors {
 }
 
 impl Door {
-    fn open(listener: &Listener, port: Port, listeners: &Listeners) -> Result<Door, BindError> {
+    fn open(address: &ListenAddress, port: Port, listeners: &Listeners) -> Result<Door, BindError> {
         let socket = port.listen()?;
-        let id = listeners.id(&listener.listen);
-        let bound = socket
-            .local_addr()
-            .map_or(listener.listen.port, |address| address.port());
-        listeners.bound(id, bound);
+        let id = listeners.id(address);
+        let port = socket.local_addr().map_or(address.port, |bound| bound.port());
+        listeners.bound(id, port);
         Ok(Door {
-            address: listener.listen.clone(),
+            address: address.clone(),
             id,
-            port: bound,
+            port,
             socket,
-            is_encrypted: listener.tls.is_some(),
-        })
-    }
-
-    fn speaking(&self, listener: &Listener) -> Result<Door, BindError> {
-        let socket = self.socket.try_clone();
-        Ok(Door {
-            address: self.address.clone(),
-            id: self.id,
-            port: self.port,
-            socket: socket.map_err(|error| BindError::new(&self.address, KEY, &error))?,
-            is_encrypted: listener.tls.is_some(),
         })
     }
 }
@@ -129,19 +109,15 @@ impl Ports {
     pub(super) fn bind(config: &Config) -> Result<Ports, BindError> {
         let keepalive = config.server.connections.tcp_keepalive;
         let key = key(config);
-        let bind = |listener: &Listener| Ok((listener.clone(), bind(listener, keepalive, key)?));
-        config
-            .listeners
-            .iter()
-            .map(bind)
-            .collect::<Result<_, _>>()
-            .map(Ports)
+        let addresses = config.listeners.iter().map(|listener| &listener.listen);
+        let ports = addresses.map(|address| Ok((address.clone(), Port::bind(address, keepalive, key)?)));
+        ports.collect::<Result<_, _>>().map(Ports)
     }
 
     /// Listens on them.
     pub(super) fn open(self, listeners: &Listeners) -> Result<Next, BindError> {
-        let doors = self.0.into_iter();
-        let doors = doors.map(|(listener, port)| Ok(Arc::new(Door::open(&listener, port, listeners)?)));
+        let ports = self.0.into_iter();
+        let doors = ports.map(|(address, port)| Ok(Arc::new(Door::open(&address, port, listeners)?)));
         doors.collect::<Result<_, _>>().map(Next)
     }
 }
@@ -152,8 +128,4 @@ pub(super) fn key(config: &Config) -> &'static str {
         [one] if one.tls.is_none() && one.routes.is_none() => SHORT_KEY,
         _ => KEY,
     }
-}
-
-fn bind(listener: &Listener, keepalive: Option<Duration>, key: &'static str) -> Result<Port, BindError> {
-    Port::bind(&listener.listen, keepalive, key)
 }

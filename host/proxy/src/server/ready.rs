@@ -49,14 +49,14 @@ impl ReadyFile {
     /// Writes the addresses, and makes the file appear.
     pub(super) fn publish(
         &mut self,
-        listeners: &[(SocketAddr, bool)],
+        listeners: &[SocketAddr],
         admin: Option<SocketAddr>,
     ) -> Result<(), ReadyFileError> {
         let mut text = String::new();
-        if let [(first, _), others @ ..] = listeners {
+        if let [first, others @ ..] = listeners {
             text = format!("listen = \"{first}\"\n");
             if !others.is_empty() {
-                let all = listeners.iter().map(|(address, _)| format!("\"{address}\""));
+                let all = listeners.iter().map(|address| format!("\"{address}\""));
                 text += &format!("listeners = [{}]\n", all.collect::<Vec<_>>().join(", "));
             }
         }
@@ -139,9 +139,7 @@ mod tests {
         let path = directory.path().join("ready");
         let mut ready = ReadyFile::prepare(&path).expect("the directory is writable");
         assert!(!path.exists());
-        ready
-            .publish(&[(LISTEN, false)], None)
-            .expect("the directory is writable");
+        ready.publish(&[LISTEN], None).expect("the directory is writable");
         assert_eq!(
             fs::read_to_string(&path).ok().as_deref(),
             Some("listen = \"127.0.0.1:8080\"\n")
@@ -165,9 +163,7 @@ mod tests {
         let directory = directory();
         let path = directory.path().join("ready");
         let mut ready = ReadyFile::prepare(&path).expect("the directory is writable");
-        ready
-            .publish(&[(LISTEN, false)], None)
-            .expect("the directory is writable");
+        ready.publish(&[LISTEN], None).expect("the directory is writable");
         let other = directory.path().join("other");
         fs::write(&other, "of the next process").expect("the directory is writable");
         fs::rename(&other, &path).expect("both are in one directory");

@@ -59,7 +59,7 @@ struct HandedConnection {
 /// What each worker begins with.
 pub(super) struct WorkerSetup<'a> {
     pub(super) snapshot: &'a Arc<ArcSwap<Snapshot>>,
-    pub(super) environment: &'a Arc<Shared>,
+    pub(super) shared: &'a Arc<Shared>,
     pub(super) drain: &'a Arc<Drain>,
     /// The peers that begin with a PROXY header, if any do.
     pub(super) proxy_protocol: Option<Arc<TrustedProxies>>,
@@ -93,7 +93,7 @@ impl Workers {
                 .enable_all()
                 .build()?;
             let door = Accepting {
-                doors: equipment.environment.listeners.doors().follow(),
+                doors: equipment.shared.listeners.doors().follow(),
                 proxy_protocol: equipment.proxy_protocol.clone(),
                 listening: Listening::clone(&holder),
             };
@@ -104,12 +104,12 @@ impl Workers {
                 seats: Arc::clone(&seats),
                 proxy: Arc::new(Proxy::new(
                     Arc::clone(equipment.snapshot),
-                    Arc::clone(equipment.environment),
+                    Arc::clone(equipment.shared),
                     Arc::clone(&idle),
                     Arc::clone(&drain),
                     index,
                 )),
-                environment: Arc::clone(equipment.environment),
+                shared: Arc::clone(equipment.shared),
                 drain: Arc::clone(&drain),
                 per_client: Arc::clone(&per_client),
                 handshakes: Handshakes::new(MAX_HANDSHAKES),
@@ -120,7 +120,7 @@ impl Workers {
                 .spawn(move || {
                     runtime.block_on(async move {
                         tokio::spawn(idle.sweep(Arc::clone(&drain)));
-                        tokio::spawn(sweep(place.environment.runtime.clone()));
+                        tokio::spawn(sweep(place.shared.runtime.clone()));
                         tokio::spawn(door.run(Arc::clone(&place), drain));
                         receive(handed, place).await;
                     });
@@ -173,7 +173,7 @@ impl WorkerHandle {
 struct Open {
     seats: Arc<WorkerHandles>,
     index: usize,
-    environment: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 impl Open {
@@ -183,14 +183,14 @@ impl Open {
         Open {
             seats: Arc::clone(&place.seats),
             index,
-            environment: Arc::clone(&place.environment),
+            shared: Arc::clone(&place.shared),
         }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.environment.metrics.connections.dec();
+        self.shared.metrics.connections.dec();
         self.seats.seats[self.index].open.fetch_sub(1, Ordering::AcqRel);
         self.seats.ended.notify_one();
     }
@@ -202,7 +202,7 @@ pub(super) struct Worker {
     index: usize,
     seats: Arc<WorkerHandles>,
     proxy: Arc<Proxy>,
-    environment: Arc<Shared>,
+    shared: Arc<Shared>,
     drain: Arc<Drain>,
     per_client: Arc<PerClient>,
     /// Handshakes of TLS under way on this worker.
@@ -214,7 +214,7 @@ static CLOSED: LazyLock<Limited> = LazyLock::new(|| Limited::new("connections cl
 
 impl Worker {
     pub(super) fn metrics(&self) -> &Metrics {
-        &self.environment.metrics
+        &self.shared.metrics
     }
 
     /// Whether there are as many connections as there may be.

@@ -1,0 +1,358 @@
+//! The certificates of a configuration: those that listeners show, and those that backends are measured by.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use log::warn;
+use pace_base::file;
+use pace_config::listener::{self, Alpn, ClientCertificates, TlsVersion};
+use pace_config::{BackendTls, Config, ListenAddress};
+use pace_tls::client::{self, Connector, Roots};
+use pace_tls::pair::Pair;
+use pace_tls::pem::Pem;
+use pace_tls::server::{Frontend, Settings, Site};
+
+use crate::listeners::Listeners;
+use crate::telemetry::Metrics;
+
+/// So many days before its end a certificate is warned of.
+const WARNED_DAYS: i64 = 14;
+
+/// The most bytes of a file of certificates or of a key.
+const MAX_FILE: u64 = 4 << 20;
+
+/// The certificates and the TLS of all listeners of a configuration.
+#[derive(Default)]
+pub struct Frontends {
+    frontends: HashMap<ListenAddress, Arc<Frontend>>,
+    read: HashMap<Files, Read>,
+    connectors: HashMap<String, PoolConnector>,
+    /// The files of authorities of clients.
+    authorities: HashMap<PathBuf, PemFile>,
+    /// The certificate that an authority has issued, where one is ordered.
+    ordered: Option<Arc<Pair>>,
+}
+
+/// How a pool's backends are connected to, and what that was made of.
+#[derive(Clone)]
+struct PoolConnector {
+    settings: BackendTls,
+    ca: Option<PemFile>,
+    identity: Option<Arc<Pair>>,
+    connector: Connector,
+}
+
+/// The files of a pair: certificate and key.
+type Files = (PathBuf, PathBuf);
+
+/// What was read of a pair's files. As long as they have that content the pair serves, also when it has expired.
+#[derive(Clone)]
+struct Read {
+    cert: PemFile,
+    key: PemFile,
+    pair: Arc<Pair>,
+}
+
+/// A file in PEM, with the name by which messages call it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct PemFile {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A certificate that cannot be served with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{of}: {reason}")]
+pub struct FrontendError {
+    of: String,
+    reason: String,
+}
+
+impl PemFile {
+    /// Reads it. The error names it.
+    pub(crate) fn read(path: &Path) -> Result<PemFile, String> {
+        let name = path.display().to_string();
+        match file::read(path, MAX_FILE) {
+            Ok(bytes) => Ok(PemFile { name, bytes }),
+            Err(error) => Err(format!("cannot read {name}: {error}")),
+        }
+    }
+
+    fn pem(&self) -> Pem<'_> {
+        Pem {
+            name: &self.name,
+            bytes: &self.bytes,
+        }
+    }
+}
+
+impl Frontends {
+    /// Reads the certificates that a configuration names. `before` is what serves.
+    pub fn load(
+        config: &Config,
+        listeners: &Listeners,
+        before: Option<&Frontends>,
+    ) -> Result<Frontends, FrontendError> {
+        let mut loaded = Frontends {
+            ordered: config.acme.as_ref().and_then(|_| listeners.ordered()),
+            ..Frontends::default()
+        };
+        for listener in &config.listeners {
+            if let Some(tls) = &listener.tls {
+                let frontend = loaded.frontend(tls, config.acme.is_some(), listeners, before);
+                let frontend = frontend.map_err(|reason| FrontendError {
+                    of: format!("the listener {}", listener.listen),
+                    reason,
+                })?;
+                loaded
+                    .frontends
+                    .insert(listener.listen.clone(), Arc::new(frontend));
+            }
+        }
+        for pool in config.pools.iter().filter(|pool| is_encrypted(pool)) {
+            let connector = loaded.connector(pool, listeners, before);
+            let connector = connector.map_err(|reason| FrontendError {
+                of: format!("the pool `{}`", pool.name),
+                reason,
+            })?;
+            loaded.connectors.insert(pool.name.clone(), connector);
+        }
+        Ok(loaded)
+    }
+
+    /// How a pool's backends are connected to, if that is with TLS.
+    pub fn connector_of(&self, pool: &str) -> Option<Connector> {
+        self.connectors.get(pool).map(|pool| pool.connector.clone())
+    }
+
+    /// The TLS of a listener, if it has any.
+    pub fn of(&self, address: &ListenAddress) -> Option<&Arc<Frontend>> {
+        self.frontends.get(address)
+    }
+
+    /// Whether the same was in the files of both, which belong to the same configuration.
+    pub(crate) fn have_content_of(&self, other: &Frontends) -> bool {
+        let has_same = |(files, read): (&Files, &Read)| {
+            let known = other.read.get(files);
+            known.is_some_and(|known| Arc::ptr_eq(&known.pair, &read.pair))
+        };
+        self.read.len() == other.read.len()
+            && self.read.iter().all(has_same)
+            && self.authorities == other.authorities
+            && self.connectors.iter().all(|(pool, ours)| {
+                let theirs = other.connectors.get(pool);
+                theirs.is_some_and(|theirs| ours.connector.is(&theirs.connector))
+            })
+            && are_the_same(self.ordered.as_ref(), other.ordered.as_ref())
+    }
+
+    /// Every listener's certificates.
+    pub fn pairs(&self) -> impl Iterator<Item = (&ListenAddress, &Arc<Pair>)> {
+        self.frontends
+            .iter()
+            .flat_map(|(address, frontend)| frontend.pairs().map(move |pair| (address, pair)))
+    }
+
+    /// Says when certificates end, and warns of those that do soon.
+    pub(crate) fn announce(&self, metrics: &Metrics) {
+        let certificates = self.pairs();
+        metrics
+            .set_certificates(certificates.map(|(address, pair)| (address.to_string(), pair.certificate())));
+        self.warn_of_ends();
+    }
+
+    /// Warns of certificates that end soon.
+    pub(crate) fn warn_of_ends(&self) {
+        let ending = self.pairs().filter_map(|(_, pair)| {
+            let days = pair.certificate().days_left(SystemTime::now());
+            (days < WARNED_DAYS).then(|| (describe(pair), days))
+        });
+        // Several listeners may have the same one.
+        for (certificate, days) in ending.collect::<BTreeMap<_, _>>() {
+            warn!(target: "pace::server", "the certificate of {certificate} ends in {days} days");
+        }
+    }
+
+    /// Each certificate with its first name and its end, for people.
+    pub fn describe(&self) -> Vec<String> {
+        let mut described: Vec<String> = self.pairs().map(|(_, pair)| describe(pair)).collect();
+        described.sort();
+        described.dedup();
+        described
+    }
+
+    fn frontend(
+        &mut self,
+        tls: &listener::Tls,
+        has_acme: bool,
+        listeners: &Listeners,
+        before: Option<&Frontends>,
+    ) -> Result<Frontend, String> {
+        let mut sites = Vec::new();
+        for certificate in &tls.certificates {
+            sites.push(Site {
+                pair: self.pair(&certificate.cert, &certificate.key, before)?,
+                default: certificate.default,
+                client_certificates: certificate.client_certificates.map(client_certificates),
+            });
+        }
+        if let Some(pair) = &self.ordered {
+            sites.push(Site {
+                pair: Arc::clone(pair),
+                default: false,
+                client_certificates: None,
+            });
+        }
+        let client_ca = match &tls.client_ca {
+            Some(path) => Some(
+                &*self
+                    .authorities
+                    .entry(path.clone())
+                    .insert_entry(PemFile::read(path)?)
+                    .into_mut(),
+            ),
+            None => None,
+        };
+        let alpn: Vec<_> = tls.alpn.iter().map(|protocol| alpn(*protocol)).collect();
+        let settings = Settings {
+            min_version: match tls.min_version {
+                TlsVersion::Tls12 => pace_tls::Version::Tls12,
+                TlsVersion::Tls13 => pace_tls::Version::Tls13,
+            },
+            alpn: &alpn,
+            client_certificates: client_certificates(tls.client_certificates),
+            client_ca: client_ca.map(PemFile::pem),
+            sites,
+        };
+        let challenges = has_acme.then(|| Arc::clone(listeners.challenges()));
+        Frontend::new(settings, listeners.tickets(), challenges).map_err(|error| error.to_string())
+    }
+
+    fn connector(
+        &mut self,
+        pool: &pace_config::Pool,
+        listeners: &Listeners,
+        before: Option<&Frontends>,
+    ) -> Result<PoolConnector, String> {
+        let settings = &pool.settings.tls;
+        let ca = settings.ca.as_deref().map(PemFile::read).transpose()?;
+        let identity = match &settings.identity {
+            Some((cert, key)) => Some(self.pair(cert, key, before)?),
+            None => None,
+        };
+        // Sessions are resumed as long as nothing is different.
+        let same = before
+            .and_then(|before| before.connectors.get(&pool.name))
+            .filter(|known| {
+                known.settings == *settings
+                    && known.ca == ca
+                    && are_the_same(known.identity.as_ref(), identity.as_ref())
+            });
+        if let Some(same) = same {
+            return Ok(same.clone());
+        }
+        let roots = match (&ca, settings.verify) {
+            (_, false) => None,
+            (Some(ca), true) => Some(Roots::File(ca.pem())),
+            (None, true) => Some(Roots::System(listeners.system_roots()?)),
+        };
+        let connector = Connector::new(client::Settings {
+            roots,
+            identity: identity.as_deref(),
+            alpn: &[pace_tls::alpn::Alpn::Http11],
+        });
+        Ok(PoolConnector {
+            settings: settings.clone(),
+            ca,
+            identity,
+            connector: connector.map_err(|error| error.to_string())?,
+        })
+    }
+
+    fn pair(&mut self, cert: &Path, key: &Path, before: Option<&Frontends>) -> Result<Arc<Pair>, String> {
+        let files = (cert.to_owned(), key.to_owned());
+        if let Some(read) = self.read.get(&files) {
+            return Ok(Arc::clone(&read.pair));
+        }
+        let (cert, key) = (PemFile::read(cert)?, PemFile::read(key)?);
+        let known = before
+            .and_then(|before| before.read.get(&files))
+            .filter(|known| known.cert == cert && known.key == key);
+        let pair = match known {
+            Some(known) => Arc::clone(&known.pair),
+            None => {
+                let parsed = Pair::parse(cert.pem(), key.pem(), SystemTime::now());
+                Arc::new(parsed.map_err(|error| error.to_string())?)
+            }
+        };
+        let read = Read {
+            cert,
+            key,
+            pair: Arc::clone(&pair),
+        };
+        self.read.insert(files, read);
+        Ok(pair)
+    }
+}
+
+/// A certificate with its first name and its end, for people.
+pub(crate) fn describe(pair: &Pair) -> String {
+    let certificate = pair.certificate();
+    let name = certificate
+        .dns_names()
+        .next()
+        .unwrap_or("a certificate without a name");
+    let until = httpdate::fmt_http_date(certificate.not_after());
+    format!("{name} until {until}")
+}
+
+/// The files of certificates that a configuration needs.
+pub fn files(config: &Config) -> impl Iterator<Item = &Path> {
+    let listeners = config
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.tls.as_ref());
+    let of_listeners = listeners.flat_map(|tls| {
+        let pairs = tls
+            .certificates
+            .iter()
+            .flat_map(|certificate| [&certificate.cert, &certificate.key]);
+        pairs.chain(&tls.client_ca)
+    });
+    let of_pools = config
+        .pools
+        .iter()
+        .filter(|pool| is_encrypted(pool))
+        .flat_map(|pool| {
+            let BackendTls { ca, identity, .. } = &pool.settings.tls;
+            let pair = identity.iter().flat_map(|(cert, key)| [cert, key]);
+            pair.chain(ca)
+        });
+    of_listeners.chain(of_pools).map(PathBuf::as_path)
+}
+
+fn is_encrypted(pool: &pace_config::Pool) -> bool {
+    pool.backends.iter().any(|backend| backend.is_encrypted)
+}
+
+/// Whether both are one and the same pair, or none.
+fn are_the_same(one: Option<&Arc<Pair>>, other: Option<&Arc<Pair>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
+}
+
+fn alpn(protocol: Alpn) -> pace_tls::alpn::Alpn {
+    match protocol {
+        Alpn::Http2 => pace_tls::alpn::Alpn::Http2,
+        Alpn::Http11 => pace_tls::alpn::Alpn::Http11,
+    }
+}
+
+fn client_certificates(choice: ClientCertificates) -> pace_tls::server::ClientCertificates {
+    match choice {
+        ClientCertificates::None => pace_tls::server::ClientCertificates::None,
+        ClientCertificates::Optional => pace_tls::server::ClientCertificates::Optional,
+        ClientCertificates::Required => pace_tls::server::ClientCertificates::Required,
+    }
+}
