@@ -36,33 +36,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Start Pace in front of two demo backends, and say what to try
+    /// Start Pace in front of two demo backends, and print what to try
     ///
-    /// Installs what is missing, compiles the plugins and the proxy, and starts all of it: backends
-    /// on 127.0.0.1:8000 and :8001, Pace with config/proxy.toml. Ctrl-C stops everything.
+    /// Installs missing tools, compiles the plugins and the proxy, and starts all of it: backends on 127.0.0.1:8000
+    /// and :8001, Pace with config/proxy.toml. Ctrl-C stops everything.
     Run(run::Args),
 
     /// Check everything: format, lints, tests, a short soak, instructions, dependencies
     ///
-    /// Installs what is missing and compiles the plugins first. Stops at the first step that fails
-    /// and says how to repeat that step alone.
+    /// Installs missing tools and compiles the plugins first. Stops at the first step that fails and says how to
+    /// repeat that step alone.
     Test(test::Args),
 
-    /// Measure what a request costs in Pace, beside bare Pingora, nginx and HAProxy
+    /// Measure the cost of a request in Pace, beside bare Pingora, nginx and HAProxy
     #[command(disable_help_flag = true)]
     Bench(Typed),
 
-    /// Measure what a plugin costs in each language that `pace plugin new` knows
+    /// Measure the cost of a plugin in each language that `pace plugin new` knows
     #[command(disable_help_flag = true)]
     Languages(Typed),
 
-    /// Count the instructions of each call of a hook, and compare them with those recorded
+    /// Count the instructions of each call of a hook, and compare them with the recorded figures
     ///
     /// Installs valgrind if it is missing.
     #[command(disable_help_flag = true)]
     Instructions(Typed),
 
-    /// Swap plugins under load, and see whether anything is lost
+    /// Swap plugins under load, and check that nothing is lost
     #[command(disable_help_flag = true)]
     Soak(Typed),
 

@@ -27,7 +27,7 @@ const COOKBOOK: &str = "plugins/cookbook";
 pub(crate) enum Which {
     /// The plugins inside `pace`.
     Defaults,
-    /// Those of the cookbook and of the tests, too.
+    /// The plugins inside `pace`, of the cookbook and of the tests.
     All,
 }
 

@@ -21,7 +21,7 @@ const CONFIG: &str = "config/proxy.toml";
 /// The ports of the demo backends, which `CONFIG` names.
 const BACKEND_PORTS: &[u16] = &[8000, 8001];
 
-/// How long `pace` may take until it serves.
+/// The longest time until `pace` serves.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// More than `pace` gives its requests to finish, with its default grace period of 10 s.
@@ -31,7 +31,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the proxy listens, instead of what config/proxy.toml says
+    /// The address of the proxy, in place of the one in config/proxy.toml
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
@@ -39,11 +39,11 @@ pub(crate) struct Args {
     #[arg(long = "backend-port", value_name = "PORT")]
     backend_ports: Vec<u16>,
 
-    /// How the proxy is built: quick is for trying, release is what users run
+    /// The profile of the proxy: quick is for trying, release is the one that users run
     #[arg(long, value_enum, default_value_t = Profile::Quick)]
     profile: Profile,
 
-    /// The same as --profile release
+    /// Short for --profile release
     #[arg(long, conflicts_with = "profile")]
     release: bool,
 }

@@ -17,29 +17,29 @@ pub type CommandError = Box<dyn Error + Send + Sync>;
 pub enum PluginCommand {
     /// Begin a plugin: a small project that builds at once, with a test
     New(NewArgs),
-    /// Make plugin.wasm of a project, and check it
+    /// Build plugin.wasm from a project, and check it
     Build(BuildArgs),
-    /// Say what a file is: hooks, imports, version of the contract, and why it cannot be used if it cannot
+    /// Describe a file: its hooks, imports and version of the contract, and the reason if it cannot be used
     Inspect(InspectArgs),
-    /// Run the cases that are written beside a plugin, against its file, without a network
+    /// Run the cases beside a plugin against its file, without a network
     Test(TestArgs),
-    /// Measure what each hook costs, and compare it with the budget
+    /// Measure the cost of each hook, and compare it with the budget
     Bench(BenchArgs),
-    /// Serve with just this plugin, built again and swapped each time a source is saved, and say of each request what
-    /// every hook said and how long it took
+    /// Serve with one plugin, which is built and swapped each time a source is saved, and print for each request the
+    /// result and duration of every hook
     Run(RunArgs),
 }
 
 /// The arguments of `pace plugin new`.
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// What it is called; also the directory that is made
+    /// The name of the plugin, and of the directory that is made
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// What it is written in
+    /// The language
     #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t = Language::Rust)]
     pub lang: Language,
-    /// A hook that it has [default: request-filter]; may be repeated
+    /// A hook that the plugin exports [default: request-filter]; may be repeated
     #[arg(long = "hook", value_name = "HOOK", value_parser = hook())]
     pub hooks: Vec<Hook>,
 }
@@ -54,7 +54,7 @@ fn hook() -> impl TypedValueParser<Value = Hook> {
 /// The arguments of `pace plugin build`.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// The project
+    /// The directory of the project
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
 }
@@ -65,7 +65,7 @@ pub struct InspectArgs {
     /// A component, a core module that carries its component type, or builtin:NAME
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// Measure with what `[defaults]` says in this file of cases (TOML) [default: the one beside the plugin.wasm of a
+    /// Measure with the `[defaults]` of this file of cases (TOML) [default: the file beside the plugin.wasm of a
     /// project]
     #[arg(long, value_name = "FILE")]
     pub cases: Option<PathBuf>,
@@ -77,13 +77,13 @@ pub struct TestArgs {
     /// A file of cases (TOML), or a directory whose tests/*.toml are such files
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
-    /// Run the cases against this plugin and not the one that they name: a file or builtin:NAME
+    /// Run the cases against this plugin, a file or builtin:NAME, in place of the one that they name
     #[arg(long, value_name = "FILE")]
     pub wasm: Option<String>,
     /// Only cases with this text in their names
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// Show where the cases are and what they are called, and run nothing
+    /// Print the places and names of the cases, and run nothing
     #[arg(long)]
     pub list: bool,
 }
@@ -94,14 +94,14 @@ pub struct BenchArgs {
     /// A plugin (a file or builtin:NAME), or a file of cases (TOML) with its plugin, `[defaults]` and `[budget]`
     #[arg(value_name = "FILE")]
     pub file: String,
-    /// Measure this plugin and not the one that the file of cases names
+    /// Measure this plugin in place of the one that the file of cases names
     #[arg(long, value_name = "FILE")]
     pub wasm: Option<String>,
-    /// How often each hook is called
+    /// The number of calls of each hook
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub calls: u32,
-    /// Count instructions too, as wasmtime's fuel: 1 for each, 0 for nop, drop, block and loop. A budget of instructions
-    /// asks for it too
+    /// Count instructions too, as wasmtime's fuel: 1 for each, 0 for nop, drop, block and loop. A budget of
+    /// instructions counts them without this option
     #[arg(long)]
     pub fuel: bool,
     /// Print JSON, for programs
@@ -121,17 +121,17 @@ pub struct RunArgs {
     /// `[defaults]`
     #[arg(value_name = "FILE", default_value = ".")]
     pub file: String,
-    /// The backend behind it, such as http://127.0.0.1:8000; may be repeated
+    /// A backend such as http://127.0.0.1:8000; may be repeated
     #[arg(short, long = "backend", value_name = "URL", required = true)]
     pub backends: Vec<String>,
-    /// Where clients connect
+    /// The address where clients connect
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: String,
     /// A key of the plugin's configuration, such as 'keys.ann = "secret"'; may be repeated, and wins over
     /// `[defaults] config` of the project's cases
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// A file that has the address for as long as Pace serves
+    /// A file with the address that exists while Pace serves
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 }

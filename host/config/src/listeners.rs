@@ -1,4 +1,4 @@
-//! `[[listeners]]` and `[acme]`: where clients connect.
+//! `[[listeners]]` and `[acme]`: the addresses where clients connect.
 
 use super::address::ListenAddress;
 use super::problem::Fault;
@@ -10,7 +10,8 @@ use super::shape::{Place, Placed, Table};
 use super::types::Route;
 use super::types::listener::{Acme, Alpn, Certificate, ClientCertificates, Listener, Tls, TlsVersion};
 
-/// All listeners: those of the list, or the one of `[server] listen`. `default` is where that listens if nothing is said.
+/// Resolves the listeners: those of the list, or the one of `[server] listen`, which listens at `default` if that is
+/// not set.
 pub(super) fn resolve(
     file: &raw::File,
     option: Option<&str>,
@@ -44,7 +45,8 @@ pub(super) fn resolve(
     let mut listeners = Vec::new();
     for entry in &list.value {
         let listen = &entry.value.listen;
-        // Also with port 0, which would be another one each time: listeners are known by their addresses.
+        // Two listeners with port 0 are the same, too, though each would get a port of its own: listeners are
+        // identified by their addresses.
         if let Some(first) = seen.earlier(listen.value.to_string(), &listen.place) {
             let line = resolver.document().line(first).unwrap_or_default();
             let fault = format!("{} is the address of the listener in line {line}", listen.value);
@@ -65,7 +67,7 @@ pub(super) fn resolve(
     listeners
 }
 
-/// A listener of which only its address is said.
+/// A plain listener of which only the address is configured.
 fn plain(listen: ListenAddress) -> Listener {
     Listener {
         listen,
@@ -206,7 +208,7 @@ fn certificates(
     entries.iter().map(certificate).collect()
 }
 
-/// `[acme]`. `listeners` are those that use it.
+/// Resolves `[acme]`. `listeners` are those that use the certificate.
 pub(super) fn acme(
     table: &Table<written::Acme>,
     listeners: &[Listener],

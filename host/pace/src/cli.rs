@@ -58,7 +58,8 @@ pub(crate) struct ConfigArgs {
     /// The configuration file (TOML)
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where clients connect, in place of the file's `[server] listen` [default without a file: 127.0.0.1:8080]
+    /// The address where clients connect, in place of the file's `[server] listen` [default without a file:
+    /// 127.0.0.1:8080]
     #[arg(short, long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
     /// A backend such as http://127.0.0.1:8000, in place of the file's `[upstreams] backends`; may be repeated
@@ -82,7 +83,8 @@ pub(crate) struct ServeArgs {
     /// The configuration to serve.
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// A file that has the addresses for as long as Pace serves: it appears when Pace is ready, and is removed at the end
+    /// A file with the addresses that exists while Pace serves: it appears when Pace is ready, and is removed at the
+    /// end
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
 }

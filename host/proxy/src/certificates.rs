@@ -1,4 +1,4 @@
-//! The certificates of a configuration: those that listeners show, and those that backends are measured by.
+//! The certificates of a configuration: those that listeners present, and those that backends are verified by.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use pace_tls::server::{Frontend, Settings, Site};
 use crate::listeners::Listeners;
 use crate::telemetry::Metrics;
 
-/// So many days before its end a certificate is warned of.
+/// The days before its end from which on a certificate is warned of.
 const WARNED_DAYS: i64 = 14;
 
 /// The most bytes of a file of certificates or of a key.
@@ -35,7 +35,7 @@ pub struct Frontends {
     ordered: Option<Arc<Pair>>,
 }
 
-/// How a pool's backends are connected to, and what that was made of.
+/// The connector of a pool's backends, with the settings and files that it was made from.
 #[derive(Clone)]
 struct PoolConnector {
     settings: BackendTls,
@@ -47,7 +47,8 @@ struct PoolConnector {
 /// The files of a pair: certificate and key.
 type Files = (PathBuf, PathBuf);
 
-/// What was read of a pair's files. As long as they have that content the pair serves, also when it has expired.
+/// The content of a pair's files. The pair serves for as long as the files have this content, also after it has
+/// expired.
 #[derive(Clone)]
 struct Read {
     cert: PemFile,
@@ -62,7 +63,7 @@ pub(crate) struct PemFile {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A certificate that cannot be served with.
+/// An error of a certificate that cannot be served with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{of}: {reason}")]
 pub struct FrontendError {
@@ -71,7 +72,7 @@ pub struct FrontendError {
 }
 
 impl PemFile {
-    /// Reads it. The error names it.
+    /// Reads a file. The error names it.
     pub(crate) fn read(path: &Path) -> Result<PemFile, String> {
         let name = path.display().to_string();
         match file::read(path, MAX_FILE) {
@@ -89,7 +90,7 @@ impl PemFile {
 }
 
 impl Frontends {
-    /// Reads the certificates that a configuration names. `before` is what serves.
+    /// Reads the certificates that a configuration names. `before` are those that serve.
     pub fn load(
         config: &Config,
         listeners: &Listeners,
@@ -122,7 +123,7 @@ impl Frontends {
         Ok(loaded)
     }
 
-    /// How a pool's backends are connected to, if that is with TLS.
+    /// The connector of a pool's backends, if they are reached over TLS.
     pub fn connector_of(&self, pool: &str) -> Option<Connector> {
         self.connectors.get(pool).map(|pool| pool.connector.clone())
     }
@@ -132,7 +133,7 @@ impl Frontends {
         self.frontends.get(address)
     }
 
-    /// Whether the same was in the files of both, which belong to the same configuration.
+    /// Whether the files of both had the same content. Both belong to the same configuration.
     pub(crate) fn have_content_of(&self, other: &Frontends) -> bool {
         let has_same = |(files, read): (&Files, &Read)| {
             let known = other.read.get(files);
@@ -155,7 +156,7 @@ impl Frontends {
             .flat_map(|(address, frontend)| frontend.pairs().map(move |pair| (address, pair)))
     }
 
-    /// Says when certificates end, and warns of those that do soon.
+    /// Publishes the ends of certificates as metrics, and warns of those that end soon.
     pub(crate) fn announce(&self, metrics: &Metrics) {
         let certificates = self.pairs();
         metrics
@@ -169,13 +170,14 @@ impl Frontends {
             let days = pair.certificate().days_left(SystemTime::now());
             (days < WARNED_DAYS).then(|| (describe(pair), days))
         });
-        // Several listeners may have the same one.
+        // Several listeners may have the same certificate.
         for (certificate, days) in ending.collect::<BTreeMap<_, _>>() {
             warn!(target: "pace::server", "the certificate of {certificate} ends in {days} days");
         }
     }
 
-    /// Each certificate with its first name and its end, for people.
+    /// Each certificate with its first name and its end, for people. A certificate of several listeners is listed
+    /// once.
     pub fn describe(&self) -> Vec<String> {
         let mut described: Vec<String> = self.pairs().map(|(_, pair)| describe(pair)).collect();
         described.sort();
@@ -242,7 +244,7 @@ impl Frontends {
             Some((cert, key)) => Some(self.pair(cert, key, before)?),
             None => None,
         };
-        // Sessions are resumed as long as nothing is different.
+        // The old connector is kept if nothing differs, so that its sessions are resumed.
         let same = before
             .and_then(|before| before.connectors.get(&pool.name))
             .filter(|known| {

@@ -1,5 +1,5 @@
-//! Connections of clients that speak HTTP/2 (RFC 9113): frames, windows and the compression of fields are the work of the
-//! crate `h2`, within the bounds that are set here.
+//! Connections of clients that speak HTTP/2 (RFC 9113). The crate `h2` handles frames, windows and the compression of
+//! fields, within the bounds that are set here.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,36 +13,36 @@ use tokio::time::Instant;
 
 use crate::io::{Alarm, Buffer, Transport};
 
-/// The bytes with which a client begins (section 3.4).
+/// The bytes with which a client begins a connection (section 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Requests under way on a connection.
+/// The most requests under way on a connection.
 const MAX_STREAMS: u32 = 100;
 
-/// Bytes of a body that a client may send before they have been passed on. An upload at 1 Gbit/s to a client 2 ms away fills
-/// this; more would be held in memory for a backend that is slower.
+/// The most bytes of a body that a client may send before they have been passed on. An upload at 1 Gbit/s from a client
+/// 2 ms away fills this window; a larger one would be held in memory for a slower backend.
 const STREAM_WINDOW: u32 = 256 << 10;
 
-/// The same of all streams of a connection together.
+/// The same bound for all streams of a connection together.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// Bytes of a response that wait to be written.
+/// The most bytes of a response that wait to be written.
 const SEND_BUFFER: usize = 128 << 10;
 
-/// Streams that the client has reset while nobody had looked at them (CVE-2023-44487), and that were reset because of what
-/// it sent (CVE-2025-8671). More end the connection.
+/// The most streams that a client may reset before the proxy has looked at them (CVE-2023-44487), and that may be
+/// reset because of what the client sent (CVE-2025-8671). More end the connection.
 const MAX_RESETS: usize = 50;
 const MAX_ERRORS: usize = 100;
 
-/// How long a stream that was reset is remembered, so that what is still on its way is no fault.
+/// How long a stream that was reset is remembered, so that frames still on their way are no fault.
 const RESET_MEMORY: Duration = Duration::from_secs(5);
 
-/// How long a client may still send when the connection has been ended: acknowledgements, or more of what ended it. Closed at
-/// once, the connection would be reset, and what is on its way to the client be lost.
+/// How long a client may still send after the connection has been ended: acknowledgements, or more of what ended it.
+/// Closed at once, the connection would be reset, and bytes on their way to the client would be lost.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Makes a connection of one that has said nothing but the preface. `max_head` is how many bytes the fields of a request may
-/// have, and 32 for each (section 6.5.2).
+/// Carries out the start of a connection that has sent nothing but the preface. `max_head` is how many bytes the
+/// fields of a request may have, with 32 more for each (section 6.5.2).
 pub async fn handshake(io: Io, max_head: u32) -> Result<Connection<Io, Bytes>, h2::Error> {
     Builder::new()
         .max_concurrent_streams(MAX_STREAMS)
@@ -62,18 +62,19 @@ pub async fn handshake(io: Io, max_head: u32) -> Result<Connection<Io, Bytes>, h
 pub struct Io {
     transport: Transport,
     read: Buffer,
-    /// How long the client may take none of what is written. Streams have the same time each, but what they leave behind, and
-    /// what answers the frames of the connection itself, would wait for ever for a client that reads nothing.
+    /// How long the client may take nothing that is written. Streams have the same time each, but bytes that they
+    /// leave behind, and answers to frames of the connection itself, would wait for ever for a client that reads
+    /// nothing.
     patience: Duration,
-    /// Since when it has taken nothing.
+    /// The time since which the client has taken nothing.
     stalled: Option<Instant>,
-    /// Until when it is waited for the client's end, once this side has ended.
+    /// The time until which the client's end is awaited, once this side has ended.
     lingers: Option<Instant>,
     alarm: Alarm,
 }
 
 impl Io {
-    /// The bytes in `read` come first.
+    /// Creates the connection. The bytes in `read` come first.
     pub fn new(transport: Transport, read: Buffer, patience: Duration) -> Io {
         Io {
             transport,
@@ -85,7 +86,7 @@ impl Io {
         }
     }
 
-    /// Passes on how a write went, unless it waits for too long.
+    /// Passes on the result of a write, unless it has waited for too long.
     fn watch<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.stalled = None;

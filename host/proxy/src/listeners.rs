@@ -1,4 +1,4 @@
-//! What is known of the addresses that are listened on, whatever configuration serves.
+//! The state of listeners that outlives every configuration.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,30 +11,30 @@ use pace_tls::pair::Pair;
 use pace_tls::server::Tickets;
 use parking_lot::Mutex;
 
-use crate::server::Doors;
+use crate::server::ListeningSockets;
 
-/// A listener, by its number: an address has the same one for as long as the process lives.
+/// The number of a listener: an address keeps its number for as long as the process lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListenerId(usize);
 
 impl ListenerId {
-    /// The number.
+    /// The number itself.
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// What outlives all configurations of listeners.
+/// The state of all listeners, which a reload keeps.
 #[derive(Default)]
 pub struct Listeners {
     known: Mutex<Vec<Known>>,
     /// The sockets.
-    doors: Doors,
-    /// With which sessions are resumed, also behind a reload.
+    sockets: ListeningSockets,
+    /// The keys with which sessions are resumed, also after a reload.
     tickets: Tickets,
     /// Answers for an authority that is about to issue a certificate.
     challenges: Arc<Challenges>,
-    /// The authorities of the system, once they were needed.
+    /// The authorities of the system, once a pool has needed them.
     roots: OnceLock<Result<Arc<RootCertStore>, client::NoRoots>>,
     /// The certificate that an authority has issued.
     ordered: ArcSwapOption<Pair>,
@@ -47,7 +47,7 @@ struct Known {
 }
 
 impl Listeners {
-    /// The number of an address, which is given one if it has none.
+    /// The number of an address. An address without one is given the next.
     pub fn id(&self, address: &ListenAddress) -> ListenerId {
         let mut known = self.known.lock();
         let index = known.iter().position(|known| known.address == *address);
@@ -60,19 +60,19 @@ impl Listeners {
         }))
     }
 
-    /// The port of a listener: another than is configured, if that is 0.
+    /// The port of a listener, which differs from the configured one if that is 0.
     pub fn port(&self, id: ListenerId) -> Arc<AtomicU16> {
         Arc::clone(&self.known.lock()[id.0].port)
     }
 
-    /// Notes which port a listener has got.
+    /// Records the port that a listener was bound to.
     pub fn bound(&self, id: ListenerId, port: u16) {
         self.port(id).store(port, Ordering::Relaxed);
     }
 
     /// The sockets.
-    pub fn doors(&self) -> &Doors {
-        &self.doors
+    pub fn sockets(&self) -> &ListeningSockets {
+        &self.sockets
     }
 
     /// Answers for an authority.
@@ -86,7 +86,7 @@ impl Listeners {
         roots.clone().map_err(|error| error.to_string())
     }
 
-    /// How sessions of clients are resumed.
+    /// The keys with which sessions of clients are resumed.
     pub(crate) fn tickets(&self) -> &Tickets {
         &self.tickets
     }
@@ -96,7 +96,7 @@ impl Listeners {
         self.ordered.load_full()
     }
 
-    /// From now on frontends have this certificate, too.
+    /// Makes frontends that are loaded from now on use this certificate, too.
     pub fn set_ordered(&self, pair: Option<Arc<Pair>>) {
         self.ordered.store(pair);
     }

@@ -1,4 +1,4 @@
-//! Certificates that are ordered from an authority (ACME, RFC 8555), beside everything else.
+//! Orders certificates from an authority (ACME, RFC 8555), independently of all requests.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ pub struct Ordering {
     names: String,
 }
 
-/// Why no certificate can be ordered.
+/// An error that keeps certificates from being ordered.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderingError {
-    /// The authority that vouches for the other one cannot be read.
+    /// The certificate that vouches for the authority itself cannot be read.
     #[error("[acme] root_ca: {0}")]
     RootCa(String),
     /// The settings or the directory with the state are not usable.
@@ -32,7 +32,7 @@ pub enum OrderingError {
 }
 
 impl Ordering {
-    /// Looks at what `[acme]` says, and at the certificate of an earlier process. Listeners get that one.
+    /// Checks `[acme]`, and reads the certificate of an earlier process, which listeners get at once.
     pub fn open(config: &Config, listeners: &Listeners) -> Result<Option<Ordering>, OrderingError> {
         let Some(acme) = &config.acme else {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Ordering {
     }
 }
 
-/// Says what goes wrong, and counts it.
+/// Logs and counts each failure.
 async fn tell(mut status: watch::Receiver<Status>, shared: Arc<Shared>, names: String) {
     let mut said = 0;
     loop {

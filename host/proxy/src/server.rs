@@ -1,18 +1,19 @@
-//! Sockets and threads: who accepts, who serves, and how all of it ends.
+//! Sockets and threads: accepting, serving, and the end of both.
 //!
-//! Each worker accepts for itself, and gives a connection to another only if that one has clearly fewer; there it
-//! stays, so that a request never changes threads. Each worker has a runtime, a proxy with its own pool of backend
-//! connections, and its own plugin instances: workers share the listening socket and counters, nothing that waits.
+//! Each worker accepts for itself, and gives a connection to another only if that one has clearly fewer. The
+//! connection stays there, so that a request never changes threads. Each worker has a runtime, a proxy with its own
+//! pool of backend connections, and its own plugin instances: workers share the listening socket and counters, and
+//! nothing that waits.
 
 mod accept;
 mod admin;
 mod admission;
 mod connection;
-mod doors;
 mod drain;
 mod listen;
 mod ready;
 mod signals;
+mod sockets;
 mod worker;
 
 pub use drain::Drain;
@@ -29,9 +30,9 @@ use log::{info, warn};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-pub use self::doors::Doors;
-use self::doors::Ports;
 pub use self::listen::BindError;
+pub use self::sockets::ListeningSockets;
+use self::sockets::Ports;
 
 use self::listen::Port;
 use self::ready::ReadyFile;
@@ -45,13 +46,13 @@ use crate::snapshot::{Shared, Snapshot};
 use pace_base::logging::{summarise_limited, summarise_limited_now};
 use pace_config::Config;
 
-/// A process that is to serve: it takes signals, and ends when one says so, whatever it does.
+/// A process that handles signals, and ends when one asks for it, whatever the process does at that time.
 pub struct Process {
     runtime: tokio::runtime::Runtime,
     signals: Signals,
 }
 
-/// The ports, which nobody can connect to yet, and how they will be used.
+/// The bound ports, which nobody can connect to yet, and how they will be used.
 pub struct Server {
     public: Ports,
     admin: Option<Port>,
@@ -62,7 +63,7 @@ pub struct Server {
     ready_file: Option<ReadyFile>,
 }
 
-/// Why a process cannot begin to serve, or cannot go on.
+/// An error that keeps a process from beginning to serve, or from going on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port could not be bound.
@@ -78,10 +79,10 @@ pub enum StartError {
 
 const ADMIN_LISTEN: &str = "[admin] listen";
 
-/// Looks up the names that ports are to be taken at, without taking them.
+/// Looks up the names in listening addresses, without binding any port.
 pub fn find_addresses(config: &Config) -> Result<(), BindError> {
     for listener in &config.listeners {
-        listen::find(&listener.listen, doors::key(config))?;
+        listen::find(&listener.listen, sockets::key(config))?;
     }
     if let Some(admin) = &config.admin {
         listen::find(&admin.listen, ADMIN_LISTEN)?;
@@ -89,11 +90,11 @@ pub fn find_addresses(config: &Config) -> Result<(), BindError> {
     Ok(())
 }
 
-/// What the main thread has.
+/// The size of the main thread's stack in bytes.
 const STACK_SIZE: usize = 8 << 20;
 
 impl Process {
-    /// From now on signals are kept until the process looks at them.
+    /// Starts to handle signals. They are kept until the process looks at them.
     pub fn begin() -> Result<Process, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -105,8 +106,8 @@ impl Process {
         Ok(Process { runtime, signals })
     }
 
-    /// Does what comes before serving, which may take a while: names are looked up, plugins compiled. `None` if a signal
-    /// ends the process first: then the work goes on until `main` returns. A hangup is kept until there is something to
+    /// Does slow work that precedes serving: looking up names, compiling plugins. Returns `None` if a signal ends the
+    /// process first: then the work goes on until `main` returns. A hangup is kept until there is something to
     /// reload.
     pub fn prepare<T: Send + 'static>(
         &mut self,
@@ -117,7 +118,7 @@ impl Process {
             .name("pace-start".to_owned())
             .stack_size(STACK_SIZE)
             .spawn(move || {
-                // Nobody waits for it any more when the process is about to end.
+                // The receiver is gone if the process is about to end.
                 let _ = sender.send(work());
             })?;
         let signals = &mut self.signals;
@@ -142,7 +143,7 @@ impl Process {
 }
 
 impl Server {
-    /// Takes the ports that the configuration names. One that another process listens on cannot be had.
+    /// Binds the ports that the configuration names. A port that another process listens on is an error.
     pub fn bind(config: &Config) -> Result<Server, BindError> {
         Ok(Server {
             public: Ports::bind(config)?,
@@ -158,8 +159,8 @@ impl Server {
         })
     }
 
-    /// Has [`Server::run`] write the addresses into this file when the process serves, and remove it when it no longer
-    /// accepts connections. What an earlier process has left there is removed now.
+    /// Makes [`Server::run`] write the addresses into this file when the process serves, and remove the file when it
+    /// no longer accepts connections. The file of an earlier process is removed now.
     ///
     /// The ports are bound by then, so a process that has no port never removes the file of the one that has it.
     pub fn with_ready_file(mut self, path: &Path) -> Result<Server, ReadyFileError> {
@@ -167,7 +168,7 @@ impl Server {
         Ok(self)
     }
 
-    /// Listens and serves until SIGTERM, SIGINT or SIGQUIT, then lets requests finish for as long as the grace period. The
+    /// Listens and serves until SIGTERM, SIGINT or SIGQUIT, then lets requests finish within the grace period. The
     /// same signal again ends it at once.
     pub fn run(
         self,
@@ -190,10 +191,10 @@ impl Server {
         ordering: Option<Ordering>,
     ) -> Result<(), StartError> {
         let listeners = &shared.listeners;
-        listeners.doors().take(self.public.open(listeners)?);
+        listeners.sockets().take(self.public.open(listeners)?);
         let admin = self.admin.map(Port::listen).transpose()?;
         let drain = Arc::new(Drain::new(self.workers));
-        let equipment = WorkerSetup {
+        let setup = WorkerSetup {
             snapshot: &snapshot,
             shared: &shared,
             drain: &drain,
@@ -201,7 +202,7 @@ impl Server {
                 .proxy_protocol
                 .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
         };
-        let mut workers = Workers::start(self.workers, &equipment)?;
+        let mut workers = Workers::start(self.workers, &setup)?;
         tokio::spawn(summarise_limited());
         let mut admin_address = None;
         if let Some(listener) = admin {
@@ -215,7 +216,7 @@ impl Server {
             tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
         }
         let mut addresses = Vec::new();
-        for (id, address) in listeners.doors().addresses()? {
+        for (id, address) in listeners.sockets().addresses()? {
             let snapshot = snapshot.load();
             let is_encrypted = snapshot.front(id).is_some_and(|front| front.frontend.is_some());
             let scheme = if is_encrypted { "https" } else { "http" };
@@ -244,10 +245,10 @@ impl Server {
         );
         drop(ready_file);
         let deadline = Instant::now() + self.grace_period;
-        // First nobody listens any more: new connections are refused, so that a load balancer goes elsewhere. Then idle
+        // Listening ends first: new connections are refused, so that a load balancer goes elsewhere. Then idle
         // connections are closed, and busy ones after the response that is under way.
         let drained = async {
-            shared.listeners.doors().close();
+            shared.listeners.sockets().close();
             drain.stop_accepting();
             workers.closed().await;
             drain.begin();

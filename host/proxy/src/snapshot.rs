@@ -1,4 +1,4 @@
-//! A configuration brought to life: what a request pins when it begins and uses to its end.
+//! A configuration brought to life, which a request pins when it begins and uses to its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,37 +22,37 @@ use pace_hook::{Failure, Hook, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
 use pace_state::{Scope, Store};
 
-/// Everything that a request is served with.
+/// The complete state that a request is served with.
 pub struct Snapshot {
     fronts: Vec<Option<Front>>,
-    /// What listeners speak.
+    /// The TLS of each listener.
     pub frontends: Arc<Frontends>,
-    /// Answers for an authority that is to issue a certificate, if there is one.
+    /// The answers for an authority that is to issue a certificate, if one is ordered.
     pub challenges: Option<Arc<Challenges>>,
     /// The path of the metrics on the public listener.
     pub metrics_endpoint: Option<String>,
-    /// Who is believed about where a request came from.
+    /// The peers whose word is taken for a client's address.
     pub trusted_proxies: TrustedProxies,
-    /// What is read as a request.
+    /// The rules by which bytes are read as a request.
     pub rules: Rules,
-    /// What is written into `Via`, if anything is.
+    /// The value that is added to `Via`, if one is.
     pub via: Option<Via>,
-    /// How long clients may take, and how much they may send.
+    /// The limits of time and size for clients.
     pub client: ClientLimits,
-    /// How many connections there may be.
+    /// The limits of the number of connections.
     pub connections: ConnectionLimits,
-    /// A request that has this header is told which generations served it.
+    /// The header by which a request asks for the generations that serve it.
     pub debug_header: Option<HeaderName>,
     parts: Parts,
 }
 
 /// A listener as its connections see it.
 pub struct Front {
-    /// Where requests go.
+    /// The way from a request to its route.
     pub router: Router<Arc<Route>>,
-    /// What TLS it speaks, if it does.
+    /// The TLS of the listener, if it has any.
     pub frontend: Option<Arc<Frontend>>,
-    /// The port that requests are sent to instead, with TLS.
+    /// The port to which requests are redirected, with TLS.
     pub redirects_to: Option<Arc<AtomicU16>>,
 }
 
@@ -66,7 +66,7 @@ pub struct Route {
     pub pool: Arc<Pool>,
 }
 
-/// What outlives a configuration.
+/// The state that outlives a configuration.
 pub struct Shared {
     /// The compiler.
     pub runtime: Runtime,
@@ -78,17 +78,17 @@ pub struct Shared {
     pub listeners: Listeners,
 }
 
-/// What the next snapshot takes over where nothing changed: plugins keep their instances, pools what they
-/// know of their backends.
+/// The parts that the next snapshot takes over unchanged: plugins keep their instances, pools their measurements of
+/// backends.
 #[derive(Default)]
 struct Parts {
     plugins: HashMap<UseKey, Arc<WasmPlugin>>,
     pools: HashMap<String, (pace_config::Pool, Arc<Pool>)>,
-    /// What plugins count, with how much of it they may.
+    /// The scopes of plugins' counters and windows, with their limits.
     scopes: Vec<(Arc<Scope>, pace_state::ScopeLimits)>,
 }
 
-/// One use of a plugin: what it is called with, and whose counters it has.
+/// A use of a plugin, identified by its configuration and by the scope of its counters.
 #[derive(PartialEq, Eq, Hash)]
 struct UseKey {
     scope: String,
@@ -96,8 +96,7 @@ struct UseKey {
     config: String,
 }
 
-/// The plugin that chooses backends where a route names none that does. It has a name that no plugin of a
-/// configuration can have.
+/// The plugin that chooses backends on routes whose plugins do not. No plugin of a configuration can have its name.
 pub const DEFAULT_BALANCER: &str = "builtin:round-robin";
 
 /// The name of the plugin whose counters and windows a scope has.
@@ -105,7 +104,8 @@ pub fn plugin_of_scope(scope: &str) -> &str {
     scope.split_once(OWN_SCOPE).map_or(scope, |(plugin, _)| plugin)
 }
 
-/// Between plugin and route in the name of a scope that a route has for itself. No plugin has it in its name.
+/// The mark between plugin and route in the name of a scope that a route has for itself. No plugin has it in its
+/// name.
 const OWN_SCOPE: char = '@';
 
 /// The generation of each plugin of a configuration, and of [`DEFAULT_BALANCER`].
@@ -139,7 +139,7 @@ impl Snapshot {
             });
             routes.push((route.host.clone(), route.path_prefix.clone(), runtime));
         }
-        // Also those that no route uses: what cannot work is an error wherever it is named.
+        // Plugins that no route uses are checked too: a mistake is an error wherever it is written.
         for plugin in &config.plugins {
             builder.use_of(&plugin.name, plugin.name.clone(), &plugin.config)?;
         }
@@ -162,7 +162,7 @@ impl Snapshot {
         })
     }
 
-    /// Has the one listener there is lead to other routes, as the bench needs it.
+    /// Makes the only listener lead to other routes, as the bench needs it.
     pub fn set_router(&mut self, router: Router<Arc<Route>>) {
         if let Some(front) = self.fronts.iter_mut().flatten().next() {
             front.router = router;
@@ -174,15 +174,15 @@ impl Snapshot {
         self.fronts.get(listener.index())?.as_ref()
     }
 
-    /// Has the limits hold for what plugins have counted before, too. To be called when it serves: what is
-    /// tried and refused must not change anything.
+    /// Applies the limits to counts that plugins have already made, too. The caller does this once the snapshot
+    /// serves: a refused one must not change anything.
     pub fn apply_limits(&self) {
         for (scope, limits) in &self.parts.scopes {
             scope.set_limits(*limits);
         }
     }
 
-    /// Looks the names of all backends up again. It may take its time.
+    /// Looks the names of all backends up again, which may take a while.
     pub fn look_up_names(&self, metrics: &Metrics) {
         for (_, pool) in self.parts.pools.values() {
             pool.look_up(metrics, &system_lookup);
@@ -197,13 +197,13 @@ impl Snapshot {
             .is_some_and(|(_, pool)| pool.members().has(label))
     }
 
-    /// The names of the scopes whose counters and windows it uses.
+    /// The names of the scopes whose counters and windows the snapshot uses.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.parts.plugins.keys().map(|used| used.scope.as_str())
     }
 }
 
-/// The listeners, at the places that their numbers say.
+/// The listeners, each at the index that is its number.
 fn fronts(
     config: &Config,
     routes: &[(Option<String>, String, Arc<Route>)],
@@ -233,7 +233,8 @@ fn fronts(
     fronts
 }
 
-/// Says where a configuration is that a plugin refuses, if it is not the plugin's own.
+/// Adds to a plugin's failure the route whose configuration it refuses, if that is not the plugin's own
+/// configuration.
 fn on_route((plugin, failure): (String, Failure), route: &str) -> (String, Failure) {
     let detail = format!("with the configuration of route `{route}`: {}", failure.detail);
     (plugin, Failure { detail, ..failure })
@@ -249,8 +250,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// A pool that did not change stays the same. Of one that did, backends that stay keep what is in flight and how fast
-    /// they were.
+    /// A pool that did not change stays the same. In one that did, remaining backends keep their requests in flight
+    /// and their measured speed.
     fn pool(&mut self, pool: &pace_config::Pool) -> Arc<Pool> {
         let before = self.before.and_then(|before| before.parts.pools.get(&pool.name));
         let connector = self.frontends.connector_of(&pool.name);
@@ -276,8 +277,8 @@ impl Builder<'_> {
         let mut steps = Vec::with_capacity(route.plugins.len() + 1);
         for used in &route.plugins {
             let name = &self.config.plugins[used.plugin].name;
-            // With configuration of its own it has state of its own too: a limit of 10 on this route is not
-            // used up by the 100 of another.
+            // A plugin with configuration of its own on a route has state of its own too: a limit of 10 on this route
+            // is not used up by the 100 of another.
             let scope = if used.own_config {
                 format!("{name}{OWN_SCOPE}{}", route.name)
             } else {
@@ -332,7 +333,7 @@ impl Builder<'_> {
         };
         let known = self.parts.plugins.get(&key);
         let known = known.or_else(|| self.before.and_then(|before| before.parts.plugins.get(&key)));
-        // A number is used once per name, but a plugin that went and came back begins again.
+        // A number is used once per name, but a plugin that was removed and added again begins anew.
         if let Some(same) = known.filter(|known| Arc::ptr_eq(known.generation(), generation)) {
             let same = Arc::clone(same);
             self.parts.plugins.insert(key, Arc::clone(&same));

@@ -74,7 +74,7 @@ impl Total {
         self.account.used()
     }
 
-    /// Has the budget that holds most forget its quietest keys until all are within the limit: a plugin that
+    /// Makes the budget that holds most forget its quietest keys until all are within the limit: a plugin that
     /// counts little loses nothing to one that counts much.
     fn relieve(&self) {
         let mut left = self.account.to_free();
@@ -198,7 +198,7 @@ impl Budget {
         self.forgotten.fetch_add(keys, Ordering::Relaxed);
     }
 
-    /// Has the quietest keys forgotten if the limit is exceeded. Call it after memory was charged, and never
+    /// Forgets the quietest keys if the limit is exceeded. Call it after memory was charged, and never
     /// with the lock of a shard held.
     pub(super) fn relieve(&self) {
         match self.account.to_free() {

@@ -8,8 +8,8 @@
 //!  watched: the certificate, the status
 //! ```
 //!
-//! A failure is never more than a line of the status: what is held is served on, and the next attempt comes after a while that
-//! doubles. The policy of that is [`schedule`], which is pure.
+//! A failure is only a line of the status: the held certificate serves on, and the next attempt follows after a pause
+//! that doubles. The policy of that is [`schedule`], which is pure.
 
 mod challenges;
 mod driver;

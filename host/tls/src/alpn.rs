@@ -10,7 +10,7 @@ pub enum Alpn {
 }
 
 impl Alpn {
-    /// All that are known.
+    /// All known protocols.
     pub const ALL: [Alpn; 2] = [Alpn::Http11, Alpn::Http2];
 
     /// The registered name: `http/1.1` or `h2`.

@@ -1,4 +1,4 @@
-//! What a certificate says, as far as Pace looks at it.
+//! The content of a certificate, as far as Pace uses it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::subject;
 
-/// A certificate and what it says. Nothing is verified here: that is the handshake's.
+/// A certificate and its content. Nothing is verified here: that is part of the handshake.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     der: CertificateDer<'static>,
@@ -22,12 +22,12 @@ pub struct Certificate {
     sha256: [u8; 32],
 }
 
-/// One of the names for which a certificate is, its `subjectAltName`.
+/// A name in the `subjectAltName` of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AlternativeName {
     /// A host name, in lower case. The first label may be `*`.
     Dns(String),
-    /// An address of mail.
+    /// A mail address.
     Email(String),
     /// A URI, such as a SPIFFE ID.
     Uri(String),
@@ -35,17 +35,17 @@ pub enum AlternativeName {
     Ip(IpAddr),
 }
 
-/// The bytes are no certificate, and why.
+/// An error of bytes that are no certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an X.509 certificate: {0}")]
 pub struct NotACertificate(String);
 
 impl Certificate {
-    /// Reads what `der` says.
+    /// Reads the content of `der`.
     ///
     /// # Errors
     ///
-    /// It is no X.509 certificate in DER, or an extension of it is broken.
+    /// An error if it is no X.509 certificate in DER, or one of its extensions is broken.
     pub fn parse(der: CertificateDer<'static>) -> Result<Certificate, NotACertificate> {
         let (rest, parsed) =
             X509Certificate::from_der(&der).map_err(|error| NotACertificate(error.to_string()))?;
@@ -75,17 +75,17 @@ impl Certificate {
         &self.der
     }
 
-    /// The subject as RFC 4514 writes it, most specific part first: `CN=api,O=Example`. Empty if it has none.
+    /// The subject as RFC 4514 writes it, most specific part first: `CN=api,O=Example`. Empty if there is none.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Its names, in its order. Those of other kinds, and those with control characters, are left out.
+    /// The names, in the certificate's order. Names of other kinds, and those with control characters, are left out.
     pub fn names(&self) -> &[AlternativeName] {
         &self.names
     }
 
-    /// Its host names, in its order and lower case.
+    /// The host names, in the certificate's order and in lower case.
     pub fn dns_names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().filter_map(|name| match name {
             AlternativeName::Dns(name) => Some(name.as_str()),
@@ -93,17 +93,17 @@ impl Certificate {
         })
     }
 
-    /// The first second at which it is valid.
+    /// The first second at which the certificate is valid.
     pub fn not_before(&self) -> SystemTime {
         self.not_before
     }
 
-    /// The last second at which it is valid.
+    /// The last second at which the certificate is valid.
     pub fn not_after(&self) -> SystemTime {
         self.not_after
     }
 
-    /// Whole days from `now` until it expires; negative once it has.
+    /// Whole days from `now` until the certificate expires; negative once it has.
     pub fn days_left(&self, now: SystemTime) -> i64 {
         const DAY: i128 = 86_400 * 1_000_000_000;
         let nanoseconds = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
@@ -114,7 +114,7 @@ impl Certificate {
         i64::try_from(left.div_euclid(DAY)).unwrap_or(i64::MAX)
     }
 
-    /// SHA-256 of its DER, which is what tools call its fingerprint.
+    /// SHA-256 of the DER, which tools call the fingerprint.
     pub fn sha256(&self) -> &[u8; 32] {
         &self.sha256
     }
@@ -142,7 +142,8 @@ impl AlternativeName {
 }
 
 impl fmt::Display for AlternativeName {
-    /// `DNS:example.com`, `email:a@example.com`, `URI:spiffe://example/a`, `IP:192.0.2.1`: as OpenSSL writes them.
+    /// Writes a name as OpenSSL does: `DNS:example.com`, `email:a@example.com`, `URI:spiffe://example/a`,
+    /// `IP:192.0.2.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AlternativeName::Dns(name) => write!(f, "DNS:{name}"),
@@ -153,7 +154,7 @@ impl fmt::Display for AlternativeName {
     }
 }
 
-/// Years of certificates go to 9999, so neither way can overflow.
+/// A time from seconds. Years of certificates go to 9999, so neither way can overflow.
 fn time(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     if seconds < 0 {
@@ -163,9 +164,9 @@ fn time(seconds: i64) -> SystemTime {
     }
 }
 
-/// `time` in words, to the second: `Sat, 01 Aug 2026 00:00:00 GMT`.
+/// A time in words, to the second: `Sat, 01 Aug 2026 00:00:00 GMT`.
 pub(crate) fn words(time: SystemTime) -> String {
-    // The formatter has no years before 1970, which would be a certificate that has expired for long.
+    // The formatter has no years before 1970; a certificate of that time has expired long ago.
     httpdate::fmt_http_date(time.max(UNIX_EPOCH))
 }
 

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 
-/// The field's name, in lower case. A client's own is never passed on, whether Pace sets one or not.
+/// The field's name, in lower case. A client's own field is never passed on, whether Pace sets one or not.
 pub const NAME: &str = "client-cert";
 
 /// The field's value for `certificate`: its DER as a byte sequence of RFC 8941, base64 between colons.

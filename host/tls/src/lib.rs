@@ -1,7 +1,7 @@
-//! TLS: towards clients, towards backends, and the certificates for it.
+//! TLS towards clients and backends, and the certificates for it.
 //!
-//! Nothing of the proxy is known here: no request, no configuration file. What is needed is handed in as plain values, and what
-//! comes out are streams to read from and write to, facts, and reasons.
+//! The crate knows nothing of the proxy: no request, no configuration file. Its inputs are plain values, and its
+//! results are streams to read from and write to, facts, and reasons.
 //!
 //! ```text
 //! files ──▶ pair ─────────────┐
@@ -13,7 +13,7 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`pem`], [`certificate`], [`pair`] | certificates and keys as they are read and checked, and what they say |
+//! | [`pem`], [`certificate`], [`pair`] | certificates and keys: how they are read and checked, and their content |
 //! | [`names`] | from a server name to a certificate: exact, wildcard, default |
 //! | [`alpn`] | the protocols above TLS |
 //! | [`server`] | TLS towards clients |
@@ -41,18 +41,18 @@ mod testing;
 pub use provider::Version;
 pub use rustls::pki_types::ServerName;
 
-/// Whether reading failed because the peer ended the connection without the notice that TLS demands. The end is then not to be
-/// trusted: nobody but the peer can send the notice, and anybody can end a connection.
+/// Whether reading failed because the peer ended the connection without the notice that TLS demands. The end is then
+/// not to be trusted: only the peer can send the notice, and anybody can end a connection.
 pub fn ended_without_notice(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// The library's own error within one of input and output.
+/// The library's own error within an I/O error.
 fn library_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Whether bytes were read that cannot begin a record of TLS.
+/// Whether the bytes that were read cannot begin a record of TLS.
 fn is_not_a_record(error: &rustls::InvalidMessage) -> bool {
     use rustls::InvalidMessage::{
         InvalidContentType, InvalidEmptyPayload, MessageTooLarge, UnknownProtocolVersion,

@@ -1,26 +1,27 @@
-//! From the name that a client asks for to what is served under it.
+//! The way from the name that a client asks for to the thing that is served under it.
 
 use std::collections::HashMap;
 
-/// Things by host name: exact names before wildcards, and one thing for every other name and for none.
+/// A table by host name: exact names before wildcards, and one entry for every other name and for none.
 ///
-/// A wildcard stands for exactly one label (RFC 6125 section 6.4.3): `*.example.com` is for `a.example.com` and neither for
-/// `example.com` nor for `a.b.example.com`. Letters are compared without regard to their case. Where two things have the
-/// same name, the first one has it.
+/// A wildcard stands for exactly one label (RFC 6125 section 6.4.3): `*.example.com` matches `a.example.com` and
+/// neither `example.com` nor `a.b.example.com`. The case of letters does not matter. Of two entries with the same
+/// name, the first one has it.
 #[derive(Debug)]
 pub struct Names<T> {
     things: Vec<T>,
     exact: HashMap<Box<str>, usize>,
-    /// By what follows `*.`.
+    /// Wildcards, by the text that follows `*.`.
     wildcard: HashMap<Box<str>, usize>,
     default: usize,
 }
 
-/// The longest host name, RFC 1035. A longer one is in no certificate.
+/// The longest host name (RFC 1035). No certificate has a longer one.
 const LONGEST: usize = 253;
 
 impl<T> Names<T> {
-    /// Makes the table. Each thing comes with its names and whether it is the default; without one, the first thing is.
+    /// Makes the table. Each thing comes with its names and whether it is the default; without one, the first thing
+    /// is.
     pub fn new<N: AsRef<str>>(things: impl IntoIterator<Item = (T, Vec<N>, bool)>) -> Names<T> {
         let mut names = Names {
             things: Vec::new(),
@@ -49,7 +50,7 @@ impl<T> Names<T> {
         names
     }
 
-    /// The thing for `name`, or for a client that names nothing. `None` only if there is nothing at all.
+    /// The thing for `name`, or for a client that names nothing. `None` only if the table is empty.
     pub fn find(&self, name: Option<&str>) -> Option<&T> {
         let named = name.and_then(|name| self.named(name));
         self.things.get(named.unwrap_or(self.default))
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn first_of_two_things_with_one_name_has_it() {
+    fn first_of_two_things_with_one_name_is_found() {
         assert_eq!(
             table(&[("a", &["x.org"], false), ("b", &["x.org"], true)]).find(Some("x.org")),
             Some(&"a")
@@ -150,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn table_finds_what_comparing_with_every_name_finds(
+        fn table_finds_the_same_as_a_comparison_with_every_name(
             things in proptest::collection::vec((proptest::collection::vec(name(), 0..4), any::<bool>()), 0..5),
             asked in name(),
         ) {

@@ -11,14 +11,15 @@ use crate::certificate::{Certificate, words};
 use crate::pem::{Pem, PemError};
 use crate::provider::provider;
 
-/// A chain and its key that fit, at a time at which the certificate is valid.
+/// A chain and its fitting key, at a time at which the certificate is valid.
 #[derive(Debug)]
 pub struct Pair {
     key: Arc<CertifiedKey>,
     certificate: Certificate,
 }
 
-/// Why two files are no pair. Each message names the file, says what is wrong, and what to do if that is not plain.
+/// A reason why two files are no pair. Each message names the file, says what is wrong, and what to do if that is not
+/// plain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PairError {
     /// The file of the certificate cannot be read as such.
@@ -29,11 +30,11 @@ pub enum PairError {
     Certificate {
         /// The file of the certificate.
         file: String,
-        /// Which one, from 1 on.
+        /// The position, from 1 on.
         nth: usize,
-        /// How many there are.
+        /// The number of certificates.
         of: usize,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// The file of the key has none.
@@ -57,7 +58,7 @@ pub enum PairError {
     UnusableKey {
         /// The file of the key.
         file: String,
-        /// What the library says.
+        /// The library's reason.
         why: String,
     },
     /// The key belongs to another certificate of the chain.
@@ -67,7 +68,7 @@ pub enum PairError {
         certificate: String,
         /// The file of the key.
         key: String,
-        /// Which one, from 1 on.
+        /// The position of the key's certificate, from 1 on.
         nth: usize,
     },
     /// The key belongs to another certificate.
@@ -78,31 +79,31 @@ pub enum PairError {
         /// The file of the key.
         key: String,
     },
-    /// The certificate's time has not come.
+    /// The certificate is not valid yet.
     #[error("{file}: the certificate is not valid before {not_before}")]
     NotYetValid {
         /// The file of the certificate.
         file: String,
-        /// From when on it is.
+        /// The time from which on it is valid.
         not_before: String,
     },
-    /// The certificate's time is over.
+    /// The certificate has expired.
     #[error("{file}: the certificate expired on {not_after}")]
     Expired {
         /// The file of the certificate.
         file: String,
-        /// Until when it was.
+        /// The time until which it was valid.
         not_after: String,
     },
 }
 
 impl Pair {
-    /// Reads and checks a chain, leaf first, and its key. Both may be in one file. `now` is the time by which the leaf has to be
-    /// valid; that of the other certificates is left to clients, who may know another way to a root.
+    /// Reads and checks a chain, leaf first, and its key. Both may be in one file. The leaf must be valid at `now`;
+    /// the other certificates are left to clients, who may know another way to a root.
     ///
     /// # Errors
     ///
-    /// The first thing that keeps the pair from being served, see [`PairError`].
+    /// The first fault that keeps the pair from being served, see [`PairError`].
     pub fn parse(certificate: Pem<'_>, key: Pem<'_>, now: SystemTime) -> Result<Pair, PairError> {
         let chain = certificate.certificates()?;
         let leaf = leaf(certificate, &chain)?;
@@ -126,18 +127,18 @@ impl Pair {
         })
     }
 
-    /// The certificate itself, without those that vouch for it.
+    /// The leaf of the chain.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// Chain and key in the form in which the library takes them.
+    /// The chain and its key in the library's form.
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {
         self.key.clone()
     }
 }
 
-/// The first of the chain, and a look at the others: a client that cannot read one refuses all.
+/// Parses the leaf, and checks that the others can be parsed: a client that cannot read one of them refuses all.
 fn leaf(file: Pem<'_>, chain: &[CertificateDer<'static>]) -> Result<Certificate, PairError> {
     let mut parsed = chain.iter().enumerate().map(|(nth, der)| {
         Certificate::parse(der.clone()).map_err(|error| PairError::Certificate {
@@ -160,7 +161,8 @@ fn certified(
     let key_file = || key.name.to_owned();
     let der = match PrivateKeyDer::from_pem_slice(key.bytes) {
         Ok(der) => der,
-        // Both ways to encrypt a key have that word in a line of their own, and never in base64 before a colon or a space.
+        // Both forms of an encrypted key have that word in a line of their own, and base64 never has it before a
+        // colon or a space.
         Err(_)
             if [&b"BEGIN ENCRYPTED "[..], b"4,ENCRYPTED"]
                 .iter()

@@ -1,4 +1,4 @@
-//! Files in PEM, and what is wrong with them in words.
+//! Files in PEM, and their faults in words.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
@@ -6,13 +6,13 @@ use rustls::pki_types::pem::{self, PemObject};
 /// A file in PEM: its bytes, and the name by which messages call it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pem<'a> {
-    /// As the operator wrote it.
+    /// The name as the operator wrote it.
     pub name: &'a str,
-    /// All of the file.
+    /// The whole content.
     pub bytes: &'a [u8],
 }
 
-/// What keeps certificates from being read from a file.
+/// An error of reading certificates from a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
     /// A section is damaged.
@@ -20,7 +20,7 @@ pub enum PemError {
     Broken {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// No section is a certificate.
@@ -32,7 +32,7 @@ pub enum PemError {
 }
 
 impl Pem<'_> {
-    /// The certificates in it, in its order; at least one. Sections of other kinds are passed over.
+    /// The certificates of the file, in its order; at least one. Sections of other kinds are passed over.
     pub(crate) fn certificates(self) -> Result<Vec<CertificateDer<'static>>, PemError> {
         let found: Vec<_> = CertificateDer::pem_slice_iter(self.bytes)
             .collect::<Result<_, _>>()

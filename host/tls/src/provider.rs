@@ -1,4 +1,4 @@
-//! The cryptography that all of TLS here is made with: aws-lc.
+//! The cryptography of all TLS in Pace: aws-lc.
 
 use std::sync::{Arc, LazyLock};
 
@@ -6,14 +6,15 @@ use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
 
-/// Everything is handed this provider, so nothing depends on a default of the process that somebody has to install first.
+/// The provider, which is passed explicitly everywhere, so nothing depends on a default of the process that must be
+/// installed first.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
     PROVIDER.clone()
 }
 
-/// A version of TLS that Pace speaks. Older ones are not in the library at all.
+/// A version of TLS that Pace speaks. The library has no older ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// TLS 1.2, RFC 5246.
@@ -42,7 +43,7 @@ impl Version {
     pub(crate) fn of(version: rustls::ProtocolVersion) -> Version {
         match version {
             rustls::ProtocolVersion::TLSv1_2 => Version::Tls12,
-            // Nothing else is negotiated, as `and_later` allows nothing else.
+            // No other version is negotiated, as `and_later` allows no other.
             _ => Version::Tls13,
         }
     }

@@ -12,9 +12,10 @@
 //!
 //! # The end of a connection
 //!
-//! A peer that ends its side as TLS demands sends `close_notify`, and reading says `Ok(0)`. If the connection ends without,
-//! reading says [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof): the end may be that of an attacker. From a client this is
-//! harmless, because requests are framed; see [`ended_without_notice`](crate::ended_without_notice).
+//! A peer that ends its side as TLS demands sends `close_notify`, and reading returns `Ok(0)`. If the connection ends
+//! without, reading returns [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof): the end may be that of an attacker.
+//! From a client this is harmless, because requests are framed; see
+//! [`ended_without_notice`](crate::ended_without_notice).
 
 mod accept;
 mod client_certificates;

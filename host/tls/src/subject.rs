@@ -1,13 +1,13 @@
 //! Distinguished names as text, in the form of RFC 4514.
 //!
-//! Whoever compares a subject with a string needs a form in which no two names look alike, so what separates is escaped where
-//! it is part of a value, and a value that is no text is written in hexadecimal.
+//! A subject that is compared with a string needs a form in which no two names look alike, so separators within a
+//! value are escaped, and a value that is no text is written in hexadecimal.
 
 use std::fmt::Write;
 
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// Short names of RFC 4514 section 3, and those that OpenSSL adds and subjects do have.
+/// Short names of RFC 4514 section 3, and those that OpenSSL adds and that occur in subjects.
 const SHORT: [(&str, &str); 11] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.5", "serialNumber"),
@@ -22,7 +22,7 @@ const SHORT: [(&str, &str); 11] = [
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];
 
-/// `name`, last part first.
+/// `name` as text, its last part first.
 pub(crate) fn rfc4514(name: &X509Name<'_>) -> String {
     let mut parts: Vec<_> = name.iter_rdn().collect();
     parts.reverse();
@@ -60,7 +60,8 @@ fn write(text: &mut String, attribute: &AttributeTypeAndValue<'_>) {
     }
 }
 
-/// RFC 4514 section 2.4. Control characters are escaped too: the text goes into headers and logs.
+/// Appends a value with its escapes (RFC 4514 section 2.4). Control characters are escaped too: the text goes into
+/// headers and logs.
 fn escape(text: &mut String, value: &str) {
     let last = value.chars().count().saturating_sub(1);
     for (nth, character) in value.chars().enumerate() {
@@ -82,7 +83,7 @@ fn escape(text: &mut String, value: &str) {
     }
 }
 
-/// `#` and the DER of the value.
+/// Appends `#` and the DER of the value.
 fn hexadecimal(text: &mut String, attribute: &AttributeTypeAndValue<'_>) {
     let value = attribute.attr_value();
     text.push('#');

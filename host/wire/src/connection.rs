@@ -43,7 +43,7 @@ const KEPT_IN_REQUESTS: [&str; 14] = [
     "x-real-ip",
 ];
 
-/// The same for responses.
+/// The fields of responses that `Connection` cannot declare to be its own.
 const KEPT_IN_RESPONSES: [&str; 7] = [
     "content-length",
     "content-type",

@@ -29,15 +29,15 @@ const LEAST_PERCENT: f64 = 95.0;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How the program is built: a profile of cargo's; the figures of each are recorded apart
+    /// The profile of the program; the figures of each profile are recorded apart
     #[arg(long, value_name = "PROFILE", default_value_t = Profile::dev())]
     profile: Profile,
 
-    /// Record what was counted instead of comparing it
+    /// Record the counted figures instead of comparing them
     #[arg(long)]
     bless: bool,
 
-    /// Print what has to be built, and do nothing else
+    /// Print the programs to build, and do nothing else
     #[arg(long, hide = true)]
     needs: bool,
 }

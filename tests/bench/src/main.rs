@@ -20,7 +20,7 @@ mod statistics;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Measures of Pace.
+/// Measures the costs of Pace.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -30,24 +30,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure what a request costs in Pace, beside bare Pingora, nginx and HAProxy
+    /// Measure the cost of a request in Pace, beside bare Pingora, nginx and HAProxy
     ///
     /// Proxies take turns on one core; load and backends are on another. Prints Markdown tables. nginx and HAProxy
-    /// are measured if they are installed. docs/performance.md says how it is measured and what came of it.
+    /// are measured if they are installed. docs/performance.md describes the method and the results.
     Bench(proxies::Args),
 
-    /// Measure what a plugin costs in each language that `pace plugin new` knows
+    /// Measure the cost of a plugin in each language that `pace plugin new` knows
     ///
-    /// Makes a project in each, builds it and measures its plugin: size, start-up, a call, memory. Needs what building
-    /// takes, Node and Python among it, and the network, from where their tools come. Prints the table of
+    /// Makes a project in each, builds it and measures its plugin: size, start-up, a call, memory. Needs the tools
+    /// for building, including Node and Python, and the network, from which they come. Prints the table of
     /// docs/plugins.md.
     Languages(languages::Args),
 
-    /// Count the instructions of each call of a hook, and compare them with those recorded
+    /// Count the instructions of each call of a hook, and compare them with the recorded figures
     ///
-    /// In process, host and plugin together, for the default plugins. Nothing is timed: callgrind counts, so the
-    /// machine may be busy. Prints a Markdown table; fails if a call takes 5 % more than is recorded in
-    /// tests/bench/instructions.toml by the same compiler.
+    /// Host and plugin are counted together, in process, for the default plugins. Nothing is timed: callgrind counts,
+    /// so the machine may be busy. Prints a Markdown table; fails if a call takes 5 % more than recorded in
+    /// tests/bench/instructions.toml for the same compiler.
     Instructions(instructions::Args),
 }
 

@@ -18,9 +18,9 @@ pub struct Authority {
 /// A certificate with its key.
 #[derive(Clone)]
 pub struct Certificate {
-    /// The certificate as PEM, with its authority's behind it.
+    /// The certificate as PEM, followed by its authority's.
     pub cert: String,
-    /// Its key as PEM.
+    /// The key as PEM.
     pub key: String,
 }
 
@@ -47,7 +47,7 @@ impl Authority {
         }
     }
 
-    /// Its own certificate as PEM.
+    /// The authority's own certificate as PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -62,7 +62,7 @@ impl Authority {
         self.sign(kind, names, |_| {})
     }
 
-    /// Issues a certificate whose time is over.
+    /// Issues a certificate that has expired.
     pub fn issue_expired(&self, names: &[&str]) -> Certificate {
         self.sign(KeyKind::Ecdsa, names, |params| {
             params.not_before = date_time_ymd(2001, 1, 1);
@@ -70,7 +70,7 @@ impl Authority {
         })
     }
 
-    /// Issues a certificate that has been valid for a day, or had been, and ends at this time.
+    /// Issues a certificate with this end, whose life began a day ago, or a day before its end.
     pub fn issue_until(&self, names: &[&str], end: SystemTime) -> Certificate {
         const DAY: Duration = Duration::from_secs(86_400);
         self.sign(KeyKind::Ecdsa, names, |params| {
@@ -106,7 +106,7 @@ impl Authority {
 }
 
 impl Certificate {
-    /// Writes it into a directory as `NAME.pem` and `NAME.key`: first the one, then the other.
+    /// Writes certificate and key into a directory as `NAME.pem` and `NAME.key`, in this order.
     pub fn write(&self, directory: &Path, name: &str) {
         for (extension, text) in [("pem", &self.cert), ("key", &self.key)] {
             let path = directory.join(format!("{name}.{extension}"));

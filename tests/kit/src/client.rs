@@ -33,7 +33,7 @@ impl Client {
         }
     }
 
-    /// Has the client speak TLS.
+    /// Makes the client speak TLS.
     #[must_use]
     pub fn tls(mut self, tls: &Tls) -> Client {
         self.tls = Some(tls.clone());

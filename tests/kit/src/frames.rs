@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame (RFC 9113), for clients that do not keep to it.
+//! HTTP/2 frame by frame (RFC 9113), for clients that break the protocol.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -40,7 +40,7 @@ pub mod setting {
     pub const MAX_FRAME_SIZE: u16 = 5;
 }
 
-/// The bytes with which a client begins.
+/// The bytes with which a client begins a connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A frame as it is on the wire.
@@ -52,7 +52,7 @@ pub struct Frame {
     pub flags: u8,
     /// The stream, or 0 for the connection.
     pub stream: u32,
-    /// What is in it.
+    /// The content.
     pub payload: Vec<u8>,
 }
 
@@ -109,7 +109,7 @@ impl Frame {
         Frame::new(kind::WINDOW_UPDATE, flag::NONE, stream, more.to_be_bytes())
     }
 
-    /// Whether it ends its stream.
+    /// Whether the frame ends its stream.
     pub fn ends_stream(&self) -> bool {
         matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & flag::END_STREAM != 0
     }
@@ -125,8 +125,8 @@ impl Frame {
         Some(u32::from_be_bytes(bytes.try_into().expect("they are four")))
     }
 
-    /// The status in HEADERS, which come first in a block (section 8.3). Those are understood that encoders make which know
-    /// the static table: an entry of it, or its name with a value.
+    /// The status in HEADERS, which is the first field of a block (section 8.3). Blocks of encoders that know the
+    /// static table are understood: an entry of it, or its name with a value.
     pub fn status(&self) -> Option<u16> {
         if self.kind != kind::HEADERS {
             return None;
@@ -207,7 +207,7 @@ fn string(block: &mut Vec<u8>, text: &str) {
     block.extend_from_slice(text.as_bytes());
 }
 
-/// A connection on which a client says any frames that it likes.
+/// A connection on which a client sends any frames.
 pub struct Frames {
     wire: Wire,
     bytes: Vec<u8>,
@@ -216,20 +216,20 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Connects with prior knowledge, and says preface and settings.
+    /// Connects with prior knowledge, and sends preface and settings.
     pub fn connect(to: SocketAddr, settings: &[(u16, u32)]) -> Frames {
         let stream = TcpStream::connect(to).expect("Pace listens");
         Frames::begin(Wire::Plain(stream), settings)
     }
 
-    /// Connects with TLS, and says preface and settings.
+    /// Connects with TLS, and sends preface and settings.
     pub fn connect_tls(to: SocketAddr, tls: &Tls, settings: &[(u16, u32)]) -> Frames {
         let stream = TcpStream::connect(to).expect("Pace listens");
         let wire = tls.clone().alpn(&["h2"]).connect(stream);
         Frames::begin(wire.expect("the handshake succeeds"), settings)
     }
 
-    /// Goes on on a connection of which nothing has been said.
+    /// Sends preface and settings on a connection that has carried nothing yet.
     pub fn begin(wire: Wire, settings: &[(u16, u32)]) -> Frames {
         let socket = wire.socket();
         socket.set_nodelay(true).expect("it is a socket");

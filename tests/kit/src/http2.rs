@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/2 properly.
+//! An HTTP/2 client that keeps to the protocol.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::{DEADLINE, Headers, Request, Tls};
 
-/// A connection of HTTP/2, on which there may be many requests at once. A thread of its own reads and writes.
+/// A connection of HTTP/2, on which many requests can be under way. A thread of its own reads and writes.
 pub struct Http2 {
     runtime: Arc<Runtime>,
     sender: SendRequest<Bytes>,
@@ -26,7 +26,7 @@ pub struct Http2 {
 }
 
 /// A request under way.
-pub struct Exchange {
+pub struct RequestStream {
     runtime: Arc<Runtime>,
     response: ResponseFuture,
     upload: SendStream<Bytes>,
@@ -47,7 +47,7 @@ pub struct StreamResponse {
     pub trailers: Headers,
 }
 
-/// Windows of a client that wants much at once.
+/// Windows of a client that reads large bodies at once.
 const WINDOW: u32 = 1 << 20;
 
 impl Http2 {
@@ -58,7 +58,7 @@ impl Http2 {
         Http2::begin(runtime, stream, "http", to.to_string())
     }
 
-    /// Connects with TLS. `authority` is what requests name, the name of the certificate in most cases.
+    /// Connects with TLS. `authority` is the host in requests, mostly the name in the certificate.
     pub fn connect_tls(to: SocketAddr, tls: &Tls, authority: &str) -> Http2 {
         let runtime = runtime();
         let stream = runtime.block_on(async {
@@ -110,10 +110,11 @@ impl Http2 {
         self.open(request, true)?.response()
     }
 
-    /// Sends the beginning of a request: its head, and the body that it has. `is_complete` says that nothing follows.
+    /// Sends the beginning of a request: its head, and the body that it has so far. `is_complete` says that nothing
+    /// follows.
     ///
     /// A body that is complete is preceded by its length, unless the request has one already.
-    pub fn open(&mut self, request: &Request, is_complete: bool) -> Result<Exchange, h2::Error> {
+    pub fn open(&mut self, request: &Request, is_complete: bool) -> Result<RequestStream, h2::Error> {
         let mut head = http::Request::builder()
             .method(request.method.as_str())
             .uri(format!("{}://{}{}", self.scheme, self.authority, request.target))
@@ -136,7 +137,7 @@ impl Http2 {
             let has_no_body = request.body.is_empty();
             self.sender.send_request(head, is_complete && has_no_body)
         })?;
-        let mut exchange = Exchange {
+        let mut exchange = RequestStream {
             runtime,
             response,
             upload,
@@ -155,7 +156,7 @@ impl Http2 {
         ended.expect("the connection does not panic")
     }
 
-    /// Whether the connection takes no more requests.
+    /// Whether the connection accepts no more requests.
     pub fn is_closed(&mut self) -> bool {
         self.runtime
             .block_on(std::future::poll_fn(|context| {
@@ -166,14 +167,14 @@ impl Http2 {
     }
 }
 
-impl Exchange {
+impl RequestStream {
     /// Sends a piece of the body. Waits until the windows have room for it.
     ///
     /// # Errors
     ///
     /// If the other side has ended the stream.
     pub fn write(&mut self, bytes: &[u8], is_last: bool) -> Result<(), h2::Error> {
-        let Exchange { runtime, upload, .. } = self;
+        let RequestStream { runtime, upload, .. } = self;
         runtime.block_on(within(async {
             let mut rest = Bytes::copy_from_slice(bytes);
             while !rest.is_empty() {

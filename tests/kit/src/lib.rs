@@ -13,7 +13,7 @@
 //! | [`Process`], [`Profile`] | any program: its output, its end, the kernel's figures about it, where cargo puts it |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
 //! | [`Authority`], [`Certificate`], [`Tls`], [`Wire`] | certificates, and clients that speak TLS |
-//! | [`Http2`], [`Exchange`] | a client that speaks HTTP/2 properly |
+//! | [`Http2`], [`RequestStream`] | a client that speaks HTTP/2 properly |
 //! | [`Frames`], [`Frame`] | one that speaks it frame by frame |
 //! | [`Request`], [`Response`], [`Headers`] | messages as they were on the wire |
 //! | [`Metrics`] | Pace's counters |
@@ -50,7 +50,7 @@ pub use client::Client;
 pub use frames::{Frame, Frames, block, flag, kind, setting};
 pub use gate::Gate;
 pub use http_backend::HttpBackend;
-pub use http2::{Exchange, Http2, StreamResponse};
+pub use http2::{Http2, RequestStream, StreamResponse};
 pub use message::{Headers, Request, Response};
 pub use metrics::Metrics;
 pub use pace::{Exit, Pace, Starting};

@@ -1,4 +1,4 @@
-//! How a test starts Pace.
+//! The start of Pace in a test.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::process::Stderr;
 use crate::{DEADLINE, Exit, Pace, Process, Starting};
 
-/// How long a compiler may take before a test gives up.
+/// How long a compiler may take before a test fails.
 const LONG: Duration = Duration::from_secs(600);
 
 /// A command line and a directory for its files.
@@ -90,7 +90,7 @@ impl Setup {
         self
     }
 
-    /// Has Pace write its addresses into this file, instead of one that only the kit sees.
+    /// Makes Pace write its addresses into this file, instead of one that only the kit sees.
     #[must_use]
     pub fn ready_file(mut self, path: &Path) -> Setup {
         self.ready_file = Some(path.to_owned());
@@ -127,7 +127,7 @@ impl Setup {
         Starting::new(self.spawn())
     }
 
-    /// Sends the log to something else than a file, from which the test reads as much as it wants.
+    /// Sends the log to a pipe or socket instead of a file, from which the test reads as much as it wants.
     #[must_use]
     pub fn log_to(mut self, file: impl Into<Stdio>) -> Setup {
         self.stderr = Stderr::Elsewhere(file.into());

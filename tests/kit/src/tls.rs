@@ -1,4 +1,4 @@
-//! TLS of a client.
+//! TLS for clients.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,7 +15,7 @@ use rustls::{
 
 use crate::{Authority, Certificate};
 
-/// How a client speaks TLS. Clones share the sessions that the client remembers.
+/// The TLS settings of a client. Clones share remembered sessions.
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
@@ -32,7 +32,8 @@ pub enum TlsVersion {
 }
 
 impl Tls {
-    /// TLS of any version to a server of this name, whose certificate comes from an authority. No protocol is named.
+    /// TLS of any version to a server of this name, whose certificate comes from an authority. No protocol is
+    /// offered.
     pub fn new(authority: &Authority, name: &str) -> Tls {
         Tls::make(authority, name, rustls::ALL_VERSIONS, None)
     }
@@ -42,7 +43,7 @@ impl Tls {
         Tls::make(authority, name, versions(version), None)
     }
 
-    /// TLS of one version with a certificate of the client's.
+    /// TLS of one version with a certificate of the client.
     pub fn identified(authority: &Authority, name: &str, version: TlsVersion, own: &Certificate) -> Tls {
         Tls::make(authority, name, versions(version), Some(own))
     }
@@ -75,7 +76,7 @@ impl Tls {
         }
     }
 
-    /// Names these protocols.
+    /// Offers these protocols.
     #[must_use]
     pub fn alpn(mut self, protocols: &[&str]) -> Tls {
         self.change(|config| {
@@ -84,7 +85,7 @@ impl Tls {
         self
     }
 
-    /// Says no name, though the certificate must have it.
+    /// Sends no server name, though the certificate must have it.
     #[must_use]
     pub fn without_sni(mut self) -> Tls {
         self.change(|config| config.enable_sni = false);
@@ -106,8 +107,8 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// If either side refuses the other. A server that refuses a client's certificate in TLS 1.3 does so when the handshake
-    /// is over for the client: the first read fails.
+    /// If either side refuses the other. A server that refuses a client's certificate in TLS 1.3 does so after the
+    /// client's handshake: the first read fails.
     pub fn connect(&self, stream: TcpStream) -> io::Result<Wire> {
         let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
         let mut stream = StreamOwned::new(connection.map_err(io::Error::other)?, stream);
@@ -117,7 +118,7 @@ impl Tls {
         Ok(Wire::Tls(Box::new(stream)))
     }
 
-    /// Carries out a handshake on the caller's runtime, in which HTTP/2 is agreed upon.
+    /// Carries out a handshake that agrees on HTTP/2, on the caller's runtime.
     pub(crate) async fn connect_async(
         &self,
         stream: tokio::net::TcpStream,
@@ -138,7 +139,7 @@ fn versions(version: TlsVersion) -> &'static [&'static SupportedProtocolVersion]
 
 /// A client's connection, encrypted or not.
 pub enum Wire {
-    /// A socket and nothing else.
+    /// A socket without TLS.
     Plain(TcpStream),
     /// TLS.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
@@ -162,13 +163,13 @@ impl Wire {
         self.socket().shutdown(Shutdown::Write)
     }
 
-    /// The protocol that was agreed upon.
+    /// The protocol that was agreed on.
     pub fn alpn(&self) -> Option<String> {
         let protocol = self.connection()?.alpn_protocol()?;
         Some(String::from_utf8_lossy(protocol).into_owned())
     }
 
-    /// The version that is spoken.
+    /// The version of TLS.
     pub fn version(&self) -> Option<TlsVersion> {
         match self.connection()?.protocol_version()? {
             ProtocolVersion::TLSv1_2 => Some(TlsVersion::V12),

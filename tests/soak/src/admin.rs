@@ -35,7 +35,7 @@ impl Admin {
         self.change(&format!("/plugins/{plugin}/reload"))
     }
 
-    /// Has a plugin's file read again, which must be refused, and returns the refusal.
+    /// Requests a reload of a plugin's file, which must be refused, and returns the refusal.
     pub(crate) fn reload_in_vain(&mut self, plugin: &str) -> Result<String> {
         let path = format!("/plugins/{plugin}/reload");
         let (status, body) = self.ask("POST", &path)?;

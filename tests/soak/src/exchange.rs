@@ -141,7 +141,7 @@ fn outcome(answer: &Answer, id: Id, question: &Question<'_>) -> Result<Outcome> 
     let sent = Digest::of(question.body).to_string();
     ensure!(
         answer.head.header(SEEN_BODY) == Some(&sent),
-        "reached the origin with another body"
+        "reached the backend with another body"
     );
     ensure!(
         question.expected.is_none_or(|expected| expected == answer.body),

@@ -96,7 +96,7 @@ impl Ledger {
         if known.is_none() {
             let mut tally = self.tally();
             tally.strays += 1;
-            tally.remark(|| format!("request {id} reached an origin when it was over"));
+            tally.remark(|| format!("request {id} reached a backend when it was over"));
         }
     }
 
@@ -137,7 +137,7 @@ impl Tally {
             match entry.kind {
                 Kind::Post => {
                     self.posts_twice += 1;
-                    self.remark(|| format!("POST {id} reached origins {arrivals} times"));
+                    self.remark(|| format!("POST {id} reached backends {arrivals} times"));
                 }
                 Kind::Get | Kind::Misbehaving => self.gets_twice += 1,
             }
@@ -149,7 +149,7 @@ impl Tally {
         };
         if contradicts {
             self.contradictions += 1;
-            self.remark(|| format!("request {id}: {outcome:?}, but it was at origins {arrivals} times"));
+            self.remark(|| format!("request {id}: {outcome:?}, but it was at backends {arrivals} times"));
         }
         match (entry.kind, outcome) {
             (_, Outcome::Failed(why)) => {

@@ -76,33 +76,32 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// More than the proxy gives its requests to finish, with its default grace period of 10 s.
 const END_LIMIT: Duration = Duration::from_secs(15);
 
-/// Swap plugins under load, and see whether anything is lost.
+/// Swap plugins under load, and check that nothing is lost
 ///
-/// Good and bad files, by every way of replacing one, while clients ask for 70 % of what the machine
-/// can do and other plugins misbehave. Prints a Markdown table; fails if a request was lost, doubled
-/// or served by a mixture of versions, if a limit was not exact, if a bad file was taken or not all kinds
-/// were tried, or if files, sockets or memory leaked. A run shorter than a minute does not judge what
-/// needs time: the kinds of bad files and memory.
+/// Good and bad files, by every way of replacing one, while clients ask for 70 % of what the machine can do and other
+/// plugins misbehave. Prints a Markdown table; fails if a request was lost, doubled or served by a mixture of
+/// versions, if a limit was not exact, if a bad file was taken or not all kinds were tried, or if files, sockets or
+/// memory leaked. A run shorter than a minute does not judge what needs time: the kinds of bad files and memory.
 #[derive(Parser)]
 #[command(name = "cargo xtask soak", bin_name = "cargo xtask soak")]
 struct Args {
-    /// How long it takes, without what is built and compiled before
+    /// The duration, without what is built and compiled before
     #[arg(long, value_name = "N", default_value_t = 60, conflicts_with = "hours", value_parser = clap::value_parser!(u64).range(5..=604_800))]
     seconds: u64,
 
-    /// The same in hours
+    /// The duration in hours
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=168))]
     hours: Option<u64>,
 
-    /// How the proxy is built: dev, release, or another profile of cargo's
+    /// The profile of the proxy: dev, release, or another one of cargo's
     #[arg(long, value_name = "PROFILE", default_value_t = Profile::release())]
     profile: Profile,
 
-    /// What makes requests and bad files the same from run to run
+    /// A number that determines requests and bad files, which are the same in every run with it
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
-    /// Print what has to be built, and do nothing else
+    /// Print the programs to build, and do nothing else
     #[arg(long, hide = true)]
     needs: bool,
 }

@@ -261,7 +261,7 @@ fn relative_directory_is_beside_the_configuration() {
 }
 
 #[test]
-fn nothing_is_written_beside_plugins() {
+fn plugins_get_no_files_beside_them() {
     let files = directory();
     let plugins = files.path().join("plugins");
     fs::create_dir(&plugins).expect("it can be made");

@@ -1,5 +1,5 @@
-//! What one request can leave behind for another: `secret-keeper` keeps the value of `x-secret`, and shows it
-//! to the next client that the same instance serves.
+//! Isolation of requests from each other: `secret-keeper` keeps the value of `x-secret`, and shows it to the next
+//! client that the same instance serves.
 
 use std::path::Path;
 

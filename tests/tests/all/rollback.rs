@@ -25,7 +25,7 @@ fn misbehave(swapping: &Swapping) -> u16 {
 }
 
 /// Waits until all requested work is done, including rollbacks, and checks that no new file is found.
-fn nothing_is_new(swapping: &Swapping) {
+fn no_generation_is_new(swapping: &Swapping) {
     // Rollbacks are handled in order, and this one is of a plugin that does not exist.
     let nobody = Request::post("/plugins/nobody/rollback", "");
     let answer = swapping.pace.admin().send(&nobody);
@@ -68,7 +68,7 @@ fn rollback_on_request_restores_the_previous_generation() {
     swapping.pace.wait_for_log(&["generation 1 serves again"]);
 
     // The file has not changed, so it is not taken again automatically.
-    nothing_is_new(&swapping);
+    no_generation_is_new(&swapping);
     assert_eq!(swapping.serving(), 1);
     swapping.replace(&respond(3));
     swapping.wait_for_generation(3);
@@ -91,14 +91,14 @@ fn too_many_failed_first_calls_cause_a_rollback() {
     let bad = swapping.status()["sha256"].clone();
     // Two of fifty are four percent.
     assert_eq!([misbehave(&swapping), misbehave(&swapping)], [503, 503]);
-    nothing_is_new(&swapping);
+    no_generation_is_new(&swapping);
     assert_eq!(swapping.serving(), 2);
     assert_eq!(misbehave(&swapping), 503);
     // `serving` sends a request as well, and so does waiting for a generation.
     returned(&swapping, &bad, "3 of 5, ");
 
     // The file has not changed, and stays refused.
-    nothing_is_new(&swapping);
+    no_generation_is_new(&swapping);
     assert_eq!(swapping.serving(), 1);
     assert_eq!(misbehave(&swapping), 200);
     swapping.replace(&respond(2));
@@ -169,7 +169,7 @@ fn failures_after_the_first_calls_cause_no_rollback() {
     for _ in 0..10 {
         assert_eq!(misbehave(&swapping), 503);
     }
-    nothing_is_new(&swapping);
+    no_generation_is_new(&swapping);
     assert_eq!(swapping.serving(), 2);
 }
 
@@ -179,7 +179,7 @@ fn automatic_rollback_can_be_turned_off() {
     for _ in 0..20 {
         assert_eq!(misbehave(&swapping), 503);
     }
-    nothing_is_new(&swapping);
+    no_generation_is_new(&swapping);
     assert_eq!((swapping.serving(), swapping.reloads("unfit")), (2, 0));
 }
 

@@ -27,7 +27,7 @@ fn start(name: &str, backends: &[&HttpBackend]) -> Pace {
         .start()
 }
 
-/// The same for a file with `[[listeners]]`. The certificates that it names, and those of `clients`, are made beside it.
+/// Starts a shipped file with `[[listeners]]`. The certificates that it names, and those of `clients`, are made beside it.
 fn start_encrypted(name: &str, authority: &Authority, clients: &[&str], backends: &[&HttpBackend]) -> Pace {
     // No two listeners have the same address, not even one without a port.
     let text = read(name)

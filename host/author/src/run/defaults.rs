@@ -7,7 +7,7 @@ use log::{error, info};
 
 use pace_config::{Config, Sha256, Source};
 use pace_follow::Found;
-use pace_proxy::reload::{Outcome, Reloader};
+use pace_proxy::reload::{ReloadOutcome, Reloader};
 
 /// The configuration from `[defaults]`, and whether it was refused.
 pub(super) struct Defaults {
@@ -66,7 +66,7 @@ impl Defaults {
         let outcome = self.configure();
         self.is_refused = outcome.is_refused();
         match outcome {
-            Outcome::Refused(refused) => error!(target: "pace::author", "{refused}"),
+            ReloadOutcome::Refused(refused) => error!(target: "pace::author", "{refused}"),
             done => info!(target: "pace::author", "{done}"),
         }
     }
@@ -74,7 +74,7 @@ impl Defaults {
     /// Applies the wanted configuration. A new key needs the new configuration and the new plugin together:
     /// neither is taken without the other. So a configuration that the serving plugin refuses is tried with
     /// the plugin in the file, which a digest demands.
-    fn configure(&self) -> Outcome {
+    fn configure(&self) -> ReloadOutcome {
         let outcome = self.reloader.configure(self.wanted.clone());
         let mut pinned = self.wanted.clone();
         let Some(entry) = pinned.plugins.first_mut() else {
@@ -93,7 +93,7 @@ impl Defaults {
         }
         // The next file has another digest.
         match self.reloader.configure(self.wanted.clone()) {
-            refused @ Outcome::Refused(_) => refused,
+            refused @ ReloadOutcome::Refused(_) => refused,
             _ => taken,
         }
     }

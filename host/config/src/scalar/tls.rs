@@ -1,4 +1,4 @@
-//! Words that are about TLS.
+//! Words of TLS settings.
 
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ impl TryFrom<String> for Alpn {
     }
 }
 
-/// `protocol` of a pool: what is spoken with its backends.
+/// `protocol` of a pool: the protocol spoken with its backends.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Protocol;
@@ -66,7 +66,7 @@ impl TryFrom<String> for Protocol {
     }
 }
 
-/// `client_certificates`: whether clients have to show who they are.
+/// `client_certificates`: whether clients must present a certificate.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct ClientCertificates(pub listener::ClientCertificates);

@@ -87,7 +87,7 @@ fn refused(lines: &str) -> String {
     problem(&format!("{lines}{BACKENDS}"))
 }
 
-/// The same for a listener with these keys.
+/// The only problem of a listener with these keys.
 #[track_caller]
 fn refused_keys(keys: &str) -> String {
     refused(&format!("[[listeners]]\nlisten = ':443'\n{keys}\n"))
@@ -313,7 +313,7 @@ fn client_certificates_and_their_authority_need_each_other() {
         "4:21: `tls.client_ca` in [[listeners]]: no client is asked for a certificate: write \
          `client_certificates = \"optional\"` or \"required\""
     );
-    // One name that asks is enough.
+    // One listener with a name that asks for certificates is enough.
     let by_name = "certificates = [{ cert = 'c', key = 'k', client_certificates = 'optional' }]\n\
                    tls = { client_ca = 'ca' }";
     assert_eq!(tls(by_name).client_certificates, ClientCertificates::None);

@@ -1,4 +1,4 @@
-//! Where clients connect, and what is spoken there.
+//! Listeners: their addresses, and the TLS spoken there.
 
 use std::path::PathBuf;
 
@@ -8,29 +8,29 @@ use crate::address::ListenAddress;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listener {
-    /// Where clients connect. No two listeners have the same.
+    /// The address where clients connect. No two listeners have the same.
     pub listen: ListenAddress,
-    /// Requests are answered with where to go instead: the same with `https`.
+    /// Whether requests are answered with a redirect to the same URL with `https`.
     pub redirect_to_https: bool,
-    /// Connections are encrypted.
+    /// The TLS of connections, if they are encrypted.
     pub tls: Option<Tls>,
-    /// Indices into [`Config::routes`](crate::Config::routes), in their order; all of them if there are none.
+    /// Indices into [`Config::routes`](crate::Config::routes), in their order; `None` stands for all routes.
     pub routes: Option<Vec<usize>>,
 }
 
-/// How connections of a listener are encrypted.
+/// The TLS of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
-    /// From files. There may be none where a certificate is ordered.
+    /// The certificates in files. The list may be empty where a certificate is ordered.
     pub certificates: Vec<Certificate>,
     /// The oldest version that is spoken.
     pub min_version: TlsVersion,
-    /// What clients can choose, the preferred first. Not empty.
+    /// The protocols that clients can choose, the preferred first. Not empty.
     pub alpn: Vec<Alpn>,
-    /// The file with the authorities whose certificates clients show.
+    /// The file with the authorities that issue clients' certificates.
     pub client_ca: Option<PathBuf>,
-    /// Whether clients have to show one.
+    /// Whether clients present certificates.
     pub client_certificates: ClientCertificates,
 }
 
@@ -42,9 +42,10 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// The key, as PEM.
     pub key: PathBuf,
-    /// Clients get it that name no host, or one that no certificate has.
+    /// Whether clients get the certificate that name no host, or a host without certificate.
     pub default: bool,
-    /// Whether clients that name a host of this certificate have to show one; as for the listener if nothing is said.
+    /// Whether clients that name a host of this certificate present one of their own; `None` stands for the
+    /// listener's choice.
     pub client_certificates: Option<ClientCertificates>,
 }
 
@@ -66,15 +67,15 @@ pub enum Alpn {
     Http11,
 }
 
-/// Whether clients show a certificate.
+/// Whether clients present a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientCertificates {
-    /// They are not asked for one.
+    /// Clients are not asked for a certificate.
     #[default]
     None,
-    /// One that is shown must be valid.
+    /// Clients may present a certificate, which must be valid.
     Optional,
-    /// They must show one.
+    /// Clients must present a valid certificate.
     Required,
 }
 
@@ -84,12 +85,13 @@ pub enum ClientCertificates {
 pub struct Acme {
     /// The URL of the authority's directory (RFC 8555, section 7.1.1), with `https`.
     pub directory: String,
-    /// Whom the authority writes to.
+    /// The address to which the authority writes.
     pub email: Option<String>,
     /// The names of the certificate, in lower case. At least one.
     pub names: Vec<String>,
-    /// Where account and certificates are kept.
+    /// The directory in which account and certificates are kept.
     pub state_dir: PathBuf,
-    /// Who vouches for the authority's own server, if not the system's roots.
+    /// The file with the authorities that issued the certificate of the authority's own server, if not the system's
+    /// roots.
     pub root_ca: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use pace_wire::authority;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
-use crate::reload::{Outcome, Outcomes, Refused, Reloader};
+use crate::reload::{Refused, ReloadOutcome, ReloadOutcomes, Reloader};
 use crate::snapshot::Shared;
 use crate::telemetry::METRICS_CONTENT_TYPE;
 use pace_base::escape::{self, Lines};
@@ -160,16 +160,16 @@ fn health(draining: bool) -> Response<Vec<u8>> {
     }
 }
 
-fn outcome(outcome: &Outcome) -> Response<Vec<u8>> {
+fn outcome(outcome: &ReloadOutcome) -> Response<Vec<u8>> {
     let status = match outcome {
-        Outcome::Refused(Refused::UnknownPlugin(_)) => StatusCode::NOT_FOUND,
-        Outcome::Refused(_) => StatusCode::CONFLICT,
+        ReloadOutcome::Refused(Refused::UnknownPlugin(_)) => StatusCode::NOT_FOUND,
+        ReloadOutcome::Refused(_) => StatusCode::CONFLICT,
         _ => StatusCode::OK,
     };
     response(status, TEXT, format!("{}\n", Lines(outcome)).into())
 }
 
-fn outcomes(outcomes: &Outcomes) -> Response<Vec<u8>> {
+fn outcomes(outcomes: &ReloadOutcomes) -> Response<Vec<u8>> {
     let status = match outcomes.is_refused() {
         true => StatusCode::CONFLICT,
         false => StatusCode::OK,

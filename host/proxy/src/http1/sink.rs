@@ -151,7 +151,7 @@ mod tests {
 
     /// Nothing else is written behind it, as on a connection that waits for its next request.
     #[tokio::test]
-    async fn nothing_that_was_sent_stays_in_an_encrypted_transport() {
+    async fn sent_bytes_do_not_stay_in_an_encrypted_transport() {
         let (server, client) = configs();
         let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
         let address = listener.local_addr().expect("it is bound");

@@ -9,10 +9,10 @@ use h2::{Reason, RecvStream, SendStream};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 
-/// A stream of a client's.
+/// A stream of a client.
 ///
-/// The bytes are those of the bodies: heads and trailers are no part of them, and have methods of their own. What is read is
-/// given back to the client's window at once, because the proxy reads no more than it can pass on.
+/// The bytes are those of the bodies: heads and trailers have methods of their own. Bytes that are read are given
+/// back to the client's window at once, because the proxy reads no more than it can pass on.
 pub struct Stream {
     request: RecvStream,
     /// Data that has come and has not been read.
@@ -21,9 +21,9 @@ pub struct Stream {
 }
 
 enum State {
-    /// Nothing has been said but interim responses.
+    /// Nothing was sent but interim responses.
     Silent(SendResponse<Bytes>),
-    /// The head of the response is to go with what comes next.
+    /// The head of the response waits, to be sent together with the data that follows.
     Held(SendResponse<Bytes>, Response<()>, bool),
     Sending(SendStream<Bytes>),
     Ended,
@@ -67,8 +67,8 @@ impl Stream {
         }
     }
 
-    /// Begins the response. Its head goes out with what follows, or when it is [flushed](Stream::flush_head). If it is
-    /// `complete`, nothing follows.
+    /// Begins the response. Its head is sent together with the data that follows, or when it is
+    /// [flushed](Stream::flush_head). Nothing follows a `complete` response.
     pub fn respond(&mut self, head: Response<()>, complete: bool) {
         self.state = match std::mem::replace(&mut self.state, State::Ended) {
             State::Silent(respond) | State::Held(respond, ..) => State::Held(respond, head, complete),
@@ -76,7 +76,7 @@ impl Stream {
         };
     }
 
-    /// Sends the head of the response, if that has not been sent.
+    /// Sends the head of the response, if it has not been sent.
     pub fn flush_head(&mut self) -> io::Result<()> {
         let (mut respond, head, complete) = match std::mem::replace(&mut self.state, State::Ended) {
             State::Held(respond, head, complete) => (respond, head, complete),
@@ -92,7 +92,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends data of the response's body, as much as the client's window has room for.
+    /// Sends as much of the response's body as the client's window has room for.
     pub fn poll_write(
         &mut self,
         parts: &[IoSlice<'_>],
@@ -135,7 +135,7 @@ impl Stream {
         }
     }
 
-    /// Ready when the client wants no answer any more.
+    /// Ready when the client no longer wants an answer.
     pub fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let reset = match &mut self.state {
             State::Silent(respond) | State::Held(respond, ..) => ready!(respond.poll_reset(context)),
@@ -148,8 +148,8 @@ impl Stream {
         })
     }
 
-    /// Ends the stream so that the client cannot take what it has for the whole response. One that is complete is left as it
-    /// is.
+    /// Ends the stream so that the client cannot take a partial response for the whole one. A complete response is
+    /// left as it is.
     pub fn reset(self) {
         match self.state {
             State::Silent(mut respond) | State::Held(mut respond, ..) => {
@@ -172,7 +172,8 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-/// Adds a field that has been read as one to those of a head or of trailers: its name in lower case, as HTTP/2 has it.
+/// Adds a field to the map of a head or of trailers. The name becomes lower case, as HTTP/2 demands. The field has
+/// been read as one, so the map's types take it.
 pub fn append_field(map: &mut HeaderMap, name: &[u8], value: &[u8]) {
     if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
         map.append(name, value);

@@ -1,4 +1,4 @@
-//! The socket of a connection.
+//! The byte stream of a connection: a socket, TLS, or a stream of HTTP/2.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -18,11 +18,11 @@ use tokio_rustls::rustls::ClientConnection;
 
 use super::stream::{Stream, append_field};
 
-/// How long TCP waits before it asks again whether the other end is there.
+/// The interval at which TCP repeats its question whether the other end is there.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Has small messages be sent at once, and TCP ask the other end whether it is there after a `keepalive` without a byte. What
-/// a listener is told holds for the connections that it accepts.
+/// Makes TCP send small messages at once, and ask the other end whether it is there after a `keepalive` without a
+/// byte. Options of a listening socket hold for the connections that it accepts.
 pub fn set_up(socket: &impl AsFd, keepalive: Option<Duration>) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
@@ -40,21 +40,21 @@ pub fn set_up(socket: &impl AsFd, keepalive: Option<Duration>) -> io::Result<()>
 /// Bytes in both directions.
 #[derive(Debug)]
 pub enum Transport {
-    /// A connection that is a socket and nothing else.
+    /// A connection without encryption.
     Plain(TcpStream),
-    /// A connection that is encrypted.
+    /// An encrypted connection.
     Tls(Box<TlsStream<TcpStream>>),
     /// A request and its response among others on a connection of HTTP/2.
     Stream(Box<Stream>),
 }
 
 impl Transport {
-    /// The connection of a socket that has been [set up](set_up), or whose listener has.
+    /// Wraps a socket that has been [set up](set_up), itself or through its listener.
     pub fn new(stream: TcpStream) -> Transport {
         Transport::Plain(stream)
     }
 
-    /// Reads into `bytes`, which has room. 0 is the end of what the other side sends.
+    /// Reads into `bytes`, which has room. 0 is the end of the other side's bytes.
     pub fn poll_read(&mut self, bytes: &mut [u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match self {
             Transport::Plain(stream) => {
@@ -67,8 +67,8 @@ impl Transport {
                 let mut bytes = ReadBuf::new(bytes);
                 match ready!(Pin::new(stream).poll_read(context, &mut bytes)) {
                     Ok(()) => Poll::Ready(Ok(bytes.filled().len())),
-                    // A client may go without a word; what its messages say of their ends is what counts. A response may
-                    // end with its connection, and then anybody could cut it short.
+                    // A client may end without notice, since its messages say themselves where they end. A response
+                    // may end with its connection, and then anybody could cut it short.
                     Err(error) if is_client && pace_tls::ended_without_notice(&error) => Poll::Ready(Ok(0)),
                     Err(error) => Poll::Ready(Err(error)),
                 }
@@ -77,19 +77,19 @@ impl Transport {
         }
     }
 
-    /// Ready when there may be something to read, an end or an error among it.
+    /// Ready when there may be something to read: bytes, an end or an error.
     pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::Plain(stream) => stream.poll_read_ready(context),
-            // There may be something that has been decrypted already.
+            // Decrypted bytes may wait already.
             Transport::Tls(_) => Poll::Ready(Ok(())),
-            // A request has no other behind it.
+            // No other request follows on the same stream.
             Transport::Stream(_) => Poll::Pending,
         }
     }
 
-    /// Whether the other end has neither closed nor said anything that was not read. Asks the kernel: what the runtime knows
-    /// is as old as its last look.
+    /// Whether the other end has neither closed nor sent unread bytes. Asks the kernel: the runtime's knowledge is as
+    /// old as its last look.
     pub fn is_silent(&mut self) -> bool {
         match self {
             Transport::Plain(stream) => has_nothing_to_read(stream),
@@ -113,13 +113,13 @@ impl Transport {
         match (self, bytes) {
             (Transport::Plain(stream), [bytes]) => Pin::new(stream).poll_write(context, bytes),
             (Transport::Plain(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
-            // One record for all of it, if it fits. It may wait there until it is flushed.
+            // All parts become one record, if they fit. It may wait until it is flushed.
             (Transport::Tls(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
             (Transport::Stream(stream), bytes) => stream.poll_write(bytes, context),
         }
     }
 
-    /// Has nothing that was written wait here.
+    /// Sends all written bytes that still wait here.
     pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
@@ -137,16 +137,16 @@ impl Transport {
         }
     }
 
-    /// Ends the connection in order, and waits for nothing. An encrypted one says that it ends: without that the other side
-    /// cannot tell the end from a cut (RFC 8446, section 6.1).
+    /// Ends the connection in order, and waits for nothing. An encrypted one sends `close_notify`: without it the
+    /// other side cannot tell the end from a cut (RFC 8446, section 6.1).
     pub fn close(mut self) {
         if let Transport::Tls(_) = self {
-            // There is room for so little, or nobody reads it.
+            // A socket's buffer has room for so few bytes, unless the client does not read.
             let _ = self.poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 
-    /// Whether the other end has not yet got all that was written, as far as the system knows.
+    /// Whether the other end has not yet acknowledged all written bytes, as far as the system knows.
     pub fn has_unacknowledged(&self) -> bool {
         let Some(socket) = self.socket() else { return false };
         let mut count: libc::c_int = 0;
@@ -159,7 +159,7 @@ impl Transport {
     /// Ends the connection so that the other side cannot take it for an orderly end.
     pub fn reset(self) {
         if let Some(socket) = self.socket() {
-            // Without it the end is orderly after all, and nothing can be done.
+            // If this fails, the end is orderly after all, and nothing can be done.
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }
         if let Transport::Stream(stream) = self {
@@ -191,7 +191,7 @@ impl Transport {
         }
     }
 
-    /// The stream of HTTP/2 that this is, if it is one.
+    /// The stream of HTTP/2, if this is one.
     pub fn stream(&mut self) -> Option<&mut Stream> {
         match self {
             Transport::Stream(stream) => Some(stream),
@@ -199,7 +199,7 @@ impl Transport {
         }
     }
 
-    /// The socket below, if there is one that nobody shares.
+    /// The socket below, if no other request shares it.
     fn socket(&self) -> Option<&TcpStream> {
         match self {
             Transport::Plain(stream) => Some(stream),
@@ -209,7 +209,7 @@ impl Transport {
     }
 }
 
-/// Fields as HTTP/2 has them.
+/// Converts fields to the form of HTTP/2.
 fn header_map(fields: &Fields) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields.iter() {
@@ -223,7 +223,8 @@ fn has_nothing_to_read(socket: &TcpStream) -> bool {
     looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// The same for what is encrypted: tickets for other sessions may have come behind the last response.
+/// Whether an encrypted connection has nothing to read: tickets for other sessions may have come after the last
+/// response.
 fn says_nothing(socket: &TcpStream, session: &mut ClientConnection) -> io::Result<bool> {
     let mut socket = &*SockRef::from(socket);
     loop {

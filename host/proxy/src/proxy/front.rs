@@ -1,4 +1,4 @@
-//! What a listener answers before any route is looked for.
+//! Answers that a listener gives before any route is looked for.
 
 use std::sync::atomic::Ordering;
 
@@ -12,18 +12,19 @@ use super::refuse::Refused;
 use crate::http1::Client;
 use crate::snapshot::Snapshot;
 
-/// The port of `https` that a URL need not name.
+/// The port that URLs with `https` need not name.
 const HTTPS: u16 = 443;
 
-/// The answer to a request that no route is for: to an authority that is about to issue a certificate, to a client that is to
-/// come again with TLS, and to one that asks on its connection for what it may not have there.
+/// The answer to a request that no route is for: to an authority that is about to issue a certificate, to a client
+/// that is redirected to TLS, and to a client that asks on its connection for a host that may not be served there.
 pub(super) fn before_routing(
     snapshot: &Snapshot,
     client: &Client,
     request: &RequestHead,
 ) -> Option<Result<Reply, Refused>> {
     let Some(front) = snapshot.front(client.arrival.listener) else {
-        // The listener has gone since the client connected, and with it what may be asked for there.
+        // The listener was removed after the client connected, and with it the rules for what may be
+        // asked for there.
         return Some(Err(Refused::Misdirected));
     };
     if let Some(challenges) = &snapshot.challenges
@@ -46,7 +47,7 @@ pub(super) fn before_routing(
     (!together).then_some(Err(Refused::Misdirected))
 }
 
-/// 308: the same again, with TLS.
+/// 308: the same request again, with TLS.
 fn redirect(request: &RequestHead, port: u16) -> Result<Reply, Refused> {
     let host = pace_wire::authority::host(request.authority().unwrap_or_default());
     let target = request.target.as_str();
@@ -54,7 +55,7 @@ fn redirect(request: &RequestHead, port: u16) -> Result<Reply, Refused> {
         HTTPS => format!("https://{host}{target}"),
         port => format!("https://{host}:{port}{target}"),
     };
-    // A request of HTTP/1.0 may have named no host, and then there is nowhere to send it.
+    // A request of HTTP/1.0 may name no host, and then there is no place to send it.
     let location = HeaderValue::from_str(&location).ok().filter(|_| !host.is_empty());
     let location = location.ok_or(Refused::NoRoute)?;
     Ok(Reply {

@@ -1,4 +1,4 @@
-//! A connection of HTTP/2: many requests at once, each of which goes the way of all others.
+//! A connection of HTTP/2: many requests at once, each of which is served like any other.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -22,35 +22,34 @@ use crate::http1::{Arrival, Client, Next};
 use crate::http2::{self, Io};
 use crate::io::{Alarm, Recycled, Stream, Transport};
 
-/// How long a connection that is about to end may take to say so.
+/// How long a connection that is about to end may take to send its last frames.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Requests that a client may still begin when it has been told that its connection ends: those that crossed the news. One
-/// that does not answer the question whether it has heard (RFC 9113, section 6.8) would go on for ever.
+/// The requests that a client may still begin after it has been told that its connection ends: those that crossed the
+/// message. A client that does not answer the PING behind it (RFC 9113, section 6.8) would go on for ever.
 const CROSSING: u32 = 200;
 
-/// Bytes of a request's fields, with 32 more for each, which clients are told: what a head of HTTP/1 may have is counted when
-/// it is read.
+/// The bytes of a request's fields, with 32 more for each, that clients are told as the limit. The limits of a head
+/// of HTTP/1 are applied when the head is read.
 const MAX_HEAD: u32 = 32 << 10;
 
-/// What a connection comes to next.
+/// The next event of a connection.
 #[expect(
     clippy::large_enum_variant,
     reason = "taken apart at once, and nearly always a request: a box would be one more allocation for each"
 )]
 enum Event {
     Request(Request<RecvStream>, SendResponse<Bytes>),
-    /// It is to end behind the requests that are under way.
+    /// The connection must end after the requests that are under way.
     MustEnd,
-    /// It has been idle for too long.
+    /// The connection has been idle for too long.
     Late,
-    /// It is over.
+    /// The connection is over.
     End,
 }
 
 impl Proxy {
-    /// Serves a connection until the client closes it, sends nothing for as long as an idle connection is kept, or the
-    /// process is about to end.
+    /// Serves a connection until the client closes it, is idle for too long, or the process is about to end.
     pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, arrival: Arrival) {
         let limits = self.snapshot.load().client;
         let begun = timeout_at(Instant::now() + limits.head, http2::handshake(io, MAX_HEAD)).await;
@@ -97,7 +96,7 @@ impl Proxy {
                     // A panic ends this task and with it the stream, nothing else.
                     tokio::spawn(async move { proxy.serve_stream(request, respond, arrival).await });
                 }
-                // There are no descriptors left, and this one is of use.
+                // No descriptors are left, and the one of an idle connection is of use elsewhere.
                 Event::MustEnd if idle_since.is_none() && !self.drain.has_begun() => {
                     must_end.set(self.drain.idle_must_end(self.worker));
                 }
@@ -129,14 +128,14 @@ impl Proxy {
             Err(refusal) => Next::Refused(refusal),
         };
         match self.take(&mut client, &mut head, snapshot, next).await {
-            // What has not been read of the request is refused when the stream is dropped (RFC 9113, section 8.1).
+            // The unread rest of the request is refused when the stream is dropped (RFC 9113, section 8.1).
             Disposition::Keep | Disposition::Linger => {}
             Disposition::Close | Disposition::Reset | Disposition::Streams => client.transport.reset(),
         }
     }
 }
 
-/// Has the rules look at a head.
+/// Checks a head against the rules.
 fn read(head: &mut RequestHead, parts: &Parts, is_complete: bool, rules: &Rules) -> Result<(), Refusal> {
     let pseudo = Pseudo {
         method: parts.method.as_str(),

@@ -1,4 +1,4 @@
-//! The configuration file: taken as a whole, or not at all.
+//! The configuration file, which is taken as a whole or not at all.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::Origin;
 use super::difference::needs_restart;
 use super::manager::RESCAN;
 use super::next::{Codes, NextPlugins};
-use super::outcome::{Outcome, Published, Refused};
+use super::outcome::{Published, Refused, ReloadOutcome};
 use super::programs::Programs;
 use super::serving::{Rejected, Serving};
 use crate::certificates::{self, FrontendError, Frontends};
@@ -19,45 +19,45 @@ use crate::snapshot::Shared;
 use pace_config::{Config, Source};
 use pace_follow::{Follower, Found};
 
-/// The configuration: where it comes from, and whether what is there serves.
+/// The configuration file, and whether its content serves.
 pub(super) struct Configuration {
     origin: Origin,
     shared: Arc<Shared>,
     serving: Arc<Serving>,
     programs: Arc<Programs>,
-    /// The configuration that is in the file, if it is not the one that serves.
+    /// The configuration in the file, if it is not the one that serves.
     refused: Option<RefusedConfig>,
-    /// A file of a certificate has changed, and has not been read since.
+    /// Whether a certificate's file has changed since it was last read.
     is_renewal_due: bool,
 }
 
-/// A configuration that was not taken. Something that it needs may come later, or have been half written, so
-/// it is tried again.
+/// A configuration that was not taken. It is tried again, because it may need something that comes later, or may have
+/// been half written.
 struct RefusedConfig {
-    /// Why, as it was said.
+    /// The reason, as it was reported.
     reason: String,
-    /// What was tried, unless the file did not get so far, the system was at fault, or a file of its plugins has changed
-    /// since. It need not be tried again before something has changed; it could mean compiling a large plugin every two
-    /// seconds.
+    /// The configuration that was tried. `None` if the file could not be read, the system was at fault, or a file of
+    /// its plugins has changed since. It is not tried again before something has changed, because that could mean
+    /// compiling a large plugin every two seconds.
     tried: Option<Config>,
     /// The files of its plugins.
     files: Vec<PathBuf>,
     again_at: Instant,
 }
 
-/// Why a configuration is not taken.
+/// A reason why a configuration is not taken.
 pub(super) enum NotTaken {
     /// The file is wrong.
     File(pace_config::Error),
-    /// These keys are different.
+    /// These keys differ, and need a restart.
     NeedsRestart(Vec<&'static str>),
     /// A certificate cannot be served with.
     Certificates(FrontendError),
-    /// A port cannot be had.
+    /// A port cannot be bound.
     Listen(BindError),
     /// A plugin's file is wrong.
     Plugin(Box<Rejected>),
-    /// A plugin that is there already does not want its new configuration.
+    /// A plugin that already serves refuses its new configuration.
     Configure {
         plugin: String,
         file: String,
@@ -82,7 +82,7 @@ impl Configuration {
         }
     }
 
-    /// The files to follow: its own, and those that it waits for.
+    /// The files to follow: the configuration's own, and those that it waits for.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
         let refused = self.refused.iter().flat_map(|refused| &refused.files);
         let paths = self.origin.path.iter().chain(refused).cloned();
@@ -95,21 +95,21 @@ impl Configuration {
         certificates::files(guard.config()).map(Path::to_owned).collect()
     }
 
-    /// Reads the configuration again and brings it to life, and the certificates if it is the same.
-    pub(super) fn reload(&mut self, files: &mut Follower) -> Outcome {
+    /// Reads the configuration again and serves with it. If it did not change, the certificates are read again.
+    pub(super) fn reload(&mut self, files: &mut Follower) -> ReloadOutcome {
         match self.try_config(false, files) {
-            Outcome::Unchanged => self.renew_certificates(),
+            ReloadOutcome::Unchanged => self.renew_certificates(),
             outcome => outcome,
         }
     }
 
-    /// Reads the configuration again if its file is among those found, or if it was refused and it is time to try it again.
-    /// Then what has been said is not said, or counted, again.
-    pub(super) fn after(&mut self, found: &Found, files: &mut Follower) -> Outcome {
+    /// Reads the configuration again if its file is among those found, or if it was refused and is due to be tried
+    /// again. A failure that was already reported is not reported or counted again.
+    pub(super) fn after(&mut self, found: &Found, files: &mut Follower) -> ReloadOutcome {
         let path = self.origin.path.as_ref();
         let certificates = self.certificates();
         self.is_renewal_due |= certificates.iter().any(|file| found.changed.contains(file));
-        // Names are looked up again whenever the file is written, whatever is written.
+        // Names are looked up again whenever the file is written, even if its content stays the same.
         if path.is_some_and(|path| found.changed.contains(path) || found.touched.contains(path)) {
             return self.reload(files);
         }
@@ -118,26 +118,26 @@ impl Configuration {
             return self.renew_certificates();
         }
         let Some(refused) = &mut self.refused else {
-            return Outcome::Unchanged;
+            return ReloadOutcome::Unchanged;
         };
         refused.note(&found.changed);
         let is_settled = path.is_none_or(|path| files.is_settled(path));
         if Instant::now() >= refused.again_at && is_settled {
             self.try_config(true, files)
         } else {
-            Outcome::Unchanged
+            ReloadOutcome::Unchanged
         }
     }
 
-    /// Takes a configuration that is in no file.
-    pub(super) fn configure(&self, config: Config, files: &mut Follower) -> Outcome {
+    /// Takes a configuration that does not come from a file.
+    pub(super) fn configure(&self, config: Config, files: &mut Follower) -> ReloadOutcome {
         self.take(config, files)
             .unwrap_or_else(|refused| Refused::Configuration(self.reason(&refused)).into())
     }
 
-    fn try_config(&mut self, again: bool, files: &mut Follower) -> Outcome {
+    fn try_config(&mut self, again: bool, files: &mut Follower) -> ReloadOutcome {
         let Some(path) = &self.origin.path else {
-            return Outcome::Unchanged;
+            return ReloadOutcome::Unchanged;
         };
         if !again {
             files.take(path);
@@ -150,14 +150,14 @@ impl Configuration {
                 again_at: Instant::now() + RESCAN,
                 ..before
             });
-            return Outcome::Unchanged;
+            return ReloadOutcome::Unchanged;
         }
         let refused = match loaded
             .map_err(NotTaken::File)
             .and_then(|config| self.take(config, files))
         {
             Ok(outcome) => {
-                if outcome != Outcome::Unchanged {
+                if outcome != ReloadOutcome::Unchanged {
                     self.shared.metrics.config_reloaded("published");
                 }
                 return outcome;
@@ -178,7 +178,7 @@ impl Configuration {
             again_at: Instant::now() + RESCAN,
         });
         if is_known {
-            return Outcome::Unchanged;
+            return ReloadOutcome::Unchanged;
         }
         self.shared.metrics.config_reloaded("refused");
         if let NotTaken::Plugin(rejected) = refused {
@@ -187,7 +187,7 @@ impl Configuration {
         Refused::Configuration(reason).into()
     }
 
-    fn take(&self, config: Config, files: &mut Follower) -> Result<Outcome, NotTaken> {
+    fn take(&self, config: Config, files: &mut Follower) -> Result<ReloadOutcome, NotTaken> {
         let fixed = {
             let guard = self.serving.lock();
             match config == *guard.config() {
@@ -197,7 +197,7 @@ impl Configuration {
         };
         let Some(fixed) = fixed else {
             self.serving.look_up_names();
-            return Ok(Outcome::Unchanged);
+            return Ok(ReloadOutcome::Unchanged);
         };
         if !fixed.is_empty() {
             return Err(NotTaken::NeedsRestart(fixed));
@@ -208,17 +208,17 @@ impl Configuration {
         let mut codes = Codes::default();
         loop {
             codes.compile_for(&config, &self.serving.plugins(), &self.programs)?;
-            // A rollback in the meantime may have made something else necessary.
+            // A rollback in the meantime may have made another program necessary.
             if let Some(published) = self.publish(&config, &codes)? {
                 self.serving.look_up_names();
-                return Ok(Outcome::Published(published));
+                return Ok(ReloadOutcome::Published(published));
             }
         }
     }
 
-    /// Serves with this configuration. `None` if something has to be compiled first.
+    /// Serves with this configuration. `None` if something must be compiled first.
     fn publish(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
-        // Nothing is read while the guard is held.
+        // Files are read before the guard is taken, and never while it is held.
         let frontends = self.load_certificates(config)?;
         let mut guard = self.serving.lock();
         let before = self.serving.plugins();
@@ -229,15 +229,15 @@ impl Configuration {
             .build(config, next.plugins(), frontends)
             .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
         let listeners = &self.shared.listeners;
-        let doors = listeners
-            .doors()
+        let sockets = listeners
+            .sockets()
             .prepare(config, listeners)
             .map_err(NotTaken::Listen)?;
         for warning in config.warnings() {
             warn!(target: "pace::reload", "{warning}");
         }
         let published = guard.take(snapshot, config.clone(), next);
-        listeners.doors().take(doors);
+        listeners.sockets().take(sockets);
         Ok(Some(published))
     }
 
@@ -247,20 +247,21 @@ impl Configuration {
         loaded.map_err(NotTaken::Certificates)
     }
 
-    /// Has new connections get the certificates that are in the files now. If they cannot be used, the old ones serve on.
-    pub(super) fn renew_certificates(&mut self) -> Outcome {
+    /// Gives new connections the certificates that are now in the files. If those cannot be used, the old ones serve
+    /// on.
+    pub(super) fn renew_certificates(&mut self) -> ReloadOutcome {
         self.is_renewal_due = false;
         let config = self.serving.lock().config().clone();
         let frontends = match self.load_certificates(&config) {
             Ok(frontends) if frontends.have_content_of(&self.serving.frontends()) => {
-                return Outcome::Unchanged;
+                return ReloadOutcome::Unchanged;
             }
             Ok(frontends) => frontends,
             Err(refused) => return Refused::Certificates(self.reason(&refused)).into(),
         };
         let renewed = self.serving.lock().renew(frontends);
         match renewed {
-            Ok(()) => Outcome::Renewed(self.serving.frontends().describe()),
+            Ok(()) => ReloadOutcome::Renewed(self.serving.frontends().describe()),
             Err(failure) => Refused::Certificates(failure.to_string()).into(),
         }
     }
@@ -278,7 +279,7 @@ impl Configuration {
 }
 
 impl RefusedConfig {
-    /// Has it tried again if one of its files has changed.
+    /// Makes a refused configuration due again if one of its files has changed.
     fn note(&mut self, changed: &[PathBuf]) {
         if self.files.iter().any(|file| changed.contains(file)) {
             self.tried = None;

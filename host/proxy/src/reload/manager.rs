@@ -1,4 +1,4 @@
-//! The thread that takes new files and configurations, one thing at a time.
+//! The thread that takes new files and configurations, one at a time.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -10,34 +10,34 @@ use tokio::sync::oneshot;
 use super::configuration::Configuration;
 use super::plugins::{Plugins, Trigger};
 use super::rollback::Rollbacks;
-use super::{Command, Outcome, Outcomes};
+use super::{Command, ReloadOutcome, ReloadOutcomes};
 use pace_follow::Follower;
 
-/// Brings new files and configurations to life. Nobody else changes the configuration.
+/// Brings new files and configurations to life. It alone changes the configuration.
 pub struct Manager {
     commands: mpsc::Receiver<Command>,
-    /// The files that matter.
+    /// The followed files.
     files: Follower,
     configuration: Configuration,
     plugins: Plugins,
-    /// Until they have a thread.
+    /// The rollbacks, until they have a thread.
     rollbacks: Option<Rollbacks>,
 }
 
-/// The backstop for changes that the system does not tell of.
+/// The interval of looks at the files, for changes that the system does not report.
 pub(super) const RESCAN: Duration = Duration::from_secs(2);
 
-/// Gives this thread, and those threads and processes that it starts, a tenth of the weight of a worker: where more threads
-/// want to run than there are cores, a swap takes longer and requests do not. A process that compiles has less still, for
-/// as long as it yields.
+/// Gives this thread, and the threads and processes that it starts, a tenth of the weight of a worker: where more
+/// threads want to run than there are cores, a swap takes longer and requests do not. A process that compiles has
+/// less still, for as long as it yields.
 fn yield_to_requests() {
     const NICE: i32 = 10;
-    // On Linux this is about the calling thread alone. Where it is forbidden, nothing is lost but that.
+    // On Linux the call concerns the calling thread alone. Where it is forbidden, only this effect is lost.
     let _forbidden = rustix::process::setpriority_process(None, NICE);
 }
 
 impl Manager {
-    /// Joins parts that know the same [`Serving`](super::serving::Serving).
+    /// Joins parts that share the same [`Serving`](super::serving::Serving).
     pub(super) fn new(
         commands: mpsc::Receiver<Command>,
         files: Follower,
@@ -56,8 +56,8 @@ impl Manager {
         manager
     }
 
-    /// Serves commands and looks at files, as long as the process lives. The calling thread is its own, and
-    /// one for rollbacks is started, which has nothing to wait for.
+    /// Serves commands and looks at files for as long as the process lives, on the calling thread. Rollbacks get
+    /// another thread, where they wait for nothing.
     pub fn run(mut self) {
         self.start_rollbacks();
         yield_to_requests();
@@ -79,7 +79,7 @@ impl Manager {
                 }
                 Ok(Command::RenewCertificates) => log_outcome(&self.configuration.renew_certificates()),
                 Ok(Command::Configure(config, reply)) => {
-                    // Who asked says what came of it.
+                    // The caller reports the outcome.
                     let outcome = self.configuration.configure(*config, &mut self.files);
                     self.follow_files();
                     answer(reply, outcome);
@@ -104,7 +104,7 @@ impl Manager {
         }
     }
 
-    /// Takes what has changed.
+    /// Takes changed files and configurations.
     fn scan(&mut self) {
         let found = self.files.look(Instant::now());
         log_outcome(&self.configuration.after(&found, &mut self.files));
@@ -114,7 +114,7 @@ impl Manager {
         }
         for name in self.plugins.of(&found.pausing) {
             if self.plugins.compile_early(&name) {
-                // By now it may be quiet, and what is certain comes before the next guess.
+                // The file may be quiet by now, and a certain change is taken before the next guess.
                 self.files.look_at_once();
                 return;
             }
@@ -124,14 +124,14 @@ impl Manager {
         }
     }
 
-    /// Everything is looked at, whatever becomes of the rest.
-    fn reload_all(&mut self) -> Outcomes {
+    /// Reloads configuration and plugins, each whatever becomes of the others.
+    fn reload_all(&mut self) -> ReloadOutcomes {
         let mut outcomes = vec![self.configuration.reload(&mut self.files)];
         self.follow_files();
         for name in self.plugins.names() {
             outcomes.push(self.plugins.reload(&name, Trigger::ReloadAll, &mut self.files));
         }
-        Outcomes(outcomes)
+        ReloadOutcomes(outcomes)
     }
 
     /// Follows the files that matter now.
@@ -142,14 +142,14 @@ impl Manager {
 }
 
 fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
-    // Who asked may have gone.
+    // The caller may have gone.
     let _ = reply.send(outcome);
 }
 
-fn log_outcome(outcome: &Outcome) {
+fn log_outcome(outcome: &ReloadOutcome) {
     match outcome {
-        Outcome::Unchanged => {}
-        Outcome::Refused(refused) => error!(target: "pace::reload", "{refused}"),
+        ReloadOutcome::Unchanged => {}
+        ReloadOutcome::Refused(refused) => error!(target: "pace::reload", "{refused}"),
         done => info!(target: "pace::reload", "{done}"),
     }
 }

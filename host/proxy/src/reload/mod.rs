@@ -9,23 +9,22 @@
 //! POST …/rollback ────────┘                                             and it is said why
 //! ```
 //!
-//! A file's content is the truth; events are hints to look. Requests that have begun end with the snapshot
-//! that they began with.
+//! A file's content is the truth; events are hints to look. A request ends with the snapshot that it began with.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `start` | the first generations and the first snapshot |
-//! | `manager` | the thread that joins these: commands, and files that have changed |
-//! | `plugins` | one plugin: a new file takes over |
+//! | `manager` | the thread that joins these: commands, and changed files |
+//! | `plugins` | replaces one plugin by a new file |
 //! | `early` | compiles a file while it may still be written |
-//! | `rollback` | the thread that has the generation before take over, whatever is being compiled |
-//! | `serving` | what is served with, and whose turn it is to replace it |
+//! | `rollback` | the thread that restores the generation before, whatever is being compiled |
+//! | `serving` | the snapshot that serves, and the lock for replacing it |
 //! | `configuration` | the configuration: taken as a whole, or tried again later |
 //! | `next` | the plugins of another configuration, made before anything is replaced |
 //! | `programs` | from bytes to a generation |
-//! | `difference` | what differs, and what that means |
-//! | `outcome` | what came of it, and the sentences |
-//! | `status` | what is known of each plugin, for people |
+//! | `difference` | the differences between two configurations, and their consequences |
+//! | `outcome` | the outcomes of a reload, and their sentences |
+//! | `status` | the state of each plugin, for people |
 
 mod configuration;
 mod difference;
@@ -46,13 +45,13 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 pub use self::manager::Manager;
-pub use self::outcome::{Begun, Outcome, Outcomes, Published, Refused};
+pub use self::outcome::{Begun, Published, Refused, ReloadOutcome, ReloadOutcomes};
 use self::rollback::Rollback;
 pub use self::start::StartError;
 pub use self::status::{BreakerStatus, PluginStatus, RefusedFile, Status};
 use pace_config::{Config, Overrides};
 
-/// Where the configuration came from, so that it can be read again.
+/// The source of the configuration, from which it can be read again.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The file, if there is one.
@@ -61,21 +60,21 @@ pub struct Origin {
     pub overrides: Overrides,
 }
 
-/// What the manager can be asked to do.
+/// A command to the manager.
 pub(crate) enum Command {
     /// Look whether files have changed.
     Scan,
     /// Read everything again.
-    ReloadAll(Option<oneshot::Sender<Outcomes>>),
-    /// Read a plugin's file again, also if it is the one that is known.
-    Reload(String, oneshot::Sender<Outcome>),
-    /// Give new connections the certificates that there are now.
+    ReloadAll(Option<oneshot::Sender<ReloadOutcomes>>),
+    /// Read a plugin's file again, even if its content is the known one.
+    Reload(String, oneshot::Sender<ReloadOutcome>),
+    /// Give new connections the certificates that are in the files now.
     RenewCertificates,
     /// Serve with this configuration.
-    Configure(Box<Config>, oneshot::Sender<Outcome>),
+    Configure(Box<Config>, oneshot::Sender<ReloadOutcome>),
 }
 
-/// How the rest of Pace speaks to the threads that replace things.
+/// The handle by which the rest of Pace commands the threads that replace things.
 #[derive(Clone)]
 pub struct Reloader {
     commands: mpsc::Sender<Command>,
@@ -83,54 +82,54 @@ pub struct Reloader {
     status: Arc<Status>,
 }
 
-/// The answer of a manager that is not there any more.
-const DEAD: Outcome = Outcome::Refused(Refused::ThreadDied("reloads"));
+/// The answer when the manager's thread has died.
+const DEAD: ReloadOutcome = ReloadOutcome::Refused(Refused::ThreadDied("reloads"));
 
 impl Reloader {
-    /// What is known of the plugins.
+    /// The state of the plugins.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// Reads configuration and plugins again, without waiting for what comes of it.
+    /// Reads configuration and plugins again, without waiting for the outcome.
     pub fn reload_all_soon(&self) {
         self.send(Command::ReloadAll(None));
     }
 
-    /// Has new connections get the certificates that there are now, without waiting for what comes of it.
+    /// Gives new connections the certificates that are in the files now, without waiting for the outcome.
     pub fn renew_certificates_soon(&self) {
         self.send(Command::RenewCertificates);
     }
 
     /// Reads configuration and plugins again.
-    pub async fn reload_all(&self) -> Outcomes {
+    pub async fn reload_all(&self) -> ReloadOutcomes {
         let (reply, answer) = oneshot::channel();
         self.send(Command::ReloadAll(Some(reply)));
-        answer.await.unwrap_or_else(|_| Outcomes(vec![DEAD]))
+        answer.await.unwrap_or_else(|_| ReloadOutcomes(vec![DEAD]))
     }
 
     /// Reads a plugin's file again.
-    pub async fn reload(&self, plugin: &str) -> Outcome {
+    pub async fn reload(&self, plugin: &str) -> ReloadOutcome {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Reload(plugin.to_owned(), reply));
         answer.await.unwrap_or(DEAD)
     }
 
-    /// Returns to a plugin's generation before, also while something is compiled. A file of this plugin that is
-    /// being compiled is not taken then.
-    pub async fn rollback(&self, plugin: &str) -> Outcome {
+    /// Returns to a plugin's generation before, even while something is compiled. A file of this plugin that is being
+    /// compiled is then not taken.
+    pub async fn rollback(&self, plugin: &str) -> ReloadOutcome {
         let (reply, answer) = oneshot::channel();
         let asked = self.returns.send(Rollback::Requested(plugin.to_owned(), reply));
-        let dead = Outcome::Refused(Refused::ThreadDied("rolls back"));
+        let dead = ReloadOutcome::Refused(Refused::ThreadDied("rolls back"));
         match asked {
             Ok(()) => answer.await.unwrap_or(dead),
             Err(_) => dead,
         }
     }
 
-    /// Serves with another configuration, which is in no file. Waits for what comes of it, so it is not for a
-    /// thread that has other things to do.
-    pub fn configure(&self, config: Config) -> Outcome {
+    /// Serves with another configuration, which comes from no file. Blocks until the outcome is known, so a thread
+    /// that has other things to do must not call it.
+    pub fn configure(&self, config: Config) -> ReloadOutcome {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Configure(Box::new(config), reply));
         answer.blocking_recv().unwrap_or(DEAD)

@@ -7,7 +7,7 @@ use pace_sandbox::Generation;
 
 /// The outcome of a reload or a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReloadOutcome {
     /// Nothing has changed.
     Unchanged,
     /// A plugin's file was to be reloaded, and it is the one that serves.
@@ -75,19 +75,19 @@ pub enum Refused {
 
 /// The outcomes of a reload of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcomes(pub Vec<Outcome>);
+pub struct ReloadOutcomes(pub Vec<ReloadOutcome>);
 
-impl Outcome {
+impl ReloadOutcome {
     /// Whether the request is not carried out.
     pub fn is_refused(&self) -> bool {
-        matches!(self, Outcome::Refused(_))
+        matches!(self, ReloadOutcome::Refused(_))
     }
 }
 
-impl Outcomes {
+impl ReloadOutcomes {
     /// Whether a part is not carried out.
     pub fn is_refused(&self) -> bool {
-        self.0.iter().any(Outcome::is_refused)
+        self.0.iter().any(ReloadOutcome::is_refused)
     }
 }
 
@@ -102,25 +102,25 @@ impl Begun {
     }
 }
 
-impl From<Refused> for Outcome {
-    fn from(refused: Refused) -> Outcome {
-        Outcome::Refused(refused)
+impl From<Refused> for ReloadOutcome {
+    fn from(refused: Refused) -> ReloadOutcome {
+        ReloadOutcome::Refused(refused)
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ReloadOutcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Unchanged => out.write_str("nothing has changed"),
-            Outcome::ServesAlready { plugin, generation } => write!(
+            ReloadOutcome::Unchanged => out.write_str("nothing has changed"),
+            ReloadOutcome::ServesAlready { plugin, generation } => write!(
                 out,
                 "plugin `{plugin}`: the file is the one that serves, generation {generation}"
             ),
-            Outcome::Renewed(certificates) => {
+            ReloadOutcome::Renewed(certificates) => {
                 write!(out, "the certificates are taken: {}", certificates.join(", "))
             }
-            Outcome::Published(published) => published.fmt(out),
-            Outcome::RolledBack {
+            ReloadOutcome::Published(published) => published.fmt(out),
+            ReloadOutcome::RolledBack {
                 plugin,
                 generation,
                 anew,
@@ -133,7 +133,7 @@ impl fmt::Display for Outcome {
                     anew: *anew
                 }
             ),
-            Outcome::Refused(refused) => refused.fmt(out),
+            ReloadOutcome::Refused(refused) => refused.fmt(out),
         }
     }
 }
@@ -210,15 +210,19 @@ impl fmt::Display for Refused {
     }
 }
 
-impl fmt::Display for Outcomes {
+impl fmt::Display for ReloadOutcomes {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        for outcome in self.0.iter().filter(|outcome| **outcome != Outcome::Unchanged) {
+        for outcome in self
+            .0
+            .iter()
+            .filter(|outcome| **outcome != ReloadOutcome::Unchanged)
+        {
             write!(out, "{between}{outcome}")?;
             between = "; ";
         }
         match between {
-            "" => Outcome::Unchanged.fmt(out),
+            "" => ReloadOutcome::Unchanged.fmt(out),
             _ => Ok(()),
         }
     }

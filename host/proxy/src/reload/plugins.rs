@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::early::EarlyCodes;
-use super::outcome::{Begun, Outcome, Published, Refused};
+use super::outcome::{Begun, Published, Refused, ReloadOutcome};
 use super::programs::{Code, Content, Programs};
 use super::serving::{Rejected, Serving};
 use super::status::PluginRecord;
@@ -86,12 +86,17 @@ impl Plugins {
     }
 
     /// Takes a plugin's file if its content is new, or if the trigger wants it tried again.
-    pub(super) fn reload(&mut self, name: &str, trigger: Trigger, files: &mut Follower) -> Outcome {
+    pub(super) fn reload(&mut self, name: &str, trigger: Trigger, files: &mut Follower) -> ReloadOutcome {
         self.try_reload(name, trigger, files)
-            .unwrap_or_else(Outcome::Refused)
+            .unwrap_or_else(ReloadOutcome::Refused)
     }
 
-    fn try_reload(&mut self, name: &str, trigger: Trigger, files: &mut Follower) -> Result<Outcome, Refused> {
+    fn try_reload(
+        &mut self,
+        name: &str,
+        trigger: Trigger,
+        files: &mut Follower,
+    ) -> Result<ReloadOutcome, Refused> {
         let early = self.early.remove(name);
         let record = self.serving.plugin(name)?;
         let is_unfit = |sha256| record.unfit(sha256).is_some();
@@ -118,7 +123,7 @@ impl Plugins {
             Trigger::ReloadThis => true,
         };
         if record.seen == Some(sha256) && !try_again {
-            return Ok(Outcome::Unchanged);
+            return Ok(ReloadOutcome::Unchanged);
         }
         self.serving.with(name, |record| record.seen = Some(sha256));
         if sha256 == record.current.sha256 {
@@ -154,7 +159,7 @@ impl Plugins {
         entry: &pace_config::Plugin,
         code: &Code,
         requested_rollbacks: u64,
-    ) -> Result<Outcome, LoadError> {
+    ) -> Result<ReloadOutcome, LoadError> {
         let guard = self.serving.lock();
         let record = self
             .serving
@@ -170,16 +175,16 @@ impl Plugins {
         let next = self.programs.generation(entry, record.last_number + 1, code);
         guard.replace(&next, "published").map_err(LoadError::Configure)?;
         self.serving.with(&entry.name, |record| record.refused = None);
-        Ok(Outcome::Published(Published {
+        Ok(ReloadOutcome::Published(Published {
             configuration: false,
             generations: vec![Begun::new(&next, Some(before))],
         }))
     }
 
-    fn serves_already(&self, record: &PluginRecord) -> Outcome {
+    fn serves_already(&self, record: &PluginRecord) -> ReloadOutcome {
         let PluginRecord { entry, current, .. } = record;
         self.serving.with(&entry.name, |record| record.refused = None);
-        Outcome::ServesAlready {
+        ReloadOutcome::ServesAlready {
             plugin: entry.name.clone(),
             generation: current.number,
         }

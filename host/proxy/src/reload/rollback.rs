@@ -8,7 +8,7 @@ use log::{error, info, warn};
 use tokio::sync::oneshot;
 
 use super::difference::{WayBack, way_back};
-use super::outcome::{Outcome, Refused, Restored};
+use super::outcome::{Refused, ReloadOutcome, Restored};
 use super::serving::{Serving, ServingGuard};
 use super::status::{PluginRecord, RefusedFile, file_name};
 use pace_sandbox::Generation;
@@ -16,7 +16,7 @@ use pace_sandbox::Generation;
 /// An order to return a plugin to the generation before, with its reason.
 pub(crate) enum Rollback {
     /// The operator requests it, for the plugin of this name.
-    Requested(String, oneshot::Sender<Outcome>),
+    Requested(String, oneshot::Sender<ReloadOutcome>),
     /// Too many of the first calls failed of the plugin's generation with this number.
     Unfit(String, u64),
 }
@@ -50,11 +50,11 @@ impl Rollbacks {
         }
     }
 
-    fn requested(&self, name: &str) -> Outcome {
-        self.try_requested(name).unwrap_or_else(Outcome::Refused)
+    fn requested(&self, name: &str) -> ReloadOutcome {
+        self.try_requested(name).unwrap_or_else(ReloadOutcome::Refused)
     }
 
-    fn try_requested(&self, name: &str) -> Result<Outcome, Refused> {
+    fn try_requested(&self, name: &str) -> Result<ReloadOutcome, Refused> {
         let guard = self.serving.lock();
         let record = self.serving.plugin(name)?;
         let served = record.current.number;
@@ -63,7 +63,7 @@ impl Rollbacks {
         self.serving.with(name, |record| {
             record.requested_rollbacks = record.requested_rollbacks.wrapping_add(1)
         });
-        Ok(Outcome::RolledBack {
+        Ok(ReloadOutcome::RolledBack {
             plugin: name.to_owned(),
             generation: returned.generation,
             anew: returned.anew,

@@ -15,52 +15,52 @@ use tokio::time::sleep;
 
 use super::admission::turn_away;
 use super::connection::{Connection, Entry};
-use super::doors::Door;
 use super::drain::Drain;
+use super::sockets::ListeningSocket;
 use super::worker::Worker;
 use crate::client::TrustedProxies;
 use crate::telemetry::RefusedConnection;
 use pace_base::logging::Limited;
 
-/// Accepts for one worker at all doors, those among them that are opened later.
+/// Accepts for one worker on all sockets, including those that are opened later.
 pub(super) struct Accepting {
-    pub(super) doors: watch::Receiver<Vec<Arc<Door>>>,
-    /// The peers that begin with a PROXY header, if any do.
+    pub(super) sockets: watch::Receiver<Vec<Arc<ListeningSocket>>>,
+    /// The trusted peers that begin with a PROXY header, if there are any.
     pub(super) proxy_protocol: Option<Arc<TrustedProxies>>,
-    /// Says by its end that this worker does not listen any more.
+    /// A handle that says by its drop that this worker no longer listens.
     pub(super) listening: Listening,
 }
 
 impl Accepting {
     /// Accepts until the process begins to end.
-    pub(super) async fn run(mut self, place: Arc<Worker>, drain: Arc<Drain>) {
-        let mut accepting: Vec<(Arc<Door>, JoinHandle<Infallible>)> = Vec::new();
+    pub(super) async fn run(mut self, worker: Arc<Worker>, drain: Arc<Drain>) {
+        let mut accepting: Vec<(Arc<ListeningSocket>, JoinHandle<Infallible>)> = Vec::new();
         let mut ended = pin!(drain.accepting_ended());
         loop {
-            let doors = self.doors.borrow_and_update().clone();
-            accepting.retain(|(door, task)| {
-                let stays = doors.iter().any(|open| open.id == door.id);
+            let sockets = self.sockets.borrow_and_update().clone();
+            accepting.retain(|(socket, task)| {
+                let stays = sockets.iter().any(|open| open.id == socket.id);
                 if !stays {
-                    // The socket is closed with the task, as soon as no worker has it any more.
+                    // The socket closes with the task, as soon as no worker has it any more.
                     task.abort();
                 }
                 stays
             });
-            for door in doors {
-                if accepting.iter().all(|(open, _)| open.id != door.id) {
-                    match self.acceptor(&door) {
+            for socket in sockets {
+                if accepting.iter().all(|(open, _)| open.id != socket.id) {
+                    match self.acceptor(&socket) {
                         Ok(acceptor) => {
-                            let task = tokio::spawn(acceptor.run(Arc::clone(&place)));
-                            accepting.push((door, task));
+                            let task = tokio::spawn(acceptor.run(Arc::clone(&worker)));
+                            accepting.push((socket, task));
                         }
                         Err(error) => {
-                            warn!(target: "pace::server", "a worker cannot accept on {}: {error}", door.address);
+                            warn!(target: "pace::server", "a worker cannot accept on {}: {error}", socket.address);
                         }
                     }
                 }
             }
             tokio::select! {
-                changed = self.doors.changed() => if changed.is_err() { break },
+                changed = self.sockets.changed() => if changed.is_err() { break },
                 () = &mut ended => break,
             }
         }
@@ -69,12 +69,12 @@ impl Accepting {
         }
     }
 
-    fn acceptor(&self, door: &Door) -> io::Result<Acceptor> {
+    fn acceptor(&self, socket: &ListeningSocket) -> io::Result<Acceptor> {
         Ok(Acceptor {
-            listener: TcpListener::from_std(door.socket.try_clone()?)?,
+            listener: TcpListener::from_std(socket.listener.try_clone()?)?,
             entry: Entry {
-                listener: door.id,
-                port: door.port,
+                listener: socket.id,
+                port: socket.port,
             },
             proxy_protocol: self.proxy_protocol.clone(),
             listening: Listening::clone(&self.listening),
@@ -82,42 +82,42 @@ impl Accepting {
     }
 }
 
-/// Accepts for one worker at one door, beside those of the others.
+/// Accepts for one worker on one socket.
 ///
-/// All listen on the same socket: a connection waits in one queue, which no worker that is busy keeps from the others, and
-/// which can be handed on as a whole.
+/// The acceptors of all workers share the socket: connections wait in one queue, which a busy worker does not keep
+/// from the others, and which can be handed on as a whole.
 pub(super) struct Acceptor {
-    /// This worker's view of the socket that all share.
+    /// This worker's view of the shared socket.
     pub(super) listener: TcpListener,
-    /// What its connections remember of it.
+    /// The listener's facts that its connections remember.
     pub(super) entry: Entry,
-    /// The peers that begin with a PROXY header, if any do.
+    /// The trusted peers that begin with a PROXY header, if there are any.
     pub(super) proxy_protocol: Option<Arc<TrustedProxies>>,
-    /// Says by its end that this one does not listen any more.
+    /// A handle that says by its drop that this acceptor no longer listens.
     #[expect(dead_code, reason = "dropped with the listener, after it")]
     pub(super) listening: Listening,
 }
 
-/// Held for as long as somebody listens.
+/// A handle that exists for as long as somebody listens.
 pub(super) type Listening = mpsc::Sender<Infallible>;
 
-/// How long to wait when the process has no file descriptor left, so that others can end.
+/// The pause when the process has no file descriptor left, in which other connections can end.
 pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 static FAILED: LazyLock<Limited> = LazyLock::new(|| Limited::new("connections that could not be accepted"));
 
 impl Acceptor {
-    /// Accepts until it is dropped. Each connection is served where it was accepted, unless another worker has clearly
-    /// fewer.
-    pub(super) async fn run(self, place: Arc<Worker>) -> Infallible {
+    /// Accepts until it is dropped. Each connection is served by the worker that accepted it, unless another worker
+    /// has clearly fewer.
+    pub(super) async fn run(self, worker: Arc<Worker>) -> Infallible {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) if place.is_full() => {
-                    place.metrics().connection_refused(RefusedConnection::TooMany);
+                Ok((stream, _)) if worker.is_full() => {
+                    worker.metrics().connection_refused(RefusedConnection::TooMany);
                     tokio::spawn(turn_away(stream));
                 }
-                Ok((stream, peer)) => place.take(self.connection(stream, peer)),
-                Err(error) => failed(&error, &place).await,
+                Ok((stream, peer)) => worker.take(self.connection(stream, peer)),
+                Err(error) => failed(&error, &worker).await,
             }
         }
     }
@@ -133,7 +133,7 @@ impl Acceptor {
     }
 }
 
-async fn failed(error: &io::Error, place: &Worker) {
+async fn failed(error: &io::Error, worker: &Worker) {
     match error.kind() {
         // The client left while it waited to be accepted.
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
@@ -141,7 +141,7 @@ async fn failed(error: &io::Error, place: &Worker) {
             if FAILED.admits() {
                 warn!(target: "pace::server", "cannot accept connections: {error}; connections without a request are closed");
             }
-            place.shed_idle();
+            worker.shed_idle();
             sleep(EXHAUSTED_PAUSE).await;
         }
     }

@@ -50,7 +50,7 @@ pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>
     }
 }
 
-/// Serves a connection: answers one request after the other.
+/// Serves a connection: answers its requests one after the other.
 async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
     let limits = ClientLimits::default();
     let mut head = RequestHead::new();

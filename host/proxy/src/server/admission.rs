@@ -1,4 +1,4 @@
-//! Who is let in: how many connections there may be.
+//! Limits the number of connections, and turns others away.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// How many connections each client address has, over all workers. Nothing is counted without a limit.
+/// The number of connections of each client address, over all workers. Nothing is counted without a limit.
 #[derive(Debug, Default)]
 pub(super) struct PerClient(Mutex<HashMap<IpAddr, u32, RandomState>>);
 
@@ -26,7 +26,7 @@ pub(super) struct Admitted {
 }
 
 impl PerClient {
-    /// Counts a connection of a client that has fewer than `most`; `None` if it has as many.
+    /// Counts a connection of a client that has fewer than `most`; `None` if it has that many.
     pub(super) fn admit(self: &Arc<PerClient>, client: IpAddr, most: NonZeroU32) -> Option<Admitted> {
         let mut counts = self.0.lock();
         let count = counts.entry(client).or_default();
@@ -52,25 +52,25 @@ impl Drop for Admitted {
     }
 }
 
-/// How long that may take.
+/// How long turning a connection away may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a connection that is not let in is told, if it can be told at once.
+/// The answer to a connection that is turned away, sent if that is possible at once.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
 
-/// Tells a connection that it is one too many, and closes it.
+/// Answers a connection that is one too many, and closes it.
 pub(super) async fn turn_away(mut stream: TcpStream) {
-    // There is room for it in a new socket; a client that has gone need not know.
+    // A new socket has room for the answer, and a client that has gone need not know.
     let _ = stream.write_all(FULL).await;
     let _ = stream.shutdown().await;
 }
 
-/// What a client is told that speaks HTTP where TLS is spoken.
+/// The answer to a client that speaks HTTP on a port for TLS.
 const PLAINTEXT: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 55\r\nConnection: close\r\n\r\nthis port speaks TLS: the address begins with https://\n";
 
-/// Tells a client that it is to speak TLS, and closes its connection.
+/// Tells a client that it must speak TLS, and closes its connection.
 pub(super) async fn answer_plaintext(stream: TcpStream, arrival: Arrival) {
     let mut client = Client::new(Transport::new(stream), arrival);
     if client.send(PLAINTEXT, b"", SEND_TIMEOUT).await.is_ok() {

@@ -1,4 +1,4 @@
-//! An accepted connection on its way to its first request.
+//! An accepted connection before its first request.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,23 +11,23 @@ use tokio::time::timeout;
 use crate::listeners::ListenerId;
 use crate::proxy_protocol::{self, Parsed};
 
-/// A connection that has not said anything yet.
+/// A connection that has sent nothing yet.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     /// The other end.
     pub(super) peer: SocketAddr,
-    /// Whether the peer has to say with a PROXY header for whom it connects.
+    /// Whether the peer must begin with a PROXY header, which names the client.
     pub(super) expects_header: bool,
-    /// Where it came in.
+    /// The listener that accepted it.
     pub(super) entry: Entry,
 }
 
 /// A listener, as the connections that it accepts remember it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// Which of the snapshot's listeners it is.
+    /// The number of the listener.
     pub(super) listener: ListenerId,
-    /// Its port.
+    /// The listener's port.
     pub(super) port: u16,
 }
 
@@ -45,20 +45,21 @@ pub(super) enum ConnectionError {
     HeaderTimeout,
 }
 
-/// How long a trusted proxy may take for its header.
+/// How long a trusted proxy may take to send its header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
-    /// Reads its PROXY header if it has one, and says who connects. `None` if a balancer only wanted to know whether it can.
+    /// Reads the PROXY header if there must be one, and returns the client's address. `None` if a balancer only
+    /// tested whether it can connect.
     pub(super) async fn source(&mut self) -> Result<Option<IpAddr>, ConnectionError> {
         let peer = match self.expects_header {
             false => self.peer,
             true => {
                 let header = timeout(HEADER_TIMEOUT, read_header(&mut self.stream)).await;
                 match header.map_err(|_| ConnectionError::HeaderTimeout)?? {
-                    Said::For(source) => source,
-                    Said::ForItself => self.peer,
-                    Said::Nothing => return Ok(None),
+                    ProxyHeader::Client(source) => source,
+                    ProxyHeader::Own => self.peer,
+                    ProxyHeader::Missing => return Ok(None),
                 }
             }
         };
@@ -66,29 +67,30 @@ impl Connection {
     }
 }
 
-/// For whom a trusted proxy connects.
-enum Said {
-    For(SocketAddr),
-    /// As for health checks.
-    ForItself,
-    /// It has gone again, as probes do that only connect.
-    Nothing,
+/// The content of a PROXY header.
+enum ProxyHeader {
+    /// The proxy connects for this client.
+    Client(SocketAddr),
+    /// The proxy connects for itself, as for health checks.
+    Own,
+    /// The proxy closed the connection without a header, as probes do that only connect.
+    Missing,
 }
 
 /// Reads a PROXY header and not a byte more.
-async fn read_header(stream: &mut TcpStream) -> Result<Said, ConnectionError> {
-    /// More than most headers have.
+async fn read_header(stream: &mut TcpStream) -> Result<ProxyHeader, ConnectionError> {
+    /// The bytes that are read at once: more than most headers have.
     const AT_ONCE: usize = 256;
     let mut header = Vec::with_capacity(AT_ONCE);
     let mut missing = AT_ONCE;
     loop {
         let seen = header.len();
         header.resize(seen + missing.max(AT_ONCE), 0);
-        // What was peeked at is taken from the socket only as far as it belongs to the header.
+        // Peeked bytes are taken from the socket only as far as they belong to the header.
         let peeked = match stream.peek(&mut header[seen..]).await {
-            Ok(0) if seen == 0 => return Ok(Said::Nothing),
+            Ok(0) if seen == 0 => return Ok(ProxyHeader::Missing),
             Err(error) if seen == 0 && error.kind() == io::ErrorKind::ConnectionReset => {
-                return Ok(Said::Nothing);
+                return Ok(ProxyHeader::Missing);
             }
             Ok(0) => return Err(ConnectionError::Header("the connection was closed".to_owned())),
             peeked => peeked?,
@@ -97,7 +99,7 @@ async fn read_header(stream: &mut TcpStream) -> Result<Said, ConnectionError> {
         match proxy_protocol::parse(&header) {
             Parsed::Header { consumed, source } => {
                 stream.read_exact(&mut header[seen..consumed]).await?;
-                return Ok(source.map_or(Said::ForItself, Said::For));
+                return Ok(source.map_or(ProxyHeader::Own, ProxyHeader::Client));
             }
             Parsed::Incomplete(more) => missing = more,
             Parsed::NotProxy => return Err(ConnectionError::Header("it begins otherwise".to_owned())),

@@ -29,25 +29,25 @@ use pace_base::logging::Limited;
 
 /// All workers, as the thread that started them sees them.
 pub(super) struct Workers {
-    seats: Arc<WorkerHandles>,
+    handles: Arc<WorkerHandles>,
     listening: mpsc::Receiver<Infallible>,
 }
 
-/// What all workers share about all.
+/// The facts about all workers that each of them knows.
 struct WorkerHandles {
-    seats: Box<[WorkerHandle]>,
-    /// Told each time a connection ends.
+    workers: Box<[WorkerHandle]>,
+    /// Notified each time a connection ends.
     ended: Notify,
 }
 
-/// What the others know of a worker. Apart from its neighbours in memory, as each counts for itself.
+/// The part of a worker that the others see. It is apart from its neighbours in memory, as each counts for itself.
 #[repr(align(128))]
 struct WorkerHandle {
     open: AtomicUsize,
     handed: mpsc::UnboundedSender<HandedConnection>,
 }
 
-/// A connection from one worker's runtime to another's.
+/// A connection on its way from one worker's runtime to another's.
 struct HandedConnection {
     stream: net::TcpStream,
     peer: net::SocketAddr,
@@ -56,35 +56,35 @@ struct HandedConnection {
     open: Open,
 }
 
-/// What each worker begins with.
+/// The parts that every worker starts with.
 pub(super) struct WorkerSetup<'a> {
     pub(super) snapshot: &'a Arc<ArcSwap<Snapshot>>,
     pub(super) shared: &'a Arc<Shared>,
     pub(super) drain: &'a Arc<Drain>,
-    /// The peers that begin with a PROXY header, if any do.
+    /// The trusted peers that begin with a PROXY header, if there are any.
     pub(super) proxy_protocol: Option<Arc<TrustedProxies>>,
 }
 
-/// Wasm may use half a megabyte of it.
+/// The size of a worker's stack in bytes. Wasm may use half a megabyte of it.
 const STACK_SIZE: usize = 4 << 20;
 
-/// How many connections more than another a worker must have before it gives one away: what a moment makes uneven is
-/// not worth a wake-up of another thread.
+/// The difference in connections from which on a worker gives one away. A smaller difference lasts for a moment only,
+/// and is not worth waking another thread.
 const UNEVEN: usize = 2;
 
-/// How long a client may take for the handshake of TLS.
+/// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many handshakes there may be at once on a worker. One with an RSA key of 2,048 bits takes half a millisecond of it.
+/// The most handshakes at once on a worker. One with an RSA key of 2,048 bits takes half a millisecond of its time.
 const MAX_HANDSHAKES: usize = 2048;
 
 impl Workers {
-    /// Starts the threads, which all accept at every door. They end with the process.
-    pub(super) fn start(count: usize, equipment: &WorkerSetup<'_>) -> io::Result<Workers> {
+    /// Starts the threads, which all accept on every socket. They end with the process.
+    pub(super) fn start(count: usize, setup: &WorkerSetup<'_>) -> io::Result<Workers> {
         let (holder, listening) = mpsc::channel(1);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
-        let seats = Arc::new(WorkerHandles {
-            seats: senders.into_iter().map(WorkerHandle::new).collect(),
+        let handles = Arc::new(WorkerHandles {
+            workers: senders.into_iter().map(WorkerHandle::new).collect(),
             ended: Notify::new(),
         });
         let per_client: Arc<PerClient> = Arc::default();
@@ -92,24 +92,24 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let door = Accepting {
-                doors: equipment.shared.listeners.doors().follow(),
-                proxy_protocol: equipment.proxy_protocol.clone(),
+            let accepting = Accepting {
+                sockets: setup.shared.listeners.sockets().follow(),
+                proxy_protocol: setup.proxy_protocol.clone(),
                 listening: Listening::clone(&holder),
             };
             let idle = Arc::new(Idle::default());
-            let drain = Arc::clone(equipment.drain);
-            let place = Arc::new(Worker {
+            let drain = Arc::clone(setup.drain);
+            let worker = Arc::new(Worker {
                 index,
-                seats: Arc::clone(&seats),
+                handles: Arc::clone(&handles),
                 proxy: Arc::new(Proxy::new(
-                    Arc::clone(equipment.snapshot),
-                    Arc::clone(equipment.shared),
+                    Arc::clone(setup.snapshot),
+                    Arc::clone(setup.shared),
                     Arc::clone(&idle),
                     Arc::clone(&drain),
                     index,
                 )),
-                shared: Arc::clone(equipment.shared),
+                shared: Arc::clone(setup.shared),
                 drain: Arc::clone(&drain),
                 per_client: Arc::clone(&per_client),
                 handshakes: Handshakes::new(MAX_HANDSHAKES),
@@ -120,29 +120,29 @@ impl Workers {
                 .spawn(move || {
                     runtime.block_on(async move {
                         tokio::spawn(idle.sweep(Arc::clone(&drain)));
-                        tokio::spawn(sweep(place.shared.runtime.clone()));
-                        tokio::spawn(door.run(Arc::clone(&place), drain));
-                        receive(handed, place).await;
+                        tokio::spawn(sweep(worker.shared.runtime.clone()));
+                        tokio::spawn(accepting.run(Arc::clone(&worker), drain));
+                        receive(handed, worker).await;
                     });
                 })?;
         }
-        Ok(Workers { seats, listening })
+        Ok(Workers { handles, listening })
     }
 
-    /// Waits until nobody listens any more: after [`Drain::stop_accepting`], or when every thread has died.
+    /// Waits until no worker listens any more: after [`Drain::stop_accepting`], or when every thread has died.
     pub(super) async fn closed(&mut self) {
         let None = self.listening.recv().await;
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub(super) fn open(&self) -> usize {
-        self.seats.open()
+        self.handles.open()
     }
 
-    /// Waits until none is.
+    /// Waits until no connection is open.
     pub(super) async fn drained(&self) {
         loop {
-            let ended = self.seats.ended.notified();
+            let ended = self.handles.ended.notified();
             if self.open() == 0 {
                 return;
             }
@@ -153,9 +153,9 @@ impl Workers {
 
 impl WorkerHandles {
     fn open(&self) -> usize {
-        self.seats
+        self.workers
             .iter()
-            .map(|seat| seat.open.load(Ordering::Acquire))
+            .map(|worker| worker.open.load(Ordering::Acquire))
             .sum()
     }
 }
@@ -171,19 +171,19 @@ impl WorkerHandle {
 
 /// Counts as an open connection of a worker until it is dropped.
 struct Open {
-    seats: Arc<WorkerHandles>,
+    handles: Arc<WorkerHandles>,
     index: usize,
     shared: Arc<Shared>,
 }
 
 impl Open {
-    fn new(place: &Worker, index: usize) -> Open {
-        place.seats.seats[index].open.fetch_add(1, Ordering::AcqRel);
-        place.metrics().connections.inc();
+    fn new(worker: &Worker, index: usize) -> Open {
+        worker.handles.workers[index].open.fetch_add(1, Ordering::AcqRel);
+        worker.metrics().connections.inc();
         Open {
-            seats: Arc::clone(&place.seats),
+            handles: Arc::clone(&worker.handles),
             index,
-            shared: Arc::clone(&place.shared),
+            shared: Arc::clone(&worker.shared),
         }
     }
 }
@@ -191,25 +191,27 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.shared.metrics.connections.dec();
-        self.seats.seats[self.index].open.fetch_sub(1, Ordering::AcqRel);
-        self.seats.ended.notify_one();
+        self.handles.workers[self.index]
+            .open
+            .fetch_sub(1, Ordering::AcqRel);
+        self.handles.ended.notify_one();
     }
 }
 
-/// A worker: where connections are accepted and served.
+/// A worker, which accepts and serves connections.
 pub(super) struct Worker {
-    /// Which of the seats is its own.
+    /// The index of its own handle.
     index: usize,
-    seats: Arc<WorkerHandles>,
+    handles: Arc<WorkerHandles>,
     proxy: Arc<Proxy>,
     shared: Arc<Shared>,
     drain: Arc<Drain>,
     per_client: Arc<PerClient>,
-    /// Handshakes of TLS under way on this worker.
+    /// The TLS handshakes under way on this worker.
     handshakes: Handshakes,
 }
 
-/// Connections that come to nothing are as many as somebody likes to make.
+/// The log of connections that end before a request. It is limited, because anybody can make any number of them.
 static CLOSED: LazyLock<Limited> = LazyLock::new(|| Limited::new("connections closed before a request"));
 
 impl Worker {
@@ -217,18 +219,18 @@ impl Worker {
         &self.shared.metrics
     }
 
-    /// Whether there are as many connections as there may be.
+    /// Whether the limit of connections is reached.
     pub(super) fn is_full(&self) -> bool {
         let most = self.proxy.connection_limits().max;
-        most.is_some_and(|most| self.seats.open() >= most.get() as usize)
+        most.is_some_and(|most| self.handles.open() >= most.get() as usize)
     }
 
-    /// Closes what waits for a request, as there are no descriptors left.
+    /// Closes connections that wait for a request, because no descriptors are left.
     pub(super) fn shed_idle(&self) {
         self.drain.shed_idle();
     }
 
-    /// Serves a connection that was accepted here, or has another worker serve it that has clearly fewer.
+    /// Serves a connection that was accepted here, or hands it to another worker that has clearly fewer.
     pub(super) fn take(self: &Arc<Worker>, connection: Connection) {
         self.metrics().connections_total.inc();
         match self.less_busy() {
@@ -242,13 +244,13 @@ impl Worker {
 
     /// The worker with the fewest connections, if this one has clearly more.
     fn less_busy(&self) -> Option<usize> {
-        let own = self.seats.seats[self.index].open.load(Ordering::Relaxed);
-        let others = self.seats.seats.iter().enumerate().filter(|(index, seat)| {
+        let own = self.handles.workers[self.index].open.load(Ordering::Relaxed);
+        let others = self.handles.workers.iter().enumerate().filter(|(index, handle)| {
             // A worker whose thread has died takes nothing, and would look idle.
-            *index != self.index && !seat.handed.is_closed()
+            *index != self.index && !handle.handed.is_closed()
         });
         let (index, fewest) = others
-            .map(|(index, seat)| (index, seat.open.load(Ordering::Relaxed)))
+            .map(|(index, handle)| (index, handle.open.load(Ordering::Relaxed)))
             .min_by_key(|(_, open)| *open)?;
         (own >= fewest + UNEVEN).then_some(index)
     }
@@ -270,7 +272,7 @@ impl Worker {
         });
         match handed {
             Ok(handed) => {
-                if self.seats.seats[index].handed.send(handed).is_err() {
+                if self.handles.workers[index].handed.send(handed).is_err() {
                     error!(target: "pace::server", "a worker has died, and a connection with it");
                 }
             }
@@ -279,10 +281,10 @@ impl Worker {
     }
 
     fn spawn(self: &Arc<Worker>, connection: Connection, open: Open) {
-        let place = Arc::clone(self);
+        let worker = Arc::clone(self);
         // A panic ends this task and with it the connection, nothing else.
         tokio::spawn(async move {
-            place.serve(connection).await;
+            worker.serve(connection).await;
             drop(open);
         });
     }
@@ -291,7 +293,7 @@ impl Worker {
         let source = tokio::select! {
             biased;
             source = connection.source() => source,
-            // One that has not said yet for whom it connects has asked for nothing.
+            // A connection whose client is not known yet has asked for nothing.
             () = self.drain.idle_must_end(self.index) => return,
         };
         let source = match source {
@@ -323,7 +325,7 @@ impl Worker {
         drop(admitted);
     }
 
-    /// The client behind a connection, with which a handshake is made where its listener speaks TLS.
+    /// Makes the client of a connection, after a handshake where the listener speaks TLS.
     async fn client(&self, stream: TcpStream, mut arrival: Arrival) -> Option<Client> {
         let Some(frontend) = self.proxy.frontend(arrival.listener) else {
             return Some(Client::new(Transport::new(stream), arrival));
@@ -363,8 +365,8 @@ impl Worker {
     }
 }
 
-/// Serves what others accepted.
-async fn receive(mut handed: mpsc::UnboundedReceiver<HandedConnection>, place: Arc<Worker>) {
+/// Serves connections that other workers accepted.
+async fn receive(mut handed: mpsc::UnboundedReceiver<HandedConnection>, worker: Arc<Worker>) {
     while let Some(handed) = handed.recv().await {
         match TcpStream::from_std(handed.stream) {
             Ok(stream) => {
@@ -374,14 +376,14 @@ async fn receive(mut handed: mpsc::UnboundedReceiver<HandedConnection>, place: A
                     expects_header: handed.expects_header,
                     entry: handed.entry,
                 };
-                place.spawn(connection, handed.open);
+                worker.spawn(connection, handed.open);
             }
             Err(error) => warn!(target: "pace::server", "connection from {} closed: {error}", handed.peer),
         }
     }
 }
 
-/// Drops this thread's instances of plugins that have been replaced, also when no request comes.
+/// Drops this thread's instances of replaced plugins, even when no request comes.
 async fn sweep(runtime: pace_sandbox::Runtime) {
     let mut ended = runtime.ended();
     while ended.changed().await.is_ok() {

@@ -32,19 +32,19 @@ pub(super) const OUT_OF_MEMORY: u8 = 3;
 /// that it takes ten times as much.
 pub(in super::super) const MAX_GIBIBYTES: u64 = 2;
 
-/// How a plugin is compiled. Written by [`Compiler`](super::Compiler), not by people.
+/// The settings of a compilation. Written by [`Compiler`](super::Compiler), not by people.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
-    /// Directory where compiled code is kept
+    /// The directory in which compiled code is kept
     #[arg(long)]
     pub(super) cache_dir: Option<PathBuf>,
-    /// Bytes of address space that the code may count on for a memory [default: as wasmtime has it]
+    /// The bytes of address space that the code may count on for a memory [default: as in wasmtime]
     #[arg(long)]
     pub(super) slot: Option<usize>,
     /// Take hardly any time that others want, of all cores
     #[arg(long)]
     pub(super) yielding: bool,
-    /// Otherwise take a share of so many cores
+    /// Take a share of this many cores instead
     #[arg(long, default_value_t = 1)]
     pub(super) threads: usize,
 }

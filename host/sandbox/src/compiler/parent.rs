@@ -29,11 +29,11 @@ const COMMAND: &str = "compile-plugin";
 pub enum CpuTime {
     /// Time that hardly any other process wants, for a few seconds.
     Spare,
-    /// The same, and then its share if that was not enough.
+    /// Spare time, and then the share of a thread if that was not enough.
     SpareFirst,
-    /// Its share.
+    /// The share of a thread.
     Share,
-    /// Its share of so many cores, while no client is served yet.
+    /// The share of a thread on each of this many cores, while no client is served yet.
     Cores(usize),
 }
 
@@ -76,7 +76,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// Those of `Program::load`; or the process could not be started, broke, or took too long.
+    /// Every error of `Program::load`; and errors of the process, which may not start, may break, or take too long.
     pub fn load(
         &self,
         runtime: &Runtime,
@@ -176,7 +176,7 @@ fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>,
     thread::scope(|scope| {
         thread::Builder::new()
             .name("pace-compile-log".to_owned())
-            .spawn_scoped(scope, || log_what_it_says(stderr))
+            .spawn_scoped(scope, || log_stderr(stderr))
             .map_err(Failed::NotStarted)?;
         let (sender, done) = mpsc::sync_channel(1);
         let exchanged = move || {
@@ -204,7 +204,7 @@ fn exchange(child: &mut Child, input: &[u8], limit: Duration) -> Result<Vec<u8>,
 }
 
 /// Logs the standard error of a process as one entry, when it is complete. It is empty unless something is wrong.
-fn log_what_it_says(mut stderr: impl Read) {
+fn log_stderr(mut stderr: impl Read) {
     const MAX_BYTES: u64 = 16 << 10;
     let mut said = Vec::new();
     // After an error, the part that was read is logged.

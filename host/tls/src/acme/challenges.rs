@@ -1,4 +1,4 @@
-//! The answers by which an authority sees that a name is served here.
+//! The answers by which an authority verifies that a name is served here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::provider::{Version, provider};
 
-/// The protocol of ALPN by which an authority asks for its challenge (RFC 8737).
+/// The ALPN protocol by which an authority asks for its challenge (RFC 8737).
 pub(crate) const TLS_ALPN: &[u8] = b"acme-tls/1";
 
 /// The path before the token of a challenge over HTTP (RFC 8555 section 8.3).
 pub const HTTP_PATH: &str = "/.well-known/acme-challenge/";
 
-/// The answers to challenges that are open at the moment, shared by what orders certificates and by what is asked. Looking one
-/// up takes no lock; mostly there is none.
+/// The answers to open challenges, shared by the code that orders certificates and the code that answers requests. A
+/// lookup takes no lock; mostly no challenge is open.
 #[derive(Debug, Default)]
 pub struct Challenges {
     http: ArcSwap<HashMap<String, Arc<str>>>,
@@ -27,13 +27,13 @@ pub struct Challenges {
 }
 
 impl Challenges {
-    /// Without any yet.
+    /// Creates an object without answers.
     pub fn new() -> Challenges {
         Challenges::default()
     }
 
-    /// The answer for `token`, which follows [`HTTP_PATH`] in the path of a request over plain HTTP. It is sent as the body of a
-    /// 200 with `Content-Type: application/octet-stream`.
+    /// The answer for `token`, which follows [`HTTP_PATH`] in the path of a request over plain HTTP. It is sent as
+    /// the body of a 200 with `Content-Type: application/octet-stream`.
     pub fn http(&self, token: &str) -> Option<Arc<str>> {
         self.http.load().get(token).cloned()
     }
@@ -47,7 +47,7 @@ impl Challenges {
         open.get(&name.to_ascii_lowercase()).cloned()
     }
 
-    /// Answers for `token` until what is returned is dropped.
+    /// Answers for `token` until the result is dropped.
     pub(super) fn open_http(self: &Arc<Self>, token: &str, answer: &str) -> Open {
         self.http.rcu(|open| {
             let mut open = HashMap::clone(open);
@@ -60,7 +60,7 @@ impl Challenges {
         }
     }
 
-    /// Answers for `name` with a certificate that has `digest` in it, until what is returned is dropped.
+    /// Answers for `name` with a certificate that contains `digest`, until the result is dropped.
     pub(super) fn open_tls_alpn(self: &Arc<Self>, name: &str, digest: &[u8; 32]) -> Result<Open, String> {
         let config = Arc::new(challenge_config(name, digest)?);
         let name = name.to_ascii_lowercase();
@@ -76,7 +76,7 @@ impl Challenges {
     }
 }
 
-/// An answer that is given until this is dropped, even if the order is given up half-way.
+/// An answer that is given until this is dropped, even if the order is abandoned half-way.
 #[derive(Debug)]
 #[must_use = "the answer is given only as long as this is kept"]
 pub(super) struct Open {
@@ -111,7 +111,8 @@ impl Drop for Open {
     }
 }
 
-/// RFC 8737 section 3: a certificate that its own key has signed, with the name and the digest in it, and no other protocol.
+/// The configuration with a self-signed certificate that has the name and the digest, and no other protocol (RFC 8737
+/// section 3).
 fn challenge_config(name: &str, digest: &[u8; 32]) -> Result<ServerConfig, String> {
     let key = KeyPair::generate().map_err(|error| error.to_string())?;
     let mut params = CertificateParams::new([name.to_owned()]).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! What keeps a certificate: orders it, stores it, renews it.
+//! Orders a certificate, stores it, and renews it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::challenges::Challenges;
-use super::files::{Files, Kept};
+use super::files::{Files, StateFile};
 use super::http::Authority;
 use super::order::{OrderError, one_line, order};
-use super::schedule::{Past, Span};
+use super::schedule::{History, Span};
 use super::settings::{AcmeError, Settings};
 use super::status::{Failure, Status};
 use crate::pair::Pair;
@@ -26,30 +26,30 @@ pub struct Acme {
     certificate: watch::Sender<Option<Arc<Pair>>>,
 }
 
-/// What can be seen of an [`Acme`] from outside. Clones see the same.
+/// The state of an [`Acme`] as seen from outside. Clones see the same.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// The certificate that is held: from its file at the start, and then each one that is issued. What was held before a
-    /// failure is held after it, too.
+    /// The held certificate: from its file at the start, and then each one that is issued. A failure leaves it in
+    /// place.
     pub certificate: watch::Receiver<Option<Arc<Pair>>>,
-    /// How it stands.
+    /// The status of the orders.
     pub status: watch::Receiver<Status>,
 }
 
-/// The longest sleep. Clocks are set, and machines suspended: what is due is looked at anew.
+/// The longest sleep. Clocks are set, and machines suspended, so due times are computed anew after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
-/// The longest attempt: each step of it has a bound, and an authority could ask for many.
+/// The longest attempt: each of its steps has a bound, but an authority could ask for many.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(15 * 60);
-/// How often the authority is asked when to renew: what it asks for, within these.
+/// The bounds of the interval at which the authority is asked when to renew; the authority chooses within them.
 const SUGGESTION: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(3600)..=Duration::from_secs(86_400);
 
 impl Acme {
-    /// Checks the settings, makes the directory if it is not there, and reads what is kept in it. Nothing is sent yet.
+    /// Checks the settings, makes the directory if it does not exist, and reads the files in it. Nothing is sent yet.
     ///
     /// # Errors
     ///
-    /// See [`AcmeError`]: all of them are to be mended by the operator.
+    /// All errors are for the operator to mend, see [`AcmeError`].
     pub fn open(settings: Settings, challenges: Arc<Challenges>) -> Result<(Acme, Watched), AcmeError> {
         let connector = settings.check()?;
         let files = Files::open(&settings.state_dir, &settings.directory)?;
@@ -60,7 +60,7 @@ impl Acme {
             challenges,
         };
         let mut status = Status::default();
-        // A file that cannot be used any more is no reason not to start: it is replaced.
+        // An unusable file does not prevent the start: it is replaced.
         let held = keeper.stored(SystemTime::now()).unwrap_or_else(|why| {
             status.last_failure = Some(Failure {
                 at: SystemTime::now(),
@@ -83,15 +83,16 @@ impl Acme {
         Ok((acme, watched))
     }
 
-    /// Orders the certificate when it is due, for ever. Dropping the future gives up what is under way and withdraws its answers.
+    /// Orders the certificate whenever it is due. Dropping the future abandons an order under way and withdraws its
+    /// answers.
     pub async fn run(self) -> Infallible {
-        let mut past = self.past();
+        let mut history = self.history();
         let mut chance = fastrand::f64();
         let mut ask_at = SystemTime::now();
         loop {
             let now = SystemTime::now();
             if ask_at <= now
-                && past.held.is_some()
+                && history.held.is_some()
                 && let Some(pair) = self.held()
             {
                 let asked = timeout(LONGEST_ATTEMPT, self.keeper.suggestion(&pair))
@@ -100,40 +101,40 @@ impl Acme {
                     .flatten();
                 let again = match asked {
                     Some((window, again)) => {
-                        past.suggested = Some(window);
+                        history.suggested = Some(window);
                         again
                     }
                     None => *SUGGESTION.end(),
                 };
                 ask_at = now + again;
             }
-            let due = self.keeper.settings.schedule.next_attempt(&past, now, chance);
+            let due = self.keeper.settings.schedule.next_attempt(&history, now, chance);
             self.status.send_modify(|status| status.next_attempt = Some(due));
             if let Ok(wait) = due.duration_since(now)
                 && !wait.is_zero()
             {
-                // Nothing is asked before there is a certificate.
+                // Without a certificate there is no question about its renewal.
                 let ask = ask_at.duration_since(now).unwrap_or(LONGEST_SLEEP);
                 sleep(wait.min(ask).min(LONGEST_SLEEP)).await;
                 continue;
             }
-            self.attempt(&mut past).await;
+            self.attempt(&mut history).await;
             chance = fastrand::f64();
             ask_at = SystemTime::now();
         }
     }
 
-    async fn attempt(&self, past: &mut Past) {
+    async fn attempt(&self, history: &mut History) {
         self.status.send_modify(|status| status.ordering = true);
         let replaced = self.held();
         let made = timeout(LONGEST_ATTEMPT, self.keeper.obtain(replaced.as_deref())).await;
         let now = SystemTime::now();
         match made.unwrap_or_else(|_| Err("the attempt took too long".to_owned())) {
             Ok(pair) => {
-                *past = Past {
+                *history = History {
                     held: Some(life(&pair)),
                     ordered: Some(now),
-                    ..Past::default()
+                    ..History::default()
                 };
                 self.status.send_replace(Status {
                     not_after: Some(pair.certificate().not_after()),
@@ -142,12 +143,12 @@ impl Acme {
                 self.certificate.send_replace(Some(Arc::new(pair)));
             }
             Err(why) => {
-                past.failures = past.failures.saturating_add(1);
-                past.failed = Some(now);
-                past.retry_after = self.keeper.authority.take_retry_after();
+                history.failures = history.failures.saturating_add(1);
+                history.failed = Some(now);
+                history.retry_after = self.keeper.authority.take_retry_after();
                 self.status.send_modify(|status| {
                     status.ordering = false;
-                    status.failures = past.failures;
+                    status.failures = history.failures;
                     status.last_failure = Some(Failure { at: now, why });
                 });
             }
@@ -158,11 +159,11 @@ impl Acme {
         self.certificate.borrow().clone()
     }
 
-    fn past(&self) -> Past {
+    fn history(&self) -> History {
         let complete = self.held().filter(|pair| self.keeper.has_all_names(pair));
-        Past {
+        History {
             held: complete.map(|pair| life(&pair)),
-            ..Past::default()
+            ..History::default()
         }
     }
 }
@@ -174,7 +175,7 @@ fn life(pair: &Pair) -> Span {
     }
 }
 
-/// Where certificates come from and where they are kept.
+/// The authority and the files of a certificate.
 #[derive(Debug)]
 struct Keeper {
     settings: Settings,
@@ -184,11 +185,11 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// The certificate in its file, if there is one that can be served.
+    /// The certificate in its file, if it can be served.
     fn stored(&self, now: SystemTime) -> Result<Option<Arc<Pair>>, String> {
         match self
             .files
-            .read(Kept::Certificate)
+            .read(StateFile::Certificate)
             .map_err(|error| error.to_string())?
         {
             Some(bytes) => self.parse(&bytes, now).map(|pair| Some(Arc::new(pair))),
@@ -197,7 +198,7 @@ impl Keeper {
     }
 
     fn parse(&self, pem: &[u8], now: SystemTime) -> Result<Pair, String> {
-        let name = self.files.path(Kept::Certificate).display().to_string();
+        let name = self.files.path(StateFile::Certificate).display().to_string();
         let file = Pem {
             name: &name,
             bytes: pem,
@@ -214,7 +215,7 @@ impl Keeper {
         })
     }
 
-    /// Orders a certificate and keeps it.
+    /// Orders a certificate and stores it.
     async fn obtain(&self, replaced: Option<&Pair>) -> Result<Pair, String> {
         let mut made_anew = false;
         let issued = loop {
@@ -223,11 +224,11 @@ impl Keeper {
             let kinds = &self.settings.challenges;
             match order(&account, &self.settings.names, kinds, &self.challenges, replaced).await {
                 Ok(issued) => break issued,
-                // The authority has forgotten the account. Once: a new one is as good.
+                // The authority has forgotten the account. A new one is made, once.
                 Err(failures) if !made_anew && failures.iter().any(account_is_gone) => {
                     made_anew = true;
                     self.files
-                        .remove(Kept::Account)
+                        .remove(StateFile::Account)
                         .map_err(|error| error.to_string())?;
                 }
                 Err(failures) => {
@@ -240,7 +241,8 @@ impl Keeper {
             }
         };
         let pair = self.parse(issued.pem.as_bytes(), SystemTime::now())?;
-        self.write(Kept::Certificate, issued.pem.into_bytes()).await?;
+        self.write(StateFile::Certificate, issued.pem.into_bytes())
+            .await?;
         Ok(pair)
     }
 
@@ -249,11 +251,11 @@ impl Keeper {
         let step = |error: Error| format!("account: {}", one_line(&error.to_string()));
         if let Some(bytes) = self
             .files
-            .read(Kept::Account)
+            .read(StateFile::Account)
             .map_err(|error| error.to_string())?
         {
             let credentials: AccountCredentials = serde_json::from_slice(&bytes).map_err(|error| {
-                let path = self.files.path(Kept::Account).display().to_string();
+                let path = self.files.path(StateFile::Account).display().to_string();
                 format!("{path}: {error}; remove it to have a new account made")
             })?;
             return builder().from_credentials(credentials).await.map_err(step);
@@ -274,12 +276,12 @@ impl Keeper {
             .await;
         let (account, credentials) = created.map_err(step)?;
         let bytes = serde_json::to_vec(&credentials).map_err(|error| format!("account: {error}"))?;
-        self.write(Kept::Account, bytes).await?;
+        self.write(StateFile::Account, bytes).await?;
         Ok(account)
     }
 
-    /// When the authority suggests to renew, and when to ask again. Most that can be wrong with this is no failure: without a
-    /// suggestion, two thirds of the life are good.
+    /// The time at which the authority suggests to renew, and when to ask again. Most errors of the question are
+    /// ignored: without a suggestion, two thirds of the life are good.
     async fn suggestion(&self, pair: &Pair) -> Option<(Span, Duration)> {
         let identifier = CertificateIdentifier::try_from(pair.certificate().der()).ok()?;
         let account = self.account().await.ok()?;
@@ -291,10 +293,10 @@ impl Keeper {
         Some((window, again.clamp(*SUGGESTION.start(), *SUGGESTION.end())))
     }
 
-    /// Writing waits for the disk, which other tasks of the thread should not.
-    async fn write(&self, kept: Kept, bytes: Vec<u8>) -> Result<(), String> {
+    /// Writes a file on a thread of its own: writing waits for the disk, which other tasks of this thread should not.
+    async fn write(&self, kind: StateFile, bytes: Vec<u8>) -> Result<(), String> {
         let files = self.files.clone();
-        let written = tokio::task::spawn_blocking(move || files.write(kept, &bytes)).await;
+        let written = tokio::task::spawn_blocking(move || files.write(kind, &bytes)).await;
         match written {
             Ok(written) => written.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// What is kept of one authority. Each has a directory of its own, so that a change of the authority, and back, mixes nothing.
+/// The files of one authority. Each has a directory of its own, so that changing the authority, and changing it back,
+/// mixes nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     directory: PathBuf,
 }
 
-/// Why the directory cannot be used.
+/// An error of the state directory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// Something else than a directory is there.
+    /// The path is not a directory.
     #[error("{0}: not a directory")]
     NotADirectory(String),
-    /// Others can get in: they could put keys of theirs in, or read ours.
+    /// Other users can enter: they could add keys of theirs, or read ours.
     #[error("{path}: open to others (mode {mode:04o}): chmod 700 {path}")]
     Open {
         /// The directory.
@@ -27,36 +28,36 @@ pub enum StateError {
         /// Its mode.
         mode: u32,
     },
-    /// The system refuses.
+    /// The system refuses access.
     #[error("{path}: {why}")]
     Io {
         /// The file or directory.
         path: String,
-        /// What the system says.
+        /// The system's reason.
         why: String,
     },
 }
 
-/// Account and certificate by these names, and nothing else.
+/// The two kinds of files.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kept {
+pub(super) enum StateFile {
     /// The key and number of the account, in JSON.
     Account,
     /// The chain and its key, in PEM: one file, so that they never differ.
     Certificate,
 }
 
-impl Kept {
+impl StateFile {
     fn name(self) -> &'static str {
         match self {
-            Kept::Account => "account.json",
-            Kept::Certificate => "certificate.pem",
+            StateFile::Account => "account.json",
+            StateFile::Certificate => "certificate.pem",
         }
     }
 }
 
 impl Files {
-    /// Opens the directory of the authority whose directory is `url`, within `state`. What is not there is made.
+    /// Opens the directory of the authority whose directory is `url`, within `state`. Missing directories are made.
     pub(super) fn open(state: &Path, url: &str) -> Result<Files, StateError> {
         private_directory(state)?;
         let directory = state.join(authority_name(url));
@@ -64,13 +65,13 @@ impl Files {
         Ok(Files { directory })
     }
 
-    pub(super) fn path(&self, kept: Kept) -> PathBuf {
-        self.directory.join(kept.name())
+    pub(super) fn path(&self, kind: StateFile) -> PathBuf {
+        self.directory.join(kind.name())
     }
 
-    /// What is kept, if it is.
-    pub(super) fn read(&self, kept: Kept) -> Result<Option<Vec<u8>>, StateError> {
-        let path = self.path(kept);
+    /// The content of a file, if it exists.
+    pub(super) fn read(&self, kind: StateFile) -> Result<Option<Vec<u8>>, StateError> {
+        let path = self.path(kind);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -78,31 +79,31 @@ impl Files {
         }
     }
 
-    /// Keeps `bytes` instead of what was kept. At any moment, even that of a power failure, the file is the old or the new one.
-    pub(super) fn write(&self, kept: Kept, bytes: &[u8]) -> Result<(), StateError> {
-        let path = self.path(kept);
-        self.replace(&path, kept, bytes)
+    /// Replaces a file by `bytes`. At any moment, even that of a power failure, the file is the old or the new one.
+    pub(super) fn write(&self, kind: StateFile, bytes: &[u8]) -> Result<(), StateError> {
+        let path = self.path(kind);
+        self.replace(&path, kind, bytes)
             .map_err(|error| refused(&path, &error))
     }
 
-    /// Forgets what is kept.
-    pub(super) fn remove(&self, kept: Kept) -> Result<(), StateError> {
-        let path = self.path(kept);
+    /// Removes a file.
+    pub(super) fn remove(&self, kind: StateFile) -> Result<(), StateError> {
+        let path = self.path(kind);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refused(&path, &error)),
             _ => Ok(()),
         }
     }
 
-    fn replace(&self, path: &Path, kept: Kept, bytes: &[u8]) -> io::Result<()> {
-        let new = self.directory.join(format!("{}.new", kept.name()));
+    fn replace(&self, path: &Path, kind: StateFile, bytes: &[u8]) -> io::Result<()> {
+        let new = self.directory.join(format!("{}.new", kind.name()));
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
             .open(&new)?;
-        // If it was left over, its mode is what it was made with.
+        // A leftover file has the mode that it was made with.
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -111,7 +112,7 @@ impl Files {
     }
 }
 
-/// Makes `path` for its owner alone, or sees that it is.
+/// Makes a directory for its owner alone, or checks that it is one.
 fn private_directory(path: &Path) -> Result<(), StateError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     let shown = || path.display().to_string();
@@ -136,7 +137,8 @@ fn refused(path: &Path, error: &io::Error) -> StateError {
     }
 }
 
-/// The host, to be recognised, and enough of a digest to tell the directories of one host apart.
+/// The name of an authority's directory: the host, to be recognised, and enough of a digest to tell several
+/// directories of one host apart.
 fn authority_name(url: &str) -> String {
     let host = url.strip_prefix("https://").unwrap_or(url);
     let host: String = host
@@ -168,32 +170,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_read_back_and_private() {
+    fn written_file_is_read_back_and_private() {
         let scratch = tempfile::tempdir().unwrap();
         let state = scratch.path().join("deep/acme");
         let files = Files::open(&state, URL).unwrap();
-        assert_eq!(files.read(Kept::Account).unwrap(), None);
-        files.write(Kept::Account, b"one").unwrap();
-        files.write(Kept::Account, b"two").unwrap();
+        assert_eq!(files.read(StateFile::Account).unwrap(), None);
+        files.write(StateFile::Account, b"one").unwrap();
+        files.write(StateFile::Account, b"two").unwrap();
         assert_eq!(
             Files::open(&state, URL)
                 .unwrap()
-                .read(Kept::Account)
+                .read(StateFile::Account)
                 .unwrap()
                 .unwrap(),
             b"two"
         );
         assert_eq!(mode(&state), 0o700);
         assert_eq!(mode(&files.directory), 0o700);
-        assert_eq!(mode(&files.path(Kept::Account)), 0o600);
+        assert_eq!(mode(&files.path(StateFile::Account)), 0o600);
         let names: Vec<_> = fs::read_dir(&files.directory)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(names, ["account.json"], "nothing is left over");
-        files.remove(Kept::Account).unwrap();
-        files.remove(Kept::Account).unwrap();
-        assert_eq!(files.read(Kept::Account).unwrap(), None);
+        files.remove(StateFile::Account).unwrap();
+        files.remove(StateFile::Account).unwrap();
+        assert_eq!(files.read(StateFile::Account).unwrap(), None);
     }
 
     #[test]
@@ -203,22 +205,25 @@ mod tests {
         let left = files.directory.join("certificate.pem.new");
         fs::write(&left, "left over").unwrap();
         fs::set_permissions(&left, Permissions::from_mode(0o644)).unwrap();
-        files.write(Kept::Certificate, b"new").unwrap();
-        assert_eq!(mode(&files.path(Kept::Certificate)), 0o600);
-        assert_eq!(files.read(Kept::Certificate).unwrap().unwrap(), b"new");
+        files.write(StateFile::Certificate, b"new").unwrap();
+        assert_eq!(mode(&files.path(StateFile::Certificate)), 0o600);
+        assert_eq!(files.read(StateFile::Certificate).unwrap().unwrap(), b"new");
     }
 
     #[test]
-    fn authorities_do_not_share_what_is_kept() {
+    fn authorities_do_not_share_files() {
         let scratch = tempfile::tempdir().unwrap();
         let state = scratch.path().join("acme");
         Files::open(&state, URL)
             .unwrap()
-            .write(Kept::Account, b"one")
+            .write(StateFile::Account, b"one")
             .unwrap();
         for other in ["https://acme.test:14000/staging", "https://acme.test/dir"] {
             assert_eq!(
-                Files::open(&state, other).unwrap().read(Kept::Account).unwrap(),
+                Files::open(&state, other)
+                    .unwrap()
+                    .read(StateFile::Account)
+                    .unwrap(),
                 None
             );
         }

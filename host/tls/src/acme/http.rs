@@ -1,4 +1,4 @@
-//! Requests to the authority: one connection each, over the same TLS as to backends.
+//! Requests to the authority, each on a connection of its own, over the same TLS as to backends.
 //!
 //! An order is some twenty requests in a few weeks, so nothing is reused and everything has a bound.
 
@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::client::{Connector, Reason};
 
-/// From the look-up of the name to the last byte.
+/// The time for a request, from the look-up of the name to the last byte.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The most bytes of a response: chains and directories have a few thousand.
 const MOST: usize = 1 << 20;
@@ -35,7 +35,7 @@ const MOST: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Authority {
     connector: Connector,
-    /// For how long the authority has last asked to be left alone.
+    /// The pause that the authority asked for last.
     retry_after: Arc<Mutex<Duration>>,
 }
 
@@ -47,14 +47,14 @@ impl Authority {
         }
     }
 
-    /// For how long the authority has asked to be left alone since this was last asked.
+    /// The pause that the authority has asked for since the last call.
     pub(super) fn take_retry_after(&self) -> Duration {
         std::mem::take(&mut *self.retry_after.lock())
     }
 
     async fn exchange(&self, request: Request<BodyWrapper<Bytes>>) -> Result<Response<Bytes>, String> {
         let (parts, body) = request.into_parts();
-        // The library has one way to collect a body, and it is that of responses.
+        // The library can collect the body of a response only.
         let mut body = BytesResponse::from(Response::new(body)).body;
         let body = body.into_bytes().await.map_err(|error| error.to_string())?;
         let host = parts.uri.host().unwrap_or_default().to_owned();
@@ -93,7 +93,8 @@ impl Authority {
         read_response(stream, parts.method == Method::HEAD).await
     }
 
-    /// A refusal of the authority is a problem document (RFC 7807), which says more than its status; another server's is not.
+    /// Turns a response into a result. An error of the authority is a problem document (RFC 7807), which says more
+    /// than its status; that of another server is not.
     fn judge(&self, response: Response<Bytes>) -> Result<BytesResponse, Error> {
         let (parts, body) = response.into_parts();
         if let Some(pause) = parts.headers.get(RETRY_AFTER).and_then(retry_after)
@@ -131,7 +132,7 @@ impl HttpClient for Authority {
 }
 
 fn endpoint(uri: &Uri) -> Result<(&str, u16), String> {
-    // The authority's directory says where to send what, and could say anything.
+    // The authority's directory names the URLs of further requests, and could name any.
     if uri.scheme() != Some(&Scheme::HTTPS) {
         return Err(format!("not an https URL: {uri}"));
     }
@@ -262,7 +263,7 @@ async fn read_body(
     }
 }
 
-/// Reads what is there; `false` at the end, which has to be one that TLS vouches for.
+/// Reads available bytes. Returns `false` at the end, which must be one that TLS vouches for.
 async fn read_more(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> Result<bool, String> {
     if bytes.len() > MOST {
         return Err(too_large());
@@ -277,7 +278,7 @@ fn too_large() -> String {
     format!("the response is larger than {MOST} bytes")
 }
 
-/// Seconds or a date (RFC 9110 section 10.2.3); a day at the most.
+/// The pause in seconds or until a date (RFC 9110 section 10.2.3); a day at the most.
 fn retry_after(value: &HeaderValue) -> Option<Duration> {
     let value = value.to_str().ok()?.trim();
     let pause = match value.parse() {

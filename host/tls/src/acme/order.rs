@@ -1,4 +1,4 @@
-//! One order: from names to a chain and its key.
+//! An order, from names to a chain and its key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,36 +13,36 @@ use rustls::pki_types::CertificateDer;
 use super::challenges::{Challenges, Open};
 use super::settings::ChallengeKind;
 
-/// How long an authority may take to look, and then to issue.
+/// How long an authority may take to verify names, and then to issue.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A certificate that was issued.
 pub(super) struct Issued {
-    /// Its chain and key, in PEM.
+    /// The chain and its key in PEM.
     pub(super) pem: String,
 }
 
-/// Why an order came to nothing.
+/// An error of an order.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OrderError {
-    /// The authority has not been convinced in this way. There may be another.
+    /// The authority was not convinced by this kind of challenge. Another kind may succeed.
     #[error("{}: {why}", kind.name())]
     NotProven {
-        /// In which.
+        /// The kind.
         kind: ChallengeKind,
-        /// What the authority found.
+        /// The authority's finding.
         why: String,
     },
-    /// Anything else, at this step.
+    /// Another error, at this step.
     #[error("{0}: {1}")]
     At(&'static str, Error),
-    /// A key or a request could not be made.
+    /// A key or a certificate request could not be made.
     #[error("{0}")]
     Made(String),
 }
 
-/// Orders one certificate for `names`, proven in the first of the ways in `kinds` that convinces the authority. `replaced` is the
-/// certificate in whose place the new one comes.
+/// Orders one certificate for `names`, proven by the first of `kinds` that convinces the authority. `replaced` is the
+/// certificate that the new one replaces.
 pub(super) async fn order(
     account: &Account,
     names: &[String],
@@ -78,13 +78,13 @@ async fn order_by(
     let mut order = begin(account, &identifiers, replaced)
         .await
         .map_err(|error| OrderError::At("new order", error))?;
-    // Answered until the order is done or given up.
+    // The challenges are answered until the order is done or abandoned.
     let _open = prove(kind, &mut order, challenges).await?;
-    // After a quarter of a second, then ever less often, unless the authority says when.
+    // Asks after a quarter of a second, then ever less often, unless the authority says when.
     let policy = RetryPolicy::new().backoff(1.25).timeout(PATIENCE);
     match order.poll_ready(&policy).await {
         Ok(OrderStatus::Ready) => {}
-        // The order says that it has failed, and its authorizations say why.
+        // The order has failed, and its authorizations have the reasons.
         Ok(_) | Err(Error::Api(_)) => {
             return Err(OrderError::NotProven {
                 kind,
@@ -105,8 +105,8 @@ async fn order_by(
     })
 }
 
-/// Authorities that suggest when to renew also like to be told what is replaced (RFC 9773 section 5). Those that do not, or no
-/// longer know the certificate, refuse that.
+/// Begins an order. Authorities that suggest when to renew want to be told which certificate is replaced (RFC 9773
+/// section 5). Others, or those that no longer know the certificate, refuse an order that says so.
 async fn begin(
     account: &Account,
     identifiers: &[Identifier],
@@ -122,7 +122,7 @@ async fn begin(
     account.new_order(&NewOrder::new(identifiers)).await
 }
 
-/// Opens the answers for all names that are not proven already, and then has the authority look.
+/// Answers the challenges of all names that are not proven already, and then makes the authority verify them.
 async fn prove(
     kind: ChallengeKind,
     order: &mut Order,
@@ -162,7 +162,7 @@ async fn prove(
     Ok(open)
 }
 
-/// What the authority found when it looked, of each name that it did not take.
+/// The authority's findings about each name that it did not accept.
 async fn why_not(order: &mut Order) -> String {
     let mut reasons = Vec::new();
     let mut authorizations = order.authorizations();
@@ -189,7 +189,7 @@ fn found(authorization: &AuthorizationHandle<'_>) -> String {
     }
 }
 
-/// What an authority says goes into logs, in one line that is not too long.
+/// Makes an authority's text fit for a log: one line of limited length.
 pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .map(|character| if character.is_control() { ' ' } else { character })
@@ -197,7 +197,7 @@ pub(super) fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// A new key, and the request for a certificate for `names` to it.
+/// A new key, and a certificate request for `names` signed by it.
 fn request(names: &[String]) -> Result<(KeyPair, Vec<u8>), String> {
     let made = || {
         let mut params = CertificateParams::new(names.to_vec())?;

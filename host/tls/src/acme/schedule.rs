@@ -2,15 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How attempts are spaced. The default is for authorities that are shared with everybody; tests have one of their own.
+/// The pauses between attempts. The default suits public authorities; tests have shorter pauses.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     /// The pause after the first failure; each further one doubles it.
     pub first_retry: Duration,
     /// The longest pause.
     pub longest_retry: Duration,
-    /// The shortest time between an order that went well and the next. A clock that is wrong, or an authority whose
-    /// certificates are due as soon as they are issued, must not make orders without end.
+    /// The shortest time between a successful order and the next. A wrong clock, or an authority whose certificates
+    /// are due as soon as they are issued, must not cause endless orders.
     pub least_between: Duration,
 }
 
@@ -33,35 +33,35 @@ pub struct Span {
     pub end: SystemTime,
 }
 
-/// What has happened so far.
+/// The events so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Past {
-    /// The life of the certificate that is held, if it has all the names.
+pub struct History {
+    /// The life of the held certificate, if it has all the names.
     pub held: Option<Span>,
-    /// When the authority suggests to renew it.
+    /// The span in which the authority suggests to renew it.
     pub suggested: Option<Span>,
-    /// When it was ordered, if this process has done that.
+    /// The time at which it was ordered, if this process did that.
     pub ordered: Option<SystemTime>,
-    /// Failures since then.
+    /// The number of failures since then.
     pub failures: u32,
-    /// When the last of them was.
+    /// The time of the last failure.
     pub failed: Option<SystemTime>,
-    /// For how long the authority asked to be left alone then.
+    /// The pause that the authority asked for then.
     pub retry_after: Duration,
 }
 
 impl Schedule {
-    /// When the next attempt is due; in the past if it is due at once. `chance` is from 0 to 1, the same until something has
-    /// happened: it keeps all those who started together from coming together.
-    pub fn next_attempt(&self, past: &Past, now: SystemTime, chance: f64) -> SystemTime {
-        if let (1.., Some(failed)) = (past.failures, past.failed) {
-            // A clock that was set back must not make a pause of years.
-            return failed.min(now) + self.pause(past.failures, chance).max(past.retry_after);
+    /// The time at which the next attempt is due; in the past if it is due at once. `chance` is from 0 to 1, the same
+    /// until another event: it spreads the attempts of processes that started together.
+    pub fn next_attempt(&self, history: &History, now: SystemTime, chance: f64) -> SystemTime {
+        if let (1.., Some(failed)) = (history.failures, history.failed) {
+            // A clock that was set back must not cause a pause of years.
+            return failed.min(now) + self.pause(history.failures, chance).max(history.retry_after);
         }
-        let due = past
+        let due = history
             .held
-            .map_or(now, |held| renewal(held, past.suggested, chance));
-        match past.ordered {
+            .map_or(now, |held| renewal(held, history.suggested, chance));
+        match history.ordered {
             Some(ordered) => due.max(ordered.min(now) + self.least_between),
             None => due,
         }
@@ -75,8 +75,8 @@ impl Schedule {
     }
 }
 
-/// After two thirds of the life, or a little later; where the authority suggests a window, somewhere in it (RFC 9773 section
-/// 4.2), but early enough to try again a few times.
+/// The time of renewal: after two thirds of the life, or a little later; where the authority suggests a window,
+/// somewhere in it (RFC 9773 section 4.2), but early enough to try again a few times.
 fn renewal(held: Span, suggested: Option<Span>, chance: f64) -> SystemTime {
     let chance = chance.clamp(0.0, 1.0);
     let life = held.end.duration_since(held.start).unwrap_or_default();
@@ -102,20 +102,20 @@ mod tests {
         UNIX_EPOCH + DAY * nth
     }
 
-    fn held(start: u32, end: u32) -> Past {
-        Past {
+    fn held(start: u32, end: u32) -> History {
+        History {
             held: Some(Span {
                 start: day(start),
                 end: day(end),
             }),
-            ..Past::default()
+            ..History::default()
         }
     }
 
     #[test]
     fn first_certificate_is_ordered_at_once() {
         assert_eq!(
-            Schedule::default().next_attempt(&Past::default(), day(5), 0.9),
+            Schedule::default().next_attempt(&History::default(), day(5), 0.9),
             day(5)
         );
     }
@@ -126,14 +126,14 @@ mod tests {
         assert_eq!(schedule.next_attempt(&held(10, 100), day(11), 0.0), day(70));
         let latest = schedule.next_attempt(&held(10, 100), day(11), 1.0);
         assert!(latest > day(70) && latest < day(72), "{latest:?}");
-        // Long overdue: in the past.
+        // The certificate is long overdue, so the time is in the past.
         assert!(schedule.next_attempt(&held(10, 100), day(99), 0.5) < day(99));
     }
 
     #[test]
     fn suggestion_of_the_authority_goes_first_but_not_to_the_end() {
         let schedule = Schedule::default();
-        let with = |start, end| Past {
+        let with = |start, end| History {
             suggested: Some(Span {
                 start: day(start),
                 end: day(end),
@@ -154,13 +154,13 @@ mod tests {
     fn pauses_double_from_a_minute_to_six_hours() {
         let schedule = Schedule::default();
         let minutes = |failures| {
-            let past = Past {
+            let history = History {
                 failures,
                 failed: Some(day(50)),
                 ..held(10, 100)
             };
             schedule
-                .next_attempt(&past, day(50), 0.5)
+                .next_attempt(&history, day(50), 0.5)
                 .duration_since(day(50))
                 .unwrap()
                 .as_secs()
@@ -172,36 +172,36 @@ mod tests {
 
     #[test]
     fn authority_that_asks_for_time_gets_it() {
-        let past = Past {
+        let history = History {
             failures: 1,
             failed: Some(day(50)),
             retry_after: DAY,
             ..held(10, 100)
         };
-        assert_eq!(Schedule::default().next_attempt(&past, day(50), 0.5), day(51));
+        assert_eq!(Schedule::default().next_attempt(&history, day(50), 0.5), day(51));
     }
 
     #[test]
     fn clock_that_was_set_back_does_not_lengthen_the_pause() {
-        let past = Past {
+        let history = History {
             failures: 1,
             failed: Some(day(5000)),
-            ..Past::default()
+            ..History::default()
         };
         assert_eq!(
-            Schedule::default().next_attempt(&past, day(50), 0.5),
+            Schedule::default().next_attempt(&history, day(50), 0.5),
             day(50) + Duration::from_secs(60)
         );
     }
 
     #[test]
     fn certificate_that_is_due_when_it_is_issued_is_not_ordered_at_once_again() {
-        let past = Past {
+        let history = History {
             ordered: Some(day(99)),
             ..held(10, 100)
         };
         assert_eq!(
-            Schedule::default().next_attempt(&past, day(99), 0.0),
+            Schedule::default().next_attempt(&history, day(99), 0.0),
             day(99) + Duration::from_secs(60)
         );
     }
@@ -211,9 +211,9 @@ mod tests {
         fn renewal_comes_within_the_life_of_the_certificate(
             start in 0_u32..20_000, life in 1_u32..20_000, from in 0_u32..60_000, length in 0_u32..1000, ari: bool, chance in 0.0..1.0,
         ) {
-            let mut past = held(start, start + life);
-            past.suggested = ari.then(|| Span { start: day(from), end: day(from + length) });
-            let due = Schedule::default().next_attempt(&past, day(start), chance);
+            let mut history = held(start, start + life);
+            history.suggested = ari.then(|| Span { start: day(from), end: day(from + length) });
+            let due = Schedule::default().next_attempt(&history, day(start), chance);
             prop_assert!(due < day(start + life));
         }
 

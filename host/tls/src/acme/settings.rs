@@ -1,4 +1,4 @@
-//! Which authority is asked for which names, checked before anything is sent.
+//! The authority and the names of its certificate, checked before anything is sent.
 
 use std::path::PathBuf;
 
@@ -10,23 +10,24 @@ use super::schedule::Schedule;
 use crate::client::{Connector, ConnectorError, NoRoots, Roots, Settings as Tls, system_roots};
 use crate::pem::Pem;
 
-/// Which authority is asked for which names.
+/// The authority, and the names that it is asked for.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The URL of the authority's directory; `https`.
     pub directory: String,
-    /// Where the authority can reach the operator.
+    /// The address at which the authority can reach the operator.
     pub email: Option<String>,
-    /// The names of the one certificate that is ordered, the first for what has room for only one. No wildcards.
+    /// The names of the certificate that is ordered; the first stands where there is room for only one. Wildcards are
+    /// not allowed.
     pub names: Vec<String>,
-    /// Where account and certificates are kept; only its owner may get in.
+    /// The directory of account and certificates; only its owner may enter.
     pub state_dir: PathBuf,
-    /// The file of authorities, by its name and bytes, by which the authority's own server is trusted, instead of the system's.
+    /// The file of authorities, by its name and bytes, by which the authority's own server is trusted, instead of the
+    /// system's.
     pub root_ca: Option<(String, Vec<u8>)>,
-    /// How the names are proven, in the order in which it is tried. What cannot be answered, since no listener is there for it,
-    /// is left out.
+    /// The kinds of challenges, in the order in which they are tried. Kinds that no listener can answer are left out.
     pub challenges: Vec<ChallengeKind>,
-    /// How attempts are spaced.
+    /// The pauses between attempts.
     pub schedule: Schedule,
 }
 
@@ -49,15 +50,15 @@ impl ChallengeKind {
     }
 }
 
-/// Why no certificates can be ordered as settings say.
+/// An error of settings by which no certificate can be ordered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AcmeError {
-    /// The URL of the directory is none that can be used.
+    /// The URL of the directory cannot be used.
     #[error("acme directory {url:?}: {why}")]
     Directory {
-        /// As it is written.
+        /// The URL as written.
         url: String,
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
     },
     /// There are no names.
@@ -66,12 +67,12 @@ pub enum AcmeError {
     /// A name cannot be ordered.
     #[error("acme names: {name:?}: {why}")]
     Name {
-        /// As it is written.
+        /// The name as written.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
     },
-    /// There is no way to prove names.
+    /// No challenge can be answered.
     #[error(
         "acme: names are proven over HTTP or over TLS, and there is no listener for either: add one on port 80 or 443"
     )]
@@ -79,7 +80,7 @@ pub enum AcmeError {
     /// The authorities for the authority's own server cannot be read.
     #[error("acme root_ca: {0}")]
     RootCa(#[from] ConnectorError),
-    /// The system has no authorities.
+    /// The system has no trusted authorities.
     #[error("acme: {0}")]
     Roots(#[from] NoRoots),
     /// The directory for account and certificates cannot be used.
@@ -88,7 +89,7 @@ pub enum AcmeError {
 }
 
 impl Settings {
-    /// Checks what is written and makes what connects to the authority.
+    /// Checks the settings and makes the connector to the authority.
     pub(super) fn check(&self) -> Result<Connector, AcmeError> {
         let bad_directory = |why| AcmeError::Directory {
             url: self.directory.clone(),

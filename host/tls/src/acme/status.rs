@@ -1,27 +1,27 @@
-//! How it stands with the certificates of an authority.
+//! The state of an authority's certificate.
 
 use std::time::SystemTime;
 
-/// What is shown to the operator, and measured.
+/// The state that is shown to the operator, and measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Until when the certificate that is held is valid.
+    /// The end of the held certificate's life.
     pub not_after: Option<SystemTime>,
-    /// An order is under way.
+    /// Whether an order is under way.
     pub ordering: bool,
-    /// When the next one is due.
+    /// The time at which the next order is due.
     pub next_attempt: Option<SystemTime>,
-    /// Failures since the last order that went well.
+    /// The number of failures since the last successful order.
     pub failures: u32,
-    /// The last failure, until an order has gone well.
+    /// The last failure, until an order succeeds.
     pub last_failure: Option<Failure>,
 }
 
 /// An attempt that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// When.
+    /// The time of the failure.
     pub at: SystemTime,
-    /// At which step and why, in one line.
+    /// The step and the reason, in one line.
     pub why: String,
 }

@@ -1,4 +1,4 @@
-//! How a pool's backends are spoken to.
+//! TLS connections to the backends of a pool.
 
 use std::io;
 use std::sync::Arc;
@@ -19,38 +19,38 @@ use crate::pair::Pair;
 use crate::pem::PemError;
 use crate::provider::{Version, provider};
 
-/// How a pool's backends are to be spoken to.
+/// The settings of a pool's TLS.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// The authorities by one of which the backends' certificates have to be issued. `None` takes any certificate for any name:
-    /// whoever can answer in a backend's place can read and change everything.
+    /// The authorities that may issue the backends' certificates. `None` accepts any certificate for any name:
+    /// anybody who can answer in a backend's place can read and change everything.
     pub roots: Option<Roots<'a>>,
-    /// The certificate that Pace shows if it is asked for one.
+    /// The certificate that Pace presents if it is asked for one.
     pub identity: Option<&'a Pair>,
-    /// The protocols that are offered, best first. Without any, backends are taken to speak HTTP/1.1.
+    /// The offered protocols, best first. Without any, backends are taken to speak HTTP/1.1.
     pub alpn: &'a [Alpn],
 }
 
-/// Why a pool's backends cannot be spoken to as settings say.
+/// A reason why a pool cannot speak TLS as configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
     /// The file of authorities cannot be read as such.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// A certificate in it is none of an authority.
+    /// A certificate in the file belongs to no authority.
     #[error("{file}: not usable as an authority: {why}")]
     Ca {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
-    /// The library refuses what it is told.
+    /// The library refuses the settings.
     #[error("TLS: {0}")]
     Library(String),
 }
 
-/// Speaks TLS to the backends of a pool. Clones share the sessions that are resumed.
+/// Connects to the backends of a pool with TLS. Clones share the sessions that are resumed.
 #[derive(Clone, Debug)]
 pub struct Connector {
     config: Arc<ClientConfig>,
@@ -59,17 +59,17 @@ pub struct Connector {
 /// A connection to a backend.
 #[derive(Debug)]
 pub struct Connected<IO> {
-    /// What it sends and is sent, decrypted. Each write is a record, so write head and body together.
+    /// The decrypted stream. Each write is a record, so write head and body together.
     pub stream: TlsStream<IO>,
-    /// The protocol that was agreed on; without one the backend speaks HTTP/1.1.
+    /// The protocol that both sides agreed on; without one the backend speaks HTTP/1.1.
     pub alpn: Option<Alpn>,
     /// The version of TLS.
     pub version: Version,
-    /// An earlier session was resumed.
+    /// Whether an earlier session was resumed.
     pub resumed: bool,
 }
 
-/// Sessions that are kept for resumption, by name of the backend.
+/// The most sessions that are kept for resumption, by the backend's name.
 const SESSIONS: usize = 256;
 
 impl Connector {
@@ -77,7 +77,7 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// The file of authorities is not one.
+    /// An error if the file of authorities is not one.
     pub fn new(settings: Settings<'_>) -> Result<Connector, ConnectorError> {
         let library = |error: rustls::Error| ConnectorError::Library(error.to_string());
         let builder = ClientConfig::builder_with_provider(provider())
@@ -97,20 +97,20 @@ impl Connector {
         };
         config.alpn_protocols = Alpn::wire(settings.alpn);
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        // A request must not be sent twice because an attacker has recorded it.
+        // An attacker could replay recorded early data, and a request must not be sent twice.
         config.enable_early_data = false;
         Ok(Connector {
             config: Arc::new(config),
         })
     }
 
-    /// Whether the other one is a clone of this one.
+    /// Whether the other connector is a clone of this one.
     pub fn is(&self, other: &Connector) -> bool {
         Arc::ptr_eq(&self.config, &other.config)
     }
 
-    /// Carries out the handshake over `io` with the backend called `name`, which has to be done by `deadline`. The name is sent
-    /// (unless it is an IP address) and has to be in the backend's certificate.
+    /// Carries out the handshake over `io` with the backend called `name`, which must be done by `deadline`. The name
+    /// is sent (unless it is an IP address) and must be in the backend's certificate.
     ///
     /// # Errors
     ///

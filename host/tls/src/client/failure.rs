@@ -10,12 +10,12 @@ use rustls::{CertificateError, Error};
 use super::reason::Reason;
 use crate::certificate::words;
 
-/// A handshake with a server, a backend, that came to nothing. Its text says what is wrong; with which one, the caller knows.
+/// A failed handshake with a server. Its text says what is wrong; the caller knows which server it was.
 #[derive(Debug)]
 pub struct ConnectError {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// What the library says.
+    /// The library's error.
     pub error: io::Error,
 }
 
@@ -81,7 +81,7 @@ fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Res
     }
 }
 
-/// Names as people write them; the library has the kind of each around it.
+/// Names as people write them; the library puts the kind of each around it.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));

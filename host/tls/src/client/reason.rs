@@ -1,10 +1,10 @@
-//! Why TLS with a backend came to nothing.
+//! The reasons why TLS with backends fails.
 
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-/// Why there is no TLS with a backend. Metrics and logs call it by [`Reason::name`].
+/// A reason why there is no TLS with a backend. Metrics and logs call it by [`Reason::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The deadline passed.
@@ -21,21 +21,21 @@ pub enum Reason {
     NoSharedAlpn,
     /// The backend's certificate has expired.
     Expired,
-    /// The time of the backend's certificate has not come.
+    /// The backend's certificate is not valid yet.
     NotYetValid,
     /// The backend's certificate comes from an authority that is not trusted.
     UnknownIssuer,
     /// The backend's certificate is for other names.
     NameMismatch,
-    /// The backend's certificate, or what was signed with it, is wrong in another way.
+    /// The backend's certificate, or its signature, is wrong in another way.
     InvalidCertificate,
-    /// The backend demands a certificate of Pace, or another one than it was shown.
+    /// The backend demands a certificate of Pace, or another one than it got.
     CertificateDemanded,
     /// The backend ended the handshake with another alert.
     Refused,
-    /// The backend broke the protocol: a bad or oversized record, a message that has no place.
+    /// The backend broke the protocol: a bad or oversized record, or a message out of place.
     BadRecord,
-    /// Anything else, such as a fault of this side.
+    /// Any other reason, such as a fault of this side.
     Other,
 }
 
@@ -125,7 +125,7 @@ impl Reason {
         }
     }
 
-    /// Alerts about certificates are about that of Pace: the backend has judged it.
+    /// Alerts about certificates concern the one of Pace, which the backend has judged.
     fn of_alert(alert: AlertDescription) -> Reason {
         match alert {
             AlertDescription::CertificateRequired

@@ -1,4 +1,4 @@
-//! The authorities whose word is taken for backends.
+//! The authorities that are trusted for backends.
 
 use std::sync::Arc;
 
@@ -7,26 +7,26 @@ use rustls::RootCertStore;
 use super::connector::ConnectorError;
 use crate::pem::Pem;
 
-/// Where authorities come from.
+/// A source of trusted authorities.
 #[derive(Clone, Debug)]
 pub enum Roots<'a> {
-    /// Those of the system, as [`system_roots`] has read them.
+    /// The system's authorities, as read by [`system_roots`].
     System(Arc<RootCertStore>),
-    /// Those in a file, and no others.
+    /// The authorities in a file, and no others.
     File(Pem<'a>),
 }
 
-/// The system has no authorities.
+/// An error of a system without trusted authorities.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no root certificates found on this system: install ca-certificates, or name a file with `ca`{0}")]
 pub struct NoRoots(String);
 
-/// Reads the authorities of the system: where OpenSSL has them, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name. It takes
-/// milliseconds, so it is done once and shared. Certificates among them that are no authorities are passed over.
+/// Reads the authorities of the system, at OpenSSL's places or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+/// This takes milliseconds, so it is done once and shared. Certificates that belong to no authority are passed over.
 ///
 /// # Errors
 ///
-/// There are none.
+/// An error if there are none.
 pub fn system_roots() -> Result<Arc<RootCertStore>, NoRoots> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();

@@ -7,8 +7,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Takes every certificate, from whomever and for whatever name. That the backend has the key to it is still verified, so the
-/// connection is encrypted to somebody; to whom is not known.
+/// Accepts every certificate for every name. The backend's possession of the key is still verified, so the connection
+/// is encrypted to somebody; to whom is not known.
 #[derive(Debug)]
 pub(super) struct Unverified(pub(super) Arc<CryptoProvider>);
 

@@ -36,7 +36,7 @@ fn pair_that_fits_says_its_names_and_fingerprint() {
 
 #[test]
 fn rsa_and_ecdsa_keys_in_each_pem_form_are_taken() {
-    // Three ways in which OpenSSL writes keys: PKCS #8, PKCS #1, SEC 1 with its parameters before.
+    // OpenSSL writes keys in three forms: PKCS #8, PKCS #1, SEC 1 with its parameters before.
     for arguments in [
         &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..],
         &["genrsa", "-traditional", "2048"],
@@ -146,7 +146,7 @@ fn key_too_short_to_be_used_is_refused() {
 }
 
 #[test]
-fn file_that_has_something_else_is_refused_by_its_name() {
+fn file_without_certificate_or_key_is_refused_by_its_name() {
     let made = made();
     let now = SystemTime::now();
     let cases = [

@@ -1,4 +1,4 @@
-//! One handshake with a client, from its first byte to a stream or a reason.
+//! The handshake with a client, from its first byte to a stream or a reason.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use super::facts::Facts;
 use super::frontend::{Choice, Frontend};
 use super::reason::Reason;
 
-/// A handshake that was carried through.
+/// The result of a handshake that succeeded.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -27,26 +27,26 @@ use super::reason::Reason;
 pub enum Handshake<IO> {
     /// A client is connected.
     Client {
-        /// What it sends and is sent, decrypted. Each write is a record, so write head and body together.
+        /// The decrypted stream. Each write is a record, so write head and body together.
         stream: TlsStream<IO>,
-        /// What is known of the connection.
+        /// The facts about the connection.
         facts: Facts,
     },
-    /// An authority has been shown the certificate by which it knows whose name this is (RFC 8737), and the connection is
+    /// An authority was shown the certificate that proves whose name this is (RFC 8737), and the connection is
     /// closed.
     Challenge,
 }
 
-/// A handshake that came to nothing. The client has been sent an alert, unless the connection is gone, its time is up, or it
-/// does not speak TLS.
+/// A handshake that failed. The client was sent an alert, unless the connection is gone, the time is up, or the
+/// client does not speak TLS.
 #[derive(Debug)]
 pub struct HandshakeError<IO> {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// What the library says, for the log.
+    /// The library's error, for the log.
     pub error: io::Error,
-    /// The connection, if the client seems to speak HTTP without TLS: it can be told so, by a 400 in plain text. The beginning
-    /// of its request has been read, and the rest may still come.
+    /// The connection, if the client seems to speak HTTP without TLS: the caller can say so, by a 400 in plain text.
+    /// The beginning of the client's request has been read, and the rest may still come.
     pub plaintext: Option<IO>,
 }
 
@@ -56,8 +56,8 @@ impl<IO> fmt::Display for HandshakeError<IO> {
     }
 }
 
-/// Carries out the handshake with the client behind `io`, which has to be done by `deadline`. Dropping the future closes the
-/// connection.
+/// Carries out the handshake with the client behind `io`, which must be done by `deadline`. Dropping the future
+/// closes the connection.
 ///
 /// The future is large, and is needed once in the life of a connection: box it where the connection's own would have to hold it.
 ///
@@ -101,7 +101,7 @@ where
     let choice = frontend.choose(&accepted.client_hello());
     let (Choice::Site(config) | Choice::Challenge(config) | Choice::Nothing(config)) = &choice;
     let start = StartHandshake::from_parts(accepted, io);
-    // An error of the handshake has sent its alert when it is returned.
+    // A failed handshake has sent its alert by the time that its error is returned.
     let mut stream = match start.into_stream(config.clone()).into_fallible().await {
         Ok(stream) => stream,
         Err((error, io)) => {
@@ -113,7 +113,7 @@ where
         }
     };
     if let Choice::Challenge(_) = choice {
-        // The authority has seen what it came for, however the connection ends.
+        // The authority has seen the certificate, however the connection ends.
         let _ = stream.shutdown().await;
         return Ok(Handshake::Challenge);
     }
@@ -123,7 +123,7 @@ where
     }
 }
 
-/// Ends the sending side, so that what has been sent, an alert, arrives before the end does.
+/// Ends the sending side, so that sent bytes, such as an alert, arrive before the end does.
 async fn close<IO, Closed>(mut io: Closed, reason: Reason, error: io::Error) -> HandshakeError<IO>
 where
     Closed: AsyncWrite + Unpin,
@@ -136,7 +136,7 @@ where
     }
 }
 
-/// Why there is no ClientHello.
+/// A reason why there is no ClientHello.
 enum Refused {
     /// The first byte is a letter, and no record begins with one.
     Plaintext,
@@ -164,7 +164,7 @@ where
             Ok(None) => {}
             Err((error, mut alert)) => {
                 let mut bytes = Vec::new();
-                // Writing to a vector cannot fail, and whether a client that spoke nonsense reads this does not matter.
+                // Writing to a vector cannot fail, and a client that sent no TLS need not read this.
                 let _ = alert.write_all(&mut bytes);
                 let _ = io.write_all(&bytes).await;
                 return Err(refused(error));
@@ -183,8 +183,8 @@ fn refused(error: rustls::Error) -> Refused {
     }
 }
 
-/// Reads what is there into the acceptor and returns the first byte of it. The buffer lives for this call only: a client that
-/// takes its time costs no memory for it.
+/// Reads available bytes into the acceptor and returns the first of them. The buffer lives for this call only: a slow
+/// client costs no memory for it.
 fn poll_feed<IO>(io: Pin<&mut IO>, cx: &mut Context<'_>, acceptor: &mut Acceptor) -> Poll<io::Result<u8>>
 where
     IO: AsyncRead,

@@ -1,4 +1,4 @@
-//! Certificates of clients: whether they are asked for, and by whom they have to be issued.
+//! Certificates of clients: whether clients are asked for them, and which authorities may issue them.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::provider::provider;
 /// Whether clients are asked for a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientCertificates {
-    /// They are not.
+    /// Clients are not asked.
     #[default]
     None,
-    /// They are, and may have none. One that is wrong ends the handshake all the same.
+    /// Clients are asked, and may have none. A wrong certificate ends the handshake all the same.
     Optional,
-    /// They are, and without one there is no connection.
+    /// Clients are asked, and without a certificate there is no connection.
     Required,
 }
 
 impl ClientCertificates {
-    /// All of them.
+    /// All cases.
     pub const ALL: [ClientCertificates; 3] = [
         ClientCertificates::None,
         ClientCertificates::Optional,
         ClientCertificates::Required,
     ];
 
-    /// `none`, `optional` or `required`.
+    /// The case in a configuration: `none`, `optional` or `required`.
     pub fn name(self) -> &'static str {
         match self {
             ClientCertificates::None => "none",
@@ -48,8 +48,8 @@ impl ClientCertificates {
     }
 }
 
-/// All that decides which clients get a connection. Two names with the same policy let in the same clients, so a session
-/// that began under one of them may go on under the other; with different ones it must not.
+/// A digest of everything that decides which clients get a connection. Two names with the same policy let in the same
+/// clients, so a session that began under one of them may go on under the other; with different policies it must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Policy([u8; 32]);
 
@@ -62,7 +62,7 @@ pub(super) struct ClientAuthorities {
 impl ClientAuthorities {
     pub(super) fn read(file: Pem<'_>) -> Result<ClientAuthorities, FrontendError> {
         let mut certificates = file.certificates()?;
-        // One set of authorities is one policy, in whatever order a file has them.
+        // The order of authorities in a file is no part of the policy.
         certificates.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
         certificates.dedup();
         let mut roots = RootCertStore::empty();
@@ -91,7 +91,7 @@ impl ClientAuthorities {
     }
 }
 
-/// What is asked of clients under one name, and what tells it from others.
+/// The verifier of clients under one name, and the policy that it stands for.
 pub(super) fn demand(
     case: ClientCertificates,
     authorities: Option<&ClientAuthorities>,

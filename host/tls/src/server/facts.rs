@@ -1,4 +1,4 @@
-//! What a handshake has settled.
+//! The facts that a handshake has settled.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::alpn::Alpn;
 use crate::certificate::Certificate;
 use crate::provider::Version;
 
-/// What is known of a client's connection once its handshake is done.
+/// The facts about a client's connection, known once its handshake is done.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The name that the client asked for, in lower case. Clients send none for an IP address.
@@ -19,16 +19,16 @@ pub struct Facts {
     pub version: Version,
     /// The cipher suite by its registered name, such as `TLS_AES_128_GCM_SHA256`.
     pub cipher: &'static str,
-    /// The protocol that was agreed on; without one the client speaks HTTP/1.1.
+    /// The protocol that both sides agreed on; without one the client speaks HTTP/1.1.
     pub alpn: Option<Alpn>,
-    /// An earlier session was resumed, so there was no signature.
+    /// Whether an earlier session was resumed, so that there was no signature.
     pub resumed: bool,
-    /// The client's certificate, verified; of a resumed session the one that was verified when it began.
+    /// The client's verified certificate; of a resumed session the one that was verified when it began.
     pub client_certificate: Option<Arc<Certificate>>,
 }
 
 impl Facts {
-    /// Of a connection whose handshake is done.
+    /// Reads the facts of a connection whose handshake is done.
     pub(super) fn of(connection: &ServerConnection, now: SystemTime) -> io::Result<Facts> {
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let client_certificate = match connection.peer_certificates().and_then(<[_]>::first) {
@@ -52,7 +52,8 @@ impl Facts {
     }
 }
 
-/// A session can be resumed for hours after its certificate has expired, and the library does not look again.
+/// The client's certificate, if it has not expired: a session can be resumed for hours after that, and the library
+/// does not look again.
 fn client_certificate(
     der: rustls::pki_types::CertificateDer<'static>,
     resumed: bool,
@@ -68,7 +69,7 @@ fn client_certificate(
     Ok(Arc::new(certificate))
 }
 
-/// IANA's name. The library's differ for TLS 1.3.
+/// The name at IANA. The library's names differ for TLS 1.3.
 fn registered_name(suite: CipherSuite) -> &'static str {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
@@ -97,7 +98,7 @@ mod tests {
             of(true, not_after + Duration::from_secs(1)).unwrap_err(),
             Reason::ClientCertificateExpired
         );
-        // A handshake in full has been verified by the library's clock a moment ago.
+        // The library's clock has verified a full handshake a moment ago.
         assert!(of(false, not_after + Duration::from_secs(1)).is_ok());
     }
 }

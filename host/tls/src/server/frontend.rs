@@ -1,4 +1,4 @@
-//! What a listener speaks: its certificates, versions and protocols, and what it asks of clients.
+//! The TLS of a listener: its certificates, versions and protocols, and its demands on clients.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::pair::Pair;
 use crate::pem::{Pem, PemError};
 use crate::provider::{Version, provider};
 
-/// How a listener is to speak TLS.
+/// The settings of a listener's TLS.
 #[derive(Debug)]
 pub struct Settings<'a> {
     /// The oldest version that is spoken.
     pub min_version: Version,
-    /// The protocols that are offered, best first. A client that knows ALPN and none of these is refused; one that does not
-    /// know ALPN is not.
+    /// The offered protocols, best first. A client that uses ALPN without any of these is refused; one that does not
+    /// use ALPN is not.
     pub alpn: &'a [Alpn],
     /// Whether clients are asked for certificates, unless a site says otherwise.
     pub client_certificates: ClientCertificates,
-    /// The authorities by one of which clients' certificates have to be issued.
+    /// The authorities that may issue clients' certificates.
     pub client_ca: Option<Pem<'a>>,
-    /// The certificates. There may be none yet, if an authority will issue one: until then every handshake fails with
-    /// [`Reason::NoCertificate`](super::Reason::NoCertificate), but for those of the authority.
+    /// The certificates. The list may be empty if an authority will issue one: until then every handshake fails with
+    /// [`Reason::NoCertificate`](super::Reason::NoCertificate), except those of the authority.
     pub sites: Vec<Site>,
 }
 
@@ -37,27 +37,28 @@ pub struct Settings<'a> {
 pub struct Site {
     /// Chain and key.
     pub pair: Arc<Pair>,
-    /// It is for clients that ask for another name, or for none. If no site is, the first one is.
+    /// Whether the certificate serves clients that ask for another name, or for none. Without a default the first one
+    /// does.
     pub default: bool,
-    /// What is asked of clients under these names, if that differs from the listener.
+    /// The demand on clients under these names, if it differs from the listener's.
     pub client_certificates: Option<ClientCertificates>,
 }
 
-/// Why a listener cannot speak TLS as it is told to.
+/// A reason why a listener cannot speak TLS as configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrontendError {
     /// The file of authorities cannot be read as such.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// A certificate in it is none of an authority.
+    /// A certificate in the file belongs to no authority.
     #[error("{file}: not usable as an authority of client certificates: {why}")]
     ClientCa {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
-    /// Certificates are asked for, and nobody can issue them.
+    /// Certificates are demanded, and there is no authority that could issue them.
     #[error("client_certificates = \"{}\" needs client_ca, the authorities that issue them", .0.name())]
     NoClientCa(ClientCertificates),
     /// Authorities are named, and no certificate is asked for, so nothing would be enforced.
@@ -68,18 +69,18 @@ pub enum FrontendError {
     /// More than one certificate is the default.
     #[error("{0} certificates of one listener have `default = true`; one can")]
     SeveralDefaults(usize),
-    /// The library refuses what it is told, or the system has no random numbers.
+    /// The library refuses the settings, or the system has no random numbers.
     #[error("TLS: {0}")]
     Library(String),
 }
 
-/// A listener's way to speak TLS. It never changes: a reload makes another one, with the same [`Tickets`].
+/// The TLS of a listener. It never changes: a reload makes another one, with the same [`Tickets`].
 #[derive(Debug)]
 pub struct Frontend {
     served: Names<Served>,
-    /// Whether all names ask the same of clients' certificates, as nearly always.
+    /// Whether all names demand the same of clients' certificates, as nearly always.
     has_one_policy: bool,
-    /// For clients as long as there is no certificate.
+    /// The configuration for clients as long as there is no certificate.
     without: Arc<ServerConfig>,
     challenges: Option<Arc<Challenges>>,
 }
@@ -91,23 +92,23 @@ struct Served {
     policy: Policy,
 }
 
-/// The configuration for one client, and what follows from it.
+/// The configuration for one client.
 pub(super) enum Choice {
-    /// That of a name, or the default.
+    /// The configuration of a name, or the default.
     Site(Arc<ServerConfig>),
-    /// The one that answers an authority, which wants nothing but the handshake.
+    /// The configuration that answers an authority, which wants nothing but the handshake.
     Challenge(Arc<ServerConfig>),
-    /// None: there is no certificate.
+    /// The configuration that fails, because there is no certificate.
     Nothing(Arc<ServerConfig>),
 }
 
 impl Frontend {
-    /// Makes the configurations for all names. `challenges` are those of the certificates that an authority issues for this
-    /// listener's names, if it does.
+    /// Makes the configurations for all names. `challenges` are the open ones of the authority that issues
+    /// certificates for this listener's names, if one does.
     ///
     /// # Errors
     ///
-    /// Settings that contradict each other, see [`FrontendError`].
+    /// Contradictory settings are errors, see [`FrontendError`].
     pub fn new(
         settings: Settings<'_>,
         tickets: &Tickets,
@@ -126,7 +127,7 @@ impl Frontend {
             return Err(FrontendError::UnusedClientCa);
         }
         if authorities.is_none() && asks(settings.client_certificates) {
-            // Said even if every site says otherwise, or there is none yet.
+            // This is an error even if every site says otherwise, or there is no site yet.
             return Err(FrontendError::NoClientCa(settings.client_certificates));
         }
         let mut served = Vec::with_capacity(settings.sites.len());
@@ -150,15 +151,16 @@ impl Frontend {
         self.served.iter().map(|served| &served.pair)
     }
 
-    /// Whether a request for `host` may come over a connection whose client asked for `server_name` in its handshake. It may
-    /// if the same was asked of the client's certificate; otherwise the answer is 421 (RFC 9110 section 15.5.20).
+    /// Whether a request for `host` may come over a connection whose client asked for `server_name` in its handshake.
+    /// It may if both names demand the same of the client's certificate; otherwise the answer is 421 (RFC 9110
+    /// section 15.5.20).
     pub fn serves_together(&self, server_name: Option<&str>, host: &str) -> bool {
         if self.has_one_policy {
             return true;
         }
         match (self.served.find(server_name), self.served.find(Some(host))) {
             (Some(connection), Some(request)) => connection.policy == request.policy,
-            // The handshake went through, so the certificate it was made with belongs to an older frontend.
+            // The handshake succeeded, so its certificate belongs to an older frontend.
             _ => true,
         }
     }
@@ -224,7 +226,7 @@ fn finish(config: &mut ServerConfig, settings: &Settings<'_>) {
     // Tickets need no memory here. Sessions by number would, and would not survive a reload.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
-    // A client that has to prove who it is has not done so yet when half-RTT data would be sent.
+    // A client that must identify itself has not done so yet when half-RTT data would be sent.
     config.send_half_rtt_data = false;
     config.max_early_data_size = 0;
 }
@@ -233,7 +235,7 @@ fn library(error: rustls::Error) -> FrontendError {
     FrontendError::Library(error.to_string())
 }
 
-/// RFC 8737 section 3: the authority offers `acme-tls/1` and nothing else.
+/// Whether the client is an authority, which offers `acme-tls/1` and nothing else (RFC 8737 section 3).
 fn asks_for_challenge(hello: &ClientHello<'_>) -> bool {
     let Some(mut alpn) = hello.alpn() else {
         return false;
@@ -241,7 +243,7 @@ fn asks_for_challenge(hello: &ClientHello<'_>) -> bool {
     alpn.next() == Some(crate::acme::TLS_ALPN) && alpn.next().is_none()
 }
 
-/// Ends each handshake with an alert.
+/// A resolver without a certificate, which ends each handshake with an alert.
 #[derive(Debug)]
 struct NoCertificate;
 

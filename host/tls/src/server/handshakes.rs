@@ -1,4 +1,4 @@
-//! How many handshakes are under way at a time.
+//! The limit of handshakes under way at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ pub struct Handshakes {
 pub struct UnderWay(Arc<AtomicUsize>);
 
 impl Handshakes {
-    /// Counts up to `cap` at a time.
+    /// Creates a counter that allows up to `cap` at a time.
     pub fn new(cap: usize) -> Handshakes {
         Handshakes {
             under_way: Arc::default(),
@@ -25,11 +25,11 @@ impl Handshakes {
         }
     }
 
-    /// Begins one, unless `cap` are under way.
+    /// Begins a handshake, unless `cap` are under way.
     pub fn begin(&self) -> Option<UnderWay> {
         let counted = UnderWay(self.under_way.clone());
-        // Nothing else is told by the count, so its order to other memory does not matter. Whoever finds it full is
-        // counted for an instant, which can refuse another one at the cap and never lets one more in.
+        // The count tells nothing else, so its order to other memory does not matter. A refused handshake is counted
+        // for an instant, which can refuse another one at the cap and never lets one more in.
         if self.under_way.fetch_add(1, Ordering::Relaxed) < self.cap {
             Some(counted)
         } else {
@@ -37,7 +37,7 @@ impl Handshakes {
         }
     }
 
-    /// Those under way.
+    /// The number of handshakes under way.
     pub fn count(&self) -> usize {
         self.under_way.load(Ordering::Relaxed)
     }

@@ -1,10 +1,10 @@
-//! Why a handshake with a client came to nothing.
+//! The reasons why handshakes with clients fail.
 
 use std::io;
 
 use rustls::{CertificateError, Error, PeerIncompatible};
 
-/// Why a handshake failed. Metrics and logs call it by [`Reason::name`].
+/// A reason why a handshake failed. Metrics and logs call it by [`Reason::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The deadline passed.
@@ -21,19 +21,19 @@ pub enum Reason {
     NoSharedAlpn,
     /// The listener has no certificate yet: the authority has not issued any.
     NoCertificate,
-    /// A certificate is demanded, and the client has sent none.
+    /// The listener demands a certificate, and the client has sent none.
     ClientCertificateMissing,
-    /// The client's certificate, or what it has signed with it, is wrong in another way than the next two.
+    /// The client's certificate, or its signature, is wrong in another way than the next two.
     ClientCertificateInvalid,
-    /// The client's certificate has expired, or its time has not come.
+    /// The client's certificate has expired, or is not valid yet.
     ClientCertificateExpired,
-    /// The client's certificate comes from another authority than the listener's.
+    /// The client's certificate comes from an authority that the listener does not trust.
     ClientCertificateUnknownCa,
-    /// The client broke the protocol: a bad or oversized record, a message that has no place.
+    /// The client broke the protocol: a bad or oversized record, or a message out of place.
     BadRecord,
     /// The client ended the handshake with an alert, most often because it does not trust the certificate.
     Alert,
-    /// Anything else, such as a fault of this side.
+    /// Any other reason, such as a fault of this side.
     Other,
 }
 

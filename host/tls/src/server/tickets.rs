@@ -9,20 +9,21 @@ use rustls::server::ProducesTickets;
 
 use super::client_certificates::Policy;
 
-/// Keys with which session tickets are encrypted: made at random, replaced every 6 hours, known to this process alone.
+/// Keys with which session tickets are encrypted: random, replaced every 6 hours, known to this process alone.
 ///
-/// A process has one of these for all its listeners and all that ever replaces them: keys made anew on reload would end
-/// every session. There are keys for each policy about client certificates. A resumed session is not verified again, so
-/// with one key for all, a client without a certificate could resume where one is demanded, or one with a certificate of an
-/// authority that is no longer trusted.
+/// A process has one such object for all its listeners and all that ever replace them: new keys on reload would end
+/// every session. There are keys for each policy about client certificates. A resumed session is not verified again,
+/// so with one key for all, a client without a certificate could resume where one is demanded, or one with a
+/// certificate of an authority that is no longer trusted.
 #[derive(Default)]
 pub struct Tickets(Mutex<HashMap<Policy, Arc<dyn ProducesTickets>>>);
 
-/// Policies are few. Past this many, those of listeners that are gone are forgotten.
+/// The most policies whose keys are kept. Policies are few; past this number, those of removed listeners are
+/// forgotten.
 const KEPT: usize = 64;
 
 impl Tickets {
-    /// Without any keys yet.
+    /// Creates an object without keys.
     pub fn new() -> Tickets {
         Tickets::default()
     }

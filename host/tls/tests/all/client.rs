@@ -1,4 +1,4 @@
-//! TLS towards backends: what is verified, and what is said when it does not hold.
+//! TLS towards backends: verification, and the messages when it fails.
 
 use std::io;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn trusting(authority: &Authority) -> Settings<'_> {
     }
 }
 
-/// A backend that shows `made`.
+/// The TLS of a backend that presents `made`.
 fn backend(made: &Made) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let key = PemObject::from_pem_slice(made.key_pem.as_bytes()).unwrap();
@@ -40,7 +40,7 @@ fn backend(made: &Made) -> ServerConfig {
         .unwrap()
 }
 
-/// Connects to a backend that says hello, and reads what it says.
+/// Connects to a backend that sends a greeting, and reads it.
 async fn connect(
     connector: &Connector,
     backend: &Arc<ServerConfig>,
@@ -48,7 +48,7 @@ async fn connect(
 ) -> Result<(Connected<DuplexStream>, io::Result<usize>), ConnectError> {
     let (backend_io, io) = duplex(64 * 1024);
     let backend = async {
-        // Whether it fails is what the client is asked.
+        // The client's result says whether the handshake failed.
         if let Ok(mut stream) = TlsAcceptor::from(backend.clone()).accept(backend_io).await {
             let _ = stream.write_all(b"hello").await;
             let _ = stream.shutdown().await;
@@ -220,7 +220,7 @@ async fn unverified_backend_may_be_anybody_with_the_key() {
                 .key_provider
                 .load_private_key(key)
                 .unwrap();
-            // Not checked here: a backend that does not have the key tries with its own.
+            // The library's check of the key is left out: a backend without the right key tries with its own.
             let certified = rustls::sign::CertifiedKey::new(made.chain.clone(), key);
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_protocol_versions(versions)
@@ -276,7 +276,7 @@ async fn backend_that_demands_a_certificate_gets_it_or_says_so() {
             .unwrap();
         assert_eq!(read.unwrap(), 5);
         for connector in [with(None), with(Some(&stranger))] {
-            // In TLS 1.3 the refusal comes after the handshake, by the first read.
+            // In TLS 1.3 the refusal comes after the handshake, in the first read.
             let reason = match connect(&connector, &backend, "api.test").await {
                 Ok((_, read)) => Reason::of(&read.unwrap_err()),
                 Err(failed) => {
@@ -375,7 +375,7 @@ async fn backend_that_says_nothing_runs_into_the_deadline() {
 }
 
 #[tokio::test]
-async fn body_cut_short_is_told_from_one_that_ended() {
+async fn body_cut_short_is_distinguished_from_a_complete_one() {
     let ca = authority("ca");
     let config = Arc::new(backend(&ca.issue_to(&["api.test"])));
     let connector = Connector::new(trusting(&ca)).unwrap();

@@ -1,4 +1,4 @@
-//! What the tests of both sides are made of: frontends, clients, and both ends of one handshake.
+//! The parts of tests of both sides: frontends, clients, and both ends of one handshake.
 
 use std::io;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::testing::{Authority, Made};
 
-/// Long enough for a busy machine; only a test that has failed waits for it.
+/// The deadline of a handshake: long enough for a busy machine; only a failed test waits for it.
 pub(crate) fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
@@ -113,7 +113,7 @@ impl Client {
         self
     }
 
-    /// Sessions are remembered by what is returned.
+    /// The library's configuration, which remembers sessions.
     pub(crate) fn config(self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots
@@ -137,8 +137,8 @@ impl Client {
 
 pub(crate) type Server = Result<Facts, Reason>;
 
-/// Carries out both sides of a handshake. The server says hello and ends; the client reads all of it, so it has seen tickets
-/// and alerts.
+/// Carries out both sides of a handshake. The server sends a greeting and ends; the client reads to the end, and so
+/// has seen tickets and alerts.
 pub(crate) async fn shake(
     frontend: &Frontend,
     client: &Arc<ClientConfig>,
@@ -147,7 +147,7 @@ pub(crate) async fn shake(
     shake_by(|io| io, frontend, client, name).await
 }
 
-/// The same, with the server's end of the pipe within something.
+/// Carries out a handshake as [`shake`] does, with the server's end of the pipe wrapped.
 pub(crate) async fn shake_by<IO: AsyncRead + AsyncWrite + Unpin>(
     within: impl FnOnce(DuplexStream) -> IO,
     frontend: &Frontend,

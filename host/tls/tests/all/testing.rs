@@ -1,6 +1,6 @@
-//! Certificates that tests make, and OpenSSL where they need what rcgen cannot.
+//! Certificates that tests make, by OpenSSL where rcgen cannot.
 
-// Unit tests and the tests over sockets each use some of it.
+// Unit tests and the tests over sockets each use a part of this file.
 #![allow(dead_code)]
 
 use std::io::Write;
@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 /// An authority that issues certificates.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its own certificate.
+    /// The authority's own certificate.
     pub(crate) pem: String,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn authority(name: &str) -> Authority {
 }
 
 impl Authority {
-    /// A certificate that is good for everything, but for what `change` does to it.
+    /// Issues a certificate that is valid in every way, except for the changes of `change`.
     pub(crate) fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Made {
         self.issue_for(&KeyPair::generate().unwrap(), change)
     }
@@ -57,13 +57,13 @@ impl Authority {
         }
     }
 
-    /// A certificate for `names`.
+    /// Issues a certificate for `names`.
     pub(crate) fn issue_to(&self, names: &[&str]) -> Made {
         self.issue(|params| params.subject_alt_names = self::names(names))
     }
 }
 
-/// Names and addresses, as a certificate has them.
+/// Alternative names for names and addresses.
 pub(crate) fn names(names: &[&str]) -> Vec<SanType> {
     let of = |name: &&str| match name.parse() {
         Ok(address) => SanType::IpAddress(address),

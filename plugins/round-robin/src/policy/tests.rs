@@ -82,7 +82,7 @@ fn unhealthy_backends_with_a_weight_are_picked_if_none_is_healthy() {
 }
 
 #[test]
-fn the_largest_weights_have_exact_shares() {
+fn largest_weights_have_exact_shares() {
     let weights = [65_535, 65_534, 1, 40_000];
     let picks = picks(&Schedule::new(&healthy(&weights)), 3, 171_070);
     assert_eq!(

@@ -26,19 +26,19 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Measure only these
+    /// Measure only these languages
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Language>,
 
-    /// How often each is measured; what is told is the median
+    /// The number of measurements of each language; the median is reported
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
-    /// How Pace is built: another profile of cargo's than release says nothing about speed
+    /// The profile of Pace: only figures of release are about speed
     #[arg(long, value_name = "PROFILE", default_value_t = Profile::release())]
     profile: Profile,
 
-    /// Where languages.json goes
+    /// The directory for languages.json
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "publish")]
     publish_only: bool,
 
-    /// Print what has to be built, and do nothing else
+    /// Print the programs to build, and do nothing else
     #[arg(long, hide = true)]
     needs: bool,
 }

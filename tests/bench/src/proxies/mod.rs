@@ -44,31 +44,31 @@ use subject::Programs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to ask; `all` for everything
-    #[arg(long, value_name = "SCENE", value_delimiter = ',', default_value = "ladder", value_parser = Asked::parse)]
-    scene: Vec<Asked>,
+    /// The scenes to measure; `all` for every one
+    #[arg(long, value_name = "SCENE", value_delimiter = ',', default_value = "ladder", value_parser = SceneName::parse)]
+    scene: Vec<SceneName>,
 
     /// Measure only these proxies, besides the one that the others are compared with
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// How often each proxy is measured
+    /// The number of measurements of each proxy
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
-    /// How long one measurement takes, in seconds
+    /// The duration of one measurement, in seconds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 
-    /// How many connections ask at the same time
+    /// The number of connections of the load
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: u16,
 
-    /// How the proxies are built: another profile of cargo's than release says nothing about speed
+    /// The profile of the proxies: only figures of release are about speed
     #[arg(long, value_name = "PROFILE", default_value_t = Profile::release())]
     profile: Profile,
 
-    /// Where bench.md, bench.json and ladder.svg go; scenes of earlier runs that are there are kept
+    /// The directory for bench.md, bench.json and ladder.svg; scenes of earlier runs in it are kept
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -80,28 +80,28 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "publish")]
     publish_only: bool,
 
-    /// Print what has to be built, and do nothing else
+    /// Print the programs to build, and do nothing else
     #[arg(long, hide = true)]
     needs: bool,
 }
 
 /// The names that `--scene` accepts.
 #[derive(Clone, Copy)]
-enum Asked {
+enum SceneName {
     All,
     One(Scene),
 }
 
-impl Asked {
-    fn parse(text: &str) -> Result<Asked, String> {
+impl SceneName {
+    fn parse(text: &str) -> Result<SceneName, String> {
         let names = || {
             let scenes = Scene::value_variants().iter().map(|scene| scene.name());
             scenes.collect::<Vec<_>>().join(", ")
         };
         match text {
-            "all" => Ok(Asked::All),
+            "all" => Ok(SceneName::All),
             _ => Scene::from_str(text, false)
-                .map(Asked::One)
+                .map(SceneName::One)
                 .map_err(|_| format!("the scenes are {}, all", names())),
         }
     }
@@ -158,10 +158,10 @@ fn scenes(args: &Args) -> Result<BTreeSet<Scene>> {
             bail!("there is no proxy `{key}`: there are {}", keys.join(", "));
         }
     }
-    let all = |asked: &Asked| match asked {
+    let all = |asked: &SceneName| match asked {
         _ if args.publish_only => Vec::new(),
-        Asked::All => Scene::value_variants().to_vec(),
-        Asked::One(scene) => vec![*scene],
+        SceneName::All => Scene::value_variants().to_vec(),
+        SceneName::One(scene) => vec![*scene],
     };
     Ok(args.scene.iter().flat_map(all).collect())
 }

@@ -223,7 +223,7 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// They were on another machine, or the file cannot be read.
+    /// An error if they were on another machine, or the file cannot be read.
     pub(crate) fn continued(directory: &Path, machine: Machine) -> Result<Run> {
         let file = directory.join(FILE);
         if !file.exists() {

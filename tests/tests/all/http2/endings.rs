@@ -10,7 +10,7 @@ use pace_tests::{
 
 use super::{Both, NO_ERROR};
 
-/// Answers PING, as a client has to, until the connection ends. Returns the other frames.
+/// Answers each PING, as a client must, until the connection ends. Returns the other frames.
 fn rest(frames: &mut Frames) -> Vec<Frame> {
     let mut rest = Vec::new();
     while let Some(frame) = frames.read() {
@@ -68,7 +68,7 @@ fn reset_while_a_response_flows_ends_its_attempt() {
 }
 
 #[test]
-fn connection_that_goes_ends_all_its_attempts() {
+fn lost_connection_ends_all_its_attempts() {
     let ended = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&ended);
     let backend = Scripted::new(move |line| {
@@ -86,7 +86,7 @@ fn connection_that_goes_ends_all_its_attempts() {
     both.wait_until_closed();
 }
 
-/// An end of the stream would say that the response is complete.
+/// An orderly end of the stream would say that the response is complete.
 #[test]
 fn response_that_breaks_off_resets_its_stream() {
     for head in [
@@ -156,7 +156,7 @@ fn drain_says_goaway_and_completes_the_streams_under_way() {
 }
 
 #[test]
-fn idle_connection_is_told_and_closed() {
+fn idle_connection_gets_goaway_and_is_closed() {
     let backend = HttpBackend::named("one");
     let both = Both::with(&backend.label(), "keepalive_timeout_ms = 300", "");
     for mut frames in [both.frames(), both.encrypted_frames()] {
@@ -189,7 +189,7 @@ fn pings_do_not_keep_an_idle_connection() {
 fn connection_without_a_preface_is_closed() {
     let backend = HttpBackend::named("one");
     let both = Both::with(&backend.label(), "head_timeout_ms = 300", "");
-    // Agreed upon and never begun.
+    // The protocol is agreed on, and the client never begins.
     let tls = both.tls().alpn(&["h2"]);
     let stream = std::net::TcpStream::connect(both.pace.listeners()[1]).expect("Pace listens");
     let silent = tls.connect(stream).expect("the handshake succeeds");
@@ -211,7 +211,7 @@ fn connection_ends_behind_its_last_request() {
     }
 }
 
-/// The end of a connection is agreed upon by PING; a client that does not answer it does not go on for ever.
+/// PING confirms the end of a connection; a client that does not answer it does not go on for ever.
 #[test]
 fn client_that_ignores_the_end_is_cut_off() {
     let backend = HttpBackend::named("one");

@@ -1,4 +1,4 @@
-//! Clients that send much which costs them little: their connection ends, and nobody else notices.
+//! Clients that send much at little cost: their connection ends, and no other client notices.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use pace_tests::{Frame, Frames, Gate, HttpBackend, Scripted, block, flag, kind, 
 
 use super::Both;
 
-/// What a flood may add to the memory of the process, which is far below what it sends.
+/// The memory that a flood may add to the process, which is far below the bytes that it sends.
 const ROOM: u64 = 48 << 20;
 
 struct Flooded {
@@ -17,7 +17,7 @@ struct Flooded {
 
 fn flooded(backend: &str, server: &str) -> Flooded {
     let both = Both::with(backend, server, "");
-    // What the first requests need is there.
+    // The memory that the first requests need is taken now.
     assert_eq!(both.plain().get("/calm").status, 200);
     let before = both.pace.process().resident().expect("it runs");
     Flooded { both, before }
@@ -30,7 +30,7 @@ impl Flooded {
         socket
             .set_write_timeout(Some(Duration::from_secs(2)))
             .expect("it is a socket");
-        // What is sent to a connection that has ended is read over for a while.
+        // After the end of a connection, bytes that still arrive are read and dropped for a while.
         let _ = (0..most).any(|at| frames.try_send(&next(at)).is_err());
         frames
     }
@@ -48,7 +48,7 @@ impl Flooded {
         );
     }
 
-    /// Checks that the connection is ended because of what was sent, and that nobody else is harmed.
+    /// Checks that the connection is ended because of the flood, and that no other client is harmed.
     fn ended(&self, mut frames: Frames) {
         let rest = frames.rest();
         let goaway = rest.iter().find(|frame| frame.kind == kind::GOAWAY);
@@ -166,7 +166,7 @@ fn head_that_unpacks_to_much_is_refused() {
     flooded.unharmed();
 }
 
-/// The client reads nothing of what its frames are answered with.
+/// The client reads none of the answers to its frames.
 #[test]
 fn unread_acknowledgements_end_the_connection() {
     let backend = HttpBackend::named("one");
@@ -209,7 +209,7 @@ fn tiny_data_is_bounded() {
         while line.head()?.is_some_and(|head| head.contains("/calm")) {
             line.write(super::OK)?;
         }
-        // It reads no more: its system buffers some of it.
+        // The backend reads no more: its system buffers a part.
         std::thread::park_timeout(pace_tests::DEADLINE);
         Ok(())
     });
@@ -224,7 +224,7 @@ fn tiny_data_is_bounded() {
     flooded.unharmed();
 }
 
-/// Frames that name streams which nobody has opened.
+/// Frames that name streams which were never opened.
 #[test]
 fn priorities_and_unknown_frames_are_not_kept() {
     let backend = HttpBackend::named("one");

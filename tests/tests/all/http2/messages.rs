@@ -98,7 +98,7 @@ fn trailers_pass_both_ways() {
     }
 }
 
-/// The trailers of gRPC come behind a body without data.
+/// The trailers of gRPC follow a body without data.
 #[test]
 fn trailers_without_a_body_pass() {
     let backend =
@@ -128,7 +128,7 @@ fn interim_responses_pass_before_the_final_one() {
 }
 
 #[test]
-fn client_that_waits_is_told_to_go_on() {
+fn waiting_client_is_told_to_continue() {
     let backend = HttpBackend::new(|request| Answer::new(request.body.clone()));
     let both = Both::before(&backend.label());
     let mut frames = both.frames();
@@ -155,9 +155,9 @@ fn pieces_of_a_cookie_are_joined() {
     assert_eq!(received.all("x-between"), ["y"]);
 }
 
-/// One host comes out, whichever field has said it; none and two that differ are refused.
+/// Both fields become one host; a request with none, or with two that differ, is refused.
 #[test]
-fn authority_and_host_are_one() {
+fn authority_and_host_become_one_host() {
     let backend = HttpBackend::named("one");
     let both = Both::before(&backend.label());
     let mut frames = both.frames();
@@ -194,7 +194,7 @@ fn authority_and_host_are_one() {
     }
 }
 
-/// They are about the connection to the backend.
+/// Such fields concern the connection to the backend.
 #[test]
 fn fields_of_a_connection_are_not_passed_to_the_client() {
     let backend = Scripted::new(|line| {

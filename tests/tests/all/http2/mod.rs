@@ -65,7 +65,7 @@ impl Both {
         Http2::connect_tls(self.pace.listeners()[1], &self.tls(), NAME)
     }
 
-    /// A client that speaks frames, without TLS.
+    /// A client of frames, without TLS.
     fn frames(&self) -> Frames {
         self.frames_with(&[])
     }

@@ -1,4 +1,4 @@
-//! What is refused on HTTP/1.1 is refused on HTTP/2.
+//! Requests that are refused on HTTP/1.1 are refused on HTTP/2.
 
 use pace_tests::{Frame, HttpBackend, Request, block, flag, kind};
 
@@ -46,7 +46,7 @@ fn requests_are_refused_with_the_status_of_http_1() {
     assert_eq!(refused, 2 * 8, "each is counted");
 }
 
-/// A fragment is the client's own (RFC 9110, section 4.2.5), and no part of what a backend is asked for.
+/// A fragment stays with the client (RFC 9110, section 4.2.5), and is no part of the target that a backend gets.
 #[test]
 fn fragment_does_not_reach_the_backend() {
     let backend = HttpBackend::named("one");
@@ -118,7 +118,7 @@ fn malformed_heads_are_refused() {
             _ => false,
         };
         assert!(is_refused, "{fields:?}: {answer:?}");
-        // Names that are none cannot be unpacked, and end the connection.
+        // Names that are no tokens cannot be unpacked, and end the connection.
         if answer.kind != kind::GOAWAY {
             frames.send(&[Frame::get(3, "/")]);
             assert_eq!(
@@ -138,7 +138,7 @@ fn malformed_heads_are_refused() {
 }
 
 #[test]
-fn body_of_another_length_than_said_is_an_error_of_its_stream() {
+fn body_of_another_length_than_declared_is_an_error_of_its_stream() {
     let backend = HttpBackend::named("one");
     let both = Both::before(&backend.label());
     for body in ["ab", "abcd"] {
@@ -159,7 +159,7 @@ fn body_of_another_length_than_said_is_an_error_of_its_stream() {
     );
 }
 
-/// Each is an error of the connection (RFC 9113, sections 4 to 6), which is told so.
+/// Each frame is an error of the connection (RFC 9113, sections 4 to 6), which is told so.
 #[test]
 fn frames_out_of_place_end_the_connection() {
     let backend = HttpBackend::named("one");
@@ -182,7 +182,7 @@ fn frames_out_of_place_end_the_connection() {
         vec![Frame::new(kind::DATA, flag::NONE, 1, vec![0; 20_000])],
     ] {
         let mut client = both.frames();
-        // The other side may be quicker.
+        // The other side may have closed already.
         let _ = client.try_send(&frames);
         let rest = client.rest();
         let goaway = rest.iter().find(|frame| frame.kind == kind::GOAWAY);

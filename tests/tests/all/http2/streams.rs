@@ -54,14 +54,14 @@ fn stream_beyond_the_hundredth_is_refused_and_can_be_repeated() {
     assert_eq!(backend.requests().len(), 101);
 }
 
-/// A route in HTTP/1.1 and one in HTTP/2 on the same plain listener.
+/// One client speaks HTTP/1.1 and another HTTP/2 on the same plain listener.
 #[test]
 fn plain_listener_speaks_both_versions() {
     let backend = HttpBackend::named("one");
     let both = Both::before(&backend.label());
     assert_eq!(both.pace.client().get("/").text(), "one");
     assert_eq!(both.plain().get("/").text(), "one");
-    // HTTP/2 begins with the first byte of a connection and not later.
+    // HTTP/2 begins with the first byte of a connection, never later.
     let mut late = both.pace.client();
     assert_eq!(late.get("/").text(), "one");
     let response = late.exchange("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");

@@ -4,7 +4,7 @@ use pace_tests::{Frame, HttpBackend, Request, Scripted, flag, kind};
 
 use super::{Both, NO_ERROR};
 
-/// Pace itself answers, and the client is told that its body is not needed (RFC 9113, section 8.1).
+/// Pace itself answers, and the client is told that the rest of its body is not needed (RFC 9113, section 8.1).
 #[test]
 fn early_refusal_ends_the_upload_without_an_error() {
     let backend = HttpBackend::named("one");
@@ -38,7 +38,7 @@ fn early_answer_of_the_backend_arrives_and_the_connection_goes_on() {
     let both = Both::before(&backend.label());
     for mut client in both.clients() {
         for _ in 0..20 {
-            // More than all windows together: the connection's must be given back.
+            // The bodies exceed all windows together: the connection's must be given back.
             let body = vec![0; 300_000];
             let response = client.send(&Request::post("/", body));
             assert_eq!((response.status, response.text()), (429, "late"));
@@ -47,7 +47,7 @@ fn early_answer_of_the_backend_arrives_and_the_connection_goes_on() {
     }
 }
 
-/// The windows of a connection outlast many uploads that nobody has read to their end.
+/// The windows of a connection outlast many uploads whose rest was not read.
 #[test]
 fn windows_of_unread_uploads_are_given_back() {
     let backend = HttpBackend::named("one");

@@ -1,4 +1,4 @@
-//! Flow control: a client that takes nothing stalls what it does not take, and nothing else.
+//! Flow control: a client that takes nothing stalls its own streams, and no others.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -48,7 +48,7 @@ fn window_that_opens_byte_by_byte_is_filled() {
     assert_eq!(received, b"small");
 }
 
-/// Settings change the windows of streams under way, also below zero (RFC 9113, section 6.9.2).
+/// Settings change the windows of streams under way, even below zero (RFC 9113, section 6.9.2).
 #[test]
 fn window_that_shrinks_below_zero_is_respected() {
     let backend = backend();
@@ -63,7 +63,7 @@ fn window_that_shrinks_below_zero_is_respected() {
     assert_eq!(frames.wait_for(kind::DATA, 1).payload.len(), 10);
 }
 
-/// The window of the connection is full: the streams end, and the connection is of use again.
+/// The window of the connection is full: the streams end, and the connection is usable again.
 #[test]
 fn window_of_the_connection_stalls_its_streams_for_their_time_only() {
     let backend = backend();

@@ -20,7 +20,7 @@ pub(crate) struct Field {
     pub(crate) end: Vec<u8>,
 }
 
-/// What follows the head.
+/// The part of a message after its head.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Plain(Vec<u8>),

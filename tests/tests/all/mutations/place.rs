@@ -31,8 +31,8 @@ impl Place {
         Place { pace, backend }
     }
 
-    /// Checks that requests on a connection of their own, after a case, meet nothing that the case has left.
-    /// One is a head without a body, the other has a body.
+    /// Checks that requests on a connection of their own, after a case, meet nothing that the case has left: one
+    /// without a body, and one with a body.
     pub(crate) fn check_after(&self, case: usize) -> Result<(), Wrong> {
         let client = marker_address(case);
         let requests = [("get", "GET"), ("post", "POST")];

@@ -35,7 +35,7 @@ fn commands_do_what_the_page_says() {
         }
         let block = match (Place::builds(&block.text), build) {
             (true, Some(before)) if before.section != block.section => before,
-            (true, _) if !place.has_what_it_takes(&block.text) => continue,
+            (true, _) if !place.works_here(&block.text) => continue,
             (true, _) => build.insert(block),
             (false, _) => block,
         };

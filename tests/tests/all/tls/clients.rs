@@ -84,7 +84,7 @@ fn optional_certificate_may_be_missing_and_not_be_wrong() {
     }
 }
 
-/// A connection for one name must not be a way around what is asked of clients of another.
+/// A connection for one name must not evade the demand on clients of another name.
 #[test]
 fn host_of_another_policy_is_misdirected_and_of_the_same_is_not() {
     let parties = parties();
@@ -136,7 +136,7 @@ fn host_of_another_certificate_is_served_where_the_policy_is_the_same() {
     }
 }
 
-/// A session is not verified again when it is resumed, so it must not lead where more is asked.
+/// A session is not verified again when it is resumed, so it must not be resumed where more is demanded.
 #[test]
 fn session_without_a_certificate_is_not_resumed_where_one_is_required() {
     let parties = parties();

@@ -13,7 +13,7 @@ use super::{client, one};
 
 const LARGE: usize = 3 << 20;
 
-/// Bytes of which none is like its neighbour's copy.
+/// Bytes of which no two neighbours are alike.
 fn large() -> Vec<u8> {
     (0..LARGE).map(|at| (at % 251) as u8).collect()
 }
@@ -102,7 +102,7 @@ fn body_that_ends_with_its_connection_ends_in_order() {
 }
 
 #[test]
-fn backend_is_told_of_https() {
+fn backend_gets_https_as_the_scheme() {
     let backend = HttpBackend::named("one");
     let authority = Authority::new("servers");
     let pace = one(&authority, &backend.label(), "");
@@ -136,7 +136,7 @@ fn upgraded_connection_passes_bytes_both_ways() {
     for size in [1 << 10, 64 << 10, 1 << 10] {
         let sent = large()[..size].to_vec();
         let mut received = vec![0; size];
-        // More fits into the connections than is sent before it is read.
+        // The connections have room for more than is sent before it is read.
         wire.write_all(&sent).expect("Pace reads");
         wire.read_exact(&mut received).expect("it comes back");
         assert!(received == sent, "{size} bytes");

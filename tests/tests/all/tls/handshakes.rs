@@ -1,4 +1,4 @@
-//! Handshakes that come to nothing.
+//! Handshakes that fail.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -44,7 +44,7 @@ fn handshakes_that_break_off_are_counted_and_hold_nothing() {
     let backend = HttpBackend::named("one");
     let authority = Authority::new("servers");
     let pace = one(&authority, &backend.label(), "");
-    // A record that begins a hello and has only its first bytes.
+    // A record that begins a ClientHello and has only its first bytes.
     let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc];
     let mut gone = connect(&pace);
     gone.write_all(&hello).expect("Pace reads");
@@ -68,7 +68,7 @@ fn handshakes_that_break_off_are_counted_and_hold_nothing() {
     });
 }
 
-/// Others are served meanwhile, also on the same worker.
+/// Other connections are served meanwhile, on the same worker too.
 #[test]
 fn handshake_that_stalls_is_ended_and_counted() {
     let backend = HttpBackend::named("one");

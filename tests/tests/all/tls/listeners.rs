@@ -1,4 +1,4 @@
-//! Several listeners, and those that come and go.
+//! Several listeners, and listeners that are added and removed.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -53,7 +53,7 @@ fn listeners_come_and_go_with_the_configuration() {
     assert_eq!(encrypted().get("/").text(), "one", "it can come again");
 }
 
-/// What the listener was for is not known any more: the client has to connect elsewhere.
+/// The removed listener's routes are unknown: the client must connect elsewhere.
 #[test]
 fn connection_of_a_removed_listener_is_misdirected_and_closed() {
     let backend = HttpBackend::named("one");

@@ -1,4 +1,4 @@
-//! Which certificate a client gets.
+//! The choice of a client's certificate, version and protocol.
 
 use pace_tests::{Authority, HttpBackend, KeyKind, Tls, TlsVersion};
 

@@ -1,4 +1,4 @@
-//! Listeners that send their clients to others which speak TLS.
+//! Plain listeners that redirect clients to a listener with TLS.
 
 use pace_tests::{Authority, Client, HttpBackend, Request};
 

@@ -104,7 +104,7 @@ fn answer_on_its_way_is_not_cut_by_the_end_of_the_process() {
 
 /// An interim response that a client has read in part goes on with its rest or not at all.
 #[test]
-fn nothing_follows_a_partial_interim_response() {
+fn partial_interim_response_is_followed_by_nothing() {
     let hints = {
         let link = format!("Link: {}\r\n", "a".repeat(900));
         format!("HTTP/1.1 103 Early Hints\r\n{}\r\n", link.repeat(60))

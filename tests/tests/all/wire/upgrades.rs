@@ -14,7 +14,7 @@ fn behind_the_head(answer: &str) -> &str {
 }
 
 #[test]
-fn nothing_is_written_into_an_upgraded_stream_at_its_end() {
+fn upgraded_stream_gets_no_bytes_of_pace_at_its_end() {
     for reset in [false, true] {
         let backend = Scripted::new(move |line| {
             line.head()?;

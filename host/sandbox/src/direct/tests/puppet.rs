@@ -48,7 +48,7 @@ pub(super) struct Orders {
 pub(super) enum Realloc {
     /// Allocates from here on.
     From(u32),
-    /// The same, and lets the memory grow by a page each time.
+    /// Allocates from here on, and lets the memory grow by a page each time.
     Grows(u32),
     /// Returns this place each time.
     Fixed(u32),

@@ -1,4 +1,4 @@
-//! Pebble, and what answers its challenges.
+//! Pebble, and the listeners that answer its challenges.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn installed(program: &str) -> bool {
 }
 
 fn free_port() -> u16 {
-    // For the name server the port has to be free for UDP too.
+    // The name server needs the port for UDP, too.
     loop {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -55,7 +55,8 @@ fn free_port() -> u16 {
 }
 
 impl Pebble {
-    /// Starts one whose certificates are valid for so many seconds, or returns nothing if it is not installed.
+    /// Starts an authority whose certificates are valid for this many seconds, or returns nothing if pebble is not
+    /// installed.
     pub(crate) fn start(validity: u64) -> Option<Pebble> {
         if !installed("pebble") || !installed("pebble-challtestsrv") {
             return None;
@@ -123,7 +124,7 @@ impl Pebble {
         }
     }
 
-    /// Ends it and starts it again. It keeps nothing: accounts and orders are gone.
+    /// Ends the authority and starts it again. It keeps nothing: accounts and orders are gone.
     pub(crate) fn restart(&mut self) {
         self.stop();
         self.run();
@@ -202,7 +203,7 @@ impl Drop for Pebble {
     }
 }
 
-/// A task that ends with this.
+/// A task that ends when this is dropped.
 pub(crate) struct Running<T>(JoinHandle<T>);
 
 impl<T> Drop for Running<T> {
@@ -211,7 +212,7 @@ impl<T> Drop for Running<T> {
     }
 }
 
-/// Opens and runs.
+/// Opens an [`Acme`] and runs it.
 pub(crate) fn run(
     settings: Settings,
     challenges: &Arc<Challenges>,
@@ -250,7 +251,7 @@ pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A port at which nobody listens.
+/// A port at which no process listens.
 pub(crate) fn nobody() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, free_port()).into()
 }

@@ -1,4 +1,4 @@
-//! Orders, renewals, and what becomes of failures.
+//! Orders, renewals, and the consequences of failures.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -97,12 +97,12 @@ async fn certificate_is_ordered_over_tls() {
 }
 
 #[tokio::test]
-async fn second_way_is_tried_when_the_first_does_not_convince() {
+async fn second_challenge_is_tried_when_the_first_does_not_convince() {
     let Some(pebble) = Pebble::start(YEARS) else {
         return;
     };
     let challenges = Arc::new(Challenges::new());
-    // Nobody answers on the port for HTTP.
+    // No process answers on the port for HTTP.
     let _listener = pebble.answer_tls(challenges.clone()).await;
     let both = [ChallengeKind::Http01, ChallengeKind::TlsAlpn01];
     let (mut watched, _running) = run(pebble.settings(&["one.test"], &both), &challenges);
@@ -110,7 +110,7 @@ async fn second_way_is_tried_when_the_first_does_not_convince() {
 }
 
 #[tokio::test]
-async fn name_that_is_not_proven_is_told_with_what_the_authority_found() {
+async fn unproven_name_is_reported_with_the_finding_of_the_authority() {
     let Some(pebble) = Pebble::start(YEARS) else {
         return;
     };
@@ -126,7 +126,7 @@ async fn name_that_is_not_proven_is_told_with_what_the_authority_found() {
     assert!(why.contains("connection refused"), "{why}");
     assert!(challenges.http("any").is_none());
 
-    // It goes on trying, and succeeds once it is answered.
+    // The orders go on, and succeed once the challenge is answered.
     let _listener = pebble.answer_http(challenges.clone()).await;
     certificate(&mut watched, |_| true).await;
     let told = status(&mut watched, |status| !status.ordering).await;
@@ -151,7 +151,7 @@ async fn certificate_is_renewed_before_it_expires() {
 }
 
 #[tokio::test]
-async fn authority_that_is_away_leaves_what_is_held_and_is_asked_again() {
+async fn absent_authority_leaves_the_held_certificate_and_is_asked_again() {
     let Some(mut pebble) = Pebble::start(YEARS) else {
         return;
     };
@@ -185,7 +185,7 @@ async fn authority_that_is_away_leaves_what_is_held_and_is_asked_again() {
         first.certificate().sha256()
     );
 
-    // When it is back it has forgotten the account: another is made.
+    // A restarted authority has forgotten the account: another is made.
     pebble.restart();
     let pair = certificate(&mut watched, |pair| names(pair).len() == 2).await;
     assert_eq!(names(&pair), ["one.test", "two.test"]);
@@ -209,7 +209,7 @@ async fn authority_with_a_strange_certificate_is_not_asked() {
 }
 
 #[tokio::test]
-async fn damaged_files_are_told_and_replaced() {
+async fn damaged_files_are_reported_and_replaced() {
     let Some(pebble) = Pebble::start(YEARS) else {
         return;
     };
@@ -227,7 +227,7 @@ async fn damaged_files_are_told_and_replaced() {
     certificate(&mut watched, |_| true).await;
     drop(running);
 
-    // An account is not thrown away: it may be a slip of the editor.
+    // An unreadable account is not thrown away: it may be a slip of the editor.
     std::fs::write(&kept[0], "nothing").unwrap();
     std::fs::remove_file(&kept[1]).unwrap();
     let (mut watched, _running) = run(settings, &challenges);
@@ -241,7 +241,7 @@ async fn damaged_files_are_told_and_replaced() {
 
 #[tokio::test]
 async fn failed_attempt_is_followed_by_a_pause() {
-    // Needs no authority: there is none.
+    // The test needs no authority: the port is closed.
     let scratch = tempfile::tempdir().unwrap();
     let settings = Settings {
         directory: format!("https://{}/dir", nobody()),

@@ -17,7 +17,7 @@ fn asking(made: &Made, case: ClientCertificates, client_ca: &Authority) -> Front
 }
 
 #[tokio::test]
-async fn certificate_that_is_verified_is_told() {
+async fn verified_certificate_is_among_the_facts() {
     let (ca, clients) = (authority("ca"), authority("clients"));
     let made = ca.issue_to(&["a.test"]);
     for case in [ClientCertificates::Optional, ClientCertificates::Required] {

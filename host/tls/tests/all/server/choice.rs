@@ -17,7 +17,7 @@ async fn certificate_is_chosen_by_the_name_asked_for() {
     );
     let frontend = frontend(settings(vec![site(&first), site(&second), site(&wild)]));
     let client = Client::new(&ca).config();
-    // A client that verifies a name is content only with the certificate that has it.
+    // A client that verifies a name accepts only the certificate that has it.
     for (asked, served) in [
         ("one.test", &first),
         ("TWO.test", &second),
@@ -63,7 +63,7 @@ async fn default_certificate_serves_a_name_that_none_has() {
 }
 
 #[tokio::test]
-async fn newest_common_version_and_its_cipher_are_told() {
+async fn newest_common_version_and_its_cipher_are_among_the_facts() {
     let ca = authority("ca");
     let made = ca.issue_to(&["a.test"]);
     let both = frontend(settings(vec![site(&made)]));

@@ -1,4 +1,4 @@
-//! Handshakes that come to nothing, each with its reason.
+//! Failed handshakes, each with its reason.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn serving(ca: &Authority) -> Frontend {
     frontend(settings(vec![site(&ca.issue_to(&["a.test"]))]))
 }
 
-/// Sends `bytes`, ends that side, and returns what comes of it and what is answered.
+/// Sends `bytes`, ends that side, and returns the error and the answer.
 async fn send(frontend: &Frontend, bytes: &[u8]) -> (HandshakeError<DuplexStream>, Vec<u8>) {
     let (server_io, mut io) = duplex(64 * 1024);
     let client = async move {
@@ -85,7 +85,7 @@ async fn client_without_a_common_protocol_is_refused() {
     assert_eq!(server.unwrap_err(), Reason::NoSharedAlpn);
     let told = stream.unwrap_err().to_string();
     assert!(told.contains("NoApplicationProtocol"), "{told}");
-    // Nor does an authority get anything while there is nothing to show it.
+    // An authority gets nothing either while there is no challenge.
     let client = Client::new(&ca).alpn(&["acme-tls/1"]).config();
     let (server, _) = shake(&serving(&ca), &client, "a.test").await;
     assert_eq!(server.unwrap_err(), Reason::NoSharedAlpn);
@@ -163,14 +163,14 @@ async fn client_that_leaves_has_closed() {
 #[tokio::test(start_paused = true)]
 async fn client_that_is_slow_runs_into_the_deadline() {
     let frontend = serving(&authority("ca"));
-    // Before the ClientHello, and after it: with time paused, only the deadline ever passes.
+    // The client stalls before the ClientHello, and after it: with time paused, only the deadline ever passes.
     let hello = hello();
     for bytes in [&b""[..], b"\x16\x03\x01", &hello] {
         let (server_io, mut io) = duplex(64 * 1024);
         io.write_all(bytes).await.unwrap();
         let failed = accept(server_io, &frontend, Instant::now() + Duration::from_secs(10)).await;
         assert_eq!(failed.unwrap_err().reason, Reason::Timeout);
-        // The connection is closed: everything that was sent can be read to its end.
+        // The connection is closed: the sent bytes can be read to their end.
         io.read_to_end(&mut Vec::new()).await.unwrap();
     }
 }
@@ -185,7 +185,7 @@ fn hello() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn end_without_notice_is_told_from_an_end_with_one() {
+async fn end_without_notice_is_distinguished_from_an_end_with_notice() {
     let ca = authority("ca");
     let frontend = serving(&ca);
     for notice in [true, false] {

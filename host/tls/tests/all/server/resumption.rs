@@ -1,4 +1,4 @@
-//! Sessions that are resumed, and those that must not be.
+//! Resumption of sessions, and its refusal.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ async fn session_resumes_across_a_frontend_made_anew() {
         let made = ca.issue_to(&["a.test"]);
         assert!(!resumed(&of(&made), &client).await);
         assert!(resumed(&of(&made), &client).await);
-        // Even with another certificate for the name: what counts is what the session began with.
+        // The name may even have another certificate: the one that the session began with counts.
         assert!(resumed(&of(&ca.issue_to(&["a.test"])), &client).await);
     }
 }
@@ -48,7 +48,7 @@ async fn client_is_given_two_tickets() {
     let frontend = Frontend::new(settings(vec![site(&made)]), &tickets, None).unwrap();
     let client = Client::new(&ca).only(Version::Tls13).config();
     assert!(!resumed(&frontend, &client).await);
-    // Each is used once and brings two more, so without the keys there are exactly two to try in vain.
+    // Each ticket is used once and brings two more, so without the keys there are exactly two to try in vain.
     let (server, stream) = shake(&frontend, &client, "a.test").await;
     assert!(server.unwrap().resumed);
     assert_eq!(stream.unwrap().get_ref().1.tls13_tickets_received(), 2);
@@ -75,7 +75,7 @@ async fn session_without_certificate_does_not_resume_where_one_is_asked_for() {
         let of = |case| Frontend::new(asking(&made, case, &clients), &tickets, None).unwrap();
         let (optional, required) = (of(ClientCertificates::Optional), of(ClientCertificates::Required));
 
-        // A client without a certificate: what it got where none is asked for is worth nothing elsewhere.
+        // A client without a certificate has tickets from where none is asked for, which are worth nothing elsewhere.
         let client = Client::new(&ca).only(version).config();
         assert!(!resumed(&plain, &client).await);
         let (server, _) = shake(&required, &client, "a.test").await;
@@ -117,7 +117,7 @@ async fn session_resumes_with_its_certificate_under_the_same_authorities_only() 
         assert!(facts.resumed);
         let certificate = facts.client_certificate.unwrap();
         assert_eq!(certificate.dns_names().collect::<Vec<_>>(), ["me.test"]);
-        // The authorities were replaced: the certificate is judged anew.
+        // The authorities were replaced, so the certificate is judged anew.
         let (server, _) = shake(&of(&others), &client, "a.test").await;
         assert_eq!(
             server.unwrap_err(),

@@ -1,8 +1,8 @@
 //! A reference reader of HTTP/1.1 messages: RFC 9112 to the letter, slow, and independent of the proxy.
 //!
-//! It shares no code with the proxy, so that the two do not make the same mistakes. Each time it is asked it
-//! reads the bytes from the beginning, and returns one of three results: the message is complete, it is not
-//! complete yet, or no more bytes can make it a message.
+//! The reader shares no code with the proxy, so that the two do not make the same mistakes. Each call reads the bytes
+//! from the beginning, and returns one of three results: the message is complete, it is not complete yet, or no more
+//! bytes can make it a message.
 //!
 //! Between right and wrong there are [quirks](Quirk): forms that the grammar forbids and every recipient may
 //! repair, or that the grammar allows and a careful recipient may refuse. A quirk has only one meaning, which

@@ -92,7 +92,7 @@ impl Place {
     }
 
     /// Whether this is the way to build for wasm that works on this machine.
-    pub(super) fn has_what_it_takes(&self, command: &str) -> bool {
+    pub(super) fn works_here(&self, command: &str) -> bool {
         command.contains("/usr/bin/cargo") != has_target()
     }
 
