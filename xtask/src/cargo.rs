@@ -70,6 +70,33 @@ pub(crate) fn build_pace(profile: Profile) -> Result<PathBuf> {
     program(directory, "pace")
 }
 
+/// Builds the program that makes components, and returns its path.
+///
+/// Its dependencies are also those of `pace`. They are built in the profile, and with the features, of the build that follows,
+/// which then need not compile them again: with those of all packages before the tests, with those of `pace` before a trial.
+pub(crate) fn build_component_tool(before: Profile) -> Result<PathBuf> {
+    const TOOL: [&str; 2] = ["--bin", "pace-component"];
+    let (directory, selection) = match before {
+        Profile::Quick => (
+            "quick",
+            &[
+                "--profile",
+                "quick",
+                "--package",
+                "pace",
+                "--package",
+                "pace-component",
+                "--no-default-features",
+                "--features",
+                "pace/builtins",
+            ][..],
+        ),
+        Profile::Dev | Profile::Release => ("debug", &["--workspace"][..]),
+    };
+    build(&[selection, &TOOL].concat())?;
+    program(directory, "pace-component")
+}
+
 /// Builds a tool that this program calls, and returns its path.
 pub(crate) fn build_tool(name: &str) -> Result<PathBuf> {
     build(&["--package", name, "--bin", name])?;

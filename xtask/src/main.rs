@@ -82,7 +82,9 @@ fn main() -> ExitCode {
         Task::Languages(typed) => LANGUAGES.call(&typed),
         Task::Instructions(typed) => INSTRUCTIONS.call(&typed),
         Task::Soak(typed) => SOAK.call(&typed),
-        Task::Plugins => prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All)),
+        Task::Plugins => {
+            prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All, cargo::Profile::Dev))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! Builds the plugins, from crate to component.
 
+use crate::cargo::Profile;
 use crate::toolchain;
 use crate::{cargo, process};
 use anyhow::{Context, Result};
@@ -38,7 +39,9 @@ pub(crate) enum Which {
 /// - `core/NAME.wasm`: the same as core modules, which carry the component's type in a section
 /// - `cookbook/NAME.wasm`: the plugins of the cookbook, as components
 /// - `fixtures/NAME.wasm`: the plugins of the tests, as components
-pub(crate) fn build(which: Which) -> Result<()> {
+///
+/// `before` is the profile of the build that follows.
+pub(crate) fn build(which: Which, before: Profile) -> Result<()> {
     let toolchain = toolchain::find()?;
     let out = cargo::root().join("target/plugins");
     let mut plugins = Vec::new();
@@ -50,7 +53,7 @@ pub(crate) fn build(which: Which) -> Result<()> {
     if which == Which::All {
         plugins.extend(others(&toolchain, &out)?);
     }
-    make_components(&plugins)?;
+    make_components(&plugins, before)?;
     if which == Which::All {
         for directory in ["cookbook", "fixtures"] {
             remove_others(&out.join(directory), &plugins)?;
@@ -102,8 +105,8 @@ fn built() -> PathBuf {
 }
 
 /// Makes a component of each core module.
-fn make_components(plugins: &[(PathBuf, PathBuf)]) -> Result<()> {
-    let tool = cargo::build_tool("pace-component")?;
+fn make_components(plugins: &[(PathBuf, PathBuf)], before: Profile) -> Result<()> {
+    let tool = cargo::build_component_tool(before)?;
     let components = cargo::root().join("target/wasm/components");
     let modules = plugins.iter().map(|(module, _)| module);
     process::run(Command::new(tool).arg(&components).args(modules))?;

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let mut plan = Plan::of(profile);
     plan.tell();
-    plan.step(|| plugins::build(Which::Defaults))?;
+    plan.step(|| plugins::build(Which::Defaults, profile))?;
     let mut command = Command::new(plan.step(|| cargo::build_pace(profile))?);
     command
         .current_dir(cargo::root())

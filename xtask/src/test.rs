@@ -2,6 +2,7 @@
 
 mod languages;
 
+use crate::cargo::Profile;
 use crate::plugins::{self, Which};
 use crate::tools::{INSTRUCTIONS, SOAK, Typed};
 use crate::{cargo, prerequisites, process};
@@ -24,7 +25,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Err(error) = prerequisites::pebble() {
         println!("\n== pebble: without it the tests of ACME try nothing: {error:#}");
     }
-    step("plugins", "cargo xtask plugins", || plugins::build(Which::All))?;
+    step("plugins", "cargo xtask plugins", || {
+        plugins::build(Which::All, Profile::Dev)
+    })?;
     cargo_step("format", words("fmt --all --check"))?;
     cargo_step(
         "clippy",

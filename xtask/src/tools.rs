@@ -3,6 +3,7 @@
 //! The typed arguments go to the tool as they are. Before anything else is built the tool is asked for its
 //! needs, so a wrong argument is reported at once.
 
+use crate::cargo::Profile;
 use crate::plugins::{self, Which};
 use crate::{cargo, prerequisites, process};
 use anyhow::Result;
@@ -84,7 +85,7 @@ fn build_needed(asked: &mut Command) -> Result<()> {
     if needed.is_empty() {
         return Ok(());
     }
-    plugins::build(Which::All)?;
+    plugins::build(Which::All, Profile::Dev)?;
     for line in needed.lines() {
         cargo::build(&line.split(' ').collect::<Vec<_>>())?;
     }
