@@ -34,12 +34,14 @@ fn settings(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> PoolSettings {
     let millis = |written: Option<Millis>, default: Duration| {
         written.map_or(default, |millis| Duration::from_millis(millis.value().into()))
     };
+    let kilobytes = |written: Option<Int<0, 65_536>>, default: usize| {
+        written.map_or(default, |kb| kb.value() as usize * 1024)
+    };
     let response_timeout = millis(pool.response_timeout_ms, default.response_timeout);
     PoolSettings {
         retry: retry(pool, resolver),
-        retry_body: pool
-            .retry_body_kb
-            .map_or(default.retry_body, |kb| kb.value() as usize * 1024),
+        retry_body: kilobytes(pool.retry_body_kb, default.retry_body),
+        buffer_request: kilobytes(pool.buffer_request_kb, default.buffer_request),
         connect_timeout: millis(pool.connect_timeout_ms, default.connect_timeout),
         first_byte_timeout: millis(pool.first_byte_timeout_ms, response_timeout),
         response_timeout,

@@ -123,6 +123,7 @@ pool_keys! {
     max_retries: Placed<Int<0, 10>>,
     retry: Table<Retry>,
     retry_body_kb: Int<0, 65_536>,
+    buffer_request_kb: Int<0, 65_536>,
     connect_timeout_ms: Millis,
     first_byte_timeout_ms: Millis,
     response_timeout_ms: Millis,

@@ -373,6 +373,8 @@ pub struct PoolSettings {
     pub retry: Retry,
     /// How many bytes of a request's body are kept for further attempts.
     pub retry_body: usize,
+    /// How many bytes of a request's body are read before a backend is chosen; 0: none.
+    pub buffer_request: usize,
     /// The longest wait for a connection, 1 ms to a day.
     pub connect_timeout: Duration,
     /// The longest wait for the response's head after the request has been sent, 1 ms to a day.
@@ -446,6 +448,7 @@ impl Default for PoolSettings {
         PoolSettings {
             retry: Retry::default(),
             retry_body: 64 << 10,
+            buffer_request: 0,
             connect_timeout: Duration::from_secs(3),
             first_byte_timeout: Duration::from_secs(60),
             response_timeout: Duration::from_secs(60),

@@ -49,6 +49,7 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use self::answer::Disposition;
+use self::attempt::AttemptError;
 use self::choose::{Selected, select};
 use self::context::Context;
 use self::refuse::Refused;
@@ -239,13 +240,25 @@ impl Proxy {
             }
         }
 
-        match select(request, context) {
-            Selected::Backend(first) => self.forward(client, request, context, first).await,
-            Selected::Reply(reply) => {
-                let reply = (reply, Remaining::ALL);
-                self.answer(client, request, &mut body, context, reply).await
+        let mut upload = forward::begin(body, request, context);
+        match forward::read_ahead(client, context, &mut upload).await {
+            Ok(()) => {}
+            Err(AttemptError::Request(refusal)) => {
+                let (body, refused) = (upload.pump.reader(), Refused::Request(refusal));
+                return self.refuse(client, request, body, context, refused).await;
             }
-            Selected::Refused(refused) => self.refuse(client, request, &mut body, context, refused).await,
+            Err(_) => return Disposition::Close,
+        }
+        match select(request, context) {
+            Selected::Backend(first) => self.forward(client, request, context, upload, first).await,
+            Selected::Reply(reply) => {
+                let (body, reply) = (upload.pump.reader(), (reply, Remaining::ALL));
+                self.answer(client, request, body, context, reply).await
+            }
+            Selected::Refused(refused) => {
+                let body = upload.pump.reader();
+                self.refuse(client, request, body, context, refused).await
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pace_wire::chunked::Fault;
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
@@ -72,7 +72,7 @@ enum StreamState {
 }
 
 /// The start of a body, kept so that it can be sent again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Replay {
     bytes: Vec<u8>,
     limit: usize,
@@ -103,6 +103,26 @@ impl Pump {
             bytes: Vec::new(),
             limit,
         });
+    }
+
+    /// Reads the body before any of the message is written. Ready once the body has ended, or `limit` bytes and at most one
+    /// read more have been kept. [`Pump::begin`] then sends what has been kept, and [`Pump::poll`] the rest.
+    pub fn poll_read_ahead(
+        &mut self,
+        limit: usize,
+        source: (&mut Transport, &mut Buffer),
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), BodyError>> {
+        let (transport, buffer) = source;
+        let replay = self.replay.get_or_insert_default();
+        while replay.bytes.len() < limit {
+            let Some(data) = ready!(self.reader.poll_data(buffer, transport, context))? else {
+                break;
+            };
+            self.taken += data.len() as u64;
+            replay.bytes.extend_from_slice(buffer.slice(data));
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Begins with a head, which `write` appends to the vector. A further call begins again from the start of the body, as

@@ -10,13 +10,14 @@ use std::time::Duration;
 use log::warn;
 use pace_tls::client::Reason;
 use pace_wire::framing::Framing;
+use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use tokio::net::TcpStream;
 
 use super::Proxy;
 use super::answer::Disposition;
-use super::attempt::{AttemptError, Patience, Timeouts, Upload, exchange};
+use super::attempt::{AttemptError, Patience, Timeouts, Upload, exchange, of_client};
 use super::choose::{Selected, select};
 use super::client::forwarded;
 use super::context::{Context, summary};
@@ -57,9 +58,9 @@ impl Proxy {
         client: &mut Client,
         request: &mut RequestHead,
         context: &mut Context,
+        mut upload: Upload,
         first: u32,
     ) -> Disposition {
-        let mut upload = begin(request, context);
         context.pool().budget.first();
         let mut next = NextAction::At(first);
         loop {
@@ -141,9 +142,7 @@ impl Proxy {
         let forwarded_for = match forwarded(request, context) {
             Ok(value) => value,
             Err(_) => {
-                return Err(NextAction::Refuse(Refused::Request(
-                    pace_wire::refusal::Refusal::FieldLine,
-                )));
+                return Err(NextAction::Refuse(Refused::Request(Refusal::FieldLine)));
             }
         };
         let added = AddedFields {
@@ -328,9 +327,8 @@ impl Proxy {
     }
 }
 
-/// Prepares the upload of a request, of which nothing has been sent.
-fn begin(request: &RequestHead, context: &Context) -> Upload {
-    let reader = BodyReader::of_request(request, &context.snapshot.rules);
+/// Prepares the upload of a request, of which nothing has been sent or read.
+pub(super) fn begin(reader: BodyReader, request: &RequestHead, context: &Context) -> Upload {
     let mut pump = Pump::new(reader, outbound::request_body(request));
     if request.framing != Framing::None && request.method.is_idempotent() {
         pump.keep(context.pool().settings.retry_body);
@@ -341,6 +339,36 @@ fn begin(request: &RequestHead, context: &Context) -> Upload {
         is_broken: false,
         awaits_continue: request.expects_continue(),
     }
+}
+
+/// Reads as much of the request's body as its pool wants before a backend is chosen, and waits for the client meanwhile.
+///
+/// A request that expects `100 Continue` asks the backend whether to send its body, so nothing of it is waited for.
+pub(super) async fn read_ahead(
+    client: &mut Client,
+    context: &Context,
+    upload: &mut Upload,
+) -> Result<(), AttemptError> {
+    let limit = context.pool().settings.buffer_request;
+    if limit == 0 || upload.awaits_continue || upload.pump.is_read() {
+        return Ok(());
+    }
+    poll_fn(|task| {
+        let source = (&mut client.transport, &mut client.input);
+        if let Poll::Ready(read) = upload.pump.poll_read_ahead(limit, source, task) {
+            upload.patience.pause(upload.pump.taken());
+            return Poll::Ready(read.map_err(of_client));
+        }
+        let patience = upload.patience.wait(upload.pump.taken());
+        let until = context
+            .deadline()
+            .map_or(patience, |deadline| deadline.min(patience));
+        client
+            .alarm
+            .poll(until, task)
+            .map(|()| Err(AttemptError::Request(Refusal::BodyTimeout)))
+    })
+    .await
 }
 
 /// Whether the pool retries after such a failure.

@@ -2,6 +2,7 @@
 //! spelling.
 
 mod attempts;
+mod buffering;
 mod endings;
 mod forwarding;
 mod matrix;
