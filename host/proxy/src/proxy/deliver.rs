@@ -116,6 +116,7 @@ impl Proxy {
                 }
                 match (delivery.keep, upload.pump.is_read()) {
                     (true, true) => Disposition::Keep,
+                    (true, false) if read_rest(client, &mut upload, &limits).await => Disposition::Keep,
                     (false, true) => Disposition::of_last(client, request),
                     (_, false) => Disposition::Linger,
                 }
@@ -272,6 +273,31 @@ async fn relay(
 /// Discards the rest of a body that the backend no longer takes, as far as that has come. Returns whether it was all.
 fn read_over_rest(client: &mut Client, upload: &mut Upload) -> bool {
     upload.is_broken && upload.pump.reader().read_over(&mut client.input)
+}
+
+/// The longest rest of a body that is read although nobody wants it: less than what a new connection costs.
+const LONGEST_REST: usize = 64 << 10;
+
+/// Reads the rest of a body whose response was complete before. Returns whether that was all of it, so that the next request
+/// can follow: the client has been told that its connection is kept.
+async fn read_rest(client: &mut Client, upload: &mut Upload, limits: &ClientLimits) -> bool {
+    if client.transport.stream().is_some() {
+        return true;
+    }
+    let deadline = Instant::now() + limits.body;
+    let mut left = LONGEST_REST;
+    let body = upload.pump.reader();
+    poll_fn(|context| {
+        loop {
+            match body.poll_data(&mut client.input, &mut client.transport, context) {
+                Poll::Ready(Ok(None)) => return Poll::Ready(true),
+                Poll::Ready(Ok(Some(data))) if data.len() <= left => left -= data.len(),
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending => return client.alarm.poll(deadline, context).map(|()| false),
+            }
+        }
+    })
+    .await
 }
 
 /// Removes the content of a 205, which has none (RFC 9110, section 15.3.6). If the backend sends some, it is not read, and

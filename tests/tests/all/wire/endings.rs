@@ -9,7 +9,7 @@ use std::time::Duration;
 use pace_tests::{DEADLINE, HttpBackend, Pace, Scripted, Signal, wait_until};
 use socket2::{Domain, Socket, Type};
 
-use super::{OK, all, status};
+use super::{OK, all, before, status};
 use crate::sections::EVERYTHING;
 
 /// Starts Pace with one worker, these keys in `[server]`, and backends with these labels.
@@ -274,5 +274,28 @@ fn slow_response_to_an_expectation_arrives() {
             answer.ends_with("0\r\n\r\n") || answer.ends_with("ok"),
             "{answer}"
         );
+    }
+}
+
+/// A client that is not told of the end sends the rest of its body, and then its next request.
+#[test]
+fn connection_is_kept_for_a_body_that_ends_after_its_response() {
+    let backend = Scripted::new(|line| {
+        while line.head()?.is_some() {
+            line.write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")?;
+        }
+        Ok(())
+    });
+    let pace = before(&backend, "");
+    for (framing, body) in [
+        ("Content-Length: 5", "hello"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        let mut client = pace.client();
+        client.write(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
+        let early = client.read("POST").expect("there is a response");
+        assert_eq!((early.status, early.last), (413, false));
+        client.write(format!("{body}GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.read("GET").expect("the connection is kept").status, 413);
     }
 }
