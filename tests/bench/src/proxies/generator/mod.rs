@@ -138,6 +138,10 @@ impl<'b> Generator<'b> {
                 let Some(connection) = self.connections.get_mut(index) else {
                     continue;
                 };
+                if connection.is_over {
+                    // Its end has been counted, and may be told more than once.
+                    continue;
+                }
                 let Some(now) = load.take(connection, &mut self.line)? else {
                     continue;
                 };

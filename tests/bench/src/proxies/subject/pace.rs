@@ -41,7 +41,11 @@ pub(super) fn config(chain: Chain, setting: &Setting, listen: SocketAddr, direct
         }
     };
 
-    let mut text = format!("[server]\nlisten = \"{listen}\"\nworkers = {}\n", setting.workers);
+    // The load counts on its connections, as it does with the others.
+    let mut text = format!(
+        "[server]\nlisten = \"{listen}\"\nworkers = {}\nkeepalive_requests = 0\n",
+        setting.workers
+    );
     if setting.clients_are_named {
         text += "trusted_proxies = [\"127.0.0.1\"]\n";
     }

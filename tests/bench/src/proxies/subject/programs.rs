@@ -114,6 +114,11 @@ impl Kind {
 }
 
 impl Subject {
+    /// Whether the subject is Pace.
+    pub(crate) fn is_pace(&self) -> bool {
+        matches!(self.kind, Kind::Native(_) | Kind::Pace(_))
+    }
+
     /// Whether the subject can be measured here: other proxies must be installed.
     pub(crate) fn is_available(&self) -> bool {
         self.kind.is_built() || Path::new(self.kind.program()).exists()
