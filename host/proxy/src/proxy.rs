@@ -241,7 +241,7 @@ impl Proxy {
         }
 
         let mut upload = forward::begin(body, request, context);
-        match forward::read_ahead(client, context, &mut upload).await {
+        match forward::read_ahead(client, request, context, &mut upload).await {
             Ok(()) => {}
             Err(AttemptError::Request(refusal)) => {
                 let (body, refused) = (upload.pump.reader(), Refused::Request(refusal));

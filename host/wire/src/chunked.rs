@@ -159,10 +159,13 @@ impl Decoder {
                 State::Size {
                     digits: Digits::None, ..
                 },
-                b'\r' | b';',
+                b'\r' | b';' | b' ' | b'\t',
             ) => Err(Fault::Chunk),
             (State::Size { size, .. }, b'\r') => Ok(State::SizeFeed { size }),
-            (State::Size { size, .. }, b';') => self.extension(size, Extension::START),
+            (State::Size { size, .. }, b';' | b' ' | b'\t') => {
+                let begun = Extension::begin(byte).ok_or(Fault::Chunk)?;
+                self.extension(size, begun)
+            }
             (State::Size { size, digits }, byte) => self.size(size, digits, byte),
             (State::Extension { size, at }, b'\r') if at.may_end() => Ok(State::SizeFeed { size }),
             (State::Extension { size, at }, byte) => {

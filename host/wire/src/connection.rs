@@ -26,8 +26,9 @@ pub const MAX_NOMINATIONS: usize = 10;
 
 /// Fields of requests that are meant for the backend, or decide where a request goes and how long it is.
 /// Naming one in `Connection` does not remove it.
-const KEPT_IN_REQUESTS: [&str; 14] = [
+const KEPT_IN_REQUESTS: [&str; 15] = [
     "authorization",
+    "cache-control",
     "cookie",
     "expect",
     "forwarded",
@@ -44,7 +45,8 @@ const KEPT_IN_REQUESTS: [&str; 14] = [
 ];
 
 /// The fields of responses that `Connection` cannot declare to be its own.
-const KEPT_IN_RESPONSES: [&str; 7] = [
+const KEPT_IN_RESPONSES: [&str; 8] = [
+    "cache-control",
     "content-length",
     "content-type",
     "date",
@@ -176,14 +178,16 @@ mod tests {
 
     #[test]
     fn nominated_fields_that_route_or_are_for_the_backend_stay() {
-        for name in ["Host", "Cookie", "X-Forwarded-For"] {
+        for name in ["Host", "Cookie", "Cache-Control", "X-Forwarded-For"] {
             let mut of = fields(&[name]);
             assert!(Options::take_of_request(&mut of).is_ok());
             assert!(of.get(name).is_some(), "{name}");
         }
-        let mut of = fields(&["Content-Length"]);
-        assert!(Options::take_of_response(&mut of).is_ok());
-        assert!(of.has(Known::ContentLength));
+        for name in ["Content-Length", "Cache-Control"] {
+            let mut of = fields(&[name]);
+            assert!(Options::take_of_response(&mut of).is_ok());
+            assert!(of.get(name).is_some(), "{name}");
+        }
     }
 
     #[test]

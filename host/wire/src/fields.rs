@@ -251,6 +251,13 @@ impl Span {
     }
 }
 
+/// Whether a value may stand in a field of HTTP/2: without white space at its ends (RFC 9113, section 8.2.1). What HTTP/1 drops
+/// there would make one value of two for whoever compares them.
+pub fn is_value(value: &[u8]) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    !is_space(value.first()) && !is_space(value.last())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

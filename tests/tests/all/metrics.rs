@@ -105,6 +105,11 @@ fn metrics_path_can_be_changed_or_removed() {
     let elsewhere = start("[metrics]\nendpoint = \"/-/stats\"");
     assert!(elsewhere.get("/-/stats").text().contains("pace_build_info"));
     assert_eq!(elsewhere.get("/metrics").text(), "one");
+    let refused = elsewhere.client().send(&Request::post("/-/stats", "some"));
+    assert_eq!(
+        (refused.status, refused.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
 
     for none in ["", "[metrics]\nenabled = false"] {
         assert_eq!(start(none).get("/metrics").text(), "one", "{none}");

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use http::Version;
+use pace_wire::broken::Broken;
 use pace_wire::chunked::{self, Decoder, Fault};
 use pace_wire::fields::Fields;
 use pace_wire::framing::Framing;
@@ -35,7 +36,7 @@ enum State {
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// A chunk or a trailer is malformed.
-    #[error("a chunk is malformed")]
+    #[error("{}", Broken::from(*.0))]
     Fault(Fault),
     /// The connection ended before the body did.
     #[error("the connection was closed before the end of the body")]

@@ -343,13 +343,20 @@ pub(super) fn begin(reader: BodyReader, request: &RequestHead, context: &Context
 
 /// Reads as much of the request's body as its pool wants before a backend is chosen, and waits for the client meanwhile.
 ///
-/// A request that expects `100 Continue` asks the backend whether to send its body, so nothing of it is waited for.
+/// A request that expects `100 Continue` asks the backend whether to send its body, so nothing of it is waited for. A stream of
+/// HTTP/2 whose length is 0 is waited for until it has ended: with data it is malformed, and a backend of HTTP/1 would have taken
+/// it for complete by then (RFC 9113, section 8.1.1).
 pub(super) async fn read_ahead(
     client: &mut Client,
+    request: &RequestHead,
     context: &Context,
     upload: &mut Upload,
 ) -> Result<(), AttemptError> {
-    let limit = context.pool().settings.buffer_request;
+    let wanted = context.pool().settings.buffer_request;
+    let limit = match request.framing {
+        Framing::Length(0) => wanted.max(1),
+        _ => wanted,
+    };
     if limit == 0 || upload.awaits_continue || upload.pump.is_read() {
         return Ok(());
     }

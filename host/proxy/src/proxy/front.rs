@@ -50,7 +50,11 @@ pub(super) fn before_routing(
 /// 308: the same request again, with TLS.
 fn redirect(request: &RequestHead, port: u16) -> Result<Reply, Refused> {
     let host = pace_wire::authority::host(request.authority().unwrap_or_default());
-    let target = request.target.as_str();
+    // The whole server, of which `OPTIONS *` is, has a URL without a path (RFC 9112, section 3.2.4).
+    let target = match request.target.as_str() {
+        "*" => "",
+        target => target,
+    };
     let location = match port {
         HTTPS => format!("https://{host}{target}"),
         port => format!("https://{host}:{port}{target}"),

@@ -52,6 +52,8 @@ pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, added: &Add
         }
         Known::Trailer => is_chunked,
         Known::Upgrade => upgrades,
+        // A client of HTTP/1.0 expects nothing by it (RFC 9110, section 10.1.1), and a backend of HTTP/1.1 would.
+        Known::Expect => request.version != http::Version::HTTP_10,
         known => !known.is_hop_by_hop(),
     });
     if !has_host {

@@ -1,6 +1,7 @@
 //! Pace's own answers to requests that it does not serve, and their reasons.
 
 use http::StatusCode;
+use http::header::HeaderValue;
 use pace_wire::refusal::Refusal;
 
 use pace_hook::{AttemptFailure, Reply};
@@ -35,7 +36,7 @@ pub(super) fn reply(refused: Refused) -> Reply {
             StatusCode::from_u16(refusal.status()).expect("a refusal has a status of HTTP"),
             refusal.text(),
         ),
-        Refused::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
+        Refused::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
         Refused::NoRoute => (StatusCode::NOT_FOUND, "no route for this host and path\n"),
         Refused::Loop => (
             StatusCode::LOOP_DETECTED,
@@ -53,7 +54,14 @@ pub(super) fn reply(refused: Refused) -> Reply {
             "the backend gave no answer in time\n",
         ),
     };
-    Reply::text(status, text)
+    let mut reply = Reply::text(status, text);
+    if refused == Refused::MethodNotAllowed {
+        // RFC 9110, section 15.5.6.
+        reply
+            .headers
+            .push(("Allow".into(), HeaderValue::from_static("GET, HEAD")));
+    }
+    reply
 }
 
 /// The reason for Pace's own answer to a request whose last attempt failed like this.

@@ -2,9 +2,11 @@
 
 use crate::connection::is_token;
 
-/// The position in an extension, after its semicolon.
+/// The position in the extensions of a chunk's line, after the size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
+    /// In white space, which only a semicolon may follow.
+    BehindSize,
     BeforeName,
     Name,
     BehindName,
@@ -17,8 +19,10 @@ pub(super) enum Extension {
 }
 
 impl Extension {
-    /// After the first semicolon.
-    pub(super) const START: Extension = Extension::BeforeName;
+    /// The position after the byte behind the size; `None` if no extension begins with it.
+    pub(super) fn begin(byte: u8) -> Option<Extension> {
+        Extension::BehindSize.step(byte)
+    }
 
     /// Whether the line may end here.
     pub(super) fn may_end(self) -> bool {
@@ -29,6 +33,8 @@ impl Extension {
     pub(super) fn step(self, byte: u8) -> Option<Extension> {
         use Extension as E;
         match (self, byte) {
+            (E::BehindSize, b' ' | b'\t') => Some(E::BehindSize),
+            (E::BehindSize, b';') => Some(E::BeforeName),
             (E::BeforeName, b' ' | b'\t') => Some(E::BeforeName),
             (E::BeforeName | E::Name, byte) if is_token(byte) => Some(E::Name),
             (E::Name | E::BehindName, b' ' | b'\t') => Some(E::BehindName),

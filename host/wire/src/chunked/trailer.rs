@@ -1,7 +1,7 @@
 //! The trailer section, which may follow the last chunk.
 
 use super::Fault;
-use crate::fields::{Fields, Span, TooLarge};
+use crate::fields::{Fields, Span, TooLarge, is_value};
 use crate::known::Known;
 use crate::request::Underscores;
 use crate::scan::HeadScan;
@@ -89,7 +89,7 @@ pub fn of_stream<'a>(
 ) -> Result<Fields, Fault> {
     let mut fields = Fields::new();
     for (count, (name, value)) in trailers.enumerate() {
-        if count == MAX_LINES {
+        if count == MAX_LINES || !is_value(value) {
             return Err(Fault::Trailer);
         }
         if passes(name, underscores)? {

@@ -5,7 +5,7 @@ use http::{Method, Version};
 use super::{MAX_METHOD, RequestHead, Rules, Underscores};
 use crate::authority::is_authority;
 use crate::connection::{Options, is_token};
-use crate::fields::{Span, TooLarge};
+use crate::fields::{Span, TooLarge, is_value};
 use crate::framing::Framing;
 use crate::known::Known;
 use crate::refusal::Refusal;
@@ -53,9 +53,11 @@ impl RequestHead {
         self.framing = match Framing::of_request(&mut self.fields, Version::HTTP_2)? {
             // Frames alone end a body here.
             Framing::Chunked => return Err(Refusal::TransferEncoding),
-            Framing::None if !pseudo.is_complete && !self.fields.has(Known::ContentLength) => {
-                Framing::Chunked
-            }
+            // A length of 0 is true once the stream has ended, and not before.
+            Framing::None if !pseudo.is_complete => match self.fields.has(Known::ContentLength) {
+                true => Framing::Length(0),
+                false => Framing::Chunked,
+            },
             framing => framing,
         };
         // Nothing in a head is about a connection that others use at the same time (RFC 9113, section 8.2.2), but `TE`.
@@ -87,6 +89,9 @@ impl RequestHead {
         for (count, (name, value)) in fields.enumerate() {
             if count == rules.max_fields {
                 return Err(Refusal::HeadTooLarge);
+            }
+            if !is_value(value) {
+                return Err(Refusal::FieldLine);
             }
             if rules.underscores != Underscores::Pass && name.contains('_') {
                 match rules.underscores {
@@ -181,7 +186,8 @@ mod tests {
         let framing = |pseudo, fields: &[_]| read(pseudo, fields).map(|head| head.framing);
         assert_eq!(framing(&body, &[]), Ok(Framing::Chunked));
         assert_eq!(framing(&body, &[("content-length", "3")]), Ok(Framing::Length(3)));
-        assert_eq!(framing(&body, &[("content-length", "0")]), Ok(Framing::None));
+        assert_eq!(framing(&body, &[("content-length", "0")]), Ok(Framing::Length(0)));
+        assert_eq!(framing(&GET, &[("content-length", "0")]), Ok(Framing::None));
         assert_eq!(
             framing(&body, &[("content-length", "3"), ("content-length", "4")]),
             Err(Refusal::ContentLength)
@@ -230,6 +236,10 @@ mod tests {
         }
         let many: Vec<_> = (0..129).map(|_| ("x-a", "b")).collect();
         assert_eq!(read(&GET, &many).err(), Some(Refusal::HeadTooLarge));
+        for value in [" a", "a ", "\ta", "a\t", " "] {
+            let refused = read(&GET, &[("x-a", value)]).err();
+            assert_eq!(refused, Some(Refusal::FieldLine), "{value:?}");
+        }
         let kept = read(&GET, &[("x_real_ip", "a")]).expect("it is dropped");
         assert_eq!(kept.fields.len(), 1);
     }

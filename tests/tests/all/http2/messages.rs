@@ -228,3 +228,47 @@ fn responses_without_content_end_with_their_heads() {
         assert_eq!((head.status(), head.ends_stream()), (Some(status), true));
     }
 }
+
+/// HTTP/1 drops the white space, so a plugin would have seen another value than the backend (RFC 9113, section 8.2.1).
+#[test]
+fn value_that_begins_or_ends_with_white_space_is_refused() {
+    let backend = HttpBackend::named("one");
+    let both = Both::before(&backend.label());
+    let mut client = both.plain();
+    for value in [" abc", "abc ", "\tabc", "abc\t"] {
+        let response = client.send(&Request::get("/").header("x-api-key", value));
+        assert_eq!(response.status, 400, "{value:?}");
+        let mut open = client
+            .open(&Request::new("POST", "/"), false)
+            .expect("it is sent");
+        open.write(b"body", false).expect("there is room");
+        open.trailers(&[("x-sum", value)]).expect("it is open");
+        let answer = open.response();
+        assert!(
+            answer.is_err() || answer.is_ok_and(|answer| answer.status == 400),
+            "{value:?}"
+        );
+    }
+    assert!(backend.requests().is_empty(), "none of them is a request");
+    assert_eq!(
+        client.send(&Request::get("/").header("x-api-key", "a b")).status,
+        200
+    );
+}
+
+/// RFC 9113, section 8.1.1: a malformed request is not forwarded.
+#[test]
+fn data_behind_a_length_of_zero_reaches_no_backend() {
+    let backend = HttpBackend::named("one");
+    let both = Both::before(&backend.label());
+    let mut frames = both.frames();
+    let length = [("content-length", "0")];
+    frames.send(&[Frame::request(1, flag::NONE, "POST", "/", &length)]);
+    frames.send(&[Frame::request(3, flag::NONE, "POST", "/", &length)]);
+    frames.send(&[Frame::data(1, flag::END_STREAM, vec![0; 5])]);
+    frames.wait_for(kind::RST_STREAM, 1);
+    assert!(backend.requests().is_empty());
+    frames.send(&[Frame::data(3, flag::END_STREAM, Vec::new())]);
+    assert_eq!(frames.wait_for(kind::HEADERS, 3).status(), Some(200));
+    assert_eq!(backend.requests().len(), 1);
+}

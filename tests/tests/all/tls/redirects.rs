@@ -26,6 +26,7 @@ fn plain_listener_redirects_to_the_port_with_path_and_query() {
             Request::post("/form", "some"),
             format!("https://a.test:{port}/form"),
         ),
+        (Request::new("OPTIONS", "*"), format!("https://a.test:{port}")),
     ] {
         let response = client.send(&request.header("Host", "a.test:80"));
         assert_eq!(

@@ -127,6 +127,33 @@ fn options_ends_at_its_max_forwards() {
         (String::new(), "ok".to_owned(), "ok".to_owned())
     );
     assert_eq!(values(&backend.text(), "max-forwards"), ["0", "6"]);
+    // No number is no limit, and one that is too large is lowered.
+    assert_eq!(
+        (ask("+0"), ask("99999999999999999999")),
+        ("ok".to_owned(), "ok".to_owned())
+    );
+    assert_eq!(
+        values(&backend.text(), "max-forwards"),
+        ["0", "6", "+0", "18446744073709551614"]
+    );
+}
+
+/// RFC 9110, section 10.1.1: a client of HTTP/1.0 expects nothing.
+#[test]
+fn expectation_of_http_1_0_is_not_passed_on() {
+    let backend = Scripted::new(|line| {
+        while let Some(head) = line.head()? {
+            assert!(!head.to_ascii_lowercase().contains("expect"), "{head}");
+            line.bytes(2)?;
+            line.write(OK)?;
+        }
+        Ok(())
+    });
+    let pace = before(&backend, "");
+    let answer = pace
+        .client()
+        .exchange("POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(answer.text(), "ok");
 }
 
 #[test]
