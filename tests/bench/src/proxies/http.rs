@@ -1,5 +1,6 @@
 //! The part of HTTP/1.1 that a measurement needs: no chunks, no interim responses, no pipelining.
 
+use super::generator::{NAME, Tls};
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,6 +10,12 @@ pub(crate) const FEWEST_HEADERS: usize = 3;
 
 /// The body of the smallest answer, in bytes.
 pub(crate) const SMALL_BODY: usize = 100;
+
+/// The target of every request.
+pub(crate) const TARGET: &str = "/benchmark?of=pace";
+
+/// The value of `user-agent` in every request.
+pub(crate) const USER_AGENT: &str = "pace-bench";
 
 /// The longest head that is accepted.
 const MAX_HEAD: usize = 16 << 10;
@@ -20,10 +27,25 @@ pub(crate) struct Shape {
     pub(crate) headers: usize,
     /// The length of the body. A request without one is a GET, the others are POSTs.
     pub(crate) body: usize,
-    /// Whether the connection ends with the answer.
-    pub(crate) last: bool,
+    /// The use of connections.
+    pub(crate) traffic: Traffic,
     /// The number of clients, 1 to 2^24, if they are named in `x-forwarded-for`.
     pub(crate) clients: Option<u32>,
+    /// The TLS of connections, if they have any.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// The use of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    /// HTTP/1.1: one request after another on each connection.
+    Requests,
+    /// HTTP/1.1: one request on each connection, which ends with its answer.
+    LastRequests,
+    /// A TLS handshake on each connection, and no request.
+    Handshakes,
+    /// HTTP/2: so many requests at once on each of so many connections.
+    Streams { connections: usize, streams: usize },
 }
 
 impl Shape {
@@ -31,8 +53,9 @@ impl Shape {
     pub(crate) const SMALL: Shape = Shape {
         headers: FEWEST_HEADERS,
         body: 0,
-        last: false,
+        traffic: Traffic::Requests,
         clients: None,
+        tls: None,
     };
 }
 
@@ -61,18 +84,18 @@ impl Requests {
     pub(crate) fn new(shape: &Shape) -> Requests {
         let method = if shape.body > 0 { "POST" } else { "GET" };
         let mut begin = format!(
-            "{method} /benchmark?of=pace HTTP/1.1\r\nhost: bench.example\r\nuser-agent: pace-bench\r\naccept: */*\r\n"
+            "{method} {TARGET} HTTP/1.1\r\nhost: {NAME}\r\nuser-agent: {USER_AGENT}\r\naccept: */*\r\n"
         );
         begin += &further_headers(shape.headers);
         if shape.body > 0 {
             begin += &format!("content-length: {}\r\n", shape.body);
         }
-        if shape.last {
+        if shape.traffic == Traffic::LastRequests {
             begin += "connection: close\r\n";
         }
         let mut begin = begin.into_bytes();
         let mut end = b"\r\n".to_vec();
-        end.extend(text(shape.body));
+        end.extend(body(shape.body));
         match shape.clients {
             Some(_) => {
                 begin.extend_from_slice(b"x-forwarded-for: 10.");
@@ -121,13 +144,14 @@ impl Clients {
 }
 
 /// A backend's answer: with this many headers, at least [`FEWEST_HEADERS`], and a body of this length.
-pub(crate) fn response(headers: usize, body: usize) -> Vec<u8> {
-    let mut head =
-        format!("HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: text/plain\r\ncontent-length: {body}\r\n");
+pub(crate) fn response(headers: usize, length: usize) -> Vec<u8> {
+    let mut head = format!(
+        "HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n"
+    );
     head += &further_headers(headers);
     head += "\r\n";
     let mut response = head.into_bytes();
-    response.extend(text(body));
+    response.extend(body(length));
     response
 }
 
@@ -140,9 +164,9 @@ fn further_headers(headers: usize) -> String {
 }
 
 /// A body of this length.
-fn text(length: usize) -> impl Iterator<Item = u8> {
+pub(crate) fn body(length: usize) -> Vec<u8> {
     let sentence = b"The quick brown fox jumps over the lazy dog. ";
-    sentence.iter().copied().cycle().take(length)
+    sentence.iter().copied().cycle().take(length).collect()
 }
 
 /// A message that arrives in pieces.
@@ -310,7 +334,7 @@ mod tests {
         }
         let post = requests(Shape {
             body: 1000,
-            last: true,
+            traffic: Traffic::LastRequests,
             ..Shape::SMALL
         });
         assert_eq!(count(&post), 5);

@@ -145,6 +145,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     if args.publish {
+        publish::check(&run)?;
         publish::publish(&run)?;
     }
     Ok(())

@@ -61,8 +61,11 @@ pub(crate) struct TrafficScene {
 pub(crate) struct TrafficRow {
     pub(crate) key: String,
     pub(crate) name: String,
-    /// The requests per second of the load and the backends without a proxy.
-    pub(crate) ceiling: f64,
+    /// The requests per second of the load and the backends without a proxy; `None` where these cannot do without.
+    pub(crate) ceiling: Option<f64>,
+    /// Whether the table also has the number of them in a second of processor time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) per_second: bool,
     /// Results by proxy, and by round.
     pub(crate) cells: Vec<Vec<Round>>,
 }

@@ -5,6 +5,7 @@
 //! request only after the previous answer, would leave these out, and with them most of what clients see of a
 //! pause ("coordinated omission").
 
+use super::reactor::BACKENDS;
 use super::{Generator, Load};
 use anyhow::{Context, Result};
 use mio::unix::SourceFd;
@@ -18,7 +19,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The token of the timer: larger than the number of connections.
-const TIMER: Token = Token(super::BACKENDS.0 + 1);
+const TIMER: Token = Token(BACKENDS.0 + 1);
 
 /// The times at which requests are due.
 struct Schedule {
@@ -44,11 +45,11 @@ impl Generator<'_> {
     pub(crate) fn drive_at(&mut self, rate: f64, duration: Duration) -> Result<Load> {
         let timer = Timer::new()?;
         let descriptor = timer.0.as_raw_fd();
-        self.poll
+        self.reactor
             .registry()
             .register(&mut SourceFd(&descriptor), TIMER, Interest::READABLE)?;
         let load = self.follow(rate, duration, &timer);
-        self.poll.registry().deregister(&mut SourceFd(&descriptor))?;
+        self.reactor.registry().deregister(&mut SourceFd(&descriptor))?;
         load
     }
 
@@ -79,8 +80,8 @@ impl Generator<'_> {
             } else if idle.len() == self.connections.len() {
                 break;
             }
-            self.wait()?;
-            for event in &self.events {
+            self.reactor.wait()?;
+            for event in &self.reactor.events {
                 let index = event.token().0;
                 let Some(connection) = self.connections.get_mut(index) else {
                     continue;

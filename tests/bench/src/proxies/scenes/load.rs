@@ -6,8 +6,8 @@
 
 use super::Stage;
 use crate::proxies::backend::Backends;
-use crate::proxies::generator::{Generator, Load, Until};
-use crate::proxies::http::Shape;
+use crate::proxies::generator::{Driver, Generator, Load, Until};
+use crate::proxies::http::{Shape, Traffic};
 use crate::proxies::result::{Conditions, Latency, LoadRow, LoadScene, Round, Scene};
 use crate::proxies::subject::{self, Running, Setting, Subject};
 use crate::proxies::table::grouped;
@@ -133,8 +133,9 @@ fn floor(case: &Case, stage: &Stage<'_>, backends: &mut Backends, rate: f64) -> 
 /// Connections to a backend, with no proxy between.
 fn directly<'b>(case: &Case, stage: &Stage<'_>, backends: &'b mut Backends) -> Result<Generator<'b>> {
     let shape = Shape {
-        // The backends never close a connection.
-        last: false,
+        // The backends speak no TLS, and never close a connection.
+        traffic: Traffic::Requests,
+        tls: None,
         ..case.shape.clone()
     };
     let connections = stage.args.connections.into();
@@ -184,29 +185,27 @@ fn turn(
 ) -> Result<Round> {
     let args = stage.args;
     let duration = Duration::from_secs(args.seconds);
-    let mut generator = Generator::connect(
+    let mut driver = Driver::connect(
         running.listen,
         args.connections.into(),
         &case.shape,
         Some(backends),
     )?;
     // The first answers may wait for plugins to be compiled, which is no part of the warm-up.
-    generator.drive(Until::Sent(1)).and_then(Load::succeeded)?;
+    driver.drive(Until::Sent(1)).and_then(Load::succeeded)?;
     if let Some(clients) = case.shape.clients {
         // Every client has sent a request before the measurement begins.
-        generator
+        driver
             .drive(Until::Sent(clients.into()))
             .and_then(Load::succeeded)?;
     }
-    generator
-        .drive(Until::Elapsed(WARM_UP))
-        .and_then(Load::succeeded)?;
+    driver.drive(Until::Elapsed(WARM_UP)).and_then(Load::succeeded)?;
 
     let cpu_before = running.process.cpu_time()?;
-    let load = generator.drive(Until::Elapsed(duration))?.succeeded()?;
+    let load = driver.drive(Until::Elapsed(duration))?.succeeded()?;
     let cpu_time = running.process.cpu_time()? - cpu_before;
     let latency = match rate {
-        Some(rate) => Some(Latency::new(generator.drive_at(rate, duration)?.succeeded()?)),
+        Some(rate) => Some(Latency::new(driver.drive_at(rate, duration)?.succeeded()?)),
         None => None,
     };
     Ok(Round::new(

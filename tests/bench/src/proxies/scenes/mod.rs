@@ -5,6 +5,7 @@
 //! | `load` | the cost of a request, in several cases that take turns |
 //! | `cases` | these cases: the ladder, and conditions that could make requests more expensive |
 //! | `traffic` | the cost with bodies of several sizes, and of connections that end or wait |
+//! | `tls` | the cost with TLS and HTTP/2: requests, handshakes, uploads |
 //! | `startup` | the time from starting a process to its first answer |
 //! | `memory` | the resident memory, and its uses |
 
@@ -12,6 +13,7 @@ mod cases;
 mod load;
 mod memory;
 mod startup;
+mod tls;
 mod traffic;
 
 use super::Args;
@@ -29,6 +31,8 @@ pub(crate) enum Scene {
     Ladder,
     /// Bodies of several sizes both ways, a connection for each request, idle connections; and other proxies
     Traffic,
+    /// TLS and HTTP/2: requests, handshakes, uploads, idle connections; beside nginx
+    Tls,
     /// 1, 2 and 4 workers, on one core all the same
     Workers,
     /// 1 and 1,000,000 clients in the limiter
@@ -64,6 +68,12 @@ impl Scene {
         let all: &[Subject] = match self {
             Scene::Ladder => subject::LADDER,
             Scene::Traffic => &[subject::BARE, subject::DEFAULTS, subject::NGINX, subject::HAPROXY],
+            Scene::Tls => &[
+                subject::NGINX,
+                subject::HAPROXY,
+                subject::EMPTY,
+                subject::DEFAULTS,
+            ],
             Scene::Workers => &[subject::NATIVE, subject::DEFAULTS],
             Scene::Clients => &[subject::NATIVE, subject::DEFAULTS],
             Scene::Backends => &[subject::BARE, subject::DEFAULTS],
@@ -79,8 +89,12 @@ impl Scene {
             ],
         };
         // The others are compared with the base.
-        let has_base = matches!(self, Scene::Ladder | Scene::Traffic);
-        let is_base = |subject: &Subject| has_base && subject.key == subject::BARE.key;
+        let base = match self {
+            Scene::Ladder | Scene::Traffic => Some(subject::BARE.key),
+            Scene::Tls => Some(subject::NGINX.key),
+            _ => None,
+        };
+        let is_base = |subject: &Subject| base == Some(subject.key);
         all.iter()
             .filter(|subject| subject.is_available())
             .filter(|subject| {
@@ -97,6 +111,7 @@ impl Scene {
             Scene::Startup => startup::play(stage, &subjects),
             Scene::Memory => memory::play(stage, &subjects),
             Scene::Traffic => traffic::play(stage, &subjects),
+            Scene::Tls => tls::play(stage, &subjects),
             _ => self.play_load(stage, &subjects),
         };
         answer.with_context(|| format!("scene {}", self.name()))

@@ -7,7 +7,7 @@ use super::Stage;
 use super::load::{self, Case};
 use crate::proxies::backend::Backends;
 use crate::proxies::generator::{Generator, Load};
-use crate::proxies::http::{FEWEST_HEADERS, SMALL_BODY, Shape, response};
+use crate::proxies::http::{FEWEST_HEADERS, SMALL_BODY, Shape, Traffic, response};
 use crate::proxies::result::{Conditions, Scene, TrafficRow, TrafficScene};
 use crate::proxies::subject::{Setting, Subject};
 use anyhow::{Context, Result};
@@ -16,6 +16,7 @@ use std::path::Path;
 /// The number of idle connections: enough that the process's fixed memory does not matter.
 const IDLE_CONNECTIONS: usize = 2000;
 
+/// A kind of traffic.
 struct Kind {
     key: &'static str,
     name: &'static str,
@@ -23,8 +24,7 @@ struct Kind {
     request: usize,
     /// The body of the response, in bytes.
     response: usize,
-    /// Whether each request has a connection of its own.
-    last: bool,
+    traffic: Traffic,
 }
 
 const SMALL: Kind = Kind {
@@ -32,7 +32,7 @@ const SMALL: Kind = Kind {
     name: "GET, 100 bytes",
     request: 0,
     response: SMALL_BODY,
-    last: false,
+    traffic: Traffic::Requests,
 };
 
 const KINDS: [Kind; 6] = [
@@ -64,46 +64,96 @@ const KINDS: [Kind; 6] = [
     Kind {
         key: "connection",
         name: "GET, 100 bytes, a connection for each",
-        last: true,
+        traffic: Traffic::LastRequests,
         ..SMALL
     },
 ];
 
+/// The cases of a kind of traffic: one for each proxy.
+pub(super) struct Row {
+    /// The row without results.
+    pub(super) row: TrafficRow,
+    pub(super) cases: Vec<Case>,
+}
+
+impl Row {
+    /// Creates a row of this key and name, in which each proxy has this setting and gets requests of this shape.
+    pub(super) fn new(
+        (key, name): (&str, &str),
+        subjects: &[Subject],
+        setting: &Setting,
+        shape: &Shape,
+    ) -> Row {
+        let case = |subject: &Subject| {
+            let mut case = Case::new(*subject, setting);
+            case.shape = shape.clone();
+            case
+        };
+        Row {
+            row: TrafficRow {
+                key: key.to_owned(),
+                name: name.to_owned(),
+                ceiling: None,
+                per_second: shape.traffic == Traffic::Handshakes,
+                cells: vec![Vec::new(); subjects.len()],
+            },
+            cases: subjects.iter().map(case).collect(),
+        }
+    }
+}
+
 pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
     let mut backends = Backends::new()?;
-    let mut cases = Vec::new();
     let mut rows = Vec::new();
     for kind in &KINDS {
         let addresses = backends.add(2, response(FEWEST_HEADERS, kind.response))?;
-        let case = |subject: &Subject| kind.case(*subject, &Setting::plain(&addresses));
-        let of_kind: Vec<Case> = subjects.iter().map(case).collect();
-        rows.push(TrafficRow {
-            key: kind.key.to_owned(),
-            name: kind.name.to_owned(),
-            ceiling: load::ceiling(&of_kind[0], stage, &mut backends)?,
-            cells: vec![Vec::new(); subjects.len()],
-        });
-        cases.push(of_kind);
+        let shape = Shape {
+            body: kind.request,
+            traffic: kind.traffic,
+            ..Shape::SMALL
+        };
+        let mut row = Row::new(
+            (kind.key, kind.name),
+            subjects,
+            &Setting::plain(&addresses),
+            &shape,
+        );
+        row.row.ceiling = Some(load::ceiling(&row.cases[0], stage, &mut backends)?);
+        rows.push(row);
     }
+    measure(stage, subjects, rows, &mut backends)
+}
+
+/// Measures all rows, and the idle connections of the first.
+pub(super) fn measure(
+    stage: &Stage<'_>,
+    subjects: &[Subject],
+    mut rows: Vec<Row>,
+    backends: &mut Backends,
+) -> Result<Scene> {
     let mut idle_bytes = vec![Vec::new(); subjects.len()];
     let directory = tempfile::tempdir()?;
     let rounds = stage.args.rounds;
     for round in 0..rounds {
-        // One more than the kinds: the idle connections.
-        for turn in load::order((KINDS.len() + 1) * subjects.len(), round) {
+        // One more than the rows: the idle connections.
+        for turn in load::order((rows.len() + 1) * subjects.len(), round) {
             let (row, proxy) = (turn / subjects.len(), turn % subjects.len());
             let name = subjects[proxy].label();
             let done = match rows.get_mut(row) {
-                Some(kind) => {
-                    let case = &cases[row][proxy];
-                    let measured = load::measure(stage, case, None, directory.path(), &mut backends);
-                    let measured = measured.with_context(|| format!("{name}, {}", kind.name))?;
-                    kind.cells[proxy].push(measured);
-                    format!("{}: {}", kind.name, load::brief(&measured))
+                Some(Row { row, cases }) => {
+                    let measured = load::measure(stage, &cases[proxy], None, directory.path(), backends);
+                    let measured = measured.with_context(|| format!("{name}, {}", row.name))?;
+                    row.cells[proxy].push(measured);
+                    format!("{}: {}", row.name, load::brief(&measured))
                 }
                 None => {
-                    let setting = &cases[0][proxy].setting;
-                    let bytes = idle(stage, &subjects[proxy], setting, directory.path(), &mut backends);
+                    let bytes = idle(
+                        stage,
+                        &subjects[proxy],
+                        &rows[0].cases[proxy],
+                        directory.path(),
+                        backends,
+                    );
                     let bytes = bytes.with_context(|| format!("{name}, idle connections"))?;
                     idle_bytes[proxy].push(bytes);
                     format!("an idle connection: {bytes:.0} bytes")
@@ -120,36 +170,24 @@ pub(super) fn play(stage: &Stage<'_>, subjects: &[Subject]) -> Result<Scene> {
             rate: None,
         },
         proxies: subjects.iter().map(Subject::label).collect(),
-        rows,
+        rows: rows.into_iter().map(|row| row.row).collect(),
         idle_connections: IDLE_CONNECTIONS,
         idle_bytes,
     }))
-}
-
-impl Kind {
-    fn case(&self, subject: Subject, setting: &Setting) -> Case {
-        let mut case = Case::new(subject, setting);
-        case.shape = Shape {
-            body: self.request,
-            last: self.last,
-            ..Shape::SMALL
-        };
-        case
-    }
 }
 
 /// The resident memory for each connection that has had one answer and waits for the next request, in bytes.
 fn idle(
     stage: &Stage<'_>,
     subject: &Subject,
-    setting: &Setting,
+    case: &Case,
     directory: &Path,
     backends: &mut Backends,
 ) -> Result<f64> {
-    let running = subject.start(stage.programs, setting, directory, stage.cores)?;
+    let running = subject.start(stage.programs, &case.setting, directory, stage.cores)?;
     let mut resident = |connections| -> Result<u64> {
         let mut generator =
-            Generator::connect(running.listen, connections, &Shape::SMALL, Some(&mut *backends))?;
+            Generator::connect(running.listen, connections, &case.shape, Some(&mut *backends))?;
         generator.once_each().and_then(Load::succeeded)?;
         Ok(running.process.resident()?)
     };

@@ -20,6 +20,7 @@ pub(crate) use programs::Programs;
 pub(crate) use start::free_address;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A proxy, with its work on requests.
 #[derive(Clone, Copy)]
@@ -69,6 +70,17 @@ pub(crate) struct Setting {
     pub(crate) clients_are_named: bool,
     /// Whether Pace keeps compiled plugins.
     pub(crate) cache: bool,
+    /// The certificate of a proxy that speaks TLS.
+    pub(crate) tls: Option<TlsFiles>,
+}
+
+/// A certificate and its key in files.
+#[derive(Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Both in one file, for HAProxy.
+    pub(crate) both: PathBuf,
 }
 
 impl Setting {
@@ -79,6 +91,7 @@ impl Setting {
             backends: backends.to_vec(),
             clients_are_named: false,
             cache: false,
+            tls: None,
         }
     }
 

@@ -4,6 +4,9 @@
 //! Each has one worker, keeps connections to backends, logs nothing, tells the backend the client's address,
 //! and tells both sides who served. Bodies are passed on as they come, and none is written to a disk. Limits
 //! of requests per connection are turned off.
+//!
+//! With TLS each speaks version 1.3 alone and, where a client chooses it, HTTP/2. Connections without a request, which are
+//! those of handshakes, get no answer. Everything else of TLS and HTTP/2 is as by default, session tickets included.
 
 use super::Setting;
 use std::fmt::Write;
@@ -17,6 +20,17 @@ pub(super) fn nginx(setting: &Setting, listen: SocketAddr, directory: &Path) -> 
     }
     let directory = directory.display();
     let kept = setting.connections_kept();
+    let (kind, certificate) = match &setting.tls {
+        Some(files) => (
+            " ssl http2",
+            format!(
+                "        ssl_certificate {};\n        ssl_certificate_key {};\n        ssl_protocols TLSv1.3;\n",
+                files.cert.display(),
+                files.key.display()
+            ),
+        ),
+        None => ("", String::new()),
+    };
     format!(
         r#"daemon off;
 master_process off;
@@ -44,8 +58,8 @@ http {{
     }}
 
     server {{
-        listen {listen} backlog=4096;
-        location / {{
+        listen {listen}{kind} backlog=4096;
+{certificate}        location / {{
             proxy_pass http://backends;
             proxy_http_version 1.1;
             proxy_request_buffering off;
@@ -69,6 +83,12 @@ pub(super) fn haproxy(setting: &Setting, listen: SocketAddr) -> String {
     for backend in &setting.backends {
         writeln!(servers, "    server {backend} {backend}").expect("writing to memory cannot fail");
     }
+    let tls = setting.tls.as_ref().map_or(String::new(), |files| {
+        format!(
+            " ssl crt {} alpn h2,http/1.1 ssl-min-ver TLSv1.3",
+            files.both.display()
+        )
+    });
     format!(
         "global
     nbthread 1
@@ -77,13 +97,14 @@ pub(super) fn haproxy(setting: &Setting, listen: SocketAddr) -> String {
 
 defaults
     mode http
+    option http-ignore-probes
     timeout connect 3s
     timeout client 600s
     timeout server 60s
     timeout http-keep-alive 600s
 
 frontend clients
-    bind {listen} backlog 4096
+    bind {listen} backlog 4096{tls}
     default_backend backends
 
 backend backends

@@ -1,6 +1,6 @@
 //! Pace's configuration.
 
-use super::{Chain, Setting};
+use super::{Chain, Setting, TlsFiles};
 use pace_kit::fixture;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -43,9 +43,12 @@ pub(super) fn config(chain: Chain, setting: &Setting, listen: SocketAddr, direct
 
     // The load counts on its connections, as it does with the others.
     let mut text = format!(
-        "[server]\nlisten = \"{listen}\"\nworkers = {}\nkeepalive_requests = 0\n",
+        "[server]\nworkers = {}\nkeepalive_requests = 0\n",
         setting.workers
     );
+    if setting.tls.is_none() {
+        text += &format!("listen = \"{listen}\"\n");
+    }
     if setting.clients_are_named {
         text += "trusted_proxies = [\"127.0.0.1\"]\n";
     }
@@ -53,6 +56,12 @@ pub(super) fn config(chain: Chain, setting: &Setting, listen: SocketAddr, direct
         text += &format!("cache_dir = {:?}\n", directory.join("cache"));
     }
     text += "\n[metrics]\n";
+    if let Some(TlsFiles { cert, key, .. }) = &setting.tls {
+        text += &format!(
+            "\n[[listeners]]\nlisten = \"{listen}\"\ncertificates = [{{ cert = {cert:?}, key = {key:?} }}]\n\
+             tls = {{ min_version = \"1.3\" }}\n"
+        );
+    }
     for (name, entry) in &plugins {
         write!(text, "\n[[plugins]]\nname = \"{name}\"\n{entry}\n").expect("writing to memory cannot fail");
     }

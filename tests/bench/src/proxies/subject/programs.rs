@@ -67,6 +67,9 @@ impl Programs {
                 if setting.workers != 1 {
                     bail!("bare Pingora has one worker");
                 }
+                if setting.tls.is_some() {
+                    bail!("bare Pingora has no TLS");
+                }
                 command.arg(listen.to_string());
                 command.args(setting.backends.iter().map(SocketAddr::to_string));
             }

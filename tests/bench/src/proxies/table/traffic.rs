@@ -1,14 +1,18 @@
 //! The table of the cost of several kinds of requests in several proxies.
 
-use super::super::result::{Round, TrafficScene};
+use super::super::result::{Round, TrafficRow, TrafficScene};
 use super::{Table, grouped};
 use crate::statistics::{Spread, median, spread};
 
 /// The table, with a row for each kind of request and one for idle connections, and a column for each proxy.
 pub(super) fn traffic(scene: &TrafficScene) -> String {
+    let has_ceilings = scene.rows.iter().any(|row| row.ceiling.is_some());
     let mut header = vec!["CPU µs/request, beside the first (range)"];
     header.extend(scene.proxies.iter().map(String::as_str));
-    header.push("load alone, requests/s");
+    header.push(match has_ceilings {
+        true => "load alone, requests/s",
+        false => "their core in use",
+    });
     let mut table = Table::new(&header);
     for row in &scene.rows {
         let cpu = |rounds: &Vec<Round>| -> Vec<f64> {
@@ -17,10 +21,17 @@ pub(super) fn traffic(scene: &TrafficScene) -> String {
         };
         let measured: Vec<Vec<f64>> = row.cells.iter().map(cpu).collect();
         let mut cells = vec![row.name.clone()];
-        cells.extend(beside_the_first(&measured, |microseconds| {
-            format!("{microseconds:.2}")
+        cells.extend(beside_the_first(&measured, |microseconds| match row.per_second {
+            true => format!("{microseconds:.1} ({}/s)", grouped(1e6 / microseconds)),
+            false => format!("{microseconds:.2}"),
         }));
-        cells.push(grouped(row.ceiling));
+        cells.push(match row.ceiling {
+            Some(ceiling) => grouped(ceiling),
+            None => {
+                let Spread { low, high, .. } = busy([row]);
+                format!("{low:.0} to {high:.0} %")
+            }
+        });
         table.row(cells);
     }
     let mut cells = vec!["an idle connection, bytes".to_owned()];
@@ -28,20 +39,22 @@ pub(super) fn traffic(scene: &TrafficScene) -> String {
     cells.push(String::new());
     table.row(cells);
 
-    let busy = scene.rows.iter().flat_map(|row| &row.cells);
-    let busy = busy.map(|rounds| median(rounds.iter().map(|round| round.busy_percent)));
-    let busy = spread(busy);
+    let Spread { low, high, .. } = busy(&scene.rows);
     table.0
         + &format!(
-            "\nMedians of rounds ({} × {} s), {} connections, {} that wait. The proxies had {:.0} to {:.0} % of their core: \
+            "\nMedians of rounds ({} × {} s), {} connections, {} that wait. The proxies had {low:.0} to {high:.0} % of their core: \
              where that is far below 100 %, the load was the limit.\n",
             scene.conditions.rounds,
             scene.conditions.seconds,
             scene.conditions.connections,
             grouped(scene.idle_connections as f64),
-            busy.low,
-            busy.high,
         )
+}
+
+/// The shares of their core that the proxies used, from the least to the most busy.
+fn busy<'a>(rows: impl IntoIterator<Item = &'a TrafficRow>) -> Spread {
+    let cells = rows.into_iter().flat_map(|row| &row.cells);
+    spread(cells.map(|rounds| median(rounds.iter().map(|round| round.busy_percent))))
 }
 
 /// The median of each proxy's rounds, and its ratio to the first proxy's, compared round by round.
@@ -62,19 +75,22 @@ fn beside_the_first(measured: &[Vec<f64>], show: impl Fn(f64) -> String) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::result::{Conditions, TrafficRow};
+    use super::super::super::result::Conditions;
     use super::*;
 
-    #[test]
-    fn cell_has_median_and_ratio_to_the_first_proxy() {
-        let round = |cpu| Round {
+    fn round(cpu: f64) -> Round {
+        Round {
             requests_per_second: 1e6 / cpu,
             cpu_microseconds_per_request: cpu,
             busy_percent: 90.0 + cpu / 10.0,
             latency: None,
             peak_mebibytes: 10.0,
-        };
-        let scene = TrafficScene {
+        }
+    }
+
+    /// A scene of two proxies with a single row.
+    fn scene(name: &str, ceiling: Option<f64>) -> TrafficScene {
+        TrafficScene {
             conditions: Conditions {
                 rounds: 3,
                 seconds: 2,
@@ -84,8 +100,9 @@ mod tests {
             proxies: vec!["bare".to_owned(), "other".to_owned()],
             rows: vec![TrafficRow {
                 key: "get".to_owned(),
-                name: "GET".to_owned(),
-                ceiling: 90_000.0,
+                name: name.to_owned(),
+                ceiling,
+                per_second: ceiling.is_none(),
                 cells: vec![
                     [10.0, 20.0, 40.0].map(round).to_vec(),
                     [12.0, 20.0, 20.0].map(round).to_vec(),
@@ -93,8 +110,12 @@ mod tests {
             }],
             idle_connections: 2000,
             idle_bytes: vec![vec![4000.0; 3], vec![1000.0; 3]],
-        };
-        let table = traffic(&scene);
+        }
+    }
+
+    #[test]
+    fn cell_has_median_and_ratio_to_the_first_proxy() {
+        let table = traffic(&scene("GET", Some(90_000.0)));
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(
             lines[2],
@@ -105,5 +126,16 @@ mod tests {
             "| an idle connection, bytes | 4,000 | 1,000, 0.25 × (0.25 to 0.25) |  |"
         );
         assert!(lines[5].contains("92 to 92 % of their core"), "{table}");
+    }
+
+    #[test]
+    fn row_without_a_ceiling_has_the_share_of_the_core() {
+        let table = traffic(&scene("a handshake", None));
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].ends_with("| their core in use |"), "{table}");
+        assert_eq!(
+            lines[2],
+            "| a handshake | 20.0 (50,000/s) | 20.0 (50,000/s), 1.00 × (0.50 to 1.20) | 92 to 92 % |"
+        );
     }
 }
