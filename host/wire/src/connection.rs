@@ -149,6 +149,7 @@ mod tests {
             "X-User",
             "Host",
             "Cookie",
+            "Cache-Control",
             "X-Forwarded-For",
             "Content-Length",
         ] {
@@ -162,7 +163,7 @@ mod tests {
         let mut of = fields(&["keep-alive", "close, TE,, Upgrade"]);
         let options = Options::take_of_request(&mut of).expect("a list of tokens");
         assert!(options.close && options.keep_alive && options.upgrade && options.te);
-        assert_eq!(of.len(), 8, "nothing is nominated");
+        assert_eq!(of.len(), 9, "nothing is nominated");
         assert_eq!(Options::take_of_request(&mut fields(&[])), Ok(Options::default()));
     }
 
