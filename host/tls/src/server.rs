@@ -23,6 +23,7 @@ mod facts;
 mod frontend;
 mod handshakes;
 mod reason;
+mod served;
 mod tickets;
 
 pub use accept::{Handshake, HandshakeError, accept};

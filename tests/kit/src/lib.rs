@@ -59,7 +59,7 @@ pub use profile::Profile;
 pub use rustix::process::Signal;
 pub use script::{Line, Scripted};
 pub use setup::{Setup, program};
-pub use tls::{Tls, TlsVersion, Wire};
+pub use tls::{Signatures, Tls, TlsVersion, Wire};
 pub use wait::{DEADLINE, ask_within, wait_for, wait_until};
 pub use wasm::{
     built_for, component, core_module, edition, exhausts_compiler, fixture, leb128, recipe, root,

@@ -4,13 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, SignatureScheme,
+    StreamOwned, SupportedProtocolVersion,
 };
 
 use crate::{Authority, Certificate};
@@ -19,6 +19,7 @@ use crate::{Authority, Certificate};
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
     name: ServerName<'static>,
 }
 
@@ -29,6 +30,15 @@ pub enum TlsVersion {
     V12,
     /// TLS 1.3.
     V13,
+}
+
+/// A kind of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signatures {
+    /// ECDSA, and Ed25519.
+    Ecdsa,
+    /// RSA.
+    Rsa,
 }
 
 impl Tls {
@@ -57,10 +67,11 @@ impl Tls {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("it is PEM");
         roots.add(root).expect("it is a certificate");
+        let roots = Arc::new(roots);
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
             .expect("the versions are known")
-            .with_root_certificates(roots);
+            .with_root_certificates(Arc::clone(&roots));
         let config = match own {
             None => builder.with_no_client_auth(),
             Some(own) => {
@@ -72,6 +83,7 @@ impl Tls {
         };
         Tls {
             config: Arc::new(config),
+            roots,
             name: ServerName::try_from(name.to_owned()).expect("it is a name"),
         }
     }
@@ -89,6 +101,28 @@ impl Tls {
     #[must_use]
     pub fn without_sni(mut self) -> Tls {
         self.change(|config| config.enable_sni = false);
+        self
+    }
+
+    /// Knows how to verify signatures of this kind only.
+    #[must_use]
+    pub fn knowing(mut self, signatures: Signatures) -> Tls {
+        let mut provider = aws_lc_rs::default_provider();
+        let known = &mut provider.signature_verification_algorithms;
+        // Those with RSA are the last, but for some that no certificate here is made with.
+        let rsa = known
+            .mapping
+            .iter()
+            .position(|(scheme, _)| *scheme == SignatureScheme::RSA_PSS_SHA512);
+        let rsa = rsa.expect("the provider knows RSA");
+        known.mapping = match signatures {
+            Signatures::Ecdsa => &known.mapping[..rsa],
+            Signatures::Rsa => &known.mapping[rsa..],
+        };
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::new(provider));
+        let verifier = verifier.build().expect("there is a root");
+        self.change(|config| config.dangerous().set_certificate_verifier(verifier));
         self
     }
 

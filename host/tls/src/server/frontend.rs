@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::CertifiedKey;
+use rustls::ServerConfig;
 
-use super::client_certificates::{ClientAuthorities, ClientCertificates, Policy, demand};
+use super::client_certificates::{ClientAuthorities, ClientCertificates, demand};
+use super::served::{Group, Served, groups, resolver};
 use super::tickets::Tickets;
 use crate::acme::Challenges;
 use crate::alpn::Alpn;
@@ -32,7 +33,8 @@ pub struct Settings<'a> {
     pub sites: Vec<Site>,
 }
 
-/// A certificate of a listener, served under the names in it.
+/// A certificate of a listener, served under the names in it. Several sites may have the same names and keys of different
+/// kinds: clients that can verify ECDSA get that one, and all others the one with RSA.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// Chain and key.
@@ -69,6 +71,18 @@ pub enum FrontendError {
     /// More than one certificate is the default.
     #[error("{0} certificates of one listener have `default = true`; one can")]
     SeveralDefaults(usize),
+    /// Certificates for the same name demand different things of clients, and a client could choose between them.
+    #[error(
+        "two certificates for {name} ask for different things of clients: {one} and {other}; say the same `client_certificates` in both"
+    )]
+    Contradiction {
+        /// The name.
+        name: String,
+        /// The demand of the first of them.
+        one: &'static str,
+        /// The demand of another one.
+        other: &'static str,
+    },
     /// The library refuses the settings, or the system has no random numbers.
     #[error("TLS: {0}")]
     Library(String),
@@ -77,19 +91,13 @@ pub enum FrontendError {
 /// The TLS of a listener. It never changes: a reload makes another one, with the same [`Tickets`].
 #[derive(Debug)]
 pub struct Frontend {
+    pairs: Vec<Arc<Pair>>,
     served: Names<Served>,
     /// Whether all names demand the same of clients' certificates, as nearly always.
     has_one_policy: bool,
     /// The configuration for clients as long as there is no certificate.
     without: Arc<ServerConfig>,
     challenges: Option<Arc<Challenges>>,
-}
-
-#[derive(Debug)]
-struct Served {
-    pair: Arc<Pair>,
-    config: Arc<ServerConfig>,
-    policy: Policy,
 }
 
 /// The configuration for one client.
@@ -130,17 +138,21 @@ impl Frontend {
             // This is an error even if every site says otherwise, or there is no site yet.
             return Err(FrontendError::NoClientCa(settings.client_certificates));
         }
-        let mut served = Vec::with_capacity(settings.sites.len());
-        for site in &settings.sites {
-            let names = site.pair.certificate().dns_names().collect();
-            let made = Served::new(&settings, site, demanded(site), authorities.as_ref(), tickets)?;
-            served.push((made, names, site.default));
+        let names_of = |site: &Site| site.pair.certificate().dns_names().map(str::to_owned).collect();
+        let names: Vec<Vec<String>> = settings.sites.iter().map(names_of).collect();
+        let default = settings.sites.iter().position(|site| site.default);
+        let mut served = Vec::new();
+        for group in groups(&names, default.unwrap_or(0)) {
+            let case = demanded_by(&group, |site| demanded(&settings.sites[site]))?;
+            let made = serve(&settings, &group, case, authorities.as_ref(), tickets)?;
+            served.push((made, group.names, group.is_default));
         }
         let mut policies = served.iter().map(|(served, _, _)| &served.policy);
         let first = policies.next();
         Ok(Frontend {
+            pairs: settings.sites.iter().map(|site| site.pair.clone()).collect(),
             has_one_policy: policies.all(|policy| Some(policy) == first),
-            served: Names::new::<&str>(served),
+            served: Names::new(served),
             without: Arc::new(config(&settings, Arc::new(NoCertificate))?),
             challenges,
         })
@@ -148,7 +160,7 @@ impl Frontend {
 
     /// The certificates, in the order of the settings.
     pub fn pairs(&self) -> impl Iterator<Item = &Arc<Pair>> {
-        self.served.iter().map(|served| &served.pair)
+        self.pairs.iter()
     }
 
     /// Whether a request for `host` may come over a connection whose client asked for `server_name` in its handshake.
@@ -179,27 +191,48 @@ impl Frontend {
     }
 }
 
-impl Served {
-    fn new(
-        settings: &Settings<'_>,
-        site: &Site,
-        case: ClientCertificates,
-        authorities: Option<&ClientAuthorities>,
-        tickets: &Tickets,
-    ) -> Result<Served, FrontendError> {
-        let (verifier, policy) = demand(case, authorities)?;
-        let resolver = Arc::new(SingleCertAndKey::from(site.pair.certified_key()));
-        let mut config = builder(settings)?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(resolver);
-        finish(&mut config, settings);
-        config.ticketer = tickets.of(policy).map_err(library)?;
-        Ok(Served {
-            pair: site.pair.clone(),
-            config: Arc::new(config),
-            policy,
-        })
+/// The demand on clients under the names of a group, which is the same whichever of its certificates they get.
+fn demanded_by(
+    group: &Group,
+    demanded: impl Fn(usize) -> ClientCertificates,
+) -> Result<ClientCertificates, FrontendError> {
+    let one = demanded(group.sites[0]);
+    match group
+        .sites
+        .iter()
+        .map(|site| demanded(*site))
+        .find(|case| *case != one)
+    {
+        None => Ok(one),
+        Some(other) => Err(FrontendError::Contradiction {
+            name: group.names.first().cloned().unwrap_or_default(),
+            one: one.name(),
+            other: other.name(),
+        }),
     }
+}
+
+fn serve(
+    settings: &Settings<'_>,
+    group: &Group,
+    case: ClientCertificates,
+    authorities: Option<&ClientAuthorities>,
+    tickets: &Tickets,
+) -> Result<Served, FrontendError> {
+    let (verifier, policy) = demand(case, authorities)?;
+    let keys = group
+        .sites
+        .iter()
+        .map(|site| settings.sites[*site].pair.certified_key());
+    let mut config = builder(settings)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(resolver(keys.collect()));
+    finish(&mut config, settings);
+    config.ticketer = tickets.of(policy).map_err(library)?;
+    Ok(Served {
+        config: Arc::new(config),
+        policy,
+    })
 }
 
 fn config(

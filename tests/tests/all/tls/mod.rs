@@ -6,6 +6,7 @@ mod connections;
 mod handshakes;
 mod listeners;
 mod names;
+mod pairs;
 mod redirects;
 
 use pace_tests::{Authority, Certificate, Client, Pace, Setup, Tls};
