@@ -17,10 +17,11 @@
 //! | `exchange` | one request on its way through the hooks |
 //! | `explain` | explanations of failures, with advice |
 //! | `measure` | the cost of a call of a hook |
-//! | `message` | requests and responses |
+//! | `message`, `certificate` | requests and responses; certificates of clients |
 //! | `pool` | backends to choose from |
 //! | `lines` | the lines that the plugin logs |
 
+mod certificate;
 mod exchange;
 mod explain;
 mod lines;
@@ -33,6 +34,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
+pub use certificate::certificate;
 pub use exchange::{Exchange, Outcome, Word};
 pub use explain::explain;
 pub use lines::Line;

@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use pace_hook::field::{self, FieldName};
-use pace_hook::{EditError, Headers, Reply, RequestHead, ResponseHead};
+use pace_hook::{ClientCertificate, EditError, Headers, Reply, RequestHead, ResponseHead};
 
 /// The head of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Request {
     pub client: IpAddr,
     /// Whether the request came over TLS.
     pub https: bool,
+    /// The certificate that the client has shown, which takes `https`.
+    pub certificate: Option<ClientCertificate>,
     pub(super) copied: Copied,
 }
 
@@ -88,6 +90,7 @@ impl Request {
             headers,
             client: CLIENT,
             https: false,
+            certificate: None,
             copied: Copied::default(),
         }
     }
@@ -126,6 +129,13 @@ impl Request {
     pub fn over_tls(mut self) -> Request {
         self.https = true;
         self
+    }
+
+    /// The same request over TLS, from a client that has shown this certificate.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: ClientCertificate) -> Request {
+        self.certificate = Some(certificate);
+        self.over_tls()
     }
 
     /// Path and query as they are sent.

@@ -102,11 +102,16 @@ impl Session {
     /// The hook failed, or the plugin does not export it.
     pub fn request_filter(&self, request: &mut Request) -> Result<Verdict, Failure> {
         let (client, scheme) = (request.client, request.scheme());
-        self.plugin.request_filter(RequestScope {
+        // The plugin looks at the certificate while it edits the request.
+        let certificate = request.certificate.take();
+        let result = self.plugin.request_filter(RequestScope {
             head: RequestAccess::Edit(request),
             client,
             scheme,
-        })
+            certificate: certificate.as_ref(),
+        });
+        request.certificate = certificate;
+        result
     }
 
     /// Runs `select-upstream` for an attempt, 1 for the first.
@@ -225,6 +230,7 @@ fn reading(request: &Request) -> RequestScope<'_> {
         head: RequestAccess::Read(request),
         client: request.client,
         scheme: request.scheme(),
+        certificate: request.certificate.as_ref(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! `wit/`.
 
 mod advice;
+mod certificate;
 pub mod field;
 mod hooks;
 mod message;
@@ -17,6 +18,7 @@ use http::header::HeaderValue;
 
 use field::FieldName;
 
+pub use certificate::ClientCertificate;
 pub use field::EditError;
 pub use hooks::{Hook, Hooks, PerHook};
 pub use reply::{CONTENT_TYPE_NAME, Reply};
@@ -102,6 +104,8 @@ pub struct RequestScope<'a> {
     pub client: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// The certificate that was verified when the client's connection was made.
+    pub certificate: Option<&'a ClientCertificate>,
 }
 
 /// A plugin with its configuration, ready to be called from any worker thread.

@@ -11,8 +11,8 @@ use crate::telemetry::{self, HookCalls, PluginMetrics};
 use pace_base::logging::Limited;
 use pace_config::OnFailure;
 use pace_hook::{
-    Candidates, Failure, FailureReason, Hook, PerHook, Plugin, Reply, RequestAccess, RequestHead,
-    RequestScope, ResponseHead, Selection, Verdict,
+    Candidates, ClientCertificate, Failure, FailureReason, Hook, PerHook, Plugin, Reply, RequestAccess,
+    RequestHead, RequestScope, ResponseHead, Selection, Verdict,
 };
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
@@ -93,6 +93,8 @@ pub struct CallContext<'a> {
     pub client: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// The certificate that the client has shown.
+    pub certificate: Option<&'a ClientCertificate>,
     /// The record of calls, if the log line of `pace::hooks` is enabled.
     pub calls: Option<&'a HookCalls>,
 }
@@ -198,12 +200,16 @@ impl Chain {
     }
 }
 
-impl CallContext<'_> {
-    fn with(self, head: RequestAccess<'_>) -> RequestScope<'_> {
+impl<'a> CallContext<'a> {
+    fn with<'r>(self, head: RequestAccess<'r>) -> RequestScope<'r>
+    where
+        'a: 'r,
+    {
         RequestScope {
             head,
             client: self.client,
             scheme: self.scheme,
+            certificate: self.certificate,
         }
     }
 }

@@ -6,7 +6,9 @@
 use std::net::IpAddr;
 use std::ptr::NonNull;
 
-use pace_hook::{Candidates, EditError, RequestAccess, RequestHead, RequestScope, ResponseHead};
+use pace_hook::{
+    Candidates, ClientCertificate, EditError, RequestAccess, RequestHead, RequestScope, ResponseHead,
+};
 
 /// The borrows of one call of a hook: the request, and everything else that this hook can see.
 pub(super) struct Call<'r, 'a> {
@@ -41,6 +43,7 @@ struct Lent {
     editable: bool,
     client: IpAddr,
     scheme: &'static str,
+    certificate: Option<NonNull<ClientCertificate>>,
     candidates: Option<NonNull<dyn Candidates>>,
     response: Option<LentResponse>,
 }
@@ -100,6 +103,7 @@ impl Lending {
             editable,
             client: call.request.client,
             scheme: call.request.scheme,
+            certificate: call.request.certificate.map(NonNull::from),
             candidates,
             response,
         });
@@ -136,6 +140,16 @@ impl Lending {
     /// The scheme of the request: `http` or `https`.
     pub(super) fn scheme(&self) -> Result<&'static str, NotLent> {
         Ok(self.lent("request")?.scheme)
+    }
+
+    /// The certificate of the client.
+    pub(super) fn certificate(&self) -> Result<Option<&ClientCertificate>, NotLent> {
+        let lent = self.lent("request")?;
+        // SAFETY: see `begin`.
+        Ok(lent
+            .certificate
+            .as_ref()
+            .map(|certificate| unsafe { certificate.as_ref() }))
     }
 
     /// The backends to choose from.

@@ -16,6 +16,9 @@ use crate::subject;
 pub struct Certificate {
     der: CertificateDer<'static>,
     subject: String,
+    common_name: Option<String>,
+    issuer: String,
+    serial_number: String,
     names: Vec<AlternativeName>,
     not_before: SystemTime,
     not_after: SystemTime,
@@ -62,6 +65,9 @@ impl Certificate {
             .collect();
         Ok(Certificate {
             subject: subject::rfc4514(parsed.subject()),
+            common_name: subject::common_name(parsed.subject()),
+            issuer: subject::rfc4514(parsed.issuer()),
+            serial_number: serial_number(parsed.tbs_certificate.raw_serial()),
             names,
             not_before: time(parsed.validity().not_before.timestamp()),
             not_after: time(parsed.validity().not_after.timestamp()),
@@ -78,6 +84,22 @@ impl Certificate {
     /// The subject as RFC 4514 writes it, most specific part first: `CN=api,O=Example`. Empty if there is none.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// The value of the subject's CN, not escaped. `None` if it has none or several, or one with control characters.
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    /// The issuer in the form of [`Certificate::subject`].
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The serial number: two lower-case hexadecimal digits for each byte, without leading bytes of zero. A minus sign
+    /// precedes a negative one.
+    pub fn serial_number(&self) -> &str {
+        &self.serial_number
     }
 
     /// The names, in the certificate's order. Names of other kinds, and those with control characters, are left out.
@@ -114,9 +136,14 @@ impl Certificate {
         i64::try_from(left.div_euclid(DAY)).unwrap_or(i64::MAX)
     }
 
-    /// SHA-256 of the DER, which tools call the fingerprint.
+    /// SHA-256 of the DER.
     pub fn sha256(&self) -> &[u8; 32] {
         &self.sha256
+    }
+
+    /// SHA-256 of the DER as tools write a fingerprint: 64 lower-case hexadecimal digits.
+    pub fn fingerprint(&self) -> String {
+        hexadecimal(&self.sha256)
     }
 }
 
@@ -152,6 +179,32 @@ impl fmt::Display for AlternativeName {
             AlternativeName::Ip(address) => write!(f, "IP:{address}"),
         }
     }
+}
+
+/// A number in DER (X.690 section 8.3) as text. No two numbers look alike: authorities must not issue negative ones
+/// (RFC 5280 section 4.1.2.2), and some do.
+fn serial_number(der: &[u8]) -> String {
+    let is_negative = der.first().is_some_and(|first| first & 0x80 != 0);
+    let mut magnitude = der.to_vec();
+    if is_negative {
+        // What is below zero is written as its complement and one more.
+        let mut carry = true;
+        for byte in magnitude.iter_mut().rev() {
+            (*byte, carry) = (!*byte).overflowing_add(u8::from(carry));
+        }
+    }
+    let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
+    let significant = &magnitude[zeros.min(magnitude.len().saturating_sub(1))..];
+    let sign = if is_negative { "-" } else { "" };
+    sign.to_owned() + &hexadecimal(significant)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }
 
 /// A time from seconds. Years of certificates go to 9999, so neither way can overflow.
@@ -205,6 +258,37 @@ mod tests {
             -1
         );
         assert_eq!(certificate.days_left(certificate.not_after()), 0);
+    }
+
+    #[test]
+    fn certificate_says_who_has_issued_it_and_by_which_number() {
+        let made = testing::authority("ca").issue(|params| {
+            params.serial_number = Some(vec![0x00, 0xab, 0x01].into());
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, "a,b");
+        });
+        let certificate = Certificate::parse(made.chain[0].clone()).unwrap();
+        assert_eq!(certificate.issuer(), "CN=ca");
+        assert_eq!(certificate.serial_number(), "ab01");
+        assert_eq!(certificate.subject(), "CN=a\\,b");
+        assert_eq!(certificate.common_name(), Some("a,b"));
+    }
+
+    #[test]
+    fn serial_numbers_that_differ_are_written_differently() {
+        for (der, text) in [
+            (&[0][..], "00"),
+            (&[1], "01"),
+            (&[0x7f], "7f"),
+            (&[0x00, 0xff], "ff"),
+            (&[0xff], "-01"),
+            (&[0x80], "-80"),
+            (&[0xff, 0x00], "-0100"),
+            (&[0x80, 0x00], "-8000"),
+            (&[0x01, 0x00], "0100"),
+        ] {
+            assert_eq!(serial_number(der), text, "{der:x?}");
+        }
     }
 
     #[test]

@@ -41,6 +41,16 @@ pub(crate) fn rfc4514(name: &X509Name<'_>) -> String {
     text
 }
 
+/// The value of the common name in `name`, if there is exactly one.
+pub(crate) fn common_name(name: &X509Name<'_>) -> Option<String> {
+    let mut values = name.iter_common_name();
+    let (Some(only), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let text = only.as_str().ok()?;
+    (!text.chars().any(char::is_control)).then(|| text.to_owned())
+}
+
 fn write(text: &mut String, attribute: &AttributeTypeAndValue<'_>) {
     let oid = attribute.attr_type().to_id_string();
     match SHORT.iter().find(|(dotted, _)| *dotted == oid) {
@@ -143,6 +153,32 @@ mod tests {
         );
         assert_eq!(subject_of(&[(DnType::CommonName, " #a\\ ")]), "CN=\\ #a\\\\\\ ");
         assert_eq!(subject_of(&[(DnType::CommonName, "#a\r\nb")]), "CN=\\#a\\0d\\0ab");
+    }
+
+    #[test]
+    fn common_name_is_told_if_there_is_one_without_control_characters() {
+        let of = |values: &[&str]| {
+            let made = testing::authority("ca").issue(|params| {
+                params.distinguished_name = DistinguishedName::new();
+                params
+                    .distinguished_name
+                    .push(DnType::OrganizationName, "CN=other");
+                for value in values {
+                    // Of one type a name of the library has only one, so further ones are of the type by its number.
+                    let kind = match params.distinguished_name.get(&DnType::CommonName) {
+                        None => DnType::CommonName,
+                        Some(_) => DnType::CustomDnType(vec![2, 5, 4, 3]),
+                    };
+                    params.distinguished_name.push(kind, *value);
+                }
+            });
+            let certificate = Certificate::parse(made.chain[0].clone()).unwrap();
+            certificate.common_name().map(str::to_owned)
+        };
+        assert_eq!(of(&["ann \u{e9}, \"a\""]).as_deref(), Some("ann \u{e9}, \"a\""));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["ann", "bob"]), None);
+        assert_eq!(of(&["ann\0bob"]), None);
     }
 
     #[test]

@@ -52,6 +52,7 @@
 //! | you want to | use |
 //! |---|---|
 //! | look at a request, change it or answer it | [`RequestFilter`], [`Request`], [`Reply`] |
+//! | know who has shown a certificate | [`Request::client_certificate`], [`ClientCertificate`] |
 //! | choose the backend | [`SelectUpstream`], [`Upstreams`] |
 //! | look at a response, change or replace it | [`ResponseFilter`], [`Response`] |
 //! | count over all workers | [`Counter`], [`Window`] |
@@ -105,6 +106,7 @@
 //! ```
 
 mod bindings;
+mod certificate;
 pub mod clock;
 mod config;
 mod cookie;
@@ -123,6 +125,7 @@ mod response;
 mod upstreams;
 mod window;
 
+pub use certificate::ClientCertificate;
 pub use config::{NoConfig, parse_config};
 pub use counter::{Counter, OpenError};
 pub use header::{EditError, Header, HeaderName, HeaderValue};

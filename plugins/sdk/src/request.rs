@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use crate::bindings::imports::pace::plugin::request as host;
-use crate::{EditError, Header, cookie, credentials};
+use crate::{ClientCertificate, EditError, Header, cookie, credentials};
 
 /// The request that is being served: a view that exists while a hook runs.
 ///
@@ -101,6 +101,30 @@ impl Request {
         host::client_address()
             .parse()
             .expect("Pace gives a client's address in its textual form")
+    }
+
+    /// The certificate that was verified when the client's connection was made, `None` if the client has shown
+    /// none. Behind another proxy it is that proxy's. No header that a client makes up changes it.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// let certificate = request.client_certificate();
+    /// certificate.is_some_and(|certificate| certificate.dns_names.iter().any(|name| name == "ann.example"))
+    /// # }
+    /// ```
+    pub fn client_certificate(&self) -> Option<ClientCertificate> {
+        host::client_certificate().map(Into::into)
+    }
+
+    /// The same certificate in DER, for what [`ClientCertificate`] has no field for.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.client_certificate_der().is_some_and(|der| der.len() < 2000)
+    /// # }
+    /// ```
+    pub fn client_certificate_der(&self) -> Option<Vec<u8>> {
+        host::client_certificate_der()
     }
 
     /// The first value of a header, `None` if the request has none of that name.

@@ -43,6 +43,7 @@
 //! | load a plugin | [`Plugin::load`] |
 //! | configure it | [`Plugin::configure`]; with limits, counters or a date, [`Plugin::configure_with`] |
 //! | send a request through its hooks | [`Session::send`], or [`Session::exchange`] with a pool and an answer |
+//! | send one of a client that has shown a certificate | [`Request::with_certificate`], [`certificate`] |
 //! | call one hook | [`Session::request_filter`], [`Session::select_upstream`], [`Session::response_filter`] |
 //! | let time pass | [`Session::advance`], [`Session::set_wall`] |
 //! | look at its counters | [`Session::counter`], [`Session::events`] |
@@ -53,9 +54,11 @@
 pub use pace_config::{Isolation, Limits};
 pub use pace_harness::{
     Backend, Exchange, Line, Outcome, Pool, Request, Response, Session, Setup, SubjectError, WindowKey, Word,
+    certificate,
 };
 pub use pace_hook::{
-    AttemptFailure, Failure, FailureReason, Headers, Health, Hook, Hooks, Reply, Selection, Verdict,
+    AttemptFailure, ClientCertificate, Failure, FailureReason, Headers, Health, Hook, Hooks, Reply,
+    Selection, Verdict,
 };
 pub use serde_json::json;
 

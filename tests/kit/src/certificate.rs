@@ -52,7 +52,8 @@ impl Authority {
         &self.pem
     }
 
-    /// Issues a certificate with these names, DNS names or addresses, and an ECDSA key. A client's may have any.
+    /// Issues a certificate with an ECDSA key and these names: names of hosts, IP addresses, URIs or addresses of mail.
+    /// The first is the common name, too.
     pub fn issue(&self, names: &[&str]) -> Certificate {
         self.issue_with(KeyKind::Ecdsa, names)
     }
@@ -121,3 +122,5 @@ fn alternative(name: &str) -> SanType {
         Err(_) => SanType::DnsName(name.try_into().expect("it is a name")),
     }
 }
+        Err(_) if name.contains("://") => SanType::URI(name.try_into().expect("it is ASCII")),
+        Err(_) if name.contains('@') => SanType::Rfc822Name(name.try_into().expect("it is ASCII")),

@@ -9,7 +9,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `raw`, `budget`, `scalar`, `value` | the file as written, key by key |
+//! | `raw`, `budget`, `certificate`, `scalar`, `value` | the file as written, key by key |
 //! | `overrides` | requests, pools and responses of several tables, merged |
 //! | `expect`, `check` | expectations, and their comparison with results |
 //! | `suite`, `resolve` | the cases to run, and how they are made of the file |
@@ -17,6 +17,7 @@
 //! | `files` | finds and reads the files |
 
 mod budget;
+mod certificate;
 mod check;
 mod expect;
 mod files;

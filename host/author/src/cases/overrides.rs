@@ -65,7 +65,7 @@ impl ExchangeOverrides<'_> {
     pub(super) fn apply(&self, exchange: &mut Exchange) -> Vec<(Place, Fault)> {
         let mut problems = Vec::new();
         if let Some(Table { value, .. }) = self.request {
-            request(value, &mut exchange.request);
+            problems.extend(request(value, &mut exchange.request));
         }
         if let Some(Table { value, .. }) = self.response {
             response(value, &mut exchange.response);
@@ -89,7 +89,7 @@ impl ExchangeOverrides<'_> {
     }
 }
 
-fn request(raw: &raw::Request, request: &mut Request) {
+fn request(raw: &raw::Request, request: &mut Request) -> Option<(Place, Fault)> {
     if let Some(method) = &raw.method {
         request.method = method.0.clone();
     }
@@ -102,8 +102,19 @@ fn request(raw: &raw::Request, request: &mut Request) {
     }
     if let Some(scheme) = raw.scheme {
         request.https = scheme.https;
+        request.certificate = request.certificate.take().filter(|_| scheme.https);
     }
     headers(&raw.headers, &mut request.headers);
+    if let Some(Placed { value, place }) = &raw.client_certificate {
+        request.certificate = value.0.told();
+        // One is shown in a handshake, so nothing more need be said.
+        request.https |= request.certificate.is_some() && raw.scheme.is_none();
+        return (request.certificate.is_some() && !request.https).then(|| {
+            let fault = "a certificate is shown with TLS only: `scheme` is \"https\" then";
+            (place.clone(), Fault::Refused(fault.to_owned()))
+        });
+    }
+    None
 }
 
 fn response(raw: &raw::Response, response: &mut Response) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::budget::Budget;
+use super::certificate::Certificate;
 use super::scalar::{
     Address, FieldName, FieldValue, HealthName, HookName, LastFailure, LogLevel, Method, Millis, Moment,
     ReasonName, Scheme, Target, Word,
@@ -103,6 +104,7 @@ pub(super) struct Request {
     pub headers: BTreeMap<FieldName, FieldValues>,
     pub client: Option<Address>,
     pub scheme: Option<Scheme>,
+    pub client_certificate: Option<Placed<OrText<Certificate>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -103,6 +103,7 @@ impl ResponseHead for Head {
 const CALL_CONTEXT: CallContext<'_> = CallContext {
     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
     scheme: "http",
+    certificate: None,
     calls: None,
 };
 

@@ -1,10 +1,12 @@
-//! The client's address: the peer of the connection, or the address that a trusted proxy names.
+//! The client's address: the peer of the connection, or the address that a trusted proxy names; and the certificate that the
+//! peer has shown.
 //!
 //! Every proxy appends the address of its own peer to `X-Forwarded-For`. The last entry of the field therefore comes from
 //! our peer, the entry before it from that proxy's peer, and so on to the first, which is whatever the client sent. Each
 //! entry is as credible as its writer: a reader that starts from the right and stops at the first address that is not a
 //! trusted proxy reads nothing that a client made up.
 
+mod certificate;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::header::{HeaderValue, InvalidHeaderValue};
 use ipnet::{IpNet, Ipv4Net};
+
+pub use certificate::ShownCertificate;
 
 /// The proxies that are trusted to name the client (`[server] trusted_proxies`).
 ///

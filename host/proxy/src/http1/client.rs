@@ -15,6 +15,7 @@ use pace_wire::request::{MAX_METHOD, RequestHead, Rules};
 use pace_wire::scan::HeadScan;
 use tokio::time::Instant;
 
+use crate::client::ShownCertificate;
 use crate::http2::PREFACE;
 use crate::io::{Alarm, Buffer, Free, Recycle, Transport};
 use crate::listeners::ListenerId;
@@ -47,6 +48,8 @@ pub struct Arrival {
     pub port: u16,
     /// The facts that TLS has about the connection, if it is encrypted.
     pub tls: Option<Arc<Facts>>,
+    /// The certificate that the peer has shown.
+    pub certificate: Option<Arc<ShownCertificate>>,
 }
 
 impl Arrival {

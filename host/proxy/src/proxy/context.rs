@@ -11,6 +11,7 @@ use prometheus::IntGauge;
 use smallvec::SmallVec;
 
 use crate::chain::CallContext;
+use crate::client::ShownCertificate;
 use crate::http1::Arrival;
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{HookCalls, RequestSummary};
@@ -33,6 +34,8 @@ pub(super) struct Context {
     pub(super) client: IpAddr,
     /// `http` or `https`: the scheme with which the client reached Pace, or a trusted peer.
     pub(super) scheme: &'static str,
+    /// The certificate that the peer has shown.
+    certificate: Option<Arc<ShownCertificate>>,
     /// The members of the route's pool when the first backend was chosen.
     pub(super) members: Option<Arc<Members>>,
     /// The number of attempts that were begun.
@@ -69,6 +72,7 @@ impl Context {
             peer,
             client: peer,
             scheme: arrival.scheme(),
+            certificate: arrival.certificate.clone(),
             members: None,
             attempt: 0,
             tried: SmallVec::new(),
@@ -137,6 +141,7 @@ impl Context {
         CallContext {
             client: self.client,
             scheme: self.scheme,
+            certificate: self.certificate.as_deref().map(ShownCertificate::facts),
             calls: self.calls.as_deref(),
         }
     }

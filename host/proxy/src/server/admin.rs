@@ -44,6 +44,7 @@ pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>
                 port: 0,
                 listener: ListenerId::default(),
                 tls: None,
+                certificate: None,
             };
             converse(Client::new(Transport::new(stream), arrival), &admin, &drain).await;
         });

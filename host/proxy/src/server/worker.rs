@@ -18,7 +18,7 @@ use super::accept::{Accepting, Listening};
 use super::admission::{PerClient, answer_plaintext, turn_away};
 use super::connection::{Connection, ConnectionError, Entry};
 use super::drain::Drain;
-use crate::client::TrustedProxies;
+use crate::client::{ShownCertificate, TrustedProxies};
 use crate::http1::{Arrival, Client};
 use crate::io::Transport;
 use crate::proxy::{Idle, Proxy};
@@ -318,6 +318,7 @@ impl Worker {
             listener: entry.listener,
             port: entry.port,
             tls: None,
+            certificate: None,
         };
         if let Some(client) = self.client(stream, arrival).await {
             self.proxy.serve(client).await;
@@ -340,6 +341,7 @@ impl Worker {
         match handshake {
             Ok(Handshake::Client { stream, facts }) => {
                 self.metrics().handshake_done(&facts);
+                arrival.certificate = ShownCertificate::of(&facts);
                 arrival.tls = Some(Arc::new(facts));
                 Some(Client::new(Transport::Tls(Box::new(stream.into())), arrival))
             }

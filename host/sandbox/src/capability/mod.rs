@@ -5,6 +5,7 @@
 //! to components, and `add_directly` to core modules that run by themselves (see `direct`). An error returned from a host
 //! function is a trap: it ends the hook and the instance.
 
+mod certificate;
 mod clock;
 mod counters;
 mod edit;

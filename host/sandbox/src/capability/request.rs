@@ -4,12 +4,13 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, Linker};
 
 use super::super::bindings::pace::plugin::http::{EditError, HeaderField};
-use super::super::bindings::pace::plugin::request;
+use super::super::bindings::pace::plugin::request::{self, Certificate};
 use super::super::direct::{
     Caller, Interface, answer_bytes, answer_option, called, copied, guest, split, text_if_short,
 };
 use super::super::guest::Guest;
 use super::super::lend::Lending;
+use super::certificate;
 use super::edit::Edits;
 use super::headers::{Editing, Message, answer_edit};
 use super::metered::Metered;
@@ -85,6 +86,7 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
                 answer_edit(memory, out, done)
             },
         )?;
+    certificate::add_directly(request)?;
     let message = Message {
         read: |guest| Ok(guest.lending.request()?),
         edit: |guest| {
@@ -122,6 +124,15 @@ impl request::Host for Metered<'_, View<'_>> {
 
     fn client_address(&mut self) -> Result<String> {
         Ok(self.view()?.lending.client()?.to_string())
+    }
+
+    fn client_certificate(&mut self) -> Result<Option<Certificate>> {
+        Ok(self.view()?.lending.certificate()?.map(Certificate::from))
+    }
+
+    fn client_certificate_der(&mut self) -> Result<Option<Vec<u8>>> {
+        let certificate = self.view()?.lending.certificate()?;
+        Ok(certificate.map(|certificate| certificate.der.clone()))
     }
 
     fn header(&mut self, name: String) -> Result<Option<Vec<u8>>> {

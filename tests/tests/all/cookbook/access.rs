@@ -1,8 +1,8 @@
 //! Plugins that decide who gets access.
 
-use pace_tests::{HttpBackend, Request, wait_until};
+use pace_tests::{Authority, Certificate, HttpBackend, Request, Setup, Tls, TlsVersion, recipe, wait_until};
 
-use super::{refusal, start, start_behind_proxy};
+use super::{entry, last_seen, refusal, start, start_behind_proxy};
 
 /// `printf %s "the key of ann" | sha256sum`
 const ANN: &str = "00416dbc32a0fec52d6585cd5ada86f6f76cc24e58720fdd8083b14c8c30effe";
@@ -120,6 +120,52 @@ fn basic_auth_names_mistakes_in_its_config() {
     let message = refusal("basic-auth", "users = { ann = \"secret\" }");
     assert!(
         message.contains("users.ann: expected 64 hexadecimal digits"),
+        "{message}"
+    );
+}
+
+#[test]
+fn client_certificate_admits_who_is_listed() {
+    let backend = HttpBackend::named("in");
+    let servers = Authority::new("servers");
+    let clients = Authority::new("clients");
+    let listener = "[admin]\nlisten = \"127.0.0.1:0\"\n\n[[listeners]]\nlisten = \"127.0.0.1:0\"\n\
+                    certificates = [{ cert = \"a.pem\", key = \"a.key\" }]\n\
+                    tls = { client_ca = \"clients.pem\", client_certificates = \"optional\" }\n";
+    let keys = "common_names = [\"ann\"]\nuris = [\"spiffe://example/shop\"]\nforward = \"X-Subject\"";
+    let name = "client-certificate";
+    let config = entry(&recipe(name), name, keys, listener, &[&backend]);
+    let setup = Setup::new().config(&config).file("clients.pem", clients.pem());
+    servers.issue(&["a.test"]).write(setup.directory(), "a");
+    let pace = setup.start();
+    let ask = |own: Option<&Certificate>| {
+        let tls = match own {
+            Some(own) => Tls::identified(&servers, "a.test", TlsVersion::V13, own),
+            None => Tls::new(&servers, "a.test"),
+        };
+        let forged = Request::get("/").header("X-Subject", "CN=ann");
+        let response = pace.client().tls(&tls).send(&forged);
+        (response.status, response.text().to_owned())
+    };
+    let in_ = (200, "in".to_owned());
+    assert_eq!(ask(Some(&clients.issue(&["ann"]))), in_);
+    assert_eq!(last_seen(&backend).all("x-subject"), ["CN=ann"]);
+    assert_eq!(ask(Some(&clients.issue(&["bob", "spiffe://example/shop"]))), in_);
+    assert_eq!(last_seen(&backend).all("x-subject"), ["CN=bob"]);
+    let refused = (403, "Not with this certificate.\n".to_owned());
+    assert_eq!(
+        ask(Some(&clients.issue(&["anna", "spiffe://example/shop/2"]))),
+        refused
+    );
+    assert_eq!(ask(None), (403, "This needs a certificate.\n".to_owned()));
+    assert_eq!(backend.requests().len(), 2);
+}
+
+#[test]
+fn client_certificate_names_mistakes_in_its_config() {
+    let message = refusal("client-certificate", "fingerprints = [\"ab\"]");
+    assert!(
+        message.contains("fingerprints[0]: expected the 64 hexadecimal digits of a SHA-256"),
         "{message}"
     );
 }

@@ -9,13 +9,17 @@ use pace_tests::{Exit, Setup};
 use super::page::{Block, Page, code, is_output};
 
 /// Each table of a file of cases, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 20] = [
     ("the file", "zzz = 1"),
     ("[defaults]", "[defaults]\nzzz = 1"),
     ("[budget]", "[budget]\nzzz = 1"),
     ("[[case]]", "[[case]]\nzzz = 1"),
     ("[[case.step]]", "[[case]]\n[[case.step]]\nzzz = 1"),
     ("request", "[[case]]\nrequest = { zzz = 1 }"),
+    (
+        "request.client_certificate",
+        "[[case]]\nrequest.client_certificate = { zzz = 1 }",
+    ),
     ("response", "[[case]]\nresponse = { zzz = 1 }"),
     ("pool", "[[case]]\npool = { zzz = 1 }"),
     ("pool.backends", "[[case]]\npool.backends = [{ zzz = 1 }]"),

@@ -157,6 +157,8 @@ fn answer_without_a_place_traps_before_allocation() {
             ("header", [0, 1, out, 0, 0]),
             ("header-values", [0, 1, out, 0, 0]),
             ("headers", [out, 0, 0, 0, 0]),
+            ("client-certificate", [out, 0, 0, 0, 0]),
+            ("client-certificate-der", [out, 0, 0, 0, 0]),
         ] {
             let orders = Orders {
                 realloc: Realloc::Misbehaves(Misdeed::GrowsTooLarge),

@@ -3,7 +3,9 @@
 use http::header::HeaderValue;
 
 use pace_hook::field::FieldName;
-use pace_hook::{AttemptFailure, Candidates, EditError, Headers, Health, RequestHead, ResponseHead};
+use pace_hook::{
+    AttemptFailure, Candidates, ClientCertificate, EditError, Headers, Health, RequestHead, ResponseHead,
+};
 
 /// A request and a response.
 #[derive(Debug, PartialEq)]
@@ -101,6 +103,25 @@ impl ResponseHead for Head {
         }
         self.status = status;
         Ok(())
+    }
+}
+
+/// A certificate whose texts are long, empty, missing and not ASCII.
+pub(super) fn certificate() -> ClientCertificate {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    ClientCertificate {
+        subject: "CN=é,O=".to_owned() + &"o".repeat(300),
+        common_name: Some("é".to_owned()),
+        issuer: String::new(),
+        serial_number: "-01".to_owned(),
+        not_before: -1,
+        not_after: i64::MAX - 1,
+        dns_names: texts(&["a.example", "", &"a".repeat(200)]),
+        uris: Vec::new(),
+        email_addresses: texts(&["a@example"]),
+        ip_addresses: texts(&["192.0.2.1", "2001:db8::1"]),
+        fingerprint: "0f".repeat(32),
+        der: (0..=255).cycle().take(700).collect(),
     }
 }
 

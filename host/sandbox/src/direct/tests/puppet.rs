@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use prometheus::IntGauge;
 use wit_component::StringEncoding;
 
-use super::heads::{Head, Pool};
+use super::heads::{Head, Pool, certificate};
 use super::wrapped;
 use crate::{Allocation, Generation, Program, Runtime, WasmPlugin};
 use pace_config::{Config, Overrides, Sha256};
@@ -232,10 +232,13 @@ impl Puppet {
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head) -> Result<Outcome, Failure> {
+    // One hook is without, so that both answers are compared.
+    let certificate = (hook != Hook::SelectUpstream).then(certificate);
     let scope = |head| RequestScope {
         head,
         client: CLIENT,
         scheme: "http",
+        certificate: certificate.as_ref(),
     };
     match hook {
         Hook::RequestFilter => plugin
