@@ -8,7 +8,9 @@ use super::resolve::{FirstSeen, Resolver};
 use super::routes::index_of;
 use super::shape::{Place, Placed, Table};
 use super::types::Route;
-use super::types::listener::{Acme, Alpn, Certificate, ClientCertificates, Listener, Tls, TlsVersion};
+use super::types::listener::{
+    Acme, Alpn, Certificate, ClientCertificates, ForwardedCertificates, Listener, Tls, TlsVersion,
+};
 
 /// Resolves the listeners: those of the list, or the one of `[server] listen`, which listens at `default` if that is
 /// not set.
@@ -147,7 +149,8 @@ fn tls(entry: &written::Listener, has_acme: bool, resolver: &mut Resolver<'_>) -
     let asked_by_name = certificates
         .iter()
         .any(|certificate| asks(certificate.client_certificates.unwrap_or_default()));
-    match (&said.client_ca, asks(client_certificates) || asked_by_name) {
+    let is_asked = asks(client_certificates) || asked_by_name;
+    match (&said.client_ca, is_asked) {
         (None, true) => {
             let place = said
                 .client_certificates
@@ -162,6 +165,13 @@ fn tls(entry: &written::Listener, has_acme: bool, resolver: &mut Resolver<'_>) -
         }
         _ => {}
     }
+    if let Some(forward) = &said.forward_client_certificates
+        && forward.value.0 != ForwardedCertificates::None
+        && !is_asked
+    {
+        let fault = "no client is asked for a certificate, so there is none to forward: write `client_certificates = \"optional\"` or \"required\"";
+        resolver.report(&forward.place, Fault::Refused(fault.to_owned()));
+    }
     if let Some(alpn) = said.alpn.as_ref().filter(|alpn| alpn.value.is_empty()) {
         let fault = "it needs \"h2\", \"http/1.1\" or both";
         resolver.report(&alpn.place, Fault::Refused(fault.to_owned()));
@@ -175,6 +185,10 @@ fn tls(entry: &written::Listener, has_acme: bool, resolver: &mut Resolver<'_>) -
         },
         client_ca: said.client_ca.as_ref().map(|path| resolver.file(&path.value)),
         client_certificates,
+        forward_client_certificates: said
+            .forward_client_certificates
+            .as_ref()
+            .map_or(ForwardedCertificates::None, |choice| choice.value.0),
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use log::warn;
 use pace_base::file;
-use pace_config::listener::{self, Alpn, ClientCertificates, TlsVersion};
+use pace_config::listener::{self, Alpn, ClientCertificates, ForwardedCertificates, TlsVersion};
 use pace_config::{BackendTls, Config, ListenAddress};
 use pace_tls::client::{self, Connector, Roots};
 use pace_tls::pair::Pair;
@@ -226,6 +226,7 @@ impl Frontends {
             alpn: &alpn,
             client_certificates: client_certificates(tls.client_certificates),
             client_ca: client_ca.map(PemFile::pem),
+            client_chains: tls.forward_client_certificates == ForwardedCertificates::Chain,
             sites,
         };
         let challenges = has_acme.then(|| Arc::clone(listeners.challenges()));

@@ -19,12 +19,13 @@
 //! | `answer`, `refuse` | send Pace's own answers; the answer to each fault |
 //! | `outbound` | writes the heads that are sent |
 //! | `front` | answers of a listener before any route |
-//! | `client`, `hops` | identify the client; limit the hops of a request |
+//! | `client`, `certificate`, `hops` | identify the client; tell its certificate; limit the hops of a request |
 //! | `idle` | keeps connections to backends for the next request |
 //! | `context` | the state of one request |
 
 mod answer;
 mod attempt;
+mod certificate;
 mod choose;
 mod client;
 mod context;
@@ -190,7 +191,11 @@ impl Proxy {
         context: &mut Context,
     ) -> Disposition {
         let mut body = BodyReader::of_request(request, &context.snapshot.rules);
-        if client::identify(client, request, context).is_err() {
+        let identified = client::identify(client, request, context);
+        if identified
+            .and_then(|()| certificate::tell(client, request, context))
+            .is_err()
+        {
             let refused = Refused::Request(Refusal::HeadTooLarge);
             return self.refuse(client, request, &mut body, context, refused).await;
         }

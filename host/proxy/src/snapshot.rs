@@ -17,6 +17,7 @@ use crate::router::Router;
 use crate::telemetry::Metrics;
 use crate::upstream::{Pool, system_lookup};
 use crate::via::Via;
+use pace_config::listener::ForwardedCertificates;
 use pace_config::{ClientLimits, Config, ConnectionLimits, HeaderName, OnFailure};
 use pace_hook::{Failure, Hook, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
@@ -54,6 +55,8 @@ pub struct Front {
     pub frontend: Option<Arc<Frontend>>,
     /// The port to which requests are redirected, with TLS.
     pub redirects_to: Option<Arc<AtomicU16>>,
+    /// How much of a client's certificate is forwarded to backends.
+    pub forwards: ForwardedCertificates,
 }
 
 /// A route with its plugins and its backends.
@@ -224,6 +227,10 @@ fn fronts(
             redirects_to: encrypted
                 .filter(|_| listener.redirect_to_https)
                 .map(|encrypted| shared.listeners.port(shared.listeners.id(&encrypted.listen))),
+            forwards: listener
+                .tls
+                .as_ref()
+                .map_or(ForwardedCertificates::None, |tls| tls.forward_client_certificates),
         };
         if fronts.len() <= id.index() {
             fronts.resize_with(id.index() + 1, || None);

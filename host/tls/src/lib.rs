@@ -39,7 +39,7 @@ mod subject;
 mod testing;
 
 pub use provider::Version;
-pub use rustls::pki_types::ServerName;
+pub use rustls::pki_types::{CertificateDer, ServerName};
 
 /// Whether reading failed because the peer ended the connection without the notice that TLS demands. The end is then
 /// not to be trusted: only the peer can send the notice, and anybody can end a connection.

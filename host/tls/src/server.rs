@@ -18,6 +18,7 @@
 //! [`ended_without_notice`](crate::ended_without_notice).
 
 mod accept;
+mod chain;
 mod client_certificates;
 mod facts;
 mod frontend;

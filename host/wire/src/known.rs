@@ -6,6 +6,10 @@
 pub enum Known {
     /// Any other name.
     Other,
+    /// `Client-Cert`
+    ClientCert,
+    /// `Client-Cert-Chain`
+    ClientCertChain,
     /// `Connection`
     Connection,
     /// `Content-Length`
@@ -52,6 +56,9 @@ pub enum Known {
     XRealIp,
 }
 
+/// The length of the longest name.
+const LONGEST: usize = "proxy-authorization".len();
+
 impl Known {
     /// Recognises a name, in any case.
     pub fn of(name: &[u8]) -> Known {
@@ -83,6 +90,7 @@ impl Known {
                 b'c' => is("connection", Known::Connection),
                 _ => is("keep-alive", Known::KeepAlive),
             },
+            11 => is("client-cert", Known::ClientCert),
             12 => is("max-forwards", Known::MaxForwards),
             14 => match name[0] | 0x20 {
                 b'c' => is("content-length", Known::ContentLength),
@@ -95,6 +103,7 @@ impl Known {
                 _ => is("proxy-connection", Known::ProxyConnection),
             },
             17 => match name[0] | 0x20 {
+                b'c' => is("client-cert-chain", Known::ClientCertChain),
                 b't' => is("transfer-encoding", Known::TransferEncoding),
                 _ => is("x-forwarded-proto", Known::XForwardedProto),
             },
@@ -102,6 +111,21 @@ impl Known {
             19 => is("proxy-authorization", Known::ProxyAuthorization),
             _ => Known::Other,
         }
+    }
+
+    /// Recognises a name as servers see it that make one variable of `_` and `-`.
+    pub fn in_any_spelling(name: &[u8]) -> Known {
+        if !name.contains(&b'_') {
+            return Known::of(name);
+        }
+        let mut spelled = [0; LONGEST];
+        let Some(spelled) = spelled.get_mut(..name.len()) else {
+            return Known::Other;
+        };
+        for (byte, of_name) in spelled.iter_mut().zip(name) {
+            *byte = if *of_name == b'_' { b'-' } else { *of_name };
+        }
+        Known::of(spelled)
     }
 
     /// Whether the field is about one connection and ends at each hop (RFC 9110, section 7.6.1, and older
@@ -130,6 +154,8 @@ mod tests {
     #[test]
     fn known_names_are_recognised_in_any_case() {
         for (name, known) in [
+            ("Client-Cert", Known::ClientCert),
+            ("client-CERT-chain", Known::ClientCertChain),
             ("Connection", Known::Connection),
             ("CONTENT-LENGTH", Known::ContentLength),
             ("date", Known::Date),
@@ -154,6 +180,21 @@ mod tests {
             ("X-Real-IP", Known::XRealIp),
         ] {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn underscores_are_hyphens_in_any_spelling() {
+        for (name, known) in [
+            ("Client_Cert", Known::ClientCert),
+            ("client_cert-chain", Known::ClientCertChain),
+            ("Client-Cert", Known::ClientCert),
+            ("proxy_authorization", Known::ProxyAuthorization),
+            ("client_certs", Known::Other),
+            ("a_name_that_is_longer_than_any", Known::Other),
+            ("_", Known::Other),
+        ] {
+            assert_eq!(Known::in_any_spelling(name.as_bytes()), known, "{name}");
         }
     }
 

@@ -36,11 +36,18 @@ pub enum KeyKind {
 impl Authority {
     /// Creates an authority with this common name.
     pub fn new(name: &str) -> Authority {
-        let key = KeyPair::generate().expect("keys can be made");
-        let mut params = CertificateParams::new([]).expect("it has no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
+        let (key, params) = of_authority(name);
         let pem = params.self_signed(&key).expect("it is valid").pem();
+        Authority {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// Creates an authority that this one vouches for.
+    pub fn subordinate(&self, name: &str) -> Authority {
+        let (key, params) = of_authority(name);
+        let pem = params.signed_by(&key, &self.issuer).expect("it is valid").pem();
         Authority {
             issuer: Issuer::new(params, key),
             pem,
@@ -106,7 +113,25 @@ impl Authority {
     }
 }
 
+fn of_authority(name: &str) -> (KeyPair, CertificateParams) {
+    let mut params = CertificateParams::new([]).expect("it has no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.use_authority_key_identifier_extension = true;
+    (KeyPair::generate().expect("keys can be made"), params)
+}
+
 impl Certificate {
+    /// The sections of a text in PEM as RFC 9440 has them in fields: base64 between colons.
+    pub fn byte_sequences(pem: &str) -> Vec<String> {
+        let sections = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
+        let of_section = |section: &str| {
+            let base64 = section.split("-----END").next().unwrap_or_default();
+            format!(":{}:", base64.split_whitespace().collect::<String>())
+        };
+        sections.map(of_section).collect()
+    }
+
     /// Writes certificate and key into a directory as `NAME.pem` and `NAME.key`, in this order.
     pub fn write(&self, directory: &Path, name: &str) {
         for (extension, text) in [("pem", &self.cert), ("key", &self.key)] {
@@ -119,8 +144,8 @@ impl Certificate {
 fn alternative(name: &str) -> SanType {
     match name.parse() {
         Ok(address) => SanType::IpAddress(address),
+        Err(_) if name.contains("://") => SanType::URI(name.try_into().expect("it is ASCII")),
+        Err(_) if name.contains('@') => SanType::Rfc822Name(name.try_into().expect("it is ASCII")),
         Err(_) => SanType::DnsName(name.try_into().expect("it is a name")),
     }
 }
-        Err(_) if name.contains("://") => SanType::URI(name.try_into().expect("it is ASCII")),
-        Err(_) if name.contains('@') => SanType::Rfc822Name(name.try_into().expect("it is ASCII")),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::address::ListenAddress;
-use crate::scalar::tls::{Alpn, ClientCertificates, ServerName, Version};
+use crate::scalar::tls::{Alpn, ClientCertificates, ForwardedCertificates, ServerName, Version};
 use crate::shape::{Placed, Table};
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +32,7 @@ pub(crate) struct Tls {
     pub alpn: Option<Placed<Vec<Alpn>>>,
     pub client_ca: Option<Placed<String>>,
     pub client_certificates: Option<Placed<ClientCertificates>>,
+    pub forward_client_certificates: Option<Placed<ForwardedCertificates>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -87,6 +87,30 @@ impl TryFrom<String> for ClientCertificates {
     }
 }
 
+/// `forward_client_certificates`: how much of the certificate that a client has shown is forwarded to backends.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ForwardedCertificates(pub listener::ForwardedCertificates);
+
+impl TryFrom<String> for ForwardedCertificates {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let choice = match text.as_str() {
+            "none" => listener::ForwardedCertificates::None,
+            "certificate" => listener::ForwardedCertificates::Certificate,
+            "chain" => listener::ForwardedCertificates::Chain,
+            _ => {
+                return Err(format!(
+                    "{text:?} is none of \"none\", \"certificate\", \"chain\"{}",
+                    suggestion(&text, &["none", "certificate", "chain"])
+                ));
+            }
+        };
+        Ok(ForwardedCertificates(choice))
+    }
+}
+
 /// A name that a certificate is ordered for.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]

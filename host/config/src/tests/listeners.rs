@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::super::Overrides;
-use super::super::listener::{Acme, Alpn, Certificate, ClientCertificates, Listener, Tls, TlsVersion};
+use super::super::listener::{
+    Acme, Alpn, Certificate, ClientCertificates, ForwardedCertificates, Listener, Tls, TlsVersion,
+};
 use super::{SHORT, config, only, parse_with};
 
 /// Both lists with every key.
@@ -18,7 +20,13 @@ certificates = [
   { cert = "tls/example.pem", key = "tls/example.key" },
   { cert = "tls/other.pem", key = "tls/other.key", default = true, client_certificates = "required" },
 ]
-tls = { min_version = "1.3", alpn = ["http/1.1", "h2"], client_ca = "tls/clients.pem", client_certificates = "optional" }
+
+[listeners.tls]
+min_version = "1.3"
+alpn = ["http/1.1", "h2"]
+client_ca = "tls/clients.pem"
+client_certificates = "optional"
+forward_client_certificates = "chain"
 
 [acme]
 directory = "https://acme-v02.api.letsencrypt.org/directory"
@@ -119,6 +127,7 @@ fn listeners_have_every_key_that_is_written() {
             alpn: vec![Alpn::Http11, Alpn::Http2],
             client_ca: Some("conf/tls/clients.pem".into()),
             client_certificates: ClientCertificates::Optional,
+            forward_client_certificates: ForwardedCertificates::Chain,
         }),
         ..plain("0.0.0.0:443")
     };
@@ -144,6 +153,7 @@ fn tls_has_defaults() {
         alpn: vec![Alpn::Http2, Alpn::Http11],
         client_ca: None,
         client_certificates: ClientCertificates::None,
+        forward_client_certificates: ForwardedCertificates::None,
     };
     // Certificates may be ordered alone, come from files alone, or both.
     assert_eq!(tls("tls = {}"), expected);
@@ -320,6 +330,28 @@ fn client_certificates_and_their_authority_need_each_other() {
 }
 
 #[test]
+fn certificates_of_clients_are_forwarded_where_clients_are_asked() {
+    let files = "certificates = [{ cert = 'c', key = 'k' }]";
+    assert_eq!(
+        refused_keys(&format!(
+            "{files}\ntls = {{ forward_client_certificates = 'chain' }}"
+        )),
+        "4:39: `tls.forward_client_certificates` in [[listeners]]: no client is asked for a certificate, so there is none \
+         to forward: write `client_certificates = \"optional\"` or \"required\""
+    );
+    let off = tls(&format!(
+        "{files}\ntls = {{ forward_client_certificates = 'none' }}"
+    ));
+    assert_eq!(off.forward_client_certificates, ForwardedCertificates::None);
+    let by_name = "certificates = [{ cert = 'c', key = 'k', client_certificates = 'optional' }]\n\
+                   tls = { client_ca = 'ca', forward_client_certificates = 'certificate' }";
+    assert_eq!(
+        tls(by_name).forward_client_certificates,
+        ForwardedCertificates::Certificate
+    );
+}
+
+#[test]
 fn unknown_version_protocol_or_choice_is_refused() {
     let of_tls = |keys: &str| {
         let message = refused_keys(&format!(
@@ -350,9 +382,12 @@ fn unknown_version_protocol_or_choice_is_refused() {
         "`tls.client_certificates` in [[listeners]]: \"require\" is none of \"none\", \"optional\", \"required\": did \
          you mean `required`? Allowed: `none`, `optional`, `required`"
     ));
+    assert!(of_tls("forward_client_certificates = 'yes'").contains(
+        "`tls.forward_client_certificates` in [[listeners]]: \"yes\" is none of \"none\", \"certificate\", \"chain\""
+    ));
     assert!(of_tls("ciphers = 'all'").ends_with(
         "unknown key `ciphers` in `tls` in [[listeners]]. Allowed: `min_version`, `alpn`, `client_ca`, \
-         `client_certificates`"
+         `client_certificates`, `forward_client_certificates`"
     ));
 }
 

@@ -32,6 +32,8 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
     /// Whether clients present certificates.
     pub client_certificates: ClientCertificates,
+    /// How much of a client's certificate is forwarded to backends.
+    pub forward_client_certificates: ForwardedCertificates,
 }
 
 /// A certificate in a file, and its key in another.
@@ -77,6 +79,18 @@ pub enum ClientCertificates {
     Optional,
     /// Clients must present a valid certificate.
     Required,
+}
+
+/// How much of a client's certificate is forwarded to backends (RFC 9440).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum ForwardedCertificates {
+    /// Nothing.
+    #[default]
+    None,
+    /// The certificate, in `Client-Cert`.
+    Certificate,
+    /// The certificates by which it was verified as well, in `Client-Cert-Chain`.
+    Chain,
 }
 
 /// `[acme]`: a certificate that is ordered from an authority, for every listener with TLS.

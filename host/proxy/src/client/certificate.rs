@@ -1,16 +1,21 @@
 //! The certificate that a client has shown in its handshake.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pace_hook::ClientCertificate;
+use pace_tls::CertificateDer;
 use pace_tls::certificate::{AlternativeName, Certificate};
+use pace_tls::client_cert_header as header;
 use pace_tls::server::Facts;
 
-/// A verified certificate in the form that plugins get. It is made once for each connection.
+/// A verified certificate in the forms that plugins and backends get. It is made once for each connection.
 #[derive(Debug)]
 pub struct ShownCertificate {
     facts: ClientCertificate,
+    chain: Vec<CertificateDer<'static>>,
+    field: OnceLock<String>,
+    chain_field: OnceLock<String>,
 }
 
 impl ShownCertificate {
@@ -19,12 +24,27 @@ impl ShownCertificate {
         let certificate = facts.client_certificate.as_ref()?;
         Some(Arc::new(ShownCertificate {
             facts: told(certificate),
+            chain: facts.client_chain.clone(),
+            field: OnceLock::new(),
+            chain_field: OnceLock::new(),
         }))
     }
 
     /// The facts for plugins.
     pub fn facts(&self) -> &ClientCertificate {
         &self.facts
+    }
+
+    /// The value of `Client-Cert`.
+    pub fn field(&self) -> &str {
+        self.field.get_or_init(|| header::value(&self.facts.der))
+    }
+
+    /// The value of `Client-Cert-Chain`; `None` if a trusted authority has issued the certificate itself, or if the
+    /// listener did not forward chains when the connection was made.
+    pub fn chain_field(&self) -> Option<&str> {
+        let value = || header::chain_value(&self.chain);
+        (!self.chain.is_empty()).then(|| self.chain_field.get_or_init(value).as_str())
     }
 }
 

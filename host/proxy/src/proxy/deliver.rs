@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::Proxy;
 use super::answer::{Disposition, Filtered, tell_generations};
 use super::attempt::{AttemptError, Upload};
+use super::certificate;
 use super::context::{Context, summary};
 use super::outbound::{self, Delivery};
 use super::refuse::Refused;
@@ -63,6 +64,7 @@ impl Proxy {
                 .await;
         }
         context.answered();
+        certificate::forbid_caches(client, context, &mut backend.head);
         if let Filtered::Instead(reply, remaining) =
             self.filter(request, context, Remaining::ALL, &mut backend.head)
         {

@@ -117,7 +117,7 @@ where
         let _ = stream.shutdown().await;
         return Ok(Handshake::Challenge);
     }
-    match Facts::of(stream.get_ref().1, SystemTime::now()) {
+    match Facts::of(stream.get_ref().1, frontend.roots_of_chains(), SystemTime::now()) {
         Ok(facts) => Ok(Handshake::Client { stream, facts }),
         Err(error) => Err(close(stream, Reason::of(&error), error).await),
     }

@@ -80,6 +80,10 @@ impl ClientAuthorities {
         })
     }
 
+    pub(super) fn roots(&self) -> &Arc<RootCertStore> {
+        &self.roots
+    }
+
     fn verifier(&self, optional: bool) -> Result<Arc<dyn ClientCertVerifier>, FrontendError> {
         let mut builder = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider());
         if optional {

@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::{CipherSuite, HandshakeKind, ServerConnection};
+use rustls::pki_types::CertificateDer;
+use rustls::{CipherSuite, HandshakeKind, RootCertStore, ServerConnection};
 
+use super::chain;
 use crate::alpn::Alpn;
 use crate::certificate::Certificate;
 use crate::provider::Version;
@@ -25,13 +27,22 @@ pub struct Facts {
     pub resumed: bool,
     /// The client's verified certificate; of a resumed session the one that was verified when it began.
     pub client_certificate: Option<Arc<Certificate>>,
+    /// The certificates between the client's and an authority of the listener, the nearest first. Empty unless the
+    /// [settings](super::Settings::client_chains) ask for them.
+    pub client_chain: Vec<CertificateDer<'static>>,
 }
 
 impl Facts {
-    /// Reads the facts of a connection whose handshake is done.
-    pub(super) fn of(connection: &ServerConnection, now: SystemTime) -> io::Result<Facts> {
+    /// Reads the facts of a connection whose handshake is done. `roots` are the authorities of clients, if the chain of
+    /// a client is wanted.
+    pub(super) fn of(
+        connection: &ServerConnection,
+        roots: Option<&RootCertStore>,
+        now: SystemTime,
+    ) -> io::Result<Facts> {
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-        let client_certificate = match connection.peer_certificates().and_then(<[_]>::first) {
+        let presented = connection.peer_certificates().unwrap_or_default();
+        let client_certificate = match presented.first() {
             Some(der) => Some(client_certificate(der.clone().into_owned(), resumed, now)?),
             None => None,
         };
@@ -48,6 +59,7 @@ impl Facts {
             alpn: Alpn::of(connection.alpn_protocol()),
             resumed,
             client_certificate,
+            client_chain: roots.map_or_else(Vec::new, |roots| chain::validating(presented, roots, now)),
         })
     }
 }
@@ -55,7 +67,7 @@ impl Facts {
 /// The client's certificate, if it has not expired: a session can be resumed for hours after that, and the library
 /// does not look again.
 fn client_certificate(
-    der: rustls::pki_types::CertificateDer<'static>,
+    der: CertificateDer<'static>,
     resumed: bool,
     now: SystemTime,
 ) -> io::Result<Arc<Certificate>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::ServerConfig;
+use rustls::{RootCertStore, ServerConfig};
 
 use super::client_certificates::{ClientAuthorities, ClientCertificates, demand};
 use super::served::{Group, Served, groups, resolver};
@@ -28,6 +28,9 @@ pub struct Settings<'a> {
     pub client_certificates: ClientCertificates,
     /// The authorities that may issue clients' certificates.
     pub client_ca: Option<Pem<'a>>,
+    /// Whether handshakes find [`Facts::client_chain`](super::Facts::client_chain), which verifies each certificate of a
+    /// client a second time.
+    pub client_chains: bool,
     /// The certificates. The list may be empty if an authority will issue one: until then every handshake fails with
     /// [`Reason::NoCertificate`](super::Reason::NoCertificate), except those of the authority.
     pub sites: Vec<Site>,
@@ -98,6 +101,7 @@ pub struct Frontend {
     /// The configuration for clients as long as there is no certificate.
     without: Arc<ServerConfig>,
     challenges: Option<Arc<Challenges>>,
+    roots_of_chains: Option<Arc<RootCertStore>>,
 }
 
 /// The configuration for one client.
@@ -153,6 +157,9 @@ impl Frontend {
             pairs: settings.sites.iter().map(|site| site.pair.clone()).collect(),
             has_one_policy: policies.all(|policy| Some(policy) == first),
             served: Names::new(served),
+            roots_of_chains: authorities
+                .filter(|_| settings.client_chains)
+                .map(|authorities| authorities.roots().clone()),
             without: Arc::new(config(&settings, Arc::new(NoCertificate))?),
             challenges,
         })
@@ -161,6 +168,11 @@ impl Frontend {
     /// The certificates, in the order of the settings.
     pub fn pairs(&self) -> impl Iterator<Item = &Arc<Pair>> {
         self.pairs.iter()
+    }
+
+    /// The authorities of clients, if the chains of clients are wanted.
+    pub(super) fn roots_of_chains(&self) -> Option<&RootCertStore> {
+        self.roots_of_chains.as_deref()
     }
 
     /// Whether a request for `host` may come over a connection whose client asked for `server_name` in its handshake.

@@ -60,6 +60,7 @@ pub(crate) fn settings(sites: Vec<Site>) -> Settings<'static> {
         alpn: &[Alpn::Http2, Alpn::Http11],
         client_certificates: ClientCertificates::None,
         client_ca: None,
+        client_chains: false,
         sites,
     }
 }

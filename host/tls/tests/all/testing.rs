@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// An authority that issues certificates.
 pub(crate) struct Authority {
@@ -26,10 +27,7 @@ pub(crate) struct Made {
 }
 
 pub(crate) fn authority(name: &str) -> Authority {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
+    let (key, params) = of_authority(name);
     let pem = params.self_signed(&key).unwrap().pem();
     Authority {
         issuer: Issuer::new(params, key),
@@ -37,7 +35,30 @@ pub(crate) fn authority(name: &str) -> Authority {
     }
 }
 
+fn of_authority(name: &str) -> (KeyPair, CertificateParams) {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.use_authority_key_identifier_extension = true;
+    (KeyPair::generate().unwrap(), params)
+}
+
 impl Authority {
+    /// Creates an authority that this one vouches for.
+    pub(crate) fn authority(&self, name: &str) -> Authority {
+        let (key, params) = of_authority(name);
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Authority {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// The authority's own certificate.
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
+    }
+
     /// Issues a certificate that is valid in every way, except for the changes of `change`.
     pub(crate) fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Made {
         self.issue_for(&KeyPair::generate().unwrap(), change)
@@ -48,9 +69,8 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         change(&mut params);
         let leaf = params.signed_by(key, &self.issuer).unwrap();
-        let authority = rustls::pki_types::pem::PemObject::from_pem_slice(self.pem.as_bytes()).unwrap();
         Made {
-            chain: vec![leaf.der().clone(), authority],
+            chain: vec![leaf.der().clone(), self.der()],
             chain_pem: format!("{}{}", leaf.pem(), self.pem),
             leaf_pem: leaf.pem(),
             key_pem: key.serialize_pem(),

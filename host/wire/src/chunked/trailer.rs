@@ -135,7 +135,7 @@ fn may_be_trailer(name: &str) -> bool {
         name.get(..start.len())
             .is_some_and(|begin| begin.eq_ignore_ascii_case(start))
     };
-    Known::of(name.as_bytes()) == Known::Other
+    Known::in_any_spelling(name.as_bytes()) == Known::Other
         && !begins("content-")
         && !begins("proxy-")
         && !begins("x-forwarded-")

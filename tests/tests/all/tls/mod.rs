@@ -8,6 +8,7 @@ mod listeners;
 mod names;
 mod pairs;
 mod redirects;
+mod told;
 
 use pace_tests::{Authority, Certificate, Client, Pace, Setup, Tls};
 
