@@ -22,6 +22,10 @@ pub enum Refusal {
     TargetTooLong,
     /// The head is too long, or has too many fields.
     HeadTooLarge,
+    /// The head of a stream of HTTP/2 breaks a rule of RFC 9113, section 8. The stream is reset, without an answer.
+    MalformedHead,
+    /// A stream of HTTP/2 is one more than there may be on the connection. It is reset, and the client may try again.
+    TooManyStreams,
     /// A line is not a field line (RFC 9112, section 5).
     FieldLine,
     /// A field's name has an underscore, and the operator refuses these.
@@ -60,7 +64,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Refusal; 25] = [
+    pub const ALL: [Refusal; 27] = [
         Refusal::NotHttp,
         Refusal::BareLineFeed,
         Refusal::RequestLine,
@@ -69,6 +73,8 @@ impl Refusal {
         Refusal::MethodNotImplemented,
         Refusal::TargetTooLong,
         Refusal::HeadTooLarge,
+        Refusal::MalformedHead,
+        Refusal::TooManyStreams,
         Refusal::FieldLine,
         Refusal::Underscore,
         Refusal::Target,
@@ -88,13 +94,14 @@ impl Refusal {
         Refusal::BodyTooLarge,
     ];
 
-    /// The status of the answer.
+    /// The status of the answer. Where a stream is reset instead, the log has it all the same.
     pub fn status(self) -> u16 {
         match self {
             Refusal::NotHttp
             | Refusal::BareLineFeed
             | Refusal::RequestLine
             | Refusal::Method
+            | Refusal::MalformedHead
             | Refusal::FieldLine
             | Refusal::Underscore
             | Refusal::Target
@@ -111,6 +118,7 @@ impl Refusal {
             Refusal::HeadTimeout | Refusal::BodyTimeout => 408,
             Refusal::BodyTooLarge => 413,
             Refusal::TargetTooLong => 414,
+            Refusal::TooManyStreams => 503,
             Refusal::HeadTooLarge => 431,
             Refusal::MethodNotImplemented | Refusal::TransferCoding => 501,
             Refusal::Version => 505,
@@ -128,6 +136,8 @@ impl Refusal {
             Refusal::MethodNotImplemented => "method-not-implemented",
             Refusal::TargetTooLong => "target-too-long",
             Refusal::HeadTooLarge => "head-too-large",
+            Refusal::MalformedHead => "malformed-head",
+            Refusal::TooManyStreams => "too-many-streams",
             Refusal::FieldLine => "field-line",
             Refusal::Underscore => "underscore",
             Refusal::Target => "target",
@@ -159,6 +169,8 @@ impl Refusal {
             Refusal::MethodNotImplemented => "not implemented: this method\n",
             Refusal::TargetTooLong => "URI too long\n",
             Refusal::HeadTooLarge => "request header fields too large\n",
+            Refusal::MalformedHead => "bad request: the head is malformed\n",
+            Refusal::TooManyStreams => "too many requests at once on this connection\n",
             Refusal::FieldLine => "bad request: a field line is malformed\n",
             Refusal::Underscore => "bad request: the name of a field has an underscore\n",
             Refusal::Target => "bad request: the target is malformed\n",

@@ -2,16 +2,17 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
 use http::Request;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
+use log::info;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::{Pseudo, RequestHead, Rules};
 use tokio::time::{Instant, timeout_at};
@@ -19,8 +20,10 @@ use tokio::time::{Instant, timeout_at};
 use super::Proxy;
 use super::answer::Disposition;
 use crate::http1::{Arrival, Client, Next};
-use crate::http2::{self, Io};
+use crate::http2::{self, Io, Seen};
 use crate::io::{Alarm, Recycled, Stream, Transport};
+use crate::telemetry::{Access, access_log};
+use pace_base::logging::Limited;
 
 /// How long a connection that is about to end may take to send its last frames.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -33,6 +36,9 @@ const CROSSING: u32 = 200;
 /// of HTTP/1 are applied when the head is read.
 const MAX_HEAD: u32 = 32 << 10;
 
+static ENDED: LazyLock<Limited> =
+    LazyLock::new(|| Limited::new("connections of HTTP/2 that ended with an error"));
+
 /// The next event of a connection.
 #[expect(
     clippy::large_enum_variant,
@@ -40,6 +46,8 @@ const MAX_HEAD: u32 = 32 << 10;
 )]
 enum Event {
     Request(Request<RecvStream>, SendResponse<Bytes>),
+    /// The client sends frames without end that carry nothing.
+    Flood,
     /// The connection must end after the requests that are under way.
     MustEnd,
     /// The connection has been idle for too long.
@@ -52,6 +60,7 @@ impl Proxy {
     /// Serves a connection until the client closes it, is idle for too long, or the process is about to end.
     pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, arrival: Arrival) {
         let limits = self.snapshot.load().client;
+        let seen = io.seen();
         let begun = timeout_at(Instant::now() + limits.head, http2::handshake(io, MAX_HEAD)).await;
         let Ok(Ok(mut connection)) = begun else { return };
         let mut alarm = Alarm::new();
@@ -62,12 +71,16 @@ impl Proxy {
         let mut idle_since = Some(Instant::now());
         loop {
             let event = poll_fn(|context| {
-                match connection.poll_accept(context) {
-                    Poll::Ready(Some(Ok((request, respond)))) => {
-                        return Poll::Ready(Event::Request(request, respond));
-                    }
-                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::End),
-                    Poll::Pending => {}
+                let polled = connection.poll_accept(context);
+                if let Poll::Ready(Some(Ok((request, respond)))) = polled {
+                    return Poll::Ready(Event::Request(request, respond));
+                }
+                self.note(&seen, &arrival);
+                if polled.is_ready() {
+                    return Poll::Ready(Event::End);
+                }
+                if seen.take_flood() {
+                    return Poll::Ready(Event::Flood);
                 }
                 if !is_ending && must_end.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Event::MustEnd);
@@ -83,6 +96,7 @@ impl Proxy {
             .await;
             match event {
                 Event::Request(request, respond) => {
+                    seen.accept(respond.stream_id().as_u32());
                     accepted += 1;
                     crossing += u32::from(is_ending);
                     if crossing > CROSSING {
@@ -96,6 +110,11 @@ impl Proxy {
                     // A panic ends this task and with it the stream, nothing else.
                     tokio::spawn(async move { proxy.serve_stream(request, respond, arrival).await });
                 }
+                Event::Flood => {
+                    is_ending = true;
+                    idle_since = idle_since.map(|_| Instant::now());
+                    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
                 // No descriptors are left, and the one of an idle connection is of use elsewhere.
                 Event::MustEnd if idle_since.is_none() && !self.drain.has_begun() => {
                     must_end.set(self.drain.idle_must_end(self.worker));
@@ -108,6 +127,34 @@ impl Proxy {
                 Event::MustEnd | Event::Late | Event::End => return,
             }
         }
+    }
+
+    /// Counts and logs requests that were refused before their heads could be read, and a connection that ended with an
+    /// error.
+    fn note(&self, seen: &Seen, arrival: &Arrival) {
+        let metrics = &self.shared.metrics;
+        let refused = |refusal: Refusal| {
+            metrics.refused(refusal);
+            metrics.request_finished("-", refusal.status(), Duration::ZERO);
+            access_log(&Access {
+                client: arrival.peer,
+                method: "-",
+                target: b"",
+                status: refusal.status(),
+                body_bytes: 0,
+                duration: Duration::ZERO,
+                route: None,
+                backend: None,
+                attempts: 0,
+                refused: Some(refusal.name()),
+            });
+        };
+        seen.take(refused, |ending| {
+            metrics.http2_ended(ending);
+            if ENDED.admits() {
+                info!(target: "pace::proxy", "HTTP/2 with {} ended: {}", arrival.peer, ending.name());
+            }
+        });
     }
 
     /// Serves one request.

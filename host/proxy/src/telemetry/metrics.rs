@@ -18,6 +18,7 @@ use pace_tls::server::{Facts, Reason};
 use pace_wire::refusal::Refusal;
 
 use super::state::StateCollector;
+use crate::http2::Ending;
 use pace_base::logging;
 use pace_hook::{AttemptFailure, FailureReason, Hook, Hooks, PerHook};
 use pace_state::Store;
@@ -59,6 +60,7 @@ pub struct Metrics {
     handshakes: [IntCounter; 2],
     handshake_failures: [IntCounter; Reason::ALL.len()],
     handshakes_refused: IntCounter,
+    http2_ended: [IntCounter; Ending::ALL.len()],
     certificates: IntGaugeVec,
     order_failures: IntGauge,
     attempts: IntCounterVec,
@@ -121,11 +123,17 @@ impl Metrics {
             "Connections that were closed because too many handshakes were under way.",
             &[],
         );
+        let http2_ended = counter(
+            "pace_http2_connection_errors_total",
+            "Connections of HTTP/2 that were ended because of what the client sent.",
+            &["reason"],
+        );
         let metrics = Metrics {
             handshakes: ["no", "yes"].map(|resumed| handshakes.with_label_values(&[resumed])),
             handshake_failures: Reason::ALL
                 .map(|reason| handshake_failures.with_label_values(&[reason.name()])),
             handshakes_refused: handshakes_refused.with_label_values::<&str>(&[]),
+            http2_ended: Ending::ALL.map(|ending| http2_ended.with_label_values(&[ending.name()])),
             order_failures: register(
                 &registry,
                 IntGauge::new(
@@ -246,6 +254,11 @@ impl Metrics {
     /// Counts a connection that was closed because too many handshakes were under way.
     pub fn handshake_refused(&self) {
         self.handshakes_refused.inc();
+    }
+
+    /// Counts a connection of HTTP/2 that was ended because of what the client sent.
+    pub fn http2_ended(&self, ending: Ending) {
+        self.http2_ended[ending as usize].inc();
     }
 
     /// Notes how often in a row the authority has issued no certificate.

@@ -183,6 +183,88 @@ fn unread_acknowledgements_end_the_connection() {
     }
 }
 
+/// The error that ends a connection which is flooded (RFC 9113, section 7).
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// Each frame costs the client a few bytes, and this side an answer or some work.
+#[test]
+fn frames_without_end_that_carry_nothing_end_the_connection() {
+    let backend = HttpBackend::named("one");
+    let flooded = flooded(&backend.label(), "");
+    let floods = [
+        Frame::new(kind::PING, flag::NONE, 0, [1; 8]),
+        Frame::new(kind::PING, flag::ACK, 0, [1; 8]),
+        Frame::settings(&[(setting::INITIAL_WINDOW_SIZE, 70_000)]),
+        Frame::settings(&[]),
+        Frame::window(0, 1),
+        Frame::new(kind::PRIORITY, flag::NONE, 1, [0, 0, 0, 0, 1]),
+        Frame::new(0xee, flag::NONE, 0, "unknown"),
+    ];
+    for (nth, frame) in floods.iter().enumerate() {
+        for mut frames in [flooded.both.frames(), flooded.both.encrypted_frames()] {
+            let mut end = None;
+            // Every answer is read before more is sent.
+            let question = Frame::new(kind::PING, flag::NONE, 0, [9; 8]);
+            while end.is_none() {
+                let mut some = vec![frame.clone(); 50];
+                some.push(question.clone());
+                // What is sent to a connection that has ended is read over for a while.
+                let _ = frames.try_send(&some);
+                end = loop {
+                    match frames.read() {
+                        Some(answer) if answer.kind == kind::GOAWAY => break Some(answer),
+                        Some(answer) if answer.payload == question.payload => break None,
+                        Some(_) => {}
+                        None => panic!("{frame:?} has ended the connection without a word"),
+                    }
+                };
+            }
+            assert_eq!(
+                end.and_then(|end| end.error()),
+                Some(ENHANCE_YOUR_CALM),
+                "{frame:?}"
+            );
+            drop(frames);
+        }
+        let reason = [("reason", "enhance_your_calm")];
+        let pace = &flooded.both.pace;
+        pace.wait_for_metric(
+            "pace_http2_connection_errors_total",
+            &reason,
+            2 * (nth as u64 + 1),
+        );
+    }
+    flooded.unharmed();
+    flooded.both.wait_until_closed();
+}
+
+/// There are clients that measure the connection by it, for each frame of data.
+#[test]
+fn client_that_asks_for_each_frame_of_data_is_served() {
+    let backend = HttpBackend::forgetful(|_| pace_tests::Answer::new(vec![b'x'; 100_000]));
+    let both = Both::with(&backend.label(), "keepalive_requests = 0", "");
+    let mut frames = both.frames_with(&[(setting::INITIAL_WINDOW_SIZE, 1 << 20)]);
+    for nth in 0..400 {
+        let stream = 2 * nth + 1;
+        frames.send(&[Frame::get(stream, "/")]);
+        let mut left = 100_000;
+        while left > 0 {
+            let data = frames.wait_for(kind::DATA, stream);
+            left -= data.payload.len();
+            let more = data.payload.len() as u32;
+            if more > 0 {
+                frames.send(&[
+                    Frame::new(kind::PING, flag::NONE, 0, [2; 8]),
+                    Frame::window(0, more),
+                    Frame::settings(&[]),
+                ]);
+            }
+        }
+    }
+    let errors = both.pace.metrics().sum("pace_http2_connection_errors_total", &[]);
+    assert_eq!(errors, 0);
+}
+
 /// Frames without data have no window that bounds them.
 #[test]
 fn empty_data_is_not_kept() {

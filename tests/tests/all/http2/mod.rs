@@ -40,7 +40,8 @@ impl Both {
              [[pools]]\nname = \"web\"\nbackends = [\"{backend}\"]\n{pool}\n\n\
              [[routes]]\nmatch = {{ path_prefix = \"/\" }}\npool = \"web\"\n"
         );
-        let setup = Setup::new().config(&config);
+        // The log has a line for each request.
+        let setup = Setup::new().config(&config).env("RUST_LOG", "info");
         certificate.write(setup.directory(), "a");
         Both {
             pace: setup.start(),

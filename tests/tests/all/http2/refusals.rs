@@ -1,8 +1,8 @@
 //! Requests that are refused on HTTP/1.1 are refused on HTTP/2.
 
-use pace_tests::{Frame, HttpBackend, Request, block, flag, kind};
+use pace_tests::{Answer, Frame, Gate, HttpBackend, Request, block, flag, kind};
 
-use super::{Both, PROTOCOL_ERROR};
+use super::{Both, PROTOCOL_ERROR, REFUSED_STREAM};
 
 #[test]
 fn requests_are_refused_with_the_status_of_http_1() {
@@ -102,6 +102,7 @@ fn malformed_heads_are_refused() {
             good[3],
         ],
     ];
+    let (mut resets, mut ends) = (0, 0);
     for fields in &heads {
         let mut frames = both.frames();
         let flags = flag::END_HEADERS | flag::END_STREAM;
@@ -118,6 +119,8 @@ fn malformed_heads_are_refused() {
             _ => false,
         };
         assert!(is_refused, "{fields:?}: {answer:?}");
+        resets += u64::from(answer.kind == kind::RST_STREAM);
+        ends += u64::from(answer.kind == kind::GOAWAY);
         // Names that are no tokens cannot be unpacked, and end the connection.
         if answer.kind != kind::GOAWAY {
             frames.send(&[Frame::get(3, "/")]);
@@ -128,6 +131,22 @@ fn malformed_heads_are_refused() {
             );
         }
     }
+    assert!(resets > 10 && ends > 0, "{resets} resets, {ends} ends");
+    let reason = [("reason", "malformed-head")];
+    both.pace
+        .wait_for_metric("pace_requests_refused_total", &reason, resets);
+    let status = [("method", "OTHER"), ("status", "400")];
+    both.pace
+        .wait_for_metric("http_requests_duration_seconds_count", &status, resets);
+    let line = both
+        .pace
+        .wait_for_log(&["127.0.0.1 - - 400 0B", "refused=malformed-head"]);
+    assert!(line.contains("backend=- attempts=0"), "{line}");
+    let reason = [("reason", "protocol_error")];
+    both.pace
+        .wait_for_metric("pace_http2_connection_errors_total", &reason, ends);
+    both.pace
+        .wait_for_log(&["INFO", "HTTP/2 with 127.0.0.1 ended: protocol_error"]);
     assert!(
         backend
             .requests()
@@ -157,6 +176,39 @@ fn body_of_another_length_than_declared_is_an_error_of_its_stream() {
         requests.iter().all(|request| request.method == "GET"),
         "{requests:#?}"
     );
+    let reason = [("reason", "malformed-head")];
+    let refused = both.pace.metrics().sum("pace_requests_refused_total", &reason);
+    assert_eq!(refused, 0, "they were requests");
+}
+
+/// A client that has been told how many there may be is not answered, and may try again.
+#[test]
+fn request_too_many_at_once_is_refused_and_counted() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let backend = HttpBackend::new(move |_| {
+        held.wait();
+        Answer::new("one")
+    });
+    let both = Both::with(&backend.label(), "", "idle_connections = 1");
+    let mut frames = both.frames();
+    // Those from the 101st on are refused once the client has acknowledged the settings.
+    frames.send(&[Frame::new(kind::SETTINGS, flag::ACK, 0, "")]);
+    let all: Vec<_> = (0..102).map(|nth| Frame::get(2 * nth + 1, "/")).collect();
+    frames.send(&all);
+    for stream in [201, 203] {
+        let reset = frames.wait_for(kind::RST_STREAM, stream);
+        assert_eq!(reset.error(), Some(REFUSED_STREAM));
+    }
+    let reason = [("reason", "too-many-streams")];
+    both.pace
+        .wait_for_metric("pace_requests_refused_total", &reason, 2);
+    both.pace
+        .wait_for_log(&["127.0.0.1 - - 503 0B", "refused=too-many-streams"]);
+    gate.open();
+    for stream in [1, 199] {
+        assert_eq!(frames.wait_for(kind::HEADERS, stream).status(), Some(200));
+    }
 }
 
 /// Each frame is an error of the connection (RFC 9113, sections 4 to 6), which is told so.
