@@ -24,6 +24,7 @@ use crate::http2::{self, Io, Seen};
 use crate::io::{Alarm, Recycled, Stream, Transport};
 use crate::telemetry::{Access, access_log};
 use pace_base::logging::Limited;
+use pace_config::ClientLimits;
 
 /// How long a connection that is about to end may take to send its last frames.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -32,9 +33,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// message. A client that does not answer the PING behind it (RFC 9113, section 6.8) would go on for ever.
 const CROSSING: u32 = 200;
 
-/// The bytes of a request's fields, with 32 more for each, that clients are told as the limit. The limits of a head
-/// of HTTP/1 are applied when the head is read.
-const MAX_HEAD: u32 = 32 << 10;
+/// The number of bytes that each field of a head counts for beside its own (RFC 9113, section 6.5.2).
+const PER_FIELD: usize = 32;
+
+/// The number of bytes that the four pseudo-header fields count for beside method, target and host.
+const PSEUDO_FIELDS: usize = 4 * PER_FIELD + ":method:scheme:authority:path".len() + "https".len();
 
 static ENDED: LazyLock<Limited> =
     LazyLock::new(|| Limited::new("connections of HTTP/2 that ended with an error"));
@@ -59,9 +62,12 @@ enum Event {
 impl Proxy {
     /// Serves a connection until the client closes it, is idle for too long, or the process is about to end.
     pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, arrival: Arrival) {
-        let limits = self.snapshot.load().client;
+        let (limits, max_list) = {
+            let snapshot = self.snapshot.load();
+            (snapshot.client, max_list(&snapshot.rules, &snapshot.client))
+        };
         let seen = io.seen();
-        let begun = timeout_at(Instant::now() + limits.head, http2::handshake(io, MAX_HEAD)).await;
+        let begun = timeout_at(Instant::now() + limits.head, http2::handshake(io, max_list)).await;
         let Ok(Ok(mut connection)) = begun else { return };
         let mut alarm = Alarm::new();
         let mut must_end = pin!(self.drain.idle_must_end(self.worker));
@@ -170,7 +176,8 @@ impl Proxy {
         let mut client = Client::new(transport, arrival);
         let snapshot = self.snapshot.load_full();
         let mut head = Recycled::<RequestHead>::take();
-        let next = match read(&mut head, &parts, is_complete, &snapshot.rules) {
+        let max_head = snapshot.client.head_bytes;
+        let next = match read(&mut head, &parts, is_complete, &snapshot.rules, max_head) {
             Ok(()) => Next::Request,
             Err(refusal) => Next::Refused(refusal),
         };
@@ -183,7 +190,13 @@ impl Proxy {
 }
 
 /// Checks a head against the rules.
-fn read(head: &mut RequestHead, parts: &Parts, is_complete: bool, rules: &Rules) -> Result<(), Refusal> {
+fn read(
+    head: &mut RequestHead,
+    parts: &Parts,
+    is_complete: bool,
+    rules: &Rules,
+    max_head: usize,
+) -> Result<(), Refusal> {
     let pseudo = Pseudo {
         method: parts.method.as_str(),
         authority: parts.uri.authority().map(Authority::as_str),
@@ -194,5 +207,13 @@ fn read(head: &mut RequestHead, parts: &Parts, is_complete: bool, rules: &Rules)
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    head.read_stream(&pseudo, fields, rules)
+    head.read_stream(&pseudo, fields, rules, max_head)
+}
+
+/// The limit of a head in the measure of HTTP/2. A head that is small enough for HTTP/1 is never above it; whether it
+/// is, is found when it is read.
+fn max_list(rules: &Rules, limits: &ClientLimits) -> u32 {
+    let counted = rules.max_fields * PER_FIELD + PSEUDO_FIELDS;
+    // The crate refuses what is as large.
+    u32::try_from(limits.head_bytes + counted + 1).unwrap_or(u32::MAX)
 }

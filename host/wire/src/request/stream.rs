@@ -2,7 +2,7 @@
 
 use http::{Method, Version};
 
-use super::{MAX_METHOD, RequestHead, Rules, Underscores};
+use super::{MAX_GLANCE, MAX_METHOD, RequestHead, Rules, Underscores};
 use crate::authority::is_authority;
 use crate::connection::{Options, is_token};
 use crate::fields::{Span, TooLarge, is_value};
@@ -27,27 +27,36 @@ impl RequestHead {
     /// Takes a head whose fields have been decompressed, by the rules of [`RequestHead::read`]: what is refused on a
     /// connection of HTTP/1 is refused here.
     ///
-    /// A body without a length is [`Framing::Chunked`], which is what it is for a backend that speaks HTTP/1.
+    /// A body without a length is [`Framing::Chunked`], which is what it is for a backend that speaks HTTP/1. `max_head` is the
+    /// most bytes that the head may have, counted as if it had come by HTTP/1.
     pub fn read_stream<'a>(
         &mut self,
         pseudo: &Pseudo<'_>,
         fields: impl Iterator<Item = (&'a str, &'a [u8])>,
         rules: &Rules,
+        max_head: usize,
     ) -> Result<(), Refusal> {
         self.clear();
         self.version = Version::HTTP_2;
         self.fields.begin(pseudo.path.as_bytes());
         self.sent_target = Span::new(0, pseudo.path.len());
         self.read_method(pseudo.method)?;
+        let line = pseudo.method.len() + pseudo.path.len() + AROUND_LINE;
+        let Some(room) = max_head.checked_sub(line) else {
+            self.sent_target = Span::new(0, pseudo.path.len().min(MAX_GLANCE));
+            return Err(Refusal::TargetTooLong);
+        };
         if !pseudo.path.starts_with('/') && pseudo.path != "*" {
             return Err(Refusal::Target);
         }
         self.target
             .read(pseudo.path.as_bytes(), &self.method, rules.encoded_slashes)?;
+        let mut room = Room(room);
         if let Some(authority) = pseudo.authority {
+            room.take("Host", authority.as_bytes())?;
             self.append("Host", authority.as_bytes())?;
         }
-        self.take_fields(fields, rules)?;
+        self.take_fields(fields, rules, room)?;
         self.check_host(pseudo.authority)?;
         self.sent_authority = self.fields.place(Known::Host);
         self.framing = match Framing::of_request(&mut self.fields, Version::HTTP_2)? {
@@ -83,6 +92,7 @@ impl RequestHead {
         &mut self,
         fields: impl Iterator<Item = (&'a str, &'a [u8])>,
         rules: &Rules,
+        mut room: Room,
     ) -> Result<(), Refusal> {
         // Compression has clients cut it into pieces, which are one field for whoever does not know of that (section 8.2.3).
         let mut cookie = Vec::new();
@@ -90,6 +100,7 @@ impl RequestHead {
             if count == rules.max_fields {
                 return Err(Refusal::HeadTooLarge);
             }
+            room.take(name, value)?;
             if !is_value(value) {
                 return Err(Refusal::FieldLine);
             }
@@ -147,6 +158,21 @@ impl RequestHead {
     }
 }
 
+/// The bytes in `METHOD TARGET HTTP/1.1` beside method and target, with the ends of this line and of the head.
+const AROUND_LINE: usize = "  HTTP/1.1\r\n\r\n".len();
+
+/// The number of bytes that a head has left for fields.
+struct Room(usize);
+
+impl Room {
+    /// Takes the bytes that a field has on a line of HTTP/1.
+    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
+        let length = name.len() + ": ".len() + value.len() + "\r\n".len();
+        self.0 = self.0.checked_sub(length).ok_or(Refusal::HeadTooLarge)?;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +187,28 @@ mod tests {
     fn read(pseudo: &Pseudo<'_>, fields: &[(&str, &str)]) -> Result<RequestHead, Refusal> {
         let mut head = RequestHead::new();
         let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
-        head.read_stream(pseudo, fields, &Rules::default()).map(|()| head)
+        head.read_stream(pseudo, fields, &Rules::default(), 64 << 10)
+            .map(|()| head)
+    }
+
+    #[test]
+    fn head_is_as_large_as_it_would_be_by_http_1() {
+        let by_http_1 = b"GET /%61?b HTTP/1.1\r\nHost: a:80\r\nx-a: b\r\ncookie: a=1\r\n\r\n";
+        let read = |max_head: usize| {
+            let fields = [("x-a", &b"b"[..]), ("cookie", b"a=1")];
+            RequestHead::new().read_stream(&GET, fields.into_iter(), &Rules::default(), max_head)
+        };
+        assert_eq!(read(by_http_1.len()), Ok(()));
+        assert_eq!(read(by_http_1.len() - 1), Err(Refusal::HeadTooLarge));
+        let line = b"GET /%61?b HTTP/1.1\r\n\r\n".len();
+        assert_eq!(read(line), Err(Refusal::HeadTooLarge));
+        assert_eq!(read(line - 1), Err(Refusal::TargetTooLong));
+        let path = "/".repeat(1000);
+        let mut head = RequestHead::new();
+        let long = Pseudo { path: &path, ..GET };
+        let read = head.read_stream(&long, [].into_iter(), &Rules::default(), 900);
+        assert_eq!(read, Err(Refusal::TargetTooLong));
+        assert_eq!(head.sent_target().len(), MAX_GLANCE, "the log has its beginning");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Requests that are refused on HTTP/1.1 are refused on HTTP/2.
 
-use pace_tests::{Answer, Frame, Gate, HttpBackend, Request, block, flag, kind};
+use pace_tests::{Answer, Frame, Gate, HttpBackend, Request, Scripted, block, flag, kind};
 
-use super::{Both, PROTOCOL_ERROR, REFUSED_STREAM};
+use super::{Both, OK, PROTOCOL_ERROR, REFUSED_STREAM};
 
 #[test]
 fn requests_are_refused_with_the_status_of_http_1() {
@@ -179,6 +179,87 @@ fn body_of_another_length_than_declared_is_an_error_of_its_stream() {
     let reason = [("reason", "malformed-head")];
     let refused = both.pace.metrics().sum("pace_requests_refused_total", &reason);
     assert_eq!(refused, 0, "they were requests");
+}
+
+/// As many bytes of a head as HTTP/1.1 would have for it.
+fn length_by_http_1(path: &str, fields: &[(&str, &str)]) -> usize {
+    let lines: usize = fields
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").len() + lines
+}
+
+#[test]
+fn head_may_be_as_large_as_the_configuration_says_and_no_larger() {
+    let backend = Scripted::new(|line| {
+        while line.head()?.is_some() {
+            line.write(OK)?;
+        }
+        Ok(())
+    });
+    for (server, kb) in [("", 64), ("max_head_kb = 2", 2), ("max_head_kb = 200", 200)] {
+        let both = Both::with(&backend.label(), server, "");
+        let most = kb << 10;
+        let mut refused = 0;
+        for (most, status) in [(most, 200), (most + 1, 431)] {
+            // One long field, and as many short ones as there may be: each counts for more in HTTP/2.
+            for count in [1, 127] {
+                let mut fields = vec![("x-short", ""); count - 1];
+                let room = most - length_by_http_1("/", &fields) - "x-long: \r\n".len();
+                let long = "x".repeat(room);
+                fields.push(("x-long", long.as_str()));
+                assert_eq!(length_by_http_1("/", &fields), most);
+                let answered = request(&both, "/", &fields);
+                assert_eq!(answered, status, "{count} fields, {most} bytes with {server:?}");
+                refused += u64::from(status == 431);
+            }
+        }
+        // A path of more than 64 KiB is one that nothing can be told of.
+        let path = "/".to_owned() + &"x".repeat(most.min(65_530));
+        assert_eq!(
+            request(&both, &path, &[]),
+            if kb > 64 { 200 } else { 414 },
+            "{server:?}"
+        );
+        // Larger than clients are told that it may be.
+        let (long, more) = ("x".repeat(most), "x".repeat(8 << 10));
+        let fields = [("x-long", long.as_str()), ("x-more", more.as_str())];
+        assert_eq!(request(&both, "/", &fields), 431, "{server:?}");
+        let reason = [("reason", "head-too-large")];
+        both.pace
+            .wait_for_metric("pace_requests_refused_total", &reason, refused + 1);
+        both.pace
+            .wait_for_log(&["127.0.0.1 - - 431 0B", "refused=head-too-large"]);
+        let reason = [("reason", "malformed-head")];
+        assert_eq!(both.pace.metrics().sum("pace_requests_refused_total", &reason), 0);
+    }
+}
+
+/// Sends a GET with these fields, in frames as large as they may be. Returns its status.
+fn request(both: &Both, path: &str, fields: &[(&str, &str)]) -> u16 {
+    let all = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "a"),
+    ];
+    let block = block(&[&all[..], fields].concat());
+    let mut frames = both.frames();
+    let pieces: Vec<_> = block.chunks(16 << 10).collect();
+    let last = pieces.len() - 1;
+    let all = pieces.into_iter().enumerate().map(|(at, piece)| {
+        let kind = if at == 0 {
+            kind::HEADERS
+        } else {
+            kind::CONTINUATION
+        };
+        let first = if at == 0 { flag::END_STREAM } else { flag::NONE };
+        let flags = first | if at == last { flag::END_HEADERS } else { flag::NONE };
+        Frame::new(kind, flags, 1, piece)
+    });
+    frames.send(&all.collect::<Vec<_>>());
+    frames.wait_for(kind::HEADERS, 1).status().expect("it has one")
 }
 
 /// A client that has been told how many there may be is not answered, and may try again.
