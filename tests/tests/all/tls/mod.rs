@@ -6,6 +6,7 @@ mod connections;
 mod handshakes;
 mod listeners;
 mod names;
+mod ordering;
 mod pairs;
 mod redirects;
 mod told;
