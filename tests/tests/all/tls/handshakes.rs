@@ -68,6 +68,32 @@ fn handshakes_that_break_off_are_counted_and_hold_nothing() {
     });
 }
 
+/// As many as a worker has at once.
+const MOST: usize = 2048;
+
+#[test]
+fn handshake_beyond_the_cap_is_refused_until_others_end() {
+    let backend = HttpBackend::named("one");
+    let authority = Authority::new("servers");
+    let pace = one(&authority, &backend.label(), "");
+    let mut old = client(&pace, &authority);
+    assert_eq!(old.get("/").text(), "one");
+    let mut silent: Vec<_> = (0..MOST).map(|_| connect(&pace)).collect();
+    wait_until("all connections", || {
+        pace.metrics().sum("pace_connections_open", &[]) == MOST as u64 + 1
+    });
+    assert_eq!(rest(&mut connect(&pace)), b"", "it is closed without a word");
+    pace.wait_for_metric("pace_tls_handshakes_refused_total", &[], 1);
+    assert_eq!(old.get("/").text(), "one", "connections go on");
+    assert_eq!(old.connections(), 1);
+
+    drop(silent.pop());
+    wait_until("the end of a handshake", || {
+        pace.metrics().sum("pace_connections_open", &[]) == MOST as u64
+    });
+    assert_eq!(client(&pace, &authority).get("/").text(), "one");
+}
+
 /// Other connections are served meanwhile, on the same worker too.
 #[test]
 fn handshake_that_stalls_is_ended_and_counted() {

@@ -10,6 +10,7 @@ mod ordering;
 mod pairs;
 mod redirects;
 mod told;
+mod websockets;
 
 use pace_tests::{Authority, Certificate, Client, Pace, Setup, Tls};
 
