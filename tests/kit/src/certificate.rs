@@ -132,6 +132,13 @@ impl Certificate {
         sections.map(of_section).collect()
     }
 
+    /// Writes certificate and key into one file `NAME.pem` of a directory, which is replaced at once.
+    pub fn write_whole(&self, directory: &Path, name: &str) {
+        let new = directory.join(format!("{name}.new"));
+        fs::write(&new, self.cert.clone() + &self.key).expect("a temporary file can be written");
+        fs::rename(new, directory.join(format!("{name}.pem"))).expect("it is in the same directory");
+    }
+
     /// Writes certificate and key into a directory as `NAME.pem` and `NAME.key`, in this order.
     pub fn write(&self, directory: &Path, name: &str) {
         for (extension, text) in [("pem", &self.cert), ("key", &self.key)] {

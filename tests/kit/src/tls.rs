@@ -223,10 +223,13 @@ impl Wire {
     /// Whether the server has shown this certificate.
     pub fn shows(&self, certificate: &Certificate) -> bool {
         let leaf = CertificateDer::from_pem_slice(certificate.cert.as_bytes()).expect("it is PEM");
-        let shown = self
-            .connection()
-            .and_then(|connection| connection.peer_certificates());
-        shown.and_then(<[_]>::first) == Some(&leaf)
+        self.certificate().as_deref() == Some(&leaf)
+    }
+
+    /// The certificate that the server has shown, in DER.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        let shown = self.connection()?.peer_certificates()?;
+        Some(shown.first()?.to_vec())
     }
 
     fn connection(&self) -> Option<&ClientConnection> {

@@ -9,6 +9,7 @@ mod names;
 mod ordering;
 mod pairs;
 mod redirects;
+mod swaps;
 mod told;
 mod websockets;
 
