@@ -45,8 +45,8 @@ use self::resolve::Resolver;
 pub use self::types::listener;
 pub use self::types::{
     Admin, Backend, BackendTls, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName, Isolation,
-    Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Retry, RetryOn, Rollback, Route,
-    Server, Sha256, Source,
+    Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Protocol, Retry, RetryOn, Rollback,
+    Route, Server, Sha256, Source,
 };
 pub use self::warning::Warning;
 

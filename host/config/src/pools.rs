@@ -50,6 +50,7 @@ fn settings(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> PoolSettings {
         idle_connections: pool
             .idle_connections
             .map_or(default.idle_connections, |n| n.value() as usize),
+        protocol: pool.protocol.map_or(default.protocol, |protocol| protocol.0),
         tls: tls(pool, resolver),
     }
 }

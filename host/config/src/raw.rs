@@ -100,10 +100,7 @@ macro_rules! pool_keys {
         pub(super) struct Pool {
             pub name: Placed<Name>,
             pub backends: Backends,
-            $(
-                #[allow(dead_code, reason = "`protocol` has one meaning, and is checked when it is read")]
-                pub $key: Option<$type>,
-            )*
+            $(pub $key: Option<$type>,)*
         }
 
         impl Upstreams {

@@ -387,8 +387,22 @@ pub struct PoolSettings {
     pub idle_timeout: Duration,
     /// How many idle connections each worker keeps, 1 to 65535.
     pub idle_connections: usize,
+    /// The protocol that is spoken with the backends.
+    pub protocol: Protocol,
     /// How connections to backends with `https` are encrypted.
     pub tls: BackendTls,
+}
+
+/// The protocol that is spoken with the backends of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/2 or HTTP/1.1, as a backend with `https` chooses; HTTP/1.1 with one without.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// How connections to the backends of a pool are encrypted.
@@ -455,6 +469,7 @@ impl Default for PoolSettings {
             total_timeout: None,
             idle_timeout: Duration::from_secs(60),
             idle_connections: 128,
+            protocol: Protocol::default(),
             tls: BackendTls::default(),
         }
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use log::warn;
 use pace_base::file;
 use pace_config::listener::{self, Alpn, ClientCertificates, ForwardedCertificates, TlsVersion};
-use pace_config::{BackendTls, Config, ListenAddress};
+use pace_config::{BackendTls, Config, ListenAddress, Protocol};
 use pace_tls::client::{self, Connector, Roots};
 use pace_tls::pair::Pair;
 use pace_tls::pem::Pem;
@@ -39,6 +39,7 @@ pub struct Frontends {
 #[derive(Clone)]
 struct PoolConnector {
     settings: BackendTls,
+    protocol: Protocol,
     ca: Option<PemFile>,
     identity: Option<Arc<Pair>>,
     connector: Connector,
@@ -240,6 +241,7 @@ impl Frontends {
         before: Option<&Frontends>,
     ) -> Result<PoolConnector, String> {
         let settings = &pool.settings.tls;
+        let protocol = pool.settings.protocol;
         let ca = settings.ca.as_deref().map(PemFile::read).transpose()?;
         let identity = match &settings.identity {
             Some((cert, key)) => Some(self.pair(cert, key, before)?),
@@ -250,6 +252,7 @@ impl Frontends {
             .and_then(|before| before.connectors.get(&pool.name))
             .filter(|known| {
                 known.settings == *settings
+                    && known.protocol == protocol
                     && known.ca == ca
                     && are_the_same(known.identity.as_ref(), identity.as_ref())
             });
@@ -264,10 +267,11 @@ impl Frontends {
         let connector = Connector::new(client::Settings {
             roots,
             identity: identity.as_deref(),
-            alpn: &[pace_tls::alpn::Alpn::Http11],
+            alpn: offered(protocol),
         });
         Ok(PoolConnector {
             settings: settings.clone(),
+            protocol,
             ca,
             identity,
             connector: connector.map_err(|error| error.to_string())?,
@@ -349,6 +353,16 @@ fn alpn(protocol: Alpn) -> pace_tls::alpn::Alpn {
     match protocol {
         Alpn::Http2 => pace_tls::alpn::Alpn::Http2,
         Alpn::Http11 => pace_tls::alpn::Alpn::Http11,
+    }
+}
+
+/// The protocols that are offered to backends, best first.
+fn offered(protocol: Protocol) -> &'static [pace_tls::alpn::Alpn] {
+    use pace_tls::alpn::Alpn;
+    match protocol {
+        Protocol::Auto => &[Alpn::Http2, Alpn::Http11],
+        Protocol::Http1 => &[Alpn::Http11],
+        Protocol::Http2 => &[Alpn::Http2],
     }
 }
 

@@ -15,12 +15,14 @@
 //! | `streams` | serves many requests at once on a connection of HTTP/2 |
 //! | `choose` | asks the plugins for the backend of the next attempt |
 //! | `forward`, `attempt` | make attempts one after the other; one attempt |
+//! | `reach` | reaches a backend on a connection or a session |
 //! | `deliver` | passes a response on, or switches to another protocol |
 //! | `answer`, `refuse` | send Pace's own answers; the answer to each fault |
 //! | `outbound` | writes the heads that are sent |
 //! | `front` | answers of a listener before any route |
 //! | `client`, `certificate`, `hops` | identify the client; tell its certificate; limit the hops of a request |
-//! | `idle` | keeps connections to backends for the next request |
+//! | `idle`, `sessions` | keep connections to backends for the next request; share them |
+//! | `grpc` | deadlines of calls of gRPC, and answers in their words |
 //! | `context` | the state of one request |
 
 mod answer;
@@ -32,13 +34,17 @@ mod context;
 mod deliver;
 mod forward;
 mod front;
+mod grpc;
 mod hops;
 mod idle;
 mod outbound;
+mod reach;
 mod refuse;
+mod sessions;
 mod streams;
 
 pub use idle::Idle;
+pub use sessions::Sessions;
 
 use std::sync::Arc;
 
@@ -69,6 +75,7 @@ pub struct Proxy {
     snapshot: Arc<ArcSwap<Snapshot>>,
     shared: Arc<Shared>,
     idle: Arc<Idle>,
+    sessions: Arc<Sessions>,
     drain: Arc<Drain>,
     /// The number of the worker.
     worker: usize,
@@ -82,11 +89,13 @@ const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
 
 impl Proxy {
     /// A proxy that serves each request with the newest snapshot, until the process begins to `drain`. It leaves unused
-    /// connections to backends in `idle`, which the worker must [sweep](Idle::sweep).
+    /// connections to backends in `idle`, and shares those in `sessions`; the worker must sweep [the one](Idle::sweep) and
+    /// [the other](Sessions::sweep).
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
         shared: Arc<Shared>,
         idle: Arc<Idle>,
+        sessions: Arc<Sessions>,
         drain: Arc<Drain>,
         worker: usize,
     ) -> Proxy {
@@ -94,6 +103,7 @@ impl Proxy {
             snapshot,
             shared,
             idle,
+            sessions,
             drain,
             worker,
         }
@@ -141,7 +151,8 @@ impl Proxy {
             ..
         } = client;
         let patience = self.snapshot.load().client.send;
-        Box::pin(self.serve_streams(Io::new(transport, input, patience), arrival)).await;
+        let (io, seen) = Io::of_client(transport, input, patience);
+        Box::pin(self.serve_streams(io, seen, arrival)).await;
     }
 
     /// Reads a request, answers it, logs and counts it.
@@ -245,6 +256,7 @@ impl Proxy {
             }
         }
 
+        context.grpc_timeout = grpc::timeout(request);
         let mut upload = forward::begin(body, request, context);
         match forward::read_ahead(client, request, context, &mut upload).await {
             Ok(()) => {}

@@ -24,6 +24,10 @@ pub enum Broken {
     UnaskedUpgrade,
     /// 101 without `Upgrade`, or without the option of that name (RFC 9110, section 7.8).
     Upgrade,
+    /// A field that is about a connection, in a stream of HTTP/2 (RFC 9113, section 8.2.2).
+    ConnectionField,
+    /// A stream of HTTP/2 that ends with its head, which declares content (RFC 9113, section 8.1.1).
+    ContentMissing,
     /// Too many interim responses.
     InterimResponses,
     /// The line or end of a chunk violates RFC 9112, section 7.1.
@@ -46,6 +50,10 @@ impl Broken {
             Broken::Connection => "the response's Connection is malformed",
             Broken::UnaskedUpgrade => "an upgrade that nobody asked for",
             Broken::Upgrade => "the response switches protocols without saying to which",
+            Broken::ConnectionField => {
+                "a field of the response is about a connection, which a stream of HTTP/2 has none of"
+            }
+            Broken::ContentMissing => "the response ends with its head, and its Content-Length is not 0",
             Broken::InterimResponses => "too many interim responses",
             Broken::Chunk => "a chunk of the response is malformed",
             Broken::Trailer => "the response's trailer section is malformed or too long",

@@ -1,5 +1,7 @@
 //! Reads and holds heads of responses.
 
+mod stream;
+
 use std::mem::MaybeUninit;
 
 use http::{StatusCode, Version};
@@ -15,7 +17,7 @@ use crate::known::Known;
 pub struct ResponseHead {
     /// The status.
     status: StatusCode,
-    /// HTTP/1.0 or HTTP/1.1, as the backend sent it.
+    /// HTTP/1.0, HTTP/1.1 or HTTP/2, as the backend sent it.
     pub version: Version,
     /// The fields, without those that are the connection's own.
     pub fields: Fields,

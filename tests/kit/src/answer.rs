@@ -1,7 +1,6 @@
 //! Answers of a backend.
 
 use std::io::{self, Write};
-use std::net::TcpStream;
 
 /// A backend's answer to one request.
 pub struct Answer {
@@ -112,7 +111,7 @@ impl Answer {
     }
 
     /// Sends the answer and returns the connection's fate.
-    pub(crate) fn write(self, method: &str, stream: &mut TcpStream) -> io::Result<Then> {
+    pub(crate) fn write(self, method: &str, stream: &mut impl Write) -> io::Result<Then> {
         let mut head = format!("HTTP/1.1 {} Status\r\n", self.status).into_bytes();
         for (name, value) in &self.headers {
             head.extend_from_slice(name.as_bytes());

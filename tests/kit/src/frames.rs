@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame (RFC 9113), for clients that break the protocol.
+//! HTTP/2 frame by frame (RFC 9113), for clients and backends that break the protocol.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -36,6 +36,7 @@ pub mod flag {
 pub mod setting {
     pub const HEADER_TABLE_SIZE: u16 = 1;
     pub const ENABLE_PUSH: u16 = 2;
+    pub const MAX_CONCURRENT_STREAMS: u16 = 3;
     pub const INITIAL_WINDOW_SIZE: u16 = 4;
     pub const MAX_FRAME_SIZE: u16 = 5;
 }
@@ -92,6 +93,19 @@ impl Frame {
     /// A GET without further fields.
     pub fn get(stream: u32, path: &str) -> Frame {
         Frame::request(stream, flag::END_STREAM, "GET", path, &[])
+    }
+
+    /// The whole head of a response. `flags` are added to END_HEADERS.
+    pub fn response(stream: u32, flags: u8, status: &str, fields: &[(&str, &str)]) -> Frame {
+        let mut all = vec![(":status", status)];
+        all.extend_from_slice(fields);
+        Frame::new(kind::HEADERS, flag::END_HEADERS | flags, stream, block(&all))
+    }
+
+    /// The end of a connection: no stream behind this one has been looked at.
+    pub fn goaway(last: u32, error: u32) -> Frame {
+        let payload = [last.to_be_bytes(), error.to_be_bytes()].concat();
+        Frame::new(kind::GOAWAY, flag::NONE, 0, payload)
     }
 
     /// Data of a body.
@@ -207,7 +221,7 @@ fn string(block: &mut Vec<u8>, text: &str) {
     block.extend_from_slice(text.as_bytes());
 }
 
-/// A connection on which a client sends any frames.
+/// A connection on which a client or a backend sends any frames.
 pub struct Frames {
     wire: Wire,
     bytes: Vec<u8>,
@@ -229,17 +243,36 @@ impl Frames {
         Frames::begin(wire.expect("the handshake succeeds"), settings)
     }
 
-    /// Sends preface and settings on a connection that has carried nothing yet.
-    pub fn begin(wire: Wire, settings: &[(u16, u32)]) -> Frames {
+    /// Reads the preface of a client, and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the client ends the connection, or speaks another protocol.
+    pub fn accept(stream: TcpStream) -> io::Result<Frames> {
+        let mut frames = Frames::of(Wire::Plain(stream));
+        let mut preface = [0; PREFACE.len()];
+        frames.wire.read_exact(&mut preface)?;
+        match preface == *PREFACE {
+            true => Ok(frames),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn of(wire: Wire) -> Frames {
         let socket = wire.socket();
         socket.set_nodelay(true).expect("it is a socket");
         socket.set_read_timeout(Some(DEADLINE)).expect("it is a socket");
         socket.set_write_timeout(Some(DEADLINE)).expect("it is a socket");
-        let mut frames = Frames {
+        Frames {
             wire,
             bytes: Vec::new(),
             seen: VecDeque::new(),
-        };
+        }
+    }
+
+    /// Goes on on a connection of which nothing has been said.
+    pub fn begin(wire: Wire, settings: &[(u16, u32)]) -> Frames {
+        let mut frames = Frames::of(wire);
         let mut bytes = PREFACE.to_vec();
         Frame::settings(settings).encode(&mut bytes);
         frames.wire.write_all(&bytes).expect("Pace reads");

@@ -32,6 +32,14 @@ pub struct RequestStream {
     upload: SendStream<Bytes>,
 }
 
+/// A response whose body flows, perhaps while the request's still does.
+pub struct Flowing {
+    runtime: Arc<Runtime>,
+    /// The head.
+    pub head: StreamResponse,
+    body: RecvStream,
+}
+
 /// A response of HTTP/2: complete, or a head whose body has yet to be read.
 #[derive(Debug)]
 pub struct StreamResponse {
@@ -55,6 +63,7 @@ impl Http2 {
     pub fn connect(to: SocketAddr) -> Http2 {
         let runtime = runtime();
         let stream = runtime.block_on(TcpStream::connect(to)).expect("Pace listens");
+        stream.set_nodelay(true).expect("it is a socket");
         Http2::begin(runtime, stream, "http", to.to_string())
     }
 
@@ -63,6 +72,7 @@ impl Http2 {
         let runtime = runtime();
         let stream = runtime.block_on(async {
             let stream = TcpStream::connect(to).await.expect("Pace listens");
+            stream.set_nodelay(true).expect("it is a socket");
             tls.connect_async(stream).await
         });
         let stream = stream.expect("the handshake succeeds");
@@ -195,17 +205,32 @@ impl RequestStream {
 
     /// Ends the body with trailers.
     pub fn trailers(&mut self, fields: &[(&str, &str)]) -> Result<(), h2::Error> {
-        let mut trailers = HeaderMap::new();
-        for (name, value) in fields {
-            let name = HeaderName::from_bytes(name.as_bytes()).expect("it is a name");
-            trailers.append(name, value.parse().expect("it is a value"));
-        }
-        self.upload.send_trailers(trailers)
+        self.upload.send_trailers(self::fields(fields))
     }
 
     /// Ends the stream before its time.
     pub fn reset(&mut self) {
         self.upload.send_reset(Reason::CANCEL);
+    }
+
+    /// Waits for the head of the response, and goes on with the request.
+    pub fn flowing(&mut self) -> Result<Flowing, h2::Error> {
+        let RequestStream {
+            runtime, response, ..
+        } = self;
+        let response = runtime.block_on(within(response))?;
+        let (head, body) = response.into_parts();
+        Ok(Flowing {
+            runtime: Arc::clone(runtime),
+            head: StreamResponse {
+                status: head.status.as_u16(),
+                interim: Vec::new(),
+                headers: headers(&head.headers),
+                body: Vec::new(),
+                trailers: Headers::default(),
+            },
+            body,
+        })
     }
 
     /// Waits for the response and its end.
@@ -248,6 +273,28 @@ impl RequestStream {
     }
 }
 
+impl Flowing {
+    /// Waits for the next piece of the body; `None` at its end.
+    pub fn read(&mut self) -> Result<Option<Bytes>, h2::Error> {
+        let Flowing { runtime, body, .. } = self;
+        runtime.block_on(within(async {
+            let Some(piece) = body.data().await else {
+                return Ok(None);
+            };
+            let piece = piece?;
+            body.flow_control().release_capacity(piece.len())?;
+            Ok(Some(piece))
+        }))
+    }
+
+    /// Waits for the trailers behind the body.
+    pub fn trailers(&mut self) -> Result<Headers, h2::Error> {
+        let Flowing { runtime, body, .. } = self;
+        let trailers = runtime.block_on(within(body.trailers()))?;
+        Ok(headers(&trailers.unwrap_or_default()))
+    }
+}
+
 impl StreamResponse {
     /// The first value of a field of the head.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -260,7 +307,17 @@ impl StreamResponse {
     }
 }
 
-fn headers(map: &HeaderMap) -> Headers {
+/// Fields as the library has them.
+pub(crate) fn fields(fields: &[(&str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("it is a name");
+        map.append(name, value.parse().expect("it is a value"));
+    }
+    map
+}
+
+pub(crate) fn headers(map: &HeaderMap) -> Headers {
     let mut headers = Headers::default();
     for (name, value) in map {
         headers.push(name.as_str(), value.as_bytes());
@@ -268,7 +325,7 @@ fn headers(map: &HeaderMap) -> Headers {
     headers
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -279,7 +336,7 @@ fn runtime() -> Runtime {
 /// # Panics
 ///
 /// If it takes longer than [`DEADLINE`].
-async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     const LIMIT: Duration = DEADLINE;
     tokio::time::timeout(LIMIT, future)
         .await

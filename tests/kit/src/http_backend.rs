@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
 
 use crate::answer::Then;
-use crate::{Answer, Request};
+use crate::backend_tls::BackendWire;
+use crate::{Answer, BackendTls, Request};
 
 /// An HTTP/1.1 server on a free port of 127.0.0.1.
 ///
@@ -26,6 +27,7 @@ pub struct HttpBackend {
 }
 
 struct Shared {
+    tls: Option<BackendTls>,
     answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
     /// `None` if requests are not kept.
     requests: Option<Mutex<Vec<Request>>>,
@@ -37,14 +39,24 @@ struct Shared {
 impl HttpBackend {
     /// Starts a backend that answers each request by this function, which may take its time.
     pub fn new(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> HttpBackend {
-        let mut backend = HttpBackend::stopped(answer, Some(Mutex::default()));
+        let mut backend = HttpBackend::stopped(None, answer, Some(Mutex::default()));
+        backend.start();
+        backend
+    }
+
+    /// Starts a backend that speaks TLS. HTTP/1.1 is what it speaks within, whatever was agreed on.
+    pub fn encrypted(
+        tls: &BackendTls,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> HttpBackend {
+        let mut backend = HttpBackend::stopped(Some(tls.clone()), answer, Some(Mutex::default()));
         backend.start();
         backend
     }
 
     /// Starts a backend for any number of requests: like [`HttpBackend::new`], but it keeps none of them.
     pub fn forgetful(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> HttpBackend {
-        let mut backend = HttpBackend::stopped(answer, None);
+        let mut backend = HttpBackend::stopped(None, answer, None);
         backend.start();
         backend
     }
@@ -56,10 +68,11 @@ impl HttpBackend {
 
     /// Creates a backend that is not running: its port refuses connections.
     pub fn down() -> HttpBackend {
-        HttpBackend::stopped(|_| Answer::new("up again"), Some(Mutex::default()))
+        HttpBackend::stopped(None, |_| Answer::new("up again"), Some(Mutex::default()))
     }
 
     fn stopped(
+        tls: Option<BackendTls>,
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         requests: Option<Mutex<Vec<Request>>>,
     ) -> HttpBackend {
@@ -70,6 +83,7 @@ impl HttpBackend {
             _reserved: reserved,
             listener: None,
             shared: Arc::new(Shared {
+                tls,
                 answer: Box::new(answer),
                 requests,
                 connections: AtomicUsize::new(0),
@@ -106,7 +120,11 @@ impl HttpBackend {
 
     /// The backend's URL for a configuration.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = match self.shared.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     /// The address that the backend listens on.
@@ -172,23 +190,27 @@ impl Shared {
         }
     }
 
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let mut from = BufReader::new(stream.try_clone()?);
-        while let Some(mut request) = Request::read_head(&mut from)? {
+        let wire = match &self.tls {
+            Some(tls) => tls.accept(stream)?,
+            None => BackendWire::Plain(stream),
+        };
+        let mut wire = BufReader::new(wire);
+        while let Some(mut request) = Request::read_head(&mut wire)? {
             if request.expects_continue() {
-                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                wire.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
-            request.read_body(&mut from)?;
+            request.read_body(&mut wire)?;
             if let Some(requests) = &self.requests {
                 requests.lock().push(request.clone());
             }
-            let then = (self.answer)(&request).write(&request.method, &mut stream)?;
+            let then = (self.answer)(&request).write(&request.method, wire.get_mut())?;
             if then == Then::HangUp {
-                Request::read_head(&mut from)?;
+                Request::read_head(&mut wire)?;
             }
             if then != Then::GoOn || request.headers.close() {
-                stream.shutdown(Shutdown::Both)?;
+                wire.get_mut().close()?;
                 break;
             }
         }

@@ -8,7 +8,10 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`HttpBackend`] | an HTTP/1.1 backend that answers as a test wants, and remembers its requests |
+//! | [`Http2Backend`], [`Call`] | an HTTP/2 backend that handles each request as a test wants |
 //! | [`Scripted`], [`Line`] | a backend that follows a script, byte by byte |
+//! | [`FrameBackend`] | a backend that follows a script, frame by frame |
+//! | [`BackendTls`] | the TLS of a backend |
 //! | [`Pace`], [`Setup`], [`Starting`], [`Exit`], [`program`] | Pace: started, sent signals, ended; or refusing to start |
 //! | [`Process`], [`Profile`] | any program: its output, its end, the kernel's figures about it, where cargo puts it |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
@@ -25,11 +28,14 @@
 //! loopback, so that tests run in parallel.
 
 mod answer;
+mod backend_tls;
 mod certificate;
 mod client;
+mod frame_backend;
 mod frames;
 mod gate;
 mod http2;
+mod http2_backend;
 mod http_backend;
 mod message;
 mod metrics;
@@ -46,12 +52,16 @@ mod wait;
 mod wasm;
 
 pub use answer::Answer;
+pub use backend_tls::BackendTls;
 pub use certificate::{Authority, Certificate, KeyKind};
 pub use client::Client;
+pub use frame_backend::FrameBackend;
 pub use frames::{Frame, Frames, block, flag, kind, setting};
 pub use gate::Gate;
+pub use h2::{Error as Http2Error, Reason};
 pub use http_backend::HttpBackend;
-pub use http2::{Http2, RequestStream, StreamResponse};
+pub use http2::{Flowing, Http2, RequestStream, StreamResponse};
+pub use http2_backend::{Call, CallHead, Http2Backend, Http2Options};
 pub use message::{Headers, Request, Response};
 pub use metrics::Metrics;
 pub use pace::{Exit, Pace, Starting};

@@ -68,7 +68,7 @@ fn interim_responses_arrive_before_the_final_one() {
     let backend = HttpBackend::new(|_| {
         Answer::raw(
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n\
-             HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nthe page",
+             HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 8\r\n\r\nthe page",
         )
     });
     let pace = Pace::with_config(&plain(&[&backend]));

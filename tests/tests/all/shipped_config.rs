@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use pace_tests::{Authority, HttpBackend, Pace, Request, Setup, root};
+use pace_tests::{Authority, Http2, Http2Backend, HttpBackend, Pace, Request, Setup, Tls, root};
 
 use crate::issuing::{curl, issue, issue_all};
 
@@ -62,7 +62,7 @@ fn encrypted_address(pace: &Pace) -> SocketAddr {
 }
 
 /// Files that are started otherwise: they listen where they say, and need certificates.
-const ENCRYPTED: [&str; 2] = ["client-certificates.toml", "tls.toml"];
+const ENCRYPTED: [&str; 3] = ["client-certificates.toml", "grpc.toml", "tls.toml"];
 
 /// A file that would have the authority asked. A unit test of the configuration reads it.
 const ORDERING: &str = "acme.toml";
@@ -150,6 +150,36 @@ fn proxy_protocol_toml_reads_the_proxy_header() {
         backend.request().headers.get("x-forwarded-for"),
         Some("192.0.2.1")
     );
+}
+
+#[test]
+fn grpc_toml_serves_calls() {
+    let backend = Http2Backend::new(|call| {
+        let body = call.body()?;
+        call.respond(200, &[("content-type", "application/grpc")], false)?;
+        call.write(&body, false)?;
+        call.finish(&[("grpc-status", "0")])
+    });
+    let authority = Authority::new("tests");
+    let text = read("grpc.toml").replace("0.0.0.0:443\"", "127.0.0.1:0\"");
+    let setup = Setup::new().config(&text).args(["--backend", &backend.url()]);
+    issue_all(&authority, &text, setup.directory());
+    let pace = setup.start();
+    let mut client = Http2::connect_tls(
+        pace.address(),
+        &Tls::new(&authority, "example.com"),
+        "example.com",
+    );
+    let mut call = Request::post("/a.Service/Echo", [0, 0, 0, 0, 2, 8, 1]);
+    call = call
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let answer = client.send(&call);
+    assert_eq!(
+        (answer.status, &answer.body[..]),
+        (200, &[0, 0, 0, 0, 2, 8, 1][..])
+    );
+    assert_eq!(answer.trailers.all("grpc-status"), ["0"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::problem::suggestion;
+use crate::types;
 use crate::types::listener;
 
 /// `min_version`: the oldest version of TLS that is spoken.
@@ -49,19 +50,21 @@ impl TryFrom<String> for Alpn {
 /// `protocol` of a pool: the protocol spoken with its backends.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Protocol;
+pub(crate) struct Protocol(pub types::Protocol);
 
 impl TryFrom<String> for Protocol {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
-            "auto" | "http/1.1" => Ok(Protocol),
-            "h2" => Err(
-                "\"h2\": HTTP/2 is not spoken with backends by this version of Pace, only HTTP/1.1"
-                    .to_owned(),
-            ),
-            _ => Err(format!("{text:?} is none of \"auto\", \"http/1.1\"")),
+            "auto" => Ok(Protocol(types::Protocol::Auto)),
+            "http/1.1" => Ok(Protocol(types::Protocol::Http1)),
+            "h2" => Ok(Protocol(types::Protocol::Http2)),
+            "h3" => Err("\"h3\": HTTP/3 is not spoken by this version of Pace".to_owned()),
+            _ => Err(format!(
+                "{text:?} is none of \"auto\", \"http/1.1\", \"h2\"{}",
+                suggestion(&text, &["auto", "http/1.1", "h2"])
+            )),
         }
     }
 }

@@ -114,6 +114,7 @@ fn other_shipped_files_are_valid_without_warnings() {
         include_str!("../../../../config/behind-nginx.toml"),
         include_str!("../../../../config/fail-open.toml"),
         include_str!("../../../../config/full.toml"),
+        include_str!("../../../../config/grpc.toml"),
         include_str!("../../../../config/headers.toml"),
         include_str!("../../../../config/limit-by-header.toml"),
         include_str!("../../../../config/proxy-protocol.toml"),

@@ -14,11 +14,11 @@ use pace_wire::scan::HeadScan;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Transport, set_up};
+use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Stream, Transport, Unanswered, set_up};
 
-/// A connection to a backend, with the head of the response that comes on it.
+/// A connection to a backend, or a stream on one, with the head of the response that comes on it.
 pub struct BackendConnection {
-    /// The socket.
+    /// The socket, or the stream.
     pub transport: Transport,
     /// The bytes that were read from the socket and not used yet.
     pub input: Buffer,
@@ -37,6 +37,12 @@ pub enum HeadError {
     /// The connection was closed before the first byte.
     #[error("the connection was closed before the response")]
     Closed,
+    /// The backend has not looked at the request (RFC 9113, section 8.7), or has not even got it.
+    #[error("the backend has not processed the request: {0}")]
+    Unprocessed(h2::Error),
+    /// The backend did not keep to HTTP/2.
+    #[error("HTTP/2: {0}")]
+    Http2(h2::Error),
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -88,6 +94,16 @@ impl BackendConnection {
         request: RequestFacts,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), HeadError>> {
+        if let Transport::Stream(stream) = &mut self.transport {
+            let (parts, is_complete) = ready!(stream.poll_head(context))?;
+            let fields = parts
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes()));
+            self.head
+                .read_stream(parts.status, fields, is_complete, request)?;
+            return Poll::Ready(self.count_interim());
+        }
         loop {
             let bytes = self.input.filled();
             match self.scan.advance(bytes) {
@@ -95,11 +111,7 @@ impl BackendConnection {
                     self.head.read(&bytes[..length], request)?;
                     self.input.consume(length);
                     self.scan = HeadScan::default();
-                    self.interim += 1;
-                    if self.head.is_interim() && self.interim > MAX_INTERIM {
-                        return Poll::Ready(Err(Broken::InterimResponses.into()));
-                    }
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(self.count_interim());
                 }
                 Err(_) => return Poll::Ready(Err(self.bare_line_feed().into())),
                 _ if bytes.len() >= MAX_HEAD => return Poll::Ready(Err(Broken::HeadTooLarge.into())),
@@ -123,11 +135,59 @@ impl BackendConnection {
         self.input.is_empty() && self.interim == 0
     }
 
+    /// Whether this is a stream on a connection that others use too.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.transport, Transport::Stream(_))
+    }
+
+    /// Whether this is a stream on a connection on which nothing has come since there was something for this request.
+    pub fn session_is_silent(&mut self) -> bool {
+        self.transport
+            .stream()
+            .is_some_and(|stream| Stream::session_is_silent(stream))
+    }
+
+    fn count_interim(&mut self) -> Result<(), HeadError> {
+        self.interim += 1;
+        match self.head.is_interim() && self.interim > MAX_INTERIM {
+            true => Err(Broken::InterimResponses.into()),
+            false => Ok(()),
+        }
+    }
+
     fn bare_line_feed(&self) -> Broken {
         match self.input.filled().starts_with(b"HTTP/") {
             true => Broken::BareLineFeed,
             false => Broken::StatusLine,
         }
+    }
+}
+
+impl From<Unanswered> for HeadError {
+    fn from(unanswered: Unanswered) -> HeadError {
+        match unanswered {
+            Unanswered::Unsent(error) => HeadError::Unprocessed(error),
+            Unanswered::Ended(error) => error.into(),
+        }
+    }
+}
+
+impl From<h2::Error> for HeadError {
+    fn from(error: h2::Error) -> HeadError {
+        // GOAWAY ends the streams behind the last one that it names, and leaves the others to end by themselves.
+        let is_refusal = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        if error.is_remote() && is_refusal {
+            return HeadError::Unprocessed(error);
+        }
+        if error.is_library() {
+            return HeadError::Http2(error);
+        }
+        HeadError::Io(match error.is_io() {
+            true => error
+                .into_io()
+                .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()),
+            false => io::Error::new(io::ErrorKind::ConnectionReset, error),
+        })
     }
 }
 

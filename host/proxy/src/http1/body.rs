@@ -10,6 +10,7 @@ use pace_wire::chunked::{self, Decoder, Fault};
 use pace_wire::fields::Fields;
 use pace_wire::framing::Framing;
 use pace_wire::request::{RequestHead, Rules, Underscores};
+use pace_wire::response::ResponseHead;
 
 use crate::io::{Buffer, Transport};
 
@@ -58,8 +59,13 @@ impl BodyReader {
     }
 
     /// A reader of a response's body.
-    pub fn of_response(framing: Framing) -> BodyReader {
-        BodyReader::new(framing, Underscores::Pass)
+    pub fn of_response(response: &ResponseHead) -> BodyReader {
+        match (response.version, response.framing) {
+            (Version::HTTP_2, Framing::Length(_) | Framing::Chunked) => BodyReader {
+                state: State::Stream(Underscores::Pass),
+            },
+            (_, framing) => BodyReader::new(framing, Underscores::Pass),
+        }
     }
 
     /// A reader of a body that is complete already.

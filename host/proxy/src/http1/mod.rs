@@ -1,11 +1,11 @@
-//! Connections that speak HTTP/1.1: those of clients and those to backends.
+//! Messages on connections of clients and to backends: HTTP/1.1, and the bodies of streams of HTTP/2.
 //!
 //! This module applies the rules of the protocol, which are in `pace-wire`, to the sockets and memory of [`io`](crate::io).
 //!
 //! | file | what it has |
 //! |---|---|
 //! | `client` | a client's connection: reads heads, sends answers, closes in stages |
-//! | `backend` | a connection to a backend: reads the response's head |
+//! | `backend` | a connection to a backend, or a stream: reads the response's head |
 //! | `body` | reads a body from either connection |
 //! | `sink` | bytes to be written, and how far that has come |
 //! | `pump` | moves a body from one connection to the other |

@@ -97,12 +97,18 @@ impl Pump {
         }
     }
 
-    /// Makes the pump keep up to `limit` bytes of the body, so that they can be sent again.
+    /// Makes the pump keep up to `limit` bytes of the body, so that they can be sent again. Without effect once some have been
+    /// read and not kept.
     pub fn keep(&mut self, limit: usize) {
-        self.replay = Some(Replay {
-            bytes: Vec::new(),
-            limit,
-        });
+        if self.can_begin_again() {
+            let replay = self.replay.get_or_insert_default();
+            replay.limit = replay.limit.max(limit);
+        }
+    }
+
+    /// Has the body framed in another way, where the head that is begun next goes.
+    pub fn frame(&mut self, outgoing: Outgoing) {
+        self.outgoing = outgoing;
     }
 
     /// Reads the body before any of the message is written. Ready once the body has ended, or `limit` bytes and at most one

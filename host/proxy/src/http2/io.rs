@@ -10,31 +10,50 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::watch::{Seen, Watch};
-use crate::io::{Alarm, Buffer, Transport};
+use crate::io::{Alarm, Buffer, Traffic, Transport};
 
-/// How long a client may still send after the connection has been ended: acknowledgements, or more of what ended it.
-/// Closed at once, the connection would be reset, and bytes on their way to the client would be lost.
+/// How long the other side may still send after the connection has been ended: acknowledgements, or more of what ended it.
+/// Closed at once, the connection would be reset, and bytes on their way to the other side would be lost.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection whose first bytes have been read.
 pub struct Io {
     transport: Transport,
     read: Buffer,
-    /// How long the client may take nothing that is written. Streams have the same time each, but bytes that they
-    /// leave behind, and answers to frames of the connection itself, would wait for ever for a client that reads
-    /// nothing.
+    /// How long the other side may take nothing that is written. Streams have the same time each, but bytes that they
+    /// leave behind, and answers to frames of the connection itself, would wait for ever for one that reads nothing.
     patience: Duration,
-    /// The time since which the client has taken nothing.
+    /// The time since which the other side has taken nothing.
     stalled: Option<Instant>,
-    /// The time until which the client's end is awaited, once this side has ended.
+    /// The time until which the other side's end is awaited, once this side has ended.
     lingers: Option<Instant>,
     alarm: Alarm,
-    watch: Watch,
+    account: Account,
+}
+
+/// The account of what passes, which ends a connection that is flooded.
+enum Account {
+    /// The frames of a client, and the answers to them.
+    Client(Watch),
+    /// The bytes that a backend sends.
+    Backend(Arc<Traffic>),
 }
 
 impl Io {
-    /// Creates the connection. The bytes in `read` come first.
-    pub fn new(transport: Transport, read: Buffer, patience: Duration) -> Io {
+    /// The connection of a client, and the news from the frames that pass on it. The bytes in `read` come first.
+    pub fn of_client(transport: Transport, read: Buffer, patience: Duration) -> (Io, Arc<Seen>) {
+        let watch = Watch::new();
+        let seen = watch.seen();
+        (Io::new(transport, read, patience, Account::Client(watch)), seen)
+    }
+
+    /// The connection to a backend, whose bytes are counted.
+    pub fn to_backend(transport: Transport, patience: Duration, traffic: &Arc<Traffic>) -> Io {
+        let account = Account::Backend(Arc::clone(traffic));
+        Io::new(transport, Buffer::new(), patience, account)
+    }
+
+    fn new(transport: Transport, read: Buffer, patience: Duration, account: Account) -> Io {
         Io {
             transport,
             read,
@@ -42,13 +61,8 @@ impl Io {
             stalled: None,
             lingers: None,
             alarm: Alarm::new(),
-            watch: Watch::new(),
+            account,
         }
-    }
-
-    /// The news from the frames that pass from now on.
-    pub fn seen(&self) -> Arc<Seen> {
-        self.watch.seen()
     }
 
     /// Passes on the result of a write, unless it has waited for too long.
@@ -71,9 +85,14 @@ impl AsyncRead for Io {
         bytes: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.watch.is_flooded() {
+        match &this.account {
             // Nothing more is read. Whoever serves the connection ends it in the same turn.
-            return Poll::Pending;
+            Account::Client(watch) if watch.is_flooded() => return Poll::Pending,
+            Account::Backend(traffic) if !traffic.has_turn() => {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Account::Client(_) | Account::Backend(_) => {}
         }
         let before = bytes.filled().len();
         if !this.read.is_empty() {
@@ -85,7 +104,11 @@ impl AsyncRead for Io {
             let count = ready!(this.transport.poll_read(bytes.initialize_unfilled(), context))?;
             bytes.advance(count);
         }
-        this.watch.received(&bytes.filled()[before..]);
+        let received = &bytes.filled()[before..];
+        match &mut this.account {
+            Account::Client(watch) => watch.received(received),
+            Account::Backend(traffic) => traffic.hear(received.len())?,
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -101,11 +124,12 @@ impl AsyncWrite for Io {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.transport.poll_write(parts, context);
-        if let Poll::Ready(Ok(mut count)) = written {
+        if let (Account::Client(watch), Poll::Ready(Ok(count))) = (&mut self.account, &written) {
+            let mut left = *count;
             for part in parts {
-                let of_part = count.min(part.len());
-                self.watch.sent(&part[..of_part]);
-                count -= of_part;
+                let of_part = left.min(part.len());
+                watch.sent(&part[..of_part]);
+                left -= of_part;
             }
         }
         self.in_time(written, context)

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `transport` | reads and writes bytes: a socket, TLS on one, or a stream of HTTP/2 |
 //! | `stream` | a request of HTTP/2 and its response, among others on a connection |
+//! | `traffic` | counts what a connection that requests share has sent |
 //! | `buffer` | bytes that have been read, in memory that each thread lends and takes back |
 //! | `alarm` | one timer for all waits of a connection |
 //! | `recycled` | recycles heads together with their memory |
@@ -12,10 +13,12 @@ mod alarm;
 mod buffer;
 mod recycled;
 mod stream;
+mod traffic;
 mod transport;
 
 pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use recycled::{Free, Recycle, Recycled};
-pub use stream::{Stream, append_field};
+pub use stream::{Stream, Unanswered, append_field};
+pub use traffic::{Share, Traffic};
 pub use transport::{Transport, set_up};

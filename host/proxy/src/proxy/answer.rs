@@ -11,6 +11,7 @@ use pace_wire::response::ResponseHead;
 
 use super::Proxy;
 use super::context::Context;
+use super::grpc;
 use super::outbound::{self, Delivery};
 use super::refuse::{Refused, reply};
 use crate::chain::{Remaining, ResponseFlow};
@@ -172,16 +173,19 @@ impl Proxy {
         request: &RequestHead,
         body: &mut BodyReader,
         context: &mut Context,
-        head: ResponseHead,
-        content: Bytes,
+        mut head: ResponseHead,
+        mut content: Bytes,
     ) -> Disposition {
         // A body that has come already need not end the connection.
         let is_read = body.read_over(&mut client.input);
         let keep = is_read && !head.options.close && self.keeps(client, request, context);
-        let content = match request.method {
-            Method::HEAD => Bytes::new(),
-            _ => content,
-        };
+        if request.method == Method::HEAD {
+            content = Bytes::new();
+        }
+        context.status = Some(head.status().as_u16());
+        if grpc::is_call(request) {
+            grpc::translate(&mut head, &mut content, context.is_past_deadline());
+        }
         let mut wire = Vec::new();
         match client.transport.stream() {
             Some(stream) => stream.respond(outbound::stream_head(&head, None), content.is_empty()),
@@ -193,7 +197,6 @@ impl Proxy {
                 outbound::response_head(&mut wire, &head, request, delivery, None);
             }
         }
-        context.status = Some(head.status().as_u16());
         context.body_bytes = content.len() as u64;
         let limit = context.snapshot.client.send;
         match client.send(&wire, &content, limit).await {

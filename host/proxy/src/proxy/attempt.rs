@@ -33,6 +33,9 @@ pub(super) enum AttemptError {
     /// The head is valid, and the bytes behind it are no valid body.
     #[error("{0}")]
     Body(String),
+    /// Every session with the backend had as many requests as it takes.
+    #[error("no session had room for another request for {0:?}")]
+    Crowded(Duration),
     /// Pace had no descriptors, ports or memory left for a connection.
     #[error("{0}")]
     Exhausted(io::Error),
@@ -42,7 +45,7 @@ pub(super) enum AttemptError {
     /// The time of the attempt, or of the request, is over.
     #[error("the time of the {0} is over")]
     Late(&'static str),
-    /// The request had so little time left that the backend cannot be blamed.
+    /// The request had so little time left, or was given so little by its client, that the backend cannot be blamed.
     #[error("the time of the request is over")]
     OutOfTime,
     /// The response has a status on which another attempt is made.
@@ -65,11 +68,14 @@ impl AttemptError {
                 io::ErrorKind::TimedOut => AttemptFailure::ConnectionTimeout,
                 _ => AttemptFailure::ConnectionFailed,
             }),
+            AttemptError::Crowded(_) => Some(AttemptFailure::ConnectionTimeout),
             AttemptError::Tls(_) => Some(AttemptFailure::Tls),
-            AttemptError::Head(HeadError::Broken(_)) | AttemptError::Body(_) => {
+            AttemptError::Head(HeadError::Broken(_) | HeadError::Http2(_)) | AttemptError::Body(_) => {
                 Some(AttemptFailure::Protocol)
             }
-            AttemptError::Head(HeadError::Closed | HeadError::Io(_)) => Some(AttemptFailure::Closed),
+            AttemptError::Head(HeadError::Closed | HeadError::Io(_) | HeadError::Unprocessed(_)) => {
+                Some(AttemptFailure::Closed)
+            }
             AttemptError::Silent(_) | AttemptError::Late(_) => Some(AttemptFailure::ResponseTimeout),
             AttemptError::Status(status) => Some(AttemptFailure::Status(*status)),
             AttemptError::Exhausted(_)
@@ -77,6 +83,24 @@ impl AttemptError {
             | AttemptError::Request(_)
             | AttemptError::ClientGone => None,
         }
+    }
+
+    /// Whether the backend has not processed the request, so that it may be sent again whatever its method.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        matches!(self, AttemptError::Head(HeadError::Unprocessed(_)))
+    }
+
+    /// Whether the backend has refused this request, and no other on its session.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, AttemptError::Head(HeadError::Unprocessed(error)) if error.is_reset())
+    }
+
+    /// Whether nothing came in time that should have.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            AttemptError::Silent(_) | AttemptError::Late(_) | AttemptError::OutOfTime
+        )
     }
 
     /// The error of a failed connect, which may be the backend's or this process's.
@@ -105,6 +129,8 @@ pub(super) struct Timeouts {
     attempt: Option<Instant>,
     /// The end of the request.
     request: Option<Instant>,
+    /// Whether the client has set that end.
+    is_clients: bool,
 }
 
 impl Timeouts {
@@ -115,6 +141,7 @@ impl Timeouts {
             first_byte: settings.first_byte_timeout,
             attempt: settings.retry.per_try.map(|limit| Instant::now() + limit),
             request: context.deadline(),
+            is_clients: context.has_deadline_of_client(),
         }
     }
 
@@ -203,6 +230,7 @@ pub(super) async fn exchange(
     let mut progress = (0, Instant::now());
     let mut attempt_ends = timeouts.attempt;
     let mut waits_for_client_since = None;
+    let mut is_answered = false;
     let exchanged = poll_fn(|context| {
         let mut needs_client = false;
         if !upload.is_broken && !upload.pump.is_done() {
@@ -225,11 +253,14 @@ pub(super) async fn exchange(
             return Poll::Ready(Err(AttemptError::ClientGone));
         }
         loop {
-            // An interim response must be sent before the next is read.
+            // An interim response must be sent before the next is read. Those of a stream have been read already, and would wait
+            // without a bound of their number.
             match interim.poll_send(|_| &[], &mut client.transport, context) {
+                Poll::Ready(Ok(())) if is_answered => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(AttemptError::ClientGone)),
-                Poll::Pending => break,
+                Poll::Pending if is_answered || !backend.is_stream() => break,
+                Poll::Pending => {}
             }
             match backend.poll_head(facts, context) {
                 Poll::Ready(Ok(())) if backend.head.is_interim() => {
@@ -242,7 +273,7 @@ pub(super) async fn exchange(
                         upload.awaits_continue &= backend.head.status() != StatusCode::CONTINUE;
                     }
                 }
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => is_answered = true,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => break,
             }
@@ -252,6 +283,7 @@ pub(super) async fn exchange(
             && client.alarm.poll(until, context).is_ready()
         {
             return Poll::Ready(Err(match waits_for_client {
+                _ if timeouts.is_clients => AttemptError::OutOfTime,
                 true => AttemptError::Request(Refusal::BodyTimeout),
                 false => AttemptError::Late("request"),
             }));
@@ -284,7 +316,10 @@ pub(super) async fn exchange(
         client
             .alarm
             .poll(progress.1 + limit, context)
-            .map(|()| Err(AttemptError::Silent(limit)))
+            .map(|()| match is_answered {
+                true => Err(AttemptError::ClientGone),
+                false => Err(AttemptError::Silent(limit)),
+            })
     })
     .await;
     match interim.is_begun() {

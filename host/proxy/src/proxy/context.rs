@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pace_wire::known::Known;
 use pace_wire::refusal::Refusal;
@@ -43,8 +43,14 @@ pub(super) struct Context {
     /// The indices of the backends of these attempts.
     pub(super) tried: SmallVec<[u32; USUAL_ATTEMPTS]>,
     pub(super) last_failure: Option<AttemptFailure>,
-    /// Whether an idle connection turned out to be dead and was replaced.
+    /// The time that the client of a gRPC call gives it.
+    pub(super) grpc_timeout: Option<Duration>,
+    /// Whether an idle connection turned out to be dead and was replaced, or a stream was refused.
     pub(super) has_replaced: bool,
+    /// How often the request was sent on a session that took no more.
+    pub(super) crossed: u32,
+    /// Sessions with a backend up to this number are not used, as one of them turned out to be dead.
+    pub(super) sessions_after: Option<u64>,
     /// The present attempt, and its start.
     pub(super) current: Option<(InFlight, Instant)>,
     /// Whether the response comes from the backend of the present attempt.
@@ -77,7 +83,10 @@ impl Context {
             attempt: 0,
             tried: SmallVec::new(),
             last_failure: None,
+            grpc_timeout: None,
             has_replaced: false,
+            crossed: 0,
+            sessions_after: None,
             current: None,
             answered: false,
             last: None,
@@ -110,10 +119,23 @@ impl Context {
         &self.route.as_ref().expect("an attempt follows a route").pool
     }
 
-    /// The deadline of the request, if its pool sets one.
+    /// The deadline of the request, if its pool or its client sets one: the earlier one.
     pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
-        let limit = self.pool().settings.total_timeout?;
+        let limits = [self.pool().settings.total_timeout, self.grpc_timeout];
+        let limit = limits.into_iter().flatten().min()?;
         Some(tokio::time::Instant::from_std(self.started) + limit)
+    }
+
+    /// Whether the deadline is that of the client.
+    pub(super) fn has_deadline_of_client(&self) -> bool {
+        let of_pool = self.pool().settings.total_timeout;
+        self.grpc_timeout
+            .is_some_and(|of_client| of_pool.is_none_or(|of_pool| of_client < of_pool))
+    }
+
+    /// Whether a deadline has passed; a request without a route has none.
+    pub(super) fn is_past_deadline(&self) -> bool {
+        self.route.is_some() && self.is_late()
     }
 
     /// Whether the deadline has passed.

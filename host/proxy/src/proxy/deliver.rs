@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use super::attempt::{AttemptError, Upload};
 use super::certificate;
 use super::context::{Context, summary};
 use super::outbound::{self, Delivery};
+use super::reach::Lease;
 use super::refuse::Refused;
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
@@ -35,6 +35,9 @@ enum RelayError {
     /// The backend broke the response off.
     #[error("{0}")]
     Backend(String),
+    /// The time that the client gives its call is over.
+    #[error("the client's time is over")]
+    OutOfTime,
     /// The client did not take the response, or sent a malformed body.
     #[error("the client has gone")]
     Client,
@@ -48,7 +51,7 @@ impl Proxy {
         request: &mut RequestHead,
         context: &mut Context,
         mut upload: Upload,
-        (mut backend, address): (BackendConnection, SocketAddr),
+        (mut backend, lease): (BackendConnection, Lease),
     ) -> Disposition {
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
             if upload.pump.is_done() && is_asked_for(request, &backend.head) {
@@ -69,7 +72,7 @@ impl Proxy {
             self.filter(request, context, Remaining::ALL, &mut backend.head)
         {
             // The backend's response is not used, so the backend need not wait until the client has read the other one.
-            self.leave(context, &upload, (backend, address));
+            self.leave(context, &upload, (backend, lease));
             let body = upload.pump.reader();
             return self
                 .answer(client, request, body, context, (reply, remaining))
@@ -88,7 +91,7 @@ impl Proxy {
         let delivery = Delivery::new(request, backend.head.framing, keep);
         let ends_with_connection = delivery.body == Outgoing::Plain
             && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
-        let mut download = Pump::new(BodyReader::of_response(backend.head.framing), delivery.body);
+        let mut download = Pump::new(BodyReader::of_response(&backend.head), delivery.body);
         let via = context.snapshot.via.as_ref();
         match client.transport.stream() {
             Some(stream) => {
@@ -102,19 +105,23 @@ impl Proxy {
         let limits = context.snapshot.client;
         let silence = context.pool().settings.response_timeout;
         let until = context.deadline();
+        let is_clients = context.has_deadline_of_client();
         let relayed = relay(
             client,
             &mut backend,
             &mut upload,
             &mut download,
-            (&limits, silence, until),
+            (&limits, silence, until, is_clients),
         )
         .await;
         context.body_bytes = download.taken();
+        if matches!(relayed, Err(RelayError::Backend(_) | RelayError::OutOfTime)) {
+            lease.doubt_if_silent(&mut backend);
+        }
         match relayed {
             Ok(()) => {
                 if upload.pump.is_done() {
-                    self.keep(address, backend, context.pool());
+                    self.keep(&lease, backend, context.pool());
                 }
                 match (delivery.keep, upload.pump.is_read()) {
                     (true, true) => Disposition::Keep,
@@ -131,6 +138,12 @@ impl Proxy {
                 self.book(request, context, &error, false);
                 self.refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
                     .await
+            }
+            Err(RelayError::OutOfTime) => {
+                if let Some(stream) = client.transport.stream() {
+                    stream.cancel();
+                }
+                Disposition::Close
             }
             Err(error) => {
                 if let RelayError::Backend(why) = error
@@ -158,11 +171,11 @@ impl Proxy {
         &self,
         context: &Context,
         upload: &Upload,
-        (mut backend, address): (BackendConnection, SocketAddr),
+        (mut backend, lease): (BackendConnection, Lease),
     ) {
-        let is_over = BodyReader::of_response(backend.head.framing).read_over(&mut backend.input);
+        let is_over = BodyReader::of_response(&backend.head).read_over(&mut backend.input);
         if is_over && upload.pump.is_done() {
-            self.keep(address, backend, context.pool());
+            self.keep(&lease, backend, context.pool());
         }
     }
 
@@ -205,7 +218,7 @@ async fn relay(
     backend: &mut BackendConnection,
     upload: &mut Upload,
     download: &mut Pump,
-    (limits, silence, until): (&ClientLimits, Duration, Option<Instant>),
+    (limits, silence, until, is_clients): (&ClientLimits, Duration, Option<Instant>, bool),
 ) -> Result<(), RelayError> {
     let (mut downwards, mut upwards) = ((0, Instant::now()), (0, Instant::now()));
     poll_fn(|context| {
@@ -238,9 +251,10 @@ async fn relay(
         if let Some(until) = until
             && client.alarm.poll(until, context).is_ready()
         {
-            return Poll::Ready(Err(RelayError::Backend(
-                "the time of the request is over".to_owned(),
-            )));
+            return Poll::Ready(Err(match is_clients {
+                true => RelayError::OutOfTime,
+                false => RelayError::Backend("the time of the request is over".to_owned()),
+            }));
         }
         // Progress in one direction does not excuse a standstill in the other.
         for (progress, moved) in [

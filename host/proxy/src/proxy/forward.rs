@@ -1,19 +1,14 @@
 //! Makes attempts, one after the other, until a backend responds.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use log::warn;
-use pace_tls::client::Reason;
 use pace_wire::framing::Framing;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
-
-use tokio::net::TcpStream;
 
 use super::Proxy;
 use super::answer::Disposition;
@@ -22,14 +17,14 @@ use super::choose::{Selected, select};
 use super::client::forwarded;
 use super::context::{Context, summary};
 use super::outbound::{self, AddedFields};
+use super::reach::Lease;
 use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
-use crate::http1::{BackendConnection, BodyReader, Client, Pump, connect};
-use crate::io::Transport;
+use crate::http1::{BackendConnection, BodyReader, Client, Pump};
 use crate::upstream::{self, Pool};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
-use pace_config::RetryOn;
+use pace_config::{Protocol, RetryOn};
 use pace_hook::AttemptFailure;
 
 /// The next action for a request that is being forwarded.
@@ -44,8 +39,9 @@ enum NextAction {
     Gone,
 }
 
-/// The time that waiting connections get to close when descriptors have run out.
-const SHED_PAUSE: Duration = Duration::from_millis(50);
+/// The most times that a request is sent on a session which takes no more. Where sessions take few requests, each is sent more
+/// than it takes.
+const MOST_CROSSED: u32 = 16;
 
 /// The limit of log lines about a lack of descriptors, which concerns all backends alike.
 static EXHAUSTED: LazyLock<Limited> =
@@ -61,6 +57,11 @@ impl Proxy {
         mut upload: Upload,
         first: u32,
     ) -> Disposition {
+        if request.wants_upgrade() && context.pool().settings.protocol == Protocol::Http2 {
+            return self
+                .refuse(client, request, upload.pump.reader(), context, Refused::NoUpgrade)
+                .await;
+        }
         context.pool().budget.first();
         let mut next = NextAction::At(first);
         loop {
@@ -90,7 +91,7 @@ impl Proxy {
             let chosen = context.begin_attempt(index);
             let attempted = self.attempt(client, request, context, &mut upload, &chosen).await;
             let backend = match attempted {
-                Ok(backend) => (backend, chosen.address),
+                Ok(backend) => backend,
                 Err(failed) => {
                     next = failed;
                     continue;
@@ -113,115 +114,65 @@ impl Proxy {
         request: &RequestHead,
         context: &mut Context,
         upload: &mut Upload,
-        chosen: &upstream::Backend,
-    ) -> Result<BackendConnection, NextAction> {
-        let settings = &context.pool().settings;
-        let timeouts = Timeouts::new(context, settings);
-        let idle = match context.has_replaced {
-            false => self.idle.take(context.pool(), chosen.address),
-            // Other idle connections may be as dead as the one that was replaced.
-            true => None,
+        chosen: &Arc<upstream::Backend>,
+    ) -> Result<(BackendConnection, Lease), NextAction> {
+        let timeouts = Timeouts::new(context, &context.pool().settings);
+        let way = match self.reach(client, request, context, chosen, &timeouts).await {
+            Ok(way) => way,
+            // Nothing has been sent, so the request can be repeated whatever its method.
+            Err(error) => return Err(self.failed(request, context, &error, true)),
         };
-        let is_reused = idle.is_some();
-        let transport = match idle {
-            Some(transport) => transport,
-            None => {
-                let full = settings.connect_timeout;
-                let limit = timeouts.up_to(full);
-                match self.connect(client, context, chosen, limit).await {
-                    Ok(transport) => transport,
-                    Err(_) if limit < full && context.is_late() => {
-                        return Err(self.failed(request, context, &AttemptError::OutOfTime, false));
-                    }
-                    // Nothing has been sent, so the request can be repeated whatever its method.
-                    Err(error) => return Err(self.failed(request, context, &error, true)),
-                }
-            }
-        };
-        let mut backend = BackendConnection::new(transport);
-        let forwarded_for = match forwarded(request, context) {
-            Ok(value) => value,
-            Err(_) => {
-                return Err(NextAction::Refuse(Refused::Request(Refusal::FieldLine)));
-            }
-        };
+        let refuse = |refusal| NextAction::Refuse(Refused::Request(refusal));
+        let forwarded_for = forwarded(request, context).map_err(|_| refuse(Refusal::FieldLine))?;
         let added = AddedFields {
             forwarded_for: &forwarded_for,
             scheme: context.scheme,
             via: context.snapshot.via.as_ref(),
             backend: &chosen.label,
         };
-        upload
-            .pump
-            .begin(|out| outbound::request_head(out, request, &added));
-        upload.is_broken = false;
+        if request.framing != Framing::None && way.may_be_refused() {
+            upload.pump.keep(context.pool().settings.retry_body);
+        }
+        let (mut backend, lease) = way.begin(request, upload, &added, chosen).map_err(refuse)?;
         let exchanged = exchange(client, &mut backend, request, upload, &timeouts).await;
         let Err(error) = exchanged else {
-            return Ok(backend);
+            return Ok((backend, lease));
         };
+        if error.is_silence() {
+            lease.doubt_if_silent(&mut backend);
+        }
+        if let (Some(place), true) = (&lease.place, error.is_refusal()) {
+            place.shrink();
+        }
         let is_closed = error.failure() == Some(AttemptFailure::Closed);
-        let is_repeatable = is_repeatable(request, upload, is_closed);
-        if is_reused
-            && is_closed
-            && backend.is_silent()
+        let is_unprocessed = error.is_unprocessed() && backend.is_silent();
+        let is_repeatable = match is_unprocessed {
+            true => upload.pump.can_begin_again(),
+            false => is_repeatable(request, upload, is_closed),
+        };
+        // The backend had closed the connection while it was idle, or takes no more requests on it. That does not count as a
+        // failed attempt: the same backend gets another connection.
+        let may_be_replaced = match is_unprocessed && !error.is_refusal() {
+            true => context.crossed < MOST_CROSSED,
+            false => (is_unprocessed || (lease.is_reused && is_closed)) && !context.has_replaced,
+        };
+        if may_be_replaced
             && is_repeatable
-            && !context.has_replaced
+            && backend.is_silent()
             && let Some(index) = context.tried.pop()
         {
-            // The backend had closed the connection while it was idle. That does not count as a failed attempt: the same
-            // backend gets a new connection.
-            context.has_replaced = true;
+            match error.is_refusal() || !is_unprocessed {
+                true => context.has_replaced = true,
+                false => context.crossed += 1,
+            }
+            if !error.is_refusal() {
+                context.sessions_after = lease.place.map(|place| place.number);
+            }
             context.attempt -= 1;
             context.current = None;
             return Err(NextAction::At(index));
         }
         Err(self.failed(request, context, &error, is_repeatable))
-    }
-
-    /// Connects to a backend. If the process has no descriptors left, connections that wait for a request are closed first.
-    async fn connect(
-        &self,
-        client: &mut Client,
-        context: &Context,
-        to: &upstream::Backend,
-        limit: Duration,
-    ) -> Result<Transport, AttemptError> {
-        let deadline = tokio::time::Instant::now() + limit;
-        let stream = self.connect_socket(client, context, to.address, limit).await?;
-        let (Some(name), Some(connector)) = (&to.name, context.pool().connector()) else {
-            return Ok(Transport::new(stream));
-        };
-        let connecting = Box::pin(connector.connect(stream, name.clone(), deadline));
-        match connecting.await {
-            Ok(connected) => Ok(Transport::Tls(Box::new(connected.stream.into()))),
-            Err(error) if error.reason == Reason::Timeout => {
-                Err(AttemptError::Connect(io::ErrorKind::TimedOut.into()))
-            }
-            Err(error) => Err(AttemptError::Tls(error)),
-        }
-    }
-
-    async fn connect_socket(
-        &self,
-        client: &mut Client,
-        context: &Context,
-        to: SocketAddr,
-        limit: Duration,
-    ) -> Result<TcpStream, AttemptError> {
-        let keepalive = context.snapshot.connections.tcp_keepalive;
-        let connected = connect(to, limit, keepalive, &mut client.alarm).await;
-        let error = match connected.map_err(AttemptError::of_connecting) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
-        };
-        if !matches!(error, AttemptError::Exhausted(_)) {
-            return Err(error);
-        }
-        self.idle.clear();
-        self.drain.shed_idle();
-        tokio::time::sleep(SHED_PAUSE).await;
-        let connected = connect(to, limit, keepalive, &mut client.alarm).await;
-        connected.map_err(AttemptError::of_connecting)
     }
 
     /// Records a failed attempt, and decides on the next action. `is_repeatable` says whether the request can be sent again.
@@ -232,6 +183,8 @@ impl Proxy {
         error: &AttemptError,
         is_repeatable: bool,
     ) -> NextAction {
+        // The sessions of other backends are not concerned.
+        context.sessions_after = None;
         let Some(failure) = error.failure() else {
             // The attempt is over, and the backend is not at fault.
             context.current = None;
@@ -318,11 +271,15 @@ impl Proxy {
         }
     }
 
-    /// Keeps a connection whose response is complete for the next request.
-    pub(super) fn keep(&self, address: SocketAddr, backend: BackendConnection, pool: &Pool) {
+    /// Keeps a connection whose response is complete for the next request. A session is kept anyway, and has its place back.
+    pub(super) fn keep(&self, lease: &Lease, backend: BackendConnection, pool: &Pool) {
         let announced = backend.head.keep_alive_seconds();
-        if backend.head.keeps_alive() && backend.input.is_empty() && announced != Some(0) {
-            self.idle.put(pool, address, backend.transport, announced);
+        if lease.place.is_none()
+            && backend.head.keeps_alive()
+            && backend.input.is_empty()
+            && announced != Some(0)
+        {
+            self.idle.put(pool, lease.backend, backend.transport, announced);
         }
     }
 }

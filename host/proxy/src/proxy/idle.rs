@@ -4,7 +4,6 @@
 //! which the backend has sent something is not used again: the bytes would be taken for the response to the next request.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +27,9 @@ pub struct Idle {
 /// The idle connections of one pool.
 #[derive(Default)]
 struct PoolConnections {
-    /// The connections by backend, those that have waited longest first. A sweep removes backends that have none.
-    by_backend: HashMap<SocketAddr, VecDeque<IdleConnection>, RandomState>,
+    /// The connections by the number of their backend, those that have waited longest first. A sweep removes backends that
+    /// have none.
+    by_backend: HashMap<u64, VecDeque<IdleConnection>, RandomState>,
     count: usize,
 }
 
@@ -48,8 +48,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
 impl Idle {
-    /// Takes the newest connection to a backend of a pool that is still open and has waited no longer than the pool allows.
-    pub(super) fn take(&self, pool: &Pool, backend: SocketAddr) -> Option<Transport> {
+    /// Takes the newest connection to a backend of a pool, by its number, that is still open and has waited no longer than the
+    /// pool allows.
+    pub(super) fn take(&self, pool: &Pool, backend: u64) -> Option<Transport> {
         loop {
             let mut waiting = self.kept.lock().get_mut(&pool.number)?.take(backend)?;
             waiting.timeout = waiting.timeout.min(pool.settings.idle_timeout);
@@ -61,7 +62,7 @@ impl Idle {
 
     /// Keeps a connection whose last response is complete, for as long as the pool allows. If the pool has too many, those
     /// that have waited longest are closed. `announced` is how many seconds the backend keeps the connection, if it said so.
-    pub(super) fn put(&self, pool: &Pool, backend: SocketAddr, transport: Transport, announced: Option<u64>) {
+    pub(super) fn put(&self, pool: &Pool, backend: u64, transport: Transport, announced: Option<u64>) {
         let timeout = match announced {
             // A request that is on its way when the backend closes the connection is lost.
             Some(seconds) => {
@@ -109,13 +110,13 @@ impl IdleConnection {
 }
 
 impl PoolConnections {
-    fn take(&mut self, backend: SocketAddr) -> Option<IdleConnection> {
+    fn take(&mut self, backend: u64) -> Option<IdleConnection> {
         let waiting = self.by_backend.get_mut(&backend)?.pop_back()?;
         self.count -= 1;
         Some(waiting)
     }
 
-    fn put(&mut self, backend: SocketAddr, waiting: IdleConnection, limit: usize) {
+    fn put(&mut self, backend: u64, waiting: IdleConnection, limit: usize) {
         self.by_backend.entry(backend).or_default().push_back(waiting);
         self.count += 1;
         while self.count > limit && self.take_oldest().is_some() {}
@@ -167,10 +168,6 @@ mod tests {
         }
     }
 
-    fn backend(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
-    }
-
     fn pool(idle_connections: usize, idle_timeout: Duration) -> Pool {
         let mut pool = configured("backends = [\"127.0.0.1:1\"]");
         pool.settings.idle_connections = idle_connections;
@@ -190,13 +187,13 @@ mod tests {
         let (idle, web, other) = (Idle::default(), pool(8, LONG), pool(8, LONG));
         let mut ids = Vec::new();
         let mut others = Vec::new();
-        for port in [1, 1, 2] {
+        for backend in [1, 1, 2] {
             let (ours, theirs) = connection().await;
             ids.push(id(&ours));
             others.push(theirs);
-            idle.put(&web, backend(port), ours, None);
+            idle.put(&web, backend, ours, None);
         }
-        let take = |pool, port| idle.take(pool, backend(port)).map(|transport| id(&transport));
+        let take = |pool, backend| idle.take(pool, backend).map(|transport| id(&transport));
         assert_eq!(take(&web, 3), None);
         assert_eq!(take(&other, 1), None);
         assert_eq!(take(&web, 1), Some(ids[1]));
@@ -219,22 +216,19 @@ mod tests {
         until_heard(&mut closed).await;
         until_heard(&mut talking).await;
         let (old, _open) = connection().await;
-        idle.put(&web, backend(1), closed, None);
-        idle.put(&web, backend(1), talking, None);
-        idle.put(&pool_of(&web, Duration::ZERO), backend(1), old, None);
-        assert!(idle.take(&web, backend(1)).is_none());
+        idle.put(&web, 1, closed, None);
+        idle.put(&web, 1, talking, None);
+        idle.put(&pool_of(&web, Duration::ZERO), 1, old, None);
+        assert!(idle.take(&web, 1).is_none());
         let (late, _theirs) = connection().await;
-        idle.put(&web, backend(1), late, None);
+        idle.put(&web, 1, late, None);
         assert!(
-            idle.take(&pool_of(&web, Duration::ZERO), backend(1)).is_none(),
+            idle.take(&pool_of(&web, Duration::ZERO), 1).is_none(),
             "a reload may have made the pool stricter"
         );
         let (brief, _theirs) = connection().await;
-        idle.put(&web, backend(1), brief, Some(0));
-        assert!(
-            idle.take(&web, backend(1)).is_none(),
-            "the backend is about to close it"
-        );
+        idle.put(&web, 1, brief, Some(0));
+        assert!(idle.take(&web, 1).is_none(), "the backend is about to close it");
         assert!(idle.kept.lock().values().all(|of_pool| of_pool.count == 0));
     }
 
@@ -249,15 +243,15 @@ mod tests {
     async fn pool_with_too_many_connections_closes_the_oldest() {
         let (idle, web, other) = (Idle::default(), pool(2, LONG), pool(2, LONG));
         let mut theirs = Vec::new();
-        for (pool, port) in [(&other, 9), (&web, 1), (&web, 2), (&web, 3)] {
+        for (pool, backend) in [(&other, 9), (&web, 1), (&web, 2), (&web, 3)] {
             let (ours, end) = connection().await;
             theirs.push(end);
-            idle.put(pool, backend(port), ours, None);
+            idle.put(pool, backend, ours, None);
         }
         assert_eq!(theirs[1].read(&mut [0]).await.expect("an end is no error"), 0);
-        assert!(idle.take(&web, backend(1)).is_none());
-        assert!(idle.take(&web, backend(2)).is_some() && idle.take(&web, backend(3)).is_some());
-        assert!(idle.take(&other, backend(9)).is_some(), "each pool has its own");
+        assert!(idle.take(&web, 1).is_none());
+        assert!(idle.take(&web, 2).is_some() && idle.take(&web, 3).is_some());
+        assert!(idle.take(&other, 9).is_some(), "each pool has its own");
     }
 
     #[tokio::test]
@@ -265,8 +259,8 @@ mod tests {
         let (idle, web) = (Arc::new(Idle::default()), pool(8, LONG));
         let (kept, _open) = connection().await;
         let (old, mut their_end) = connection().await;
-        idle.put(&web, backend(1), kept, None);
-        idle.put(&pool(8, Duration::ZERO), backend(2), old, None);
+        idle.put(&web, 1, kept, None);
+        idle.put(&pool(8, Duration::ZERO), 2, old, None);
         let sweeping = tokio::spawn(Arc::clone(&idle).sweep(Arc::default()));
         assert_eq!(their_end.read(&mut [0]).await.expect("an end is no error"), 0);
         sweeping.abort();

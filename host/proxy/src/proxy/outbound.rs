@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
 use http::header::HeaderValue;
-use http::{Response, StatusCode};
+use http::uri::{self, Authority, PathAndQuery, Scheme};
+use http::{Method, Request, Response, StatusCode, Uri};
 use pace_wire::encode;
 use pace_wire::framing::Framing;
 use pace_wire::known::Known;
+use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
 
@@ -28,56 +30,20 @@ pub(super) struct AddedFields<'a> {
     pub(super) backend: &'a str,
 }
 
-/// Appends a request's head as the backend gets it: the request as it was routed, without the fields about the client's
-/// connection, and with those that Pace adds.
+/// Appends a request's head as a backend that speaks HTTP/1.1 gets it: the request as it was routed, without the fields about
+/// the client's connection, and with those that Pace adds.
 pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, added: &AddedFields<'_>) {
     out.reserve(1024);
     encode::request_line(out, request.method.as_str(), request.target.as_str());
-    let upgrades = request.wants_upgrade();
-    let is_chunked = request.framing == Framing::Chunked;
-    let (mut has_host, mut has_proto, mut has_forwarded_host) = (false, false, false);
-    encode::fields(out, request.fields.iter(), |field| match field.known {
-        Known::Host => {
-            has_host = true;
-            true
-        }
-        Known::XForwardedFor => false,
-        Known::XForwardedProto => {
-            has_proto = true;
-            true
-        }
-        Known::XForwardedHost => {
-            has_forwarded_host = true;
-            true
-        }
-        Known::Trailer => is_chunked,
-        Known::Upgrade => upgrades,
-        // A client of HTTP/1.0 expects nothing by it (RFC 9110, section 10.1.1), and a backend of HTTP/1.1 would.
-        Known::Expect => request.version != http::Version::HTTP_10,
-        known => !known.is_hop_by_hop(),
-    });
-    if !has_host {
-        // Every request of HTTP/1.1 has a Host (RFC 9112, section 3.2).
-        encode::field(out, "Host", added.backend.as_bytes());
-    }
-    encode::field(out, FORWARDED_FOR, added.forwarded_for.as_bytes());
-    if !has_proto {
-        encode::field(out, "x-forwarded-proto", added.scheme.as_bytes());
-    }
-    if let (false, Some(host)) = (has_forwarded_host, request.sent_authority()) {
-        encode::field(out, "x-forwarded-host", host);
-    }
-    if let Some(via) = added.via {
-        encode::field(out, "Via", via.of_request(request.version).as_bytes());
-    }
-    if is_chunked {
+    request_fields(request, added, |_, name, value| encode::field(out, name, value));
+    if request.framing == Framing::Chunked {
         encode::field(out, "Transfer-Encoding", b"chunked");
     }
     let takes_trailers = takes_trailers(request);
     if takes_trailers {
         encode::field(out, "TE", b"trailers");
     }
-    match (upgrades, takes_trailers) {
+    match (request.wants_upgrade(), takes_trailers) {
         (true, true) => encode::field(out, "Connection", b"Upgrade, TE"),
         (true, false) => encode::field(out, "Connection", b"Upgrade"),
         (false, true) => encode::field(out, "Connection", b"TE"),
@@ -86,7 +52,110 @@ pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, added: &Add
     out.extend_from_slice(b"\r\n");
 }
 
-/// The framing of a request's body on the connection to the backend.
+/// The same head for a stream of HTTP/2 on a connection of this scheme. `Host` becomes the authority.
+pub(super) fn stream_request(
+    request: &RequestHead,
+    added: &AddedFields<'_>,
+    scheme: Scheme,
+) -> Result<Request<()>, Refusal> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method.clone();
+    *head.version_mut() = http::Version::HTTP_2;
+    let fields = head.headers_mut();
+    fields.reserve(request.fields.len() + 4);
+    let mut authority = &b""[..];
+    request_fields(request, added, |known, name, value| match known {
+        Known::Host => authority = value,
+        _ => append_field(fields, name.as_bytes(), value),
+    });
+    if takes_trailers(request) {
+        append_field(fields, b"te", b"trailers");
+    }
+    let mut uri = uri::Parts::default();
+    uri.scheme = Some(scheme);
+    uri.authority = Some(Authority::try_from(authority).map_err(|_| Refusal::Host)?);
+    uri.path_and_query = Some(path_and_query(request.target.as_str())?);
+    *head.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::Target)?;
+    Ok(head)
+}
+
+/// Passes the fields of a request for its backend to `write`, but for those about the connection.
+fn request_fields<'a>(
+    request: &'a RequestHead,
+    added: &AddedFields<'a>,
+    mut write: impl FnMut(Known, &'a str, &'a [u8]),
+) {
+    let upgrades = request.wants_upgrade();
+    let is_chunked = request.framing == Framing::Chunked;
+    let (mut has_host, mut has_proto, mut has_forwarded_host) = (false, false, false);
+    for field in request.fields.iter() {
+        let passes = match field.known {
+            Known::Host => {
+                has_host = true;
+                true
+            }
+            Known::XForwardedFor => false,
+            Known::XForwardedProto => {
+                has_proto = true;
+                true
+            }
+            Known::XForwardedHost => {
+                has_forwarded_host = true;
+                true
+            }
+            Known::Trailer => is_chunked,
+            Known::Upgrade => upgrades,
+            // A client of HTTP/1.0 expects nothing by it (RFC 9110, section 10.1.1), and a backend would.
+            Known::Expect => request.version != http::Version::HTTP_10,
+            known => !known.is_hop_by_hop(),
+        };
+        if passes {
+            write(field.known, field.name, field.value);
+        }
+    }
+    if !has_host {
+        // Every request of HTTP/1.1 has a Host (RFC 9112, section 3.2).
+        write(Known::Host, "Host", added.backend.as_bytes());
+    }
+    write(
+        Known::XForwardedFor,
+        FORWARDED_FOR,
+        added.forwarded_for.as_bytes(),
+    );
+    if !has_proto {
+        write(
+            Known::XForwardedProto,
+            "x-forwarded-proto",
+            added.scheme.as_bytes(),
+        );
+    }
+    if let (false, Some(host)) = (has_forwarded_host, request.sent_authority()) {
+        write(Known::XForwardedHost, "x-forwarded-host", host);
+    }
+    if let Some(via) = added.via {
+        write(Known::Via, "Via", via.of_request(request.version).as_bytes());
+    }
+}
+
+/// A target for HTTP/2. A few characters that targets of HTTP/1 may have, though no URI has them, are encoded.
+fn path_and_query(target: &str) -> Result<PathAndQuery, Refusal> {
+    if let Ok(valid) = PathAndQuery::try_from(target) {
+        return Ok(valid);
+    }
+    let mut encoded = String::with_capacity(target.len() + 16);
+    for character in target.chars() {
+        match character {
+            '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => {
+                encoded.push('%');
+                encoded.push_str(&format!("{:02X}", character as u32));
+            }
+            _ => encoded.push(character),
+        }
+    }
+    PathAndQuery::try_from(encoded).map_err(|_| Refusal::Target)
+}
+
+/// The framing of a request's body on a connection of HTTP/1.1 to the backend.
 pub(super) fn request_body(request: &RequestHead) -> Outgoing {
     match request.framing {
         Framing::Chunked => Outgoing::Chunked { trailers: true },
@@ -163,6 +232,8 @@ pub(super) fn response_head(
     }
     if matches!(delivery.body, Outgoing::Chunked { .. }) {
         encode::field(out, "Transfer-Encoding", b"chunked");
+    } else if response.version == http::Version::HTTP_2 && is_empty_without_saying_so(response, request) {
+        encode::field(out, "Content-Length", b"0");
     }
     match (delivery.keep, names_protocols) {
         (false, _) => encode::field(out, "Connection", b"close"),
@@ -173,6 +244,17 @@ pub(super) fn response_head(
         (true, false) => {}
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a response ended with its head, as a stream of HTTP/2 may, and a client of HTTP/1.1 would wait for a body.
+fn is_empty_without_saying_so(response: &ResponseHead, request: &RequestHead) -> bool {
+    response.framing == Framing::None
+        && request.method != Method::HEAD
+        && !matches!(
+            response.status(),
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        )
+        && !response.fields.has(Known::ContentLength)
 }
 
 /// A response's head for a stream of HTTP/2.

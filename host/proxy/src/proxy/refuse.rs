@@ -19,6 +19,8 @@ pub(super) enum Refused {
     Loop,
     /// The client's connection is to another name, for which other rules about client certificates hold.
     Misdirected,
+    /// The request wants another protocol, and the backends speak HTTP/2, which switches to none.
+    NoUpgrade,
     /// A plugin failed closed.
     PluginFailed,
     /// No plugin picked a backend, or no connection could be made in the attempts allowed.
@@ -45,6 +47,10 @@ pub(super) fn reply(refused: Refused) -> Reply {
         Refused::Misdirected => (
             StatusCode::MISDIRECTED_REQUEST,
             "this connection was made for another name\n",
+        ),
+        Refused::NoUpgrade => (
+            StatusCode::NOT_IMPLEMENTED,
+            "not implemented: an upgrade to another protocol, where the backends speak HTTP/2\n",
         ),
         Refused::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
@@ -90,6 +96,7 @@ mod tests {
             (Refused::NoRoute, 404),
             (Refused::Loop, 508),
             (Refused::Misdirected, 421),
+            (Refused::NoUpgrade, 501),
             (Refused::PluginFailed, 503),
             (Refused::NoBackend, 503),
             (Refused::BadAnswer, 502),

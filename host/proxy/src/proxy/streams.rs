@@ -61,12 +61,11 @@ enum Event {
 
 impl Proxy {
     /// Serves a connection until the client closes it, is idle for too long, or the process is about to end.
-    pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, arrival: Arrival) {
+    pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, seen: Arc<Seen>, arrival: Arrival) {
         let (limits, max_list) = {
             let snapshot = self.snapshot.load();
             (snapshot.client, max_list(&snapshot.rules, &snapshot.client))
         };
-        let seen = io.seen();
         let begun = timeout_at(Instant::now() + limits.head, http2::handshake(io, max_list)).await;
         let Ok(Ok(mut connection)) = begun else { return };
         let mut alarm = Alarm::new();

@@ -21,7 +21,7 @@ use super::drain::Drain;
 use crate::client::{ShownCertificate, TrustedProxies};
 use crate::http1::{Arrival, Client};
 use crate::io::Transport;
-use crate::proxy::{Idle, Proxy};
+use crate::proxy::{Idle, Proxy, Sessions};
 use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::{Metrics, RefusedConnection};
 use pace_base::escape::Line;
@@ -98,6 +98,7 @@ impl Workers {
                 listening: Listening::clone(&holder),
             };
             let idle = Arc::new(Idle::default());
+            let sessions = Arc::new(Sessions::default());
             let drain = Arc::clone(setup.drain);
             let worker = Arc::new(Worker {
                 index,
@@ -106,6 +107,7 @@ impl Workers {
                     Arc::clone(setup.snapshot),
                     Arc::clone(setup.shared),
                     Arc::clone(&idle),
+                    Arc::clone(&sessions),
                     Arc::clone(&drain),
                     index,
                 )),
@@ -120,6 +122,7 @@ impl Workers {
                 .spawn(move || {
                     runtime.block_on(async move {
                         tokio::spawn(idle.sweep(Arc::clone(&drain)));
+                        tokio::spawn(sessions.sweep(Arc::clone(&drain), index));
                         tokio::spawn(sweep(worker.shared.runtime.clone()));
                         tokio::spawn(accepting.run(Arc::clone(&worker), drain));
                         receive(handed, worker).await;

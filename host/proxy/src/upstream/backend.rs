@@ -13,6 +13,8 @@ use pace_base::logging::Limited;
 
 /// A server at one address.
 pub struct Backend {
+    /// The number that identifies connections to this address, made under this name: no other backend has it.
+    pub number: u64,
     /// The name of the backend for plugins, metrics and the log: as the configuration spells it, or its address if a name
     /// has several.
     pub label: String,
@@ -49,7 +51,9 @@ impl Backend {
         name: Option<ServerName<'static>>,
         metrics: &Metrics,
     ) -> Backend {
+        static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
         Backend {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             attempts: metrics.attempts(pool, &label),
             warnings: Limited::new(format!("failed attempts at {label}")),
             label,

@@ -38,7 +38,8 @@ use pace_tls::client::Connector;
 pub struct Pool {
     /// The name in the configuration.
     pub name: String,
-    /// The number that identifies idle connections to its backends. A pool that replaces this one has the same.
+    /// The number that identifies connections to its backends. A pool that replaces this one, and makes its connections in the
+    /// same way, has the same.
     pub number: u64,
     /// Timeouts, retries, and the limits of idle connections.
     pub settings: PoolSettings,
@@ -91,7 +92,8 @@ impl Pool {
             name: pool.name.clone(),
             // Connections are shared only between pools that make them in the same way.
             number: before
-                .filter(|pool| pool.connects_with(connector.as_ref()))
+                .filter(|before| before.settings.protocol == pool.settings.protocol)
+                .filter(|before| before.connects_with(connector.as_ref()))
                 .map_or_else(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed), |pool| pool.number),
             connector,
             settings: pool.settings.clone(),

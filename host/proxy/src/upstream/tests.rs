@@ -142,6 +142,24 @@ fn new_pool_whose_names_cannot_be_found_keeps_the_addresses_of_its_predecessor()
     assert_eq!(after.number, before.number);
 }
 
+/// Connections are told apart by these numbers.
+#[test]
+fn pool_with_another_protocol_and_backend_under_another_name_have_numbers_of_their_own() {
+    let made = |keys: &str, before: Option<&Pool>| {
+        let lookup: Lookup<'_> = &|_, port| Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]);
+        Pool::new(&configured(keys), None, &Metrics::new(), before, lookup)
+    };
+    let before = made("backends = [\"a:1\"]", None);
+    let same = made("backends = [\"a:1\"]\nprotocol = \"auto\"", Some(&before));
+    assert_eq!(same.number, before.number);
+    let other = made("backends = [\"a:1\"]\nprotocol = \"h2\"", Some(&before));
+    assert_ne!(other.number, before.number);
+    let two = made("backends = [\"https://a:1\", \"https://b:1\"]", None);
+    let members = two.members();
+    assert_eq!(members.backend(0).address, members.backend(1).address);
+    assert_ne!(members.backend(0).number, members.backend(1).number);
+}
+
 #[test]
 fn backend_in_a_replaced_pool_keeps_its_load() {
     let metrics = Metrics::new();

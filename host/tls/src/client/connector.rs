@@ -8,8 +8,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{Connect, TlsConnector};
 
 use super::failure::ConnectError;
 use super::roots::Roots;
@@ -27,7 +27,8 @@ pub struct Settings<'a> {
     pub roots: Option<Roots<'a>>,
     /// The certificate that Pace presents if it is asked for one.
     pub identity: Option<&'a Pair>,
-    /// The offered protocols, best first. Without any, backends are taken to speak HTTP/1.1.
+    /// The offered protocols, best first. A backend that chooses none is taken to speak HTTP/1.1, and is refused if protocols
+    /// are offered and HTTP/1.1 is not among them.
     pub alpn: &'a [Alpn],
 }
 
@@ -54,6 +55,8 @@ pub enum ConnectorError {
 #[derive(Clone, Debug)]
 pub struct Connector {
     config: Arc<ClientConfig>,
+    /// Whether a backend may choose no protocol, and so speak HTTP/1.1.
+    may_choose_none: bool,
 }
 
 /// A connection to a backend.
@@ -101,6 +104,7 @@ impl Connector {
         config.enable_early_data = false;
         Ok(Connector {
             config: Arc::new(config),
+            may_choose_none: settings.alpn.is_empty() || settings.alpn.contains(&Alpn::Http11),
         })
     }
 
@@ -124,21 +128,52 @@ impl Connector {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let handshake = TlsConnector::from(self.config.clone()).connect(name, io);
-        let stream = timeout_at(deadline, handshake)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(ConnectError::of)?;
-        let (_, connection) = stream.get_ref();
-        Ok(Connected {
-            alpn: Alpn::of(connection.alpn_protocol()),
-            version: Version::of(
-                connection
-                    .protocol_version()
-                    .unwrap_or(rustls::ProtocolVersion::TLSv1_3),
-            ),
-            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            stream,
-        })
+        let connector = TlsConnector::from(self.config.clone());
+        let connected = finish(connector.connect(name, io), deadline).await?;
+        match connected.alpn {
+            None if !self.may_choose_none => Err(ConnectError::no_protocol_chosen()),
+            _ => Ok(connected),
+        }
     }
+
+    /// Carries out the same handshake, in which nothing but HTTP/1.1 is offered.
+    ///
+    /// # Errors
+    ///
+    /// See [`Reason`](super::Reason).
+    pub async fn connect_http1<IO>(
+        &self,
+        io: IO,
+        name: ServerName<'static>,
+        deadline: Instant,
+    ) -> Result<Connected<IO>, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connector = TlsConnector::from(self.config.clone());
+        let offered = connector.with_alpn(Alpn::wire(&[Alpn::Http11]));
+        finish(offered.connect(name, io), deadline).await
+    }
+}
+
+/// Waits for the end of a handshake.
+async fn finish<IO>(handshake: Connect<IO>, deadline: Instant) -> Result<Connected<IO>, ConnectError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let stream = timeout_at(deadline, handshake)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(ConnectError::of)?;
+    let (_, connection) = stream.get_ref();
+    Ok(Connected {
+        alpn: Alpn::of(connection.alpn_protocol()),
+        version: Version::of(
+            connection
+                .protocol_version()
+                .unwrap_or(rustls::ProtocolVersion::TLSv1_3),
+        ),
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        stream,
+    })
 }

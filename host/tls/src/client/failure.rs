@@ -26,6 +26,14 @@ impl ConnectError {
             error,
         }
     }
+
+    /// The server has chosen none of the protocols that it was offered, and would speak HTTP/1.1.
+    pub(super) fn no_protocol_chosen() -> ConnectError {
+        ConnectError {
+            reason: Reason::NoSharedAlpn,
+            error: io::Error::other("no protocol was chosen"),
+        }
+    }
 }
 
 impl std::error::Error for ConnectError {}
@@ -34,6 +42,9 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match crate::library_error(&self.error) {
             Some(Error::InvalidCertificate(error)) => certificate(f, error),
+            _ if self.reason == Reason::NoSharedAlpn => f.write_str(
+                "the server has chosen none of the protocols that it was offered (ALPN): see `protocol`",
+            ),
             Some(Error::AlertReceived(alert)) => match self.reason {
                 Reason::CertificateDemanded => write!(
                     f,

@@ -313,8 +313,33 @@ async fn protocol_is_agreed_on_or_refused() {
             .unwrap();
         assert_eq!(connected.alpn, expected);
     }
-    let (reason, _) = failure(offering(&[Alpn::Http2]), speaking(&["http/1.1"]), "api.test").await;
-    assert_eq!(reason, Reason::NoSharedAlpn);
+    // A backend that knows nothing of ALPN chooses none, and would speak HTTP/1.1.
+    for spoken in [&["http/1.1"][..], &[]] {
+        let (reason, words) = failure(offering(&[Alpn::Http2]), speaking(spoken), "api.test").await;
+        assert_eq!(reason, Reason::NoSharedAlpn);
+        assert!(
+            words.contains("none of the protocols that it was offered (ALPN)"),
+            "{words}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn connection_that_is_for_http_1_1_offers_nothing_else() {
+    let ca = authority("ca");
+    let mut config = backend(&ca.issue_to(&["api.test"]));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let settings = Settings {
+        alpn: &[Alpn::Http2, Alpn::Http11],
+        ..trusting(&ca)
+    };
+    let connector = Connector::new(settings).unwrap();
+    let (ours, theirs) = duplex(64 * 1024);
+    let accepting = TlsAcceptor::from(Arc::new(config)).accept(theirs);
+    let name = ServerName::try_from("api.test").unwrap();
+    let (connected, accepted) = tokio::join!(connector.connect_http1(ours, name, deadline()), accepting);
+    assert_eq!(connected.unwrap().alpn, Some(Alpn::Http11));
+    accepted.unwrap();
 }
 
 #[tokio::test]
