@@ -15,7 +15,7 @@ pub(crate) struct Plan {
 /// The number of cores on which the times were measured.
 const MEASURED_ON: u32 = 2;
 
-const PLUGINS: Duration = Duration::from_secs(45);
+const PLUGINS: Duration = Duration::from_secs(70);
 
 impl Plan {
     /// The steps until Pace can be started.
@@ -24,7 +24,7 @@ impl Plan {
             Profile::Dev => ("Pace, with every check", 5),
             Profile::Quick => (
                 "Pace, for trying: `--release` builds what performance is measured with",
-                7,
+                5,
             ),
             Profile::Release => ("Pace, as users run it", 16),
         };
