@@ -122,7 +122,7 @@ fn plugin_with_required_keys_is_measured_with_its_cases() {
 /// The plugin of `pace plugin new` has a required key; its cases provide one, and are found.
 #[test]
 fn new_project_is_measured_without_arguments() {
-    // The path is always the same, because cargo keeps its builds by the path of the project.
+    // No other test builds a project of this name: cargo tells them apart by nothing else.
     let place = root().join("target/projects/inspect");
     // The directory does not exist the first time.
     let _ = fs::remove_dir_all(&place);
@@ -137,16 +137,16 @@ fn new_project_is_measured_without_arguments() {
         assert_eq!(exit.code, Some(0), "{args:?}: {exit:#?}");
         exit
     };
-    within("", &["new", "mine"]);
-    within("mine", &["build"]);
-    let measured = "request-filter: (an estimate, the median of 2000 calls: GET /, with [defaults] of";
+    within("", &["new", "measured"]);
+    within("measured", &["build"]);
+    let told = "request-filter: (an estimate, the median of 2000 calls: GET /, with [defaults] of";
     assert_eq!(
-        costs(&within("mine", &["inspect", "plugin.wasm"])),
-        [format!("{measured} tests/mine.toml)")]
+        costs(&within("measured", &["inspect", "plugin.wasm"])),
+        [format!("{told} tests/measured.toml)")]
     );
     assert_eq!(
-        costs(&within("", &["inspect", "mine/plugin.wasm"])),
-        [format!("{measured} mine/tests/mine.toml)")]
+        costs(&within("", &["inspect", "measured/plugin.wasm"])),
+        [format!("{told} measured/tests/measured.toml)")]
     );
 }
 

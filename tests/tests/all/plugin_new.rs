@@ -12,8 +12,9 @@ use std::process::Command;
 use pace_tests::{Exit, Setup, root};
 use tempfile::TempDir;
 
-/// An empty directory whose path is always the same, for cargo's builds: cargo keeps them by the path of the
-/// project, and a new path each time would fill the disk.
+/// An empty directory whose path is always the same, for cargo's builds. A project that is built has a name
+/// that no other test uses: they share one target directory, where cargo tells projects apart by their names
+/// alone, and takes one of the same name for built if its files are older than the other's build.
 fn lasting(test: &str) -> PathBuf {
     let directory = root().join("target/projects").join(test);
     // The directory does not exist the first time.

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use pace_tests::{HttpBackend, Pace, Request, Setup, Signal, fixture, root, wait_until};
 
-/// A project in Rust that has been built once, so that further builds take seconds. Its path is always the
-/// same, because cargo keeps its builds by the path, and its name is unique, because the built files have
-/// that name.
+/// A project in Rust that has been built once, so that further builds take seconds. Its name is unique: cargo
+/// tells the projects that share a target directory apart by nothing else.
 fn project(name: &str) -> PathBuf {
     let directory = root().join("target/projects/run").join(name);
     // The directory does not exist the first time.

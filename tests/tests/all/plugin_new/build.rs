@@ -163,8 +163,8 @@ fn directory_without_a_project_is_refused() {
 #[test]
 fn compile_error_is_shown() {
     let place = lasting("broken");
-    succeeds(&place, &["new", "mine"]);
-    let project = place.join("mine");
+    succeeds(&place, &["new", "broken"]);
+    let project = place.join("broken");
     fs::write(project.join("src/lib.rs"), "fn broken( {}").expect("it can be written");
     let exit = plugin(&project, &["build"]);
     assert_eq!(exit.code, Some(1), "{exit:#?}");
