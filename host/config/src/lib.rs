@@ -19,10 +19,12 @@ mod error;
 mod excerpt;
 mod json;
 mod listeners;
+mod path_regex;
 mod plugins;
 mod pools;
 mod problem;
 mod raw;
+mod redirect_url;
 mod resolve;
 mod routes;
 mod scalar;
@@ -40,14 +42,16 @@ pub use self::address::{Host, ListenAddress};
 pub use self::builtins::BUILTINS;
 pub use self::error::Error;
 pub use self::excerpt::Excerpt;
+pub use self::path_regex::PathRegex;
 pub use self::problem::{Fault, Location, Problem};
+pub use self::redirect_url::{RedirectUrl, Redirected};
 use self::resolve::Resolver;
-pub use self::types::listener;
 pub use self::types::{
     Admin, Backend, BackendTls, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName, Isolation,
     Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Protocol, Retry, RetryOn, Rollback,
-    Route, Server, Sha256, Source,
+    Server, Sha256, Source,
 };
+pub use self::types::{listener, route};
 pub use self::warning::Warning;
 
 use self::document::Document;

@@ -7,10 +7,10 @@ use super::raw::listeners as written;
 use super::resolve::{FirstSeen, Resolver};
 use super::routes::index_of;
 use super::shape::{Place, Placed, Table};
-use super::types::Route;
 use super::types::listener::{
     Acme, Alpn, Certificate, ClientCertificates, ForwardedCertificates, Listener, Tls, TlsVersion,
 };
+use super::types::route::Route;
 
 /// Resolves the listeners: those of the list, or the one of `[server] listen`, which listens at `default` if that is
 /// not set.

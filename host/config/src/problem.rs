@@ -116,7 +116,8 @@ pub enum Fault {
     },
     /// The full form lacks a list without which no request can be served.
     #[error(
-        "{0} is missing; a file with [[plugins]], [[pools]] or [[routes]] needs at least one pool and one route"
+        "{0} is missing; a file with [[plugins]], [[pools]] or [[routes]] needs at least one route, and the pools that \
+         routes name"
     )]
     MissingList(&'static str),
     /// The short form names no backends.
@@ -160,8 +161,16 @@ pub enum Fault {
     /// Two routes match the same requests.
     #[error("this route matches {matched}, as the route on line {line} does already")]
     SameMatch {
-        /// Host and path prefix.
+        /// The conditions.
         matched: String,
+        /// The line of the first one.
+        line: usize,
+    },
+    /// Two routes without names have one host and path, and differ in other conditions.
+    #[error("the route on line {line} is called `{name}` already: give one of both a `name`")]
+    SameDefaultName {
+        /// Host and path.
+        name: String,
         /// The line of the first one.
         line: usize,
     },

@@ -2,8 +2,11 @@
 //! `resolve`, `plugins` and `pools`.
 
 pub(crate) mod listeners;
+pub(crate) mod routes;
 
 use serde::Deserialize;
+
+use self::routes::Route;
 
 use super::address::{BackendAddress, ListenAddress};
 use super::json::JsonTable;
@@ -231,24 +234,6 @@ pub(super) type Millis = Int<1, 86_400_000>;
 pub(super) struct Backend {
     pub address: BackendAddress,
     pub weight: Option<Int<0, 65535>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Route {
-    pub name: Option<Placed<Name>>,
-    #[serde(default, rename = "match")]
-    pub matching: Table<Match>,
-    pub pool: Placed<String>,
-    #[serde(default)]
-    pub plugins: Vec<Placed<OrText<PluginUse>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Match {
-    pub host: Option<MatchHost>,
-    pub path_prefix: Option<UrlPath>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -60,9 +60,10 @@ impl<'a> Resolver<'a> {
 
         let plugins = plugins::resolve(&full.plugins, &mut self);
         let pools = pools::resolve(&full.pools, &mut self);
-        let routes = routes::resolve(&full, &plugins, rules, &mut self);
+        let (routes, places) = routes::resolve(&full, &plugins, rules, &mut self);
         let listen = overrides.listen.as_deref();
         let listeners = listeners::resolve(&file, listen, DEFAULT_LISTEN.into(), &routes, &mut self);
+        routes::check(&routes, &places, &listeners, &mut self);
         let acme = file
             .acme
             .as_ref()

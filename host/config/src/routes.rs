@@ -1,5 +1,10 @@
 //! Resolves `[[routes]]`: the pool and the plugins for each request.
 
+mod action;
+mod forward;
+mod matching;
+mod rewrite;
+
 use std::collections::HashSet;
 
 use pace_wire::request::Rules;
@@ -10,61 +15,102 @@ use super::problem::Fault;
 use super::raw::{self, Full};
 use super::resolve::{FirstSeen, Resolver};
 use super::shape::{OrText, Place, Placed, Table};
-use super::types::{Plugin, PluginUse, Route};
+use super::types::listener::Listener;
+use super::types::route::{PathMatch, Route};
+use super::types::{Plugin, PluginUse};
 
-/// The routes, in order. `plugins` are those of `full`.
-pub(super) fn resolve(
-    full: &Full,
+/// The routes, in order, each with the place of its entry. `plugins` are those of `full`.
+pub(super) fn resolve<'f>(
+    full: &'f Full,
     plugins: &[Plugin],
     rules: Rules,
     resolver: &mut Resolver<'_>,
-) -> Vec<Route> {
+) -> (Vec<Route>, Vec<&'f Place>) {
     unique_names(
         "route",
         full.routes.iter().filter_map(|e| e.value.name.as_ref()),
         resolver,
     );
+    let routes = full.routes.iter().filter_map(|Table { value, place }| {
+        let route = route(value, place, full, plugins, rules, resolver)?;
+        Some((route, place))
+    });
+    routes.unzip()
+}
 
-    let mut matched = FirstSeen::default();
-    let mut routes = Vec::new();
-    for Table { value: entry, place } in &full.routes {
-        let matching = &entry.matching.value;
-        let host = matching.host.as_ref().map(|host| host.0.clone());
-        let path_prefix = match &matching.path_prefix {
-            None => Some("/".to_owned()),
-            Some(path) => resolver.path(&path.0, rules, &entry.matching.place),
+/// One entry. `None` has been reported.
+fn route(
+    entry: &raw::routes::Route,
+    place: &Place,
+    full: &Full,
+    plugins: &[Plugin],
+    rules: Rules,
+    resolver: &mut Resolver<'_>,
+) -> Option<Route> {
+    let matching = matching::resolve(&entry.matching, rules, resolver);
+    let plugins = plugin_uses(&entry.plugins, plugins, resolver);
+    let action = action::resolve(entry, place, full, resolver);
+    let rewrite = rewrite::resolve(entry, matching.as_ref(), rules, resolver);
+    let matching = matching?;
+    let name = match (&entry.name, &matching.path) {
+        (Some(name), _) => name.value.as_str().to_owned(),
+        // A name has no `/` and a path always has one, so these texts are no given names.
+        (None, PathMatch::Exact(path) | PathMatch::Prefix(path)) => format!("{}{path}", matching.host),
+        (None, PathMatch::Regex(_)) => {
+            let fault = "a route with `path_regex` needs a `name`, by which the log calls it";
+            resolver.report(place, Fault::Refused(fault.to_owned()));
+            return None;
+        }
+    };
+    Some(Route {
+        name,
+        matching,
+        body_limit: entry.body_limit_kb.map(|kb| u64::from(kb.value()) << 10),
+        rewrite: rewrite?,
+        action: action?,
+        plugins,
+    })
+}
+
+/// Reports routes of which none would be taken because another has the same match, and those that have one name because none
+/// was given.
+pub(super) fn check(
+    routes: &[Route],
+    places: &[&Place],
+    listeners: &[Listener],
+    resolver: &mut Resolver<'_>,
+) {
+    let served = |index: usize| {
+        let serving = listeners.iter().enumerate().filter(move |(_, listener)| {
+            let named = listener.routes.as_ref();
+            named.is_none_or(|named| named.contains(&index))
+        });
+        serving.map(|(listener, _)| listener)
+    };
+    let mut matches = FirstSeen::default();
+    let mut names = FirstSeen::default();
+    for (index, (route, place)) in routes.iter().zip(places).enumerate() {
+        let matched = route.matching.to_string();
+        let mut same = None;
+        for listener in served(index) {
+            same = same.or(matches.earlier(format!("{listener} {matched}"), place));
+        }
+        let same_name = names.earlier(route.name.clone(), place);
+        let line = |first| resolver.document().line(first).unwrap_or_default();
+        let fault = match (same, same_name) {
+            (Some(first), _) => Fault::SameMatch {
+                matched,
+                line: line(first),
+            },
+            // A name that was given twice has been reported.
+            (None, Some(first)) if route.name.contains('/') => Fault::SameDefaultName {
+                name: route.name.clone(),
+                line: line(first),
+            },
+            (None, _) => continue,
         };
-        let Some(path_prefix) = path_prefix else { continue };
-        // A name has no `/` and a prefix always has one, so these texts never collide with given names.
-        let all = format!("{}{path_prefix}", host.as_deref().unwrap_or("*"));
-        if let Some(first) = matched.earlier(all.clone(), place) {
-            let line = resolver.document().line(first).unwrap_or_default();
-            resolver.report(
-                place,
-                Fault::SameMatch {
-                    matched: all.clone(),
-                    line,
-                },
-            );
-        }
-
-        let uses = plugin_uses(&entry.plugins, plugins, resolver);
-        let names = full.pools.iter().map(|pool| pool.value.name.value.as_str());
-        if let Some(pool) = index_of("pool", &entry.pool.value, names, &entry.pool.place, resolver) {
-            let name = entry
-                .name
-                .as_ref()
-                .map_or(all, |name| name.value.as_str().to_owned());
-            routes.push(Route {
-                name,
-                host,
-                path_prefix,
-                pool,
-                plugins: uses,
-            });
-        }
+        resolver.report(place, fault);
     }
-    routes
 }
 
 fn plugin_uses(

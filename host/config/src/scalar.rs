@@ -3,6 +3,7 @@
 //! The only constructor of each type is the check, so a wrong value is found while the file is decoded, at
 //! its own line.
 
+pub(crate) mod route;
 pub(crate) mod tls;
 
 use std::net::IpAddr;
@@ -82,7 +83,7 @@ impl TryFrom<String> for Name {
     }
 }
 
-/// A host to match, in lower case and without port.
+/// A host, in lower case and without port.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct MatchHost(pub String);
@@ -92,10 +93,7 @@ impl TryFrom<String> for MatchHost {
 
     fn try_from(host: String) -> Result<Self, String> {
         if host.contains('*') {
-            return Err(format!(
-                "{host:?} has a wildcard, which is not supported yet: give each host a route, or leave `host` out \
-                 to match every host"
-            ));
+            return Err(format!("{host:?} has a wildcard, and must be one name"));
         }
         match Host::parse(&host) {
             Ok(host) => Ok(MatchHost(host.to_string().to_ascii_lowercase())),

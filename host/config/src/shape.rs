@@ -82,6 +82,40 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OnlyTable<T> {
     }
 }
 
+/// A table whose keys the operator chooses.
+#[derive(Debug)]
+pub(crate) struct Entries<K, V>(pub Vec<(K, V)>);
+
+impl<K, V> Default for Entries<K, V> {
+    fn default() -> Self {
+        Entries(Vec::new())
+    }
+}
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Entries<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs<K, V>(PhantomData<(K, V)>);
+
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Pairs<K, V> {
+            type Value = Vec<(K, V)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Vec<(K, V)>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = table.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+
+        deserializer.deserialize_map(Pairs(PhantomData)).map(Entries)
+    }
+}
+
 /// A table with a short spelling as a string.
 pub trait Shorthand: Sized {
     /// Both spellings, for the end of an "expected ..." message.

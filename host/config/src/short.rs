@@ -54,7 +54,9 @@ fn full_form(file: &mut raw::File, overrides: &Overrides, resolver: &mut Resolve
         pools: file.pools.take().map(|list| list.value).unwrap_or_default(),
         routes: file.routes.take().map(|list| list.value).unwrap_or_default(),
     };
-    if full.pools.is_empty() {
+    let needs_pool =
+        |route: &Table<raw::routes::Route>| route.value.pool.is_some() || route.value.pools.is_some();
+    if full.pools.is_empty() && (full.routes.is_empty() || full.routes.iter().any(needs_pool)) {
         resolver.report(&Place::Nowhere, Fault::MissingList("[[pools]]"));
         // Each route would only repeat this problem.
         return Full {
@@ -86,10 +88,18 @@ fn short_form(file: &mut raw::File, overrides: &Overrides, resolver: &mut Resolv
     plugins.push(builtin("round-robin", Map::new()));
     plugins.push(builtin("header-injection", headers_config(headers)));
 
-    let route = raw::Route {
+    let route = raw::routes::Route {
         name: Some(unplaced(Name::fixed("default"))),
         matching: Table::default(),
-        pool: unplaced("default".to_owned()),
+        pool: Some(unplaced("default".to_owned())),
+        pools: None,
+        split_by: None,
+        mirror: None,
+        rewrite: None,
+        timeouts: None,
+        body_limit_kb: None,
+        redirect: None,
+        respond: None,
         plugins: plugins
             .iter()
             .map(|plugin| plugin_use(plugin.value.name.value.as_str()))

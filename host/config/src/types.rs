@@ -4,6 +4,7 @@
 //! the functions below. Types that are numbers with defaults, such as [`Limits`], can be made anywhere.
 
 pub mod listener;
+pub mod route;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -15,6 +16,7 @@ use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
 use self::listener::{Acme, Listener};
+use self::route::Route;
 use super::address::{Host, ListenAddress};
 pub use super::scalar::HeaderName;
 
@@ -34,13 +36,30 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// Plugins in the order of the file. Names are unique.
     pub plugins: Vec<Plugin>,
-    /// Pools in the order of the file; at least one. Names are unique.
+    /// Pools in the order of the file; none if no route has one. Names are unique.
     pub pools: Vec<Pool>,
-    /// Routes in the order of the file; at least one. No two have the same host and path prefix.
+    /// Routes in the order of the file; at least one. No two that one listener serves have the same match.
     pub routes: Vec<Route>,
 }
 
 impl Config {
+    /// The indices of the routes in the order in which they are tried: the first whose match holds is the one.
+    pub fn routes_in_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.routes.len()).collect();
+        // The sort is stable, so the order of the file decides between equals.
+        order.sort_by(|one, other| {
+            let precedence = |index: &usize| self.routes[*index].matching.precedence();
+            precedence(one).cmp(&precedence(other))
+        });
+        order
+    }
+
+    /// The pools that copies of requests go to; a pool may be there several times.
+    pub fn mirrors(&self) -> impl Iterator<Item = &Pool> {
+        let mirror = |route: &Route| route.mirror().map(|mirror| &self.pools[mirror.pool]);
+        self.routes.iter().filter_map(mirror)
+    }
+
     /// The same configuration with `plugin` as the only one, on every route.
     #[must_use]
     pub fn with_only(mut self, plugin: Plugin) -> Config {
@@ -501,22 +520,6 @@ pub struct Backend {
     pub weight: u32,
     /// Whether connections to it are encrypted.
     pub is_encrypted: bool,
-}
-
-/// One entry of `[[routes]]`.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Route {
-    /// The given name, or host and path prefix: `api.example.com/v1`, `*/`. Unique.
-    pub name: String,
-    /// The requested host, in lower case and without port; `None` for every host.
-    pub host: Option<String>,
-    /// The prefix of matching paths, with its leading `/`.
-    pub path_prefix: String,
-    /// Index into [`Config::pools`].
-    pub pool: usize,
-    /// Plugins in the order in which request filters run. None twice.
-    pub plugins: Vec<PluginUse>,
 }
 
 /// A plugin in a route's list.

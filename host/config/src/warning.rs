@@ -6,6 +6,8 @@ use ipnet::IpNet;
 
 use super::address::ListenAddress;
 use super::types::Config;
+use super::types::listener::Listener;
+use super::types::route::{PathMatch, Route};
 
 /// A remark for the operator about a configuration that is used all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,19 @@ pub enum Warning {
     UnusedPool(String),
     /// No route uses this plugin.
     UnusedPlugin(String),
+    /// The expression of this route is found anywhere in a path.
+    LooseExpression(String),
+    /// No listener serves this route.
+    UnservedRoute(String),
+    /// Another route takes all requests that this one is for.
+    UnreachableRoute {
+        /// The route.
+        route: String,
+        /// The other one.
+        taken_by: String,
+    },
+    /// The metrics are the answer to all requests that this route is for.
+    RouteOfMetrics(String),
     /// Every backend of this pool has weight 0.
     DrainedPool(String),
     /// The backends of this pool do not prove who they are.
@@ -38,6 +53,23 @@ impl fmt::Display for Warning {
             ),
             Warning::UnusedPool(name) => write!(f, "no route uses the pool `{name}`"),
             Warning::UnusedPlugin(name) => write!(f, "no route uses the plugin `{name}`"),
+            Warning::LooseExpression(name) => write!(
+                f,
+                "`path_regex` of the route `{name}` is found anywhere in a path: begin it with `^` if it is for the \
+                 beginning"
+            ),
+            Warning::UnservedRoute(name) => write!(
+                f,
+                "the route `{name}` is never taken: no entry of [[listeners]] names it in `routes`"
+            ),
+            Warning::UnreachableRoute { route, taken_by } => write!(
+                f,
+                "the route `{route}` is never taken: `{taken_by}`, which is tried before it, takes all its requests"
+            ),
+            Warning::RouteOfMetrics(name) => write!(
+                f,
+                "the route `{name}` is never taken: [metrics] answers requests for its path"
+            ),
             Warning::Unverified(name) => write!(
                 f,
                 "`verify = false` in the pool `{name}`: whoever can answer in place of a backend reads and changes \
@@ -75,7 +107,12 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         .iter()
         .enumerate()
         .filter(|(index, _)| !used(*index));
-    let served = |index| routes.iter().any(|route| route.pool == index);
+    let served = |index| {
+        let mirrored = |route: &Route| route.mirror().map(|mirror| mirror.pool);
+        routes
+            .iter()
+            .any(|route| route.pools().chain(mirrored(route)).any(|pool| pool == index))
+    };
     let unused_pools = config
         .pools
         .iter()
@@ -91,7 +128,53 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     warnings.extend(unused_plugins.map(|(_, plugin)| Warning::UnusedPlugin(plugin.name.clone())));
     warnings.extend(unused_pools.map(|(_, pool)| Warning::UnusedPool(pool.name.clone())));
     warnings.extend(drained.map(|pool| Warning::DrainedPool(pool.name.clone())));
+    warnings.extend(routes_not_meant(config));
     let unverified = config.pools.iter().filter(|pool| !pool.settings.tls.verify);
     warnings.extend(unverified.map(|pool| Warning::Unverified(pool.name.clone())));
     warnings
+}
+
+/// Routes that no request takes, and expressions that may take more than is meant.
+fn routes_not_meant(config: &Config) -> Vec<Warning> {
+    let name = |index: usize| config.routes[index].name.clone();
+    let matching = |index: usize| &config.routes[index].matching;
+    let metrics = config.metrics.as_ref().map(|metrics| &metrics.endpoint);
+    // Of the routes that are tried before another, only these can take all its requests.
+    let takes_every_path = |index: &usize| matches!(&matching(*index).path, PathMatch::Regex(regex) if regex.matches_every_path());
+    let mut before = Vec::new();
+    let mut warnings = Vec::new();
+    for index in config.routes_in_order() {
+        let served_by: Vec<_> = config
+            .listeners
+            .iter()
+            .filter(|listener| serves(listener, index))
+            .collect();
+        let is_taken_at = |listener: &&Listener| {
+            let mut others = before.iter().copied();
+            others.find(|other| serves(listener, *other) && matching(*other).covers(matching(index)))
+        };
+        let taken_by: Option<Vec<usize>> = served_by.iter().map(is_taken_at).collect();
+        match (&matching(index).path, taken_by.as_deref()) {
+            (_, Some([])) => warnings.push(Warning::UnservedRoute(name(index))),
+            (_, Some([first, ..])) => warnings.push(Warning::UnreachableRoute {
+                route: name(index),
+                taken_by: name(*first),
+            }),
+            (PathMatch::Exact(path), None) if metrics == Some(path) => {
+                warnings.push(Warning::RouteOfMetrics(name(index)));
+            }
+            (PathMatch::Regex(regex), None) if !regex.is_anchored() => {
+                warnings.push(Warning::LooseExpression(name(index)));
+            }
+            _ => {}
+        }
+        before.extend(Some(index).filter(takes_every_path));
+    }
+    warnings
+}
+
+/// Whether requests at a listener can take a route.
+fn serves(listener: &Listener, route: usize) -> bool {
+    let named = listener.routes.as_ref();
+    !listener.redirect_to_https && named.is_none_or(|named| named.binary_search(&route).is_ok())
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Run(ServeArgs),
     /// Check the configuration and load every plugin, without serving
     Check(ConfigArgs),
+    /// Say which route a request would take, and why not the others
+    Route(RouteArgs),
     /// Write and try plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -87,4 +90,22 @@ pub(crate) struct ServeArgs {
     /// end
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// The arguments of `pace route`: a request.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RouteArgs {
+    /// The configuration
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The method, such as GET
+    pub(crate) method: String,
+    /// The URL, such as http://example.com/path?query; a path alone is a request without a host
+    pub(crate) url: String,
+    /// A field of the request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The client, for routes that are split by client
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) client: IpAddr,
 }

@@ -1,6 +1,9 @@
 //! The `pace` binary: reads the command line, and turns errors into one message and exit code 1.
 
 mod cli;
+mod request;
+mod route;
+mod routes;
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
-use crate::cli::{Cli, Command, ConfigArgs, ServeArgs};
+use crate::cli::{Cli, Command, ConfigArgs, RouteArgs, ServeArgs};
 use arc_swap::ArcSwap;
 use clap::Parser;
 use log::warn;
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Some(Command::Check(args)) => check(args),
+        Some(Command::Route(args)) => route(args),
         Some(Command::CompilePlugin(args)) => return compile_for_parent(args),
         Some(Command::Plugin(command)) => pace_author::run(command),
         Some(Command::Run(args)) => run(args),
@@ -58,7 +62,8 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<BuildFailed>() => ExitCode::FAILURE,
+        // These have been said.
+        Err(error) if error.is::<BuildFailed>() || error.is::<route::NoRoute>() => ExitCode::FAILURE,
         Err(error) => {
             log.print(format_args!("pace: {error}"));
             ExitCode::FAILURE
@@ -70,7 +75,7 @@ fn start_log(command: Option<&Command>) -> io::Result<Log> {
     match command {
         None | Some(Command::Run(_)) => Setup::from_env(DEFAULT_LOG).start(Writing::Later),
         Some(Command::Plugin(PluginCommand::Run(_))) => pace_author::log_for_run().start(Writing::Later),
-        Some(Command::Check(_) | Command::CompilePlugin(_) | Command::Plugin(_)) => {
+        Some(Command::Check(_) | Command::CompilePlugin(_) | Command::Plugin(_) | Command::Route(_)) => {
             Setup::from_env(DEFAULT_LOG).start(Writing::AtOnce)
         }
     }
@@ -143,10 +148,21 @@ fn check(args: &ConfigArgs) -> Result<(), CommandError> {
     let counts = (config.routes.len(), config.pools.len());
     let shared = Arc::new(shared(&config)?);
     let frontends = Frontends::load(&config, &shared.listeners, None)?;
-    let certificates = certificates(&config, &frontends);
+    let listed = format!("{}{}", routes::list(&config), certificates(&config, &frontends));
     let (_, _, reloader) = Manager::start(origin(args), config, frontends, shared, Some(compiler()))?;
-    pace_author::print(&report(counts, &certificates, &reloader.status().list()))?;
+    pace_author::print(&report(counts, &listed, &reloader.status().list()))?;
     Ok(())
+}
+
+fn route(args: &RouteArgs) -> Result<(), CommandError> {
+    let config = load(&args.config)?;
+    let request = request::Request::new(args, &config.server.rules)?;
+    let answer = route::answer(&config, args, &request);
+    pace_author::print(&answer.text)?;
+    match answer.is_routed {
+        true => Ok(()),
+        false => Err(route::NoRoute.into()),
+    }
 }
 
 /// The listeners with TLS, with their certificates and how long these are valid.
@@ -167,9 +183,9 @@ fn certificates(config: &Config, frontends: &Frontends) -> String {
     listed
 }
 
-fn report((routes, pools): (usize, usize), certificates: &str, plugins: &[PluginStatus]) -> String {
+fn report((routes, pools): (usize, usize), listed: &str, plugins: &[PluginStatus]) -> String {
     let mut report = format!(
-        "ok: {routes} routes, {pools} pools, {} plugins\n{certificates}",
+        "ok: {routes} routes, {pools} pools, {} plugins\n{listed}",
         plugins.len()
     );
     for plugin in plugins {

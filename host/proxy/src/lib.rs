@@ -16,7 +16,7 @@
 //! | [`listeners`] | the addresses where clients connect |
 //! | [`certificates`] | what listeners show, and what backends are measured by |
 //! | [`ordering`] | certificates from an authority |
-//! | [`router`] | finds the route for a host and a path |
+//! | [`router`], [`route`] | finds the route for a request; the fate of requests there |
 //! | [`chain`] | the plugins of a route: order, first answer, failure policy |
 //! | [`upstream`] | pools and backends |
 //! | [`client`], [`proxy_protocol`], [`via`] | identify the client, and the proxies on the way |
@@ -40,6 +40,7 @@ pub mod ordering;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod reload;
+pub mod route;
 pub mod router;
 pub mod server;
 pub mod snapshot;

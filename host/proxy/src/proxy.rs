@@ -17,6 +17,8 @@
 //! | `forward`, `attempt` | make attempts one after the other; one attempt |
 //! | `reach` | reaches a backend on a connection or a session |
 //! | `deliver` | passes a response on, or switches to another protocol |
+//! | `mirror` | sends copies of requests to another pool |
+//! | `fixed` | answers of routes without a pool |
 //! | `answer`, `refuse` | send Pace's own answers; the answer to each fault |
 //! | `outbound` | writes the heads that are sent |
 //! | `front` | answers of a listener before any route |
@@ -32,11 +34,13 @@ mod choose;
 mod client;
 mod context;
 mod deliver;
+mod fixed;
 mod forward;
 mod front;
 mod grpc;
 mod hops;
 mod idle;
+mod mirror;
 mod outbound;
 mod reach;
 mod refuse;
@@ -51,6 +55,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::StatusCode;
 use pace_tls::server::Frontend;
+use pace_wire::framing::Framing;
 use pace_wire::known::Known;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
@@ -70,7 +75,8 @@ use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::{Access, access_log};
 use pace_config::ConnectionLimits;
 
-/// The proxy of one worker. All proxies share the snapshot, which can be replaced while they serve.
+/// The proxy of one worker. A clone is the same one. All proxies share the snapshot, which can be replaced while they serve.
+#[derive(Clone)]
 pub struct Proxy {
     snapshot: Arc<ArcSwap<Snapshot>>,
     shared: Arc<Shared>,
@@ -229,20 +235,21 @@ impl Proxy {
         if !hops::take_one(request) {
             return self.answer_options(client, request, &mut body, context).await;
         }
-        let path = match request.target.path() {
-            // `OPTIONS *` is about the whole server, and takes the route of its root.
-            "*" => "/",
-            path => path,
-        };
         let front = context.snapshot.front(client.arrival.listener);
-        let route = front.and_then(|front| front.router.find(|| request.authority(), path));
+        let route = front.and_then(|front| front.router.find(request));
         context.route = route.map(Arc::clone);
         let Some(route) = &context.route else {
             return self
-                .refuse(client, request, &mut body, context, Refused::NoRoute)
+                .answer_without_route(client, request, &mut body, context)
                 .await;
         };
 
+        if let (Some(most), Framing::Length(length)) = (route.body_limit, request.framing)
+            && length > most
+        {
+            let refused = Refused::Request(Refusal::BodyTooLarge);
+            return self.refuse(client, request, &mut body, context, refused).await;
+        }
         match route.chain.request_filter(context.call_context(), request) {
             RequestFlow::Next => {}
             RequestFlow::Respond(reply) => {
@@ -256,7 +263,18 @@ impl Proxy {
             }
         }
 
+        if let Some(answer) = fixed::answer(route, request, context) {
+            return match answer {
+                Ok(reply) => {
+                    let reply = (reply, Remaining::ALL);
+                    self.answer(client, request, &mut body, context, reply).await
+                }
+                Err(refused) => self.refuse(client, request, &mut body, context, refused).await,
+            };
+        }
+
         context.grpc_timeout = grpc::timeout(request);
+        context.choose_pool(request);
         let mut upload = forward::begin(body, request, context);
         match forward::read_ahead(client, request, context, &mut upload).await {
             Ok(()) => {}

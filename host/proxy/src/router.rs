@@ -1,106 +1,117 @@
-//! The router finds the route of a request: by the most specific host, then by the longest path prefix.
+//! The router finds the route of a request: the first whose conditions hold, in the order of their [precedence].
+//!
+//! Routes are looked up by host, then by path, and only those that are left are compared with the rest of the request. A
+//! request is not compared with routes for other hosts, nor with prefixes that are not its own.
+//!
+//! [precedence]: pace_config::route::Match::precedence
 
+mod conditions;
+mod paths;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use pace_wire::authority::host;
-use pace_wire::path;
+use foldhash::fast::RandomState;
+use pace_config::route::{HostMatch, Match};
+use pace_wire::authority;
+use pace_wire::request::RequestHead;
+
+pub use self::conditions::{Mismatch, mismatch};
+use self::conditions::{WantedPath, holds_behind_path, holds_but_for_method};
+use self::paths::Paths;
 
 /// Routes by host and path. `T` is the target of a route.
 pub struct Router<T> {
-    by_host: HashMap<String, Prefixes<T>, foldhash::fast::RandomState>,
-    any_host: Prefixes<T>,
+    hosts: HashMap<String, Paths<T>, RandomState>,
+    /// Routes for the names below a name, by that.
+    domains: HashMap<String, Paths<T>, RandomState>,
+    any_host: Paths<T>,
 }
 
-/// The path prefixes of a host with their targets, longest first.
-struct Prefixes<T>(Vec<(String, T)>);
-
 impl<T> Router<T> {
-    /// A router of `(host, path prefix, target)`. Hosts are lower case and without port, and `None` means any host;
-    /// prefixes are in the spelling of paths, and a pair of host and prefix occurs once.
-    pub fn new(routes: impl IntoIterator<Item = (Option<String>, String, T)>) -> Router<T> {
+    /// A router of these routes. Of two with the same precedence, the first goes first.
+    pub fn new(routes: impl IntoIterator<Item = (Match, T)>) -> Router<T> {
         let mut router = Router {
-            by_host: HashMap::default(),
-            any_host: Prefixes(Vec::new()),
+            hosts: HashMap::default(),
+            domains: HashMap::default(),
+            any_host: Paths::default(),
         };
-        for (host, prefix, target) in routes {
-            let prefixes = match host {
-                Some(host) => router.by_host.entry(host).or_insert(Prefixes(Vec::new())),
-                None => &mut router.any_host,
+        for (matching, target) in routes {
+            let paths = match &matching.host {
+                HostMatch::Exact(host) => router.hosts.entry(host.clone()).or_default(),
+                HostMatch::Below(domain) => router.domains.entry(domain.clone()).or_default(),
+                HostMatch::Any => &mut router.any_host,
             };
-            prefixes.0.push((prefix, target));
+            paths.add(matching, target);
         }
-        for prefixes in router.by_host.values_mut().chain([&mut router.any_host]) {
-            prefixes
-                .0
-                .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        }
+        let of_hosts = router.hosts.values_mut().chain(router.domains.values_mut());
+        of_hosts.chain([&mut router.any_host]).for_each(Paths::build);
         router
     }
 
-    /// The route for an authority (as sent: any case, with or without port) and a path in its
-    /// [one spelling](pace_wire::path).
-    ///
-    /// A host whose routes do not have the path falls back to the routes for any host. `authority` is called only if
-    /// there are routes for hosts.
-    pub fn find<'a>(&self, authority: impl FnOnce() -> Option<&'a str>, path: &str) -> Option<&T> {
-        self.of_host(authority)
-            .and_then(|prefixes| prefixes.find(path))
-            .or_else(|| self.any_host.find(path))
+    /// The route of a request.
+    pub fn find(&self, request: &RequestHead) -> Option<&T> {
+        self.first(request, &mut |matching| holds_behind_path(matching, request))
     }
 
-    fn of_host<'a>(&self, authority: impl FnOnce() -> Option<&'a str>) -> Option<&Prefixes<T>> {
-        if self.by_host.is_empty() {
+    /// The methods with which a request that has no route would have one, sorted. None if it would have none with any.
+    pub fn allowed(&self, request: &RequestHead) -> Vec<&str> {
+        let mut allowed: Vec<&str> = Vec::new();
+        self.first(request, &mut |matching| {
+            if holds_but_for_method(matching, request) {
+                allowed.extend(matching.methods.iter().map(String::as_str));
+            }
+            false
+        });
+        allowed.sort_unstable();
+        allowed.dedup();
+        allowed
+    }
+
+    /// The first route for the host and the path of a request for which `holds` is true. It is asked in the order in which
+    /// routes are tried.
+    fn first<'r>(
+        &'r self,
+        request: &RequestHead,
+        holds: &mut impl FnMut(&'r Match) -> bool,
+    ) -> Option<&'r T> {
+        let path = WantedPath::of(request);
+        self.of_host(request, |paths| paths.first(&path, holds))
+            .or_else(|| self.any_host.first(&path, holds))
+    }
+
+    /// Calls `find` with the routes for the host of a request, then with those for the names below its domains, the longest
+    /// first, until it finds one.
+    fn of_host<'r>(
+        &'r self,
+        request: &RequestHead,
+        mut find: impl FnMut(&'r Paths<T>) -> Option<&'r T>,
+    ) -> Option<&'r T> {
+        if self.hosts.is_empty() && self.domains.is_empty() {
             return None;
         }
-        let host = host(authority()?);
-        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            self.by_host.get(host.to_ascii_lowercase().as_str())
-        } else {
-            self.by_host.get(host)
+        let host = lower_case(authority::host(request.authority()?));
+        let found = self.hosts.get(&*host).and_then(&mut find);
+        if found.is_some() || self.domains.is_empty() {
+            return found;
         }
+        let mut domain = &*host;
+        while let Some(dot) = domain.find('.') {
+            domain = &domain[dot + 1..];
+            let found = self.domains.get(domain).and_then(&mut find);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 }
 
-impl<T> Prefixes<T> {
-    fn find(&self, path: &str) -> Option<&T> {
-        self.0
-            .iter()
-            .find(|(prefix, _)| path::below(path, prefix))
-            .map(|(_, target)| target)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn router(routes: &[(&str, &str)]) -> Router<usize> {
-        Router::new(routes.iter().enumerate().map(|(target, (host, prefix))| {
-            let host = (*host != "*").then(|| (*host).to_owned());
-            (host, (*prefix).to_owned(), target)
-        }))
-    }
-
-    #[test]
-    fn find_prefers_the_host_and_then_the_longest_prefix_in_any_order() {
-        let router = router(&[("*", "/"), ("a.test", "/"), ("a.test", "/v1"), ("*", "/v1/deep")]);
-        assert_eq!(router.find(|| Some("a.test"), "/v1/deep"), Some(&2));
-        assert_eq!(router.find(|| Some("A.Test:8080"), "/other"), Some(&1));
-        assert_eq!(router.find(|| Some("b.test"), "/v1/deep/er"), Some(&3));
-        assert_eq!(router.find(|| None, "/x"), Some(&0));
-    }
-
-    #[test]
-    fn prefix_matches_whole_segments_only() {
-        let router = router(&[("*", "/v1")]);
-        assert_eq!(router.find(|| None, "/v1"), Some(&0));
-        assert_eq!(router.find(|| None, "/v1/"), Some(&0));
-        assert_eq!(router.find(|| None, "/v10"), None);
-    }
-
-    #[test]
-    fn host_without_the_path_falls_back_to_any_host() {
-        let router = router(&[("a.test", "/v1"), ("*", "/")]);
-        assert_eq!(router.find(|| Some("a.test."), "/other"), Some(&1));
+fn lower_case(host: &str) -> Cow<'_, str> {
+    match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use pace_tls::acme::Challenges;
 use pace_tls::server::Frontend;
@@ -13,11 +13,13 @@ use crate::certificates::Frontends;
 use crate::chain::{Chain, Step, failures_of};
 use crate::client::TrustedProxies;
 use crate::listeners::{ListenerId, Listeners};
+use crate::route::{Mirror, Route};
 use crate::router::Router;
 use crate::telemetry::Metrics;
 use crate::upstream::{Pool, system_lookup};
 use crate::via::Via;
 use pace_config::listener::ForwardedCertificates;
+use pace_config::route::{Action, Match};
 use pace_config::{ClientLimits, Config, ConnectionLimits, HeaderName, OnFailure};
 use pace_hook::{Failure, Hook, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
@@ -59,16 +61,6 @@ pub struct Front {
     pub forwards: ForwardedCertificates,
 }
 
-/// A route with its plugins and its backends.
-pub struct Route {
-    /// The name in the configuration.
-    pub name: String,
-    /// Its plugins.
-    pub chain: Chain,
-    /// Its backends.
-    pub pool: Arc<Pool>,
-}
-
 /// The state that outlives a configuration.
 pub struct Shared {
     /// The compiler.
@@ -87,6 +79,8 @@ pub struct Shared {
 struct Parts {
     plugins: HashMap<UseKey, Arc<WasmPlugin>>,
     pools: HashMap<String, (pace_config::Pool, Arc<Pool>)>,
+    /// How many copies of a route's requests are on their way, by its name.
+    mirrors: HashMap<String, Arc<AtomicU32>>,
     /// The scopes of plugins' counters and windows, with their limits.
     scopes: Vec<(Arc<Scope>, pace_state::ScopeLimits)>,
 }
@@ -135,12 +129,9 @@ impl Snapshot {
         let pools: Vec<Arc<Pool>> = config.pools.iter().map(|pool| builder.pool(pool)).collect();
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
-            let runtime = Arc::new(Route {
-                name: route.name.clone(),
-                chain: builder.chain(route)?,
-                pool: Arc::clone(&pools[route.pool]),
-            });
-            routes.push((route.host.clone(), route.path_prefix.clone(), runtime));
+            let (chain, mirror) = (builder.chain(route)?, builder.mirror(route, &pools)?);
+            let runtime = Route::new(route, chain, &pools, mirror);
+            routes.push((route.matching.clone(), Arc::new(runtime)));
         }
         // Plugins that no route uses are checked too: a mistake is an error wherever it is written.
         for plugin in &config.plugins {
@@ -209,7 +200,7 @@ impl Snapshot {
 /// The listeners, each at the index that is its number.
 fn fronts(
     config: &Config,
-    routes: &[(Option<String>, String, Arc<Route>)],
+    routes: &[(Match, Arc<Route>)],
     frontends: &Frontends,
     shared: &Shared,
 ) -> Vec<Option<Front>> {
@@ -280,7 +271,7 @@ impl Builder<'_> {
         made
     }
 
-    fn chain(&mut self, route: &pace_config::Route) -> Result<Chain, (String, Failure)> {
+    fn chain(&mut self, route: &pace_config::route::Route) -> Result<Chain, (String, Failure)> {
         let mut steps = Vec::with_capacity(route.plugins.len() + 1);
         for used in &route.plugins {
             let name = &self.config.plugins[used.plugin].name;
@@ -300,17 +291,50 @@ impl Builder<'_> {
             })?;
             steps.push(self.step(route, plugin, used.on_failure));
         }
-        if !steps
-            .iter()
-            .any(|step| step.plugin.hooks().contains(Hook::SelectUpstream))
-        {
-            let balancer = self.use_of(DEFAULT_BALANCER, DEFAULT_BALANCER.to_owned(), &Map::new())?;
-            steps.push(self.step(route, balancer, OnFailure::Closed));
+        let chooses = |step: &Step| step.plugin.hooks().contains(Hook::SelectUpstream);
+        if route.pools().next().is_some() && !steps.iter().any(chooses) {
+            steps.push(self.default_balancer(route)?);
         }
         Ok(Chain::new(steps))
     }
 
-    fn step(&self, route: &pace_config::Route, plugin: Arc<WasmPlugin>, on_failure: OnFailure) -> Step {
+    fn default_balancer(&mut self, route: &pace_config::route::Route) -> Result<Step, (String, Failure)> {
+        let balancer = self.use_of(DEFAULT_BALANCER, DEFAULT_BALANCER.to_owned(), &Map::new())?;
+        Ok(self.step(route, balancer, OnFailure::Closed))
+    }
+
+    /// The mirror of a route, if it has one.
+    fn mirror(
+        &mut self,
+        route: &pace_config::route::Route,
+        pools: &[Arc<Pool>],
+    ) -> Result<Option<Mirror>, (String, Failure)> {
+        let Action::Forward(forward) = &route.action else {
+            return Ok(None);
+        };
+        let Some(mirror) = &forward.mirror else {
+            return Ok(None);
+        };
+        let pool = &pools[mirror.pool];
+        let before = self
+            .before
+            .and_then(|before| before.parts.mirrors.get(&route.name));
+        let in_flight = before.map(Arc::clone).unwrap_or_default();
+        self.parts
+            .mirrors
+            .insert(route.name.clone(), Arc::clone(&in_flight));
+        let chain = Chain::new(vec![self.default_balancer(route)?]);
+        let metrics = self.shared.metrics.mirror(&pool.name);
+        let mirror = Mirror::new(route, mirror, forward.timeouts, chain, pool, metrics, in_flight);
+        Ok(Some(mirror))
+    }
+
+    fn step(
+        &self,
+        route: &pace_config::route::Route,
+        plugin: Arc<WasmPlugin>,
+        on_failure: OnFailure,
+    ) -> Step {
         let metrics = self.shared.metrics.plugin(plugin.name(), plugin.hooks());
         let log = failures_of(plugin.name(), &route.name);
         Step {

@@ -50,6 +50,8 @@ pub enum Known {
     XForwardedHost,
     /// `X-Forwarded-Port`
     XForwardedPort,
+    /// `X-Forwarded-Prefix`
+    XForwardedPrefix,
     /// `X-Forwarded-Proto`
     XForwardedProto,
     /// `X-Real-IP`
@@ -107,7 +109,10 @@ impl Known {
                 b't' => is("transfer-encoding", Known::TransferEncoding),
                 _ => is("x-forwarded-proto", Known::XForwardedProto),
             },
-            18 => is("proxy-authenticate", Known::ProxyAuthenticate),
+            18 => match name[0] | 0x20 {
+                b'p' => is("proxy-authenticate", Known::ProxyAuthenticate),
+                _ => is("x-forwarded-prefix", Known::XForwardedPrefix),
+            },
             19 => is("proxy-authorization", Known::ProxyAuthorization),
             _ => Known::Other,
         }
@@ -176,6 +181,7 @@ mod tests {
             ("X-Forwarded-For", Known::XForwardedFor),
             ("X-Forwarded-Host", Known::XForwardedHost),
             ("X-Forwarded-Port", Known::XForwardedPort),
+            ("X-Forwarded-Prefix", Known::XForwardedPrefix),
             ("X-Forwarded-Proto", Known::XForwardedProto),
             ("X-Real-IP", Known::XRealIp),
         ] {

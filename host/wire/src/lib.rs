@@ -17,7 +17,9 @@
 //! | [`fields`], [`known`] | field lines in the order and case in which they came, and the names that mean something to the proxy |
 //! | [`scan`] | the end of a head, found in time linear in its bytes |
 //! | [`request`], [`response`] | the heads of messages |
-//! | [`target`], [`path`], [`authority`] | the target of a request: the four forms, one spelling for each path, hosts and ports |
+//! | [`target`], [`path`], [`query`], [`authority`] | the target of a request: the four forms, one spelling for each path, pairs of the query, hosts and ports |
+//! | [`rewrite`] | changes of paths on their way to a backend |
+//! | [`cookie`] | cookies of requests |
 //! | [`framing`], [`connection`] | where a body ends, and the fields about the connection alone |
 //! | [`chunked`] | bodies in chunks, with extensions and trailers |
 //! | [`encode`] | writing of heads and chunks |
@@ -27,13 +29,16 @@ pub mod authority;
 pub mod broken;
 pub mod chunked;
 pub mod connection;
+pub mod cookie;
 pub mod encode;
 pub mod fields;
 pub mod framing;
 pub mod known;
 pub mod path;
+pub mod query;
 pub mod refusal;
 pub mod request;
 pub mod response;
+pub mod rewrite;
 pub mod scan;
 pub mod target;

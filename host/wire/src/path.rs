@@ -9,7 +9,7 @@
 //! - Repeated slashes are merged, `.` and `..` segments are removed (section 5.2.4).
 //! - `%2F`, `%5C` and `\` are refused, kept or decoded as the operator chooses: servers differ about them.
 //! - A `%` that begins no encoding, `%00`, and a segment of nothing but dots and a parameter (`..;x`, `.;`,
-//!   `;x`) are refused. Other parameters stay, and [`below`] ignores them.
+//!   `;x`) are refused. Other parameters stay, and are left out [where some servers ignore them](without_parameters).
 
 use std::fmt;
 
@@ -62,24 +62,47 @@ pub fn normalise(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Res
     Ok(())
 }
 
-/// Whether a normalised path is at or below a normalised prefix. `/v1` covers `/v1`, `/v1/a` and `/v1;x=1/a`,
-/// but not `/v10`.
+/// Whether a normalised path is at or below a normalised prefix. `/v1` covers `/v1` and `/v1/a`, but not `/v10`.
 pub fn below(path: &str, prefix: &str) -> bool {
-    if !path.as_bytes().contains(&b';') {
-        return below_plain(path, prefix);
-    }
-    // Some servers drop the parameters of segments: a path that is below the prefix for them counts as below.
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
+}
+
+/// A path without the parameters of its segments: `/v1/a` for `/v1;x=1/a`. `None` if it has none.
+///
+/// Some servers drop parameters, so what holds for the path without them must hold for the path.
+pub fn without_parameters(path: &str) -> Option<String> {
+    memchr::memchr(b';', path.as_bytes())?;
     let mut without = String::with_capacity(path.len());
     for segment in path.split('/').skip(1) {
         without.push('/');
-        without.push_str(segment.split(';').next().unwrap_or_default());
+        without.push_str(name_of(segment));
     }
-    below_plain(path, prefix) || below_plain(&without, prefix)
+    Some(without)
 }
 
-fn below_plain(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
+/// The rest of a normalised path behind a prefix that it is at or below: `/a` of `/v1/a` behind `/v1`, and nothing of `/v1`.
+/// Parameters of segments within the prefix are ignored. The prefix is normalised and does not end with a slash.
+pub fn behind<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let plain = path.strip_prefix(prefix);
+    if let Some(rest) = plain.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return Some(rest);
+    }
+    let mut rest = path;
+    for expected in prefix.split('/').skip(1) {
+        let segment = rest.strip_prefix('/')?;
+        let end = segment.find('/').unwrap_or(segment.len());
+        if name_of(&segment[..end]) != expected {
+            return None;
+        }
+        rest = &segment[end..];
+    }
+    Some(rest)
+}
+
+/// A segment without its parameters.
+fn name_of(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default()
 }
 
 /// Normalises a prefix that an operator wrote.
@@ -125,8 +148,8 @@ impl fmt::Display for PrefixError {
 
 impl std::error::Error for PrefixError {}
 
-/// The path itself if it is in its one spelling already, as nearly all are.
-fn plain(path: &[u8]) -> Option<&str> {
+/// The path itself if it certainly is in its one spelling already, as nearly all are.
+pub(crate) fn plain(path: &[u8]) -> Option<&str> {
     let mut before = b'.';
     for &byte in path {
         let fits = match byte {
@@ -289,16 +312,47 @@ mod tests {
     }
 
     #[test]
-    fn below_prefix_ends_at_a_segment_despite_parameters() {
-        for path in ["/v1", "/v1/", "/v1/a", "/v1;x", "/v1;x/a", "/v1;a=b;c/d"] {
+    fn below_prefix_ends_at_a_segment() {
+        for path in ["/v1", "/v1/", "/v1/a"] {
             assert!(below(path, "/v1"), "{path}");
             assert!(below(path, "/"), "{path}");
         }
-        for path in ["/", "/v10", "/v", "/a/v1", "/v;1"] {
+        for path in ["/", "/v10", "/v", "/a/v1", "/v1;x"] {
             assert!(!below(path, "/v1"), "{path}");
         }
         assert!(below("/v1/a", "/v1/") && !below("/v1", "/v1/"));
-        assert!(below("/a;b/c", "/a;b") && below("/x;1/y;2/z", "/x/y"));
+    }
+
+    #[test]
+    fn without_parameters_keeps_the_names_of_segments() {
+        for (path, expected) in [
+            ("/v1;x", "/v1"),
+            ("/v1;x/", "/v1/"),
+            ("/v1;a=b;c/d", "/v1/d"),
+            ("/x;1/y;2/z", "/x/y/z"),
+        ] {
+            assert_eq!(without_parameters(path).as_deref(), Some(expected), "{path}");
+        }
+        assert_eq!(without_parameters("/v1/a"), None);
+    }
+
+    #[test]
+    fn behind_prefix_is_the_rest_from_the_next_slash() {
+        for (path, prefix, rest) in [
+            ("/v1/a", "/v1", Some("/a")),
+            ("/v1/", "/v1", Some("/")),
+            ("/v1", "/v1", Some("")),
+            ("/a", "", Some("/a")),
+            ("/v10", "/v1", None),
+            ("/v1;x=1/a;y", "/v1", Some("/a;y")),
+            ("/v1;x", "/v1", Some("")),
+            ("/a;1/b;2/c", "/a/b", Some("/c")),
+            ("/a;b/c", "/a;b", Some("/c")),
+            ("/a", "/a/b", None),
+            ("/", "/a", None),
+        ] {
+            assert_eq!(behind(path, prefix), rest, "{path} behind {prefix}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Default for Rules {
 /// The head of a request that breaks no rule.
 ///
 /// The framing and the [`Options`] are as the client sent them, before anything is removed or edited.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RequestHead {
     /// The method.
     pub method: Method,

@@ -58,6 +58,19 @@ impl Target {
         self.path = path_and_query.find('?').unwrap_or(path_and_query.len());
     }
 
+    /// A target of a path, which begins with `/`, and a query.
+    pub(crate) fn with_query(path: String, query: Option<&str>) -> Target {
+        let mut target = Target {
+            path: path.len(),
+            text: path,
+        };
+        if let Some(query) = query {
+            target.text.push('?');
+            target.text.push_str(query);
+        }
+        target
+    }
+
     /// Clears the target, and keeps at most `keep` bytes of its memory.
     pub fn clear(&mut self, keep: usize) {
         self.text.clear();

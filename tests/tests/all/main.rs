@@ -49,6 +49,7 @@ mod ready_file;
 mod recycling;
 mod retries;
 mod rollback;
+mod routes;
 mod routing;
 mod sections;
 mod shipped_config;

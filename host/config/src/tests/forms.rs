@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::super::route::{HostMatch, PathMatch};
 use super::super::{BUILTINS, OnFailure, Overrides, Source, build};
 use super::{FULL, SHORT, backends, config, parse_with};
 
@@ -185,18 +186,11 @@ fn full_form_resolves_names_and_merges_plugin_configuration() {
     let [v1, rest] = config.routes.as_slice() else {
         panic!("two routes")
     };
-    assert_eq!(
-        (v1.name.as_str(), v1.host.as_deref()),
-        ("api.example.com/v1", Some("api.example.com"))
-    );
-    assert_eq!(
-        (
-            rest.name.as_str(),
-            rest.host.as_deref(),
-            rest.path_prefix.as_str()
-        ),
-        ("*/", None, "/")
-    );
+    assert_eq!(v1.name, "api.example.com/v1");
+    assert_eq!(v1.matching.host, HostMatch::Exact("api.example.com".into()));
+    assert_eq!(rest.name, "*/");
+    assert_eq!(rest.matching.host, HostMatch::Any);
+    assert_eq!(rest.matching.path, PathMatch::Prefix("/".into()));
     assert_eq!(
         v1.plugins.iter().map(|entry| entry.plugin).collect::<Vec<_>>(),
         [0, 2, 1]

@@ -88,9 +88,9 @@ fn unknown_key_suggests_the_nearest_and_lists_all() {
         )
     );
     assert_eq!(
-        full("path_prefix", "path"),
-        "conf/proxy.toml:38:37: unknown key `path` in `match` in [[routes]]: did you mean `path_prefix`? Allowed: \
-         `host`, `path_prefix`"
+        full("path_prefix", "path_prefx"),
+        "conf/proxy.toml:38:37: unknown key `path_prefx` in `match` in [[routes]]: did you mean `path_prefix`? \
+         Allowed: `host`, `path_prefix`, `path`, `path_regex`, `methods`, `headers`, `query`"
     );
     assert_eq!(
         full("weight", "wieght"),

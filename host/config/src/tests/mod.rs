@@ -1,9 +1,11 @@
 //! The configuration as operators meet it: files in, resolved values or messages out.
 
+mod actions;
 mod forms;
 mod listeners;
 mod messages;
 mod random;
+mod routes;
 mod rules;
 mod shipped;
 mod values;

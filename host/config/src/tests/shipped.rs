@@ -7,6 +7,7 @@ use super::{SHORT, config};
 const PROXY: &str = include_str!("../../../../config/proxy.toml");
 const TLS: &str = include_str!("../../../../config/tls.toml");
 const CLIENT_CERTIFICATES: &str = include_str!("../../../../config/client-certificates.toml");
+const ROUTES: &str = include_str!("../../../../config/routes.toml");
 const ACME: &str = include_str!("../../../../config/acme.toml");
 
 /// The lines that are neither comments nor empty.
@@ -105,6 +106,25 @@ fn files_of_tls_have_every_key_of_listeners_and_defaults_where_they_say_so() {
 }
 
 #[test]
+fn file_of_routes_has_every_key_of_routes() {
+    let tables = [
+        "zzz = 1",
+        "match = { zzz = 1 }",
+        "redirect = { zzz = 1 }",
+        "respond = { zzz = 1 }",
+        "rewrite = { zzz = 1 }",
+        "timeouts = { zzz = 1 }",
+        "pools = [{ zzz = 1 }]",
+        "mirror = { zzz = 1 }",
+    ];
+    for table in tables {
+        for key in known(&format!("[[routes]]\n{table}")) {
+            assert!(ROUTES.contains(&format!("{key} = ")), "{key} in {table}");
+        }
+    }
+}
+
+#[test]
 fn other_shipped_files_are_valid_without_warnings() {
     for text in [
         ACME,
@@ -118,6 +138,7 @@ fn other_shipped_files_are_valid_without_warnings() {
         include_str!("../../../../config/headers.toml"),
         include_str!("../../../../config/limit-by-header.toml"),
         include_str!("../../../../config/proxy-protocol.toml"),
+        ROUTES,
         PROXY,
     ] {
         assert_eq!(config(text).warnings(), []);

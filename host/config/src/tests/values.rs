@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Metrics, Warning};
-use super::{FULL, SHORT, config, parse};
+use super::{FULL, SHORT, config};
 
 fn server(lines: &str) -> super::super::Server {
     config(&format!("[server]\n{lines}\n[upstreams]\nbackends = [\"app\"]")).server
@@ -63,29 +63,6 @@ fn trusted_proxies_may_be_addresses_and_are_truncated() {
     let server = server("trusted_proxies = ['10.1.2.3/8', '192.0.2.1', '::1', 'fd00::/8']");
     let networks: Vec<_> = server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "::1/128", "fd00::/8"]);
-}
-
-#[test]
-fn match_host_is_a_name_or_address_without_port() {
-    let host = |host: &str| parse(&FULL.replace("API.example.com", host)).map(|c| c.routes[0].host.clone());
-    assert_eq!(host("A-b.example").ok().flatten().as_deref(), Some("a-b.example"));
-    assert_eq!(host("192.0.2.1").ok().flatten().as_deref(), Some("192.0.2.1"));
-    assert_eq!(
-        host("[2001:DB8::0:1]").ok().flatten().as_deref(),
-        Some("[2001:db8::1]")
-    );
-    for (text, reason) in [
-        ("*.example.com", "wildcard"),
-        ("a:80", "has a port"),
-        ("[::1]:80", "has a port"),
-        ("", "neither"),
-    ] {
-        let error = host(text).expect_err(text).to_string();
-        assert!(
-            error.contains(reason) && error.contains("`match.host` in [[routes]]"),
-            "{error}"
-        );
-    }
 }
 
 #[test]

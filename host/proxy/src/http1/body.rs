@@ -39,6 +39,9 @@ pub enum BodyError {
     /// A chunk or a trailer is malformed.
     #[error("{}", Broken::from(*.0))]
     Fault(Fault),
+    /// The body is larger than is allowed.
+    #[error("the body is too large")]
+    TooLarge,
     /// The connection ended before the body did.
     #[error("the connection was closed before the end of the body")]
     Early,

@@ -54,6 +54,8 @@ pub struct Pump {
     ended: bool,
     /// The number of bytes of the body that were read.
     taken: u64,
+    /// The most bytes of the body.
+    limit: u64,
     /// The length of the head.
     head: u64,
     /// The progress of a stream, beside its data.
@@ -90,6 +92,7 @@ impl Pump {
             sink: Sink::new(),
             ended: false,
             taken: 0,
+            limit: u64::MAX,
             head: 0,
             stream: StreamState::default(),
             waits_for: Side::Source,
@@ -111,6 +114,11 @@ impl Pump {
         self.outgoing = outgoing;
     }
 
+    /// Makes a body of more than `limit` bytes an error. The bytes that are too many are not passed on.
+    pub fn limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
     /// Reads the body before any of the message is written. Ready once the body has ended, or `limit` bytes and at most one
     /// read more have been kept. [`Pump::begin`] then sends what has been kept, and [`Pump::poll`] the rest.
     pub fn poll_read_ahead(
@@ -126,6 +134,9 @@ impl Pump {
                 break;
             };
             self.taken += data.len() as u64;
+            if self.taken > self.limit {
+                return Poll::Ready(Err(BodyError::TooLarge));
+            }
             replay.bytes.extend_from_slice(buffer.slice(data));
         }
         Poll::Ready(Ok(()))
@@ -162,6 +173,12 @@ impl Pump {
             Some(replay) => replay.bytes.len() as u64 == self.taken,
             None => self.taken == 0,
         }
+    }
+
+    /// The whole body, if it has been read to its end and kept.
+    pub fn whole_body(&self) -> Option<&[u8]> {
+        let kept = self.replay.as_ref().map_or(&[][..], |replay| &replay.bytes);
+        (self.reader.is_done() && self.can_begin_again()).then_some(kept)
     }
 
     /// Whether a byte of the body may have been written.
@@ -218,7 +235,7 @@ impl Pump {
             // Data that has been read already is written together with the head.
             if !self.ended && !self.sink.has_data() && !buffer.is_empty() {
                 let data = self.reader.take(buffer).map_err(read_fault)?;
-                self.add(data, buffer);
+                self.add(data, buffer)?;
             }
             if self.outgoing == Outgoing::Stream && self.stream == StreamState::Nothing {
                 target.flush_head().map_err(PumpError::Write)?;
@@ -240,7 +257,7 @@ impl Pump {
                 return Poll::Ready(Ok(()));
             }
             match self.reader.poll_data(buffer, transport, context) {
-                Poll::Ready(Ok(Some(data))) => self.add(data, buffer),
+                Poll::Ready(Ok(Some(data))) => self.add(data, buffer)?,
                 Poll::Ready(Ok(None)) => self.end_if_done(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Read(error))),
                 Poll::Pending => {
@@ -251,9 +268,12 @@ impl Pump {
         }
     }
 
-    fn add(&mut self, data: Range<usize>, buffer: &Buffer) {
+    fn add(&mut self, data: Range<usize>, buffer: &Buffer) -> Result<(), PumpError> {
         if !data.is_empty() {
             self.taken += data.len() as u64;
+            if self.taken > self.limit {
+                return Err(PumpError::Read(BodyError::TooLarge));
+            }
             if let Some(replay) = &mut self.replay {
                 replay.add(buffer.slice(data.clone()));
             }
@@ -273,6 +293,7 @@ impl Pump {
         } else if !matches!(self.outgoing, Outgoing::Chunked { .. }) && self.reader.is_done() {
             self.ended = true;
         }
+        Ok(())
     }
 
     /// Adds the end of the body to the sink, if it has been read to its end.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use pace_wire::fields::Fields;
 use socket2::{SockRef, TcpKeepalive};
@@ -46,6 +47,8 @@ pub enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
     /// A request and its response among others on a connection of HTTP/2.
     Stream(Box<Stream>),
+    /// The client of a copied request: its body is at hand, and nobody is there for the response.
+    Unattended(Box<Bytes>),
 }
 
 impl Transport {
@@ -74,6 +77,13 @@ impl Transport {
                 }
             }
             Transport::Stream(stream) => stream.poll_read(bytes, context),
+            // Nobody sends another request, and nobody leaves.
+            Transport::Unattended(body) if body.is_empty() => Poll::Pending,
+            Transport::Unattended(body) => {
+                let count = body.len().min(bytes.len());
+                body.copy_to_slice(&mut bytes[..count]);
+                Poll::Ready(Ok(count))
+            }
         }
     }
 
@@ -84,7 +94,7 @@ impl Transport {
             // Decrypted bytes may wait already.
             Transport::Tls(_) => Poll::Ready(Ok(())),
             // No other request follows on the same stream.
-            Transport::Stream(_) => Poll::Pending,
+            Transport::Stream(_) | Transport::Unattended(_) => Poll::Pending,
         }
     }
 
@@ -100,7 +110,7 @@ impl Transport {
                 }
                 TlsStream::Server(stream) => has_nothing_to_read(stream.get_ref().0),
             },
-            Transport::Stream(_) => false,
+            Transport::Stream(_) | Transport::Unattended(_) => false,
         }
     }
 
@@ -116,6 +126,7 @@ impl Transport {
             // All parts become one record, if they fit. It may wait until it is flushed.
             (Transport::Tls(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
             (Transport::Stream(stream), bytes) => stream.poll_write(bytes, context),
+            (Transport::Unattended(_), bytes) => Poll::Ready(Ok(bytes.iter().map(|part| part.len()).sum())),
         }
     }
 
@@ -124,7 +135,7 @@ impl Transport {
         match self {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
             Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
-            Transport::Stream(_) => Poll::Ready(Ok(())),
+            Transport::Stream(_) | Transport::Unattended(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -134,6 +145,7 @@ impl Transport {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
             Transport::Stream(stream) => Poll::Ready(stream.finish(None)),
+            Transport::Unattended(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -170,7 +182,7 @@ impl Transport {
     /// The trailers of a stream at its end. Connections have none of their own.
     pub fn poll_trailers(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<HeaderMap>>> {
         match self {
-            Transport::Plain(_) | Transport::Tls(_) => Poll::Ready(Ok(None)),
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => Poll::Ready(Ok(None)),
             Transport::Stream(stream) => stream.poll_trailers(context),
         }
     }
@@ -178,7 +190,7 @@ impl Transport {
     /// Sends the head that a stream was given. On connections heads are bytes like all others.
     pub fn flush_head(&mut self) -> io::Result<()> {
         match self {
-            Transport::Plain(_) | Transport::Tls(_) => Ok(()),
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => Ok(()),
             Transport::Stream(stream) => stream.flush_head(),
         }
     }
@@ -186,7 +198,7 @@ impl Transport {
     /// Ends the message on a stream.
     pub fn finish(&mut self, trailers: Option<&Fields>) -> io::Result<()> {
         match self {
-            Transport::Plain(_) | Transport::Tls(_) => Ok(()),
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => Ok(()),
             Transport::Stream(stream) => stream.finish(trailers.map(header_map)),
         }
     }
@@ -195,7 +207,7 @@ impl Transport {
     pub fn stream(&mut self) -> Option<&mut Stream> {
         match self {
             Transport::Stream(stream) => Some(stream),
-            Transport::Plain(_) | Transport::Tls(_) => None,
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => None,
         }
     }
 
@@ -204,7 +216,7 @@ impl Transport {
         match self {
             Transport::Plain(stream) => Some(stream),
             Transport::Tls(stream) => Some(stream.get_ref().0),
-            Transport::Stream(_) => None,
+            Transport::Stream(_) | Transport::Unattended(_) => None,
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::chain::{Remaining, ResponseFlow};
 use crate::http1::{BodyReader, Client, Outgoing};
 use pace_hook::{CONTENT_TYPE_NAME, Reply};
 
+/// The usual spelling of `Allow`.
+pub(super) const ALLOW: Bytes = Bytes::from_static(b"Allow");
+
 /// The disposition of the client's connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Disposition {
@@ -142,6 +145,29 @@ impl Proxy {
             body: Bytes::new(),
         });
         self.send(client, request, body, context, head, content).await
+    }
+
+    /// Answers a request that no route is for: with 405 if there are routes for it with other methods (RFC 9110, section
+    /// 15.5.6), otherwise with 404.
+    pub(super) async fn answer_without_route(
+        &self,
+        client: &mut Client,
+        request: &RequestHead,
+        body: &mut BodyReader,
+        context: &mut Context,
+    ) -> Disposition {
+        let front = context.snapshot.front(client.arrival.listener);
+        let allowed = front.map_or_else(Vec::new, |front| front.router.allowed(request));
+        if allowed.is_empty() {
+            return self
+                .refuse(client, request, body, context, Refused::NoRoute)
+                .await;
+        }
+        // Methods are tokens, so a list of them is a field value.
+        let allow = HeaderValue::try_from(allowed.join(", "));
+        let mut reply = Reply::text(StatusCode::METHOD_NOT_ALLOWED, "no route for this method\n");
+        reply.headers.extend(allow.ok().map(|allow| (ALLOW, allow)));
+        self.send_reply(client, request, body, context, reply).await
     }
 
     /// Answers with the metrics, which have no route.

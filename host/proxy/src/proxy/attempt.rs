@@ -138,7 +138,7 @@ impl Timeouts {
     pub(super) fn new(context: &Context, settings: &PoolSettings) -> Timeouts {
         Timeouts {
             silent: settings.response_timeout,
-            first_byte: settings.first_byte_timeout,
+            first_byte: context.first_byte_timeout(),
             attempt: settings.retry.per_try.map(|limit| Instant::now() + limit),
             request: context.deadline(),
             is_clients: context.has_deadline_of_client(),
@@ -210,6 +210,8 @@ pub(super) struct Upload {
     pub(super) is_broken: bool,
     /// Whether the client waits for 100 Continue before it sends its body, as it should.
     pub(super) awaits_continue: bool,
+    /// Whether a copy of the request is still to be sent.
+    pub(super) is_mirrored: bool,
 }
 
 /// Sends a request whose head is in the pump of `upload`, and waits for the head of the final response. Interim responses
@@ -333,6 +335,7 @@ pub(super) async fn exchange(
 pub(super) fn of_client(error: BodyError) -> AttemptError {
     match error {
         BodyError::Fault(fault) => AttemptError::Request(fault.into()),
+        BodyError::TooLarge => AttemptError::Request(Refusal::BodyTooLarge),
         BodyError::Early | BodyError::Io(_) => AttemptError::ClientGone,
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn select(request: &RequestHead, context: &mut Context) -> Selected {
     let route = context.route.as_ref().expect("a backend is chosen for a route");
     let members = context.members.as_ref().expect("they have just been looked up");
     let candidates = Attempts {
-        pool: &route.pool,
+        pool: context.pool(),
         members,
         tried: &context.tried,
         last_failure: context.last_failure,

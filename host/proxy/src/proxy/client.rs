@@ -35,6 +35,7 @@ pub(super) fn identify(
                 | Known::XForwardedFor
                 | Known::XForwardedHost
                 | Known::XForwardedPort
+                | Known::XForwardedPrefix
                 | Known::XForwardedProto
                 | Known::XRealIp
         )
@@ -72,6 +73,8 @@ fn replace(client: &Client, request: &mut RequestHead, context: &Context) -> Res
             request.fields.set(name, truth.as_bytes())?;
         }
     }
+    // Nobody before Pace has taken a prefix away.
+    request.fields.remove("X-Forwarded-Prefix");
     Ok(())
 }
 

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use pace_wire::known::Known;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
+use pace_wire::target::Target;
 use prometheus::IntGauge;
 use smallvec::SmallVec;
 
 use crate::chain::CallContext;
 use crate::client::ShownCertificate;
 use crate::http1::Arrival;
-use crate::snapshot::{Route, Snapshot};
+use crate::route::{Forward, Mirror, Route};
+use crate::snapshot::Snapshot;
 use crate::telemetry::{HookCalls, RequestSummary};
 use crate::upstream::{Backend, InFlight, Members, Pool};
 use pace_base::logging::Limited;
@@ -36,7 +38,13 @@ pub(super) struct Context {
     pub(super) scheme: &'static str,
     /// The certificate that the peer has shown.
     certificate: Option<Arc<ShownCertificate>>,
-    /// The members of the route's pool when the first backend was chosen.
+    /// The target for the backend, if that is another than the client's.
+    rewritten: Option<Target>,
+    /// The prefix that was taken from the target, and those that others have taken before.
+    prefix: Option<Vec<u8>>,
+    /// The pool that was chosen, by its index among those of the route.
+    choice: usize,
+    /// The members of the pool when the first backend was chosen.
     pub(super) members: Option<Arc<Members>>,
     /// The number of attempts that were begun.
     pub(super) attempt: u32,
@@ -79,6 +87,9 @@ impl Context {
             client: peer,
             scheme: arrival.scheme(),
             certificate: arrival.certificate.clone(),
+            rewritten: None,
+            prefix: None,
+            choice: 0,
             members: None,
             attempt: 0,
             tried: SmallVec::new(),
@@ -114,21 +125,57 @@ impl Context {
         backend
     }
 
-    /// The pool of the request's route.
-    pub(super) fn pool(&self) -> &Arc<Pool> {
-        &self.route.as_ref().expect("an attempt follows a route").pool
+    /// The request's route.
+    pub(super) fn route(&self) -> &Route {
+        self.route.as_ref().expect("an attempt follows a route")
     }
 
-    /// The deadline of the request, if its pool or its client sets one: the earlier one.
+    /// The request's route, as one that has a pool.
+    fn forward(&self) -> &Forward {
+        let forward = self.route().forward();
+        forward.expect("no attempt is made for a route without a pool")
+    }
+
+    /// The pool that was chosen for the request, or the first of its route.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        self.forward().split.pool(self.choice)
+    }
+
+    /// Chooses one of the pools of the request's route.
+    pub(super) fn choose_pool(&mut self, request: &RequestHead) {
+        self.choice = self.forward().split.choose(self.client, request);
+    }
+
+    /// Where copies of the request go, if they do.
+    pub(super) fn mirror(&self) -> Option<&Mirror> {
+        self.forward().mirror.as_ref()
+    }
+
+    /// The state of a copy of the request, which takes this route.
+    pub(super) fn of_copy(&self, arrival: &Arrival, route: Arc<Route>, in_flight: &IntGauge) -> Context {
+        let mut copy = Context::new(Arc::clone(&self.snapshot), arrival, in_flight);
+        (copy.client, copy.scheme) = (self.client, self.scheme);
+        copy.route = Some(route);
+        copy
+    }
+
+    /// The longest time of the request, as its route or its pool has it; none for a route without a pool.
+    fn total_timeout(&self) -> Option<Duration> {
+        let forward = self.route.as_ref()?.forward()?;
+        let of_pool = forward.split.pool(self.choice).settings.total_timeout;
+        forward.timeouts.total.unwrap_or(of_pool)
+    }
+
+    /// The deadline of the request, if its route, its pool or its client sets one: the earlier one.
     pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
-        let limits = [self.pool().settings.total_timeout, self.grpc_timeout];
+        let limits = [self.total_timeout(), self.grpc_timeout];
         let limit = limits.into_iter().flatten().min()?;
         Some(tokio::time::Instant::from_std(self.started) + limit)
     }
 
     /// Whether the deadline is that of the client.
     pub(super) fn has_deadline_of_client(&self) -> bool {
-        let of_pool = self.pool().settings.total_timeout;
+        let of_pool = self.total_timeout();
         self.grpc_timeout
             .is_some_and(|of_client| of_pool.is_none_or(|of_pool| of_client < of_pool))
     }
@@ -136,6 +183,33 @@ impl Context {
     /// Whether a deadline has passed; a request without a route has none.
     pub(super) fn is_past_deadline(&self) -> bool {
         self.route.is_some() && self.is_late()
+    }
+
+    /// The longest wait for the response once the request has been sent.
+    pub(super) fn first_byte_timeout(&self) -> Duration {
+        let of_route = self.forward().timeouts.first_byte;
+        of_route.unwrap_or(self.pool().settings.first_byte_timeout)
+    }
+
+    /// Rewrites the target for the backend, if the route has it rewritten.
+    pub(super) fn rewrite(&mut self, request: &RequestHead) -> Result<(), Refusal> {
+        let Some(rewrite) = &self.route().rewrite.path else {
+            return Ok(());
+        };
+        let rewritten = rewrite.apply(&request.target, self.snapshot.rules.encoded_slashes)?;
+        let prefix = rewritten.is_stripped.then(|| {
+            // A trusted peer has taken its prefix away before.
+            let before = request.fields.first(Known::XForwardedPrefix).unwrap_or_default();
+            [before, rewrite.strip().as_bytes()].concat()
+        });
+        (self.rewritten, self.prefix) = (Some(rewritten.target), prefix);
+        Ok(())
+    }
+
+    /// The target for the backend, and the prefix that was taken from it.
+    pub(super) fn target<'a>(&'a self, request: &'a RequestHead) -> (&'a str, Option<&'a [u8]>) {
+        let target = self.rewritten.as_ref().unwrap_or(&request.target);
+        (target.as_str(), self.prefix.as_deref())
     }
 
     /// Whether the deadline has passed.

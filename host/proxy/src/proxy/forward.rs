@@ -21,6 +21,7 @@ use super::reach::Lease;
 use super::refuse::{Refused, refused_after};
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Pump};
+use crate::route::Mirror;
 use crate::upstream::{self, Pool};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
@@ -57,12 +58,21 @@ impl Proxy {
         mut upload: Upload,
         first: u32,
     ) -> Disposition {
+        if let Err(refusal) = context.rewrite(request) {
+            let refused = Refused::Request(refusal);
+            return self
+                .refuse(client, request, upload.pump.reader(), context, refused)
+                .await;
+        }
         if request.wants_upgrade() && context.pool().settings.protocol == Protocol::Http2 {
             return self
                 .refuse(client, request, upload.pump.reader(), context, Refused::NoUpgrade)
                 .await;
         }
         context.pool().budget.first();
+        if request.framing == Framing::None {
+            self.mirror(client, request, context, &mut upload);
+        }
         let mut next = NextAction::At(first);
         loop {
             let index = match next {
@@ -82,6 +92,7 @@ impl Proxy {
                     continue;
                 }
                 NextAction::Refuse(refused) => {
+                    self.mirror(client, request, context, &mut upload);
                     return self
                         .refuse(client, request, upload.pump.reader(), context, refused)
                         .await;
@@ -91,7 +102,10 @@ impl Proxy {
             let chosen = context.begin_attempt(index);
             let attempted = self.attempt(client, request, context, &mut upload, &chosen).await;
             let backend = match attempted {
-                Ok(backend) => backend,
+                Ok(backend) => {
+                    self.mirror(client, request, context, &mut upload);
+                    backend
+                }
                 Err(failed) => {
                     next = failed;
                     continue;
@@ -124,7 +138,11 @@ impl Proxy {
         };
         let refuse = |refusal| NextAction::Refuse(Refused::Request(refusal));
         let forwarded_for = forwarded(request, context).map_err(|_| refuse(Refusal::FieldLine))?;
+        let (target, prefix) = context.target(request);
         let added = AddedFields {
+            target,
+            host: context.route().rewrite.host.as_deref(),
+            prefix,
             forwarded_for: &forwarded_for,
             scheme: context.scheme,
             via: context.snapshot.via.as_ref(),
@@ -287,7 +305,11 @@ impl Proxy {
 /// Prepares the upload of a request, of which nothing has been sent or read.
 pub(super) fn begin(reader: BodyReader, request: &RequestHead, context: &Context) -> Upload {
     let mut pump = Pump::new(reader, outbound::request_body(request));
-    if request.framing != Framing::None && request.method.is_idempotent() {
+    if let Some(limit) = context.route().body_limit {
+        pump.limit(limit);
+    }
+    let is_mirrored = !request.wants_upgrade() && context.mirror().is_some_and(Mirror::draw);
+    if request.framing != Framing::None && (request.method.is_idempotent() || is_mirrored) {
         pump.keep(context.pool().settings.retry_body);
     }
     Upload {
@@ -295,6 +317,7 @@ pub(super) fn begin(reader: BodyReader, request: &RequestHead, context: &Context
         patience: Patience::new(&context.snapshot.client),
         is_broken: false,
         awaits_continue: request.expects_continue(),
+        is_mirrored,
     }
 }
 

@@ -20,6 +20,12 @@ use crate::via::Via;
 
 /// The fields that Pace adds to a request for its backend.
 pub(super) struct AddedFields<'a> {
+    /// The target, which may have been rewritten.
+    pub(super) target: &'a str,
+    /// `Host` in place of the client's.
+    pub(super) host: Option<&'a str>,
+    /// The value of `X-Forwarded-Prefix`, if a prefix was taken from the path.
+    pub(super) prefix: Option<&'a [u8]>,
     /// The value of `X-Forwarded-For`.
     pub(super) forwarded_for: &'a HeaderValue,
     /// `X-Forwarded-Proto`, if the client has not sent it: `http` or `https`.
@@ -34,7 +40,7 @@ pub(super) struct AddedFields<'a> {
 /// the client's connection, and with those that Pace adds.
 pub(super) fn request_head(out: &mut Vec<u8>, request: &RequestHead, added: &AddedFields<'_>) {
     out.reserve(1024);
-    encode::request_line(out, request.method.as_str(), request.target.as_str());
+    encode::request_line(out, request.method.as_str(), added.target);
     request_fields(request, added, |_, name, value| encode::field(out, name, value));
     if request.framing == Framing::Chunked {
         encode::field(out, "Transfer-Encoding", b"chunked");
@@ -74,7 +80,7 @@ pub(super) fn stream_request(
     let mut uri = uri::Parts::default();
     uri.scheme = Some(scheme);
     uri.authority = Some(Authority::try_from(authority).map_err(|_| Refusal::Host)?);
-    uri.path_and_query = Some(path_and_query(request.target.as_str())?);
+    uri.path_and_query = Some(path_and_query(added.target)?);
     *head.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::Target)?;
     Ok(head)
 }
@@ -92,9 +98,10 @@ fn request_fields<'a>(
         let passes = match field.known {
             Known::Host => {
                 has_host = true;
-                true
+                added.host.is_none()
             }
             Known::XForwardedFor => false,
+            Known::XForwardedPrefix => added.prefix.is_none(),
             Known::XForwardedProto => {
                 has_proto = true;
                 true
@@ -113,9 +120,10 @@ fn request_fields<'a>(
             write(field.known, field.name, field.value);
         }
     }
-    if !has_host {
-        // Every request of HTTP/1.1 has a Host (RFC 9112, section 3.2).
-        write(Known::Host, "Host", added.backend.as_bytes());
+    // Every request of HTTP/1.1 has a Host (RFC 9112, section 3.2).
+    let no_host = (!has_host).then_some(added.backend);
+    if let Some(host) = added.host.or(no_host) {
+        write(Known::Host, "Host", host.as_bytes());
     }
     write(
         Known::XForwardedFor,
@@ -131,6 +139,9 @@ fn request_fields<'a>(
     }
     if let (false, Some(host)) = (has_forwarded_host, request.sent_authority()) {
         write(Known::XForwardedHost, "x-forwarded-host", host);
+    }
+    if let Some(prefix) = added.prefix {
+        write(Known::XForwardedPrefix, "x-forwarded-prefix", prefix);
     }
     if let Some(via) = added.via {
         write(Known::Via, "Via", via.of_request(request.version).as_bytes());

@@ -4,6 +4,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 use pace_wire::refusal::Refusal;
 
+use super::answer::ALLOW;
 use pace_hook::{AttemptFailure, Reply};
 
 /// The reason why Pace answers a request itself.
@@ -63,9 +64,7 @@ pub(super) fn reply(refused: Refused) -> Reply {
     let mut reply = Reply::text(status, text);
     if refused == Refused::MethodNotAllowed {
         // RFC 9110, section 15.5.6.
-        reply
-            .headers
-            .push(("Allow".into(), HeaderValue::from_static("GET, HEAD")));
+        reply.headers.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
     }
     reply
 }

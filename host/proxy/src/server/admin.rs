@@ -108,6 +108,9 @@ async fn read_over(
                 Poll::Ready(Ok(Some(_))) if Instant::now() < deadline => {}
                 Poll::Ready(Ok(Some(_))) => return Poll::Ready(Err(Some(Refusal::BodyTimeout))),
                 Poll::Ready(Err(BodyError::Fault(fault))) => return Poll::Ready(Err(Some(fault.into()))),
+                Poll::Ready(Err(BodyError::TooLarge)) => {
+                    return Poll::Ready(Err(Some(Refusal::BodyTooLarge)));
+                }
                 Poll::Ready(Err(BodyError::Early | BodyError::Io(_))) => return Poll::Ready(Err(None)),
                 Poll::Pending => {
                     return alarm

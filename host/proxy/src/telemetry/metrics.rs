@@ -63,6 +63,9 @@ pub struct Metrics {
     http2_ended: [IntCounter; Ending::ALL.len()],
     certificates: IntGaugeVec,
     order_failures: IntGauge,
+    /// Copies of requests that are on their way to mirrors.
+    pub mirrored_in_flight: IntGauge,
+    mirrored: IntCounterVec,
     attempts: IntCounterVec,
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
@@ -179,6 +182,18 @@ impl Metrics {
                     "pace_requests_in_flight",
                     "Requests that have begun and not ended.",
                 ),
+            ),
+            mirrored_in_flight: register(
+                &registry,
+                IntGauge::new(
+                    "pace_mirrored_requests_in_flight",
+                    "Copies of requests on their way to mirrors.",
+                ),
+            ),
+            mirrored: counter(
+                "pace_mirrored_requests_total",
+                "Requests that were chosen to be copied to a mirror.",
+                &["pool", "result"],
             ),
             attempts: counter(
                 "pace_upstream_attempts_total",
@@ -299,6 +314,19 @@ impl Metrics {
         })
     }
 
+    /// The counters of a mirror. Its series all exist from this call on, at zero.
+    pub fn mirror(&self, pool: &str) -> MirrorMetrics {
+        let counter = |result: MirrorResult| self.mirrored.with_label_values(&[pool, result.name()]);
+        MirrorMetrics(MirrorResult::ALL.map(counter))
+    }
+
+    /// Drops the series of mirrors for whose pools `keep` is false.
+    pub fn retain_mirrors(&self, keep: impl Fn(&str) -> bool) {
+        retain(&self.mirrored, |labels| {
+            labels.get("pool").is_some_and(|pool| keep(pool))
+        });
+    }
+
     /// The counter of attempts at a backend.
     pub fn attempts(&self, pool: &str, backend: &str) -> IntCounter {
         self.attempts.with_label_values(&[pool, backend])
@@ -397,6 +425,50 @@ impl RefusedConnection {
             RefusedConnection::TooMany => "max-connections",
             RefusedConnection::TooManyOfClient => "max-connections-per-client",
         }
+    }
+}
+
+/// The result of copying a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorResult {
+    /// A backend of the mirror has responded.
+    Answered,
+    /// No backend has responded, or not in time.
+    Failed,
+    /// No copy was sent: as many were on their way as may be.
+    TooMany,
+    /// No copy was sent: not all of the body was at hand.
+    Incomplete,
+}
+
+impl MirrorResult {
+    /// Every result.
+    pub const ALL: [MirrorResult; 4] = [
+        MirrorResult::Answered,
+        MirrorResult::Failed,
+        MirrorResult::TooMany,
+        MirrorResult::Incomplete,
+    ];
+
+    /// The result in the spelling of the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            MirrorResult::Answered => "answered",
+            MirrorResult::Failed => "failed",
+            MirrorResult::TooMany => "too-many",
+            MirrorResult::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// The counters of one mirror, looked up.
+#[derive(Clone)]
+pub struct MirrorMetrics([IntCounter; MirrorResult::ALL.len()]);
+
+impl MirrorMetrics {
+    /// Counts a request.
+    pub fn count(&self, result: MirrorResult) {
+        self.0[result as usize].inc();
     }
 }
 

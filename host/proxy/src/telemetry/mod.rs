@@ -9,5 +9,7 @@ mod state;
 pub use access_log::{Access, access_log};
 pub use hook_log::{HOOKS_TARGET, HookCalls};
 pub(crate) use hook_log::{selection, verdict};
-pub use metrics::{METRICS_CONTENT_TYPE, Metrics, PluginMetrics, RefusedConnection};
+pub use metrics::{
+    METRICS_CONTENT_TYPE, Metrics, MirrorMetrics, MirrorResult, PluginMetrics, RefusedConnection,
+};
 pub use request_summary::RequestSummary;

@@ -22,9 +22,10 @@ use pace_proxy::certificates::Frontends;
 use pace_proxy::chain::{Chain, Step, failures_of};
 use pace_proxy::listeners::Listeners;
 use pace_proxy::reload::{Manager, Origin};
+use pace_proxy::route::Route;
 use pace_proxy::router::Router;
 use pace_proxy::server::{Process, Server};
-use pace_proxy::snapshot::{DEFAULT_BALANCER, Route, Shared, Snapshot};
+use pace_proxy::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
 use pace_proxy::upstream::{Pool, system_lookup};
 use pace_sandbox::Runtime;
@@ -114,12 +115,9 @@ fn routes(config: &Config, shared: &Shared) -> Result<Router<Arc<Route>>, Failur
             route: route.name.as_str().into(),
             on_failure: OnFailure::Closed,
         };
-        let runtime = Route {
-            name: route.name.clone(),
-            chain: Chain::new(plugins.into_iter().map(step).collect()),
-            pool: Arc::clone(&pools[route.pool]),
-        };
-        routes.push((route.host.clone(), route.path_prefix.clone(), Arc::new(runtime)));
+        let chain = Chain::new(plugins.into_iter().map(step).collect());
+        let runtime = Route::new(route, chain, &pools, None);
+        routes.push((route.matching.clone(), Arc::new(runtime)));
     }
     Ok(Router::new(routes))
 }

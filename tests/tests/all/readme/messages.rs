@@ -102,7 +102,8 @@ fn while_serving() -> String {
          [[pools]]\nname = 'down'\nbackends = ['{down}']\n\
          [[plugins]]\nname = 'balance'\nwasm = 'builtin:round-robin'\n\
          [[routes]]\nmatch = {{ path_prefix = '/half' }}\npool = 'half'\nplugins = ['balance']\n\
-         [[routes]]\nmatch = {{ path_prefix = '/down' }}\npool = 'down'\nplugins = ['balance']\n",
+         [[routes]]\nmatch = {{ path_prefix = '/down' }}\npool = 'down'\nplugins = ['balance']\n\
+         [[routes]]\nmatch = {{ path_prefix = '/post', methods = ['POST'] }}\npool = 'down'\n",
         up = up.label(),
         down = down.label(),
     );
@@ -119,7 +120,7 @@ fn while_serving() -> String {
     }
     let pace = Pace::with_config(&config);
     let mut said = String::new();
-    for path in ["/half", "/half", "/down", "/elsewhere"] {
+    for path in ["/half", "/half", "/down", "/elsewhere", "/post"] {
         said += pace.get(path).text();
     }
     for name in failing {

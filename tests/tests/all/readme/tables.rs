@@ -11,7 +11,7 @@ use crate::sections::SERVER;
 use crate::swapping::{Swapping, reconfigure, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 23] = [
+const TABLES: [(&str, &str); 29] = [
     ("[server]", "[server]\nzzz = 1"),
     ("[[listeners]]", "[[listeners]]\nzzz = 1"),
     (
@@ -37,6 +37,12 @@ const TABLES: [(&str, &str); 23] = [
     ("[upstreams] tls", "[upstreams]\ntls = { zzz = 1 }"),
     ("[[routes]]", "[[routes]]\nzzz = 1"),
     ("[[routes]] match", "[[routes]]\nmatch = { zzz = 1 }"),
+    ("[[routes]] pools", "[[routes]]\npools = [{ zzz = 1 }]"),
+    ("[[routes]] mirror", "[[routes]]\nmirror = { zzz = 1 }"),
+    ("[[routes]] rewrite", "[[routes]]\nrewrite = { zzz = 1 }"),
+    ("[[routes]] timeouts", "[[routes]]\ntimeouts = { zzz = 1 }"),
+    ("[[routes]] redirect", "[[routes]]\nredirect = { zzz = 1 }"),
+    ("[[routes]] respond", "[[routes]]\nrespond = { zzz = 1 }"),
     ("[[routes]] plugins", "[[routes]]\nplugins = [{ zzz = 1 }]"),
 ];
 
@@ -199,8 +205,10 @@ fn metrics_on_the_page_are_those_of_the_program() {
         assert_eq!(pace.get("/").status, 200);
     }
     pace.wait_for_metric("http_requests_duration_seconds_count", &[("status", "200")], 2);
-    let text =
-        pace.admin().get("/metrics").text().to_owned() + &metrics_of_swaps() + &metrics_of_certificates();
+    let text = pace.admin().get("/metrics").text().to_owned()
+        + &metrics_of_swaps()
+        + &metrics_of_certificates()
+        + &metrics_of_mirrors();
 
     let types: BTreeMap<&str, &str> = text
         .lines()
@@ -293,6 +301,15 @@ fn metrics_of_certificates() -> String {
         "a.example",
     );
     setup.start().admin().get("/metrics").text().to_owned()
+}
+
+/// The metrics of a mirror.
+fn metrics_of_mirrors() -> String {
+    let pace = Pace::with_config(&format!(
+        "{SERVER}[[pools]]\nname = 'web'\nbackends = ['127.0.0.1:1']\n[[pools]]\nname = 'next'\nbackends = ['127.0.0.1:1']\n\
+         [[routes]]\npool = 'web'\nmirror = {{ pool = 'next' }}\n"
+    ));
+    pace.admin().get("/metrics").text().to_owned()
 }
 
 /// The metric that a series belongs to: a histogram has three series.

@@ -44,6 +44,8 @@ impl Serving {
         self.shared
             .metrics
             .retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
+        let mirrors: HashSet<&str> = config.mirrors().map(|pool| pool.name.as_str()).collect();
+        self.shared.metrics.retain_mirrors(|pool| mirrors.contains(pool));
     }
 
     /// Tells generations that they serve from now on, or no longer.
