@@ -157,7 +157,8 @@ pub trait SelectUpstream: Plugin {
     /// Choose a backend.
     ///
     /// Called once per attempt: `attempt` is 1 for the first, and one more each time Pace tries again because
-    /// the previous one failed ([`Upstreams::last_failure`]).
+    /// the previous one failed ([`Upstreams::last_failure`]), or because the backend that was picked has no room
+    /// for another request ([`Upstreams::tried`]).
     ///
     /// ```
     /// # use pace_plugin::{NoConfig, Plugin, Reply, Request, SelectUpstream, Selection, Upstreams};

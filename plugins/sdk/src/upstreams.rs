@@ -79,7 +79,8 @@ impl Upstreams {
         host::last_failure()
     }
 
-    /// Whether an earlier attempt of this request went to this backend.
+    /// Whether an earlier attempt of this request went to this backend, or could not because the backend has no
+    /// room for another request.
     ///
     /// ```no_run
     /// # fn example(upstreams: &pace_plugin::Upstreams) -> bool {
