@@ -5,20 +5,65 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::Deserialize;
 
-/// The address of a backend: `http://host:port`, `https://host:port`, `host:port` or `host`.
+use super::types::pool::Endpoint;
+
+/// The address of a backend: `http://host:port`, `https://host:port`, `host:port`, `host` or `unix:/path`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct BackendAddress {
-    /// Host as written, colon, port.
+    /// Host as written, colon, port; or `unix:` and the path.
     pub label: String,
-    pub host: Host,
-    pub port: u16,
+    pub endpoint: Endpoint,
     /// With `https://` in front.
     pub is_encrypted: bool,
 }
 
+/// The scheme of a backend's address that is a path on this machine.
+const UNIX: &str = "unix:";
+
+/// The most bytes of such a path: Linux has room for 108, one of which is the zero at the end.
+const MAX_UNIX_PATH: usize = 107;
+
 impl BackendAddress {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(UNIX) {
+            Some(path) => BackendAddress::unix(path),
+            None => BackendAddress::tcp(text),
+        }
+    }
+
+    fn unix(path: &str) -> Result<Self, String> {
+        // This is how a URL spells it.
+        let path = match path.strip_prefix("//") {
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        };
+        // The path is a label of metrics and a value of headers.
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',');
+        if !path.starts_with('/') || path.ends_with('/') {
+            return Err(format!(
+                "\"{UNIX}{path}\" is not the path of a socket; write it from the root on, as \"unix:/run/app.sock\""
+            ));
+        }
+        if !path.bytes().all(is_plain) {
+            return Err(format!(
+                "\"{UNIX}{path}\": the path of a socket must be ASCII without spaces, quotes, commas and backslashes"
+            ));
+        }
+        if path.len() > MAX_UNIX_PATH {
+            return Err(format!(
+                "\"{UNIX}{path}\": the path of a socket has at most {MAX_UNIX_PATH} bytes, this one has {}",
+                path.len()
+            ));
+        }
+        Ok(BackendAddress {
+            label: format!("{UNIX}{path}"),
+            endpoint: Endpoint::Unix(path.into()),
+            is_encrypted: false,
+        })
+    }
+
+    fn tcp(text: &str) -> Result<Self, String> {
         let (is_encrypted, authority) = strip_scheme(text)?;
         // An empty path and `/` are the same (RFC 9110, section 4.2.3).
         let authority = authority.strip_suffix('/').unwrap_or(authority);
@@ -39,15 +84,20 @@ impl BackendAddress {
         }
         Ok(BackendAddress {
             label: format!("{written}:{port}"),
-            host: Host::parse(written)?,
-            port,
+            endpoint: Endpoint::Tcp {
+                host: Host::parse(written)?,
+                port,
+            },
             is_encrypted,
         })
     }
 
     /// A text that is the same for every spelling of one server.
     pub(super) fn identity(&self) -> String {
-        format!("{}:{}", self.host, self.port).to_ascii_lowercase()
+        match &self.endpoint {
+            Endpoint::Tcp { host, port } => format!("{host}:{port}").to_ascii_lowercase(),
+            Endpoint::Unix(_) => self.label.clone(),
+        }
     }
 }
 
@@ -247,8 +297,24 @@ mod tests {
     }
 
     #[test]
+    fn backend_address_may_be_a_unix_socket() {
+        assert_eq!(label("unix:/run/app.sock"), "unix:/run/app.sock");
+        assert_eq!(label("unix:///run/app.sock"), "unix:/run/app.sock");
+        let parsed = BackendAddress::parse("unix:/run/app.sock").expect("a valid address");
+        assert_eq!(parsed.endpoint, Endpoint::Unix("/run/app.sock".into()));
+        assert!(!parsed.is_encrypted);
+        assert!(BackendAddress::parse(&format!("unix:/{}", "x".repeat(106))).is_ok());
+        assert!(BackendAddress::parse(&format!("unix:/{}", "x".repeat(107))).is_err());
+    }
+
+    #[test]
     fn backend_address_refusal_says_what_is_wrong() {
         for (text, reason) in [
+            ("unix:app.sock", "from the root on"),
+            ("unix:", "from the root on"),
+            ("unix:/run/", "from the root on"),
+            ("unix:/run/my app", "without spaces"),
+            ("unix:/run/é", "must be ASCII"),
             ("ftp://a", "the scheme must be `http://`"),
             ("http://me:secret@a", "user name"),
             ("http://a/v1", "has a path"),
@@ -309,7 +375,7 @@ mod tests {
             let address = std::net::SocketAddr::new(ip, port);
             let parsed = BackendAddress::parse(&address.to_string()).expect("a valid address");
             prop_assert_eq!(parsed.label, address.to_string());
-            prop_assert_eq!(parsed.host, Host::Ip(ip));
+            prop_assert_eq!(parsed.endpoint, Endpoint::Tcp { host: Host::Ip(ip), port });
         }
     }
 }

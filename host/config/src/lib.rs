@@ -34,6 +34,7 @@ mod short;
 mod tests;
 mod tree;
 mod types;
+mod upkeep;
 mod warning;
 
 use std::path::Path;
@@ -51,7 +52,7 @@ pub use self::types::{
     Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Protocol, Retry, RetryOn, Rollback,
     Server, Sha256, Source,
 };
-pub use self::types::{listener, route};
+pub use self::types::{listener, pool, route};
 pub use self::warning::Warning;
 
 use self::document::Document;

@@ -10,6 +10,7 @@ use super::resolve::{FirstSeen, Resolver};
 use super::scalar::Int;
 use super::shape::{OrText, Placed, Table};
 use super::types::{Backend, BackendTls, Pool, PoolSettings, Retry};
+use super::upkeep;
 
 const DEFAULT_WEIGHT: u32 = 1;
 /// `select-upstream` can count further; weights and memory cannot.
@@ -52,6 +53,7 @@ fn settings(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> PoolSettings {
             .map_or(default.idle_connections, |n| n.value() as usize),
         protocol: pool.protocol.map_or(default.protocol, |protocol| protocol.0),
         tls: tls(pool, resolver),
+        upkeep: upkeep::resolve(pool, resolver),
     }
 }
 
@@ -119,7 +121,7 @@ fn retry(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Retry {
 }
 
 /// A duration, where 0 means no limit.
-fn unless_zero(millis: Option<u32>) -> Option<Duration> {
+pub(super) fn unless_zero(millis: Option<u32>) -> Option<Duration> {
     millis
         .filter(|millis| *millis > 0)
         .map(|millis| Duration::from_millis(millis.into()))
@@ -139,20 +141,19 @@ fn backends(list: &raw::Backends, resolver: &mut Resolver<'_>) -> Vec<Backend> {
 
 fn backend(entry: &Placed<OrText<raw::Backend>>) -> Backend {
     let OrText(raw::Backend {
-        address:
-            BackendAddress {
-                label,
-                host,
-                port,
-                is_encrypted,
-            },
+        address: BackendAddress {
+            label,
+            endpoint,
+            is_encrypted,
+        },
         weight,
+        backup,
     }) = &entry.value;
     Backend {
         label: label.clone(),
-        host: host.clone(),
-        port: *port,
+        endpoint: endpoint.clone(),
         weight: weight.map_or(DEFAULT_WEIGHT, |n| n.value()),
+        is_backup: backup.unwrap_or(false),
         is_encrypted: *is_encrypted,
     }
 }

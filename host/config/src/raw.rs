@@ -2,6 +2,7 @@
 //! `resolve`, `plugins` and `pools`.
 
 pub(crate) mod listeners;
+pub(crate) mod pools;
 pub(crate) mod routes;
 
 use serde::Deserialize;
@@ -132,6 +133,14 @@ pool_keys! {
     idle_connections: Int<1, 65535>,
     protocol: Protocol,
     tls: Table<PoolTls>,
+    resolve_every_seconds: Int<0, 86_400>,
+    health_check: Table<pools::HealthCheck>,
+    ejection: Table<pools::Ejection>,
+    slow_start_ms: Int<0, 3_600_000>,
+    max_in_flight: Int<1, { u32::MAX }>,
+    max_queued: Placed<Int<0, 1_000_000>>,
+    queue_ms: Placed<Millis>,
+    stickiness: Table<pools::Stickiness>,
 }
 
 /// `tls` of a pool.
@@ -234,6 +243,7 @@ pub(super) type Millis = Int<1, 86_400_000>;
 pub(super) struct Backend {
     pub address: BackendAddress,
     pub weight: Option<Int<0, 65535>>,
+    pub backup: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -253,6 +263,7 @@ impl Shorthand for Backend {
         Ok(Backend {
             address: BackendAddress::parse(text)?,
             weight: None,
+            backup: None,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! The only constructor of each type is the check, so a wrong value is found while the file is decoded, at
 //! its own line.
 
+pub(crate) mod pool;
 pub(crate) mod route;
 pub(crate) mod tls;
 
@@ -159,7 +160,7 @@ impl TryFrom<String> for KeyExtractor {
 
     fn try_from(key: String) -> Result<Self, String> {
         let header = key.strip_prefix("header:");
-        if key == "client_ip" || header.is_some_and(is_header_name) {
+        if key == "client_ip" || header.is_some_and(is_token) {
             Ok(KeyExtractor(key))
         } else {
             Err(format!(
@@ -170,7 +171,7 @@ impl TryFrom<String> for KeyExtractor {
 }
 
 /// Whether a text is a `token` (RFC 9110, section 5.6.2).
-fn is_header_name(name: &str) -> bool {
+fn is_token(name: &str) -> bool {
     !name.is_empty()
         && name
             .bytes()
@@ -308,9 +309,7 @@ impl TryFrom<String> for OptionalHeaderName {
     fn try_from(name: String) -> Result<Self, String> {
         match name.as_str() {
             "" => Ok(OptionalHeaderName(None)),
-            name if is_header_name(name) => {
-                Ok(OptionalHeaderName(Some(HeaderName(name.to_ascii_lowercase()))))
-            }
+            name if is_token(name) => Ok(OptionalHeaderName(Some(HeaderName(name.to_ascii_lowercase())))),
             _ => Err(format!("{name:?} is not the name of a header")),
         }
     }
@@ -325,7 +324,7 @@ impl TryFrom<String> for Via {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        match name.is_empty() || is_header_name(&name) {
+        match name.is_empty() || is_token(&name) {
             true => Ok(Via(name)),
             false => Err(format!("{name:?} must be a word without spaces, or \"\"")),
         }

@@ -149,6 +149,7 @@ fn backends_option(texts: &[String], resolver: &mut Resolver<'_>) -> Option<raw:
                 let value = OrText(raw::Backend {
                     address,
                     weight: None,
+                    backup: None,
                 });
                 backends.push(Placed {
                     value,

@@ -4,6 +4,7 @@
 //! the functions below. Types that are numbers with defaults, such as [`Limits`], can be made anywhere.
 
 pub mod listener;
+pub mod pool;
 pub mod route;
 
 use std::fmt;
@@ -16,8 +17,9 @@ use pace_wire::request::Rules;
 use serde_json::{Map, Value};
 
 use self::listener::{Acme, Listener};
+use self::pool::{Endpoint, Upkeep};
 use self::route::Route;
-use super::address::{Host, ListenAddress};
+use super::address::ListenAddress;
 pub use super::scalar::HeaderName;
 
 /// A complete configuration.
@@ -410,6 +412,8 @@ pub struct PoolSettings {
     pub protocol: Protocol,
     /// How connections to backends with `https` are encrypted.
     pub tls: BackendTls,
+    /// How the backends are looked after.
+    pub upkeep: Upkeep,
 }
 
 /// The protocol that is spoken with the backends of a pool.
@@ -490,6 +494,7 @@ impl Default for PoolSettings {
             idle_connections: 128,
             protocol: Protocol::default(),
             tls: BackendTls::default(),
+            upkeep: Upkeep::default(),
         }
     }
 }
@@ -510,14 +515,14 @@ impl Default for Retry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backend {
-    /// Host and port as the configuration spells them, without scheme; the value of `X-Backend`.
+    /// Host and port as the configuration spells them, without scheme, or `unix:` and a path; the value of `X-Backend`.
     pub label: String,
-    /// The server, which may have several addresses.
-    pub host: Host,
-    /// The server's port.
-    pub port: u16,
+    /// The place where it listens.
+    pub endpoint: Endpoint,
     /// The share of requests relative to the others, 0 to 65535; 0 means no new requests.
     pub weight: u32,
+    /// Whether it gets requests only while no other backend is healthy.
+    pub is_backup: bool,
     /// Whether connections to it are encrypted.
     pub is_encrypted: bool,
 }

@@ -229,6 +229,7 @@ fn shared(config: &Config) -> Result<Shared, CommandError> {
         store: Store::new(config.server.state),
         metrics: Metrics::new(),
         listeners: Listeners::default(),
+        changes: Arc::default(),
     })
 }
 

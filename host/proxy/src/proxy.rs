@@ -13,8 +13,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | `streams` | serves many requests at once on a connection of HTTP/2 |
-//! | `choose` | asks the plugins for the backend of the next attempt |
-//! | `forward`, `attempt` | make attempts one after the other; one attempt |
+//! | `choose`, `sticky` | the backend of the next attempt: asks the plugins, and waits for a place; keeps a client at its backend |
+//! | `forward`, `attempt`, `watch` | make attempts one after the other; one attempt; whether its backend still answers |
 //! | `reach` | reaches a backend on a connection or a session |
 //! | `deliver` | passes a response on, or switches to another protocol |
 //! | `mirror` | sends copies of requests to another pool |
@@ -45,7 +45,9 @@ mod outbound;
 mod reach;
 mod refuse;
 mod sessions;
+mod sticky;
 mod streams;
+mod watch;
 
 pub use idle::Idle;
 pub use sessions::Sessions;
@@ -62,7 +64,7 @@ use pace_wire::request::RequestHead;
 
 use self::answer::Disposition;
 use self::attempt::AttemptError;
-use self::choose::{Selected, select};
+use self::choose::{Selected, select_first};
 use self::context::Context;
 use self::refuse::Refused;
 use crate::chain::{Remaining, RequestFlow};
@@ -284,7 +286,10 @@ impl Proxy {
             }
             Err(_) => return Disposition::Close,
         }
-        match select(request, context) {
+        let Some(selected) = select_first(client, request, context).await else {
+            return Disposition::Close;
+        };
+        match selected {
             Selected::Backend(first) => self.forward(client, request, context, upload, first).await,
             Selected::Reply(reply) => {
                 let (body, reply) = (upload.pump.reader(), (reply, Remaining::ALL));

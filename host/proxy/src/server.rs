@@ -43,6 +43,7 @@ use crate::admin::Admin;
 use crate::ordering::Ordering;
 use crate::reload::Reloader;
 use crate::snapshot::{Shared, Snapshot};
+use crate::upstream::{Keeper, system_lookup};
 use pace_base::logging::{summarise_limited, summarise_limited_now};
 use pace_config::Config;
 
@@ -211,6 +212,7 @@ impl Server {
             admin_address = Some(address);
             let admin = Admin {
                 shared: Arc::clone(&shared),
+                snapshot: Arc::clone(&snapshot),
                 reloader: reloader.clone(),
             };
             tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
@@ -230,6 +232,7 @@ impl Server {
                 .map_err(io::Error::other)?;
         }
         tokio::spawn(warn_of_ends(Arc::clone(&snapshot)));
+        tokio::spawn(keep_pools(snapshot, Arc::clone(&shared)));
         if let Some(ordering) = ordering {
             tokio::spawn(ordering.run(Arc::clone(&shared), reloader.clone()));
         }
@@ -264,6 +267,17 @@ impl Server {
         summarise_limited_now();
         Ok(())
     }
+}
+
+/// Keeps the pools that serve, as long as the process lives.
+async fn keep_pools(snapshot: Arc<ArcSwap<Snapshot>>, shared: Arc<Shared>) {
+    let keeper = Keeper {
+        pools: || snapshot.load().pools().map(Arc::clone).collect(),
+        changes: Arc::clone(&shared.changes),
+        lookup: Arc::new(system_lookup),
+        metrics: shared,
+    };
+    keeper.run().await;
 }
 
 /// How often certificates that end soon are warned of.

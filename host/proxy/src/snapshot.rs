@@ -16,7 +16,7 @@ use crate::listeners::{ListenerId, Listeners};
 use crate::route::{Mirror, Route};
 use crate::router::Router;
 use crate::telemetry::Metrics;
-use crate::upstream::{Pool, system_lookup};
+use crate::upstream::{Answers, Changes, Pool};
 use crate::via::Via;
 use pace_config::listener::ForwardedCertificates;
 use pace_config::route::{Action, Match};
@@ -71,6 +71,14 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Listeners, by their addresses.
     pub listeners: Listeners,
+    /// The signal by which pools wake their keeper.
+    pub changes: Arc<Changes>,
+}
+
+impl AsRef<Metrics> for Shared {
+    fn as_ref(&self) -> &Metrics {
+        &self.metrics
+    }
 }
 
 /// The parts that the next snapshot takes over unchanged: plugins keep their instances, pools their measurements of
@@ -110,13 +118,15 @@ pub type Generations = HashMap<String, Arc<Generation>>;
 
 impl Snapshot {
     /// Joins a configuration with the generations of its plugins. Every plugin is tried with every
-    /// configuration that is new to it. The error names the plugin that refused.
+    /// configuration that is new to it. The error names the plugin that refused. `answers` has the addresses of names, as far as
+    /// they have been looked up.
     pub fn build(
         config: &Config,
         generations: &Generations,
         frontends: Arc<Frontends>,
         shared: &Shared,
         before: Option<&Snapshot>,
+        answers: &Answers,
     ) -> Result<Snapshot, (String, Failure)> {
         let mut builder = Builder {
             config,
@@ -124,6 +134,7 @@ impl Snapshot {
             shared,
             frontends: &frontends,
             before,
+            answers,
             parts: Parts::default(),
         };
         let pools: Vec<Arc<Pool>> = config.pools.iter().map(|pool| builder.pool(pool)).collect();
@@ -168,27 +179,30 @@ impl Snapshot {
         self.fronts.get(listener.index())?.as_ref()
     }
 
-    /// Applies the limits to counts that plugins have already made, too. The caller does this once the snapshot
-    /// serves: a refused one must not change anything.
+    /// Applies the limits to counts that plugins have already made, and to requests that are under way at backends. The caller does
+    /// this once the snapshot serves: a refused one must not change anything.
     pub fn apply_limits(&self) {
         for (scope, limits) in &self.parts.scopes {
             scope.set_limits(*limits);
         }
+        for pool in self.pools() {
+            pool.take_over();
+        }
     }
 
-    /// Looks the names of all backends up again, which may take a while.
-    pub fn look_up_names(&self, metrics: &Metrics) {
-        for (_, pool) in self.parts.pools.values() {
-            pool.look_up(metrics, &system_lookup);
-        }
+    /// The pools, in any order.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.parts.pools.values().map(|(_, pool)| pool)
+    }
+
+    /// The pool of this name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.parts.pools.get(name).map(|(_, pool)| pool)
     }
 
     /// Whether a pool of this name has a backend with this label.
     pub fn has_backend(&self, pool: &str, label: &str) -> bool {
-        self.parts
-            .pools
-            .get(pool)
-            .is_some_and(|(_, pool)| pool.members().has(label))
+        self.pool(pool).is_some_and(|pool| pool.members().has(label))
     }
 
     /// The names of the scopes whose counters and windows the snapshot uses.
@@ -244,12 +258,12 @@ struct Builder<'a> {
     shared: &'a Shared,
     frontends: &'a Frontends,
     before: Option<&'a Snapshot>,
+    answers: &'a Answers,
     parts: Parts,
 }
 
 impl Builder<'_> {
-    /// A pool that did not change stays the same. In one that did, remaining backends keep their requests in flight
-    /// and their measured speed.
+    /// A pool that did not change stays the same. In one that did, remaining backends keep all that is known of them.
     fn pool(&mut self, pool: &pace_config::Pool) -> Arc<Pool> {
         let before = self.before.and_then(|before| before.parts.pools.get(&pool.name));
         let connector = self.frontends.connector_of(&pool.name);
@@ -261,8 +275,9 @@ impl Builder<'_> {
                 pool,
                 connector,
                 &self.shared.metrics,
+                &self.shared.changes,
                 changed.map(|(_, before)| &**before),
-                &system_lookup,
+                self.answers,
             )),
         };
         self.parts

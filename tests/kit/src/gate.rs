@@ -18,7 +18,12 @@ impl Gate {
         Gate::default()
     }
 
-    /// Opens the gate for good.
+    /// Closes the gate again.
+    pub fn close(&self) {
+        *self.0.0.lock() = false;
+    }
+
+    /// Opens the gate.
     pub fn open(&self) {
         let (open, changed) = &*self.0;
         *open.lock() = true;

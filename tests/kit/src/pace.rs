@@ -143,6 +143,32 @@ impl Pace {
             .unwrap_or_else(|| panic!("the plugin {name} in {response:?}"))
     }
 
+    /// The entry of a backend in `/pools`, by its label.
+    pub fn backend(&self, pool: &str, label: &str) -> Value {
+        let pools = self.pools();
+        let pool = pools.iter().find(|entry| entry["name"] == pool);
+        let backends = pool.and_then(|pool| pool["backends"].as_array());
+        let mut backends = backends.into_iter().flatten();
+        let found = backends.find(|backend| backend["backend"] == label);
+        found
+            .unwrap_or_else(|| panic!("the backend {label} in {pools:#?}"))
+            .clone()
+    }
+
+    /// The pools, as `/pools` has them.
+    pub fn pools(&self) -> Vec<Value> {
+        let response = self.admin().get("/pools");
+        assert_eq!(response.status, 200, "{response:?}");
+        serde_json::from_slice(&response.body).expect("it is a list in JSON")
+    }
+
+    /// Waits until a backend of the pool `web` is in a state.
+    pub fn wait_for_health(&self, label: &str, health: &str) {
+        wait_until(&format!("{label} to be {health}"), || {
+            self.backend("web", label)["health"] == health
+        });
+    }
+
     /// The number of the generation that serves, as `/plugins` has it.
     pub fn generation(&self, name: &str) -> u64 {
         self.plugin(name)["generation"].as_u64().expect("it is a number")

@@ -43,6 +43,7 @@ mod plugin_limits;
 mod plugin_new;
 mod plugin_run;
 mod plugin_test;
+mod pools;
 mod precompiled;
 mod readme;
 mod ready_file;

@@ -64,6 +64,9 @@ fn encrypted_address(pace: &Pace) -> SocketAddr {
 /// Files that are started otherwise: they listen where they say, and need certificates.
 const ENCRYPTED: [&str; 3] = ["client-certificates.toml", "grpc.toml", "tls.toml"];
 
+/// Files whose backend is asked whether it is there.
+const CHECKING: [&str; 1] = ["health-checks.toml"];
+
 /// A file that would have the authority asked. A unit test of the configuration reads it.
 const ORDERING: &str = "acme.toml";
 
@@ -77,9 +80,11 @@ fn shipped_configuration_starts() {
         if name == ORDERING {
             continue;
         }
-        let pace = match ENCRYPTED.contains(&name) {
-            true => start_encrypted(name, &Authority::new("tests"), &[], &[]),
-            false => start(name, &[]),
+        let backend = HttpBackend::named("one");
+        let pace = match name {
+            name if ENCRYPTED.contains(&name) => start_encrypted(name, &Authority::new("tests"), &[], &[]),
+            name if CHECKING.contains(&name) => start(name, &[&backend]),
+            name => start(name, &[]),
         };
         let exit = pace.stop();
         assert_eq!(exit.code, Some(0), "{name}");

@@ -96,6 +96,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
         store: Store::new(config.server.state),
         metrics: Metrics::new(),
         listeners: Listeners::default(),
+        changes: Arc::default(),
     });
     let origin = Origin {
         path: None,

@@ -8,7 +8,7 @@ use pace_wire::request::MAX_METHOD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-use super::{HeaderName, Int, MatchHost, is_header_name};
+use super::{HeaderName, Int, MatchHost, is_token};
 use crate::address::Host;
 use crate::path_regex;
 use crate::redirect_url::RedirectUrl;
@@ -65,7 +65,7 @@ impl TryFrom<String> for Method {
     type Error = String;
 
     fn try_from(method: String) -> Result<Self, String> {
-        if !is_header_name(&method) || method.len() > MAX_METHOD {
+        if !is_token(&method) || method.len() > MAX_METHOD {
             return Err(format!("{method:?} is not a method"));
         }
         if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
@@ -95,7 +95,7 @@ impl TryFrom<String> for MatchField {
             known if known.is_hop_by_hop() => Err(format!(
                 "{name:?} is about one connection, and no route can depend on it"
             )),
-            _ if is_header_name(&name) => Ok(MatchField(HeaderName(name.to_ascii_lowercase()))),
+            _ if is_token(&name) => Ok(MatchField(HeaderName(name.to_ascii_lowercase()))),
             _ => Err(format!("{name:?} is not the name of a header")),
         }
     }
@@ -155,8 +155,8 @@ impl route::SplitBy {
         match text.split_once(':') {
             None if text == "client" => Ok(route::SplitBy::Client),
             // The name of a cookie is a token, as that of a header is (RFC 6265, section 4.1.1).
-            Some(("cookie", name)) if is_header_name(name) => Ok(route::SplitBy::Cookie(name.to_owned())),
-            Some(("header", name)) if is_header_name(name) => {
+            Some(("cookie", name)) if is_token(name) => Ok(route::SplitBy::Cookie(name.to_owned())),
+            Some(("header", name)) if is_token(name) => {
                 Ok(route::SplitBy::Header(HeaderName(name.to_ascii_lowercase())))
             }
             _ => Err(format!(

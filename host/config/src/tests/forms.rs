@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::super::pool::Endpoint;
 use super::super::route::{HostMatch, PathMatch};
-use super::super::{BUILTINS, OnFailure, Overrides, Source, build};
+use super::super::{BUILTINS, Host, OnFailure, Overrides, Source, build};
 use super::{FULL, SHORT, backends, config, parse_with};
 
 /// The full form of `SHORT`.
@@ -125,7 +126,8 @@ fn command_line_alone_is_a_complete_proxy() {
     assert_eq!(from_nothing.listeners[0].listen.to_string(), "0.0.0.0:80");
     // A name is looked up on connecting.
     let backend = &from_nothing.pools[0].backends[0];
-    assert_eq!((backend.host.to_string(), backend.port), ("app".to_owned(), 8000));
+    let host = Host::Name("app".to_owned());
+    assert_eq!(backend.endpoint, Endpoint::Tcp { host, port: 8000 });
     assert_eq!(from_nothing.plugins.len(), BUILTINS.len());
     assert_eq!(from_nothing.metrics, None);
 }

@@ -8,6 +8,7 @@ mod random;
 mod routes;
 mod rules;
 mod shipped;
+mod upkeep;
 mod values;
 
 use std::path::Path;

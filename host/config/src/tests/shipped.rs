@@ -10,6 +10,28 @@ const CLIENT_CERTIFICATES: &str = include_str!("../../../../config/client-certif
 const ROUTES: &str = include_str!("../../../../config/routes.toml");
 const ACME: &str = include_str!("../../../../config/acme.toml");
 
+/// Keys that do something as soon as they are there, and so are in files of their own.
+const SHOWN_ELSEWHERE: [&str; 8] = [
+    "request",
+    "response",
+    "health_check",
+    "ejection",
+    "max_in_flight",
+    "max_queued",
+    "queue_ms",
+    "stickiness",
+];
+
+/// The files of pools.
+const POOLS: [&str; 6] = [
+    include_str!("../../../../config/health-checks.toml"),
+    include_str!("../../../../config/ejection.toml"),
+    include_str!("../../../../config/max-in-flight.toml"),
+    include_str!("../../../../config/sticky.toml"),
+    include_str!("../../../../config/backup.toml"),
+    include_str!("../../../../config/names.toml"),
+];
+
 /// The lines that are neither comments nor empty.
 fn settings(text: &str) -> Vec<&str> {
     text.lines()
@@ -74,9 +96,8 @@ fn commented_file_has_every_key() {
             let there = PROXY
                 .lines()
                 .any(|line| line.trim_start_matches('#').starts_with(&setting));
-            // These are tables of their own; headers.toml shows them.
             assert!(
-                there || ["request", "response"].contains(&key.as_str()),
+                there || SHOWN_ELSEWHERE.contains(&key.as_str()),
                 "{key} in [{table}]"
             );
         }
@@ -125,6 +146,24 @@ fn file_of_routes_has_every_key_of_routes() {
 }
 
 #[test]
+fn files_of_pools_have_every_key_that_is_in_no_other() {
+    let files = POOLS.concat();
+    for table in [
+        "[[pools]]\nname = 'a'\nbackends = ['a']\nhealth_check = { zzz = 1 }",
+        "[[pools]]\nname = 'a'\nbackends = ['a']\nejection = { zzz = 1 }",
+        "[[pools]]\nname = 'a'\nbackends = ['a']\nstickiness = { zzz = 1 }",
+    ] {
+        for key in known(table) {
+            assert!(files.contains(&format!("{key} = ")), "{key} in {table}");
+        }
+    }
+    for key in SHOWN_ELSEWHERE.iter().skip(2) {
+        let is_there = files.contains(&format!("{key} = ")) || files.contains(&format!("[upstreams.{key}]"));
+        assert!(is_there, "{key}");
+    }
+}
+
+#[test]
 fn other_shipped_files_are_valid_without_warnings() {
     for text in [
         ACME,
@@ -140,7 +179,10 @@ fn other_shipped_files_are_valid_without_warnings() {
         include_str!("../../../../config/proxy-protocol.toml"),
         ROUTES,
         PROXY,
-    ] {
+    ]
+    .into_iter()
+    .chain(POOLS)
+    {
         assert_eq!(config(text).warnings(), []);
     }
 }

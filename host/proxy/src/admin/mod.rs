@@ -1,8 +1,13 @@
 //! The admin API. It is never reachable through a public listener.
 //!
 //! [`ROUTES`] lists every endpoint once. An endpoint that changes something answers 200 with a sentence that says what
-//! changed, 409 with a sentence that says why nothing did, or 404 if there is no such plugin.
+//! changed, 409 with a sentence that says why nothing did, or 404 if there is no such plugin, pool or backend.
 
+mod pools;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Response, StatusCode};
 use pace_wire::authority;
@@ -10,21 +15,23 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use crate::reload::{Refused, ReloadOutcome, ReloadOutcomes, Reloader};
-use crate::snapshot::Shared;
+use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::METRICS_CONTENT_TYPE;
 use pace_base::escape::{self, Lines};
 
 /// The admin API, with the parts of Pace that it shows and changes.
 pub struct Admin {
     /// The parts that all configurations share, for the metrics.
-    pub shared: std::sync::Arc<Shared>,
+    pub shared: Arc<Shared>,
+    /// The snapshot that serves, for its pools.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The status of plugins, and their reload.
     pub reloader: Reloader,
 }
 
 /// A path, with the methods and the endpoint behind it.
 struct Route {
-    /// The path, with `NAME` in the place of a plugin's name.
+    /// The path, with `NAME` in the place of a plugin's or pool's name, and `ADDR` in that of a backend's address.
     path: &'static str,
     /// The methods, as the header `Allow` lists them.
     methods: &'static str,
@@ -47,19 +54,37 @@ enum Endpoint {
     ReloadPlugin,
     /// Returns a plugin to the generation before.
     RollBackPlugin,
+    /// JSON: every pool with its backends, their health and load.
+    Pools,
+    /// Drains a backend.
+    DrainBackend,
+    /// Ends the drain of a backend.
+    EnableBackend,
+}
+
+/// The names in a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Named<'p> {
+    /// The plugin or the pool; `""` if the path names none.
+    name: &'p str,
+    /// The backend's address, as the path spells it; `""` if it names none.
+    address: &'p str,
 }
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 
 /// The routes of the API, in the order in which a 404 lists them.
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 9] = [
     Route::new("/health", READ, Endpoint::Health).for_machines(),
     Route::new("/metrics", READ, Endpoint::Metrics).for_machines(),
     Route::new("/plugins", READ, Endpoint::Plugins),
     Route::new("/reload", WRITE, Endpoint::Reload),
     Route::new("/plugins/NAME/reload", WRITE, Endpoint::ReloadPlugin),
     Route::new("/plugins/NAME/rollback", WRITE, Endpoint::RollBackPlugin),
+    Route::new("/pools", READ, Endpoint::Pools),
+    Route::new("/pools/NAME/backends/ADDR/drain", WRITE, Endpoint::DrainBackend),
+    Route::new("/pools/NAME/backends/ADDR/enable", WRITE, Endpoint::EnableBackend),
 ];
 
 impl Route {
@@ -79,19 +104,31 @@ impl Route {
         }
     }
 
-    /// The plugin that a request's path names, or `""` if the route names none; `None` if the path is another route's.
-    fn plugin_of<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let mut plugin = "";
-        let mut segments = path.trim_matches('/').split('/');
-        for expected in self.path.trim_matches('/').split('/') {
+    /// The names in a request's path; `None` if the path is another route's.
+    fn named_by<'p>(&self, path: &'p str) -> Option<Named<'p>> {
+        let mut named = Named::default();
+        let mut rest = path.trim_matches('/');
+        let before = match self.path.split_once("ADDR") {
+            // An address may have slashes, as the path of a socket has.
+            Some((before, after)) => {
+                let left = rest.strip_suffix(after)?;
+                let pieces = left.splitn(before.matches('/').count(), '/');
+                named.address = pieces.last().filter(|address| !address.is_empty())?;
+                rest = left.strip_suffix(named.address)?.trim_end_matches('/');
+                before
+            }
+            None => self.path,
+        };
+        let mut segments = rest.split('/');
+        for expected in before.trim_matches('/').split('/') {
             let segment = segments.next()?;
             match expected {
-                "NAME" => plugin = segment,
+                "NAME" => named.name = segment,
                 expected if expected == segment => {}
                 _ => return None,
             }
         }
-        segments.next().is_none().then_some(plugin)
+        segments.next().is_none().then_some(named)
     }
 }
 
@@ -110,8 +147,8 @@ impl Admin {
         }
         let found = ROUTES
             .iter()
-            .find_map(|route| Some((route, route.plugin_of(path)?)));
-        let Some((route, plugin)) = found else {
+            .find_map(|route| Some((route, route.named_by(path)?)));
+        let Some((route, Named { name, address })) = found else {
             return not_found();
         };
         if !route.methods.split(", ").any(|method| request.method == method) {
@@ -122,8 +159,11 @@ impl Admin {
             Endpoint::Metrics => response(StatusCode::OK, METRICS_CONTENT_TYPE, self.shared.metrics.render()),
             Endpoint::Plugins => self.plugins(),
             Endpoint::Reload => outcomes(&self.reloader.reload_all().await),
-            Endpoint::ReloadPlugin => outcome(&self.reloader.reload(plugin).await),
-            Endpoint::RollBackPlugin => outcome(&self.reloader.rollback(plugin).await),
+            Endpoint::ReloadPlugin => outcome(&self.reloader.reload(name).await),
+            Endpoint::RollBackPlugin => outcome(&self.reloader.rollback(name).await),
+            Endpoint::Pools => pools::list(&self.snapshot.load()),
+            Endpoint::DrainBackend => pools::drain(&self.snapshot.load(), name, address, true),
+            Endpoint::EnableBackend => pools::drain(&self.snapshot.load(), name, address, false),
         }
     }
 
@@ -131,11 +171,12 @@ impl Admin {
         let list = self.reloader.status().list();
         let text = serde_json::to_string_pretty(&list).expect("names, numbers and lists of names are JSON");
         let body = format!("{}\n", escape::json(&text));
-        response(StatusCode::OK, "application/json", body.into())
+        response(StatusCode::OK, JSON, body.into())
     }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 
 /// The response to a request that was refused when it was read.
 pub fn refused(refusal: Refusal) -> Response<Vec<u8>> {
@@ -210,21 +251,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_matches_one_route_and_yields_its_plugin() {
+    fn path_matches_one_route_and_yields_what_it_names() {
         let found = |path: &str| {
-            let plugins = ROUTES.iter().map(|route| (route.path, route.plugin_of(path)));
-            let found = plugins.filter_map(|(route, plugin)| Some((route, plugin?.to_owned())));
+            let named = ROUTES.iter().map(|route| (route.path, route.named_by(path)));
+            let found = named.filter_map(|(route, named)| {
+                let Named { name, address } = named?;
+                Some((route, format!("{name} {address}")))
+            });
             found.collect::<Vec<_>>()
         };
-        for (path, route, plugin) in [
-            ("/health", "/health", ""),
-            ("/health/", "/health", ""),
-            ("/plugins", "/plugins", ""),
-            ("/plugins/limit/reload", "/plugins/NAME/reload", "limit"),
-            ("/plugins/reload/rollback", "/plugins/NAME/rollback", "reload"),
-            ("/plugins//reload", "/plugins/NAME/reload", ""),
+        for (path, route, named) in [
+            ("/health", "/health", " "),
+            ("/health/", "/health", " "),
+            ("/plugins", "/plugins", " "),
+            ("/plugins/limit/reload", "/plugins/NAME/reload", "limit "),
+            ("/plugins/reload/rollback", "/plugins/NAME/rollback", "reload "),
+            ("/plugins//reload", "/plugins/NAME/reload", " "),
+            ("/pools", "/pools", " "),
+            (
+                "/pools/web/backends/10.0.0.1:80/drain",
+                "/pools/NAME/backends/ADDR/drain",
+                "web 10.0.0.1:80",
+            ),
+            (
+                "/pools/web/backends/unix:/run/drain/enable/drain/",
+                "/pools/NAME/backends/ADDR/drain",
+                "web unix:/run/drain/enable",
+            ),
+            (
+                "/pools/backends/backends/a/enable",
+                "/pools/NAME/backends/ADDR/enable",
+                "backends a",
+            ),
         ] {
-            assert_eq!(found(path), [(route, plugin.to_owned())], "{path}");
+            assert_eq!(found(path), [(route, named.to_owned())], "{path}");
         }
         for path in [
             "/",
@@ -232,6 +292,11 @@ mod tests {
             "/plugins/limit",
             "/plugins/limit/reload/now",
             "/plugins/reload",
+            "/pools/web",
+            "/pools/web/backends/drain",
+            "/pools/web/backends//drain",
+            "/pools/web/10.0.0.1:80/drain",
+            "/drain",
         ] {
             assert_eq!(found(path), [], "{path}");
         }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::thread::LocalKey;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use pace_wire::broken::Broken;
 use pace_wire::response::{RequestFacts, ResponseHead};
 use pace_wire::scan::HeadScan;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Stream, Transport, Unanswered, set_up};
@@ -61,9 +62,24 @@ pub async fn connect(
     keepalive: Option<Duration>,
     alarm: &mut Alarm,
 ) -> io::Result<TcpStream> {
+    let stream = within(limit, TcpStream::connect(address), alarm).await?;
+    set_up(&stream, keepalive)?;
+    Ok(stream)
+}
+
+/// Connects to a backend on this machine.
+pub async fn connect_local(path: &Path, limit: Duration, alarm: &mut Alarm) -> io::Result<UnixStream> {
+    within(limit, UnixStream::connect(path), alarm).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    connecting: impl Future<Output = io::Result<T>>,
+    alarm: &mut Alarm,
+) -> io::Result<T> {
     let deadline = Instant::now() + limit;
-    let mut connecting = pin!(TcpStream::connect(address));
-    let stream = poll_fn(|context| {
+    let mut connecting = pin!(connecting);
+    poll_fn(|context| {
         if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
             return Poll::Ready(connected);
         }
@@ -71,9 +87,7 @@ pub async fn connect(
             .poll(deadline, context)
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
     })
-    .await?;
-    set_up(&stream, keepalive)?;
-    Ok(stream)
+    .await
 }
 
 impl BackendConnection {

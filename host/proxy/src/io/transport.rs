@@ -12,7 +12,7 @@ use http::HeaderMap;
 use pace_wire::fields::Fields;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::ClientConnection;
@@ -45,6 +45,8 @@ pub enum Transport {
     Plain(TcpStream),
     /// An encrypted connection.
     Tls(Box<TlsStream<TcpStream>>),
+    /// A connection to a backend on this machine.
+    Local(UnixStream),
     /// A request and its response among others on a connection of HTTP/2.
     Stream(Box<Stream>),
     /// The client of a copied request: its body is at hand, and nobody is there for the response.
@@ -61,6 +63,11 @@ impl Transport {
     pub fn poll_read(&mut self, bytes: &mut [u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match self {
             Transport::Plain(stream) => {
+                let mut bytes = ReadBuf::new(bytes);
+                ready!(Pin::new(stream).poll_read(context, &mut bytes))?;
+                Poll::Ready(Ok(bytes.filled().len()))
+            }
+            Transport::Local(stream) => {
                 let mut bytes = ReadBuf::new(bytes);
                 ready!(Pin::new(stream).poll_read(context, &mut bytes))?;
                 Poll::Ready(Ok(bytes.filled().len()))
@@ -91,6 +98,7 @@ impl Transport {
     pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::Plain(stream) => stream.poll_read_ready(context),
+            Transport::Local(stream) => stream.poll_read_ready(context),
             // Decrypted bytes may wait already.
             Transport::Tls(_) => Poll::Ready(Ok(())),
             // No other request follows on the same stream.
@@ -103,6 +111,7 @@ impl Transport {
     pub fn is_silent(&mut self) -> bool {
         match self {
             Transport::Plain(stream) => has_nothing_to_read(stream),
+            Transport::Local(stream) => has_nothing_to_read(stream),
             Transport::Tls(stream) => match &mut **stream {
                 TlsStream::Client(stream) => {
                     let (socket, session) = stream.get_mut();
@@ -123,6 +132,7 @@ impl Transport {
         match (self, bytes) {
             (Transport::Plain(stream), [bytes]) => Pin::new(stream).poll_write(context, bytes),
             (Transport::Plain(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
+            (Transport::Local(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
             // All parts become one record, if they fit. It may wait until it is flushed.
             (Transport::Tls(stream), several) => Pin::new(stream).poll_write_vectored(context, several),
             (Transport::Stream(stream), bytes) => stream.poll_write(bytes, context),
@@ -134,6 +144,7 @@ impl Transport {
     pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Transport::Local(stream) => Pin::new(stream).poll_flush(context),
             Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
             Transport::Stream(_) | Transport::Unattended(_) => Poll::Ready(Ok(())),
         }
@@ -143,6 +154,7 @@ impl Transport {
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Local(stream) => Pin::new(stream).poll_shutdown(context),
             Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
             Transport::Stream(stream) => Poll::Ready(stream.finish(None)),
             Transport::Unattended(_) => Poll::Ready(Ok(())),
@@ -182,7 +194,9 @@ impl Transport {
     /// The trailers of a stream at its end. Connections have none of their own.
     pub fn poll_trailers(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<HeaderMap>>> {
         match self {
-            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => Poll::Ready(Ok(None)),
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Local(_) | Transport::Unattended(_) => {
+                Poll::Ready(Ok(None))
+            }
             Transport::Stream(stream) => stream.poll_trailers(context),
         }
     }
@@ -190,7 +204,9 @@ impl Transport {
     /// Sends the head that a stream was given. On connections heads are bytes like all others.
     pub fn flush_head(&mut self) -> io::Result<()> {
         match self {
-            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => Ok(()),
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Local(_) | Transport::Unattended(_) => {
+                Ok(())
+            }
             Transport::Stream(stream) => stream.flush_head(),
         }
     }
@@ -198,7 +214,9 @@ impl Transport {
     /// Ends the message on a stream.
     pub fn finish(&mut self, trailers: Option<&Fields>) -> io::Result<()> {
         match self {
-            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => Ok(()),
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Local(_) | Transport::Unattended(_) => {
+                Ok(())
+            }
             Transport::Stream(stream) => stream.finish(trailers.map(header_map)),
         }
     }
@@ -207,16 +225,16 @@ impl Transport {
     pub fn stream(&mut self) -> Option<&mut Stream> {
         match self {
             Transport::Stream(stream) => Some(stream),
-            Transport::Plain(_) | Transport::Tls(_) | Transport::Unattended(_) => None,
+            Transport::Plain(_) | Transport::Tls(_) | Transport::Local(_) | Transport::Unattended(_) => None,
         }
     }
 
-    /// The socket below, if no other request shares it.
+    /// The TCP socket below, if no other request shares it.
     fn socket(&self) -> Option<&TcpStream> {
         match self {
             Transport::Plain(stream) => Some(stream),
             Transport::Tls(stream) => Some(stream.get_ref().0),
-            Transport::Stream(_) | Transport::Unattended(_) => None,
+            Transport::Local(_) | Transport::Stream(_) | Transport::Unattended(_) => None,
         }
     }
 }
@@ -230,7 +248,7 @@ fn header_map(fields: &Fields) -> HeaderMap {
     map
 }
 
-fn has_nothing_to_read(socket: &TcpStream) -> bool {
+fn has_nothing_to_read(socket: &impl AsFd) -> bool {
     let looked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
     looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

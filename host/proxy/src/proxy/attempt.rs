@@ -13,7 +13,9 @@ use pace_wire::response::RequestFacts;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::forward::is_repeatable;
 use super::outbound;
+use super::watch::Watch;
 use crate::http1::{BackendConnection, BodyError, Client, HeadError, Pump, PumpError, Side, Sink};
 use pace_config::{ClientLimits, PoolSettings};
 use pace_hook::AttemptFailure;
@@ -48,6 +50,9 @@ pub(super) enum AttemptError {
     /// The request had so little time left, or was given so little by its client, that the backend cannot be blamed.
     #[error("the time of the request is over")]
     OutOfTime,
+    /// The backend is silent, and another takes the request.
+    #[error("the backend answers nobody")]
+    GivenUp,
     /// The response has a status on which another attempt is made.
     #[error("status {0}")]
     Status(u16),
@@ -76,7 +81,9 @@ impl AttemptError {
             AttemptError::Head(HeadError::Closed | HeadError::Io(_) | HeadError::Unprocessed(_)) => {
                 Some(AttemptFailure::Closed)
             }
-            AttemptError::Silent(_) | AttemptError::Late(_) => Some(AttemptFailure::ResponseTimeout),
+            AttemptError::Silent(_) | AttemptError::Late(_) | AttemptError::GivenUp => {
+                Some(AttemptFailure::ResponseTimeout)
+            }
             AttemptError::Status(status) => Some(AttemptFailure::Status(*status)),
             AttemptError::Exhausted(_)
             | AttemptError::OutOfTime
@@ -215,13 +222,14 @@ pub(super) struct Upload {
 }
 
 /// Sends a request whose head is in the pump of `upload`, and waits for the head of the final response. Interim responses
-/// are passed on meanwhile.
+/// are passed on meanwhile. After [`AttemptError::GivenUp`] a further call continues the wait.
 pub(super) async fn exchange(
     client: &mut Client,
     backend: &mut BackendConnection,
     request: &RequestHead,
     upload: &mut Upload,
     timeouts: &Timeouts,
+    (watch, watched): (&mut Watch, &Context),
 ) -> Result<(), AttemptError> {
     let facts = RequestFacts {
         head: request.method == http::Method::HEAD,
@@ -249,10 +257,11 @@ pub(super) async fn exchange(
                 Poll::Pending => upload.patience.pause(upload.pump.taken()),
             }
         }
-        if (upload.is_broken || upload.pump.is_done())
-            && let Poll::Ready(_error) = client.poll_gone(context)
-        {
-            return Poll::Ready(Err(AttemptError::ClientGone));
+        if upload.is_broken || upload.pump.is_done() {
+            watch.sent(watched);
+            if let Poll::Ready(_error) = client.poll_gone(context) {
+                return Poll::Ready(Err(AttemptError::ClientGone));
+            }
         }
         loop {
             // An interim response must be sent before the next is read. Those of a stream have been read already, and would wait
@@ -306,6 +315,13 @@ pub(super) async fn exchange(
             && client.alarm.poll(until, context).is_ready()
         {
             return Poll::Ready(Err(AttemptError::Late("attempt")));
+        }
+        let is_repeatable = || is_repeatable(request, upload, false);
+        if watch
+            .poll(watched, is_repeatable, &mut client.alarm, context)
+            .is_ready()
+        {
+            return Poll::Ready(Err(AttemptError::GivenUp));
         }
         let written = upload.pump.written() + interim.written();
         if written != progress.0 {

@@ -17,7 +17,7 @@ use crate::http1::Arrival;
 use crate::route::{Forward, Mirror, Route};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{HookCalls, RequestSummary};
-use crate::upstream::{Backend, InFlight, Members, Pool};
+use crate::upstream::{Backend, Entry, InFlight, Members, Pool};
 use pace_base::logging::Limited;
 use pace_hook::AttemptFailure;
 
@@ -44,7 +44,7 @@ pub(super) struct Context {
     prefix: Option<Vec<u8>>,
     /// The pool that was chosen, by its index among those of the route.
     choice: usize,
-    /// The members of the pool when the first backend was chosen.
+    /// The members of the route's pool when a backend was chosen last.
     pub(super) members: Option<Arc<Members>>,
     /// The number of attempts that were begun.
     pub(super) attempt: u32,
@@ -59,6 +59,12 @@ pub(super) struct Context {
     pub(super) crossed: u32,
     /// Sessions with a backend up to this number are not used, as one of them turned out to be dead.
     pub(super) sessions_after: Option<u64>,
+    /// The place at the backend that was chosen, until an attempt begins there.
+    pub(super) place: Option<InFlight>,
+    /// A place that the request is offered while it waits for one.
+    pub(super) offered: Option<InFlight>,
+    /// Whether the request has waited for a place.
+    pub(super) has_waited: bool,
     /// The present attempt, and its start.
     pub(super) current: Option<(InFlight, Instant)>,
     /// Whether the response comes from the backend of the present attempt.
@@ -98,6 +104,9 @@ impl Context {
             has_replaced: false,
             crossed: 0,
             sessions_after: None,
+            place: None,
+            offered: None,
+            has_waited: false,
             current: None,
             answered: false,
             last: None,
@@ -109,20 +118,72 @@ impl Context {
         }
     }
 
-    /// Begins an attempt at a backend of the route's pool.
-    pub(super) fn begin_attempt(&mut self, index: u32) -> Arc<Backend> {
+    /// Replaces the members that the request sees by those of the moment. Backends that it has tried stay tried.
+    pub(super) fn renew_members(&mut self) {
+        let pool = self.pool();
+        let Some(before) = &self.members else {
+            self.members = Some(pool.members());
+            return;
+        };
+        if before.version() == pool.version() {
+            return;
+        }
+        let members = pool.members();
+        let tried = self.tried.iter().map(|index| before.backend(*index));
+        self.tried = tried.filter_map(|backend| members.index_of(backend)).collect();
+        self.members = Some(members);
+    }
+
+    /// Takes a place for the request at a chosen backend.
+    pub(super) fn enter(&mut self, index: u32) -> Entered {
         let members = self.members.as_ref().expect("a backend was chosen among them");
-        let backend = Arc::clone(members.backend(index));
+        let backend = members.backend(index);
+        let is_offered = |offered: &mut InFlight| Arc::ptr_eq(offered.backend(), backend);
+        if let Some(offered) = self.offered.take_if(is_offered) {
+            self.place = Some(offered);
+            return Entered::Yes;
+        }
+        match self.pool().enter(backend, tokio::time::Instant::now) {
+            Entry::Place(place) => {
+                self.place = Some(place);
+                Entered::Yes
+            }
+            Entry::Full => Entered::Full,
+            Entry::OnTrial => Entered::OnTrial(Arc::clone(backend)),
+            Entry::Ejected => Entered::Ejected(Arc::clone(backend)),
+        }
+    }
+
+    /// Takes a place for the request at a backend, even one on trial. Returns its index; `None` if the backend has no room.
+    pub(super) fn enter_anyway(&mut self, backend: &Arc<Backend>) -> Option<u32> {
+        let index = self.members.as_ref()?.index_of(backend)?;
+        self.place = Some(InFlight::take(backend)?);
+        Some(index)
+    }
+
+    /// Begins an attempt at a backend of the route's pool, in the place that was taken there.
+    pub(super) fn begin_attempt(&mut self, index: u32) -> Arc<Backend> {
+        let place = self.place.take().expect("a backend is chosen with a place there");
+        let backend = Arc::clone(place.backend());
         self.attempt += 1;
         self.tried.push(index);
         // The first attempt begins some microseconds after the request, which is not worth a read of the clock.
-        let since = match self.attempt {
-            1 => self.started,
+        let since = match (self.attempt, self.has_waited) {
+            (1, false) => self.started,
             _ => Instant::now(),
         };
-        self.current = Some((InFlight::begin(&backend), since));
+        backend.metrics.attempts.inc();
+        self.current = Some((place, since));
         self.last = Some(Arc::clone(&backend));
         backend
+    }
+
+    /// Undoes the present attempt, whose connection was dead, and keeps its place for another.
+    pub(super) fn take_back_attempt(&mut self) -> Option<u32> {
+        let (place, _) = self.current.take()?;
+        self.place = Some(place);
+        self.attempt -= 1;
+        self.tried.pop()
     }
 
     /// The request's route.
@@ -224,12 +285,19 @@ impl Context {
         members > self.tried.len()
     }
 
-    /// Records that the backend of the present attempt has responded.
-    pub(super) fn answered(&mut self) {
-        if let Some((in_flight, since)) = &self.current {
-            in_flight.backend().responded_in(since.elapsed());
+    /// Records that the backend of the present attempt has responded with this status.
+    pub(super) fn answered(&mut self, status: u16) {
+        if let Some((place, since)) = &self.current {
+            self.pool().answered(place, status, since.elapsed());
         }
         self.answered = true;
+    }
+
+    /// Tells the pool that the present attempt has failed.
+    pub(super) fn failed(&self, failure: AttemptFailure) {
+        if let Some((place, _)) = &self.current {
+            self.pool().failed(place, failure);
+        }
     }
 
     /// The facts about the request for a call of the chain.
@@ -244,9 +312,7 @@ impl Context {
 
     /// The limit of log lines about the backend of the present attempt.
     pub(super) fn warnings(&self) -> Option<&Limited> {
-        self.current
-            .as_ref()
-            .map(|(in_flight, _)| &in_flight.backend().warnings)
+        self.current.as_ref().map(|(place, _)| &place.backend().warnings)
     }
 
     /// The label of the backend of the last attempt.
@@ -259,8 +325,20 @@ impl Context {
         self.current
             .as_ref()
             .filter(|_| self.answered)
-            .map(|(in_flight, _)| in_flight.backend().label.as_str())
+            .map(|(place, _)| place.backend().label.as_str())
     }
+}
+
+/// The outcome of asking for a place at a chosen backend.
+pub(super) enum Entered {
+    /// The request has a place.
+    Yes,
+    /// The backend has as many requests as it may have.
+    Full,
+    /// Another request is the backend's trial.
+    OnTrial(Arc<Backend>),
+    /// The backend has just been ejected.
+    Ejected(Arc<Backend>),
 }
 
 /// The summary of a request for log lines.

@@ -23,11 +23,13 @@ use super::context::{Context, summary};
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
 use super::refuse::Refused;
+use super::sticky;
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
+use pace_hook::AttemptFailure;
 
 /// The reason why a response did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -55,18 +57,21 @@ impl Proxy {
     ) -> Disposition {
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
             if upload.pump.is_done() && is_asked_for(request, &backend.head) {
-                context.answered();
+                context.answered(backend.head.status().as_u16());
+                sticky::remember(request, context, &mut backend.head);
                 return self.switch(client, request, context, backend).await;
             }
             // A switch must be to a protocol that the client has named, and not before the end of the request (RFC 9110,
             // section 7.8).
             let error = AttemptError::Body(Broken::Upgrade.to_string());
+            context.failed(AttemptFailure::Protocol);
             self.book(request, context, &error, false);
             return self
                 .refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
                 .await;
         }
-        context.answered();
+        context.answered(backend.head.status().as_u16());
+        sticky::remember(request, context, &mut backend.head);
         certificate::forbid_caches(client, context, &mut backend.head);
         if let Filtered::Instead(reply, remaining) =
             self.filter(request, context, Remaining::ALL, &mut backend.head)
@@ -135,6 +140,7 @@ impl Proxy {
                 context.status = None;
                 context.answered = false;
                 let error = AttemptError::Body(why);
+                context.failed(AttemptFailure::Protocol);
                 self.book(request, context, &error, false);
                 self.refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
                     .await

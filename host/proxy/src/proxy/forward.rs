@@ -19,6 +19,7 @@ use super::context::{Context, summary};
 use super::outbound::{self, AddedFields};
 use super::reach::Lease;
 use super::refuse::{Refused, refused_after};
+use super::watch::Watch;
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Pump};
 use crate::route::Mirror;
@@ -131,10 +132,17 @@ impl Proxy {
         chosen: &Arc<upstream::Backend>,
     ) -> Result<(BackendConnection, Lease), NextAction> {
         let timeouts = Timeouts::new(context, &context.pool().settings);
-        let way = match self.reach(client, request, context, chosen, &timeouts).await {
-            Ok(way) => way,
-            // Nothing has been sent, so the request can be repeated whatever its method.
-            Err(error) => return Err(self.failed(request, context, &error, true)),
+        let mut watch = Watch::begin(context);
+        let way = loop {
+            let reaching = self.reach(client, request, context, chosen, &timeouts);
+            match watch.during(context, reaching).await {
+                Ok(way) => break way,
+                Err(error) if matches!(*error, AttemptError::GivenUp) => {
+                    self.give_up(request, context, &mut watch)?
+                }
+                // Nothing has been sent, so the request can be repeated whatever its method.
+                Err(error) => return Err(self.failed(request, context, &error, true)),
+            }
         };
         let refuse = |refusal| NextAction::Refuse(Refused::Request(refusal));
         let forwarded_for = forwarded(request, context).map_err(|_| refuse(Refusal::FieldLine))?;
@@ -146,15 +154,22 @@ impl Proxy {
             forwarded_for: &forwarded_for,
             scheme: context.scheme,
             via: context.snapshot.via.as_ref(),
-            backend: &chosen.label,
+            backend: chosen.authority(),
         };
         if request.framing != Framing::None && way.may_be_refused() {
             upload.pump.keep(context.pool().settings.retry_body);
         }
         let (mut backend, lease) = way.begin(request, upload, &added, chosen).map_err(refuse)?;
-        let exchanged = exchange(client, &mut backend, request, upload, &timeouts).await;
-        let Err(error) = exchanged else {
-            return Ok((backend, lease));
+        let error = loop {
+            let watching = (&mut watch, &*context);
+            match exchange(client, &mut backend, request, upload, &timeouts, watching).await {
+                Ok(()) => return Ok((backend, lease)),
+                Err(AttemptError::GivenUp) => {
+                    lease.doubt_if_silent(&mut backend);
+                    self.give_up(request, context, &mut watch)?;
+                }
+                Err(error) => break error,
+            }
         };
         if error.is_silence() {
             lease.doubt_if_silent(&mut backend);
@@ -177,7 +192,7 @@ impl Proxy {
         if may_be_replaced
             && is_repeatable
             && backend.is_silent()
-            && let Some(index) = context.tried.pop()
+            && let Some(index) = context.take_back_attempt()
         {
             match error.is_refusal() || !is_unprocessed {
                 true => context.has_replaced = true,
@@ -186,8 +201,6 @@ impl Proxy {
             if !error.is_refusal() {
                 context.sessions_after = lease.place.map(|place| place.number);
             }
-            context.attempt -= 1;
-            context.current = None;
             return Err(NextAction::At(index));
         }
         Err(self.failed(request, context, &error, is_repeatable))
@@ -218,6 +231,8 @@ impl Proxy {
                 _ => NextAction::Gone,
             };
         };
+        // The pool hears of it before another backend is chosen, because it may eject this one.
+        context.failed(failure);
         let wants_other = is_repeatable && is_retried(context, failure) && has_attempts_left(context);
         let again = match wants_other {
             true => select_again(request, context, failure),
@@ -228,6 +243,24 @@ impl Proxy {
             Some(selected) => NextAction::Again(selected),
             None => NextAction::Refuse(refused_after(failure)),
         }
+    }
+
+    /// Gives the present attempt up, whose backend is silent. The error is the next action. Without one, because there is no other
+    /// backend, the wait goes on unwatched.
+    fn give_up(
+        &self,
+        request: &RequestHead,
+        context: &mut Context,
+        watch: &mut Watch,
+    ) -> Result<(), NextAction> {
+        let Some(selected) = select_again(request, context, AttemptFailure::ResponseTimeout) else {
+            watch.end();
+            return Ok(());
+        };
+        // The sessions of other backends are not concerned.
+        context.sessions_after = None;
+        self.book(request, context, &AttemptError::GivenUp, true);
+        Err(NextAction::Again(selected))
     }
 
     /// The action that replaces a response whose status calls for another attempt; `None` if the response is passed on. It
@@ -251,6 +284,7 @@ impl Proxy {
             return None;
         }
         let selected = select_again(request, context, failure)?;
+        context.failed(failure);
         self.book(request, context, &AttemptError::Status(status), true);
         Some(NextAction::Again(selected))
     }
@@ -393,7 +427,11 @@ fn select_again(request: &RequestHead, context: &mut Context, failure: AttemptFa
         selected,
         Selected::Backend(_) | Selected::Reply(_) | Selected::Refused(Refused::PluginFailed)
     );
-    (leads_on && context.pool().budget.take()).then_some(selected)
+    let is_granted = leads_on && context.pool().budget.take();
+    if !is_granted {
+        context.place = None;
+    }
+    is_granted.then_some(selected)
 }
 
 /// Whether the request has an attempt left, and time for it.
@@ -436,7 +474,7 @@ async fn pause(client: &mut Client, context: &Context) -> bool {
 /// A request that may have reached a backend is repeated only if its method is idempotent (RFC 9110, section 9.2.2), or if
 /// it has a body of which nothing was sent and the backend closed the connection before it responded, as a backend does
 /// that was about to end. In all cases the body must still be at hand.
-fn is_repeatable(request: &RequestHead, upload: &Upload, is_closed: bool) -> bool {
+pub(super) fn is_repeatable(request: &RequestHead, upload: &Upload, is_closed: bool) -> bool {
     let is_harmless = request.method.is_idempotent()
         || upload.pump.written() == 0
         || (is_closed && request.framing != Framing::None && !upload.pump.has_sent_body());

@@ -144,8 +144,7 @@ impl PoolConnections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Metrics;
-    use crate::upstream::tests::configured;
+    use crate::upstream::tests::{configured, made};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -172,7 +171,7 @@ mod tests {
         let mut pool = configured("backends = [\"127.0.0.1:1\"]");
         pool.settings.idle_connections = idle_connections;
         pool.settings.idle_timeout = idle_timeout;
-        Pool::new(&pool, None, &Metrics::new(), None, &|_, _| Ok(Vec::new()))
+        made(&pool)
     }
 
     /// Waits until the kernel shows at our end what the other end did.

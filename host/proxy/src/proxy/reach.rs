@@ -19,9 +19,9 @@ use super::attempt::{AttemptError, Timeouts, Upload};
 use super::context::Context;
 use super::outbound::{self, AddedFields};
 use super::sessions::{self, Asked, Place, Target, Ticket, Turn, encrypted};
-use crate::http1::{BackendConnection, Client, Outgoing, connect};
+use crate::http1::{BackendConnection, Client, Outgoing, connect, connect_local};
 use crate::io::{Stream, Transport};
-use crate::upstream::Backend;
+use crate::upstream::{Address, Backend};
 use pace_config::Protocol;
 
 /// The way of a request to its backend.
@@ -218,7 +218,16 @@ impl Proxy {
     ) -> Result<Transport, AttemptError> {
         let limit = until.saturating_duration_since(Instant::now());
         let keepalive = context.snapshot.connections.tcp_keepalive;
-        let connected = connect(to.address, limit, keepalive, &mut client.alarm).await;
+        let address = match &to.address {
+            Address::Tcp(address) => *address,
+            Address::Unix(path) => {
+                let connected = connect_local(path, limit, &mut client.alarm).await;
+                return connected
+                    .map(Transport::Local)
+                    .map_err(AttemptError::of_connecting);
+            }
+        };
+        let connected = connect(address, limit, keepalive, &mut client.alarm).await;
         let stream = connected.map_err(AttemptError::of_connecting)?;
         let (Some(name), Some(connector)) = (&to.name, context.pool().connector()) else {
             return Ok(Transport::new(stream));

@@ -26,6 +26,8 @@ pub(super) enum Refused {
     PluginFailed,
     /// No plugin picked a backend, or no connection could be made in the attempts allowed.
     NoBackend,
+    /// Every backend has as many requests as it may have.
+    Full,
     /// A backend took the request and sent no valid response.
     BadAnswer,
     /// A backend took the request and sent no response in time.
@@ -55,6 +57,10 @@ pub(super) fn reply(refused: Refused) -> Reply {
         ),
         Refused::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
+        Refused::Full => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "every backend has as many requests as it may have\n",
+        ),
         Refused::BadAnswer => (StatusCode::BAD_GATEWAY, "the backend gave no valid answer\n"),
         Refused::NoAnswerInTime => (
             StatusCode::GATEWAY_TIMEOUT,
@@ -98,6 +104,7 @@ mod tests {
             (Refused::NoUpgrade, 501),
             (Refused::PluginFailed, 503),
             (Refused::NoBackend, 503),
+            (Refused::Full, 503),
             (Refused::BadAnswer, 502),
             (Refused::NoAnswerInTime, 504),
         ] {

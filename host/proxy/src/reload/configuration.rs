@@ -12,7 +12,7 @@ use super::manager::RESCAN;
 use super::next::{Codes, NextPlugins};
 use super::outcome::{Published, Refused, ReloadOutcome};
 use super::programs::Programs;
-use super::serving::{Rejected, Serving};
+use super::serving::{Rejected, Serving, look_up};
 use crate::certificates::{self, FrontendError, Frontends};
 use crate::server::BindError;
 use crate::snapshot::Shared;
@@ -210,7 +210,7 @@ impl Configuration {
             codes.compile_for(&config, &self.serving.plugins(), &self.programs)?;
             // A rollback in the meantime may have made another program necessary.
             if let Some(published) = self.publish(&config, &codes)? {
-                self.serving.look_up_names();
+                self.serving.forget_backends();
                 return Ok(ReloadOutcome::Published(published));
             }
         }
@@ -218,7 +218,8 @@ impl Configuration {
 
     /// Serves with this configuration. `None` if something must be compiled first.
     fn publish(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
-        // Files are read before the guard is taken, and never while it is held.
+        // Files are read and names looked up before the guard is taken, and never while it is held.
+        let answers = look_up(config.pools.iter().flat_map(|pool| &pool.backends));
         let frontends = self.load_certificates(config)?;
         let mut guard = self.serving.lock();
         let before = self.serving.plugins();
@@ -226,7 +227,7 @@ impl Configuration {
             return Ok(None);
         };
         let snapshot = guard
-            .build(config, next.plugins(), frontends)
+            .build(config, next.plugins(), frontends, &answers)
             .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
         let listeners = &self.shared.listeners;
         let sockets = listeners

@@ -17,6 +17,7 @@ use super::outcome::Refused;
 use super::status::{PluginRecord, RefusedFile, Status, file_name, seconds};
 use crate::certificates::Frontends;
 use crate::snapshot::{DEFAULT_BALANCER, Generations, Shared, Snapshot};
+use crate::upstream::{Answers, Lookup, Pool, system_lookup};
 use pace_base::escape::Shown;
 use pace_config::{Config, Sha256};
 use pace_hook::Failure;
@@ -76,13 +77,24 @@ impl Serving {
         }
     }
 
-    /// Looks the names of all backends up again, while requests are served. Metrics of backends that are gone are dropped.
+    /// Looks the names of all backends up again, while requests are served.
     pub(super) fn look_up_names(&self) {
         let snapshot = self.snapshot.load_full();
-        snapshot.look_up_names(&self.shared.metrics);
-        self.shared
-            .metrics
-            .retain_backends(|pool, backend| snapshot.has_backend(pool, backend));
+        let named: Vec<_> = snapshot.pools().flat_map(|pool| pool.named()).collect();
+        let answers = look_up(&named);
+        for pool in snapshot.pools() {
+            pool.settle(&self.shared.metrics, &answers, true);
+        }
+        self.forget_backends();
+    }
+
+    /// Drops the metrics of backends and pools that are gone.
+    pub(super) fn forget_backends(&self) {
+        let snapshot = self.snapshot.load_full();
+        let metrics = &self.shared.metrics;
+        metrics.retain_backends(|pool, backend| snapshot.has_backend(pool, backend));
+        let has_queue = |pool: &Arc<Pool>| pool.queue_metrics.is_some();
+        metrics.retain_queues(|pool| snapshot.pool(pool).is_some_and(has_queue));
     }
 
     /// The record of a plugin.
@@ -139,15 +151,17 @@ impl ServingGuard<'_> {
         config: &Config,
         plugins: &BTreeMap<String, PluginRecord>,
         frontends: Frontends,
+        answers: &Answers,
     ) -> Result<Snapshot, (String, Failure)> {
         let generations = generations(plugins, &self.serving.balancer);
-        self.join(config, &generations, Arc::new(frontends))
+        self.join(config, &generations, Arc::new(frontends), answers)
     }
 
     /// Replaces the certificates for new connections.
     pub(super) fn renew(&self, frontends: Frontends) -> Result<(), Failure> {
         let generations = generations(&self.serving.plugins(), &self.serving.balancer);
-        let joined = self.join(&self.config, &generations, Arc::new(frontends));
+        let answers = Answers::default();
+        let joined = self.join(&self.config, &generations, Arc::new(frontends), &answers);
         self.publish(joined.map_err(|(_, failure)| failure)?);
         Ok(())
     }
@@ -160,8 +174,9 @@ impl ServingGuard<'_> {
         let name = &*after.plugin;
         let mut generations = generations(&serving.plugins(), &serving.balancer);
         let before = generations.insert(name.to_owned(), Arc::clone(after));
+        let answers = Answers::default();
         let snapshot = self
-            .join(&self.config, &generations, self.serving.frontends())
+            .join(&self.config, &generations, self.serving.frontends(), &answers)
             .map_err(|(_, failure)| failure)?;
         serving.shared.metrics.reloaded(name, result);
         self.publish(snapshot);
@@ -179,6 +194,7 @@ impl ServingGuard<'_> {
         config: &Config,
         generations: &Generations,
         frontends: Arc<Frontends>,
+        answers: &Answers,
     ) -> Result<Snapshot, (String, Failure)> {
         let before = self.serving.snapshot.load();
         Snapshot::build(
@@ -187,6 +203,7 @@ impl ServingGuard<'_> {
             frontends,
             &self.serving.shared,
             Some(&before),
+            answers,
         )
     }
 
@@ -194,6 +211,7 @@ impl ServingGuard<'_> {
         let snapshot = Arc::new(snapshot);
         let before = self.serving.snapshot.swap(Arc::clone(&snapshot));
         snapshot.apply_limits();
+        self.serving.shared.changes.tell();
         if !Arc::ptr_eq(&before.frontends, &snapshot.frontends) {
             snapshot.frontends.announce(&self.serving.shared.metrics);
         }
@@ -208,6 +226,12 @@ impl RefusedFile {
             at: seconds(SystemTime::now()),
         }
     }
+}
+
+/// Looks the names of backends up with the system's resolver. To be called while nothing is locked.
+pub(super) fn look_up<'a>(backends: impl IntoIterator<Item = &'a pace_config::Backend>) -> Answers {
+    let lookup: Lookup = Arc::new(system_lookup);
+    Answers::look_up(backends, &lookup)
 }
 
 /// The generations of these plugins and of the default balancer, for a snapshot.

@@ -13,7 +13,7 @@ use super::manager::{Manager, RESCAN};
 use super::plugins::Plugins;
 use super::programs::{Content, Programs};
 use super::rollback::Rollbacks;
-use super::serving::{Serving, generations};
+use super::serving::{Serving, generations, look_up};
 use super::status::{PluginRecord, Status, file_name};
 use super::{Command, Origin, Reloader};
 use crate::certificates::Frontends;
@@ -72,6 +72,7 @@ impl Manager {
             Arc::new(frontends),
             &shared,
             None,
+            &look_up(config.pools.iter().flat_map(|pool| &pool.backends)),
         )
         .map_err(|(plugin, failure)| {
             let entry = plugins
@@ -84,6 +85,7 @@ impl Manager {
             shared.metrics.generation(name, record.current.number);
         }
         snapshot.frontends.announce(&shared.metrics);
+        snapshot.apply_limits();
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let status = Arc::new(Status::default());
         status.set(plugins);

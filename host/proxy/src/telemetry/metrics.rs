@@ -18,6 +18,7 @@ use pace_tls::server::{Facts, Reason};
 use pace_wire::refusal::Refusal;
 
 use super::state::StateCollector;
+use super::upstream::{BackendMetrics, QueueMetrics, UpstreamFamilies};
 use crate::http2::Ending;
 use pace_base::logging;
 use pace_hook::{AttemptFailure, FailureReason, Hook, Hooks, PerHook};
@@ -66,7 +67,7 @@ pub struct Metrics {
     /// Copies of requests that are on their way to mirrors.
     pub mirrored_in_flight: IntGauge,
     mirrored: IntCounterVec,
-    attempts: IntCounterVec,
+    upstream: UpstreamFamilies,
     attempt_failures: IntCounterVec,
     plugin_calls: IntCounterVec,
     plugin_failures: IntCounterVec,
@@ -195,11 +196,7 @@ impl Metrics {
                 "Requests that were chosen to be copied to a mirror.",
                 &["pool", "result"],
             ),
-            attempts: counter(
-                "pace_upstream_attempts_total",
-                "Attempts to have a backend answer a request, retries included.",
-                &["pool", "backend"],
-            ),
+            upstream: UpstreamFamilies::new(&registry),
             attempt_failures: counter(
                 "pace_upstream_failures_total",
                 "Attempts that ended without a response.",
@@ -327,9 +324,14 @@ impl Metrics {
         });
     }
 
-    /// The counter of attempts at a backend.
-    pub fn attempts(&self, pool: &str, backend: &str) -> IntCounter {
-        self.attempts.with_label_values(&[pool, backend])
+    /// The metrics of a backend. Its series exist from this call on.
+    pub fn backend(&self, pool: &str, backend: &str) -> BackendMetrics {
+        self.upstream.backend(pool, backend)
+    }
+
+    /// The metrics of the queue of a pool. Its series exist from this call on.
+    pub fn queue(&self, pool: &str) -> QueueMetrics {
+        self.upstream.queue(pool)
     }
 
     /// Counts an attempt that ended without a response.
@@ -387,8 +389,13 @@ impl Metrics {
             (Some(pool), Some(backend)) => keep(pool, backend),
             _ => true,
         };
-        retain(&self.attempts, keep);
+        self.upstream.retain_backends(keep);
         retain(&self.attempt_failures, keep);
+    }
+
+    /// Drops the series of the queues of pools for which `keep` is false.
+    pub fn retain_queues(&self, keep: impl Fn(&str) -> bool) {
+        self.upstream.retain_queues(keep);
     }
 
     /// Counts the result of a reload of the configuration: `published`, `refused`.
@@ -472,6 +479,12 @@ impl MirrorMetrics {
     }
 }
 
+impl AsRef<Metrics> for Metrics {
+    fn as_ref(&self) -> &Metrics {
+        self
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Metrics::new()
@@ -505,7 +518,10 @@ impl PluginMetrics {
 }
 
 /// Drops the series for whose labels `keep` is false.
-fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&HashMap<&str, &str>) -> bool) {
+pub(super) fn retain<B: MetricVecBuilder>(
+    series: &MetricVec<B>,
+    keep: impl Fn(&HashMap<&str, &str>) -> bool,
+) {
     for family in series.collect() {
         for metric in family.get_metric() {
             let labels: HashMap<&str, &str> = metric
@@ -521,7 +537,7 @@ fn retain<B: MetricVecBuilder>(series: &MetricVec<B>, keep: impl Fn(&HashMap<&st
     }
 }
 
-fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
+pub(super) fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
 where
     C: Collector + Clone + 'static,
 {

@@ -5,6 +5,7 @@ mod hook_log;
 mod metrics;
 mod request_summary;
 mod state;
+mod upstream;
 
 pub use access_log::{Access, access_log};
 pub use hook_log::{HOOKS_TARGET, HookCalls};
@@ -13,3 +14,4 @@ pub use metrics::{
     METRICS_CONTENT_TYPE, Metrics, MirrorMetrics, MirrorResult, PluginMetrics, RefusedConnection,
 };
 pub use request_summary::RequestSummary;
+pub use upstream::{BackendMetrics, QueueMetrics};

@@ -1,14 +1,15 @@
 //! Backends, and the requests on their way to them.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pace_tls::ServerName;
-use prometheus::IntCounter;
 
-use crate::telemetry::Metrics;
+use super::Address;
+use super::conduct::Conduct;
+use super::standing::Standing;
+use super::sticky::StickyId;
+use crate::telemetry::{BackendMetrics, Metrics};
 use pace_base::logging::Limited;
 
 /// A server at one address.
@@ -19,95 +20,176 @@ pub struct Backend {
     /// has several.
     pub label: String,
     /// The address where it listens.
-    pub address: SocketAddr,
+    pub address: Address,
     /// The name that it proves to have in the handshake of TLS; `None` if its connections are not encrypted.
     pub name: Option<ServerName<'static>>,
     /// The limit of log lines about its failures.
     pub warnings: Limited,
-    load: Load,
-    attempts: IntCounter,
+    /// Its counters and gauges.
+    pub metrics: BackendMetrics,
+    /// The name of the backend in cookies.
+    pub sticky: StickyId,
+    pub(super) standing: Arc<Standing>,
 }
-
-/// The load of a backend: its requests in flight and its latency.
-///
-/// Every attempt writes here, and plugins read the other fields of all backends. A load therefore has two cache lines of
-/// its own (processors fetch them in pairs): otherwise a busy backend would slow down the readers of its neighbour.
-#[derive(Default)]
-#[repr(align(128))]
-struct Load {
-    in_flight: AtomicU32,
-    /// The exponentially weighted time to the response head in nanoseconds; 0 before the first response.
-    latency: AtomicU64,
-}
-
-/// The divisor of a new measurement's weight: each counts for an eighth of the average.
-const LATENCY_WEIGHT: u64 = 8;
 
 impl Backend {
     pub(super) fn new(
         pool: &str,
         label: String,
-        address: SocketAddr,
+        address: Address,
         name: Option<ServerName<'static>>,
         metrics: &Metrics,
+        standing: Arc<Standing>,
     ) -> Backend {
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
         Backend {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
-            attempts: metrics.attempts(pool, &label),
+            metrics: metrics.backend(pool, &label),
             warnings: Limited::new(format!("failed attempts at {label}")),
+            sticky: StickyId::new(pool, &address),
             label,
             address,
             name,
-            load: Load::default(),
+            standing,
+        }
+    }
+
+    /// The value of `Host` for a request that has none.
+    pub fn authority(&self) -> &str {
+        match self.address {
+            Address::Tcp(_) => &self.label,
+            Address::Unix(_) => "localhost",
         }
     }
 
     /// The requests that were sent and are not complete, over all workers.
     pub fn in_flight(&self) -> u32 {
-        self.load.in_flight.load(Ordering::Relaxed)
+        self.standing.load.in_flight()
     }
 
     /// The recent time to the response head in nanoseconds; `None` before the first response.
     pub fn latency(&self) -> Option<u64> {
-        match self.load.latency.load(Ordering::Relaxed) {
-            0 => None,
-            latency => Some(latency),
-        }
+        self.standing.load.latency()
     }
 
-    /// Takes a measured time to the response head into account.
-    pub fn responded_in(&self, time: Duration) {
-        let sample = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let before = self.load.latency.load(Ordering::Relaxed);
-        // Of two samples at once one may be lost: this is an average, not an account.
-        let after = match before {
-            0 => sample,
-            _ => before - before / LATENCY_WEIGHT + sample / LATENCY_WEIGHT,
-        };
-        self.load.latency.store(after.max(1), Ordering::Relaxed);
+    /// Whether another request may be sent now: the backend has fewer than it may have, and no trial is under way.
+    pub fn has_room(&self) -> bool {
+        self.in_flight() < self.standing.queue.limit() && !self.standing.conduct.is_being_tried()
+    }
+
+    /// The record of its attempts.
+    pub(super) fn conduct(&self) -> &Conduct {
+        &self.standing.conduct
     }
 }
 
-/// A request on its way to a backend, which counts as in flight until this is dropped.
-pub struct InFlight(Arc<Backend>);
+/// A place at a backend: the right of a request to be in flight there. Dropping it gives the place to the request of the pool that
+/// has waited longest.
+pub struct InFlight {
+    backend: Arc<Backend>,
+    /// Whether the request is the backend's trial.
+    is_trial: bool,
+    /// Whether another request has the place, or it is free already.
+    is_gone: bool,
+}
+
+/// The outcome of asking for a place.
+pub enum Entry {
+    /// The request has a place.
+    Place(InFlight),
+    /// The backend has as many requests as it may have.
+    Full,
+    /// Another request is the backend's trial.
+    OnTrial,
+    /// The backend is silent, and has just been ejected for it.
+    Ejected,
+}
 
 impl InFlight {
-    /// Counts an attempt that begins.
-    pub fn begin(backend: &Arc<Backend>) -> InFlight {
-        backend.load.in_flight.fetch_add(1, Ordering::Relaxed);
-        backend.attempts.inc();
-        InFlight(Arc::clone(backend))
+    /// Takes a place at a backend, if there is one.
+    pub(super) fn enter(backend: &Arc<Backend>) -> Entry {
+        let is_trial = backend.standing.conduct.is_on_trial();
+        if is_trial && !backend.standing.conduct.begin_trial() {
+            return Entry::OnTrial;
+        }
+        match InFlight::take(backend) {
+            Some(mut place) => {
+                place.is_trial = is_trial;
+                Entry::Place(place)
+            }
+            None => {
+                if is_trial {
+                    backend.standing.conduct.end_trial();
+                }
+                Entry::Full
+            }
+        }
     }
 
-    /// The backend of the attempt.
-    pub fn backend(&self) -> &Backend {
-        &self.0
+    /// Takes a place at a backend that has fewer requests than it may have, even during its trial.
+    pub fn take(backend: &Arc<Backend>) -> Option<InFlight> {
+        let limit = backend.standing.queue.limit();
+        backend
+            .standing
+            .load
+            .enter(limit)
+            .then(|| InFlight::taken(backend))
+    }
+
+    /// A place that is counted already.
+    pub(super) fn taken(backend: &Arc<Backend>) -> InFlight {
+        InFlight {
+            backend: Arc::clone(backend),
+            is_trial: false,
+            is_gone: false,
+        }
+    }
+
+    /// The backend of the place.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// Whether the request is the backend's trial.
+    pub(super) fn is_trial(&self) -> bool {
+        self.is_trial
+    }
+
+    /// Forgets the place, which is still counted.
+    pub(super) fn forget(mut self) {
+        self.is_gone = true;
+    }
+
+    /// Makes the place free, without offering it to those who wait.
+    pub(super) fn free(self) {
+        let backend = Arc::clone(&self.backend);
+        self.forget();
+        backend.standing.load.leave();
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.load.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.is_gone {
+            return;
+        }
+        let Standing {
+            conduct, load, queue, ..
+        } = &*self.backend.standing;
+        if self.is_trial {
+            conduct.end_trial();
+        }
+        // No waiting request is overlooked: it looks for a free place after it has been counted as waiting, and this looks for
+        // waiting requests after it has freed a place. One of both sees the other, whatever the order.
+        loop {
+            let may_pass = load.in_flight() <= queue.limit() && !conduct.is_on_trial();
+            if may_pass && !queue.is_empty() && queue.hand_over(&self.backend) {
+                return;
+            }
+            load.leave();
+            if !may_pass || queue.is_empty() || !load.enter(queue.limit()) {
+                return;
+            }
+        }
     }
 }

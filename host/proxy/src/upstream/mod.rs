@@ -1,37 +1,67 @@
-//! Pools of backends, and what is known of each while Pace serves.
+//! Pools of backends, and the knowledge about each while Pace serves.
 //!
 //! ```text
-//! pace_config::Pool: hosts and ports ──▶ Pool ──▶ Members: the present backends, with a version
-//!                                   look up       │
-//!                                                 ▼
-//!                                    Attempts: the members as one request sees them
+//! pace_config::Pool: hosts and ports ──▶ Pool ──▶ Members: the present backends, their weights and health, with a version
+//!                          names ──▲      ▲             │
+//!        keeper: checks, clocks ──────────┤             ▼
+//!        requests: their outcomes ────────┘       Attempts: the members as one request sees them
 //! ```
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `backend` | a server at one address, its load, a request on its way to it |
-//! | `budget` | bounds the further attempts of a pool |
+//! | `members` | the backends at a moment, and as plugins see them |
+//! | `backend`, `address`, `load` | a server at one address; a request's place there |
+//! | `roster` | the material of members: servers, addresses, standings |
+//! | `standing` | the knowledge about a backend, which outlives configurations |
+//! | `conduct`, `ejection` | the record of attempts, and ejection because of it |
+//! | `checks`, `probe` | the outcomes of health checks; one check |
+//! | `weights` | slow starts and backups |
+//! | `queue` | requests that wait for a place |
+//! | `sticky` | the names of backends in cookies |
 //! | `names` | looks up the addresses of names |
+//! | `keeper` | the upkeep beside all requests |
+//! | `budget` | bounds the further attempts of a pool |
+//! | `status` | pools as the admin API shows them |
 
+mod address;
 mod backend;
 mod budget;
+mod checks;
+mod conduct;
+mod ejection;
+mod keeper;
+mod load;
+mod members;
 mod names;
+mod probe;
+mod queue;
+mod roster;
+mod standing;
+mod status;
+mod sticky;
+mod weights;
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use log::{info, warn};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
-pub use self::backend::{Backend, InFlight};
+pub use self::address::Address;
+pub use self::backend::{Backend, Entry, InFlight};
 pub use self::budget::RetryBudget;
-pub use self::names::{Lookup, system_lookup};
-use crate::telemetry::Metrics;
+pub use self::keeper::{Changes, Keeper};
+pub use self::members::{Attempts, Member, Members};
+pub use self::names::{Answers, Lookup, system_lookup};
+pub use self::queue::{Queue, Turn};
+pub use self::status::{BackendStatus, PoolStatus};
+pub use self::sticky::StickyId;
+
+use self::roster::Roster;
+use crate::telemetry::{Metrics, QueueMetrics};
 use pace_config::PoolSettings;
-use pace_hook::{AttemptFailure, Candidates, Health};
+use pace_hook::Health;
 use pace_tls::client::Connector;
 
 /// A pool: backends that serve the same thing.
@@ -45,49 +75,31 @@ pub struct Pool {
     pub settings: PoolSettings,
     /// The budget of further attempts.
     pub budget: RetryBudget,
+    /// The metrics of requests for which no backend has room.
+    pub queue_metrics: Option<QueueMetrics>,
     connector: Option<Connector>,
     members: ArcSwap<Members>,
-    /// The names to look up, locked by a thread that changes the members. Requests do not wait for it.
-    names: Mutex<Names>,
-}
-
-/// The servers of a pool as configured, and the addresses found for each.
-struct Names {
-    servers: Vec<pace_config::Backend>,
-    /// For each server, the addresses found last.
-    found: Vec<Vec<SocketAddr>>,
-}
-
-/// The backends of a pool at a moment. A change makes new members, so that a request sees one state of them.
-pub struct Members {
-    version: u64,
-    list: Box<[Member]>,
-}
-
-/// A backend of a pool, with the weight and the health that plugins see.
-#[derive(Clone)]
-pub struct Member {
-    /// The server.
-    pub backend: Arc<Backend>,
-    /// Its share of requests, relative to the others.
-    pub weight: u32,
-    /// Its health.
-    pub health: Health,
+    queue: Arc<Queue>,
+    changes: Arc<Changes>,
+    /// The material of the members, locked for each change of them. Requests do not wait for it.
+    roster: Mutex<Roster>,
 }
 
 impl Pool {
-    /// Makes a pool, and looks its names up. Backends that `before` has too keep their load. A name without an address is
-    /// logged, and has no backend until an address is found.
+    /// Makes a pool. Backends that `before` has at the same address keep their standing. A name without an address is logged, and
+    /// has no backend until an address is found; one that was not looked up keeps the addresses found before.
     pub fn new(
         pool: &pace_config::Pool,
         connector: Option<Connector>,
         metrics: &Metrics,
+        changes: &Arc<Changes>,
         before: Option<&Pool>,
-        lookup: Lookup<'_>,
+        answers: &Answers,
     ) -> Pool {
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
-        let found_before =
-            |server: &pace_config::Backend| before.map_or_else(Vec::new, |pool| pool.found(server));
+        let upkeep = &pool.settings.upkeep;
+        let queue = before.map_or_else(|| Arc::new(Queue::new()), |before| Arc::clone(&before.queue));
+        let roster = Roster::new(pool, before.map(|before| before.roster.lock()).as_deref());
         let made = Pool {
             name: pool.name.clone(),
             // Connections are shared only between pools that make them in the same way.
@@ -98,17 +110,28 @@ impl Pool {
             connector,
             settings: pool.settings.clone(),
             budget: RetryBudget::new(pool.settings.retry.budget_percent),
-            members: ArcSwap::from_pointee(match before {
-                Some(before) => Members::of(before.members().list.to_vec()),
-                None => Members::of(Vec::new()),
-            }),
-            names: Mutex::new(Names {
-                found: pool.backends.iter().map(found_before).collect(),
-                servers: pool.backends.clone(),
-            }),
+            queue_metrics: upkeep.in_flight.map(|_| metrics.queue(&pool.name)),
+            members: ArcSwap::from_pointee(Members::of(Vec::new(), false)),
+            queue,
+            changes: Arc::clone(changes),
+            roster: Mutex::new(roster),
         };
-        made.look_up(metrics, lookup);
+        made.settle(metrics, answers, before.is_some());
         made
+    }
+
+    /// Applies the limits, also to requests that began with a pool that this one replaces. The caller does this once the pool
+    /// serves: a refused configuration must not change anything.
+    pub fn take_over(&self) {
+        let upkeep = &self.settings.upkeep;
+        self.queue.set_limit(upkeep.in_flight.map(|limit| limit.most));
+        let mut roster = self.roster.lock();
+        for seat in &roster.seats {
+            seat.backend.standing.keep_only(upkeep);
+        }
+        self.refresh(&mut roster, Instant::now());
+        drop(roster);
+        self.let_in();
     }
 
     /// How its backends with TLS are connected to.
@@ -129,177 +152,65 @@ impl Pool {
         self.members.load_full()
     }
 
-    /// The addresses found last for a server with this host and port.
-    fn found(&self, server: &pace_config::Backend) -> Vec<SocketAddr> {
-        let names = self.names.lock();
-        let mut known = names.servers.iter().zip(&names.found);
-        let same = known.find(|(known, _)| known.host == server.host && known.port == server.port);
-        same.map_or_else(Vec::new, |(_, found)| found.clone())
+    /// The version of the present backends.
+    pub fn version(&self) -> u64 {
+        self.members.load().version()
     }
 
-    /// Looks the pool's names up again, and replaces the members if their backends have changed. A name that is not found
-    /// keeps the addresses found before.
-    pub fn look_up(&self, metrics: &Metrics, lookup: Lookup<'_>) {
-        let mut names = self.names.lock();
-        let Names { servers, found } = &mut *names;
-        for (server, found) in servers.iter().zip(found.iter_mut()) {
-            match names::addresses(server, lookup) {
-                Ok(addresses) => *found = addresses,
-                Err(error) if found.is_empty() => warn!(
-                    target: "pace::upstream",
-                    "pool `{}`: cannot find the address of {}: {error}; it gets no requests until there is one",
-                    self.name, server.host
-                ),
-                Err(error) => warn!(
-                    target: "pace::upstream",
-                    "pool `{}`: cannot find the address of {}: {error}; the addresses found before are kept",
-                    self.name, server.host
-                ),
-            }
+    /// The requests that wait for a place at a backend.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// Takes a place at a backend. `now` is called only if the backend may be silent.
+    pub fn enter(&self, backend: &Arc<Backend>, now: impl FnOnce() -> Instant) -> Entry {
+        if let Some(settings) = &self.settings.upkeep.ejection
+            && backend.conduct().may_be_silent(settings)
+            && self.judge_silence(backend, now())
+        {
+            return Entry::Ejected;
         }
-        let before = self.members();
-        let known: HashMap<_, _> = before
-            .backends()
-            .map(|backend| {
-                (
-                    (backend.label.as_str(), backend.address, backend.name.as_ref()),
-                    backend,
-                )
-            })
-            .collect();
-        let mut list = Vec::new();
-        for (server, addresses) in servers.iter().zip(found.iter()) {
-            let name = names::server_name(server, &self.settings.tls);
-            for address in addresses {
-                let label = match addresses.len() {
-                    1 => server.label.clone(),
-                    // One name stands for several servers, which need labels of their own.
-                    _ => address.to_string(),
-                };
-                list.push(Member {
-                    backend: match known.get(&(label.as_str(), *address, name.as_ref())) {
-                        Some(known) => Arc::clone(known),
-                        None => Arc::new(Backend::new(&self.name, label, *address, name.clone(), metrics)),
-                    },
-                    weight: server.weight,
-                    health: Health::Healthy,
-                });
-            }
+        InFlight::enter(backend)
+    }
+
+    /// Replaces the members if their material has changed.
+    fn refresh(&self, roster: &mut Roster, now: Instant) {
+        let list = roster.members(&self.settings.upkeep, now);
+        for member in &list {
+            let is_healthy = member.health == Health::Healthy;
+            member.backend.metrics.healthy.set(is_healthy.into());
         }
-        if before.is_the_same_as(&list) {
+        if self.members.load().is_the_same_as(&list) {
             return;
         }
-        if !before.list.is_empty() {
-            let labels: Vec<_> = list.iter().map(|member| member.backend.label.as_str()).collect();
-            info!(target: "pace::upstream", "pool `{}`: the backends are now {}", self.name, labels.join(", "));
+        let is_sticky = self.settings.upkeep.stickiness.is_some();
+        self.members.store(Arc::new(Members::of(list, is_sticky)));
+        self.let_in();
+    }
+
+    /// Offers free places to waiting requests. The places of requests that end are offered without this.
+    fn let_in(&self) {
+        if self.queue.is_empty() {
+            return;
         }
-        self.members.store(Arc::new(Members::of(list)));
-    }
-}
-
-impl Members {
-    fn of(list: Vec<Member>) -> Members {
-        /// The next version. None is used twice, as `upstreams.version` promises.
-        static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
-        Members {
-            version: NEXT_VERSION.fetch_add(1, Ordering::Relaxed),
-            list: list.into(),
+        for Member {
+            backend,
+            weight,
+            health,
+        } in self.members().iter()
+        {
+            let takes_requests = *weight > 0 && *health == Health::Healthy;
+            if !takes_requests || backend.conduct().is_on_trial() {
+                continue;
+            }
+            // Dropping a place offers it. The number of turns is bounded, because requests may decline and wait again.
+            for _ in 0..self.queue.len() {
+                match InFlight::take(backend) {
+                    Some(place) => drop(place),
+                    None => break,
+                }
+            }
         }
-    }
-
-    /// The number of backends.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether there is no backend.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// The backend with an index.
-    ///
-    /// # Panics
-    ///
-    /// If the index is not below [`Members::len`].
-    pub fn backend(&self, index: u32) -> &Arc<Backend> {
-        &self.member(index).backend
-    }
-
-    /// Whether a backend has this label.
-    pub fn has(&self, label: &str) -> bool {
-        self.backends().any(|backend| backend.label == label)
-    }
-
-    fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
-        self.list.iter().map(|member| &member.backend)
-    }
-
-    fn member(&self, index: u32) -> &Member {
-        &self.list[index as usize]
-    }
-
-    fn is_the_same_as(&self, list: &[Member]) -> bool {
-        self.list.len() == list.len()
-            && self.list.iter().zip(list).all(|(one, other)| {
-                Arc::ptr_eq(&one.backend, &other.backend)
-                    && one.weight == other.weight
-                    && one.health == other.health
-            })
-    }
-}
-
-/// A pool as one request sees it.
-pub struct Attempts<'a> {
-    /// The pool of the route.
-    pub pool: &'a Pool,
-    /// The pool's backends when the request chose the first.
-    pub members: &'a Members,
-    /// The indices of the backends of earlier attempts.
-    pub tried: &'a [u32],
-    /// The failure of the last attempt.
-    pub last_failure: Option<AttemptFailure>,
-}
-
-impl Candidates for Attempts<'_> {
-    fn count(&self) -> u32 {
-        u32::try_from(self.members.list.len()).unwrap_or(u32::MAX)
-    }
-
-    fn version(&self) -> u64 {
-        self.members.version
-    }
-
-    fn pool(&self) -> &str {
-        &self.pool.name
-    }
-
-    fn last_failure(&self) -> Option<AttemptFailure> {
-        self.last_failure
-    }
-
-    fn tried(&self, index: u32) -> bool {
-        self.tried.contains(&index)
-    }
-
-    fn address(&self, index: u32) -> &str {
-        &self.members.backend(index).label
-    }
-
-    fn weight(&self, index: u32) -> u32 {
-        self.members.member(index).weight
-    }
-
-    fn health(&self, index: u32) -> Health {
-        self.members.member(index).health
-    }
-
-    fn in_flight(&self, index: u32) -> u32 {
-        self.members.backend(index).in_flight()
-    }
-
-    fn latency(&self, index: u32) -> Option<u64> {
-        self.members.backend(index).latency()
     }
 }
 

@@ -1,45 +1,202 @@
 //! Looks up the addresses of backends' names.
 
-use std::io;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{io, vec};
 
+use pace_config::pool::Endpoint;
 use pace_config::{BackendTls, Host};
 use pace_tls::ServerName;
+use parking_lot::Mutex;
 
-/// Looks up a name: returns all its addresses, each with the given port. A call may block.
+use super::Address;
+
+/// Looks up a name: returns all its addresses, each with the given port. A call may block for as long as it likes.
 ///
 /// Lookups are a parameter, so that tests decide which names exist.
-pub type Lookup<'a> = &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+pub type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// Looks a name up with the system's resolver, which uses `/etc/hosts` and DNS as the system is set up.
 pub fn system_lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok((host, port).to_socket_addrs()?.collect())
 }
 
-/// The addresses of a server, sorted and without duplicates: resolvers change the order with each answer, and plugins begin
-/// anew when backends change.
-pub(super) fn addresses(server: &pace_config::Backend, lookup: Lookup<'_>) -> io::Result<Vec<SocketAddr>> {
-    let name = match &server.host {
-        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, server.port)]),
-        Host::Name(name) => name,
+/// The answers for some names.
+///
+/// Looking up may take long, so it is done before anything is locked that others wait for.
+#[derive(Default)]
+pub struct Answers(HashMap<Name, Result<Vec<SocketAddr>, String>>);
+
+/// A host and a port.
+type Name = (String, u16);
+
+/// The number of names that are looked up at the same time.
+const AT_ONCE: usize = 16;
+
+/// The longest wait for answers. The system's resolver gives each of its servers five seconds, and asks twice.
+const PATIENCE: Duration = Duration::from_secs(11);
+
+impl Answers {
+    /// Looks up the names of these backends, each once. A name whose answer does not come in time counts as not found.
+    pub fn look_up<'a>(
+        backends: impl IntoIterator<Item = &'a pace_config::Backend>,
+        lookup: &Lookup,
+    ) -> Answers {
+        let names: BTreeSet<Name> = backends.into_iter().filter_map(name).collect();
+        let mut found = ask(&names, lookup);
+        let late = || Err(format!("no answer within {PATIENCE:?}"));
+        Answers(
+            names
+                .into_iter()
+                .map(|name| {
+                    let answer = found.remove(&name).unwrap_or_else(late);
+                    (name, answer)
+                })
+                .collect(),
+        )
+    }
+
+    /// The addresses of a backend, sorted and without duplicates: resolvers change the order with each answer, and plugins begin
+    /// anew when backends change. `None` if its name was not looked up; an error says why a name has no address.
+    pub(super) fn of(&self, backend: &pace_config::Backend) -> Option<Result<Vec<Address>, &str>> {
+        match &backend.endpoint {
+            Endpoint::Tcp {
+                host: Host::Ip(ip),
+                port,
+            } => Some(Ok(vec![SocketAddr::new(*ip, *port).into()])),
+            Endpoint::Unix(path) => Some(Ok(vec![Address::Unix(path.as_path().into())])),
+            Endpoint::Tcp {
+                host: Host::Name(host),
+                port,
+            } => {
+                let answer = self.0.get(&(host.clone(), *port))?;
+                Some(match answer {
+                    Ok(addresses) => Ok(addresses.iter().copied().map(Address::from).collect()),
+                    Err(reason) => Err(reason),
+                })
+            }
+        }
+    }
+}
+
+/// The name that has to be looked up for a backend, if any.
+pub(super) fn name(backend: &pace_config::Backend) -> Option<Name> {
+    match &backend.endpoint {
+        Endpoint::Tcp {
+            host: Host::Name(host),
+            port,
+        } => Some((host.clone(), *port)),
+        Endpoint::Tcp {
+            host: Host::Ip(_), ..
+        }
+        | Endpoint::Unix(_) => None,
+    }
+}
+
+/// Looks all names up on threads of their own, and returns the answers that have come after [`PATIENCE`]. A thread whose resolver
+/// hangs is left behind, and ends with its answer.
+fn ask(names: &BTreeSet<Name>, lookup: &Lookup) -> HashMap<Name, Result<Vec<SocketAddr>, String>> {
+    let left = names.iter().cloned().collect::<Vec<_>>().into_iter();
+    let left: Arc<Mutex<vec::IntoIter<Name>>> = Arc::new(Mutex::new(left));
+    let (sender, answers) = mpsc::channel();
+    let work = || {
+        let (left, lookup, sender) = (Arc::clone(&left), Arc::clone(lookup), sender.clone());
+        move || {
+            loop {
+                let next = left.lock().next();
+                let Some(name) = next else { return };
+                let answer = addresses(&name, &lookup);
+                if sender.send((name, answer)).is_err() {
+                    return;
+                }
+            }
+        }
     };
-    let mut addresses = lookup(name, server.port)?;
+    let mut threads = 0;
+    for _ in 0..names.len().min(AT_ONCE) {
+        let started = thread::Builder::new()
+            .name("pace-lookup".to_owned())
+            .spawn(work());
+        threads += usize::from(started.is_ok());
+    }
+    if threads == 0 {
+        // The system has no threads left, or there are no names.
+        work()();
+    }
+    drop(sender);
+    let deadline = Instant::now() + PATIENCE;
+    let mut found = HashMap::new();
+    while let Ok((name, answer)) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        found.insert(name, answer);
+    }
+    found
+}
+
+fn addresses((host, port): &Name, lookup: &Lookup) -> Result<Vec<SocketAddr>, String> {
+    let mut addresses = lookup(host, *port).map_err(|error| error.to_string())?;
     addresses.sort_unstable();
     addresses.dedup();
     match addresses.is_empty() {
-        true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        true => Err("the name has no address".to_owned()),
         false => Ok(addresses),
     }
 }
 
-/// The name that a server with TLS proves to have; `None` for one without.
+/// The name that a backend with TLS proves to have; `None` for one without.
 pub(super) fn server_name(server: &pace_config::Backend, tls: &BackendTls) -> Option<ServerName<'static>> {
+    let Endpoint::Tcp { host, .. } = &server.endpoint else {
+        return None;
+    };
     if !server.is_encrypted {
         return None;
     }
-    match (&tls.server_name, &server.host) {
+    match (&tls.server_name, host) {
         // A name of a host that the configuration has taken is one of DNS.
         (Some(name), _) | (None, Host::Name(name)) => ServerName::try_from(name.clone()).ok(),
         (None, Host::Ip(ip)) => Some(ServerName::IpAddress((*ip).into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tests::configured;
+
+    #[test]
+    fn names_are_looked_up_once_each_and_one_that_fails_does_not_hold_up_others() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = Arc::clone(&asked);
+        let lookup: Lookup = Arc::new(move |host, port| {
+            heard.lock().push(host.to_owned());
+            match host {
+                "gone" => Err(io::Error::new(io::ErrorKind::NotFound, "no such name")),
+                "empty" => Ok(Vec::new()),
+                _ => Ok(vec![
+                    SocketAddr::from(([10, 0, 0, 2], port)),
+                    SocketAddr::from(([10, 0, 0, 1], port)),
+                    SocketAddr::from(([10, 0, 0, 2], port)),
+                ]),
+            }
+        });
+        let pool = configured(
+            "backends = ['gone:1', 'empty:2', 'app:3', 'APP:4', { address = '10.0.0.9:5' }, 'unix:/run/app']",
+        );
+        let answers = Answers::look_up(pool.backends.iter().chain(&pool.backends), &lookup);
+        let of = |index: usize| {
+            let addresses = answers.of(&pool.backends[index]).expect("it was looked up");
+            addresses.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(of(0), Err("no such name"));
+        assert_eq!(of(1), Err("the name has no address"));
+        assert_eq!(of(2), Ok(vec!["10.0.0.1:3".to_owned(), "10.0.0.2:3".to_owned()]));
+        assert_eq!(of(4), Ok(vec!["10.0.0.9:5".to_owned()]));
+        assert_eq!(of(5), Ok(vec!["unix:/run/app".to_owned()]));
+        let mut asked = asked.lock().clone();
+        asked.sort();
+        assert_eq!(asked, ["APP", "app", "empty", "gone"]);
+        assert!(Answers::default().of(&pool.backends[0]).is_none());
     }
 }

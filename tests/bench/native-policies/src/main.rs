@@ -27,7 +27,7 @@ use pace_proxy::router::Router;
 use pace_proxy::server::{Process, Server};
 use pace_proxy::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
-use pace_proxy::upstream::{Pool, system_lookup};
+use pace_proxy::upstream::{Answers, Lookup, Pool, system_lookup};
 use pace_sandbox::Runtime;
 use pace_state::{Scope, Store};
 use serde_json::{Map, Value};
@@ -64,6 +64,7 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
         store: Store::new(config.server.state),
         metrics: Metrics::new(),
         listeners: Listeners::default(),
+        changes: Arc::default(),
     });
     let origin = Origin {
         path: Some(path.to_owned()),
@@ -89,11 +90,10 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
 
 /// The routes of a configuration, with native plugins.
 fn routes(config: &Config, shared: &Shared) -> Result<Router<Arc<Route>>, Failure> {
-    let pools: Vec<Arc<Pool>> = config
-        .pools
-        .iter()
-        .map(|pool| Arc::new(Pool::new(pool, None, &shared.metrics, None, &system_lookup)))
-        .collect();
+    let lookup: Lookup = Arc::new(system_lookup);
+    let answers = Answers::look_up(config.pools.iter().flat_map(|pool| &pool.backends), &lookup);
+    let pool = |pool| Pool::new(pool, None, &shared.metrics, &shared.changes, None, &answers);
+    let pools: Vec<Arc<Pool>> = config.pools.iter().map(|it| Arc::new(pool(it))).collect();
     let mut routes = Vec::new();
     for route in &config.routes {
         let mut plugins = Vec::new();

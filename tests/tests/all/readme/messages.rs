@@ -25,6 +25,7 @@ fn messages_on_the_page_are_those_of_the_program() {
         while_swapping(),
         for_a_proxy(),
         of_listeners(),
+        of_pools(),
         too_much(),
         at_the_end(),
     ]
@@ -91,6 +92,52 @@ fn at_start() -> String {
 
 fn address(listener: &TcpListener) -> String {
     listener.local_addr().expect("it is bound").to_string()
+}
+
+/// Provokes what is said of backends: of one that is not there, one that hangs, and a name that nobody knows.
+fn of_pools() -> String {
+    let gate = Gate::new();
+    gate.open();
+    let held = gate.clone();
+    let hangs = HttpBackend::new(move |_| {
+        held.wait();
+        Answer::new("")
+    });
+    let (up, down) = (HttpBackend::named("up"), HttpBackend::down());
+    let mut checked = HttpBackend::named("checked");
+    let one = up.label();
+    let pace = Pace::with_config(&format!(
+        "[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n\
+         [[pools]]\nname = 'web'\nbackends = ['{one}', '{down}', 'gone.invalid']\nejection = {{ failures = 1 }}\n\
+         [[pools]]\nname = 'hangs'\nbackends = ['{one}', '{hangs}']\nejection = {{ failures = 1 }}\n\
+         [[pools]]\nname = 'full'\nbackends = ['{hangs}']\nmax_in_flight = 1\nmax_queued = 0\n\
+         [[pools]]\nname = 'checked'\nbackends = ['{checked}']\nhealth_check = {{ interval_ms = 20 }}\n\
+         [[routes]]\npool = 'web'\n\
+         [[routes]]\nmatch = {{ path_prefix = '/hangs' }}\npool = 'hangs'\n\
+         [[routes]]\nmatch = {{ path_prefix = '/full' }}\npool = 'full'\n\
+         [[routes]]\nmatch = {{ path_prefix = '/checked' }}\npool = 'checked'\n",
+        down = down.label(),
+        hangs = hangs.label(),
+        checked = checked.label(),
+    ));
+    for target in ["/", "/", "/hangs", "/hangs", "/full"] {
+        assert_eq!(pace.get(target).status, 200, "{target}");
+    }
+    wait_until("a check that passes", || !checked.requests().is_empty());
+    checked.stop();
+    gate.close();
+    for _ in 0..2 {
+        assert_eq!(pace.get("/hangs").status, 200);
+    }
+    let mut first = pace.client();
+    first.transmit(&Request::get("/full")).expect("Pace accepts it");
+    // The metrics say when it is under way: requests that wait at the gate are known only when they are read.
+    let entry = || pace.backend("full", &hangs.label());
+    wait_until("it to be under way", || entry()["in_flight"] == 1);
+    let full = pace.get("/full");
+    pace.wait_for_log(&["is unhealthy: 3 checks in a row"]);
+    gate.open();
+    format!("{}\n{}", pace.log(), full.text())
 }
 
 /// Provokes failures of requests.

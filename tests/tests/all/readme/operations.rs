@@ -32,7 +32,12 @@ fn requests_on_the_page_are_those_of_the_admin_listener() {
     let mut paths = BTreeSet::new();
     for request in &requests {
         let (method, path) = request.split_once(' ').expect("a method and a path");
-        let target = path.replace("NAME", SWAPPED);
+        let target = match path.starts_with("/pools") {
+            true => path
+                .replace("NAME", "web")
+                .replace("ADDR", &swapping.backend.label()),
+            false => path.replace("NAME", SWAPPED),
+        };
         let other = if method == "GET" { "POST" } else { "GET" };
         let status = admin.send(&Request::new(method, &target)).status;
         assert!([200, 409].contains(&status), "{request}: {status}");
@@ -48,6 +53,17 @@ fn requests_on_the_page_are_those_of_the_admin_listener() {
     let known = unknown.text().split([' ', ',', '\n', ';']);
     let known = known.filter(|word| word.starts_with('/')).map(str::to_owned);
     assert_eq!(paths, known.collect());
+}
+
+#[test]
+fn fields_on_the_page_are_those_of_a_backend() {
+    let swapping = Swapping::new();
+    let Value::Object(backend) = swapping.pace.backend("web", &swapping.backend.label()) else {
+        panic!("a backend is an object");
+    };
+    let rows = page().table("| of a backend | |");
+    let documented: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).collect();
+    assert_eq!(documented, backend.keys().cloned().collect());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::sections::SERVER;
 use crate::swapping::{Swapping, reconfigure, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 29] = [
+const TABLES: [(&str, &str); 35] = [
     ("[server]", "[server]\nzzz = 1"),
     ("[[listeners]]", "[[listeners]]\nzzz = 1"),
     (
@@ -35,6 +35,15 @@ const TABLES: [(&str, &str); 29] = [
     ("[upstreams] retry", "[upstreams]\nretry = { zzz = 1 }"),
     ("[[pools]] tls", "[[pools]]\ntls = { zzz = 1 }"),
     ("[upstreams] tls", "[upstreams]\ntls = { zzz = 1 }"),
+    ("[[pools]] health_check", "[[pools]]\nhealth_check = { zzz = 1 }"),
+    (
+        "[upstreams] health_check",
+        "[upstreams]\nhealth_check = { zzz = 1 }",
+    ),
+    ("[[pools]] ejection", "[[pools]]\nejection = { zzz = 1 }"),
+    ("[upstreams] ejection", "[upstreams]\nejection = { zzz = 1 }"),
+    ("[[pools]] stickiness", "[[pools]]\nstickiness = { zzz = 1 }"),
+    ("[upstreams] stickiness", "[upstreams]\nstickiness = { zzz = 1 }"),
     ("[[routes]]", "[[routes]]\nzzz = 1"),
     ("[[routes]] match", "[[routes]]\nmatch = { zzz = 1 }"),
     ("[[routes]] pools", "[[routes]]\npools = [{ zzz = 1 }]"),
@@ -208,7 +217,8 @@ fn metrics_on_the_page_are_those_of_the_program() {
     let text = pace.admin().get("/metrics").text().to_owned()
         + &metrics_of_swaps()
         + &metrics_of_certificates()
-        + &metrics_of_mirrors();
+        + &metrics_of_mirrors()
+        + &metrics_of_queues();
 
     let types: BTreeMap<&str, &str> = text
         .lines()
@@ -310,6 +320,16 @@ fn metrics_of_mirrors() -> String {
          [[routes]]\npool = 'web'\nmirror = {{ pool = 'next' }}\n"
     ));
     pace.admin().get("/metrics").text().to_owned()
+}
+
+/// The metrics of a pool whose backends have a bound.
+fn metrics_of_queues() -> String {
+    let config = format!("{SERVER}\n[upstreams]\nbackends = ['127.0.0.1:1']\nmax_in_flight = 1\n");
+    Pace::with_config(&config)
+        .admin()
+        .get("/metrics")
+        .text()
+        .to_owned()
 }
 
 /// The metric that a series belongs to: a histogram has three series.

@@ -1,7 +1,6 @@
 //! Connects to a backend, and learns its protocol.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +9,11 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Key, Sessions};
-use crate::http1::connect;
+use crate::http1::{connect, connect_local};
 use crate::http2::{self, Begun, Io};
 use crate::io::{Alarm, Traffic, Transport};
 use crate::proxy::attempt::AttemptError;
-use crate::upstream::{Backend, Pool};
+use crate::upstream::{Address, Backend, Pool};
 use pace_tls::alpn::Alpn;
 use pace_tls::client::{ConnectError, Connected, Reason};
 
@@ -85,7 +84,17 @@ impl Target {
 
     /// Connects. A backend without TLS is known to speak HTTP/2.
     async fn transport(&self, deadline: Instant) -> Result<(Transport, Alpn), AttemptError> {
-        let stream = connect_socket(self.backend.address, deadline, self.keepalive).await?;
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let mut alarm = Alarm::new();
+        let connected = match &self.backend.address {
+            Address::Tcp(address) => connect(*address, limit, self.keepalive, &mut alarm).await,
+            Address::Unix(path) => {
+                let connected = connect_local(path, limit, &mut alarm).await;
+                let connected = connected.map_err(AttemptError::of_connecting)?;
+                return Ok((Transport::Local(connected), Alpn::Http2));
+            }
+        };
+        let stream = connected.map_err(AttemptError::of_connecting)?;
         let (Some(name), Some(connector)) = (&self.backend.name, self.pool.connector()) else {
             return Ok((Transport::new(stream), Alpn::Http2));
         };
@@ -104,16 +113,6 @@ impl Target {
             Err(_) => Opened::Failed(AttemptError::Connect(io::ErrorKind::TimedOut.into())),
         }
     }
-}
-
-async fn connect_socket(
-    to: SocketAddr,
-    deadline: Instant,
-    keepalive: Option<Duration>,
-) -> Result<TcpStream, AttemptError> {
-    let limit = deadline.saturating_duration_since(Instant::now());
-    let connected = connect(to, limit, keepalive, &mut Alarm::new()).await;
-    connected.map_err(AttemptError::of_connecting)
 }
 
 /// The connection behind a handshake.

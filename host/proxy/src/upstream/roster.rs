@@ -1,0 +1,315 @@
+//! The material of a pool's members: servers of the configuration, their addresses, and the standing of each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use log::{info, warn};
+use tokio::time::Instant;
+
+use super::standing::{Facts, Standing};
+use super::weights::{Claim, STEPS, step, weights};
+use super::{Address, Answers, Backend, Member, Pool, names};
+use crate::telemetry::Metrics;
+use pace_config::pool::Upkeep;
+
+/// The material of a pool's members.
+pub(super) struct Roster {
+    servers: Vec<Server>,
+    /// The backends, in the order of the configuration and, for names, of their addresses.
+    pub(super) seats: Vec<Seat>,
+    /// The standing of each address. Until a new roster is settled they are those of its predecessor.
+    standings: HashMap<Address, Arc<Standing>>,
+}
+
+/// A server of the configuration.
+struct Server {
+    config: pace_config::Backend,
+    /// The addresses found last.
+    found: Vec<Address>,
+    /// The reason why the last look-up found none, as it was logged.
+    trouble: Option<String>,
+}
+
+/// A backend at its place in the pool.
+pub(super) struct Seat {
+    pub(super) backend: Arc<Backend>,
+    pub(super) weight: u32,
+    pub(super) is_backup: bool,
+}
+
+impl Roster {
+    /// The roster of a pool that replaces another.
+    pub(super) fn new(pool: &pace_config::Pool, before: Option<&Roster>) -> Roster {
+        let server = |config: &pace_config::Backend| {
+            let mut known = before.iter().flat_map(|before| &before.servers);
+            let same = known.find(|known| known.config.endpoint == config.endpoint);
+            Server {
+                config: config.clone(),
+                found: same.map_or_else(Vec::new, |same| same.found.clone()),
+                trouble: same.and_then(|same| same.trouble.clone()),
+            }
+        };
+        let seats = before.iter().flat_map(|before| &before.seats);
+        Roster {
+            servers: pool.backends.iter().map(server).collect(),
+            seats: seats
+                .map(|seat| Seat {
+                    backend: Arc::clone(&seat.backend),
+                    ..*seat
+                })
+                .collect(),
+            standings: before.map_or_else(HashMap::new, |before| before.standings.clone()),
+        }
+    }
+
+    /// The servers whose names have to be looked up.
+    pub(super) fn named(&self) -> impl Iterator<Item = &pace_config::Backend> {
+        let servers = self.servers.iter().map(|server| &server.config);
+        servers.filter(|server| names::name(server).is_some())
+    }
+
+    /// The members of the moment.
+    pub(super) fn members(&self, upkeep: &Upkeep, now: Instant) -> Vec<Member> {
+        let claims: Vec<Claim> = self
+            .seats
+            .iter()
+            .map(|seat| {
+                let standing = &seat.backend.standing;
+                let since = standing.with(|facts| facts.slow_since);
+                let step = since.and_then(|since| step(since, upkeep.slow_start, now));
+                Claim {
+                    weight: seat.weight,
+                    is_backup: seat.is_backup,
+                    health: standing.health(),
+                    step: step.map_or(STEPS, |(step, _)| step),
+                }
+            })
+            .collect();
+        let weights = weights(&claims);
+        let seats = self.seats.iter().zip(claims).zip(weights);
+        seats
+            .map(|((seat, claim), weight)| Member {
+                backend: Arc::clone(&seat.backend),
+                weight,
+                health: claim.health,
+            })
+            .collect()
+    }
+
+    /// Ends ejections and moves slow starts on, as far as they are due. Returns when the next one is due.
+    pub(super) fn advance(&mut self, upkeep: &Upkeep, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for Seat { backend, .. } in &self.seats {
+            backend.conduct().advance(now);
+            let slow = backend.standing.with(|Facts { slow_since, .. }| {
+                let (_, next) = step((*slow_since)?, upkeep.slow_start, now).or_else(|| {
+                    *slow_since = None;
+                    None
+                })?;
+                Some(next)
+            });
+            let due = [backend.conduct().ends(), slow].into_iter().flatten();
+            next = due.chain(next).min();
+        }
+        next
+    }
+}
+
+impl Pool {
+    /// Takes the answers of a look-up into account. `is_serving` says whether the pool serves already, so that new backends begin
+    /// slowly. Returns whether the backends have changed.
+    pub fn settle(&self, metrics: &Metrics, answers: &Answers, is_serving: bool) -> bool {
+        let mut roster = self.roster.lock();
+        for server in &mut roster.servers {
+            server.hear(&self.name, answers);
+        }
+        let now = Instant::now();
+        let known = std::mem::take(&mut roster.standings);
+        let present: HashMap<(&Address, &str), &Arc<Backend>> = roster
+            .seats
+            .iter()
+            .map(|Seat { backend, .. }| ((&backend.address, backend.label.as_str()), backend))
+            .collect();
+        let mut seats = Vec::new();
+        let mut standings = HashMap::new();
+        for server in &roster.servers {
+            let name = names::server_name(&server.config, &self.settings.tls);
+            for address in &server.found {
+                let label = match server.found.len() {
+                    1 => server.config.label.clone(),
+                    // One name stands for several servers, which need labels of their own.
+                    _ => address.to_string(),
+                };
+                let same = present
+                    .get(&(address, label.as_str()))
+                    .filter(|backend| backend.name == name);
+                let standing = standings.entry(address.clone()).or_insert_with(|| {
+                    known.get(address).map_or_else(
+                        || {
+                            let new = Arc::new(Standing::new(&self.queue));
+                            if is_serving && !self.settings.upkeep.slow_start.is_zero() {
+                                new.with(|facts| facts.slow_since = Some(now));
+                            }
+                            new
+                        },
+                        Arc::clone,
+                    )
+                });
+                let backend = match same {
+                    Some(same) => Arc::clone(*same),
+                    None => Arc::new(Backend::new(
+                        &self.name,
+                        label,
+                        address.clone(),
+                        name.clone(),
+                        metrics,
+                        Arc::clone(standing),
+                    )),
+                };
+                seats.push(Seat {
+                    backend,
+                    weight: server.config.weight,
+                    is_backup: server.config.is_backup,
+                });
+            }
+        }
+        let labels =
+            |seats: &[Seat]| -> Vec<String> { seats.iter().map(|seat| seat.backend.label.clone()).collect() };
+        let (before, after) = (labels(&roster.seats), labels(&seats));
+        roster.seats = seats;
+        roster.standings = standings;
+        self.refresh(&mut roster, now);
+        drop(roster);
+        let has_changed = before != after;
+        if has_changed && !before.is_empty() {
+            info!(target: "pace::upstream", "pool `{}`: the backends are now {}", self.name, after.join(", "));
+        }
+        has_changed
+    }
+
+    /// The servers whose names have to be looked up.
+    pub fn named(&self) -> Vec<pace_config::Backend> {
+        self.roster.lock().named().cloned().collect()
+    }
+
+    /// Ends ejections and moves slow starts on, as far as they are due. Returns when the next one is due.
+    pub(super) fn advance(&self, now: Instant) -> Option<Instant> {
+        let mut roster = self.roster.lock();
+        let next = roster.advance(&self.settings.upkeep, now);
+        self.refresh(&mut roster, now);
+        next
+    }
+
+    /// Drains a backend, or ends that. `named` is its label or its address; a name with several addresses stands for all of its
+    /// backends. Returns the labels of the backends that this has changed; `None` if there is no such backend.
+    pub fn drain(&self, named: &str, is_draining: bool) -> Option<Vec<String>> {
+        let mut roster = self.roster.lock();
+        let now = Instant::now();
+        let mut changed = Vec::new();
+        let mut is_known = false;
+        let mut seats = roster.seats.iter();
+        for server in &roster.servers {
+            for seat in seats.by_ref().take(server.found.len()) {
+                let backend = &seat.backend;
+                let is_meant = backend.label == named
+                    || server.config.label == named
+                    || backend.address.to_string() == named;
+                if !is_meant {
+                    continue;
+                }
+                is_known = true;
+                let has_changed = backend.standing.with(|facts| {
+                    let was_draining = std::mem::replace(&mut facts.is_draining, is_draining);
+                    if was_draining && !is_draining && !self.settings.upkeep.slow_start.is_zero() {
+                        facts.slow_since = Some(now);
+                    }
+                    was_draining != is_draining
+                });
+                if has_changed {
+                    changed.push(backend.label.clone());
+                }
+            }
+        }
+        self.refresh(&mut roster, now);
+        drop(roster);
+        self.changes.tell();
+        for label in &changed {
+            match is_draining {
+                true => {
+                    info!(target: "pace::upstream", "pool `{}`: {label} drains: it gets nothing new", self.name)
+                }
+                false => info!(target: "pace::upstream", "pool `{}`: {label} is enabled again", self.name),
+            }
+        }
+        is_known.then_some(changed)
+    }
+
+    /// Takes the outcome of a health check into account.
+    pub(super) fn checked(&self, backend: &Backend, outcome: Result<(), String>) {
+        let upkeep = &self.settings.upkeep;
+        let Some(settings) = &upkeep.health_check else {
+            return;
+        };
+        let mut roster = self.roster.lock();
+        let now = Instant::now();
+        let (was_known, has_changed) = backend.standing.with(|facts| {
+            let was_known = facts.checks.is_known();
+            let has_changed = facts.checks.note(outcome.is_ok(), settings);
+            if has_changed && outcome.is_ok() && !upkeep.slow_start.is_zero() {
+                facts.slow_since = Some(now);
+            }
+            (was_known, has_changed)
+        });
+        if !has_changed {
+            return;
+        }
+        if outcome.is_ok() {
+            // The record of its attempts is out of date.
+            backend.conduct().reinstate();
+        }
+        self.refresh(&mut roster, now);
+        drop(roster);
+        self.changes.tell();
+        let (name, label) = (&self.name, &backend.label);
+        match (outcome, was_known) {
+            (Ok(()), _) => info!(
+                target: "pace::upstream",
+                "pool `{name}`: {label} is healthy again: it has passed {} checks in a row", settings.healthy_after
+            ),
+            (Err(why), true) => warn!(
+                target: "pace::upstream",
+                "pool `{name}`: {label} is unhealthy: {} checks in a row have failed, the last with: {why}",
+                settings.unhealthy_after
+            ),
+            (Err(why), false) => warn!(
+                target: "pace::upstream",
+                "pool `{name}`: {label} is unhealthy: its first check has failed with: {why}"
+            ),
+        }
+    }
+}
+
+impl Server {
+    /// Takes the answer to a look-up into account. Trouble is logged once, until it changes.
+    fn hear(&mut self, pool: &str, answers: &Answers) {
+        let host = &self.config.label;
+        match answers.of(&self.config) {
+            None => {}
+            Some(Ok(addresses)) => {
+                self.found = addresses;
+                if self.trouble.take().is_some() {
+                    info!(target: "pace::upstream", "pool `{pool}`: the address of {host} has been found");
+                }
+            }
+            Some(Err(why)) if self.trouble.as_deref() == Some(why) => {}
+            Some(Err(why)) => {
+                let consequence = match self.found.is_empty() {
+                    true => "it gets no requests until there is one",
+                    false => "the addresses found before are kept",
+                };
+                warn!(target: "pace::upstream", "pool `{pool}`: cannot find the address of {host}: {why}; {consequence}");
+                self.trouble = Some(why.to_owned());
+            }
+        }
+    }
+}

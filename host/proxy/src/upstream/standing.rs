@@ -1,0 +1,75 @@
+//! The standing of a backend.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::checks::Checks;
+use super::conduct::Conduct;
+use super::load::Load;
+use super::queue::Queue;
+use pace_config::pool::Upkeep;
+use pace_hook::Health;
+
+/// The standing of a pool's backend at one address: its load, health and record. All workers share it, and it outlives
+/// configurations.
+pub(super) struct Standing {
+    pub(super) load: Load,
+    pub(super) conduct: Conduct,
+    /// The queue of the pool.
+    pub(super) queue: Arc<Queue>,
+    facts: Mutex<Facts>,
+}
+
+/// The facts that change rarely, and under the lock of the pool.
+#[derive(Default)]
+pub(super) struct Facts {
+    /// Whether an operator has said that the backend gets nothing new.
+    pub(super) is_draining: bool,
+    pub(super) checks: Checks,
+    /// The beginning of the slow start, until the backend gets its full share.
+    pub(super) slow_since: Option<Instant>,
+}
+
+impl Standing {
+    pub(super) fn new(queue: &Arc<Queue>) -> Standing {
+        Standing {
+            load: Load::default(),
+            conduct: Conduct::new(),
+            queue: Arc::clone(queue),
+            facts: Mutex::default(),
+        }
+    }
+
+    /// Reads or changes the facts.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Facts) -> T) -> T {
+        look(&mut self.facts.lock())
+    }
+
+    /// The state that plugins see. A backend on trial counts as healthy; the host bounds its requests.
+    pub(super) fn health(&self) -> Health {
+        let (is_draining, is_unhealthy) = self.with(|facts| (facts.is_draining, facts.checks.is_unhealthy()));
+        match (is_draining, is_unhealthy, self.conduct.is_ejected()) {
+            (true, _, _) => Health::Draining,
+            (false, true, _) => Health::Unhealthy,
+            (false, false, true) => Health::Ejected,
+            (false, false, false) => Health::Healthy,
+        }
+    }
+
+    /// Forgets all that the configuration no longer asks for.
+    pub(super) fn keep_only(&self, upkeep: &Upkeep) {
+        if upkeep.ejection.is_none() {
+            self.conduct.reinstate();
+        }
+        self.with(|facts| {
+            if upkeep.health_check.is_none() {
+                facts.checks = Checks::default();
+            }
+            if upkeep.slow_start.is_zero() {
+                facts.slow_since = None;
+            }
+        });
+    }
+}
