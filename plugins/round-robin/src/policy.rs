@@ -4,17 +4,54 @@ mod wheel;
 
 use std::cmp::Reverse;
 
-use pace_plugin::Health;
+use balancing::{Backends, Eligible, Member};
 
 use wheel::Wheel;
 
-/// A backend that could be picked.
-#[derive(Clone, Copy, Debug)]
-pub struct Candidate {
-    pub index: u32,
-    /// The share of requests, 0 to 65535.
-    pub weight: u32,
-    pub health: Health,
+/// The turns of a version of a pool.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    schedule: Schedule,
+    eligible: Eligible,
+}
+
+/// The turns that a retry takes until it searches for a backend that was not tried.
+const TURNS: usize = 16;
+
+impl Turns {
+    /// Works the turns out.
+    pub fn of(backends: &impl Backends) -> Self {
+        let eligible = Eligible::of(backends);
+        Self {
+            schedule: Schedule::new(&eligible.preferred),
+            eligible,
+        }
+    }
+
+    /// The backend for the first attempt of request `n`, counted from 0. `None` if there is no eligible backend.
+    pub fn first(&self, n: u64) -> Option<u32> {
+        self.schedule.pick(n)
+    }
+
+    /// The backend for a further attempt, which takes turns of its own, as many as it needs to come upon one that this
+    /// request has not been sent to. `None` if there is none left.
+    pub fn retry(&self, backends: &impl Backends, mut next: impl FnMut() -> u64) -> Option<u32> {
+        let untried = |index: &u32| !backends.tried(*index);
+        let by_turn = (0..TURNS).map_while(|_| self.schedule.pick(next())).find(untried);
+        by_turn.or_else(|| {
+            // Backends that were tried are few, so this takes no longer in a large pool.
+            let start = next();
+            let Eligible { preferred, spare } = &self.eligible;
+            from(preferred, start).chain(from(spare, start)).find(untried)
+        })
+    }
+}
+
+/// The indices of all members, beginning somewhere.
+fn from(members: &[Member], start: u64) -> impl Iterator<Item = u32> {
+    let start = start % (members.len() as u64).max(1);
+    let (before, after) = members.split_at(start as usize);
+    after.iter().chain(before).map(|member| member.index)
 }
 
 /// The order in which backends take turns. It repeats after as many requests as the sum of the reduced
@@ -40,26 +77,13 @@ struct Share {
 const LONGEST_LISTED_ROUND: u64 = 512;
 
 impl Schedule {
-    /// The schedule of the eligible candidates: the healthy ones with a weight; without any, all with a
-    /// weight. A backend of weight 0 gets no new requests, even if no other is left.
-    ///
-    /// Envoy calls the second step panic mode: if no backend seems healthy, wrong health checks are more
-    /// likely than an outage of all, and trying one costs no more than a refused connection.
-    pub fn new(candidates: &[Candidate]) -> Self {
-        let share = |c: &Candidate| Share {
-            index: c.index,
-            weight: c.weight.into(),
-        };
-        let weighted = || candidates.iter().filter(|c| c.weight > 0);
-
-        let mut shares: Vec<_> = weighted()
-            .filter(|c| c.health == Health::Healthy)
-            .map(share)
-            .collect();
-        if shares.is_empty() {
-            shares = weighted().map(share).collect();
-        }
-        Self::of(&in_lowest_terms(shares))
+    /// The schedule of these members.
+    pub fn new(members: &[Member]) -> Self {
+        let shares = members.iter().map(|member| Share {
+            index: member.index,
+            weight: member.weight.into(),
+        });
+        Self::of(&in_lowest_terms(shares.collect()))
     }
 
     fn of(shares: &[Share]) -> Self {

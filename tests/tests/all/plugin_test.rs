@@ -31,9 +31,24 @@ const LIMITER: &str = "wasm = 'builtin:rate-limiter'\n";
 /// The files of cases beside the default plugins are also their documentation.
 #[test]
 fn default_plugins_pass_their_cases() {
-    for name in ["rate-limiter", "round-robin", "header-injection"] {
+    for name in builtins() {
         passes(&root().join("plugins").join(name));
     }
+}
+
+/// The names of the default plugins, as the program lists them.
+pub(crate) fn builtins() -> Vec<String> {
+    let config = "[[plugins]]\nname = 'x'\nwasm = 'builtin:x'\n";
+    let exit = Setup::new().args(["check"]).config(config).run();
+    let list = exit
+        .refusal()
+        .lines()
+        .find(|line| line.contains("there is no builtin plugin"))
+        .and_then(|line| line.split_once("Allowed: "))
+        .map(|(_, list)| list.split('`').skip(1).step_by(2).map(str::to_owned).collect());
+    let names: Vec<String> = list.unwrap_or_else(|| panic!("no list of names in: {exit:#?}"));
+    assert!(names.len() >= 3, "{names:?}");
+    names
 }
 
 /// The cases of the cookbook run against the files that `cargo xtask plugins` has made.

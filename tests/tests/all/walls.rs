@@ -99,11 +99,7 @@ fn host_has_no_policy() {
 /// Plugins use the contract and nothing of the host.
 #[test]
 fn plugins_do_not_know_the_host() {
-    let named = ["sdk", "rate-limiter", "round-robin", "header-injection"]
-        .map(|name| root().join("plugins").join(name));
-    let recipes = fs::read_dir(root().join("plugins/cookbook")).expect("the directory is there");
-    let recipes = recipes.map(|entry| entry.expect("it can be listed").path());
-    for directory in named.into_iter().chain(recipes) {
+    for directory in plugins(&["sdk"]) {
         let manifest = directory.join("Cargo.toml");
         let text = fs::read_to_string(&manifest).expect("each plugin is a crate");
         for foreign in [
@@ -127,17 +123,27 @@ fn plugins_do_not_know_the_host() {
 /// The unsafe code that `export!` needs is the SDK's own.
 #[test]
 fn plugins_have_no_unsafe_code() {
-    let recipes = crate::cookbook::crates();
-    let recipes = recipes.iter().map(|name| format!("cookbook/{name}"));
-    let defaults = ["rate-limiter", "round-robin", "header-injection"].map(String::from);
-    for name in defaults.into_iter().chain(recipes) {
-        let source = root().join("plugins").join(&name).join("src/lib.rs");
-        let text = fs::read_to_string(source).expect("each plugin is a crate");
+    for directory in plugins(&[]) {
+        let text = fs::read_to_string(directory.join("src/lib.rs")).expect("each plugin is a crate");
         assert!(
             text.lines().any(|line| line == "#![forbid(unsafe_code)]"),
-            "{name}"
+            "{}",
+            directory.display()
         );
     }
+}
+
+/// The directories of the default plugins, of those of the cookbook, and of other crates in `plugins/`.
+fn plugins(others: &[&str]) -> Vec<PathBuf> {
+    let mut names = crate::plugin_test::builtins();
+    names.push("balancing".to_owned());
+    names.extend(others.iter().map(|name| (*name).to_owned()));
+    let recipes = crate::cookbook::crates();
+    names.extend(recipes.iter().map(|name| format!("cookbook/{name}")));
+    names
+        .iter()
+        .map(|name| root().join("plugins").join(name))
+        .collect()
 }
 
 #[test]

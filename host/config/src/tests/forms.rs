@@ -128,7 +128,10 @@ fn command_line_alone_is_a_complete_proxy() {
     let backend = &from_nothing.pools[0].backends[0];
     let host = Host::Name("app".to_owned());
     assert_eq!(backend.endpoint, Endpoint::Tcp { host, port: 8000 });
-    assert_eq!(from_nothing.plugins.len(), BUILTINS.len());
+    let sources = from_nothing.plugins.iter().map(|plugin| plugin.source.clone());
+    let expected = ["rate-limiter", "round-robin", "header-injection"];
+    assert!(sources.eq(expected.map(|name| Source::Builtin(name.to_owned()))));
+    assert!(expected.iter().all(|name| BUILTINS.contains(name)));
     assert_eq!(from_nothing.metrics, None);
 }
 

@@ -2,24 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use balancing::testing::Pool;
+use pace_plugin::Health;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 
-fn candidate(index: usize, weight: u32, health: Health) -> Candidate {
-    Candidate {
-        index: index as u32,
-        weight,
-        health,
-    }
-}
-
-fn healthy(weights: &[u32]) -> Vec<Candidate> {
-    weights
-        .iter()
-        .enumerate()
-        .map(|(index, &weight)| candidate(index, weight, Health::Healthy))
+/// Members of these weights.
+fn members(weights: &[u32]) -> Vec<Member> {
+    (0..)
+        .zip(weights)
+        .map(|(index, &weight)| Member { index, weight })
         .collect()
 }
 
@@ -34,7 +28,7 @@ fn picks(schedule: &Schedule, from: u64, count: u64) -> BTreeMap<u32, u64> {
 }
 
 fn order(weights: &[u32], count: u64) -> String {
-    let schedule = Schedule::new(&healthy(weights));
+    let schedule = Schedule::new(&members(weights));
     (0..count)
         .filter_map(|n| char::from_u32('a' as u32 + schedule.pick(n)?))
         .collect()
@@ -59,32 +53,69 @@ fn empty_pool_has_no_pick() {
 }
 
 #[test]
-fn unhealthy_backends_with_a_weight_are_picked_if_none_is_healthy() {
-    let nobody_healthy = [
-        candidate(0, 1, Health::Unhealthy),
-        candidate(1, 0, Health::Healthy),
-        candidate(2, 1, Health::Ejected),
+fn bad_backends_take_turns_if_none_is_healthy() {
+    let mut pool = Pool::weighted(&[1, 0, 1, 1]);
+    let states = [
+        Health::Unhealthy,
+        Health::Healthy,
+        Health::Ejected,
+        Health::Draining,
     ];
-    assert_eq!(
-        picks(&Schedule::new(&nobody_healthy), 0, 10),
-        BTreeMap::from([(0, 5), (2, 5)])
-    );
+    for (backend, health) in pool.backends.iter_mut().zip(states) {
+        backend.health = health;
+    }
+    let turns = Turns::of(&pool);
+    assert_eq!([0, 1, 2, 3].map(|n| turns.first(n)), [0, 2, 0, 2].map(Some));
+}
 
-    let nobody_weighted = [
-        candidate(0, 0, Health::Healthy),
-        candidate(1, 0, Health::Draining),
-    ];
+#[test]
+fn retries_take_turns_among_untried_backends() {
+    let mut pool = Pool::weighted(&[1, 4, 1, 1]);
+    pool.backends[1].tried = true;
+    let turns = Turns::of(&pool);
+    let mut n = 0..;
+    let picks = [(); 6].map(|()| turns.retry(&pool, || n.next().expect("it is endless")));
+    assert_eq!(picks, [0, 2, 3, 0, 2, 3].map(Some));
+}
+
+#[test]
+fn retry_is_searched_for_if_turns_do_not_find_it() {
+    let mut pool = Pool::weighted(&[1, 400, 1]);
+    pool.backends[1].tried = true;
+    let turns = Turns::of(&pool);
+    let mut n = 0..;
+    let mut picks = BTreeMap::new();
+    for _ in 0..100 {
+        let picked = turns.retry(&pool, || n.next().expect("it is endless"));
+        *picks.entry(picked).or_insert(0) += 1;
+    }
+    assert_eq!(picks.keys().copied().collect::<Vec<_>>(), [Some(0), Some(2)]);
+    pool.backends[0].tried = true;
+    pool.backends[2].tried = true;
+    assert_eq!(turns.retry(&pool, || 0), None);
+}
+
+#[test]
+fn retry_in_a_large_pool_takes_few_calls() {
+    let mut pool = Pool::weighted(&[1; 1000]);
+    pool.backends[7].tried = true;
+    let turns = Turns::of(&pool);
+    pool.calls.set(0);
+    let mut n = 0..;
+    for _ in 0..1000 {
+        turns.retry(&pool, || n.next().expect("it is endless"));
+    }
     assert_eq!(
-        Schedule::new(&nobody_weighted).pick(0),
-        None,
-        "a weight of 0 means nothing new"
+        pool.calls.get(),
+        1001,
+        "one for each, and another for the backend that was tried"
     );
 }
 
 #[test]
 fn largest_weights_have_exact_shares() {
     let weights = [65_535, 65_534, 1, 40_000];
-    let picks = picks(&Schedule::new(&healthy(&weights)), 3, 171_070);
+    let picks = picks(&Schedule::new(&members(&weights)), 3, 171_070);
     assert_eq!(
         picks,
         BTreeMap::from([(0, 65_535), (1, 65_534), (2, 1), (3, 40_000)])
@@ -95,7 +126,7 @@ fn largest_weights_have_exact_shares() {
 fn thousand_backends_of_the_largest_weights_are_all_picked() {
     let mut weights = vec![65_535; 1_000];
     weights[7] = 65_534;
-    let picks = picks(&Schedule::new(&healthy(&weights)), 0, 10_000);
+    let picks = picks(&Schedule::new(&members(&weights)), 0, 10_000);
     assert!(
         (0..1_000).all(|index| (8..=12).contains(&picks[&index])),
         "{picks:?}"
@@ -105,21 +136,12 @@ fn thousand_backends_of_the_largest_weights_are_all_picked() {
 #[test]
 fn counter_that_wraps_around_gives_a_legal_pick() {
     for weights in [&[1, 1, 1][..], &[3, 1], &[65_535, 65_534, 1]] {
-        let schedule = Schedule::new(&healthy(weights));
+        let schedule = Schedule::new(&members(weights));
         assert!(
             schedule.pick(u64::MAX).is_some() && schedule.pick(0).is_some(),
             "{weights:?}"
         );
     }
-}
-
-fn any_health() -> impl Strategy<Value = Health> {
-    prop_oneof![
-        Just(Health::Healthy),
-        Just(Health::Unhealthy),
-        Just(Health::Ejected),
-        Just(Health::Draining)
-    ]
 }
 
 proptest! {
@@ -130,7 +152,7 @@ proptest! {
         from in 0..u64::from(u32::MAX),
         count in 1..5_000_u64,
     ) {
-        let picks = picks(&Schedule::new(&healthy(&vec![weight; backends])), from, count);
+        let picks = picks(&Schedule::new(&members(&vec![weight; backends])), from, count);
         let backends = backends as u64;
         for index in 0..backends {
             let got = picks.get(&(index as u32)).copied().unwrap_or(0);
@@ -146,7 +168,7 @@ proptest! {
         // A backend of weight 1 keeps the weights as they are, since their only common divisor is 1.
         let weights = [&weights[..], &[1]].concat();
         let round = weights.iter().map(|&weight| u64::from(weight)).sum();
-        let picks = picks(&Schedule::new(&healthy(&weights)), from, round);
+        let picks = picks(&Schedule::new(&members(&weights)), from, round);
         for (index, &weight) in weights.iter().enumerate() {
             prop_assert_eq!(picks[&(index as u32)], u64::from(weight));
         }
@@ -158,7 +180,7 @@ proptest! {
         from in 0..u64::from(u32::MAX),
         count in 1..5_000_u64,
     ) {
-        let schedule = Schedule::new(&healthy(&weights));
+        let schedule = Schedule::new(&members(&weights));
         let Schedule::Wheel(wheel) = &schedule else { return Ok(()) };
         let picks = picks(&schedule, from, count);
         let sum: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
@@ -170,31 +192,13 @@ proptest! {
     }
 
     #[test]
-    fn ineligible_backend_gets_nothing_while_another_is_eligible(
-        backends in vec((0..=3_u32, any_health()), 1..50),
-        n in any::<u64>(),
-    ) {
-        let mut candidates: Vec<_> = backends.iter().enumerate()
-            .map(|(index, &(weight, health))| candidate(index, weight, health))
-            .collect();
-        candidates.push(candidate(backends.len(), 1, Health::Healthy));
-        let picked = Schedule::new(&candidates).pick(n).expect("there are backends");
-        let picked = candidates[picked as usize];
-        prop_assert!(picked.weight > 0 && picked.health == Health::Healthy);
-    }
-
-    #[test]
-    fn pick_is_always_a_candidate(
-        backends in vec((0..=65_535_u32, any_health()), 1..50),
-        tried in vec(any::<bool>(), 50),
-        n in any::<u64>(),
-    ) {
-        let candidates: Vec<_> = backends.iter().enumerate()
-            .filter(|&(index, _)| !tried[index])
-            .map(|(index, &(weight, health))| candidate(index, weight, health))
-            .collect();
-        let picked = Schedule::new(&candidates).pick(n);
-        prop_assert_eq!(picked.is_none(), candidates.is_empty());
-        prop_assert!(picked.is_none_or(|index| candidates.iter().any(|c| c.index == index)));
+    fn pick_is_legal_in_any_state_of_the_pool(seed in any::<u64>(), n in any::<u64>()) {
+        let pool = Pool::any(seed);
+        let turns = Turns::of(&pool);
+        let mut numbers = n..;
+        let picks = [(1, turns.first(n)), (2, turns.retry(&pool, || numbers.next().unwrap_or(0)))];
+        for (attempt, picked) in picks {
+            prop_assert!(pool.is_legal(attempt, picked), "{:?} of {:?}", picked, pool);
+        }
     }
 }

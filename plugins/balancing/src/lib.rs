@@ -1,0 +1,22 @@
+//! The parts that the balancers share. It is a library: each balancer is a plugin of its own.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | `backends` | the pool as a policy sees it, in the sandbox and without |
+//! | `eligible` | which backends get requests, and which of them first |
+//! | `pools` | the results of work that is done once per version of a pool |
+//! | `random` | random numbers |
+
+#![forbid(unsafe_code)]
+
+mod backends;
+mod eligible;
+mod pools;
+mod random;
+#[doc(hidden)]
+pub mod testing;
+
+pub use backends::Backends;
+pub use eligible::{Eligible, Member};
+pub use pools::Pools;
+pub use random::{Random, mix};
