@@ -42,8 +42,13 @@ impl Random {
     /// Some numbers come up more often than others by `bound` of 2^32 times (Lemire, Fast Random Integer Generation in
     /// an Interval, 2019, without the rejection), which is nothing for a number of backends.
     pub fn below(&mut self, bound: usize) -> usize {
-        (((self.number() >> 32) * bound as u64) >> 32) as usize
+        scale(self.number(), bound)
     }
+}
+
+/// Maps the upper half of a random number evenly to the numbers below `bound`.
+pub(crate) const fn scale(random: u64, bound: usize) -> usize {
+    (((random >> 32) * bound as u64) >> 32) as usize
 }
 
 /// Mixes the bits of a number: each bit of the argument changes each of the result in about half of all cases, and no

@@ -7,6 +7,7 @@ mod access_log;
 mod admin;
 mod author_mistakes;
 mod backend_answers;
+mod balancers;
 mod breaker;
 mod budgets;
 mod cache;

@@ -95,7 +95,7 @@ fn unknown_key_suggests_the_nearest_and_lists_all() {
     assert_eq!(
         full("weight", "wieght"),
         "conf/proxy.toml:33:61: unknown key `wieght` in `backends` in [[pools]]: did you mean `weight`? Allowed: \
-         `address`, `weight`"
+         `address`, `weight`, `backup`"
     );
     assert!(
         full("on_failure = \"closed\" }", "zzz = 1 }").contains("in `plugins` in [[routes]]. Allowed: `use`")
@@ -195,7 +195,7 @@ fn refused_value_says_why() {
     assert!(full("x-env = \"test\"", "x-env = nan").contains("numbers must be finite"));
     assert!(full("builtin:rate-limiter", "builtin:rate-limit").contains(
         "`wasm` in [[plugins]]: there is no builtin plugin `rate-limit`: did you mean `rate-limiter`? Allowed: \
-         `rate-limiter`, `round-robin`, `header-injection`"
+         `rate-limiter`, `round-robin`, `least-request`, `header-injection`"
     ));
     assert!(
         short("\"http://127.0.0.1:8000\"", "\"ftp://127.0.0.1\"").contains(
