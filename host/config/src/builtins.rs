@@ -1,3 +1,9 @@
 /// The plugins that are part of the binary: `builtin:NAME`. This list is the only one; the crates that build
 /// and embed them include this file.
-pub const BUILTINS: [&str; 4] = ["rate-limiter", "round-robin", "least-request", "header-injection"];
+pub const BUILTINS: [&str; 5] = [
+    "rate-limiter",
+    "round-robin",
+    "least-request",
+    "peak-ewma",
+    "header-injection",
+];

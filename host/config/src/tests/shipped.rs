@@ -177,6 +177,7 @@ fn other_shipped_files_are_valid_without_warnings() {
         include_str!("../../../../config/headers.toml"),
         include_str!("../../../../config/least-request.toml"),
         include_str!("../../../../config/limit-by-header.toml"),
+        include_str!("../../../../config/peak-ewma.toml"),
         include_str!("../../../../config/proxy-protocol.toml"),
         ROUTES,
         PROXY,

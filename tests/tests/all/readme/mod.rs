@@ -2,6 +2,7 @@
 //! compiled, serves and is swapped, their tables are compared with the program, and their messages are
 //! provoked.
 
+mod balancers;
 mod commands;
 mod messages;
 mod operations;
