@@ -1,9 +1,10 @@
 //! The balancers of the binary, in front of backends that are slow, stop, and come back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use pace_tests::{Answer, Gate, HttpBackend, Pace, Response, Setup, wait_until};
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Response, Setup, wait_until};
 
 use crate::sections::{EVERYTHING, ONE_WORKER, SERVER, pool};
 
@@ -128,10 +129,111 @@ fn backend_that_refuses_connections_gets_few_requests() {
     }
 }
 
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+/// The backend of each of fifty users by a request with their cookie, each from another connection.
+fn places(pace: &Pace) -> BTreeMap<usize, String> {
+    let place = |user: usize| {
+        let request = Request::get("/").header("Cookie", format!("theme=dark; user={user}"));
+        let response = pace.client().send(&request);
+        assert_eq!(response.status, 200);
+        (user, response.text().to_owned())
+    };
+    (0..50).map(place).collect()
+}
+
+#[test]
+fn consistent_hash_moves_only_the_keys_of_a_backend_that_stops() {
+    let mut backends = NAMES.map(HttpBackend::named);
+    let settings = "key = \"cookie:user\"";
+    let pace = Pace::with_config(&config(SERVER, "consistent-hash", settings, &backends.each_ref()));
+    let before = places(&pace);
+    assert_eq!(before, places(&pace), "whichever worker serves");
+    let used: BTreeSet<_> = before.values().map(String::as_str).collect();
+    assert_eq!(used, BTreeSet::from(NAMES));
+
+    backends[1].stop();
+    let without = places(&pace);
+    for (user, place) in &before {
+        match place.as_str() {
+            "b" => assert_ne!(without[user], "b"),
+            _ => assert_eq!(without[user], *place, "user {user}"),
+        }
+    }
+    assert_eq!(without, places(&pace), "their second choice is as steady");
+
+    backends[1].start();
+    assert_eq!(before, places(&pace));
+}
+
+/// Another Pace lists the same backends in another order.
+#[test]
+fn consistent_hash_agrees_between_proxies() {
+    let backends = NAMES.map(HttpBackend::named);
+    let settings = "key = \"cookie:user\"";
+    let mut order = backends.each_ref();
+    let one = Pace::with_config(&config(SERVER, "consistent-hash", settings, &order));
+    order.reverse();
+    let other = Pace::with_config(&config(SERVER, "consistent-hash", settings, &order));
+    assert_eq!(places(&one), places(&other));
+}
+
+#[test]
+fn consistent_hash_tells_clients_and_paths_apart() {
+    let backends = NAMES.map(HttpBackend::named);
+    let of_client = Pace::with_config(&config(SERVER, "consistent-hash", "", &backends.each_ref()));
+    let of_path = Pace::with_config(&config(
+        SERVER,
+        "consistent-hash",
+        "key = \"path\"",
+        &backends.each_ref(),
+    ));
+    let places = |place: &dyn Fn(usize) -> Response| -> BTreeSet<String> {
+        (1..30).map(|number| place(number).text().to_owned()).collect()
+    };
+    let client = |number: usize| of_client.client_from(&format!("127.0.0.{number}"));
+    assert_eq!(places(&|number| client(7).get(&format!("/{number}"))).len(), 1);
+    assert!(places(&|number| client(number).get("/7")).len() > 1);
+    assert_eq!(
+        places(&|number| of_path.get(&format!("/7?page={number}"))).len(),
+        1
+    );
+    assert!(places(&|number| of_path.get(&format!("/{number}"))).len() > 1);
+}
+
+/// All requests have the same key. With a bound of 125 percent, eight requests on four backends are three at most on
+/// each.
+#[test]
+fn consistent_hash_with_a_bound_spreads_a_key_in_great_demand() {
+    let gate = Gate::new();
+    let backends = NAMES.map(|name| gated(name, &gate));
+    let all = backends.each_ref();
+    let pace = Pace::with_config(&config(
+        ONE_WORKER,
+        "consistent-hash",
+        "max_load_percent = 125",
+        &all,
+    ));
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| begin(scope, &pace, &all)).collect();
+        let counts = all.map(|backend| backend.requests().len());
+        assert!(counts.iter().all(|count| *count <= 3), "{counts:?}");
+        gate.open();
+        for response in waiting {
+            assert_eq!(response.join().expect("it has an answer").status, 200);
+        }
+    });
+}
+
 #[test]
 fn balancer_with_a_wrong_setting_is_refused_with_the_way_out() {
     let backend = HttpBackend::down();
     for (balancer, settings, reason) in [
+        (
+            "consistent-hash",
+            "key = \"ip\"",
+            "key: unknown value `ip`, expected `client`, `path`, `header:NAME` or `cookie:NAME`",
+        ),
         (
             "peak-ewma",
             "decay_ms = 1",

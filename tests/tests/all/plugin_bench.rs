@@ -126,6 +126,7 @@ fn default_plugins_keep_their_budgets() {
         ("round-robin/tests/turns.toml", 1),
         ("least-request/tests/choices.toml", 1),
         ("peak-ewma/tests/choices.toml", 1),
+        ("consistent-hash/tests/keys.toml", 1),
         ("header-injection/tests/headers.toml", 2),
     ] {
         let file = root().join("plugins").join(cases);

@@ -195,7 +195,7 @@ fn refused_value_says_why() {
     assert!(full("x-env = \"test\"", "x-env = nan").contains("numbers must be finite"));
     assert!(full("builtin:rate-limiter", "builtin:rate-limit").contains(
         "`wasm` in [[plugins]]: there is no builtin plugin `rate-limit`: did you mean `rate-limiter`? Allowed: \
-         `rate-limiter`, `round-robin`, `least-request`, `peak-ewma`, `header-injection`"
+         `rate-limiter`, `round-robin`, `least-request`, `peak-ewma`, `consistent-hash`, `header-injection`"
     ));
     assert!(
         short("\"http://127.0.0.1:8000\"", "\"ftp://127.0.0.1\"").contains(

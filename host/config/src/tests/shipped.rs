@@ -171,6 +171,7 @@ fn other_shipped_files_are_valid_without_warnings() {
         TLS,
         include_str!("../../../../config/admin.toml"),
         include_str!("../../../../config/behind-nginx.toml"),
+        include_str!("../../../../config/consistent-hash.toml"),
         include_str!("../../../../config/fail-open.toml"),
         include_str!("../../../../config/full.toml"),
         include_str!("../../../../config/grpc.toml"),

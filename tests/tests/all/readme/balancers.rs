@@ -36,7 +36,7 @@ fn keys_of_balancers_on_the_page_are_those_of_the_plugins() {
         }
         documented.entry(balancer.clone()).or_default().insert(key);
     }
-    for balancer in ["round-robin", "least-request", "peak-ewma"] {
+    for balancer in ["round-robin", "least-request", "peak-ewma", "consistent-hash"] {
         let message = mistake(balancer, "zzz = 1");
         let (_, known) = message
             .split_once("unknown field `zzz`, ")
