@@ -1,6 +1,7 @@
 //! The default plugins and the four calls that a request makes of them, shared by measurements.
 
 use std::fmt;
+use std::time::Duration;
 
 use pace_config::Isolation;
 use pace_harness::{Backend, Exchange, Pool, Request, Session, Setup, Subject};
@@ -31,6 +32,9 @@ impl fmt::Display for Way {
 pub(crate) struct Subjects {
     limiter: Subject,
     balancer: Subject,
+    least_request: Subject,
+    peak_ewma: Subject,
+    consistent_hash: Subject,
     injector: Subject,
 }
 
@@ -59,6 +63,9 @@ impl Subjects {
         Subjects {
             limiter: of("rate-limiter"),
             balancer: of("round-robin"),
+            least_request: of("least-request"),
+            peak_ewma: of("peak-ewma"),
+            consistent_hash: of("consistent-hash"),
             injector: of("header-injection"),
         }
     }
@@ -74,8 +81,10 @@ impl Subjects {
             };
             subject.configure(&setup).expect("the configuration is legal")
         };
-        let balancer = configured(&self.balancer, json!({}));
-        let backends = ["127.0.0.1:8000", "127.0.0.1:8001"];
+        let backends = ["127.0.0.1:8000", "127.0.0.1:8001"].map(|address| Backend {
+            latency: Some(Duration::from_millis(2)),
+            ..Backend::new(address)
+        });
         Chain {
             limiter: configured(
                 &self.limiter,
@@ -90,8 +99,11 @@ impl Subjects {
                     "response": { "set": { "x-served-by": "pace" }, "remove": ["server"] },
                 }),
             ),
-            balancer,
-            pool: Pool::new(backends.map(Backend::new)),
+            balancer: configured(&self.balancer, json!({})),
+            least_request: configured(&self.least_request, json!({})),
+            peak_ewma: configured(&self.peak_ewma, json!({})),
+            consistent_hash: configured(&self.consistent_hash, json!({})),
+            pool: Pool::new(backends),
             exchange: Exchange::new(
                 Request::get("/orders?page=2")
                     .with_header("user-agent", "curl/8.5.0")
@@ -115,6 +127,9 @@ fn changed(component: &[u8], way: Way) -> Vec<u8> {
 pub(crate) struct Chain {
     limiter: Session,
     balancer: Session,
+    least_request: Session,
+    peak_ewma: Session,
+    consistent_hash: Session,
     injector: Session,
     /// The header plugin with edits beside its default ones.
     editor: Session,
@@ -126,8 +141,8 @@ pub(crate) struct Chain {
 pub(crate) type HookCall = fn(&mut Chain);
 
 impl Chain {
-    /// The calls by name, all of them in turn, and two that do more.
-    pub(crate) const CALLS: [(&'static str, HookCall); 7] = [
+    /// The calls by name, all of them in turn, two that do more, and the other balancers.
+    pub(crate) const CALLS: [(&'static str, HookCall); 10] = [
         ("rate-limiter request-filter", Chain::limit),
         ("header-injection request-filter", Chain::inject_request),
         ("round-robin select-upstream", Chain::select),
@@ -141,6 +156,9 @@ impl Chain {
             "header-injection response-filter, two edits more",
             Chain::edit_response,
         ),
+        ("least-request select-upstream", Chain::select_least_request),
+        ("peak-ewma select-upstream", Chain::select_peak_ewma),
+        ("consistent-hash select-upstream", Chain::select_consistent_hash),
     ];
 
     fn limit(&mut self) {
@@ -156,10 +174,19 @@ impl Chain {
     }
 
     fn select(&mut self) {
-        let selected = self
-            .balancer
-            .select_upstream(&self.exchange.request, &self.pool, 1);
-        assert!(matches!(selected, Ok(Selection::Pick(_))), "{selected:?}");
+        pick(&self.balancer, self);
+    }
+
+    fn select_least_request(&mut self) {
+        pick(&self.least_request, self);
+    }
+
+    fn select_peak_ewma(&mut self) {
+        pick(&self.peak_ewma, self);
+    }
+
+    fn select_consistent_hash(&mut self) {
+        pick(&self.consistent_hash, self);
     }
 
     fn inject_response(&mut self) {
@@ -180,11 +207,24 @@ impl Chain {
     /// The instructions that the plugins' own code has executed, if they are counted.
     #[allow(dead_code, reason = "not every program with this file counts")]
     pub(crate) fn instructions(&self) -> Option<u64> {
-        let all = [&self.limiter, &self.balancer, &self.injector, &self.editor];
+        let all = [
+            &self.limiter,
+            &self.balancer,
+            &self.least_request,
+            &self.peak_ewma,
+            &self.consistent_hash,
+            &self.injector,
+            &self.editor,
+        ];
         all.into_iter()
             .map(|session| session.usage().map_or(Some(0), |usage| usage.instructions))
             .sum()
     }
+}
+
+fn pick(balancer: &Session, chain: &Chain) {
+    let selected = balancer.select_upstream(&chain.exchange.request, &chain.pool, 1);
+    assert!(matches!(selected, Ok(Selection::Pick(_))), "{selected:?}");
 }
 
 fn respond(session: &mut Session, exchange: &mut Exchange) {

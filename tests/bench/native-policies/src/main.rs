@@ -1,9 +1,9 @@
-//! Pace with its three default policies as native code, with which `cargo xtask bench` compares the sandbox.
+//! Pace with the policies of its default plugins as native code, with which `cargo xtask bench` compares the
+//! sandbox.
 //!
 //! Everything else is Pace's own: the server, the proxy, the chain, counters and windows. The policies are
 //! those of the plugins' crates, compiled for the host. Argument: a configuration with no other plugins than
-//! `builtin:rate-limiter`, `builtin:round-robin` and `builtin:header-injection`. Changes of the file are not
-//! followed.
+//! the builtin ones. Changes of the file are not followed.
 
 mod balancer;
 mod headers;
@@ -13,8 +13,11 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use balancing::Random;
+use least_request::policy::LeastRequest;
 use pace_base::logging::{Setup, Writing};
 use pace_config::{Config, OnFailure, Overrides, Source};
 use pace_hook::{Failure, FailureReason, Hook, Plugin};
@@ -30,7 +33,10 @@ use pace_proxy::telemetry::Metrics;
 use pace_proxy::upstream::{Answers, Lookup, Pool, system_lookup};
 use pace_sandbox::Runtime;
 use pace_state::{Scope, Store};
+use peak_ewma::policy::PeakEwma;
 use serde_json::{Map, Value};
+
+use balancer::{Balancer, Keyed, Timed};
 
 /// The allocator of `pace`: the comparison is of policies, not of allocators.
 #[global_allocator]
@@ -136,12 +142,30 @@ fn native(
         Source::Builtin(name) if name == "round-robin" => {
             Arc::new(balancer::RoundRobin::new(&entry.name, scope()))
         }
+        Source::Builtin(name) if name == "least-request" => {
+            Arc::new(Balancer::new(&entry.name, LeastRequest::new(random())))
+        }
+        Source::Builtin(name) if name == "peak-ewma" => {
+            let timed = Timed {
+                policy: PeakEwma::new(&read(config)?, random()),
+                begin: Instant::now(),
+            };
+            Arc::new(Balancer::new(&entry.name, timed))
+        }
+        Source::Builtin(name) if name == "consistent-hash" => {
+            Arc::new(Balancer::new(&entry.name, Keyed::new(read(config)?)?))
+        }
         Source::Builtin(name) if name == "header-injection" => {
             Arc::new(headers::HeaderInjection::new(&entry.name, read(config)?)?)
         }
         other => return Err(refused(format!("{other:?} has no native counterpart"))),
     };
     Ok(plugin)
+}
+
+/// Random numbers that begin elsewhere in each process.
+fn random() -> Random {
+    Random::new(std::process::id().into())
 }
 
 fn scope(name: &str, limits: pace_config::Limits, shared: &Shared) -> Arc<Scope> {

@@ -10,6 +10,9 @@ use anyhow::Result;
 /// More clients than any cache holds.
 pub(super) const MANY_CLIENTS: u32 = 1_000_000;
 
+/// Enough clients to use a thousand backends evenly.
+const SOME_CLIENTS: u32 = 20_000;
+
 const MANY_BACKENDS: usize = 1000;
 const MANY_HEADERS: usize = 30;
 
@@ -45,6 +48,21 @@ pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Resu
                 |backends, case| {
                     case.called(backends.len(), "backend", "backends");
                     case.setting.backends = backends;
+                },
+                &plain,
+            )
+        }
+        Scene::Balancers => {
+            let many = all.add(MANY_BACKENDS, response(FEWEST_HEADERS, SMALL_BODY))?;
+            vary(
+                subjects,
+                [backends, many],
+                |backends, case| {
+                    case.called(backends.len(), "backend", "backends");
+                    case.setting.backends = backends;
+                    // One client would have one backend with a consistent hash.
+                    case.setting.clients_are_named = true;
+                    case.shape.clients = Some(SOME_CLIENTS);
                 },
                 &plain,
             )

@@ -39,6 +39,8 @@ pub(crate) enum Scene {
     Clients,
     /// 2 and 1,000 backends
     Backends,
+    /// Each balancer, in native code and in the sandbox, with 2 and 1,000 backends
+    Balancers,
     /// 3 and 30 headers in request and response
     Headers,
     /// Pace's allocator and the system's
@@ -77,6 +79,7 @@ impl Scene {
             Scene::Workers => &[subject::NATIVE, subject::DEFAULTS],
             Scene::Clients => &[subject::NATIVE, subject::DEFAULTS],
             Scene::Backends => &[subject::BARE, subject::DEFAULTS],
+            Scene::Balancers => subject::BALANCERS,
             Scene::Headers => &[subject::BARE, subject::DEFAULTS, subject::READER],
             Scene::Allocator => &[subject::BARE, subject::BARE_SYSTEM_MALLOC],
             Scene::Startup => &[subject::BARE, subject::DEFAULTS, subject::NGINX, subject::HAPROXY],

@@ -39,7 +39,7 @@ enum Kind {
     BarePingora,
     /// Pingora with a round robin, with the system's allocator.
     BarePingoraSystemMalloc,
-    /// Pace, with its three policies in native code as far as a chain has them.
+    /// Pace, with its policies in native code as far as a chain has them.
     Native(Chain),
     Pace(Chain),
     Nginx,
@@ -53,7 +53,9 @@ enum Chain {
     Empty,
     /// This many plugins that do nothing in `request-filter`.
     NoOps(usize),
-    /// The three plugins of the binary.
+    /// One of the balancers of the binary.
+    Balancer(&'static str),
+    /// The limiter, the round robin and the header editor.
     Defaults,
     /// The three, and one that reads every header of request and response.
     Reader,
@@ -129,6 +131,37 @@ pub(crate) const NATIVE: Subject = subject(
     "Pace, three policies in native code",
     Kind::Native(Chain::Defaults),
 );
+/// The balancers but the round robin, which `empty` has, in native code and in the sandbox.
+const NATIVE_LEAST_REQUEST: Subject = subject(
+    "native-least-request",
+    "Pace, `least-request` in native code",
+    Kind::Native(Chain::Balancer("least-request")),
+);
+const LEAST_REQUEST: Subject = subject(
+    "least-request",
+    "Pace, `least-request`",
+    Kind::Pace(Chain::Balancer("least-request")),
+);
+const NATIVE_PEAK_EWMA: Subject = subject(
+    "native-peak-ewma",
+    "Pace, `peak-ewma` in native code",
+    Kind::Native(Chain::Balancer("peak-ewma")),
+);
+const PEAK_EWMA: Subject = subject(
+    "peak-ewma",
+    "Pace, `peak-ewma`",
+    Kind::Pace(Chain::Balancer("peak-ewma")),
+);
+const NATIVE_CONSISTENT_HASH: Subject = subject(
+    "native-consistent-hash",
+    "Pace, `consistent-hash` in native code",
+    Kind::Native(Chain::Balancer("consistent-hash")),
+);
+const CONSISTENT_HASH: Subject = subject(
+    "consistent-hash",
+    "Pace, `consistent-hash`",
+    Kind::Pace(Chain::Balancer("consistent-hash")),
+);
 /// One more call.
 pub(crate) const ONE_NO_OP: Subject = subject("no-op", "Pace, one no-op plugin", Kind::Pace(Chain::NoOps(1)));
 /// Three more calls.
@@ -157,9 +190,16 @@ pub(crate) const NGINX: Subject = subject("nginx", "nginx", Kind::Nginx);
 /// Debian's HAProxy.
 pub(crate) const HAPROXY: Subject = subject("haproxy", "HAProxy", Kind::Haproxy);
 
-/// All subjects, from the least to the most work, with the other proxies at the end.
+/// All subjects: those beside the ladder, and the ladder from the least to the most work, with the other proxies at the
+/// end.
 pub(crate) const ALL: &[Subject] = &[
     BARE_SYSTEM_MALLOC,
+    NATIVE_LEAST_REQUEST,
+    LEAST_REQUEST,
+    NATIVE_PEAK_EWMA,
+    PEAK_EWMA,
+    NATIVE_CONSISTENT_HASH,
+    CONSISTENT_HASH,
     BARE,
     BARE_AGAIN,
     NATIVE_EMPTY,
@@ -174,8 +214,20 @@ pub(crate) const ALL: &[Subject] = &[
     HAPROXY,
 ];
 
-/// The subjects of the ladder: all but the first.
-pub(crate) const LADDER: &[Subject] = ALL.split_at(1).1;
+/// The subjects of the ladder.
+pub(crate) const LADDER: &[Subject] = ALL.split_at(7).1;
+
+/// The balancers, each in native code and in the sandbox.
+pub(crate) const BALANCERS: &[Subject] = &[
+    NATIVE_EMPTY,
+    EMPTY,
+    NATIVE_LEAST_REQUEST,
+    LEAST_REQUEST,
+    NATIVE_PEAK_EWMA,
+    PEAK_EWMA,
+    NATIVE_CONSISTENT_HASH,
+    CONSISTENT_HASH,
+];
 
 #[cfg(test)]
 mod tests {
@@ -186,6 +238,23 @@ mod tests {
     fn subjects_have_distinct_keys_and_names() {
         for part in [|subject: &Subject| subject.key, |subject: &Subject| subject.name] {
             assert_eq!(ALL.iter().map(part).collect::<HashSet<_>>().len(), ALL.len());
+        }
+    }
+
+    #[test]
+    fn ladder_begins_with_the_base_and_has_no_balancer_of_its_own() {
+        assert_eq!(LADDER[0].key, BARE.key);
+        assert!(
+            !LADDER
+                .iter()
+                .any(|subject| subject.key.ends_with("least-request"))
+        );
+        for balancer in BALANCERS {
+            assert!(
+                ALL.iter().any(|subject| subject.key == balancer.key),
+                "{}",
+                balancer.key
+            );
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn config(chain: Chain, setting: &Setting, listen: SocketAddr, direct
         Chain::NoOps(count) => (1..=count)
             .map(|number| (format!("no-op-{number}"), fixture("no-op")))
             .collect(),
+        Chain::Balancer(name) => vec![("balance".to_owned(), builtin(name))],
         Chain::Defaults | Chain::Afresh => defaults(),
         Chain::Reader => {
             let mut plugins = defaults();
