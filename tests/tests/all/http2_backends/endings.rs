@@ -68,7 +68,9 @@ fn client_that_leaves_cancels_its_request() {
     wait_until("the request", || backend.requests().len() == 1);
     waiting.reset();
     let mut flowing = client.open(&Request::get("/flowing"), true).expect("it is sent");
-    flowing.flowing().expect("the response begins");
+    let mut response = flowing.flowing().expect("the response begins");
+    let piece = response.read().expect("it flows");
+    assert_eq!(piece.as_deref(), Some(&b"some"[..]));
     flowing.reset();
     wait_until("both resets", || cancelled.load(Ordering::SeqCst) == 2);
     assert_eq!(backend.connections(), 1);
