@@ -4,7 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use pace_tests::{Authority, Http2, Http2Backend, HttpBackend, Pace, Request, Setup, Tls, root};
+use pace_tests::{
+    Authority, BackendTls, Http2, Http2Backend, Http2Options, HttpBackend, Pace, Request, Setup, Tls, root,
+};
 
 use crate::issuing::{curl, issue, issue_all};
 
@@ -41,6 +43,15 @@ fn start_encrypted(name: &str, authority: &Authority, clients: &[&str], backends
     setup.start()
 }
 
+/// Starts the file for backends with TLS, with one that has the certificate `api.internal` of this authority.
+fn start_with_encrypted_backend(address: &str, authority: &Authority) -> Pace {
+    let text = read(ENCRYPTED_BACKENDS).replace("127.0.0.1:8443", address);
+    let setup = Setup::new().config(&text).args(["--listen", "127.0.0.1:0"]);
+    issue_all(authority, &text, setup.directory());
+    fs::write(setup.directory().join("tls/internal-ca.pem"), authority.pem()).expect("it can be written");
+    setup.start()
+}
+
 fn read(name: &str) -> String {
     let text = fs::read_to_string(root().join("config").join(name)).expect("the file is there");
     text.replace("127.0.0.1:9090", "127.0.0.1:0")
@@ -67,6 +78,9 @@ const ENCRYPTED: [&str; 3] = ["client-certificates.toml", "grpc.toml", "tls.toml
 /// Files whose backend is asked whether it is there.
 const CHECKING: [&str; 1] = ["health-checks.toml"];
 
+/// A file that names certificates for its backends.
+const ENCRYPTED_BACKENDS: &str = "backend-tls.toml";
+
 /// A file that would have the authority asked. A unit test of the configuration reads it.
 const ORDERING: &str = "acme.toml";
 
@@ -84,6 +98,7 @@ fn shipped_configuration_starts() {
         let pace = match name {
             name if ENCRYPTED.contains(&name) => start_encrypted(name, &Authority::new("tests"), &[], &[]),
             name if CHECKING.contains(&name) => start(name, &[&backend]),
+            ENCRYPTED_BACKENDS => start_with_encrypted_backend("127.0.0.1:1", &Authority::new("tests")),
             name => start(name, &[]),
         };
         let exit = pace.stop();
@@ -155,6 +170,48 @@ fn proxy_protocol_toml_reads_the_proxy_header() {
         backend.request().headers.get("x-forwarded-for"),
         Some("192.0.2.1")
     );
+}
+
+#[test]
+fn backend_tls_toml_shows_a_certificate_and_wants_one() {
+    let authority = Authority::new("tests");
+    for (name, status) in [("api.internal", 200), ("other.internal", 503)] {
+        let options = Http2Options {
+            tls: Some(BackendTls::demanding(
+                &authority.issue(&[name]),
+                &["h2"],
+                &authority,
+            )),
+            ..Http2Options::default()
+        };
+        let backend = Http2Backend::with(options, |call| call.answer("from inside"));
+        let pace = start_with_encrypted_backend(&backend.label(), &authority);
+        let response = pace.get("/");
+        assert_eq!(response.status, status, "{name}: {}", response.text());
+        if status == 200 {
+            assert_eq!(response.text(), "from inside");
+        }
+        let exit = pace.stop();
+        assert_eq!(
+            status == 503,
+            exit.stderr.contains("certificate"),
+            "{name}:\n{}",
+            exit.stderr
+        );
+    }
+}
+
+#[test]
+fn redirect_toml_answers_without_a_backend() {
+    let pace = start("redirect.toml", &[]);
+    let response = pace
+        .client()
+        .send(&Request::get("/a?b").header("host", "example.com"));
+    assert_eq!(
+        (response.status, response.header("location")),
+        (308, Some("https://www.example.com/a?b"))
+    );
+    assert_eq!(pace.get("/healthz").text(), "ok\n");
 }
 
 #[test]

@@ -7,7 +7,6 @@ use super::{SHORT, config};
 const PROXY: &str = include_str!("../../../../config/proxy.toml");
 const TLS: &str = include_str!("../../../../config/tls.toml");
 const CLIENT_CERTIFICATES: &str = include_str!("../../../../config/client-certificates.toml");
-const ROUTES: &str = include_str!("../../../../config/routes.toml");
 const ACME: &str = include_str!("../../../../config/acme.toml");
 
 /// Keys that do something as soon as they are there, and so are in files of their own.
@@ -20,6 +19,15 @@ const SHOWN_ELSEWHERE: [&str; 8] = [
     "max_queued",
     "queue_ms",
     "stickiness",
+];
+
+/// The files of routes.
+const ROUTES: [&str; 5] = [
+    include_str!("../../../../config/routes.toml"),
+    include_str!("../../../../config/rewrite.toml"),
+    include_str!("../../../../config/split.toml"),
+    include_str!("../../../../config/mirror.toml"),
+    include_str!("../../../../config/redirect.toml"),
 ];
 
 /// The files of pools.
@@ -127,7 +135,8 @@ fn files_of_tls_have_every_key_of_listeners_and_defaults_where_they_say_so() {
 }
 
 #[test]
-fn file_of_routes_has_every_key_of_routes() {
+fn files_of_routes_have_every_key_of_routes() {
+    let files = ROUTES.concat();
     let tables = [
         "zzz = 1",
         "match = { zzz = 1 }",
@@ -140,7 +149,7 @@ fn file_of_routes_has_every_key_of_routes() {
     ];
     for table in tables {
         for key in known(&format!("[[routes]]\n{table}")) {
-            assert!(ROUTES.contains(&format!("{key} = ")), "{key} in {table}");
+            assert!(files.contains(&format!("{key} = ")), "{key} in {table}");
         }
     }
 }
@@ -180,10 +189,11 @@ fn other_shipped_files_are_valid_without_warnings() {
         include_str!("../../../../config/limit-by-header.toml"),
         include_str!("../../../../config/peak-ewma.toml"),
         include_str!("../../../../config/proxy-protocol.toml"),
-        ROUTES,
+        include_str!("../../../../config/retry.toml"),
         PROXY,
     ]
     .into_iter()
+    .chain(ROUTES)
     .chain(POOLS)
     {
         assert_eq!(config(text).warnings(), []);
