@@ -44,7 +44,7 @@ pub(crate) enum Command {
     /// Serve (the default)
     Run(ServeArgs),
     /// Check the configuration and load every plugin, without serving
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Say which route a request would take, and why not the others
     Route(RouteArgs),
     /// Write and try plugins
@@ -90,6 +90,17 @@ pub(crate) struct ServeArgs {
     /// end
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// The arguments of `pace check`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration to check.
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Look no name up, as where there is no DNS: neither those of backends nor those of listeners
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 /// The arguments of `pace route`: a request.

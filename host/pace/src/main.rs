@@ -1,21 +1,20 @@
 //! The `pace` binary: reads the command line, and turns errors into one message and exit code 1.
 
+mod check;
 mod cli;
 mod request;
 mod route;
 mod routes;
 
 use std::ffi::OsStr;
-use std::fmt::Write;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
 
-use crate::cli::{Cli, Command, ConfigArgs, RouteArgs, ServeArgs};
+use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, RouteArgs, ServeArgs};
 use arc_swap::ArcSwap;
 use clap::Parser;
 use log::warn;
@@ -26,10 +25,11 @@ use pace_config::Config;
 use pace_proxy::certificates::Frontends;
 use pace_proxy::listeners::Listeners;
 use pace_proxy::ordering::Ordering;
-use pace_proxy::reload::{Manager, Origin, PluginStatus, Reloader};
+use pace_proxy::reload::{Manager, Origin, Reloader};
 use pace_proxy::server::{self, Process, Server};
 use pace_proxy::snapshot::{Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
+use pace_proxy::upstream::system_lookup;
 use pace_sandbox::{Compiler, Runtime, compile_for_parent};
 use pace_state::Store;
 
@@ -142,15 +142,24 @@ fn compiler() -> Compiler {
     Compiler::new("/proc/self/exe")
 }
 
-fn check(args: &ConfigArgs) -> Result<(), CommandError> {
-    let config = load(args)?;
-    server::find_addresses(&config)?;
-    let counts = (config.routes.len(), config.pools.len());
-    let shared = Arc::new(shared(&config)?);
+fn check(args: &CheckArgs) -> Result<(), CommandError> {
+    let config = load(&args.config)?;
+    let shared = match args.offline {
+        true => Shared {
+            lookup: None,
+            ..shared(&config)?
+        },
+        false => {
+            server::find_addresses(&config)?;
+            shared(&config)?
+        }
+    };
+    let shared = Arc::new(shared);
     let frontends = Frontends::load(&config, &shared.listeners, None)?;
-    let listed = format!("{}{}", routes::list(&config), certificates(&config, &frontends));
-    let (_, _, reloader) = Manager::start(origin(args), config, frontends, shared, Some(compiler()))?;
-    pace_author::print(&report(counts, &listed, &reloader.status().list()))?;
+    let mut report = check::configuration(&config, &frontends);
+    let (_, _, reloader) = Manager::start(origin(&args.config), config, frontends, shared, Some(compiler()))?;
+    report += &check::plugins(&reloader.status().list());
+    pace_author::print(&report)?;
     Ok(())
 }
 
@@ -163,44 +172,6 @@ fn route(args: &RouteArgs) -> Result<(), CommandError> {
         true => Ok(()),
         false => Err(route::NoRoute.into()),
     }
-}
-
-/// The listeners with TLS, with their certificates and how long these are valid.
-fn certificates(config: &Config, frontends: &Frontends) -> String {
-    let mut listed = String::new();
-    for listener in config.listeners.iter().filter(|listener| listener.tls.is_some()) {
-        let _ = writeln!(listed, "  listener {} (TLS)", listener.listen);
-        for (_, pair) in frontends
-            .pairs()
-            .filter(|(address, _)| **address == listener.listen)
-        {
-            let certificate = pair.certificate();
-            let names: Vec<_> = certificate.names().iter().map(ToString::to_string).collect();
-            let days = certificate.days_left(SystemTime::now());
-            let _ = writeln!(listed, "    certificate: {}; {days} days left", names.join(", "));
-        }
-    }
-    listed
-}
-
-fn report((routes, pools): (usize, usize), listed: &str, plugins: &[PluginStatus]) -> String {
-    let mut report = format!(
-        "ok: {routes} routes, {pools} pools, {} plugins\n{listed}",
-        plugins.len()
-    );
-    for plugin in plugins {
-        let _ = write!(
-            report,
-            "  plugin {} ({})\n    sha256:  {}\n    hooks:   {}\n    imports: {}\n    runs:    {}\n",
-            plugin.name,
-            plugin.file,
-            plugin.sha256,
-            plugin.hooks.join(", "),
-            plugin.imports.join(", "),
-            plugin.runs,
-        );
-    }
-    report
 }
 
 fn origin(args: &ConfigArgs) -> Origin {
@@ -230,6 +201,7 @@ fn shared(config: &Config) -> Result<Shared, CommandError> {
         metrics: Metrics::new(),
         listeners: Listeners::default(),
         changes: Arc::default(),
+        lookup: Some(Arc::new(system_lookup)),
     })
 }
 

@@ -43,7 +43,7 @@ use crate::admin::Admin;
 use crate::ordering::Ordering;
 use crate::reload::Reloader;
 use crate::snapshot::{Shared, Snapshot};
-use crate::upstream::{Keeper, system_lookup};
+use crate::upstream::Keeper;
 use pace_base::logging::{summarise_limited, summarise_limited_now};
 use pace_config::Config;
 
@@ -274,7 +274,7 @@ async fn keep_pools(snapshot: Arc<ArcSwap<Snapshot>>, shared: Arc<Shared>) {
     let keeper = Keeper {
         pools: || snapshot.load().pools().map(Arc::clone).collect(),
         changes: Arc::clone(&shared.changes),
-        lookup: Arc::new(system_lookup),
+        lookup: shared.lookup.clone(),
         metrics: shared,
     };
     keeper.run().await;

@@ -16,7 +16,7 @@ use crate::listeners::{ListenerId, Listeners};
 use crate::route::{Mirror, Route};
 use crate::router::Router;
 use crate::telemetry::Metrics;
-use crate::upstream::{Answers, Changes, Pool};
+use crate::upstream::{Answers, Changes, Lookup, Pool};
 use crate::via::Via;
 use pace_config::listener::ForwardedCertificates;
 use pace_config::route::{Action, Match};
@@ -73,6 +73,8 @@ pub struct Shared {
     pub listeners: Listeners,
     /// The signal by which pools wake their keeper.
     pub changes: Arc<Changes>,
+    /// The resolver of backends' names; `None`: no name is looked up, and its backends have no address.
+    pub lookup: Option<Lookup>,
 }
 
 impl AsRef<Metrics> for Shared {

@@ -127,7 +127,11 @@ fn check_shows_what_would_be_served() {
         .run();
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     for line in [
-        "ok: 1 routes, 1 pools, 3 plugins",
+        "ok: 1 listener, 1 route, 1 pool, 3 plugins",
+        &format!("  listener {taken}"),
+        "  route 1: default",
+        "  pool default",
+        &format!("    backend {}", backend.label()),
         "  plugin rate-limiter (builtin:rate-limiter)",
         "  plugin round-robin (builtin:round-robin)",
         "  plugin header-injection (builtin:header-injection)",
@@ -139,6 +143,40 @@ fn check_shows_what_would_be_served() {
             exit.stdout
         );
     }
+}
+
+#[test]
+fn check_looks_no_name_up_offline() {
+    let config = "[[listeners]]\nlisten = 'gone.invalid:80'\n\
+        [[listeners]]\nlisten = '127.0.0.1:0'\nroutes = ['api']\n\
+        [[pools]]\nname = 'api'\nprotocol = 'h2'\ntls = { verify = false }\n\
+        backends = [{ address = 'https://gone.invalid:1', weight = 3 }, { address = 'unix:/a.sock', backup = true }]\n\
+        [[routes]]\nname = 'api'\npool = 'api'\n";
+    let check = |args: &[&str]| Setup::new().args(["check"]).args(args).config(config).run();
+    let refused = check(&[]);
+    assert!(
+        refused
+            .refusal()
+            .contains("cannot find the address of gone.invalid"),
+        "{refused:?}"
+    );
+    let exit = check(&["--offline"]);
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    assert!(!exit.stderr.contains("cannot find"), "{exit:#?}");
+    let expected = "\
+ok: 2 listeners, 1 route, 1 pool, 0 plugins
+  listener gone.invalid:80
+  listener 127.0.0.1:0
+    routes: api
+  route 1: api
+    match:   */
+    goes to: pool api
+    plugins: none
+  pool api (HTTP/2)
+    backend gone.invalid:1 (TLS, not verified, weight 3)
+    backend unix:/a.sock (backup)
+";
+    assert_eq!(exit.stdout, expected);
 }
 
 #[test]

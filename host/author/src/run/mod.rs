@@ -29,6 +29,7 @@ use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
 use pace_proxy::server::{Process, Server};
 use pace_proxy::snapshot::{Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
+use pace_proxy::upstream::system_lookup;
 use pace_sandbox::{Compiler, LoadError, Runtime};
 use pace_state::Store;
 
@@ -97,6 +98,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandErr
         metrics: Metrics::new(),
         listeners: Listeners::default(),
         changes: Arc::default(),
+        lookup: Some(Arc::new(system_lookup)),
     });
     let origin = Origin {
         path: None,

@@ -219,7 +219,7 @@ impl Configuration {
     /// Serves with this configuration. `None` if something must be compiled first.
     fn publish(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
         // Files are read and names looked up before the guard is taken, and never while it is held.
-        let answers = look_up(config.pools.iter().flat_map(|pool| &pool.backends));
+        let answers = look_up(&self.shared, config.pools.iter().flat_map(|pool| &pool.backends));
         let frontends = self.load_certificates(config)?;
         let mut guard = self.serving.lock();
         let before = self.serving.plugins();

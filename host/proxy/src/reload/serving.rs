@@ -17,7 +17,7 @@ use super::outcome::Refused;
 use super::status::{PluginRecord, RefusedFile, Status, file_name, seconds};
 use crate::certificates::Frontends;
 use crate::snapshot::{DEFAULT_BALANCER, Generations, Shared, Snapshot};
-use crate::upstream::{Answers, Lookup, Pool, system_lookup};
+use crate::upstream::{Answers, Pool};
 use pace_base::escape::Shown;
 use pace_config::{Config, Sha256};
 use pace_hook::Failure;
@@ -81,7 +81,7 @@ impl Serving {
     pub(super) fn look_up_names(&self) {
         let snapshot = self.snapshot.load_full();
         let named: Vec<_> = snapshot.pools().flat_map(|pool| pool.named()).collect();
-        let answers = look_up(&named);
+        let answers = look_up(&self.shared, &named);
         for pool in snapshot.pools() {
             pool.settle(&self.shared.metrics, &answers, true);
         }
@@ -228,10 +228,15 @@ impl RefusedFile {
     }
 }
 
-/// Looks the names of backends up with the system's resolver. To be called while nothing is locked.
-pub(super) fn look_up<'a>(backends: impl IntoIterator<Item = &'a pace_config::Backend>) -> Answers {
-    let lookup: Lookup = Arc::new(system_lookup);
-    Answers::look_up(backends, &lookup)
+/// Looks the names of backends up. To be called while nothing is locked.
+pub(super) fn look_up<'a>(
+    shared: &Shared,
+    backends: impl IntoIterator<Item = &'a pace_config::Backend>,
+) -> Answers {
+    match &shared.lookup {
+        Some(lookup) => Answers::look_up(backends, lookup),
+        None => Answers::default(),
+    }
 }
 
 /// The generations of these plugins and of the default balancer, for a snapshot.

@@ -72,7 +72,7 @@ impl Manager {
             Arc::new(frontends),
             &shared,
             None,
-            &look_up(config.pools.iter().flat_map(|pool| &pool.backends)),
+            &look_up(&shared, config.pools.iter().flat_map(|pool| &pool.backends)),
         )
         .map_err(|(plugin, failure)| {
             let entry = plugins

@@ -33,8 +33,8 @@ pub struct Keeper<P, M> {
     pub pools: P,
     /// The signal of the pools.
     pub changes: Arc<Changes>,
-    /// Looks names up.
-    pub lookup: Lookup,
+    /// Looks names up; `None`: they are not looked up.
+    pub lookup: Option<Lookup>,
     /// The metrics of the backends.
     pub metrics: Arc<M>,
 }
@@ -110,9 +110,9 @@ where
     fn keep(&self, pool: &Arc<Pool>) -> Kept {
         let every = pool.settings.upkeep.resolve_every;
         let every = every.filter(|_| !pool.named().is_empty());
-        let look_ups = every.map(|every| {
+        let look_ups = every.zip(self.lookup.clone()).map(|(every, lookup)| {
             let (pool, changes) = (Arc::clone(pool), Arc::clone(&self.changes));
-            let (lookup, metrics) = (Arc::clone(&self.lookup), Arc::clone(&self.metrics));
+            let metrics = Arc::clone(&self.metrics);
             Task(tokio::spawn(async move {
                 loop {
                     sleep(jittered(every)).await;

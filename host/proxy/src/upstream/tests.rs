@@ -424,7 +424,7 @@ async fn keeper_looks_names_up_again_and_ends_ejections() {
     let keeper = Keeper {
         pools: move || vec![Arc::clone(&shared)],
         changes,
-        lookup: world.lookup(),
+        lookup: Some(world.lookup()),
         metrics: Arc::clone(&metrics),
     };
     let keeping = tokio::spawn(keeper.run());

@@ -71,6 +71,7 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
         metrics: Metrics::new(),
         listeners: Listeners::default(),
         changes: Arc::default(),
+        lookup: Some(Arc::new(system_lookup)),
     });
     let origin = Origin {
         path: Some(path.to_owned()),
