@@ -220,7 +220,9 @@ impl Configuration {
     fn publish(&self, config: &Config, codes: &Codes) -> Result<Option<Published>, NotTaken> {
         // Files are read and names looked up before the guard is taken, and never while it is held.
         let answers = look_up(&self.shared, config.pools.iter().flat_map(|pool| &pool.backends));
-        let frontends = self.load_certificates(config)?;
+        let before = self.serving.frontends();
+        let frontends = Frontends::load(config, &self.shared.listeners, Some(&before));
+        let frontends = frontends.map_err(NotTaken::Certificates)?;
         let mut guard = self.serving.lock();
         let before = self.serving.plugins();
         let Some(next) = NextPlugins::new(config, &before, codes, &self.programs)? else {
@@ -242,28 +244,30 @@ impl Configuration {
         Ok(Some(published))
     }
 
-    fn load_certificates(&self, config: &Config) -> Result<Frontends, NotTaken> {
-        let before = self.serving.frontends();
-        let loaded = Frontends::load(config, &self.shared.listeners, Some(&before));
-        loaded.map_err(NotTaken::Certificates)
-    }
-
-    /// Gives new connections the certificates that are now in the files. If those cannot be used, the old ones serve
-    /// on.
+    /// Gives new connections the certificates that are now in the files. In the places of those that cannot be used, the old
+    /// ones serve on.
     pub(super) fn renew_certificates(&mut self) -> ReloadOutcome {
         self.is_renewal_due = false;
         let config = self.serving.lock().config().clone();
-        let frontends = match self.load_certificates(&config) {
-            Ok(frontends) if frontends.have_content_of(&self.serving.frontends()) => {
-                return ReloadOutcome::Unchanged;
-            }
-            Ok(frontends) => frontends,
-            Err(refused) => return Refused::Certificates(self.reason(&refused)).into(),
+        let before = self.serving.frontends();
+        let (frontends, kept) = match Frontends::renew(&config, &self.shared.listeners, &before) {
+            Ok(renewed) => renewed,
+            Err(error) => return Refused::Certificates(error.to_string()).into(),
         };
+        let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        let kept = (!kept.is_empty()).then(|| kept.join("; "));
+        if frontends.have_content_of(&before) {
+            return match kept {
+                Some(reasons) => Refused::Certificates(reasons).into(),
+                None => ReloadOutcome::Unchanged,
+            };
+        }
         let renewed = self.serving.lock().renew(frontends);
-        match renewed {
-            Ok(()) => ReloadOutcome::Renewed(self.serving.frontends().describe()),
-            Err(failure) => Refused::Certificates(failure.to_string()).into(),
+        let taken = self.serving.frontends().describe();
+        match (renewed, kept) {
+            (Ok(()), None) => ReloadOutcome::Renewed(taken),
+            (Ok(()), Some(reasons)) => ReloadOutcome::PartlyRenewed(taken, reasons),
+            (Err(failure), _) => Refused::Certificates(failure.to_string()).into(),
         }
     }
 

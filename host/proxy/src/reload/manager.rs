@@ -150,6 +150,7 @@ fn log_outcome(outcome: &ReloadOutcome) {
     match outcome {
         ReloadOutcome::Unchanged => {}
         ReloadOutcome::Refused(refused) => error!(target: "pace::reload", "{refused}"),
+        partly @ ReloadOutcome::PartlyRenewed(..) => error!(target: "pace::reload", "{partly}"),
         done => info!(target: "pace::reload", "{done}"),
     }
 }

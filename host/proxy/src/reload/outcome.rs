@@ -21,6 +21,8 @@ pub enum ReloadOutcome {
     Published(Published),
     /// New connections get the certificates that are in the files now. The texts have the first name and the end of each.
     Renewed(Vec<String>),
+    /// The same, but for some whose files cannot be used: in their places those before serve on. The last text says why.
+    PartlyRenewed(Vec<String>, String),
     /// An earlier generation serves again.
     RolledBack {
         /// The plugin.
@@ -78,9 +80,9 @@ pub enum Refused {
 pub struct ReloadOutcomes(pub Vec<ReloadOutcome>);
 
 impl ReloadOutcome {
-    /// Whether the request is not carried out.
+    /// Whether the request is not carried out, or not all of it.
     pub fn is_refused(&self) -> bool {
-        matches!(self, ReloadOutcome::Refused(_))
+        matches!(self, ReloadOutcome::Refused(_) | ReloadOutcome::PartlyRenewed(..))
     }
 }
 
@@ -119,6 +121,11 @@ impl fmt::Display for ReloadOutcome {
             ReloadOutcome::Renewed(certificates) => {
                 write!(out, "the certificates are taken: {}", certificates.join(", "))
             }
+            ReloadOutcome::PartlyRenewed(certificates, reasons) => write!(
+                out,
+                "some certificates are not taken, the old ones serve on in their places: {reasons}; taken are: {}",
+                certificates.join(", ")
+            ),
             ReloadOutcome::Published(published) => published.fmt(out),
             ReloadOutcome::RolledBack {
                 plugin,

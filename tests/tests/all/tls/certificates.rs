@@ -103,6 +103,69 @@ fn pair_that_cannot_be_used_is_refused_with_its_file_and_the_old_one_serves_on()
     swapping.swap(&another);
 }
 
+/// A slip with one certificate must not let all others expire.
+#[test]
+fn pair_that_cannot_be_used_holds_up_no_other() {
+    let backend = HttpBackend::named("one");
+    let authority = Authority::new("servers");
+    let [first, second, unreached] = ["a.test", "b.test", "c.test"].map(|name| authority.issue(&[name]));
+    let mut clients = Authority::new("clients").pem().to_owned();
+    let with_authorities = "tls = { client_ca = \"clients.pem\", client_certificates = \"optional\" }";
+    let listeners = listener("127.0.0.1:0", &["a", "b"], "")
+        + &listener("127.0.0.2:0", &["b"], "")
+        + &listener("127.0.0.3:0", &["c"], with_authorities);
+    let setup = setup(
+        &[("a", &first), ("b", &second), ("c", &unreached)],
+        &config(&listeners, &backend.label()),
+    );
+    let pace = setup.file("clients.pem", &clients).start();
+    let shows = |listener: usize, name: &str, certificate: &Certificate| {
+        let tls = Tls::new(&authority, name).forgetful();
+        let mut client = Client::new(pace.listeners()[listener]).tls(&tls);
+        assert_eq!(client.get("/").text(), "one");
+        client.wire().shows(certificate)
+    };
+    let mismatched = Certificate {
+        cert: first.cert.clone(),
+        key: second.key.clone(),
+    };
+    mismatched.write(pace.directory(), "a");
+    pace.wait_for_log(&["ERROR", "the old ones serve on", "a.pem"]);
+
+    let renewed = authority.issue(&["b.test"]);
+    renewed.write(pace.directory(), "b");
+    pace.wait_for_log(&[
+        "ERROR",
+        "some certificates are not taken",
+        "a.pem",
+        "taken are",
+        "b.test",
+    ]);
+    assert!(shows(0, "b.test", &renewed) && shows(1, "b.test", &renewed));
+    assert!(shows(0, "a.test", &first));
+    let asked = pace.admin().send(&Request::post("/reload", ""));
+    assert_eq!(asked.status, 409, "{asked:?}");
+    assert!(asked.text().contains("a.pem"), "{asked:?}");
+
+    // The authorities of clients that cannot be read leave their listener as it is, and no other.
+    fs::write(pace.directory().join("clients.pem"), "nonsense").expect("it can be written");
+    pace.wait_for_log(&["ERROR", "clients.pem"]);
+    let again = authority.issue(&["b.test"]);
+    again.write(pace.directory(), "b");
+    wait_until("the certificate of the others", || shows(1, "b.test", &again));
+    assert!(shows(2, "c.test", &unreached));
+
+    clients.push_str(Authority::new("more clients").pem());
+    fs::write(pace.directory().join("clients.pem"), &clients).expect("it can be written");
+    let mended = authority.issue(&["a.test"]);
+    mended.write(pace.directory(), "a");
+    wait_until("the mended one", || shows(0, "a.test", &mended));
+    let settled = authority.issue(&["c.test"]);
+    settled.write(pace.directory(), "c");
+    wait_until("the last one", || shows(2, "c.test", &settled));
+    assert_eq!(pace.admin().send(&Request::post("/reload", "")).status, 200);
+}
+
 #[test]
 fn pair_that_cannot_be_used_at_the_start_is_refused() {
     let authority = Authority::new("servers");

@@ -1,5 +1,7 @@
 //! The certificates of a configuration: those that listeners present, and those that backends are verified by.
 
+mod loading;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,13 +9,13 @@ use std::time::SystemTime;
 
 use log::warn;
 use pace_base::file;
-use pace_config::listener::{self, Alpn, ClientCertificates, ForwardedCertificates, TlsVersion};
 use pace_config::{BackendTls, Config, ListenAddress, Protocol};
-use pace_tls::client::{self, Connector, Roots};
+use pace_tls::client::Connector;
 use pace_tls::pair::Pair;
 use pace_tls::pem::Pem;
-use pace_tls::server::{Frontend, Settings, Site};
+use pace_tls::server::Frontend;
 
+use self::loading::Loader;
 use crate::listeners::Listeners;
 use crate::telemetry::Metrics;
 
@@ -92,36 +94,33 @@ impl PemFile {
 
 impl Frontends {
     /// Reads the certificates that a configuration names. `before` are those that serve.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be used.
     pub fn load(
         config: &Config,
         listeners: &Listeners,
         before: Option<&Frontends>,
     ) -> Result<Frontends, FrontendError> {
-        let mut loaded = Frontends {
-            ordered: config.acme.as_ref().and_then(|_| listeners.ordered()),
-            ..Frontends::default()
-        };
-        for listener in &config.listeners {
-            if let Some(tls) = &listener.tls {
-                let frontend = loaded.frontend(tls, config.acme.is_some(), listeners, before);
-                let frontend = frontend.map_err(|reason| FrontendError {
-                    of: format!("the listener {}", listener.listen),
-                    reason,
-                })?;
-                loaded
-                    .frontends
-                    .insert(listener.listen.clone(), Arc::new(frontend));
-            }
-        }
-        for pool in config.pools.iter().filter(|pool| is_encrypted(pool)) {
-            let connector = loaded.connector(pool, listeners, before);
-            let connector = connector.map_err(|reason| FrontendError {
-                of: format!("the pool `{}`", pool.name),
-                reason,
-            })?;
-            loaded.connectors.insert(pool.name.clone(), connector);
-        }
-        Ok(loaded)
+        Loader::new(config, listeners, before).load(config)
+    }
+
+    /// Reads the certificates again that a configuration names which serves. In the place of those that cannot be used stay
+    /// those of `before`, and the reasons are returned, too.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be used, and there is none in its place.
+    pub(crate) fn renew(
+        config: &Config,
+        listeners: &Listeners,
+        before: &Frontends,
+    ) -> Result<(Frontends, Vec<FrontendError>), FrontendError> {
+        let mut kept = Vec::new();
+        let loader = Loader::new(config, listeners, Some(before));
+        let loaded = loader.keeping(&mut kept).load(config)?;
+        Ok((loaded, kept))
     }
 
     /// The connector of a pool's backends, if they are reached over TLS.
@@ -185,123 +184,6 @@ impl Frontends {
         described.dedup();
         described
     }
-
-    fn frontend(
-        &mut self,
-        tls: &listener::Tls,
-        has_acme: bool,
-        listeners: &Listeners,
-        before: Option<&Frontends>,
-    ) -> Result<Frontend, String> {
-        let mut sites = Vec::new();
-        for certificate in &tls.certificates {
-            sites.push(Site {
-                pair: self.pair(&certificate.cert, &certificate.key, before)?,
-                default: certificate.default,
-                client_certificates: certificate.client_certificates.map(client_certificates),
-            });
-        }
-        if let Some(pair) = &self.ordered {
-            sites.push(Site {
-                pair: Arc::clone(pair),
-                default: false,
-                client_certificates: None,
-            });
-        }
-        let client_ca = match &tls.client_ca {
-            Some(path) => Some(
-                &*self
-                    .authorities
-                    .entry(path.clone())
-                    .insert_entry(PemFile::read(path)?)
-                    .into_mut(),
-            ),
-            None => None,
-        };
-        let alpn: Vec<_> = tls.alpn.iter().map(|protocol| alpn(*protocol)).collect();
-        let settings = Settings {
-            min_version: match tls.min_version {
-                TlsVersion::Tls12 => pace_tls::Version::Tls12,
-                TlsVersion::Tls13 => pace_tls::Version::Tls13,
-            },
-            alpn: &alpn,
-            client_certificates: client_certificates(tls.client_certificates),
-            client_ca: client_ca.map(PemFile::pem),
-            client_chains: tls.forward_client_certificates == ForwardedCertificates::Chain,
-            sites,
-        };
-        let challenges = has_acme.then(|| Arc::clone(listeners.challenges()));
-        Frontend::new(settings, listeners.tickets(), challenges).map_err(|error| error.to_string())
-    }
-
-    fn connector(
-        &mut self,
-        pool: &pace_config::Pool,
-        listeners: &Listeners,
-        before: Option<&Frontends>,
-    ) -> Result<PoolConnector, String> {
-        let settings = &pool.settings.tls;
-        let protocol = pool.settings.protocol;
-        let ca = settings.ca.as_deref().map(PemFile::read).transpose()?;
-        let identity = match &settings.identity {
-            Some((cert, key)) => Some(self.pair(cert, key, before)?),
-            None => None,
-        };
-        // The old connector is kept if nothing differs, so that its sessions are resumed.
-        let same = before
-            .and_then(|before| before.connectors.get(&pool.name))
-            .filter(|known| {
-                known.settings == *settings
-                    && known.protocol == protocol
-                    && known.ca == ca
-                    && are_the_same(known.identity.as_ref(), identity.as_ref())
-            });
-        if let Some(same) = same {
-            return Ok(same.clone());
-        }
-        let roots = match (&ca, settings.verify) {
-            (_, false) => None,
-            (Some(ca), true) => Some(Roots::File(ca.pem())),
-            (None, true) => Some(Roots::System(listeners.system_roots()?)),
-        };
-        let connector = Connector::new(client::Settings {
-            roots,
-            identity: identity.as_deref(),
-            alpn: offered(protocol),
-        });
-        Ok(PoolConnector {
-            settings: settings.clone(),
-            protocol,
-            ca,
-            identity,
-            connector: connector.map_err(|error| error.to_string())?,
-        })
-    }
-
-    fn pair(&mut self, cert: &Path, key: &Path, before: Option<&Frontends>) -> Result<Arc<Pair>, String> {
-        let files = (cert.to_owned(), key.to_owned());
-        if let Some(read) = self.read.get(&files) {
-            return Ok(Arc::clone(&read.pair));
-        }
-        let (cert, key) = (PemFile::read(cert)?, PemFile::read(key)?);
-        let known = before
-            .and_then(|before| before.read.get(&files))
-            .filter(|known| known.cert == cert && known.key == key);
-        let pair = match known {
-            Some(known) => Arc::clone(&known.pair),
-            None => {
-                let parsed = Pair::parse(cert.pem(), key.pem(), SystemTime::now());
-                Arc::new(parsed.map_err(|error| error.to_string())?)
-            }
-        };
-        let read = Read {
-            cert,
-            key,
-            pair: Arc::clone(&pair),
-        };
-        self.read.insert(files, read);
-        Ok(pair)
-    }
 }
 
 /// A certificate with its first name and its end, for people.
@@ -347,29 +229,4 @@ fn is_encrypted(pool: &pace_config::Pool) -> bool {
 /// Whether both are one and the same pair, or none.
 fn are_the_same(one: Option<&Arc<Pair>>, other: Option<&Arc<Pair>>) -> bool {
     one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
-}
-
-fn alpn(protocol: Alpn) -> pace_tls::alpn::Alpn {
-    match protocol {
-        Alpn::Http2 => pace_tls::alpn::Alpn::Http2,
-        Alpn::Http11 => pace_tls::alpn::Alpn::Http11,
-    }
-}
-
-/// The protocols that are offered to backends, best first.
-fn offered(protocol: Protocol) -> &'static [pace_tls::alpn::Alpn] {
-    use pace_tls::alpn::Alpn;
-    match protocol {
-        Protocol::Auto => &[Alpn::Http2, Alpn::Http11],
-        Protocol::Http1 => &[Alpn::Http11],
-        Protocol::Http2 => &[Alpn::Http2],
-    }
-}
-
-fn client_certificates(choice: ClientCertificates) -> pace_tls::server::ClientCertificates {
-    match choice {
-        ClientCertificates::None => pace_tls::server::ClientCertificates::None,
-        ClientCertificates::Optional => pace_tls::server::ClientCertificates::Optional,
-        ClientCertificates::Required => pace_tls::server::ClientCertificates::Required,
-    }
 }
