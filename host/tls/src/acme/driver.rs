@@ -118,13 +118,13 @@ impl Acme {
                 sleep(wait.min(ask).min(LONGEST_SLEEP)).await;
                 continue;
             }
-            self.attempt(&mut history).await;
             chance = fastrand::f64();
+            self.attempt(&mut history, chance).await;
             ask_at = SystemTime::now();
         }
     }
 
-    async fn attempt(&self, history: &mut History) {
+    async fn attempt(&self, history: &mut History, chance: f64) {
         self.status.send_modify(|status| status.ordering = true);
         let replaced = self.held();
         let made = timeout(LONGEST_ATTEMPT, self.keeper.obtain(replaced.as_deref())).await;
@@ -146,8 +146,10 @@ impl Acme {
                 history.failures = history.failures.saturating_add(1);
                 history.failed = Some(now);
                 history.retry_after = self.keeper.authority.take_retry_after();
+                let next = self.keeper.settings.schedule.next_attempt(history, now, chance);
                 self.status.send_modify(|status| {
                     status.ordering = false;
+                    status.next_attempt = Some(next);
                     status.failures = history.failures;
                     status.last_failure = Some(Failure { at: now, why });
                 });

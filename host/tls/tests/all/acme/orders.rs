@@ -1,5 +1,6 @@
 //! Orders, renewals, and the consequences of failures.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -241,25 +242,47 @@ async fn damaged_files_are_reported_and_replaced() {
 
 #[tokio::test]
 async fn failed_attempt_is_followed_by_a_pause() {
-    // The test needs no authority: the port is closed.
     let scratch = tempfile::tempdir().unwrap();
-    let settings = Settings {
+    let settings = without_authority(scratch.path());
+    let (mut watched, running) = run(settings.clone(), &Arc::new(Challenges::new()));
+    let pause = Duration::from_secs(40);
+    let has_paused = |told: &Status| {
+        let failed = told.last_failure.as_ref().map(|failure| failure.at);
+        failed.is_some_and(|at| told.next_attempt > Some(at + pause))
+    };
+    let told = status(&mut watched, |status| status.failures > 0).await;
+    assert!(told.failures == 1 && has_paused(&told), "{told:?}");
+    drop(running);
+
+    // With a certificate that is due, the authority is asked about it before anything else is done.
+    let issuer = crate::testing::authority("issuer");
+    let due = issuer.issue(|params| {
+        let now = SystemTime::now();
+        params.subject_alt_names = crate::testing::names(&["one.test"]);
+        params.not_before = (now - Duration::from_secs(5400)).into();
+        params.not_after = (now + Duration::from_secs(600)).into();
+    });
+    let directory = std::fs::read_dir(scratch.path().join("state")).unwrap().next();
+    let file = directory.unwrap().unwrap().path().join("certificate.pem");
+    std::fs::write(file, due.chain_pem + &due.key_pem).unwrap();
+    let (mut watched, _running) = run(settings, &Arc::new(Challenges::new()));
+    assert!(watched.certificate.borrow().is_some());
+    let told = status(&mut watched, |status| status.failures > 0).await;
+    assert!(told.failures == 1 && has_paused(&told), "{told:?}");
+}
+
+/// The settings for an authority that is not there: the port is closed.
+fn without_authority(scratch: &Path) -> Settings {
+    Settings {
         directory: format!("https://{}/dir", nobody()),
         email: None,
         names: vec!["one.test".to_owned()],
-        state_dir: scratch.path().join("state"),
+        state_dir: scratch.join("state"),
         root_ca: Some((
             "ca.pem".to_owned(),
             crate::testing::authority("ca").pem.into_bytes(),
         )),
         challenges: vec![ChallengeKind::Http01],
         schedule: Schedule::default(),
-    };
-    let (mut watched, _running) = run(settings, &Arc::new(Challenges::new()));
-    let pause = Duration::from_secs(40);
-    let told = status(&mut watched, |status| {
-        let failed = status.last_failure.as_ref().map(|failure| failure.at);
-        failed.is_some_and(|at| status.next_attempt > Some(at + pause))
-    });
-    assert_eq!(told.await.failures, 1);
+    }
 }
