@@ -33,6 +33,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// message. A client that does not answer the PING behind it (RFC 9113, section 6.8) would go on for ever.
 const CROSSING: u32 = 200;
 
+/// How long no request must be under way on a connection that has had its number of them, before it is told to end.
+const LULL: Duration = Duration::from_millis(100);
+
 /// The number of bytes that each field of a head counts for beside its own (RFC 9113, section 6.5.2).
 const PER_FIELD: usize = 32;
 
@@ -53,7 +56,7 @@ enum Event {
     Flood,
     /// The connection must end after the requests that are under way.
     MustEnd,
-    /// The connection has been idle for too long.
+    /// The connection has been idle for too long, or has had its requests and is idle now.
     Late,
     /// The connection is over.
     End,
@@ -70,7 +73,7 @@ impl Proxy {
         let Ok(Ok(mut connection)) = begun else { return };
         let mut alarm = Alarm::new();
         let mut must_end = pin!(self.drain.idle_must_end(self.worker));
-        let mut accepted = 0;
+        let mut accepted = 0_u32;
         let mut crossing = 0;
         let mut is_ending = false;
         let mut idle_since = Some(Instant::now());
@@ -94,7 +97,10 @@ impl Proxy {
                     idle_since = None;
                     return Poll::Pending;
                 }
-                let limit = if is_ending { FAREWELL } else { limits.keepalive };
+                let limit = match is_ending {
+                    true => FAREWELL,
+                    false => lull(accepted, &limits).unwrap_or_default(),
+                };
                 let since = *idle_since.get_or_insert_with(Instant::now);
                 alarm.poll(since + limit, context).map(|()| Event::Late)
             })
@@ -107,7 +113,7 @@ impl Proxy {
                     if crossing > CROSSING {
                         return;
                     }
-                    if limits.requests.is_some_and(|most| accepted == most.get()) {
+                    if !is_ending && lull(accepted, &limits).is_none() {
                         is_ending = true;
                         connection.graceful_shutdown();
                     }
@@ -185,6 +191,20 @@ impl Proxy {
             Disposition::Keep | Disposition::Linger => {}
             Disposition::Close | Disposition::Reset | Disposition::Streams => client.transport.reset(),
         }
+    }
+}
+
+/// How long no request must be under way before a connection ends that has had so many; `None` if it ends at once.
+///
+/// When GOAWAY comes, browsers fail the requests that wait for a place, and some libraries those under way, or whose responses
+/// they are about to read. So a connection that has had its number of requests waits for a lull, then for a moment without any,
+/// and ends in the middle of others only if there is none.
+fn lull(accepted: u32, limits: &ClientLimits) -> Option<Duration> {
+    match limits.requests.map_or(0, |most| accepted / most) {
+        0 => Some(limits.keepalive),
+        1 => Some(LULL),
+        2 => Some(Duration::ZERO),
+        _ => None,
     }
 }
 

@@ -211,6 +211,66 @@ fn connection_ends_behind_its_last_request() {
     }
 }
 
+/// Browsers lose the requests that they hold back when GOAWAY comes, and some libraries those under way.
+#[test]
+fn connection_with_a_request_under_way_ends_behind_it() {
+    let gate = Gate::new();
+    let backend = held_at_slow(&gate);
+    let both = Both::with(&backend.label(), "keepalive_requests = 3", "");
+    let mut connections = [both.frames(), both.encrypted_frames()];
+    for frames in &mut connections {
+        frames.send(&[Frame::get(1, "/slow"), Frame::get(3, "/")]);
+        frames.send(&[Frame::get(5, "/"), Frame::get(7, "/")]);
+        for stream in [3, 5, 7] {
+            frames.wait_for(kind::DATA, stream);
+        }
+    }
+    gate.open();
+    for mut frames in connections {
+        let rest = rest(&mut frames);
+        let at = |wanted: &dyn Fn(&Frame) -> bool| rest.iter().position(wanted);
+        let answered = at(&|frame| frame.stream == 1 && frame.kind == kind::DATA);
+        let goaway = at(&|frame| frame.kind == kind::GOAWAY);
+        assert!(answered.is_some() && answered < goaway, "{rest:?}");
+    }
+}
+
+#[test]
+fn connection_that_is_never_idle_ends_after_three_times_its_requests() {
+    let gate = Gate::new();
+    let backend = held_at_slow(&gate);
+    let both = Both::with(&backend.label(), "keepalive_requests = 2", "");
+    let mut frames = both.frames();
+    frames.send(&[Frame::get(1, "/slow")]);
+    for stream in [3, 5, 7, 9] {
+        frames.send(&[Frame::get(stream, "/")]);
+        let is_answered = |frame: &Frame| frame.stream == stream && frame.kind == kind::DATA;
+        let answered = std::iter::from_fn(|| frames.read())
+            .inspect(|frame| assert_ne!(frame.kind, kind::GOAWAY, "behind stream {stream}"))
+            .find(is_answered);
+        answered.expect("the connection goes on");
+    }
+    frames.send(&[Frame::get(11, "/")]);
+    assert_eq!(frames.wait_for(kind::GOAWAY, 0).error(), Some(NO_ERROR));
+    gate.open();
+    let rest = rest(&mut frames);
+    for stream in [1, 11] {
+        let answered = |frame: &Frame| frame.stream == stream && frame.kind == kind::DATA;
+        assert!(rest.iter().any(answered), "stream {stream}: {rest:?}");
+    }
+}
+
+/// A backend that keeps requests for `/slow` until the gate is open.
+fn held_at_slow(gate: &Gate) -> HttpBackend {
+    let gate = gate.clone();
+    HttpBackend::new(move |request| {
+        if request.target == "/slow" {
+            gate.wait();
+        }
+        Answer::new("one")
+    })
+}
+
 /// PING confirms the end of a connection; a client that does not answer it does not go on for ever.
 #[test]
 fn client_that_ignores_the_end_is_cut_off() {
