@@ -14,7 +14,7 @@
 //!
 //! In TLS 1.3 the client's part of the handshake is done before the backend has judged the client's certificate. A
 //! backend that demands one and gets none, or a wrong one, says so by an alert that the first read finds;
-//! [`Reason::of`] recognises it.
+//! [`Reason::of`] recognises it, and [`explained`] puts it into words.
 
 mod connector;
 mod failure;
@@ -23,7 +23,7 @@ mod roots;
 mod unverified;
 
 pub use connector::{Connected, Connector, ConnectorError, Settings};
-pub use failure::ConnectError;
+pub use failure::{ConnectError, explained};
 pub use reason::Reason;
 pub use roots::{NoRoots, Roots, system_roots};
 pub use rustls::RootCertStore;

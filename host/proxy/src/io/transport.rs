@@ -80,7 +80,8 @@ impl Transport {
                     // A client may end without notice, since its messages say themselves where they end. A response
                     // may end with its connection, and then anybody could cut it short.
                     Err(error) if is_client && pace_tls::ended_without_notice(&error) => Poll::Ready(Ok(0)),
-                    Err(error) => Poll::Ready(Err(error)),
+                    Err(error) if is_client => Poll::Ready(Err(error)),
+                    Err(error) => Poll::Ready(Err(pace_tls::client::explained(error))),
                 }
             }
             Transport::Stream(stream) => stream.poll_read(bytes, context),

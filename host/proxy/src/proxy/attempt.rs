@@ -38,6 +38,9 @@ pub(super) enum AttemptError {
     /// Every session with the backend had as many requests as it takes.
     #[error("no session had room for another request for {0:?}")]
     Crowded(Duration),
+    /// The first session with the backend was not opened in time.
+    #[error("neither a refusal nor the end of the handshakes of TCP, TLS and HTTP/2 for {0:?}")]
+    Unopened(Duration),
     /// Pace had no descriptors, ports or memory left for a connection.
     #[error("{0}")]
     Exhausted(io::Error),
@@ -73,7 +76,7 @@ impl AttemptError {
                 io::ErrorKind::TimedOut => AttemptFailure::ConnectionTimeout,
                 _ => AttemptFailure::ConnectionFailed,
             }),
-            AttemptError::Crowded(_) => Some(AttemptFailure::ConnectionTimeout),
+            AttemptError::Crowded(_) | AttemptError::Unopened(_) => Some(AttemptFailure::ConnectionTimeout),
             AttemptError::Tls(_) => Some(AttemptFailure::Tls),
             AttemptError::Head(HeadError::Broken(_) | HeadError::Http2(_)) | AttemptError::Body(_) => {
                 Some(AttemptFailure::Protocol)

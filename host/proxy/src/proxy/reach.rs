@@ -138,15 +138,17 @@ impl Proxy {
                     .await
                     .map(|transport| Way::Connection(transport, false))
                     .map_err(Arc::new),
-                Step::Wait(told) => match wait(client, told, until, limit).await? {
-                    Turn::Place(ticket) => Ok(Way::Session(ticket)),
-                    Turn::Http1(Some(transport)) => Ok(Way::Connection(transport, false)),
-                    Turn::Http1(None) => {
-                        step = Step::Connect;
-                        continue;
+                Step::Wait(told) => {
+                    match wait(client, told, until, || self.no_place(context, to, limit)).await? {
+                        Turn::Place(ticket) => Ok(Way::Session(ticket)),
+                        Turn::Http1(Some(transport)) => Ok(Way::Connection(transport, false)),
+                        Turn::Http1(None) => {
+                            step = Step::Connect;
+                            continue;
+                        }
+                        Turn::Failed(error) => Err(error),
                     }
-                    Turn::Failed(error) => Err(error),
-                },
+                }
             };
             match reached {
                 Err(error) if matches!(*error, AttemptError::Exhausted(_)) && !has_made_room => {
@@ -194,6 +196,14 @@ impl Proxy {
         match self.sessions.ask(target, context.sessions_after) {
             Asked::Place(ticket) => Step::Take(Way::Session(ticket)),
             Asked::Wait(told) => Step::Wait(told),
+        }
+    }
+
+    /// The reason why there was no place on a session in time.
+    fn no_place(&self, context: &Context, to: &Backend, limit: Duration) -> AttemptError {
+        match self.sessions.has_one(sessions::key(context.pool(), to)) {
+            true => AttemptError::Crowded(limit),
+            false => AttemptError::Unopened(limit),
         }
     }
 
@@ -249,19 +259,16 @@ async fn wait(
     client: &mut Client,
     mut told: oneshot::Receiver<Turn>,
     until: Instant,
-    limit: Duration,
+    no_place: impl Fn() -> AttemptError,
 ) -> Result<Turn, Arc<AttemptError>> {
     poll_fn(|context| {
         if let Poll::Ready(turn) = Pin::new(&mut told).poll(context) {
-            return Poll::Ready(turn.map_err(|_| AttemptError::Crowded(limit)));
+            return Poll::Ready(turn.map_err(|_| no_place()));
         }
         if client.poll_gone(context).is_ready() {
             return Poll::Ready(Err(AttemptError::ClientGone));
         }
-        client
-            .alarm
-            .poll(until, context)
-            .map(|()| Err(AttemptError::Crowded(limit)))
+        client.alarm.poll(until, context).map(|()| Err(no_place()))
     })
     .await
     .map_err(Arc::new)

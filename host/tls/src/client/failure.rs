@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::pki_types::UnixTime;
-use rustls::{CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error};
 
 use super::reason::Reason;
 use crate::certificate::words;
@@ -46,10 +46,7 @@ impl fmt::Display for ConnectError {
                 "the server has chosen none of the protocols that it was offered (ALPN): see `protocol`",
             ),
             Some(Error::AlertReceived(alert)) => match self.reason {
-                Reason::CertificateDemanded => write!(
-                    f,
-                    "the server does not accept the certificate it was shown, or demands one (alert {alert:?}): see `cert` and `key`"
-                ),
+                Reason::CertificateDemanded => demanded(f, *alert),
                 _ => write!(f, "the server refused the handshake (alert {alert:?})"),
             },
             Some(_) if self.reason == Reason::NotTls => {
@@ -63,6 +60,41 @@ impl fmt::Display for ConnectError {
             None => write!(f, "the connection broke during the handshake: {}", self.error),
         }
     }
+}
+
+/// An error of a connection whose handshake is over, as far as this side knows: in TLS 1.3 the server judges the certificate
+/// that it is shown afterwards.
+#[derive(Debug)]
+struct ConnectionError(io::Error);
+
+/// Puts an error of reading or writing into the words of an operator. Its kind stays.
+pub fn explained(error: io::Error) -> io::Error {
+    match crate::ended_without_notice(&error) || crate::library_error(&error).is_some() {
+        true => io::Error::new(error.kind(), ConnectionError(error)),
+        false => error,
+    }
+}
+
+impl std::error::Error for ConnectionError {}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match crate::library_error(&self.0) {
+            Some(Error::AlertReceived(alert)) => match Reason::of(&self.0) {
+                Reason::CertificateDemanded => demanded(f, *alert),
+                _ => write!(f, "the server ended the connection (alert {alert:?})"),
+            },
+            Some(error) => write!(f, "TLS: {error}"),
+            None => f.write_str("the server ended the connection without TLS's own notice (close_notify)"),
+        }
+    }
+}
+
+fn demanded(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Result {
+    write!(
+        f,
+        "the server does not accept the certificate it was shown, or demands one (alert {alert:?}): see `cert` and `key`"
+    )
 }
 
 fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Result {

@@ -189,12 +189,19 @@ fn session_shows_the_certificate_of_its_pool() {
         let written = std::fs::write(setup.directory().join("ca.pem"), world.authority.pem());
         written.expect("the directory is ours");
         own.write(setup.directory(), "own");
-        let response = setup.start().get("/");
+        let pace = setup.start();
+        let response = pace.get("/");
         // In TLS 1.3 a refused certificate is noticed behind the handshake, by the first stream.
         let is_refused = matches!(response.status, 502 | 503);
         assert!(
             response.status == status || (status == 503 && is_refused),
             "{response:?}"
         );
+        if is_refused {
+            pace.wait_for_log(&[
+                "WARN",
+                "demands one (alert CertificateRequired): see `cert` and `key`",
+            ]);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Requests that wait for a place on a session.
 
-use pace_tests::{Frame, FrameBackend, HttpBackend, Request, Scripted, flag, setting, wait_until};
+use pace_tests::{Frame, FrameBackend, HttpBackend, Request, Scripted, Setup, flag, setting, wait_until};
 
-use super::{REFUSED_STREAM, before, in_background};
+use super::{REFUSED_STREAM, before, config, in_background};
 
 /// Each new session would say the same.
 #[test]
@@ -27,6 +27,27 @@ fn backend_that_takes_no_requests_gets_one_session_and_its_clients_an_answer() {
         "no session had room for another request for 300",
     ]);
     super::until_calm(&pace);
+}
+
+/// A server without TLS often waits for more of what it takes for a request.
+#[test]
+fn backend_that_answers_no_handshake_is_said_to() {
+    let backend = Scripted::new(|line| line.end());
+    let tls = backend.label().replace("http://", "");
+    for (protocol, words) in [
+        ("http/1.1", "the handshake took too long"),
+        (
+            "auto",
+            "neither a refusal nor the end of the handshakes of TCP, TLS and HTTP/2 for 300",
+        ),
+    ] {
+        let pool = format!("connect_timeout_ms = 300\nprotocol = \"{protocol}\"\ntls = {{ verify = false }}");
+        let pace = Setup::new()
+            .config(&config(&[format!("https://{tls}")], &pool))
+            .start();
+        assert_eq!(pace.get("/").status, 503);
+        pace.wait_for_log(&["(connection-timeout)", words]);
+    }
 }
 
 /// Until the backend has said how many requests it takes, it gets one.

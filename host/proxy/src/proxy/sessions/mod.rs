@@ -102,6 +102,12 @@ impl Sessions {
         self.with.lock().get(&key)?.spoken()
     }
 
+    /// Whether there is a session with a backend.
+    pub(super) fn has_one(&self, key: Key) -> bool {
+        let with = self.with.lock();
+        with.get(&key).is_some_and(|of_backend| !of_backend.has_none())
+    }
+
     /// Asks for a place on a session with a number above `after`.
     pub(super) fn ask(self: &Arc<Sessions>, target: Target, after: Option<u64>) -> Asked {
         let key = key(&target.pool, &target.backend);

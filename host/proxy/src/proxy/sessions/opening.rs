@@ -121,9 +121,10 @@ pub(in crate::proxy) fn encrypted(
 ) -> Result<Transport, AttemptError> {
     match connected {
         Ok(connected) => Ok(Transport::Tls(Box::new(connected.stream.into()))),
-        Err(error) if error.reason == Reason::Timeout => {
-            Err(AttemptError::Connect(io::ErrorKind::TimedOut.into()))
-        }
+        Err(error) if error.reason == Reason::Timeout => Err(AttemptError::Connect(io::Error::new(
+            io::ErrorKind::TimedOut,
+            error,
+        ))),
         Err(error) => Err(AttemptError::Tls(error)),
     }
 }
