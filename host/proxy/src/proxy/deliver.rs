@@ -20,6 +20,7 @@ use super::answer::{Disposition, Filtered, tell_generations};
 use super::attempt::{AttemptError, Upload};
 use super::certificate;
 use super::context::{Context, summary};
+use super::grpc;
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
 use super::refuse::Refused;
@@ -146,22 +147,27 @@ impl Proxy {
                     .await
             }
             Err(RelayError::OutOfTime) => {
-                if let Some(stream) = client.transport.stream() {
+                if !tell_outcome(client, request, &backend.head, true)
+                    && let Some(stream) = client.transport.stream()
+                {
                     stream.cancel();
                 }
                 Disposition::Close
             }
             Err(error) => {
-                if let RelayError::Backend(why) = error
-                    && context.warnings().is_none_or(Limited::admits)
-                {
-                    warn!(
-                        target: "pace::proxy",
-                        "{}: the response of {} broke off: {}",
-                        summary(request),
-                        context.backend().unwrap_or("-"),
-                        Line(why),
-                    );
+                if let RelayError::Backend(why) = error {
+                    if context.warnings().is_none_or(Limited::admits) {
+                        warn!(
+                            target: "pace::proxy",
+                            "{}: the response of {} broke off: {}",
+                            summary(request),
+                            context.backend().unwrap_or("-"),
+                            Line(why),
+                        );
+                    }
+                    if tell_outcome(client, request, &backend.head, false) {
+                        return Disposition::Keep;
+                    }
                 }
                 // Where the connection ends the body, an orderly close would make a broken body look complete.
                 match ends_with_connection {
@@ -216,6 +222,13 @@ impl Proxy {
         }
         Disposition::Close
     }
+}
+
+/// Ends a response of gRPC that has begun with its outcome, which the client would otherwise have to guess from a reset. Returns
+/// whether it is one.
+fn tell_outcome(client: &mut Client, request: &RequestHead, response: &ResponseHead, is_late: bool) -> bool {
+    let trailers = grpc::broken_off(request, response, is_late);
+    trailers.is_some_and(|trailers| client.transport.finish(Some(&trailers)).is_ok())
 }
 
 /// Moves the response to the client, and the rest of the request to the backend, until the response is complete.

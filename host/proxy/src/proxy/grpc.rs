@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use pace_wire::encode;
-use pace_wire::fields::TooLarge;
+use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::framing::{Framing, remove_framing};
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
@@ -75,6 +75,26 @@ pub(super) fn translate(head: &mut ResponseHead, content: &mut Bytes, is_late: b
     if let Err(TooLarge) = fits {
         log::debug!(target: "pace::proxy", "an answer has no room for the status of gRPC");
     }
+}
+
+/// The trailers that end a response to a call which its backend has broken off, or whose time is over (`is_late`). `None` if it
+/// is no response of gRPC: others would seem complete.
+pub(super) fn broken_off(request: &RequestHead, response: &ResponseHead, is_late: bool) -> Option<Fields> {
+    if !is_call(request) || !response.fields.get("content-type").is_some_and(is_grpc) {
+        return None;
+    }
+    let (outcome, message) = match is_late {
+        true => (Code::DeadlineExceeded, "the time of the call is over"),
+        false => (Code::Unavailable, "the backend broke the response off"),
+    };
+    let mut code = Vec::new();
+    encode::decimal(&mut code, outcome as u64);
+    let mut trailers = Fields::new();
+    trailers.append("grpc-status", &code).ok()?;
+    trailers
+        .append("grpc-message", encoded(message).as_bytes())
+        .ok()?;
+    Some(trailers)
 }
 
 /// `application/grpc`, with a suffix or parameters.

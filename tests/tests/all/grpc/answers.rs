@@ -1,6 +1,6 @@
 //! Answers of Pace's own to calls, in the words of gRPC.
 
-use pace_tests::{Http2, Http2Backend, HttpBackend, Pace, Reason, Request};
+use pace_tests::{Gate, Http2, Http2Backend, HttpBackend, Pace, Reason, Request};
 
 use super::{before, call, config, make, message, outcome};
 
@@ -24,6 +24,41 @@ fn backend_that_breaks_off_is_unavailable() {
     let answer = make(&pace, &call("/a.Service/Echo", &message("hello")));
     assert_eq!(outcome(&answer), ("14", "the backend gave no valid answer"));
     pace.wait_for_metric("http_requests_duration_seconds_count", &[("status", "502")], 1);
+}
+
+/// Clients take a reset for a fault within the server, and make the call again only if it is unavailable.
+#[test]
+fn response_that_breaks_off_ends_with_unavailable() {
+    let begun = Gate::new();
+    let wait = begun.clone();
+    let backend = Http2Backend::new(move |call| {
+        let kind = match call.target() {
+            "/a.Service/Watch" => "application/grpc+proto",
+            _ => "text/plain",
+        };
+        call.respond(200, &[("content-type", kind)], false)?;
+        call.write(&message("one"), false)?;
+        wait.wait();
+        call.reset(Reason::INTERNAL_ERROR);
+        Ok(())
+    });
+    let pace = before(&backend.label(), "");
+    let mut client = Http2::connect(pace.address());
+    let mut flowing = |path| {
+        let mut open = client.open(&call(path, b""), true).expect("it is sent");
+        let mut answer = open.flowing().expect("it begins");
+        let first = answer.read().expect("it comes");
+        assert_eq!(first.as_deref(), Some(&message("one")[..]));
+        answer
+    };
+    let [mut answer, mut other] = ["/a.Service/Watch", "/other"].map(&mut flowing);
+    begun.open();
+    assert_eq!(answer.read().expect("it ends in order"), None);
+    let trailers = answer.trailers().expect("they come");
+    assert_eq!(trailers.get("grpc-status"), Some("14"), "{trailers:?}");
+    // Another response would seem complete.
+    let ended = other.read().expect_err("it breaks off");
+    assert!(ended.is_reset(), "{ended}");
 }
 
 #[test]
