@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::answer::Then;
 use crate::backend_tls::BackendWire;
-use crate::{Answer, BackendTls, Request};
+use crate::{Answer, BackendTls, Gate, Request};
 
 /// An HTTP/1.1 server on a free port of 127.0.0.1.
 ///
@@ -64,6 +64,15 @@ impl HttpBackend {
     /// Starts a backend that answers every request with its name.
     pub fn named(name: &'static str) -> HttpBackend {
         HttpBackend::new(move |_| Answer::new(name))
+    }
+
+    /// Starts a backend that answers every request with its name, once the gate is open.
+    pub fn behind(gate: &Gate, name: &'static str) -> HttpBackend {
+        let gate = gate.clone();
+        HttpBackend::new(move |_| {
+            gate.wait();
+            Answer::new(name)
+        })
     }
 
     /// Creates a backend that is not running: its port refuses connections.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Response, Setup, wait_until};
+use pace_tests::{Gate, HttpBackend, Pace, Request, Response, Setup, wait_until};
 
 use crate::sections::{EVERYTHING, ONE_WORKER, SERVER, pool};
 
@@ -15,15 +15,6 @@ fn config(server: &str, balancer: &str, settings: &str, backends: &[&HttpBackend
         "{server}\n[[plugins]]\nname = \"balance\"\nwasm = \"builtin:{balancer}\"\nconfig = {{ {settings} }}\n\n\
          {pool}\n{EVERYTHING}plugins = [\"balance\"]\n"
     )
-}
-
-/// A backend that answers with its name when the gate is open.
-fn gated(name: &'static str, gate: &Gate) -> HttpBackend {
-    let gate = gate.clone();
-    HttpBackend::new(move |_| {
-        gate.wait();
-        Answer::new(name)
-    })
 }
 
 /// Sends a request from a client of its own, and waits until a backend has it.
@@ -44,7 +35,10 @@ fn begin<'scope>(
 #[test]
 fn least_request_sends_nothing_to_a_backend_that_hangs() {
     let (hung, gate) = (Gate::new(), Gate::new());
-    let (slow, quick) = (gated("slow", &hung), gated("quick", &gate));
+    let (slow, quick) = (
+        HttpBackend::behind(&hung, "slow"),
+        HttpBackend::behind(&gate, "quick"),
+    );
     let both = [&slow, &quick];
     let pace = Pace::with_config(&config(SERVER, "least-request", "", &both));
     thread::scope(|scope| {
@@ -75,7 +69,7 @@ fn least_request_sends_nothing_to_a_backend_that_hangs() {
 #[test]
 fn peak_ewma_prefers_the_backend_that_answers_sooner() {
     let gate = Gate::new();
-    let (slow, quick) = (gated("slow", &gate), HttpBackend::named("quick"));
+    let (slow, quick) = (HttpBackend::behind(&gate, "slow"), HttpBackend::named("quick"));
     let pace = Pace::with_config(&config(ONE_WORKER, "peak-ewma", "", &[&slow, &quick]));
     thread::scope(|scope| {
         // Nothing is known of either, so the quick one may be asked first. The other is asked then, to be measured.
@@ -206,7 +200,7 @@ fn consistent_hash_tells_clients_and_paths_apart() {
 #[test]
 fn consistent_hash_with_a_bound_spreads_a_key_in_great_demand() {
     let gate = Gate::new();
-    let backends = NAMES.map(|name| gated(name, &gate));
+    let backends = NAMES.map(|name| HttpBackend::behind(&gate, name));
     let all = backends.each_ref();
     let pace = Pace::with_config(&config(
         ONE_WORKER,

@@ -2,7 +2,7 @@
 
 use std::{fs, thread};
 
-use pace_tests::{Answer, Client, Gate, HttpBackend, Pace, wait_until};
+use pace_tests::{Client, Gate, HttpBackend, Pace, wait_until};
 use rustix::process::{Resource, Rlimit, prlimit};
 
 use crate::sections::{EVERYTHING, ONE_WORKER, plain, pool};
@@ -24,11 +24,7 @@ fn consecutive_requests_share_a_connection() {
 #[test]
 fn concurrent_requests_do_not_wait_for_each_other() {
     let gate = Gate::new();
-    let together = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        together.wait();
-        Answer::new("one")
-    });
+    let backend = HttpBackend::behind(&gate, "one");
     let pace = one_worker(&backend, "");
 
     thread::scope(|scope| {

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use pace_tests::{Answer, Client, Gate, HttpBackend, Setup, Signal, wait_until};
+use pace_tests::{Client, Gate, HttpBackend, Setup, Signal, wait_until};
 use tempfile::TempDir;
 
 use crate::sections::{SERVER, plain, plugin, pool, with_plugins};
@@ -62,11 +62,7 @@ fn ready_file_without_admin_listener_has_one_address() {
 fn ready_file_is_gone_while_requests_in_flight_are_completed() {
     let (directory, path) = place();
     let gate = Gate::new();
-    let held = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("served")
-    });
+    let backend = HttpBackend::behind(&gate, "served");
     let pace = Setup::new().config(&plain(&[&backend])).ready_file(&path).start();
     let mut client = pace.client();
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

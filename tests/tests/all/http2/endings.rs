@@ -124,11 +124,7 @@ fn body_that_ends_with_its_connection_ends_the_stream() {
 #[test]
 fn drain_says_goaway_and_completes_the_streams_under_way() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("one")
-    });
+    let backend = HttpBackend::behind(&gate, "one");
     let both = Both::before(&backend.label());
     let mut plain = both.frames();
     let mut encrypted = both.encrypted_frames();

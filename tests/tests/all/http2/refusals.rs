@@ -1,6 +1,6 @@
 //! Requests that are refused on HTTP/1.1 are refused on HTTP/2.
 
-use pace_tests::{Answer, Frame, Gate, HttpBackend, Request, Scripted, block, flag, kind};
+use pace_tests::{Frame, Gate, HttpBackend, Request, Scripted, block, flag, kind};
 
 use super::{Both, OK, PROTOCOL_ERROR, REFUSED_STREAM};
 
@@ -266,11 +266,7 @@ fn request(both: &Both, path: &str, fields: &[(&str, &str)]) -> u16 {
 #[test]
 fn request_too_many_at_once_is_refused_and_counted() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("one")
-    });
+    let backend = HttpBackend::behind(&gate, "one");
     let both = Both::with(&backend.label(), "", "idle_connections = 1");
     let mut frames = both.frames();
     // Those from the 101st on are refused once the client has acknowledged the settings.

@@ -34,11 +34,7 @@ fn hundred_streams_are_answered_in_any_order() {
 #[test]
 fn stream_beyond_the_hundredth_is_refused_and_can_be_repeated() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("one")
-    });
+    let backend = HttpBackend::behind(&gate, "one");
     let both = Both::before(&backend.label());
     let mut frames = both.frames();
     let requests: Vec<_> = (0..101).map(|at| Frame::get(2 * at + 1, "/")).collect();

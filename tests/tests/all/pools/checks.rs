@@ -76,11 +76,7 @@ fn all_backends_are_asked_when_all_are_unhealthy() {
 #[test]
 fn check_that_fails_says_why() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let hangs = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("late")
-    });
+    let hangs = HttpBackend::behind(&gate, "late");
     let refuses = HttpBackend::down();
     let answers = HttpBackend::new(|_| Answer::status(404));
     let garbles = HttpBackend::new(|_| Answer::raw("garbage\r\n\r\n"));

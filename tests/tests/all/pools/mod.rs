@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Response};
+use pace_tests::{Gate, HttpBackend, Pace, Request, Response};
 
 use crate::sections::{EVERYTHING, SERVER, pool};
 
@@ -32,12 +32,7 @@ fn config(backends: &[&HttpBackend], keys: &str) -> String {
 fn gated(name: &'static str) -> (HttpBackend, Gate) {
     let gate = Gate::new();
     gate.open();
-    let held = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new(name)
-    });
-    (backend, gate)
+    (HttpBackend::behind(&gate, name), gate)
 }
 
 /// The requests of clients that a backend has had, without health checks.

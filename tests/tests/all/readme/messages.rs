@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
 
 use pace_tests::{
-    Answer, Authority, Exit, Gate, HttpBackend, Pace, Request, Setup, Signal, edition, exhausts_compiler,
-    fixture, wait_until,
+    Authority, Exit, Gate, HttpBackend, Pace, Request, Setup, Signal, edition, exhausts_compiler, fixture,
+    wait_until,
 };
 
 use super::page::{Page, code};
@@ -98,11 +98,7 @@ fn address(listener: &TcpListener) -> String {
 fn of_pools() -> String {
     let gate = Gate::new();
     gate.open();
-    let held = gate.clone();
-    let hangs = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("")
-    });
+    let hangs = HttpBackend::behind(&gate, "");
     let (up, down) = (HttpBackend::named("up"), HttpBackend::down());
     let mut checked = HttpBackend::named("checked");
     let one = up.label();
@@ -314,11 +310,7 @@ fn too_much() -> String {
 /// Provokes the message about a request that takes longer than the grace period.
 fn at_the_end() -> String {
     let gate = Gate::new();
-    let closed = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        closed.wait();
-        Answer::new("late")
-    });
+    let backend = HttpBackend::behind(&gate, "late");
     let pace = Pace::with_config(&format!(
         "[server]\nlisten = '127.0.0.1:0'\ngrace_period_seconds = 0\n[upstreams]\nbackends = ['{}']",
         backend.label()

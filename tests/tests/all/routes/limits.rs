@@ -2,7 +2,7 @@
 
 use std::io;
 
-use pace_tests::{Answer, Gate, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, wait_until};
+use pace_tests::{Gate, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, wait_until};
 
 use super::routed;
 use crate::sections::{SERVER, pool};
@@ -162,19 +162,10 @@ fn body_that_becomes_too_large_behind_the_response_breaks_it_off() {
     assert!(!backend.text().contains('y'));
 }
 
-/// A backend that answers when the gate is open.
-fn waiting(gate: &Gate) -> HttpBackend {
-    let gate = gate.clone();
-    HttpBackend::new(move |_| {
-        gate.wait();
-        Answer::new("late")
-    })
-}
-
 #[test]
 fn timeouts_of_a_route_take_the_place_of_the_pools() {
     let gate = Gate::new();
-    let backend = waiting(&gate);
+    let backend = HttpBackend::behind(&gate, "late");
     let keys = "first_byte_timeout_ms = 60000\ntotal_timeout_ms = 60000\n";
     let pace = Pace::with_config(&format!(
         "{SERVER}{}{keys}
@@ -197,7 +188,7 @@ fn timeouts_of_a_route_take_the_place_of_the_pools() {
 #[test]
 fn route_may_take_longer_than_its_pool_allows() {
     let gate = Gate::new();
-    let backend = waiting(&gate);
+    let backend = HttpBackend::behind(&gate, "late");
     let keys = "first_byte_timeout_ms = 50\ntotal_timeout_ms = 100\nretry = { attempts = 1 }\n";
     let pace = Pace::with_config(&format!(
         "{SERVER}{}{keys}

@@ -1,6 +1,6 @@
 //! `mirror`: copies of requests for another pool.
 
-use pace_tests::{Answer, Gate, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, wait_until};
+use pace_tests::{Gate, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, wait_until};
 
 use super::{file, routed};
 use crate::sections::SERVER;
@@ -91,13 +91,7 @@ fn client_notices_nothing_of_a_mirror_that_hangs_dies_or_is_gone() {
     for hangs in [true, false] {
         let gate = Gate::new();
         let next = match hangs {
-            true => {
-                let gate = gate.clone();
-                HttpBackend::new(move |_| {
-                    gate.wait();
-                    Answer::new("late")
-                })
-            }
+            true => HttpBackend::behind(&gate, "late"),
             false => HttpBackend::down(),
         };
         let pace = routed(&[("web", &web), ("next", &next)], &[ROUTE]);
@@ -137,11 +131,7 @@ fn client_notices_nothing_of_a_mirror_that_hangs_dies_or_is_gone() {
 fn copies_in_flight_are_bounded_also_over_a_reload() {
     let web = HttpBackend::named("web");
     let gate = Gate::new();
-    let closed = gate.clone();
-    let next = HttpBackend::new(move |_| {
-        closed.wait();
-        Answer::new("late")
-    });
+    let next = HttpBackend::behind(&gate, "late");
     let with = |keys: &str| {
         let mirror = format!("pool = 'web'\nmirror = {{ pool = 'next', max_in_flight = 2 }}\n{keys}");
         file(&[("web", &web), ("next", &next)], &[&mirror])

@@ -69,11 +69,7 @@ fn large_response_reaches_a_slow_client_whose_connection_is_kept() {
 #[test]
 fn half_closed_client_gets_its_answer() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("one")
-    });
+    let backend = HttpBackend::behind(&gate, "one");
     let authority = Authority::new("servers");
     let pace = one(&authority, &backend.label(), "");
     let mut client = client(&pace, &authority);

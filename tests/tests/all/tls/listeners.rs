@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use pace_tests::{Answer, Authority, Client, Gate, HttpBackend, Pace, Request, Setup, Tls, wait_until};
+use pace_tests::{Authority, Client, Gate, HttpBackend, Pace, Request, Setup, Tls, wait_until};
 
 use super::{PROCESS, config, listener, setup};
 
@@ -74,11 +74,7 @@ fn connection_of_a_removed_listener_is_misdirected_and_closed() {
 #[test]
 fn request_under_way_outlasts_its_listener() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        held.wait();
-        Answer::new("one")
-    });
+    let backend = HttpBackend::behind(&gate, "one");
     let (first, second) = (plain("127.0.0.1:0", ""), free());
     let both = config(
         &(first.clone() + &plain(&second.to_string(), "")),

@@ -281,11 +281,7 @@ fn early_bytes_do_not_affect_the_response() {
 #[test]
 fn client_that_half_closes_still_gets_its_answer() {
     let gate = Gate::new();
-    let slow = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        slow.wait();
-        Answer::new("one")
-    });
+    let backend = HttpBackend::behind(&gate, "one");
     let pace = limited("", &backend.label(), "");
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
