@@ -2,12 +2,12 @@
 
 use crate::fields::Fields;
 
-/// The value of the first cookie of a name, as it is written. Names differ by case.
-pub fn value<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+/// The values of the cookies of a name, as they are written. Names differ by case.
+pub fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a [u8]> {
     let pairs = fields
         .get_all("cookie")
         .flat_map(|line| line.split(|byte| *byte == b';'));
-    pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
+    pairs.map(<[u8]>::trim_ascii).filter_map(move |pair| {
         let rest = pair.strip_prefix(name.as_bytes())?;
         rest.strip_prefix(b"=")
     })
@@ -18,21 +18,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn value_is_that_of_the_first_cookie_of_the_name() {
+    fn values_are_those_of_the_cookies_of_the_name_in_order() {
         let mut fields = Fields::new();
         for line in ["sid2=x; SID=y", "a=b=c;sid=1; sid=2;  empty=", "q=\"z\""] {
             fields.append("Cookie", line.as_bytes()).expect("there is room");
         }
         for (name, found) in [
-            ("sid", Some("1")),
-            ("SID", Some("y")),
-            ("a", Some("b=c")),
-            ("empty", Some("")),
-            ("q", Some("\"z\"")),
-            ("si", None),
-            ("x", None),
+            ("sid", &["1", "2"][..]),
+            ("SID", &["y"]),
+            ("a", &["b=c"]),
+            ("empty", &[""]),
+            ("q", &["\"z\""]),
+            ("si", &[]),
+            ("x", &[]),
         ] {
-            assert_eq!(value(&fields, name), found.map(str::as_bytes), "{name}");
+            let values: Vec<&[u8]> = values(&fields, name).collect();
+            let expected: Vec<&[u8]> = found.iter().map(|value| value.as_bytes()).collect();
+            assert_eq!(values, expected, "{name}");
         }
     }
 }

@@ -18,6 +18,7 @@
 //! | [`scan`] | the end of a head, found in time linear in its bytes |
 //! | [`request`], [`response`] | the heads of messages |
 //! | [`target`], [`path`], [`query`], [`authority`] | the target of a request: the four forms, one spelling for each path, pairs of the query, hosts and ports |
+//! | [`percent`] | percent-encoding, of which paths, queries and the admin API have some |
 //! | [`rewrite`] | changes of paths on their way to a backend |
 //! | [`cookie`] | cookies of requests |
 //! | [`framing`], [`connection`] | where a body ends, and the fields about the connection alone |
@@ -35,6 +36,7 @@ pub mod fields;
 pub mod framing;
 pub mod known;
 pub mod path;
+pub mod percent;
 pub mod query;
 pub mod refusal;
 pub mod request;

@@ -13,6 +13,7 @@
 
 use std::fmt;
 
+use crate::percent;
 use crate::refusal::Refusal;
 
 /// How encoded slashes, and backslashes in either form, are treated.
@@ -176,7 +177,8 @@ fn decode(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Result<(),
             b'%' => {
                 let ([high, low], after) = after.split_first_chunk().ok_or(Refusal::Target)?;
                 rest = after;
-                (digit(*high)? << 4 | digit(*low)?, true)
+                let digit = |byte: &u8| percent::digit(*byte).ok_or(Refusal::Target);
+                (digit(high)? << 4 | digit(low)?, true)
             }
             byte => (*byte, false),
         };
@@ -196,15 +198,6 @@ fn decode(path: &[u8], slashes: EncodedSlashes, into: &mut String) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn digit(byte: u8) -> Result<u8, Refusal> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        b'A'..=b'F' => Ok(byte - b'A' + 10),
-        _ => Err(Refusal::Target),
-    }
 }
 
 fn push_encoded(byte: u8, into: &mut String) {

@@ -1,5 +1,7 @@
 //! Pairs in a query, as forms write them (`application/x-www-form-urlencoded`): `a=b&c=d%20e`.
 
+use crate::percent;
+
 /// Whether a query has a pair of this key and this value, both compared as bytes after decoding.
 ///
 /// A key without `=` has an empty value. `+` is a space. A `%` that begins no encoding stands for itself.
@@ -10,28 +12,11 @@ pub fn has(query: &str, key: &str, value: &str) -> bool {
     })
 }
 
-/// The bytes of a text that is percent-encoded.
 fn decoded(text: &str) -> impl Iterator<Item = u8> {
-    let mut rest = text.as_bytes();
-    std::iter::from_fn(move || {
-        let (&first, after) = rest.split_first()?;
-        rest = after;
-        match (first, after) {
-            (b'+', _) => Some(b' '),
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    Some(high << 4 | low)
-                }
-                _ => Some(b'%'),
-            },
-            (byte, _) => Some(byte),
-        }
+    percent::decode(text).map(|byte| match byte {
+        (b'+', false) => b' ',
+        (byte, _) => byte,
     })
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Pools, as the admin API shows and changes them.
 
-use std::borrow::Cow;
-
 use http::{Response, StatusCode};
 use pace_base::escape::{self, Lines, Shown};
+use pace_wire::percent;
 
 use super::{JSON, TEXT, response};
 use crate::snapshot::Snapshot;
@@ -30,7 +29,9 @@ pub(super) fn drain(snapshot: &Snapshot, pool: &str, address: &str, is_draining:
         );
         return said(StatusCode::NOT_FOUND, &sentence);
     };
-    let address = decoded(address);
+    // A path has the brackets of an address, for example, encoded.
+    let address: Vec<u8> = percent::decode(address).map(|(byte, _)| byte).collect();
+    let address = String::from_utf8_lossy(&address);
     let Some(changed) = found.drain(&address, is_draining) else {
         let members = found.members();
         let labels: Vec<&str> = members
@@ -57,47 +58,4 @@ pub(super) fn drain(snapshot: &Snapshot, pool: &str, address: &str, is_draining:
 
 fn said(status: StatusCode, sentence: &str) -> Response<Vec<u8>> {
     response(status, TEXT, format!("{}\n", Lines(sentence)).into())
-}
-
-/// An address as it is, without the encodings that a path has for brackets, for example.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return text.into();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let encoded = match (byte, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digits = [*high, *low];
-                let value = str::from_utf8(&digits)
-                    .ok()
-                    .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                value.map(|value| (value, after))
-            }
-            _ => None,
-        };
-        match encoded {
-            Some((value, after)) => {
-                bytes.push(value);
-                rest = after;
-            }
-            None => bytes.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_may_be_encoded_as_in_a_path() {
-        assert_eq!(decoded("10.0.0.1:80"), "10.0.0.1:80");
-        assert_eq!(decoded("%5B::1%5D:80"), "[::1]:80");
-        assert_eq!(decoded("100%"), "100%");
-        assert_eq!(decoded("%zz%4"), "%zz%4");
-    }
 }

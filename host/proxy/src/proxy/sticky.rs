@@ -1,5 +1,6 @@
 //! Cookies that keep clients at their backends.
 
+use pace_wire::cookie;
 use pace_wire::fields::TooLarge;
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
@@ -44,22 +45,16 @@ pub(super) fn remember(request: &RequestHead, context: &Context, response: &mut 
 
 /// The backend named by the request's cookie. Values of another form are some other program's.
 fn named(request: &RequestHead, cookie: &str) -> Option<StickyId> {
-    let pairs = request
-        .fields
-        .get_all("cookie")
-        .flat_map(|line| line.split(|byte| *byte == b';'));
-    pairs
-        .filter_map(|pair| {
-            let pair = pair.trim_ascii();
-            let value = pair.strip_prefix(cookie.as_bytes())?.strip_prefix(b"=")?;
-            Some(
-                value
-                    .strip_prefix(b"\"")
-                    .and_then(|value| value.strip_suffix(b"\""))
-                    .unwrap_or(value),
-            )
-        })
+    cookie::values(&request.fields, cookie)
+        .map(unquoted)
         .find_map(StickyId::parse)
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    let quoted = value
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    quoted.unwrap_or(value)
 }
 
 #[cfg(test)]

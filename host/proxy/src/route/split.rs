@@ -75,7 +75,7 @@ impl<T> Split<T> {
 fn key(by: &SplitBy, client: IpAddr, request: &RequestHead) -> u64 {
     let said = match by {
         SplitBy::Client => None,
-        SplitBy::Cookie(name) => cookie::value(&request.fields, name),
+        SplitBy::Cookie(name) => cookie::values(&request.fields, name).next(),
         SplitBy::Header(name) => request.fields.get(name.as_str()),
     };
     match (said, client) {
