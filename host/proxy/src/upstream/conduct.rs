@@ -30,10 +30,8 @@ pub(super) struct Conduct {
     phase: AtomicU8,
     /// Attempts in a row that failed.
     failures: AtomicU32,
-    /// Attempts that have begun since the last answer.
-    unanswered: AtomicU32,
-    /// The start of the first of these, in nanoseconds since [`START`].
-    silent_since: AtomicU64,
+    /// The attempts that have begun since the last answer: [`Unanswered`] as a number.
+    unanswered: AtomicU64,
     /// The longest time that an answer has taken lately, in nanoseconds; 0 before the first one.
     slowest: AtomicU64,
     /// Whether the request is under way that is the trial.
@@ -97,8 +95,7 @@ impl Conduct {
         Conduct {
             phase: AtomicU8::new(Phase::Taking as u8),
             failures: AtomicU32::new(0),
-            unanswered: AtomicU32::new(0),
-            silent_since: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
             slowest: AtomicU64::new(0),
             is_tried: AtomicBool::new(false),
             term: Mutex::new(Term {
@@ -144,9 +141,10 @@ impl Conduct {
 
     /// Notes that an attempt begins.
     pub(super) fn begun(&self, now: Instant) {
-        if self.unanswered.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.silent_since.store(since_start(now), Ordering::Relaxed);
-        }
+        let add = |unanswered| Some(Unanswered(unanswered).and_another(now).0);
+        let _ = self
+            .unanswered
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     /// Notes the time that an answer has taken.
@@ -205,24 +203,27 @@ impl Conduct {
 
     /// The backend's silence, if it is long enough for an ejection.
     pub(super) fn silence(&self, settings: &Ejection, now: Instant) -> Option<Duration> {
-        let unanswered = self.unanswered.load(Ordering::Relaxed);
-        if unanswered < settings.failures || self.phase() != Phase::Taking {
+        let unanswered = self.unanswered();
+        if unanswered.count() < settings.failures || self.phase() != Phase::Taking {
             return None;
         }
-        let least = (LEAST_SILENCE * settings.failures / unanswered).max(LEAST_SILENCE_OF_MANY);
-        let silence = self.silent_for(now);
+        let least = (LEAST_SILENCE * settings.failures / unanswered.count()).max(LEAST_SILENCE_OF_MANY);
+        let silence = unanswered.silence(now);
         (silence >= self.usual_silence()?.max(least)).then_some(silence)
     }
 
     /// Whether enough attempts are unanswered for [`Conduct::silence`] to be asked.
     pub(super) fn may_be_silent(&self, settings: &Ejection) -> bool {
-        self.unanswered.load(Ordering::Relaxed) >= settings.failures
+        self.unanswered().count() >= settings.failures
     }
 
     /// The time since the first unanswered attempt began.
     pub(super) fn silent_for(&self, now: Instant) -> Duration {
-        let since = self.silent_since.load(Ordering::Relaxed);
-        Duration::from_nanos(since_start(now).saturating_sub(since))
+        self.unanswered().silence(now)
+    }
+
+    fn unanswered(&self) -> Unanswered {
+        Unanswered(self.unanswered.load(Ordering::Relaxed))
     }
 
     /// Ejects the backend. Returns the time that it takes.
@@ -277,15 +278,42 @@ impl Conduct {
     }
 }
 
+/// Attempts without an answer: how many there are, and when the first of them began. They are one number because both change
+/// together: a count of now with a time of long ago would be a silence that never was.
+#[derive(Clone, Copy)]
+struct Unanswered(u64);
+
+/// The bits of the count. The others are the milliseconds from [`START`] to the beginning of the first attempt, for 34 years.
+const COUNT_BITS: u32 = 24;
+
+const MOST_COUNTED: u64 = (1 << COUNT_BITS) - 1;
+
+impl Unanswered {
+    fn count(self) -> u32 {
+        (self.0 & MOST_COUNTED) as u32
+    }
+
+    fn silence(self, now: Instant) -> Duration {
+        let since = Duration::from_millis(self.0 >> COUNT_BITS);
+        match self.count() {
+            0 => Duration::ZERO,
+            _ => now.saturating_duration_since(*START).saturating_sub(since),
+        }
+    }
+
+    fn and_another(self, now: Instant) -> Unanswered {
+        Unanswered(match self.0 & MOST_COUNTED {
+            0 => (now.saturating_duration_since(*START).as_millis() as u64) << COUNT_BITS | 1,
+            MOST_COUNTED => self.0,
+            _ => self.0 + 1,
+        })
+    }
+}
+
 /// Whether a response with this status says that the backend cannot serve at present. Other statuses may be the fault of the
 /// request, and a client must not be able to take backends out.
 pub(super) fn is_failure(status: u16) -> bool {
     matches!(status, 502..=504)
-}
-
-fn since_start(now: Instant) -> u64 {
-    let nanos = now.saturating_duration_since(*START).as_nanos();
-    u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

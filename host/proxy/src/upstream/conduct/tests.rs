@@ -83,6 +83,23 @@ async fn silence_counts_from_the_first_unanswered_attempt_and_needs_as_many_as_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn count_of_unanswered_attempts_has_a_bound_and_keeps_the_time_of_the_first() {
+    let (conduct, settings) = (Conduct::new(), settings(1));
+    conduct.took(Duration::from_millis(1));
+    tokio::time::advance(Duration::from_secs(7)).await;
+    let start = Instant::now();
+    conduct.begun(start);
+    conduct.unanswered.fetch_or(MOST_COUNTED, Ordering::Relaxed);
+    let later = start + Duration::from_secs(3);
+    conduct.begun(later);
+    assert_eq!(u64::from(conduct.unanswered().count()), MOST_COUNTED);
+    let silence = conduct.silence(&settings, later).expect("it is silent");
+    assert_eq!(silence.as_secs(), 3);
+    assert!(!conduct.answered());
+    assert_eq!(conduct.silent_for(later), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_of_many_attempts_is_believed_sooner() {
     let (conduct, settings) = (Conduct::new(), settings(3));
     conduct.took(Duration::from_millis(1));
