@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, vec};
@@ -39,6 +40,12 @@ const AT_ONCE: usize = 16;
 /// The longest wait for answers. The system's resolver gives each of its servers five seconds, and asks twice.
 const PATIENCE: Duration = Duration::from_secs(11);
 
+/// The most threads that look names up, of all pools. Threads whose resolver hangs are among them, and would otherwise pile up.
+const MOST_THREADS: usize = 64;
+
+/// The threads that look names up.
+static THREADS: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+
 impl Answers {
     /// Looks up the names of these backends, each once. A name whose answer does not come in time counts as not found.
     pub fn look_up<'a>(
@@ -46,7 +53,7 @@ impl Answers {
         lookup: &Lookup,
     ) -> Answers {
         let names: BTreeSet<Name> = backends.into_iter().filter_map(name).collect();
-        let mut found = ask(&names, lookup);
+        let mut found = ask(&names, lookup, PATIENCE, &THREADS);
         let late = || Err(format!("no answer within {PATIENCE:?}"));
         Answers(
             names
@@ -96,9 +103,33 @@ pub(super) fn name(backend: &pace_config::Backend) -> Option<Name> {
     }
 }
 
-/// Looks all names up on threads of their own, and returns the answers that have come after [`PATIENCE`]. A thread whose resolver
-/// hangs is left behind, and ends with its answer.
-fn ask(names: &BTreeSet<Name>, lookup: &Lookup) -> HashMap<Name, Result<Vec<SocketAddr>, String>> {
+/// A thread that looks names up, counted until this is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// Counts a thread more, if there are fewer than there may be.
+    fn new(threads: &Arc<AtomicUsize>) -> Option<Counted> {
+        let counted = threads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < MOST_THREADS).then_some(count + 1)
+        });
+        counted.ok().map(|_| Counted(Arc::clone(threads)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Looks all names up on threads of their own, and returns the answers that have come in time. A thread whose resolver hangs is
+/// left behind, and ends with its answer.
+fn ask(
+    names: &BTreeSet<Name>,
+    lookup: &Lookup,
+    patience: Duration,
+    threads: &Arc<AtomicUsize>,
+) -> HashMap<Name, Result<Vec<SocketAddr>, String>> {
     let left = names.iter().cloned().collect::<Vec<_>>().into_iter();
     let left: Arc<Mutex<vec::IntoIter<Name>>> = Arc::new(Mutex::new(left));
     let (sender, answers) = mpsc::channel();
@@ -115,19 +146,30 @@ fn ask(names: &BTreeSet<Name>, lookup: &Lookup) -> HashMap<Name, Result<Vec<Sock
             }
         }
     };
-    let mut threads = 0;
+    let mut begun = 0;
     for _ in 0..names.len().min(AT_ONCE) {
+        let Some(counted) = Counted::new(threads) else {
+            break;
+        };
+        let work = work();
         let started = thread::Builder::new()
             .name("pace-lookup".to_owned())
-            .spawn(work());
-        threads += usize::from(started.is_ok());
+            .spawn(move || {
+                let _counted = counted;
+                work();
+            });
+        begun += usize::from(started.is_ok());
     }
-    if threads == 0 {
+    if begun == 0 {
+        if threads.load(Ordering::Relaxed) >= MOST_THREADS {
+            let hangs = || Err("the resolver has not answered earlier questions yet".to_owned());
+            return names.iter().map(|name| (name.clone(), hangs())).collect();
+        }
         // The system has no threads left, or there are no names.
         work()();
     }
     drop(sender);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let mut found = HashMap::new();
     while let Ok((name, answer)) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         found.insert(name, answer);
@@ -162,6 +204,8 @@ pub(super) fn server_name(server: &pace_config::Backend, tls: &BackendTls) -> Op
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Condvar;
+
     use super::*;
     use crate::upstream::tests::configured;
 
@@ -198,5 +242,32 @@ mod tests {
         asked.sort();
         assert_eq!(asked, ["APP", "app", "empty", "gone"]);
         assert!(Answers::default().of(&pool.backends[0]).is_none());
+    }
+
+    #[test]
+    fn resolver_that_hangs_is_left_with_a_bounded_number_of_threads() {
+        let (opened, threads) = (Arc::new((Mutex::new(false), Condvar::new())), Arc::default());
+        let held = Arc::clone(&opened);
+        let lookup: Lookup = Arc::new(move |_, port| {
+            let (is_open, changed) = &*held;
+            changed.wait_while(&mut is_open.lock(), |is_open| !*is_open);
+            Ok(vec![SocketAddr::from(([10, 0, 0, 1], port))])
+        });
+        let names: BTreeSet<Name> = (1..=16).map(|port| ("app".to_owned(), port)).collect();
+        let ask = |patience| ask(&names, &lookup, patience, &threads);
+        for _ in 0..MOST_THREADS / AT_ONCE {
+            assert!(ask(Duration::from_millis(1)).is_empty(), "nobody answers");
+        }
+        let long = Duration::from_secs(60);
+        let found = ask(long);
+        assert_eq!(found.len(), names.len());
+        assert!(found.values().all(Result::is_err), "{found:?}");
+        assert_eq!(threads.load(Ordering::Relaxed), MOST_THREADS);
+        *opened.0.lock() = true;
+        opened.1.notify_all();
+        while threads.load(Ordering::Relaxed) > 0 {
+            thread::yield_now();
+        }
+        assert!(ask(long).values().all(Result::is_ok));
     }
 }
