@@ -204,7 +204,7 @@ impl Snapshot {
 
     /// Whether a pool of this name has a backend with this label.
     pub fn has_backend(&self, pool: &str, label: &str) -> bool {
-        self.pool(pool).is_some_and(|pool| pool.members().has(label))
+        self.pool(pool).is_some_and(|pool| pool.has(label))
     }
 
     /// The names of the scopes whose counters and windows the snapshot uses.

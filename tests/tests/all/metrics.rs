@@ -2,7 +2,8 @@
 
 use pace_tests::{HttpBackend, Pace, Request, wait_until};
 
-use crate::sections::{SERVER, short_form, urls};
+use crate::sections::{SERVER, pool, short_form, urls};
+use crate::swapping::reconfigure;
 
 const REQUESTS: &str = "http_requests_duration_seconds_count";
 
@@ -114,4 +115,38 @@ fn metrics_path_can_be_changed_or_removed() {
     for none in ["", "[metrics]\nenabled = false"] {
         assert_eq!(start(none).get("/metrics").text(), "one", "{none}");
     }
+}
+
+/// A configuration makes series while it is built, which is before it can be refused.
+#[test]
+fn series_of_pools_are_those_of_the_configuration_that_serves() {
+    let backend = HttpBackend::named("one");
+    let file = |name: &str, more: &str| {
+        let pool = pool(name, &[&backend]);
+        format!("{SERVER}\n{pool}max_in_flight = 9\n\n[[routes]]\npool = \"{name}\"\n{more}")
+    };
+    let pace = Pace::with_config(&file("web", ""));
+    let pools = || {
+        let metrics = pace.metrics();
+        ["web", "next"].map(|name| {
+            let pool = [("pool", name)];
+            let series = [
+                "pace_upstream_attempts_total",
+                "pace_upstream_healthy",
+                "pace_upstream_queued",
+            ];
+            series.map(|series| metrics.has(series, &pool))
+        })
+    };
+    assert_eq!(pools(), [[true; 3], [false; 3]]);
+    let plugin =
+        "[[plugins]]\nname = \"limit\"\nwasm = \"builtin:rate-limiter\"\nconfig = { max_request = 1 }\n";
+    let refused = reconfigure(&pace, |_| file("next", plugin));
+    assert!(
+        refused.0 == 409 && refused.1.contains("max_request"),
+        "{refused:?}"
+    );
+    assert_eq!(pools(), [[true; 3], [false; 3]]);
+    assert_eq!(reconfigure(&pace, |_| file("next", "")).0, 200);
+    assert_eq!(pools(), [[false; 3], [true; 3]]);
 }

@@ -205,13 +205,18 @@ impl Configuration {
         files_of(&config)
             .chain(certificates::files(&config))
             .for_each(|file| files.peek(file));
+        let published = self.compile_and_publish(&config);
+        self.serving.forget_series();
+        published.map(ReloadOutcome::Published)
+    }
+
+    fn compile_and_publish(&self, config: &Config) -> Result<Published, NotTaken> {
         let mut codes = Codes::default();
         loop {
-            codes.compile_for(&config, &self.serving.plugins(), &self.programs)?;
+            codes.compile_for(config, &self.serving.plugins(), &self.programs)?;
             // A rollback in the meantime may have made another program necessary.
-            if let Some(published) = self.publish(&config, &codes)? {
-                self.serving.forget_backends();
-                return Ok(ReloadOutcome::Published(published));
+            if let Some(published) = self.publish(config, &codes)? {
+                return Ok(published);
             }
         }
     }

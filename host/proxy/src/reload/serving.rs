@@ -6,7 +6,7 @@
 
 mod take;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -83,18 +83,26 @@ impl Serving {
         let named: Vec<_> = snapshot.pools().flat_map(|pool| pool.named()).collect();
         let answers = look_up(&self.shared, &named);
         for pool in snapshot.pools() {
-            pool.settle(&self.shared.metrics, &answers, true);
+            if pool.settle(&self.shared.metrics, &answers) {
+                self.shared.changes.tell();
+            }
         }
-        self.forget_backends();
     }
 
-    /// Drops the metrics of backends and pools that are gone.
-    pub(super) fn forget_backends(&self) {
+    /// Drops the series of what does not serve: of the configuration before, or of one that was not taken.
+    pub(super) fn forget_series(&self) {
+        // No other configuration is built meanwhile, which would make series.
+        let guard = self.lock();
+        let config = guard.config();
         let snapshot = self.snapshot.load_full();
         let metrics = &self.shared.metrics;
+        let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+        metrics.retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
         metrics.retain_backends(|pool, backend| snapshot.has_backend(pool, backend));
         let has_queue = |pool: &Arc<Pool>| pool.queue_metrics.is_some();
         metrics.retain_queues(|pool| snapshot.pool(pool).is_some_and(has_queue));
+        let mirrors: HashSet<&str> = config.mirrors().map(|pool| pool.name.as_str()).collect();
+        metrics.retain_mirrors(|pool| mirrors.contains(pool));
     }
 
     /// The record of a plugin.

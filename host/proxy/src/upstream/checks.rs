@@ -1,5 +1,9 @@
 //! The outcomes of health checks.
 
+use log::{info, warn};
+use tokio::time::Instant;
+
+use super::{Backend, Pool};
 use pace_config::pool::HealthCheck;
 
 /// The verdict on a backend, and how many checks in a row have contradicted it.
@@ -52,6 +56,52 @@ impl Checks {
             against: 0,
         };
         self.is_unhealthy() != was_unhealthy
+    }
+}
+
+impl Pool {
+    /// Takes the outcome of a health check into account.
+    pub(super) fn checked(&self, backend: &Backend, outcome: Result<(), String>) {
+        let upkeep = &self.settings.upkeep;
+        let Some(settings) = &upkeep.health_check else {
+            return;
+        };
+        let mut roster = self.roster.lock();
+        let now = Instant::now();
+        let (was_known, has_changed) = backend.standing.with(|facts| {
+            let was_known = facts.checks.is_known();
+            let has_changed = facts.checks.note(outcome.is_ok(), settings);
+            if has_changed && outcome.is_ok() && !upkeep.slow_start.is_zero() {
+                facts.slow_since = Some(now);
+            }
+            (was_known, has_changed)
+        });
+        if !has_changed {
+            return;
+        }
+        if outcome.is_ok() {
+            // The record of its attempts is out of date.
+            backend.conduct().reinstate();
+        }
+        self.refresh(&mut roster, now);
+        drop(roster);
+        self.changes.tell();
+        let (name, label) = (&self.name, &backend.label);
+        match (outcome, was_known) {
+            (Ok(()), _) => info!(
+                target: "pace::upstream",
+                "pool `{name}`: {label} is healthy again: it has passed {} checks in a row", settings.healthy_after
+            ),
+            (Err(why), true) => warn!(
+                target: "pace::upstream",
+                "pool `{name}`: {label} is unhealthy: {} checks in a row have failed, the last with: {why}",
+                settings.unhealthy_after
+            ),
+            (Err(why), false) => warn!(
+                target: "pace::upstream",
+                "pool `{name}`: {label} is unhealthy: its first check has failed with: {why}"
+            ),
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -18,11 +17,7 @@ use pace_config::pool::HealthCheck;
 
 /// The signal by which pools wake the keeper. Signals that it has not heeded yet are one.
 #[derive(Debug, Default)]
-pub struct Changes {
-    told: Notify,
-    /// Whether metrics of backends that are gone may still be shown.
-    have_gone: AtomicBool,
-}
+pub struct Changes(Notify);
 
 /// The keeper of the pools that serve.
 ///
@@ -57,13 +52,7 @@ const JITTER: f64 = 0.1;
 impl Changes {
     /// Signals a change.
     pub fn tell(&self) {
-        self.told.notify_one();
-    }
-
-    /// Signals that a pool has other backends.
-    pub fn tell_of_backends(&self) {
-        self.have_gone.store(true, Ordering::Release);
-        self.tell();
+        self.0.notify_one();
     }
 }
 
@@ -86,13 +75,6 @@ where
                     .or_insert_with(|| self.keep(pool))
                     .check_members();
             }
-            if self.changes.have_gone.swap(false, Ordering::AcqRel) {
-                let has = |pool: &str, label: &str| {
-                    let mut named = pools.iter().filter(|known| known.name == pool);
-                    named.any(|known| known.members().has(label))
-                };
-                AsRef::<Metrics>::as_ref(&*self.metrics).retain_backends(has);
-            }
             let is_over = async {
                 match next {
                     Some(next) => sleep_until(next).await,
@@ -100,7 +82,7 @@ where
                 }
             };
             tokio::select! {
-                () = self.changes.told.notified() => {}
+                () = self.changes.0.notified() => {}
                 () = is_over => {}
             }
         }
@@ -119,8 +101,8 @@ where
                     let Some(answers) = look_up(&pool, &lookup).await else {
                         continue;
                     };
-                    if pool.settle(AsRef::<Metrics>::as_ref(&*metrics), &answers, true) {
-                        changes.tell_of_backends();
+                    if pool.settle((*metrics).as_ref(), &answers) {
+                        changes.tell();
                     }
                 }
             }))

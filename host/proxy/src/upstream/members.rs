@@ -88,11 +88,6 @@ impl Members {
         (*weight > 0 && *health == Health::Healthy).then_some(index)
     }
 
-    /// Whether a backend has this label.
-    pub fn has(&self, label: &str) -> bool {
-        self.list.iter().any(|member| member.backend.label == label)
-    }
-
     fn member(&self, index: u32) -> &Member {
         &self.list[index as usize]
     }

@@ -15,6 +15,7 @@
 //! | `standing` | the knowledge about a backend, which outlives configurations |
 //! | `conduct`, `ejection` | the record of attempts, and ejection because of it |
 //! | `checks`, `probe` | the outcomes of health checks; one check |
+//! | `drain` | backends that an operator takes out |
 //! | `weights` | slow starts and backups |
 //! | `queue` | requests that wait for a place |
 //! | `sticky` | the names of backends in cookies |
@@ -28,6 +29,7 @@ mod backend;
 mod budget;
 mod checks;
 mod conduct;
+mod drain;
 mod ejection;
 mod keeper;
 mod load;
@@ -116,7 +118,7 @@ impl Pool {
             changes: Arc::clone(changes),
             roster: Mutex::new(roster),
         };
-        made.settle(metrics, answers, before.is_some());
+        made.seat(&mut made.roster.lock(), metrics, answers, before.is_some());
         made
     }
 

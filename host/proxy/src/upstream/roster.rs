@@ -1,6 +1,6 @@
 //! The material of a pool's members: servers of the configuration, their addresses, and the standing of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use log::{info, warn};
@@ -68,6 +68,29 @@ impl Roster {
         servers.filter(|server| names::name(server).is_some())
     }
 
+    /// The labels of the backends.
+    fn labels(&self) -> Vec<String> {
+        let seats = self.seats.iter();
+        seats.map(|seat| seat.backend.label.clone()).collect()
+    }
+
+    /// The backends with this label or address. A name with several addresses stands for all of its backends.
+    pub(super) fn called(&self, name: &str) -> impl Iterator<Item = &Arc<Backend>> {
+        let mut seats = self.seats.iter();
+        self.servers
+            .iter()
+            .flat_map(move |server| {
+                let of_server: Vec<_> = seats.by_ref().take(server.found.len()).collect();
+                of_server
+                    .into_iter()
+                    .map(|seat| (&server.config.label, &seat.backend))
+            })
+            .filter(move |(server, backend)| {
+                *server == name || backend.label == name || backend.address.to_string() == name
+            })
+            .map(|(_, backend)| backend)
+    }
+
     /// The members of the moment.
     pub(super) fn members(&self, upkeep: &Upkeep, now: Instant) -> Vec<Member> {
         let claims: Vec<Claim> = self
@@ -116,10 +139,36 @@ impl Roster {
 }
 
 impl Pool {
-    /// Takes the answers of a look-up into account. `is_serving` says whether the pool serves already, so that new backends begin
-    /// slowly. Returns whether the backends have changed.
-    pub fn settle(&self, metrics: &Metrics, answers: &Answers, is_serving: bool) -> bool {
+    /// Takes the answers of a look-up into account, while the pool serves: new backends begin slowly, and series of those that are
+    /// gone are dropped. Returns whether the backends have changed.
+    pub fn settle(&self, metrics: &Metrics, answers: &Answers) -> bool {
         let mut roster = self.roster.lock();
+        let before = roster.labels();
+        self.seat(&mut roster, metrics, answers, true);
+        let after = roster.labels();
+        if before == after {
+            return false;
+        }
+        let left: HashSet<&str> = after.iter().map(String::as_str).collect();
+        let labels = before.iter().map(String::as_str);
+        let gone: HashSet<&str> = labels.filter(|label| !left.contains(label)).collect();
+        // Before the roster is unlocked, because a backend that comes back gets the same series.
+        metrics.retain_backends(|pool, label| pool != self.name || !gone.contains(label));
+        drop(roster);
+        if !before.is_empty() {
+            info!(target: "pace::upstream", "pool `{}`: the backends are now {}", self.name, after.join(", "));
+        }
+        true
+    }
+
+    /// Gives every address that has been found a seat.
+    pub(super) fn seat(
+        &self,
+        roster: &mut Roster,
+        metrics: &Metrics,
+        answers: &Answers,
+        begins_slowly: bool,
+    ) {
         for server in &mut roster.servers {
             server.hear(&self.name, answers);
         }
@@ -147,7 +196,7 @@ impl Pool {
                     known.get(address).map_or_else(
                         || {
                             let new = Arc::new(Standing::new(&self.queue));
-                            if is_serving && !self.settings.upkeep.slow_start.is_zero() {
+                            if begins_slowly && !self.settings.upkeep.slow_start.is_zero() {
                                 new.with(|facts| facts.slow_since = Some(now));
                             }
                             new
@@ -173,18 +222,15 @@ impl Pool {
                 });
             }
         }
-        let labels =
-            |seats: &[Seat]| -> Vec<String> { seats.iter().map(|seat| seat.backend.label.clone()).collect() };
-        let (before, after) = (labels(&roster.seats), labels(&seats));
         roster.seats = seats;
         roster.standings = standings;
-        self.refresh(&mut roster, now);
-        drop(roster);
-        let has_changed = before != after;
-        if has_changed && !before.is_empty() {
-            info!(target: "pace::upstream", "pool `{}`: the backends are now {}", self.name, after.join(", "));
-        }
-        has_changed
+        self.refresh(roster, now);
+    }
+
+    /// Whether a backend has this label.
+    pub fn has(&self, label: &str) -> bool {
+        let roster = self.roster.lock();
+        roster.seats.iter().any(|seat| seat.backend.label == label)
     }
 
     /// The servers whose names have to be looked up.
@@ -198,94 +244,6 @@ impl Pool {
         let next = roster.advance(&self.settings.upkeep, now);
         self.refresh(&mut roster, now);
         next
-    }
-
-    /// Drains a backend, or ends that. `named` is its label or its address; a name with several addresses stands for all of its
-    /// backends. Returns the labels of the backends that this has changed; `None` if there is no such backend.
-    pub fn drain(&self, named: &str, is_draining: bool) -> Option<Vec<String>> {
-        let mut roster = self.roster.lock();
-        let now = Instant::now();
-        let mut changed = Vec::new();
-        let mut is_known = false;
-        let mut seats = roster.seats.iter();
-        for server in &roster.servers {
-            for seat in seats.by_ref().take(server.found.len()) {
-                let backend = &seat.backend;
-                let is_meant = backend.label == named
-                    || server.config.label == named
-                    || backend.address.to_string() == named;
-                if !is_meant {
-                    continue;
-                }
-                is_known = true;
-                let has_changed = backend.standing.with(|facts| {
-                    let was_draining = std::mem::replace(&mut facts.is_draining, is_draining);
-                    if was_draining && !is_draining && !self.settings.upkeep.slow_start.is_zero() {
-                        facts.slow_since = Some(now);
-                    }
-                    was_draining != is_draining
-                });
-                if has_changed {
-                    changed.push(backend.label.clone());
-                }
-            }
-        }
-        self.refresh(&mut roster, now);
-        drop(roster);
-        self.changes.tell();
-        for label in &changed {
-            match is_draining {
-                true => {
-                    info!(target: "pace::upstream", "pool `{}`: {label} drains: it gets nothing new", self.name)
-                }
-                false => info!(target: "pace::upstream", "pool `{}`: {label} is enabled again", self.name),
-            }
-        }
-        is_known.then_some(changed)
-    }
-
-    /// Takes the outcome of a health check into account.
-    pub(super) fn checked(&self, backend: &Backend, outcome: Result<(), String>) {
-        let upkeep = &self.settings.upkeep;
-        let Some(settings) = &upkeep.health_check else {
-            return;
-        };
-        let mut roster = self.roster.lock();
-        let now = Instant::now();
-        let (was_known, has_changed) = backend.standing.with(|facts| {
-            let was_known = facts.checks.is_known();
-            let has_changed = facts.checks.note(outcome.is_ok(), settings);
-            if has_changed && outcome.is_ok() && !upkeep.slow_start.is_zero() {
-                facts.slow_since = Some(now);
-            }
-            (was_known, has_changed)
-        });
-        if !has_changed {
-            return;
-        }
-        if outcome.is_ok() {
-            // The record of its attempts is out of date.
-            backend.conduct().reinstate();
-        }
-        self.refresh(&mut roster, now);
-        drop(roster);
-        self.changes.tell();
-        let (name, label) = (&self.name, &backend.label);
-        match (outcome, was_known) {
-            (Ok(()), _) => info!(
-                target: "pace::upstream",
-                "pool `{name}`: {label} is healthy again: it has passed {} checks in a row", settings.healthy_after
-            ),
-            (Err(why), true) => warn!(
-                target: "pace::upstream",
-                "pool `{name}`: {label} is unhealthy: {} checks in a row have failed, the last with: {why}",
-                settings.unhealthy_after
-            ),
-            (Err(why), false) => warn!(
-                target: "pace::upstream",
-                "pool `{name}`: {label} is unhealthy: its first check has failed with: {why}"
-            ),
-        }
     }
 }
 

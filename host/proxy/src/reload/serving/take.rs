@@ -7,7 +7,7 @@ use super::super::next::NextPlugins;
 use super::super::outcome::{Begun, Published};
 use super::super::status::PluginRecord;
 use super::{Serving, ServingGuard};
-use crate::snapshot::{DEFAULT_BALANCER, Snapshot, plugin_of_scope};
+use crate::snapshot::{Snapshot, plugin_of_scope};
 use pace_config::Config;
 
 impl ServingGuard<'_> {
@@ -35,17 +35,12 @@ impl ServingGuard<'_> {
 }
 
 impl Serving {
-    /// Drops the state and the metrics of plugins that are no longer in the configuration.
+    /// Drops the state of plugins that are no longer in the configuration.
     fn forget_all_but(&self, scopes: &HashSet<String>, config: &Config) {
         let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
         self.shared
             .store
             .retain(|scope| scopes.contains(scope) || plugins.contains(plugin_of_scope(scope)));
-        self.shared
-            .metrics
-            .retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
-        let mirrors: HashSet<&str> = config.mirrors().map(|pool| pool.name.as_str()).collect();
-        self.shared.metrics.retain_mirrors(|pool| mirrors.contains(pool));
     }
 
     /// Tells generations that they serve from now on, or no longer.

@@ -123,7 +123,7 @@ fn name_without_address_gets_a_backend_once_an_address_is_found() {
     let world = World::new(&[("one", &["10.0.0.1"])]);
     let config = pool(&[("gone", 1), ("one", 1)]);
     let made = replacing(None, &config, &world);
-    let settle = || made.settle(&Metrics::new(), &world.answers(&config), true);
+    let settle = || made.settle(&Metrics::new(), &world.answers(&config));
     assert_eq!(labels(&made), ["one:80"]);
     world.set("gone", &["10.0.0.2"]);
     assert!(settle());
@@ -142,7 +142,7 @@ fn version_of_members_changes_only_with_the_members() {
     let world = World::new(&[("one", &["10.0.0.1"])]);
     let config = pool(&[("one", 1)]);
     let made = replacing(None, &config, &world);
-    let settle = || made.settle(&Metrics::new(), &world.answers(&config), true);
+    let settle = || made.settle(&Metrics::new(), &world.answers(&config));
     let first = made.members();
     settle();
     assert_eq!(made.version(), first.version());
