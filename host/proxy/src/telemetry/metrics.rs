@@ -17,6 +17,7 @@ use pace_tls::certificate::Certificate;
 use pace_tls::server::{Facts, Reason};
 use pace_wire::refusal::Refusal;
 
+use super::mirror::MirrorMetrics;
 use super::state::StateCollector;
 use super::upstream::{BackendMetrics, QueueMetrics, UpstreamFamilies};
 use crate::http2::Ending;
@@ -313,8 +314,7 @@ impl Metrics {
 
     /// The counters of a mirror. Its series all exist from this call on, at zero.
     pub fn mirror(&self, pool: &str) -> MirrorMetrics {
-        let counter = |result: MirrorResult| self.mirrored.with_label_values(&[pool, result.name()]);
-        MirrorMetrics(MirrorResult::ALL.map(counter))
+        MirrorMetrics::new(|result| self.mirrored.with_label_values(&[pool, result.name()]))
     }
 
     /// Drops the series of mirrors for whose pools `keep` is false.
@@ -432,50 +432,6 @@ impl RefusedConnection {
             RefusedConnection::TooMany => "max-connections",
             RefusedConnection::TooManyOfClient => "max-connections-per-client",
         }
-    }
-}
-
-/// The result of copying a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MirrorResult {
-    /// A backend of the mirror has responded.
-    Answered,
-    /// No backend has responded, or not in time.
-    Failed,
-    /// No copy was sent: as many were on their way as may be.
-    TooMany,
-    /// No copy was sent: not all of the body was at hand.
-    Incomplete,
-}
-
-impl MirrorResult {
-    /// Every result.
-    pub const ALL: [MirrorResult; 4] = [
-        MirrorResult::Answered,
-        MirrorResult::Failed,
-        MirrorResult::TooMany,
-        MirrorResult::Incomplete,
-    ];
-
-    /// The result in the spelling of the metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            MirrorResult::Answered => "answered",
-            MirrorResult::Failed => "failed",
-            MirrorResult::TooMany => "too-many",
-            MirrorResult::Incomplete => "incomplete",
-        }
-    }
-}
-
-/// The counters of one mirror, looked up.
-#[derive(Clone)]
-pub struct MirrorMetrics([IntCounter; MirrorResult::ALL.len()]);
-
-impl MirrorMetrics {
-    /// Counts a request.
-    pub fn count(&self, result: MirrorResult) {
-        self.0[result as usize].inc();
     }
 }
 
