@@ -1,7 +1,5 @@
 //! Resolves `[[pools]]`, and `[upstreams]`, which is a pool too.
 
-use std::time::Duration;
-
 use super::address::BackendAddress;
 use super::plugins::unique_names;
 use super::problem::Fault;
@@ -32,9 +30,7 @@ fn pool(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Pool {
 
 fn settings(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> PoolSettings {
     let default = PoolSettings::default();
-    let millis = |written: Option<Millis>, default: Duration| {
-        written.map_or(default, |millis| Duration::from_millis(millis.value().into()))
-    };
+    let millis = |written: Option<Millis>, default| written.map_or(default, Int::millis);
     let kilobytes = |written: Option<Int<0, 65_536>>, default: usize| {
         written.map_or(default, |kb| kb.value() as usize * 1024)
     };
@@ -46,7 +42,7 @@ fn settings(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> PoolSettings {
         connect_timeout: millis(pool.connect_timeout_ms, default.connect_timeout),
         first_byte_timeout: millis(pool.first_byte_timeout_ms, response_timeout),
         response_timeout,
-        total_timeout: unless_zero(pool.total_timeout_ms.map(Int::value)),
+        total_timeout: pool.total_timeout_ms.and_then(Int::millis_unless_zero),
         idle_timeout: millis(pool.idle_timeout_ms, default.idle_timeout),
         idle_connections: pool
             .idle_connections
@@ -113,18 +109,11 @@ fn retry(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Retry {
     if let Some(percent) = written.budget_percent {
         retry.budget_percent = percent.value();
     }
-    retry.per_try = unless_zero(written.per_try_ms.map(Int::value));
+    retry.per_try = written.per_try_ms.and_then(Int::millis_unless_zero);
     if let Some(millis) = written.backoff_ms {
-        retry.backoff = Duration::from_millis(millis.value().into());
+        retry.backoff = millis.millis();
     }
     retry
-}
-
-/// A duration, where 0 means no limit.
-pub(super) fn unless_zero(millis: Option<u32>) -> Option<Duration> {
-    millis
-        .filter(|millis| *millis > 0)
-        .map(|millis| Duration::from_millis(millis.into()))
 }
 
 fn backends(list: &raw::Backends, resolver: &mut Resolver<'_>) -> Vec<Backend> {

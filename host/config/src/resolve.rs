@@ -17,6 +17,7 @@ use super::document::Document;
 use super::plugins::mebibytes;
 use super::problem::{Fault, Problem};
 use super::raw::{self, Millis};
+use super::scalar::Int;
 use super::shape::{Place, Placed, Table};
 use super::types::listener::Listener;
 use super::types::{Admin, ClientLimits, Config, ConnectionLimits, Metrics, Server};
@@ -203,9 +204,7 @@ fn rules(server: &raw::Server) -> Rules {
 /// The limits of time and size for a client.
 fn client_limits(server: &raw::Server) -> ClientLimits {
     let default = ClientLimits::default();
-    let millis = |written: Option<Millis>, default: Duration| {
-        written.map_or(default, |millis| Duration::from_millis(millis.value().into()))
-    };
+    let millis = |written: Option<Millis>, default| written.map_or(default, Int::millis);
     ClientLimits {
         head: millis(server.head_timeout_ms, default.head),
         body: millis(server.body_timeout_ms, default.body),

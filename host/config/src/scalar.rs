@@ -8,6 +8,7 @@ pub(crate) mod route;
 pub(crate) mod tls;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use pace_wire::{path, request};
@@ -27,6 +28,16 @@ impl<const MIN: u32, const MAX: u32> Int<MIN, MAX> {
     /// The number, which is in the range.
     pub fn value(self) -> u32 {
         self.0
+    }
+
+    /// The number, as milliseconds.
+    pub fn millis(self) -> Duration {
+        Duration::from_millis(self.0.into())
+    }
+
+    /// The number, as milliseconds; `None` if it is 0, which stands for no limit.
+    pub fn millis_unless_zero(self) -> Option<Duration> {
+        Some(self.millis()).filter(|time| !time.is_zero())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::pools::unless_zero;
 use super::problem::Fault;
 use super::raw::pools as written;
 use super::raw::{self, Millis};
@@ -30,7 +29,7 @@ pub(super) fn resolve(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Upkeep {
             .as_ref()
             .map(|table| health_check(pool, table, resolver)),
         ejection: pool.ejection.as_ref().map(|Table { value, .. }| ejection(value)),
-        slow_start: unless_zero(pool.slow_start_ms.map(scalar::Int::value)).unwrap_or(default.slow_start),
+        slow_start: pool.slow_start_ms.map_or(default.slow_start, scalar::Int::millis),
         in_flight: in_flight(pool, resolver),
         stickiness: pool.stickiness.as_ref().map(|Table { value, .. }| {
             let default = Stickiness::default();
@@ -120,7 +119,7 @@ fn ejection(table: &written::Ejection) -> Ejection {
     let default = Ejection::default();
     Ejection {
         failures: table.failures.map_or(default.failures, scalar::Int::value),
-        time: unless_zero(table.for_ms.map(scalar::Int::value)).unwrap_or(default.time),
+        time: table.for_ms.map_or(default.time, scalar::Int::millis),
         max_percent: table.max_percent.map_or(default.max_percent, scalar::Int::value),
     }
 }
@@ -146,5 +145,5 @@ fn in_flight(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> Option<InFlightLi
 }
 
 fn millis(written: Option<Millis>, default: Duration) -> Duration {
-    written.map_or(default, |millis| Duration::from_millis(millis.value().into()))
+    written.map_or(default, scalar::Int::millis)
 }

@@ -1,12 +1,11 @@
 //! Resolves where a route's requests are sent, if they are.
 
-use std::time::Duration;
-
 use super::index_of;
 use crate::problem::Fault;
 use crate::raw::Full;
 use crate::raw::routes as written;
 use crate::resolve::{FirstSeen, Resolver};
+use crate::scalar::Int;
 use crate::shape::{Placed, Table};
 use crate::types::route::{Forward, Mirror, PoolShare, SHARE_OF_ALL, Timeouts};
 
@@ -107,10 +106,8 @@ fn pool(name: &Placed<String>, full: &Full, resolver: &mut Resolver<'_>) -> Opti
 }
 
 fn timeouts(said: &written::Timeouts) -> Timeouts {
-    let duration = |millis: u32| Duration::from_millis(millis.into());
-    let unless_zero = |millis: u32| (millis > 0).then(|| duration(millis));
     Timeouts {
-        total: said.total_ms.map(|millis| unless_zero(millis.value())),
-        first_byte: said.first_byte_ms.map(|millis| duration(millis.value())),
+        total: said.total_ms.map(Int::millis_unless_zero),
+        first_byte: said.first_byte_ms.map(Int::millis),
     }
 }
