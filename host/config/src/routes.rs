@@ -81,10 +81,8 @@ pub(super) fn check(
     resolver: &mut Resolver<'_>,
 ) {
     let served = |index: usize| {
-        let serving = listeners.iter().enumerate().filter(move |(_, listener)| {
-            let named = listener.routes.as_ref();
-            named.is_none_or(|named| named.contains(&index))
-        });
+        let numbered = listeners.iter().enumerate();
+        let serving = numbered.filter(move |(_, listener)| listener.serves(index));
         serving.map(|(listener, _)| listener)
     };
     let mut matches = FirstSeen::default();

@@ -147,11 +147,11 @@ fn routes_not_meant(config: &Config) -> Vec<Warning> {
         let served_by: Vec<_> = config
             .listeners
             .iter()
-            .filter(|listener| serves(listener, index))
+            .filter(|listener| listener.serves(index))
             .collect();
         let is_taken_at = |listener: &&Listener| {
             let mut others = before.iter().copied();
-            others.find(|other| serves(listener, *other) && matching(*other).covers(matching(index)))
+            others.find(|other| listener.serves(*other) && matching(*other).covers(matching(index)))
         };
         let taken_by: Option<Vec<usize>> = served_by.iter().map(is_taken_at).collect();
         match (&matching(index).path, taken_by.as_deref()) {
@@ -171,10 +171,4 @@ fn routes_not_meant(config: &Config) -> Vec<Warning> {
         before.extend(Some(index).filter(takes_every_path));
     }
     warnings
-}
-
-/// Whether requests at a listener can take a route.
-fn serves(listener: &Listener, route: usize) -> bool {
-    let named = listener.routes.as_ref();
-    !listener.redirect_to_https && named.is_none_or(|named| named.binary_search(&route).is_ok())
 }

@@ -5,11 +5,9 @@ use std::fmt::Write;
 use pace_base::escape::Line;
 use pace_config::listener::Listener;
 use pace_config::route::{Action, Forward, Route};
-use pace_config::{Config, Redirected};
-use pace_proxy::route::Split;
+use pace_config::{Config, RedirectUrl};
+use pace_proxy::route::{Split, location};
 use pace_proxy::router::{Router, mismatch};
-use pace_wire::authority;
-use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use crate::cli::RouteArgs;
@@ -51,10 +49,7 @@ pub(crate) fn answer(config: &Config, args: &RouteArgs, request: &Request) -> An
             is_routed: false,
         };
     }
-    let served = |index: &usize| {
-        let named = listener.routes.as_ref();
-        named.is_none_or(|named| named.contains(index))
-    };
+    let served = |index: &usize| listener.serves(*index);
     let order: Vec<usize> = config.routes_in_order().into_iter().filter(served).collect();
     let numbered = (0..config.routes.len()).filter(served);
     let router = Router::new(numbered.map(|index| (config.routes[index].matching.clone(), index)));
@@ -99,8 +94,9 @@ fn taken(config: &Config, route: &Route, args: &RouteArgs, request: &Request) ->
             }
             let _ = writeln!(text, "  sent as: {}", Line(sent(config, route, &request.head)));
         }
-        Action::Redirect(_) => {
-            let _ = writeln!(text, "  url:     {}", Line(redirected(config, route, request)));
+        Action::Redirect(redirect) => {
+            let url = redirected(config, route, &redirect.to, request);
+            let _ = writeln!(text, "  url:     {}", Line(url));
         }
         Action::Respond(_) => {}
     }
@@ -122,13 +118,16 @@ fn chosen<'c>(
         shares.map(|share| (name(share.pool), name(share.pool), share.weight)),
         Some(by),
     );
-    Some(split.pool(split.choose(args.client, head)))
+    Some(split.pool(split.choose(args.client.to_canonical(), head)))
 }
 
 /// The first line of the request as the backend gets it, with its host.
 fn sent(config: &Config, route: &Route, head: &RequestHead) -> String {
-    let target = match target(config, route, head) {
-        Ok(target) => target,
+    let target = route
+        .rewrite
+        .target(&head.target, config.server.rules.encoded_slashes);
+    let target = match &target {
+        Ok(target) => target.as_str(),
         Err(refusal) => return format!("nothing: {refusal}"),
     };
     let host = route.rewrite.host.as_deref().or_else(|| head.authority());
@@ -136,35 +135,14 @@ fn sent(config: &Config, route: &Route, head: &RequestHead) -> String {
     format!("{} {target}, Host: {host}", head.method)
 }
 
-fn target(config: &Config, route: &Route, head: &RequestHead) -> Result<String, Refusal> {
-    let slashes = config.server.rules.encoded_slashes;
-    match &route.rewrite.path {
-        None => Ok(head.target.as_str().to_owned()),
-        Some(rewrite) => Ok(rewrite.apply(&head.target, slashes)?.target.as_str().to_owned()),
-    }
-}
-
 /// Where a redirect leads.
-fn redirected(config: &Config, route: &Route, request: &Request) -> String {
-    let Action::Redirect(redirect) = &route.action else {
-        return String::new();
-    };
-    let target = match target(config, route, &request.head) {
-        Ok(target) => target,
-        Err(refusal) => return format!("none: {refusal}"),
-    };
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target.as_str(), None),
-    };
-    let host = route.rewrite.host.as_deref().or_else(|| request.head.authority());
-    let url = redirect.to.of(&Redirected {
-        scheme: request.scheme,
-        host: host.map(authority::host),
-        path: if path == "*" { "/" } else { path },
-        query,
-    });
-    url.unwrap_or_else(|| "none: the request names no host".to_owned())
+fn redirected(config: &Config, route: &Route, to: &RedirectUrl, request: &Request) -> String {
+    let slashes = config.server.rules.encoded_slashes;
+    match location(to, &route.rewrite, &request.head, request.scheme, slashes) {
+        Ok(Some(url)) => url,
+        Ok(None) => "none: the request names no host".to_owned(),
+        Err(refusal) => format!("none: {refusal}"),
+    }
 }
 
 /// The other routes, in the order in which they are tried, and why the request takes none of them.

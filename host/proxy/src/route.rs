@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use pace_config::RedirectUrl;
 use pace_config::route::{self, Respond, Rewrite, Timeouts};
+use pace_config::{RedirectUrl, Redirected};
 use pace_hook::Reply;
+use pace_wire::authority;
+use pace_wire::path::EncodedSlashes;
+use pace_wire::refusal::Refusal;
+use pace_wire::request::RequestHead;
 
 pub use self::mirror::{Mirror, MirrorPlace};
 pub use self::split::Split;
@@ -91,6 +95,31 @@ impl Action {
             route::Action::Respond(respond) => Action::Respond(reply(respond)),
         }
     }
+}
+
+/// The URL that a redirect sends the client of a request to; `None` if that has the host of the request, which names none.
+///
+/// # Errors
+///
+/// As for [`Rewrite::target`].
+pub fn location(
+    to: &RedirectUrl,
+    rewrite: &Rewrite,
+    request: &RequestHead,
+    scheme: &str,
+    slashes: EncodedSlashes,
+) -> Result<Option<String>, Refusal> {
+    let target = rewrite.target(&request.target, slashes)?;
+    let host = rewrite.host.as_deref().or_else(|| request.authority());
+    Ok(to.of(&Redirected {
+        scheme,
+        host: host.map(authority::host),
+        path: match target.path() {
+            "*" => "/",
+            path => path,
+        },
+        query: target.query(),
+    }))
 }
 
 fn reply(respond: &Respond) -> Reply {

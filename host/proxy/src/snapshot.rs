@@ -224,10 +224,8 @@ fn fronts(
     let mut fronts = Vec::new();
     for listener in &config.listeners {
         let id = shared.listeners.id(&listener.listen);
-        let served = routes.iter().enumerate().filter(|(index, _)| {
-            let named = listener.routes.as_ref();
-            named.is_none_or(|named| named.contains(index))
-        });
+        let numbered = routes.iter().enumerate();
+        let served = numbered.filter(|(index, _)| listener.serves(*index));
         let front = Front {
             router: Router::new(served.map(|(_, route)| route.clone())),
             frontend: frontends.of(&listener.listen).map(Arc::clone),

@@ -18,6 +18,14 @@ pub struct Listener {
     pub routes: Option<Vec<usize>>,
 }
 
+impl Listener {
+    /// Whether clients of the listener can take a route, by its index into [`Config::routes`](crate::Config::routes).
+    pub fn serves(&self, route: usize) -> bool {
+        let named = self.routes.as_ref();
+        !self.redirect_to_https && named.is_none_or(|named| named.binary_search(&route).is_ok())
+    }
+}
+
 /// The TLS of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

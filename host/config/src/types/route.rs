@@ -1,11 +1,14 @@
 //! Routes: the requests that each is for, and where these go.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use pace_wire::path;
+use pace_wire::path::{self, EncodedSlashes};
+use pace_wire::refusal::Refusal;
 use pace_wire::rewrite::PathRewrite;
+use pace_wire::target::Target;
 
 use super::{HeaderName, PluginUse};
 use crate::path_regex::PathRegex;
@@ -97,6 +100,24 @@ pub struct Rewrite {
     pub path: Option<PathRewrite>,
     /// The host in place of the one that the client asks for, with an optional port.
     pub host: Option<String>,
+}
+
+impl Rewrite {
+    /// The target in place of a request's.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PathRewrite::apply`].
+    pub fn target<'t>(
+        &self,
+        target: &'t Target,
+        slashes: EncodedSlashes,
+    ) -> Result<Cow<'t, Target>, Refusal> {
+        Ok(match &self.path {
+            None => Cow::Borrowed(target),
+            Some(path) => Cow::Owned(path.apply(target, slashes)?.target),
+        })
+    }
 }
 
 /// `timeouts` of a route; `None`: the pool's.
@@ -238,11 +259,17 @@ impl Match {
 }
 
 impl HostMatch {
+    /// Whether a host, in lower case and without port, is one of these. `None` is that of a request that names none.
+    pub fn matches(&self, host: Option<&str>) -> bool {
+        match (self, host) {
+            (HostMatch::Any, _) => true,
+            (_, None) => false,
+            (HostMatch::Below(domain), Some(host)) => is_below(host, domain),
+            (HostMatch::Exact(exact), Some(host)) => host == exact,
+        }
+    }
+
     fn covers(&self, other: &HostMatch) -> bool {
-        let is_below = |name: &str, domain: &str| {
-            let rest = name.strip_suffix(domain);
-            rest.is_some_and(|rest| rest.ends_with('.'))
-        };
         match (self, other) {
             (HostMatch::Any, _) => true,
             (HostMatch::Below(domain), HostMatch::Below(name)) => name == domain || is_below(name, domain),
@@ -250,6 +277,11 @@ impl HostMatch {
             (ours, theirs) => ours == theirs,
         }
     }
+}
+
+fn is_below(name: &str, domain: &str) -> bool {
+    let labels = name.strip_suffix(domain);
+    labels.is_some_and(|labels| labels.ends_with('.'))
 }
 
 impl PathMatch {

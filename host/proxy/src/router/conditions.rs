@@ -88,7 +88,8 @@ pub enum Mismatch<'m> {
 
 /// Compares a request with all conditions of a route, one after the other. `None` if they hold.
 pub fn mismatch<'m>(matching: &'m Match, request: &RequestHead) -> Option<Mismatch<'m>> {
-    if !is_host(&matching.host, request) {
+    let host = request.authority().map(authority::host).map(lower_case);
+    if !matching.host.matches(host.as_deref()) {
         return Some(Mismatch::Host(&matching.host));
     }
     if !WantedPath::of(request).is_one_of(&matching.path) {
@@ -104,18 +105,6 @@ pub fn mismatch<'m>(matching: &'m Match, request: &RequestHead) -> Option<Mismat
     let mut query = matching.query.iter();
     let (key, value) = query.find(|(key, value)| !has_pair(request, key, value))?;
     Some(Mismatch::Query(key, value))
-}
-
-fn is_host(hosts: &HostMatch, request: &RequestHead) -> bool {
-    let host = request.authority().map(authority::host).map(lower_case);
-    match hosts {
-        HostMatch::Any => true,
-        HostMatch::Exact(exact) => host.is_some_and(|host| host == *exact),
-        HostMatch::Below(domain) => host.is_some_and(|host| {
-            let labels = host.strip_suffix(domain.as_str());
-            labels.is_some_and(|labels| labels.ends_with('.'))
-        }),
-    }
 }
 
 impl fmt::Display for Mismatch<'_> {
