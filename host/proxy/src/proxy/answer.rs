@@ -210,7 +210,7 @@ impl Proxy {
         }
         context.status = Some(head.status().as_u16());
         if grpc::is_call(request) {
-            grpc::translate(&mut head, &mut content, context.is_past_deadline());
+            grpc::translate(&mut head, &mut content, context.is_late());
         }
         let mut wire = Vec::new();
         match client.transport.stream() {

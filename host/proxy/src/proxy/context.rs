@@ -236,14 +236,15 @@ impl Context {
 
     /// Whether the deadline is that of the client.
     pub(super) fn has_deadline_of_client(&self) -> bool {
-        let of_pool = self.total_timeout();
+        let of_operator = self.total_timeout();
         self.grpc_timeout
-            .is_some_and(|of_client| of_pool.is_none_or(|of_pool| of_client < of_pool))
+            .is_some_and(|of_client| of_operator.is_none_or(|of_operator| of_client < of_operator))
     }
 
-    /// Whether a deadline has passed; a request without a route has none.
-    pub(super) fn is_past_deadline(&self) -> bool {
-        self.route.is_some() && self.is_late()
+    /// Whether the deadline has passed; a request without a route has none.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| deadline <= tokio::time::Instant::now())
     }
 
     /// The longest wait for the response once the request has been sent.
@@ -271,12 +272,6 @@ impl Context {
     pub(super) fn target<'a>(&'a self, request: &'a RequestHead) -> (&'a str, Option<&'a [u8]>) {
         let target = self.rewritten.as_ref().unwrap_or(&request.target);
         (target.as_str(), self.prefix.as_deref())
-    }
-
-    /// Whether the deadline has passed.
-    pub(super) fn is_late(&self) -> bool {
-        self.deadline()
-            .is_some_and(|deadline| deadline <= tokio::time::Instant::now())
     }
 
     /// Whether there are backends that no attempt went to.
