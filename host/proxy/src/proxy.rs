@@ -15,6 +15,7 @@
 //! | `streams` | serves many requests at once on a connection of HTTP/2 |
 //! | `choose`, `sticky` | the backend of the next attempt: asks the plugins, and waits for a place; keeps a client at its backend |
 //! | `forward`, `attempt`, `watch` | make attempts one after the other; one attempt; whether its backend still answers |
+//! | `retry` | whether, when and where another attempt is made |
 //! | `reach` | reaches a backend on a connection or a session |
 //! | `deliver` | passes a response on, or switches to another protocol |
 //! | `mirror` | sends copies of requests to another pool |
@@ -44,6 +45,7 @@ mod mirror;
 mod outbound;
 mod reach;
 mod refuse;
+mod retry;
 mod sessions;
 mod sticky;
 mod streams;

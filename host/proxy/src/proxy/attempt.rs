@@ -13,8 +13,8 @@ use pace_wire::response::RequestFacts;
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::forward::is_repeatable;
 use super::outbound;
+use super::retry::is_repeatable;
 use super::watch::Watch;
 use crate::http1::{BackendConnection, BodyError, Client, HeadError, Pump, PumpError, Side, Sink};
 use pace_config::{ClientLimits, PoolSettings};

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
-use std::time::Duration;
 
 use log::warn;
 use pace_wire::framing::Framing;
@@ -13,12 +12,13 @@ use pace_wire::request::RequestHead;
 use super::Proxy;
 use super::answer::Disposition;
 use super::attempt::{AttemptError, Patience, Timeouts, Upload, exchange, of_client};
-use super::choose::{Selected, select};
+use super::choose::Selected;
 use super::client::forwarded;
 use super::context::{Context, summary};
 use super::outbound::{self, AddedFields};
 use super::reach::Lease;
 use super::refuse::{Refused, refused_after};
+use super::retry::{has_attempts_left, has_time_for_pause, is_repeatable, is_retried, pause, select_again};
 use super::watch::Watch;
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Pump};
@@ -26,7 +26,7 @@ use crate::route::Mirror;
 use crate::upstream::{self, Pool};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
-use pace_config::{Protocol, RetryOn};
+use pace_config::Protocol;
 use pace_hook::AttemptFailure;
 
 /// The next action for a request that is being forwarded.
@@ -390,93 +390,4 @@ pub(super) async fn read_ahead(
             .map(|()| Err(AttemptError::Request(Refusal::BodyTimeout)))
     })
     .await
-}
-
-/// Whether the pool retries after such a failure.
-fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
-    let retry = &context.pool().settings.retry;
-    let wanted = match failure {
-        // The limit of the attempt was shorter than the connect timeout, so it was the former that ended.
-        AttemptFailure::ConnectionTimeout
-            if retry
-                .per_try
-                .is_some_and(|limit| limit < context.pool().settings.connect_timeout) =>
-        {
-            return !context.is_late();
-        }
-        AttemptFailure::ConnectionRefused
-        | AttemptFailure::ConnectionTimeout
-        | AttemptFailure::ConnectionFailed
-        | AttemptFailure::Tls => RetryOn::Connect,
-        AttemptFailure::Closed | AttemptFailure::Protocol => RetryOn::Closed,
-        // A limit for each attempt is configured so that another can follow.
-        AttemptFailure::ResponseTimeout if retry.per_try.is_some() => return !context.is_late(),
-        AttemptFailure::ResponseTimeout => RetryOn::Timeout,
-        AttemptFailure::Status(status) => RetryOn::Status(status),
-        AttemptFailure::Other => return false,
-    };
-    retry.on.contains(&wanted)
-}
-
-/// Asks for the backend of another attempt, and takes that attempt from the pool's budget. `None` if the budget is used up,
-/// or if there is neither a backend, nor a plugin's reply, nor the failure of a plugin.
-fn select_again(request: &RequestHead, context: &mut Context, failure: AttemptFailure) -> Option<Selected> {
-    context.last_failure = Some(failure);
-    let selected = select(request, context);
-    let leads_on = matches!(
-        selected,
-        Selected::Backend(_) | Selected::Reply(_) | Selected::Refused(Refused::PluginFailed)
-    );
-    let is_granted = leads_on && context.pool().budget.take();
-    if !is_granted {
-        context.place = None;
-    }
-    is_granted.then_some(selected)
-}
-
-/// Whether the request has an attempt left, and time for it.
-fn has_attempts_left(context: &Context) -> bool {
-    context.attempt < context.pool().settings.retry.attempts && !context.is_late()
-}
-
-/// The mean pause before the next attempt.
-fn mean_pause(context: &Context) -> Duration {
-    let first = context.pool().settings.retry.backoff;
-    first.saturating_mul(1 << (context.attempt.saturating_sub(1)).min(10))
-}
-
-/// Whether the longest pause ends before the request's deadline.
-fn has_time_for_pause(context: &Context) -> bool {
-    let end = tokio::time::Instant::now() + mean_pause(context).mul_f64(1.5);
-    context.deadline().is_none_or(|deadline| end < deadline)
-}
-
-/// Waits before another attempt, if a pause is configured. The mean doubles with each attempt, and the pause varies randomly
-/// around it. Returns whether the client is still there.
-async fn pause(client: &mut Client, context: &Context) -> bool {
-    let mean = mean_pause(context);
-    if mean.is_zero() {
-        return true;
-    }
-    let end = tokio::time::Instant::now() + mean.mul_f64(0.5 + fastrand::f64());
-    let until = context.deadline().map_or(end, |deadline| deadline.min(end));
-    poll_fn(|task| {
-        if client.poll_gone(task).is_ready() {
-            return Poll::Ready(false);
-        }
-        client.alarm.poll(until, task).map(|()| true)
-    })
-    .await
-}
-
-/// Whether the request can be sent again after an attempt.
-///
-/// A request that may have reached a backend is repeated only if its method is idempotent (RFC 9110, section 9.2.2), or if
-/// it has a body of which nothing was sent and the backend closed the connection before it responded, as a backend does
-/// that was about to end. In all cases the body must still be at hand.
-pub(super) fn is_repeatable(request: &RequestHead, upload: &Upload, is_closed: bool) -> bool {
-    let is_harmless = request.method.is_idempotent()
-        || upload.pump.written() == 0
-        || (is_closed && request.framing != Framing::None && !upload.pump.has_sent_body());
-    is_harmless && upload.pump.can_begin_again()
 }
