@@ -51,7 +51,7 @@ fn cost(balancer: &Subject, settings: &Value, backends: usize, attempt: u32) -> 
         let usage = session.usage().expect("an instance is kept");
         (usage.instructions.expect("they are counted"), usage.calls_out)
     };
-    // What is worked out once per version is no part of the cost of a request.
+    // The work that is done once per version is no part of the cost of a request.
     let (before, after) = (ask(&session), ask(&session));
     (after.0 - before.0, after.1 - before.1)
 }

@@ -85,7 +85,7 @@ impl Transport {
                 }
             }
             Transport::Stream(stream) => stream.poll_read(bytes, context),
-            // Nobody sends another request, and nobody leaves.
+            // No other request comes, and no client leaves.
             Transport::Unattended(body) if body.is_empty() => Poll::Pending,
             Transport::Unattended(body) => {
                 let count = body.len().min(bytes.len());

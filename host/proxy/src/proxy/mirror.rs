@@ -54,7 +54,7 @@ impl Proxy {
                     .forward(&mut client, &mut copied, &mut context, upload, first)
                     .await;
             }
-            // Whoever sees it counted finds its place free.
+            // A copy is counted after its place is free.
             drop(place);
             metrics.count(match context.answered {
                 true => MirrorResult::Answered,

@@ -36,7 +36,7 @@ impl Table {
         let count = takers.len() as u64;
         let mut slots = vec![FREE; if count > 0 { SLOTS as usize } else { 0 }];
         let mut free = slots.len();
-        // Nobody goes away empty-handed from the first round, which has a turn for the smallest weight too.
+        // Every backend gets a slot in the first round, which has a turn for the smallest weight too.
         for taker in &mut takers {
             taker.credit = sum - 1;
         }
