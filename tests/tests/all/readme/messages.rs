@@ -1,4 +1,4 @@
-//! The messages that the page shows: each is provoked.
+//! The messages that the pages show: each is provoked.
 
 use std::fmt::Write;
 use std::fs::{self, Permissions};
@@ -18,7 +18,7 @@ use crate::swapping::{Swapping, reconfigure, respond};
 use crate::unread_log;
 
 #[test]
-fn messages_on_the_page_are_those_of_the_program() {
+fn messages_on_the_pages_are_those_of_the_program() {
     let said = [
         at_start(),
         while_serving(),
@@ -30,8 +30,11 @@ fn messages_on_the_page_are_those_of_the_program() {
         at_the_end(),
     ]
     .concat();
-    let rows = Page::read().table("| Pace says | what to do |");
-    assert!(rows.len() >= 8, "only {} messages", rows.len());
+    let pages = ["README.md", "docs/troubleshooting.md"].map(Page::of);
+    let rows = pages
+        .map(|page| page.table("| Pace says | what to do |"))
+        .concat();
+    assert!(rows.len() >= 40, "only {} messages", rows.len());
     for message in rows.iter().flat_map(|row| code(&row[0])) {
         let found = said.lines().any(|line| has(line, &message));
         assert!(found, "nothing was said like\n  {message}\nbut\n{said}");

@@ -117,7 +117,7 @@ fn keys_that_need_a_restart_on_the_page_are_those_refused() {
 
 #[test]
 fn reasons_on_the_page_are_those_of_the_metrics() {
-    let metrics = Page::read().table("| metric | type | labels | |");
+    let metrics = Page::of("docs/metrics.md").table("| metric | type | labels | |");
     let counted = metrics
         .iter()
         .find(|row| row[0] == "`pace_plugin_failures_total`")
@@ -129,7 +129,7 @@ fn reasons_on_the_page_are_those_of_the_metrics() {
 
 #[test]
 fn reasons_of_failed_handshakes_on_the_page_are_those_of_the_metrics() {
-    let metrics = Page::read().table("| metric | type | labels | |");
+    let metrics = Page::of("docs/metrics.md").table("| metric | type | labels | |");
     let counted = metrics
         .iter()
         .find(|row| row[0] == "`pace_tls_handshake_failures_total`")

@@ -27,11 +27,13 @@ impl Page {
     }
 
     /// Every page whose content is tested, README.md first.
-    pub(crate) fn all() -> [Page; 4] {
+    pub(crate) fn all() -> [Page; 6] {
         [
             "README.md",
             "docs/configuration.md",
+            "docs/metrics.md",
             "docs/operations.md",
+            "docs/troubleshooting.md",
             "docs/plugins.md",
         ]
         .map(Page::of)

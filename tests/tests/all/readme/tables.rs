@@ -243,7 +243,7 @@ fn metrics_on_the_page_are_those_of_the_program() {
         }
     }
 
-    let rows = Page::read().table("| metric | type | labels | |");
+    let rows = Page::of("docs/metrics.md").table("| metric | type | labels | |");
     let names: Vec<String> = rows.iter().map(|row| code(&row[0]).remove(0)).collect();
     assert_eq!(
         names.iter().map(String::as_str).collect::<BTreeSet<_>>(),
@@ -260,19 +260,19 @@ fn metrics_on_the_page_are_those_of_the_program() {
         }
     }
 
-    for query in Page::read()
-        .blocks
-        .iter()
-        .filter(|block| block.language == "promql")
-    {
-        let words = query.text.split(|c: char| c != '_' && !c.is_ascii_alphanumeric());
-        for word in words.filter(|word| word.starts_with("pace_") || word.starts_with("http_")) {
-            assert!(
-                types.contains_key(without_suffix(word, &types)),
-                "README.md queries {word}"
-            );
+    let is_metric = |word: &&str| word.starts_with("pace_") || word.starts_with("http_");
+    let mut queried = 0;
+    for page in Page::all() {
+        let queries = page.blocks.iter().filter(|block| block.language == "promql");
+        let words =
+            queries.flat_map(|query| query.text.split(|c: char| c != '_' && !c.is_ascii_alphanumeric()));
+        for word in words.filter(is_metric) {
+            let is_known = types.contains_key(without_suffix(word, &types));
+            assert!(is_known, "{} queries {word}", page.name);
+            queried += 1;
         }
     }
+    assert!(queried >= 10, "only {queried} metrics are queried");
 }
 
 /// The metrics of files and configurations that are taken, refused and given up again.
