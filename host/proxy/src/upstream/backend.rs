@@ -173,21 +173,21 @@ impl Drop for InFlight {
         if self.is_gone {
             return;
         }
-        let Standing {
-            conduct, load, queue, ..
-        } = &*self.backend.standing;
+        let standing = &*self.backend.standing;
+        let Standing { load, queue, .. } = standing;
         if self.is_trial {
-            conduct.end_trial();
+            standing.conduct.end_trial();
         }
         // No waiting request is overlooked: it looks for a free place after it has been counted as waiting, and this looks for
-        // waiting requests after it has freed a place. One of both sees the other, whatever the order.
+        // waiting requests after it has freed a place. One of both sees the other, whatever the order. The same holds for those
+        // who change what is asked here, and look for free places afterwards.
         loop {
-            let may_pass = load.in_flight() <= queue.limit() && !conduct.is_on_trial();
+            let may_pass = load.in_flight() <= queue.limit() && standing.offers_places();
             if may_pass && !queue.is_empty() && queue.hand_over(&self.backend) {
                 return;
             }
             load.leave();
-            if !may_pass || queue.is_empty() || !load.enter(queue.limit()) {
+            if queue.is_empty() || !standing.offers_places() || !load.enter(queue.limit()) {
                 return;
             }
         }

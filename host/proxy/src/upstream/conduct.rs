@@ -27,6 +27,7 @@ use pace_hook::AttemptFailure;
 /// The record of a backend's attempts, in cache lines of its own because every attempt writes here.
 #[repr(align(128))]
 pub(super) struct Conduct {
+    /// The present phase. Its order to the counts of places matters: see the drop of a place.
     phase: AtomicU8,
     /// Attempts in a row that failed.
     failures: AtomicU32,
@@ -106,7 +107,7 @@ impl Conduct {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
+        match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Taking,
             1 => Phase::Ejected,
             2 => Phase::Silent,
@@ -274,7 +275,7 @@ impl Conduct {
         self.failures.store(0, Ordering::Relaxed);
         self.unanswered.store(0, Ordering::Relaxed);
         self.is_tried.store(false, Ordering::Relaxed);
-        self.phase.store(phase as u8, Ordering::Release);
+        self.phase.store(phase as u8, Ordering::SeqCst);
     }
 }
 

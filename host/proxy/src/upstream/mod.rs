@@ -43,6 +43,7 @@ mod status;
 mod sticky;
 mod weights;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,6 +62,7 @@ pub use self::status::{BackendStatus, PoolStatus};
 pub use self::sticky::StickyId;
 
 use self::roster::Roster;
+use self::standing::Standing;
 use crate::telemetry::{Metrics, QueueMetrics};
 use pace_config::PoolSettings;
 use pace_hook::Health;
@@ -178,9 +180,18 @@ impl Pool {
     /// Replaces the members if their material has changed.
     fn refresh(&self, roster: &mut Roster, now: Instant) {
         let list = roster.members(&self.settings.upkeep, now);
-        for member in &list {
-            let is_healthy = member.health == Health::Healthy;
-            member.backend.metrics.healthy.set(is_healthy.into());
+        let is_well = |member: &Member| member.weight > 0 && member.health == Health::Healthy;
+        let is_any_well = list.iter().any(is_well);
+        // If none is well, balancers ask all. Two members may be one address, and have one standing.
+        let wanted: HashSet<*const Standing> = list
+            .iter()
+            .filter(|member| is_well(member) || (member.weight > 0 && !is_any_well))
+            .map(|member| Arc::as_ptr(&member.backend.standing))
+            .collect();
+        for Member { backend, health, .. } in &list {
+            backend.metrics.healthy.set((*health == Health::Healthy).into());
+            let standing = &backend.standing;
+            standing.set_wanted(wanted.contains(&Arc::as_ptr(standing)));
         }
         if self.members.load().is_the_same_as(&list) {
             return;
@@ -195,14 +206,8 @@ impl Pool {
         if self.queue.is_empty() {
             return;
         }
-        for Member {
-            backend,
-            weight,
-            health,
-        } in self.members().iter()
-        {
-            let takes_requests = *weight > 0 && *health == Health::Healthy;
-            if !takes_requests || backend.conduct().is_on_trial() {
+        for Member { backend, .. } in self.members().iter() {
+            if !backend.standing.offers_places() {
                 continue;
             }
             // Dropping a place offers it. The number of turns is bounded, because requests may decline and wait again.

@@ -50,11 +50,11 @@ impl Queue {
 
     /// The most requests of each backend; `u32::MAX`: any number.
     pub(super) fn limit(&self) -> u32 {
-        self.limit.load(Ordering::Relaxed)
+        self.limit.load(Ordering::SeqCst)
     }
 
     pub(super) fn set_limit(&self, most: Option<u32>) {
-        self.limit.store(most.unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.limit.store(most.unwrap_or(u32::MAX), Ordering::SeqCst);
     }
 
     /// Whether no request waits.

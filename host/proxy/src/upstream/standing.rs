@@ -1,6 +1,7 @@
 //! The standing of a backend.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -19,6 +20,8 @@ pub(super) struct Standing {
     pub(super) conduct: Conduct,
     /// The queue of the pool.
     pub(super) queue: Arc<Queue>,
+    /// Whether balancers send requests here at present, as far as the host can know.
+    is_wanted: AtomicBool,
     facts: Mutex<Facts>,
 }
 
@@ -38,6 +41,7 @@ impl Standing {
             load: Load::default(),
             conduct: Conduct::new(),
             queue: Arc::clone(queue),
+            is_wanted: AtomicBool::new(true),
             facts: Mutex::default(),
         }
     }
@@ -45,6 +49,16 @@ impl Standing {
     /// Reads or changes the facts.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Facts) -> T) -> T {
         look(&mut self.facts.lock())
+    }
+
+    /// Whether a free place here is offered to waiting requests. Each would decline one at a backend that gets nothing, and a queue
+    /// is long just when backends are lost.
+    pub(super) fn offers_places(&self) -> bool {
+        self.is_wanted.load(Ordering::SeqCst) && !self.conduct.is_on_trial()
+    }
+
+    pub(super) fn set_wanted(&self, is_wanted: bool) {
+        self.is_wanted.store(is_wanted, Ordering::SeqCst);
     }
 
     /// The state that plugins see. A backend on trial counts as healthy; the host bounds its requests.

@@ -106,6 +106,24 @@ async fn lowered_limit_holds_before_a_waiting_request_gets_a_place() {
     drop(turn.await.expect("there is room again"));
 }
 
+/// A place at a backend that gets nothing new would be declined by each waiting request.
+#[tokio::test]
+async fn place_is_offered_only_where_requests_are_sent() {
+    let pool = pool("'10.0.0.1:1', '10.0.0.2:1'", 1);
+    let (first, second) = (place(&pool, 0), place(&pool, 1));
+    let (turn, queue) = waiting(&pool);
+    let turn = spawn(turn);
+    pool.drain("10.0.0.1:1", true);
+    drop(first);
+    yield_now().await;
+    assert!(!turn.is_finished() && queue.len() == 1);
+    assert_eq!(pool.members().backend(0).in_flight(), 0);
+    pool.drain("10.0.0.1:1", false);
+    let first = turn.await.expect("the backend is back");
+    assert!(Arc::ptr_eq(first.backend(), pool.members().backend(0)));
+    drop((first, second));
+}
+
 /// Requests on several threads come, wait, leave and end. None is left waiting, and no backend has more than it may have.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn waiting_request_is_never_forgotten() {
@@ -122,8 +140,16 @@ async fn waiting_request_is_never_forgotten() {
             })
         })
         .collect();
-    for _ in 0..20_000 {
+    for round in 0..20_000 {
         request(&pool, MOST).await;
+        // Operators change their minds meanwhile.
+        match round % 40 {
+            0 => pool.queue().set_limit(Some(1)),
+            10 => pool.take_over(),
+            20 => drop(pool.drain("10.0.0.1:1", true)),
+            30 => drop(pool.drain("10.0.0.1:1", false)),
+            _ => {}
+        }
     }
     is_over.store(true, Ordering::Relaxed);
     for request in requests {
