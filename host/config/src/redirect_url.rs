@@ -56,14 +56,17 @@ impl RedirectUrl {
             parts: parts(written).map_err(|reason| format!("{text:?}: {reason}"))?,
             keeps_query,
         };
-        let example = Redirected {
-            scheme: "https",
-            host: Some("host"),
-            path: "/path",
-            query: None,
+        let leads_to_url = |path| {
+            let request = Redirected {
+                scheme: "https",
+                host: Some("host"),
+                path,
+                query: None,
+            };
+            url.of(&request).is_some_and(|url| is_url(&url))
         };
-        let example = url.of(&example).unwrap_or_default();
-        match is_url(&example) {
+        // The path of `https:/{path}` would be taken for a host, which only the shortest path shows.
+        match leads_to_url("/path") && leads_to_url("/") {
             true => Ok(url),
             false => Err(format!(
                 "{text:?} must be a URL with `http://` or `https://`, or begin with one `/`"
@@ -83,6 +86,10 @@ impl RedirectUrl {
                 Part::Path => request.path,
                 Part::Query => query,
             });
+        }
+        // `{path}/` of the root: two slashes would begin a host.
+        if self.parts.first() == Some(&Part::Path) && url.starts_with("//") {
+            url.remove(0);
         }
         if let (true, Some(query)) = (self.keeps_query, request.query) {
             url.push('?');
@@ -170,6 +177,7 @@ mod tests {
             ("{scheme}://www.{host}/x", "http://www.a.test/x?d=e"),
             ("/new{path}", "/new/b/c?d=e"),
             ("{path}/", "/b/c/?d=e"),
+            ("{scheme}://{host}{path}", "http://a.test/b/c?d=e"),
             ("https://www.test", "https://www.test?d=e"),
             ("https://www.test{path}?", "https://www.test/b/c"),
             (
@@ -195,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn path_in_front_is_never_taken_for_a_host() {
+        let root = Redirected {
+            path: "/",
+            query: None,
+            ..REQUEST
+        };
+        assert_eq!(redirected("{path}/", &root).as_deref(), Some("/"));
+        assert_eq!(redirected("{path}{path}", &root).as_deref(), Some("/"));
+        assert_eq!(redirected("{path}/{host}", &root).as_deref(), Some("/a.test"));
+    }
+
+    #[test]
     fn url_that_leads_nowhere_or_anywhere_is_refused() {
         for (to, reason) in [
             ("", "must be a URL"),
@@ -203,6 +223,9 @@ mod tests {
             ("ftp://www.test", "must be a URL"),
             ("https://", "must be a URL"),
             ("https://{path}", "must be a URL"),
+            ("https:/{path}", "must be a URL"),
+            ("{scheme}:/{path}", "must be a URL"),
+            ("https:{path}{path}", "must be a URL"),
             ("https://a@b/", "must be a URL"),
             ("https://a:port/", "must be a URL"),
             ("https://a b", "a URL is ASCII"),
