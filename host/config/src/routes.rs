@@ -49,7 +49,7 @@ fn route(
 ) -> Option<Route> {
     let matching = matching::resolve(&entry.matching, rules, resolver);
     let plugins = plugin_uses(&entry.plugins, plugins, resolver);
-    let action = action::resolve(entry, place, full, resolver);
+    let action = action::resolve(entry, place, full, rules, resolver);
     let rewrite = rewrite::resolve(entry, matching.as_ref(), rules, resolver);
     let matching = matching?;
     let name = match (&entry.name, &matching.path) {

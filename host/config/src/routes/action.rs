@@ -1,5 +1,7 @@
 //! Resolves the action of a route: a backend, a redirect or an answer.
 
+use pace_wire::request::Rules;
+
 use super::forward;
 use crate::problem::Fault;
 use crate::raw::Full;
@@ -16,6 +18,7 @@ pub(super) fn resolve(
     entry: &written::Route,
     place: &Place,
     full: &Full,
+    rules: Rules,
     resolver: &mut Resolver<'_>,
 ) -> Option<Action> {
     let places: [Option<&Place>; 4] = [
@@ -38,7 +41,7 @@ pub(super) fn resolve(
         return None;
     }
     if entry.pool.is_some() || entry.pools.is_some() {
-        return forward::resolve(entry, full, resolver).map(Action::Forward);
+        return forward::resolve(entry, full, rules, resolver).map(Action::Forward);
     }
     forward::refuse(entry, resolver);
     if let Some(Table { value, .. }) = &entry.redirect {

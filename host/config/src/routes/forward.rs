@@ -1,19 +1,26 @@
 //! Resolves where a route's requests are sent, if they are.
 
-use super::index_of;
+use pace_wire::request::Rules;
+
+use super::{index_of, matching};
 use crate::problem::Fault;
 use crate::raw::Full;
 use crate::raw::routes as written;
 use crate::resolve::{FirstSeen, Resolver};
 use crate::scalar::Int;
 use crate::shape::{Placed, Table};
-use crate::types::route::{Forward, Mirror, PoolShare, SHARE_OF_ALL, Timeouts};
+use crate::types::route::{Forward, Mirror, PoolShare, SHARE_OF_ALL, SplitBy, Timeouts};
 
 const DEFAULT_WEIGHT: u32 = 1;
 const DEFAULT_COPIES: u32 = 100;
 
 /// The pools of a route that has some, and how they are used. `None` has been reported.
-pub(super) fn resolve(entry: &written::Route, full: &Full, resolver: &mut Resolver<'_>) -> Option<Forward> {
+pub(super) fn resolve(
+    entry: &written::Route,
+    full: &Full,
+    rules: Rules,
+    resolver: &mut Resolver<'_>,
+) -> Option<Forward> {
     let pools = match (&entry.pool, &entry.pools) {
         (Some(name), _) => vec![PoolShare {
             pool: pool(name, full, resolver)?,
@@ -25,6 +32,12 @@ pub(super) fn resolve(entry: &written::Route, full: &Full, resolver: &mut Resolv
     if let (Some(split_by), Some(_)) = (&entry.split_by, &entry.pool) {
         let fault = "the route has one `pool`, so nothing is split: write `pools`";
         resolver.report(&split_by.place, Fault::Refused(fault.to_owned()));
+    }
+    if let Some(Placed { value, place }) = &entry.split_by
+        && let SplitBy::Header(name) = &value.0
+        && let Some(fault) = matching::never_there(name, rules)
+    {
+        resolver.report(place, Fault::Refused(fault));
     }
     let mirror = match &entry.mirror {
         Some(table) => Some(mirror(&table.value, &pools, full, resolver)?),

@@ -78,14 +78,8 @@ fn headers(said: &written::Match, rules: Rules, resolver: &mut Resolver<'_>) -> 
                 "`{}` is there already, in another spelling",
                 name.as_str()
             ))
-        } else if name.as_str().contains('_') && rules.underscores != Underscores::Pass {
-            Some(format!(
-                "no request has the field `{}`: fields with an underscore are dropped or refused, as \
-                 `[server] underscores` says",
-                name.as_str()
-            ))
         } else {
-            None
+            never_there(name, rules)
         };
         if let Some(fault) = fault {
             resolver.report(&value.place, Fault::Refused(fault));
@@ -94,6 +88,18 @@ fn headers(said: &written::Match, rules: Rules, resolver: &mut Resolver<'_>) -> 
     }
     headers.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     headers
+}
+
+/// The reason why no request has a field of this name; `None` if one may.
+pub(super) fn never_there(name: &HeaderName, rules: Rules) -> Option<String> {
+    let name = name.as_str();
+    let is_kept = !name.contains('_') || rules.underscores == Underscores::Pass;
+    (!is_kept).then(|| {
+        format!(
+            "no request has the field `{name}`: fields with an underscore are dropped or refused, as `[server] underscores` \
+             says"
+        )
+    })
 }
 
 fn query(said: &written::Match) -> Vec<(String, String)> {

@@ -147,6 +147,10 @@ fn split_has_pools_with_weights() {
             "must be \"client\", or \"cookie:NAME\"",
         ),
         (
+            "pools = [{ pool = 'a' }]\nsplit_by = 'header:x_user'",
+            "no request has the field `x_user`",
+        ),
+        (
             "pools = [{ pool = 'a' }]\nsplit_by = 'ip'",
             "must be \"client\", or \"cookie:NAME\"",
         ),
