@@ -31,6 +31,39 @@ fn unreachable_backend_is_hidden_from_clients() {
     );
 }
 
+/// No backend has had these requests, so none has more to do because they are attempted again.
+#[test]
+fn backend_that_is_down_costs_no_request_however_many_are_its_share() {
+    let (down, up) = (HttpBackend::down(), HttpBackend::named("up"));
+    let pace = Pace::with_config(&plain(&[&down, &up]));
+    let mut client = pace.client();
+    for number in 0..100 {
+        let response = client.send(&Request::post("/", "10"));
+        assert_eq!((response.status, response.text()), (200, "up"), "{number}");
+    }
+    let attempts = |backend: &HttpBackend| {
+        let labels = [("backend", &*backend.label())];
+        pace.metrics().sum("pace_upstream_attempts_total", &labels)
+    };
+    assert_eq!(attempts(&down), 50, "nobody said that it is to be left alone");
+    assert_eq!(attempts(&up), 100);
+}
+
+#[test]
+fn requests_that_backends_have_had_are_repeated_within_the_budget() {
+    let failing = [(); 2].map(|()| HttpBackend::new(|_| Answer::hang_up()));
+    let pace = Pace::with_config(&plain(&failing.each_ref()));
+    let mut client = pace.client();
+    for _ in 0..100 {
+        assert_eq!(client.get("/").status, 502);
+    }
+    // Ten to begin with, and a fifth of the first ones.
+    assert_eq!(
+        pace.metrics().sum("pace_upstream_attempts_total", &[]),
+        100 + 10 + 20
+    );
+}
+
 #[test]
 fn backend_that_comes_back_is_used_again() {
     let (mut flaky, steady) = (HttpBackend::named("flaky"), HttpBackend::named("steady"));

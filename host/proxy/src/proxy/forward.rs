@@ -23,7 +23,7 @@ use super::watch::Watch;
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Pump};
 use crate::route::Mirror;
-use crate::upstream::{self, Pool};
+use crate::upstream::{self, Before, Pool};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::Protocol;
@@ -138,7 +138,7 @@ impl Proxy {
             match watch.during(context, reaching).await {
                 Ok(way) => break way,
                 Err(error) if matches!(*error, AttemptError::GivenUp) => {
-                    self.give_up(request, context, &mut watch)?
+                    self.give_up(request, context, &mut watch, Before::NotReached)?
                 }
                 // Nothing has been sent, so the request can be repeated whatever its method.
                 Err(error) => return Err(self.failed(request, context, &error, true)),
@@ -166,7 +166,7 @@ impl Proxy {
                 Ok(()) => return Ok((backend, lease)),
                 Err(AttemptError::GivenUp) => {
                     lease.doubt_if_silent(&mut backend);
-                    self.give_up(request, context, &mut watch)?;
+                    self.give_up(request, context, &mut watch, Before::Reached)?;
                 }
                 Err(error) => break error,
             }
@@ -234,8 +234,12 @@ impl Proxy {
         // The pool hears of it before another backend is chosen, because it may eject this one.
         context.failed(failure);
         let wants_other = is_repeatable && is_retried(context, failure) && has_attempts_left(context);
+        let before = match error {
+            AttemptError::Connect(_) => Before::NotReached,
+            _ => Before::Reached,
+        };
         let again = match wants_other {
-            true => select_again(request, context, failure),
+            true => select_again(request, context, failure, before),
             false => None,
         };
         self.book(request, context, error, again.is_some());
@@ -252,8 +256,10 @@ impl Proxy {
         request: &RequestHead,
         context: &mut Context,
         watch: &mut Watch,
+        before: Before,
     ) -> Result<(), NextAction> {
-        let Some(selected) = select_again(request, context, AttemptFailure::ResponseTimeout) else {
+        let failure = AttemptFailure::ResponseTimeout;
+        let Some(selected) = select_again(request, context, failure, before) else {
             watch.end();
             return Ok(());
         };
@@ -283,7 +289,7 @@ impl Proxy {
         if !is_wanted {
             return None;
         }
-        let selected = select_again(request, context, failure)?;
+        let selected = select_again(request, context, failure, Before::Reached)?;
         context.failed(failure);
         self.book(request, context, &AttemptError::Status(status), true);
         Some(NextAction::Again(selected))

@@ -12,6 +12,7 @@ use super::choose::{Selected, select};
 use super::context::Context;
 use super::refuse::Refused;
 use crate::http1::Client;
+use crate::upstream::Before;
 use pace_config::RetryOn;
 use pace_hook::AttemptFailure;
 
@@ -47,6 +48,7 @@ pub(super) fn select_again(
     request: &RequestHead,
     context: &mut Context,
     failure: AttemptFailure,
+    before: Before,
 ) -> Option<Selected> {
     context.last_failure = Some(failure);
     let selected = select(request, context);
@@ -54,7 +56,7 @@ pub(super) fn select_again(
         selected,
         Selected::Backend(_) | Selected::Reply(_) | Selected::Refused(Refused::PluginFailed)
     );
-    let is_granted = leads_on && context.pool().budget.take();
+    let is_granted = leads_on && context.pool().budget.take(before);
     if !is_granted {
         context.place = None;
     }

@@ -6,13 +6,23 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// all backends fail, the attempts configured for each request would multiply the load just when it cannot be borne.
 ///
 /// Each first attempt adds a share of an attempt, each further one takes a whole. The budget starts with a reserve, so that
-/// a pool with few requests has its attempts.
+/// a pool with few requests has its attempts. An attempt that follows one without a connection takes nothing: no backend has
+/// had the request before, so the load is not multiplied, and all requests of a backend that is down can be served by others.
 #[derive(Debug)]
 pub struct RetryBudget {
     /// The share that a first attempt adds, in hundredths of an attempt.
     percent: i64,
     /// The further attempts left, in hundredths of an attempt.
     left: AtomicI64,
+}
+
+/// The attempt before a further one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// The backend may have got some of the request.
+    Reached,
+    /// There was no connection to the backend.
+    NotReached,
 }
 
 /// The attempts that the budget starts with. Once used, they come back with the shares of first attempts.
@@ -36,6 +46,17 @@ impl RetryBudget {
         }
     }
 
+    /// A budget with another share, which has as many attempts left as this one. One that had no share begins with its reserve.
+    pub fn with_percent(&self, percent: u32) -> RetryBudget {
+        let budget = RetryBudget::new(percent);
+        if percent > 0 && self.percent > 0 {
+            budget
+                .left
+                .store(self.left.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        budget
+    }
+
     /// Adds the share of a first attempt.
     pub fn first(&self) {
         // Workers that add at once may exceed the limit by one share each.
@@ -45,7 +66,14 @@ impl RetryBudget {
     }
 
     /// Takes a further attempt. Returns whether there was one left.
-    pub fn take(&self) -> bool {
+    pub fn take(&self, after: Before) -> bool {
+        match after {
+            Before::Reached => self.take_whole(),
+            Before::NotReached => self.percent > 0,
+        }
+    }
+
+    fn take_whole(&self) -> bool {
         let taken = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -60,7 +88,7 @@ mod tests {
     use super::*;
 
     fn taken(budget: &RetryBudget) -> usize {
-        (0..).take_while(|_| budget.take()).count()
+        (0..).take_while(|_| budget.take(Before::Reached)).count()
     }
 
     #[test]
@@ -78,9 +106,35 @@ mod tests {
     }
 
     #[test]
+    fn budget_outlives_a_change_of_its_share() {
+        let budget = RetryBudget::new(20);
+        for _ in 0..100 {
+            budget.first();
+        }
+        assert_eq!(taken(&budget.with_percent(10)), 10 + 20);
+        assert_eq!(taken(&budget.with_percent(0)), 0);
+        assert_eq!(taken(&RetryBudget::new(0).with_percent(20)), 10, "the reserve");
+        assert_eq!(taken(&budget), 10 + 20);
+        assert_eq!(
+            taken(&budget.with_percent(20)),
+            0,
+            "no reload gives another reserve"
+        );
+    }
+
+    #[test]
+    fn attempt_after_one_without_connection_takes_nothing() {
+        let budget = RetryBudget::new(20);
+        assert_eq!(taken(&budget), 10);
+        assert!((0..1000).all(|_| budget.take(Before::NotReached)));
+        assert_eq!(taken(&budget), 0);
+    }
+
+    #[test]
     fn budget_of_zero_percent_grants_no_further_attempt() {
         let budget = RetryBudget::new(0);
         budget.first();
         assert_eq!(taken(&budget), 0);
+        assert!(!budget.take(Before::NotReached));
     }
 }

@@ -53,7 +53,7 @@ use tokio::time::Instant;
 
 pub use self::address::Address;
 pub use self::backend::{Backend, Entry, InFlight};
-pub use self::budget::RetryBudget;
+pub use self::budget::{Before, RetryBudget};
 pub use self::keeper::{Changes, Keeper};
 pub use self::members::{Attempts, Member, Members};
 pub use self::names::{Answers, Lookup, system_lookup};
@@ -113,7 +113,10 @@ impl Pool {
                 .map_or_else(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed), |pool| pool.number),
             connector,
             settings: pool.settings.clone(),
-            budget: RetryBudget::new(pool.settings.retry.budget_percent),
+            budget: match before {
+                Some(before) => before.budget.with_percent(pool.settings.retry.budget_percent),
+                None => RetryBudget::new(pool.settings.retry.budget_percent),
+            },
             queue_metrics: upkeep.in_flight.map(|_| metrics.queue(&pool.name)),
             members: ArcSwap::from_pointee(Members::of(Vec::new(), false)),
             queue,
