@@ -30,7 +30,7 @@ impl Watch {
     /// Begins the watch over the present attempt.
     pub(super) fn begin(context: &Context) -> Watch {
         let current = context.current.as_ref();
-        let wait = current.and_then(|(place, _)| context.pool().patience(place.backend()));
+        let wait = current.and_then(|(place, _)| context.pool().patience(place));
         Watch {
             next: wait.map(|wait| Instant::now() + wait),
             wait: wait.unwrap_or_default(),

@@ -88,6 +88,9 @@ pub(super) const LEAST_SILENCE: Duration = Duration::from_millis(250);
 /// attempt is given up before [`LEAST_SILENCE`].
 pub(super) const LEAST_SILENCE_OF_MANY: Duration = Duration::from_millis(100);
 
+/// The least silence of a backend that has never answered. It may be slow to begin.
+pub(super) const LEAST_SILENCE_OF_NEW: Duration = Duration::from_secs(1);
+
 /// The moment from which times are counted.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -157,18 +160,25 @@ impl Conduct {
         self.slowest.store(sample.max(faded), Ordering::Relaxed);
     }
 
-    /// The time for which an attempt waits before it may be given up; `None` if the backend has never answered, and its speed is
-    /// unknown.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        Some(self.usual_silence()?.max(LEAST_SILENCE))
+    /// The time for which an attempt waits before it may be given up. `others` is the time for which the other backends of the pool
+    /// may answer nothing, by which one is judged that has never answered.
+    pub(super) fn patience(&self, others: impl FnOnce() -> Option<Duration>) -> Duration {
+        // If nobody's speed is known yet, it may be when the time is over.
+        let silence = self.longest_silence(others).unwrap_or(LEAST_SILENCE_OF_NEW);
+        silence.max(LEAST_SILENCE)
     }
 
-    /// The time for which the backend may answer nothing, judged by its recent answers.
-    fn usual_silence(&self) -> Option<Duration> {
+    /// The time for which the backend may answer nothing, judged by its recent answers; `None` if there are none.
+    pub(super) fn usual_silence(&self) -> Option<Duration> {
         match self.slowest.load(Ordering::Relaxed) {
             0 => None,
             slowest => Some(Duration::from_nanos(slowest).saturating_mul(SILENCE_FACTOR)),
         }
+    }
+
+    fn longest_silence(&self, others: impl FnOnce() -> Option<Duration>) -> Option<Duration> {
+        self.usual_silence()
+            .or_else(|| Some(others()?.max(LEAST_SILENCE_OF_NEW)))
     }
 
     /// Notes that a response has come. Returns whether the backend takes requests again because of it.
@@ -202,15 +212,20 @@ impl Conduct {
         is_last_straw.then_some(Cause::Failures(failures, failure))
     }
 
-    /// The backend's silence, if it is long enough for an ejection.
-    pub(super) fn silence(&self, settings: &Ejection, now: Instant) -> Option<Duration> {
+    /// The backend's silence, if it is long enough for an ejection. `others` is as in [`Conduct::patience`].
+    pub(super) fn silence(
+        &self,
+        settings: &Ejection,
+        now: Instant,
+        others: impl FnOnce() -> Option<Duration>,
+    ) -> Option<Duration> {
         let unanswered = self.unanswered();
         if unanswered.count() < settings.failures || self.phase() != Phase::Taking {
             return None;
         }
         let least = (LEAST_SILENCE * settings.failures / unanswered.count()).max(LEAST_SILENCE_OF_MANY);
         let silence = unanswered.silence(now);
-        (silence >= self.usual_silence()?.max(least)).then_some(silence)
+        (silence >= self.longest_silence(others)?.max(least)).then_some(silence)
     }
 
     /// Whether enough attempts are unanswered for [`Conduct::silence`] to be asked.

@@ -11,6 +11,9 @@ use super::{Backend, InFlight, Pool};
 use pace_config::pool::Ejection;
 use pace_hook::AttemptFailure;
 
+/// The most backends that one is compared with, so that a request costs no more in a large pool.
+const MOST_COMPARED: usize = 64;
+
 impl Pool {
     /// Notes that an answer of a backend has been due since `since`.
     pub fn begun(&self, backend: &Backend, since: Instant) {
@@ -66,11 +69,23 @@ impl Pool {
         conduct.phase() == Phase::Silent
     }
 
-    /// The time for which an attempt at a backend waits before it asks whether it is [given up](Pool::is_given_up); `None` if it never
-    /// is.
-    pub fn patience(&self, backend: &Backend) -> Option<Duration> {
+    /// The time for which an attempt waits in its place before it asks whether it is [given up](Pool::is_given_up); `None` if it
+    /// never is.
+    pub fn patience(&self, place: &InFlight) -> Option<Duration> {
         self.settings.upkeep.ejection?;
-        backend.conduct().patience()
+        let conduct = place.backend().conduct();
+        // However slow a backend is that has never answered, its trial must be able to show that.
+        let may_take_all_time = place.is_trial() && conduct.usual_silence().is_none();
+        (!may_take_all_time).then(|| conduct.patience(|| self.usual_silence()))
+    }
+
+    /// The time for which the slowest backend of the pool may answer nothing, as far as a sample shows.
+    fn usual_silence(&self) -> Option<Duration> {
+        let members = self.members();
+        let sample = members.iter().take(MOST_COMPARED);
+        sample
+            .filter_map(|member| member.backend.conduct().usual_silence())
+            .max()
     }
 
     /// Ejects a backend that has been silent for too long. Returns whether it has.
@@ -78,7 +93,8 @@ impl Pool {
         let Some(settings) = &self.settings.upkeep.ejection else {
             return false;
         };
-        let Some(silence) = backend.conduct().silence(settings, now) else {
+        let others = || self.usual_silence();
+        let Some(silence) = backend.conduct().silence(settings, now, others) else {
             return false;
         };
         self.eject(backend, Cause::Silence(silence), settings);

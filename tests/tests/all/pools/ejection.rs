@@ -270,13 +270,82 @@ fn backend_whose_backlog_is_full_costs_no_request() {
     });
 }
 
-/// The trial request of a backend that still hangs is answered by another.
+/// Nothing is known of how fast such a backend would answer, but for how fast others do.
+#[test]
+fn backend_that_has_never_accepted_a_connection_costs_no_request() {
+    let mut overrun = Overrun::new();
+    overrun.stop();
+    let up = HttpBackend::named("up");
+    let pace = Pace::with_config(&format!(
+        "{SERVER}\n[[pools]]\nname = 'web'\nbackends = ['{}', '{}']\nconnect_timeout_ms = 60000\n\
+         ejection = {{ failures = 5, for_ms = 60000 }}\n\n{EVERYTHING}",
+        overrun.address,
+        up.label()
+    ));
+    let label = overrun.address.to_string();
+    under_load(&pace, 4 * CLIENTS, |answered| {
+        pace.wait_for_health(&label, "ejected");
+        after(answered, 500);
+    });
+}
+
+/// Such a process accepts connections, or the system does so for it.
+#[test]
+fn backend_that_hangs_from_the_beginning_costs_no_request() {
+    let ((hangs, gate), up) = (gated("hangs"), HttpBackend::named("up"));
+    gate.close();
+    let pace = start(
+        &[&hangs, &up],
+        "ejection = { failures = 5, for_ms = 60000 }\nresponse_timeout_ms = 60000\nretry = { budget_percent = 100 }",
+    );
+    under_load(&pace, CLIENTS, |answered| {
+        pace.wait_for_health(&hangs.label(), "ejected");
+        after(answered, 500);
+    });
+    assert!(hangs.requests().len() <= CLIENTS, "each client lost time once");
+    gate.open();
+}
+
+/// Its trial has all the time that a request has, or it would never be known to be as slow as that.
+#[test]
+fn backend_that_is_much_slower_than_the_others_comes_back_after_its_trial() {
+    let ((slow, gate), up) = (gated("slow"), HttpBackend::named("up"));
+    gate.close();
+    let pace = start(&[&slow, &up], "ejection = { failures = 2, for_ms = 300 }");
+    thread::scope(|scope| {
+        let early: Vec<_> = (0..4).map(|_| scope.spawn(|| pace.get("/"))).collect();
+        for request in early {
+            assert_eq!(request.join().expect("it is answered").text(), "up");
+        }
+        assert_eq!(ejections(&pace, &slow), 1);
+        let before = slow.requests().len();
+        let trial = scope.spawn(|| {
+            let mut client = pace.client();
+            loop {
+                let answer = client.get("/").text().to_owned();
+                if answer == "slow" {
+                    break;
+                }
+            }
+        });
+        wait_until("the trial", || slow.requests().len() > before);
+        // Longer than a backend that has never answered may be silent. Nothing can be waited for: nothing is to happen.
+        thread::sleep(Duration::from_millis(1500));
+        gate.open();
+        trial.join().expect("its answer comes from the slow backend");
+    });
+    pace.wait_for_health(&slow.label(), "healthy");
+    assert_eq!(ejections(&pace, &slow), 1);
+}
+
+/// The trial request of a backend that still hangs is answered by another. One failure is enough here, because of few clients only
+/// one may reach the backend after its last answer.
 #[test]
 fn trial_of_a_backend_that_still_hangs_costs_no_request() {
     let ((hangs, gate), (up, _open)) = (gated("hangs"), gated("up"));
     let pace = start(
         &[&hangs, &up],
-        "ejection = { failures = 2, for_ms = 50 }\nretry = { budget_percent = 100 }",
+        "ejection = { failures = 1, for_ms = 50 }\nretry = { budget_percent = 100 }",
     );
     under_load(&pace, 4, |answered| {
         after(answered, 50);

@@ -67,19 +67,25 @@ async fn silence_counts_from_the_first_unanswered_attempt_and_needs_as_many_as_f
     conduct.begun(start);
     conduct.begun(after(200));
     assert_eq!(
-        conduct.silence(&settings, after(10_000)),
+        conduct.silence(&settings, after(10_000), || None),
         None,
         "it may be as slow as that"
     );
     conduct.took(Duration::from_millis(1));
-    assert_eq!(conduct.silence(&settings, after(249)), None);
-    let silence = conduct.silence(&settings, after(250)).expect("it is silent");
+    assert_eq!(conduct.silence(&settings, after(249), || None), None);
+    let silence = conduct
+        .silence(&settings, after(250), || None)
+        .expect("it is silent");
     conduct.eject(Cause::Silence(silence), &settings, after(250));
     assert!(conduct.answered(), "an answer ends it at once");
     conduct.reinstate();
     conduct.begun(after(300));
     conduct.begun(after(300));
-    assert_eq!(conduct.silence(&settings, after(10_000)), None, "too few");
+    assert_eq!(
+        conduct.silence(&settings, after(10_000), || None),
+        None,
+        "too few"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +112,7 @@ async fn silence_of_many_attempts_is_believed_sooner() {
     let start = Instant::now();
     let after = |millis| {
         conduct
-            .silence(&settings, start + Duration::from_millis(millis))
+            .silence(&settings, start + Duration::from_millis(millis), || None)
             .is_some()
     };
     for (attempts, millis) in [(3, 250), (2, 150), (1, 125), (20, 100), (1000, 100)] {
@@ -126,19 +132,42 @@ async fn silence_of_many_attempts_is_believed_sooner() {
 fn patience_is_as_long_as_the_slowest_recent_answers_demand() {
     let conduct = Conduct::new();
     let millis = Duration::from_millis;
-    assert_eq!(conduct.patience(), None);
+    let patience = || conduct.patience(|| None);
+    assert_eq!(patience(), LEAST_SILENCE_OF_NEW);
     conduct.took(millis(5));
-    assert_eq!(conduct.patience(), Some(LEAST_SILENCE));
+    assert_eq!(patience(), LEAST_SILENCE);
     conduct.took(millis(2000));
-    assert_eq!(conduct.patience(), Some(millis(6000)));
+    assert_eq!(patience(), millis(6000));
     for _ in 0..100 {
         conduct.took(millis(5));
     }
-    assert!(conduct.patience() > Some(millis(3000)), "it may be slow again");
+    assert!(patience() > millis(3000), "it may be slow again");
     for _ in 0..1000 {
         conduct.took(millis(5));
     }
-    assert_eq!(conduct.patience(), Some(LEAST_SILENCE));
+    assert_eq!(patience(), LEAST_SILENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn backend_that_has_never_answered_is_judged_by_the_others() {
+    let (conduct, settings) = (Conduct::new(), settings(3));
+    let (start, millis) = (Instant::now(), Duration::from_millis);
+    for _ in 0..100 {
+        conduct.begun(start);
+    }
+    let after = |waited, others| conduct.silence(&settings, start + millis(waited), || others);
+    assert_eq!(after(10_000, None), None, "nobody's speed is known");
+    assert_eq!(after(999, Some(millis(3))), None);
+    assert_eq!(after(1000, Some(millis(3))), Some(millis(1000)));
+    assert_eq!(after(5999, Some(millis(6000))), None, "others are slower");
+    assert_eq!(conduct.patience(|| Some(millis(3))), LEAST_SILENCE_OF_NEW);
+    assert_eq!(conduct.patience(|| Some(millis(6000))), millis(6000));
+    conduct.took(millis(1));
+    assert_eq!(
+        after(250, Some(millis(6000))),
+        Some(millis(250)),
+        "its own speed counts"
+    );
 }
 
 /// An event in the life of a backend.
@@ -196,7 +225,7 @@ proptest! {
                     }
                 }
                 Event::Look => {
-                    if let Some(silence) = conduct.silence(&settings, now) {
+                    if let Some(silence) = conduct.silence(&settings, now, || None) {
                         prop_assert!(unanswered >= most && silence >= LEAST_SILENCE_OF_MANY);
                         conduct.eject(Cause::Silence(silence), &settings, now);
                         (failures, unanswered) = (0, 0);
