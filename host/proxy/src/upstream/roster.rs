@@ -1,7 +1,7 @@
 //! The material of a pool's members: servers of the configuration, their addresses, and the standing of each.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use log::{info, warn};
 use tokio::time::Instant;
@@ -19,6 +19,8 @@ pub(super) struct Roster {
     pub(super) seats: Vec<Seat>,
     /// The standing of each address. Until a new roster is settled they are those of its predecessor.
     standings: HashMap<Address, Arc<Standing>>,
+    /// The standings of backends that have gone, as long as requests are under way there: they count if the backend comes back.
+    gone: HashMap<Address, Weak<Standing>>,
 }
 
 /// A server of the configuration.
@@ -59,6 +61,7 @@ impl Roster {
                 })
                 .collect(),
             standings: before.map_or_else(HashMap::new, |before| before.standings.clone()),
+            gone: before.map_or_else(HashMap::new, |before| before.gone.clone()),
         }
     }
 
@@ -174,6 +177,11 @@ impl Pool {
         }
         let now = Instant::now();
         let known = std::mem::take(&mut roster.standings);
+        let gone = std::mem::take(&mut roster.gone);
+        let find = |address: &Address| {
+            let present = known.get(address).map(Arc::clone);
+            present.or_else(|| gone.get(address)?.upgrade())
+        };
         let present: HashMap<(&Address, &str), &Arc<Backend>> = roster
             .seats
             .iter()
@@ -193,16 +201,13 @@ impl Pool {
                     .get(&(address, label.as_str()))
                     .filter(|backend| backend.name == name);
                 let standing = standings.entry(address.clone()).or_insert_with(|| {
-                    known.get(address).map_or_else(
-                        || {
-                            let new = Arc::new(Standing::new(&self.queue));
-                            if begins_slowly && !self.settings.upkeep.slow_start.is_zero() {
-                                new.with(|facts| facts.slow_since = Some(now));
-                            }
-                            new
-                        },
-                        Arc::clone,
-                    )
+                    find(address).unwrap_or_else(|| {
+                        let new = Arc::new(Standing::new(&self.queue));
+                        if begins_slowly && !self.settings.upkeep.slow_start.is_zero() {
+                            new.with(|facts| facts.slow_since = Some(now));
+                        }
+                        new
+                    })
                 });
                 let backend = match same {
                     Some(same) => Arc::clone(*same),
@@ -222,6 +227,16 @@ impl Pool {
                 });
             }
         }
+        let known = known.into_iter().map(|(address, standing)| {
+            let standing = Arc::downgrade(&standing);
+            (address, standing)
+        });
+        roster.gone = gone
+            .into_iter()
+            .filter(|(_, standing)| standing.strong_count() > 0)
+            .chain(known)
+            .filter(|(address, _)| !standings.contains_key(address))
+            .collect();
         roster.seats = seats;
         roster.standings = standings;
         self.refresh(roster, now);

@@ -269,3 +269,22 @@ fn lifted_bound_admits_waiting_requests() {
     gate.open();
     assert_eq!((answer(first).0, answer(second).0), (200, 200));
 }
+
+/// A look-up or a reload may take a backend out for a moment, and its requests are under way for longer.
+#[test]
+fn backend_that_goes_and_comes_back_has_its_requests_still() {
+    let ((one, gate), two) = (gated("one"), HttpBackend::named("two"));
+    let pace = start(&[&one], "max_in_flight = 1\nqueue_ms = 60000");
+    gate.close();
+    let first = ask(&pace, "/first");
+    wait_until("the first to be under way", || one.requests().len() == 1);
+    for (from, to) in [(&one, &two), (&two, &one)] {
+        let replaced = |text: String| text.replace(&from.label(), &to.label());
+        assert_eq!(reconfigure(&pace, replaced).0, 200);
+    }
+    assert_eq!(pace.backend("web", &one.label())["in_flight"], 1);
+    let second = ask(&pace, "/second");
+    wait_until("the second to wait", || queued(&pace) == 1);
+    gate.open();
+    assert_eq!((answer(first).0, answer(second).0), (200, 200));
+}
