@@ -99,7 +99,7 @@ async fn count_of_unanswered_attempts_has_a_bound_and_keeps_the_time_of_the_firs
     let later = start + Duration::from_secs(3);
     conduct.begun(later);
     assert_eq!(u64::from(conduct.unanswered().count()), MOST_COUNTED);
-    let silence = conduct.silence(&settings, later).expect("it is silent");
+    let silence = conduct.silence(&settings, later, || None).expect("it is silent");
     assert_eq!(silence.as_secs(), 3);
     assert!(!conduct.answered());
     assert_eq!(conduct.silent_for(later), Duration::ZERO);
@@ -155,19 +155,19 @@ async fn backend_that_has_never_answered_is_judged_by_the_others() {
     for _ in 0..100 {
         conduct.begun(start);
     }
-    let after = |waited, others| conduct.silence(&settings, start + millis(waited), || others);
+    // The beginning is kept in whole milliseconds.
+    let after = |waited, others| {
+        let silence = conduct.silence(&settings, start + millis(waited), || others);
+        silence.map(|silence| silence.as_millis())
+    };
     assert_eq!(after(10_000, None), None, "nobody's speed is known");
     assert_eq!(after(999, Some(millis(3))), None);
-    assert_eq!(after(1000, Some(millis(3))), Some(millis(1000)));
+    assert_eq!(after(1000, Some(millis(3))), Some(1000));
     assert_eq!(after(5999, Some(millis(6000))), None, "others are slower");
     assert_eq!(conduct.patience(|| Some(millis(3))), LEAST_SILENCE_OF_NEW);
     assert_eq!(conduct.patience(|| Some(millis(6000))), millis(6000));
     conduct.took(millis(1));
-    assert_eq!(
-        after(250, Some(millis(6000))),
-        Some(millis(250)),
-        "its own speed counts"
-    );
+    assert_eq!(after(250, Some(millis(6000))), Some(250), "its own speed counts");
 }
 
 /// An event in the life of a backend.
