@@ -19,6 +19,8 @@ pub struct PoolStatus {
 pub struct BackendStatus {
     backend: String,
     address: String,
+    /// Whether it has to prove its name; `None` without TLS.
+    verified: Option<bool>,
     health: &'static str,
     /// The rest of the ejection, in milliseconds.
     ejected_for_ms: Option<u64>,
@@ -42,6 +44,7 @@ impl Pool {
             BackendStatus {
                 backend: seat.backend.label.clone(),
                 address: seat.backend.address.to_string(),
+                verified: seat.backend.name.as_ref().map(|_| self.settings.tls.verify),
                 health: member.health.name(),
                 ejected_for_ms: left.map(|left| u64::try_from(left).unwrap_or(u64::MAX)),
                 backup: seat.is_backup,

@@ -162,7 +162,8 @@ fn drained_backend_is_restarted_without_a_failed_request() {
 fn pools_are_listed_with_their_backends() {
     let (one, two) = (HttpBackend::named("one"), HttpBackend::named("two"));
     let pace = Pace::with_config(&format!(
-        "{ONE_WORKER}\n[[pools]]\nname = 'web'\nbackends = ['{}', {{ address = '{}', weight = 3, backup = true }}]\n{}\n{EVERYTHING}",
+        "{ONE_WORKER}\n[[pools]]\nname = 'web'\nbackends = ['{}', {{ address = '{}', weight = 3, backup = true }}]\n\n\
+         [[pools]]\nname = 'blind'\nbackends = ['https://127.0.0.1:1', 'http://127.0.0.1:2']\ntls = {{ verify = false }}\n{}\n{EVERYTHING}",
         one.label(),
         two.label(),
         pool("another", &[&one])
@@ -170,8 +171,12 @@ fn pools_are_listed_with_their_backends() {
     pace.get("/");
     let pools = pace.pools();
     let names: Vec<_> = pools.iter().map(|pool| pool["name"].as_str()).collect();
-    assert_eq!(names, [Some("another"), Some("web")]);
-    assert_eq!(pools[1]["queued"], 0);
+    assert_eq!(names, [Some("another"), Some("blind"), Some("web")]);
+    assert_eq!(pools[2]["queued"], 0);
+    let verified = |of: &str, backend: &str| pace.backend(of, backend)["verified"].as_bool();
+    assert_eq!(verified("web", &one.label()), None);
+    assert_eq!(verified("blind", "127.0.0.1:1"), Some(false));
+    assert_eq!(verified("blind", "127.0.0.1:2"), None);
     let first = pace.backend("web", &one.label());
     assert_eq!(first["address"], one.label());
     assert!(first["latency_ms"].as_f64().is_some_and(|latency| latency > 0.0));
