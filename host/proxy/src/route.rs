@@ -14,6 +14,7 @@ use pace_wire::authority;
 use pace_wire::path::EncodedSlashes;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
+use pace_wire::rewrite::NORMALISED;
 
 pub use self::mirror::{Mirror, MirrorPlace};
 pub use self::split::Split;
@@ -97,11 +98,12 @@ impl Action {
     }
 }
 
-/// The URL that a redirect sends the client of a request to; `None` if that has the host of the request, which names none.
+/// The URL that a redirect sends the client of a request to; `None` if that has the host of the request, which names none. A path
+/// that a plugin has edited is normalised, so that it cannot be taken for a host, as `//host` would be.
 ///
 /// # Errors
 ///
-/// As for [`Rewrite::target`].
+/// As for [`PathRewrite::apply`](pace_wire::rewrite::PathRewrite::apply).
 pub fn location(
     to: &RedirectUrl,
     rewrite: &Rewrite,
@@ -109,7 +111,8 @@ pub fn location(
     scheme: &str,
     slashes: EncodedSlashes,
 ) -> Result<Option<String>, Refusal> {
-    let target = rewrite.target(&request.target, slashes)?;
+    let path = rewrite.path.as_ref().unwrap_or(&NORMALISED);
+    let target = path.apply(&request.target, slashes)?.target;
     let host = rewrite.host.as_deref().or_else(|| request.authority());
     Ok(to.of(&Redirected {
         scheme,

@@ -21,6 +21,12 @@ pub struct Rewritten {
     pub is_stripped: bool,
 }
 
+/// The rewrite that only normalises.
+pub static NORMALISED: PathRewrite = PathRewrite {
+    strip: String::new(),
+    add: String::new(),
+};
+
 impl PathRewrite {
     /// A rewrite that takes away `strip` where a path is at or below it, and then puts `add` in front. Both are normalised
     /// prefixes, or empty for none; a slash at their end is ignored.

@@ -1,9 +1,9 @@
 //! Routes that answer by themselves: `redirect` and `respond`.
 
-use pace_tests::{Http2, HttpBackend, Pace, Request};
+use pace_tests::{Http2, HttpBackend, Pace, Request, fixture};
 
 use super::routed;
-use crate::sections::{SERVER, pool};
+use crate::sections::{SERVER, plugin, pool};
 
 #[test]
 fn redirect_leads_to_the_url_with_its_placeholders_filled_in() {
@@ -52,6 +52,29 @@ fn redirect_leads_to_the_url_with_its_placeholders_filled_in() {
         (response.status, response.text()),
         (400, "bad request: Host is missing\n")
     );
+}
+
+#[test]
+fn path_that_a_plugin_has_edited_leads_to_no_other_host() {
+    let pace = Pace::with_config(&format!(
+        "{SERVER}\n{}
+         [[routes]]
+         redirect = {{ to = '{{path}}' }}
+         plugins = ['editor']",
+        plugin("editor", &fixture("path-editor")),
+    ));
+    let mut client = pace.client();
+    for (edited, location) in [
+        ("//evil.test/x", "/evil.test/x"),
+        ("///evil.test", "/evil.test"),
+        ("/a/../b?c=d", "/b?c=d"),
+        ("/%65vil", "/evil"),
+    ] {
+        let response = client.send(&Request::get("/").header("x-path", edited));
+        assert_eq!(response.header("location"), Some(location), "{edited}");
+    }
+    let response = client.send(&Request::get("/").header("x-path", "/\\evil.test"));
+    assert_eq!((response.status, response.header("location")), (400, None));
 }
 
 #[test]
