@@ -171,6 +171,7 @@ impl Proxy {
                 Err(error) => break error,
             }
         };
+        watch.failed(context, &error);
         if error.is_silence() {
             lease.doubt_if_silent(&mut backend);
         }

@@ -22,6 +22,8 @@ pub(super) struct Watch {
     wait: Duration,
     /// Whether the attempt counts as unanswered.
     is_counted: bool,
+    /// Whether the attempt has waited for so long that the backend may be silent.
+    is_long: bool,
     /// Whether the pool ejects.
     is_on: bool,
 }
@@ -35,6 +37,7 @@ impl Watch {
             next: wait.map(|wait| Instant::now() + wait),
             wait: wait.unwrap_or_default(),
             is_counted: false,
+            is_long: false,
             is_on: context.pool().settings.upkeep.ejection.is_some(),
         }
     }
@@ -50,6 +53,18 @@ impl Watch {
             let now = Instant::now();
             self.count(context, now);
             self.next = self.next.map(|_| now + self.wait);
+        }
+    }
+
+    /// Notes that the attempt has failed. One that its client has left, before the backend had the time that it usually needs, is no
+    /// sign of silence: otherwise a client could have backends ejected.
+    pub(super) fn failed(&self, context: &Context, error: &AttemptError) {
+        if let Some((place, _)) = &context.current
+            && self.is_counted
+            && !self.is_long
+            && error.failure().is_none()
+        {
+            context.pool().withdrawn(place.backend());
         }
     }
 
@@ -102,6 +117,7 @@ impl Watch {
     /// Whether the backend is silent, and the pool wants another attempt then.
     fn look(&mut self, context: &Context) -> bool {
         let now = Instant::now();
+        self.is_long = true;
         self.next = Some(now + self.wait);
         self.wait *= 2;
         let Some((place, _)) = &context.current else {

@@ -31,7 +31,8 @@ pub(super) struct Conduct {
     phase: AtomicU8,
     /// Attempts in a row that failed.
     failures: AtomicU32,
-    /// The attempts that have begun since the last answer: [`Unanswered`] as a number.
+    /// The attempts that have begun since the last answer, without those that their clients have left soon: [`Unanswered`] as a
+    /// number.
     unanswered: AtomicU64,
     /// The longest time that an answer has taken lately, in nanoseconds; 0 before the first one.
     slowest: AtomicU64,
@@ -149,6 +150,15 @@ impl Conduct {
         let _ = self
             .unanswered
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// Notes that an attempt that has begun is over, and says nothing of the backend.
+    pub(super) fn withdrawn(&self) {
+        let less = |unanswered| Unanswered(unanswered).without_one().map(|less| less.0);
+        // An answer may have come since, with which it does not count any more.
+        let _ = self
+            .unanswered
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Notes the time that an answer has taken.
@@ -323,6 +333,11 @@ impl Unanswered {
             MOST_COUNTED => self.0,
             _ => self.0 + 1,
         })
+    }
+
+    /// One less, if there is one.
+    fn without_one(self) -> Option<Unanswered> {
+        (self.count() > 0).then(|| Unanswered(self.0 - 1))
     }
 }
 

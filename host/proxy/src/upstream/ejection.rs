@@ -20,6 +20,11 @@ impl Pool {
         backend.conduct().begun(since);
     }
 
+    /// Notes that an attempt is over whose answer was due, and of which the backend is not to blame for anything.
+    pub fn withdrawn(&self, backend: &Backend) {
+        backend.conduct().withdrawn();
+    }
+
     /// Notes that an attempt has been answered with this status, after so long.
     pub fn answered(&self, place: &InFlight, status: u16, time: Duration) {
         let backend = place.backend();

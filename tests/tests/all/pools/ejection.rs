@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pace_tests::{Answer, HttpBackend, Pace, Request, wait_until};
+use pace_tests::{Answer, Http2, HttpBackend, Pace, Request, wait_until};
 use socket2::{Domain, Socket, Type};
 
 use super::{after, gated, start, under_load};
@@ -356,6 +356,50 @@ fn trial_of_a_backend_that_still_hangs_costs_no_request() {
         let before = hangs.requests().len();
         wait_until("requests to it", || hangs.requests().len() > before + 10);
     });
+}
+
+/// A client could have backends ejected that are well.
+#[test]
+fn requests_that_their_clients_leave_eject_nobody() {
+    let ((one, gate), (two, other_gate)) = (gated("one"), gated("two"));
+    let pace = start(&[&one, &two], "ejection = { failures = 2, for_ms = 60000 }");
+    let mut http2 = Http2::connect(pace.address());
+    let mut ask = |count: usize| -> Vec<_> {
+        gate.close();
+        other_gate.close();
+        let before = one.requests().len() + two.requests().len();
+        let request = Request::get("/");
+        let streams = (0..count).map(|_| http2.open(&request, true).expect("it is open"));
+        let streams = streams.collect();
+        wait_until("them to be under way", || {
+            one.requests().len() + two.requests().len() == before + count
+        });
+        streams
+    };
+    // Backends that take their time may be silent for three times as long.
+    let slow = ask(2);
+    thread::sleep(Duration::from_millis(800));
+    gate.open();
+    other_gate.open();
+    for stream in slow {
+        assert_eq!(stream.response().expect("it is answered").status, 200);
+    }
+    for mut stream in ask(8) {
+        stream.reset();
+    }
+    let labels = [one.label(), two.label()];
+    wait_until("all to have left", || {
+        let mut backends = labels.iter().map(|label| pace.backend("web", label));
+        backends.all(|backend| backend["in_flight"] == 0)
+    });
+    // Nothing can be waited for: nothing is to happen.
+    thread::sleep(Duration::from_millis(3000));
+    gate.open();
+    other_gate.open();
+    for _ in 0..4 {
+        assert_eq!(pace.get("/").status, 200);
+    }
+    assert_eq!(ejections(&pace, &one) + ejections(&pace, &two), 0);
 }
 
 /// A backend that is slow to read a large request is not silent: nobody expects an answer yet.

@@ -106,6 +106,23 @@ async fn count_of_unanswered_attempts_has_a_bound_and_keeps_the_time_of_the_firs
 }
 
 #[tokio::test(start_paused = true)]
+async fn attempts_that_are_withdrawn_do_not_count() {
+    let (conduct, settings) = (Conduct::new(), settings(2));
+    conduct.took(Duration::from_millis(1));
+    let start = Instant::now();
+    for _ in 0..10 {
+        conduct.begun(start);
+        conduct.withdrawn();
+    }
+    conduct.withdrawn();
+    conduct.begun(start);
+    let later = start + Duration::from_secs(10);
+    assert_eq!(conduct.silence(&settings, later, || None), None, "one is left");
+    conduct.begun(start);
+    assert!(conduct.silence(&settings, later, || None).is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_of_many_attempts_is_believed_sooner() {
     let (conduct, settings) = (Conduct::new(), settings(3));
     conduct.took(Duration::from_millis(1));
