@@ -85,5 +85,7 @@ impl Drain {
         if !self.has_begun() {
             notified.await;
         }
+        // A request may have arrived that the queue of events has not told of: it is asked once more before this goes on.
+        tokio::task::yield_now().await;
     }
 }
