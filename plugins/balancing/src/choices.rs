@@ -42,6 +42,17 @@ impl Choices {
         random: &mut Random,
         load: &mut impl Load,
     ) -> Option<u32> {
+        Some(self.pick_with_load(backends, attempt, random, load)?.0)
+    }
+
+    /// The backend as [`Choices::pick`] has it, and its load for each unit of weight; 0 if it is the only one.
+    pub fn pick_with_load(
+        &self,
+        backends: &impl Backends,
+        attempt: u32,
+        random: &mut Random,
+        load: &mut impl Load,
+    ) -> Option<(u32, f64)> {
         let mut is_left = |index| {
             let is_left = attempt == 1 || !backends.tried(index);
             if !is_left {
@@ -57,11 +68,16 @@ impl Choices {
             };
             Some((first, second))
         })?;
-        let second = second.filter(|second| {
-            // The load per unit of weight, without a division.
-            load.of(second.index) * f64::from(first.weight) < load.of(first.index) * f64::from(second.weight)
-        });
-        Some(second.unwrap_or(first).index)
+        // The load of an only backend makes no difference, and may take calls into the host.
+        let Some(second) = second else {
+            return Some((first.index, 0.0));
+        };
+        let [of_first, of_second] =
+            [first, second].map(|member| load.of(member.index) / f64::from(member.weight));
+        Some(match of_second < of_first {
+            true => (second.index, of_second),
+            false => (first.index, of_first),
+        })
     }
 }
 

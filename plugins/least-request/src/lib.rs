@@ -5,7 +5,13 @@
 //! A backend is busy with the requests whose responses are not complete, over all workers of this Pace. Two backends
 //! are drawn at random, each as often as its weight says; the one with fewer requests for its weight gets the request,
 //! and if they have the same, the first of them. So an idle pool is used by weight, a slow backend gets less as its
-//! requests pile up, and the cost does not depend on the number of backends: three calls into the host.
+//! requests pile up, and the cost does not depend on the number of backends: five calls into the host.
+//!
+//! That is not enough where some backends are slow all the time and the pool is not busy: their requests do not pile up, and
+//! the slowest answers of all are theirs. So a backend whose latency is four times that of the faster ones counts as busier by
+//! as many times as it is slower, and other pairs are drawn in place of such a one. It gets what the others have no room for,
+//! and one request now and then that shows whether it still is slow. One that has never answered counts as slow from its first
+//! request until it does.
 //!
 //! Eligible backends are the healthy ones; if there are none, the unhealthy and ejected ones, since the health may be
 //! wrong about all of them. A backend that is draining or has a weight of 0 gets no new requests, even if it is the

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use pace_tests::{Gate, HttpBackend, Pace, Request, Response, Setup, wait_until};
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Response, Setup, wait_until};
 
 use crate::sections::{EVERYTHING, ONE_WORKER, SERVER, pool};
 
@@ -105,6 +105,34 @@ fn peak_ewma_prefers_the_backend_that_answers_sooner() {
         }
         assert_eq!(slow.requests().len(), 1, "it is known to be slow");
     });
+}
+
+/// The pool is not busy, so the requests of its slow half do not pile up, and would be the slowest of all.
+#[test]
+fn least_request_leaves_the_slow_half_of_a_pool_alone() {
+    let slow = || {
+        HttpBackend::new(|_| {
+            thread::sleep(Duration::from_millis(300));
+            Answer::new("slow")
+        })
+    };
+    let slow = [slow(), slow()];
+    let quick = ["quick", "quick"].map(HttpBackend::named);
+    let all = [&slow[0], &quick[0], &slow[1], &quick[1]];
+    let pace = Pace::with_config(&config(ONE_WORKER, "least-request", "", &all));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = pace.client();
+                for _ in 0..100 {
+                    assert_eq!(client.get("/").status, 200);
+                }
+            });
+        }
+    });
+    let requests: usize = slow.iter().map(|backend| backend.requests().len()).sum();
+    // One each until they have answered, and one now and then that shows whether they still are slow.
+    assert!(requests <= 10, "{requests} of 400");
 }
 
 /// A backend that refuses connections is neither busy nor slow, and is still not asked again and again.

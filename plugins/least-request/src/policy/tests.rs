@@ -1,6 +1,7 @@
 //! Tests of the policy without a host, in pools whose backends take requests and give them back.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use balancing::testing::Pool;
 use pace_plugin::Health;
@@ -73,6 +74,67 @@ fn slow_backend_gets_less() {
     assert!(requests[0] * 5 < *others, "{requests:?}");
 }
 
+/// A pool that is not busy, half of which takes ten times as long: of a hundred answers the slowest is a fast one.
+#[test]
+fn slow_half_of_an_idle_pool_answers_fewer_than_one_of_a_hundred() {
+    for count in [2, 4, 10, 100] {
+        let mut pool = Pool::weighted(&vec![1; count]);
+        for (index, backend) in pool.backends.iter_mut().enumerate() {
+            backend.latency = Some(Duration::from_millis([300, 30][index % 2]));
+        }
+        let mut policy = policy(1);
+        for _ in 0..100 {
+            policy.pick(&pool, 1);
+        }
+        let picks = (0..10_000).map(|_| policy.pick(&pool, 1).expect("there are backends"));
+        let slow = picks.filter(|picked| picked % 2 == 0).count();
+        assert!(slow < 50, "{slow} of 10,000 with {count} backends");
+        assert!(slow > 0, "nothing would show that they are slow no more");
+    }
+}
+
+#[test]
+fn backend_that_is_slow_no_more_gets_its_share() {
+    let mut pool = Pool::weighted(&[1; 4]);
+    let mut policy = policy(1);
+    let mut picks = |pool: &Pool| {
+        let mut counts = [0; 4];
+        for _ in 0..4000 {
+            counts[policy.pick(pool, 1).expect("there are backends") as usize] += 1;
+        }
+        counts
+    };
+    for backend in &mut pool.backends {
+        backend.latency = Some(Duration::from_millis(30));
+    }
+    pool.backends[0].latency = Some(Duration::from_secs(3));
+    assert!(picks(&pool)[0] < 40);
+    pool.backends[0].latency = Some(Duration::from_millis(60));
+    assert!(picks(&pool)[0] > 800);
+}
+
+/// Half as many backends must not get all requests, or they are the ones that are slow next.
+#[test]
+fn slow_half_takes_what_the_others_have_no_room_for() {
+    let mut pool = Pool::weighted(&[1; 10]);
+    let mut policy = policy(1);
+    for (index, backend) in pool.backends.iter_mut().enumerate() {
+        backend.latency = Some(Duration::from_millis([50, 5][index % 2]));
+    }
+    // As many requests as would make 30 on each fast backend.
+    for _ in 0..150 {
+        let picked = policy.pick(&pool, 1).expect("there are backends");
+        pool.backends[picked as usize].in_flight += 1;
+    }
+    let slow: u32 = pool
+        .backends
+        .iter()
+        .step_by(2)
+        .map(|backend| backend.in_flight)
+        .sum();
+    assert!((5..30).contains(&slow), "{slow}");
+}
+
 #[test]
 fn backend_that_refuses_everything_is_asked_now_and_then() {
     let mut pool = Pool::weighted(&[1, 1]);
@@ -132,7 +194,7 @@ fn thousand_backends_cost_no_more_calls_than_two() {
         for _ in 0..1000 {
             policy.pick(&pool, 1);
         }
-        assert_eq!(pool.calls.get(), 3000, "the version and two loads");
+        assert_eq!(pool.calls.get(), 5000, "the version, two loads and two latencies");
     }
 }
 
