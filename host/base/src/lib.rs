@@ -6,6 +6,8 @@
 //! | [`escape`] | escapes for text from outside, before it reaches a log, a terminal or a page |
 //! | [`file`](mod@file) | reading files that may be anything |
 //! | [`limiter`] | events per second, counted and bounded |
+//! | [`plural`] | numbers of things in sentences |
+//! | [`processors`] | how many processors this process may use |
 //! | [`allocator`] | the global allocator, and how the process ends when memory runs out |
 
 pub mod allocator;
@@ -13,3 +15,5 @@ pub mod escape;
 pub mod file;
 pub mod limiter;
 pub mod logging;
+pub mod plural;
+pub mod processors;
