@@ -52,6 +52,7 @@ pub(super) struct Full {
 pub(super) struct Server {
     pub listen: Option<Placed<ListenAddress>>,
     pub workers: Option<Int<1, 1024>>,
+    pub shutdown_delay_ms: Option<Int<0, 3_600_000>>,
     pub grace_period_seconds: Option<Int<0, 3600>>,
     pub trusted_proxies: Option<Vec<Network>>,
     pub proxy_protocol: Option<Placed<bool>>,

@@ -6,9 +6,9 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
+use pace_base::processors;
 use pace_wire::path::normalise_prefix;
 use pace_wire::request::Rules;
 
@@ -29,6 +29,7 @@ const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
 
 /// The default of all state: that of eight plugins with their default limits.
 const DEFAULT_STATE_MB: u32 = 512;
+const MAX_WORKERS: usize = 1024;
 const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
 const DEFAULT_VIA: &str = "pace";
 
@@ -111,11 +112,13 @@ impl<'a> Resolver<'a> {
         {
             self.report(&wanted.place, Fault::TrustsNobody);
         }
-        let cores = || thread::available_parallelism().map_or(1, usize::from).min(1024);
         Server {
             workers: server
                 .workers
-                .map_or_else(cores, |workers| workers.value() as usize),
+                .map_or_else(default_workers, |workers| workers.value() as usize),
+            shutdown_delay: Duration::from_millis(
+                server.shutdown_delay_ms.map_or(0, |millis| millis.value()).into(),
+            ),
             grace_period: Duration::from_secs(
                 server
                     .grace_period_seconds
@@ -188,6 +191,11 @@ impl<'a> Resolver<'a> {
             }
         }
     }
+}
+
+/// As many workers as there are processors for this process.
+fn default_workers() -> usize {
+    processors::available().min(MAX_WORKERS)
 }
 
 /// The rules for requests.

@@ -84,7 +84,9 @@ impl Config {
 pub struct Server {
     /// Worker threads, 1 to 1024.
     pub workers: usize,
-    /// How long requests in flight may take to finish after SIGTERM, up to an hour.
+    /// How long connections are still accepted after SIGTERM, while `/readyz` fails, up to an hour.
+    pub shutdown_delay: Duration,
+    /// How long requests in flight may take to finish after that, up to an hour.
     pub grace_period: Duration,
     /// Peers whose statements about the client are believed; may be empty.
     pub trusted_proxies: Vec<IpNet>,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
+use pace_base::plural::Plural;
 use pace_config::listener::{ClientCertificates, Listener};
 use pace_config::{Backend, Config, Pool, Protocol};
 use pace_proxy::certificates::Frontends;
@@ -14,10 +15,10 @@ use crate::routes;
 pub(crate) fn configuration(config: &Config, frontends: &Frontends) -> String {
     let mut report = format!(
         "ok: {}, {}, {}, {}\n",
-        count(config.listeners.len(), "listener"),
-        count(config.routes.len(), "route"),
-        count(config.pools.len(), "pool"),
-        count(config.plugins.len(), "plugin"),
+        Plural(config.listeners.len(), "listener"),
+        Plural(config.routes.len(), "route"),
+        Plural(config.pools.len(), "pool"),
+        Plural(config.plugins.len(), "plugin"),
     );
     for listener in &config.listeners {
         write_listener(&mut report, config, frontends, listener);
@@ -45,13 +46,6 @@ pub(crate) fn plugins(plugins: &[PluginStatus]) -> String {
         );
     }
     report
-}
-
-fn count(number: usize, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        number => format!("{number} {noun}s"),
-    }
 }
 
 fn write_listener(report: &mut String, config: &Config, frontends: &Frontends, listener: &Listener) {

@@ -15,9 +15,8 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::cli::{CheckArgs, Cli, Command, ConfigArgs, RouteArgs, ServeArgs};
-use arc_swap::ArcSwap;
 use clap::Parser;
-use log::warn;
+use log::{info, warn};
 use pace_author::{BuildFailed, CommandError, PluginCommand};
 use pace_base::allocator::OutOfMemoryExit;
 use pace_base::logging::{Log, Setup, Writing};
@@ -25,9 +24,9 @@ use pace_config::Config;
 use pace_proxy::certificates::Frontends;
 use pace_proxy::listeners::Listeners;
 use pace_proxy::ordering::Ordering;
-use pace_proxy::reload::{Manager, Origin, Reloader};
-use pace_proxy::server::{self, Process, Server};
-use pace_proxy::snapshot::{Shared, Snapshot};
+use pace_proxy::reload::{Manager, Origin};
+use pace_proxy::server::{self, Inherited, Parts, Process, Server};
+use pace_proxy::snapshot::Shared;
 use pace_proxy::telemetry::Metrics;
 use pace_proxy::upstream::system_lookup;
 use pace_sandbox::{Compiler, Runtime, compile_for_parent};
@@ -84,33 +83,33 @@ fn start_log(command: Option<&Command>) -> io::Result<Log> {
 /// The parts of a server that is ready to run.
 struct Ready {
     server: Server,
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    shared: Arc<Shared>,
-    reloader: Reloader,
-    ordering: Option<Ordering>,
+    parts: Parts,
 }
 
 fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let mut process = Process::begin()?;
+    let inherited = process.take_inherited();
     let args = args.clone();
-    let Some(ready) = process.prepare(move || prepare(&args))? else {
+    let Some(ready) = process.prepare(move || prepare(&args, inherited))? else {
         return Ok(());
     };
-    let Ready {
-        server,
-        snapshot,
-        shared,
-        reloader,
-        ordering,
-    } = ready?;
-    Ok(server.run(process, snapshot, shared, reloader, ordering)?)
+    let Ready { server, parts } = ready?;
+    Ok(server.run(process, parts)?)
 }
 
-fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
+fn prepare(args: &ServeArgs, inherited: Inherited) -> Result<Ready, CommandError> {
+    let file = args.config.config.as_deref();
+    info!(
+        target: "pace::server",
+        "Pace {} with {}, process {}",
+        env!("CARGO_PKG_VERSION"),
+        file.map_or("no configuration file".into(), |file| file.display().to_string()),
+        std::process::id(),
+    );
     let config = load(&args.config)?;
     // The socket is bound before plugins are compiled: a port in use is the more likely mistake, and is known
     // at once.
-    let mut server = Server::bind(&config)?;
+    let mut server = Server::bind(&config, inherited)?;
     if let Some(path) = &args.ready_file {
         server = server.with_ready_file(path)?;
     }
@@ -128,13 +127,13 @@ fn prepare(args: &ServeArgs) -> Result<Ready, CommandError> {
     thread::Builder::new()
         .name("pace-reload".to_owned())
         .spawn(|| manager.run())?;
-    Ok(Ready {
-        server,
+    let parts = Parts {
         snapshot,
         shared,
         reloader,
         ordering,
-    })
+    };
+    Ok(Ready { server, parts })
 }
 
 /// The compiler process runs this very program, even if its file has been replaced by another version.

@@ -7,6 +7,7 @@ use pace_config::Config;
 use pace_tls::acme::schedule::Schedule;
 use pace_tls::acme::{Acme, AcmeError, ChallengeKind, Settings, Status, Watched};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::certificates::{PemFile, describe};
 use crate::listeners::Listeners;
@@ -56,15 +57,20 @@ impl Ordering {
         Ok(Some(Ordering { acme, watched, names }))
     }
 
-    /// Orders and renews for as long as the process lives.
+    /// Orders and renews until it is dropped.
     pub(crate) async fn run(self, shared: Arc<Shared>, reloader: Reloader) {
         let Ordering { acme, watched, names } = self;
         let Watched {
             mut certificate,
             status,
         } = watched;
-        tokio::spawn(acme.run());
-        tokio::spawn(tell(status, Arc::clone(&shared), names));
+        // Two processes must not order at once, so all of it ends with this.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {
+            let never = acme.run().await;
+            match never {}
+        });
+        tasks.spawn(tell(status, Arc::clone(&shared), names));
         while certificate.changed().await.is_ok() {
             let pair = certificate.borrow_and_update().clone();
             if let Some(pair) = &pair {

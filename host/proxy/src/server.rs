@@ -1,5 +1,16 @@
 //! Sockets and threads: accepting, serving, and the end of both.
 //!
+//! | file | what it does |
+//! |---|---|
+//! | `listen`, `sockets` | ports and the sockets on them, which change with the configuration |
+//! | `inherited` | sockets that systemd or the process before has opened |
+//! | `accept`, `connection`, `admission` | from a socket to a worker |
+//! | `worker` | the threads that serve |
+//! | `admin` | connections of operators |
+//! | `life` | the process from when it serves to its end |
+//! | `signals`, `drain`, `handover` | how an end begins, how connections learn of it, and how another process takes over |
+//! | `systemd`, `ready` | tell others how the process is doing |
+//!
 //! Each worker accepts for itself, and gives a connection to another only if that one has clearly fewer. The
 //! connection stays there, so that a request never changes threads. Each worker has a runtime, a proxy with its own
 //! pool of backend connections, and its own plugin instances: workers share the listening socket and counters, and
@@ -10,13 +21,18 @@ mod admin;
 mod admission;
 mod connection;
 mod drain;
+mod handover;
+mod inherited;
+mod life;
 mod listen;
 mod ready;
 mod signals;
 mod sockets;
+mod systemd;
 mod worker;
 
-pub use drain::Drain;
+pub use drain::{Drain, LAST_REQUEST, MustEnd, Phase};
+pub use handover::HandoverError;
 
 use std::io;
 use std::path::Path;
@@ -27,41 +43,64 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use log::{info, warn};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
 
+pub use self::inherited::Inherited;
 pub use self::listen::BindError;
 pub use self::sockets::ListeningSockets;
-use self::sockets::Ports;
 
+use self::handover::{Predecessor, Program};
+use self::inherited::Use;
+use self::life::Life;
 use self::listen::Port;
 use self::ready::ReadyFile;
 pub use self::ready::ReadyFileError;
 use self::signals::Signals;
-use self::worker::{WorkerSetup, Workers};
-use crate::admin::Admin;
+use self::sockets::Ports;
+use self::systemd::Notifier;
 use crate::ordering::Ordering;
 use crate::reload::Reloader;
 use crate::snapshot::{Shared, Snapshot};
-use crate::upstream::Keeper;
-use pace_base::logging::{summarise_limited, summarise_limited_now};
 use pace_config::Config;
 
 /// A process that handles signals, and ends when one asks for it, whatever the process does at that time.
 pub struct Process {
     runtime: tokio::runtime::Runtime,
     signals: Signals,
+    notifier: Notifier,
+    program: Program,
+    /// The process whose place this one takes.
+    predecessor: Option<Predecessor>,
+    inherited: Inherited,
 }
 
 /// The bound ports, which nobody can connect to yet, and how they will be used.
 pub struct Server {
     public: Ports,
     admin: Option<Port>,
+    /// The inherited sockets that the configuration has no use for.
+    rest: Inherited,
+    /// Whether another process serves until this one takes its place.
+    takes_over: bool,
     workers: usize,
+    shutdown_delay: Duration,
     grace_period: Duration,
     proxy_protocol: bool,
     trusted_proxies: Vec<IpNet>,
     ready_file: Option<ReadyFile>,
+}
+
+/// The parts that serve together with the sockets.
+pub struct Parts {
+    /// The configuration and plugins in use.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The state that outlives them.
+    pub shared: Arc<Shared>,
+    /// How they are replaced.
+    pub reloader: Reloader,
+    /// The orders of a certificate.
+    pub ordering: Option<Ordering>,
 }
 
 /// An error that keeps a process from beginning to serve, or from going on.
@@ -73,6 +112,9 @@ pub enum StartError {
     /// The ready file cannot be written.
     #[error(transparent)]
     ReadyFile(#[from] ReadyFileError),
+    /// The place of the running process cannot be taken.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// The system has no threads, signals or file descriptors left for it.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -95,8 +137,17 @@ pub fn find_addresses(config: &Config) -> Result<(), BindError> {
 const STACK_SIZE: usize = 8 << 20;
 
 impl Process {
-    /// Starts to handle signals. They are kept until the process looks at them.
+    /// Starts to handle signals, which are kept until the process looks at them, and takes the sockets that it is given.
+    ///
+    /// The limit of open descriptors is raised as far as the system allows: a request needs two of them, and the limit that most
+    /// shells and managers set is for programs that cannot handle more than 1,024.
     pub fn begin() -> Result<Process, StartError> {
+        raise_descriptor_limit();
+        let program = Program::of_this_process();
+        let (predecessor, inherited) = match Predecessor::from_env()? {
+            Some((predecessor, sockets)) => (Some(predecessor), Inherited::from_predecessor(sockets)),
+            None => (None, Inherited::from_systemd()),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -104,7 +155,19 @@ impl Process {
             let _entered = runtime.enter();
             Signals::new()?
         };
-        Ok(Process { runtime, signals })
+        Ok(Process {
+            runtime,
+            signals,
+            notifier: Notifier::from_env(),
+            program,
+            predecessor,
+            inherited,
+        })
+    }
+
+    /// Removes and returns the sockets that the process was given.
+    pub fn take_inherited(&mut self) -> Inherited {
+        std::mem::take(&mut self.inherited)
     }
 
     /// Does slow work that precedes serving: looking up names, compiling plugins. Returns `None` if a signal ends the
@@ -126,7 +189,7 @@ impl Process {
         let ended = self.runtime.block_on(async {
             tokio::select! {
                 done = done => Ok(done),
-                signal = signals.end(None) => Err(signal),
+                signal = signals.end() => Err(signal),
             }
         });
         match ended {
@@ -144,14 +207,25 @@ impl Process {
 }
 
 impl Server {
-    /// Binds the ports that the configuration names. A port that another process listens on is an error.
-    pub fn bind(config: &Config) -> Result<Server, BindError> {
+    /// Binds the ports that the configuration names, unless the process was given sockets for them. A port that another process
+    /// listens on is an error.
+    pub fn bind(config: &Config, mut inherited: Inherited) -> Result<Server, BindError> {
+        let takes_over = inherited.are_of_predecessor();
+        let public = Ports::bind(config, &mut inherited)?;
+        let admin = match &config.admin {
+            None => None,
+            Some(admin) => {
+                let socket = sockets::inherited(&mut inherited, Use::Admin, &admin.listen, ADMIN_LISTEN)?;
+                Some(Port::bind(&admin.listen, None, ADMIN_LISTEN, socket)?)
+            }
+        };
+        inherited.settle();
         Ok(Server {
-            public: Ports::bind(config)?,
-            admin: match &config.admin {
-                Some(admin) => Some(Port::bind(&admin.listen, None, ADMIN_LISTEN)?),
-                None => None,
-            },
+            public,
+            admin,
+            rest: inherited,
+            takes_over,
+            shutdown_delay: config.server.shutdown_delay,
             workers: config.server.workers,
             grace_period: config.server.grace_period,
             proxy_protocol: config.server.proxy_protocol,
@@ -161,132 +235,42 @@ impl Server {
     }
 
     /// Makes [`Server::run`] write the addresses into this file when the process serves, and remove the file when it
-    /// no longer accepts connections. The file of an earlier process is removed now.
+    /// no longer accepts connections. The file of an earlier process is removed now, unless that one still serves and hands over.
     ///
     /// The ports are bound by then, so a process that has no port never removes the file of the one that has it.
     pub fn with_ready_file(mut self, path: &Path) -> Result<Server, ReadyFileError> {
-        self.ready_file = Some(ReadyFile::prepare(path)?);
+        self.ready_file = Some(match self.takes_over {
+            true => ReadyFile::beside_another(path)?,
+            false => ReadyFile::prepare(path)?,
+        });
         Ok(self)
     }
 
-    /// Listens and serves until SIGTERM, SIGINT or SIGQUIT, then lets requests finish within the grace period. The
-    /// same signal again ends it at once.
-    pub fn run(
-        self,
-        process: Process,
-        snapshot: Arc<ArcSwap<Snapshot>>,
-        shared: Arc<Shared>,
-        reloader: Reloader,
-        ordering: Option<Ordering>,
-    ) -> Result<(), StartError> {
-        let Process { runtime, signals } = process;
-        runtime.block_on(self.serve(signals, snapshot, shared, reloader, ordering))
-    }
-
-    async fn serve(
-        self,
-        mut signals: Signals,
-        snapshot: Arc<ArcSwap<Snapshot>>,
-        shared: Arc<Shared>,
-        reloader: Reloader,
-        ordering: Option<Ordering>,
-    ) -> Result<(), StartError> {
-        let listeners = &shared.listeners;
-        listeners.sockets().take(self.public.open(listeners)?);
-        let admin = self.admin.map(Port::listen).transpose()?;
-        let drain = Arc::new(Drain::new(self.workers));
-        let setup = WorkerSetup {
-            snapshot: &snapshot,
-            shared: &shared,
-            drain: &drain,
-            proxy_protocol: self
-                .proxy_protocol
-                .then(|| Arc::new(self.trusted_proxies.into_iter().collect())),
-        };
-        let mut workers = Workers::start(self.workers, &setup)?;
-        tokio::spawn(summarise_limited());
-        let mut admin_address = None;
-        if let Some(listener) = admin {
-            let address = listener.local_addr()?;
-            info!(target: "pace::server", "admin on http://{address}");
-            admin_address = Some(address);
-            let admin = Admin {
-                shared: Arc::clone(&shared),
-                snapshot: Arc::clone(&snapshot),
-                reloader: reloader.clone(),
-            };
-            tokio::spawn(admin::serve(listener, admin, Arc::clone(&drain)));
-        }
-        let mut addresses = Vec::new();
-        for (id, address) in listeners.sockets().addresses()? {
-            let snapshot = snapshot.load();
-            let is_encrypted = snapshot.front(id).is_some_and(|front| front.frontend.is_some());
-            let scheme = if is_encrypted { "https" } else { "http" };
-            info!(target: "pace::server", "listening on {scheme}://{address} with {} workers", self.workers);
-            addresses.push(address);
-        }
-        let mut ready_file = self.ready_file;
-        if let Some(ready) = &mut ready_file {
-            ready
-                .publish(&addresses, admin_address)
-                .map_err(io::Error::other)?;
-        }
-        tokio::spawn(warn_of_ends(Arc::clone(&snapshot)));
-        tokio::spawn(keep_pools(snapshot, Arc::clone(&shared)));
-        if let Some(ordering) = ordering {
-            tokio::spawn(ordering.run(Arc::clone(&shared), reloader.clone()));
-        }
-        let reload = || reloader.reload_all_soon();
-        let signal = tokio::select! {
-            () = workers.closed() => return Err(io::Error::other("every worker has died").into()),
-            signal = signals.end(Some(&reload)) => signal,
-        };
-        info!(
-            target: "pace::server",
-            "{signal}: no new connections, {:?} for those that are open",
-            self.grace_period
-        );
-        drop(ready_file);
-        let deadline = Instant::now() + self.grace_period;
-        // Listening ends first: new connections are refused, so that a load balancer goes elsewhere. Then idle
-        // connections are closed, and busy ones after the response that is under way.
-        let drained = async {
-            shared.listeners.sockets().close();
-            drain.stop_accepting();
-            workers.closed().await;
-            drain.begin();
-            workers.drained().await;
-        };
-        tokio::select! {
-            drained = timeout_at(deadline, drained) => match drained {
-                Ok(()) => info!(target: "pace::server", "all connections are done"),
-                Err(_) => warn!(target: "pace::server", "{} connections were not done within the grace period", workers.open()),
-            },
-            () = signals.again(signal) => warn!(target: "pace::server", "{signal} again: {} connections are cut", workers.open()),
-        }
-        summarise_limited_now();
-        Ok(())
+    /// Listens and serves until a signal ends the process, or another process takes its place.
+    pub fn run(self, process: Process, parts: Parts) -> Result<(), StartError> {
+        let Process {
+            runtime,
+            signals,
+            notifier,
+            program,
+            predecessor,
+            inherited: _,
+        } = process;
+        runtime.block_on(async {
+            let life = Life::begin(self, parts, signals, notifier, program, predecessor)?;
+            life.live().await
+        })
     }
 }
 
-/// Keeps the pools that serve, as long as the process lives.
-async fn keep_pools(snapshot: Arc<ArcSwap<Snapshot>>, shared: Arc<Shared>) {
-    let keeper = Keeper {
-        pools: || snapshot.load().pools().map(Arc::clone).collect(),
-        changes: Arc::clone(&shared.changes),
-        lookup: shared.lookup.clone(),
-        metrics: shared,
+/// Raises the soft limit of descriptors to the hard one. A failure leaves it as it is.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
     };
-    keeper.run().await;
-}
-
-/// How often certificates that end soon are warned of.
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Warns of certificates that end soon, every day.
-async fn warn_of_ends(snapshot: Arc<ArcSwap<Snapshot>>) {
-    loop {
-        tokio::time::sleep(A_DAY).await;
-        snapshot.load().frontends.warn_of_ends();
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(target: "pace::server", "the limit of open files stays at {:?}: {error}", limit.current);
     }
 }

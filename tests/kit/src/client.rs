@@ -161,6 +161,13 @@ impl Client {
         self.open()?.get_mut().write_all(bytes.as_ref())
     }
 
+    /// Waits for so many bytes on the connection at hand.
+    pub fn try_read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.open()?.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Sends a head and a body without looking for an answer in between, as many clients do, and waits for
     /// the response.
     pub fn upload(&mut self, head: &str, body: &[u8]) -> io::Result<Response> {

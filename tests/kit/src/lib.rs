@@ -13,6 +13,7 @@
 //! | [`FrameBackend`] | a backend that follows a script, frame by frame |
 //! | [`BackendTls`] | the TLS of a backend |
 //! | [`Pace`], [`Setup`], [`Starting`], [`Exit`], [`program`] | Pace: started, sent signals, ended; or refusing to start |
+//! | [`Successor`] | a Pace that has taken another's place |
 //! | [`Process`], [`Profile`] | any program: its output, its end, the kernel's figures about it, where cargo puts it |
 //! | [`Client`] | one client with its address, speaking properly or byte by byte |
 //! | [`Authority`], [`Certificate`], [`Tls`], [`Wire`] | certificates, and clients that speak TLS |
@@ -47,6 +48,7 @@ mod profile;
 mod reader;
 mod script;
 mod setup;
+mod successor;
 mod tls;
 mod wait;
 mod wasm;
@@ -71,6 +73,7 @@ pub use profile::Profile;
 pub use rustix::process::Signal;
 pub use script::{Line, Scripted};
 pub use setup::{Setup, program};
+pub use successor::Successor;
 pub use tls::{Signatures, Tls, TlsVersion, Wire};
 pub use wait::{DEADLINE, ask_within, wait_for, wait_until};
 pub use wasm::{

@@ -3,10 +3,14 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::net::TcpListener;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::io::{dup2, fcntl_dupfd_cloexec};
 use tempfile::TempDir;
 
 use crate::process::Stderr;
@@ -14,6 +18,10 @@ use crate::{DEADLINE, Exit, Pace, Process, Starting};
 
 /// How long a compiler may take before a test fails.
 const LONG: Duration = Duration::from_secs(600);
+
+/// The number of the first socket that is passed (sd_listen_fds(3)), and one that is beyond all of them.
+const FIRST_PASSED: RawFd = 3;
+const FIRST_COPY: RawFd = 100;
 
 /// A command line and a directory for its files.
 pub struct Setup {
@@ -27,6 +35,8 @@ pub struct Setup {
 pub(crate) struct Started {
     pub(crate) process: Process,
     pub(crate) directory: TempDir,
+    /// The directory of the ready file, which a process that takes this one's place writes again.
+    pub(crate) place: Option<TempDir>,
 }
 
 impl Setup {
@@ -41,6 +51,7 @@ impl Setup {
         command
             .env_remove("RUST_LOG")
             .env_remove("CACHE_DIRECTORY")
+            .env_remove("NOTIFY_SOCKET")
             // Pace's messages must not depend on this.
             .env("RUST_BACKTRACE", "1");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -90,6 +101,34 @@ impl Setup {
         self
     }
 
+    /// Passes listening sockets, as systemd does.
+    #[must_use]
+    pub fn sockets(mut self, sockets: &[(&TcpListener, &str)]) -> Setup {
+        let (copies, names): (Vec<OwnedFd>, Vec<&str>) = sockets
+            .iter()
+            .map(|(socket, name)| {
+                // None of the copies is where another one goes.
+                let copy = fcntl_dupfd_cloexec(socket, FIRST_COPY).expect("there are descriptors left");
+                (copy, *name)
+            })
+            .unzip();
+        self.command
+            .env("LISTEN_FDS", copies.len().to_string())
+            .env("LISTEN_FDNAMES", names.join(":"));
+        let pass = move || {
+            for (number, copy) in (FIRST_PASSED..).zip(&copies) {
+                // SAFETY: nothing in this process, which is about to become Pace, uses what has been open under the number.
+                let mut target = unsafe { OwnedFd::from_raw_fd(number) };
+                dup2(copy, &mut target)?;
+                std::mem::forget(target);
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec only system calls are made; nothing is allocated or locked.
+        unsafe { self.command.pre_exec(pass) };
+        self
+    }
+
     /// Makes Pace write its addresses into this file, instead of one that only the kit sees.
     #[must_use]
     pub fn ready_file(mut self, path: &Path) -> Setup {
@@ -119,7 +158,9 @@ impl Setup {
         let place = tempfile::tempdir().expect("a temporary directory can be made");
         let path = self.ready_file.get_or_insert_with(|| place.path().join("ready"));
         let path = path.clone();
-        Pace::when_ready(self.spawn(), &path, limit)
+        let mut started = self.spawn();
+        started.place = Some(place);
+        Pace::when_ready(started, &path, limit)
     }
 
     /// Starts Pace, and waits for nothing.
@@ -160,6 +201,7 @@ impl Setup {
         Started {
             process,
             directory: self.directory,
+            place: None,
         }
     }
 }

@@ -53,6 +53,7 @@ mod retries;
 mod rollback;
 mod routes;
 mod routing;
+mod running;
 mod sections;
 mod shipped_config;
 mod short_form;

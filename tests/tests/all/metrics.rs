@@ -44,7 +44,10 @@ fn metrics_have_the_prometheus_format() {
     let metrics = pace.metrics();
     let foreign: Vec<_> = metrics
         .names()
-        .filter(|name| !name.starts_with("pace_") && !name.starts_with("http_requests_duration_seconds"))
+        .filter(|name| {
+            let ours = ["pace_", "process_", "http_requests_duration_seconds"];
+            !ours.iter().any(|prefix| name.starts_with(prefix))
+        })
         .collect();
     assert!(foreign.is_empty(), "{foreign:?}");
     assert!(metrics.has("pace_build_info", &[("contract", "pace:plugin@0.1.0")]));

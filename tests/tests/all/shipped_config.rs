@@ -323,7 +323,7 @@ fn systemd_unit_has_a_command_that_starts() {
     // in use.
     let config = root().join("config/proxy.toml");
     let words = words.map(|word| match word {
-        "/etc/pace/proxy.toml" => config.as_os_str().to_owned(),
+        "/etc/pace/pace.toml" => config.as_os_str().to_owned(),
         word => word.into(),
     });
     let pace = Setup::new()

@@ -26,7 +26,7 @@ use pace_config::{Config, Overrides, Plugin, Source};
 use pace_proxy::certificates::Frontends;
 use pace_proxy::listeners::Listeners;
 use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
-use pace_proxy::server::{Process, Server};
+use pace_proxy::server::{Inherited, Parts, Process, Server};
 use pace_proxy::snapshot::{Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
 use pace_proxy::upstream::system_lookup;
@@ -49,10 +49,11 @@ struct Refused {
 
 pub(super) fn run(args: &RunArgs) -> Result<(), CommandError> {
     let mut process = Process::begin()?;
+    let inherited = process.take_inherited();
     let first_build = FirstBuild::default();
     let prepared = process.prepare({
         let (args, first_build) = (args.clone(), first_build.clone());
-        move || prepare(&args, &first_build)
+        move || prepare(&args, &first_build, inherited)
     })?;
     let Some(ready) = prepared else {
         first_build.give_up();
@@ -66,7 +67,13 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CommandError> {
         followed,
     } = ready?;
     let builder = Builder::start(followed)?;
-    server.run(process, snapshot, shared, reloader, None)?;
+    let parts = Parts {
+        snapshot,
+        shared,
+        reloader,
+        ordering: None,
+    };
+    server.run(process, parts)?;
     drop(builder);
     Ok(())
 }
@@ -80,11 +87,11 @@ struct Ready {
     followed: ProjectFiles,
 }
 
-fn prepare(args: &RunArgs, first_build: &FirstBuild) -> Result<Ready, CommandError> {
+fn prepare(args: &RunArgs, first_build: &FirstBuild, inherited: Inherited) -> Result<Ready, CommandError> {
     let input = RunInput::new(&args.file, &args.set)?;
     let config = configuration(&input, args)?;
     // The socket is bound before anything is built: a port in use is known at once.
-    let mut server = Server::bind(&config)?;
+    let mut server = Server::bind(&config, inherited)?;
     if let Some(path) = &args.ready_file {
         server = server.with_ready_file(path)?;
     }

@@ -15,6 +15,7 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use crate::reload::{Refused, ReloadOutcome, ReloadOutcomes, Reloader};
+use crate::server::Phase;
 use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::METRICS_CONTENT_TYPE;
 use pace_base::escape::{self, Lines};
@@ -42,8 +43,10 @@ struct Route {
 
 /// The functions of the API.
 enum Endpoint {
-    /// 200 `ok`; 503 `draining` once the process is about to end.
+    /// 200 `ok`; 503 `draining` once no more connections are accepted.
     Health,
+    /// 200 `ready`; 503 as soon as the process has been asked to end, while it still accepts connections.
+    Ready,
     /// Prometheus text.
     Metrics,
     /// JSON: every plugin with its generation, its calls and failures.
@@ -75,8 +78,9 @@ const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 
 /// The routes of the API, in the order in which a 404 lists them.
-const ROUTES: [Route; 9] = [
+const ROUTES: [Route; 10] = [
     Route::new("/health", READ, Endpoint::Health).for_machines(),
+    Route::new("/readyz", READ, Endpoint::Ready).for_machines(),
     Route::new("/metrics", READ, Endpoint::Metrics).for_machines(),
     Route::new("/plugins", READ, Endpoint::Plugins),
     Route::new("/reload", WRITE, Endpoint::Reload),
@@ -134,7 +138,7 @@ impl Route {
 
 impl Admin {
     /// Answers one request.
-    pub async fn answer(&self, request: &RequestHead, draining: bool) -> Response<Vec<u8>> {
+    pub async fn answer(&self, request: &RequestHead, phase: Phase) -> Response<Vec<u8>> {
         let path = request.target.path();
         let has_origin = request.fields.get("origin").is_some();
         let for_machines = ROUTES
@@ -155,7 +159,8 @@ impl Admin {
             return not_allowed(route.methods);
         }
         match route.endpoint {
-            Endpoint::Health => health(draining),
+            Endpoint::Health => health(phase),
+            Endpoint::Ready => ready(phase),
             Endpoint::Metrics => response(StatusCode::OK, METRICS_CONTENT_TYPE, self.shared.metrics.render()),
             Endpoint::Plugins => self.plugins(),
             Endpoint::Reload => outcomes(&self.reloader.reload_all().await),
@@ -194,11 +199,23 @@ fn is_local(authority: Option<&str>) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
 }
 
-fn health(draining: bool) -> Response<Vec<u8>> {
-    match draining {
-        false => response(StatusCode::OK, TEXT, "ok\n".into()),
-        true => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n".into()),
+fn health(phase: Phase) -> Response<Vec<u8>> {
+    match phase {
+        Phase::Serving | Phase::Leaving => response(StatusCode::OK, TEXT, "ok\n".into()),
+        Phase::Draining | Phase::HandedOver => unavailable("draining\n"),
     }
+}
+
+fn ready(phase: Phase) -> Response<Vec<u8>> {
+    match phase {
+        Phase::Serving => response(StatusCode::OK, TEXT, "ready\n".into()),
+        Phase::Leaving => unavailable("leaving\n"),
+        Phase::Draining | Phase::HandedOver => unavailable("draining\n"),
+    }
+}
+
+fn unavailable(text: &str) -> Response<Vec<u8>> {
+    response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text.into())
 }
 
 fn outcome(outcome: &ReloadOutcome) -> Response<Vec<u8>> {

@@ -19,6 +19,7 @@ use crate::client::ShownCertificate;
 use crate::http2::PREFACE;
 use crate::io::{Alarm, Buffer, Free, Recycle, Transport};
 use crate::listeners::ListenerId;
+use crate::server::{LAST_REQUEST, MustEnd};
 use pace_config::ClientLimits;
 
 /// A client's connection, from request to request.
@@ -117,8 +118,9 @@ impl Client {
         tls.is_some_and(|facts| facts.alpn == Some(Alpn::Http2))
     }
 
-    /// Waits for the first byte of a request, or for `stop`. The connection holds no buffer meanwhile.
-    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = ()>) -> WaitOutcome {
+    /// Waits for the first byte of a request, or for `stop`, after which a last request may still come. The connection holds no
+    /// buffer meanwhile.
+    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = MustEnd>) -> WaitOutcome {
         if !self.input.is_empty() {
             return WaitOutcome::Byte;
         }
@@ -132,7 +134,9 @@ impl Client {
         } else {
             limits.keepalive
         };
-        let deadline = Instant::now() + limit;
+        let began = Instant::now();
+        let mut deadline = began + limit;
+        let mut must_end = false;
         let mut stop = std::pin::pin!(stop);
         let Client {
             transport,
@@ -149,13 +153,18 @@ impl Client {
                     Poll::Pending => input.release(),
                 }
             }
-            if stop.as_mut().poll(context).is_ready() {
-                return Poll::Ready(match transport.has_unacknowledged() {
-                    true => WaitOutcome::Stop,
-                    false => WaitOutcome::End,
-                });
+            if !must_end && let Poll::Ready(reason) = stop.as_mut().poll(context) {
+                must_end = true;
+                deadline = match reason {
+                    MustEnd::Shed => began,
+                    MustEnd::Drained => deadline.min(began + LAST_REQUEST),
+                };
             }
-            alarm.poll(deadline, context).map(|()| WaitOutcome::End)
+            ready!(alarm.poll(deadline, context));
+            Poll::Ready(match must_end && transport.has_unacknowledged() {
+                true => WaitOutcome::Stop,
+                false => WaitOutcome::End,
+            })
         })
         .await
     }

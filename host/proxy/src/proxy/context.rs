@@ -79,7 +79,7 @@ pub(super) struct Context {
     pub(super) refused: Option<Refusal>,
     /// The record of hook calls, if its log line is enabled.
     pub(super) calls: Option<Box<HookCalls>>,
-    _in_flight: CountedRequest,
+    _in_flight: Counted,
 }
 
 impl Context {
@@ -114,7 +114,7 @@ impl Context {
             body_bytes: 0,
             refused: None,
             calls: HookCalls::begin(),
-            _in_flight: CountedRequest::new(in_flight),
+            _in_flight: Counted::new(in_flight),
         }
     }
 
@@ -345,17 +345,17 @@ pub(super) fn summary(request: &RequestHead) -> RequestSummary<'_> {
     }
 }
 
-/// Counts in the gauge of requests until it is dropped, however the request ends.
-struct CountedRequest(IntGauge);
+/// Counts in a gauge until it is dropped, however the request ends.
+pub(super) struct Counted(IntGauge);
 
-impl CountedRequest {
-    fn new(gauge: &IntGauge) -> CountedRequest {
+impl Counted {
+    pub(super) fn new(gauge: &IntGauge) -> Counted {
         gauge.inc();
-        CountedRequest(gauge.clone())
+        Counted(gauge.clone())
     }
 }
 
-impl Drop for CountedRequest {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

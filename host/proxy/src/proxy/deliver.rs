@@ -19,7 +19,7 @@ use super::Proxy;
 use super::answer::{Disposition, Filtered, tell_generations};
 use super::attempt::{AttemptError, Upload};
 use super::certificate;
-use super::context::{Context, summary};
+use super::context::{Context, Counted, summary};
 use super::grpc;
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
@@ -204,7 +204,9 @@ impl Proxy {
         let before = head.len() as u64;
         context.status = Some(backend.head.status().as_u16());
         let limit = context.snapshot.client.upgraded;
+        let upgraded = Counted::new(&self.shared.metrics.process.upgraded);
         let (written, ended) = tunnel(client, &mut backend, head, limit).await;
+        drop(upgraded);
         context.body_bytes = written.saturating_sub(before);
         if let Err(error) = ended
             && !is_usual(&error)

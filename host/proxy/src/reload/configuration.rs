@@ -157,6 +157,7 @@ impl Configuration {
             .and_then(|config| self.take(config, files))
         {
             Ok(outcome) => {
+                self.shared.metrics.process.config_read(true);
                 if outcome != ReloadOutcome::Unchanged {
                     self.shared.metrics.config_reloaded("published");
                 }
@@ -181,6 +182,7 @@ impl Configuration {
             return ReloadOutcome::Unchanged;
         }
         self.shared.metrics.config_reloaded("refused");
+        self.shared.metrics.process.config_read(false);
         if let NotTaken::Plugin(rejected) = refused {
             self.serving.reject(&rejected);
         }

@@ -11,6 +11,10 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("`[acme]`", old.acme != new.acme),
         ("`[server] workers`", before.workers != after.workers),
         (
+            "`[server] shutdown_delay_ms`",
+            before.shutdown_delay != after.shutdown_delay,
+        ),
+        (
             "`[server] grace_period_seconds`",
             before.grace_period != after.grace_period,
         ),

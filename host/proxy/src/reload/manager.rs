@@ -68,9 +68,7 @@ impl Manager {
                 Ok(Command::ReloadAll(reply)) => {
                     let outcomes = self.reload_all();
                     outcomes.0.iter().for_each(log_outcome);
-                    if let Some(reply) = reply {
-                        answer(reply, outcomes);
-                    }
+                    answer(reply, outcomes);
                 }
                 Ok(Command::Reload(name, reply)) => {
                     let outcome = self.plugins.reload(&name, Trigger::ReloadThis, &mut self.files);
@@ -85,7 +83,7 @@ impl Manager {
                     answer(reply, outcome);
                 }
                 Err(RecvTimeoutError::Timeout) => self.scan(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

@@ -65,11 +65,13 @@ pub(crate) enum Command {
     /// Look whether files have changed.
     Scan,
     /// Read everything again.
-    ReloadAll(Option<oneshot::Sender<ReloadOutcomes>>),
+    ReloadAll(oneshot::Sender<ReloadOutcomes>),
     /// Read a plugin's file again, even if its content is the known one.
     Reload(String, oneshot::Sender<ReloadOutcome>),
     /// Give new connections the certificates that are in the files now.
     RenewCertificates,
+    /// Look at no files any more, and take no commands.
+    Stop,
     /// Serve with this configuration.
     Configure(Box<Config>, oneshot::Sender<ReloadOutcome>),
 }
@@ -91,9 +93,10 @@ impl Reloader {
         &self.status
     }
 
-    /// Reads configuration and plugins again, without waiting for the outcome.
-    pub fn reload_all_soon(&self) {
-        self.send(Command::ReloadAll(None));
+    /// Makes the thread end, because another process serves from now on.
+    pub(crate) fn stop(&self) {
+        // A thread that has died has ended.
+        let _ = self.commands.send(Command::Stop);
     }
 
     /// Gives new connections the certificates that are in the files now, without waiting for the outcome.
@@ -104,7 +107,7 @@ impl Reloader {
     /// Reads configuration and plugins again.
     pub async fn reload_all(&self) -> ReloadOutcomes {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::ReloadAll(Some(reply)));
+        self.send(Command::ReloadAll(reply));
         answer.await.unwrap_or_else(|_| ReloadOutcomes(vec![DEAD]))
     }
 

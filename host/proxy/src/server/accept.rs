@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::admission::turn_away;
 use super::connection::{Connection, Entry};
-use super::drain::Drain;
+use super::drain::{Drain, Phase};
 use super::sockets::ListeningSocket;
 use super::worker::Worker;
 use crate::client::TrustedProxies;
@@ -32,10 +32,11 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    /// Accepts until the process begins to end.
+    /// Accepts until the process begins to end. Connections that wait in the queue of a socket by then are accepted, too: the
+    /// kernel would reset them. A socket that another process has, or systemd, keeps its queue.
     pub(super) async fn run(mut self, worker: Arc<Worker>, drain: Arc<Drain>) {
         let mut accepting: Vec<(Arc<ListeningSocket>, JoinHandle<Infallible>)> = Vec::new();
-        let mut ended = pin!(drain.accepting_ended());
+        let mut ended = pin!(drain.entered(Phase::Draining));
         loop {
             let sockets = self.sockets.borrow_and_update().clone();
             accepting.retain(|(socket, task)| {
@@ -64,8 +65,27 @@ impl Accepting {
                 () = &mut ended => break,
             }
         }
-        for (_, task) in accepting {
+        for (socket, task) in accepting {
             task.abort();
+            if socket.unit.is_none() && drain.phase() == Phase::Draining {
+                self.accept_rest(&socket, &worker);
+            }
+        }
+    }
+
+    fn accept_rest(&self, socket: &ListeningSocket, worker: &Arc<Worker>) {
+        let Ok(acceptor) = self.acceptor(socket) else {
+            return;
+        };
+        let accepted = std::iter::from_fn(|| socket.listener.accept().ok());
+        // Whoever connects all the time must not keep the process from ending.
+        for (stream, peer) in accepted.take(MAX_REST) {
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                worker.take(acceptor.connection(stream, peer));
+            }
         }
     }
 
@@ -100,6 +120,9 @@ pub(super) struct Acceptor {
 
 /// A handle that exists for as long as somebody listens.
 pub(super) type Listening = mpsc::Sender<Infallible>;
+
+/// The most connections that a worker accepts from a queue at the end: as many as a queue holds.
+const MAX_REST: usize = 4096;
 
 /// The pause when the process has no file descriptor left, in which other connections can end.
 pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);

@@ -13,7 +13,7 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::{RequestHead, Rules};
 use tokio::time::Instant;
 
-use super::drain::Drain;
+use super::drain::{Drain, MustEnd, Phase};
 use crate::admin::{Admin, refused};
 use crate::http1::{Arrival, BodyError, BodyReader, Client, Next, WaitOutcome};
 use crate::io::Transport;
@@ -21,13 +21,17 @@ use crate::listeners::ListenerId;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
 
-/// Serves the admin API until the process ends, also while requests drain.
+/// Serves the admin API until the process ends, also while requests drain; a process that has handed over serves no more.
 pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let admin = Arc::new(admin);
     let warnings = Limited::new("admin connections that could not be accepted");
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = drain.entered(Phase::HandedOver) => return Ok(()),
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 if warnings.admits() {
@@ -55,7 +59,11 @@ pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>
 async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
     let limits = ClientLimits::default();
     let mut head = RequestHead::new();
-    while client.wait(&limits, std::future::pending()).await == WaitOutcome::Byte {
+    let handed_over = || async {
+        drain.entered(Phase::HandedOver).await;
+        MustEnd::Drained
+    };
+    while client.wait(&limits, handed_over()).await == WaitOutcome::Byte {
         let next = client.read_head(&mut head, &Rules::default(), &limits).await;
         let (response, is_read) = match next {
             Next::End => return,
@@ -65,13 +73,14 @@ async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
                 // No endpoint uses a body, but a request is complete only with it.
                 let body = BodyReader::of_request(&head, &Rules::default());
                 match read_over(&mut client, body, limits.body).await {
-                    Ok(()) => (admin.answer(&head, drain.has_begun()).await, true),
+                    Ok(()) => (admin.answer(&head, drain.phase()).await, true),
                     Err(Some(refusal)) => (refused(refusal), false),
                     Err(None) => return,
                 }
             }
         };
-        let keep = is_read && head.keeps_alive() && client.may_ask_again();
+        let keep =
+            is_read && head.keeps_alive() && client.may_ask_again() && drain.phase() != Phase::HandedOver;
         let wire = encode(&response, &head, keep);
         let body: &[u8] = match head.method {
             Method::HEAD => &[],

@@ -1,22 +1,53 @@
 //! Tells connections that the process is about to end, or has run out of descriptors.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 /// The signals to all connections.
 ///
 /// When the process is about to end, connections are closed after the response that is under way, and those that wait for a
-/// request at once. When there are no descriptors left, only the latter are closed.
+/// request as soon as they have waited for [`LAST_REQUEST`]. When there are no descriptors left, only the latter are closed,
+/// at once.
 #[derive(Debug)]
 pub struct Drain {
-    accepting_ended: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     begun: AtomicBool,
     /// The signal of each worker. With a single one, all workers would contend for it with every request.
     signals: Box<[WorkerSignal]>,
     /// The number of times that descriptors have run out.
     shed: AtomicU64,
 }
+
+/// The phases of a process that serves, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The process serves.
+    #[default]
+    Serving,
+    /// The process serves, and will soon accept no more connections: balancers have time to look elsewhere.
+    Leaving,
+    /// The process accepts no more connections.
+    Draining,
+    /// Another process has the sockets, and accepts in place of this one.
+    HandedOver,
+}
+
+/// Why a connection that waits for a request must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MustEnd {
+    /// The process is about to end: a request that is on its way is answered.
+    Drained,
+    /// Its descriptor is needed.
+    Shed,
+}
+
+/// How long a connection may wait for its last request once the process is about to end, from when it began to wait.
+///
+/// A client that is about to use a connection cannot know that it is being closed, and its request would be lost. One that
+/// sends request after request sends the next one within this time, and is told by `Connection: close`.
+pub const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// The signal of a worker, apart from its neighbours in memory.
 #[derive(Debug, Default)]
@@ -33,22 +64,27 @@ impl Drain {
     /// The signals for this many workers.
     pub fn new(workers: usize) -> Drain {
         Drain {
-            accepting_ended: watch::Sender::default(),
+            phase: watch::Sender::default(),
             begun: AtomicBool::new(false),
             signals: (0..workers).map(|_| WorkerSignal::default()).collect(),
             shed: AtomicU64::new(0),
         }
     }
 
-    /// Makes workers stop listening.
-    pub fn stop_accepting(&self) {
-        self.accepting_ended.send_replace(true);
+    /// The phase of the process.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
     }
 
-    /// Waits until workers have to stop listening.
-    pub async fn accepting_ended(&self) {
+    /// Enters a later phase. From [`Phase::Draining`] on workers stop accepting.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Waits for a phase, or a later one.
+    pub async fn entered(&self, phase: Phase) {
         // This cannot fail, since `self` holds the sender.
-        let _ = self.accepting_ended.subscribe().wait_for(|ended| *ended).await;
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
     }
 
     /// Begins the end of the process.
@@ -80,12 +116,16 @@ impl Drain {
     }
 
     /// Waits until this worker's connections that wait for a request have to be closed.
-    pub async fn idle_must_end(&self, worker: usize) {
+    pub async fn idle_must_end(&self, worker: usize) -> MustEnd {
         let notified = self.signals[worker].0.notified();
         if !self.has_begun() {
             notified.await;
         }
         // A request may have arrived that the queue of events has not told of: it is asked once more before this goes on.
         tokio::task::yield_now().await;
+        match self.has_begun() {
+            true => MustEnd::Drained,
+            false => MustEnd::Shed,
+        }
     }
 }

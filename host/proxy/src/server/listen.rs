@@ -6,14 +6,26 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::inherited::InheritedSocket;
 use crate::io::set_up;
 use pace_config::{Host, ListenAddress};
 
-/// A port that this process has taken, and that does not accept connections yet.
+/// A port that this process has taken or been given, and on which it does not accept connections yet.
 pub(super) struct Port {
     socket: Socket,
+    /// The unit of systemd that keeps the socket open, if one does.
+    unit: Option<String>,
     address: ListenAddress,
     key: &'static str,
+}
+
+/// A socket that listens.
+pub(super) struct Listening {
+    pub(super) listener: TcpListener,
+    /// The address in the configuration.
+    pub(super) address: ListenAddress,
+    /// The unit of systemd that keeps the socket open, if one does.
+    pub(super) unit: Option<String>,
 }
 
 /// An error of a port that could not be taken or listened on.
@@ -33,7 +45,7 @@ const BACKLOG: i32 = 4096;
 
 impl Port {
     /// Takes a port, which the configuration has under this key. `keepalive` is that of its connections. A name is looked
-    /// up, and its first address taken.
+    /// up, and its first address taken. A socket that was inherited for it is used.
     ///
     /// A port that another process listens on cannot be taken. With `SO_REUSEADDR` Linux lets several processes bind a port
     /// as long as none of them listens, so two that start at the same time may both succeed here.
@@ -41,12 +53,25 @@ impl Port {
         address: &ListenAddress,
         keepalive: Option<Duration>,
         key: &'static str,
+        inherited: Option<InheritedSocket>,
     ) -> Result<Port, BindError> {
-        let found = find(address, key)?;
+        let found = match inherited {
+            None => find(address, key)?,
+            Some(InheritedSocket { socket, unit, .. }) => {
+                set_up(&socket, keepalive).map_err(|error| BindError::new(address, key, &error))?;
+                return Ok(Port {
+                    socket,
+                    unit,
+                    address: address.clone(),
+                    key,
+                });
+            }
+        };
         let bind = || -> io::Result<Socket> {
             let socket = Socket::new(Domain::for_address(found), Type::STREAM, Some(Protocol::TCP))?;
             // A restart then need not wait until the kernel has forgotten old connections. Two processes still cannot listen
-            // on the port: that would take SO_REUSEPORT.
+            // on the port: with SO_REUSEPORT a second Pace, started by mistake, would take half of the connections, and one
+            // that ends would lose those in its queue. A process that takes another's place is given its sockets.
             socket.set_reuse_address(true)?;
             set_up(&socket, keepalive)?;
             socket.bind(&found.into())?;
@@ -56,6 +81,7 @@ impl Port {
         match bind() {
             Ok(socket) => Ok(Port {
                 socket,
+                unit: None,
                 address: address.clone(),
                 key,
             }),
@@ -64,9 +90,13 @@ impl Port {
     }
 
     /// Listens, so that clients can connect. Fails if another process was quicker.
-    pub(super) fn listen(self) -> Result<TcpListener, BindError> {
+    pub(super) fn listen(self) -> Result<Listening, BindError> {
         match self.socket.listen(BACKLOG) {
-            Ok(()) => Ok(self.socket.into()),
+            Ok(()) => Ok(Listening {
+                listener: self.socket.into(),
+                address: self.address,
+                unit: self.unit,
+            }),
             Err(error) => Err(BindError::new(&self.address, self.key, &error)),
         }
     }
@@ -119,7 +149,7 @@ mod tests {
 
     fn port(address: &str) -> Result<Port, BindError> {
         let address: SocketAddr = address.parse().expect("it is an address");
-        Port::bind(&address.into(), None, KEY)
+        Port::bind(&address.into(), None, KEY, None)
     }
 
     fn address(port: &Port) -> SocketAddr {
@@ -172,9 +202,9 @@ mod tests {
             host: Host::Name(name.to_owned()),
             port: 0,
         };
-        let port = Port::bind(&named("localhost"), None, KEY).expect("every machine has it");
+        let port = Port::bind(&named("localhost"), None, KEY, None).expect("every machine has it");
         assert!(address(&port).ip().is_loopback());
-        let error = Port::bind(&named("gone.invalid"), None, KEY)
+        let error = Port::bind(&named("gone.invalid"), None, KEY, None)
             .err()
             .expect("nobody has it");
         let start = "cannot listen on gone.invalid:0 (a test): cannot find the address of gone.invalid: ";

@@ -30,12 +30,20 @@ pub struct ReadyFileError {
 impl ReadyFile {
     /// Makes sure that the file can be written, and removes the file of an earlier process.
     pub(super) fn prepare(path: &Path) -> Result<ReadyFile, ReadyFileError> {
+        remove_file(path).map_err(|reason| ReadyFileError {
+            path: path.to_owned(),
+            reason,
+        })?;
+        ReadyFile::beside_another(path)
+    }
+
+    /// Makes sure that the file can be written, and leaves that of a process which still serves.
+    pub(super) fn beside_another(path: &Path) -> Result<ReadyFile, ReadyFileError> {
         let failed = |reason| ReadyFileError {
             path: path.to_owned(),
             reason,
         };
         let beside = beside(path).map_err(failed)?;
-        remove_file(path).map_err(failed)?;
         remove_file(&beside).map_err(failed)?;
         Ok(ReadyFile {
             path: path.to_owned(),
@@ -72,6 +80,11 @@ impl ReadyFile {
             })?;
         self.published = true;
         Ok(())
+    }
+
+    /// Leaves the file to the process that takes this one's place, and writes its own over it.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
     }
 
     /// Whether this process has written the file at the path.

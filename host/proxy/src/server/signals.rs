@@ -2,7 +2,7 @@
 
 use std::io;
 
-use log::{info, warn};
+use log::info;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that Pace handles, because they mean something or would end the process otherwise.
@@ -15,12 +15,19 @@ pub(super) struct Signals {
     user2: Signal,
 }
 
-const SIGTERM: &str = "SIGTERM";
-const SIGINT: &str = "SIGINT";
-const SIGQUIT: &str = "SIGQUIT";
+/// The wish that a signal stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGUSR2: let the program that is installed now take this one's place, as nginx does.
+    Upgrade,
+    /// End. The name is the signal's.
+    End(&'static str),
+}
 
 impl Signals {
-    /// Registers for the signals, which are kept from now on until [`Signals::end`] looks at them.
+    /// Registers for the signals, which are kept from now on until somebody looks at them.
     pub(super) fn new() -> io::Result<Signals> {
         Ok(Signals {
             hangup: signal(SignalKind::hangup())?,
@@ -32,25 +39,30 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that ends the process, and returns its name. A hangup calls `reload`, and is kept for later if
-    /// there is none.
+    /// Waits for a signal.
     ///
-    /// SIGUSR1 and SIGUSR2, with which nginx opens its log again and hands over to the next version, come from scripts that
-    /// do not know Pace. A log line answers them, and they do no harm.
-    pub(super) async fn end(&mut self, reload: Option<&(dyn Fn() + Sync)>) -> &'static str {
+    /// SIGUSR1, with which nginx opens its log again, comes from scripts that do not know Pace. A log line answers it, and it
+    /// does no harm.
+    pub(super) async fn next(&mut self) -> Wish {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return SIGTERM,
-                _ = self.interrupt.recv() => return SIGINT,
-                _ = self.quit.recv() => return SIGQUIT,
-                _ = self.hangup.recv(), if reload.is_some() => reload.iter().for_each(|reload| reload()),
-                _ = self.user1.recv() => info!(
+                _ = self.hangup.recv() => return Wish::Reload,
+                _ = self.user2.recv() => return Wish::Upgrade,
+                name = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => return Wish::End(name),
+                _ = self.user1.recv() => nothing_to_open(),
+            }
+        }
+    }
+
+    /// Waits for a signal that ends the process, and returns its name. A hangup is kept for later.
+    pub(super) async fn end(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                name = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => return name,
+                _ = self.user1.recv() => nothing_to_open(),
+                _ = self.user2.recv() => info!(
                     target: "pace::server",
-                    "SIGUSR1: nothing to open again, log lines go to standard error"
-                ),
-                _ = self.user2.recv() => warn!(
-                    target: "pace::server",
-                    "SIGUSR2: nothing is done, because this version hands over to no other"
+                    "SIGUSR2: nothing is done, because this process does not serve"
                 ),
             }
         }
@@ -59,6 +71,21 @@ impl Signals {
     /// Waits until a signal comes again. Another signal does not count: a group of processes that is stopped by Ctrl-C and
     /// then by SIGTERM is meant to stop once.
     pub(super) async fn again(&mut self, before: &'static str) {
-        while self.end(None).await != before {}
+        while self.end().await != before {}
     }
+}
+
+async fn end(terminate: &mut Signal, interrupt: &mut Signal, quit: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        _ = quit.recv() => "SIGQUIT",
+    }
+}
+
+fn nothing_to_open() {
+    info!(
+        target: "pace::server",
+        "SIGUSR1: nothing to open again, log lines go to standard error"
+    );
 }

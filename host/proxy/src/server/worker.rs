@@ -1,7 +1,7 @@
 //! The threads that accept and serve.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::accept::{Accepting, Listening};
 use super::admission::{PerClient, answer_plaintext, turn_away};
 use super::connection::{Connection, ConnectionError, Entry};
-use super::drain::Drain;
+use super::drain::{Drain, LAST_REQUEST, MustEnd};
 use crate::client::{ShownCertificate, TrustedProxies};
 use crate::http1::{Arrival, Client};
 use crate::io::Transport;
@@ -44,6 +44,8 @@ struct WorkerHandles {
 #[repr(align(128))]
 struct WorkerHandle {
     open: AtomicUsize,
+    /// The number of times that the worker has shown that it is alive.
+    beats: AtomicU64,
     handed: mpsc::UnboundedSender<HandedConnection>,
 }
 
@@ -63,6 +65,15 @@ pub(super) struct WorkerSetup<'a> {
     pub(super) drain: &'a Arc<Drain>,
     /// The trusted peers that begin with a PROXY header, if there are any.
     pub(super) proxy_protocol: Option<Arc<TrustedProxies>>,
+    /// How often each worker has to show that it is alive, if somebody watches.
+    pub(super) beat: Option<Duration>,
+}
+
+/// The workers, as the watchdog sees them.
+pub(super) struct Pulse {
+    handles: Arc<WorkerHandles>,
+    /// The beats of each worker when they were last looked at.
+    seen: Vec<u64>,
 }
 
 /// The size of a worker's stack in bytes. Wasm may use half a megabyte of it.
@@ -100,6 +111,7 @@ impl Workers {
             let idle = Arc::new(Idle::default());
             let sessions = Arc::new(Sessions::default());
             let drain = Arc::clone(setup.drain);
+            let beat = setup.beat;
             let worker = Arc::new(Worker {
                 index,
                 handles: Arc::clone(&handles),
@@ -125,6 +137,9 @@ impl Workers {
                         tokio::spawn(sessions.sweep(Arc::clone(&drain), index));
                         tokio::spawn(sweep(worker.shared.runtime.clone()));
                         tokio::spawn(accepting.run(Arc::clone(&worker), drain));
+                        if let Some(every) = beat {
+                            tokio::spawn(beat_every(every, Arc::clone(&worker)));
+                        }
                         receive(handed, worker).await;
                     });
                 })?;
@@ -132,7 +147,7 @@ impl Workers {
         Ok(Workers { handles, listening })
     }
 
-    /// Waits until no worker listens any more: after [`Drain::stop_accepting`], or when every thread has died.
+    /// Waits until no worker listens any more: from [`Phase::Draining`](super::drain::Phase) on, or when every thread has died.
     pub(super) async fn closed(&mut self) {
         let None = self.listening.recv().await;
     }
@@ -140,6 +155,14 @@ impl Workers {
     /// The number of open connections.
     pub(super) fn open(&self) -> usize {
         self.handles.open()
+    }
+
+    /// The beats of the workers.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse {
+            handles: Arc::clone(&self.handles),
+            seen: vec![0; self.handles.workers.len()],
+        }
     }
 
     /// Waits until no connection is open.
@@ -151,6 +174,20 @@ impl Workers {
             }
             ended.await;
         }
+    }
+}
+
+impl Pulse {
+    /// The first worker that has shown nothing since the last call.
+    pub(super) fn stuck(&mut self) -> Option<usize> {
+        let workers = self.handles.workers.iter().zip(&mut self.seen);
+        let beats = workers.map(|(worker, seen)| {
+            let now = worker.beats.load(Ordering::Relaxed);
+            std::mem::replace(seen, now) != now
+        });
+        // All are looked at, whatever the first ones show.
+        let beats: Vec<bool> = beats.collect();
+        beats.iter().position(|has_beaten| !has_beaten)
     }
 }
 
@@ -167,6 +204,7 @@ impl WorkerHandle {
     fn new(handed: mpsc::UnboundedSender<HandedConnection>) -> WorkerHandle {
         WorkerHandle {
             open: AtomicUsize::new(0),
+            beats: AtomicU64::new(0),
             handed,
         }
     }
@@ -297,7 +335,7 @@ impl Worker {
             biased;
             source = connection.source() => source,
             // A connection whose client is not known yet has asked for nothing.
-            () = self.drain.idle_must_end(self.index) => return,
+            () = self.must_end() => return,
         };
         let source = match source {
             Ok(Some(source)) => source,
@@ -327,6 +365,14 @@ impl Worker {
             self.proxy.serve(client).await;
         }
         drop(admitted);
+    }
+
+    /// Waits until a connection whose client is not known yet has to be closed.
+    async fn must_end(&self) {
+        match self.drain.idle_must_end(self.index).await {
+            MustEnd::Shed => {}
+            MustEnd::Drained => tokio::time::sleep(LAST_REQUEST).await,
+        }
     }
 
     /// Makes the client of a connection, after a handshake where the listener speaks TLS.
@@ -367,6 +413,16 @@ impl Worker {
         if CLOSED.admits() {
             warn!(target: "pace::server", "connection from {peer} closed: {}", Line(error));
         }
+    }
+}
+
+/// Shows again and again that a worker is alive.
+async fn beat_every(every: Duration, worker: Arc<Worker>) {
+    loop {
+        worker.handles.workers[worker.index]
+            .beats
+            .fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(every).await;
     }
 }
 

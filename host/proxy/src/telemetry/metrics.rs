@@ -18,6 +18,7 @@ use pace_tls::server::{Facts, Reason};
 use pace_wire::refusal::Refusal;
 
 use super::mirror::MirrorMetrics;
+use super::process::ProcessMetrics;
 use super::state::StateCollector;
 use super::upstream::{BackendMetrics, QueueMetrics, UpstreamFamilies};
 use crate::http2::Ending;
@@ -76,6 +77,8 @@ pub struct Metrics {
     breakers: IntGaugeVec,
     plugin_reloads: IntCounterVec,
     config_reloads: IntCounterVec,
+    /// The metrics of the process itself.
+    pub process: ProcessMetrics,
 }
 
 impl Metrics {
@@ -228,6 +231,7 @@ impl Metrics {
                 "Configurations that were read again and published or refused.",
                 &["result"],
             ),
+            process: ProcessMetrics::new(&registry),
             registry,
         };
         // The counter belongs to the log of the process, which is a static.

@@ -27,7 +27,7 @@ use pace_proxy::listeners::Listeners;
 use pace_proxy::reload::{Manager, Origin};
 use pace_proxy::route::Route;
 use pace_proxy::router::Router;
-use pace_proxy::server::{Process, Server};
+use pace_proxy::server::{Parts, Process, Server};
 use pace_proxy::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
 use pace_proxy::telemetry::Metrics;
 use pace_proxy::upstream::{Answers, Lookup, Pool, system_lookup};
@@ -62,9 +62,9 @@ fn main() -> ExitCode {
 
 fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let overrides = Overrides::default();
-    let process = Process::begin()?;
+    let mut process = Process::begin()?;
     let config = Config::load(path, &overrides)?;
-    let server = Server::bind(&config)?;
+    let server = Server::bind(&config, process.take_inherited())?;
     let shared = Arc::new(Shared {
         runtime: Runtime::new(None, config.server.workers)?,
         store: Store::new(config.server.state),
@@ -91,7 +91,13 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
         .ok_or("somebody else holds the snapshot")?;
     snapshot.set_router(routes(&config, &shared)?);
     let snapshot: Arc<ArcSwap<Snapshot>> = Arc::new(ArcSwap::from_pointee(snapshot));
-    server.run(process, snapshot, shared, reloader, None)?;
+    let parts = Parts {
+        snapshot,
+        shared,
+        reloader,
+        ordering: None,
+    };
+    server.run(process, parts)?;
     Ok(())
 }
 

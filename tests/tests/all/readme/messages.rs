@@ -310,14 +310,22 @@ fn too_much() -> String {
     said + &pace.stop().stderr
 }
 
-/// Provokes the message about a request that takes longer than the grace period.
+/// Provokes the messages about an upgrade that fails, a socket that nobody uses, and a request that takes longer than the
+/// grace period.
 fn at_the_end() -> String {
     let gate = Gate::new();
     let backend = HttpBackend::behind(&gate, "late");
-    let pace = Pace::with_config(&format!(
-        "[server]\nlisten = '127.0.0.1:0'\ngrace_period_seconds = 0\n[upstreams]\nbackends = ['{}']",
-        backend.label()
-    ));
+    let unused = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let pace = Setup::new()
+        .sockets(&[(&unused, "unused")])
+        .config(&format!(
+            "[server]\nlisten = '127.0.0.1:0'\ngrace_period_seconds = 0\n[upstreams]\nbackends = ['{}']",
+            backend.label()
+        ))
+        .start();
+    fs::write(pace.directory().join("pace.toml"), "nonsense").expect("it is writable");
+    pace.signal(Signal::USR2);
+    pace.wait_for_log(&["its own lines say why"]);
     let mut client = pace.client();
     client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     wait_until("the request to reach the backend", || {

@@ -100,7 +100,7 @@ fn keys_that_need_a_restart_on_the_page_are_those_refused() {
             .replace("workers = 2", "workers = 3")
             .replace(
                 "[server]",
-                "[server]\ngrace_period_seconds = 1\nproxy_protocol = true\n\
+                "[server]\nshutdown_delay_ms = 1\ngrace_period_seconds = 1\nproxy_protocol = true\n\
                  trusted_proxies = ['127.0.0.1']\ntcp_keepalive_seconds = 5\ncache_dir = '/nowhere'",
             )
             + listeners

@@ -27,10 +27,11 @@ impl Page {
     }
 
     /// Every page whose content is tested, README.md first.
-    pub(crate) fn all() -> [Page; 6] {
+    pub(crate) fn all() -> [Page; 7] {
         [
             "README.md",
             "docs/configuration.md",
+            "docs/deploying.md",
             "docs/metrics.md",
             "docs/operations.md",
             "docs/troubleshooting.md",

@@ -1,0 +1,9 @@
+//! Starting, replacing and ending the process, as systemd, a container and an operator do.
+
+mod activation;
+mod draining;
+mod figures;
+mod load;
+mod notices;
+mod units;
+mod upgrades;
