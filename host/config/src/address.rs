@@ -142,6 +142,22 @@ impl ListenAddress {
     }
 }
 
+impl ListenAddress {
+    /// Whether whoever listens here has the other address, too: the same one, or all of the machine. A socket for all addresses
+    /// of IPv6 is one for those of IPv4.
+    pub(super) fn covers(&self, other: &ListenAddress) -> bool {
+        let everywhere = match &self.host {
+            Host::Ip(IpAddr::V4(ip)) => {
+                ip.is_unspecified() && !matches!(&other.host, Host::Ip(IpAddr::V6(_)))
+            }
+            Host::Ip(IpAddr::V6(ip)) => ip.is_unspecified(),
+            Host::Name(_) => false,
+        };
+        // Port 0 is another free port each time.
+        self.port != 0 && self.port == other.port && (everywhere || self.host == other.host)
+    }
+}
+
 impl From<SocketAddr> for ListenAddress {
     fn from(address: SocketAddr) -> ListenAddress {
         ListenAddress {

@@ -58,6 +58,10 @@ impl<'a> Resolver<'a> {
         let rules = rules(&file.server.value);
         let server = self.server(&file.server.value, rules);
         let metrics = file.metrics.as_ref().and_then(|table| self.metrics(table, rules));
+        let has_default_rate_limit = file.rate_limit.is_none()
+            && file.plugins.is_none()
+            && file.pools.is_none()
+            && file.routes.is_none();
         let full = short::expand(&mut file, overrides, &mut self);
 
         let plugins = plugins::resolve(&full.plugins, &mut self);
@@ -73,6 +77,7 @@ impl<'a> Resolver<'a> {
         let admin = file.admin.as_ref().map(|admin| self.admin(admin, &listeners));
         match self.problems.is_empty() {
             true => Ok(Config {
+                has_default_rate_limit,
                 server,
                 listeners,
                 acme,
@@ -159,9 +164,10 @@ impl<'a> Resolver<'a> {
             Some(Placed { value, place }) => (value.clone(), place.clone()),
             None => (DEFAULT_ADMIN_LISTEN.into(), admin.place.clone()),
         };
-        // Port 0 is another free port each time.
-        if listen.port != 0 && listeners.iter().any(|listener| listener.listen == listen) {
-            self.report(&place, Fault::SameListener(listen.clone()));
+        let covers =
+            |listener: &&Listener| listener.listen.covers(&listen) || listen.covers(&listener.listen);
+        if let Some(listener) = listeners.iter().find(covers) {
+            self.report(&place, Fault::SameListener(listener.listen.clone()));
         }
         Admin {
             listen,

@@ -26,6 +26,8 @@ pub use super::scalar::HeaderName;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
+    /// Whether clients are limited because nothing is said about it: in the short form without `[rate_limit]`.
+    pub has_default_rate_limit: bool,
     /// `[server]`: the process, and its rules for connections.
     pub server: Server,
     /// The listeners, in the order of the file. At least one.

@@ -5,9 +5,10 @@ use std::fmt;
 use ipnet::IpNet;
 
 use super::address::ListenAddress;
-use super::types::Config;
 use super::types::listener::Listener;
+use super::types::pool::Endpoint;
 use super::types::route::{PathMatch, Route};
+use super::types::{Backend, Config};
 
 /// A remark for the operator about a configuration that is used all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,13 @@ pub enum Warning {
     DrainedPool(String),
     /// The backends of this pool do not prove who they are.
     Unverified(String),
+    /// A backend of this pool is a listener.
+    OwnBackend {
+        /// The pool.
+        pool: String,
+        /// The backend.
+        backend: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -50,6 +58,10 @@ impl fmt::Display for Warning {
             Warning::TrustsEverybody(network) => write!(
                 f,
                 "`trusted_proxies` in [server] has {network}: every client can claim to be any address"
+            ),
+            Warning::OwnBackend { pool, backend } => write!(
+                f,
+                "the backend {backend} of the pool `{pool}` is this Pace itself: requests would come back, and get 508"
             ),
             Warning::UnusedPool(name) => write!(f, "no route uses the pool `{name}`"),
             Warning::UnusedPlugin(name) => write!(f, "no route uses the plugin `{name}`"),
@@ -131,7 +143,35 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     warnings.extend(routes_not_meant(config));
     let unverified = config.pools.iter().filter(|pool| !pool.settings.tls.verify);
     warnings.extend(unverified.map(|pool| Warning::Unverified(pool.name.clone())));
+    warnings.extend(own_backends(config));
     warnings
+}
+
+/// The backends that are listeners of this Pace. An address of the machine that is not loopback may be another's.
+fn own_backends(config: &Config) -> impl Iterator<Item = Warning> + '_ {
+    let is_listener = |backend: &Backend| {
+        let Endpoint::Tcp { host, port } = &backend.endpoint else {
+            return false;
+        };
+        let address = ListenAddress {
+            host: host.clone(),
+            port: *port,
+        };
+        let listens = |listener: &Listener| {
+            let at = &listener.listen;
+            at.covers(&address) && (at.host == address.host || address.host.is_loopback())
+        };
+        config.listeners.iter().any(listens)
+    };
+    let backends = config
+        .pools
+        .iter()
+        .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
+    let own = backends.filter(move |(_, backend)| is_listener(backend));
+    own.map(|(pool, backend)| Warning::OwnBackend {
+        pool: pool.name.clone(),
+        backend: backend.label.clone(),
+    })
 }
 
 /// Routes that no request takes, and expressions that may take more than is meant.

@@ -7,7 +7,6 @@ mod route;
 mod routes;
 
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,7 +18,7 @@ use clap::Parser;
 use log::{info, warn};
 use pace_author::{BuildFailed, CommandError, PluginCommand};
 use pace_base::allocator::OutOfMemoryExit;
-use pace_base::logging::{Log, Setup, Writing};
+use pace_base::logging::{Log, LogError, Setup, Writing};
 use pace_config::Config;
 use pace_proxy::certificates::Frontends;
 use pace_proxy::listeners::Listeners;
@@ -70,12 +69,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(command: Option<&Command>) -> io::Result<Log> {
+fn start_log(command: Option<&Command>) -> Result<Log, LogError> {
     match command {
-        None | Some(Command::Run(_)) => Setup::from_env(DEFAULT_LOG).start(Writing::Later),
-        Some(Command::Plugin(PluginCommand::Run(_))) => pace_author::log_for_run().start(Writing::Later),
+        None | Some(Command::Run(_)) => Setup::from_env(DEFAULT_LOG)?.start(Writing::Later),
+        Some(Command::Plugin(PluginCommand::Run(_))) => pace_author::log_for_run()?.start(Writing::Later),
         Some(Command::Check(_) | Command::CompilePlugin(_) | Command::Plugin(_) | Command::Route(_)) => {
-            Setup::from_env(DEFAULT_LOG).start(Writing::AtOnce)
+            Setup::from_env(DEFAULT_LOG)?.start(Writing::AtOnce)
         }
     }
 }
@@ -188,6 +187,12 @@ fn load(args: &ConfigArgs) -> Result<Config, CommandError> {
     };
     for warning in config.warnings() {
         warn!("{warning}");
+    }
+    if config.has_default_rate_limit {
+        info!(
+            target: "pace::server",
+            "there is no [rate_limit]: each client has 100 requests in 60 seconds; `enabled = false` in it takes that away"
+        );
     }
     Ok(config)
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use log::{Level, LevelFilter, Record};
 
-use pace_base::logging::{LineBuffer, Setup};
+use pace_base::logging::{LineBuffer, LogError, Setup};
 use pace_proxy::telemetry::HOOKS_TARGET;
 
 /// The filter without RUST_LOG: events of the process, and every message about the plugin.
@@ -12,10 +12,9 @@ const DEFAULT_LOG: &str = "info,pace::access=off,pace::plugin::log=debug";
 
 /// The log of `pace plugin run`: with a line for each request, and without parts that only tell many programs
 /// and days apart.
-pub fn log_for_run() -> Setup {
-    Setup::from_env(DEFAULT_LOG)
-        .and(HOOKS_TARGET, LevelFilter::Debug)
-        .format(format)
+pub fn log_for_run() -> Result<Setup, LogError> {
+    let setup = Setup::from_env(DEFAULT_LOG)?;
+    Ok(setup.and(HOOKS_TARGET, LevelFilter::Debug).format(format))
 }
 
 fn format(line: &mut LineBuffer, record: &Record<'_>) -> fmt::Result {

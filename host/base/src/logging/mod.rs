@@ -11,12 +11,14 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `directives` | reads `RUST_LOG` |
 //! | `line` | formats a record as a line of bounded length, with no line feeds but Pace's own |
 //! | `queue` | lines that wait to be written |
 //! | `writer` | the thread |
 //! | `limited` | limits of lines of one kind per second |
 //! | `panics` | logs panics |
 
+mod directives;
 mod limited;
 mod line;
 mod panics;
@@ -24,6 +26,7 @@ mod queue;
 mod writer;
 
 use std::cell::RefCell;
+use std::env::VarError;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, LazyLock};
@@ -32,6 +35,7 @@ use env_filter::{Builder, Filter};
 use log::{Level, Metadata, Record};
 use prometheus::IntCounter;
 
+pub use self::directives::LogError;
 pub use self::limited::{Limited, WARNINGS_PER_SECOND, summarise_limited, summarise_limited_now};
 pub use self::line::LineBuffer;
 pub use self::panics::catch_panic;
@@ -72,16 +76,22 @@ pub struct Log {
 
 impl Setup {
     /// The lines that `RUST_LOG` names, or else `default`.
-    pub fn from_env(default: &str) -> Setup {
-        let mut filter = Builder::new();
-        match std::env::var("RUST_LOG") {
-            Ok(wanted) => filter.parse(&wanted),
-            Err(_) => filter.parse(default),
+    ///
+    /// # Errors
+    ///
+    /// `RUST_LOG` cannot be read.
+    pub fn from_env(default: &str) -> Result<Setup, LogError> {
+        let wanted = match std::env::var("RUST_LOG") {
+            Ok(wanted) => wanted,
+            Err(VarError::NotPresent) => default.to_owned(),
+            Err(VarError::NotUnicode(wanted)) => {
+                return Err(LogError::NotUtf8(wanted.to_string_lossy().into_owned()));
+            }
         };
-        Setup {
-            filter,
+        Ok(Setup {
+            filter: directives::filter(&wanted)?,
             format: line::format,
-        }
+        })
     }
 
     /// Adds the lines of a target, from a level up, whatever else is set.
@@ -107,7 +117,7 @@ impl Setup {
     /// # Panics
     ///
     /// If the process has a log already.
-    pub fn start(mut self, writing: Writing) -> io::Result<Log> {
+    pub fn start(mut self, writing: Writing) -> Result<Log, LogError> {
         let queue = match writing {
             Writing::AtOnce => None,
             Writing::Later => Some(writer::start()?),

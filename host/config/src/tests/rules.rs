@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::{Config, Error, Overrides, build};
+use super::super::{Config, Error, Overrides, Warning, build};
 use super::{FULL, SHORT, backends, full, only, parse, parse_with, short};
 
 #[test]
@@ -160,4 +160,74 @@ fn unreadable_file_says_why() {
         error.to_string(),
         "proxy.toml:2: this is not UTF-8, which a configuration must be"
     );
+}
+
+/// The kernel would only say that the port is in use by another process, which is this one.
+#[test]
+fn admin_listener_on_an_address_that_a_listener_has_is_refused() {
+    let listening = |listen: &str, admin: &str| {
+        let text = format!(
+            "[server]\nlisten = '{listen}'\n[admin]\nlisten = '{admin}'\n[upstreams]\nbackends = ['a:1']\n"
+        );
+        parse(&text).err().map(|error| error.to_string())
+    };
+    for (listen, admin) in [
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        (":80", "localhost:80"),
+        ("[::]:80", "127.0.0.1:80"),
+        ("[::]:80", "[::1]:80"),
+        ("127.0.0.1:80", "0.0.0.0:80"),
+        ("127.0.0.1:80", "127.0.0.1:80"),
+    ] {
+        let message = listening(listen, admin).expect("it is refused");
+        assert!(
+            message.contains("already; the admin API needs another"),
+            "{message}"
+        );
+    }
+    for (listen, admin) in [
+        ("0.0.0.0:80", "127.0.0.1:81"),
+        ("0.0.0.0:80", "[::1]:80"),
+        ("127.0.0.2:80", "127.0.0.1:80"),
+        ("0.0.0.0:0", "127.0.0.1:0"),
+    ] {
+        assert_eq!(listening(listen, admin), None, "{listen} {admin}");
+    }
+}
+
+#[test]
+fn backend_that_is_a_listener_is_warned_of() {
+    let warns = |listen: &str, backend: &str| {
+        let text = format!("[server]\nlisten = '{listen}'\n[upstreams]\nbackends = ['{backend}']\n");
+        let warnings = parse(&text).expect("it is valid").warnings();
+        let own = |warning: &Warning| matches!(warning, Warning::OwnBackend { .. });
+        warnings.iter().any(own)
+    };
+    for (listen, backend) in [
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        (":80", "http://localhost"),
+        ("[::]:80", "[::1]:80"),
+        ("10.0.0.1:80", "10.0.0.1:80"),
+    ] {
+        assert!(warns(listen, backend), "{listen} {backend}");
+    }
+    for (listen, backend) in [
+        ("0.0.0.0:80", "127.0.0.1:81"),
+        ("0.0.0.0:80", "10.0.0.1:80"),
+        ("127.0.0.1:80", "127.0.0.2:80"),
+    ] {
+        assert!(!warns(listen, backend), "{listen} {backend}");
+    }
+}
+
+#[test]
+fn default_limit_is_known_to_be_one() {
+    let is_default = |rest: &str| {
+        let text = format!("{rest}[upstreams]\nbackends = ['a:1']\n");
+        parse(&text).expect("it is valid").has_default_rate_limit
+    };
+    assert!(is_default(""));
+    assert!(!is_default("[rate_limit]\n"));
+    let full = "[[pools]]\nname = 'web'\nbackends = ['a:1']\n[[routes]]\npool = 'web'\n";
+    assert!(!parse(full).expect("it is valid").has_default_rate_limit);
 }

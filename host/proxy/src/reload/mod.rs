@@ -22,10 +22,12 @@
 //! | `configuration` | the configuration: taken as a whole, or tried again later |
 //! | `next` | the plugins of another configuration, made before anything is replaced |
 //! | `programs` | from bytes to a generation |
+//! | `changes` | the differences between two configurations, for people |
 //! | `difference` | the differences between two configurations, and their consequences |
 //! | `outcome` | the outcomes of a reload, and their sentences |
 //! | `status` | the state of each plugin, for people |
 
+mod changes;
 mod configuration;
 mod difference;
 mod early;
@@ -44,6 +46,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
+pub use self::changes::Changes;
 pub use self::manager::Manager;
 pub use self::outcome::{Begun, Published, Refused, ReloadOutcome, ReloadOutcomes};
 use self::rollback::Rollback;

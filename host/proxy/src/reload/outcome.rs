@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Changes;
 use pace_config::Sha256;
 use pace_sandbox::Generation;
 
@@ -41,8 +42,8 @@ pub enum ReloadOutcome {
 /// The configuration and generations that have begun to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Whether the configuration has been replaced.
-    pub configuration: bool,
+    /// The changes of the configuration, if it has been replaced.
+    pub configuration: Option<Changes>,
     /// The generations that have begun to serve.
     pub generations: Vec<Begun>,
 }
@@ -148,8 +149,11 @@ impl fmt::Display for ReloadOutcome {
 impl fmt::Display for Published {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        if self.configuration {
+        if let Some(changes) = &self.configuration {
             out.write_str("the configuration has been taken")?;
+            if !changes.is_empty() {
+                write!(out, " ({changes})")?;
+            }
             between = "; ";
         }
         for begun in &self.generations {

@@ -176,7 +176,7 @@ impl Plugins {
         guard.replace(&next, "published").map_err(LoadError::Configure)?;
         self.serving.with(&entry.name, |record| record.refused = None);
         Ok(ReloadOutcome::Published(Published {
-            configuration: false,
+            configuration: None,
             generations: vec![Begun::new(&next, Some(before))],
         }))
     }

@@ -45,7 +45,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // `pace` does this too.
     let _not_supported = rustix::thread::disable_transparent_huge_pages(true);
-    let log = Setup::from_env("warn,pace::access=off").start(Writing::Later);
+    let log = Setup::from_env("warn,pace::access=off").and_then(|setup| setup.start(Writing::Later));
     let path = std::env::args_os().nth(1);
     let (Ok(log), Some(path)) = (log, path) else {
         eprintln!("usage: native-policies CONFIG");

@@ -27,6 +27,7 @@ fn messages_on_the_pages_are_those_of_the_program() {
         of_listeners(),
         of_pools(),
         too_much(),
+        not_meant(),
         at_the_end(),
     ]
     .concat();
@@ -308,6 +309,16 @@ fn too_much() -> String {
     pace.resume_log();
     pace.wait_for_log(&["log lines were dropped"]);
     said + &pace.stop().stderr
+}
+
+/// Provokes the messages about what is written and cannot be meant.
+fn not_meant() -> String {
+    let own = "[server]\nlisten = '0.0.0.0:8080'\n[upstreams]\nbackends = ['127.0.0.1:8080']\n";
+    let covered = format!("{own}[admin]\nlisten = '127.0.0.1:8080'\n");
+    [own, &covered]
+        .map(|config| Setup::new().args(["check"]).config(config).run().stderr)
+        .concat()
+        + &Setup::new().env("RUST_LOG", "inf").args(["check"]).run().stderr
 }
 
 /// Provokes the messages about an upgrade that fails, a socket that nobody uses, and a request that takes longer than the

@@ -101,6 +101,57 @@ fn start_line_has_version_file_and_process() {
     }
 }
 
+#[test]
+fn log_that_cannot_be_chosen_is_an_error_and_debugging_is_that_of_pace() {
+    let refused = Setup::new().env("RUST_LOG", "inf").args(["check"]).run();
+    let expected = "RUST_LOG is \"inf\": \"inf\" is neither a level";
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.contains(expected), "{refused:#?}");
+    let backend = HttpBackend::named("one");
+    let pace = Setup::new()
+        .env("RUST_LOG", "debug")
+        .config(&plain(&[&backend]))
+        .start();
+    pace.get("/");
+    let exit = pace.stop();
+    let is_ours = |line: &&str| !line.starts_with('[') || line.contains(" pace");
+    let foreign: Vec<&str> = exit.stderr.lines().filter(|line| !is_ours(line)).collect();
+    assert!(foreign.is_empty(), "{foreign:#?}");
+}
+
+#[test]
+fn reload_says_what_it_has_changed() {
+    let backend = HttpBackend::named("one");
+    let pace = Setup::new().config(&plain(&[&backend])).start();
+    let file = pace.directory().join("pace.toml");
+    let text = fs::read_to_string(&file).expect("it is there");
+    let added = format!(
+        "{}[[routes]]\nname = \"api\"\nmatch = {{ path_prefix = \"/api\" }}\npool = \"web\"\n",
+        text.replace("name = \"web\"\n", "name = \"web\"\nmax_retries = 3\n")
+    );
+    fs::write(&file, added).expect("it is writable");
+    pace.wait_for_log(&["the configuration has been taken (pool web changed; route api added)"]);
+    fs::write(&file, text).expect("it is writable");
+    pace.wait_for_log(&["the configuration has been taken (pool web changed; route api removed)"]);
+}
+
+#[test]
+fn default_limit_is_told_unless_the_configuration_says_something_about_it() {
+    let backend = HttpBackend::named("one");
+    let told = |rest: &str| {
+        let config = format!(
+            "[server]\nlisten = '127.0.0.1:0'\n[upstreams]\nbackends = ['{}']\n{rest}",
+            backend.label()
+        );
+        Pace::with_config(&config)
+            .stop()
+            .stderr
+            .contains("there is no [rate_limit]: each client has 100 requests")
+    };
+    assert!(told(""));
+    assert!(!told("[rate_limit]\nenabled = false\n"));
+}
+
 /// As in a container: no HOME, no PATH, nothing that can be written to.
 #[test]
 fn process_needs_no_environment_and_no_directory_of_its_own() {

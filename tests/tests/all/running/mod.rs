@@ -4,6 +4,7 @@ mod activation;
 mod draining;
 mod figures;
 mod load;
+mod nginx;
 mod notices;
 mod units;
 mod upgrades;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::super::changes::Changes;
 use super::super::next::NextPlugins;
 use super::super::outcome::{Begun, Published};
 use super::super::status::PluginRecord;
@@ -26,11 +27,15 @@ impl ServingGuard<'_> {
         serving.shared.store.set_limit(config.server.state);
         serving.status.set(after.clone());
         serving.forget_all_but(&scopes, &config);
+        let changes = Changes::between(&self.config, &config);
         *self.config = config;
         for name in &read {
             serving.shared.metrics.reloaded(name, "published");
         }
-        serving.announce(&before, &after)
+        Published {
+            configuration: Some(changes),
+            generations: serving.announce(&before, &after),
+        }
     }
 }
 
@@ -48,7 +53,7 @@ impl Serving {
         &self,
         before: &BTreeMap<String, PluginRecord>,
         after: &BTreeMap<String, PluginRecord>,
-    ) -> Published {
+    ) -> Vec<Begun> {
         let mut generations = Vec::new();
         for (name, old) in before {
             let current = after.get(name).map(|record| &record.current);
@@ -65,9 +70,6 @@ impl Serving {
             self.shared.metrics.generation(name, current.number);
             generations.push(Begun::new(current, old.map(AsRef::as_ref)));
         }
-        Published {
-            configuration: true,
-            generations,
-        }
+        generations
     }
 }
