@@ -1,5 +1,5 @@
-//! The commands of this repository: `cargo xtask run`, `test`, `bench`, `languages`, `instructions`, `soak`
-//! and `plugins`. xtask finds tools, builds, and calls.
+//! The commands of this repository: `cargo xtask run`, `test`, `bench`, `languages`, `instructions`, `soak`,
+//! `package` and `plugins`. xtask finds tools, builds, and calls.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -7,12 +7,14 @@
 //! | `toolchain` | a Rust that compiles to WebAssembly |
 //! | `plugins` | the plugins, from crate to component |
 //! | `run`, `plan`, `demo` | a proxy to try, how long it takes to build, and the backends behind it |
+//! | `package` | a package for Debian |
 //! | `test` | every check, in order |
 //! | `tools` | soak and bench, which lie beside the tests |
 //! | `cargo`, `process` | other programs: how they are called, watched and ended |
 
 mod cargo;
 mod demo;
+mod package;
 mod plan;
 mod plugins;
 mod prerequisites;
@@ -66,6 +68,11 @@ enum Task {
     #[command(disable_help_flag = true)]
     Soak(Typed),
 
+    /// Make a package for Debian, in target/debian
+    ///
+    /// Builds the program as users run it. Needs cargo-deb.
+    Package,
+
     /// Compile the plugins to WebAssembly components
     ///
     /// The default plugins go to target/plugins/NAME.wasm, from where `pace` embeds them, those of the cookbook
@@ -82,6 +89,7 @@ fn main() -> ExitCode {
         Task::Languages(typed) => LANGUAGES.call(&typed),
         Task::Instructions(typed) => INSTRUCTIONS.call(&typed),
         Task::Soak(typed) => SOAK.call(&typed),
+        Task::Package => package::make(),
         Task::Plugins => {
             prerequisites::ensure().and_then(|()| plugins::build(plugins::Which::All, cargo::Profile::Dev))
         }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use pace_author::PluginCommand;
 use pace_config::Overrides;
 use pace_sandbox::CompileArgs;
@@ -50,6 +51,16 @@ pub(crate) enum Command {
     /// Write and try plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Print the completions of commands and options for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// The directory, which has to be there
+        directory: PathBuf,
+    },
     /// Compile the plugin on standard input, for another process of this program
     #[command(hide = true)]
     CompilePlugin(CompileArgs),

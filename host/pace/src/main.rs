@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod manual;
 mod request;
 mod route;
 mod routes;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         Some(Command::Route(args)) => route(args),
         Some(Command::CompilePlugin(args)) => return compile_for_parent(args),
         Some(Command::Plugin(command)) => pace_author::run(command),
+        Some(Command::Completions { shell }) => manual::print_completions(*shell),
+        Some(Command::Man { directory }) => manual::write_pages(directory),
         Some(Command::Run(args)) => run(args),
         None => run(&cli.run),
     };
@@ -73,9 +76,14 @@ fn start_log(command: Option<&Command>) -> Result<Log, LogError> {
     match command {
         None | Some(Command::Run(_)) => Setup::from_env(DEFAULT_LOG)?.start(Writing::Later),
         Some(Command::Plugin(PluginCommand::Run(_))) => pace_author::log_for_run()?.start(Writing::Later),
-        Some(Command::Check(_) | Command::CompilePlugin(_) | Command::Plugin(_) | Command::Route(_)) => {
-            Setup::from_env(DEFAULT_LOG)?.start(Writing::AtOnce)
-        }
+        Some(
+            Command::Check(_)
+            | Command::CompilePlugin(_)
+            | Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Plugin(_)
+            | Command::Route(_),
+        ) => Setup::from_env(DEFAULT_LOG)?.start(Writing::AtOnce),
     }
 }
 

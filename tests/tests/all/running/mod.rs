@@ -6,5 +6,6 @@ mod figures;
 mod load;
 mod nginx;
 mod notices;
+mod packages;
 mod units;
 mod upgrades;
