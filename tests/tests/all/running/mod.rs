@@ -7,5 +7,6 @@ mod load;
 mod nginx;
 mod notices;
 mod packages;
+mod systemd;
 mod units;
 mod upgrades;
