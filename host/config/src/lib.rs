@@ -30,6 +30,7 @@ mod routes;
 mod scalar;
 mod shape;
 mod short;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -52,7 +53,7 @@ pub use self::types::{
     Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Protocol, Retry, RetryOn, Rollback,
     Server, Sha256, Source,
 };
-pub use self::types::{listener, pool, route};
+pub use self::types::{listener, pool, route, telemetry};
 pub use self::warning::Warning;
 
 use self::document::Document;

@@ -4,6 +4,7 @@
 pub(crate) mod listeners;
 pub(crate) mod pools;
 pub(crate) mod routes;
+pub(crate) mod telemetry;
 
 use serde::Deserialize;
 
@@ -29,6 +30,8 @@ pub(crate) struct File {
     pub acme: Option<Table<listeners::Acme>>,
     pub admin: Option<Table<Admin>>,
     pub metrics: Option<Table<Metrics>>,
+    pub access_log: Option<Table<telemetry::AccessLog>>,
+    pub tracing: Option<Table<telemetry::Tracing>>,
 
     pub upstreams: Option<Table<Upstreams>>,
     pub rate_limit: Option<Table<RateLimit>>,
@@ -59,6 +62,7 @@ pub(super) struct Server {
     pub encoded_slashes: Option<EncodedSlashes>,
     pub underscores: Option<Underscores>,
     pub via: Option<Via>,
+    pub request_id: Option<Placed<OptionalHeaderName>>,
     pub max_head_kb: Option<Int<1, 1024>>,
     pub max_fields: Option<Int<1, 1024>>,
     pub head_timeout_ms: Option<Millis>,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pace_base::processors;
+use pace_wire::known::Known;
 use pace_wire::path::normalise_prefix;
 use pace_wire::request::Rules;
 
@@ -20,8 +21,8 @@ use super::raw::{self, Millis};
 use super::scalar::Int;
 use super::shape::{Place, Placed, Table};
 use super::types::listener::Listener;
-use super::types::{Admin, ClientLimits, Config, ConnectionLimits, Metrics, Server};
-use super::{Overrides, listeners, plugins, pools, routes, short};
+use super::types::{Admin, ClientLimits, Config, ConnectionLimits, HeaderName, Metrics, Server};
+use super::{Overrides, listeners, plugins, pools, routes, short, sinks};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -62,6 +63,14 @@ impl<'a> Resolver<'a> {
             && file.plugins.is_none()
             && file.pools.is_none()
             && file.routes.is_none();
+        let access_log = file
+            .access_log
+            .as_ref()
+            .and_then(|table| sinks::access_log(table, &mut self));
+        let tracing = file
+            .tracing
+            .as_ref()
+            .and_then(|table| sinks::tracing(table, &mut self));
         let full = short::expand(&mut file, overrides, &mut self);
 
         let plugins = plugins::resolve(&full.plugins, &mut self);
@@ -83,6 +92,8 @@ impl<'a> Resolver<'a> {
                 acme,
                 admin,
                 metrics,
+                access_log,
+                tracing,
                 plugins,
                 pools,
                 routes,
@@ -137,6 +148,7 @@ impl<'a> Resolver<'a> {
                 None => Some(DEFAULT_VIA.to_owned()),
                 Some(name) => Some(name.0.clone()).filter(|name| !name.is_empty()),
             },
+            request_id: self.request_id(server),
             client: client_limits(server),
             connections: connection_limits(server),
             cache_dir: server
@@ -146,6 +158,17 @@ impl<'a> Resolver<'a> {
                 .map(|path| self.file(path)),
             state: mebibytes(server.state_mb.map_or(DEFAULT_STATE_MB, |mib| mib.value())),
         }
+    }
+
+    /// The field of a request's id. It must be one that means nothing else.
+    fn request_id(&mut self, server: &raw::Server) -> Option<HeaderName> {
+        let Placed { value, place } = server.request_id.as_ref()?;
+        let name = value.0.clone()?;
+        if Known::of(name.as_str().as_bytes()) != Known::Other {
+            let fault = format!("{:?} has a meaning of its own", name.as_str());
+            self.report(place, Fault::Refused(fault));
+        }
+        Some(name)
     }
 
     pub(super) fn listen_option(&mut self, text: &str) -> Option<ListenAddress> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod pool;
 pub(crate) mod route;
+pub(crate) mod telemetry;
 pub(crate) mod tls;
 
 use std::net::IpAddr;

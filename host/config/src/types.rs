@@ -6,6 +6,7 @@
 pub mod listener;
 pub mod pool;
 pub mod route;
+pub mod telemetry;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 use self::listener::{Acme, Listener};
 use self::pool::{Endpoint, Upkeep};
 use self::route::Route;
+use self::telemetry::{AccessLog, Tracing};
 use super::address::ListenAddress;
 pub use super::scalar::HeaderName;
 
@@ -38,6 +40,10 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[metrics]`; `None` without the table and with `enabled = false`.
     pub metrics: Option<Metrics>,
+    /// `[access_log]`; `None` without the table and with `enabled = false`.
+    pub access_log: Option<AccessLog>,
+    /// `[tracing]`; `None` without the table.
+    pub tracing: Option<Tracing>,
     /// Plugins in the order of the file. Names are unique.
     pub plugins: Vec<Plugin>,
     /// Pools in the order of the file; none if no route has one. Names are unique.
@@ -99,6 +105,8 @@ pub struct Server {
     pub rules: Rules,
     /// Pace's name in `Via`, a token; `None`: the field is not written.
     pub via: Option<String>,
+    /// The field of a request that has its id, in lower case; `None`: requests are given none.
+    pub request_id: Option<HeaderName>,
     /// Limits of time and size for a client.
     pub client: ClientLimits,
     /// Limits of connections.

@@ -27,7 +27,7 @@ use pace_proxy::ordering::Ordering;
 use pace_proxy::reload::{Manager, Origin};
 use pace_proxy::server::{self, Inherited, Parts, Process, Server};
 use pace_proxy::snapshot::Shared;
-use pace_proxy::telemetry::Metrics;
+use pace_proxy::telemetry::{Metrics, Sinks};
 use pace_proxy::upstream::system_lookup;
 use pace_sandbox::{Compiler, Runtime, compile_for_parent};
 use pace_state::Store;
@@ -123,10 +123,12 @@ fn prepare(args: &ServeArgs, inherited: Inherited) -> Result<Ready, CommandError
     let shared = Arc::new(shared(&config)?);
     let ordering = Ordering::open(&config, &shared.listeners)?;
     let frontends = Frontends::load(&config, &shared.listeners, None)?;
+    let sinks = Sinks::open(&config, None)?;
     let started = Manager::start(
         origin(&args.config),
         config,
         frontends,
+        sinks,
         Arc::clone(&shared),
         Some(compiler()),
     );
@@ -162,8 +164,16 @@ fn check(args: &CheckArgs) -> Result<(), CommandError> {
     };
     let shared = Arc::new(shared);
     let frontends = Frontends::load(&config, &shared.listeners, None)?;
+    Sinks::check(&config)?;
     let mut report = check::configuration(&config, &frontends);
-    let (_, _, reloader) = Manager::start(origin(&args.config), config, frontends, shared, Some(compiler()))?;
+    let (_, _, reloader) = Manager::start(
+        origin(&args.config),
+        config,
+        frontends,
+        Sinks::default(),
+        shared,
+        Some(compiler()),
+    )?;
     report += &check::plugins(&reloader.status().list());
     pace_author::print(&report)?;
     Ok(())

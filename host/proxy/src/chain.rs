@@ -4,10 +4,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use log::error;
 
-use crate::telemetry::{self, HookCalls, PluginMetrics};
+use crate::telemetry::PluginMetrics;
+use crate::telemetry::notes::{HookCall, Notes, Said};
 use pace_base::logging::Limited;
 use pace_config::OnFailure;
 use pace_hook::{
@@ -25,6 +27,8 @@ pub struct Chain {
 pub struct Step {
     /// The plugin, with its configuration for this route.
     pub plugin: Arc<dyn Plugin>,
+    /// The plugin's name.
+    pub name: Arc<str>,
     /// The route, for the log.
     pub route: Arc<str>,
     /// The consequence of its failure on this route.
@@ -95,8 +99,8 @@ pub struct CallContext<'a> {
     pub scheme: &'static str,
     /// The certificate that the client has shown.
     pub certificate: Option<&'a ClientCertificate>,
-    /// The record of calls, if the log line of `pace::hooks` is enabled.
-    pub calls: Option<&'a HookCalls>,
+    /// The notes of the request, if anybody is told of it.
+    pub notes: Option<&'a Notes>,
 }
 
 impl Chain {
@@ -130,14 +134,12 @@ impl Chain {
 
     /// Asks the request filters in order, until one answers.
     pub fn request_filter(&self, context: CallContext<'_>, head: &mut dyn RequestHead) -> RequestFlow {
+        let mut clock = Instant::now();
         for step in &self.steps[Hook::RequestFilter] {
             let request = context.with(RequestAccess::Edit(&mut *head));
-            match step.run(
-                Hook::RequestFilter,
-                context.calls,
-                |plugin| plugin.request_filter(request),
-                telemetry::verdict,
-            ) {
+            match step.run(Hook::RequestFilter, context.notes, &mut clock, |plugin| {
+                plugin.request_filter(request)
+            }) {
                 StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
                 StepResult::Failed => return RequestFlow::Failed,
@@ -154,14 +156,12 @@ impl Chain {
         candidates: &dyn Candidates,
         attempt: u32,
     ) -> SelectFlow {
+        let mut clock = Instant::now();
         for step in &self.steps[Hook::SelectUpstream] {
             let request = context.with(RequestAccess::Read(head));
-            match step.run(
-                Hook::SelectUpstream,
-                context.calls,
-                |plugin| plugin.select_upstream(request, candidates, attempt),
-                |selection| telemetry::selection(selection, candidates),
-            ) {
+            match step.run(Hook::SelectUpstream, context.notes, &mut clock, |plugin| {
+                plugin.select_upstream(request, candidates, attempt)
+            }) {
                 StepResult::Result(Selection::Pick(index)) => return SelectFlow::Pick(index),
                 StepResult::Result(Selection::Respond(reply)) => return SelectFlow::Respond(reply),
                 StepResult::Result(Selection::Pass) | StepResult::GoOn => {}
@@ -181,14 +181,12 @@ impl Chain {
         backend: Option<&str>,
     ) -> ResponseFlow {
         let steps = self.steps[Hook::ResponseFilter].iter().enumerate();
+        let mut clock = Instant::now();
         for (position, step) in steps.skip(remaining.0) {
             let request = context.with(RequestAccess::Read(head));
-            match step.run(
-                Hook::ResponseFilter,
-                context.calls,
-                |plugin| plugin.response_filter(request, &mut *response, backend),
-                telemetry::verdict,
-            ) {
+            match step.run(Hook::ResponseFilter, context.notes, &mut clock, |plugin| {
+                plugin.response_filter(request, &mut *response, backend)
+            }) {
                 StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return ResponseFlow::Respond(reply, Remaining(position + 1));
@@ -224,18 +222,37 @@ enum StepResult<T> {
 }
 
 impl Step {
+    /// Calls a hook. `clock` is the time of its start, and then that of its end: where several plugins have a hook, the end of
+    /// one call is the start of the next.
     fn run<T>(
         &self,
         hook: Hook,
-        calls: Option<&HookCalls>,
+        notes: Option<&Notes>,
+        clock: &mut Instant,
         call: impl FnOnce(&dyn Plugin) -> Result<T, Failure>,
-        describe: impl FnOnce(&T) -> String,
-    ) -> StepResult<T> {
-        self.metrics.called(hook);
-        let result = match calls {
-            None => call(&*self.plugin),
-            Some(calls) => calls.note(&*self.plugin, hook, call, describe),
-        };
+    ) -> StepResult<T>
+    where
+        for<'r> &'r T: Into<Said>,
+    {
+        let result = call(&*self.plugin);
+        let begun = std::mem::replace(clock, Instant::now());
+        let time = clock.duration_since(begun);
+        self.metrics.called(hook, time);
+        if let Some(notes) = notes {
+            let said = match &result {
+                Ok(result) => result.into(),
+                Err(failure) => Said::Failed(failure.reason, failure.advice()),
+            };
+            notes.with(|noted| {
+                noted.calls.push(HookCall {
+                    plugin: Arc::clone(&self.name),
+                    hook,
+                    said,
+                    begun,
+                    time,
+                });
+            });
+        }
         match result {
             Ok(result) => StepResult::Result(result),
             Err(failure) => self.failed(hook, &failure),

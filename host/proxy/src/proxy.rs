@@ -27,6 +27,7 @@
 //! | `idle`, `sessions` | keep connections to backends for the next request; share them |
 //! | `grpc` | deadlines of calls of gRPC, and answers in their words |
 //! | `context` | the state of one request |
+//! | `trace`, `finish` | give a request its id and its trace; count it when it is over, and tell of it |
 
 mod answer;
 mod attempt;
@@ -35,6 +36,7 @@ mod choose;
 mod client;
 mod context;
 mod deliver;
+mod finish;
 mod fixed;
 mod forward;
 mod front;
@@ -49,6 +51,7 @@ mod retry;
 mod sessions;
 mod sticky;
 mod streams;
+mod trace;
 mod watch;
 
 pub use idle::Idle;
@@ -76,7 +79,6 @@ use crate::io::Recycled;
 use crate::listeners::ListenerId;
 use crate::server::Drain;
 use crate::snapshot::{Shared, Snapshot};
-use crate::telemetry::{Access, access_log};
 use pace_config::ConnectionLimits;
 
 /// The proxy of one worker. A clone is the same one. All proxies share the snapshot, which can be replaced while they serve.
@@ -200,7 +202,7 @@ impl Proxy {
                 .await
             }
         };
-        self.finished(request, &context);
+        self.finished(&client.arrival, request, &context);
         disposition
     }
 
@@ -215,6 +217,7 @@ impl Proxy {
         let identified = client::identify(client, request, context);
         if identified
             .and_then(|()| certificate::tell(client, request, context))
+            .and_then(|()| trace::identify(request, context))
             .is_err()
         {
             let refused = Refused::Request(Refusal::HeadTooLarge);
@@ -241,12 +244,12 @@ impl Proxy {
         }
         let front = context.snapshot.front(client.arrival.listener);
         let route = front.and_then(|front| front.router.find(request));
-        context.route = route.map(Arc::clone);
-        let Some(route) = &context.route else {
+        let Some(route) = route.map(Arc::clone) else {
             return self
                 .answer_without_route(client, request, &mut body, context)
                 .await;
         };
+        context.take_route(&route);
 
         if let (Some(most), Framing::Length(length)) = (route.body_limit, request.framing)
             && length > most
@@ -267,7 +270,7 @@ impl Proxy {
             }
         }
 
-        if let Some(answer) = fixed::answer(route, request, context) {
+        if let Some(answer) = fixed::answer(&route, request, context) {
             return match answer {
                 Ok(reply) => {
                     let reply = (reply, Remaining::ALL);
@@ -280,53 +283,30 @@ impl Proxy {
         context.grpc_timeout = grpc::timeout(request);
         context.choose_pool(request);
         let mut upload = forward::begin(body, request, context);
-        match forward::read_ahead(client, request, context, &mut upload).await {
-            Ok(()) => {}
-            Err(AttemptError::Request(refusal)) => {
-                let (body, refused) = (upload.pump.reader(), Refused::Request(refusal));
-                return self.refuse(client, request, body, context, refused).await;
-            }
-            Err(_) => return Disposition::Close,
-        }
-        let Some(selected) = select_first(client, request, context).await else {
-            return Disposition::Close;
+        let read = forward::read_ahead(client, request, context, &mut upload).await;
+        let selected = match read {
+            Ok(()) => select_first(client, request, context)
+                .await
+                .ok_or(AttemptError::ClientGone),
+            Err(error) => Err(error),
         };
-        match selected {
-            Selected::Backend(first) => self.forward(client, request, context, upload, first).await,
-            Selected::Reply(reply) => {
+        let disposition = match selected {
+            Ok(Selected::Backend(first)) => self.forward(client, request, context, &mut upload, first).await,
+            Ok(Selected::Reply(reply)) => {
                 let (body, reply) = (upload.pump.reader(), (reply, Remaining::ALL));
                 self.answer(client, request, body, context, reply).await
             }
-            Selected::Refused(refused) => {
+            Ok(Selected::Refused(refused)) => {
                 let body = upload.pump.reader();
                 self.refuse(client, request, body, context, refused).await
             }
-        }
-    }
-
-    /// Logs and counts a request that is over, whether it was answered or not.
-    fn finished(&self, request: &RequestHead, context: &Context) {
-        let duration = context.started.elapsed();
-        let status = context.status.unwrap_or(CLIENT_CLOSED_REQUEST.as_u16());
-        let metrics = &self.shared.metrics;
-        metrics.request_finished(request.method.as_str(), status, duration);
-        if let Some(refusal) = context.refused {
-            metrics.refused(refusal);
-        }
-        access_log(&Access {
-            client: context.client,
-            method: request.method.as_str(),
-            target: request.sent_target(),
-            status,
-            body_bytes: context.body_bytes,
-            duration,
-            route: context.route.as_ref().map(|route| route.name.as_str()),
-            backend: context.last_backend(),
-            attempts: context.attempt,
-            refused: context.refused.map(|refusal| refusal.name()),
-        });
-        if let Some(calls) = &context.calls {
-            calls.write(request.method.as_str(), request.sent_target(), status);
-        }
+            Err(AttemptError::Request(refusal)) => {
+                let (body, refused) = (upload.pump.reader(), Refused::Request(refusal));
+                self.refuse(client, request, body, context, refused).await
+            }
+            Err(_) => Disposition::Close,
+        };
+        context.received = upload.pump.taken();
+        disposition
     }
 }

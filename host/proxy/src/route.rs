@@ -19,6 +19,7 @@ use pace_wire::rewrite::NORMALISED;
 pub use self::mirror::{Mirror, MirrorPlace};
 pub use self::split::Split;
 use crate::chain::Chain;
+use crate::telemetry::RouteMetrics;
 use crate::upstream::Pool;
 
 /// A route of a snapshot.
@@ -27,6 +28,8 @@ pub struct Route {
     pub name: String,
     /// The plugins.
     pub chain: Chain,
+    /// The metrics of its requests; `None` for a route of copies.
+    pub metrics: Option<Arc<RouteMetrics>>,
     /// The most bytes of a request's body.
     pub body_limit: Option<u64>,
     /// The changes of requests on their way to a backend.
@@ -57,10 +60,17 @@ pub struct Forward {
 
 impl Route {
     /// A route of a configuration. `pools` are those of the configuration.
-    pub fn new(route: &route::Route, chain: Chain, pools: &[Arc<Pool>], mirror: Option<Mirror>) -> Route {
+    pub fn new(
+        route: &route::Route,
+        chain: Chain,
+        pools: &[Arc<Pool>],
+        mirror: Option<Mirror>,
+        metrics: Arc<RouteMetrics>,
+    ) -> Route {
         Route {
             name: route.name.clone(),
             chain,
+            metrics: Some(metrics),
             body_limit: route.body_limit,
             rewrite: route.rewrite.clone(),
             action: Action::new(&route.action, pools, mirror),

@@ -62,6 +62,7 @@ use self::systemd::Notifier;
 use crate::ordering::Ordering;
 use crate::reload::Reloader;
 use crate::snapshot::{Shared, Snapshot};
+use crate::telemetry::{access_log, tracing};
 use pace_config::Config;
 
 /// A process that handles signals, and ends when one asks for it, whatever the process does at that time.
@@ -256,10 +257,13 @@ impl Server {
             predecessor,
             inherited: _,
         } = process;
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             let life = Life::begin(self, parts, signals, notifier, program, predecessor)?;
             life.live().await
-        })
+        });
+        tracing::flush();
+        access_log::flush();
+        ended
     }
 }
 

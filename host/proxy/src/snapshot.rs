@@ -15,7 +15,7 @@ use crate::client::TrustedProxies;
 use crate::listeners::{ListenerId, Listeners};
 use crate::route::{Mirror, Route};
 use crate::router::Router;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Sinks};
 use crate::upstream::{Answers, Changes, Lookup, Pool};
 use crate::via::Via;
 use pace_config::listener::ForwardedCertificates;
@@ -30,6 +30,8 @@ pub struct Snapshot {
     fronts: Vec<Option<Front>>,
     /// The TLS of each listener.
     pub frontends: Arc<Frontends>,
+    /// Where requests are told of.
+    pub sinks: Arc<Sinks>,
     /// The answers for an authority that is to issue a certificate, if one is ordered.
     pub challenges: Option<Arc<Challenges>>,
     /// The path of the metrics on the public listener.
@@ -40,6 +42,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// The value that is added to `Via`, if one is.
     pub via: Option<Via>,
+    /// The field of a request that has its id, if requests are given one.
+    pub request_id: Option<HeaderName>,
     /// The limits of time and size for clients.
     pub client: ClientLimits,
     /// The limits of the number of connections.
@@ -125,7 +129,7 @@ impl Snapshot {
     pub fn build(
         config: &Config,
         generations: &Generations,
-        frontends: Arc<Frontends>,
+        (frontends, sinks): (Arc<Frontends>, Arc<Sinks>),
         shared: &Shared,
         before: Option<&Snapshot>,
         answers: &Answers,
@@ -143,7 +147,8 @@ impl Snapshot {
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let (chain, mirror) = (builder.chain(route)?, builder.mirror(route, &pools)?);
-            let runtime = Route::new(route, chain, &pools, mirror);
+            let metrics = shared.metrics.route(&route.name);
+            let runtime = Route::new(route, chain, &pools, mirror, metrics);
             routes.push((route.matching.clone(), Arc::new(runtime)));
         }
         // Plugins that no route uses are checked too: a mistake is an error wherever it is written.
@@ -154,6 +159,7 @@ impl Snapshot {
         Ok(Snapshot {
             fronts: fronts(config, &routes, &frontends, shared),
             frontends,
+            sinks,
             challenges: config
                 .acme
                 .is_some()
@@ -162,6 +168,7 @@ impl Snapshot {
             trusted_proxies: config.server.trusted_proxies.iter().copied().collect(),
             rules: config.server.rules,
             via: config.server.via.as_deref().map(Via::new),
+            request_id: config.server.request_id.clone(),
             client: config.server.client,
             connections: config.server.connections,
             debug_header: config.admin.as_ref().and_then(|admin| admin.debug_header.clone()),
@@ -353,6 +360,7 @@ impl Builder<'_> {
         let metrics = self.shared.metrics.plugin(plugin.name(), plugin.hooks());
         let log = failures_of(plugin.name(), &route.name);
         Step {
+            name: plugin.name().into(),
             plugin,
             route: route.name.as_str().into(),
             on_failure,

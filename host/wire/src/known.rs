@@ -34,14 +34,22 @@ pub enum Known {
     ProxyAuthorization,
     /// `Proxy-Connection`
     ProxyConnection,
+    /// `Referer`
+    Referer,
     /// `TE`
     Te,
+    /// `traceparent`
+    Traceparent,
+    /// `tracestate`
+    Tracestate,
     /// `Trailer`
     Trailer,
     /// `Transfer-Encoding`
     TransferEncoding,
     /// `Upgrade`
     Upgrade,
+    /// `User-Agent`
+    UserAgent,
     /// `Via`
     Via,
     /// `X-Forwarded-For`
@@ -82,6 +90,7 @@ impl Known {
             6 => is("expect", Known::Expect),
             7 => match name[0] | 0x20 {
                 b't' => is("trailer", Known::Trailer),
+                b'r' => is("referer", Known::Referer),
                 _ => is("upgrade", Known::Upgrade),
             },
             9 => match name[0] | 0x20 {
@@ -89,10 +98,15 @@ impl Known {
                 _ => is("x-real-ip", Known::XRealIp),
             },
             10 => match name[0] | 0x20 {
+                b'u' => is("user-agent", Known::UserAgent),
                 b'c' => is("connection", Known::Connection),
+                b't' => is("tracestate", Known::Tracestate),
                 _ => is("keep-alive", Known::KeepAlive),
             },
-            11 => is("client-cert", Known::ClientCert),
+            11 => match name[0] | 0x20 {
+                b'c' => is("client-cert", Known::ClientCert),
+                _ => is("traceparent", Known::Traceparent),
+            },
             12 => is("max-forwards", Known::MaxForwards),
             14 => match name[0] | 0x20 {
                 b'c' => is("content-length", Known::ContentLength),
@@ -174,6 +188,10 @@ mod tests {
             ("Proxy-Authorization", Known::ProxyAuthorization),
             ("Proxy-Connection", Known::ProxyConnection),
             ("TE", Known::Te),
+            ("referer", Known::Referer),
+            ("User-Agent", Known::UserAgent),
+            ("Traceparent", Known::Traceparent),
+            ("tracestate", Known::Tracestate),
             ("Trailer", Known::Trailer),
             ("Transfer-encoding", Known::TransferEncoding),
             ("upgrade", Known::Upgrade),

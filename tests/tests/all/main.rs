@@ -66,6 +66,7 @@ mod swap_files;
 mod swapping;
 mod taking;
 mod tls;
+mod tracing;
 mod unread_log;
 mod walls;
 mod warnings;

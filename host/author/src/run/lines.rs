@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use log::{Level, LevelFilter, Record};
 
 use pace_base::logging::{LineBuffer, LogError, Setup};
-use pace_proxy::telemetry::HOOKS_TARGET;
+use pace_proxy::telemetry::hook_log::HOOKS_TARGET;
 
 /// The filter without RUST_LOG: events of the process, and every message about the plugin.
 const DEFAULT_LOG: &str = "info,pace::access=off,pace::plugin::log=debug";

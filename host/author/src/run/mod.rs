@@ -28,7 +28,7 @@ use pace_proxy::listeners::Listeners;
 use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
 use pace_proxy::server::{Inherited, Parts, Process, Server};
 use pace_proxy::snapshot::{Shared, Snapshot};
-use pace_proxy::telemetry::Metrics;
+use pace_proxy::telemetry::{Metrics, Sinks};
 use pace_proxy::upstream::system_lookup;
 use pace_sandbox::{Compiler, LoadError, Runtime};
 use pace_state::Store;
@@ -115,6 +115,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild, inherited: Inherited) -> Re
         origin,
         config.clone(),
         Frontends::default(),
+        Sinks::open(&config, None)?,
         Arc::clone(&shared),
         Some(Compiler::new("/proc/self/exe")),
     );

@@ -7,6 +7,7 @@ use super::{SHORT, config};
 const PROXY: &str = include_str!("../../../../config/proxy.toml");
 const TLS: &str = include_str!("../../../../config/tls.toml");
 const CLIENT_CERTIFICATES: &str = include_str!("../../../../config/client-certificates.toml");
+const TELEMETRY: &str = include_str!("../../../../config/telemetry.toml");
 const ACME: &str = include_str!("../../../../config/acme.toml");
 
 /// Keys that do something as soon as they are there, and so are in files of their own.
@@ -173,6 +174,16 @@ fn files_of_pools_have_every_key_that_is_in_no_other() {
 }
 
 #[test]
+fn file_of_telemetry_has_every_key_and_defaults_where_it_says_so() {
+    for table in ["access_log", "tracing"] {
+        for key in known(&format!("[{table}]\nzzz = 1")) {
+            assert!(TELEMETRY.contains(&format!("{key} = ")), "{key} in [{table}]");
+        }
+    }
+    assert_eq!(config(&with_all_settings(TELEMETRY)), config(TELEMETRY));
+}
+
+#[test]
 fn other_shipped_files_are_valid_without_warnings() {
     for text in [
         ACME,
@@ -190,6 +201,7 @@ fn other_shipped_files_are_valid_without_warnings() {
         include_str!("../../../../config/peak-ewma.toml"),
         include_str!("../../../../config/proxy-protocol.toml"),
         include_str!("../../../../config/retry.toml"),
+        TELEMETRY,
         PROXY,
     ]
     .into_iter()

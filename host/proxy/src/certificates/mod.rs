@@ -84,7 +84,7 @@ impl PemFile {
         }
     }
 
-    fn pem(&self) -> Pem<'_> {
+    pub(crate) fn pem(&self) -> Pem<'_> {
         Pem {
             name: &self.name,
             bytes: &self.bytes,

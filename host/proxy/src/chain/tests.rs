@@ -104,7 +104,7 @@ const CALL_CONTEXT: CallContext<'_> = CallContext {
     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
     scheme: "http",
     certificate: None,
-    calls: None,
+    notes: None,
 };
 
 fn next() -> Result<Verdict, Failure> {
@@ -144,6 +144,7 @@ fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>
                 selection: pass,
                 asked: Arc::clone(&asked),
             }),
+            name: name.into(),
             route: "test".into(),
             on_failure: *on_failure,
             metrics: PluginMetrics::default(),

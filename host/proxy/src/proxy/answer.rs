@@ -16,6 +16,7 @@ use super::outbound::{self, Delivery};
 use super::refuse::{Refused, reply};
 use crate::chain::{Remaining, ResponseFlow};
 use crate::http1::{BodyReader, Client, Outgoing};
+use crate::telemetry::notes::End;
 use pace_hook::{CONTENT_TYPE_NAME, Reply};
 
 /// The usual spelling of `Allow`.
@@ -227,6 +228,7 @@ impl Proxy {
         let limit = context.snapshot.client.send;
         match client.send(&wire, &content, limit).await {
             Err(error) => {
+                context.end = End::Client;
                 log::debug!(target: "pace::proxy", "could not answer {}: {error}", context.client);
                 Disposition::Close
             }

@@ -158,7 +158,12 @@ async fn wait(
             give_back(context, |place| turn.decline(place));
             continue;
         }
-        match next(client, &mut turn, until).await {
+        let asked = context.noted_time();
+        let next = next(client, &mut turn, until).await;
+        if let Some(asked) = asked {
+            context.note(|noted| noted.queue += asked.elapsed());
+        }
+        match next {
             Next::Place(place) => context.offered = Some(place),
             Next::Gone => return None,
             Next::Late if context.is_late() => return Some(Selected::Refused(Refused::NoAnswerInTime)),

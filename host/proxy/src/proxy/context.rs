@@ -16,7 +16,9 @@ use crate::client::ShownCertificate;
 use crate::http1::Arrival;
 use crate::route::{Forward, Mirror, Route};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{HookCalls, RequestSummary};
+use crate::telemetry::notes::{AttemptNote, End, Noted};
+use crate::telemetry::tracing::{Trace, Traceparent};
+use crate::telemetry::{Notes, RequestSummary, RouteMetrics};
 use crate::upstream::{Backend, Entry, InFlight, Members, Pool};
 use pace_base::logging::Limited;
 use pace_hook::AttemptFailure;
@@ -77,14 +79,23 @@ pub(super) struct Context {
     pub(super) body_bytes: u64,
     /// The refusal, if the request was malformed or did not arrive in time.
     pub(super) refused: Option<Refusal>,
-    /// The record of hook calls, if its log line is enabled.
-    pub(super) calls: Option<Box<HookCalls>>,
+    /// The number of bytes of the request's body that were read.
+    pub(super) received: u64,
+    /// The time from the request's head to that of the response, if a backend gave one.
+    pub(super) first_byte: Option<Duration>,
+    /// How the response ended.
+    pub(super) end: End,
+    /// The trace that the request belongs to, if any is followed.
+    pub(super) trace: Option<Trace>,
+    /// The notes of the request, if anybody is told of it.
+    pub(super) notes: Option<Arc<Notes>>,
     _in_flight: Counted,
 }
 
 impl Context {
     pub(super) fn new(snapshot: Arc<Snapshot>, arrival: &Arrival, in_flight: &IntGauge) -> Context {
         let peer = arrival.peer;
+        let notes = Notes::begin(snapshot.sinks.access_log.as_ref());
         Context {
             snapshot,
             started: Instant::now(),
@@ -113,7 +124,11 @@ impl Context {
             status: None,
             body_bytes: 0,
             refused: None,
-            calls: HookCalls::begin(),
+            received: 0,
+            first_byte: None,
+            end: End::default(),
+            trace: None,
+            notes,
             _in_flight: Counted::new(in_flight),
         }
     }
@@ -172,9 +187,23 @@ impl Context {
             (1, false) => self.started,
             _ => Instant::now(),
         };
+        if self.attempt > 1 {
+            self.pool().metrics.retries.inc();
+        }
         backend.metrics.attempts.inc();
         self.current = Some((place, since));
         self.last = Some(Arc::clone(&backend));
+        let is_sampled = self.trace.is_some_and(|trace| trace.is_sampled);
+        self.note(|noted| {
+            noted.attempts.push(AttemptNote {
+                backend: Arc::clone(&backend),
+                span: if is_sampled { Trace::new_span() } else { [0; 8] },
+                begun: Instant::now(),
+                connect: None,
+                head: None,
+                failed: None,
+            });
+        });
         backend
     }
 
@@ -183,7 +212,22 @@ impl Context {
         let (place, _) = self.current.take()?;
         self.place = Some(place);
         self.attempt -= 1;
+        self.note(|noted| drop(noted.attempts.pop()));
         self.tried.pop()
+    }
+
+    /// Takes a route, which the request has from now on.
+    pub(super) fn take_route(&mut self, route: &Arc<Route>) {
+        debug_assert!(self.route.is_none(), "a request takes one route");
+        self.route = Some(Arc::clone(route));
+        if let Some(metrics) = self.route_metrics() {
+            metrics.begun();
+        }
+    }
+
+    /// The metrics of the request's route.
+    pub(super) fn route_metrics(&self) -> Option<&RouteMetrics> {
+        self.route.as_ref()?.metrics.as_deref()
     }
 
     /// The request's route.
@@ -216,7 +260,9 @@ impl Context {
     pub(super) fn of_copy(&self, arrival: &Arrival, route: Arc<Route>, in_flight: &IntGauge) -> Context {
         let mut copy = Context::new(Arc::clone(&self.snapshot), arrival, in_flight);
         (copy.client, copy.scheme) = (self.client, self.scheme);
-        copy.route = Some(route);
+        // Nobody is told of a copy, which belongs to the trace of its request.
+        (copy.notes, copy.trace) = (None, self.trace);
+        copy.take_route(&route);
         copy
     }
 
@@ -283,7 +329,15 @@ impl Context {
     /// Records that the backend of the present attempt has responded with this status.
     pub(super) fn answered(&mut self, status: u16) {
         if let Some((place, since)) = &self.current {
-            self.pool().answered(place, status, since.elapsed());
+            let time = since.elapsed();
+            self.pool().answered(place, status, time);
+            self.pool().metrics.duration.observe(time);
+            self.first_byte = Some(since.duration_since(self.started) + time);
+            self.note(|noted| {
+                if let Some(attempt) = noted.attempt() {
+                    attempt.head = Some(attempt.begun.elapsed());
+                }
+            });
         }
         self.answered = true;
     }
@@ -295,13 +349,33 @@ impl Context {
         }
     }
 
+    /// Notes something, if anybody is told of the request.
+    pub(super) fn note(&self, note: impl FnOnce(&mut Noted)) {
+        if let Some(notes) = &self.notes {
+            notes.with(note);
+        }
+    }
+
+    /// The time, if anybody is told of the request and the time that something takes is to be noted.
+    pub(super) fn noted_time(&self) -> Option<Instant> {
+        self.notes.as_ref().map(|_| Instant::now())
+    }
+
+    /// `traceparent` for the present attempt, if the request belongs to a trace.
+    pub(super) fn traceparent(&self) -> Option<Traceparent> {
+        let trace = self.trace?;
+        let of_attempt = self.notes.as_ref().filter(|_| trace.is_sampled);
+        let span = of_attempt.and_then(|notes| notes.with(|noted| Some(noted.attempt()?.span)));
+        Some(trace.traceparent(span.unwrap_or(trace.span)))
+    }
+
     /// The facts about the request for a call of the chain.
     pub(super) fn call_context(&self) -> CallContext<'_> {
         CallContext {
             client: self.client,
             scheme: self.scheme,
             certificate: self.certificate.as_deref().map(ShownCertificate::facts),
-            calls: self.calls.as_deref(),
+            notes: self.notes.as_deref(),
         }
     }
 
@@ -342,6 +416,14 @@ pub(super) fn summary(request: &RequestHead) -> RequestSummary<'_> {
         method: request.method.as_str(),
         target: request.sent_target(),
         host: request.fields.first(Known::Host),
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let Some(metrics) = self.route_metrics() {
+            metrics.ended();
+        }
     }
 }
 

@@ -27,6 +27,7 @@ use super::refuse::Refused;
 use super::sticky;
 use crate::chain::Remaining;
 use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
+use crate::telemetry::notes::End;
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
@@ -53,7 +54,7 @@ impl Proxy {
         client: &mut Client,
         request: &mut RequestHead,
         context: &mut Context,
-        mut upload: Upload,
+        upload: &mut Upload,
         (mut backend, lease): (BackendConnection, Lease),
     ) -> Disposition {
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -78,7 +79,7 @@ impl Proxy {
             self.filter(request, context, Remaining::ALL, &mut backend.head)
         {
             // The backend's response is not used, so the backend need not wait until the client has read the other one.
-            self.leave(context, &upload, (backend, lease));
+            self.leave(context, upload, (backend, lease));
             let body = upload.pump.reader();
             return self
                 .answer(client, request, body, context, (reply, remaining))
@@ -90,7 +91,7 @@ impl Proxy {
         }
 
         // A client that still waits for 100 Continue will not send its body after the final response.
-        let is_read = upload.pump.is_read() || read_over_rest(client, &mut upload);
+        let is_read = upload.pump.is_read() || read_over_rest(client, upload);
         let waits = request.expects_continue() && !is_read && upload.pump.is_untouched();
         upload.is_broken |= waits;
         let keep = !waits && self.keeps(client, request, context);
@@ -115,7 +116,7 @@ impl Proxy {
         let relayed = relay(
             client,
             &mut backend,
-            &mut upload,
+            upload,
             &mut download,
             (&limits, silence, until, is_clients),
         )
@@ -131,7 +132,7 @@ impl Proxy {
                 }
                 match (delivery.keep, upload.pump.is_read()) {
                     (true, true) => Disposition::Keep,
-                    (true, false) if read_rest(client, &mut upload, &limits).await => Disposition::Keep,
+                    (true, false) if read_rest(client, upload, &limits).await => Disposition::Keep,
                     (false, true) => Disposition::of_last(client, request),
                     (_, false) => Disposition::Linger,
                 }
@@ -147,6 +148,7 @@ impl Proxy {
                     .await
             }
             Err(RelayError::OutOfTime) => {
+                context.end = End::Deadline;
                 if !tell_outcome(client, request, &backend.head, true)
                     && let Some(stream) = client.transport.stream()
                 {
@@ -155,6 +157,11 @@ impl Proxy {
                 Disposition::Close
             }
             Err(error) => {
+                context.end = match error {
+                    RelayError::Backend(_) => End::Backend,
+                    RelayError::OutOfTime => End::Deadline,
+                    RelayError::Client => End::Client,
+                };
                 if let RelayError::Backend(why) = error {
                     if context.warnings().is_none_or(Limited::admits) {
                         warn!(

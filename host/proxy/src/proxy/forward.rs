@@ -56,7 +56,7 @@ impl Proxy {
         client: &mut Client,
         request: &mut RequestHead,
         context: &mut Context,
-        mut upload: Upload,
+        upload: &mut Upload,
         first: u32,
     ) -> Disposition {
         if let Err(refusal) = context.rewrite(request) {
@@ -72,7 +72,7 @@ impl Proxy {
         }
         context.pool().budget.first();
         if request.framing == Framing::None {
-            self.mirror(client, request, context, &mut upload);
+            self.mirror(client, request, context, upload);
         }
         let mut next = NextAction::At(first);
         loop {
@@ -93,7 +93,7 @@ impl Proxy {
                     continue;
                 }
                 NextAction::Refuse(refused) => {
-                    self.mirror(client, request, context, &mut upload);
+                    self.mirror(client, request, context, upload);
                     return self
                         .refuse(client, request, upload.pump.reader(), context, refused)
                         .await;
@@ -101,10 +101,10 @@ impl Proxy {
                 NextAction::Gone => return Disposition::Close,
             };
             let chosen = context.begin_attempt(index);
-            let attempted = self.attempt(client, request, context, &mut upload, &chosen).await;
+            let attempted = self.attempt(client, request, context, upload, &chosen).await;
             let backend = match attempted {
                 Ok(backend) => {
-                    self.mirror(client, request, context, &mut upload);
+                    self.mirror(client, request, context, upload);
                     backend
                 }
                 Err(failed) => {
@@ -112,10 +112,10 @@ impl Proxy {
                     continue;
                 }
             };
-            next = match self.instead_of_status(request, context, &upload, &backend.0) {
+            next = match self.instead_of_status(request, context, upload, &backend.0) {
                 None => return self.deliver(client, request, context, upload, backend).await,
                 Some(next) => {
-                    self.leave(context, &upload, backend);
+                    self.leave(context, upload, backend);
                     next
                 }
             };
@@ -133,6 +133,7 @@ impl Proxy {
     ) -> Result<(BackendConnection, Lease), NextAction> {
         let timeouts = Timeouts::new(context, &context.pool().settings);
         let mut watch = Watch::begin(context);
+        let asked = context.noted_time();
         let way = loop {
             let reaching = self.reach(client, request, context, chosen, &timeouts);
             match watch.during(context, reaching).await {
@@ -144,9 +145,13 @@ impl Proxy {
                 Err(error) => return Err(self.failed(request, context, &error, true)),
             }
         };
+        if let Some(asked) = asked {
+            way.note(context, asked.elapsed());
+        }
         let refuse = |refusal| NextAction::Refuse(Refused::Request(refusal));
         let forwarded_for = forwarded(request, context).map_err(|_| refuse(Refusal::FieldLine))?;
         let (target, prefix) = context.target(request);
+        let traceparent = context.traceparent();
         let added = AddedFields {
             target,
             host: context.route().rewrite.host.as_deref(),
@@ -155,6 +160,7 @@ impl Proxy {
             scheme: context.scheme,
             via: context.snapshot.via.as_ref(),
             backend: chosen.authority(),
+            traceparent: traceparent.as_ref(),
         };
         if request.framing != Framing::None && way.may_be_refused() {
             upload.pump.keep(context.pool().settings.retry_body);
@@ -307,6 +313,11 @@ impl Proxy {
         let (Some(failure), Some((in_flight, since))) = (error.failure(), context.current.take()) else {
             return;
         };
+        context.note(|noted| {
+            if let Some(attempt) = noted.attempt() {
+                attempt.failed = Some((attempt.begun.elapsed(), failure));
+            }
+        });
         let backend = in_flight.backend();
         self.shared
             .metrics

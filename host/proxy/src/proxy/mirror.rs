@@ -48,10 +48,10 @@ impl Proxy {
         let (proxy, metrics) = (self.clone(), mirror.metrics.clone());
         tokio::spawn(async move {
             let reader = BodyReader::of_request(&copied, &context.snapshot.rules);
-            let upload = forward::begin(reader, &copied, &context);
+            let mut upload = forward::begin(reader, &copied, &context);
             if let Selected::Backend(first) = select(&copied, &mut context) {
                 proxy
-                    .forward(&mut client, &mut copied, &mut context, upload, first)
+                    .forward(&mut client, &mut copied, &mut context, &mut upload, first)
                     .await;
             }
             // A copy is counted after its place is free.

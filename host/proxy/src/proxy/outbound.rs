@@ -14,8 +14,10 @@ use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
 
 use super::client::FORWARDED_FOR;
+use super::trace::TRACEPARENT;
 use crate::http1::Outgoing;
 use crate::io::append_field;
+use crate::telemetry::tracing::Traceparent;
 use crate::via::Via;
 
 /// The fields that Pace adds to a request for its backend.
@@ -34,6 +36,8 @@ pub(super) struct AddedFields<'a> {
     pub(super) via: Option<&'a Via>,
     /// `Host`, if the client has not sent it.
     pub(super) backend: &'a str,
+    /// The value of `traceparent`, if the request belongs to a trace that Pace follows.
+    pub(super) traceparent: Option<&'a Traceparent>,
 }
 
 /// Appends a request's head as a backend that speaks HTTP/1.1 gets it: the request as it was routed, without the fields about
@@ -110,6 +114,7 @@ fn request_fields<'a>(
                 has_forwarded_host = true;
                 true
             }
+            Known::Traceparent => added.traceparent.is_none(),
             Known::Trailer => is_chunked,
             Known::Upgrade => upgrades,
             // A client of HTTP/1.0 expects nothing by it (RFC 9110, section 10.1.1), and a backend would.
@@ -139,6 +144,9 @@ fn request_fields<'a>(
     }
     if let (false, Some(host)) = (has_forwarded_host, request.sent_authority()) {
         write(Known::XForwardedHost, "x-forwarded-host", host);
+    }
+    if let Some(traceparent) = added.traceparent {
+        write(Known::Traceparent, TRACEPARENT, traceparent);
     }
     if let Some(prefix) = added.prefix {
         write(Known::XForwardedPrefix, "x-forwarded-prefix", prefix);

@@ -105,6 +105,17 @@ impl Way {
         Ok((BackendConnection::new(transport), lease))
     }
 
+    /// Notes how long it took to get here.
+    pub(super) fn note(&self, context: &Context, took: Duration) {
+        context.note(|noted| match self {
+            Way::Connection(_, false) => noted.connected(took),
+            Way::Session(ticket) if !ticket.place.is_reused => noted.connected(took),
+            // A place on a session that others use was waited for.
+            Way::Session(_) => noted.queue += took,
+            Way::Connection(_, true) => {}
+        });
+    }
+
     /// Whether the backend may refuse a request of any method before it has looked at it.
     pub(super) fn may_be_refused(&self) -> bool {
         matches!(self, Way::Session(_))
@@ -232,13 +243,14 @@ impl Proxy {
             Address::Tcp(address) => *address,
             Address::Unix(path) => {
                 let connected = connect_local(path, limit, &mut client.alarm).await;
-                return connected
-                    .map(Transport::Local)
-                    .map_err(AttemptError::of_connecting);
+                let connected = connected.map_err(AttemptError::of_connecting)?;
+                to.metrics.connections.inc();
+                return Ok(Transport::Local(connected));
             }
         };
         let connected = connect(address, limit, keepalive, &mut client.alarm).await;
         let stream = connected.map_err(AttemptError::of_connecting)?;
+        to.metrics.connections.inc();
         let (Some(name), Some(connector)) = (&to.name, context.pool().connector()) else {
             return Ok(Transport::new(stream));
         };

@@ -22,7 +22,6 @@ use super::answer::Disposition;
 use crate::http1::{Arrival, Client, Next};
 use crate::http2::{self, Io, Seen};
 use crate::io::{Alarm, Recycled, Stream, Transport};
-use crate::telemetry::{Access, access_log};
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
 
@@ -144,28 +143,15 @@ impl Proxy {
     /// error.
     fn note(&self, seen: &Seen, arrival: &Arrival) {
         let metrics = &self.shared.metrics;
-        let refused = |refusal: Refusal| {
-            metrics.refused(refusal);
-            metrics.request_finished("-", refusal.status(), Duration::ZERO);
-            access_log(&Access {
-                client: arrival.peer,
-                method: "-",
-                target: b"",
-                status: refusal.status(),
-                body_bytes: 0,
-                duration: Duration::ZERO,
-                route: None,
-                backend: None,
-                attempts: 0,
-                refused: Some(refusal.name()),
-            });
-        };
-        seen.take(refused, |ending| {
-            metrics.http2_ended(ending);
-            if ENDED.admits() {
-                info!(target: "pace::proxy", "HTTP/2 with {} ended: {}", arrival.peer, ending.name());
-            }
-        });
+        seen.take(
+            |refusal| self.refused_unread(arrival, refusal),
+            |ending| {
+                metrics.http2_ended(ending);
+                if ENDED.admits() {
+                    info!(target: "pace::proxy", "HTTP/2 with {} ended: {}", arrival.peer, ending.name());
+                }
+            },
+        );
     }
 
     /// Serves one request.

@@ -16,6 +16,7 @@ use super::serving::{Rejected, Serving, look_up};
 use crate::certificates::{self, FrontendError, Frontends};
 use crate::server::BindError;
 use crate::snapshot::Shared;
+use crate::telemetry::{SinkError, Sinks};
 use pace_config::{Config, Source};
 use pace_follow::{Follower, Found};
 
@@ -53,6 +54,8 @@ pub(super) enum NotTaken {
     NeedsRestart(Vec<&'static str>),
     /// A certificate cannot be served with.
     Certificates(FrontendError),
+    /// The access log or the collector cannot be used.
+    Sinks(SinkError),
     /// A port cannot be bound.
     Listen(BindError),
     /// A plugin's file is wrong.
@@ -230,13 +233,14 @@ impl Configuration {
         let before = self.serving.frontends();
         let frontends = Frontends::load(config, &self.shared.listeners, Some(&before));
         let frontends = frontends.map_err(NotTaken::Certificates)?;
+        let sinks = Sinks::open(config, Some(&*self.serving.sinks())).map_err(NotTaken::Sinks)?;
         let mut guard = self.serving.lock();
         let before = self.serving.plugins();
         let Some(next) = NextPlugins::new(config, &before, codes, &self.programs)? else {
             return Ok(None);
         };
         let snapshot = guard
-            .build(config, next.plugins(), frontends, &answers)
+            .build(config, next.plugins(), (frontends, sinks), &answers)
             .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
         let listeners = &self.shared.listeners;
         let sockets = listeners
@@ -282,6 +286,7 @@ impl Configuration {
         match refused {
             NotTaken::Certificates(error) => error.to_string(),
             NotTaken::Listen(error) => error.to_string(),
+            NotTaken::Sinks(error) => error.to_string(),
             NotTaken::File(error) => error.to_string(),
             NotTaken::NeedsRestart(keys) => format!("{} can only change with a restart", keys.join(", ")),
             NotTaken::Plugin(rejected) => self.serving.sentence(rejected),

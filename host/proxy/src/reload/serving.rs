@@ -17,6 +17,7 @@ use super::outcome::Refused;
 use super::status::{PluginRecord, RefusedFile, Status, file_name, seconds};
 use crate::certificates::Frontends;
 use crate::snapshot::{DEFAULT_BALANCER, Generations, Shared, Snapshot};
+use crate::telemetry::Sinks;
 use crate::upstream::{Answers, Pool};
 use pace_base::escape::Shown;
 use pace_config::{Config, Sha256};
@@ -69,6 +70,11 @@ impl Serving {
         Arc::clone(&self.snapshot.load().frontends)
     }
 
+    /// The access log and the tracer that serve.
+    pub(super) fn sinks(&self) -> Arc<Sinks> {
+        Arc::clone(&self.snapshot.load().sinks)
+    }
+
     /// Locks everything that serves, after a change that is under way.
     pub(super) fn lock(&self) -> ServingGuard<'_> {
         ServingGuard {
@@ -99,6 +105,9 @@ impl Serving {
         let plugins: HashSet<&str> = config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
         metrics.retain_plugins(|plugin| plugins.contains(plugin) || plugin == DEFAULT_BALANCER);
         metrics.retain_backends(|pool, backend| snapshot.has_backend(pool, backend));
+        let routes: HashSet<&str> = config.routes.iter().map(|route| route.name.as_str()).collect();
+        let pools: HashSet<&str> = config.pools.iter().map(|pool| pool.name.as_str()).collect();
+        metrics.retain_routes_and_pools(|route| routes.contains(route), |pool| pools.contains(pool));
         let has_queue = |pool: &Arc<Pool>| pool.queue_metrics.is_some();
         metrics.retain_queues(|pool| snapshot.pool(pool).is_some_and(has_queue));
         let mirrors: HashSet<&str> = config.mirrors().map(|pool| pool.name.as_str()).collect();
@@ -158,18 +167,20 @@ impl ServingGuard<'_> {
         &self,
         config: &Config,
         plugins: &BTreeMap<String, PluginRecord>,
-        frontends: Frontends,
+        (frontends, sinks): (Frontends, Sinks),
         answers: &Answers,
     ) -> Result<Snapshot, (String, Failure)> {
         let generations = generations(plugins, &self.serving.balancer);
-        self.join(config, &generations, Arc::new(frontends), answers)
+        let outside = (Arc::new(frontends), Arc::new(sinks));
+        self.join(config, &generations, outside, answers)
     }
 
     /// Replaces the certificates for new connections.
     pub(super) fn renew(&self, frontends: Frontends) -> Result<(), Failure> {
         let generations = generations(&self.serving.plugins(), &self.serving.balancer);
         let answers = Answers::default();
-        let joined = self.join(&self.config, &generations, Arc::new(frontends), &answers);
+        let outside = (Arc::new(frontends), self.serving.sinks());
+        let joined = self.join(&self.config, &generations, outside, &answers);
         self.publish(joined.map_err(|(_, failure)| failure)?);
         Ok(())
     }
@@ -184,7 +195,12 @@ impl ServingGuard<'_> {
         let before = generations.insert(name.to_owned(), Arc::clone(after));
         let answers = Answers::default();
         let snapshot = self
-            .join(&self.config, &generations, self.serving.frontends(), &answers)
+            .join(
+                &self.config,
+                &generations,
+                (serving.frontends(), serving.sinks()),
+                &answers,
+            )
             .map_err(|(_, failure)| failure)?;
         serving.shared.metrics.reloaded(name, result);
         self.publish(snapshot);
@@ -201,14 +217,14 @@ impl ServingGuard<'_> {
         &self,
         config: &Config,
         generations: &Generations,
-        frontends: Arc<Frontends>,
+        outside: (Arc<Frontends>, Arc<Sinks>),
         answers: &Answers,
     ) -> Result<Snapshot, (String, Failure)> {
         let before = self.serving.snapshot.load();
         Snapshot::build(
             config,
             generations,
-            frontends,
+            outside,
             &self.serving.shared,
             Some(&before),
             answers,

@@ -18,6 +18,7 @@ use super::status::{PluginRecord, Status, file_name};
 use super::{Command, Origin, Reloader};
 use crate::certificates::Frontends;
 use crate::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
+use crate::telemetry::Sinks;
 use pace_config::{Config, Source};
 use pace_follow::Follower;
 use pace_sandbox::{Compiler, CpuTime, Generation, LoadError};
@@ -44,6 +45,7 @@ impl Manager {
         origin: Origin,
         config: Config,
         frontends: Frontends,
+        sinks: Sinks,
         shared: Arc<Shared>,
         compiler: Option<Compiler>,
     ) -> Result<(Manager, Arc<ArcSwap<Snapshot>>, Reloader), StartError> {
@@ -69,7 +71,7 @@ impl Manager {
         let snapshot = Snapshot::build(
             &config,
             &generations(&plugins, &balancer),
-            Arc::new(frontends),
+            (Arc::new(frontends), Arc::new(sinks)),
             &shared,
             None,
             &look_up(&shared, config.pools.iter().flat_map(|pool| &pool.backends)),

@@ -44,6 +44,7 @@ impl Mirror {
         let copies = Route {
             name: route.name.clone(),
             chain,
+            metrics: None,
             body_limit: None,
             rewrite: route.rewrite.clone(),
             action: Action::Forward(Forward {

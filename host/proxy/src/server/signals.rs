@@ -5,6 +5,8 @@ use std::io;
 use log::info;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::telemetry::access_log::reopen_files;
+
 /// The signals that Pace handles, because they mean something or would end the process otherwise.
 pub(super) struct Signals {
     hangup: Signal,
@@ -41,15 +43,14 @@ impl Signals {
 
     /// Waits for a signal.
     ///
-    /// SIGUSR1, with which nginx opens its log again, comes from scripts that do not know Pace. A log line answers it, and it
-    /// does no harm.
+    /// SIGUSR1 opens the files of the access log again.
     pub(super) async fn next(&mut self) -> Wish {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => return Wish::Reload,
                 _ = self.user2.recv() => return Wish::Upgrade,
                 name = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => return Wish::End(name),
-                _ = self.user1.recv() => nothing_to_open(),
+                _ = self.user1.recv() => reopen_files(),
             }
         }
     }
@@ -59,7 +60,7 @@ impl Signals {
         loop {
             tokio::select! {
                 name = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => return name,
-                _ = self.user1.recv() => nothing_to_open(),
+                _ = self.user1.recv() => reopen_files(),
                 _ = self.user2.recv() => info!(
                     target: "pace::server",
                     "SIGUSR2: nothing is done, because this process does not serve"
@@ -81,11 +82,4 @@ async fn end(terminate: &mut Signal, interrupt: &mut Signal, quit: &mut Signal) 
         _ = interrupt.recv() => "SIGINT",
         _ = quit.recv() => "SIGQUIT",
     }
-}
-
-fn nothing_to_open() {
-    info!(
-        target: "pace::server",
-        "SIGUSR1: nothing to open again, log lines go to standard error"
-    );
 }

@@ -4,22 +4,26 @@
 //! request: a request costs one array index and the atomic additions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use http::Version;
 use pace_tls::certificate::Certificate;
 use pace_tls::server::{Facts, Reason};
 use pace_wire::refusal::Refusal;
 
+use super::access_log;
+use super::histogram::{Family, Histogram};
 use super::mirror::MirrorMetrics;
+use super::notes::End;
 use super::process::ProcessMetrics;
+use super::routes::RouteMetrics;
 use super::state::StateCollector;
+use super::tracing::{self, Dropped};
+use super::traffic::{HOOKS, PoolMetrics, Traffic};
 use super::upstream::{BackendMetrics, QueueMetrics, UpstreamFamilies};
 use crate::http2::Ending;
 use pace_base::logging;
@@ -29,27 +33,10 @@ use pace_state::Store;
 /// The media type of [`Metrics::render`].
 pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The methods that have a label of their own. All others are `OTHER`, so that a client cannot create series.
-const METHODS: [&str; 10] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER",
-];
-
-/// The upper bounds of the histogram's buckets, in seconds. The proxy itself takes tens of microseconds, a backend usually
-/// milliseconds.
-const DURATION_BUCKETS: [f64; 15] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
-
-/// The lowest status that is counted by itself, and the number of them.
-const STATUS_MIN: u16 = 100;
-const STATUS_COUNT: usize = 500;
-
 /// The metrics of the process, which outlive configurations.
 pub struct Metrics {
     registry: Registry,
-    durations: HistogramVec,
-    /// The histograms by method and status, each made when first needed.
-    by_method_and_status: Box<[OnceLock<Histogram>]>,
+    traffic: Traffic,
     /// Open client connections.
     pub connections: IntGauge,
     /// Client connections accepted since the start.
@@ -60,7 +47,8 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     refused: [IntCounter; Refusal::ALL.len()],
     refused_connections: [IntCounter; RefusedConnection::ALL.len()],
-    handshakes: [IntCounter; 2],
+    /// Handshakes by version, and by whether a session was resumed.
+    handshakes: [[IntCounter; 2]; pace_tls::Version::ALL.len()],
     handshake_failures: [IntCounter; Reason::ALL.len()],
     handshakes_refused: IntCounter,
     http2_ended: [IntCounter; Ending::ALL.len()],
@@ -71,7 +59,7 @@ pub struct Metrics {
     mirrored: IntCounterVec,
     upstream: UpstreamFamilies,
     attempt_failures: IntCounterVec,
-    plugin_calls: IntCounterVec,
+    plugin_calls: Family,
     plugin_failures: IntCounterVec,
     generations: IntGaugeVec,
     breakers: IntGaugeVec,
@@ -85,14 +73,6 @@ impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Metrics {
         let registry = Registry::new();
-        let durations = HistogramVec::new(
-            HistogramOpts::new(
-                "http_requests_duration_seconds",
-                "Time from the request's head to the end of its response. Status 499: the client left first.",
-            )
-            .buckets(DURATION_BUCKETS.to_vec()),
-            &["method", "status"],
-        );
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
@@ -119,7 +99,7 @@ impl Metrics {
         let handshakes = counter(
             "pace_tls_handshakes_total",
             "Handshakes of TLS with clients that were carried through; resumed: without a new signature.",
-            &["resumed"],
+            &["version", "resumed"],
         );
         let handshake_failures = counter(
             "pace_tls_handshake_failures_total",
@@ -136,8 +116,23 @@ impl Metrics {
             "Connections of HTTP/2 that were ended because of what the client sent.",
             &["reason"],
         );
+        let plugin_calls = Family::new(
+            "pace_plugin_duration_seconds",
+            "Time of hook calls, failed and skipped ones included.",
+            &["plugin", "hook"],
+            &HOOKS,
+        )
+        .and_counter(
+            "pace_plugin_calls_total",
+            "Hook calls, failed and skipped ones included.",
+        );
+        registry
+            .register(Box::new(plugin_calls.clone()))
+            .expect("every metric is registered once in a new registry");
         let metrics = Metrics {
-            handshakes: ["no", "yes"].map(|resumed| handshakes.with_label_values(&[resumed])),
+            handshakes: pace_tls::Version::ALL.map(|version| {
+                ["no", "yes"].map(|resumed| handshakes.with_label_values(&[version.name(), resumed]))
+            }),
             handshake_failures: Reason::ALL
                 .map(|reason| handshake_failures.with_label_values(&[reason.name()])),
             handshakes_refused: handshakes_refused.with_label_values::<&str>(&[]),
@@ -162,10 +157,7 @@ impl Metrics {
             refused_connections: RefusedConnection::ALL
                 .map(|reason| refused_connections.with_label_values(&[reason.name()])),
             refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
-            durations: register(&registry, durations),
-            by_method_and_status: (0..METHODS.len() * STATUS_COUNT)
-                .map(|_| OnceLock::new())
-                .collect(),
+            traffic: Traffic::new(&registry),
             connections: register(
                 &registry,
                 IntGauge::new("pace_connections_open", "Open client connections."),
@@ -206,11 +198,7 @@ impl Metrics {
                 "Attempts that ended without a response.",
                 &["pool", "backend", "reason"],
             ),
-            plugin_calls: counter(
-                "pace_plugin_calls_total",
-                "Hook calls, failed and skipped ones included.",
-                &["plugin", "hook"],
-            ),
+            plugin_calls,
             plugin_failures: counter(
                 "pace_plugin_failures_total",
                 "Hook calls that came to no result.",
@@ -234,10 +222,14 @@ impl Metrics {
             process: ProcessMetrics::new(&registry),
             registry,
         };
-        // The counter belongs to the log of the process, which is a static.
+        // These belong to threads of the process, which are statics.
         register(&metrics.registry, Ok(logging::DROPPED.clone()));
-        // This makes the histogram part of the first scrape.
-        metrics.duration("GET", 200);
+        register(&metrics.registry, Ok(access_log::DROPPED.clone()));
+        register(&metrics.registry, Ok(tracing::SENT.clone()));
+        register(&metrics.registry, Ok(tracing::DROPPED.clone()));
+        for reason in Dropped::ALL {
+            tracing::DROPPED.with_label_values(&[reason.name()]);
+        }
         metrics
     }
 
@@ -250,7 +242,33 @@ impl Metrics {
 
     /// Counts a finished request.
     pub fn request_finished(&self, method: &str, status: u16, duration: Duration) {
-        self.duration(method, status).observe(duration.as_secs_f64());
+        self.traffic.finished(method, status, duration);
+    }
+
+    /// Counts the version of a request.
+    pub fn spoken(&self, version: Version) {
+        self.traffic.spoken(version);
+    }
+
+    /// Counts a response that was begun and did not get to its end.
+    pub fn response_cut(&self, end: End) {
+        self.traffic.cut(end);
+    }
+
+    /// The metrics of a route. Its series all exist from this call on, at zero.
+    pub fn route(&self, route: &str) -> Arc<RouteMetrics> {
+        self.traffic.route(route)
+    }
+
+    /// The metrics of a pool. Its series all exist from this call on, at zero.
+    pub fn pool(&self, pool: &str) -> PoolMetrics {
+        self.traffic.pool(pool)
+    }
+
+    /// Drops the series of routes and of pools for which `keep` is false.
+    pub fn retain_routes_and_pools(&self, route: impl Fn(&str) -> bool, pool: impl Fn(&str) -> bool) {
+        self.traffic.retain_routes(route);
+        self.traffic.retain_pools(pool);
     }
 
     /// Counts a refused connection.
@@ -260,7 +278,7 @@ impl Metrics {
 
     /// Counts a completed handshake.
     pub fn handshake_done(&self, facts: &Facts) {
-        self.handshakes[usize::from(facts.resumed)].inc();
+        self.handshakes[facts.version as usize][usize::from(facts.resumed)].inc();
     }
 
     /// Counts a failed handshake.
@@ -303,19 +321,6 @@ impl Metrics {
         self.refused[refusal as usize].inc();
     }
 
-    fn duration(&self, method: &str, status: u16) -> &Histogram {
-        let method_index = METHODS
-            .iter()
-            .position(|known| *known == method)
-            .unwrap_or(METHODS.len() - 1);
-        let status_index = usize::from(status.saturating_sub(STATUS_MIN)).min(STATUS_COUNT - 1);
-        self.by_method_and_status[method_index * STATUS_COUNT + status_index].get_or_init(|| {
-            let status = STATUS_MIN as usize + status_index;
-            self.durations
-                .with_label_values(&[METHODS[method_index], &status.to_string()])
-        })
-    }
-
     /// The counters of a mirror. Its series all exist from this call on, at zero.
     pub fn mirror(&self, pool: &str) -> MirrorMetrics {
         MirrorMetrics::new(|result| self.mirrored.with_label_values(&[pool, result.name()]))
@@ -349,7 +354,7 @@ impl Metrics {
     pub fn plugin(&self, plugin: &str, hooks: Hooks) -> PluginMetrics {
         PluginMetrics(PerHook::from_fn(|hook| {
             hooks.contains(hook).then(|| HookMetrics {
-                calls: self.plugin_calls.with_label_values(&[plugin, hook.name()]),
+                calls: self.plugin_calls.with(&[plugin, hook.name()]),
                 failures: FailureReason::ALL.map(|reason| {
                     self.plugin_failures
                         .with_label_values(&[plugin, hook.name(), reason.name()])
@@ -378,9 +383,10 @@ impl Metrics {
     /// Drops the series of plugins for which `keep` is false: those that no configuration names any more.
     ///
     /// Requests that began with such a plugin still count in their own handles, which are no longer shown.
-    pub fn retain_plugins(&self, keep: impl Fn(&str) -> bool) {
-        let keep = |labels: &HashMap<&str, &str>| labels.get("plugin").is_some_and(|plugin| keep(plugin));
-        retain(&self.plugin_calls, keep);
+    pub fn retain_plugins(&self, keep_plugin: impl Fn(&str) -> bool) {
+        let keep =
+            |labels: &HashMap<&str, &str>| labels.get("plugin").is_some_and(|plugin| keep_plugin(plugin));
+        self.plugin_calls.retain(|values| keep_plugin(&values[0]));
         retain(&self.plugin_failures, keep);
         retain(&self.plugin_reloads, keep);
         retain(&self.generations, keep);
@@ -457,15 +463,15 @@ pub struct PluginMetrics(PerHook<Option<HookMetrics>>);
 
 #[derive(Clone)]
 struct HookMetrics {
-    calls: IntCounter,
+    calls: Arc<Histogram>,
     failures: [IntCounter; FailureReason::ALL.len()],
 }
 
 impl PluginMetrics {
-    /// Counts a call.
-    pub fn called(&self, hook: Hook) {
+    /// Counts a call, and the time that it took.
+    pub fn called(&self, hook: Hook, time: Duration) {
         if let Some(metrics) = &self.0[hook] {
-            metrics.calls.inc();
+            metrics.calls.observe(time);
         }
     }
 
@@ -519,7 +525,7 @@ mod tests {
         metrics.request_finished("BREW", 418, Duration::ZERO);
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(text.contains("http_requests_duration_seconds_count{method=\"GET\",status=\"200\"} 1"));
-        assert!(text.contains("http_requests_duration_seconds_count{method=\"OTHER\",status=\"418\"} 1"));
+        assert!(text.contains("http_requests_duration_seconds_count{method=\"other\",status=\"418\"} 1"));
     }
 
     #[test]
@@ -527,7 +533,9 @@ mod tests {
         let metrics = Metrics::new();
         let hooks = Hooks::from([Hook::RequestFilter]);
         for plugin in ["goes", "stays"] {
-            metrics.plugin(plugin, hooks).called(Hook::RequestFilter);
+            metrics
+                .plugin(plugin, hooks)
+                .called(Hook::RequestFilter, Duration::ZERO);
             metrics.generation(plugin, 1);
             metrics.breaker(plugin).set(1);
             metrics.reloaded(plugin, "published");

@@ -9,6 +9,7 @@ use super::metrics::{register, retain};
 /// The metrics of all backends and pools.
 pub(super) struct UpstreamFamilies {
     attempts: IntCounterVec,
+    connections: IntCounterVec,
     healthy: IntGaugeVec,
     check_failures: IntCounterVec,
     ejections: IntCounterVec,
@@ -20,6 +21,8 @@ pub(super) struct UpstreamFamilies {
 pub struct BackendMetrics {
     /// Attempts at it.
     pub attempts: IntCounter,
+    /// Connections that were made to it.
+    pub connections: IntCounter,
     /// 1 while the backend is healthy.
     pub healthy: IntGauge,
     /// Health checks that have failed.
@@ -55,6 +58,11 @@ impl UpstreamFamilies {
                 "Attempts to have a backend answer a request, retries included.",
                 &BACKEND,
             ),
+            connections: counter(
+                "pace_upstream_connections_total",
+                "Connections made to a backend, for HTTP/1.1 or as sessions of HTTP/2.",
+                &BACKEND,
+            ),
             healthy: gauge(
                 "pace_upstream_healthy",
                 "1 while a backend is neither unhealthy nor ejected, and does not drain.",
@@ -87,6 +95,7 @@ impl UpstreamFamilies {
         let labels = [pool, backend];
         BackendMetrics {
             attempts: self.attempts.with_label_values(&labels),
+            connections: self.connections.with_label_values(&labels),
             healthy: self.healthy.with_label_values(&labels),
             check_failures: self.check_failures.with_label_values(&labels),
             ejections: self.ejections.with_label_values(&labels),
@@ -103,6 +112,7 @@ impl UpstreamFamilies {
 
     pub(super) fn retain_backends(&self, keep: impl Fn(&HashMap<&str, &str>) -> bool) {
         retain(&self.attempts, &keep);
+        retain(&self.connections, &keep);
         retain(&self.healthy, &keep);
         retain(&self.check_failures, &keep);
         retain(&self.ejections, &keep);

@@ -63,7 +63,7 @@ pub use self::sticky::StickyId;
 
 use self::roster::Roster;
 use self::standing::Standing;
-use crate::telemetry::{Metrics, QueueMetrics};
+use crate::telemetry::{Metrics, PoolMetrics, QueueMetrics};
 use pace_config::PoolSettings;
 use pace_hook::Health;
 use pace_tls::client::Connector;
@@ -81,6 +81,8 @@ pub struct Pool {
     pub budget: RetryBudget,
     /// The metrics of requests for which no backend has room.
     pub queue_metrics: Option<QueueMetrics>,
+    /// The metrics of its attempts.
+    pub metrics: PoolMetrics,
     connector: Option<Connector>,
     members: ArcSwap<Members>,
     queue: Arc<Queue>,
@@ -113,6 +115,7 @@ impl Pool {
                 .map_or_else(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed), |pool| pool.number),
             connector,
             settings: pool.settings.clone(),
+            metrics: metrics.pool(&pool.name),
             budget: match before {
                 Some(before) => before.budget.with_percent(pool.settings.retry.budget_percent),
                 None => RetryBudget::new(pool.settings.retry.budget_percent),

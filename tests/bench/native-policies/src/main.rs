@@ -29,7 +29,7 @@ use pace_proxy::route::Route;
 use pace_proxy::router::Router;
 use pace_proxy::server::{Parts, Process, Server};
 use pace_proxy::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
-use pace_proxy::telemetry::Metrics;
+use pace_proxy::telemetry::{Metrics, Sinks};
 use pace_proxy::upstream::{Answers, Lookup, Pool, system_lookup};
 use pace_sandbox::Runtime;
 use pace_state::{Scope, Store};
@@ -81,6 +81,7 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
         origin,
         config.clone(),
         Frontends::default(),
+        Sinks::default(),
         Arc::clone(&shared),
         None,
     )?;
@@ -122,6 +123,7 @@ fn routes(config: &Config, shared: &Shared) -> Result<Router<Arc<Route>>, Failur
             plugins.push(Arc::new(balancer::RoundRobin::new(DEFAULT_BALANCER, scope)));
         }
         let step = |plugin: Arc<dyn Plugin>| Step {
+            name: plugin.name().into(),
             metrics: shared.metrics.plugin(plugin.name(), plugin.hooks()),
             log: failures_of(plugin.name(), &route.name),
             plugin,
@@ -129,7 +131,7 @@ fn routes(config: &Config, shared: &Shared) -> Result<Router<Arc<Route>>, Failur
             on_failure: OnFailure::Closed,
         };
         let chain = Chain::new(plugins.into_iter().map(step).collect());
-        let runtime = Route::new(route, chain, &pools, None);
+        let runtime = Route::new(route, chain, &pools, None, shared.metrics.route(&route.name));
         routes.push((route.matching.clone(), Arc::new(runtime)));
     }
     Ok(Router::new(routes))

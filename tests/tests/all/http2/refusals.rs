@@ -135,12 +135,12 @@ fn malformed_heads_are_refused() {
     let reason = [("reason", "malformed-head")];
     both.pace
         .wait_for_metric("pace_requests_refused_total", &reason, resets);
-    let status = [("method", "OTHER"), ("status", "400")];
+    let status = [("method", "other"), ("status", "400")];
     both.pace
         .wait_for_metric("http_requests_duration_seconds_count", &status, resets);
     let line = both
         .pace
-        .wait_for_log(&["127.0.0.1 - - 400 0B", "refused=malformed-head"]);
+        .wait_for_log(&["client=127.0.0.1 ", " status=400 ", " refused=malformed-head "]);
     assert!(line.contains("backend=- attempts=0"), "{line}");
     let reason = [("reason", "protocol_error")];
     both.pace
@@ -230,7 +230,7 @@ fn head_may_be_as_large_as_the_configuration_says_and_no_larger() {
         both.pace
             .wait_for_metric("pace_requests_refused_total", &reason, refused + 1);
         both.pace
-            .wait_for_log(&["127.0.0.1 - - 431 0B", "refused=head-too-large"]);
+            .wait_for_log(&["client=127.0.0.1 ", " status=431 ", " refused=head-too-large "]);
         let reason = [("reason", "malformed-head")];
         assert_eq!(both.pace.metrics().sum("pace_requests_refused_total", &reason), 0);
     }
@@ -281,7 +281,7 @@ fn request_too_many_at_once_is_refused_and_counted() {
     both.pace
         .wait_for_metric("pace_requests_refused_total", &reason, 2);
     both.pace
-        .wait_for_log(&["127.0.0.1 - - 503 0B", "refused=too-many-streams"]);
+        .wait_for_log(&["client=127.0.0.1 ", " status=503 ", " refused=too-many-streams "]);
     gate.open();
     for stream in [1, 199] {
         assert_eq!(frames.wait_for(kind::HEADERS, stream).status(), Some(200));

@@ -16,6 +16,7 @@ use std::fs;
 use pace_tests::{Authority, Setup, root};
 
 use page::Page;
+pub(crate) use tables::metrics;
 
 use crate::issuing::issue_all;
 

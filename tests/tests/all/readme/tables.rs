@@ -11,7 +11,7 @@ use crate::sections::SERVER;
 use crate::swapping::{Swapping, reconfigure, respond};
 
 /// Each table of the configuration, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 35] = [
+const TABLES: [(&str, &str); 37] = [
     ("[server]", "[server]\nzzz = 1"),
     ("[[listeners]]", "[[listeners]]\nzzz = 1"),
     (
@@ -22,6 +22,8 @@ const TABLES: [(&str, &str); 35] = [
     ("[acme]", "[acme]\nzzz = 1"),
     ("[admin]", "[admin]\nzzz = 1"),
     ("[metrics]", "[metrics]\nzzz = 1"),
+    ("[access_log]", "[access_log]\nzzz = 1"),
+    ("[tracing]", "[tracing]\nzzz = 1"),
     ("[upstreams]", "[upstreams]\nzzz = 1"),
     ("[rate_limit]", "[rate_limit]\nzzz = 1"),
     ("[headers]", "[headers]\nzzz = 1"),
@@ -236,7 +238,7 @@ fn metrics_on_the_page_are_those_of_the_program() {
             if label != "le" {
                 labels.insert(label);
             }
-            if ["reason", "result"].contains(&label) {
+            if ["reason", "result", "by"].contains(&label) {
                 let value = value.trim_matches(['"', '}']).to_owned();
                 outcomes.entry(name).or_default().insert(value);
             }
@@ -273,6 +275,13 @@ fn metrics_on_the_page_are_those_of_the_program() {
         }
     }
     assert!(queried >= 10, "only {queried} metrics are queried");
+}
+
+/// The metrics on the page with their labels, which are those of the program.
+pub(crate) fn metrics() -> BTreeMap<String, BTreeSet<String>> {
+    let rows = Page::of("docs/metrics.md").table("| metric | type | labels | |");
+    let named = |row: &Vec<String>| (code(&row[0]).remove(0), code(&row[2]).into_iter().collect());
+    rows.iter().map(named).collect()
 }
 
 /// The metrics of files and configurations that are taken, refused and given up again.

@@ -91,10 +91,12 @@ impl Target {
             Address::Unix(path) => {
                 let connected = connect_local(path, limit, &mut alarm).await;
                 let connected = connected.map_err(AttemptError::of_connecting)?;
+                self.backend.metrics.connections.inc();
                 return Ok((Transport::Local(connected), Alpn::Http2));
             }
         };
         let stream = connected.map_err(AttemptError::of_connecting)?;
+        self.backend.metrics.connections.inc();
         let (Some(name), Some(connector)) = (&self.backend.name, self.pool.connector()) else {
             return Ok((Transport::new(stream), Alpn::Http2));
         };

@@ -1,0 +1,145 @@
+//! A line as an object of JSON, in which nobody can forge anything: invisible characters are escaped too.
+
+use std::io::Write;
+
+use pace_base::escape::is_visible;
+use pace_config::telemetry::LogField;
+
+use super::super::notes::{HookCall, Noted, Said, Summary};
+use super::value::{CUT, Value, value};
+use crate::telemetry::clock::Clock;
+
+/// Appends the line of a request, without its end.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    fields: &[LogField],
+    summary: &Summary,
+    noted: &Noted,
+    clock: &mut Clock,
+) {
+    out.push(b'{');
+    let mut separator: &[u8] = b"";
+    for field in fields {
+        let Some(value) = value(*field, summary, noted) else {
+            continue;
+        };
+        out.extend_from_slice(separator);
+        separator = b",";
+        out.push(b'"');
+        out.extend_from_slice(field.name().as_bytes());
+        out.extend_from_slice(b"\":");
+        write_value(out, &value, clock);
+    }
+    out.push(b'}');
+}
+
+/// Writing into a vector does not fail.
+fn write_value(out: &mut Vec<u8>, value: &Value<'_>, clock: &mut Clock) {
+    let _ = match value {
+        Value::Number(number) => write!(out, "{number}"),
+        Value::Millis(time) => write!(out, "{}", super::text::Millis(*time)),
+        Value::Address(address) => write!(out, "\"{address}\""),
+        Value::Word(word) => write!(out, "\"{word}\""),
+        Value::Hex(bytes) => {
+            out.push(b'"');
+            super::text::hex(out, bytes);
+            out.push(b'"');
+            Ok(())
+        }
+        Value::Time(time) => {
+            out.push(b'"');
+            clock.write(out, *time);
+            out.push(b'"');
+            Ok(())
+        }
+        Value::Text(text, is_cut) => {
+            string(out, text, *is_cut);
+            Ok(())
+        }
+        Value::Calls(calls) => {
+            write_calls(out, calls);
+            Ok(())
+        }
+    };
+}
+
+fn write_calls(out: &mut Vec<u8>, calls: &[HookCall]) {
+    out.push(b'[');
+    for (index, call) in calls.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"plugin\":");
+        string(out, call.plugin.as_bytes(), false);
+        let time = super::text::Millis(call.time);
+        let (verdict, more) = match call.said {
+            Said::Next => ("next", None),
+            Said::Respond(status) => ("respond", Some(("status", status.to_string()))),
+            Said::Pick(_) => ("pick", None),
+            Said::Pass => ("pass", None),
+            Said::Failed(reason, _) => ("failed", Some(("reason", format!("\"{}\"", reason.name())))),
+        };
+        let hook = call.hook.name();
+        let _ = write!(out, ",\"hook\":\"{hook}\",\"verdict\":\"{verdict}\"");
+        if let Some((name, value)) = more {
+            let _ = write!(out, ",\"{name}\":{value}");
+        }
+        let _ = write!(out, ",\"ms\":{time}}}");
+    }
+    out.push(b']');
+}
+
+/// Appends a text of any bytes as a string. Bytes that are no UTF-8 are shown as `\xff`.
+pub(in crate::telemetry) fn string(out: &mut Vec<u8>, text: &[u8], is_cut: bool) {
+    out.push(b'"');
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if text.iter().all(is_plain) {
+        out.extend_from_slice(text);
+    } else {
+        escaped(out, text);
+    }
+    if is_cut {
+        out.extend_from_slice(CUT.as_bytes());
+    }
+    out.push(b'"');
+}
+
+fn escaped(out: &mut Vec<u8>, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
+                c if is_visible(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        let _ = write!(out, "\\u{unit:04x}");
+                    }
+                }
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\\\x{byte:02x}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn string_of_any_bytes_is_visible_json(bytes in prop::collection::vec(any::<u8>(), 0..60), is_cut: bool) {
+            let mut out = Vec::new();
+            string(&mut out, &bytes, is_cut);
+            let text = String::from_utf8(out).expect("it is UTF-8");
+            prop_assert!(text.chars().all(is_visible), "{text:?}");
+            let read: String = serde_json::from_str(&text).expect("it is JSON");
+            if let Ok(sent) = std::str::from_utf8(&bytes) {
+                prop_assert_eq!(read.strip_suffix('…').filter(|_| is_cut).unwrap_or(&read), sent);
+            }
+        }
+    }
+}
