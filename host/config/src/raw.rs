@@ -84,6 +84,7 @@ pub(super) struct Server {
 pub(super) struct Admin {
     pub listen: Option<Placed<ListenAddress>>,
     pub debug_header: Option<OptionalHeaderName>,
+    pub token: Option<Table<telemetry::Secret>>,
 }
 
 #[derive(Debug, Deserialize)]

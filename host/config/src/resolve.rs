@@ -195,6 +195,11 @@ impl<'a> Resolver<'a> {
         Admin {
             listen,
             debug_header: admin.value.debug_header.as_ref().and_then(|name| name.0.clone()),
+            token: admin
+                .value
+                .token
+                .as_ref()
+                .and_then(|token| sinks::secret(token, self)),
         }
     }
 

@@ -61,11 +61,9 @@ pub(super) fn access_log(table: &Table<raw::AccessLog>, resolver: &mut Resolver<
 }
 
 fn set(ranges: &[Statuses]) -> StatusSet {
-    let mut set = StatusSet::NONE;
-    for Statuses(range) in ranges {
-        set.insert(*range.start(), *range.end());
-    }
-    set
+    ranges.iter().fold(StatusSet::NONE, |set, Statuses(range)| {
+        set.with(*range.start(), *range.end())
+    })
 }
 
 /// The tracing of requests. `None` has been reported.

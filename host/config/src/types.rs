@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use self::listener::{Acme, Listener};
 use self::pool::{Endpoint, Upkeep};
 use self::route::Route;
-use self::telemetry::{AccessLog, Tracing};
+use self::telemetry::{AccessLog, Secret, Tracing};
 use super::address::ListenAddress;
 pub use super::scalar::HeaderName;
 
@@ -182,6 +182,8 @@ pub struct Admin {
     pub listen: ListenAddress,
     /// A request with this header learns which generation of each plugin serves it.
     pub debug_header: Option<HeaderName>,
+    /// What requests have to have in `Authorization`, if they have to.
+    pub token: Option<Secret>,
 }
 
 /// `[metrics]`.

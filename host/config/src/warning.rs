@@ -102,6 +102,8 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     let admin = config
         .admin
         .as_ref()
+        // Whoever has the token may change this proxy from anywhere.
+        .filter(|admin| admin.token.is_none())
         .map(|admin| admin.listen.clone())
         .filter(|listen| !listen.host.is_loopback());
     let everybody = config

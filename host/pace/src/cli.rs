@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say which route a request would take, and why not the others
     Route(RouteArgs),
+    /// Ask the admin listener of a Pace that serves
+    Ctl(CtlArgs),
     /// Write and try plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -130,4 +132,82 @@ pub(crate) struct RouteArgs {
     /// The client, for routes that are split by client
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) client: IpAddr,
+}
+
+/// The arguments of `pace ctl`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "If the listener wants a token, it is that in PACE_ADMIN_TOKEN, or that of the configuration."
+)]
+pub(crate) struct CtlArgs {
+    /// The address of the admin listener [default: that of the configuration, or 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+    /// The configuration that Pace serves with, which has the address and the token
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to ask
+    #[command(subcommand)]
+    pub(crate) command: CtlCommand,
+}
+
+/// The commands of `pace ctl`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    /// Say whether Pace serves, and how its pools and plugins are
+    Status,
+    /// List plugins with their generations, calls and failures
+    Plugins,
+    /// List pools with their backends
+    Pools,
+    /// Send a backend nothing new
+    Drain(BackendArgs),
+    /// End the drain of a backend
+    Enable(BackendArgs),
+    /// Read the configuration and the plugins again, or one plugin
+    Reload {
+        /// The plugin
+        plugin: Option<String>,
+    },
+    /// Return to the generation before of a plugin
+    Rollback {
+        /// The plugin
+        plugin: String,
+    },
+    /// Show what is going on by route, backend and hook, again and again
+    Top(TopArgs),
+}
+
+/// A backend of a pool.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BackendArgs {
+    /// The pool
+    pub(crate) pool: String,
+    /// The address of the backend, as `pace ctl pools` shows it
+    pub(crate) backend: String,
+}
+
+impl BackendArgs {
+    /// The path by which the admin listener does something with the backend.
+    pub(crate) fn path(&self, what: &str) -> String {
+        format!("/pools/{}/backends/{}/{what}", self.pool, self.backend)
+    }
+}
+
+/// The arguments of `pace ctl top`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    pub(crate) interval: f64,
+    /// End after so many tables
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u32>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("must be a number of seconds from 0.1 to 3600".to_owned()),
+    }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod ctl;
 mod manual;
 mod request;
 mod route;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Some(Command::Check(args)) => check(args),
         Some(Command::Route(args)) => route(args),
+        Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::CompilePlugin(args)) => return compile_for_parent(args),
         Some(Command::Plugin(command)) => pace_author::run(command),
         Some(Command::Completions { shell }) => manual::print_completions(*shell),
@@ -80,6 +82,7 @@ fn start_log(command: Option<&Command>) -> Result<Log, LogError> {
             Command::Check(_)
             | Command::CompilePlugin(_)
             | Command::Completions { .. }
+            | Command::Ctl(_)
             | Command::Man { .. }
             | Command::Plugin(_)
             | Command::Route(_),

@@ -20,6 +20,7 @@ use crate::upstream::{Answers, Changes, Lookup, Pool};
 use crate::via::Via;
 use pace_config::listener::ForwardedCertificates;
 use pace_config::route::{Action, Match};
+use pace_config::telemetry::Secret;
 use pace_config::{ClientLimits, Config, ConnectionLimits, HeaderName, OnFailure};
 use pace_hook::{Failure, Hook, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
@@ -27,6 +28,8 @@ use pace_state::{Scope, Store};
 
 /// The complete state that a request is served with.
 pub struct Snapshot {
+    /// The configuration.
+    pub config: Arc<Config>,
     fronts: Vec<Option<Front>>,
     /// The TLS of each listener.
     pub frontends: Arc<Frontends>,
@@ -48,6 +51,8 @@ pub struct Snapshot {
     pub client: ClientLimits,
     /// The limits of the number of connections.
     pub connections: ConnectionLimits,
+    /// What requests to the admin listener have to have, if they have to.
+    pub admin_token: Option<Secret>,
     /// The header by which a request asks for the generations that serve it.
     pub debug_header: Option<HeaderName>,
     parts: Parts,
@@ -157,6 +162,7 @@ impl Snapshot {
         }
         let Builder { parts, .. } = builder;
         Ok(Snapshot {
+            config: Arc::new(config.clone()),
             fronts: fronts(config, &routes, &frontends, shared),
             frontends,
             sinks,
@@ -171,6 +177,7 @@ impl Snapshot {
             request_id: config.server.request_id.clone(),
             client: config.server.client,
             connections: config.server.connections,
+            admin_token: config.admin.as_ref().and_then(|admin| admin.token.clone()),
             debug_header: config.admin.as_ref().and_then(|admin| admin.debug_header.clone()),
             parts,
         })

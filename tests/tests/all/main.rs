@@ -21,6 +21,7 @@ mod containment;
 mod contract;
 mod contract_page;
 mod cookbook;
+mod ctl;
 mod dashboards;
 mod edits;
 mod forged;

@@ -80,7 +80,7 @@ fn message_with_control_characters_is_escaped() {
 
 #[test]
 fn unknown_key_suggests_the_nearest_and_lists_all() {
-    let allowed = "Allowed: `server`, `listeners`, `acme`, `admin`, `metrics`, `upstreams`, `rate_limit`, `headers`, `plugins`, `pools`, `routes`";
+    let allowed = "Allowed: `server`, `listeners`, `acme`, `admin`, `metrics`, `access_log`, `tracing`, `upstreams`, `rate_limit`, `headers`, `plugins`, `pools`, `routes`";
     assert_eq!(
         short("[upstreams]", "[upstream]"),
         format!(

@@ -143,13 +143,17 @@ impl StatusSet {
     pub const NONE: StatusSet = StatusSet([0; StatusSet::WORDS]);
 
     /// Every status.
-    pub const ALL: StatusSet = StatusSet([u64::MAX; StatusSet::WORDS]);
+    pub const ALL: StatusSet = StatusSet::NONE.with(100, 599);
 
-    /// Adds the statuses of a range, its last included. Those above 599 are none.
-    pub fn insert(&mut self, first: u16, last: u16) {
-        for status in first..=last.min(599) {
-            self.0[usize::from(status) / 64] |= 1 << (status % 64);
+    /// The set, and the statuses of a range, its last included. Those above 599 are none.
+    #[must_use]
+    pub const fn with(mut self, first: u16, last: u16) -> StatusSet {
+        let mut status = first;
+        while status <= last && status < 600 {
+            self.0[status as usize / 64] |= 1 << (status % 64);
+            status += 1;
         }
+        self
     }
 
     /// Whether a status is in the set.
@@ -249,10 +253,8 @@ mod tests {
 
     #[test]
     fn status_set_has_what_was_inserted() {
-        let mut set = StatusSet::NONE;
-        assert!(set.is_empty());
-        set.insert(404, 404);
-        set.insert(500, 700);
+        assert!(StatusSet::NONE.is_empty());
+        let set = StatusSet::NONE.with(404, 404).with(500, 700);
         let has: Vec<u16> = (0..=1000).filter(|status| set.contains(*status)).collect();
         let expected: Vec<u16> = [404].into_iter().chain(500..=599).collect();
         assert_eq!(has, expected);

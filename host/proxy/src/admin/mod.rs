@@ -4,11 +4,12 @@
 //! changed, 409 with a sentence that says why nothing did, or 404 if there is no such plugin, pool or backend.
 
 mod pools;
+mod routes;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use pace_wire::authority;
 use pace_wire::refusal::Refusal;
@@ -19,6 +20,7 @@ use crate::server::Phase;
 use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::METRICS_CONTENT_TYPE;
 use pace_base::escape::{self, Lines};
+use pace_config::telemetry::Secret;
 
 /// The admin API, with the parts of Pace that it shows and changes.
 pub struct Admin {
@@ -57,6 +59,8 @@ enum Endpoint {
     ReloadPlugin,
     /// Returns a plugin to the generation before.
     RollBackPlugin,
+    /// JSON: every route, in the order in which they are tried.
+    Routes,
     /// JSON: every pool with its backends, their health and load.
     Pools,
     /// Drains a backend.
@@ -78,7 +82,7 @@ const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 
 /// The routes of the API, in the order in which a 404 lists them.
-const ROUTES: [Route; 10] = [
+const ROUTES: [Route; 11] = [
     Route::new("/health", READ, Endpoint::Health).for_machines(),
     Route::new("/readyz", READ, Endpoint::Ready).for_machines(),
     Route::new("/metrics", READ, Endpoint::Metrics).for_machines(),
@@ -86,6 +90,7 @@ const ROUTES: [Route; 10] = [
     Route::new("/reload", WRITE, Endpoint::Reload),
     Route::new("/plugins/NAME/reload", WRITE, Endpoint::ReloadPlugin),
     Route::new("/plugins/NAME/rollback", WRITE, Endpoint::RollBackPlugin),
+    Route::new("/routes", READ, Endpoint::Routes),
     Route::new("/pools", READ, Endpoint::Pools),
     Route::new("/pools/NAME/backends/ADDR/drain", WRITE, Endpoint::DrainBackend),
     Route::new("/pools/NAME/backends/ADDR/enable", WRITE, Endpoint::EnableBackend),
@@ -149,6 +154,13 @@ impl Admin {
                 "the admin API is not for web pages: no Origin, and a Host that is an address or localhost\n";
             return response(StatusCode::FORBIDDEN, TEXT, why.into());
         }
+        let is_open = matches!(path, "/health" | "/health/");
+        if let Some(token) = &self.snapshot.load().admin_token
+            && !is_open
+            && !is_authorised(request, token)
+        {
+            return unauthorised();
+        }
         let found = ROUTES
             .iter()
             .find_map(|route| Some((route, route.named_by(path)?)));
@@ -166,6 +178,7 @@ impl Admin {
             Endpoint::Reload => outcomes(&self.reloader.reload_all().await),
             Endpoint::ReloadPlugin => outcome(&self.reloader.reload(name).await),
             Endpoint::RollBackPlugin => outcome(&self.reloader.rollback(name).await),
+            Endpoint::Routes => routes::list(&self.snapshot.load().config),
             Endpoint::Pools => pools::list(&self.snapshot.load()),
             Endpoint::DrainBackend => pools::drain(&self.snapshot.load(), name, address, true),
             Endpoint::EnableBackend => pools::drain(&self.snapshot.load(), name, address, false),
@@ -197,6 +210,36 @@ fn is_local(authority: Option<&str>) -> bool {
     let name = authority::host(authority.unwrap_or("localhost"));
     let address = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// Whether a request has the token. The comparison takes as long wherever the first difference is.
+fn is_authorised(request: &RequestHead, token: &Secret) -> bool {
+    let mut given = request.fields.get_all("authorization");
+    let (Some(value), None) = (given.next(), given.next()) else {
+        return false;
+    };
+    let Some((scheme, given)) = value.split_at_checked("Bearer ".len()) else {
+        return false;
+    };
+    let token = token.expose().trim().as_bytes();
+    let given = given.trim_ascii();
+    let differences = given
+        .iter()
+        .zip(token)
+        .fold(0, |found, (one, other)| found | (one ^ other));
+    scheme.eq_ignore_ascii_case(b"bearer ") && given.len() == token.len() && differences == 0
+}
+
+fn unauthorised() -> Response<Vec<u8>> {
+    let mut refused = response(
+        StatusCode::UNAUTHORIZED,
+        TEXT,
+        "the admin API wants a token: Authorization: Bearer TOKEN\n".into(),
+    );
+    refused
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+    refused
 }
 
 fn health(phase: Phase) -> Response<Vec<u8>> {
