@@ -35,7 +35,11 @@ fn queries() -> Vec<String> {
 /// The names in a text that are metrics of Pace.
 fn named(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| c != '_' && !c.is_ascii_alphanumeric())
-        .filter(|word| word.starts_with("pace_") || word.starts_with("http_requests_"))
+        .filter(|word| {
+            ["pace_", "http_requests_", "process_"]
+                .iter()
+                .any(|prefix| word.starts_with(prefix))
+        })
         .collect()
 }
 
