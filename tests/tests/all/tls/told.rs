@@ -4,8 +4,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use pace_tests::{
-    Answer, Authority, Certificate, Client, Headers, Http2, HttpBackend, Pace, Request, Scripted, Setup, Tls,
-    TlsVersion, fixture,
+    Answer, Authority, Certificate, Client, Headers, Http2, Http2Backend, HttpBackend, Pace, Request,
+    Scripted, Setup, Tls, TlsVersion, fixture,
 };
 
 use super::{PROCESS, entry, listener_of, pool};
@@ -30,19 +30,18 @@ impl Parties {
 
     /// A Pace with an encrypted listener that asks for certificates, and a plain one behind it. The plugin reads certificates.
     fn pace(&self, forward: &str, server: &str) -> Pace {
-        self.pace_before(&self.backend.label(), forward, server)
+        self.pace_before(&pool(&self.backend.label()), forward, server)
     }
 
-    fn pace_before(&self, backend: &str, forward: &str, server: &str) -> Pace {
+    fn pace_before(&self, pool: &str, forward: &str, server: &str) -> Pace {
         let tls =
             format!("tls = {{ client_ca = \"clients.pem\", client_certificates = \"optional\", {forward} }}");
         let encrypted = listener_of("127.0.0.1:0", &[entry("a", "")], &tls);
         let process = PROCESS.replace("workers = 1", &format!("workers = 1\n{server}"));
         let config = format!(
             "{process}\n{encrypted}[[listeners]]\nlisten = \"127.0.0.2:0\"\n\n\
-             [[plugins]]\nname = \"reader\"\nwasm = {:?}\n\n{}[[routes]]\npool = \"web\"\nplugins = [\"reader\"]\n",
+             [[plugins]]\nname = \"reader\"\nwasm = {:?}\n\n{pool}\n[[routes]]\npool = \"web\"\nplugins = [\"reader\"]\n",
             fixture("certificate-reader"),
-            pool(backend),
         );
         let setup = Setup::new()
             .config(&config)
@@ -208,6 +207,34 @@ fn certificate_is_forwarded_as_the_listener_says() {
 }
 
 #[test]
+fn certificate_is_forwarded_over_http_2_as_well() {
+    let backend = Http2Backend::named("one");
+    let parties = Parties::new();
+    let own = parties.clients.issue(&["ann.test"]);
+    let pool = pool(&backend.label()) + "protocol = \"h2\"\n";
+    let pace = parties.pace_before(&pool, "forward_client_certificates = \"certificate\"", "");
+    let shown = parties.tls(TlsVersion::V13, Some(&own));
+    let anonymous = parties.tls(TlsVersion::V13, None);
+    for (tls, expected) in [
+        (shown, &Certificate::byte_sequences(&own.cert)[..1]),
+        (anonymous, &[]),
+    ] {
+        let forged = Request::get("/")
+            .header("client-cert", ":MAA=:")
+            .header("client-cert-chain", ":MAA=:");
+        assert_eq!(pace.client().tls(&tls).send(&forged).status, 200);
+        let mut streams = Http2::connect_tls(pace.address(), &tls, "a.test");
+        assert_eq!(streams.send(&forged).status, 200);
+        for head in backend.requests().iter().rev().take(2) {
+            let got = &head.request.headers;
+            assert_eq!(got.all(CERT), expected);
+            assert_eq!(got.get(CHAIN), None);
+        }
+    }
+    assert_eq!(backend.requests().len(), 4);
+}
+
+#[test]
 fn certificate_is_forwarded_differently_after_a_reload() {
     let parties = Parties::new();
     let pace = parties.pace("forward_client_certificates = \"none\"", "");
@@ -287,7 +314,7 @@ fn trailers_of_a_client_about_certificates_reach_nobody() {
     });
     let parties = Parties::new();
     for server in ["", "underscores = \"pass\""] {
-        let pace = parties.pace_before(&backend.label(), "", server);
+        let pace = parties.pace_before(&pool(&backend.label()), "", server);
         let mut plain = Client::new(pace.listeners()[1]);
         let response = plain.exchange(
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: client-cert\r\n\r\n\
