@@ -61,7 +61,7 @@ fn redirect(request: &RequestHead, port: u16) -> Result<Reply, Refused> {
     };
     // A request of HTTP/1.0 may name no host, and then there is no place to send it.
     let location = HeaderValue::from_str(&location).ok().filter(|_| !host.is_empty());
-    let location = location.ok_or(Refused::NoRoute)?;
+    let location = location.ok_or(Refused::NowhereToGo)?;
     Ok(Reply {
         status: StatusCode::PERMANENT_REDIRECT,
         headers: vec![("Location".into(), location)],

@@ -16,6 +16,8 @@ pub(super) enum Refused {
     MethodNotAllowed,
     /// No route has this host and path.
     NoRoute,
+    /// The request is to be redirected to the same host with TLS, and names none.
+    NowhereToGo,
     /// The request has been here before.
     Loop,
     /// The client's connection is to another name, for which other rules about client certificates hold.
@@ -43,6 +45,10 @@ pub(super) fn reply(refused: Refused) -> Reply {
         ),
         Refused::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
         Refused::NoRoute => (StatusCode::NOT_FOUND, "no route for this host and path\n"),
+        Refused::NowhereToGo => (
+            StatusCode::BAD_REQUEST,
+            "bad request: it names no host, so there is no URL with https to go to\n",
+        ),
         Refused::Loop => (
             StatusCode::LOOP_DETECTED,
             "loop detected: a backend sends this request back here\n",
@@ -99,6 +105,7 @@ mod tests {
         for (refused, status) in [
             (Refused::MethodNotAllowed, 405),
             (Refused::NoRoute, 404),
+            (Refused::NowhereToGo, 400),
             (Refused::Loop, 508),
             (Refused::Misdirected, 421),
             (Refused::NoUpgrade, 501),

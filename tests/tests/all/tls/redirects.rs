@@ -41,6 +41,11 @@ fn plain_listener_redirects_to_the_port_with_path_and_query() {
         Some(&*format!("https://[::1]:{port}/x"))
     );
     let response = client.exchange("GET / HTTP/1.0\r\n\r\n");
-    assert_eq!(response.status, 404, "nobody knows where to go");
+    assert_eq!(response.status, 400, "nobody knows where to go");
+    assert!(
+        response.text().contains("it names no host"),
+        "{}",
+        response.text()
+    );
     assert!(backend.requests().is_empty());
 }
