@@ -176,7 +176,7 @@ pub(super) struct RateLimit {
     pub enabled: Option<bool>,
     pub max_requests: Option<Int<1, { u32::MAX }>>,
     pub window_seconds: Option<Int<1, 604_800>>,
-    pub key_extractor: Option<KeyExtractor>,
+    pub key_extractor: Option<Placed<KeyExtractor>>,
     pub ipv4_prefix: Option<Int<0, 32>>,
     pub ipv6_prefix: Option<Int<0, 128>>,
 }

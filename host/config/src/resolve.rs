@@ -71,6 +71,7 @@ impl<'a> Resolver<'a> {
             .tracing
             .as_ref()
             .and_then(|table| sinks::tracing(table, &mut self));
+        self.key_extractor(&file, rules);
         let full = short::expand(&mut file, overrides, &mut self);
 
         let plugins = plugins::resolve(&full.plugins, &mut self);
@@ -200,6 +201,19 @@ impl<'a> Resolver<'a> {
                 .token
                 .as_ref()
                 .and_then(|token| sinks::secret(token, self)),
+        }
+    }
+
+    /// Refuses to count by a header that no request has: all clients would share one limit.
+    fn key_extractor(&mut self, file: &raw::File, rules: Rules) {
+        let table = file.rate_limit.as_ref();
+        let Some(Placed { value: key, place }) = table.and_then(|table| table.value.key_extractor.as_ref())
+        else {
+            return;
+        };
+        let name = key.0.strip_prefix("header:").unwrap_or_default();
+        if let Some(fault) = routes::never_there(name, rules) {
+            self.report(place, Fault::Refused(fault));
         }
     }
 

@@ -5,6 +5,8 @@ mod forward;
 mod matching;
 mod rewrite;
 
+pub(crate) use self::matching::never_there;
+
 use std::collections::HashSet;
 
 use pace_wire::request::Rules;

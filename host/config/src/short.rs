@@ -170,7 +170,7 @@ fn limiter_config(table: raw::RateLimit) -> Map<String, Value> {
     let window_seconds = table.window_seconds.map_or(DEFAULT_WINDOW_SECONDS, |n| n.value());
     let key = table
         .key_extractor
-        .map_or_else(|| DEFAULT_KEY.to_owned(), |key| key.0);
+        .map_or_else(|| DEFAULT_KEY.to_owned(), |key| key.value.0);
     let mut config = Map::from_iter([
         ("max_requests".to_owned(), max_requests.into()),
         ("window_seconds".to_owned(), window_seconds.into()),

@@ -35,7 +35,7 @@ pub(super) fn resolve(
     }
     if let Some(Placed { value, place }) = &entry.split_by
         && let SplitBy::Header(name) = &value.0
-        && let Some(fault) = matching::never_there(name, rules)
+        && let Some(fault) = matching::never_there(name.as_str(), rules)
     {
         resolver.report(place, Fault::Refused(fault));
     }

@@ -79,7 +79,7 @@ fn headers(said: &written::Match, rules: Rules, resolver: &mut Resolver<'_>) -> 
                 name.as_str()
             ))
         } else {
-            never_there(name, rules)
+            never_there(name.as_str(), rules)
         };
         if let Some(fault) = fault {
             resolver.report(&value.place, Fault::Refused(fault));
@@ -91,8 +91,7 @@ fn headers(said: &written::Match, rules: Rules, resolver: &mut Resolver<'_>) -> 
 }
 
 /// The reason why no request has a field of this name; `None` if one may.
-pub(super) fn never_there(name: &HeaderName, rules: Rules) -> Option<String> {
-    let name = name.as_str();
+pub(crate) fn never_there(name: &str, rules: Rules) -> Option<String> {
     let is_kept = !name.contains('_') || rules.underscores == Underscores::Pass;
     (!is_kept).then(|| {
         format!(

@@ -179,6 +179,11 @@ fn refused_value_says_why() {
     );
     assert!(full("\"limit-api\"", "\"a, expected b\"").contains("\"a, expected b\" is not a name"));
     assert!(short("\"client_ip\"", "\"header:a b\"").contains("\"header:NAME\""));
+    let underscore = short("\"client_ip\"", "\"header:x_key\"");
+    assert!(
+        underscore.contains("no request has the field `x_key`"),
+        "{underscore}"
+    );
     assert!(
         short("\"/metrics\"", "\"metrics\"")
             .contains("`endpoint` in [metrics]: \"metrics\" must start with `/`")
