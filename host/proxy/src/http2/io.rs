@@ -25,6 +25,8 @@ pub struct Io {
     patience: Duration,
     /// The time since which the other side has taken nothing.
     stalled: Option<Instant>,
+    /// The error of a write to a backend that has not been reported yet.
+    failed: Option<io::Error>,
     /// The time until which the other side's end is awaited, once this side has ended.
     lingers: Option<Instant>,
     alarm: Alarm,
@@ -59,9 +61,31 @@ impl Io {
             read,
             patience,
             stalled: None,
+            failed: None,
             lingers: None,
             alarm: Alarm::new(),
             account,
+        }
+    }
+
+    /// Keeps the first error of a write to a backend until the connection has been read: a backend that refuses says why before
+    /// it closes, and `h2` tells requests of the errors of reads alone.
+    fn after_reading<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        match (polled, &self.account) {
+            (Poll::Ready(Err(error)), Account::Backend(_)) => match self.failed.take() {
+                // Nothing has been read since: the connection is being closed.
+                Some(before) => Poll::Ready(Err(before)),
+                None => {
+                    self.failed = Some(error);
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            },
+            (polled, _) => polled,
         }
     }
 
@@ -101,8 +125,15 @@ impl AsyncRead for Io {
             this.read.consume(count);
             this.read.release();
         } else {
-            let count = ready!(this.transport.poll_read(bytes.initialize_unfilled(), context))?;
-            bytes.advance(count);
+            match this.transport.poll_read(bytes.initialize_unfilled(), context) {
+                Poll::Ready(count) => bytes.advance(count?),
+                Poll::Pending => {
+                    return match this.failed.take() {
+                        Some(error) => Poll::Ready(Err(this.transport.with_last_words(error))),
+                        None => Poll::Pending,
+                    };
+                }
+            }
         }
         let received = &bytes.filled()[before..];
         match &mut this.account {
@@ -124,6 +155,7 @@ impl AsyncWrite for Io {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.transport.poll_write(parts, context);
+        let written = self.after_reading(written, context);
         if let (Account::Client(watch), Poll::Ready(Ok(count))) = (&mut self.account, &written) {
             let mut left = *count;
             for part in parts {
@@ -141,6 +173,7 @@ impl AsyncWrite for Io {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.transport.poll_flush(context);
+        let flushed = self.after_reading(flushed, context);
         self.in_time(flushed, context)
     }
 

@@ -124,6 +124,25 @@ impl Transport {
         }
     }
 
+    /// The error of a write to a backend, or the alert by which the backend has said why, if one waits to be read. The kind is
+    /// that of the write. Asks the kernel, as [`Transport::is_silent`] does.
+    pub fn with_last_words(&mut self, error: io::Error) -> io::Error {
+        let Transport::Tls(stream) = self else {
+            return error;
+        };
+        let TlsStream::Client(stream) = &mut **stream else {
+            return error;
+        };
+        let (socket, session) = stream.get_mut();
+        match says_nothing(socket, session) {
+            Err(said) => match pace_tls::client::explained(said) {
+                said if said.get_ref().is_some() => io::Error::new(error.kind(), said),
+                _ => error,
+            },
+            Ok(_) => error,
+        }
+    }
+
     /// Writes some of the bytes.
     pub fn poll_write(
         &mut self,

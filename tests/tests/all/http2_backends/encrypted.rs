@@ -198,8 +198,10 @@ fn session_shows_the_certificate_of_its_pool() {
             "{response:?}"
         );
         if is_refused {
-            // The alert says that a certificate is demanded, unless the end of the connection is noticed before it.
-            pace.wait_for_log(&["WARN", "attempt 1 of GET"]);
+            pace.wait_for_log(&[
+                "WARN",
+                "demands one (alert CertificateRequired): see `cert` and `key`",
+            ]);
         }
     }
 }
