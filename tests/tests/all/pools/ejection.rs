@@ -250,16 +250,21 @@ fn answer_once(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfirst")
 }
 
-#[test]
-fn backend_whose_backlog_is_full_costs_no_request() {
-    let mut overrun = Overrun::new();
-    let up = HttpBackend::named("up");
-    let pace = Pace::with_config(&format!(
+/// A Pace before both, that waits for a connection for as long as it takes.
+fn pace_before(overrun: &Overrun, up: &HttpBackend) -> Pace {
+    Pace::with_config(&format!(
         "{SERVER}\n[[pools]]\nname = 'web'\nbackends = ['{}', '{}']\nconnect_timeout_ms = 60000\n\
          ejection = {{ failures = 5, for_ms = 60000 }}\n\n{EVERYTHING}",
         overrun.address,
         up.label()
-    ));
+    ))
+}
+
+#[test]
+fn backend_whose_backlog_is_full_costs_no_request() {
+    let mut overrun = Overrun::new();
+    let up = HttpBackend::named("up");
+    let pace = pace_before(&overrun, &up);
     let label = overrun.address.to_string();
     let mut client = pace.client();
     wait_until("it to answer", || client.get("/").text() == "first");
@@ -276,12 +281,7 @@ fn backend_that_has_never_accepted_a_connection_costs_no_request() {
     let mut overrun = Overrun::new();
     overrun.stop();
     let up = HttpBackend::named("up");
-    let pace = Pace::with_config(&format!(
-        "{SERVER}\n[[pools]]\nname = 'web'\nbackends = ['{}', '{}']\nconnect_timeout_ms = 60000\n\
-         ejection = {{ failures = 5, for_ms = 60000 }}\n\n{EVERYTHING}",
-        overrun.address,
-        up.label()
-    ));
+    let pace = pace_before(&overrun, &up);
     let label = overrun.address.to_string();
     under_load(&pace, 4 * CLIENTS, |answered| {
         pace.wait_for_health(&label, "ejected");

@@ -40,7 +40,7 @@ pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Resu
             },
             &plain,
         ),
-        Scene::Backends => {
+        Scene::Backends | Scene::Balancers => {
             let many = all.add(MANY_BACKENDS, response(FEWEST_HEADERS, SMALL_BODY))?;
             vary(
                 subjects,
@@ -48,21 +48,11 @@ pub(super) fn of(scene: Scene, subjects: &[Subject], all: &mut Backends) -> Resu
                 |backends, case| {
                     case.called(backends.len(), "backend", "backends");
                     case.setting.backends = backends;
-                },
-                &plain,
-            )
-        }
-        Scene::Balancers => {
-            let many = all.add(MANY_BACKENDS, response(FEWEST_HEADERS, SMALL_BODY))?;
-            vary(
-                subjects,
-                [backends, many],
-                |backends, case| {
-                    case.called(backends.len(), "backend", "backends");
-                    case.setting.backends = backends;
-                    // One client would have one backend with a consistent hash.
-                    case.setting.clients_are_named = true;
-                    case.shape.clients = Some(SOME_CLIENTS);
+                    if scene == Scene::Balancers {
+                        // One client would have one backend with a consistent hash.
+                        case.setting.clients_are_named = true;
+                        case.shape.clients = Some(SOME_CLIENTS);
+                    }
                 },
                 &plain,
             )
