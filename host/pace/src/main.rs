@@ -23,15 +23,12 @@ use pace_base::allocator::OutOfMemoryExit;
 use pace_base::logging::{Log, LogError, Setup, Writing};
 use pace_config::Config;
 use pace_proxy::certificates::Frontends;
-use pace_proxy::listeners::Listeners;
 use pace_proxy::ordering::Ordering;
 use pace_proxy::reload::{Manager, Origin};
 use pace_proxy::server::{self, Inherited, Parts, Process, Server};
 use pace_proxy::snapshot::Shared;
-use pace_proxy::telemetry::{Metrics, Sinks};
-use pace_proxy::upstream::system_lookup;
+use pace_proxy::telemetry::Sinks;
 use pace_sandbox::{Compiler, Runtime, compile_for_parent};
-use pace_state::Store;
 
 /// Chosen by measurement: see docs/performance.md.
 #[global_allocator]
@@ -220,14 +217,8 @@ fn load(args: &ConfigArgs) -> Result<Config, CommandError> {
 
 fn shared(config: &Config) -> Result<Shared, CommandError> {
     let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
-    Ok(Shared {
-        runtime: Runtime::new(cache_dir.as_deref(), config.server.workers)?,
-        store: Store::new(config.server.state),
-        metrics: Metrics::new(),
-        listeners: Listeners::default(),
-        changes: Arc::default(),
-        lookup: Some(Arc::new(system_lookup)),
-    })
+    let runtime = Runtime::new(cache_dir.as_deref(), config.server.workers)?;
+    Ok(Shared::new(runtime, config.server.state))
 }
 
 /// The directory that systemd made for the service, or the first if the unit wants several.

@@ -16,7 +16,7 @@ use crate::listeners::{ListenerId, Listeners};
 use crate::route::{Mirror, Route};
 use crate::router::Router;
 use crate::telemetry::{Metrics, Sinks};
-use crate::upstream::{Answers, Changes, Lookup, Pool};
+use crate::upstream::{Answers, Changes, Lookup, Pool, system_lookup};
 use crate::via::Via;
 use pace_config::listener::ForwardedCertificates;
 use pace_config::route::{Action, Match};
@@ -84,6 +84,21 @@ pub struct Shared {
     pub changes: Arc<Changes>,
     /// The resolver of backends' names; `None`: no name is looked up, and its backends have no address.
     pub lookup: Option<Lookup>,
+}
+
+impl Shared {
+    /// The state of a process that begins, with at most `state` bytes of counters and windows. Names are looked up as the system
+    /// is set up.
+    pub fn new(runtime: Runtime, state: usize) -> Shared {
+        Shared {
+            runtime,
+            store: Store::new(state),
+            metrics: Metrics::new(),
+            listeners: Listeners::default(),
+            changes: Arc::default(),
+            lookup: Some(Arc::new(system_lookup)),
+        }
+    }
 }
 
 impl AsRef<Metrics> for Shared {

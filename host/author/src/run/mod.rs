@@ -24,14 +24,11 @@ use self::input::RunInput;
 use crate::cli::{CommandError, RunArgs};
 use pace_config::{Config, Overrides, Plugin, Source};
 use pace_proxy::certificates::Frontends;
-use pace_proxy::listeners::Listeners;
 use pace_proxy::reload::{Manager, Origin, Reloader, StartError};
 use pace_proxy::server::{Inherited, Parts, Process, Server};
 use pace_proxy::snapshot::{Shared, Snapshot};
-use pace_proxy::telemetry::{Metrics, Sinks};
-use pace_proxy::upstream::system_lookup;
+use pace_proxy::telemetry::Sinks;
 use pace_sandbox::{Compiler, LoadError, Runtime};
-use pace_state::Store;
 
 pub use builder::BuildFailed;
 pub use lines::log_for_run;
@@ -99,14 +96,8 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild, inherited: Inherited) -> Re
     if let Some(project) = &input.project {
         first_build.run(project)?;
     }
-    let shared = Arc::new(Shared {
-        runtime: Runtime::new(None, config.server.workers)?,
-        store: Store::new(config.server.state),
-        metrics: Metrics::new(),
-        listeners: Listeners::default(),
-        changes: Arc::default(),
-        lookup: Some(Arc::new(system_lookup)),
-    });
+    let runtime = Runtime::new(None, config.server.workers)?;
+    let shared = Arc::new(Shared::new(runtime, config.server.state));
     let origin = Origin {
         path: None,
         overrides: Overrides::default(),

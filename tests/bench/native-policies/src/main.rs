@@ -23,16 +23,15 @@ use pace_config::{Config, OnFailure, Overrides, Source};
 use pace_hook::{Failure, FailureReason, Hook, Plugin};
 use pace_proxy::certificates::Frontends;
 use pace_proxy::chain::{Chain, Step, failures_of};
-use pace_proxy::listeners::Listeners;
 use pace_proxy::reload::{Manager, Origin};
 use pace_proxy::route::Route;
 use pace_proxy::router::Router;
 use pace_proxy::server::{Parts, Process, Server};
 use pace_proxy::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
-use pace_proxy::telemetry::{Metrics, Sinks};
+use pace_proxy::telemetry::Sinks;
 use pace_proxy::upstream::{Answers, Lookup, Pool, system_lookup};
 use pace_sandbox::Runtime;
-use pace_state::{Scope, Store};
+use pace_state::Scope;
 use peak_ewma::policy::PeakEwma;
 use serde_json::{Map, Value};
 
@@ -65,14 +64,8 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let mut process = Process::begin()?;
     let config = Config::load(path, &overrides)?;
     let server = Server::bind(&config, process.take_inherited())?;
-    let shared = Arc::new(Shared {
-        runtime: Runtime::new(None, config.server.workers)?,
-        store: Store::new(config.server.state),
-        metrics: Metrics::new(),
-        listeners: Listeners::default(),
-        changes: Arc::default(),
-        lookup: Some(Arc::new(system_lookup)),
-    });
+    let runtime = Runtime::new(None, config.server.workers)?;
+    let shared = Arc::new(Shared::new(runtime, config.server.state));
     let origin = Origin {
         path: Some(path.to_owned()),
         overrides,
