@@ -16,7 +16,7 @@
 //! | `choose`, `sticky` | the backend of the next attempt: asks the plugins, and waits for a place; keeps a client at its backend |
 //! | `forward`, `attempt`, `watch` | make attempts one after the other; one attempt; whether its backend still answers |
 //! | `retry` | whether, when and where another attempt is made |
-//! | `reach` | reaches a backend on a connection or a session |
+//! | `reach`, `connect` | reaches a backend on a connection or a session; makes a connection |
 //! | `deliver` | passes a response on, or switches to another protocol |
 //! | `mirror` | sends copies of requests to another pool |
 //! | `fixed` | answers of routes without a pool |
@@ -34,6 +34,7 @@ mod attempt;
 mod certificate;
 mod choose;
 mod client;
+mod connect;
 mod context;
 mod deliver;
 mod finish;

@@ -1,21 +1,14 @@
 //! Connections to backends.
 
-use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::thread::LocalKey;
-use std::time::Duration;
 
 use pace_wire::broken::Broken;
 use pace_wire::response::{RequestFacts, ResponseHead};
 use pace_wire::scan::HeadScan;
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Instant;
 
-use crate::io::{Alarm, Buffer, Free, Recycle, Recycled, Stream, Transport, Unanswered, set_up};
+use crate::io::{Buffer, Free, Recycle, Recycled, Stream, Transport, Unanswered};
 
 /// A connection to a backend, or a stream on one, with the head of the response that comes on it.
 pub struct BackendConnection {
@@ -54,41 +47,6 @@ const MAX_HEAD: usize = 64 << 10;
 
 /// The most interim responses before the final one.
 const MAX_INTERIM: u32 = 64;
-
-/// Connects to a backend. `keepalive` is as for [`set_up`].
-pub async fn connect(
-    address: SocketAddr,
-    limit: Duration,
-    keepalive: Option<Duration>,
-    alarm: &mut Alarm,
-) -> io::Result<TcpStream> {
-    let stream = within(limit, TcpStream::connect(address), alarm).await?;
-    set_up(&stream, keepalive)?;
-    Ok(stream)
-}
-
-/// Connects to a backend on this machine.
-pub async fn connect_local(path: &Path, limit: Duration, alarm: &mut Alarm) -> io::Result<UnixStream> {
-    within(limit, UnixStream::connect(path), alarm).await
-}
-
-async fn within<T>(
-    limit: Duration,
-    connecting: impl Future<Output = io::Result<T>>,
-    alarm: &mut Alarm,
-) -> io::Result<T> {
-    let deadline = Instant::now() + limit;
-    let mut connecting = pin!(connecting);
-    poll_fn(|context| {
-        if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
-            return Poll::Ready(connected);
-        }
-        alarm
-            .poll(deadline, context)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
-    })
-    .await
-}
 
 impl BackendConnection {
     /// A connection that is new, or whose last exchange is complete.

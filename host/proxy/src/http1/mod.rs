@@ -18,7 +18,7 @@ mod pump;
 mod sink;
 mod tunnel;
 
-pub use backend::{BackendConnection, HeadError, connect, connect_local};
+pub use backend::{BackendConnection, HeadError};
 pub use body::{BodyError, BodyReader};
 pub use client::{Arrival, Client, Next, WaitOutcome};
 pub use pump::{Outgoing, Pump, PumpError, Side};

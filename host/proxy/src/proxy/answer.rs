@@ -140,12 +140,12 @@ impl Proxy {
         body: &mut BodyReader,
         context: &mut Context,
     ) -> Disposition {
-        let (head, content) = head_and_content(Reply {
+        let reply = Reply {
             status: StatusCode::OK,
             headers: Vec::new(),
             body: Bytes::new(),
-        });
-        self.send(client, request, body, context, head, content).await
+        };
+        self.send_reply(client, request, body, context, reply).await
     }
 
     /// Answers a request that no route is for: with 405 if there are routes for it with other methods (RFC 9110, section
@@ -185,12 +185,12 @@ impl Proxy {
                 .await;
         }
         let content_type = HeaderValue::from_static(crate::telemetry::METRICS_CONTENT_TYPE);
-        let (head, content) = head_and_content(Reply {
+        let reply = Reply {
             status: StatusCode::OK,
             headers: vec![(CONTENT_TYPE_NAME, content_type)],
             body: self.shared.metrics.render().into(),
-        });
-        self.send(client, request, body, context, head, content).await
+        };
+        self.send_reply(client, request, body, context, reply).await
     }
 
     /// Sends a complete answer.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use pace_wire::request::RequestHead;
-use prometheus::IntGauge;
 use tokio::time::Instant;
 
-use super::context::{Context, Entered};
+use super::context::{Context, Counted, Entered};
 use super::refuse::{Refused, refused_after};
 use super::sticky;
 use crate::chain::SelectFlow;
@@ -209,20 +208,4 @@ async fn next(client: &mut Client, turn: &mut Turn, until: Instant) -> Next {
         client.alarm.poll(until, task).map(|()| Next::Late)
     })
     .await
-}
-
-/// Counts in a gauge until it is dropped.
-struct Counted(IntGauge);
-
-impl Counted {
-    fn new(gauge: &IntGauge) -> Counted {
-        gauge.inc();
-        Counted(gauge.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }

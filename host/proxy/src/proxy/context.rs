@@ -329,13 +329,14 @@ impl Context {
     /// Records that the backend of the present attempt has responded with this status.
     pub(super) fn answered(&mut self, status: u16) {
         if let Some((place, since)) = &self.current {
-            let time = since.elapsed();
+            let now = Instant::now();
+            let time = now.duration_since(*since);
             self.pool().answered(place, status, time);
             self.pool().metrics.duration.observe(time);
-            self.first_byte = Some(since.duration_since(self.started) + time);
+            self.first_byte = Some(now.duration_since(self.started));
             self.note(|noted| {
                 if let Some(attempt) = noted.attempt() {
-                    attempt.head = Some(attempt.begun.elapsed());
+                    attempt.head = Some(now.duration_since(attempt.begun));
                 }
             });
         }

@@ -1,6 +1,5 @@
 //! Counts a request that is over, and tells of it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use pace_config::telemetry::LogField;
@@ -36,10 +35,14 @@ impl Proxy {
             metrics.finished(status, duration, (context.received, context.body_bytes));
         }
         let Some(notes) = &context.notes else { return };
-        let text = match notes.wants_text(status) {
-            true => text(request, context, notes),
-            false => Text::default(),
-        };
+        if hook_log::is_on() {
+            notes.with(|noted| self.tell_of_hooks(noted, request, context, status));
+        }
+        let is_traced = notes.is_traced();
+        if !is_traced && !notes.has_line(status) {
+            return;
+        }
+        let text = text(request, context, |field| is_traced || notes.wants(field));
         notes.with(|noted| {
             noted.summary = Some(Summary {
                 begun: context.started,
@@ -58,9 +61,6 @@ impl Proxy {
                 attempts: context.attempt,
                 text,
             });
-            if hook_log::is_on() {
-                self.tell_of_hooks(noted, request, context, status);
-            }
         });
         access_log::tell(notes, status);
         tracing::tell(notes);
@@ -107,12 +107,12 @@ impl Proxy {
     }
 }
 
-/// Copies the texts of a request that somebody is told.
-fn text(request: &RequestHead, context: &Context, notes: &Arc<Notes>) -> Text {
+/// Copies the texts of a request that somebody is told: those of the fields for which `is_told` is true.
+fn text(request: &RequestHead, context: &Context, is_told: impl Fn(LogField) -> bool) -> Text {
     let mut text = Text::new();
     let mut add = |field, part, value: Option<&[u8]>| {
         if let Some(value) = value
-            && notes.wants(field)
+            && is_told(field)
         {
             text.add(part, value);
         }

@@ -133,7 +133,6 @@ impl Proxy {
     ) -> Result<(BackendConnection, Lease), NextAction> {
         let timeouts = Timeouts::new(context, &context.pool().settings);
         let mut watch = Watch::begin(context);
-        let asked = context.noted_time();
         let way = loop {
             let reaching = self.reach(client, request, context, chosen, &timeouts);
             match watch.during(context, reaching).await {
@@ -145,9 +144,7 @@ impl Proxy {
                 Err(error) => return Err(self.failed(request, context, &error, true)),
             }
         };
-        if let Some(asked) = asked {
-            way.note(context, asked.elapsed());
-        }
+        way.note(context);
         let refuse = |refusal| NextAction::Refuse(Refused::Request(refusal));
         let forwarded_for = forwarded(request, context).map_err(|_| refuse(Refusal::FieldLine))?;
         let (target, prefix) = context.target(request);

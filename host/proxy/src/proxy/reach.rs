@@ -16,12 +16,13 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::attempt::{AttemptError, Timeouts, Upload};
+use super::connect::{connect, encrypted};
 use super::context::Context;
 use super::outbound::{self, AddedFields};
-use super::sessions::{self, Asked, Place, Target, Ticket, Turn, encrypted};
-use crate::http1::{BackendConnection, Client, Outgoing, connect, connect_local};
+use super::sessions::{self, Asked, Place, Target, Ticket, Turn};
+use crate::http1::{BackendConnection, Client, Outgoing};
 use crate::io::{Stream, Transport};
-use crate::upstream::{Address, Backend};
+use crate::upstream::Backend;
 use pace_config::Protocol;
 
 /// The way of a request to its backend.
@@ -106,13 +107,18 @@ impl Way {
     }
 
     /// Notes how long it took to get here.
-    pub(super) fn note(&self, context: &Context, took: Duration) {
-        context.note(|noted| match self {
-            Way::Connection(_, false) => noted.connected(took),
-            Way::Session(ticket) if !ticket.place.is_reused => noted.connected(took),
-            // A place on a session that others use was waited for.
-            Way::Session(_) => noted.queue += took,
-            Way::Connection(_, true) => {}
+    pub(super) fn note(&self, context: &Context) {
+        context.note(|noted| {
+            let Some(attempt) = noted.attempts.last_mut() else {
+                return;
+            };
+            match self {
+                Way::Connection(_, true) => {}
+                Way::Connection(_, false) => attempt.connect = Some(attempt.begun.elapsed()),
+                // A place on a session that others use was waited for.
+                Way::Session(ticket) if ticket.place.is_reused => noted.queue += attempt.begun.elapsed(),
+                Way::Session(_) => attempt.connect = Some(attempt.begun.elapsed()),
+            }
         });
     }
 
@@ -237,24 +243,14 @@ impl Proxy {
         to: &Backend,
         until: Instant,
     ) -> Result<Transport, AttemptError> {
-        let limit = until.saturating_duration_since(Instant::now());
         let keepalive = context.snapshot.connections.tcp_keepalive;
-        let address = match &to.address {
-            Address::Tcp(address) => *address,
-            Address::Unix(path) => {
-                let connected = connect_local(path, limit, &mut client.alarm).await;
-                let connected = connected.map_err(AttemptError::of_connecting)?;
-                to.metrics.connections.inc();
-                return Ok(Transport::Local(connected));
+        let transport = connect(to, keepalive, until, &mut client.alarm).await?;
+        match (transport, &to.name, context.pool().connector()) {
+            (Transport::Plain(stream), Some(name), Some(connector)) => {
+                encrypted(Box::pin(connector.connect_http1(stream, name.clone(), until)).await)
             }
-        };
-        let connected = connect(address, limit, keepalive, &mut client.alarm).await;
-        let stream = connected.map_err(AttemptError::of_connecting)?;
-        to.metrics.connections.inc();
-        let (Some(name), Some(connector)) = (&to.name, context.pool().connector()) else {
-            return Ok(Transport::new(stream));
-        };
-        encrypted(Box::pin(connector.connect_http1(stream, name.clone(), until)).await)
+            (transport, ..) => Ok(transport),
+        }
     }
 
     /// Closes connections that wait for a request, to make descriptors free.

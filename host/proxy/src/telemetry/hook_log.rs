@@ -29,13 +29,13 @@ pub fn write<'a>(
     for call in calls {
         let micros = call.time.as_secs_f64() * 1e6;
         // Writing into a string does not fail.
-        let _ = write!(told, " | {} {}: ", call.plugin, call.hook.name());
+        let (hook, said) = (call.hook.name(), call.said.name());
+        let _ = write!(told, " | {} {hook}: {said}", call.plugin);
         let _ = match call.said {
-            Said::Next => write!(told, "next"),
-            Said::Respond(status) => write!(told, "respond {status}"),
-            Said::Pick(index) => write!(told, "pick {}", address(index)),
-            Said::Pass => write!(told, "pass"),
-            Said::Failed(reason, advice) => write!(told, "failed ({}: {advice})", reason.name()),
+            Said::Next | Said::Pass => Ok(()),
+            Said::Respond(status) => write!(told, " {status}"),
+            Said::Pick(index) => write!(told, " {}", address(index)),
+            Said::Failed(reason, advice) => write!(told, " ({}: {advice})", reason.name()),
         };
         let _ = write!(told, ", {micros:.1} µs");
     }

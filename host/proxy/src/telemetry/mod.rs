@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `metrics`, `traffic`, `routes`, `state` | Prometheus metrics: of everything, of requests, of routes, of plugins' counters |
 //! | `cells`, `histogram` | numbers without memory that threads share |
+//! | `hex` | bytes as hexadecimal digits |
 //! | `notes`, `text` | what is noted of a request while it is served |
 //! | `access_log` | a line for each request, in a file or on standard output |
 //! | `tracing` | spans for a collector |
@@ -14,6 +15,7 @@
 pub mod access_log;
 mod cells;
 mod clock;
+mod hex;
 mod histogram;
 pub mod hook_log;
 mod methods;

@@ -178,18 +178,20 @@ impl Notes {
         })
     }
 
-    /// Whether somebody is told the texts of the request, with this status.
-    pub fn wants_text(&self, status: u16) -> bool {
-        let is_logged = self
-            .log
-            .as_ref()
-            .is_some_and(|log| log.wants(self.is_drawn, status));
-        is_logged || self.with(|noted| noted.tracer.is_some())
+    /// Whether the request has a line in the access log, with this status.
+    pub fn has_line(&self, status: u16) -> bool {
+        let log = self.log.as_ref();
+        log.is_some_and(|log| log.wants(self.is_drawn, status))
     }
 
-    /// Whether somebody is told this field.
+    /// Whether the request's line, if it has one, has this field.
     pub fn wants(&self, field: LogField) -> bool {
-        self.log.as_ref().is_none_or(|log| log.has(field)) || self.with(|noted| noted.tracer.is_some())
+        self.log.as_ref().is_some_and(|log| log.has(field))
+    }
+
+    /// Whether the spans of the request are sent.
+    pub fn is_traced(&self) -> bool {
+        self.with(|noted| noted.tracer.is_some())
     }
 
     /// Calls `note` with the present notes.
@@ -206,16 +208,22 @@ impl Notes {
 }
 
 impl Noted {
-    /// Notes how long the connection of the last attempt took.
-    pub fn connected(&mut self, took: Duration) {
-        if let Some(attempt) = self.attempt() {
-            attempt.connect = Some(took);
-        }
-    }
-
     /// The last attempt.
     pub fn attempt(&mut self) -> Option<&mut AttemptNote> {
         self.attempts.last_mut()
+    }
+}
+
+impl Said {
+    /// The name in logs and spans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Said::Next => "next",
+            Said::Respond(_) => "respond",
+            Said::Pick(_) => "pick",
+            Said::Pass => "pass",
+            Said::Failed(..) => "failed",
+        }
     }
 }
 

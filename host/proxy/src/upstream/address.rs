@@ -1,9 +1,14 @@
 //! Addresses of backends.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
+
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::io::{Transport, set_up};
 
 /// The address where a backend listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +17,20 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A Unix socket on this machine.
     Unix(Arc<Path>),
+}
+
+impl Address {
+    /// Connects, for as long as the system tries. `keepalive` is as for [`set_up`].
+    pub async fn connect(&self, keepalive: Option<Duration>) -> io::Result<Transport> {
+        match self {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                set_up(&stream, keepalive)?;
+                Ok(Transport::new(stream))
+            }
+            Address::Unix(path) => Ok(Transport::Local(UnixStream::connect(path).await?)),
+        }
+    }
 }
 
 impl From<SocketAddr> for Address {

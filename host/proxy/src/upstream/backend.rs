@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pace_tls::ServerName;
 
 use super::Address;
-use super::conduct::Conduct;
+use super::conduct::{Conduct, Trial};
 use super::standing::Standing;
 use super::sticky::StickyId;
 use crate::telemetry::{BackendMetrics, Metrics};
@@ -87,8 +87,8 @@ impl Backend {
 /// has waited longest.
 pub struct InFlight {
     backend: Arc<Backend>,
-    /// Whether the request is the backend's trial.
-    is_trial: bool,
+    /// The trial that the request was when it took the place.
+    trial: Option<Trial>,
     /// Whether another request has the place, or it is free already.
     is_gone: bool,
 }
@@ -108,18 +108,22 @@ pub enum Entry {
 impl InFlight {
     /// Takes a place at a backend, if there is one.
     pub(super) fn enter(backend: &Arc<Backend>) -> Entry {
-        let is_trial = backend.standing.conduct.is_on_trial();
-        if is_trial && !backend.standing.conduct.begin_trial() {
-            return Entry::OnTrial;
+        let conduct = backend.conduct();
+        let mut trial = None;
+        if conduct.is_on_trial() {
+            trial = conduct.begin_trial();
+            if trial.is_none() {
+                return Entry::OnTrial;
+            }
         }
         match InFlight::take(backend) {
             Some(mut place) => {
-                place.is_trial = is_trial;
+                place.trial = trial;
                 Entry::Place(place)
             }
             None => {
-                if is_trial {
-                    backend.standing.conduct.end_trial();
+                if let Some(trial) = trial {
+                    conduct.end_trial(trial);
                 }
                 Entry::Full
             }
@@ -140,7 +144,7 @@ impl InFlight {
     pub(super) fn taken(backend: &Arc<Backend>) -> InFlight {
         InFlight {
             backend: Arc::clone(backend),
-            is_trial: false,
+            trial: None,
             is_gone: false,
         }
     }
@@ -152,7 +156,8 @@ impl InFlight {
 
     /// Whether the request is the backend's trial.
     pub(super) fn is_trial(&self) -> bool {
-        self.is_trial
+        self.trial
+            .is_some_and(|trial| self.backend.conduct().is_tried_by(trial))
     }
 
     /// Forgets the place, which is still counted.
@@ -175,8 +180,8 @@ impl Drop for InFlight {
         }
         let standing = &*self.backend.standing;
         let Standing { load, queue, .. } = standing;
-        if self.is_trial {
-            standing.conduct.end_trial();
+        if let Some(trial) = self.trial {
+            standing.conduct.end_trial(trial);
         }
         // No waiting request is overlooked: it looks for a free place after it has been counted as waiting, and this looks for
         // waiting requests after it has freed a place. One of both sees the other, whatever the order. The same holds for those

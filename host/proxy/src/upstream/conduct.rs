@@ -15,7 +15,7 @@
 //! lock of the pool, which bounds how many of its backends are ejected.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -36,10 +36,15 @@ pub(super) struct Conduct {
     unanswered: AtomicU64,
     /// The longest time that an answer has taken lately, in nanoseconds; 0 before the first one.
     slowest: AtomicU64,
-    /// Whether the request is under way that is the trial.
-    is_tried: AtomicBool,
+    /// The number of the last [`Trial`]; odd while its request is under way.
+    trial: AtomicU64,
     term: Mutex<Term>,
 }
+
+/// A request that is, or was, the trial of a backend: its number, which no other trial there has. One that outlives its trial says
+/// nothing of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trial(u64);
 
 /// The phases of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +107,7 @@ impl Conduct {
             failures: AtomicU32::new(0),
             unanswered: AtomicU64::new(0),
             slowest: AtomicU64::new(0),
-            is_tried: AtomicBool::new(false),
+            trial: AtomicU64::new(0),
             term: Mutex::new(Term {
                 ends: *START,
                 times: 0,
@@ -131,17 +136,27 @@ impl Conduct {
 
     /// Whether the request is under way that is the trial.
     pub(super) fn is_being_tried(&self) -> bool {
-        self.is_on_trial() && self.is_tried.load(Ordering::Acquire)
+        self.is_on_trial() && is_under_way(self.trial.load(Ordering::Acquire))
     }
 
-    /// Makes a request the trial. Returns whether there was no other.
-    pub(super) fn begin_trial(&self) -> bool {
-        !self.is_tried.swap(true, Ordering::AcqRel)
+    /// Whether this request is the trial of the present.
+    pub(super) fn is_tried_by(&self, Trial(number): Trial) -> bool {
+        self.is_on_trial() && self.trial.load(Ordering::Acquire) == number
     }
 
-    /// Notes that the request that was the trial is over.
-    pub(super) fn end_trial(&self) {
-        self.is_tried.store(false, Ordering::Release);
+    /// Makes a request the trial; `None` if another is.
+    pub(super) fn begin_trial(&self) -> Option<Trial> {
+        let next = |last| (!is_under_way(last)).then_some(last + 1);
+        let begun = self.trial.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        begun.ok().map(|last| Trial(last + 1))
+    }
+
+    /// Notes that a request that was the trial is over.
+    pub(super) fn end_trial(&self, Trial(number): Trial) {
+        // Another one may be the trial by now.
+        let _ = self
+            .trial
+            .compare_exchange(number, number + 1, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Notes that an attempt begins.
@@ -299,9 +314,14 @@ impl Conduct {
     fn begin_anew(&self, phase: Phase) {
         self.failures.store(0, Ordering::Relaxed);
         self.unanswered.store(0, Ordering::Relaxed);
-        self.is_tried.store(false, Ordering::Relaxed);
+        let over = |number| is_under_way(number).then_some(number + 1);
+        let _ = self.trial.fetch_update(Ordering::AcqRel, Ordering::Acquire, over);
         self.phase.store(phase as u8, Ordering::SeqCst);
     }
+}
+
+fn is_under_way(trial: u64) -> bool {
+    trial % 2 == 1
 }
 
 /// Attempts without an answer: how many there are, and when the first of them began. They are one number because both change

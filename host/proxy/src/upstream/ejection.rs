@@ -67,7 +67,7 @@ impl Pool {
             return false;
         };
         let (backend, conduct) = (place.backend(), place.backend().conduct());
-        match place.is_trial() && conduct.is_on_trial() {
+        match place.is_trial() {
             true => self.eject(backend, Cause::Silence(conduct.silent_for(now)), settings),
             false => drop(self.judge_silence(backend, now)),
         }

@@ -34,8 +34,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::driving::{drive, probe};
 use self::of_backend::{OfBackend, Session, Waiting};
+pub(super) use self::opening::Target;
 use self::opening::{Opened, Opening};
-pub(super) use self::opening::{Target, encrypted};
 use super::attempt::AttemptError;
 use crate::http2;
 use crate::io::{Share, Transport};

@@ -4,18 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Key, Sessions};
-use crate::http1::{connect, connect_local};
 use crate::http2::{self, Begun, Io};
 use crate::io::{Alarm, Traffic, Transport};
 use crate::proxy::attempt::AttemptError;
-use crate::upstream::{Address, Backend, Pool};
+use crate::proxy::connect::{connect, encrypted};
+use crate::upstream::{Backend, Pool};
 use pace_tls::alpn::Alpn;
-use pace_tls::client::{ConnectError, Connected, Reason};
 
 /// Where a session goes.
 #[derive(Clone)]
@@ -84,25 +82,15 @@ impl Target {
 
     /// Connects. A backend without TLS is known to speak HTTP/2.
     async fn transport(&self, deadline: Instant) -> Result<(Transport, Alpn), AttemptError> {
-        let limit = deadline.saturating_duration_since(Instant::now());
-        let mut alarm = Alarm::new();
-        let connected = match &self.backend.address {
-            Address::Tcp(address) => connect(*address, limit, self.keepalive, &mut alarm).await,
-            Address::Unix(path) => {
-                let connected = connect_local(path, limit, &mut alarm).await;
-                let connected = connected.map_err(AttemptError::of_connecting)?;
-                self.backend.metrics.connections.inc();
-                return Ok((Transport::Local(connected), Alpn::Http2));
+        let transport = connect(&self.backend, self.keepalive, deadline, &mut Alarm::new()).await?;
+        match (transport, &self.backend.name, self.pool.connector()) {
+            (Transport::Plain(stream), Some(name), Some(connector)) => {
+                let connected = connector.connect(stream, name.clone(), deadline).await;
+                let alpn = connected.as_ref().ok().and_then(|connected| connected.alpn);
+                Ok((encrypted(connected)?, alpn.unwrap_or(Alpn::Http11)))
             }
-        };
-        let stream = connected.map_err(AttemptError::of_connecting)?;
-        self.backend.metrics.connections.inc();
-        let (Some(name), Some(connector)) = (&self.backend.name, self.pool.connector()) else {
-            return Ok((Transport::new(stream), Alpn::Http2));
-        };
-        let connected = connector.connect(stream, name.clone(), deadline).await;
-        let alpn = connected.as_ref().ok().and_then(|connected| connected.alpn);
-        Ok((encrypted(connected)?, alpn.unwrap_or(Alpn::Http11)))
+            (transport, ..) => Ok((transport, Alpn::Http2)),
+        }
     }
 
     async fn begin(&self, transport: Transport, deadline: Instant) -> Opened {
@@ -114,19 +102,5 @@ impl Target {
             Ok(Err(error)) => Opened::Failed(AttemptError::Head(error.into())),
             Err(_) => Opened::Failed(AttemptError::Connect(io::ErrorKind::TimedOut.into())),
         }
-    }
-}
-
-/// The connection behind a handshake.
-pub(in crate::proxy) fn encrypted(
-    connected: Result<Connected<TcpStream>, ConnectError>,
-) -> Result<Transport, AttemptError> {
-    match connected {
-        Ok(connected) => Ok(Transport::Tls(Box::new(connected.stream.into()))),
-        Err(error) if error.reason == Reason::Timeout => Err(AttemptError::Connect(io::Error::new(
-            io::ErrorKind::TimedOut,
-            error,
-        ))),
-        Err(error) => Err(AttemptError::Tls(error)),
     }
 }

@@ -6,8 +6,9 @@ use pace_base::escape::is_visible;
 use pace_config::telemetry::LogField;
 
 use super::super::notes::{HookCall, Noted, Said, Summary};
-use super::value::{CUT, Value, value};
+use super::value::{CUT, Millis, Value, values};
 use crate::telemetry::clock::Clock;
+use crate::telemetry::hex;
 
 /// Appends the line of a request, without its end.
 pub(super) fn write(
@@ -18,15 +19,12 @@ pub(super) fn write(
     clock: &mut Clock,
 ) {
     out.push(b'{');
-    let mut separator: &[u8] = b"";
-    for field in fields {
-        let Some(value) = value(*field, summary, noted) else {
-            continue;
-        };
-        out.extend_from_slice(separator);
-        separator = b",";
+    for (index, (name, value)) in values(fields, summary, noted).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
         out.push(b'"');
-        out.extend_from_slice(field.name().as_bytes());
+        out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         write_value(out, &value, clock);
     }
@@ -37,12 +35,12 @@ pub(super) fn write(
 fn write_value(out: &mut Vec<u8>, value: &Value<'_>, clock: &mut Clock) {
     let _ = match value {
         Value::Number(number) => write!(out, "{number}"),
-        Value::Millis(time) => write!(out, "{}", super::text::Millis(*time)),
+        Value::Millis(time) => write!(out, "{time}"),
         Value::Address(address) => write!(out, "\"{address}\""),
         Value::Word(word) => write!(out, "\"{word}\""),
         Value::Hex(bytes) => {
             out.push(b'"');
-            super::text::hex(out, bytes);
+            hex::push(out, bytes);
             out.push(b'"');
             Ok(())
         }
@@ -71,20 +69,14 @@ fn write_calls(out: &mut Vec<u8>, calls: &[HookCall]) {
         }
         out.extend_from_slice(b"{\"plugin\":");
         string(out, call.plugin.as_bytes(), false);
-        let time = super::text::Millis(call.time);
-        let (verdict, more) = match call.said {
-            Said::Next => ("next", None),
-            Said::Respond(status) => ("respond", Some(("status", status.to_string()))),
-            Said::Pick(_) => ("pick", None),
-            Said::Pass => ("pass", None),
-            Said::Failed(reason, _) => ("failed", Some(("reason", format!("\"{}\"", reason.name())))),
-        };
-        let hook = call.hook.name();
+        let (hook, verdict) = (call.hook.name(), call.said.name());
         let _ = write!(out, ",\"hook\":\"{hook}\",\"verdict\":\"{verdict}\"");
-        if let Some((name, value)) = more {
-            let _ = write!(out, ",\"{name}\":{value}");
-        }
-        let _ = write!(out, ",\"ms\":{time}}}");
+        let _ = match call.said {
+            Said::Respond(status) => write!(out, ",\"status\":{status}"),
+            Said::Failed(reason, _) => write!(out, ",\"reason\":\"{}\"", reason.name()),
+            Said::Next | Said::Pick(_) | Said::Pass => Ok(()),
+        };
+        let _ = write!(out, ",\"ms\":{}}}", Millis(call.time));
     }
     out.push(b']');
 }

@@ -126,9 +126,7 @@ impl AccessLog {
 
 /// Hands a request that is over to the thread that writes its line, if it has one.
 pub fn tell(notes: &Arc<Notes>, status: u16) {
-    if let Some(log) = &notes.log
-        && log.wants(notes.is_drawn, status)
-    {
+    if notes.has_line(status) {
         writer::add(notes);
     }
 }

@@ -1,15 +1,14 @@
 //! A line as `name=value` pairs. A value that could be taken for more than one is quoted.
 
-use std::fmt;
 use std::io::Write;
-use std::time::Duration;
 
 use pace_base::escape::{Quoted, is_visible};
 use pace_config::telemetry::LogField;
 
 use super::super::notes::{HookCall, Noted, Said, Summary};
-use super::value::{CUT, Value, value};
+use super::value::{CUT, Millis, Value, values};
 use crate::telemetry::clock::Clock;
+use crate::telemetry::hex;
 
 /// Appends the line of a request, without its end.
 pub(super) fn write(
@@ -19,14 +18,11 @@ pub(super) fn write(
     noted: &Noted,
     clock: &mut Clock,
 ) {
-    let mut separator: &[u8] = b"";
-    for field in fields {
-        let Some(value) = value(*field, summary, noted) else {
-            continue;
-        };
-        out.extend_from_slice(separator);
-        separator = b" ";
-        out.extend_from_slice(field.name().as_bytes());
+    for (index, (name, value)) in values(fields, summary, noted).enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(name.as_bytes());
         out.push(b'=');
         write_value(out, &value, clock);
     }
@@ -36,11 +32,11 @@ pub(super) fn write(
 fn write_value(out: &mut Vec<u8>, value: &Value<'_>, clock: &mut Clock) {
     let _ = match value {
         Value::Number(number) => write!(out, "{number}"),
-        Value::Millis(time) => write!(out, "{}", Millis(*time)),
+        Value::Millis(time) => write!(out, "{time}"),
         Value::Address(address) => write!(out, "{address}"),
         Value::Word(word) => write!(out, "{word}"),
         Value::Hex(bytes) => {
-            hex(out, bytes);
+            hex::push(out, bytes);
             Ok(())
         }
         Value::Time(time) => {
@@ -66,16 +62,14 @@ fn write_calls(out: &mut Vec<u8>, calls: &[HookCall]) {
         if index > 0 {
             out.extend_from_slice(b", ");
         }
-        let time = Millis(call.time);
-        let (plugin, hook) = (&call.plugin, call.hook.name());
-        let _ = write!(out, "{plugin} {hook}: ");
+        let (hook, said) = (call.hook.name(), call.said.name());
+        let _ = write!(out, "{} {hook}: {said}", call.plugin);
         let _ = match call.said {
-            Said::Next => write!(out, "next {time}"),
-            Said::Respond(status) => write!(out, "respond {status} {time}"),
-            Said::Pick(_) => write!(out, "pick {time}"),
-            Said::Pass => write!(out, "pass {time}"),
-            Said::Failed(reason, _) => write!(out, "failed {} {time}", reason.name()),
+            Said::Respond(status) => write!(out, " {status}"),
+            Said::Failed(reason, _) => write!(out, " {}", reason.name()),
+            Said::Next | Said::Pick(_) | Said::Pass => Ok(()),
         };
+        let _ = write!(out, " {}", Millis(call.time));
     }
 }
 
@@ -100,23 +94,6 @@ fn string(out: &mut Vec<u8>, text: &[u8], is_cut: bool) {
     }
 }
 
-/// Appends bytes in hexadecimal digits.
-pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-}
-
-/// A time in milliseconds, with three digits behind the point.
-pub(super) struct Millis(pub(super) Duration);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(out, "{}.{:03}", micros / 1000, micros % 1000)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,10 +111,5 @@ mod tests {
         assert_eq!(shown(b"", false), "\"\"");
         assert_eq!(shown(b"a status=200", false), "\"a status=200\"");
         assert_eq!(shown(b"\" status=\"\n\xff", false), r#""\" status=\"\n\xff""#);
-    }
-
-    #[test]
-    fn millis_have_three_digits() {
-        assert_eq!(Millis(Duration::from_micros(12_045)).to_string(), "12.045");
     }
 }

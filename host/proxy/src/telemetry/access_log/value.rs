@@ -1,5 +1,6 @@
 //! The value of each field.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ pub(super) enum Value<'a> {
     /// A text of Pace's own, without characters that mean something in any form.
     Word(&'a str),
     Number(u64),
-    Millis(Duration),
+    Millis(Millis),
     Time(SystemTime),
     Address(IpAddr),
     /// Bytes in hexadecimal digits.
@@ -24,8 +25,28 @@ pub(super) enum Value<'a> {
     Calls(&'a [HookCall]),
 }
 
+/// A time in milliseconds, with three digits behind the point.
+pub(super) struct Millis(pub(super) Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        write!(out, "{}.{:03}", micros / 1000, micros % 1000)
+    }
+}
+
+/// The values that a request has, with the names of their fields.
+pub(super) fn values<'a>(
+    fields: &'a [LogField],
+    summary: &'a Summary,
+    noted: &'a Noted,
+) -> impl Iterator<Item = (&'static str, Value<'a>)> {
+    let values = fields.iter().map(|field| (field, value(*field, summary, noted)));
+    values.filter_map(|(field, value)| Some((field.name(), value?)))
+}
+
 /// The value of a field; `None` if the request has none.
-pub(super) fn value<'a>(field: LogField, summary: &'a Summary, noted: &'a Noted) -> Option<Value<'a>> {
+fn value<'a>(field: LogField, summary: &'a Summary, noted: &'a Noted) -> Option<Value<'a>> {
     let part = |part| {
         let (text, is_cut) = summary.text.part(part)?;
         Some(Value::Text(text, is_cut))
@@ -46,14 +67,14 @@ pub(super) fn value<'a>(field: LogField, summary: &'a Summary, noted: &'a Noted)
         LogField::Refused => summary.refused.map(Value::Word),
         LogField::BytesReceived => Some(Value::Number(summary.received)),
         LogField::BytesSent => Some(Value::Number(summary.sent)),
-        LogField::Duration => Some(Value::Millis(summary.duration)),
-        LogField::Queue => (!noted.queue.is_zero()).then_some(Value::Millis(noted.queue)),
+        LogField::Duration => Some(millis(summary.duration)),
+        LogField::Queue => (!noted.queue.is_zero()).then_some(millis(noted.queue)),
         LogField::Connect => {
             let times = noted.attempts.iter().filter_map(|attempt| attempt.connect);
             let all: Duration = times.sum();
-            (!all.is_zero()).then_some(Value::Millis(all))
+            (!all.is_zero()).then_some(millis(all))
         }
-        LogField::FirstByte => summary.first_byte.map(Value::Millis),
+        LogField::FirstByte => summary.first_byte.map(millis),
         LogField::Route => part(Part::Route),
         LogField::Pool => part(Part::Pool),
         LogField::Backend => part(Part::Backend),
@@ -76,6 +97,10 @@ pub(super) fn value<'a>(field: LogField, summary: &'a Summary, noted: &'a Noted)
     }
 }
 
+fn millis(time: Duration) -> Value<'static> {
+    Value::Millis(Millis(time))
+}
+
 /// The name of a version of HTTP, as it is written.
 pub(in crate::telemetry) fn protocol(version: Version) -> &'static str {
     match version {
@@ -87,3 +112,13 @@ pub(in crate::telemetry) fn protocol(version: Version) -> &'static str {
 
 /// The mark behind a text that was cut.
 pub(super) const CUT: &str = "…";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn millis_have_three_digits() {
+        assert_eq!(Millis(Duration::from_micros(12_045)).to_string(), "12.045");
+    }
+}

@@ -1,5 +1,7 @@
 //! The identity of a trace, as `traceparent` has it (W3C Trace Context, level 1).
 
+use crate::telemetry::hex;
+
 /// The identity of a span.
 pub type SpanId = [u8; 8];
 
@@ -71,9 +73,9 @@ impl Trace {
     /// The field for a request that is sent as this span.
     pub fn traceparent(&self, span: SpanId) -> Traceparent {
         let mut field = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_digits(&mut field[3..35], &self.id);
-        write_digits(&mut field[36..52], &span);
-        write_digits(&mut field[53..], &[u8::from(self.is_sampled)]);
+        hex::write(&mut field[3..35], &self.id);
+        hex::write(&mut field[36..52], &span);
+        hex::write(&mut field[53..], &[u8::from(self.is_sampled)]);
         field
     }
 }
@@ -99,14 +101,6 @@ fn digits<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(bytes)
-}
-
-pub(super) fn write_digits(out: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
 }
 
 #[cfg(test)]

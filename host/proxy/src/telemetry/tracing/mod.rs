@@ -110,7 +110,7 @@ fn tls(host: &str, ca: Option<&Path>) -> Result<(Connector, ServerName<'static>)
 
 /// Hands a request that is over to the thread that sends its spans, if it is traced.
 pub fn tell(notes: &Arc<Notes>) {
-    if notes.with(|noted| noted.tracer.is_some()) {
+    if notes.is_traced() {
         exporter::add(notes);
     }
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pace_hook::AttemptFailure;
 
-use super::super::access_log::json_string;
+use super::super::access_log::{json_string, protocol};
 use super::super::methods::known_method;
 use super::super::notes::{AttemptNote, HookCall, Noted, Said, Summary};
 use super::super::text::Part;
 use super::Tracer;
-use super::context::{SpanId, Trace, write_digits};
+use super::context::{SpanId, Trace};
+use crate::telemetry::hex;
 
 /// A batch of spans that is written.
 pub(super) struct Batch {
@@ -78,8 +79,7 @@ impl Batch {
 
     fn request(&mut self, of: &Of<'_>, noted: &Noted) {
         let Of { trace, summary } = of;
-        let text = |part| summary.text.part(part).map_or(&b""[..], |(text, _)| text);
-        let method = known_method(text(Part::Method));
+        let method = known_method(of.text(Part::Method));
         let name = match summary.text.part(Part::Route) {
             Some((route, _)) => [method.unwrap_or("HTTP").as_bytes(), b" ", route].concat(),
             None => method.unwrap_or("HTTP").as_bytes().to_vec(),
@@ -93,7 +93,6 @@ impl Batch {
             end: summary.time + summary.duration,
         };
         let client = summary.client.to_string();
-        let status = summary.status.to_string();
         let mut all = Attributes::new();
         all.add(
             "http.request.method",
@@ -102,7 +101,7 @@ impl Batch {
         if method.is_none() {
             all.add(
                 "http.request.method_original",
-                Attribute::Text(text(Part::Method)),
+                Attribute::Text(of.text(Part::Method)),
             );
         }
         all.add(
@@ -110,14 +109,10 @@ impl Batch {
             Attribute::Number(summary.status.into()),
         );
         all.add("url.scheme", Attribute::Text(summary.scheme.as_bytes()));
-        all.add("url.path", Attribute::Text(text(Part::Path)));
+        all.add("url.path", Attribute::Text(of.text(Part::Path)));
         all.add(
             "network.protocol.version",
-            Attribute::Text(match summary.version {
-                http::Version::HTTP_10 => b"1.0",
-                http::Version::HTTP_2 => b"2",
-                _ => b"1.1",
-            }),
+            Attribute::Text(protocol(summary.version).trim_start_matches("HTTP/").as_bytes()),
         );
         all.add("client.address", Attribute::Text(client.as_bytes()));
         all.add("http.request.body.size", Attribute::Number(summary.received));
@@ -139,6 +134,7 @@ impl Batch {
         }
         let has_failed = summary.status >= 500;
         if has_failed {
+            let status = summary.status.to_string();
             all.add("error.type", Attribute::Text(status.as_bytes()));
         }
         self.span(trace, &span, &all, has_failed);
@@ -146,8 +142,7 @@ impl Batch {
 
     fn attempt(&mut self, of: &Of<'_>, attempt: &AttemptNote, index: usize, is_last: bool) {
         let Of { trace, summary } = of;
-        let method = summary.text.part(Part::Method).map_or(&b""[..], |(text, _)| text);
-        let method = known_method(method).unwrap_or("HTTP");
+        let method = known_method(of.text(Part::Method)).unwrap_or("HTTP");
         let begin = of.at(attempt.begun);
         let span = Span {
             id: attempt.span,
@@ -208,19 +203,11 @@ impl Batch {
         let mut all = Attributes::new();
         all.add("pace.plugin", Attribute::Text(call.plugin.as_bytes()));
         all.add("pace.hook", Attribute::Text(call.hook.name().as_bytes()));
-        let verdict: &[u8] = match call.said {
-            Said::Next => b"next",
-            Said::Respond(_) => b"respond",
-            Said::Pick(_) => b"pick",
-            Said::Pass => b"pass",
-            Said::Failed(..) => b"failed",
-        };
-        all.add("pace.verdict", Attribute::Text(verdict));
-        if let Said::Respond(status) = call.said {
-            all.add("pace.status", Attribute::Number(status.into()));
-        }
-        if let Said::Failed(reason, _) = call.said {
-            all.add("error.type", Attribute::Text(reason.name().as_bytes()));
+        all.add("pace.verdict", Attribute::Text(call.said.name().as_bytes()));
+        match call.said {
+            Said::Respond(status) => all.add("pace.status", Attribute::Number(status.into())),
+            Said::Failed(reason, _) => all.add("error.type", Attribute::Text(reason.name().as_bytes())),
+            Said::Next | Said::Pick(_) | Said::Pass => {}
         }
         self.span(of.trace, &span, &all, matches!(call.said, Said::Failed(..)));
     }
@@ -233,12 +220,12 @@ impl Batch {
         }
         self.spans += 1;
         out.extend_from_slice(b"{\"traceId\":\"");
-        hex(out, &trace.id);
+        hex::push(out, &trace.id);
         out.extend_from_slice(b"\",\"spanId\":\"");
-        hex(out, &span.id);
+        hex::push(out, &span.id);
         if let Some(parent) = span.parent {
             out.extend_from_slice(b"\",\"parentSpanId\":\"");
-            hex(out, &parent);
+            hex::push(out, &parent);
         }
         out.extend_from_slice(b"\",\"name\":");
         json_string(out, span.name, false);
@@ -267,6 +254,11 @@ struct Of<'a> {
 }
 
 impl Of<'_> {
+    /// A text of the request; empty if it has none.
+    fn text(&self, part: Part) -> &[u8] {
+        self.summary.text.part(part).map_or(&b""[..], |(text, _)| text)
+    }
+
     /// A moment of the request by the clock on the wall.
     fn at(&self, moment: Instant) -> SystemTime {
         self.summary.time + moment.saturating_duration_since(self.summary.begun)
@@ -317,12 +309,6 @@ fn attribute(out: &mut Vec<u8>, is_first: bool, name: &str, value: &Attribute<'_
         }
     }
     out.extend_from_slice(b"}}");
-}
-
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    let begin = out.len();
-    out.resize(begin + 2 * bytes.len(), 0);
-    write_digits(&mut out[begin..], bytes);
 }
 
 fn nanos(time: SystemTime) -> u128 {

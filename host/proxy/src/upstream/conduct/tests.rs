@@ -40,10 +40,14 @@ async fn ejection_ends_in_a_trial_of_one_request_at_a_time_and_takes_twice_as_lo
         assert!(!conduct.advance(now + Duration::from_secs(seconds - 1)));
         now += Duration::from_secs(seconds);
         assert!(conduct.advance(now) && conduct.is_on_trial());
-        assert!(conduct.begin_trial() && conduct.is_being_tried());
-        assert!(!conduct.begin_trial(), "one at a time");
-        conduct.end_trial();
-        assert!(conduct.begin_trial(), "the client of the first has left");
+        let first = conduct.begin_trial().expect("there is no other");
+        assert!(conduct.is_being_tried());
+        assert!(conduct.begin_trial().is_none(), "one at a time");
+        conduct.end_trial(first);
+        assert!(
+            conduct.begin_trial().is_some(),
+            "the client of the first has left"
+        );
         assert_eq!(conduct.failed(REFUSED, false, &settings), None, "it began before");
         assert!(conduct.failed(REFUSED, true, &settings).is_some());
     }

@@ -10,12 +10,11 @@ use std::time::Duration;
 use pace_tls::alpn::Alpn;
 use pace_tls::client::ConnectError;
 use pace_wire::response::RequestFacts;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Address, Backend, Pool};
+use super::{Backend, Pool};
 use crate::http1::{BackendConnection, HeadError};
-use crate::io::{Transport, set_up};
+use crate::io::Transport;
 use pace_config::Protocol;
 use pace_config::pool::{CheckKind, HealthCheck};
 
@@ -87,25 +86,22 @@ async fn ask(pool: &Pool, backend: &Backend, check: &HealthCheck, deadline: Inst
 
 /// Connects as requests do. Returns the protocol that is spoken on the connection.
 async fn connect(pool: &Pool, backend: &Backend, deadline: Instant) -> Result<(Transport, Alpn), Fault> {
-    let without_tls = match pool.settings.protocol {
-        Protocol::Auto | Protocol::Http1 => Alpn::Http11,
-        Protocol::Http2 => Alpn::Http2,
-    };
-    let socket = match &backend.address {
-        Address::Tcp(address) => TcpStream::connect(address).await.map_err(Fault::Connect)?,
-        Address::Unix(path) => {
-            let connected = UnixStream::connect(path).await.map_err(Fault::Connect)?;
-            return Ok((Transport::Local(connected), without_tls));
+    let transport = backend.address.connect(None).await.map_err(Fault::Connect)?;
+    match (transport, &backend.name, pool.connector()) {
+        (Transport::Plain(stream), Some(name), Some(connector)) => {
+            let connected = connector.connect(stream, name.clone(), deadline).await;
+            let connected = connected.map_err(Fault::Tls)?;
+            let protocol = connected.alpn.unwrap_or(Alpn::Http11);
+            Ok((Transport::Tls(Box::new(connected.stream.into())), protocol))
         }
-    };
-    set_up(&socket, None).map_err(Fault::Connect)?;
-    let (Some(name), Some(connector)) = (&backend.name, pool.connector()) else {
-        return Ok((Transport::new(socket), without_tls));
-    };
-    let connected = connector.connect(socket, name.clone(), deadline).await;
-    let connected = connected.map_err(Fault::Tls)?;
-    let protocol = connected.alpn.unwrap_or(Alpn::Http11);
-    Ok((Transport::Tls(Box::new(connected.stream.into())), protocol))
+        (transport, ..) => Ok((
+            transport,
+            match pool.settings.protocol {
+                Protocol::Auto | Protocol::Http1 => Alpn::Http11,
+                Protocol::Http2 => Alpn::Http2,
+            },
+        )),
+    }
 }
 
 /// Sends a GET over HTTP/1.1.

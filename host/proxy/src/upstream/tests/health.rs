@@ -61,6 +61,32 @@ async fn ejected_backend_comes_back_with_one_request_at_a_time_and_then_slowly()
     assert_eq!(weights(&made), [1, 1]);
 }
 
+/// A request that was given up may go on, because no other backend takes it, until after the next trial has begun.
+#[tokio::test(start_paused = true)]
+async fn request_of_an_earlier_trial_neither_ends_nor_decides_the_present_one() {
+    let made = made(&configured(
+        "backends = ['10.0.0.1:80', '10.0.0.2:80']\nejection = { failures = 1, for_ms = 1000 }\n",
+    ));
+    let backend = Arc::clone(made.members().backend(0));
+    let enter = || made.enter(&backend, Instant::now);
+    fail(&made, 0, 1);
+    tokio::time::advance(Duration::from_millis(1000)).await;
+    made.advance(Instant::now());
+    let earlier = place(&made, 0);
+    assert!(made.is_given_up(&earlier, Instant::now()));
+    assert_eq!(health(&made), [Health::Ejected, Health::Healthy]);
+    tokio::time::advance(Duration::from_millis(2000)).await;
+    made.advance(Instant::now());
+    let present = place(&made, 0);
+    assert!(!made.is_given_up(&earlier, Instant::now()));
+    made.failed(&earlier, AttemptFailure::ConnectionRefused);
+    assert_eq!(health(&made), [Health::Healthy, Health::Healthy]);
+    drop(earlier);
+    assert!(matches!(enter(), Entry::OnTrial), "the present one goes on");
+    drop(present);
+    assert!(matches!(enter(), Entry::Place(_)));
+}
+
 #[test]
 fn status_is_a_failure_only_if_it_says_that_the_backend_cannot_serve() {
     let made = made(&configured(
