@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{DATE, HeaderValue};
 
+use super::end::{Attempt, End};
 use super::lines::Line;
 use super::message::{Request, Response};
 use super::pool::Pool;
@@ -21,6 +22,8 @@ pub struct Exchange {
     pub attempt: u32,
     /// The backend's response.
     pub response: Response,
+    /// The end of the request.
+    pub end: End,
     /// The only hook to call; `None` for all that the plugin exports.
     pub hook: Option<Hook>,
 }
@@ -84,6 +87,7 @@ impl Exchange {
             pool: Pool::default(),
             attempt: 1,
             response: Response::new(http::StatusCode::OK),
+            end: End::default(),
             hook: None,
         }
     }
@@ -119,13 +123,14 @@ impl Session {
     }
 
     /// Sends a request through the hooks of the plugin: `request-filter`, `select-upstream`, and
-    /// `response-filter` for the response of the backend or of the plugin itself.
+    /// `response-filter` for the response of the backend or of the plugin itself, and `finished` for the end.
     pub fn exchange(&self, exchange: Exchange) -> Outcome {
         let Exchange {
             request,
             pool,
             attempt,
             response,
+            end,
             hook: only,
         } = exchange;
         let mut outcome = Outcome {
@@ -137,6 +142,7 @@ impl Session {
             failure: None,
             lines: Vec::new(),
         };
+        self.begin();
         let exported = self.hooks();
         let wanted = |hook: Hook| exported.contains(hook) && only.is_none_or(|only| only == hook);
         let mut answer = None;
@@ -185,6 +191,22 @@ impl Session {
                     response = self.dated(reply);
                 }
                 Err(failure) => return self.failed(outcome, failure),
+            }
+        }
+        if wanted(Hook::Finished) {
+            let backend = &pool.backends[outcome.picked.unwrap_or(0) as usize].address;
+            let made = (!answered).then_some(Attempt {
+                number: attempt,
+                backend,
+                pool: &pool.name,
+            });
+            let sender = made.map(|attempt| attempt.backend);
+            let told = end.outcome(Some(response.status.as_u16()), made);
+            let result = self.finished(&outcome.request, Some((&response, sender)), &told);
+            outcome.hook.get_or_insert(Hook::Finished);
+            if let Err(failure) = result {
+                outcome.hook = Some(Hook::Finished);
+                return self.failed(outcome, failure);
             }
         }
         outcome.response = Some(response);

@@ -2,7 +2,7 @@
 //! still until it is moved.
 //!
 //! ```text
-//! Subject ──▶ Session ──▶ Exchange: request-filter ──▶ select-upstream ──▶ response-filter
+//! Subject ──▶ Session ──▶ Exchange: request-filter ──▶ select-upstream ──▶ response-filter ──▶ finished
 //! a file,     configured, a request   Request           Pool                Response
 //! compiled    with a time
 //! ```
@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `subject` | a compiled file, and the settings that it runs with |
 //! | `session` | one configured plugin with its own counters, windows, log and time |
-//! | `exchange` | one request on its way through the hooks |
+//! | `exchange`, `end` | one request on its way through the hooks, and its end |
 //! | `explain` | explanations of failures, with advice |
 //! | `measure` | the cost of a call of a hook |
 //! | `message`, `certificate` | requests and responses; certificates of clients |
@@ -22,6 +22,7 @@
 //! | `lines` | the lines that the plugin logs |
 
 mod certificate;
+mod end;
 mod exchange;
 mod explain;
 mod lines;
@@ -35,6 +36,7 @@ mod subject;
 mod tests;
 
 pub use certificate::certificate;
+pub use end::End;
 pub use exchange::{Exchange, Outcome, Word};
 pub use explain::explain;
 pub use lines::Line;

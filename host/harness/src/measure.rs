@@ -117,6 +117,11 @@ impl Session {
                 self.response_filter(&request, &mut response, backend)
                     .map(of_verdict)
             }
+            Hook::Finished => {
+                let outcome = exchange.end.outcome(Some(response.status.as_u16()), None);
+                self.finished(&request, Some((&response, None)), &outcome)
+                    .map(|()| Copied::default())
+            }
         };
         let time = begin.elapsed();
         let copied = answered?;

@@ -27,6 +27,17 @@ pub struct Request {
     pub https: bool,
     /// The certificate that the client has shown, which takes `https`.
     pub certificate: Option<ClientCertificate>,
+    /// The version of HTTP that the client speaks: `1.0`, `1.1` or `2`.
+    pub version: &'static str,
+    /// The address of the proxy that the request comes through, whose word about the client holds; `None` if the client itself is
+    /// the peer.
+    pub trusted_peer: Option<IpAddr>,
+    /// The name of the route.
+    pub route: String,
+    /// The names of the route's pools; the requests go to the first one, unless a plugin names another.
+    pub pools: Vec<String>,
+    sent_target: String,
+    routed_path: String,
     pub(super) copied: Copied,
 }
 
@@ -81,6 +92,7 @@ impl Request {
     /// A request of the client 192.0.2.1 for `target`, a path with or without a query, at `example.com`.
     pub fn new(method: Method, target: &str) -> Request {
         let (path, query) = split(target);
+        let routed_path = path.clone();
         let mut headers = HeaderMap::new();
         headers.insert(http::header::HOST, HeaderValue::from_static("example.com"));
         Request {
@@ -91,6 +103,12 @@ impl Request {
             client: CLIENT,
             https: false,
             certificate: None,
+            version: "1.1",
+            trusted_peer: None,
+            route: "route".to_owned(),
+            pools: vec!["pool".to_owned()],
+            sent_target: target.to_owned(),
+            routed_path,
             copied: Copied::default(),
         }
     }
@@ -296,6 +314,21 @@ impl RequestHead for Request {
     fn query(&self) -> Option<&str> {
         let query = self.query.as_deref();
         query.inspect(|query| self.copied.add(query))
+    }
+
+    fn version(&self) -> &'static str {
+        self.copied.add(self.version);
+        self.version
+    }
+
+    fn routed_path(&self) -> &str {
+        self.copied.add(&self.routed_path);
+        &self.routed_path
+    }
+
+    fn original_target(&self) -> &str {
+        self.copied.add(&self.sent_target);
+        &self.sent_target
     }
 
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {

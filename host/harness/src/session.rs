@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use prometheus::IntGauge;
 
 use super::lines::{Line, Lines};
@@ -12,7 +13,10 @@ use super::message::{Request, Response};
 use super::pool::Pool;
 use super::subject::{Setup, Subject};
 use pace_config::Source;
-use pace_hook::{Failure, FailureReason, Hooks, Plugin, RequestAccess, RequestScope, Selection, Verdict};
+use pace_hook::{
+    Failure, FailureReason, Hooks, Outcome, Plugin, Pools, RequestAccess, RequestFacts, RequestScope,
+    RequestState, ResponseHead, Selection, Verdict,
+};
 use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits};
 use pace_state::{Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
 
@@ -25,6 +29,7 @@ pub struct Session {
     scope: Arc<Scope>,
     time: Arc<ManualTime>,
     lines: Arc<Lines>,
+    state: Mutex<Arc<RequestState>>,
 }
 
 /// The key of events in a window.
@@ -87,6 +92,7 @@ impl Session {
             scope,
             time,
             lines,
+            state: Mutex::default(),
         })
     }
 
@@ -101,16 +107,17 @@ impl Session {
     ///
     /// The hook failed, or the plugin does not export it.
     pub fn request_filter(&self, request: &mut Request) -> Result<Verdict, Failure> {
-        let (client, scheme) = (request.client, request.scheme());
-        // The plugin looks at the certificate while it edits the request.
-        let certificate = request.certificate.take();
+        self.begin();
+        // The plugin looks at the rest of the request while it edits its head.
+        let mut head = request.clone();
+        let state = self.state();
+        let pools = Named(&request.pools);
         let result = self.plugin.request_filter(RequestScope {
-            head: RequestAccess::Edit(request),
-            client,
-            scheme,
-            certificate: certificate.as_ref(),
+            head: RequestAccess::Edit(&mut head),
+            facts: &facts(request, &pools, &state),
         });
-        request.certificate = certificate;
+        drop(state);
+        *request = head;
         result
     }
 
@@ -125,7 +132,9 @@ impl Session {
         pool: &Pool,
         attempt: u32,
     ) -> Result<Selection, Failure> {
-        self.plugin.select_upstream(reading(request), pool, attempt)
+        self.reading(request, |request| {
+            self.plugin.select_upstream(request, pool, attempt)
+        })
     }
 
     /// Runs `response-filter`, which may change the response. `backend` is the one that answered; `None` for
@@ -140,7 +149,44 @@ impl Session {
         response: &mut Response,
         backend: Option<&str>,
     ) -> Result<Verdict, Failure> {
-        self.plugin.response_filter(reading(request), response, backend)
+        self.reading(request, |request| {
+            self.plugin.response_filter(request, response, backend)
+        })
+    }
+
+    /// Runs `finished`. `response` is the head that the client was sent, if it was sent one, and the backend
+    /// that it is from.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed, or the plugin does not export it.
+    pub fn finished(
+        &self,
+        request: &Request,
+        response: Option<(&Response, Option<&str>)>,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), Failure> {
+        let response = response.map(|(head, backend)| (head as &dyn ResponseHead, backend));
+        self.reading(request, |request| {
+            self.plugin.finished(request, response, outcome)
+        })
+    }
+
+    /// Begins a request: the values that plugins kept for the one before are gone.
+    pub fn begin(&self) {
+        *self.state.lock() = Arc::default();
+    }
+
+    /// The values that belong to the present request.
+    pub fn state(&self) -> Arc<RequestState> {
+        Arc::clone(&self.state.lock())
+    }
+
+    fn reading<T>(&self, request: &Request, call: impl FnOnce(RequestScope<'_>) -> T) -> T {
+        call(RequestScope {
+            head: RequestAccess::Read(request),
+            facts: &facts(request, &Named(&request.pools), &self.state()),
+        })
     }
 
     /// The resources that the plugin's instance has used; `None` if there is no instance, because it failed
@@ -225,12 +271,30 @@ fn unlimited(spec: &WindowSpec) -> WindowSpec {
     all.unwrap_or(*spec)
 }
 
-fn reading(request: &Request) -> RequestScope<'_> {
-    RequestScope {
-        head: RequestAccess::Read(request),
+/// The pools of a request's route.
+struct Named<'a>(&'a [String]);
+
+impl Pools for Named<'_> {
+    fn index_of(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|known| known == name)
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.0[index]
+    }
+}
+
+fn facts<'a>(request: &'a Request, pools: &'a Named<'a>, state: &'a RequestState) -> RequestFacts<'a> {
+    RequestFacts {
         client: request.client,
+        peer: request.trusted_peer.unwrap_or(request.client),
+        peer_is_trusted: request.trusted_peer.is_some(),
         scheme: request.scheme(),
         certificate: request.certificate.as_ref(),
+        route: &request.route,
+        pools: (!pools.0.is_empty()).then_some(pools as &dyn Pools),
+        pool: (pools.0.len() == 1).then_some(0),
+        state,
     }
 }
 

@@ -30,6 +30,12 @@ pub enum EditError {
     TooLarge,
     /// The message can no longer be changed.
     ReadOnly,
+    /// There is nothing to change.
+    NotAvailable,
+    /// The operator has not granted it.
+    NotGranted,
+    /// Something else stands in its place.
+    Conflict,
 }
 
 /// A name that a plugin may set or remove, in the case in which HTTP/1 shows it.
@@ -123,6 +129,9 @@ pub fn explain(error: EditError) -> &'static str {
         EditError::Forbidden => "the field belongs to the connection and is Pace's to set",
         EditError::TooLarge => "the message would grow too large",
         EditError::ReadOnly => "the message cannot be changed any more",
+        EditError::NotAvailable => "there is nothing to change",
+        EditError::NotGranted => "it has not been granted",
+        EditError::Conflict => "something else stands in its place",
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::{Index, IndexMut};
 /// the contract in `wit/`, which a test compares; its first line is the hook's help in `pace plugin new
 /// --help`.
 macro_rules! hooks {
-    ($(#[doc = $about:literal] $case:ident { $($fact:ident: $value:literal,)* })*) => {
+    ($(#[doc = $about:literal] $case:ident { $($fact:ident: $value:expr,)* })*) => {
         /// A hook.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Hook {
@@ -31,23 +31,26 @@ hooks! {
     /// Looks at requests, changes or answers them
     RequestFilter {
         name: "request-filter",
-        function: "filter",
-        signature: "func() -> verdict",
+        functions: &[("filter", "func() -> verdict")],
         world: "request-filtering",
     }
     /// Chooses a backend
     SelectUpstream {
         name: "select-upstream",
-        function: "select",
-        signature: "func(attempt: u32) -> selection",
+        functions: &[("select", "func(attempt: u32) -> selection")],
         world: "upstream-selecting",
     }
     /// Looks at responses, changes or replaces them
     ResponseFilter {
         name: "response-filter",
-        function: "filter",
-        signature: "func() -> verdict",
+        functions: &[("filter", "func() -> verdict")],
         world: "response-filtering",
+    }
+    /// Takes note of how requests ended
+    Finished {
+        name: "finished",
+        functions: &[("observe", "func()")],
+        world: "finishing",
     }
 }
 
@@ -55,8 +58,7 @@ struct Facts {
     about: &'static str,
     sdk_trait: &'static str,
     name: &'static str,
-    function: &'static str,
-    signature: &'static str,
+    functions: &'static [(&'static str, &'static str)],
     world: &'static str,
 }
 
@@ -71,14 +73,9 @@ impl Hook {
         Hook::ALL.into_iter().find(|hook| hook.name() == name)
     }
 
-    /// The function of the contract's interface.
-    pub fn function(self) -> &'static str {
-        self.facts().function
-    }
-
-    /// The function's type in the words of the contract.
-    pub fn signature(self) -> &'static str {
-        self.facts().signature
+    /// The functions of the contract's interface, each with its type in the words of the contract.
+    pub fn functions(self) -> &'static [(&'static str, &'static str)] {
+        self.facts().functions
     }
 
     /// The world of the contract that has this hook and no other.
@@ -200,7 +197,7 @@ mod tests {
         names[Hook::SelectUpstream] = "other";
         let lengths = names.map(str::len);
         let found: Vec<usize> = lengths.iter().map(|(_, length)| *length).collect();
-        assert_eq!(found, [14, 5, 15]);
+        assert_eq!(found, [14, 5, 15, 8]);
     }
 
     #[test]

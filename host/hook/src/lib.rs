@@ -6,22 +6,27 @@
 
 mod advice;
 mod certificate;
+mod facts;
 pub mod field;
 mod hooks;
 mod message;
+mod outcome;
 mod reply;
+mod state;
 
 use std::fmt;
-use std::net::IpAddr;
 
 use http::header::HeaderValue;
 
 use field::FieldName;
 
 pub use certificate::ClientCertificate;
+pub use facts::{Pools, RequestFacts};
 pub use field::EditError;
 pub use hooks::{Hook, Hooks, PerHook};
+pub use outcome::{Ending, Outcome};
 pub use reply::{CONTENT_TYPE_NAME, Reply};
+pub use state::{Annotation, RequestState};
 
 /// The contract that plugins are built for: the package in `wit/`.
 pub const CONTRACT: &str = "pace:plugin@0.1.0";
@@ -52,6 +57,12 @@ pub trait RequestHead: Headers {
     fn path(&self) -> &str;
     /// The text after the first `?`.
     fn query(&self) -> Option<&str>;
+    /// The version of HTTP that the client speaks: `1.0`, `1.1` or `2`.
+    fn version(&self) -> &'static str;
+    /// The path by which the route was chosen, before any plugin changed it.
+    fn routed_path(&self) -> &str;
+    /// The target exactly as the client has sent it.
+    fn original_target(&self) -> &str;
     /// Replaces path and query.
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError>;
 }
@@ -96,16 +107,20 @@ pub enum RequestAccess<'a> {
     Read(&'a dyn RequestHead),
 }
 
+/// The head of a response that a hook runs for, with the access that the hook has.
+pub enum ResponseAccess<'a> {
+    /// The response can be edited: nothing has been sent.
+    Edit(&'a mut dyn ResponseHead),
+    /// The response has been sent and can only be read.
+    Read(&'a dyn ResponseHead),
+}
+
 /// The view of a request that every hook has.
 pub struct RequestScope<'a> {
     /// The request's head.
     pub head: RequestAccess<'a>,
-    /// The address of the client, see `client`.
-    pub client: IpAddr,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// The certificate that was verified when the client's connection was made.
-    pub certificate: Option<&'a ClientCertificate>,
+    /// The facts about the request that its head does not tell.
+    pub facts: &'a RequestFacts<'a>,
 }
 
 /// A plugin with its configuration, ready to be called from any worker thread.
@@ -141,6 +156,16 @@ pub trait Plugin: Send + Sync {
         _response: &mut dyn ResponseHead,
         _backend: Option<&str>,
     ) -> Result<Verdict, Failure> {
+        Err(Failure::no_such_hook())
+    }
+
+    /// Runs `finished`. `response` is the head that was sent to the client, and the backend that it is from.
+    fn finished(
+        &self,
+        _request: RequestScope<'_>,
+        _response: Option<(&dyn ResponseHead, Option<&str>)>,
+        _outcome: &Outcome<'_>,
+    ) -> Result<(), Failure> {
         Err(Failure::no_such_hook())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::str;
 
-use http::StatusCode;
 use http::header::HeaderValue;
+use http::{StatusCode, Version};
 use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
@@ -89,9 +89,26 @@ impl crate::RequestHead for RequestHead {
         self.target.query()
     }
 
+    fn version(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_10 => "1.0",
+            Version::HTTP_2 => "2",
+            _ => "1.1",
+        }
+    }
+
+    fn routed_path(&self) -> &str {
+        RequestHead::routed_path(self)
+    }
+
+    fn original_target(&self) -> &str {
+        // What was read as a target is ASCII.
+        str::from_utf8(self.sent_target()).unwrap_or_default()
+    }
+
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
         field::check_target(value)?;
-        self.target.set(value);
+        self.change_target(value);
         Ok(())
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! This module knows neither HTTP/1.1 nor wasmtime: it joins the views of `pace-hook` with anything that is a [`Plugin`].
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ use crate::telemetry::notes::{HookCall, Notes, Said};
 use pace_base::logging::Limited;
 use pace_config::OnFailure;
 use pace_hook::{
-    Candidates, ClientCertificate, Failure, FailureReason, Hook, PerHook, Plugin, Reply, RequestAccess,
+    Candidates, Failure, FailureReason, Hook, Outcome, PerHook, Plugin, Reply, RequestAccess, RequestFacts,
     RequestHead, RequestScope, ResponseHead, Selection, Verdict,
 };
 
@@ -90,15 +89,11 @@ impl Remaining {
     pub const NONE: Remaining = Remaining(usize::MAX);
 }
 
-/// The facts about a request that the chain passes to each call, beside its head.
+/// The surroundings of a request that the chain passes to each call, beside its head.
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
-    /// The client's address.
-    pub client: IpAddr,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// The certificate that the client has shown.
-    pub certificate: Option<&'a ClientCertificate>,
+    /// The facts that its head does not tell.
+    pub facts: RequestFacts<'a>,
     /// The notes of the request, if anybody is told of it.
     pub notes: Option<&'a Notes>,
 }
@@ -111,7 +106,7 @@ impl Chain {
             let with_hook = steps.iter().filter(|step| step.plugin.hooks().contains(hook));
             let with_hook = with_hook.cloned();
             match hook {
-                Hook::RequestFilter | Hook::SelectUpstream => with_hook.collect(),
+                Hook::RequestFilter | Hook::SelectUpstream | Hook::Finished => with_hook.collect(),
                 // The first plugin to see the request is the last to see the response.
                 Hook::ResponseFilter => with_hook.rev().collect(),
             }
@@ -196,18 +191,37 @@ impl Chain {
         }
         ResponseFlow::Next
     }
+
+    /// Whether any plugin has the hook.
+    pub fn has(&self, hook: Hook) -> bool {
+        !self.steps[hook].is_empty()
+    }
+
+    /// Tells the outcome of a request to every plugin that takes note of it. A failure is counted and logged, and concerns
+    /// no other plugin.
+    pub fn finished(
+        &self,
+        context: CallContext<'_>,
+        head: &dyn RequestHead,
+        response: Option<(&dyn ResponseHead, Option<&str>)>,
+        outcome: &Outcome<'_>,
+    ) {
+        let mut clock = Instant::now();
+        for step in &self.steps[Hook::Finished] {
+            let request = context.with(RequestAccess::Read(head));
+            let (StepResult::Result(()) | StepResult::GoOn | StepResult::Failed) =
+                step.run(Hook::Finished, context.notes, &mut clock, |plugin| {
+                    plugin.finished(request, response, outcome)
+                });
+        }
+    }
 }
 
-impl<'a> CallContext<'a> {
-    fn with<'r>(self, head: RequestAccess<'r>) -> RequestScope<'r>
-    where
-        'a: 'r,
-    {
+impl CallContext<'_> {
+    fn with<'r>(&'r self, head: RequestAccess<'r>) -> RequestScope<'r> {
         RequestScope {
             head,
-            client: self.client,
-            scheme: self.scheme,
-            certificate: self.certificate,
+            facts: &self.facts,
         }
     }
 }
@@ -262,9 +276,10 @@ impl Step {
     #[cold]
     fn failed<T>(&self, hook: Hook, failure: &Failure) -> StepResult<T> {
         self.metrics.failed(hook, failure.reason);
-        let (outcome, consequence) = match self.on_failure {
-            OnFailure::Closed => (StepResult::Failed, "closed: the request is answered with 503"),
-            OnFailure::Open => (StepResult::GoOn, "open: the request goes on without it"),
+        let (outcome, consequence) = match (hook, self.on_failure) {
+            (Hook::Finished, _) => (StepResult::GoOn, "the request was over"),
+            (_, OnFailure::Closed) => (StepResult::Failed, "closed: the request is answered with 503"),
+            (_, OnFailure::Open) => (StepResult::GoOn, "open: the request goes on without it"),
         };
         if failure.reason == FailureReason::BreakerOpen {
             // The log has a line from when the breaker opened, and the call is counted; a line per request adds nothing.

@@ -26,6 +26,7 @@
 //! | `client`, `certificate`, `hops` | identify the client; tell its certificate; limit the hops of a request |
 //! | `idle`, `sessions` | keep connections to backends for the next request; share them |
 //! | `grpc` | deadlines of calls of gRPC, and answers in their words |
+//! | `outcome` | tells plugins how a request ended |
 //! | `context` | the state of one request |
 //! | `trace`, `finish` | give a request its id and its trace; count it when it is over, and tell of it |
 
@@ -46,6 +47,7 @@ mod hops;
 mod idle;
 mod mirror;
 mod outbound;
+mod outcome;
 mod reach;
 mod refuse;
 mod retry;
@@ -81,6 +83,7 @@ use crate::listeners::ListenerId;
 use crate::server::Drain;
 use crate::snapshot::{Shared, Snapshot};
 use pace_config::ConnectionLimits;
+use pace_hook::Hook;
 
 /// The proxy of one worker. A clone is the same one. All proxies share the snapshot, which can be replaced while they serve.
 #[derive(Clone)]
@@ -251,6 +254,7 @@ impl Proxy {
                 .await;
         };
         context.take_route(&route);
+        context.observed = route.chain.has(Hook::Finished).then(Box::default);
 
         if let (Some(most), Framing::Length(length)) = (route.body_limit, request.framing)
             && length > most

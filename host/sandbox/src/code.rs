@@ -21,7 +21,8 @@ pub(super) enum Code {
 /// The places of the hooks in an instance of a component.
 pub(super) struct Indices {
     lifecycle: lifecycle::GuestIndices,
-    hooks: PerHook<Option<ComponentExportIndex>>,
+    /// Of each hook's functions, in the order of [`Hook::functions`]; none of a hook that the plugin does not have.
+    hooks: PerHook<Vec<ComponentExportIndex>>,
 }
 
 /// The functions of an instance that Pace calls, each with the types of the contract.
@@ -30,6 +31,7 @@ pub(super) struct Exports {
     pub(super) request_filter: Function<(), (Verdict,)>,
     pub(super) select_upstream: Function<(u32,), (Selection,)>,
     pub(super) response_filter: Function<(), (Verdict,)>,
+    pub(super) finished: Function<(), ()>,
 }
 
 impl Exports {
@@ -39,6 +41,7 @@ impl Exports {
             request_filter: loading.hook(Hook::RequestFilter)?,
             select_upstream: loading.hook(Hook::SelectUpstream)?,
             response_filter: loading.hook(Hook::ResponseFilter)?,
+            finished: loading.hook(Hook::Finished)?,
         })
     }
 
@@ -86,13 +89,19 @@ impl Code {
     /// Code of a component with these hooks.
     pub(super) fn component(pre: InstancePre<Guest>, hooks: Hooks) -> Result<Code> {
         let component = pre.component();
-        let index = |hook: Hook| {
+        let of_hook = |hook: Hook| {
             let interface = component.get_export_index(None, direct::interface(hook.name()))?;
-            component.get_export_index(Some(&interface), hook.function())
+            let functions = hook.functions().iter();
+            functions
+                .map(|(function, _)| component.get_export_index(Some(&interface), function))
+                .collect()
         };
         let indices = Indices {
             lifecycle: lifecycle::GuestIndices::new(&pre)?,
-            hooks: PerHook::from_fn(|hook| hooks.contains(hook).then(|| index(hook)).flatten()),
+            hooks: PerHook::from_fn(|hook| {
+                let found = hooks.contains(hook).then(|| of_hook(hook)).flatten();
+                found.unwrap_or_default()
+            }),
         };
         Ok(Code::Component(pre, indices))
     }
@@ -130,17 +139,28 @@ impl Loading<'_> {
         })
     }
 
+    /// The function of a hook that has one.
     fn hook<P, R>(&mut self, hook: Hook) -> Result<Function<P, R>>
+    where
+        P: ComponentNamedList + Lower + WasmParams,
+        R: ComponentNamedList + Lift + Returned,
+    {
+        self.function(hook, 0)
+    }
+
+    /// The function of a hook that is at this place in [`Hook::functions`].
+    fn function<P, R>(&mut self, hook: Hook, place: usize) -> Result<Function<P, R>>
     where
         P: ComponentNamedList + Lower + WasmParams,
         R: ComponentNamedList + Lift + Returned,
     {
         let function = match self {
             Loading::Component(store, instance, indices) => indices.hooks[hook]
+                .get(place)
                 .map(|index| instance.get_typed_func(&mut **store, index))
                 .transpose()?
                 .map(Function::Component),
-            Loading::Direct(loading) => loading.hook(hook)?.map(Function::Direct),
+            Loading::Direct(loading) => loading.hook(hook, place)?.map(Function::Direct),
         };
         Ok(function.unwrap_or(Function::Absent))
     }

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::ptr::NonNull;
 
 use pace_hook::{
-    Candidates, ClientCertificate, EditError, RequestAccess, RequestHead, RequestScope, ResponseHead,
+    Candidates, EditError, Outcome, RequestAccess, RequestFacts, RequestHead, RequestScope, ResponseAccess,
+    ResponseHead,
 };
 
 /// The borrows of one call of a hook: the request, and everything else that this hook can see.
@@ -15,11 +16,12 @@ pub(super) struct Call<'r, 'a> {
     pub(super) request: RequestScope<'r>,
     pub(super) candidates: Option<&'a dyn Candidates>,
     pub(super) response: Option<Response<'a>>,
+    pub(super) outcome: Option<&'a Outcome<'a>>,
 }
 
 /// The response's head, and the backend that answered; `None` if a plugin did.
 pub(super) struct Response<'a> {
-    pub(super) head: &'a mut dyn ResponseHead,
+    pub(super) head: ResponseAccess<'a>,
     pub(super) backend: Option<&'a str>,
 }
 
@@ -30,6 +32,7 @@ impl<'r> Call<'r, '_> {
             request,
             candidates: None,
             response: None,
+            outcome: None,
         }
     }
 }
@@ -41,15 +44,15 @@ pub(super) struct Lending(Option<Lent>);
 struct Lent {
     head: NonNull<dyn RequestHead>,
     editable: bool,
-    client: IpAddr,
-    scheme: &'static str,
-    certificate: Option<NonNull<ClientCertificate>>,
+    facts: NonNull<RequestFacts<'static>>,
     candidates: Option<NonNull<dyn Candidates>>,
     response: Option<LentResponse>,
+    outcome: Option<NonNull<Outcome<'static>>>,
 }
 
 struct LentResponse {
     head: NonNull<dyn ResponseHead>,
+    editable: bool,
     backend: Option<NonNull<str>>,
 }
 
@@ -82,14 +85,25 @@ impl Lending {
                 ))
             }
         });
-        let response = call.response.map(|response| LentResponse {
+        let response = call.response.map(|response| {
+            let (head, editable) = match response.head {
+                ResponseAccess::Edit(head) => (NonNull::from(head), true),
+                ResponseAccess::Read(head) => (NonNull::from(head), false),
+            };
+            LentResponse {
+                // SAFETY: only the lifetime changes. See the last one below.
+                head: unsafe {
+                    std::mem::transmute::<NonNull<dyn ResponseHead + '_>, NonNull<dyn ResponseHead>>(head)
+                },
+                editable,
+                backend: response.backend.map(NonNull::from),
+            }
+        });
+        let outcome = call.outcome.map(|outcome| {
             // SAFETY: only the lifetime changes. See the last one below.
-            head: unsafe {
-                std::mem::transmute::<NonNull<dyn ResponseHead + '_>, NonNull<dyn ResponseHead>>(
-                    NonNull::from(response.head),
-                )
-            },
-            backend: response.backend.map(NonNull::from),
+            unsafe {
+                std::mem::transmute::<NonNull<Outcome<'_>>, NonNull<Outcome<'static>>>(NonNull::from(outcome))
+            }
         });
         // SAFETY: only the lifetime changes. A pointer is dereferenced by the methods below alone, and
         // only while `self.0` is `Some`, that is between `begin` and `end`, when by the contract of this
@@ -98,14 +112,19 @@ impl Lending {
         // a borrow of `self`: shared ones from `&self`, a mutable one from `&mut self`, one at a time.
         let head =
             unsafe { std::mem::transmute::<NonNull<dyn RequestHead + '_>, NonNull<dyn RequestHead>>(head) };
+        // SAFETY: as above.
+        let facts = unsafe {
+            std::mem::transmute::<NonNull<RequestFacts<'_>>, NonNull<RequestFacts<'static>>>(NonNull::from(
+                call.request.facts,
+            ))
+        };
         self.0 = Some(Lent {
             head,
             editable,
-            client: call.request.client,
-            scheme: call.request.scheme,
-            certificate: call.request.certificate.map(NonNull::from),
+            facts,
             candidates,
             response,
+            outcome,
         });
     }
 
@@ -134,22 +153,16 @@ impl Lending {
 
     /// The address of the client.
     pub(super) fn client(&self) -> Result<IpAddr, NotLent> {
-        Ok(self.lent("the client's address")?.client)
+        let lent = self.lent("the client's address")?;
+        // SAFETY: see `begin`.
+        Ok(unsafe { lent.facts.as_ref() }.client)
     }
 
-    /// The scheme of the request: `http` or `https`.
-    pub(super) fn scheme(&self) -> Result<&'static str, NotLent> {
-        Ok(self.lent("request")?.scheme)
-    }
-
-    /// The certificate of the client.
-    pub(super) fn certificate(&self) -> Result<Option<&ClientCertificate>, NotLent> {
+    /// The facts that the request's head does not tell.
+    pub(super) fn facts(&self) -> Result<&RequestFacts<'_>, NotLent> {
         let lent = self.lent("request")?;
         // SAFETY: see `begin`.
-        Ok(lent
-            .certificate
-            .as_ref()
-            .map(|certificate| unsafe { certificate.as_ref() }))
+        Ok(unsafe { lent.facts.as_ref() })
     }
 
     /// The backends to choose from.
@@ -175,12 +188,26 @@ impl Lending {
     }
 
     /// The response for editing.
-    pub(super) fn response_mut(&mut self) -> Result<&mut dyn ResponseHead, NotLent> {
+    pub(super) fn response_mut(&mut self) -> Result<Result<&mut dyn ResponseHead, EditError>, NotLent> {
         self.lent("response")?;
         match &mut self.0.as_mut().expect("`lent` has seen it").response {
-            // SAFETY: see `begin`; the pointer was made from a mutable reference.
-            Some(response) => Ok(unsafe { response.head.as_mut() }),
+            Some(response) if !response.editable => Ok(Err(EditError::ReadOnly)),
+            // SAFETY: see `begin`; `editable` says that the pointer was made from a mutable reference.
+            Some(response) => Ok(Ok(unsafe { response.head.as_mut() })),
             None => Err(NO_RESPONSE),
+        }
+    }
+
+    /// The outcome of the request.
+    pub(super) fn outcome(&self) -> Result<&Outcome<'_>, NotLent> {
+        match &self.lent("outcome")?.outcome {
+            // SAFETY: see `begin`.
+            Some(outcome) => Ok(unsafe { outcome.as_ref() }),
+            None => Err(NotLent {
+                interface: "outcome",
+                when: "before the request was over",
+                remedy: "it can be looked at in finished only",
+            }),
         }
     }
 
@@ -207,6 +234,6 @@ impl Lending {
 
 const NO_RESPONSE: NotLent = NotLent {
     interface: "response",
-    when: "before there is a response",
-    remedy: "responses can be looked at in response-filter only",
+    when: "where there is no response",
+    remedy: "responses can be looked at in response-filter, and in finished if one was sent",
 };

@@ -221,7 +221,7 @@ fn check_imports(platform: &Platform, component: &Component) -> Result<(), LoadE
 
 /// The reason why an import is not available, if it is not.
 pub(super) fn import_problem(name: &str) -> Option<LoadError> {
-    if capability::INTERFACES.contains(&name) || capability::wasi::has(name) {
+    if capability::has(name) || capability::wasi::has(name) {
         return None;
     }
     if let Some(found) = other_contract(name) {
@@ -264,11 +264,18 @@ struct Export {
 }
 
 impl Export {
+    /// The function of a hook that has one.
     fn of(hook: Hook) -> Export {
+        Export::at(hook, 0)
+    }
+
+    /// The function of a hook that is at this place in [`Hook::functions`].
+    fn at(hook: Hook, place: usize) -> Export {
+        let (function, signature) = hook.functions()[place];
         Export {
             interface: direct::interface(hook.name()).into(),
-            function: hook.function(),
-            signature: hook.signature(),
+            function,
+            signature,
         }
     }
 }
@@ -309,6 +316,7 @@ pub(super) fn has_hook(platform: &Platform, component: &Component, hook: Hook) -
     match hook {
         Hook::RequestFilter | Hook::ResponseFilter => export.is_there::<(), (Verdict,)>(platform, component),
         Hook::SelectUpstream => export.is_there::<(u32,), (Selection,)>(platform, component),
+        Hook::Finished => export.is_there::<(), ()>(platform, component),
     }
 }
 

@@ -13,8 +13,8 @@ use super::slots::Slot;
 use pace_base::escape::Shown;
 use pace_config::Isolation;
 use pace_hook::{
-    Candidates, Failure, FailureReason, Hook, Hooks, Plugin, Reply, RequestScope, ResponseHead, Selection,
-    Verdict,
+    Candidates, Failure, FailureReason, Hook, Hooks, Outcome, Plugin, Reply, RequestScope, ResponseAccess,
+    ResponseHead, Selection, Verdict,
 };
 use pace_state::Scope;
 
@@ -192,7 +192,7 @@ impl Plugin for WasmPlugin {
         self.call(Hook::ResponseFilter, |instance| {
             let call = Call {
                 response: Some(Response {
-                    head: response,
+                    head: ResponseAccess::Edit(response),
                     backend,
                 }),
                 ..Call::of(request)
@@ -201,6 +201,27 @@ impl Plugin for WasmPlugin {
                 exports.response_filter.call(store, ())
             })?;
             self.parse_verdict(verdict)
+        })
+    }
+
+    fn finished(
+        &self,
+        request: RequestScope<'_>,
+        response: Option<(&dyn ResponseHead, Option<&str>)>,
+        outcome: &Outcome<'_>,
+    ) -> Result<(), Failure> {
+        self.call(Hook::Finished, |instance| {
+            let call = Call {
+                response: response.map(|(head, backend)| Response {
+                    head: ResponseAccess::Read(head),
+                    backend,
+                }),
+                outcome: Some(outcome),
+                ..Call::of(request)
+            };
+            instance.run(&self.used, call, |exports, store| {
+                exports.finished.call(store, ())
+            })
         })
     }
 }

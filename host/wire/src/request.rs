@@ -76,6 +76,8 @@ pub struct RequestHead {
     pub options: Options,
     sent_target: Span,
     sent_authority: Option<Span>,
+    /// The path before the target was changed; empty if it was not.
+    routed_path: String,
 }
 
 impl Default for RequestHead {
@@ -89,6 +91,7 @@ impl Default for RequestHead {
             options: Options::default(),
             sent_target: Span::default(),
             sent_authority: None,
+            routed_path: String::new(),
         }
     }
 }
@@ -142,6 +145,22 @@ impl RequestHead {
         self.fields.slice(self.sent_target)
     }
 
+    /// The path by which the request is routed, even if the target has been changed since.
+    pub fn routed_path(&self) -> &str {
+        match self.routed_path.as_str() {
+            "" => self.target.path(),
+            path => path,
+        }
+    }
+
+    /// Replaces path and query. The route is chosen by then, and [`RequestHead::routed_path`] stays as it is.
+    pub fn change_target(&mut self, path_and_query: &str) {
+        if self.routed_path.is_empty() {
+            self.routed_path.push_str(self.target.path());
+        }
+        self.target.set(path_and_query);
+    }
+
     /// The host and optional port of the request; `None` for HTTP/1.0 without `Host`.
     pub fn authority(&self) -> Option<&str> {
         str::from_utf8(self.fields.first(Known::Host)?).ok()
@@ -185,6 +204,7 @@ impl RequestHead {
         self.options = Options::default();
         self.sent_target = Span::default();
         self.sent_authority = None;
+        self.routed_path.clear();
     }
 
     fn read_line<'a>(&mut self, line: &'a [u8], rules: &Rules) -> Result<Option<&'a str>, Refusal> {

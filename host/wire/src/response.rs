@@ -13,7 +13,7 @@ use crate::framing::{Framing, remove_framing};
 use crate::known::Known;
 
 /// The head of a response that breaks no rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ResponseHead {
     /// The status.
     status: StatusCode,

@@ -82,6 +82,22 @@ pub mod select_upstream {
     });
 }
 
+/// The export `finished`.
+pub mod finished {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world finished {
+                export pace:plugin/finished@0.1.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_finished",
+    });
+}
+
 /// The export `response-filter`.
 pub mod response_filter {
     wit_bindgen::generate!({

@@ -92,6 +92,10 @@ pub enum OpenError {
     InvalidArgument,
     /// The plugin has as many as the operator allows.
     TooMany,
+    /// The operator has not granted this name to the plugin.
+    NotGranted,
+    /// The name is open with another meaning.
+    Conflict,
 }
 
 impl fmt::Display for OpenError {
@@ -107,6 +111,8 @@ impl fmt::Display for OpenError {
                 "the plugin has as many counters and windows as it may have: open each once, in `configure`, or allow \
                  more with `limits.handles` and `limits.windows`"
             }
+            Self::NotGranted => "the operator has not granted this name: have the configuration of this plugin name it",
+            Self::Conflict => "the name is open with another meaning: take another name",
         })
     }
 }
@@ -125,6 +131,8 @@ impl From<host::OpenError> for OpenError {
             host::OpenError::InvalidName => Self::InvalidName,
             host::OpenError::InvalidArgument => Self::InvalidArgument,
             host::OpenError::TooMany => Self::TooMany,
+            host::OpenError::NotGranted => Self::NotGranted,
+            host::OpenError::Conflict => Self::Conflict,
         }
     }
 }

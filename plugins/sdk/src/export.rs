@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use crate::__private::GuestSelection;
 use crate::log::{self, Level};
 use crate::{
-    Plugin, Request, RequestFilter, Response, ResponseFilter, SelectUpstream, Selection, Upstreams, Verdict,
-    parse_config,
+    Finished, Outcome, Plugin, Request, RequestFilter, Response, ResponseFilter, SelectUpstream, Selection,
+    Upstreams, Verdict, parse_config,
 };
 
 /// Make a component of a plugin, with the named hooks.
@@ -75,7 +75,7 @@ macro_rules! export {
         };
     };
     ($plugin:ty $(:)?) => {
-        ::core::compile_error!("name at least one hook: RequestFilter, SelectUpstream, ResponseFilter");
+        ::core::compile_error!("name at least one hook: RequestFilter, SelectUpstream, ResponseFilter, Finished");
     };
 }
 
@@ -134,11 +134,25 @@ macro_rules! __export_hook {
             Component with_types_in $crate::__private::generated::response_filter
         );
     };
+    ($plugin:ty, Finished) => {
+        impl $crate::__private::FinishedGuest for Component {
+            fn observe() {
+                INSTANCE.with($crate::__private::finished::<$plugin>);
+            }
+        }
+
+        const _: fn() = <Component as $crate::__private::FinishedGuest>::observe;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::generated::finished::export_finished!(
+            Component with_types_in $crate::__private::generated::finished
+        );
+    };
     ($plugin:ty, $unknown:ident) => {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($unknown),
-            "` is no hook; the hooks are RequestFilter, SelectUpstream, ResponseFilter"
+            "` is no hook; the hooks are RequestFilter, SelectUpstream, ResponseFilter, Finished"
         ));
     };
 }
@@ -193,6 +207,11 @@ pub fn select_upstream<P: SelectUpstream>(instance: &Instance<P>, attempt: u32) 
 /// Implements `response-filter.filter`.
 pub fn response_filter<P: ResponseFilter>(instance: &Instance<P>) -> Verdict {
     instance.with(|plugin| plugin.response_filter(&Request::ambient(), &mut Response::ambient()))
+}
+
+/// Implements `finished.observe`.
+pub fn finished<P: Finished>(instance: &Instance<P>) {
+    instance.with(|plugin| plugin.finished(&Request::ambient(), &Outcome::ambient()));
 }
 
 /// Logs where and why a plugin panicked, since the trap that follows only says that it did.

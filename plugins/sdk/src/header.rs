@@ -59,6 +59,12 @@ pub enum EditError {
     TooLarge,
     /// The message is read-only in this hook.
     ReadOnly,
+    /// There is nothing to change here.
+    NotAvailable,
+    /// The operator has not granted it to this plugin or route.
+    NotGranted,
+    /// Something else stands in its place already.
+    Conflict,
 }
 
 impl fmt::Display for EditError {
@@ -79,6 +85,11 @@ impl fmt::Display for EditError {
                 "the message cannot be changed in this hook: change requests in request-filter, responses in \
                  response-filter"
             }
+            Self::NotAvailable => "there is nothing to change here: look first whether there is",
+            Self::NotGranted => {
+                "the operator has not granted it: have it named in the configuration of this plugin or route"
+            }
+            Self::Conflict => "something else stands in its place already: leave it, or take another name",
         })
     }
 }
@@ -93,6 +104,9 @@ impl From<http::EditError> for EditError {
             http::EditError::Forbidden => Self::Forbidden,
             http::EditError::TooLarge => Self::TooLarge,
             http::EditError::ReadOnly => Self::ReadOnly,
+            http::EditError::NotAvailable => Self::NotAvailable,
+            http::EditError::NotGranted => Self::NotGranted,
+            http::EditError::Conflict => Self::Conflict,
         }
     }
 }
@@ -188,6 +202,9 @@ mod tests {
                 "add less, or allow more with `limits.headers`",
             ),
             (EditError::ReadOnly, "change requests in request-filter"),
+            (EditError::NotAvailable, "look first"),
+            (EditError::NotGranted, "have it named in the configuration"),
+            (EditError::Conflict, "leave it"),
         ] {
             let said = refusal.to_string();
             let (_, after) = said.split_once(": ").expect("what is wrong comes first");

@@ -55,8 +55,11 @@
 //! | know who has shown a certificate | [`Request::client_certificate`], [`ClientCertificate`] |
 //! | choose the backend | [`SelectUpstream`], [`Upstreams`] |
 //! | look at a response, change or replace it | [`ResponseFilter`], [`Response`] |
+//! | know how a request went, once it is over | [`Finished`], [`Outcome`] |
+//! | leave a fact for a later hook | [`context`] |
 //! | count over all workers | [`Counter`], [`Window`] |
 //! | write to Pace's log | [`info!`], [`warn!`] and the others, [`log`] |
+//! | add a field to the request's line and span | [`log::annotate`] |
 //! | know the time | [`clock`] |
 //! | take more than texts from the configuration | [`HeaderName`], [`HeaderValue`], [`Integer`], [`Network`], [`PathPrefix`] |
 //!
@@ -109,6 +112,7 @@ mod bindings;
 mod certificate;
 pub mod clock;
 mod config;
+pub mod context;
 mod cookie;
 mod counter;
 mod credentials;
@@ -117,6 +121,7 @@ pub mod header;
 mod integer;
 pub mod log;
 mod network;
+mod outcome;
 mod path;
 mod plugin;
 mod reply;
@@ -131,8 +136,9 @@ pub use counter::{Counter, OpenError};
 pub use header::{EditError, Header, HeaderName, HeaderValue};
 pub use integer::Integer;
 pub use network::Network;
+pub use outcome::{Ending, Outcome};
 pub use path::PathPrefix;
-pub use plugin::{Plugin, RequestFilter, ResponseFilter, SelectUpstream, Selection, Verdict};
+pub use plugin::{Finished, Plugin, RequestFilter, ResponseFilter, SelectUpstream, Selection, Verdict};
 pub use reply::Reply;
 pub use request::Request;
 pub use response::Response;
@@ -146,7 +152,8 @@ pub mod __private {
     use crate::bindings;
 
     pub use crate::export::{Configured, Instance, configure};
-    pub use crate::export::{request_filter, response_filter, select_upstream};
+    pub use crate::export::{finished, request_filter, response_filter, select_upstream};
+    pub use bindings::finished::exports::pace::plugin::finished::Guest as FinishedGuest;
     pub use bindings::lifecycle::exports::pace::plugin::lifecycle::Guest as LifecycleGuest;
     pub use bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
     pub use bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
@@ -155,6 +162,6 @@ pub mod __private {
     };
     /// The output of `wit-bindgen` for the contract.
     pub mod generated {
-        pub use crate::bindings::{lifecycle, request_filter, response_filter, select_upstream};
+        pub use crate::bindings::{finished, lifecycle, request_filter, response_filter, select_upstream};
     }
 }

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use crate::EditError;
 use crate::bindings::imports::pace::plugin::log as host;
 
 /// The importance of a line.
@@ -57,6 +58,23 @@ pub fn enabled(level: Level) -> bool {
 /// ```
 pub fn write(level: Level, message: &str) {
     host::write(level, message);
+}
+
+/// Add a field to the request's line in the access log, among its `annotations`, and to its span. It is there as
+/// `PLUGIN.KEY`; made again, the last value holds.
+///
+/// # Errors
+///
+/// [`EditError::InvalidName`] unless the key has 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`;
+/// [`EditError::TooLarge`] beyond 16 fields of this plugin on the request, or 256 bytes of a value.
+///
+/// ```no_run
+/// # fn example() -> Result<(), pace_plugin::EditError> {
+/// pace_plugin::log::annotate("tenant", "acme")
+/// # }
+/// ```
+pub fn annotate(key: &str, value: &str) -> Result<(), EditError> {
+    Ok(host::annotate(key, value)?)
 }
 
 /// Write the macros' arguments, if the level is enabled.

@@ -2,11 +2,11 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{Reply, Request, Response, Upstreams};
+use crate::{Outcome, Reply, Request, Response, Upstreams};
 
 /// A plugin, and how it is made.
 ///
-/// The hook traits, [`RequestFilter`], [`SelectUpstream`] and [`ResponseFilter`], define its work, and
+/// The hook traits, [`RequestFilter`], [`SelectUpstream`], [`ResponseFilter`] and [`Finished`], define its work, and
 /// [`export!`](crate::export) names those of them that Pace calls.
 ///
 /// ```
@@ -228,6 +228,57 @@ pub trait ResponseFilter: Plugin {
     /// # }
     /// ```
     fn response_filter(&mut self, request: &Request, response: &mut Response) -> Verdict;
+}
+
+/// The hook that runs when a request is over, whatever has become of it.
+///
+/// ```
+/// # use pace_plugin::{NoConfig, Plugin};
+/// use pace_plugin::{Counter, Ending, Finished, Outcome, Request};
+///
+/// /// Counts the requests that clients have given up.
+/// struct Impatience {
+///     given_up: Counter,
+/// }
+/// # impl Plugin for Impatience {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> {
+/// #         Ok(Impatience { given_up: Counter::open("given-up")? })
+/// #     }
+/// # }
+///
+/// impl Finished for Impatience {
+///     fn finished(&mut self, _: &Request, outcome: &Outcome) {
+///         if outcome.ended() == Ending::ClientGone {
+///             self.given_up.add(1);
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not have the hook `Finished`",
+    label = "`export!` names it for this type",
+    note = "write `impl Finished for {Self}` with `fn finished`, or leave the name out"
+)]
+pub trait Finished: Plugin {
+    /// Take note of the outcome.
+    ///
+    /// Runs exactly once per request that had a route, after its last byte. Nothing can be changed any more.
+    ///
+    /// ```
+    /// # use pace_plugin::{Finished, NoConfig, Outcome, Plugin, Request, info};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl Finished for Mine {
+    /// fn finished(&mut self, request: &Request, outcome: &Outcome) {
+    ///     info!("{} took {:?}", request.path(), outcome.total_time());
+    /// }
+    /// # }
+    /// ```
+    fn finished(&mut self, request: &Request, outcome: &Outcome);
 }
 
 /// The decision of a filter.

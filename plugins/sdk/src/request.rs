@@ -55,6 +55,17 @@ impl Request {
         host::scheme()
     }
 
+    /// The version of HTTP that the client speaks: `1.0`, `1.1` or `2`.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.version() == "2"
+    /// # }
+    /// ```
+    pub fn version(&self) -> String {
+        host::version()
+    }
+
     /// The host and optional port that the client asked for, as sent. `None` for an HTTP/1.0 request without
     /// `Host`.
     ///
@@ -67,7 +78,8 @@ impl Request {
         host::authority()
     }
 
-    /// The path as sent: it starts with `/`, is not decoded, and has no query.
+    /// The path in its one spelling, as routes see it: unreserved characters decoded, dot segments resolved, repeated
+    /// slashes merged. It starts with `/`, or is `*`, and has no query.
     ///
     /// ```no_run
     /// # fn example(request: &pace_plugin::Request) -> bool {
@@ -76,6 +88,18 @@ impl Request {
     /// ```
     pub fn path(&self) -> String {
         host::path()
+    }
+
+    /// The path by which the route was chosen: [`path`](Request::path) before any plugin changed it. Rules about who may
+    /// go where go by it, since no edit leads past.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.routed_path().starts_with("/admin/")
+    /// # }
+    /// ```
+    pub fn routed_path(&self) -> String {
+        host::routed_path()
     }
 
     /// The part of the target after the first `?`, not decoded. `None` without a `?`.
@@ -87,6 +111,18 @@ impl Request {
     /// ```
     pub fn query(&self) -> Option<String> {
         host::query()
+    }
+
+    /// The target exactly as the client has sent it, with its query, for signatures over it and for logs. It has many
+    /// spellings of one path, so rules go by [`routed_path`](Request::routed_path).
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.original_target().len() < 1000
+    /// # }
+    /// ```
+    pub fn original_target(&self) -> String {
+        host::original_target()
     }
 
     /// The client's IP address: the peer of the connection, or the address that a proxy trusted by the
@@ -101,6 +137,54 @@ impl Request {
         host::client_address()
             .parse()
             .expect("Pace gives a client's address in its textual form")
+    }
+
+    /// The IP address of the peer: the other end of the connection, or the one that its PROXY header names. It is the
+    /// client's, unless the peer is a proxy that the operator trusts.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.peer_address() != request.client_address()
+    /// # }
+    /// ```
+    pub fn peer_address(&self) -> IpAddr {
+        host::peer_address()
+            .parse()
+            .expect("Pace gives a peer's address in its textual form")
+    }
+
+    /// Whether the peer is one of the operator's `trusted_proxies`, so that its word about client and scheme was taken.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.peer_is_trusted()
+    /// # }
+    /// ```
+    pub fn peer_is_trusted(&self) -> bool {
+        host::peer_is_trusted()
+    }
+
+    /// The name of the route, as logs and metrics have it.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.route() == "api"
+    /// # }
+    /// ```
+    pub fn route(&self) -> String {
+        host::route()
+    }
+
+    /// The name of the pool that the request goes to: the one that [`use_pool`](Request::use_pool) has named, or else the
+    /// route's. `None` for a route without a pool, and before a route with several has chosen one.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.pool().as_deref() == Some("large")
+    /// # }
+    /// ```
+    pub fn pool(&self) -> Option<String> {
+        host::pool()
     }
 
     /// The certificate that was verified when the client's connection was made, `None` if the client has shown
@@ -245,5 +329,20 @@ impl Request {
     /// ```
     pub fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
         Ok(host::set_path_and_query(value)?)
+    }
+
+    /// Send the request to this pool, whatever the choice of the route would be. The last word holds.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::NotGranted`] unless the pool is the route's `pool` or one of its `pools`.
+    ///
+    /// ```no_run
+    /// # fn example(request: &mut pace_plugin::Request) -> Result<(), pace_plugin::EditError> {
+    /// request.use_pool("large")
+    /// # }
+    /// ```
+    pub fn use_pool(&mut self, name: &str) -> Result<(), EditError> {
+        Ok(host::use_pool(name)?)
     }
 }

@@ -47,7 +47,7 @@ fn missing_configure_is_explained() {
 fn plugin_without_a_hook_is_explained() {
     says(
         &inspected("no-hook"),
-        "exports no hook: one of request-filter, select-upstream and response-filter",
+        "exports no hook: one of request-filter, select-upstream, response-filter and finished",
         "name it in `pace_plugin::export!`",
     );
 }
@@ -145,7 +145,7 @@ fn exceeded_memory_is_explained() {
 fn reading_the_response_too_early_is_explained() {
     says(
         &tested("reads-response-early"),
-        "response was called before there is a response: responses can be looked at in response-filter only",
+        "response was called where there is no response: responses can be looked at in response-filter, and in finished",
         "`wit/response.wit`",
     );
 }

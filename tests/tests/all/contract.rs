@@ -6,12 +6,13 @@ use std::path::Path;
 
 use pace_tests::root;
 use wit_component::semver_check;
-use wit_parser::{PackageId, Resolve, SourceMap, WorldId};
+use wit_parser::{PackageId, Resolve, SourceMap};
 
 /// A file of the contract: its name and its text.
 type File = (String, String);
 
-const WORLD: &str = "plugin";
+/// The world with every hook, which gets each new one. No plugin that was built has to have it.
+const EVERY_HOOK: &str = "plugin";
 const VERSION: &str = "pace:plugin@0.1.0";
 /// The package of the frozen copy under another version, because two packages of one name cannot be compared.
 const FROZEN: &str = "pace:plugin@0.0.1";
@@ -57,12 +58,17 @@ fn breaking_change_is_found() {
 
 /// The check accepts compatible changes.
 #[test]
-fn new_function_is_compatible() {
+fn new_function_and_new_hook_are_compatible() {
     let (before, after) = changed(
         "wall: func() -> u64;",
         "wall: func() -> u64;\n    resolution: func() -> u64;",
     );
     compare(&before, &after).expect("plugins that do not know a function do not miss it");
+    let (before, after) = changed(
+        "world finishing {",
+        "world timing {\n    export clock;\n}\n\nworld finishing {",
+    );
+    compare(&before, &after).expect("plugins that do not have a hook are not asked for it");
 }
 
 fn changed(from: &str, to: &str) -> (Vec<File>, Vec<File>) {
@@ -85,19 +91,24 @@ fn compare(released: &[File], current: &[File]) -> Result<(), Box<dyn std::error
         .map(|(name, text)| (format!("released/{name}"), text.replace(VERSION, FROZEN)))
         .collect();
     let mut resolve = Resolve::default();
-    let released = world(&mut resolve, &frozen)?;
-    let current = world(&mut resolve, current)?;
-    semver_check(resolve, released, current).map_err(Into::into)
+    let released = package(&mut resolve, &frozen)?;
+    let current = package(&mut resolve, current)?;
+    let worlds = resolve.packages[released].worlds.keys().cloned();
+    for world in worlds.filter(|world| world != EVERY_HOOK).collect::<Vec<_>>() {
+        let of = |package| resolve.select_world(&[package], Some(&world));
+        semver_check(resolve.clone(), of(released)?, of(current)?)
+            .map_err(|error| format!("the world {world}: {error:#}"))?;
+    }
+    Ok(())
 }
 
-fn world(resolve: &mut Resolve, files: &[File]) -> Result<WorldId, Box<dyn std::error::Error>> {
+fn package(resolve: &mut Resolve, files: &[File]) -> Result<PackageId, Box<dyn std::error::Error>> {
     let mut sources = SourceMap::default();
     for (name, text) in files {
         sources.push_str(name, text.as_str());
     }
     let group = sources.parse().map_err(|(_, error)| error.to_string())?;
-    let package: PackageId = resolve.push_group(group)?;
-    Ok(resolve.select_world(&[package], Some(WORLD))?)
+    Ok(resolve.push_group(group)?)
 }
 
 fn files(directory: &str) -> Vec<File> {

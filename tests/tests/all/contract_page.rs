@@ -11,15 +11,18 @@ use std::fs;
 use pace_tests::root;
 
 /// The files in the order in which an author meets them.
-const FILES: [&str; 13] = [
+const FILES: [&str; 16] = [
     "worlds",
     "lifecycle",
     "request-filter",
     "select-upstream",
     "response-filter",
+    "finished",
     "request",
     "response",
     "upstreams",
+    "outcome",
+    "context",
     "counters",
     "windows",
     "log",

@@ -99,7 +99,13 @@ fn missing_export_is_refused() {
     refused(
         &load(&fixture("no-hook")),
         "no-hook.wasm",
-        &["no hook", "request-filter", "select-upstream", "response-filter"],
+        &[
+            "no hook",
+            "request-filter",
+            "select-upstream",
+            "response-filter",
+            "finished",
+        ],
     );
 }
 

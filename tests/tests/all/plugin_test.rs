@@ -223,7 +223,11 @@ fn failure_can_be_expected_and_the_next_request_is_served() {
         ("endless-loop", "deadline", "longer than its 10ms"),
         ("memory-bomb", "memory", "allowed"),
         ("illegal-reply-header", "illegal-output", "x-split"),
-        ("reads-response-early", "trap", "response-filter only"),
+        (
+            "reads-response-early",
+            "trap",
+            "responses can be looked at in response-filter",
+        ),
     ] {
         let exit = run_fixture(
             name,

@@ -7,7 +7,7 @@ use super::raw;
 use super::scalar::{FieldName, HookName, LastFailure};
 use pace_config::Fault;
 use pace_config::reading::{OrText, Place, Placed, Table};
-use pace_harness::{Backend, Exchange, Pool, Request, Response};
+use pace_harness::{Backend, End, Exchange, Pool, Request, Response};
 
 /// The keys of a case or a step that override its exchange.
 #[derive(Default)]
@@ -18,6 +18,7 @@ pub(super) struct ExchangeOverrides<'a> {
     pub(super) tried: Option<&'a [Placed<String>]>,
     pub(super) last_failure: Option<LastFailure>,
     pub(super) response: Option<&'a Table<raw::Response>>,
+    pub(super) outcome: Option<&'a Table<raw::End>>,
     pub(super) hook: Option<HookName>,
 }
 
@@ -27,6 +28,7 @@ impl<'a> From<&'a raw::Defaults> for ExchangeOverrides<'a> {
             request: raw.request.as_ref(),
             pool: raw.pool.as_ref(),
             response: raw.response.as_ref(),
+            outcome: raw.outcome.as_ref(),
             ..ExchangeOverrides::default()
         }
     }
@@ -41,6 +43,7 @@ impl<'a> From<&'a raw::Case> for ExchangeOverrides<'a> {
             tried: raw.tried.as_deref(),
             last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
+            outcome: raw.outcome.as_ref(),
             hook: raw.hook,
         }
     }
@@ -55,6 +58,7 @@ impl<'a> From<&'a raw::Step> for ExchangeOverrides<'a> {
             tried: raw.tried.as_deref(),
             last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
+            outcome: raw.outcome.as_ref(),
             hook: raw.hook,
         }
     }
@@ -69,6 +73,9 @@ impl ExchangeOverrides<'_> {
         }
         if let Some(Table { value, .. }) = self.response {
             response(value, &mut exchange.response);
+        }
+        if let Some(Table { value, .. }) = self.outcome {
+            end(value, &mut exchange.end);
         }
         if let Some(Table { value, .. }) = self.pool {
             problems.extend(pool(value, &mut exchange.pool));
@@ -123,6 +130,22 @@ fn response(raw: &raw::Response, response: &mut Response) {
         response.status = http::StatusCode::from_u16(status).expect("200 to 599 are statuses");
     }
     headers(&raw.headers, &mut response.headers);
+}
+
+fn end(raw: &raw::End, end: &mut End) {
+    if let Some(ending) = raw.ending {
+        end.ending = ending.value();
+    }
+    end.request_bytes = raw.request_bytes.unwrap_or(end.request_bytes);
+    end.response_bytes = raw.response_bytes.unwrap_or(end.response_bytes);
+    for (raw, time) in [
+        (raw.total_ms, &mut end.total),
+        (raw.queue_ms, &mut end.queue),
+        (raw.connect_ms, &mut end.connect),
+        (raw.first_byte_ms, &mut end.first_byte),
+    ] {
+        *time = raw.map_or(*time, |written| written.0);
+    }
 }
 
 fn headers(raw: &BTreeMap<FieldName, raw::FieldValues>, headers: &mut HeaderMap) {

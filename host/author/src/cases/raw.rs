@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::budget::Budget;
 use super::certificate::Certificate;
 use super::scalar::{
-    Address, FieldName, FieldValue, HealthName, HookName, LastFailure, LogLevel, Method, Millis, Moment,
-    ReasonName, Scheme, Target, Word,
+    Address, EndingName, FieldName, FieldValue, HealthName, HookName, LastFailure, LogLevel, Method, Millis,
+    Moment, ReasonName, Scheme, Target, Word,
 };
 use super::value::{Number, Text, Texts};
 use pace_config::reading::{
@@ -39,6 +39,7 @@ pub(super) struct Defaults {
     pub request: Option<Table<Request>>,
     pub pool: Option<Table<Pool>>,
     pub response: Option<Table<Response>>,
+    pub outcome: Option<Table<End>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,6 +65,7 @@ pub(super) struct Case {
     pub tried: Option<Vec<Placed<String>>>,
     pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
+    pub outcome: Option<Table<End>>,
     pub hook: Option<HookName>,
     pub advance_ms: Option<Placed<Millis>>,
     pub repeat: Option<Placed<Repeat>>,
@@ -85,6 +87,7 @@ pub(super) struct Step {
     pub tried: Option<Vec<Placed<String>>>,
     pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
+    pub outcome: Option<Table<End>>,
     pub hook: Option<HookName>,
     pub expect: Option<Table<Expect>>,
     pub tally: Option<Table<Tally>>,
@@ -113,6 +116,19 @@ pub(super) struct Response {
     pub status: Option<Int<200, 599>>,
     #[serde(default)]
     pub headers: BTreeMap<FieldName, FieldValues>,
+}
+
+/// `outcome`: how the request ended.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    pub ending: Option<EndingName>,
+    pub request_bytes: Option<u64>,
+    pub response_bytes: Option<u64>,
+    pub total_ms: Option<Millis>,
+    pub queue_ms: Option<Millis>,
+    pub connect_ms: Option<Millis>,
+    pub first_byte_ms: Option<Millis>,
 }
 
 /// One value, or several in order; an empty list removes the field.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use pace_config::reading::{Int, Shorthand, suggestion};
-use pace_hook::{AttemptFailure, FailureReason, Health, Hook};
+use pace_hook::{AttemptFailure, Ending, FailureReason, Health, Hook};
 
 /// Defines a word out of those in `$all`, under the name that the rest of Pace has for it.
 macro_rules! word {
@@ -49,6 +49,10 @@ word! {
 word! {
     /// The state of a backend.
     HealthName: Health = Health::ALL
+}
+word! {
+    /// The way in which a request ended.
+    EndingName: Ending = Ending::ALL
 }
 word! {
     /// Why an attempt failed.

@@ -89,6 +89,9 @@ fn project(name: &str, language: Language, hooks: Hooks) -> Vec<(PathBuf, String
     if hooks.contains(Hook::ResponseFilter) && !hooks.contains(Hook::RequestFilter) {
         words.insert("response-filter-only");
     }
+    if hooks.contains(Hook::Finished) && !hooks.contains(Hook::RequestFilter) {
+        words.insert("finished-only");
+    }
     let (_, version) = CONTRACT.split_once('@').unwrap_or_default();
     let include = |world: &str| format!("    include pace:plugin/{world}@{version};");
     let worlds = of_each(hooks, Hook::world).into_iter().map(include);

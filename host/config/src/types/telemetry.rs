@@ -130,6 +130,8 @@ fields! {
     Referrer "referrer",
     /// Each call of a hook, with its verdict and its time.
     Plugins "plugins",
+    /// The fields that plugins have added, as `PLUGIN.KEY`.
+    Annotations "annotations",
 }
 
 /// A set of statuses of HTTP.

@@ -1,6 +1,6 @@
 //! Tests of the chain with scripted plugins.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::StatusCode;
 use http::header::HeaderValue;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use pace_hook::field::FieldName;
-use pace_hook::{EditError, FailureReason, Headers, Hooks};
+use pace_hook::{EditError, FailureReason, Headers, Hooks, RequestState};
 
 /// A plugin that returns fixed results, and records its calls.
 struct Scripted {
@@ -86,6 +86,15 @@ impl RequestHead for Head {
     fn query(&self) -> Option<&str> {
         None
     }
+    fn version(&self) -> &'static str {
+        "1.1"
+    }
+    fn routed_path(&self) -> &str {
+        "/"
+    }
+    fn original_target(&self) -> &str {
+        "/"
+    }
     fn set_path_and_query(&mut self, _value: &str) -> Result<(), EditError> {
         Ok(())
     }
@@ -100,12 +109,22 @@ impl ResponseHead for Head {
     }
 }
 
-const CALL_CONTEXT: CallContext<'_> = CallContext {
-    client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-    scheme: "http",
-    certificate: None,
-    notes: None,
-};
+fn call_context(state: &RequestState) -> CallContext<'_> {
+    CallContext {
+        facts: RequestFacts {
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            peer_is_trusted: false,
+            scheme: "http",
+            certificate: None,
+            route: "all",
+            pools: None,
+            pool: None,
+            state,
+        },
+        notes: None,
+    }
+}
 
 fn next() -> Result<Verdict, Failure> {
     Ok(Verdict::Next)
@@ -157,9 +176,18 @@ fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>
 #[test]
 fn chain_filters_requests_in_order_and_responses_in_reverse() {
     let (chain, asked) = chain(&[(next as Answer, OnFailure::Closed); 3]);
-    assert_eq!(chain.request_filter(CALL_CONTEXT, &mut Head), RequestFlow::Next);
     assert_eq!(
-        chain.response_filter(Remaining::ALL, CALL_CONTEXT, &Head, &mut Head, None),
+        chain.request_filter(call_context(&RequestState::default()), &mut Head),
+        RequestFlow::Next
+    );
+    assert_eq!(
+        chain.response_filter(
+            Remaining::ALL,
+            call_context(&RequestState::default()),
+            &Head,
+            &mut Head,
+            None
+        ),
         ResponseFlow::Next
     );
     assert_eq!(*asked.lock(), ["a", "b", "c", "c", "b", "a"]);
@@ -173,7 +201,7 @@ fn first_answer_of_request_filters_wins() {
         (trap, OnFailure::Closed),
     ]);
     assert!(matches!(
-        chain.request_filter(CALL_CONTEXT, &mut Head),
+        chain.request_filter(call_context(&RequestState::default()), &mut Head),
         RequestFlow::Respond(_)
     ));
     assert_eq!(*asked.lock(), ["a", "b"]);
@@ -186,13 +214,23 @@ fn replaced_response_passes_only_the_remaining_filters() {
         (teapot, OnFailure::Closed),
         (next, OnFailure::Closed),
     ]);
-    let ResponseFlow::Respond(_, rest) =
-        chain.response_filter(Remaining::ALL, CALL_CONTEXT, &Head, &mut Head, None)
-    else {
+    let ResponseFlow::Respond(_, rest) = chain.response_filter(
+        Remaining::ALL,
+        call_context(&RequestState::default()),
+        &Head,
+        &mut Head,
+        None,
+    ) else {
         panic!("b replaces the response");
     };
     assert_eq!(
-        chain.response_filter(rest, CALL_CONTEXT, &Head, &mut Head, None),
+        chain.response_filter(
+            rest,
+            call_context(&RequestState::default()),
+            &Head,
+            &mut Head,
+            None
+        ),
         ResponseFlow::Next
     );
     assert_eq!(*asked.lock(), ["c", "b", "a"], "each filter is called once");
@@ -202,11 +240,14 @@ fn replaced_response_passes_only_the_remaining_filters() {
 fn failure_ends_the_request_if_closed_and_is_passed_over_if_open() {
     let (closed, _) = chain(&[(trap, OnFailure::Closed), (next, OnFailure::Closed)]);
     assert_eq!(
-        closed.request_filter(CALL_CONTEXT, &mut Head),
+        closed.request_filter(call_context(&RequestState::default()), &mut Head),
         RequestFlow::Failed
     );
     let (open, asked) = chain(&[(trap, OnFailure::Open), (next, OnFailure::Closed)]);
-    assert_eq!(open.request_filter(CALL_CONTEXT, &mut Head), RequestFlow::Next);
+    assert_eq!(
+        open.request_filter(call_context(&RequestState::default()), &mut Head),
+        RequestFlow::Next
+    );
     assert_eq!(*asked.lock(), ["a", "b"]);
 }
 
@@ -250,7 +291,7 @@ impl Candidates for Pool {
 fn select_upstream_without_a_pick_leaves_no_backend() {
     let (chain, asked) = chain(&[(next as Answer, OnFailure::Closed); 2]);
     assert_eq!(
-        chain.select_upstream(CALL_CONTEXT, &Head, &Pool, 1),
+        chain.select_upstream(call_context(&RequestState::default()), &Head, &Pool, 1),
         SelectFlow::NoneLeft
     );
     assert_eq!(*asked.lock(), ["a", "b"]);

@@ -59,7 +59,7 @@ impl Proxy {
     pub(super) fn filter(
         &self,
         request: &RequestHead,
-        context: &Context,
+        context: &mut Context,
         remaining: Remaining,
         response: &mut ResponseHead,
     ) -> Filtered {
@@ -76,7 +76,10 @@ impl Proxy {
         match flow {
             ResponseFlow::Next => Filtered::AsIs,
             ResponseFlow::Respond(reply, remaining) => Filtered::Instead(reply, remaining),
-            ResponseFlow::Failed => Filtered::Instead(reply(Refused::PluginFailed), Remaining::NONE),
+            ResponseFlow::Failed => {
+                context.answered_for = Some(Refused::PluginFailed);
+                Filtered::Instead(reply(Refused::PluginFailed), Remaining::NONE)
+            }
         }
     }
 
@@ -112,6 +115,7 @@ impl Proxy {
     ) -> Disposition {
         let (mut head, content) = head_and_content(reply(refused));
         tell_generations(request, context, &mut head);
+        context.answered_for = Some(refused);
         if let Refused::Request(refusal) = refused {
             context.refused = Some(refusal);
             head.options.close = true;
@@ -225,6 +229,10 @@ impl Proxy {
             }
         }
         context.body_bytes = content.len() as u64;
+        let closes = head.options.close;
+        if let Some(observed) = &mut context.observed {
+            observed.response = Some(head);
+        }
         let limit = context.snapshot.client.send;
         match client.send(&wire, &content, limit).await {
             Err(error) => {
@@ -233,7 +241,7 @@ impl Proxy {
                 Disposition::Close
             }
             Ok(()) if keep => Disposition::Keep,
-            Ok(()) if is_read && !head.options.close => Disposition::of_last(client, request),
+            Ok(()) if is_read && !closes => Disposition::of_last(client, request),
             Ok(()) => Disposition::Linger,
         }
     }

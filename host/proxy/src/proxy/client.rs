@@ -22,6 +22,7 @@ pub(super) fn identify(
 ) -> Result<(), TooLarge> {
     let trusted = &context.snapshot.trusted_proxies;
     if !trusted.is_empty() && trusted.contains(context.peer) {
+        context.peer_is_trusted = true;
         context.client = client_address(context.peer, trusted, request.fields.all(Known::XForwardedFor));
         if let Some(scheme) = scheme(request) {
             context.scheme = scheme;

@@ -11,6 +11,8 @@ use pace_wire::target::Target;
 use prometheus::IntGauge;
 use smallvec::SmallVec;
 
+use super::outcome::Observed;
+use super::refuse::Refused;
 use crate::chain::CallContext;
 use crate::client::ShownCertificate;
 use crate::http1::Arrival;
@@ -21,7 +23,7 @@ use crate::telemetry::tracing::{Trace, Traceparent};
 use crate::telemetry::{Notes, RequestSummary, RouteMetrics};
 use crate::upstream::{Backend, Entry, InFlight, Members, Pool};
 use pace_base::logging::Limited;
-use pace_hook::AttemptFailure;
+use pace_hook::{AttemptFailure, Pools, RequestFacts, RequestState};
 
 /// The number of attempts that are recorded without an allocation.
 const USUAL_ATTEMPTS: usize = 4;
@@ -36,6 +38,8 @@ pub(super) struct Context {
     pub(super) peer: IpAddr,
     /// The client's address: the peer, or the one that a trusted peer names.
     pub(super) client: IpAddr,
+    /// Whether the peer is trusted, so that its word about client and scheme holds.
+    pub(super) peer_is_trusted: bool,
     /// `http` or `https`: the scheme with which the client reached Pace, or a trusted peer.
     pub(super) scheme: &'static str,
     /// The certificate that the peer has shown.
@@ -44,8 +48,10 @@ pub(super) struct Context {
     rewritten: Option<Target>,
     /// The prefix that was taken from the target, and those that others have taken before.
     prefix: Option<Vec<u8>>,
-    /// The pool that was chosen, by its index among those of the route.
-    choice: usize,
+    /// The pool that was chosen, by its index among those of the route, once one is.
+    choice: Option<usize>,
+    /// The values that the hooks of the request leave for each other and for Pace.
+    pub(super) state: RequestState,
     /// The members of the route's pool when a backend was chosen last.
     pub(super) members: Option<Arc<Members>>,
     /// The number of attempts that were begun.
@@ -79,12 +85,18 @@ pub(super) struct Context {
     pub(super) body_bytes: u64,
     /// The refusal, if the request was malformed or did not arrive in time.
     pub(super) refused: Option<Refusal>,
+    /// The reason why Pace itself answered, if it did.
+    pub(super) answered_for: Option<Refused>,
     /// The number of bytes of the request's body that were read.
     pub(super) received: u64,
     /// The time from the request's head to that of the response, if a backend gave one.
     pub(super) first_byte: Option<Duration>,
     /// How the response ended.
     pub(super) end: End,
+    /// The failure of the present attempt.
+    pub(super) failure: Option<AttemptFailure>,
+    /// The facts for plugins that are told how requests end; `None` if the route has no such plugin.
+    pub(super) observed: Option<Box<Observed>>,
     /// The trace that the request belongs to, if any is followed.
     pub(super) trace: Option<Trace>,
     /// The notes of the request, if anybody is told of it.
@@ -102,11 +114,13 @@ impl Context {
             route: None,
             peer,
             client: peer,
+            peer_is_trusted: false,
             scheme: arrival.scheme(),
             certificate: arrival.certificate.clone(),
             rewritten: None,
             prefix: None,
-            choice: 0,
+            choice: None,
+            state: RequestState::default(),
             members: None,
             attempt: 0,
             tried: SmallVec::new(),
@@ -124,9 +138,12 @@ impl Context {
             status: None,
             body_bytes: 0,
             refused: None,
+            answered_for: None,
             received: 0,
             first_byte: None,
             end: End::default(),
+            failure: None,
+            observed: None,
             trace: None,
             notes,
             _in_flight: Counted::new(in_flight),
@@ -183,12 +200,17 @@ impl Context {
         self.attempt += 1;
         self.tried.push(index);
         // The first attempt begins some microseconds after the request, which is not worth a read of the clock.
-        let since = match (self.attempt, self.has_waited) {
-            (1, false) => self.started,
+        let since = match (self.attempt, self.has_waited, &self.observed) {
+            (1, false, None) => self.started,
             _ => Instant::now(),
         };
         if self.attempt > 1 {
             self.pool().metrics.retries.inc();
+        }
+        self.failure = None;
+        if let Some(observed) = &mut self.observed {
+            observed.first_attempt.get_or_insert(since);
+            (observed.connect, observed.first_byte) = (None, None);
         }
         backend.metrics.attempts.inc();
         self.current = Some((place, since));
@@ -243,12 +265,14 @@ impl Context {
 
     /// The pool that was chosen for the request, or the first of its route.
     pub(super) fn pool(&self) -> &Arc<Pool> {
-        self.forward().split.pool(self.choice)
+        self.forward().split.pool(self.choice.unwrap_or(0))
     }
 
-    /// Chooses one of the pools of the request's route.
+    /// Chooses one of the pools of the request's route: the one that a plugin has named, if one has.
     pub(super) fn choose_pool(&mut self, request: &RequestHead) {
-        self.choice = self.forward().split.choose(self.client, request);
+        let named = self.state.pool();
+        let choose = || self.forward().split.choose(self.client, request);
+        self.choice = Some(named.unwrap_or_else(choose));
     }
 
     /// Where copies of the request go, if they do.
@@ -269,7 +293,11 @@ impl Context {
     /// The longest time of the request, as its route or its pool has it; none for a route without a pool.
     fn total_timeout(&self) -> Option<Duration> {
         let forward = self.route.as_ref()?.forward()?;
-        let of_pool = forward.split.pool(self.choice).settings.total_timeout;
+        let of_pool = forward
+            .split
+            .pool(self.choice.unwrap_or(0))
+            .settings
+            .total_timeout;
         forward.timeouts.total.unwrap_or(of_pool)
     }
 
@@ -334,6 +362,9 @@ impl Context {
             self.pool().answered(place, status, time);
             self.pool().metrics.duration.observe(time);
             self.first_byte = Some(now.duration_since(self.started));
+            if let Some(observed) = &mut self.observed {
+                observed.first_byte = Some(time);
+            }
             self.note(|noted| {
                 if let Some(attempt) = noted.attempt() {
                     attempt.head = Some(now.duration_since(attempt.begun));
@@ -343,8 +374,16 @@ impl Context {
         self.answered = true;
     }
 
-    /// Tells the pool that the present attempt has failed.
-    pub(super) fn failed(&self, failure: AttemptFailure) {
+    /// Records that the present attempt has a connection.
+    pub(super) fn connected(&mut self) {
+        if let (Some(observed), Some((_, since))) = (&mut self.observed, &self.current) {
+            observed.connect = Some(since.elapsed());
+        }
+    }
+
+    /// Records that the present attempt has failed, and tells the pool.
+    pub(super) fn failed(&mut self, failure: AttemptFailure) {
+        self.failure = Some(failure);
         if let Some((place, _)) = &self.current {
             self.pool().failed(place, failure);
         }
@@ -372,10 +411,21 @@ impl Context {
 
     /// The facts about the request for a call of the chain.
     pub(super) fn call_context(&self) -> CallContext<'_> {
+        let route = self.route();
+        let split = route.forward().map(|forward| &forward.split);
+        let only = split.and_then(|split| split.has_one_pool().then_some(0));
         CallContext {
-            client: self.client,
-            scheme: self.scheme,
-            certificate: self.certificate.as_deref().map(ShownCertificate::facts),
+            facts: RequestFacts {
+                client: self.client,
+                peer: self.peer,
+                peer_is_trusted: self.peer_is_trusted,
+                scheme: self.scheme,
+                certificate: self.certificate.as_deref().map(ShownCertificate::facts),
+                route: &route.name,
+                pools: split.map(|split| split as &dyn Pools),
+                pool: self.choice.or(only),
+                state: &self.state,
+            },
             notes: self.notes.as_deref(),
         }
     }

@@ -109,6 +109,9 @@ impl Proxy {
             None => download.begin(|out| outbound::response_head(out, &backend.head, request, delivery, via)),
         }
         context.status = Some(backend.head.status().as_u16());
+        if let Some(observed) = &mut context.observed {
+            observed.response = Some(backend.head.clone());
+        }
         let limits = context.snapshot.client;
         let silence = context.pool().settings.response_timeout;
         let until = context.deadline();

@@ -8,6 +8,7 @@ use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
 use super::context::Context;
+use super::outcome;
 use super::{CLIENT_CLOSED_REQUEST, Proxy};
 use crate::http1::Arrival;
 use crate::telemetry::notes::{End, Noted, Summary};
@@ -17,6 +18,7 @@ use crate::telemetry::{Notes, access_log, hook_log, tracing};
 impl Proxy {
     /// Counts a request that is over, whether it was answered or not, and tells of it.
     pub(super) fn finished(&self, arrival: &Arrival, request: &RequestHead, context: &Context) {
+        outcome::tell(request, context);
         let duration = context.started.elapsed();
         let (status, end) = match context.status {
             Some(status) => (status, context.end),
@@ -44,6 +46,7 @@ impl Proxy {
         }
         let text = text(request, context, |field| is_traced || notes.wants(field));
         notes.with(|noted| {
+            noted.annotations = context.state.take_annotations();
             noted.summary = Some(Summary {
                 begun: context.started,
                 time: SystemTime::now() - duration,

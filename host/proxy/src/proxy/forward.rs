@@ -145,6 +145,7 @@ impl Proxy {
             }
         };
         way.note(context);
+        context.connected();
         let refuse = |refusal| NextAction::Refuse(Refused::Request(refusal));
         let forwarded_for = forwarded(request, context).map_err(|_| refuse(Refusal::FieldLine))?;
         let (target, prefix) = context.target(request);

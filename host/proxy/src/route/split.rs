@@ -1,10 +1,14 @@
 //! Splits the requests of a route between pools.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pace_config::route::SplitBy;
 use pace_wire::cookie;
 use pace_wire::request::RequestHead;
+
+use crate::upstream::Pool;
+use pace_hook::Pools;
 
 /// The pools of a route with their shares of requests. `T` is a pool.
 ///
@@ -42,14 +46,19 @@ impl<T> Split<T> {
     ///
     /// # Panics
     ///
-    /// If the index is not one that [`Split::choose`] has returned, and not 0.
+    /// If there are not so many pools.
     pub fn pool(&self, index: usize) -> &T {
         &self.shares[index].pool
     }
 
+    /// Whether there is nothing to choose.
+    pub fn has_one_pool(&self) -> bool {
+        self.shares.len() == 1
+    }
+
     /// Chooses the pool of a request, and returns its index.
     pub fn choose(&self, client: IpAddr, request: &RequestHead) -> usize {
-        if self.shares.len() == 1 {
+        if self.has_one_pool() {
             return 0;
         }
         match &self.by {
@@ -67,6 +76,16 @@ impl<T> Split<T> {
         let numbers = self.shares.iter().map(number).enumerate();
         let best = numbers.min_by(|(_, one), (_, other)| one.total_cmp(other));
         best.map_or(0, |(index, _)| index)
+    }
+}
+
+impl Pools for Split<Arc<Pool>> {
+    fn index_of(&self, name: &str) -> Option<usize> {
+        self.shares.iter().position(|share| share.pool.name == name)
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.pool(index).name
     }
 }
 

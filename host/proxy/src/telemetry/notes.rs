@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::Version;
 use pace_config::telemetry::LogField;
-use pace_hook::{AttemptFailure, FailureReason, Hook, Reply, Selection, Verdict};
+use pace_hook::{Annotation, AttemptFailure, FailureReason, Hook, Reply, Selection, Verdict};
 use pace_tls::server::Facts;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -42,6 +42,8 @@ pub struct Noted {
     pub attempts: SmallVec<[AttemptNote; 1]>,
     /// The time of waiting for a place at a backend.
     pub queue: Duration,
+    /// The fields that plugins have added.
+    pub annotations: Vec<Annotation>,
     /// The facts that are known once the request is over.
     pub summary: Option<Summary>,
 }
@@ -71,6 +73,8 @@ pub enum Said {
     Pick(u32),
     /// The plugin picks none.
     Pass,
+    /// The plugin has taken note.
+    Done,
     /// The call failed, with this advice to the plugin's author.
     Failed(FailureReason, &'static str),
 }
@@ -203,7 +207,10 @@ impl Notes {
     pub(super) fn weight(&self) -> usize {
         let noted = self.noted.lock();
         let text = noted.summary.as_ref().map_or(0, |summary| summary.text.size());
-        size_of::<Notes>() + text + noted.calls.len() * size_of::<HookCall>()
+        let of =
+            |annotation: &Annotation| size_of::<Annotation>() + annotation.key.len() + annotation.value.len();
+        let annotations: usize = noted.annotations.iter().map(of).sum();
+        size_of::<Notes>() + text + noted.calls.len() * size_of::<HookCall>() + annotations
     }
 }
 
@@ -222,8 +229,15 @@ impl Said {
             Said::Respond(_) => "respond",
             Said::Pick(_) => "pick",
             Said::Pass => "pass",
+            Said::Done => "done",
             Said::Failed(..) => "failed",
         }
+    }
+}
+
+impl From<&()> for Said {
+    fn from((): &()) -> Said {
+        Said::Done
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
         })?
         .func("client-certificate-der", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller)?;
-            let certificate = guest(&caller)?.lending.certificate()?;
+            let certificate = guest(&caller)?.lending.facts()?.certificate;
             let der = certificate.map(|certificate| copied(&certificate.der));
             answer_option(&mut caller, out, der.as_deref())
         })?;
@@ -42,7 +42,7 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
 /// Writes the fields one after the other, in the order in which components get them, because their places may overlap.
 /// Nothing is borrowed while the plugin allocates.
 fn answer(caller: &mut Caller<'_>, out: u32) -> Result<()> {
-    let is_there = guest(caller)?.lending.certificate()?.is_some();
+    let is_there = guest(caller)?.lending.facts()?.certificate.is_some();
     let answer = place::<8, { at::END }>(split(caller)?.0, out)?;
     answer[0] = u8::from(is_there);
     if !is_there {
@@ -71,7 +71,7 @@ fn answer(caller: &mut Caller<'_>, out: u32) -> Result<()> {
 }
 
 fn shown<'a>(caller: &'a Caller<'_>) -> Result<&'a ClientCertificate> {
-    let certificate = guest(caller)?.lending.certificate()?;
+    let certificate = guest(caller)?.lending.facts()?.certificate;
     certificate.ok_or_else(|| format_err!("the client's certificate is lent for the whole call"))
 }
 

@@ -1,20 +1,26 @@
-//! `log`: lines in Pace's log, marked with the plugin's name.
+//! `log`: lines in Pace's log, marked with the plugin's name, and fields of a request's own line.
 
 use ::log::Level;
 use wasmtime::component::{HasData, Linker};
 use wasmtime::{Result, format_err};
 
+use super::super::bindings::pace::plugin::http::EditError;
 use super::super::bindings::pace::plugin::log;
-use super::super::direct::{Caller, Interface, called, guest, split, text_start};
+use super::super::direct::{Caller, Interface, called, guest, split, text_if_short, text_start};
 use super::super::generation::Generation;
 use super::super::guest::Guest;
+use super::super::lend::Lending;
+use super::headers::answer_edit;
 use super::metered::Metered;
 use pace_base::escape::Shown;
 
 /// The target of plugins' lines, for `RUST_LOG`.
 const TARGET: &str = "pace::plugin::log";
 
-struct View<'a>(&'a Generation);
+struct View<'a> {
+    generation: &'a Generation,
+    lending: &'a Lending,
+}
 
 struct Log;
 
@@ -24,7 +30,11 @@ impl HasData for Log {
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     log::add_to_linker::<_, Log>(linker, |guest| {
-        Metered::new(&mut guest.meter, View(&guest.generation))
+        let view = View {
+            generation: &guest.generation,
+            lending: &guest.lending,
+        };
+        Metered::new(&mut guest.meter, view)
     })
 }
 
@@ -43,6 +53,24 @@ pub(super) fn add_directly(log: &mut Interface<'_>) -> Result<()> {
             line(&guest.generation, level_at(level)?, message);
             Ok(())
         },
+    )?
+    .func(
+        "annotate",
+        |mut caller: Caller<'_>, key: u32, key_length: u32, at: u32, length: u32, out: u32| {
+            called(&mut caller)?;
+            let (memory, guest) = split(&mut caller)?;
+            let key = text_if_short(memory, &mut guest.meter, key, key_length)?;
+            let value = text_if_short(memory, &mut guest.meter, at, length)?;
+            let done = match (key, value) {
+                (None, _) => Err(pace_hook::EditError::InvalidName),
+                (_, None) => Err(pace_hook::EditError::TooLarge),
+                (Some(key), Some(value)) => {
+                    let state = guest.lending.facts()?.state;
+                    state.annotate(&guest.generation.plugin, key, value)
+                }
+            };
+            answer_edit(memory, out, done)
+        },
     )?;
     Ok(())
 }
@@ -56,12 +84,19 @@ fn level_at(number: u32) -> Result<Level> {
 
 impl log::Host for Metered<'_, View<'_>> {
     fn enabled(&mut self, level: log::Level) -> Result<bool> {
-        Ok(enabled(self.view()?.0, level.into()))
+        Ok(enabled(self.view()?.generation, level.into()))
     }
 
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
-        line(self.given(message.len())?.0, level.into(), &message);
+        line(self.given(message.len())?.generation, level.into(), &message);
         Ok(())
+    }
+
+    fn annotate(&mut self, key: String, value: String) -> Result<Result<(), EditError>> {
+        let view = self.given(key.len() + value.len())?;
+        let state = view.lending.facts()?.state;
+        let done = state.annotate(&view.generation.plugin, &key, &value);
+        Ok(done.map_err(Into::into))
     }
 }
 

@@ -7,11 +7,13 @@
 
 mod certificate;
 mod clock;
+mod context;
 mod counters;
 mod edit;
 mod headers;
 mod log;
 mod metered;
+mod outcome;
 mod request;
 mod response;
 mod upstreams;
@@ -33,47 +35,46 @@ use wasmtime::component::{HasData, Linker};
 pub use windows::WindowHandle;
 
 use super::bindings::pace::plugin::http;
-use super::direct::Interface;
+use super::direct::{self, Interface};
 use super::guest::Guest;
 
-/// The interfaces that a component may import.
-pub(super) const INTERFACES: [&str; 8] = [
-    "pace:plugin/http@0.1.0",
-    "pace:plugin/request@0.1.0",
-    "pace:plugin/response@0.1.0",
-    "pace:plugin/upstreams@0.1.0",
-    "pace:plugin/counters@0.1.0",
-    "pace:plugin/windows@0.1.0",
-    "pace:plugin/log@0.1.0",
-    "pace:plugin/clock@0.1.0",
+/// The interfaces that a plugin may import, with the functions that add them for components and for core modules.
+pub(super) const CAPABILITIES: &[(&str, AddToLinker, AddDirectly)] = &[
+    ("http", add_types, |_| Ok(())),
+    ("request", request::add_to_linker, request::add_directly),
+    ("response", response::add_to_linker, response::add_directly),
+    ("upstreams", upstreams::add_to_linker, upstreams::add_directly),
+    ("outcome", outcome::add_to_linker, outcome::add_directly),
+    ("context", context::add_to_linker, context::add_directly),
+    ("counters", counters::add_to_linker, counters::add_directly),
+    ("windows", windows::add_to_linker, windows::add_directly),
+    ("log", log::add_to_linker, log::add_directly),
+    ("clock", clock::add_to_linker, clock::add_directly),
 ];
+
+type AddToLinker = fn(&mut Linker<Guest>) -> wasmtime::Result<()>;
+
+type AddDirectly = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
+
+/// Whether a component may import the interface of this name, which is the contract's with its version.
+pub(super) fn has(name: &str) -> bool {
+    CAPABILITIES
+        .iter()
+        .any(|(interface, ..)| direct::interface(interface) == name)
+}
 
 /// A linker with all interfaces.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    http::add_to_linker::<_, Types>(&mut linker, |_| Types)?;
-    request::add_to_linker(&mut linker)?;
-    response::add_to_linker(&mut linker)?;
-    upstreams::add_to_linker(&mut linker)?;
-    counters::add_to_linker(&mut linker)?;
-    windows::add_to_linker(&mut linker)?;
-    log::add_to_linker(&mut linker)?;
-    clock::add_to_linker(&mut linker)?;
+    for (_, add, _) in CAPABILITIES {
+        add(&mut linker)?;
+    }
     Ok(linker)
 }
 
-/// The interfaces that have functions, with the functions that add them for core modules.
-pub(super) const DIRECT: [(&str, AddDirectly); 7] = [
-    ("request", request::add_directly),
-    ("response", response::add_directly),
-    ("upstreams", upstreams::add_directly),
-    ("counters", counters::add_directly),
-    ("windows", windows::add_directly),
-    ("log", log::add_directly),
-    ("clock", clock::add_directly),
-];
-
-type AddDirectly = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
+fn add_types(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    http::add_to_linker::<_, Types>(linker, |_| Types)
+}
 
 /// The interface `http`, which has types and no functions.
 struct Types;

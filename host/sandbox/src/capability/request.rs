@@ -49,8 +49,13 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
         })?
         .func("scheme", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller)?;
-            let scheme = guest(&caller)?.lending.scheme()?;
+            let scheme = guest(&caller)?.lending.facts()?.scheme;
             answer_bytes(&mut caller, out, scheme.as_bytes())
+        })?
+        .func("version", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let version = guest(&caller)?.lending.request()?.version();
+            answer_bytes(&mut caller, out, version.as_bytes())
         })?
         .func("authority", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller)?;
@@ -62,16 +67,58 @@ pub(super) fn add_directly(request: &mut Interface<'_>) -> Result<()> {
             let path = copied(guest(&caller)?.lending.request()?.path());
             answer_bytes(&mut caller, out, &path)
         })?
+        .func("routed-path", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let path = copied(guest(&caller)?.lending.request()?.routed_path());
+            answer_bytes(&mut caller, out, &path)
+        })?
         .func("query", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller)?;
             let query = guest(&caller)?.lending.request()?.query().map(copied);
             answer_option(&mut caller, out, query.as_deref())
         })?
+        .func("original-target", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let target = copied(guest(&caller)?.lending.request()?.original_target());
+            answer_bytes(&mut caller, out, &target)
+        })?
         .func("client-address", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller)?;
-            let client = guest(&caller)?.lending.client()?.to_string();
+            let client = guest(&caller)?.lending.facts()?.client.to_string();
             answer_bytes(&mut caller, out, client.as_bytes())
         })?
+        .func("peer-address", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let peer = guest(&caller)?.lending.facts()?.peer.to_string();
+            answer_bytes(&mut caller, out, peer.as_bytes())
+        })?
+        .func("peer-is-trusted", |mut caller: Caller<'_>| {
+            called(&mut caller)?;
+            Ok(u32::from(guest(&caller)?.lending.facts()?.peer_is_trusted))
+        })?
+        .func("route", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let route = copied(guest(&caller)?.lending.facts()?.route);
+            answer_bytes(&mut caller, out, &route)
+        })?
+        .func("pool", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let pool = guest(&caller)?.lending.facts()?.pool_name().map(copied);
+            answer_option(&mut caller, out, pool.as_deref())
+        })?
+        .func(
+            "use-pool",
+            |mut caller: Caller<'_>, at: u32, length: u32, out: u32| {
+                called(&mut caller)?;
+                let (memory, guest) = split(&mut caller)?;
+                let name = text_if_short(memory, &mut guest.meter, at, length)?;
+                let done = match name {
+                    Some(name) => use_pool(&mut guest.lending, name)?,
+                    None => Err(pace_hook::EditError::NotGranted),
+                };
+                answer_edit(memory, out, done)
+            },
+        )?
         .func(
             "set-path-and-query",
             |mut caller: Caller<'_>, at: u32, length: u32, out: u32| {
@@ -107,7 +154,11 @@ impl request::Host for Metered<'_, View<'_>> {
     }
 
     fn scheme(&mut self) -> Result<String> {
-        Ok(self.view()?.lending.scheme()?.to_owned())
+        Ok(self.view()?.lending.facts()?.scheme.to_owned())
+    }
+
+    fn version(&mut self) -> Result<String> {
+        Ok(self.view()?.lending.request()?.version().to_owned())
     }
 
     fn authority(&mut self) -> Result<Option<String>> {
@@ -118,20 +169,44 @@ impl request::Host for Metered<'_, View<'_>> {
         Ok(self.view()?.lending.request()?.path().to_owned())
     }
 
+    fn routed_path(&mut self) -> Result<String> {
+        Ok(self.view()?.lending.request()?.routed_path().to_owned())
+    }
+
     fn query(&mut self) -> Result<Option<String>> {
         Ok(self.view()?.lending.request()?.query().map(str::to_owned))
     }
 
+    fn original_target(&mut self) -> Result<String> {
+        Ok(self.view()?.lending.request()?.original_target().to_owned())
+    }
+
     fn client_address(&mut self) -> Result<String> {
-        Ok(self.view()?.lending.client()?.to_string())
+        Ok(self.view()?.lending.facts()?.client.to_string())
+    }
+
+    fn peer_address(&mut self) -> Result<String> {
+        Ok(self.view()?.lending.facts()?.peer.to_string())
+    }
+
+    fn peer_is_trusted(&mut self) -> Result<bool> {
+        Ok(self.view()?.lending.facts()?.peer_is_trusted)
+    }
+
+    fn route(&mut self) -> Result<String> {
+        Ok(self.view()?.lending.facts()?.route.to_owned())
+    }
+
+    fn pool(&mut self) -> Result<Option<String>> {
+        Ok(self.view()?.lending.facts()?.pool_name().map(str::to_owned))
     }
 
     fn client_certificate(&mut self) -> Result<Option<Certificate>> {
-        Ok(self.view()?.lending.certificate()?.map(Certificate::from))
+        Ok(self.view()?.lending.facts()?.certificate.map(Certificate::from))
     }
 
     fn client_certificate_der(&mut self) -> Result<Option<Vec<u8>>> {
-        let certificate = self.view()?.lending.certificate()?;
+        let certificate = self.view()?.lending.facts()?.certificate;
         Ok(certificate.map(|certificate| certificate.der.clone()))
     }
 
@@ -182,6 +257,23 @@ impl request::Host for Metered<'_, View<'_>> {
             .and_then(|head| head.set_path_and_query(&value))
             .map_err(Into::into))
     }
+
+    fn use_pool(&mut self, name: String) -> Result<Result<(), EditError>> {
+        Ok(use_pool(self.given(name.len())?.lending, &name)?.map_err(Into::into))
+    }
+}
+
+/// Names the pool for the request, where it can still be edited.
+fn use_pool(lending: &mut Lending, name: &str) -> Result<Result<(), pace_hook::EditError>> {
+    if let Err(error) = lending.request_mut()? {
+        return Ok(Err(error));
+    }
+    let facts = lending.facts()?;
+    let Some(index) = facts.pools.and_then(|pools| pools.index_of(name)) else {
+        return Ok(Err(pace_hook::EditError::NotGranted));
+    };
+    facts.state.use_pool(index);
+    Ok(Ok(()))
 }
 
 /// Every value of a name, copied.
@@ -209,6 +301,9 @@ impl From<pace_hook::EditError> for EditError {
             pace_hook::EditError::Forbidden => EditError::Forbidden,
             pace_hook::EditError::TooLarge => EditError::TooLarge,
             pace_hook::EditError::ReadOnly => EditError::ReadOnly,
+            pace_hook::EditError::NotAvailable => EditError::NotAvailable,
+            pace_hook::EditError::NotGranted => EditError::NotGranted,
+            pace_hook::EditError::Conflict => EditError::Conflict,
         }
     }
 }

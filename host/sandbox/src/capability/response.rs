@@ -49,7 +49,7 @@ pub(super) fn add_directly(response: &mut Interface<'_>) -> Result<()> {
             let [low, high, ..] = status.to_le_bytes();
             let (memory, guest) = split(&mut caller)?;
             let response = guest.lending.response_mut()?;
-            let done = response.set_status(u16::from_le_bytes([low, high]));
+            let done = response.and_then(|response| response.set_status(u16::from_le_bytes([low, high])));
             answer_edit(memory, out, done)
         })?
         .func("backend", |mut caller: Caller<'_>, out: u32| {
@@ -60,8 +60,8 @@ pub(super) fn add_directly(response: &mut Interface<'_>) -> Result<()> {
     let message = Message {
         read: |guest| Ok(guest.lending.response()?),
         edit: |guest| {
-            Ok(Ok(Editing {
-                head: guest.lending.response_mut()?,
+            Ok(guest.lending.response_mut()?.map(|head| Editing {
+                head,
                 edits: &mut guest.edits,
                 limits: &guest.generation.limits,
             }))
@@ -76,12 +76,9 @@ impl response::Host for Metered<'_, View<'_>> {
     }
 
     fn set_status(&mut self, status: u16) -> Result<Result<(), EditError>> {
-        Ok(self
-            .view()?
-            .lending
-            .response_mut()?
-            .set_status(status)
-            .map_err(Into::into))
+        let response = self.view()?.lending.response_mut()?;
+        let done = response.and_then(|response| response.set_status(status));
+        Ok(done.map_err(Into::into))
     }
 
     fn backend(&mut self) -> Result<Option<String>> {
@@ -107,25 +104,22 @@ impl response::Host for Metered<'_, View<'_>> {
 
     fn set_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
         let view = self.given(name.len() + value.len())?;
-        Ok(view
-            .edits
-            .set(view.lending.response_mut()?, view.limits, &name, &value)
-            .map_err(Into::into))
+        let head = view.lending.response_mut()?;
+        let done = head.and_then(|head| view.edits.set(head, view.limits, &name, &value));
+        Ok(done.map_err(Into::into))
     }
 
     fn append_header(&mut self, name: String, value: Vec<u8>) -> Result<Result<(), EditError>> {
         let view = self.given(name.len() + value.len())?;
-        Ok(view
-            .edits
-            .append(view.lending.response_mut()?, view.limits, &name, &value)
-            .map_err(Into::into))
+        let head = view.lending.response_mut()?;
+        let done = head.and_then(|head| view.edits.append(head, view.limits, &name, &value));
+        Ok(done.map_err(Into::into))
     }
 
     fn remove_header(&mut self, name: String) -> Result<Result<bool, EditError>> {
         let view = self.given(name.len())?;
-        Ok(view
-            .edits
-            .remove(view.lending.response_mut()?, &name)
-            .map_err(Into::into))
+        let head = view.lending.response_mut()?;
+        let done = head.and_then(|head| view.edits.remove(head, &name));
+        Ok(done.map_err(Into::into))
     }
 }

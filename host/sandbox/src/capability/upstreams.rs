@@ -45,16 +45,7 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
         .func("last-failure", |mut caller: Caller<'_>, out: u32| {
             called(&mut caller)?;
             let failure = view(&caller)?.0.candidates()?.last_failure();
-            // `option<failure>`; the status that one of the failures has is at the end.
-            let answer = place::<2, 6>(split(&mut caller)?.0, out)?;
-            answer[0] = u8::from(failure.is_some());
-            if let Some(failure) = failure {
-                answer[2] = case(failure);
-            }
-            if let Some(AttemptFailure::Status(status)) = failure {
-                answer[4..].copy_from_slice(&status.to_le_bytes());
-            }
-            Ok(())
+            answer_failure(&mut caller, out, failure)
         })?
         .func("tried", |mut caller: Caller<'_>, index: u32| {
             called(&mut caller)?;
@@ -87,6 +78,23 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
             }
             Ok(())
         })?;
+    Ok(())
+}
+
+/// Answers with `option<failure>`; the status that one of the failures has is at the end.
+pub(super) fn answer_failure(
+    caller: &mut Caller<'_>,
+    out: u32,
+    failure: Option<AttemptFailure>,
+) -> Result<()> {
+    let answer = place::<2, 6>(split(caller)?.0, out)?;
+    answer[0] = u8::from(failure.is_some());
+    if let Some(failure) = failure {
+        answer[2] = case(failure);
+    }
+    if let Some(AttemptFailure::Status(status)) = failure {
+        answer[4..].copy_from_slice(&status.to_le_bytes());
+    }
     Ok(())
 }
 

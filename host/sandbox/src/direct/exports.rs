@@ -82,14 +82,15 @@ impl<'a> Loading<'a> {
         self.function("lifecycle", "configure").map(Configure)
     }
 
-    /// The function of a hook; `None` if the plugin does not have the hook.
+    /// The function of a hook that is at this place in [`Hook::functions`]; `None` if the plugin does not have the hook.
     pub(in super::super) fn hook<P: WasmParams, R: Returned>(
         &mut self,
         hook: Hook,
+        place: usize,
     ) -> Result<Option<Function<P, R>>> {
         let exported = self.hooks.contains(hook);
         exported
-            .then(|| self.function(hook.name(), hook.function()))
+            .then(|| self.function(hook.name(), hook.functions()[place].0))
             .transpose()
     }
 
@@ -127,6 +128,15 @@ impl Returned for (Configured,) {
             1 => Ok((Err(memory.string(pair(refusal))?.to_owned()),)),
             case => bail!("configure returned a result with the case {case}"),
         }
+    }
+}
+
+/// A function without results.
+impl Returned for () {
+    type Core = ();
+
+    fn read(_: &mut Reader<'_>, (): ()) -> Result<Self> {
+        Ok(())
     }
 }
 

@@ -44,7 +44,7 @@ impl Imports {
             linker: Linker::new(engine),
             names: HashSet::new(),
         };
-        for (name, add) in capability::DIRECT {
+        for (name, _, add) in capability::CAPABILITIES {
             add(&mut Interface {
                 all: &mut imports,
                 module: names::interface(name),

@@ -66,7 +66,10 @@ fn is_plain(payload: Payload<'_>, imports: &Imports) -> Option<bool> {
 /// have a `#` in their names.
 fn is_plain_export(name: &str) -> bool {
     let function = name.strip_prefix("cabi_post_").unwrap_or(name);
-    let is_hook = |hook: Hook| exported(hook.name(), hook.function()) == function;
+    let is_hook = |hook: Hook| {
+        let mut functions = hook.functions().iter();
+        functions.any(|(name, _)| exported(hook.name(), name) == function)
+    };
     let ours = Hook::ALL.into_iter().any(is_hook) || exported("lifecycle", "configure") == function;
     let of_wrapping = name.contains('#')
         || OF_THE_WRAPPING.contains(&name)

@@ -115,7 +115,7 @@ impl Policy for Keyed {
         };
         let hash = match value {
             Some(value) if !value.is_empty() => hash(value),
-            _ => hash_of_client(request.client),
+            _ => hash_of_client(request.facts.client),
         };
         self.policy.pick(pool, attempt, hash)
     }

@@ -73,6 +73,9 @@ fn told(error: EditError) -> pace_plugin::EditError {
         EditError::Forbidden => pace_plugin::EditError::Forbidden,
         EditError::TooLarge => pace_plugin::EditError::TooLarge,
         EditError::ReadOnly => pace_plugin::EditError::ReadOnly,
+        EditError::NotAvailable => pace_plugin::EditError::NotAvailable,
+        EditError::NotGranted => pace_plugin::EditError::NotGranted,
+        EditError::Conflict => pace_plugin::EditError::Conflict,
     }
 }
 

@@ -71,7 +71,7 @@ impl Plugin for RateLimiter {
     }
 
     fn request_filter(&self, request: RequestScope<'_>) -> Result<Verdict, Failure> {
-        let client = request.client;
+        let client = request.facts.client;
         let of_network = |network: Network| match pace_plugin::Key::from(network) {
             pace_plugin::Key::ClientNetwork { ipv4, ipv6 } => Key::Network(client, Prefixes { ipv4, ipv6 }),
             _ => Key::Address(client),

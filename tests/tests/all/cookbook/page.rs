@@ -103,7 +103,7 @@ fn hooks_on_the_page_are_those_of_the_plugin() {
 
 /// The hooks of a plugin, as the page shows them.
 fn hooks(name: &str) -> String {
-    const TRAITS: [&str; 3] = ["RequestFilter", "SelectUpstream", "ResponseFilter"];
+    const TRAITS: [&str; 4] = ["RequestFilter", "SelectUpstream", "ResponseFilter", "Finished"];
     let file = format!("plugins/cookbook/{name}/src/lib.rs");
     let source = fs::read_to_string(root().join(&file)).expect("each is a crate");
     let begins = |line: &str| {

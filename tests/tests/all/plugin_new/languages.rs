@@ -16,7 +16,7 @@ use pace_tests::root;
 
 use super::{directory, lasting, succeeds};
 
-const HOOKS: [&str; 3] = ["request-filter", "select-upstream", "response-filter"];
+const HOOKS: [&str; 4] = ["request-filter", "select-upstream", "response-filter", "finished"];
 
 /// Creates a project with these hooks.
 fn begin(place: &Path, language: &str, hooks: &[&str]) -> PathBuf {

@@ -9,7 +9,7 @@ use pace_tests::{Exit, Setup};
 use super::page::{Block, Page, code, is_output};
 
 /// Each table of a file of cases, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 20] = [
+const TABLES: [(&str, &str); 21] = [
     ("the file", "zzz = 1"),
     ("[defaults]", "[defaults]\nzzz = 1"),
     ("[budget]", "[budget]\nzzz = 1"),
@@ -21,6 +21,7 @@ const TABLES: [(&str, &str); 20] = [
         "[[case]]\nrequest.client_certificate = { zzz = 1 }",
     ),
     ("response", "[[case]]\nresponse = { zzz = 1 }"),
+    ("outcome", "[[case]]\noutcome = { zzz = 1 }"),
     ("pool", "[[case]]\npool = { zzz = 1 }"),
     ("pool.backends", "[[case]]\npool.backends = [{ zzz = 1 }]"),
     ("last_failure", "[[case]]\nlast_failure = { zzz = 1 }"),

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use pace_base::escape::is_visible;
 use pace_config::telemetry::LogField;
+use pace_hook::Annotation;
 
 use super::super::notes::{HookCall, Noted, Said, Summary};
 use super::value::{CUT, Millis, Value, values};
@@ -58,6 +59,10 @@ fn write_value(out: &mut Vec<u8>, value: &Value<'_>, clock: &mut Clock) {
             write_calls(out, calls);
             Ok(())
         }
+        Value::Annotations(annotations) => {
+            write_annotations(out, annotations);
+            Ok(())
+        }
     };
 }
 
@@ -74,11 +79,24 @@ fn write_calls(out: &mut Vec<u8>, calls: &[HookCall]) {
         let _ = match call.said {
             Said::Respond(status) => write!(out, ",\"status\":{status}"),
             Said::Failed(reason, _) => write!(out, ",\"reason\":\"{}\"", reason.name()),
-            Said::Next | Said::Pick(_) | Said::Pass => Ok(()),
+            Said::Next | Said::Pick(_) | Said::Pass | Said::Done => Ok(()),
         };
         let _ = write!(out, ",\"ms\":{}}}", Millis(call.time));
     }
     out.push(b']');
+}
+
+/// The names of plugins and keys need no escape.
+fn write_annotations(out: &mut Vec<u8>, annotations: &[Annotation]) {
+    out.push(b'{');
+    for (index, Annotation { plugin, key, value }) in annotations.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let _ = write!(out, "\"{plugin}.{key}\":");
+        string(out, value.as_bytes(), false);
+    }
+    out.push(b'}');
 }
 
 /// Appends a text of any bytes as a string. Bytes that are no UTF-8 are shown as `\xff`.

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use pace_base::escape::{Quoted, is_visible};
 use pace_config::telemetry::LogField;
+use pace_hook::Annotation;
 
 use super::super::notes::{HookCall, Noted, Said, Summary};
 use super::value::{CUT, Millis, Value, values};
@@ -53,6 +54,12 @@ fn write_value(out: &mut Vec<u8>, value: &Value<'_>, clock: &mut Clock) {
             out.push(b'"');
             Ok(())
         }
+        Value::Annotations(annotations) => {
+            let pair = |Annotation { plugin, key, value }: &Annotation| format!("{plugin}.{key}={value}");
+            let pairs: Vec<String> = annotations.iter().map(pair).collect();
+            string(out, pairs.join(", ").as_bytes(), false);
+            Ok(())
+        }
     };
 }
 
@@ -67,7 +74,7 @@ fn write_calls(out: &mut Vec<u8>, calls: &[HookCall]) {
         let _ = match call.said {
             Said::Respond(status) => write!(out, " {status}"),
             Said::Failed(reason, _) => write!(out, " {}", reason.name()),
-            Said::Next | Said::Pick(_) | Said::Pass => Ok(()),
+            Said::Next | Said::Pick(_) | Said::Pass | Said::Done => Ok(()),
         };
         let _ = write!(out, " {}", Millis(call.time));
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Version;
 use pace_config::telemetry::LogField;
+use pace_hook::Annotation;
 
 use super::super::notes::{HookCall, Noted, Summary};
 use super::super::text::Part;
@@ -23,6 +24,7 @@ pub(super) enum Value<'a> {
     /// Bytes in hexadecimal digits.
     Hex(&'a [u8]),
     Calls(&'a [HookCall]),
+    Annotations(&'a [Annotation]),
 }
 
 /// A time in milliseconds, with three digits behind the point.
@@ -94,6 +96,10 @@ fn value<'a>(field: LogField, summary: &'a Summary, noted: &'a Noted) -> Option<
         LogField::UserAgent => part(Part::UserAgent),
         LogField::Referrer => part(Part::Referrer),
         LogField::Plugins => (!noted.calls.is_empty()).then_some(Value::Calls(&noted.calls)),
+        LogField::Annotations => {
+            let annotations = &noted.annotations;
+            (!annotations.is_empty()).then_some(Value::Annotations(annotations))
+        }
     }
 }
 

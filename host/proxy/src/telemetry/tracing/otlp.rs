@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pace_hook::AttemptFailure;
+use pace_hook::{Annotation, AttemptFailure};
 
 use super::super::access_log::{json_string, protocol};
 use super::super::methods::known_method;
@@ -132,6 +132,9 @@ impl Batch {
         if !noted.queue.is_zero() {
             all.add("pace.queue_ms", Attribute::Number(millis(noted.queue)));
         }
+        for Annotation { plugin, key, value } in &noted.annotations {
+            all.add(&format!("{plugin}.{key}"), Attribute::Text(value.as_bytes()));
+        }
         let has_failed = summary.status >= 500;
         if has_failed {
             let status = summary.status.to_string();
@@ -207,7 +210,7 @@ impl Batch {
         match call.said {
             Said::Respond(status) => all.add("pace.status", Attribute::Number(status.into())),
             Said::Failed(reason, _) => all.add("error.type", Attribute::Text(reason.name().as_bytes())),
-            Said::Next | Said::Pick(_) | Said::Pass => {}
+            Said::Next | Said::Pick(_) | Said::Pass | Said::Done => {}
         }
         self.span(of.trace, &span, &all, matches!(call.said, Said::Failed(..)));
     }

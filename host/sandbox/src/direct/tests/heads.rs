@@ -84,6 +84,15 @@ impl RequestHead for Head {
     fn query(&self) -> Option<&str> {
         Some(self.target.split_once('?')?.1)
     }
+    fn version(&self) -> &'static str {
+        "1.1"
+    }
+    fn routed_path(&self) -> &str {
+        "/routed"
+    }
+    fn original_target(&self) -> &str {
+        "/%6f%72iginal?x"
+    }
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
         if !value.starts_with('/') {
             return Err(EditError::InvalidValue);

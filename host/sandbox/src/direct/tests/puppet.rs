@@ -5,6 +5,7 @@ mod text;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use prometheus::IntGauge;
 use wit_component::StringEncoding;
@@ -13,7 +14,10 @@ use super::heads::{Head, Pool, certificate};
 use super::wrapped;
 use crate::{Allocation, Generation, Program, Runtime, WasmPlugin};
 use pace_config::{Config, Overrides, Sha256};
-use pace_hook::{Failure, FailureReason, Hook, Plugin, RequestAccess, RequestScope, Selection, Verdict};
+use pace_hook::{
+    AttemptFailure, Ending, Failure, FailureReason, Hook, Plugin, Pools, RequestAccess, RequestFacts,
+    RequestScope, RequestState, Selection, Verdict,
+};
 use pace_state::{Key, ManualTime, Scope, Time, WindowSpec};
 
 pub(super) use text::FUNCTIONS;
@@ -80,6 +84,8 @@ pub(super) enum Misdeed {
 pub(super) enum Outcome {
     Verdict(Verdict),
     Selection(Selection),
+    /// The hook has no result.
+    Done,
     Failed(FailureReason),
     /// The configuration was refused.
     Refused(String),
@@ -234,12 +240,18 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head) -> Result<Outcome, Failure> {
     // One hook is without, so that both answers are compared.
     let certificate = (hook != Hook::SelectUpstream).then(certificate);
-    let scope = |head| RequestScope {
-        head,
+    let facts = RequestFacts {
         client: CLIENT,
+        peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8)),
+        peer_is_trusted: true,
         scheme: "http",
         certificate: certificate.as_ref(),
+        route: "all",
+        pools: Some(&OnePool),
+        pool: Some(0),
+        state: &RequestState::default(),
     };
+    let scope = |head| RequestScope { head, facts: &facts };
     match hook {
         Hook::RequestFilter => plugin
             .request_filter(scope(RequestAccess::Edit(request)))
@@ -254,6 +266,44 @@ fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head)
                 Some("127.0.0.1:8000"),
             )
             .map(Outcome::Verdict),
+        Hook::Finished => plugin
+            .finished(
+                scope(RequestAccess::Read(request)),
+                Some((response, Some("127.0.0.1:8000"))),
+                &ended(),
+            )
+            .map(|()| Outcome::Done),
+    }
+}
+
+/// The pools of a route that has one.
+struct OnePool;
+
+impl Pools for OnePool {
+    fn index_of(&self, name: &str) -> Option<usize> {
+        (name == "web").then_some(0)
+    }
+
+    fn name(&self, _index: usize) -> &str {
+        "web"
+    }
+}
+
+/// An outcome with everything in it, and one thing missing.
+fn ended() -> pace_hook::Outcome<'static> {
+    pace_hook::Outcome {
+        ending: Ending::BackendFailed,
+        status: Some(502),
+        request_bytes: 7,
+        response_bytes: 1 << 40,
+        attempts: 3,
+        backend: Some("127.0.0.1:8000"),
+        pool: Some("web"),
+        failure: Some(AttemptFailure::Status(503)),
+        total: Duration::from_nanos(123_456_789),
+        queue: Some(Duration::from_nanos(12)),
+        connect: Some(Duration::from_nanos(345)),
+        first_byte: None,
     }
 }
 

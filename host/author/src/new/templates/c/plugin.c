@@ -218,3 +218,28 @@ void exports_pace_plugin_response_filter_filter(exports_pace_plugin_response_fil
   verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
 }
 @@ end
+@@ if finished
+
+void exports_pace_plugin_finished_observe(void) {
+  static const char *const ENDINGS[] = {"complete", "client-gone", "backend-failed", "cut", "refused", "plugin-failed"};
+  component_string_t method, path, line;
+  pace_plugin_request_method(&method);
+  pace_plugin_request_path(&path);
+  const char *ending = ENDINGS[pace_plugin_outcome_ended()];
+  line.len = method.len + 1 + path.len + 2 + strlen(ending);
+  line.ptr = malloc(line.len);
+  uint8_t *at = (uint8_t *)line.ptr;
+  memcpy(at, method.ptr, method.len);
+  at += method.len;
+  *at++ = ' ';
+  memcpy(at, path.ptr, path.len);
+  at += path.len;
+  *at++ = ':';
+  *at++ = ' ';
+  memcpy(at, ending, strlen(ending));
+  pace_plugin_log_write(PACE_PLUGIN_LOG_LEVEL_INFO, &line);
+  component_string_free(&method);
+  component_string_free(&path);
+  component_string_free(&line);
+}
+@@ end

@@ -10,6 +10,11 @@ import { Window } from 'pace:plugin/windows@0.1.0';
 @@ if select-upstream
 import { count, inFlight, tried } from 'pace:plugin/upstreams@0.1.0';
 @@ end
+@@ if finished
+import { write } from 'pace:plugin/log@0.1.0';
+import { ended } from 'pace:plugin/outcome@0.1.0';
+import { method, path } from 'pace:plugin/request@0.1.0';
+@@ end
 @@ if response-filter
 import { setHeader as setResponseHeader } from 'pace:plugin/response@0.1.0';
 @@ end
@@ -97,6 +102,14 @@ export const responseFilter = {
   filter() {
     setResponseHeader('x-plugin', bytes('@NAME@'));
     return { tag: 'next' };
+  },
+};
+@@ end
+@@ if finished
+
+export const finished = {
+  observe() {
+    write('info', `${method()} ${path()}: ${ended()}`);
   },
 };
 @@ end

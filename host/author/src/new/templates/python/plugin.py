@@ -21,6 +21,12 @@ from wit_world.exports.select_upstream import Selection_Pass, Selection_Pick
 @@ if response-filter
 from wit_world.imports import response
 @@ end
+@@ if finished
+from wit_world.imports import log, outcome
+@@ end
+@@ if finished-only
+from wit_world.imports import request
+@@ end
 @@ if response-filter-only
 from wit_world.imports.http import Verdict_Next
 @@ end
@@ -105,4 +111,12 @@ class ResponseFilter(exports.ResponseFilter):
     def filter(self):
         response.set_header("x-plugin", b"@NAME@")
         return Verdict_Next()
+@@ end
+@@ if finished
+
+
+class Finished(exports.Finished):
+    def observe(self):
+        ending = outcome.ended().name.lower().replace("_", "-")
+        log.write(log.Level.INFO, f"{request.method()} {request.path()}: {ending}")
 @@ end

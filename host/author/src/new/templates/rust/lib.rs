@@ -26,6 +26,9 @@ use pace_plugin::{Response, ResponseFilter};
 @@ if response-filter-only
 use pace_plugin::Verdict;
 @@ end
+@@ if finished
+use pace_plugin::{Finished, Outcome, info};
+@@ end
 @@ if select-upstream
 use pace_plugin::{SelectUpstream, Selection, Upstreams};
 @@ end
@@ -127,6 +130,14 @@ impl ResponseFilter for Mine {
             pace_plugin::warn!("x-plugin: {refused}");
         }
         Verdict::Next
+    }
+}
+
+@@ end
+@@ if finished
+impl Finished for Mine {
+    fn finished(&mut self, request: &Request, outcome: &Outcome) {
+        info!("{} {}: {}", request.method(), request.path(), outcome.ended().name());
     }
 }
 
