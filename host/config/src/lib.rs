@@ -49,9 +49,9 @@ pub use self::problem::{Fault, Location, Problem};
 pub use self::redirect_url::{RedirectUrl, Redirected};
 use self::resolve::Resolver;
 pub use self::types::{
-    Admin, Backend, BackendTls, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName, Isolation,
-    Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Protocol, Retry, RetryOn, Rollback,
-    Server, Sha256, Source,
+    Admin, Backend, BackendTls, BodyLimits, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName,
+    Isolation, Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Protocol, Retry, RetryOn,
+    Rollback, Server, Sha256, Source,
 };
 pub use self::types::{listener, pool, route, telemetry};
 pub use self::warning::Warning;

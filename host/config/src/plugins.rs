@@ -7,7 +7,7 @@ use super::raw;
 use super::resolve::{FirstSeen, Resolver};
 use super::scalar::{Name, Wasm};
 use super::shape::{Placed, Table};
-use super::types::{Breaker, Isolation, Limits, OnFailure, Plugin, Rollback, Source};
+use super::types::{BodyLimits, Breaker, Isolation, Limits, OnFailure, Plugin, Rollback, Source};
 
 /// Resolves each entry, in order.
 pub(super) fn resolve(entries: &[Table<raw::Plugin>], resolver: &mut Resolver<'_>) -> Vec<Plugin> {
@@ -36,6 +36,21 @@ fn or_default<R, T: Default>(table: Option<&Table<R>>, resolve: impl Fn(&R) -> T
     table.map_or_else(T::default, |table| resolve(&table.value))
 }
 
+/// The limits of the bodies that a plugin is shown on a route: those that the route writes, or else the plugin's.
+pub(super) fn body_limits(limits: &Limits, raw: Option<&raw::UseLimits>) -> BodyLimits {
+    let of_plugin = BodyLimits::of(limits);
+    let Some(raw) = raw else {
+        return of_plugin;
+    };
+    BodyLimits {
+        whole: raw
+            .read_body_kb
+            .map_or(of_plugin.whole, |kib| kibibytes(kib.value())),
+        time: raw.read_body_ms.map_or(of_plugin.time, |ms| millis(ms.value())),
+        unit: raw.unit_kb.map_or(of_plugin.unit, |kib| kibibytes(kib.value())),
+    }
+}
+
 /// The limits that are written, with defaults for the others.
 pub fn limits(raw: &raw::Limits) -> Limits {
     let default = Limits::default();
@@ -52,6 +67,16 @@ pub fn limits(raw: &raw::Limits) -> Limits {
         body_bytes: raw
             .body_kb
             .map_or(default.body_bytes, |kib| kibibytes(kib.value())),
+        read_body_bytes: raw
+            .read_body_kb
+            .map_or(default.read_body_bytes, |kib| kibibytes(kib.value())),
+        read_body_time: raw
+            .read_body_ms
+            .map_or(default.read_body_time, |ms| millis(ms.value())),
+        unit_bytes: raw
+            .unit_kb
+            .map_or(default.unit_bytes, |kib| kibibytes(kib.value())),
+        streams: raw.streams.map_or(default.streams, |count| count.value()),
         handles: raw
             .handles
             .map_or(default.handles, |count| count.value() as usize),

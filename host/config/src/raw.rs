@@ -77,6 +77,7 @@ pub(super) struct Server {
     pub max_connections_per_client: Option<Int<0, { u32::MAX }>>,
     pub cache_dir: Option<String>,
     pub state_mb: Option<Int<1, 1_048_576>>,
+    pub body_mb: Option<Int<1, 1_048_576>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -215,6 +216,10 @@ pub struct Limits {
     pub headers: Option<Int<0, 1024>>,
     pub header_kb: Option<Int<1, 1024>>,
     pub body_kb: Option<Int<0, 65_536>>,
+    pub read_body_kb: Option<Int<1, 1_048_576>>,
+    pub read_body_ms: Option<Millis>,
+    pub unit_kb: Option<Int<1, 65_536>>,
+    pub streams: Option<Int<1, 65_536>>,
     pub handles: Option<Int<1, 65_536>>,
     pub windows: Option<Int<0, 64>>,
     pub window_keys: Option<Int<1, 16_777_216>>,
@@ -259,6 +264,16 @@ pub(super) struct PluginUse {
     pub plugin: String,
     pub config: Option<JsonTable>,
     pub on_failure: Option<OnFailure>,
+    pub limits: Option<Table<UseLimits>>,
+}
+
+/// `limits` of a plugin in the list of a route.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UseLimits {
+    pub read_body_kb: Option<Int<1, 1_048_576>>,
+    pub read_body_ms: Option<Millis>,
+    pub unit_kb: Option<Int<1, 65_536>>,
 }
 
 impl Shorthand for Backend {
@@ -282,6 +297,7 @@ impl Shorthand for PluginUse {
             plugin: name.to_owned(),
             config: None,
             on_failure: None,
+            limits: None,
         })
     }
 }

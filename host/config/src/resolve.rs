@@ -30,6 +30,7 @@ const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
 
 /// The default of all state: that of eight plugins with their default limits.
 const DEFAULT_STATE_MB: u32 = 512;
+const DEFAULT_BODY_MB: u32 = 256;
 const MAX_WORKERS: usize = 1024;
 const DEFAULT_METRICS_ENDPOINT: &str = "/metrics";
 const DEFAULT_VIA: &str = "pace";
@@ -158,6 +159,7 @@ impl<'a> Resolver<'a> {
                 .filter(|path| !path.is_empty())
                 .map(|path| self.file(path)),
             state: mebibytes(server.state_mb.map_or(DEFAULT_STATE_MB, |mib| mib.value())),
+            bodies: mebibytes(server.body_mb.map_or(DEFAULT_BODY_MB, |mib| mib.value())),
         }
     }
 

@@ -19,7 +19,7 @@ use super::resolve::{FirstSeen, Resolver};
 use super::shape::{OrText, Place, Placed, Table};
 use super::types::listener::Listener;
 use super::types::route::{PathMatch, Route};
-use super::types::{Plugin, PluginUse};
+use super::types::{BodyLimits, Plugin, PluginUse};
 
 /// The routes, in order, each with the place of its entry. `plugins` are those of `full`.
 pub(super) fn resolve<'f>(
@@ -133,6 +133,14 @@ fn plugin_uses(
             resolver.report(place, Fault::SamePlugin(entry.plugin.clone()));
         }
         let plugin = &plugins[index];
+        let own = entry.limits.as_ref();
+        let body = super::plugins::body_limits(&plugin.limits, own.map(|limits| &limits.value));
+        if let Some(limits) = own
+            && body.exceeds(&BodyLimits::of(&plugin.limits))
+        {
+            let fault = "a route can allow less than the plugin's own `limits`, and not more: raise those";
+            resolver.report(&limits.place, Fault::Refused(fault.to_owned()));
+        }
         let mut config = plugin.config.clone();
         if let Some(own) = &entry.config {
             json::merge(&mut config, &own.0);
@@ -142,6 +150,7 @@ fn plugin_uses(
             on_failure: entry.on_failure.map_or(plugin.on_failure, |choice| choice.0),
             config,
             own_config: entry.config.is_some(),
+            body,
         });
     }
     uses

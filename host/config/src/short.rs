@@ -220,6 +220,7 @@ fn plugin_use(name: &str) -> Placed<OrText<raw::PluginUse>> {
         plugin: name.to_owned(),
         config: None,
         on_failure: None,
+        limits: None,
     }))
 }
 

@@ -79,6 +79,7 @@ impl Config {
                 on_failure: plugin.on_failure,
                 config: plugin.config.clone(),
                 own_config: false,
+                body: BodyLimits::of(&plugin.limits),
             }];
         }
         self.plugins = vec![plugin];
@@ -115,6 +116,8 @@ pub struct Server {
     pub cache_dir: Option<PathBuf>,
     /// Bytes of all counters and windows of all plugins, 1 MiB to 1 TiB.
     pub state: usize,
+    /// Bytes of memory for all bodies that are collected for plugins at one time.
+    pub bodies: usize,
 }
 
 /// Limits of time and size for a client.
@@ -315,6 +318,15 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of the body of a reply.
     pub body_bytes: usize,
+    /// Bytes of the largest body that a body filter is shown, as sent and decoded.
+    pub read_body_bytes: usize,
+    /// The longest time that such a body may take.
+    pub read_body_time: Duration,
+    /// Bytes of the longest line or event that a stream filter is shown.
+    pub unit_bytes: usize,
+    /// Messages that the stream filters of the plugin may have open: in each worker, or in all of them if each has an
+    /// instance of its own.
+    pub streams: u32,
     /// Counters and windows that an instance may hold open.
     pub handles: usize,
     /// Windows of a plugin, over all instances; and again for each route with a configuration of its own.
@@ -339,6 +351,10 @@ impl Default for Limits {
             headers: 256,
             header_bytes: 64 << 10,
             body_bytes: 4 << 20,
+            read_body_bytes: 8 << 20,
+            read_body_time: Duration::from_secs(30),
+            unit_bytes: 256 << 10,
+            streams: 1024,
             handles: 1024,
             windows: 64,
             window_keys: 1_000_000,
@@ -554,4 +570,33 @@ pub struct PluginUse {
     /// Whether the route has a configuration of its own, so that an instance for another route cannot serve
     /// it.
     pub own_config: bool,
+    /// The limits of bodies that it is shown: the route's, or else the plugin's.
+    pub body: BodyLimits,
+}
+
+/// The limits of bodies that a plugin is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Bytes of the largest body that a body filter is shown, as sent and decoded.
+    pub whole: usize,
+    /// The longest time that such a body may take.
+    pub time: Duration,
+    /// Bytes of the longest line or event that a stream filter is shown.
+    pub unit: usize,
+}
+
+impl BodyLimits {
+    /// The limits of a plugin.
+    pub fn of(limits: &Limits) -> BodyLimits {
+        BodyLimits {
+            whole: limits.read_body_bytes,
+            time: limits.read_body_time,
+            unit: limits.unit_bytes,
+        }
+    }
+
+    /// Whether one of them is more than in `most`.
+    pub fn exceeds(&self, most: &BodyLimits) -> bool {
+        self.whole > most.whole || self.time > most.time || self.unit > most.unit
+    }
 }

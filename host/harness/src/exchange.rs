@@ -9,7 +9,7 @@ use super::lines::Line;
 use super::message::{Request, Response};
 use super::pool::Pool;
 use super::session::Session;
-use pace_hook::{Failure, Headers, Hook, Reply, Selection, Verdict};
+use pace_hook::{Body, Failure, Headers, Hook, Reply, Selection, Verdict};
 
 /// A request with its surroundings.
 #[derive(Clone, Debug)]
@@ -154,6 +154,14 @@ impl Session {
                 Err(failure) => return self.failed(outcome, failure),
             }
         }
+        if answer.is_none() && wanted(Hook::RequestBodyFilter) && !self.has_skipped(Body::Request) {
+            outcome.hook = Some(Hook::RequestBodyFilter);
+            match self.request_body(&mut outcome.request) {
+                Ok(Verdict::Next) => {}
+                Ok(Verdict::Respond(reply)) => answer = Some(self.dated(reply)),
+                Err(failure) => return self.failed(outcome, failure),
+            }
+        }
         if answer.is_none() && wanted(Hook::SelectUpstream) {
             outcome.hook = Some(Hook::SelectUpstream);
             match self.select_upstream(&outcome.request, &pool, attempt) {
@@ -187,6 +195,26 @@ impl Session {
                 Ok(Verdict::Next) => outcome.word = Word::Next,
                 Ok(Verdict::Respond(reply)) => {
                     outcome.hook = Some(Hook::ResponseFilter);
+                    outcome.word = Word::Respond;
+                    response = self.dated(reply);
+                }
+                Err(failure) => return self.failed(outcome, failure),
+            }
+        }
+        // A replacement is another response, which a plugin before this one would see.
+        let is_replaced = outcome.hook == Some(Hook::ResponseFilter) && outcome.word == Word::Respond;
+        if !is_replaced && wanted(Hook::ResponseBodyFilter) && !self.has_skipped(Body::Response) {
+            let backend = &pool.backends[outcome.picked.unwrap_or(0) as usize].address;
+            let backend = (!answered).then_some(backend.as_str());
+            let result = self.response_body(&outcome.request, &mut response, backend);
+            if !answered || result.is_err() {
+                outcome.hook = Some(Hook::ResponseBodyFilter);
+            }
+            match result {
+                Ok(Verdict::Next) if answered => {}
+                Ok(Verdict::Next) => outcome.word = Word::Next,
+                Ok(Verdict::Respond(reply)) => {
+                    outcome.hook = Some(Hook::ResponseBodyFilter);
                     outcome.word = Word::Respond;
                     response = self.dated(reply);
                 }

@@ -20,9 +20,20 @@ pub fn explain(failure: &Failure, lines: &[Line]) -> String {
         (FailureReason::Trap, _) => format!("it trapped: {what}"),
         (FailureReason::Deadline, _) => failure.detail.split(';').next().unwrap_or_default().to_owned(),
         (FailureReason::Memory, _) => format!("it ran out of memory: {what}"),
-        (FailureReason::IllegalOutput | FailureReason::Configure | FailureReason::BreakerOpen, _) => {
-            failure.detail.clone()
-        }
+        (
+            FailureReason::IllegalOutput
+            | FailureReason::Configure
+            | FailureReason::BreakerOpen
+            | FailureReason::InstanceLost
+            | FailureReason::TooManyStreams
+            | FailureReason::UnitTooLarge
+            | FailureReason::BodyTooLarge
+            | FailureReason::BodyTimeout
+            | FailureReason::BodyBudget
+            | FailureReason::BodyEncoding
+            | FailureReason::BodyPartial,
+            _,
+        ) => failure.detail.clone(),
     };
     let advice = failure.advice();
     let mut text = format!("{what}\n{advice}");

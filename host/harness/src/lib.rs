@@ -15,12 +15,14 @@
 //! | `subject` | a compiled file, and the settings that it runs with |
 //! | `session` | one configured plugin with its own counters, windows, log and time |
 //! | `exchange`, `end` | one request on its way through the hooks, and its end |
+//! | `body` | the hooks for whole bodies |
 //! | `explain` | explanations of failures, with advice |
 //! | `measure` | the cost of a call of a hook |
 //! | `message`, `certificate` | requests and responses; certificates of clients |
 //! | `pool` | backends to choose from |
 //! | `lines` | the lines that the plugin logs |
 
+mod body;
 mod certificate;
 mod end;
 mod exchange;

@@ -3,10 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::exchange::Exchange;
-use super::message::Copied;
+use super::message::{Copied, Request, Response};
 use super::session::Session;
-use pace_hook::{Failure, Hook, Reply, Selection, Verdict};
+use pace_content::body::Content;
+use pace_hook::{Ending, Failure, Hook, Opening, Reply, Selection, Unit, Verdict};
 
 /// The cost of calls of a hook on one reused instance.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +93,26 @@ impl Session {
         })
     }
 
+    /// Filters a message of one empty unit, if it was opened.
+    fn pass_through(
+        &self,
+        opening: Option<Opening>,
+        request: &Request,
+        response: Option<(&Response, Option<&str>)>,
+    ) -> Result<Copied, Failure> {
+        if let Some(mut opening) = opening {
+            let mut content = Content::unit(Bytes::new());
+            let unit = Unit {
+                content: &mut content,
+                event: None,
+            };
+            self.next_unit(&mut opening, request, response, unit)?;
+            let mut last = Content::unit(Bytes::new());
+            self.end_stream(opening, request, response, Ending::Complete, &mut last)?;
+        }
+        Ok(Copied::default())
+    }
+
     fn measured(
         &self,
         hook: Hook,
@@ -108,6 +131,11 @@ impl Session {
         let begin = Instant::now();
         let answered = match hook {
             Hook::RequestFilter => self.request_filter(&mut request).map(of_verdict),
+            Hook::RequestBodyFilter => self.request_body(&mut request).map(of_verdict),
+            Hook::ResponseBodyFilter => self.response_body(&request, &mut response, None).map(of_verdict),
+            Hook::RequestStreamFilter => self
+                .open_request_stream(&request)
+                .and_then(|opening| self.pass_through(opening, &request, None)),
             Hook::SelectUpstream => self
                 .select_upstream(&request, &pool, exchange.attempt)
                 .map(of_selection),
@@ -116,6 +144,11 @@ impl Session {
                 let backend = backend.map(|backend| backend.address.as_str());
                 self.response_filter(&request, &mut response, backend)
                     .map(of_verdict)
+            }
+            Hook::ResponseStreamFilter => {
+                let from = Some((&response, None));
+                self.open_response_stream(&request, &response, None)
+                    .and_then(|opening| self.pass_through(opening, &request, from))
             }
             Hook::Finished => {
                 let outcome = exchange.end.outcome(Some(response.status.as_u16()), None);

@@ -21,6 +21,8 @@ pub struct Request {
     pub query: Option<String>,
     /// The headers in the order in which they were added.
     pub headers: HeaderMap,
+    /// The body as it is sent.
+    pub body: Bytes,
     /// The client's address.
     pub client: IpAddr,
     /// Whether the request came over TLS.
@@ -48,7 +50,7 @@ pub struct Response {
     pub status: StatusCode,
     /// The headers in the order in which they were added.
     pub headers: HeaderMap,
-    /// The body; `None` for a backend's, which plugins do not see.
+    /// The body as it is sent; `None` for none.
     pub body: Option<Bytes>,
     pub(super) copied: Copied,
 }
@@ -100,6 +102,7 @@ impl Request {
             path,
             query,
             headers,
+            body: Bytes::new(),
             client: CLIENT,
             https: false,
             certificate: None,
@@ -116,6 +119,13 @@ impl Request {
     /// A GET, see [`Request::new`].
     pub fn get(target: &str) -> Request {
         Request::new(Method::GET, target)
+    }
+
+    /// Has the client ask for another path, with or without a query.
+    pub fn set_target(&mut self, target: &str) {
+        (self.path, self.query) = split(target);
+        self.routed_path.clone_from(&self.path);
+        target.clone_into(&mut self.sent_target);
     }
 
     /// The same request with one more value of a header.

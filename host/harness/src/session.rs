@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use prometheus::IntGauge;
@@ -13,9 +14,10 @@ use super::message::{Request, Response};
 use super::pool::Pool;
 use super::subject::{Setup, Subject};
 use pace_config::Source;
+use pace_content::body::Content;
 use pace_hook::{
-    Failure, FailureReason, Hooks, Outcome, Plugin, Pools, RequestAccess, RequestFacts, RequestScope,
-    RequestState, ResponseHead, Selection, Verdict,
+    Ending, Failure, FailureReason, Heads, Hooks, Opening, Outcome, Plugin, Pools, RequestAccess,
+    RequestFacts, RequestScope, RequestState, ResponseHead, Selection, Step, Unit, Verdict,
 };
 use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits};
 use pace_state::{Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
@@ -69,7 +71,7 @@ impl Session {
         subject.runtime.sweep();
         let entry = entry(setup);
         let program = subject
-            .program(setup.isolation, entry.limits.memory)
+            .program(setup.isolation, &entry.limits)
             .map_err(|error| refused(error.to_string()))?;
         let lines = Lines::new(setup.log_level);
         let sink: Arc<dyn pace_sandbox::LogSink> = Arc::clone(&lines) as _;
@@ -121,6 +123,61 @@ impl Session {
         result
     }
 
+    /// Runs `request-stream-filter.open`. `None`: the plugin does not filter this message.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed, or the plugin does not export it.
+    pub fn open_request_stream(&self, request: &Request) -> Result<Option<Opening>, Failure> {
+        self.heads(request, None, |heads| self.plugin.open_request_stream(heads))
+    }
+
+    /// Runs `response-stream-filter.open`. `None`: the plugin does not filter this message.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed, or the plugin does not export it.
+    pub fn open_response_stream(
+        &self,
+        request: &Request,
+        response: &Response,
+        backend: Option<&str>,
+    ) -> Result<Option<Opening>, Failure> {
+        let response = Some((response, backend));
+        self.heads(request, response, |heads| self.plugin.open_response_stream(heads))
+    }
+
+    /// Runs `next` of a message that was opened, for one unit.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed.
+    pub fn next_unit(
+        &self,
+        opening: &mut Opening,
+        request: &Request,
+        response: Option<(&Response, Option<&str>)>,
+        unit: Unit<'_>,
+    ) -> Result<Step, Failure> {
+        self.heads(request, response, |heads| opening.message.next(heads, unit))
+    }
+
+    /// Runs `end` of a message that was opened.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed.
+    pub fn end_stream(
+        &self,
+        opening: Opening,
+        request: &Request,
+        response: Option<(&Response, Option<&str>)>,
+        how: Ending,
+        last: &mut Content,
+    ) -> Result<(), Failure> {
+        self.heads(request, response, |heads| opening.message.end(heads, how, last))
+    }
+
     /// Runs `select-upstream` for an attempt, 1 for the first.
     ///
     /// # Errors
@@ -132,7 +189,7 @@ impl Session {
         pool: &Pool,
         attempt: u32,
     ) -> Result<Selection, Failure> {
-        self.reading(request, |request| {
+        self.reading(request, None, |request| {
             self.plugin.select_upstream(request, pool, attempt)
         })
     }
@@ -149,7 +206,8 @@ impl Session {
         response: &mut Response,
         backend: Option<&str>,
     ) -> Result<Verdict, Failure> {
-        self.reading(request, |request| {
+        let size = response.body.as_ref().map_or(0, Bytes::len) as u64;
+        self.reading(request, Some(size), |request| {
             self.plugin.response_filter(request, response, backend)
         })
     }
@@ -167,7 +225,7 @@ impl Session {
         outcome: &Outcome<'_>,
     ) -> Result<(), Failure> {
         let response = response.map(|(head, backend)| (head as &dyn ResponseHead, backend));
-        self.reading(request, |request| {
+        self.reading(request, None, |request| {
             self.plugin.finished(request, response, outcome)
         })
     }
@@ -177,16 +235,80 @@ impl Session {
         *self.state.lock() = Arc::default();
     }
 
+    /// The name of the pool that the present request goes to; `None` if its route has several, and no plugin has named one.
+    pub fn pool(&self, request: &Request) -> Option<String> {
+        let named = self.state().pool();
+        let only = (request.pools.len() == 1).then_some(0);
+        request.pools.get(named.or(only)?).cloned()
+    }
+
+    /// A value that the plugin has set for later hooks of the present request.
+    pub fn context(&self, name: &str) -> Option<Vec<u8>> {
+        self.state().get(self.plugin.name(), name)
+    }
+
+    /// A field that the plugin has added to the line of the present request.
+    pub fn annotation(&self, key: &str) -> Option<String> {
+        let state = self.state();
+        let mut all = state.annotations().into_iter();
+        all.find(|annotation| annotation.key == key)
+            .map(|annotation| annotation.value)
+    }
+
     /// The values that belong to the present request.
     pub fn state(&self) -> Arc<RequestState> {
         Arc::clone(&self.state.lock())
     }
 
-    fn reading<T>(&self, request: &Request, call: impl FnOnce(RequestScope<'_>) -> T) -> T {
-        call(RequestScope {
-            head: RequestAccess::Read(request),
+    fn heads<T>(
+        &self,
+        request: &Request,
+        response: Option<(&Response, Option<&str>)>,
+        call: impl FnOnce(Heads<'_>) -> T,
+    ) -> T {
+        let response = response.map(|(head, backend)| (head as &dyn ResponseHead, backend));
+        call(Heads {
+            request,
             facts: &facts(request, &Named(&request.pools), &self.state()),
+            response,
         })
+    }
+
+    pub(super) fn reading<T>(
+        &self,
+        request: &Request,
+        response_size: Option<u64>,
+        call: impl FnOnce(RequestScope<'_>) -> T,
+    ) -> T {
+        self.with_facts(request, response_size, |facts| {
+            call(RequestScope {
+                head: RequestAccess::Read(request),
+                facts,
+            })
+        })
+    }
+
+    pub(super) fn with_facts<T>(
+        &self,
+        request: &Request,
+        response_size: Option<u64>,
+        call: impl FnOnce(&RequestFacts<'_>) -> T,
+    ) -> T {
+        call(&RequestFacts {
+            response_size,
+            ..facts(request, &Named(&request.pools), &self.state())
+        })
+    }
+
+    pub(super) fn plugin(&self) -> &WasmPlugin {
+        &self.plugin
+    }
+
+    /// The bytes of the largest body and of the longest unit that the plugin is shown.
+    pub(super) fn limits(&self) -> (u32, u32) {
+        let limits = &self.plugin.generation().settings().limits;
+        let bytes = |size: usize| u32::try_from(size).unwrap_or(Content::MOST);
+        (bytes(limits.read_body_bytes), bytes(limits.unit_bytes))
     }
 
     /// The resources that the plugin's instance has used; `None` if there is no instance, because it failed
@@ -294,6 +416,9 @@ fn facts<'a>(request: &'a Request, pools: &'a Named<'a>, state: &'a RequestState
         route: &request.route,
         pools: (!pools.0.is_empty()).then_some(pools as &dyn Pools),
         pool: (pools.0.len() == 1).then_some(0),
+        request_size: Some(request.body.len() as u64),
+        response_size: None,
+        step: 0,
         state,
     }
 }

@@ -162,9 +162,9 @@ impl Subject {
         Session::new(self, setup)
     }
 
-    /// The program for instances of this isolation, with at most so many bytes of memory.
-    pub(super) fn program(&self, isolation: Isolation, memory: usize) -> Result<Arc<Program>, LoadError> {
-        let allocation = Allocation::of(isolation, memory);
+    /// The program for instances of this isolation, with these limits.
+    pub(super) fn program(&self, isolation: Isolation, limits: &Limits) -> Result<Arc<Program>, LoadError> {
+        let allocation = Allocation::of(isolation, limits);
         if allocation == Allocation::OnDemand {
             return Ok(Arc::clone(&self.program));
         }

@@ -30,6 +30,28 @@ impl Failure {
                 "this is what the operator would read, behind the plugin's name and file"
             }
             FailureReason::BreakerOpen => "it has failed too often: the failures before say why",
+            FailureReason::InstanceLost => {
+                "a message lives in one instance, and another call in it failed: that failure says why"
+            }
+            FailureReason::TooManyStreams => {
+                "return no opening for messages that need none; if so many are long, allow more with `limits.streams`"
+            }
+            FailureReason::UnitTooLarge => {
+                "take another framing; if units are as long, allow more with `limits.unit_kb`"
+            }
+            FailureReason::BodyTooLarge => {
+                "skip bodies that the plugin need not see; if those that it must see are as large, allow more with `limits.read_body_kb`"
+            }
+            FailureReason::BodyTimeout => {
+                "whoever sends the body is slow; if it may be, allow more time with `limits.read_body_ms`"
+            }
+            FailureReason::BodyBudget => {
+                "all bodies that are collected at the moment take as much memory as they may: `[server] body_mb`"
+            }
+            FailureReason::BodyEncoding => {
+                "the body is broken, or its coding is not one of gzip, deflate, br and zstd: skip what the plugin need not see"
+            }
+            FailureReason::BodyPartial => "the backend sends a part even if it is asked for the whole",
         }
     }
 }

@@ -23,6 +23,13 @@ pub struct RequestFacts<'a> {
     pub pools: Option<&'a dyn Pools>,
     /// The index of the pool that the route has chosen for the request, once it has chosen.
     pub pool: Option<usize>,
+    /// The bytes of the request's body as its client has announced them; `None` if only its end will tell.
+    pub request_size: Option<u64>,
+    /// The bytes of the response's body as its backend has announced them; `None` if only its end will tell, and before there is a
+    /// response.
+    pub response_size: Option<u64>,
+    /// The place of the plugin in the route's list, counted from 0.
+    pub step: u32,
     /// The values that the hooks of the request leave for each other and for Pace.
     pub state: &'a RequestState,
 }

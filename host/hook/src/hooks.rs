@@ -34,6 +34,22 @@ hooks! {
         functions: &[("filter", "func() -> verdict")],
         world: "request-filtering",
     }
+    /// Looks at whole bodies of requests, changes or answers them
+    RequestBodyFilter {
+        name: "request-body-filter",
+        functions: &[("filter", "func() -> verdict")],
+        world: "request-body-filtering",
+    }
+    /// Filters the bodies of requests piece by piece
+    RequestStreamFilter {
+        name: "request-stream-filter",
+        functions: &[
+            ("open", "func() -> option<opening>"),
+            ("[method]message.next", "func() -> step"),
+            ("[method]message.end", "func(how: ending)"),
+        ],
+        world: "request-stream-filtering",
+    }
     /// Chooses a backend
     SelectUpstream {
         name: "select-upstream",
@@ -45,6 +61,22 @@ hooks! {
         name: "response-filter",
         functions: &[("filter", "func() -> verdict")],
         world: "response-filtering",
+    }
+    /// Looks at whole bodies of responses, changes or replaces them
+    ResponseBodyFilter {
+        name: "response-body-filter",
+        functions: &[("filter", "func() -> verdict")],
+        world: "response-body-filtering",
+    }
+    /// Filters the bodies of responses piece by piece
+    ResponseStreamFilter {
+        name: "response-stream-filter",
+        functions: &[
+            ("open", "func() -> option<opening>"),
+            ("[method]message.next", "func() -> step"),
+            ("[method]message.end", "func(how: ending)"),
+        ],
+        world: "response-stream-filtering",
     }
     /// Takes note of how requests ended
     Finished {
@@ -197,7 +229,7 @@ mod tests {
         names[Hook::SelectUpstream] = "other";
         let lengths = names.map(str::len);
         let found: Vec<usize> = lengths.iter().map(|(_, length)| *length).collect();
-        assert_eq!(found, [14, 5, 15, 8]);
+        assert_eq!(found, [14, 19, 21, 5, 15, 20, 22, 8]);
     }
 
     #[test]

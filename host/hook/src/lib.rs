@@ -13,12 +13,14 @@ mod message;
 mod outcome;
 mod reply;
 mod state;
+mod stream;
 
 use std::fmt;
 
 use http::header::HeaderValue;
 
 use field::FieldName;
+use pace_content::body::Content;
 
 pub use certificate::ClientCertificate;
 pub use facts::{Pools, RequestFacts};
@@ -26,7 +28,8 @@ pub use field::EditError;
 pub use hooks::{Hook, Hooks, PerHook};
 pub use outcome::{Ending, Outcome};
 pub use reply::{CONTENT_TYPE_NAME, Reply};
-pub use state::{Annotation, RequestState};
+pub use state::{Annotation, Body, RequestState};
+pub use stream::{EventFields, Framing, Heads, Message, Opening, Step, StreamAccess, Unit};
 
 /// The contract that plugins are built for: the package in `wit/`.
 pub const CONTRACT: &str = "pace:plugin@0.1.0";
@@ -139,6 +142,16 @@ pub trait Plugin: Send + Sync {
         Err(Failure::no_such_hook())
     }
 
+    /// Runs `request-body-filter` with the whole body.
+    fn request_body(&self, _request: RequestScope<'_>, _body: &mut Content) -> Result<Verdict, Failure> {
+        Err(Failure::no_such_hook())
+    }
+
+    /// Runs `request-stream-filter.open`. `None`: the message passes without this plugin.
+    fn open_request_stream(&self, _heads: Heads<'_>) -> Result<Option<Opening>, Failure> {
+        Err(Failure::no_such_hook())
+    }
+
     /// Runs `select-upstream` for an attempt, counted from 1.
     fn select_upstream(
         &self,
@@ -156,6 +169,22 @@ pub trait Plugin: Send + Sync {
         _response: &mut dyn ResponseHead,
         _backend: Option<&str>,
     ) -> Result<Verdict, Failure> {
+        Err(Failure::no_such_hook())
+    }
+
+    /// Runs `response-body-filter` with the whole body. `backend` is as for [`Plugin::response_filter`].
+    fn response_body(
+        &self,
+        _request: RequestScope<'_>,
+        _response: &mut dyn ResponseHead,
+        _backend: Option<&str>,
+        _body: &mut Content,
+    ) -> Result<Verdict, Failure> {
+        Err(Failure::no_such_hook())
+    }
+
+    /// Runs `response-stream-filter.open`. `None`: the message passes without this plugin.
+    fn open_response_stream(&self, _heads: Heads<'_>) -> Result<Option<Opening>, Failure> {
         Err(Failure::no_such_hook())
     }
 
@@ -299,17 +328,41 @@ pub enum FailureReason {
     Configure,
     /// The plugin was not called: it failed too often recently.
     BreakerOpen,
+    /// The message's object was in an instance that is gone.
+    InstanceLost,
+    /// The plugin has as many messages open as it may.
+    TooManyStreams,
+    /// A line or an event was longer than the plugin is shown.
+    UnitTooLarge,
+    /// The body was larger than the plugin is shown, as sent or decoded.
+    BodyTooLarge,
+    /// The body was not there in time.
+    BodyTimeout,
+    /// There was no memory for the body.
+    BodyBudget,
+    /// The body cannot be decoded.
+    BodyEncoding,
+    /// The backend sends a part of the body only.
+    BodyPartial,
 }
 
 impl FailureReason {
     /// Every reason, for the metrics.
-    pub const ALL: [FailureReason; 6] = [
+    pub const ALL: [FailureReason; 14] = [
         FailureReason::Trap,
         FailureReason::Deadline,
         FailureReason::Memory,
         FailureReason::IllegalOutput,
         FailureReason::Configure,
         FailureReason::BreakerOpen,
+        FailureReason::InstanceLost,
+        FailureReason::TooManyStreams,
+        FailureReason::UnitTooLarge,
+        FailureReason::BodyTooLarge,
+        FailureReason::BodyTimeout,
+        FailureReason::BodyBudget,
+        FailureReason::BodyEncoding,
+        FailureReason::BodyPartial,
     ];
 
     /// The name in the log and the metrics.
@@ -321,6 +374,35 @@ impl FailureReason {
             FailureReason::IllegalOutput => "illegal-output",
             FailureReason::Configure => "configure",
             FailureReason::BreakerOpen => "breaker-open",
+            FailureReason::InstanceLost => "instance-lost",
+            FailureReason::TooManyStreams => "too-many-streams",
+            FailureReason::UnitTooLarge => "unit-too-large",
+            FailureReason::BodyTooLarge => "body-too-large",
+            FailureReason::BodyTimeout => "body-timeout",
+            FailureReason::BodyBudget => "body-budget",
+            FailureReason::BodyEncoding => "body-encoding",
+            FailureReason::BodyPartial => "body-partial",
+        }
+    }
+
+    /// Whether a failure for this reason is the plugin's own, and counts for its breaker and its trial. The others are caused
+    /// by the message, which is a client's or a backend's, or follow from a failure that was counted.
+    pub fn is_of_plugin(self) -> bool {
+        match self {
+            FailureReason::Trap
+            | FailureReason::Deadline
+            | FailureReason::Memory
+            | FailureReason::IllegalOutput
+            | FailureReason::Configure => true,
+            FailureReason::BreakerOpen
+            | FailureReason::InstanceLost
+            | FailureReason::TooManyStreams
+            | FailureReason::UnitTooLarge
+            | FailureReason::BodyTooLarge
+            | FailureReason::BodyTimeout
+            | FailureReason::BodyBudget
+            | FailureReason::BodyEncoding
+            | FailureReason::BodyPartial => false,
         }
     }
 }

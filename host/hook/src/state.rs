@@ -1,7 +1,7 @@
 //! The values of one request that its hooks leave for each other and for Pace.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -28,7 +28,19 @@ const NONE: usize = usize::MAX;
 #[derive(Default)]
 pub struct RequestState {
     pool: Named,
+    /// The plugins that skip the body of the request, by their places in the route's list.
+    skips_request: AtomicU64,
+    skips_response: AtomicU64,
     kept: OnceLock<Box<Mutex<Kept>>>,
+}
+
+/// A body that plugins are shown as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The request's.
+    Request,
+    /// The response's.
+    Response,
 }
 
 /// The index of the pool that a plugin has named.
@@ -39,6 +51,8 @@ struct Kept {
     values: Vec<Entry<Vec<u8>>>,
     annotations: Vec<Annotation>,
     held: Vec<Box<dyn Any + Send>>,
+    /// The skips of plugins at further places than the bits of a number have.
+    skips: Vec<(Body, u32)>,
 }
 
 struct Entry<T> {
@@ -70,6 +84,32 @@ impl RequestState {
     /// Has the request go to the pool with this index.
     pub fn use_pool(&self, index: usize) {
         self.pool.0.store(index, Ordering::Relaxed);
+    }
+
+    /// Leaves the body filter of the plugin at this place in the route's list out.
+    pub fn skip(&self, body: Body, step: u32) {
+        match bit(step) {
+            Some(bit) => drop(self.skips(body).fetch_or(bit, Ordering::Relaxed)),
+            None => self.kept().skips.push((body, step)),
+        }
+    }
+
+    /// Whether the plugin at this place is left out.
+    pub fn has_skipped(&self, body: Body, step: u32) -> bool {
+        match bit(step) {
+            Some(bit) => self.skips(body).load(Ordering::Relaxed) & bit != 0,
+            None => self
+                .kept
+                .get()
+                .is_some_and(|kept| kept.lock().skips.contains(&(body, step))),
+        }
+    }
+
+    fn skips(&self, body: Body) -> &AtomicU64 {
+        match body {
+            Body::Request => &self.skips_request,
+            Body::Response => &self.skips_response,
+        }
     }
 
     /// Sets a value of a plugin.
@@ -146,6 +186,12 @@ impl RequestState {
         Ok(())
     }
 
+    /// The annotations, in the order in which plugins made them first.
+    pub fn annotations(&self) -> Vec<Annotation> {
+        let kept = self.kept.get().map(|kept| kept.lock());
+        kept.map_or_else(Vec::new, |kept| kept.annotations.clone())
+    }
+
     /// Takes the annotations, in the order in which plugins made them first.
     pub fn take_annotations(&self) -> Vec<Annotation> {
         let kept = self.kept.get().map(|kept| kept.lock());
@@ -168,6 +214,11 @@ impl RequestState {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.get_or_init(Box::default).lock()
     }
+}
+
+/// The bit for a place, if a number has one.
+fn bit(step: u32) -> Option<u64> {
+    1_u64.checked_shl(step)
 }
 
 impl<T> Entry<T> {
@@ -247,6 +298,16 @@ mod tests {
             ("2", "other", "3")
         );
         assert_eq!(state.take_annotations(), []);
+    }
+
+    #[test]
+    fn skip_is_of_one_plugin_and_one_body() {
+        let state = RequestState::default();
+        for step in [0, 63, 64, 1000] {
+            state.skip(Body::Request, step);
+            assert!(state.has_skipped(Body::Request, step));
+            assert!(!state.has_skipped(Body::Response, step) && !state.has_skipped(Body::Request, step + 1));
+        }
     }
 
     #[test]

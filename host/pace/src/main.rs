@@ -218,7 +218,7 @@ fn load(args: &ConfigArgs) -> Result<Config, CommandError> {
 fn shared(config: &Config) -> Result<Shared, CommandError> {
     let cache_dir = config.server.cache_dir.clone().or_else(systemd_cache);
     let runtime = Runtime::new(cache_dir.as_deref(), config.server.workers)?;
-    Ok(Shared::new(runtime, config.server.state))
+    Ok(Shared::new(runtime, &config.server))
 }
 
 /// The directory that systemd made for the service, or the first if the unit wants several.

@@ -2,6 +2,8 @@
 //!
 //! This module knows neither HTTP/1.1 nor wasmtime: it joins the views of `pace-hook` with anything that is a [`Plugin`].
 
+mod body;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,11 +12,13 @@ use log::error;
 use crate::telemetry::PluginMetrics;
 use crate::telemetry::notes::{HookCall, Notes, Said};
 use pace_base::logging::Limited;
-use pace_config::OnFailure;
+use pace_config::{BodyLimits, OnFailure};
 use pace_hook::{
     Candidates, Failure, FailureReason, Hook, Outcome, PerHook, Plugin, Reply, RequestAccess, RequestFacts,
     RequestHead, RequestScope, ResponseHead, Selection, Verdict,
 };
+
+pub use body::{BodyFlow, Demand};
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
 pub struct Chain {
@@ -36,6 +40,10 @@ pub struct Step {
     pub metrics: PluginMetrics,
     /// The limit of log lines about its failures.
     pub log: Limited,
+    /// The place in the route's list, counted from 0.
+    pub index: u32,
+    /// The limits of the bodies that it is shown.
+    pub body: BodyLimits,
 }
 
 /// The limit of log lines about a plugin's failures: each has a backtrace, and there may be one per request.
@@ -78,15 +86,19 @@ pub enum ResponseFlow {
     Failed,
 }
 
-/// The response filters that have not seen the response yet.
+/// The plugins that have not seen the response yet: those before this place in the route's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remaining(usize);
+pub struct Remaining(u32);
 
 impl Remaining {
-    /// No filter has seen the response.
-    pub const ALL: Remaining = Remaining(0);
-    /// Every filter has seen the response, or no filter is to see it.
-    pub const NONE: Remaining = Remaining(usize::MAX);
+    /// No plugin has seen the response.
+    pub const ALL: Remaining = Remaining(u32::MAX);
+    /// Every plugin has seen the response, or none is to see it.
+    pub const NONE: Remaining = Remaining(0);
+
+    fn has(self, step: &Step) -> bool {
+        step.index < self.0
+    }
 }
 
 /// The surroundings of a request that the chain passes to each call, beside its head.
@@ -101,14 +113,24 @@ pub struct CallContext<'a> {
 impl Chain {
     /// A chain of these plugins in the order of the configuration.
     pub fn new(steps: Vec<Step>) -> Chain {
-        let steps: Vec<Arc<Step>> = steps.into_iter().map(Arc::new).collect();
+        let placed = |(index, step): (usize, Step)| {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            Arc::new(Step { index, ..step })
+        };
+        let steps: Vec<Arc<Step>> = steps.into_iter().enumerate().map(placed).collect();
         let of_hook = |hook: Hook| {
             let with_hook = steps.iter().filter(|step| step.plugin.hooks().contains(hook));
             let with_hook = with_hook.cloned();
             match hook {
-                Hook::RequestFilter | Hook::SelectUpstream | Hook::Finished => with_hook.collect(),
+                Hook::RequestFilter
+                | Hook::RequestBodyFilter
+                | Hook::RequestStreamFilter
+                | Hook::SelectUpstream
+                | Hook::Finished => with_hook.collect(),
                 // The first plugin to see the request is the last to see the response.
-                Hook::ResponseFilter => with_hook.rev().collect(),
+                Hook::ResponseFilter | Hook::ResponseBodyFilter | Hook::ResponseStreamFilter => {
+                    with_hook.rev().collect()
+                }
             }
         };
         Chain {
@@ -128,11 +150,12 @@ impl Chain {
     }
 
     /// Asks the request filters in order, until one answers.
-    pub fn request_filter(&self, context: CallContext<'_>, head: &mut dyn RequestHead) -> RequestFlow {
+    pub fn request_filter(&self, mut context: CallContext<'_>, head: &mut dyn RequestHead) -> RequestFlow {
         let mut clock = Instant::now();
         for step in &self.steps[Hook::RequestFilter] {
-            let request = context.with(RequestAccess::Edit(&mut *head));
-            match step.run(Hook::RequestFilter, context.notes, &mut clock, |plugin| {
+            let notes = context.notes;
+            let request = context.at(step, RequestAccess::Edit(&mut *head));
+            match step.run(Hook::RequestFilter, notes, &mut clock, |plugin| {
                 plugin.request_filter(request)
             }) {
                 StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
@@ -146,15 +169,16 @@ impl Chain {
     /// Asks for the backend of one attempt, until a plugin picks or answers.
     pub fn select_upstream(
         &self,
-        context: CallContext<'_>,
+        mut context: CallContext<'_>,
         head: &dyn RequestHead,
         candidates: &dyn Candidates,
         attempt: u32,
     ) -> SelectFlow {
         let mut clock = Instant::now();
         for step in &self.steps[Hook::SelectUpstream] {
-            let request = context.with(RequestAccess::Read(head));
-            match step.run(Hook::SelectUpstream, context.notes, &mut clock, |plugin| {
+            let notes = context.notes;
+            let request = context.at(step, RequestAccess::Read(head));
+            match step.run(Hook::SelectUpstream, notes, &mut clock, |plugin| {
                 plugin.select_upstream(request, candidates, attempt)
             }) {
                 StepResult::Result(Selection::Pick(index)) => return SelectFlow::Pick(index),
@@ -170,21 +194,22 @@ impl Chain {
     pub fn response_filter(
         &self,
         remaining: Remaining,
-        context: CallContext<'_>,
+        mut context: CallContext<'_>,
         head: &dyn RequestHead,
         response: &mut dyn ResponseHead,
         backend: Option<&str>,
     ) -> ResponseFlow {
-        let steps = self.steps[Hook::ResponseFilter].iter().enumerate();
+        let steps = self.steps[Hook::ResponseFilter].iter();
         let mut clock = Instant::now();
-        for (position, step) in steps.skip(remaining.0) {
-            let request = context.with(RequestAccess::Read(head));
-            match step.run(Hook::ResponseFilter, context.notes, &mut clock, |plugin| {
+        for step in steps.filter(|step| remaining.has(step)) {
+            let notes = context.notes;
+            let request = context.at(step, RequestAccess::Read(head));
+            match step.run(Hook::ResponseFilter, notes, &mut clock, |plugin| {
                 plugin.response_filter(request, &mut *response, backend)
             }) {
                 StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
                 StepResult::Result(Verdict::Respond(reply)) => {
-                    return ResponseFlow::Respond(reply, Remaining(position + 1));
+                    return ResponseFlow::Respond(reply, Remaining(step.index));
                 }
                 StepResult::Failed => return ResponseFlow::Failed,
             }
@@ -201,16 +226,17 @@ impl Chain {
     /// no other plugin.
     pub fn finished(
         &self,
-        context: CallContext<'_>,
+        mut context: CallContext<'_>,
         head: &dyn RequestHead,
         response: Option<(&dyn ResponseHead, Option<&str>)>,
         outcome: &Outcome<'_>,
     ) {
         let mut clock = Instant::now();
         for step in &self.steps[Hook::Finished] {
-            let request = context.with(RequestAccess::Read(head));
+            let notes = context.notes;
+            let request = context.at(step, RequestAccess::Read(head));
             let (StepResult::Result(()) | StepResult::GoOn | StepResult::Failed) =
-                step.run(Hook::Finished, context.notes, &mut clock, |plugin| {
+                step.run(Hook::Finished, notes, &mut clock, |plugin| {
                     plugin.finished(request, response, outcome)
                 });
         }
@@ -218,7 +244,9 @@ impl Chain {
 }
 
 impl CallContext<'_> {
-    fn with<'r>(&'r self, head: RequestAccess<'r>) -> RequestScope<'r> {
+    /// The view of the request for the call of a plugin.
+    fn at<'r>(&'r mut self, step: &Step, head: RequestAccess<'r>) -> RequestScope<'r> {
+        self.facts.step = step.index;
         RequestScope {
             head,
             facts: &self.facts,
@@ -278,7 +306,10 @@ impl Step {
         self.metrics.failed(hook, failure.reason);
         let (outcome, consequence) = match (hook, self.on_failure) {
             (Hook::Finished, _) => (StepResult::GoOn, "the request was over"),
-            (_, OnFailure::Closed) => (StepResult::Failed, "closed: the request is answered with 503"),
+            (_, OnFailure::Closed) => match failure.reason.is_of_plugin() {
+                true => (StepResult::Failed, "closed: the request is answered with 503"),
+                false => (StepResult::Failed, "closed: the request is refused"),
+            },
             (_, OnFailure::Open) => (StepResult::GoOn, "open: the request goes on without it"),
         };
         if failure.reason == FailureReason::BreakerOpen {

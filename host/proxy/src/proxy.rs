@@ -17,6 +17,7 @@
 //! | `forward`, `attempt`, `watch` | make attempts one after the other; one attempt; whether its backend still answers |
 //! | `retry` | whether, when and where another attempt is made |
 //! | `reach`, `connect` | reaches a backend on a connection or a session; makes a connection |
+//! | `body` | collects bodies that plugins want to see as a whole, and puts back what they have made of them |
 //! | `deliver` | passes a response on, or switches to another protocol |
 //! | `mirror` | sends copies of requests to another pool |
 //! | `fixed` | answers of routes without a pool |
@@ -32,6 +33,7 @@
 
 mod answer;
 mod attempt;
+mod body;
 mod certificate;
 mod choose;
 mod client;
@@ -72,6 +74,7 @@ use pace_wire::request::RequestHead;
 
 use self::answer::Disposition;
 use self::attempt::AttemptError;
+use self::body::announced;
 use self::choose::{Selected, select_first};
 use self::context::Context;
 use self::refuse::Refused;
@@ -254,6 +257,7 @@ impl Proxy {
                 .await;
         };
         context.take_route(&route);
+        context.request_size = announced(request.framing);
         context.observed = route.chain.has(Hook::Finished).then(Box::default);
 
         if let (Some(most), Framing::Length(length)) = (route.body_limit, request.framing)
@@ -275,19 +279,29 @@ impl Proxy {
             }
         }
 
+        let mut upload = forward::begin(body, request, context);
+        if let Some(disposition) = self
+            .filter_request_body(client, request, context, &mut upload)
+            .await
+        {
+            context.received = upload.pump.taken();
+            return disposition;
+        }
+
         if let Some(answer) = fixed::answer(&route, request, context) {
+            let body = upload.pump.reader();
             return match answer {
                 Ok(reply) => {
                     let reply = (reply, Remaining::ALL);
-                    self.answer(client, request, &mut body, context, reply).await
+                    self.answer(client, request, body, context, reply).await
                 }
-                Err(refused) => self.refuse(client, request, &mut body, context, refused).await,
+                Err(refused) => self.refuse(client, request, body, context, refused).await,
             };
         }
 
         context.grpc_timeout = grpc::timeout(request);
         context.choose_pool(request);
-        let mut upload = forward::begin(body, request, context);
+        forward::prepare(&mut upload, request, context);
         let read = forward::read_ahead(client, request, context, &mut upload).await;
         let selected = match read {
             Ok(()) => select_first(client, request, context)

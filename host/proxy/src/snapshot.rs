@@ -21,7 +21,10 @@ use crate::via::Via;
 use pace_config::listener::ForwardedCertificates;
 use pace_config::route::{Action, Match};
 use pace_config::telemetry::Secret;
-use pace_config::{ClientLimits, Config, ConnectionLimits, HeaderName, OnFailure};
+use pace_config::{
+    BodyLimits, ClientLimits, Config, ConnectionLimits, HeaderName, Limits, OnFailure, Server,
+};
+use pace_content::budget::Budget;
 use pace_hook::{Failure, Hook, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
 use pace_state::{Scope, Store};
@@ -76,6 +79,8 @@ pub struct Shared {
     pub runtime: Runtime,
     /// Counters and windows.
     pub store: Arc<Store>,
+    /// The memory of bodies that are collected for plugins.
+    pub bodies: Arc<Budget>,
     /// Metrics.
     pub metrics: Metrics,
     /// Listeners, by their addresses.
@@ -87,12 +92,13 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The state of a process that begins, with at most `state` bytes of counters and windows. Names are looked up as the system
-    /// is set up.
-    pub fn new(runtime: Runtime, state: usize) -> Shared {
+    /// The state of a process that begins, with the memory that the configuration of the server allows. Names are looked up as the
+    /// system is set up.
+    pub fn new(runtime: Runtime, server: &Server) -> Shared {
         Shared {
             runtime,
-            store: Store::new(state),
+            store: Store::new(server.state),
+            bodies: Budget::new(server.bodies),
             metrics: Metrics::new(),
             listeners: Listeners::default(),
             changes: Arc::default(),
@@ -333,7 +339,7 @@ impl Builder<'_> {
                     refused
                 }
             })?;
-            steps.push(self.step(route, plugin, used.on_failure));
+            steps.push(self.step(route, plugin, used.on_failure, used.body));
         }
         let chooses = |step: &Step| step.plugin.hooks().contains(Hook::SelectUpstream);
         if route.pools().next().is_some() && !steps.iter().any(chooses) {
@@ -344,7 +350,12 @@ impl Builder<'_> {
 
     fn default_balancer(&mut self, route: &pace_config::route::Route) -> Result<Step, (String, Failure)> {
         let balancer = self.use_of(DEFAULT_BALANCER, DEFAULT_BALANCER.to_owned(), &Map::new())?;
-        Ok(self.step(route, balancer, OnFailure::Closed))
+        Ok(self.step(
+            route,
+            balancer,
+            OnFailure::Closed,
+            BodyLimits::of(&Limits::default()),
+        ))
     }
 
     /// The mirror of a route, if it has one.
@@ -378,6 +389,7 @@ impl Builder<'_> {
         route: &pace_config::route::Route,
         plugin: Arc<WasmPlugin>,
         on_failure: OnFailure,
+        body: BodyLimits,
     ) -> Step {
         let metrics = self.shared.metrics.plugin(plugin.name(), plugin.hooks());
         let log = failures_of(plugin.name(), &route.name);
@@ -388,6 +400,9 @@ impl Builder<'_> {
             on_failure,
             metrics,
             log,
+            // The chain sets it.
+            index: 0,
+            body,
         }
     }
 

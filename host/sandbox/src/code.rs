@@ -8,6 +8,7 @@ use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
 use super::direct::{self, Returned};
 use super::guest::Guest;
+use super::stream_filter::StreamFilter;
 use pace_hook::{Hook, Hooks, PerHook};
 
 /// Code that is linked with its imports.
@@ -29,8 +30,12 @@ pub(super) struct Indices {
 pub(super) struct Exports {
     configure: Configure,
     pub(super) request_filter: Function<(), (Verdict,)>,
+    pub(super) request_stream_filter: StreamFilter,
+    pub(super) request_body_filter: Function<(), (Verdict,)>,
+    pub(super) response_body_filter: Function<(), (Verdict,)>,
     pub(super) select_upstream: Function<(u32,), (Selection,)>,
     pub(super) response_filter: Function<(), (Verdict,)>,
+    pub(super) response_stream_filter: StreamFilter,
     pub(super) finished: Function<(), ()>,
 }
 
@@ -39,8 +44,12 @@ impl Exports {
         Ok(Exports {
             configure: loading.configure()?,
             request_filter: loading.hook(Hook::RequestFilter)?,
+            request_stream_filter: loading.stream_filter(Hook::RequestStreamFilter)?,
+            request_body_filter: loading.hook(Hook::RequestBodyFilter)?,
+            response_body_filter: loading.hook(Hook::ResponseBodyFilter)?,
             select_upstream: loading.hook(Hook::SelectUpstream)?,
             response_filter: loading.hook(Hook::ResponseFilter)?,
+            response_stream_filter: loading.stream_filter(Hook::ResponseStreamFilter)?,
             finished: loading.hook(Hook::Finished)?,
         })
     }
@@ -146,6 +155,18 @@ impl Loading<'_> {
         R: ComponentNamedList + Lift + Returned,
     {
         self.function(hook, 0)
+    }
+
+    fn stream_filter(&mut self, hook: Hook) -> Result<StreamFilter> {
+        match self {
+            Loading::Component(store, instance, indices) => {
+                StreamFilter::component(store, *instance, &indices.hooks[hook])
+            }
+            Loading::Direct(loading) => {
+                let filter = loading.stream_filter(hook)?.map(Box::new);
+                Ok(filter.map_or(StreamFilter::Absent, StreamFilter::Direct))
+            }
+        }
     }
 
     /// The function of a hook that is at this place in [`Hook::functions`].

@@ -36,6 +36,8 @@ pub(super) struct Deadline {
     call: u64,
     /// The tick at which the first half of the call is over.
     half_over_at: u64,
+    /// The part of the call's own time that is added to the second half.
+    extra_half: Duration,
     /// The thread's processor time at that tick.
     overtime_since: Option<Duration>,
 }
@@ -52,17 +54,22 @@ impl Deadline {
             second_half: limit / 2,
             call: 0,
             half_over_at: 0,
+            extra_half: Duration::ZERO,
             overtime_since: None,
         }
     }
 
-    /// Begins a call. Returns after how many ticks the engine has to ask whether its time is over.
-    pub(super) fn begin(&mut self) -> u64 {
+    /// Begins a call, which has `extra` time beside the limit. Returns after how many ticks the engine has to ask whether its
+    /// time is over.
+    pub(super) fn begin(&mut self, extra: Duration) -> u64 {
         self.clock.keep_running();
-        self.half_over_at = self.clock.ticks() + self.first_half;
+        self.extra_half = extra / 2;
+        let ticks = self.extra_half.as_nanos().div_ceil(TICK.as_nanos());
+        let first_half = self.first_half + u64::try_from(ticks).unwrap_or(u64::MAX / 4);
+        self.half_over_at = self.clock.ticks() + first_half;
         self.overtime_since = None;
         self.call = self.watch.begin(self.half_over_at);
-        self.first_half
+        first_half
     }
 
     /// Ends the call.
@@ -82,7 +89,7 @@ impl Deadline {
         let now = thread_time();
         let noted = || self.watch.noted(self.call).unwrap_or(now);
         let since = *self.overtime_since.get_or_insert_with(noted);
-        now.saturating_sub(since) >= self.second_half && now != since
+        now.saturating_sub(since) >= self.second_half + self.extra_half && now != since
     }
 }
 

@@ -19,7 +19,8 @@ use super::deadline::Clock;
 use super::direct;
 use super::guest::{Guest, MAX_TABLE_ELEMENTS};
 use super::slots::Slots;
-use pace_config::Isolation;
+use super::streams::Room;
+use pace_config::{Isolation, Limits};
 
 /// The runtime of plugins: compiles them, and keeps account of their instances on all threads.
 ///
@@ -29,7 +30,7 @@ use pace_config::Isolation;
 #[derive(Clone)]
 pub struct Runtime {
     on_demand: Platform,
-    pooled: Arc<Mutex<BTreeMap<usize, Platform>>>,
+    pooled: Arc<Mutex<BTreeMap<(usize, u32), Platform>>>,
     pub(super) slots: Arc<Slots>,
     /// Threads that call plugins at the same time.
     threads: u32,
@@ -45,6 +46,8 @@ pub enum Allocation {
     Pooled {
         /// The most memory of an instance, in bytes.
         slot: usize,
+        /// The most messages that stream filters have open, each with an instance.
+        messages: u32,
     },
 }
 
@@ -53,12 +56,13 @@ pub enum Allocation {
 const SMALLEST_SLOT: usize = 64 << 20;
 
 impl Allocation {
-    /// The allocation for a plugin that may have `memory` bytes.
-    pub fn of(isolation: Isolation, memory: usize) -> Allocation {
+    /// The allocation for a plugin with these limits.
+    pub fn of(isolation: Isolation, limits: &Limits) -> Allocation {
         match isolation {
             Isolation::Worker => Allocation::OnDemand,
             Isolation::Request => Allocation::Pooled {
-                slot: memory.next_power_of_two().max(SMALLEST_SLOT),
+                slot: limits.memory.next_power_of_two().max(SMALLEST_SLOT),
+                messages: limits.streams,
             },
         }
     }
@@ -74,6 +78,8 @@ pub(super) struct Platform {
     /// Host functions for core modules that run by themselves.
     pub(super) imports: Arc<direct::Imports>,
     pub(super) clock: Arc<Clock>,
+    /// Room for messages that have instances of their own.
+    pub(super) room: Arc<Room>,
     /// Code counts its instructions, in units that wasmtime calls fuel.
     pub(super) counts_instructions: bool,
 }
@@ -123,26 +129,30 @@ impl Runtime {
         self.cache.as_ref().map(|cache| cache.directory().as_path())
     }
 
-    /// The platform for an allocation, made when it is first asked for. Its pool has room for one instance per thread:
-    /// hooks do not wait, so a thread runs one call at a time.
+    /// The platform for an allocation, made when it is first asked for. Its pool has room for one instance per thread, since
+    /// hooks do not wait and a thread runs one call at a time, and for one per open message.
     pub(super) fn platform(&self, allocation: Allocation) -> wasmtime::Result<Platform> {
-        let Allocation::Pooled { slot } = allocation else {
+        let Allocation::Pooled { slot, messages } = allocation else {
             return Ok(self.on_demand.clone());
         };
         let mut pooled = self.pooled.lock();
-        if let Some(known) = pooled.get(&slot) {
+        if let Some(known) = pooled.get(&(slot, messages)) {
             return Ok(known.clone());
         }
+        let instances = self.threads.saturating_add(messages);
         let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(self.threads)
-            .total_core_instances(self.threads * CORE_INSTANCES)
-            .total_memories(self.threads * MEMORIES)
-            .total_tables(self.threads * TABLES)
+        pool.total_component_instances(instances)
+            .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+            .total_memories(instances.saturating_mul(MEMORIES))
+            .total_tables(instances.saturating_mul(TABLES))
             .table_elements(MAX_TABLE_ELEMENTS)
             .max_memory_size(slot);
         let pooling = InstanceAllocationStrategy::Pooling(pool);
-        let made = Platform::new(&pooling, self.cache.as_ref(), false)?;
-        pooled.insert(slot, made.clone());
+        let made = Platform {
+            room: Room::new(messages),
+            ..Platform::new(&pooling, self.cache.as_ref(), false)?
+        };
+        pooled.insert((slot, messages), made.clone());
         Ok(made)
     }
 }
@@ -175,6 +185,7 @@ impl Platform {
             linker,
             imports,
             clock,
+            room: Room::new(u32::MAX),
             counts_instructions,
         })
     }

@@ -150,7 +150,15 @@ fn in_a_line(failure: &Failure) -> String {
         FailureReason::Deadline
         | FailureReason::IllegalOutput
         | FailureReason::Configure
-        | FailureReason::BreakerOpen => lines.next(),
+        | FailureReason::BreakerOpen
+        | FailureReason::InstanceLost
+        | FailureReason::TooManyStreams
+        | FailureReason::UnitTooLarge
+        | FailureReason::BodyTooLarge
+        | FailureReason::BodyTimeout
+        | FailureReason::BodyBudget
+        | FailureReason::BodyEncoding
+        | FailureReason::BodyPartial => lines.next(),
     };
     let line = line.unwrap_or_default();
     let (line, rest) = match line.char_indices().nth(MAX_CHARACTERS) {

@@ -73,7 +73,7 @@ pub struct Settings {
 impl Settings {
     /// The allocation that the program must have been compiled for.
     pub fn allocation(&self) -> Allocation {
-        Allocation::of(self.isolation, self.limits.memory)
+        Allocation::of(self.isolation, &self.limits)
     }
 }
 
@@ -210,6 +210,9 @@ impl Generation {
     pub(super) fn failed(&self, admission: Admission, hook: Hook, failure: &Failure) {
         self.tally.calls.fetch_add(1, Ordering::Relaxed);
         self.tally.failures.fetch_add(1, Ordering::Relaxed);
+        if !failure.reason.is_of_plugin() {
+            return;
+        }
         let effect = self.fitness.failed(admission, hook, failure);
         if let Some(cooldown) = effect.opened {
             self.show_breaker(true);

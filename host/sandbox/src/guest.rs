@@ -21,7 +21,7 @@ pub(super) struct Guest {
     pub(super) lending: Lending,
     /// Counters and windows.
     pub(super) scope: Arc<Scope>,
-    /// The counters and windows that the guest holds handles to.
+    /// The counters and windows that the guest holds handles to, and if it runs directly its own messages.
     pub(super) resources: ResourceTable,
     /// The last lines of WASI's streams, which the guest has not ended yet.
     pub(super) unended: UnendedLines,
@@ -52,7 +52,11 @@ impl Guest {
                 used: 0,
                 exceeded: false,
             },
-            meter: Meter::new(&generation.program.platform.clock, &generation.limits),
+            meter: Meter::new(
+                &generation.program.platform.clock,
+                &generation.limits,
+                generation.program.hooks,
+            ),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! An instance of a plugin: entering it under limits, and telling how its calls ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
@@ -12,6 +13,7 @@ use super::meter::{self, Exceeded};
 use super::program::Use;
 use pace_base::escape::Shown;
 use pace_config::Limits;
+use pace_content::body::Content;
 use pace_hook::{Failure, FailureReason};
 
 /// An instance that has been configured.
@@ -20,8 +22,15 @@ pub(super) struct Instance {
     exports: Exports,
     /// The owner of its slot: the use of a plugin that the instance was made for.
     pub(super) owner: u64,
+    /// Tells it from all other instances of the process.
+    pub(super) number: u64,
+    /// The messages that are open in it.
+    pub(super) messages: u32,
     calls: u32,
 }
+
+/// The number of the instance that was made last.
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// The usage of an instance since it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +54,10 @@ impl Instance {
         store.limiter(|guest| &mut guest.memory);
         // Bytes that overlap in the guest's memory count each time, so that small lists cannot stand for large
         // ones.
-        store.set_hostcall_fuel(meter::largest_copy(&limits));
+        store.set_hostcall_fuel(store.data().meter.largest_copy);
+        // Of the handles that a component makes, those of its own messages are the runtime's, which keeps one for each that
+        // is open as well.
+        store.set_max_component_handles(limits.handles + 2 * limits.streams as usize);
         if platform.counts_instructions {
             store.set_fuel(u64::MAX).expect("the engine counts fuel");
         }
@@ -56,7 +68,7 @@ impl Instance {
             })
         });
 
-        begin(&mut store);
+        begin(&mut store, 0);
         let made = generation
             .program
             .code
@@ -66,6 +78,8 @@ impl Instance {
             store,
             exports,
             owner: used.slot.owner,
+            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
+            messages: 0,
             calls: 0,
         };
         let configured = instance.enter(used, |exports, store| exports.configure(store, &used.config));
@@ -119,14 +133,16 @@ impl Instance {
             || (limits.recycle_uses != 0 && self.calls > limits.recycle_uses)
     }
 
-    fn enter<T>(
+    /// Calls the instance without lending it anything. After an error it must be dropped.
+    pub(super) fn enter<T>(
         &mut self,
         used: &Use,
         call: impl FnOnce(&Exports, StoreContextMut<'_, Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
         self.calls = self.calls.wrapping_add(1);
         self.store.data_mut().edits.begin();
-        begin(&mut self.store);
+        let content = self.store.data().lending.content().map_or(0, Content::size);
+        begin(&mut self.store, content);
         let result = call(
             &self.exports,
             wasmtime::AsContextMut::as_context_mut(&mut self.store),
@@ -136,8 +152,8 @@ impl Instance {
 }
 
 /// Starts the time of a call, and gives it anew what it may take of the host.
-fn begin(store: &mut Store<Guest>) {
-    let first_half = store.data_mut().meter.begin();
+fn begin(store: &mut Store<Guest>, content: u32) {
+    let first_half = store.data_mut().meter.begin(content);
     store.set_epoch_deadline(first_half);
 }
 
@@ -176,7 +192,7 @@ fn failure(store: &Store<Guest>, limits: Limits, error: &wasmtime::Error) -> Fai
     if meter::is_too_large_to_copy(error) {
         return illegal_output(format!(
             "it handed over or returned more than {} bytes at once",
-            meter::largest_copy(&limits)
+            store.data().meter.largest_copy
         ));
     }
     Failure {

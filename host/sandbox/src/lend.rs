@@ -6,9 +6,10 @@
 use std::net::IpAddr;
 use std::ptr::NonNull;
 
+use pace_content::body::Content;
 use pace_hook::{
-    Candidates, EditError, Outcome, RequestAccess, RequestFacts, RequestHead, RequestScope, ResponseAccess,
-    ResponseHead,
+    Candidates, EditError, EventFields, Heads, Outcome, RequestAccess, RequestFacts, RequestHead,
+    RequestScope, ResponseAccess, ResponseHead, StreamAccess,
 };
 
 /// The borrows of one call of a hook: the request, and everything else that this hook can see.
@@ -17,6 +18,8 @@ pub(super) struct Call<'r, 'a> {
     pub(super) candidates: Option<&'a dyn Candidates>,
     pub(super) response: Option<Response<'a>>,
     pub(super) outcome: Option<&'a Outcome<'a>>,
+    pub(super) content: Option<&'a mut Content>,
+    pub(super) unit: Option<(Option<&'a mut EventFields>, StreamAccess)>,
 }
 
 /// The response's head, and the backend that answered; `None` if a plugin did.
@@ -33,6 +36,22 @@ impl<'r> Call<'r, '_> {
             candidates: None,
             response: None,
             outcome: None,
+            content: None,
+            unit: None,
+        }
+    }
+}
+
+impl<'r: 'a, 'a> Call<'r, 'a> {
+    /// The call of a stream filter, which sees heads that cannot be changed any more.
+    pub(super) fn of_stream(heads: Heads<'r>, content: Option<&'a mut Content>) -> Self {
+        Call {
+            content,
+            response: heads.response.map(|(head, backend)| Response {
+                head: ResponseAccess::Read(head),
+                backend,
+            }),
+            ..Call::of(heads.scope())
         }
     }
 }
@@ -41,6 +60,10 @@ impl<'r> Call<'r, '_> {
 #[derive(Default)]
 pub(super) struct Lending(Option<Lent>);
 
+// SAFETY: the pointers are there between `begin` and `end` only, which one function calls with the instance borrowed all the
+// time (`Instance::run`), so an instance that moves to another thread has none.
+unsafe impl Send for Lending {}
+
 struct Lent {
     head: NonNull<dyn RequestHead>,
     editable: bool,
@@ -48,6 +71,13 @@ struct Lent {
     candidates: Option<NonNull<dyn Candidates>>,
     response: Option<LentResponse>,
     outcome: Option<NonNull<Outcome<'static>>>,
+    content: Option<NonNull<Content>>,
+    unit: Option<LentUnit>,
+}
+
+struct LentUnit {
+    event: Option<NonNull<EventFields>>,
+    access: StreamAccess,
 }
 
 struct LentResponse {
@@ -125,6 +155,11 @@ impl Lending {
             candidates,
             response,
             outcome,
+            content: call.content.map(NonNull::from),
+            unit: call.unit.map(|(event, access)| LentUnit {
+                event: event.map(NonNull::from),
+                access,
+            }),
         });
     }
 
@@ -163,6 +198,19 @@ impl Lending {
         let lent = self.lent("request")?;
         // SAFETY: see `begin`.
         Ok(unsafe { lent.facts.as_ref() })
+    }
+
+    /// Whether the hook may edit the head of the request, and has no content.
+    pub(super) fn edits_request_head(&self) -> bool {
+        let lent = self.0.as_ref();
+        lent.is_some_and(|lent| lent.editable && lent.content.is_none())
+    }
+
+    /// Whether the hook may edit the head of the response, and has no content.
+    pub(super) fn edits_response_head(&self) -> bool {
+        let lent = self.0.as_ref().filter(|lent| lent.content.is_none());
+        let response = lent.and_then(|lent| lent.response.as_ref());
+        response.is_some_and(|response| response.editable)
     }
 
     /// The backends to choose from.
@@ -223,6 +271,47 @@ impl Lending {
         }
     }
 
+    /// The bytes for which the hook runs.
+    pub(super) fn content(&self) -> Result<&Content, NotLent> {
+        match &self.lent("content")?.content {
+            // SAFETY: see `begin`.
+            Some(content) => Ok(unsafe { content.as_ref() }),
+            None => Err(NO_CONTENT),
+        }
+    }
+
+    /// The bytes for which the hook runs, for editing and for parsing.
+    pub(super) fn content_mut(&mut self) -> Result<&mut Content, NotLent> {
+        self.lent("content")?;
+        match &mut self.0.as_mut().expect("`lent` has seen it").content {
+            // SAFETY: see `begin`; the pointer was made from a mutable reference.
+            Some(content) => Ok(unsafe { content.as_mut() }),
+            None => Err(NO_CONTENT),
+        }
+    }
+
+    /// The fields of the event that the unit is, if it is one.
+    pub(super) fn event(&self) -> Result<Option<&EventFields>, NotLent> {
+        match &self.lent("streams")?.unit {
+            // SAFETY: see `begin`.
+            Some(unit) => Ok(unit.event.as_ref().map(|event| unsafe { event.as_ref() })),
+            None => Err(NO_UNIT),
+        }
+    }
+
+    /// The fields of the event for editing.
+    pub(super) fn event_mut(&mut self) -> Result<Result<&mut EventFields, EditError>, NotLent> {
+        self.lent("streams")?;
+        let unit = &mut self.0.as_mut().expect("`lent` has seen it").unit;
+        let unit = unit.as_mut().ok_or(NO_UNIT)?;
+        if unit.access == StreamAccess::Look {
+            return Ok(Err(EditError::ReadOnly));
+        }
+        // SAFETY: see `begin`; the pointer was made from a mutable reference.
+        let event = unit.event.as_mut().map(|event| unsafe { event.as_mut() });
+        Ok(event.ok_or(EditError::NotAvailable))
+    }
+
     fn lent(&self, interface: &'static str) -> Result<&Lent, NotLent> {
         self.0.as_ref().ok_or(NotLent {
             interface,
@@ -235,5 +324,17 @@ impl Lending {
 const NO_RESPONSE: NotLent = NotLent {
     interface: "response",
     when: "where there is no response",
-    remedy: "responses can be looked at in response-filter, and in finished if one was sent",
+    remedy: "responses can be looked at in response-filter and response-stream-filter, and in finished if one was sent",
+};
+
+const NO_CONTENT: NotLent = NotLent {
+    interface: "content",
+    when: "in a hook that runs for no bytes",
+    remedy: "it can be called where a body or a unit of a stream is looked at",
+};
+
+const NO_UNIT: NotLent = NotLent {
+    interface: "streams",
+    when: "where there is no unit of a message",
+    remedy: "it can be called in `next` of a stream filter only",
 };

@@ -20,7 +20,8 @@
 //! | `slots` | the instances that a thread keeps, and when it drops them |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
 //! | `backtrace` | the text of a trap, with names that come from the file |
-//! | `code`, `direct` | compiled code, run as a component or without it |
+//! | `streams` | messages of stream filters, whose objects stay in an instance from call to call |
+//! | `code`, `stream_filter`, `direct` | compiled code, run as a component or without it |
 //! | `guest`, `lend` | everything that an instance's host functions can reach |
 //! | `capability` | the host functions, one file per interface of the contract |
 //! | `bindings` | generated from `wit/` |
@@ -50,6 +51,8 @@ mod load;
 mod meter;
 mod program;
 mod slots;
+mod stream_filter;
+mod streams;
 
 pub use breaker::BreakerState;
 pub use compiler::{CompileArgs, CompileError, Compiler, CpuTime, compile_for_parent};

@@ -5,11 +5,14 @@ use std::path::Path;
 
 use wasmparser::{Parser, Payload};
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower};
+use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower, ResourceAny};
 use wit_component::ComponentEncoder;
 
+use super::bindings::exports::pace::plugin::response_stream_filter::Opening;
 use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
+use super::bindings::pace::plugin::outcome::Ending;
+use super::bindings::pace::plugin::streams::Step;
 use super::capability;
 use super::code::Code;
 use super::compiler::{CompileError, Compiled};
@@ -314,8 +317,16 @@ pub(super) fn has_lifecycle(platform: &Platform, component: &Component) -> Resul
 pub(super) fn has_hook(platform: &Platform, component: &Component, hook: Hook) -> Result<bool, LoadError> {
     let export = Export::of(hook);
     match hook {
-        Hook::RequestFilter | Hook::ResponseFilter => export.is_there::<(), (Verdict,)>(platform, component),
+        Hook::RequestFilter | Hook::RequestBodyFilter | Hook::ResponseFilter | Hook::ResponseBodyFilter => {
+            export.is_there::<(), (Verdict,)>(platform, component)
+        }
         Hook::SelectUpstream => export.is_there::<(u32,), (Selection,)>(platform, component),
+        Hook::RequestStreamFilter | Hook::ResponseStreamFilter => {
+            let [next, end] = [1, 2].map(|place| Export::at(hook, place));
+            Ok(export.is_there::<(), (Option<Opening>,)>(platform, component)?
+                && next.is_there::<(ResourceAny,), (Step,)>(platform, component)?
+                && end.is_there::<(ResourceAny, Ending), ()>(platform, component)?)
+        }
         Hook::Finished => export.is_there::<(), ()>(platform, component),
     }
 }

@@ -1,12 +1,14 @@
 //! The meter of calls: the time that a call takes, and the bytes that it hands to the host.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::Result;
 
 use super::bindings::pace::plugin::http::HeaderField;
 use super::deadline::{Clock, Deadline};
 use pace_config::Limits;
+use pace_hook::{Hook, Hooks};
 
 /// Measures the calls of one instance, one after another.
 pub(super) struct Meter {
@@ -17,6 +19,12 @@ pub(super) struct Meter {
     left: usize,
     /// Bytes that each call may hand to host functions.
     allowed: usize,
+    /// The most bytes that are copied when a plugin hands something over or returns it: a little more than a result may
+    /// have, so that most results that are too large reach the check that says what is too large about them.
+    ///
+    /// The component model's runtime has one limit for both directions. [`Meter::take`] bounds the bytes that are handed
+    /// over in one call.
+    pub(super) largest_copy: usize,
 }
 
 /// Error: a call took more of the host than it may. The call and the instance end with it.
@@ -36,9 +44,12 @@ pub(super) enum Exceeded {
     Result(String),
 }
 
-/// Bytes that a call may hand to host functions beside the headers that it may add: enough to call each function four
-/// times with the longest value that a client can send.
+/// Bytes that a call may hand to host functions beside the headers that it may add, and beside content: enough to call each
+/// function four times with the longest value that a client can send.
 const HANDED_OVER: usize = 4 << 20;
+
+/// The time that a call has for each byte of content, beside its limit: about 4 ms for each MiB, twice what it takes to parse.
+const PER_BYTE: Duration = Duration::from_nanos(4);
 
 /// The longest key, in bytes. No head of a message is larger, so a key that is part of one is not longer either.
 const MAX_KEY: usize = 1 << 20;
@@ -47,19 +58,25 @@ const MAX_KEY: usize = 1 << 20;
 const RESULT: usize = 64 << 10;
 
 impl Meter {
-    pub(super) fn new(clock: &Arc<Clock>, limits: &Limits) -> Meter {
+    /// A meter for calls of a plugin with these hooks.
+    pub(super) fn new(clock: &Arc<Clock>, limits: &Limits, hooks: Hooks) -> Meter {
+        let content = hooks.iter().map(|hook| content_bytes(limits, hook)).max();
+        let allowed = HANDED_OVER + limits.header_bytes + content.unwrap_or_default();
+        let result =
+            limits.body_bytes + limits.header_bytes + limits.headers * size_of::<HeaderField>() + RESULT;
         Meter {
             calls_out: 0,
             deadline: Deadline::new(clock, limits.time),
             left: 0,
-            allowed: HANDED_OVER + limits.header_bytes,
+            allowed,
+            largest_copy: result.max(allowed),
         }
     }
 
-    /// Begins a call. Returns after how many ticks the engine has to look at the time.
-    pub(super) fn begin(&mut self) -> u64 {
+    /// Begins a call for so many bytes of content. Returns after how many ticks the engine has to look at the time.
+    pub(super) fn begin(&mut self, content: u32) -> u64 {
         self.left = self.allowed;
-        self.deadline.begin()
+        self.deadline.begin(PER_BYTE * content)
     }
 
     /// Counts a call of a host function. Every host function begins with this.
@@ -101,14 +118,13 @@ impl Meter {
     }
 }
 
-/// The most bytes that are copied when a plugin hands something over or returns it: a little more than a result may
-/// have, so that most results that are too large reach the check that says what is too large about them.
-///
-/// The component model's runtime has one limit for both directions. [`Meter::take`] bounds the bytes that are handed over
-/// in one call.
-pub(super) fn largest_copy(limits: &Limits) -> usize {
-    let result = limits.body_bytes + limits.header_bytes + limits.headers * size_of::<HeaderField>() + RESULT;
-    result.max(HANDED_OVER + limits.header_bytes)
+/// The most bytes of the content for which a hook runs.
+fn content_bytes(limits: &Limits, hook: Hook) -> usize {
+    match hook {
+        Hook::RequestBodyFilter | Hook::ResponseBodyFilter => limits.read_body_bytes,
+        Hook::RequestStreamFilter | Hook::ResponseStreamFilter => limits.unit_bytes,
+        Hook::RequestFilter | Hook::SelectUpstream | Hook::ResponseFilter | Hook::Finished => 0,
+    }
 }
 
 /// Whether the component model's runtime refused to copy so much. Its error is known by its text alone.
@@ -124,8 +140,8 @@ mod tests {
     fn meter() -> Meter {
         let engine = wasmtime::Engine::default();
         let clock = Clock::start(engine).expect("there can be a thread");
-        let mut meter = Meter::new(&Arc::new(clock), &Limits::default());
-        meter.begin();
+        let mut meter = Meter::new(&Arc::new(clock), &Limits::default(), Hooks::default());
+        meter.begin(0);
         meter
     }
 
@@ -137,7 +153,7 @@ mod tests {
         assert!(meter.take(2).is_err());
         meter.take(1).expect("what was refused was not taken");
         assert!(meter.take(1).is_err());
-        meter.begin();
+        meter.begin(0);
         meter.take(allowed).expect("this is another call");
         assert!(meter.take(usize::MAX).is_err());
     }

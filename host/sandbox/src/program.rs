@@ -10,17 +10,19 @@ use super::generation::Generation;
 use super::instance::{Instance, Usage};
 use super::lend::{Call, Response};
 use super::slots::Slot;
+use super::streams::{self, Filter, Room};
 use pace_base::escape::Shown;
 use pace_config::Isolation;
+use pace_content::body::Content;
 use pace_hook::{
-    Candidates, Failure, FailureReason, Hook, Hooks, Outcome, Plugin, Reply, RequestScope, ResponseAccess,
-    ResponseHead, Selection, Verdict,
+    Candidates, Failure, FailureReason, Heads, Hook, Hooks, Opening, Outcome, Plugin, Reply, RequestScope,
+    ResponseAccess, ResponseHead, Selection, Verdict,
 };
 use pace_state::Scope;
 
 /// A plugin in WebAssembly, configured for a route.
 pub struct WasmPlugin {
-    used: Use,
+    used: Arc<Use>,
 }
 
 /// One use of a generation.
@@ -29,6 +31,8 @@ pub(super) struct Use {
     pub(super) generation: Arc<Generation>,
     pub(super) config: String,
     pub(super) scope: Arc<Scope>,
+    /// Room for its messages, if each has an instance of its own.
+    pub(super) room: Arc<Room>,
 }
 
 impl WasmPlugin {
@@ -47,12 +51,13 @@ impl WasmPlugin {
     ) -> Result<WasmPlugin, Failure> {
         let used = Use {
             slot: runtime.slots.take(),
+            room: Room::new(generation.limits.streams),
             generation,
             config,
             scope,
         };
         Instance::new(&used)?;
-        Ok(WasmPlugin { used })
+        Ok(WasmPlugin { used: Arc::new(used) })
     }
 
     /// The generation.
@@ -63,8 +68,8 @@ impl WasmPlugin {
     /// The usage of this thread's instance so far; `None` if the thread has none.
     pub fn usage(&self) -> Option<Usage> {
         let slot = &self.used.slot;
-        slot.with_instance(|place| {
-            let instance = place.as_ref()?;
+        slot.with_place(|place| {
+            let instance = place.current.as_ref()?;
             (instance.owner == slot.owner).then(|| instance.usage())
         })
     }
@@ -74,42 +79,10 @@ impl WasmPlugin {
         hook: Hook,
         run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let generation = &self.used.generation;
-        let admission = generation.fitness.admit();
-        if admission == Admission::Skip {
-            return Err(Failure {
-                reason: FailureReason::BreakerOpen,
-                detail: "it is left alone".to_owned(),
-            });
-        }
-        let result = match generation.isolation {
-            Isolation::Worker => self.with_own_instance(run),
-            Isolation::Request => Instance::new(&self.used).and_then(|mut instance| run(&mut instance)),
-        };
-        match &result {
-            Ok(_) => generation.succeeded(admission),
-            Err(failure) => generation.failed(admission, hook, failure),
-        }
-        result
-    }
-
-    fn with_own_instance<T>(
-        &self,
-        run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
         let used = &self.used;
-        used.slot.with_instance(|place| {
-            let mut instance = match place.take() {
-                Some(instance) if instance.owner == used.slot.owner => instance,
-                _ => Box::new(Instance::new(used)?),
-            };
-            let result = run(&mut instance);
-            // An instance that failed is in an unknown state and is not used again. Neither is one whose call panicked,
-            // nor one that has become too large or too old.
-            if result.is_ok() && !instance.is_worn(&used.generation.limits) {
-                *place = Some(instance);
-            }
-            result
+        used.called(hook, || match used.generation.isolation {
+            Isolation::Worker => used.with_own_instance(run),
+            Isolation::Request => Instance::new(used).and_then(|mut instance| run(&mut instance)),
         })
     }
 
@@ -135,6 +108,53 @@ impl WasmPlugin {
     }
 }
 
+impl Use {
+    /// Makes a call, unless the breaker is open, and records how it ended.
+    pub(super) fn called<T>(
+        &self,
+        hook: Hook,
+        call: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let admission = self.generation.fitness.admit();
+        if admission == Admission::Skip {
+            return Err(Failure {
+                reason: FailureReason::BreakerOpen,
+                detail: "it is left alone".to_owned(),
+            });
+        }
+        let result = call();
+        self.report(admission, hook, &result);
+        result
+    }
+
+    /// Records how a call ended.
+    pub(super) fn report<T>(&self, admission: Admission, hook: Hook, result: &Result<T, Failure>) {
+        match result {
+            Ok(_) => self.generation.succeeded(admission),
+            Err(failure) => self.generation.failed(admission, hook, failure),
+        }
+    }
+
+    /// Runs in this thread's instance, which is made if there is none.
+    pub(super) fn with_own_instance<T>(
+        &self,
+        run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.slot.with_place(|place| {
+            let mut instance = match place.take(self.slot.owner) {
+                Some(instance) => instance,
+                None => Box::new(Instance::new(self)?),
+            };
+            let result = run(&mut instance);
+            // An instance that failed is in an unknown state and is not used again. Neither is one whose call panicked.
+            if result.is_ok() {
+                place.put(instance, &self.generation.limits);
+            }
+            result
+        })
+    }
+}
+
 impl Plugin for WasmPlugin {
     fn name(&self) -> &str {
         &self.used.generation.plugin
@@ -155,6 +175,27 @@ impl Plugin for WasmPlugin {
             })?;
             self.parse_verdict(verdict)
         })
+    }
+
+    fn request_body(&self, request: RequestScope<'_>, body: &mut Content) -> Result<Verdict, Failure> {
+        self.call(Hook::RequestBodyFilter, |instance| {
+            let call = Call {
+                content: Some(body),
+                ..Call::of(request)
+            };
+            let (verdict,) = instance.run(&self.used, call, |exports, store| {
+                exports.request_body_filter.call(store, ())
+            })?;
+            self.parse_verdict(verdict)
+        })
+    }
+
+    fn open_request_stream(&self, heads: Heads<'_>) -> Result<Option<Opening>, Failure> {
+        let filter = Filter {
+            hook: Hook::RequestStreamFilter,
+            of: |exports| &exports.request_stream_filter,
+        };
+        streams::open(&self.used, filter, heads)
     }
 
     fn select_upstream(
@@ -204,6 +245,37 @@ impl Plugin for WasmPlugin {
         })
     }
 
+    fn response_body(
+        &self,
+        request: RequestScope<'_>,
+        response: &mut dyn ResponseHead,
+        backend: Option<&str>,
+        body: &mut Content,
+    ) -> Result<Verdict, Failure> {
+        self.call(Hook::ResponseBodyFilter, |instance| {
+            let call = Call {
+                response: Some(Response {
+                    head: ResponseAccess::Edit(response),
+                    backend,
+                }),
+                content: Some(body),
+                ..Call::of(request)
+            };
+            let (verdict,) = instance.run(&self.used, call, |exports, store| {
+                exports.response_body_filter.call(store, ())
+            })?;
+            self.parse_verdict(verdict)
+        })
+    }
+
+    fn open_response_stream(&self, heads: Heads<'_>) -> Result<Option<Opening>, Failure> {
+        let filter = Filter {
+            hook: Hook::ResponseStreamFilter,
+            of: |exports| &exports.response_stream_filter,
+        };
+        streams::open(&self.used, filter, heads)
+    }
+
     fn finished(
         &self,
         request: RequestScope<'_>,
@@ -226,7 +298,7 @@ impl Plugin for WasmPlugin {
     }
 }
 
-fn illegal(detail: String) -> Failure {
+pub(super) fn illegal(detail: String) -> Failure {
     Failure {
         reason: FailureReason::IllegalOutput,
         detail: Shown::new(detail).into(),
@@ -270,7 +342,7 @@ mod tests {
 
     /// Makes this thread's instance, as any call does.
     fn call(plugin: &WasmPlugin) {
-        let called = plugin.with_own_instance(|_| Ok(()));
+        let called = plugin.used.with_own_instance(|_| Ok(()));
         called.expect("an instance can be made");
     }
 

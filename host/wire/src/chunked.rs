@@ -115,6 +115,11 @@ impl Decoder {
         self.trailer.fields()
     }
 
+    /// The trailers for editing, once the body has ended; `None` if it had none.
+    pub fn trailers_mut(&mut self) -> Option<&mut Fields> {
+        self.trailer.fields_mut()
+    }
+
     /// Decodes in place: moves the data of all chunks in `bytes` together. Takes all bytes, unless the body
     /// ends before their end.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, Fault> {

@@ -62,6 +62,48 @@ pub mod request_filter {
     });
 }
 
+/// The export `request-body-filter`.
+pub mod request_body_filter {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world request-body-filter {
+                export pace:plugin/request-body-filter@0.1.0;
+            }
+        ",
+        generate_all,
+        with: {
+            "pace:plugin/http@0.1.0/header-field": crate::Header,
+            "pace:plugin/http@0.1.0/http-response": crate::Reply,
+            "pace:plugin/http@0.1.0/verdict": crate::Verdict,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_request_body_filter",
+    });
+}
+
+/// The export `response-body-filter`.
+pub mod response_body_filter {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world response-body-filter {
+                export pace:plugin/response-body-filter@0.1.0;
+            }
+        ",
+        generate_all,
+        with: {
+            "pace:plugin/http@0.1.0/header-field": crate::Header,
+            "pace:plugin/http@0.1.0/http-response": crate::Reply,
+            "pace:plugin/http@0.1.0/verdict": crate::Verdict,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_response_body_filter",
+    });
+}
+
 /// The export `select-upstream`.
 pub mod select_upstream {
     wit_bindgen::generate!({

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use crate::__private::GuestSelection;
 use crate::log::{self, Level};
 use crate::{
-    Finished, Outcome, Plugin, Request, RequestFilter, Response, ResponseFilter, SelectUpstream, Selection,
-    Upstreams, Verdict, parse_config,
+    Content, Finished, Outcome, Plugin, Request, RequestBodyFilter, RequestFilter, Response,
+    ResponseBodyFilter, ResponseFilter, SelectUpstream, Selection, Upstreams, Verdict, parse_config,
 };
 
 /// Make a component of a plugin, with the named hooks.
@@ -75,7 +75,7 @@ macro_rules! export {
         };
     };
     ($plugin:ty $(:)?) => {
-        ::core::compile_error!("name at least one hook: RequestFilter, SelectUpstream, ResponseFilter, Finished");
+        ::core::compile_error!("name at least one hook: RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished");
     };
 }
 
@@ -100,6 +100,21 @@ macro_rules! __export_hook {
         #[cfg(target_arch = "wasm32")]
         $crate::__private::generated::request_filter::export_request_filter!(
             Component with_types_in $crate::__private::generated::request_filter
+        );
+    };
+    ($plugin:ty, RequestBodyFilter) => {
+        impl $crate::__private::RequestBodyFilterGuest for Component {
+            fn filter() -> $crate::Verdict {
+                INSTANCE.with($crate::__private::request_body_filter::<$plugin>)
+            }
+        }
+
+        const _: fn() -> $crate::Verdict =
+            <Component as $crate::__private::RequestBodyFilterGuest>::filter;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::generated::request_body_filter::export_request_body_filter!(
+            Component with_types_in $crate::__private::generated::request_body_filter
         );
     };
     ($plugin:ty, SelectUpstream) => {
@@ -134,6 +149,21 @@ macro_rules! __export_hook {
             Component with_types_in $crate::__private::generated::response_filter
         );
     };
+    ($plugin:ty, ResponseBodyFilter) => {
+        impl $crate::__private::ResponseBodyFilterGuest for Component {
+            fn filter() -> $crate::Verdict {
+                INSTANCE.with($crate::__private::response_body_filter::<$plugin>)
+            }
+        }
+
+        const _: fn() -> $crate::Verdict =
+            <Component as $crate::__private::ResponseBodyFilterGuest>::filter;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::generated::response_body_filter::export_response_body_filter!(
+            Component with_types_in $crate::__private::generated::response_body_filter
+        );
+    };
     ($plugin:ty, Finished) => {
         impl $crate::__private::FinishedGuest for Component {
             fn observe() {
@@ -152,7 +182,7 @@ macro_rules! __export_hook {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($unknown),
-            "` is no hook; the hooks are RequestFilter, SelectUpstream, ResponseFilter, Finished"
+            "` is no hook; the hooks are RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished"
         ));
     };
 }
@@ -194,6 +224,11 @@ pub fn request_filter<P: RequestFilter>(instance: &Instance<P>) -> Verdict {
     instance.with(|plugin| plugin.request_filter(&mut Request::ambient()))
 }
 
+/// Implements `request-body-filter.filter`.
+pub fn request_body_filter<P: RequestBodyFilter>(instance: &Instance<P>) -> Verdict {
+    instance.with(|plugin| plugin.request_body_filter(&mut Request::ambient(), &mut Content::ambient()))
+}
+
 /// Implements `select-upstream.select`.
 pub fn select_upstream<P: SelectUpstream>(instance: &Instance<P>, attempt: u32) -> GuestSelection {
     match instance.with(|plugin| plugin.select_upstream(&Request::ambient(), &Upstreams::ambient(), attempt))
@@ -207,6 +242,12 @@ pub fn select_upstream<P: SelectUpstream>(instance: &Instance<P>, attempt: u32) 
 /// Implements `response-filter.filter`.
 pub fn response_filter<P: ResponseFilter>(instance: &Instance<P>) -> Verdict {
     instance.with(|plugin| plugin.response_filter(&Request::ambient(), &mut Response::ambient()))
+}
+
+/// Implements `response-body-filter.filter`.
+pub fn response_body_filter<P: ResponseBodyFilter>(instance: &Instance<P>) -> Verdict {
+    let (request, mut response, mut body) = (Request::ambient(), Response::ambient(), Content::ambient());
+    instance.with(|plugin| plugin.response_body_filter(&request, &mut response, &mut body))
 }
 
 /// Implements `finished.observe`.

@@ -49,15 +49,15 @@ pub struct Header {
 pub enum EditError {
     /// The name is empty or has a character that RFC 9110, section 5.6.2, does not allow.
     InvalidName,
-    /// The value has CR, LF, NUL or another control character, or does not have the form of this field or
-    /// target (`host`, the request target).
+    /// The value has CR, LF, NUL or another control character, or does not have the form of this field,
+    /// target or place (`host`, the request target, an offset behind the end).
     InvalidValue,
     /// The field belongs to the connection and is Pace's to set: `connection`, `content-length`,
     /// `keep-alive`, `proxy-*`, `te`, `trailer`, `transfer-encoding`, `upgrade`.
     Forbidden,
     /// The message would grow beyond the operator's limit for plugins.
     TooLarge,
-    /// The message is read-only in this hook.
+    /// It cannot be changed in this hook, or not any more.
     ReadOnly,
     /// There is nothing to change here.
     NotAvailable,

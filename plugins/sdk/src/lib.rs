@@ -53,8 +53,10 @@
 //! |---|---|
 //! | look at a request, change it or answer it | [`RequestFilter`], [`Request`], [`Reply`] |
 //! | know who has shown a certificate | [`Request::client_certificate`], [`ClientCertificate`] |
+//! | look at a request's body, change it, or let it decide | [`RequestBodyFilter`], [`Content`], [`Json`] |
 //! | choose the backend | [`SelectUpstream`], [`Upstreams`] |
 //! | look at a response, change or replace it | [`ResponseFilter`], [`Response`] |
+//! | look at a response's body, or change it | [`ResponseBodyFilter`], [`Content`] |
 //! | know how a request went, once it is over | [`Finished`], [`Outcome`] |
 //! | leave a fact for a later hook | [`context`] |
 //! | count over all workers | [`Counter`], [`Window`] |
@@ -112,6 +114,7 @@ mod bindings;
 mod certificate;
 pub mod clock;
 mod config;
+mod content;
 pub mod context;
 mod cookie;
 mod counter;
@@ -132,13 +135,17 @@ mod window;
 
 pub use certificate::ClientCertificate;
 pub use config::{NoConfig, parse_config};
+pub use content::{Content, DigestError, Form, Hash, Json, JsonError, SetJsonError};
 pub use counter::{Counter, OpenError};
 pub use header::{EditError, Header, HeaderName, HeaderValue};
 pub use integer::Integer;
 pub use network::Network;
 pub use outcome::{Ending, Outcome};
 pub use path::PathPrefix;
-pub use plugin::{Finished, Plugin, RequestFilter, ResponseFilter, SelectUpstream, Selection, Verdict};
+pub use plugin::{
+    Finished, Plugin, RequestBodyFilter, RequestFilter, ResponseBodyFilter, ResponseFilter, SelectUpstream,
+    Selection, Verdict,
+};
 pub use reply::Reply;
 pub use request::Request;
 pub use response::Response;
@@ -153,15 +160,21 @@ pub mod __private {
 
     pub use crate::export::{Configured, Instance, configure};
     pub use crate::export::{finished, request_filter, response_filter, select_upstream};
+    pub use crate::export::{request_body_filter, response_body_filter};
     pub use bindings::finished::exports::pace::plugin::finished::Guest as FinishedGuest;
     pub use bindings::lifecycle::exports::pace::plugin::lifecycle::Guest as LifecycleGuest;
+    pub use bindings::request_body_filter::exports::pace::plugin::request_body_filter::Guest as RequestBodyFilterGuest;
     pub use bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
+    pub use bindings::response_body_filter::exports::pace::plugin::response_body_filter::Guest as ResponseBodyFilterGuest;
     pub use bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
     pub use bindings::select_upstream::exports::pace::plugin::select_upstream::{
         Guest as SelectUpstreamGuest, Selection as GuestSelection,
     };
     /// The output of `wit-bindgen` for the contract.
     pub mod generated {
-        pub use crate::bindings::{finished, lifecycle, request_filter, response_filter, select_upstream};
+        pub use crate::bindings::{
+            finished, lifecycle, request_body_filter, request_filter, response_body_filter, response_filter,
+            select_upstream,
+        };
     }
 }

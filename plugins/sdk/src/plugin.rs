@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{Outcome, Reply, Request, Response, Upstreams};
+use crate::{Content, Outcome, Reply, Request, Response, Upstreams};
 
 /// A plugin, and how it is made.
 ///
@@ -126,6 +126,62 @@ pub trait RequestFilter: Plugin {
     fn request_filter(&mut self, request: &mut Request) -> Verdict;
 }
 
+/// The hook that runs when the whole body of a request is there, before a backend is chosen.
+///
+/// ```
+/// # use pace_plugin::{NoConfig, Plugin};
+/// use pace_plugin::{Content, Json, Reply, Request, RequestBodyFilter, Verdict};
+///
+/// /// Sends requests for the large model to a pool of their own.
+/// struct ByModel;
+/// # impl Plugin for ByModel {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(ByModel) }
+/// # }
+///
+/// impl RequestBodyFilter for ByModel {
+///     fn request_body_filter(&mut self, request: &mut Request, body: &mut Content) -> Verdict {
+///         match body.json("/model") {
+///             Ok(Json::Text(model)) if model == "large" => match request.use_pool("large") {
+///                 Ok(()) => Verdict::Next,
+///                 Err(_) => Reply::new(500).into(),
+///             },
+///             Ok(Json::Text(_)) => Verdict::Next,
+///             _ => Reply::new(400).body("model: expected a string\n").into(),
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not have the hook `RequestBodyFilter`",
+    label = "`export!` names it for this type",
+    note = "write `impl RequestBodyFilter for {Self}` with `fn request_body_filter`, or leave the name out"
+)]
+pub trait RequestBodyFilter: Plugin {
+    /// Look at the body, change it, change the request's head, let both pass or answer.
+    ///
+    /// Runs once per request, in the order of the route's plugins, also for requests without a body, whose content is empty; a
+    /// plugin that does not care says [`Request::skip_body`] in its [`RequestFilter`].
+    ///
+    /// ```
+    /// # use pace_plugin::{Content, NoConfig, Plugin, Reply, Request, RequestBodyFilter, Verdict};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl RequestBodyFilter for Mine {
+    /// fn request_body_filter(&mut self, request: &mut Request, body: &mut Content) -> Verdict {
+    ///     match body.find("<!DOCTYPE", 0) {
+    ///         Some(_) if request.path().starts_with("/xml/") => Reply::new(400).body("no document types\n").into(),
+    ///         _ => Verdict::Next,
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    fn request_body_filter(&mut self, request: &mut Request, body: &mut Content) -> Verdict;
+}
+
 /// The hook that chooses the backend of an attempt.
 ///
 /// ```
@@ -228,6 +284,64 @@ pub trait ResponseFilter: Plugin {
     /// # }
     /// ```
     fn response_filter(&mut self, request: &Request, response: &mut Response) -> Verdict;
+}
+
+/// The hook that runs when the whole body of a response is there, before anything is sent to the client.
+///
+/// ```
+/// # use pace_plugin::{NoConfig, Plugin};
+/// use pace_plugin::{Content, Request, Response, ResponseBodyFilter, Verdict};
+///
+/// /// Adds a line to each page.
+/// struct Banner;
+/// # impl Plugin for Banner {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Banner) }
+/// # }
+///
+/// impl ResponseBodyFilter for Banner {
+///     fn response_body_filter(&mut self, _: &Request, _: &mut Response, body: &mut Content) -> Verdict {
+///         if let Some(end) = body.find("</body>", 0) {
+///             // Refused for HEAD and where HTTP knows no body, which has no such end either.
+///             let _ = body.splice(end..end, "<p>This site moves tomorrow.</p>");
+///         }
+///         Verdict::Next
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not have the hook `ResponseBodyFilter`",
+    label = "`export!` names it for this type",
+    note = "write `impl ResponseBodyFilter for {Self}` with `fn response_body_filter`, or leave the name out"
+)]
+pub trait ResponseBodyFilter: Plugin {
+    /// Look at the body, change it, change the response's head, let both pass or replace the whole response.
+    ///
+    /// Runs once per response, in the reverse order of the route's plugins, after all response filters. A plugin that does not care
+    /// says [`Response::skip_body`] in its [`ResponseFilter`].
+    ///
+    /// ```
+    /// # use pace_plugin::{Content, NoConfig, Plugin, Request, Response, ResponseBodyFilter, Verdict, error};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl ResponseBodyFilter for Mine {
+    /// fn response_body_filter(&mut self, _: &Request, _: &mut Response, body: &mut Content) -> Verdict {
+    ///     if let Err(refused) = body.set_json("/debug", &false) {
+    ///         error!("debug: {refused}");
+    ///     }
+    ///     Verdict::Next
+    /// }
+    /// # }
+    /// ```
+    fn response_body_filter(
+        &mut self,
+        request: &Request,
+        response: &mut Response,
+        body: &mut Content,
+    ) -> Verdict;
 }
 
 /// The hook that runs when a request is over, whatever has become of it.

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
-use crate::bindings::imports::pace::plugin::request as host;
+use crate::bindings::imports::pace::plugin::{request as host, request_body as body, response_body};
 use crate::{ClientCertificate, EditError, Header, cookie, credentials};
 
 /// The request that is being served: a view that exists while a hook runs.
@@ -329,6 +329,50 @@ impl Request {
     /// ```
     pub fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
         Ok(host::set_path_and_query(value)?)
+    }
+
+    /// The bytes of the body as the client has announced them, encoded as they are sent. 0 for a request without a body, `None`
+    /// if only its end will tell.
+    ///
+    /// ```no_run
+    /// # fn example(request: &pace_plugin::Request) -> bool {
+    /// request.declared_body_size().is_some_and(|size| size > 1_000_000)
+    /// # }
+    /// ```
+    pub fn declared_body_size(&self) -> Option<u64> {
+        body::declared_size()
+    }
+
+    /// Leave [`RequestBodyFilter`](crate::RequestBodyFilter) of this plugin out for this request. If all plugins that have the hook do
+    /// so, the body is not collected, and streams as if none had it.
+    ///
+    /// From [`RequestFilter`](crate::RequestFilter) only; called from another hook it traps.
+    ///
+    /// ```no_run
+    /// # fn example(request: &mut pace_plugin::Request) {
+    /// if request.method() != "POST" {
+    ///     request.skip_body();
+    /// }
+    /// # }
+    /// ```
+    pub fn skip_body(&mut self) {
+        body::skip();
+    }
+
+    /// Leave [`ResponseBodyFilter`](crate::ResponseBodyFilter) of this plugin out for this request, if that is known before there is a
+    /// response. Otherwise [`Response::skip_body`](crate::Response::skip_body) says it.
+    ///
+    /// From [`RequestFilter`](crate::RequestFilter) only; called from another hook it traps.
+    ///
+    /// ```no_run
+    /// # fn example(request: &mut pace_plugin::Request) {
+    /// if request.path().ends_with(".mp4") {
+    ///     request.skip_response_body();
+    /// }
+    /// # }
+    /// ```
+    pub fn skip_response_body(&mut self) {
+        response_body::skip();
     }
 
     /// Send the request to this pool, whatever the choice of the route would be. The last word holds.

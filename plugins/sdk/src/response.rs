@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::bindings::imports::pace::plugin::response as host;
+use crate::bindings::imports::pace::plugin::{response as host, response_body as body};
 use crate::{EditError, Header};
 
 /// The head of the response on its way to the client: a view that exists while
@@ -67,6 +67,34 @@ impl Response {
     /// ```
     pub fn backend(&self) -> Option<String> {
         host::backend()
+    }
+
+    /// The bytes of the body as the backend has announced them, encoded as they are sent. 0 for a response without a body, `None`
+    /// if only its end will tell.
+    ///
+    /// ```no_run
+    /// # fn example(response: &pace_plugin::Response) -> bool {
+    /// response.declared_body_size().is_some_and(|size| size > 1_000_000)
+    /// # }
+    /// ```
+    pub fn declared_body_size(&self) -> Option<u64> {
+        body::declared_size()
+    }
+
+    /// Leave [`ResponseBodyFilter`](crate::ResponseBodyFilter) of this plugin out for this response. If all plugins that have the hook do
+    /// so, the body is not collected, and streams as if none had it.
+    ///
+    /// From [`ResponseFilter`](crate::ResponseFilter) only; called from another hook it traps.
+    ///
+    /// ```no_run
+    /// # fn example(response: &mut pace_plugin::Response) {
+    /// if response.header("content-type").as_deref() == Some(b"text/event-stream") {
+    ///     response.skip_body();
+    /// }
+    /// # }
+    /// ```
+    pub fn skip_body(&mut self) {
+        body::skip();
     }
 
     /// The first value of a header, `None` if the response has none of that name.

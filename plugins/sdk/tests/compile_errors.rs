@@ -107,7 +107,9 @@ fn named_hook_without_its_trait_is_reported() {
 fn unknown_hook_is_reported() {
     says(
         &PLUGIN.replace("Mine: RequestFilter)", "Mine: RequestFilte)"),
-        &["`RequestFilte` is no hook; the hooks are RequestFilter, SelectUpstream, ResponseFilter, Finished"],
+        &[
+            "`RequestFilte` is no hook; the hooks are RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished",
+        ],
     );
 }
 
@@ -139,7 +141,9 @@ fn export_without_a_hook_is_reported() {
     for list in ["export!(Mine)", "export!(Mine:)"] {
         says(
             &PLUGIN.replace("export!(Mine: RequestFilter)", list),
-            &["name at least one hook: RequestFilter, SelectUpstream, ResponseFilter, Finished"],
+            &[
+                "name at least one hook: RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished",
+            ],
         );
     }
 }

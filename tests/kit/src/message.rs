@@ -109,13 +109,20 @@ impl Request {
         self
     }
 
-    /// Encodes the request for the wire: with `Host`, unless the request has one, and with the body's length.
+    /// Encodes the request for the wire: with `Host`, unless the request has one, and with the body's length, or in one chunk if it
+    /// says that it is chunked.
     pub fn encode(&self, host: &str) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if self.headers.get("host").is_none() {
             bytes.extend_from_slice(format!("Host: {host}\r\n").as_bytes());
         }
         self.headers.encode_to(&mut bytes);
+        if !self.body.is_empty() && self.headers.contain("transfer-encoding", "chunked") {
+            bytes.extend_from_slice(format!("\r\n{:x}\r\n", self.body.len()).as_bytes());
+            bytes.extend_from_slice(&self.body);
+            bytes.extend_from_slice(b"\r\n0\r\n\r\n");
+            return bytes;
+        }
         if !self.body.is_empty() {
             bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
         }

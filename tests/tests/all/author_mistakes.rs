@@ -47,7 +47,7 @@ fn missing_configure_is_explained() {
 fn plugin_without_a_hook_is_explained() {
     says(
         &inspected("no-hook"),
-        "exports no hook: one of request-filter, select-upstream, response-filter and finished",
+        "exports no hook: one of request-filter, request-body-filter, ",
         "name it in `pace_plugin::export!`",
     );
 }
@@ -145,7 +145,7 @@ fn exceeded_memory_is_explained() {
 fn reading_the_response_too_early_is_explained() {
     says(
         &tested("reads-response-early"),
-        "response was called where there is no response: responses can be looked at in response-filter, and in finished",
+        "response was called where there is no response: responses can be looked at in response-filter",
         "`wit/response.wit`",
     );
 }

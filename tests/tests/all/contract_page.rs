@@ -11,20 +11,29 @@ use std::fs;
 use pace_tests::root;
 
 /// The files in the order in which an author meets them.
-const FILES: [&str; 16] = [
+const FILES: [&str; 25] = [
     "worlds",
     "lifecycle",
     "request-filter",
+    "request-body-filter",
+    "request-stream-filter",
     "select-upstream",
     "response-filter",
+    "response-body-filter",
+    "response-stream-filter",
     "finished",
     "request",
+    "request-body",
     "response",
+    "response-body",
+    "content",
+    "streams",
     "upstreams",
     "outcome",
     "context",
     "counters",
     "windows",
+    "secrets",
     "log",
     "clock",
     "http",

@@ -8,6 +8,7 @@ mod admin;
 mod author_mistakes;
 mod backend_answers;
 mod balancers;
+mod bodies;
 mod breaker;
 mod budgets;
 mod cache;

@@ -249,17 +249,17 @@ fn difference_within_a_type_is_shown_with_both_definitions() {
     // The type is shown for every hook, because each answers with it.
     assert_eq!(
         said.matches("http-response = record { status: u16").count(),
-        3,
+        5,
         "{said}"
     );
 
     let said = said_of(&[(
-        "        /// The message cannot be changed in this hook any more.\n        read-only,\n",
+        "        /// It cannot be changed in this hook, or not any more.\n        read-only,\n",
         "",
     )]);
     assert!(
         said.contains(
-            "\n    found     edit-error = enum { invalid-name, invalid-value, forbidden, too-large }\n"
+            "\n    found     edit-error = enum { invalid-name, invalid-value, forbidden, too-large, not-available, not-granted, conflict }\n"
         ),
         "{said}"
     );

@@ -49,6 +49,21 @@ fn host_crates_depend_on_nothing_beyond_their_walls() {
     assert!(crates >= 10, "{crates} crates");
 }
 
+/// Crates of pure functions over bytes depend on nothing that is ours, so that each of their rules is tested alone.
+#[test]
+fn pure_crates_depend_on_no_other_of_the_host() {
+    for name in ["content", "wire"] {
+        let manifest = root().join("host").join(name).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).expect("the crate is there");
+        let manifest: toml::Table = manifest.parse().expect("cargo reads it");
+        let dependencies = manifest["dependencies"].as_table().expect("it has some");
+        for dependency in dependencies.keys() {
+            let is_ours = dependency.starts_with("pace-");
+            assert!(!is_ours && dependency != "log", "{name} depends on {dependency}");
+        }
+    }
+}
+
 /// The chain joins the two. The request path knows plugins as what `pace-hook` says they are.
 #[test]
 fn request_path_does_not_know_how_plugins_are_run() {

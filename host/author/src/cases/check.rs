@@ -27,7 +27,10 @@ pub(super) enum Check {
     Absent(Side, HeaderName),
     Unchanged(Side),
     Status(Number),
-    Body(Text),
+    Body(Side, Text),
+    Pool(Text),
+    Context(String, Text),
+    Annotation(String, Text),
     Log(Vec<Text>),
     Counter(String, Number),
     Events(String, WindowKey, Number),
@@ -97,9 +100,14 @@ impl Check {
         match self {
             Check::Verdict(word) => word.name().to_owned(),
             Check::Hook(hook) => hook.name().to_owned(),
-            Check::Backend(text) | Check::Path(text) | Check::Refusal(text) => text.to_string(),
-            Check::Body(Text::Is(text)) => shown(text.as_bytes()),
-            Check::Body(text) => text.to_string(),
+            Check::Backend(text)
+            | Check::Path(text)
+            | Check::Refusal(text)
+            | Check::Pool(text)
+            | Check::Context(_, text)
+            | Check::Annotation(_, text) => text.to_string(),
+            Check::Body(_, Text::Is(text)) => shown(text.as_bytes()),
+            Check::Body(_, text) => text.to_string(),
             Check::Header(_, _, Texts(texts)) => listed(texts.iter().map(Text::to_string)),
             Check::Absent(..) => "not there".to_owned(),
             Check::Unchanged(_) => "as it was".to_owned(),
@@ -160,10 +168,26 @@ impl Check {
                 let status = response.status.as_u16();
                 unless(number.fits(status.into()), &|| status.to_string())
             }),
-            Check::Body(text) => of_response(outcome, |response| match &response.body {
-                Some(body) => unless(text.fits(body), &|| shown(body)),
-                None => Some("the body of the backend, which plugins do not see".to_owned()),
+            Check::Body(Side::Request, text) => {
+                let body = &outcome.request.body;
+                unless(text.fits(body), &|| shown(body))
+            }
+            Check::Body(Side::Response, text) => of_response(outcome, |response| {
+                let body = response.body.as_deref().unwrap_or_default();
+                unless(text.fits(body), &|| shown(body))
             }),
+            Check::Pool(text) => match observed.session.pool(&outcome.request) {
+                Some(pool) => unless(text.fits(pool.as_bytes()), &|| format!("{pool:?}")),
+                None => Some("none was named, and the route has several".to_owned()),
+            },
+            Check::Context(name, text) => match observed.session.context(name) {
+                Some(value) => unless(text.fits(&value), &|| shown(&value)),
+                None => Some("no such value".to_owned()),
+            },
+            Check::Annotation(key, text) => match observed.session.annotation(key) {
+                Some(value) => unless(text.fits(value.as_bytes()), &|| format!("{value:?}")),
+                None => Some("no such field".to_owned()),
+            },
             Check::Log(texts) => {
                 let lines: Vec<String> = outcome.lines.iter().map(ToString::to_string).collect();
                 let found: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
@@ -245,19 +269,28 @@ fn changes(side: Side, Observed { sent, outcome, .. }: Observed<'_>) -> Vec<Stri
             if before != after {
                 changes.push(format!("path {after:?} instead of {before:?}"));
             }
+            if sent.request.body != outcome.request.body {
+                changes.push(format!("the body {}", shown(&outcome.request.body)));
+            }
             (&sent.request.headers, &outcome.request.headers)
         }
         Side::Response => {
             let Some(response) = outcome
                 .response
                 .as_ref()
-                .filter(|response| response.body.is_none())
+                .filter(|_| outcome.word != Word::Respond)
             else {
                 return vec![said(outcome)];
             };
             if response.status != sent.response.status {
                 let (before, after) = (sent.response.status.as_u16(), response.status.as_u16());
                 changes.push(format!("status {after} instead of {before}"));
+            }
+            if response.body != sent.response.body {
+                changes.push(format!(
+                    "the body {}",
+                    shown(response.body.as_deref().unwrap_or_default())
+                ));
             }
             (&sent.response.headers, &response.headers)
         }

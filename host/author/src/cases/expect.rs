@@ -41,6 +41,17 @@ pub(super) fn expected(table: &Table<raw::Expect>, document: &Document<'_>) -> E
     if let Some(Table { value, .. }) = &raw.response {
         list.response(value);
     }
+    if let Some(Placed { value, place }) = &raw.pool {
+        list.add(place, "pool", Check::Pool(value.0.clone()));
+    }
+    for (name, Placed { value, place }) in &raw.context {
+        let check = Check::Context(name.clone(), value.0.clone());
+        list.add(place, &format!("context.{name}"), check);
+    }
+    for (key, Placed { value, place }) in &raw.annotations {
+        let check = Check::Annotation(key.clone(), value.0.clone());
+        list.add(place, &format!("annotations.{key}"), check);
+    }
     if let Some(Placed { value, place }) = &raw.log {
         let lines = value.iter().map(|OrText(text)| text.clone()).collect();
         list.add(place, "log", Check::Log(lines));
@@ -116,6 +127,9 @@ impl List<'_> {
             self.add(place, "request.path", Check::Path(value.0.clone()));
         }
         self.headers(Side::Request, &raw.headers, &raw.absent, raw.unchanged.as_ref());
+        if let Some(Placed { value, place }) = &raw.body {
+            self.add(place, "request.body", Check::Body(Side::Request, value.0.clone()));
+        }
     }
 
     fn response(&mut self, raw: &raw::ExpectResponse) {
@@ -124,7 +138,11 @@ impl List<'_> {
         }
         self.headers(Side::Response, &raw.headers, &raw.absent, raw.unchanged.as_ref());
         if let Some(Placed { value, place }) = &raw.body {
-            self.add(place, "response.body", Check::Body(value.0.clone()));
+            self.add(
+                place,
+                "response.body",
+                Check::Body(Side::Response, value.0.clone()),
+            );
         }
     }
 

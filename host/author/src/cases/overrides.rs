@@ -101,11 +101,25 @@ fn request(raw: &raw::Request, request: &mut Request) -> Option<(Place, Fault)> 
         request.method = method.0.clone();
     }
     if let Some(target) = &raw.path {
-        let written = Request::get(&target.0);
-        (request.path, request.query) = (written.path, written.query);
+        request.set_target(&target.0);
     }
     if let Some(client) = raw.client {
         request.client = client.0;
+    }
+    if let Some(body) = &raw.body {
+        request.body = body.clone().into();
+    }
+    if let Some(peer) = raw.trusted_peer {
+        request.trusted_peer = Some(peer.0);
+    }
+    if let Some(version) = raw.version {
+        request.version = version.name();
+    }
+    if let Some(route) = &raw.route {
+        request.route.clone_from(route);
+    }
+    if let Some(pools) = &raw.pools {
+        request.pools.clone_from(pools);
     }
     if let Some(scheme) = raw.scheme {
         request.https = scheme.https;
@@ -130,6 +144,9 @@ fn response(raw: &raw::Response, response: &mut Response) {
         response.status = http::StatusCode::from_u16(status).expect("200 to 599 are statuses");
     }
     headers(&raw.headers, &mut response.headers);
+    if let Some(body) = &raw.body {
+        response.body = Some(body.clone().into());
+    }
 }
 
 fn end(raw: &raw::End, end: &mut End) {

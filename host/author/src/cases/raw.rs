@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::budget::Budget;
 use super::certificate::Certificate;
 use super::scalar::{
-    Address, EndingName, FieldName, FieldValue, HealthName, HookName, LastFailure, LogLevel, Method, Millis,
-    Moment, ReasonName, Scheme, Target, Word,
+    Address, EndingName, FieldName, FieldValue, HealthName, HookName, HttpVersion, LastFailure, LogLevel,
+    Method, Millis, Moment, ReasonName, Scheme, Target, Word,
 };
 use super::value::{Number, Text, Texts};
 use pace_config::reading::{
@@ -105,8 +105,13 @@ pub(super) struct Request {
     pub path: Option<Target>,
     #[serde(default)]
     pub headers: BTreeMap<FieldName, FieldValues>,
+    pub body: Option<String>,
     pub client: Option<Address>,
+    pub trusted_peer: Option<Address>,
     pub scheme: Option<Scheme>,
+    pub version: Option<HttpVersion>,
+    pub route: Option<String>,
+    pub pools: Option<Vec<String>>,
     pub client_certificate: Option<Placed<OrText<Certificate>>>,
 }
 
@@ -116,6 +121,7 @@ pub(super) struct Response {
     pub status: Option<Int<200, 599>>,
     #[serde(default)]
     pub headers: BTreeMap<FieldName, FieldValues>,
+    pub body: Option<String>,
 }
 
 /// `outcome`: how the request ended.
@@ -227,7 +233,12 @@ pub(super) struct Expect {
     pub backend: Option<Placed<OrText<Text>>>,
     pub request: Option<Table<ExpectRequest>>,
     pub response: Option<Table<ExpectResponse>>,
+    pub pool: Option<Placed<OrText<Text>>>,
     pub log: Option<Placed<Vec<OrText<Text>>>>,
+    #[serde(default)]
+    pub context: BTreeMap<String, Placed<OrText<Text>>>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, Placed<OrText<Text>>>,
     #[serde(default)]
     pub counters: BTreeMap<String, Placed<Number>>,
     #[serde(default)]
@@ -244,6 +255,7 @@ pub(super) struct ExpectRequest {
     pub headers: BTreeMap<FieldName, Placed<Texts>>,
     #[serde(default)]
     pub absent: Vec<Placed<FieldName>>,
+    pub body: Option<Placed<OrText<Text>>>,
     pub unchanged: Option<Placed<bool>>,
 }
 

@@ -110,6 +110,28 @@ impl TryFrom<String> for LogLevel {
     }
 }
 
+/// The version of HTTP that the client speaks.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum HttpVersion {
+    #[serde(rename = "1.0")]
+    Http10,
+    #[serde(rename = "1.1")]
+    Http11,
+    #[serde(rename = "2")]
+    Http2,
+}
+
+impl HttpVersion {
+    /// The name in the contract.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            HttpVersion::Http10 => "1.0",
+            HttpVersion::Http11 => "1.1",
+            HttpVersion::Http2 => "2",
+        }
+    }
+}
+
 /// `scheme`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]

@@ -97,7 +97,7 @@ fn prepare(args: &RunArgs, first_build: &FirstBuild, inherited: Inherited) -> Re
         first_build.run(project)?;
     }
     let runtime = Runtime::new(None, config.server.workers)?;
-    let shared = Arc::new(Shared::new(runtime, config.server.state));
+    let shared = Arc::new(Shared::new(runtime, &config.server));
     let origin = Origin {
         path: None,
         overrides: Overrides::default(),

@@ -1,12 +1,13 @@
 //! The short form, the full form and the command line.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::super::pool::Endpoint;
 use super::super::route::{HostMatch, PathMatch};
-use super::super::{BUILTINS, Host, OnFailure, Overrides, Source, build};
+use super::super::{BUILTINS, Config, Host, OnFailure, Overrides, Source, build};
 use super::{FULL, SHORT, backends, config, parse_with};
 
 /// The full form of `SHORT`.
@@ -207,6 +208,32 @@ fn full_form_resolves_names_and_merges_plugin_configuration() {
     assert_eq!(rest.plugins[1].config, headers.config);
     assert_eq!(v1.plugins[2].on_failure, OnFailure::Open);
     assert_eq!(rest.plugins[1].on_failure, OnFailure::Closed);
+}
+
+#[test]
+fn route_shows_a_plugin_smaller_bodies_and_no_larger_ones() {
+    let of = |limits: &str| {
+        let own = format!("{{ use = \"headers\", limits = {{ {limits} }}, config");
+        FULL.replace("{ use = \"headers\", config", &own)
+    };
+    let smaller = config(&of("read_body_kb = 64, read_body_ms = 100"));
+    let used = smaller
+        .routes
+        .iter()
+        .flat_map(|route| &route.plugins)
+        .find(|used| used.body.whole == 64 << 10);
+    let used = used.expect("one route says so");
+    assert_eq!(
+        (used.body.time, used.body.unit),
+        (Duration::from_millis(100), 256 << 10)
+    );
+    let larger = of("read_body_kb = 8193");
+    let larger = Config::parse(&larger, Path::new("pace.toml"), &Overrides::default());
+    let larger = larger.expect_err("it is more than the plugin's").to_string();
+    assert!(
+        larger.contains("a route can allow less than the plugin's own `limits`"),
+        "{larger}"
+    );
 }
 
 #[test]

@@ -120,6 +120,9 @@ fn call_context(state: &RequestState) -> CallContext<'_> {
             route: "all",
             pools: None,
             pool: None,
+            request_size: Some(0),
+            response_size: None,
+            step: 0,
             state,
         },
         notes: None,
@@ -168,6 +171,8 @@ fn chain(answers: &[(Answer, OnFailure)]) -> (Chain, Arc<Mutex<Vec<&'static str>
             on_failure: *on_failure,
             metrics: PluginMetrics::default(),
             log: failures_of(name, "test"),
+            index: 0,
+            body: BodyLimits::of(&pace_config::Limits::default()),
         })
         .collect();
     (Chain::new(steps), asked)

@@ -106,6 +106,17 @@ impl BodyReader {
         }
     }
 
+    /// The trailers of the body for editing, once it is done.
+    pub fn trailers_mut(&mut self) -> Option<&mut Fields> {
+        match &mut self.state {
+            State::Chunked(decoder) => decoder.trailers_mut(),
+            State::StreamEnded(trailers) if !trailers.is_empty() => Some(trailers),
+            State::StreamEnded(_) | State::Done | State::Length(_) | State::UntilClose | State::Stream(_) => {
+                None
+            }
+        }
+    }
+
     /// Takes the bytes of the body that are in the buffer. Returns the place of the data there; an empty range, if there is
     /// no data among them.
     pub fn take(&mut self, buffer: &mut Buffer) -> Result<Range<usize>, Fault> {

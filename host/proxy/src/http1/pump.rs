@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use pace_wire::chunked::Fault;
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
 
@@ -61,7 +62,9 @@ pub struct Pump {
     /// The progress of a stream, beside its data.
     stream: StreamState,
     waits_for: Side,
-    replay: Option<Replay>,
+    kept: Option<Kept>,
+    /// Whether the data of the sink are those that have been kept, and not in the buffer of the source.
+    sends_kept: bool,
 }
 
 /// The part of a message that a stream of HTTP/2 has sent, beside the data.
@@ -73,11 +76,15 @@ enum StreamState {
     End,
 }
 
-/// The start of a body, kept so that it can be sent again.
-#[derive(Debug, Default)]
-struct Replay {
-    bytes: Vec<u8>,
-    limit: usize,
+/// The bytes of a body that are sent from where they are, each time that the message is begun.
+#[derive(Debug)]
+enum Kept {
+    /// The start of the body, up to a limit.
+    Start { bytes: Vec<u8>, limit: usize },
+    /// The part of the body that was read before any of it was sent.
+    Part(Bytes),
+    /// All that is sent of the body, whatever was read of it.
+    Whole(Bytes),
 }
 
 const CRLF: &[u8] = b"\r\n";
@@ -96,16 +103,45 @@ impl Pump {
             head: 0,
             stream: StreamState::default(),
             waits_for: Side::Source,
-            replay: None,
+            kept: None,
+            sends_kept: false,
         }
     }
 
     /// Makes the pump keep up to `limit` bytes of the body, so that they can be sent again. Without effect once some have been
     /// read and not kept.
     pub fn keep(&mut self, limit: usize) {
-        if self.can_begin_again() {
-            let replay = self.replay.get_or_insert_default();
-            replay.limit = replay.limit.max(limit);
+        if !self.can_begin_again() {
+            return;
+        }
+        match self.kept.get_or_insert_with(Kept::nothing) {
+            Kept::Start { limit: before, .. } => *before = limit.max(*before),
+            Kept::Part(_) | Kept::Whole(_) => {}
+        }
+    }
+
+    /// Puts other bytes in the place of the body, which has been read to its end. Trailers stay.
+    pub fn put(&mut self, body: Bytes) {
+        debug_assert!(self.reader.is_done(), "the rest of the body would follow");
+        self.kept = Some(Kept::Whole(body));
+    }
+
+    /// Puts the start of the body back, which was taken and not sent.
+    pub fn put_back(&mut self, start: Bytes) {
+        self.kept = Some(Kept::Part(start));
+    }
+
+    /// Takes the next data of the body without sending them: their place in the buffer. They must have been used before the next call.
+    pub fn poll_take(
+        &mut self,
+        (transport, buffer): (&mut Transport, &mut Buffer),
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Range<usize>>, BodyError>> {
+        let data = ready!(self.reader.poll_data(buffer, transport, context))?;
+        self.taken += data.as_ref().map_or(0, |data| data.len() as u64);
+        match self.taken > self.limit {
+            true => Poll::Ready(Err(BodyError::TooLarge)),
+            false => Poll::Ready(Ok(data)),
         }
     }
 
@@ -128,18 +164,19 @@ impl Pump {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), BodyError>> {
         let (transport, buffer) = source;
-        let replay = self.replay.get_or_insert_default();
-        while replay.bytes.len() < limit {
-            let Some(data) = ready!(self.reader.poll_data(buffer, transport, context))? else {
+        while self.kept_bytes().len() < limit {
+            let Some(data) = ready!(self.poll_take((&mut *transport, &mut *buffer), context))? else {
                 break;
             };
-            self.taken += data.len() as u64;
-            if self.taken > self.limit {
-                return Poll::Ready(Err(BodyError::TooLarge));
+            if let Kept::Start { bytes, .. } = self.kept.get_or_insert_with(Kept::nothing) {
+                bytes.extend_from_slice(buffer.slice(data));
             }
-            replay.bytes.extend_from_slice(buffer.slice(data));
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn kept_bytes(&self) -> &[u8] {
+        self.kept.as_ref().map_or(&[], Kept::bytes)
     }
 
     /// Begins with a head, which `write` appends to the vector. A further call begins again from the start of the body, as
@@ -151,34 +188,36 @@ impl Pump {
         self.waits_for = Side::Source;
         write(self.sink.before());
         self.head = self.sink.before().len() as u64;
-        if let Some(replay) = &self.replay
-            && !replay.bytes.is_empty()
-        {
-            let before = self.sink.before();
+        let kept = self.kept_bytes().len();
+        self.sends_kept = kept > 0;
+        if self.sends_kept {
             match self.outgoing {
-                Outgoing::Plain | Outgoing::Stream => before.extend_from_slice(&replay.bytes),
+                Outgoing::Plain | Outgoing::Stream => self.sink.add(0..kept, &[]),
                 Outgoing::Chunked { .. } => {
-                    before.extend_from_slice(ChunkLine::new(replay.bytes.len() as u64).as_bytes());
-                    before.extend_from_slice(&replay.bytes);
-                    before.extend_from_slice(CRLF);
+                    let line = ChunkLine::new(kept as u64);
+                    self.sink.before().extend_from_slice(line.as_bytes());
+                    self.sink.add(0..kept, CRLF);
                 }
             }
         }
-        self.end_if_done();
+        if !self.sink.has_data() {
+            self.end_if_done();
+        }
     }
 
     /// Whether the message can be sent again: all bytes of the body that were read have been kept.
     pub fn can_begin_again(&self) -> bool {
-        match &self.replay {
-            Some(replay) => replay.bytes.len() as u64 == self.taken,
+        match &self.kept {
+            Some(Kept::Start { bytes, .. }) => bytes.len() as u64 == self.taken,
+            Some(Kept::Part(part)) => part.len() as u64 == self.taken,
+            Some(Kept::Whole(_)) => true,
             None => self.taken == 0,
         }
     }
 
     /// The whole body, if it has been read to its end and kept.
     pub fn whole_body(&self) -> Option<&[u8]> {
-        let kept = self.replay.as_ref().map_or(&[][..], |replay| &replay.bytes);
-        (self.reader.is_done() && self.can_begin_again()).then_some(kept)
+        (self.reader.is_done() && self.can_begin_again()).then(|| self.kept_bytes())
     }
 
     /// Whether a byte of the body may have been written.
@@ -241,7 +280,20 @@ impl Pump {
                 target.flush_head().map_err(PumpError::Write)?;
                 self.stream = StreamState::Head;
             }
-            match self.sink.poll_send(|range| buffer.slice(range), target, context) {
+            let kept = match (&self.kept, self.sends_kept) {
+                (Some(kept), true) => Some(kept.bytes()),
+                _ => None,
+            };
+            let slice = |range: Range<usize>| match kept {
+                Some(kept) => &kept[range],
+                None => buffer.slice(range),
+            };
+            match self.sink.poll_send(slice, target, context) {
+                Poll::Ready(Ok(())) if self.sends_kept => {
+                    self.sends_kept = false;
+                    self.end_if_done();
+                    continue;
+                }
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Write(error))),
                 Poll::Pending => {
@@ -274,8 +326,8 @@ impl Pump {
             if self.taken > self.limit {
                 return Err(PumpError::Read(BodyError::TooLarge));
             }
-            if let Some(replay) = &mut self.replay {
-                replay.add(buffer.slice(data.clone()));
+            if let Some(kept) = &mut self.kept {
+                kept.add(buffer.slice(data.clone()));
             }
             match self.outgoing {
                 Outgoing::Plain | Outgoing::Stream => self.sink.add(data, &[]),
@@ -313,14 +365,29 @@ impl Pump {
     }
 }
 
-impl Replay {
+impl Kept {
+    fn nothing() -> Kept {
+        Kept::Start {
+            bytes: Vec::new(),
+            limit: 0,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Kept::Start { bytes, .. } => bytes,
+            Kept::Part(bytes) | Kept::Whole(bytes) => bytes,
+        }
+    }
+
     fn add(&mut self, data: &[u8]) {
-        if self.bytes.len() + data.len() <= self.limit {
-            self.bytes.extend_from_slice(data);
-        } else {
+        match self {
+            Kept::Start { bytes, limit } if bytes.len() + data.len() <= *limit => {
+                bytes.extend_from_slice(data)
+            }
             // The body is longer than the limit, and its start alone is of no use.
-            self.limit = 0;
-            self.bytes = Vec::new();
+            Kept::Start { .. } | Kept::Part(_) => *self = Kept::nothing(),
+            Kept::Whole(_) => {}
         }
     }
 }

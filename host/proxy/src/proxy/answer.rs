@@ -10,6 +10,7 @@ use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
 
 use super::Proxy;
+use super::body::Looked;
 use super::context::Context;
 use super::grpc;
 use super::outbound::{self, Delivery};
@@ -94,10 +95,21 @@ impl Proxy {
     ) -> Disposition {
         context.answered = false;
         let (mut head, content) = loop {
-            let (mut head, content) = head_and_content(reply);
+            let (mut head, mut content) = head_and_content(reply);
+            context.response_size = Some(content.len() as u64);
             match self.filter(request, context, remaining, &mut head) {
-                Filtered::AsIs => break (head, content),
-                Filtered::Instead(next, rest) => (reply, remaining) = (next, rest),
+                Filtered::AsIs => {}
+                Filtered::Instead(next, rest) => {
+                    (reply, remaining) = (next, rest);
+                    continue;
+                }
+            }
+            match self.filter_reply_body(request, context, remaining, (&mut head, &mut content)) {
+                Looked::Instead(next, rest) => (reply, remaining) = (next, rest),
+                Looked::Refused(refused) => {
+                    return self.refuse(client, request, body, context, refused).await;
+                }
+                _ => break (head, content),
             }
         };
         tell_generations(request, context, &mut head);

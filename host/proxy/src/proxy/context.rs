@@ -52,6 +52,12 @@ pub(super) struct Context {
     choice: Option<usize>,
     /// The values that the hooks of the request leave for each other and for Pace.
     pub(super) state: RequestState,
+    /// The bytes of the request's body as its client has announced them.
+    pub(super) request_size: Option<u64>,
+    /// The bytes of the response's body as its backend has announced them.
+    pub(super) response_size: Option<u64>,
+    /// Whether the backend was asked for the whole after it had sent a part.
+    pub(super) has_asked_for_whole: bool,
     /// The members of the route's pool when a backend was chosen last.
     pub(super) members: Option<Arc<Members>>,
     /// The number of attempts that were begun.
@@ -121,6 +127,9 @@ impl Context {
             prefix: None,
             choice: None,
             state: RequestState::default(),
+            request_size: Some(0),
+            response_size: None,
+            has_asked_for_whole: false,
             members: None,
             attempt: 0,
             tried: SmallVec::new(),
@@ -424,6 +433,9 @@ impl Context {
                 route: &route.name,
                 pools: split.map(|split| split as &dyn Pools),
                 pool: self.choice.or(only),
+                request_size: self.request_size,
+                response_size: self.response_size,
+                step: 0,
                 state: &self.state,
             },
             notes: self.notes.as_deref(),

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::Proxy;
 use super::answer::{Disposition, Filtered, tell_generations};
 use super::attempt::{AttemptError, Upload};
+use super::body::{Looked, announced};
 use super::certificate;
 use super::context::{Context, Counted, summary};
 use super::grpc;
@@ -48,7 +49,8 @@ enum RelayError {
 }
 
 impl Proxy {
-    /// Passes a response on. `upload` is the request, whose body may still be on its way.
+    /// Passes a response on. `upload` is the request, whose body may still be on its way. The error is the backend that is to be asked
+    /// once more, for the whole instead of a part.
     pub(super) async fn deliver(
         &self,
         client: &mut Client,
@@ -56,39 +58,84 @@ impl Proxy {
         context: &mut Context,
         upload: &mut Upload,
         (mut backend, lease): (BackendConnection, Lease),
-    ) -> Disposition {
+    ) -> Result<Disposition, u32> {
         if backend.head.status() == StatusCode::SWITCHING_PROTOCOLS {
             if upload.pump.is_done() && is_asked_for(request, &backend.head) {
                 context.answered(backend.head.status().as_u16());
                 sticky::remember(request, context, &mut backend.head);
-                return self.switch(client, request, context, backend).await;
+                return Ok(self.switch(client, request, context, backend).await);
             }
             // A switch must be to a protocol that the client has named, and not before the end of the request (RFC 9110,
             // section 7.8).
             let error = AttemptError::Body(Broken::Upgrade.to_string());
             context.failed(AttemptFailure::Protocol);
             self.book(request, context, &error, false);
-            return self
-                .refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
-                .await;
+            let body = upload.pump.reader();
+            let refused = Refused::BadAnswer;
+            return Ok(self.refuse(client, request, body, context, refused).await);
         }
         context.answered(backend.head.status().as_u16());
         sticky::remember(request, context, &mut backend.head);
         certificate::forbid_caches(client, context, &mut backend.head);
+        context.response_size = announced(backend.head.framing);
         if let Filtered::Instead(reply, remaining) =
             self.filter(request, context, Remaining::ALL, &mut backend.head)
         {
             // The backend's response is not used, so the backend need not wait until the client has read the other one.
             self.leave(context, upload, (backend, lease));
             let body = upload.pump.reader();
-            return self
-                .answer(client, request, body, context, (reply, remaining))
-                .await;
+            let reply = (reply, remaining);
+            return Ok(self.answer(client, request, body, context, reply).await);
         }
-        tell_generations(request, context, &mut backend.head);
         if backend.head.status() == StatusCode::RESET_CONTENT {
             without_content(&mut backend);
         }
+        let mut download = Pump::new(BodyReader::of_response(&backend.head), Outgoing::Plain);
+        let looked = self
+            .filter_response_body(client, request, context, upload, &mut backend, &mut download)
+            .await;
+        let refused = match looked {
+            Looked::Next => None,
+            Looked::WantsWhole => {
+                request.fields.remove("Range");
+                request.fields.remove("If-Range");
+                context.has_asked_for_whole = true;
+                context.answered = false;
+                self.leave(context, upload, (backend, lease));
+                match context.take_back_attempt() {
+                    Some(index) => return Err(index),
+                    None => return Ok(Disposition::Close),
+                }
+            }
+            Looked::Instead(reply, remaining) => {
+                self.keep_if_read(context, upload, &download, (backend, lease));
+                let body = upload.pump.reader();
+                let reply = (reply, remaining);
+                return Ok(self.answer(client, request, body, context, reply).await);
+            }
+            Looked::Refused(refused) => {
+                self.keep_if_read(context, upload, &download, (backend, lease));
+                let body = upload.pump.reader();
+                return Ok(self.refuse(client, request, body, context, refused).await);
+            }
+            Looked::Broken(why) => {
+                lease.doubt_if_silent(&mut backend);
+                context.answered = false;
+                context.failed(AttemptFailure::Protocol);
+                self.book(request, context, &AttemptError::Body(why), false);
+                Some(Refused::BadAnswer)
+            }
+            Looked::OutOfTime => {
+                lease.doubt_if_silent(&mut backend);
+                Some(Refused::NoAnswerInTime)
+            }
+            Looked::ClientGone => return Ok(Disposition::Close),
+        };
+        if let Some(refused) = refused {
+            let body = upload.pump.reader();
+            return Ok(self.refuse(client, request, body, context, refused).await);
+        }
+        tell_generations(request, context, &mut backend.head);
 
         // A client that still waits for 100 Continue will not send its body after the final response.
         let is_read = upload.pump.is_read() || read_over_rest(client, upload);
@@ -98,7 +145,7 @@ impl Proxy {
         let delivery = Delivery::new(request, backend.head.framing, keep);
         let ends_with_connection = delivery.body == Outgoing::Plain
             && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
-        let mut download = Pump::new(BodyReader::of_response(&backend.head), delivery.body);
+        download.frame(delivery.body);
         let via = context.snapshot.via.as_ref();
         match client.transport.stream() {
             Some(stream) => {
@@ -128,7 +175,7 @@ impl Proxy {
         if matches!(relayed, Err(RelayError::Backend(_) | RelayError::OutOfTime)) {
             lease.doubt_if_silent(&mut backend);
         }
-        match relayed {
+        let disposition = match relayed {
             Ok(()) => {
                 if upload.pump.is_done() {
                     self.keep(&lease, backend, context.pool());
@@ -176,7 +223,7 @@ impl Proxy {
                         );
                     }
                     if tell_outcome(client, request, &backend.head, false) {
-                        return Disposition::Keep;
+                        return Ok(Disposition::Keep);
                     }
                 }
                 // Where the connection ends the body, an orderly close would make a broken body look complete.
@@ -185,7 +232,8 @@ impl Proxy {
                     false => Disposition::Close,
                 }
             }
-        }
+        };
+        Ok(disposition)
     }
 
     /// Drops a response that is not wanted. The connection is kept if the whole response has come already.
@@ -197,6 +245,19 @@ impl Proxy {
     ) {
         let is_over = BodyReader::of_response(&backend.head).read_over(&mut backend.input);
         if is_over && upload.pump.is_done() {
+            self.keep(&lease, backend, context.pool());
+        }
+    }
+
+    /// Keeps the connection of a response that has been read and is not sent.
+    fn keep_if_read(
+        &self,
+        context: &Context,
+        upload: &Upload,
+        download: &Pump,
+        (backend, lease): (BackendConnection, Lease),
+    ) {
+        if download.is_read() && upload.pump.is_done() {
             self.keep(&lease, backend, context.pool());
         }
     }

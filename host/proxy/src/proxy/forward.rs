@@ -70,6 +70,7 @@ impl Proxy {
                 .refuse(client, request, upload.pump.reader(), context, Refused::NoUpgrade)
                 .await;
         }
+        self.ask_for_decodable(request, context);
         context.pool().budget.first();
         if request.framing == Framing::None {
             self.mirror(client, request, context, upload);
@@ -113,7 +114,10 @@ impl Proxy {
                 }
             };
             next = match self.instead_of_status(request, context, upload, &backend.0) {
-                None => return self.deliver(client, request, context, upload, backend).await,
+                None => match self.deliver(client, request, context, upload, backend).await {
+                    Ok(disposition) => return disposition,
+                    Err(index) => NextAction::At(index),
+                },
                 Some(next) => {
                     self.leave(context, upload, backend);
                     next
@@ -352,22 +356,26 @@ impl Proxy {
     }
 }
 
-/// Prepares the upload of a request, of which nothing has been sent or read.
+/// The upload of a request, of which nothing has been sent or read.
 pub(super) fn begin(reader: BodyReader, request: &RequestHead, context: &Context) -> Upload {
     let mut pump = Pump::new(reader, outbound::request_body(request));
     if let Some(limit) = context.route().body_limit {
         pump.limit(limit);
-    }
-    let is_mirrored = !request.wants_upgrade() && context.mirror().is_some_and(Mirror::draw);
-    if request.framing != Framing::None && (request.method.is_idempotent() || is_mirrored) {
-        pump.keep(context.pool().settings.retry_body);
     }
     Upload {
         pump,
         patience: Patience::new(&context.snapshot.client),
         is_broken: false,
         awaits_continue: request.expects_continue(),
-        is_mirrored,
+        is_mirrored: false,
+    }
+}
+
+/// Prepares the upload for the pool that was chosen.
+pub(super) fn prepare(upload: &mut Upload, request: &RequestHead, context: &Context) {
+    upload.is_mirrored = !request.wants_upgrade() && context.mirror().is_some_and(Mirror::draw);
+    if request.framing != Framing::None && (request.method.is_idempotent() || upload.is_mirrored) {
+        upload.pump.keep(context.pool().settings.retry_body);
     }
 }
 

@@ -49,6 +49,7 @@ impl Proxy {
         tokio::spawn(async move {
             let reader = BodyReader::of_request(&copied, &context.snapshot.rules);
             let mut upload = forward::begin(reader, &copied, &context);
+            forward::prepare(&mut upload, &copied, &context);
             if let Selected::Backend(first) = select(&copied, &mut context) {
                 proxy
                     .forward(&mut client, &mut copied, &mut context, &mut upload, first)

@@ -40,7 +40,9 @@ impl Refused {
     /// The ending of a request that is refused like this after so many attempts.
     fn ending(self, attempts: u32) -> Ending {
         match self {
-            Refused::PluginFailed => Ending::PluginFailed,
+            Refused::PluginFailed | Refused::RequestBody(_) | Refused::ResponseBody(_) => {
+                Ending::PluginFailed
+            }
             Refused::BadAnswer | Refused::NoAnswerInTime => Ending::BackendFailed,
             // No connection could be made; without an attempt, no plugin picked.
             Refused::NoBackend if attempts > 0 => Ending::BackendFailed,

@@ -5,7 +5,7 @@ use http::header::HeaderValue;
 use pace_wire::refusal::Refusal;
 
 use super::answer::ALLOW;
-use pace_hook::{AttemptFailure, Reply};
+use pace_hook::{AttemptFailure, FailureReason, Reply};
 
 /// The reason why Pace answers a request itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub(super) enum Refused {
     NoUpgrade,
     /// A plugin failed closed.
     PluginFailed,
+    /// The request's body cannot be shown to a plugin that fails closed.
+    RequestBody(FailureReason),
+    /// The response's body cannot be shown to a plugin that fails closed.
+    ResponseBody(FailureReason),
     /// No plugin picked a backend, or no connection could be made in the attempts allowed.
     NoBackend,
     /// Every backend has as many requests as it may have.
@@ -62,6 +66,37 @@ pub(super) fn reply(refused: Refused) -> Reply {
             "not implemented: an upgrade to another protocol, where the backends speak HTTP/2\n",
         ),
         Refused::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
+        Refused::RequestBody(reason) => match reason {
+            FailureReason::BodyTooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large\n")
+            }
+            FailureReason::BodyTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the request's body did not come in time\n",
+            ),
+            FailureReason::BodyEncoding => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the request's body cannot be decoded\n",
+            ),
+            _ => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there is no room for the request's body\n",
+            ),
+        },
+        Refused::ResponseBody(reason) => match reason {
+            FailureReason::BodyTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the backend's response did not come in time\n",
+            ),
+            FailureReason::BodyBudget => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there is no room for the backend's response\n",
+            ),
+            _ => (
+                StatusCode::BAD_GATEWAY,
+                "the backend's response cannot be looked at\n",
+            ),
+        },
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
         Refused::Full => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -5,8 +5,10 @@
 //! to components, and `add_directly` to core modules that run by themselves (see `direct`). An error returned from a host
 //! function is a trap: it ends the hook and the instance.
 
+mod bodies;
 mod certificate;
 mod clock;
+mod content;
 mod context;
 mod counters;
 mod edit;
@@ -16,6 +18,8 @@ mod metered;
 mod outcome;
 mod request;
 mod response;
+mod secrets;
+mod streams;
 mod upstreams;
 pub(super) mod wasi;
 mod windows;
@@ -42,7 +46,20 @@ use super::guest::Guest;
 pub(super) const CAPABILITIES: &[(&str, AddToLinker, AddDirectly)] = &[
     ("http", add_types, |_| Ok(())),
     ("request", request::add_to_linker, request::add_directly),
+    (
+        "request-body",
+        bodies::add_request_to_linker,
+        bodies::add_request_directly,
+    ),
     ("response", response::add_to_linker, response::add_directly),
+    (
+        "response-body",
+        bodies::add_response_to_linker,
+        bodies::add_response_directly,
+    ),
+    ("content", content::add_to_linker, content::add_directly),
+    ("secrets", secrets::add_to_linker, |_| Ok(())),
+    ("streams", streams::add_to_linker, streams::add_directly),
     ("upstreams", upstreams::add_to_linker, upstreams::add_directly),
     ("outcome", outcome::add_to_linker, outcome::add_directly),
     ("context", context::add_to_linker, context::add_directly),

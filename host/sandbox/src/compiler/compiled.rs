@@ -128,7 +128,7 @@ mod tests {
     use super::super::super::ahead;
     use super::super::super::engine::{Allocation, Runtime};
     use super::*;
-    use pace_config::{BUILTINS, Isolation};
+    use pace_config::{BUILTINS, Isolation, Limits};
 
     fn module_of(name: &str) -> &'static [u8] {
         let component = builtin::component(name).expect("it is a default plugin");
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn engine_with_other_settings_compiles_default_plugins_again() {
-        let pool = Allocation::of(Isolation::Request, 16 << 20);
+        let pool = Allocation::of(Isolation::Request, &Limits::default());
         let pooled = engine(Runtime::new(None, 1), pool);
         let counting = engine(Runtime::counting_instructions(), Allocation::OnDemand);
         for name in BUILTINS {

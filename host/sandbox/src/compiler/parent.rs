@@ -140,7 +140,7 @@ impl Compiler {
         if let Some(directory) = runtime.cache_dir() {
             command.arg("--cache-dir").arg(directory);
         }
-        if let Allocation::Pooled { slot } = allocation {
+        if let Allocation::Pooled { slot, .. } = allocation {
             command.arg("--slot").arg(slot.to_string());
         }
         match threads {

@@ -39,7 +39,7 @@ impl<P: WasmParams, R: Returned> Function<P, R> {
     pub(in super::super) fn call(&self, mut store: StoreContextMut<'_, Guest>, parameters: P) -> Result<R> {
         let core = self.call.call(&mut store, parameters)?;
         let (memory, guest) = memory(&mut store)?;
-        let results = R::read(&mut Reader::new(memory, &guest.generation.limits), core)?;
+        let results = R::read(&mut Reader::new(memory, guest), core)?;
         if let Some(post_return) = &self.post_return {
             served(&mut store, |store| post_return.call(store, core))?;
         }
@@ -101,12 +101,17 @@ impl<'a> Loading<'a> {
     ) -> Result<Function<P, R>> {
         let name = names::exported(interface, function);
         let call = self.instance.get_typed_func(&mut self.store, &name)?;
-        let post_return = self
-            .instance
-            .get_func(&mut self.store, &format!("cabi_post_{name}"))
-            .map(|function| function.typed(&self.store))
-            .transpose()?;
+        let post_return = self.optional(&format!("cabi_post_{name}"))?;
         Ok(Function { call, post_return })
+    }
+
+    /// A function that a plugin need not export.
+    pub(super) fn optional<P: WasmParams, R: WasmResults>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<TypedFunc<P, R>>> {
+        let function = self.instance.get_func(&mut self.store, name);
+        function.map(|function| function.typed(&self.store)).transpose()
     }
 }
 

@@ -6,7 +6,10 @@ use wasmtime::{Engine, InstancePre, IntoFunc, Linker, Module, Result};
 
 use super::super::capability;
 use super::super::guest::Guest;
+use super::memory::Caller;
 use super::names;
+use super::own::{self, RESOURCE};
+use pace_hook::Hook;
 
 /// One interface of the contract, to be filled with its functions.
 ///
@@ -50,7 +53,31 @@ impl Imports {
                 module: names::interface(name),
             })?;
         }
+        for hook in Hook::ALL.into_iter().filter(|hook| own::has_resource(*hook)) {
+            imports.add_resource(hook)?;
+        }
         Ok(imports)
+    }
+
+    /// Adds the functions for handles to the resource that a hook exports.
+    fn add_resource(&mut self, hook: Hook) -> Result<()> {
+        let mut own = Interface {
+            module: names::own_interface(hook),
+            all: self,
+        };
+        own.func(
+            &format!("[resource-new]{RESOURCE}"),
+            move |mut caller: Caller<'_>, number: u32| own::make(&mut caller, hook, number),
+        )?
+        .func(
+            &format!("[resource-rep]{RESOURCE}"),
+            move |caller: Caller<'_>, handle: u32| own::number(&caller, hook, handle),
+        )?
+        .func(
+            &format!("[resource-drop]{RESOURCE}"),
+            move |mut caller: Caller<'_>, handle: u32| own::drop(&mut caller, hook, handle),
+        )?;
+        Ok(())
     }
 
     /// Whether an interface has a function of this name.

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use wasmtime::{AsContextMut, Memory, Result, TypedFunc, ensure, format_err};
 
 use super::super::guest::Guest;
-use super::super::meter::{self, Exceeded, Meter};
+use super::super::meter::{Exceeded, Meter};
 use pace_config::Limits;
 
 /// The instance that called a host function.
@@ -142,6 +142,16 @@ pub(in super::super) fn text_if_short<'m>(
     }
 }
 
+/// The text at this place.
+pub(in super::super) fn text<'m>(
+    memory: &'m [u8],
+    meter: &mut Meter,
+    at: u32,
+    length: u32,
+) -> Result<&'m str> {
+    utf8(bytes(memory, meter, at, length)?, at)
+}
+
 /// The text at this place, cut to the length that may be of use.
 pub(in super::super) fn text_start<'m>(
     memory: &'m [u8],
@@ -241,6 +251,20 @@ pub(in super::super) fn answer_bytes(caller: &mut Caller<'_>, out: u32, value: &
     put_pair(memory, out, given)
 }
 
+/// Answers with a `list<u8>` that is copied once, since nothing can change it while the plugin allocates.
+pub(in super::super) fn answer_bytes_of(
+    caller: &mut Caller<'_>,
+    out: u32,
+    of: impl Fn(&Guest) -> Result<&[u8]>,
+) -> Result<()> {
+    place::<4, 8>(memory(caller)?.0, out)?;
+    let length = length(of(guest(caller)?)?.len())?;
+    let (_, at) = allocate(caller, length, 1)?;
+    let (memory, guest) = memory(caller)?;
+    memory[at as usize..][..length as usize].copy_from_slice(of(guest)?);
+    put_pair(memory, out, [at, length])
+}
+
 /// Answers with an `option` of a `string` or `list<u8>`.
 pub(in super::super) fn answer_option(caller: &mut Caller<'_>, out: u32, value: Option<&[u8]>) -> Result<()> {
     let answer = place::<4, 12>(memory(caller)?.0, out)?;
@@ -305,14 +329,17 @@ pub(in super::super) struct Reader<'m> {
     /// Bytes that may still be copied out of the memory. Lists that overlap count each time, so that a
     /// small memory cannot stand for a large result.
     left: usize,
+    largest: usize,
 }
 
 impl<'m> Reader<'m> {
-    pub(super) fn new(memory: &'m [u8], limits: &'m Limits) -> Reader<'m> {
+    pub(super) fn new(memory: &'m [u8], guest: &'m Guest) -> Reader<'m> {
+        let (limits, largest) = (&guest.generation.limits, guest.meter.largest_copy);
         Reader {
             memory,
             limits,
-            left: meter::largest_copy(limits),
+            left: largest,
+            largest,
         }
     }
 
@@ -363,7 +390,7 @@ impl<'m> Reader<'m> {
     /// The result has more bytes than may be copied.
     fn spend(&mut self, bytes: usize) -> Result<()> {
         let left = self.left.checked_sub(bytes);
-        let largest = meter::largest_copy(self.limits);
+        let largest = self.largest;
         self.left = left
             .ok_or_else(|| Exceeded::Result(format!("it returned more than {largest} bytes altogether")))?;
         Ok(())

@@ -10,7 +10,8 @@
 //! | `extract`, `names` | shows that a component is nothing but its module, wrapped |
 //! | `memory` | the canonical ABI: values in and out of the plugin's memory |
 //! | `imports` | host functions as a core module imports them |
-//! | `exports` | hooks as a core module exports them |
+//! | `exports`, `stream` | hooks as a core module exports them |
+//! | `own` | resources that a core module exports |
 //!
 //! A plugin can reach the same in both ways: the host functions are those of `capability`, the limits those of
 //! [`Guest`](super::guest::Guest). There is no `unsafe` here. Other components (several modules, adapters, WASI) run as
@@ -21,6 +22,8 @@ mod extract;
 mod imports;
 mod memory;
 mod names;
+mod own;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +31,8 @@ pub(super) use exports::{Configure, Configured, Function, Loading, Returned};
 pub(super) use extract::extract;
 pub(super) use imports::{Imports, Interface};
 pub(super) use memory::{
-    Caller, CanonicalAbi, answer_bytes, answer_list, answer_option, answer_result, bytes, called, copied,
-    guest, guest_mut, key, place, split, text_if_short, text_start,
+    Caller, CanonicalAbi, answer_bytes, answer_bytes_of, answer_list, answer_option, answer_result, bytes,
+    called, copied, guest, guest_mut, key, place, split, text, text_if_short, text_start,
 };
 pub(super) use names::interface;
+pub(super) use stream::StreamFilter;

@@ -3,6 +3,7 @@
 use wasmparser::{Parser, Payload, TypeRef};
 
 use super::imports::Imports;
+use super::own::{self, RESOURCE};
 use pace_hook::CONTRACT;
 use pace_hook::Hook;
 
@@ -15,6 +16,16 @@ pub(in super::super) fn interface(name: &str) -> String {
 /// The name of a function of the contract in a module's exports.
 pub(super) fn exported(of: &str, function: &str) -> String {
     format!("{}#{function}", interface(of))
+}
+
+/// The name of the function that drops an object of a hook's resource.
+pub(super) fn destructor(of: Hook) -> String {
+    exported(of.name(), &format!("[dtor]{RESOURCE}"))
+}
+
+/// The interface from which a module imports the functions for handles to its own resource.
+pub(super) fn own_interface(of: Hook) -> String {
+    format!("[export]{}", interface(of.name()))
 }
 
 /// Names that mean something to `wit-component` and nothing to Pace: other allocators, and functions that are called
@@ -70,7 +81,10 @@ fn is_plain_export(name: &str) -> bool {
         let mut functions = hook.functions().iter();
         functions.any(|(name, _)| exported(hook.name(), name) == function)
     };
-    let ours = Hook::ALL.into_iter().any(is_hook) || exported("lifecycle", "configure") == function;
+    let is_destructor = |hook: Hook| own::has_resource(hook) && destructor(hook) == name;
+    let ours = Hook::ALL.into_iter().any(is_hook)
+        || Hook::ALL.into_iter().any(is_destructor)
+        || exported("lifecycle", "configure") == function;
     let of_wrapping = name.contains('#')
         || OF_THE_WRAPPING.contains(&name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix));

@@ -53,6 +53,13 @@ impl TrailerSection {
         }
     }
 
+    pub(super) fn fields_mut(&mut self) -> Option<&mut Fields> {
+        self.section
+            .as_deref_mut()
+            .map(|section| &mut section.fields)
+            .filter(|fields| !fields.is_empty())
+    }
+
     pub(super) fn fields(&self) -> Option<&Fields> {
         self.section
             .as_deref()

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use balancing::Random;
 use least_request::policy::LeastRequest;
 use pace_base::logging::{Setup, Writing};
-use pace_config::{Config, OnFailure, Overrides, Source};
+use pace_config::{BodyLimits, Config, Limits, OnFailure, Overrides, Source};
 use pace_hook::{Failure, FailureReason, Hook, Plugin};
 use pace_proxy::certificates::Frontends;
 use pace_proxy::chain::{Chain, Step, failures_of};
@@ -65,7 +65,7 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     let config = Config::load(path, &overrides)?;
     let server = Server::bind(&config, process.take_inherited())?;
     let runtime = Runtime::new(None, config.server.workers)?;
-    let shared = Arc::new(Shared::new(runtime, config.server.state));
+    let shared = Arc::new(Shared::new(runtime, &config.server));
     let origin = Origin {
         path: Some(path.to_owned()),
         overrides,
@@ -122,6 +122,8 @@ fn routes(config: &Config, shared: &Shared) -> Result<Router<Arc<Route>>, Failur
             plugin,
             route: route.name.as_str().into(),
             on_failure: OnFailure::Closed,
+            index: 0,
+            body: BodyLimits::of(&Limits::default()),
         };
         let chain = Chain::new(plugins.into_iter().map(step).collect());
         let runtime = Route::new(route, chain, &pools, None, shared.metrics.route(&route.name));

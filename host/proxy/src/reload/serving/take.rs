@@ -25,6 +25,7 @@ impl ServingGuard<'_> {
         let scopes: HashSet<String> = snapshot.scopes().map(str::to_owned).collect();
         self.publish(snapshot);
         serving.shared.store.set_limit(config.server.state);
+        serving.shared.bodies.set_limit(config.server.bodies);
         serving.status.set(after.clone());
         serving.forget_all_but(&scopes, &config);
         let changes = Changes::between(&self.config, &config);

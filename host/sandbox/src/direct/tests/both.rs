@@ -27,8 +27,9 @@ fn every_function_in_every_hook_gives_the_same_answer() {
     const OUT: u64 = 512;
     for hook in Hook::ALL {
         for (function, of) in FUNCTIONS.iter().enumerate() {
+            let name = (of.interface.as_str(), of.name.as_str());
             // A name at 0 with one byte, or with five at 8; a target at 16, a name at 24; the answer at 512.
-            let parameters: &[[u64; 5]] = match of.name.as_str() {
+            let parameters: &[[u64; 5]] = match name.1 {
                 "header" | "header-values" => &[[0, 1, OUT, 0, 0], [8, 5, OUT, 0, 0]],
                 "remove-header" => &[[0, 1, OUT, 0, 0], [8, 5, OUT, 0, 0], [16, 4, OUT, 0, 0]],
                 "set-header" | "append-header" => {
@@ -45,6 +46,14 @@ fn every_function_in_every_hook_gives_the_same_answer() {
                 "[method]counter.add" | "[method]counter.swap" => &[[1, u64::MAX, 0, 0, 0]],
                 "[method]counter.value" | "[resource-drop]counter" => &[[1, 0, 0, 0, 0]],
                 "[resource-drop]window" => &[[2, 0, 0, 0, 0]],
+                "read" => &[[2, 5, OUT, 0, 0], [u64::from(u32::MAX), 9, OUT, 0, 0]],
+                "find" => &[[0, 1, 0, OUT, 0], [0, 0, 7, OUT, 0], [8, 5, 0, OUT, 0]],
+                "replace" => &[[24, 7, OUT, 0, 0]],
+                "splice" => &[[1, 2, 24, 7, OUT], [9, 200, 24, 7, OUT]],
+                "digest" => &[[0, 0, OUT, 0, 0], [1, 1, OUT, 0, 0], [3, 1, OUT, 0, 0]],
+                "hmac" | "verify-hmac" => &[[2, 24, 7, 0, 1]],
+                "set-event-type" => &[[0, 0, 0, OUT, 0], [1, 24, 7, OUT, 0], [1, 4, 4, OUT, 0]],
+                "[resource-rep]message" | "[resource-drop]message" => &[[3, 0, 0, 0, 0]],
                 "[method]window.hit" | "[method]window.count" => &[
                     [2, 0, 0, 0, OUT],
                     [2, 1, 24, 64, OUT],
@@ -58,19 +67,52 @@ fn every_function_in_every_hook_gives_the_same_answer() {
                 _ => &[[OUT, 0, 0, 0, 0]],
             };
             for parameters in parameters {
-                let calls = vec![(function, *parameters)];
+                let mut calls = vec![(function, *parameters)];
+                if let "[resource-rep]message" | "[resource-drop]message" = name.1 {
+                    calls.insert(0, (number(name.0, "[resource-new]message"), [9, 0, 0, 0, 0]));
+                }
                 let (outcome, detail) = Both::puppet().play(hook, &calling(calls));
-                let name = (of.interface.as_str(), of.name.as_str());
                 let is_none_of = |others: &[&str]| others.iter().all(|other| !name.0.contains(other));
                 let of_hook = match hook {
-                    Hook::RequestFilter => is_none_of(&["response", "upstreams", "outcome"]),
-                    Hook::SelectUpstream => is_none_of(&["response", "outcome"]),
-                    Hook::ResponseFilter => is_none_of(&["upstreams", "outcome"]),
-                    Hook::Finished => is_none_of(&["upstreams"]),
+                    _ if name.0.starts_with("[export]") => true,
+                    _ if name.1 == "skip" => match name.0.contains("request-body") {
+                        true => hook == Hook::RequestFilter,
+                        false => matches!(hook, Hook::RequestFilter | Hook::ResponseFilter),
+                    },
+                    Hook::RequestBodyFilter => is_none_of(&["response", "upstreams", "outcome", "/streams"]),
+                    Hook::ResponseBodyFilter => is_none_of(&["upstreams", "outcome", "/streams"]),
+                    Hook::RequestFilter => {
+                        is_none_of(&["response", "upstreams", "outcome", "/streams", "/content"])
+                    }
+                    Hook::RequestStreamFilter => is_none_of(&["response", "upstreams", "outcome"]),
+                    Hook::SelectUpstream => is_none_of(&["response", "outcome", "/streams", "/content"]),
+                    Hook::ResponseFilter => is_none_of(&["upstreams", "outcome", "/streams", "/content"]),
+                    Hook::ResponseStreamFilter => is_none_of(&["upstreams", "outcome"]),
+                    Hook::Finished => is_none_of(&["upstreams", "/streams", "/content"]),
                 };
                 let failed = outcome == Outcome::Failed(FailureReason::Trap);
                 assert_eq!(failed, !of_hook, "{name:?}{parameters:?} in {hook:?}: {detail:?}");
             }
+        }
+    }
+}
+
+/// The content is `puppet::content`, and `{}` for the second unit.
+#[test]
+fn questions_about_json_have_the_same_answer() {
+    const OUT: u64 = 512;
+    for pointer in [
+        "", "/", "/a", "/b", "/b/0", "/b/1", "/b/2", "/b/3", "/b/4", "/c", "/c/d", "/c/e", "/f", "a", "/~",
+    ] {
+        for name in ["json", "json-length", "json-keys", "json-span"] {
+            let question = [0, pointer.len() as u64, OUT, 0, 0];
+            let orders = Orders {
+                memory: pointer.as_bytes().to_vec(),
+                ..calling(vec![(number("/content@", name), question)])
+            };
+            let (outcome, detail) = Both::puppet().play(Hook::ResponseStreamFilter, &orders);
+            let answered = matches!(outcome, Outcome::Filtered(_));
+            assert!(answered, "{name} of {pointer:?}: {outcome:?}: {detail:?}");
         }
     }
 }

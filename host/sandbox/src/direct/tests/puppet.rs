@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use prometheus::IntGauge;
 use wit_component::StringEncoding;
 
@@ -14,13 +15,14 @@ use super::heads::{Head, Pool, certificate};
 use super::wrapped;
 use crate::{Allocation, Generation, Program, Runtime, WasmPlugin};
 use pace_config::{Config, Overrides, Sha256};
+use pace_content::body::{Access, Content};
 use pace_hook::{
-    AttemptFailure, Ending, Failure, FailureReason, Hook, Plugin, Pools, RequestAccess, RequestFacts,
-    RequestScope, RequestState, Selection, Verdict,
+    AttemptFailure, Ending, EventFields, Failure, FailureReason, Heads, Hook, Opening, Plugin, Pools,
+    RequestAccess, RequestFacts, RequestScope, RequestState, Selection, Unit, Verdict,
 };
 use pace_state::{Key, ManualTime, Scope, Time, WindowSpec};
 
-pub(super) use text::FUNCTIONS;
+pub(super) use text::{FUNCTIONS, Function};
 
 /// The part of the puppet's memory that a test fills. The puppet's own memory is behind.
 pub(super) const MEMORY: usize = 2 << 16;
@@ -84,8 +86,12 @@ pub(super) enum Misdeed {
 pub(super) enum Outcome {
     Verdict(Verdict),
     Selection(Selection),
+    /// The verdict on a body, and the body after it.
+    Shown(Verdict, Vec<u8>),
     /// The hook has no result.
     Done,
+    /// A message was opened or not, and filtered if it was, in words.
+    Filtered(String),
     Failed(FailureReason),
     /// The configuration was refused.
     Refused(String),
@@ -249,6 +255,9 @@ fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head)
         route: "all",
         pools: Some(&OnePool),
         pool: Some(0),
+        request_size: Some(7),
+        response_size: None,
+        step: 1,
         state: &RequestState::default(),
     };
     let scope = |head| RequestScope { head, facts: &facts };
@@ -256,6 +265,33 @@ fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head)
         Hook::RequestFilter => plugin
             .request_filter(scope(RequestAccess::Edit(request)))
             .map(Outcome::Verdict),
+        Hook::RequestBodyFilter => {
+            let mut content = content();
+            let verdict = plugin.request_body(scope(RequestAccess::Edit(request)), &mut content)?;
+            Ok(Outcome::Shown(verdict, content.bytes().to_vec()))
+        }
+        Hook::ResponseBodyFilter => {
+            let mut content = content();
+            let request = scope(RequestAccess::Read(request));
+            let verdict = plugin.response_body(request, response, None, &mut content)?;
+            Ok(Outcome::Shown(verdict, content.bytes().to_vec()))
+        }
+        Hook::RequestStreamFilter => {
+            let heads = Heads {
+                request,
+                facts: &facts,
+                response: None,
+            };
+            filtered(plugin.open_request_stream(heads)?, heads)
+        }
+        Hook::ResponseStreamFilter => {
+            let heads = Heads {
+                request,
+                facts: &facts,
+                response: Some((response, None)),
+            };
+            filtered(plugin.open_response_stream(heads)?, heads)
+        }
         Hook::SelectUpstream => plugin
             .select_upstream(scope(RequestAccess::Read(request)), &Pool, 2)
             .map(Outcome::Selection),
@@ -287,6 +323,45 @@ impl Pools for OnePool {
     fn name(&self, _index: usize) -> &str {
         "web"
     }
+}
+
+/// Filters a message of two units, of which the first is an event.
+fn filtered(opening: Option<Opening>, heads: Heads<'_>) -> Result<Outcome, Failure> {
+    let Some(mut opening) = opening else {
+        return Ok(Outcome::Filtered("not opened".to_owned()));
+    };
+    let mut event = EventFields {
+        kind: Some("token".to_owned()),
+        id: None,
+    };
+    let mut content = content();
+    let of_event = Unit {
+        content: &mut content,
+        event: Some(&mut event),
+    };
+    let first = opening.message.next(heads, of_event)?;
+    let mut other = Content::unit(Bytes::from_static(b"{}"));
+    let no_event = Unit {
+        content: &mut other,
+        event: None,
+    };
+    let second = opening.message.next(heads, no_event)?;
+    let mut last = Content::unit(Bytes::new());
+    last.allow(Access::Nothing, 0);
+    opening.message.end(heads, Ending::ClientGone, &mut last)?;
+    Ok(Outcome::Filtered(format!(
+        "{:?} {:?} {:?} {first:?} {second:?} {event:?} {:?}",
+        opening.framing,
+        opening.access,
+        opening.interest,
+        [content, other].map(Content::into_outgoing)
+    )))
+}
+
+/// Content in both forms, whose shown one is an object with each kind of value, and a member that is there twice.
+fn content() -> Content {
+    let shown = br#"{"a": "text", "b": [1, 2.5, null, true], "c": {"d": -7, "e": "\u00e4"}, "f": 1, "f": 2}"#;
+    Content::decoded(Bytes::from_static(b"as it was sent"), shown.to_vec())
 }
 
 /// An outcome with everything in it, and one thing missing.
@@ -330,7 +405,7 @@ listen = "127.0.0.1:0"
 [[plugins]]
 name = "puppet"
 wasm = "builtin:round-robin"
-limits = { time_ms = 500, memory_mb = 1, handles = 200 }
+limits = { time_ms = 500, memory_mb = 1, handles = 200, read_body_kb = 256 }
 breaker = { failures = 0 }
 rollback = { calls = 0 }
 
@@ -382,7 +457,7 @@ impl Orders {
             parameters
                 .iter()
                 .for_each(|parameter| write(&parameter.to_le_bytes()));
-            write(&[0; 16]);
+            write(&[0; 80]);
         }
         memory
     }

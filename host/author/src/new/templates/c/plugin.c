@@ -207,6 +207,30 @@ void exports_pace_plugin_select_upstream_select(uint32_t attempt, exports_pace_p
   }
 }
 @@ end
+@@ if request-body-filter
+
+// Refuses bodies that say that they are JSON, and are not.
+void exports_pace_plugin_request_body_filter_filter(exports_pace_plugin_request_body_filter_verdict_t *verdict) {
+  static const char JSON[] = "application/json", ANSWER[] = "This is not JSON.\n";
+  component_string_t name, whole;
+  component_string_set(&name, "content-type");
+  component_string_set(&whole, "");
+  component_list_u8_t kind = {0};
+  bool said = pace_plugin_request_header(&name, &kind);
+  bool is_json = said && kind.len >= strlen(JSON) && !memcmp(kind.ptr, JSON, strlen(JSON));
+  if (said) component_list_u8_free(&kind);
+  component_option_u32_t length;
+  pace_plugin_content_json_error_t error;
+  verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
+  if (!is_json || pace_plugin_content_json_length(&whole, &length, &error)) return;
+  verdict->tag = PACE_PLUGIN_HTTP_VERDICT_RESPOND;
+  verdict->val.respond.status = 400;
+  verdict->val.respond.headers.len = 0;
+  verdict->val.respond.body.len = strlen(ANSWER);
+  verdict->val.respond.body.ptr = malloc(strlen(ANSWER));
+  memcpy(verdict->val.respond.body.ptr, ANSWER, strlen(ANSWER));
+}
+@@ end
 @@ if response-filter
 
 void exports_pace_plugin_response_filter_filter(exports_pace_plugin_response_filter_verdict_t *verdict) {
@@ -215,6 +239,18 @@ void exports_pace_plugin_response_filter_filter(exports_pace_plugin_response_fil
   component_list_u8_t value = {(uint8_t *)"@NAME@", strlen("@NAME@")};
   pace_plugin_response_edit_error_t refused;
   pace_plugin_response_set_header(&name, &value, &refused);
+  verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
+}
+@@ end
+@@ if response-body-filter
+
+// Marks pages at their end.
+void exports_pace_plugin_response_body_filter_filter(exports_pace_plugin_response_body_filter_verdict_t *verdict) {
+  component_list_u8_t end = {(uint8_t *)"</body>", strlen("</body>")};
+  component_list_u8_t mark = {(uint8_t *)"<!-- @NAME@ -->", strlen("<!-- @NAME@ -->")};
+  uint32_t at;
+  pace_plugin_content_edit_error_t refused;
+  if (pace_plugin_content_find(&end, 0, &at)) pace_plugin_content_splice(at, 0, &mark, &refused);
   verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
 }
 @@ end

@@ -7,6 +7,13 @@ import { Window } from 'pace:plugin/windows@0.1.0';
 // Describe here what this plugin does.
 
 @@ end
+@@ if request-body-filter
+import { jsonKeys } from 'pace:plugin/content@0.1.0';
+import { header as requestHeader } from 'pace:plugin/request@0.1.0';
+@@ end
+@@ if response-body-filter
+import { find, splice } from 'pace:plugin/content@0.1.0';
+@@ end
 @@ if select-upstream
 import { count, inFlight, tried } from 'pace:plugin/upstreams@0.1.0';
 @@ end
@@ -96,11 +103,38 @@ export const selectUpstream = {
   },
 };
 @@ end
+@@ if request-body-filter
+
+// Refuses bodies that say that they are JSON, and are not.
+export const requestBodyFilter = {
+  filter() {
+    const kind = new TextDecoder().decode(requestHeader('content-type') ?? new Uint8Array());
+    if (!kind.startsWith('application/json')) return { tag: 'next' };
+    try {
+      jsonKeys('');
+      return { tag: 'next' };
+    } catch {
+      return { tag: 'respond', val: { status: 400, headers: [], body: new TextEncoder().encode('This is not JSON.\n') } };
+    }
+  },
+};
+@@ end
 @@ if response-filter
 
 export const responseFilter = {
   filter() {
     setResponseHeader('x-plugin', bytes('@NAME@'));
+    return { tag: 'next' };
+  },
+};
+@@ end
+@@ if response-body-filter
+
+// Marks pages at their end.
+export const responseBodyFilter = {
+  filter() {
+    const end = find(new TextEncoder().encode('</body>'), 0);
+    if (end !== undefined) splice(end, 0, new TextEncoder().encode('<!-- @NAME@ -->'));
     return { tag: 'next' };
   },
 };

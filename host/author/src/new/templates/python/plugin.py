@@ -14,6 +14,14 @@ from wit_world import exports
 from wit_world.imports import request, windows
 from wit_world.imports.http import HeaderField, HttpResponse, Verdict_Next, Verdict_Respond
 @@ end
+@@ if request-body-filter
+from wit_world.imports import content, request
+from wit_world.imports.http import HttpResponse, Verdict_Next, Verdict_Respond
+@@ end
+@@ if response-body-filter
+from wit_world.imports import content
+from wit_world.imports.http import Verdict_Next
+@@ end
 @@ if select-upstream
 from wit_world.imports import upstreams
 from wit_world.exports.select_upstream import Selection_Pass, Selection_Pick
@@ -104,12 +112,39 @@ class SelectUpstream(exports.SelectUpstream):
             return Selection_Pass()
         return Selection_Pick(min(untried, key=upstreams.in_flight))
 @@ end
+@@ if request-body-filter
+
+
+class RequestBodyFilter(exports.RequestBodyFilter):
+    """Refuses bodies that say that they are JSON, and are not."""
+
+    def filter(self):
+        kind = request.header("content-type") or b""
+        if kind.startswith(b"application/json"):
+            try:
+                content.json_keys("")
+            except Err:
+                return Verdict_Respond(HttpResponse(400, [], b"This is not JSON.\n"))
+        return Verdict_Next()
+@@ end
 @@ if response-filter
 
 
 class ResponseFilter(exports.ResponseFilter):
     def filter(self):
         response.set_header("x-plugin", b"@NAME@")
+        return Verdict_Next()
+@@ end
+@@ if response-body-filter
+
+
+class ResponseBodyFilter(exports.ResponseBodyFilter):
+    """Marks pages at their end."""
+
+    def filter(self):
+        end = content.find(b"</body>", 0)
+        if end is not None:
+            content.splice(end, 0, b"<!-- @NAME@ -->")
         return Verdict_Next()
 @@ end
 @@ if finished

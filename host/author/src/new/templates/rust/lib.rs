@@ -29,6 +29,12 @@ use pace_plugin::Verdict;
 @@ if finished
 use pace_plugin::{Finished, Outcome, info};
 @@ end
+@@ if request-body-filter
+use pace_plugin::RequestBodyFilter;
+@@ end
+@@ if response-body-filter
+use pace_plugin::ResponseBodyFilter;
+@@ end
 @@ if select-upstream
 use pace_plugin::{SelectUpstream, Selection, Upstreams};
 @@ end
@@ -123,6 +129,19 @@ impl SelectUpstream for Mine {
 }
 
 @@ end
+@@ if request-body-filter
+/// Refuses bodies that say that they are JSON, and are not.
+impl RequestBodyFilter for Mine {
+    fn request_body_filter(&mut self, request: &mut Request, body: &mut pace_plugin::Content) -> pace_plugin::Verdict {
+        let kind = request.header("content-type").unwrap_or_default();
+        match kind.starts_with(b"application/json") && body.json("").is_err() {
+            true => pace_plugin::Reply::new(400).body("This is not JSON.\n").into(),
+            false => pace_plugin::Verdict::Next,
+        }
+    }
+}
+
+@@ end
 @@ if response-filter
 impl ResponseFilter for Mine {
     fn response_filter(&mut self, _: &Request, response: &mut Response) -> Verdict {
@@ -130,6 +149,25 @@ impl ResponseFilter for Mine {
             pace_plugin::warn!("x-plugin: {refused}");
         }
         Verdict::Next
+    }
+}
+
+@@ end
+@@ if response-body-filter
+/// Marks pages at their end.
+impl ResponseBodyFilter for Mine {
+    fn response_body_filter(
+        &mut self,
+        _: &Request,
+        _: &mut pace_plugin::Response,
+        body: &mut pace_plugin::Content,
+    ) -> pace_plugin::Verdict {
+        if let Some(end) = body.find("</body>", 0)
+            && let Err(refused) = body.splice(end..end, "<!-- @NAME@ -->")
+        {
+            pace_plugin::warn!("the mark: {refused}");
+        }
+        pace_plugin::Verdict::Next
     }
 }
 

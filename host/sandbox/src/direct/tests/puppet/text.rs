@@ -21,6 +21,11 @@ pub(in super::super) struct Function {
 }
 
 impl Function {
+    /// Whether the function is for handles to a resource that the plugin itself exports.
+    pub(in super::super) fn is_of_own_resource(&self) -> bool {
+        self.interface.starts_with("[export]")
+    }
+
     /// The text that imports the function under a name, such as `$f`.
     pub(in super::super) fn import(&self, name: &str) -> String {
         let list = |what: &str, types: &[ValType]| {
@@ -88,7 +93,7 @@ pub(super) fn text() -> String {
             });
         let call = match results.as_slice() {
             [] => format!("(call $f{number} {loads})"),
-            [kind] => format!("({kind}.store offset=48 (global.get $call) (call $f{number} {loads}))"),
+            [kind] => format!("({kind}.store offset=112 (global.get $call) (call $f{number} {loads}))"),
             _ => panic!("there is one result at most"),
         };
         writeln!(thunks, "(func $t{number} {call})").expect("a String takes every write");
@@ -98,11 +103,19 @@ pub(super) fn text() -> String {
         let number = FUNCTIONS.iter().position(|function| function.name == name);
         number.expect("the contract has it").to_string()
     };
+    let own = |of: &str| {
+        let is_it =
+            |function: &Function| function.name == "[resource-new]message" && function.interface.contains(of);
+        let number = FUNCTIONS.iter().position(is_it);
+        number.expect("the contract has it").to_string()
+    };
     TEXT.replace("{imports}", &imports)
         .replace("{header}", &of("header"))
         .replace("{counter}", &of("[static]counter.open"))
         .replace("{add}", &of("[method]counter.add"))
         .replace("{window}", &of("[static]window.open"))
+        .replace("{new-request}", &own("request"))
+        .replace("{new-response}", &own("response"))
         .replace("{thunks}", &thunks)
         .replace("{table}", &table)
         .replace("{elements}", &(FUNCTIONS.len() + 1).to_string())
@@ -112,7 +125,7 @@ pub(super) fn text() -> String {
 ///
 /// Orders are at 65536: the number of calls, the behaviour of `cabi_realloc` and its argument, the behaviour of the
 /// function that frees the result and its argument, whether there is a pointer to return, and the pointer. Calls follow at
-/// 65568, with 64 bytes each. The puppet's own memory begins at 131072.
+/// 65568, with 128 bytes each: the function at 0, its parameters from 8 on, its result at 112. The puppet's own memory begins at 131072.
 const TEXT: &str = r#"(module
   {imports}
   (type $thunk (func))
@@ -167,7 +180,7 @@ const TEXT: &str = r#"(module
       (loop $more
         (br_if $done (i32.eqz (local.get $left)))
         (call_indirect (type $thunk) (i32.load (global.get $call)))
-        (global.set $call (i32.add (global.get $call) (i32.const 64)))
+        (global.set $call (i32.add (global.get $call) (i32.const 128)))
         (local.set $left (i32.sub (local.get $left) (i32.const 1)))
         (br $more)))
     (i32.load offset=65556 (i32.const 0)))
@@ -187,13 +200,15 @@ const TEXT: &str = r#"(module
       (then (i32.load offset=65560 (i32.const 0)))
       (else (call $all (i32.const 1)))))
   (export "pace:plugin/response-filter@0.1.0#filter" (func $filter))
+  (export "pace:plugin/request-body-filter@0.1.0#filter" (func $filter))
+  (export "pace:plugin/response-body-filter@0.1.0#filter" (func $filter))
   (func (export "pace:plugin/select-upstream@0.1.0#select") (param i32) (result i32)
     (if (result i32) (call $run)
       (then (i32.load offset=65560 (i32.const 0)))
       (else (call $all (i32.const 2)))))
 
   ;; There is no result to compare, so a counter gets a sum of all the memory that a test fills.
-  (func (export "pace:plugin/finished@0.1.0#observe")
+  (func $observe (export "pace:plugin/finished@0.1.0#observe")
     (local $at i32)
     (local $sum i64)
     (drop (call $run))
@@ -202,9 +217,37 @@ const TEXT: &str = r#"(module
         (i64.add (i64.mul (local.get $sum) (i64.const 31)) (i64.load (local.get $at))))
       (local.set $at (i32.add (local.get $at) (i32.const 8)))
       (br_if $more (i32.lt_u (local.get $at) (i32.const 131072))))
+    (call $tell (local.get $sum)))
+
+  (func $tell (param $sum i64)
     (call $f{counter} (i32.const 131072) (i32.const 6) (i32.const 131136))
     (if (i32.eqz (i32.load8_u (i32.const 131136)))
       (then (drop (call $f{add} (i32.load (i32.const 131140)) (local.get $sum))))))
+
+  ;; The result that is ordered, or that of an opening to edit events, with the object 5 and no interest.
+  (func $open (param $handle i32) (result i32)
+    (call $image (i32.const 131072) (i32.const 6) (i32.const 131088))
+    (if (i32.load offset=65556 (i32.const 0))
+      (then (return (i32.load offset=65560 (i32.const 0)))))
+    (i32.store8 (i32.const 131232) (i32.const 1))
+    (i32.store (i32.const 131236) (local.get $handle))
+    (i32.store8 (i32.const 131240) (i32.const 2))
+    (i32.store8 (i32.const 131241) (i32.const 1))
+    (i32.const 131232))
+  (func (export "pace:plugin/request-stream-filter@0.1.0#open") (result i32)
+    (call $open (call $f{new-request} (i32.const 5))))
+  (func (export "pace:plugin/response-stream-filter@0.1.0#open") (result i32)
+    (call $open (call $f{new-response} (i32.const 5))))
+  (func $message.next (export "pace:plugin/request-stream-filter@0.1.0#[method]message.next") (param i32) (result i32)
+    (call $observe)
+    (i32.sub (local.get 0) (i32.const 4)))
+  (export "pace:plugin/response-stream-filter@0.1.0#[method]message.next" (func $message.next))
+  (func $message.end (export "pace:plugin/request-stream-filter@0.1.0#[method]message.end") (param i32 i32)
+    (call $tell (i64.extend_i32_u (i32.add (i32.mul (local.get 0) (i32.const 1000)) (local.get 1)))))
+  (export "pace:plugin/response-stream-filter@0.1.0#[method]message.end" (func $message.end))
+  (func $message.drop (export "pace:plugin/request-stream-filter@0.1.0#[dtor]message") (param i32)
+    (call $tell (i64.extend_i32_u (i32.mul (local.get 0) (i32.const 77)))))
+  (export "pace:plugin/response-stream-filter@0.1.0#[dtor]message" (func $message.drop))
 
   (func $free (export "cabi_post_pace:plugin/request-filter@0.1.0#filter") (param i32)
     (if (i32.eq (i32.load offset=65548 (i32.const 0)) (i32.const 1))
@@ -215,6 +258,8 @@ const TEXT: &str = r#"(module
         (call_indirect (type $thunk) (i32.load offset=65552 (i32.const 0))))))
   (export "cabi_post_pace:plugin/response-filter@0.1.0#filter" (func $free))
   (export "cabi_post_pace:plugin/select-upstream@0.1.0#select" (func $free))
+  (export "cabi_post_pace:plugin/request-stream-filter@0.1.0#open" (func $free))
+  (export "cabi_post_pace:plugin/response-stream-filter@0.1.0#open" (func $free))
 
   ;; Opens a counter and a window, whose handles are 1 and 2.
   (func (export "pace:plugin/lifecycle@0.1.0#configure") (param i32 i32) (result i32)

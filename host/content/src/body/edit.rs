@@ -1,0 +1,108 @@
+//! Changes of content.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{Content, Shown, index};
+
+/// The changes that the hook at hand may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// All of them.
+    Edit,
+    /// None: the stream was opened to be looked at.
+    Look,
+    /// None, because HTTP knows no body here, or because nothing can be sent any more.
+    Nothing,
+}
+
+/// The reason why an edit was refused. The content is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// The content would pass its limit, or the budget has no room for it.
+    TooLarge,
+    /// The place is not inside the content.
+    InvalidValue,
+    /// The access is [`Access::Look`].
+    ReadOnly,
+    /// The access is [`Access::Nothing`].
+    NotAvailable,
+}
+
+impl Content {
+    /// Replaces everything by these bytes.
+    pub fn replace(&mut self, bytes: Vec<u8>) -> Result<(), EditError> {
+        self.may_have(bytes.len())?;
+        self.set_own(bytes);
+        Ok(())
+    }
+
+    /// Replaces `length` bytes from `offset` on by these, which may be more or fewer.
+    pub fn splice(&mut self, offset: u32, length: u32, bytes: &[u8]) -> Result<(), EditError> {
+        let place = index(offset)..index(offset).saturating_add(index(length));
+        let before = self.bytes().len();
+        self.may_change()?;
+        if place.end > before {
+            return Err(EditError::InvalidValue);
+        }
+        let after = before - place.len() + bytes.len();
+        self.may_have(after)?;
+        let mut own = self.take_own(after);
+        splice(&mut own, place, bytes);
+        self.set_own(own);
+        Ok(())
+    }
+
+    fn may_change(&self) -> Result<(), EditError> {
+        match self.access {
+            Access::Edit => Ok(()),
+            Access::Look => Err(EditError::ReadOnly),
+            Access::Nothing => Err(EditError::NotAvailable),
+        }
+    }
+
+    /// Checks that the content may be changed to this length, and takes room for the memory of it.
+    fn may_have(&mut self, length: usize) -> Result<(), EditError> {
+        self.may_change()?;
+        let has_room =
+            length <= index(self.limit) && self.permit.as_mut().is_none_or(|permit| permit.cover(length));
+        if has_room {
+            Ok(())
+        } else {
+            Err(EditError::TooLarge)
+        }
+    }
+
+    /// Takes the shown form out, in memory of its own with room for `size` bytes.
+    fn take_own(&mut self, size: usize) -> Vec<u8> {
+        match std::mem::replace(&mut self.shown, Shown::Shared(Bytes::new())) {
+            Shown::Own(own) => own,
+            Shown::Shared(bytes) => {
+                let mut own = Vec::with_capacity(size.max(bytes.len()));
+                own.extend_from_slice(&bytes);
+                own
+            }
+        }
+    }
+
+    fn set_own(&mut self, own: Vec<u8>) {
+        if let Some(permit) = &mut self.permit {
+            // A vector grows by more than it has to.
+            permit.cover_beyond(own.capacity());
+        }
+        self.shown = Shown::Own(own);
+        self.changed = true;
+        self.document = None;
+    }
+}
+
+/// Replaces the place, which is inside.
+fn splice(into: &mut Vec<u8>, place: Range<usize>, bytes: &[u8]) {
+    let (before, new_end) = (into.len(), place.start + bytes.len());
+    let after = before - place.len() + bytes.len();
+    into.resize(before.max(after), 0);
+    into.copy_within(place.end..before, new_end);
+    into[place.start..new_end].copy_from_slice(bytes);
+    into.truncate(after);
+}

@@ -1,0 +1,208 @@
+//! One coding. Each is run on the input at hand until that is taken or the output is full.
+
+use std::io;
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use zlib_rs::{Inflate, InflateFlush, Status};
+use zstd::stream::raw::{DParameter, Decoder as Zstd, InBuffer, Operation, OutBuffer};
+
+use super::{Coding, DecodeError};
+
+/// The largest window of `deflate`, and what `zlib` wants added for gzip's header and trailer.
+const DEFLATE_WINDOW: u8 = 15;
+const WITH_GZIP: u8 = 16;
+
+/// The largest window of `zstd` in HTTP, as a power of two (RFC 9659).
+const ZSTD_WINDOW: u32 = 23;
+
+/// The most members of a gzip body: each has its state made anew, and an empty one takes 20 bytes.
+const MEMBERS: u32 = 256;
+
+/// The state of a coding in the middle of a body.
+pub(super) struct Layer {
+    state: State,
+    /// Whether the output was full, so that there may be more without further input.
+    is_full: bool,
+}
+
+enum State {
+    Gzip {
+        inflate: Inflate,
+        members: u32,
+        ended: bool,
+    },
+    /// `None` before the first byte, which tells the two forms apart.
+    Deflate {
+        inflate: Option<Inflate>,
+        ended: bool,
+    },
+    Brotli {
+        state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
+        ended: bool,
+    },
+    Zstd {
+        decoder: Zstd<'static>,
+        ended: bool,
+    },
+    /// The state could not be made, for lack of memory.
+    Unusable,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ran {
+    pub(super) read: usize,
+    pub(super) written: usize,
+}
+
+impl Layer {
+    pub(super) fn new(coding: Coding) -> Layer {
+        let ended = false;
+        let state = match coding {
+            Coding::Gzip => State::Gzip {
+                inflate: gzip(),
+                members: 1,
+                ended,
+            },
+            Coding::Deflate => State::Deflate { inflate: None, ended },
+            Coding::Brotli => {
+                let new = StandardAlloc::default;
+                let state = Box::new(BrotliState::new_strict(new(), new(), new()));
+                State::Brotli { state, ended }
+            }
+            Coding::Zstd => match zstd() {
+                Ok(decoder) => State::Zstd { decoder, ended },
+                Err(_) => State::Unusable,
+            },
+        };
+        Layer {
+            state,
+            is_full: false,
+        }
+    }
+
+    /// Whether the input so far is complete.
+    pub(super) fn is_at_end(&self) -> bool {
+        match &self.state {
+            State::Unusable => false,
+            State::Gzip { ended, .. }
+            | State::Deflate { ended, .. }
+            | State::Brotli { ended, .. }
+            | State::Zstd { ended, .. } => *ended,
+        }
+    }
+
+    /// Decodes some of the input into `out`.
+    pub(super) fn run(&mut self, input: &[u8], out: &mut [u8]) -> Result<Ran, DecodeError> {
+        if input.is_empty() && (!self.is_full || self.is_at_end()) {
+            return Ok(Ran::default());
+        }
+        let ran = self.state.run(input, out)?;
+        self.is_full = ran.written == out.len();
+        Ok(ran)
+    }
+}
+
+impl State {
+    /// Runs the coding. If it is at its end, there is input behind it.
+    fn run(&mut self, input: &[u8], out: &mut [u8]) -> Result<Ran, DecodeError> {
+        match self {
+            State::Gzip {
+                inflate,
+                members,
+                ended,
+            } => {
+                if *ended {
+                    *members += 1;
+                    if *members > MEMBERS {
+                        return Err(DecodeError::Malformed);
+                    }
+                    *inflate = gzip();
+                    *ended = false;
+                }
+                run_inflate(inflate, ended, input, out)
+            }
+            State::Deflate { inflate, ended } => {
+                if *ended {
+                    return Err(DecodeError::Malformed);
+                }
+                // RFC 1950, section 2.2: the method in the lower half is 8. Without a header these bits would begin a
+                // block that is stored, with padding that is not zero, as no encoder makes it.
+                let has_header = || input.first().is_some_and(|first| first & 0x0f == 8);
+                let inflate = inflate.get_or_insert_with(|| Inflate::new(has_header(), DEFLATE_WINDOW));
+                run_inflate(inflate, ended, input, out)
+            }
+            State::Brotli { state, ended } => {
+                if *ended {
+                    return Err(DecodeError::Malformed);
+                }
+                run_brotli(state, ended, input, out)
+            }
+            State::Zstd { decoder, ended } => {
+                let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(out));
+                let hint = decoder.run(&mut from, &mut to);
+                *ended = hint.map_err(|_| DecodeError::Malformed)? == 0;
+                Ok(Ran {
+                    read: from.pos(),
+                    written: to.pos(),
+                })
+            }
+            State::Unusable => Err(DecodeError::Malformed),
+        }
+    }
+}
+
+fn gzip() -> Inflate {
+    Inflate::new(true, WITH_GZIP + DEFLATE_WINDOW)
+}
+
+fn zstd() -> io::Result<Zstd<'static>> {
+    let mut decoder = Zstd::new()?;
+    decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW))?;
+    Ok(decoder)
+}
+
+fn run_inflate(
+    inflate: &mut Inflate,
+    ended: &mut bool,
+    input: &[u8],
+    out: &mut [u8],
+) -> Result<Ran, DecodeError> {
+    let (taken, given) = (inflate.total_in(), inflate.total_out());
+    let status = inflate.decompress(input, out, InflateFlush::NoFlush);
+    match status.map_err(|_| DecodeError::Malformed)? {
+        Status::StreamEnd => *ended = true,
+        Status::Ok | Status::BufError => {}
+    }
+    // The differences are lengths of slices.
+    Ok(Ran {
+        read: (inflate.total_in() - taken) as usize,
+        written: (inflate.total_out() - given) as usize,
+    })
+}
+
+fn run_brotli(
+    state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    ended: &mut bool,
+    input: &[u8],
+    out: &mut [u8],
+) -> Result<Ran, DecodeError> {
+    let (mut left, mut read, mut room, mut written) = (input.len(), 0, out.len(), 0);
+    let mut total = 0;
+    let result = BrotliDecompressStream(
+        &mut left,
+        &mut read,
+        input,
+        &mut room,
+        &mut written,
+        out,
+        &mut total,
+        state,
+    );
+    match result {
+        BrotliResult::ResultSuccess => *ended = true,
+        BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
+        BrotliResult::ResultFailure => return Err(DecodeError::Malformed),
+    }
+    Ok(Ran { read, written })
+}

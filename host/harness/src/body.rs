@@ -1,0 +1,123 @@
+//! Runs the hooks for whole bodies.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue};
+use pace_content::body::{Access, Content};
+use pace_content::budget::Budget;
+use pace_content::collect::{CollectError, Collector};
+use pace_content::decode::Codings;
+use pace_content::headers;
+
+use super::message::{Request, Response};
+use super::session::Session;
+use pace_hook::{Body, Failure, FailureReason, Plugin, RequestAccess, RequestScope, Verdict};
+
+impl Session {
+    /// Whether the plugin has skipped a body of the present request.
+    pub fn has_skipped(&self, body: Body) -> bool {
+        self.state().has_skipped(body, 0)
+    }
+
+    /// Runs `request-body-filter` with the body of the request, which may change head and body.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed, also because the body cannot be shown, or the plugin does not export it.
+    pub fn request_body(&self, request: &mut Request) -> Result<Verdict, Failure> {
+        let mut content = self.content(&request.headers, &request.body)?;
+        let mut head = request.clone();
+        let verdict = self.editing(request, &mut head, |scope| {
+            self.plugin().request_body(scope, &mut content)
+        })?;
+        *request = head;
+        if content.is_changed() {
+            change(&mut request.headers, content.size());
+            request.body = content.into_outgoing();
+        }
+        Ok(verdict)
+    }
+
+    /// Runs `response-body-filter` with the body of the response, which may change head and body. `backend` is the one that
+    /// answered; `None` for a response that a plugin made.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed, also because the body cannot be shown, or the plugin does not export it.
+    pub fn response_body(
+        &self,
+        request: &Request,
+        response: &mut Response,
+        backend: Option<&str>,
+    ) -> Result<Verdict, Failure> {
+        let body = response.body.clone().unwrap_or_default();
+        let mut content = self.content(&response.headers, &body)?;
+        let has_none =
+            matches!(response.status.as_u16(), 204 | 205 | 304) || request.method == http::Method::HEAD;
+        if has_none {
+            content.allow(Access::Nothing, self.limits().0);
+        }
+        let verdict = self.reading(request, Some(body.len() as u64), |request| {
+            self.plugin()
+                .response_body(request, response, backend, &mut content)
+        })?;
+        if content.is_changed() {
+            change(&mut response.headers, content.size());
+            response.body = Some(content.into_outgoing());
+        }
+        Ok(verdict)
+    }
+
+    /// The body as plugins are shown it.
+    fn content(&self, headers: &HeaderMap, body: &Bytes) -> Result<Content, Failure> {
+        let failure = |reason, detail: String| Failure { reason, detail };
+        let codings = headers.get_all(http::header::CONTENT_ENCODING).iter();
+        let codings = Codings::parse(codings.map(HeaderValue::as_bytes)).map_err(|_| {
+            let detail = "its content-encoding is not one of gzip, deflate, br and zstd";
+            failure(FailureReason::BodyEncoding, detail.to_owned())
+        })?;
+        let (limit, _) = self.limits();
+        let told = |error| match error {
+            CollectError::TooLarge => failure(
+                FailureReason::BodyTooLarge,
+                format!("the body has more than {limit} bytes"),
+            ),
+            CollectError::Budget => {
+                failure(FailureReason::BodyBudget, "there is no memory for it".to_owned())
+            }
+            CollectError::Encoding(error) => failure(FailureReason::BodyEncoding, error.to_string()),
+        };
+        let budget = Budget::new(usize::MAX);
+        let mut collector =
+            Collector::new(&codings, limit, Some(body.len() as u64), &budget).map_err(told)?;
+        collector.push(body).map_err(told)?;
+        let mut content = collector.finish().map_err(|(error, _)| told(error))?;
+        content.allow(Access::Edit, limit);
+        Ok(content)
+    }
+
+    fn editing<T>(
+        &self,
+        request: &Request,
+        head: &mut Request,
+        call: impl FnOnce(RequestScope<'_>) -> T,
+    ) -> T {
+        self.with_facts(request, None, |facts| {
+            call(RequestScope {
+                head: RequestAccess::Edit(head),
+                facts,
+            })
+        })
+    }
+}
+
+/// Corrects the headers that speak of a body which the plugin has changed.
+fn change(of: &mut HeaderMap, size: u32) {
+    for name in headers::LOST {
+        of.remove(name);
+    }
+    if let Some(etag) = of.get(ETAG) {
+        let weak = HeaderValue::from_bytes(&headers::weak_etag(etag.as_bytes()));
+        of.insert(ETAG, weak.expect("it was a value before"));
+    }
+    of.insert(CONTENT_LENGTH, size.into());
+}

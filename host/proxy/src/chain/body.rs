@@ -1,0 +1,158 @@
+//! The whole bodies that the plugins of a route want to see.
+
+use std::time::{Duration, Instant};
+
+use pace_content::body::{Access, Content};
+
+use super::{CallContext, Chain, Remaining, RequestFlow, ResponseFlow, Step, StepResult};
+use pace_config::BodyLimits;
+use pace_hook::{
+    Body, Failure, FailureReason, Hook, RequestAccess, RequestHead, RequestState, ResponseHead, Verdict,
+};
+
+/// The wish of plugins for a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// The bytes of the largest body that any of them is shown.
+    pub limit: u32,
+    /// The time after which the first of them wants it no more.
+    pub time: Duration,
+}
+
+impl Chain {
+    /// The wish for a body of the plugins that have not skipped it; `None` if there are none, and the body can stream.
+    pub fn demand(&self, body: Body, state: &RequestState, remaining: Remaining) -> Option<Demand> {
+        let wanting = self.wanting(body, state, remaining);
+        let demand = wanting.map(|step| Demand {
+            limit: limit(step),
+            time: step.body.time,
+        });
+        demand.reduce(|one, other| Demand {
+            limit: one.limit.max(other.limit),
+            time: one.time.min(other.time),
+        })
+    }
+
+    fn wanting<'a>(
+        &'a self,
+        body: Body,
+        state: &'a RequestState,
+        remaining: Remaining,
+    ) -> impl Iterator<Item = &'a Step> {
+        let steps = self.steps[hook(body)].iter().map(|step| &**step);
+        steps.filter(move |step| remaining.has(step) && !state.has_skipped(body, step.index))
+    }
+
+    /// Records that plugins with these limits cannot be shown a body, and leaves them out. Returns whether one of them fails closed.
+    pub fn body_failed(
+        &self,
+        body: Body,
+        state: &RequestState,
+        remaining: Remaining,
+        concerns: impl Fn(&BodyLimits) -> bool,
+        failure: &Failure,
+    ) -> bool {
+        let concerned = self.wanting(body, state, remaining);
+        let concerned: Vec<&Step> = concerned.filter(|step| concerns(&step.body)).collect();
+        concerned.into_iter().any(|step| {
+            state.skip(body, step.index);
+            match step.failed::<()>(hook(body), failure) {
+                StepResult::Failed => true,
+                StepResult::Result(()) | StepResult::GoOn => false,
+            }
+        })
+    }
+
+    /// Asks the request-body filters in order, until one answers.
+    pub fn request_body(
+        &self,
+        mut context: CallContext<'_>,
+        head: &mut dyn RequestHead,
+        content: &mut Content,
+    ) -> BodyFlow<RequestFlow> {
+        let mut clock = Instant::now();
+        let state = context.facts.state;
+        for step in self.wanting(Body::Request, state, Remaining::ALL) {
+            if !content.fits(limit(step)) {
+                match step.failed::<()>(Hook::RequestBodyFilter, &too_large(step)) {
+                    StepResult::Failed => return BodyFlow::Unfit(FailureReason::BodyTooLarge),
+                    StepResult::Result(()) | StepResult::GoOn => continue,
+                }
+            }
+            content.allow(Access::Edit, limit(step));
+            let notes = context.notes;
+            let request = context.at(step, RequestAccess::Edit(&mut *head));
+            match step.run(Hook::RequestBodyFilter, notes, &mut clock, |plugin| {
+                plugin.request_body(request, content)
+            }) {
+                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Respond(reply)) => {
+                    return BodyFlow::Decided(RequestFlow::Respond(reply));
+                }
+                StepResult::Failed => return BodyFlow::Decided(RequestFlow::Failed),
+            }
+        }
+        BodyFlow::Decided(RequestFlow::Next)
+    }
+
+    /// Asks the response-body filters that remain, until one replaces the response. `access` is what HTTP allows.
+    pub fn response_body(
+        &self,
+        remaining: Remaining,
+        mut context: CallContext<'_>,
+        head: &dyn RequestHead,
+        (response, backend): (&mut dyn ResponseHead, Option<&str>),
+        (content, access): (&mut Content, Access),
+    ) -> BodyFlow<ResponseFlow> {
+        let mut clock = Instant::now();
+        let state = context.facts.state;
+        for step in self.wanting(Body::Response, state, remaining) {
+            if !content.fits(limit(step)) {
+                match step.failed::<()>(Hook::ResponseBodyFilter, &too_large(step)) {
+                    StepResult::Failed => return BodyFlow::Unfit(FailureReason::BodyTooLarge),
+                    StepResult::Result(()) | StepResult::GoOn => continue,
+                }
+            }
+            content.allow(access, limit(step));
+            let notes = context.notes;
+            let request = context.at(step, RequestAccess::Read(head));
+            match step.run(Hook::ResponseBodyFilter, notes, &mut clock, |plugin| {
+                plugin.response_body(request, &mut *response, backend, content)
+            }) {
+                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Respond(reply)) => {
+                    return BodyFlow::Decided(ResponseFlow::Respond(reply, Remaining(step.index)));
+                }
+                StepResult::Failed => return BodyFlow::Decided(ResponseFlow::Failed),
+            }
+        }
+        BodyFlow::Decided(ResponseFlow::Next)
+    }
+}
+
+/// The result of the filters of a body.
+#[derive(Debug, PartialEq)]
+pub enum BodyFlow<T> {
+    /// They have decided.
+    Decided(T),
+    /// The body cannot be shown to one that fails closed.
+    Unfit(FailureReason),
+}
+
+fn hook(body: Body) -> Hook {
+    match body {
+        Body::Request => Hook::RequestBodyFilter,
+        Body::Response => Hook::ResponseBodyFilter,
+    }
+}
+
+fn limit(step: &Step) -> u32 {
+    u32::try_from(step.body.whole).map_or(Content::MOST, |limit| limit.min(Content::MOST))
+}
+
+fn too_large(step: &Step) -> Failure {
+    Failure {
+        reason: FailureReason::BodyTooLarge,
+        detail: format!("the body has more than {} bytes", step.body.whole),
+    }
+}

@@ -1,0 +1,81 @@
+//! `streams`: the unit for which a stream filter runs, beside its bytes.
+
+use wasmtime::component::{HasData, Linker};
+use wasmtime::{Result, bail};
+
+use super::super::bindings::pace::plugin::http::EditError;
+use super::super::bindings::pace::plugin::streams;
+use super::super::direct::{Caller, Interface, answer_option, called, copied, guest, split, text_if_short};
+use super::super::guest::Guest;
+use super::super::lend::Lending;
+use super::headers::answer_edit;
+use super::metered::Metered;
+
+struct View<'a>(&'a mut Lending);
+
+struct Streams;
+
+impl HasData for Streams {
+    type Data<'a> = Metered<'a, View<'a>>;
+}
+
+pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    streams::add_to_linker::<_, Streams>(linker, |guest| {
+        Metered::new(&mut guest.meter, View(&mut guest.lending))
+    })
+}
+
+pub(super) fn add_directly(streams: &mut Interface<'_>) -> Result<()> {
+    streams
+        .func("event-type", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let event = guest(&caller)?.lending.event()?;
+            let kind = event.and_then(|event| event.kind.as_ref()).map(copied);
+            answer_option(&mut caller, out, kind.as_deref())
+        })?
+        .func("event-id", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let event = guest(&caller)?.lending.event()?;
+            let id = event.and_then(|event| event.id.as_ref()).map(copied);
+            answer_option(&mut caller, out, id.as_deref())
+        })?
+        .func(
+            "set-event-type",
+            |mut caller: Caller<'_>, case: u32, at: u32, length: u32, out: u32| {
+                called(&mut caller)?;
+                let (memory, guest) = split(&mut caller)?;
+                let kind = match case {
+                    0 => Some(None),
+                    1 => text_if_short(memory, &mut guest.meter, at, length)?.map(Some),
+                    case => bail!("there is no option with the case {case}"),
+                };
+                let event = guest.lending.event_mut()?;
+                let done = event.and_then(|event| match kind {
+                    Some(kind) => event.set_kind(kind),
+                    None => Err(pace_hook::EditError::TooLarge),
+                });
+                answer_edit(memory, out, done)
+            },
+        )?;
+    Ok(())
+}
+
+impl streams::Host for Metered<'_, View<'_>> {
+    fn event_type(&mut self) -> Result<Option<String>> {
+        let event = self.view()?.0.event()?;
+        Ok(event.and_then(|event| event.kind.clone()))
+    }
+
+    fn event_id(&mut self) -> Result<Option<String>> {
+        let event = self.view()?.0.event()?;
+        Ok(event.and_then(|event| event.id.clone()))
+    }
+
+    fn set_event_type(&mut self, value: Option<String>) -> Result<Result<(), EditError>> {
+        let view = self.given(value.as_ref().map_or(0, String::len))?;
+        let event = view.0.event_mut()?;
+        Ok(event
+            .and_then(|event| event.set_kind(value.as_deref()))
+            .map_err(Into::into))
+    }
+}

@@ -1,0 +1,345 @@
+//! Whole bodies that plugins look at, change and decide by.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use pace_tests::{Answer, HttpBackend, Pace, Request, Scripted, fixture};
+
+use crate::sections::{ONE_WORKER, plugin};
+
+/// Starts Pace with the fixture on its only route, before this backend. `keys` go to the plugin.
+fn start(backend: &str, keys: &str) -> Pace {
+    let bodies = plugin("bodies", &fixture("bodies"));
+    Pace::with_config(&format!(
+        "{ONE_WORKER}{bodies}{keys}\n\
+         [[pools]]\nname = 'web'\nbackends = ['{backend}']\nresponse_timeout_ms = 2000\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies']\n"
+    ))
+}
+
+/// A backend that answers with the body that it gets.
+fn echo() -> HttpBackend {
+    HttpBackend::new(|request| Answer::new(request.body.clone()))
+}
+
+fn text(request: &Request) -> &str {
+    std::str::from_utf8(&request.body).expect("it is a text")
+}
+
+fn zstd(text: &str) -> Vec<u8> {
+    zstd::encode_all(text.as_bytes(), 3).expect("it is memory")
+}
+
+/// A connection of a client that sends and reads bytes by hand.
+struct Line(TcpStream);
+
+impl Line {
+    fn to(pace: &Pace) -> Line {
+        let stream = TcpStream::connect(pace.address()).expect("Pace listens");
+        let limit = Some(Duration::from_secs(20));
+        stream.set_read_timeout(limit).expect("it is a socket");
+        Line(stream)
+    }
+
+    fn write(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).expect("Pace takes it");
+    }
+
+    fn read(&mut self, count: usize) -> String {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).expect("it comes");
+        String::from_utf8(bytes).expect("it is a text")
+    }
+
+    fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head += &self.read(1);
+        }
+        head
+    }
+}
+
+#[test]
+fn body_that_is_looked_at_goes_on_as_it_came() {
+    let backend = echo();
+    let pace = start(&backend.label(), "");
+    let mut client = pace.client();
+    for request in [
+        Request::post("/", "hello"),
+        Request::post("/", "hello").header("Transfer-Encoding", "chunked"),
+        Request::get("/"),
+    ] {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let answer = client.send(&request);
+        let seen = backend.requests();
+        let seen = seen.last().expect("it has come");
+        assert_eq!((answer.text(), &*seen.body), (&*body, &*request.body));
+        let saw = format!("{} {body}", body.len());
+        assert_eq!(seen.headers.get("x-saw"), Some(saw.trim_end()));
+        assert_eq!(answer.header("x-response-saw"), Some(saw.trim_end()));
+    }
+}
+
+#[test]
+fn body_that_is_changed_has_another_length_and_no_digest() {
+    let backend = HttpBackend::new(|request| {
+        Answer::new(request.body.clone())
+            .header("ETag", "\"strong\"")
+            .header("Content-Digest", "sha-256=:AAAA:")
+    });
+    let pace = start(&backend.label(), "");
+    let mut client = pace.client();
+    for chunked in [false, true] {
+        let mut request = Request::post("/", "hello")
+            .header("x-request-body", "append , world")
+            .header("x-response-body", "replace bye")
+            .header("Content-Digest", "sha-256=:AAAA:");
+        if chunked {
+            request = request.header("Transfer-Encoding", "chunked");
+        }
+        let answer = client.send(&request);
+        let seen = backend.requests();
+        let seen = seen.last().expect("it has come");
+        assert_eq!(
+            (text(seen), seen.headers.get("content-length")),
+            ("hello, world", Some("12"))
+        );
+        assert_eq!(seen.headers.get("content-digest"), None);
+        assert_eq!(
+            (answer.text(), answer.header("content-length")),
+            ("bye", Some("3"))
+        );
+        assert_eq!(answer.header("etag"), Some("W/\"strong\""));
+        assert_eq!(answer.header("content-digest"), None);
+        assert_eq!(answer.header("x-response-saw"), Some("12 hello, world"));
+    }
+}
+
+#[test]
+fn encoded_body_is_shown_decoded_and_goes_on_encoded_unless_it_is_changed() {
+    let backend =
+        HttpBackend::new(|request| Answer::new(request.body.clone()).header("Content-Encoding", "zstd"));
+    let pace = start(&backend.label(), "");
+    let mut client = pace.client();
+    let encoded = zstd("a text");
+    let post = |order: &str| {
+        Request::post("/", encoded.clone())
+            .header("Content-Encoding", "zstd")
+            .header("x-request-body", order)
+            .header("x-response-body", "look")
+    };
+    let answer = client.send(&post("look"));
+    assert_eq!(
+        (&*answer.body, answer.header("content-encoding")),
+        (&*encoded, Some("zstd"))
+    );
+    assert_eq!(answer.header("x-response-saw"), Some("6 a text"));
+    let seen = backend.request();
+    assert_eq!(
+        (&*seen.body, seen.headers.get("x-saw")),
+        (&*encoded, Some("6 a text"))
+    );
+    let answer = client.send(&post("digest"));
+    let digests: Vec<&str> = answer.text().split(' ').collect();
+    assert_ne!(digests[0], digests[1]);
+    assert_eq!(digests[1], "734194ed", "the first digits of SHA-256 of `a text`");
+}
+
+#[test]
+fn body_decides_the_answer() {
+    let backend = echo();
+    let pace = start(&backend.label(), "");
+    let mut client = pace.client();
+    for (body, status, text) in [
+        ("{\"model\": \"large\"}", 200, "large"),
+        ("{\"model\": 1}", 400, "Ok(Integer(1))"),
+        ("{\"model\": \"a\", \"model\": \"b\"}", 400, "Err(Ambiguous)"),
+        ("{\"model\"", 400, "Err(Malformed)"),
+        ("", 400, "Err(Malformed)"),
+    ] {
+        let answer = client.send(&Request::post("/", body).header("x-request-body", "model"));
+        assert_eq!((answer.status, answer.text()), (status, text), "{body}");
+    }
+    assert_eq!(backend.connections(), 0);
+}
+
+#[test]
+fn body_that_is_skipped_streams() {
+    let backend = Scripted::new(|line| {
+        line.head()?;
+        line.bytes(5)?;
+        line.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")?;
+        line.bytes(4)?;
+        line.write("other")
+    });
+    let pace = start(&backend.label(), "");
+    let mut line = Line::to(&pace);
+    line.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nx-request-body: skip\r\nx-response-body: skip\r\n\r\nfirst");
+    let head = line.head();
+    assert!(head.contains("x-response-declared: Some(10)"), "{head}");
+    assert_eq!(line.read(5), "first");
+    line.write("last");
+    assert_eq!(line.read(5), "other");
+}
+
+#[test]
+fn body_that_cannot_be_shown_fails_closed_or_goes_on_untouched() {
+    let backend = echo();
+    let large = "a".repeat(3000);
+    let broken = Request::post("/", "no zstd").header("Content-Encoding", "zstd");
+    let unknown = Request::post("/", "text").header("Content-Encoding", "compress");
+    let bomb = Request::post("/", zstd(&"\0".repeat(40 << 20))).header("Content-Encoding", "zstd");
+    let requests = [
+        (Request::post("/", large.clone()), 413),
+        (
+            Request::post("/", large.clone()).header("Transfer-Encoding", "chunked"),
+            413,
+        ),
+        (broken, 415),
+        (unknown, 415),
+        (bomb, 415),
+    ];
+    let limits = "limits = { read_body_kb = 2 }\n";
+    let pace = start(&backend.label(), limits);
+    for (request, status) in &requests[..4] {
+        let answer = pace.client().send(request);
+        assert_eq!(answer.status, *status, "{:?}", request.headers);
+    }
+    let pace = start(&backend.label(), "");
+    assert_eq!(pace.client().send(&requests[4].0).status, 415);
+    let before = backend.requests().len();
+    let pace = start(&backend.label(), &format!("{limits}on_failure = 'open'\n"));
+    let mut client = pace.client();
+    for (request, _) in &requests {
+        let answer = client.send(&request.clone().header("x-response-body", "skip"));
+        assert_eq!((answer.status, answer.body.len()), (200, request.body.len()));
+        let seen = backend.requests();
+        let seen = seen.last().expect("it has come");
+        assert!(seen.body == request.body && seen.headers.get("x-saw").is_none());
+    }
+    assert_eq!(backend.requests().len(), before + requests.len());
+}
+
+#[test]
+fn response_that_cannot_be_shown_fails_closed_or_goes_on_untouched() {
+    let backend =
+        HttpBackend::new(|request| Answer::new("a".repeat(request.target[1..].parse().unwrap_or(0))));
+    let limits = "limits = { read_body_kb = 2 }\n";
+    let pace = start(&backend.label(), limits);
+    let mut client = pace.client();
+    assert_eq!(client.get("/2048").status, 200);
+    assert_eq!(client.get("/2049").status, 502);
+    let pace = start(&backend.label(), &format!("{limits}on_failure = 'open'\n"));
+    let mut client = pace.client();
+    let answer = client.get("/2049");
+    assert_eq!((answer.status, answer.body.len()), (200, 2049));
+    assert_eq!(answer.header("x-response-saw"), None);
+}
+
+#[test]
+fn client_that_waits_for_100_is_asked_for_its_body() {
+    let backend = echo();
+    let pace = start(&backend.label(), "");
+    let mut line = Line::to(&pace);
+    line.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    let head = line.head();
+    assert!(head.starts_with("HTTP/1.1 100 "), "{head}");
+    line.write("hello");
+    let head = line.head();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let seen = backend.request();
+    assert_eq!((text(&seen), seen.headers.get("expect")), ("hello", None));
+}
+
+#[test]
+fn slow_body_is_late_for_the_plugin() {
+    let backend = echo();
+    let pace = start(&backend.label(), "limits = { read_body_ms = 50 }\n");
+    let mut line = Line::to(&pace);
+    line.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
+    let head = line.head();
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    pace.wait_for_log(&["failed in request-body-filter", "body-timeout"]);
+    let pace = start(
+        &backend.label(),
+        "limits = { read_body_ms = 50 }\non_failure = 'open'\n",
+    );
+    let mut line = Line::to(&pace);
+    line.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nx-response-body: skip\r\n\r\nhel");
+    pace.wait_for_log(&["failed in request-body-filter", "body-timeout"]);
+    line.write("lo");
+    let head = line.head();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!(text(&backend.request()), "hello");
+}
+
+#[test]
+fn part_of_a_whole_is_asked_for_once_more_as_the_whole() {
+    let backend = HttpBackend::new(|request| match request.headers.get("range") {
+        Some(_) => Answer::raw(
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 2\r\n\r\nhe",
+        ),
+        None => Answer::new("hello"),
+    });
+    let pace = start(&backend.label(), "");
+    let mut client = pace.client();
+    let part = || Request::get("/").header("Range", "bytes=0-1");
+    let answer = client.send(&part());
+    assert_eq!((answer.status, answer.text()), (200, "hello"));
+    assert_eq!(backend.requests().len(), 2);
+    let answer = client.send(&part().header("x-response-body", "skip"));
+    assert_eq!((answer.status, answer.text()), (206, "he"));
+    assert_eq!(backend.requests().len(), 3);
+}
+
+#[test]
+fn body_that_a_plugin_has_made_is_sent_on_every_attempt() {
+    let down = HttpBackend::down();
+    let backend = echo();
+    let bodies = plugin("bodies", &fixture("bodies"));
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{bodies}\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}', '{}']\nretry = {{ on = ['connect'] }}\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies', 'round-robin']\n\n\
+         [[plugins]]\nname = 'round-robin'\nwasm = 'builtin:round-robin'\n",
+        down.label(),
+        backend.label()
+    ));
+    let mut client = pace.client();
+    for _ in 0..4 {
+        let answer = client.send(&Request::post("/", "a").header("x-request-body", "append bc"));
+        assert_eq!((answer.status, answer.text()), (200, "abc"));
+    }
+}
+
+#[test]
+fn reply_of_a_plugin_passes_the_body_filters_that_remain() {
+    let backend = echo();
+    let (bodies, respond) = (
+        plugin("bodies", &fixture("bodies")),
+        plugin("respond", &fixture("respond")),
+    );
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{bodies}{respond}\n[[pools]]\nname = 'web'\nbackends = ['{}']\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies', 'respond']\n",
+        backend.label()
+    ));
+    let answer = pace
+        .client()
+        .send(&Request::get("/respond").header("x-response-body", "replace made"));
+    assert_eq!((answer.status, answer.text()), (418, "made"));
+}
+
+#[test]
+fn failing_body_filter_answers_as_a_failing_plugin_does() {
+    let backend = echo();
+    let pace = start(&backend.label(), "");
+    let mut client = pace.client();
+    for order in ["x-request-body", "x-response-body"] {
+        let answer = client.send(&Request::post("/", "a").header(order, "trap"));
+        assert_eq!((answer.status, answer.text()), (503, "a plugin failed\n"));
+    }
+    assert_eq!(client.send(&Request::post("/", "a")).text(), "a");
+}
