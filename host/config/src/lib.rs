@@ -51,7 +51,7 @@ use self::resolve::Resolver;
 pub use self::types::{
     Admin, Backend, BackendTls, BodyLimits, Breaker, ClientLimits, Config, ConnectionLimits, HeaderName,
     Isolation, Limits, Metrics, OnFailure, Plugin, PluginUse, Pool, PoolSettings, Protocol, Retry, RetryOn,
-    Rollback, Server, Sha256, Source,
+    Rollback, Secrets, Server, Sha256, Source,
 };
 pub use self::types::{listener, pool, route, telemetry};
 pub use self::warning::Warning;

@@ -6,13 +6,14 @@ use super::problem::Fault;
 use super::raw;
 use super::resolve::{FirstSeen, Resolver};
 use super::scalar::{Name, Wasm};
-use super::shape::{Placed, Table};
-use super::types::{BodyLimits, Breaker, Isolation, Limits, OnFailure, Plugin, Rollback, Source};
+use super::shape::{Entries, Placed, Table};
+use super::sinks;
+use super::types::{BodyLimits, Breaker, Isolation, Limits, OnFailure, Plugin, Rollback, Secrets, Source};
 
 /// Resolves each entry, in order.
 pub(super) fn resolve(entries: &[Table<raw::Plugin>], resolver: &mut Resolver<'_>) -> Vec<Plugin> {
     unique_names("plugin", entries.iter().map(|entry| &entry.value.name), resolver);
-    let plugin = |entry: &Table<raw::Plugin>| {
+    let mut plugin = |entry: &Table<raw::Plugin>| {
         let raw = &entry.value;
         Plugin {
             name: raw.name.value.as_str().to_owned(),
@@ -26,10 +27,21 @@ pub(super) fn resolve(entries: &[Table<raw::Plugin>], resolver: &mut Resolver<'_
             limits: or_default(raw.limits.as_ref(), limits),
             breaker: or_default(raw.breaker.as_ref(), breaker),
             rollback: or_default(raw.rollback.as_ref(), rollback),
+            secrets: secrets(&raw.secrets, resolver),
             config: raw.config.0.clone(),
         }
     };
-    entries.iter().map(plugin).collect()
+    entries.iter().map(&mut plugin).collect()
+}
+
+/// Reads what the plugin is granted. What cannot be read has been reported.
+fn secrets(raw: &Entries<Name, Table<raw::telemetry::Secret>>, resolver: &mut Resolver<'_>) -> Secrets {
+    let read = raw.0.iter().filter_map(|(name, table)| {
+        let secret = sinks::secret(table, resolver)?;
+        let file = table.value.file.as_ref().map(|path| resolver.file(path));
+        Some((name.as_str().to_owned(), secret, file))
+    });
+    read.collect()
 }
 
 fn or_default<R, T: Default>(table: Option<&Table<R>>, resolve: impl Fn(&R) -> T) -> T {
@@ -86,6 +98,13 @@ pub fn limits(raw: &raw::Limits) -> Limits {
         window_keys: raw
             .window_keys
             .map_or(default.window_keys, |count| count.value() as usize),
+        tables: raw.tables.map_or(default.tables, |count| count.value() as usize),
+        value_bytes: raw
+            .value_kb
+            .map_or(default.value_bytes, |kib| kibibytes(kib.value())),
+        metrics: raw
+            .metrics
+            .map_or(default.metrics, |count| count.value() as usize),
         state: raw.state_mb.map_or(default.state, |mib| mebibytes(mib.value())),
         log_lines_per_second: raw
             .log_lines_per_second

@@ -17,7 +17,7 @@ use super::scalar::{
     EncodedSlashes, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, OptionalHeaderName,
     RetryOn, Sha256, Underscores, UrlPath, Via, Wasm,
 };
-use super::shape::{OrText, Placed, Shorthand, Table};
+use super::shape::{Entries, OrText, Placed, Shorthand, Table};
 
 /// The whole file. It uses either `upstreams`, `rate_limit` and `headers`, or `plugins`, `pools` and
 /// `routes`.
@@ -203,6 +203,8 @@ pub(super) struct Plugin {
     pub breaker: Option<Table<Breaker>>,
     pub rollback: Option<Table<Rollback>>,
     #[serde(default)]
+    pub secrets: Entries<Name, Table<telemetry::Secret>>,
+    #[serde(default)]
     pub config: JsonTable,
 }
 
@@ -223,6 +225,9 @@ pub struct Limits {
     pub handles: Option<Int<1, 65_536>>,
     pub windows: Option<Int<0, 64>>,
     pub window_keys: Option<Int<1, 16_777_216>>,
+    pub tables: Option<Int<0, 64>>,
+    pub value_kb: Option<Int<1, 65_536>>,
+    pub metrics: Option<Int<0, 256>>,
     pub state_mb: Option<Int<1, 1_048_576>>,
     pub log_lines_per_second: Option<Int<0, 1_000_000>>,
     pub recycle_memory_mb: Option<Int<1, 1024>>,

@@ -9,7 +9,7 @@ use super::problem::Fault;
 use super::raw::{self, Full};
 use super::resolve::Resolver;
 use super::scalar::{Name, Wasm};
-use super::shape::{OrText, Place, Placed, Table};
+use super::shape::{Entries, OrText, Place, Placed, Table};
 
 const DEFAULT_MAX_REQUESTS: u32 = 100;
 const DEFAULT_WINDOW_SECONDS: u32 = 60;
@@ -211,6 +211,7 @@ fn builtin(name: &'static str, config: Map<String, Value>) -> Table<raw::Plugin>
         limits: None,
         breaker: None,
         rollback: None,
+        secrets: Entries::default(),
         config: JsonTable(config),
     })
 }

@@ -175,7 +175,7 @@ pub(super) fn secret(table: &Table<raw::Secret>, resolver: &mut Resolver<'_>) ->
         false => Ok(text),
     });
     match read {
-        Ok(text) => Some(Secret::new(text)),
+        Ok(text) => Some(Secret::from(text)),
         Err(reason) => {
             resolver.report(&table.place, Fault::Refused(reason));
             None

@@ -6,6 +6,7 @@
 pub mod listener;
 pub mod pool;
 pub mod route;
+mod secrets;
 pub mod telemetry;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 use self::listener::{Acme, Listener};
 use self::pool::{Endpoint, Upkeep};
 use self::route::Route;
+pub use self::secrets::Secrets;
 use self::telemetry::{AccessLog, Secret, Tracing};
 use super::address::ListenAddress;
 pub use super::scalar::HeaderName;
@@ -114,7 +116,7 @@ pub struct Server {
     pub connections: ConnectionLimits,
     /// The directory that keeps compiled plugins over a restart, if any.
     pub cache_dir: Option<PathBuf>,
-    /// Bytes of all counters and windows of all plugins, 1 MiB to 1 TiB.
+    /// Bytes of the state of all plugins, 1 MiB to 1 TiB.
     pub state: usize,
     /// Bytes of memory for all bodies that are collected for plugins at one time.
     pub bodies: usize,
@@ -217,6 +219,8 @@ pub struct Plugin {
     pub breaker: Breaker,
     /// When a new version is rolled back to the previous one.
     pub rollback: Rollback,
+    /// What it may use without seeing it.
+    pub secrets: Secrets,
     /// The configuration passed to `configure`.
     pub config: Map<String, Value>,
 }
@@ -233,6 +237,7 @@ impl Plugin {
             limits: Limits::default(),
             breaker: Breaker::default(),
             rollback: Rollback::default(),
+            secrets: Secrets::default(),
             config: Map::new(),
         }
     }
@@ -327,13 +332,19 @@ pub struct Limits {
     /// Messages that the stream filters of the plugin may have open: in each worker, or in all of them if each has an
     /// instance of its own.
     pub streams: u32,
-    /// Counters and windows that an instance may hold open.
+    /// Counters, windows, tables and metrics that an instance may hold open.
     pub handles: usize,
     /// Windows of a plugin, over all instances; and again for each route with a configuration of its own.
     pub windows: usize,
     /// Keys in each window.
     pub window_keys: usize,
-    /// Bytes of the plugin's counters and windows, over all instances and routes, 1 MiB to 1 TiB.
+    /// Tables of a plugin, over all instances; and again for each route with a configuration of its own.
+    pub tables: usize,
+    /// Bytes of a value in a table.
+    pub value_bytes: usize,
+    /// Metrics of a plugin, over all instances and routes.
+    pub metrics: usize,
+    /// Bytes of the plugin's state, over all instances and routes, 1 MiB to 1 TiB.
     pub state: usize,
     /// Log lines per second, over all workers; further lines are dropped and counted.
     pub log_lines_per_second: u32,
@@ -358,6 +369,9 @@ impl Default for Limits {
             handles: 1024,
             windows: 64,
             window_keys: 1_000_000,
+            tables: 16,
+            value_bytes: 64 << 10,
+            metrics: 32,
             state: 64 << 20,
             log_lines_per_second: 100,
             recycle_memory: 12 << 20,

@@ -13,7 +13,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `subject` | a compiled file, and the settings that it runs with |
-//! | `session` | one configured plugin with its own counters, windows, log and time |
+//! | `session` | one configured plugin with its own state, log and time |
 //! | `exchange`, `end` | one request on its way through the hooks, and its end |
 //! | `body` | the hooks for whole bodies |
 //! | `explain` | explanations of failures, with advice |
@@ -30,6 +30,7 @@ mod explain;
 mod lines;
 mod measure;
 mod message;
+mod metrics;
 mod pool;
 mod session;
 mod subject;

@@ -9,7 +9,8 @@ use super::exchange::Exchange;
 use super::message::{Copied, Request, Response};
 use super::session::Session;
 use pace_content::body::Content;
-use pace_hook::{Ending, Failure, Hook, Opening, Reply, Selection, Unit, Verdict};
+use pace_content::frames::{Cutter, Interest, Piece};
+use pace_hook::{Ending, Failure, Hook, Opening, Reply, Selection, Verdict};
 
 /// The cost of calls of a hook on one reused instance.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,9 @@ pub struct Cost {
     /// Linear memory at the end, in bytes; `None` if no instance is kept between calls.
     pub memory: Option<usize>,
 }
+
+/// The message that stream filters are shown: one unit, however it is cut.
+const MESSAGE: &[u8] = b"data: {}\n\n";
 
 /// One call in so many comes before the measured ones, so that one-time work is done.
 const WARM_UP: u32 = 5;
@@ -93,7 +97,7 @@ impl Session {
         })
     }
 
-    /// Filters a message of one empty unit, if it was opened.
+    /// Filters a short message, if it was opened.
     fn pass_through(
         &self,
         opening: Option<Opening>,
@@ -101,12 +105,15 @@ impl Session {
         response: Option<(&Response, Option<&str>)>,
     ) -> Result<Copied, Failure> {
         if let Some(mut opening) = opening {
-            let mut content = Content::unit(Bytes::new());
-            let unit = Unit {
-                content: &mut content,
-                event: None,
-            };
-            self.next_unit(&mut opening, request, response, unit)?;
+            let interest = Interest::default();
+            let mut cutter = Cutter::new(opening.framing, opening.access, interest, u32::MAX);
+            cutter.push(MESSAGE);
+            cutter.finish();
+            while let Ok(Some(piece)) = cutter.next_piece() {
+                if let Piece::Unit(mut unit) = piece {
+                    self.next_unit(&mut opening, request, response, &mut unit)?;
+                }
+            }
             let mut last = Content::unit(Bytes::new());
             self.end_stream(opening, request, response, Ending::Complete, &mut last)?;
         }

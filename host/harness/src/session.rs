@@ -11,23 +11,27 @@ use prometheus::IntGauge;
 
 use super::lines::{Line, Lines};
 use super::message::{Request, Response};
+use super::metrics;
 use super::pool::Pool;
 use super::subject::{Setup, Subject};
 use pace_config::Source;
+use pace_config::telemetry::Secret;
 use pace_content::body::Content;
+use pace_content::frames::{Step, Unit};
 use pace_hook::{
     Ending, Failure, FailureReason, Heads, Hooks, Opening, Outcome, Plugin, Pools, RequestAccess,
-    RequestFacts, RequestScope, RequestState, ResponseHead, Selection, Step, Unit, Verdict,
+    RequestFacts, RequestScope, RequestState, ResponseHead, Selection, Verdict,
 };
 use pace_sandbox::{Generation, Usage, WasmPlugin, state_limits};
-use pace_state::{Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
+use pace_state::{Entropy, Key, ManualTime, Now, Prefixes, Scope, Store, Time, WindowSpec};
 
-/// A configured plugin with counters, windows, a log and a time of its own.
+/// A configured plugin with state, a log and a time of its own.
 ///
 /// Calls run on the caller's thread, on one instance, as in a worker of Pace. After a failure the instance is
 /// replaced; the breaker for plugins that keep failing is off.
 pub struct Session {
     plugin: WasmPlugin,
+    store: Arc<Store>,
     scope: Arc<Scope>,
     time: Arc<ManualTime>,
     lines: Arc<Lines>,
@@ -44,6 +48,12 @@ pub enum WindowKey {
     /// Any client that is counted by these bytes.
     Bytes(Vec<u8>),
 }
+
+/// The seed of random numbers, so that they are the same in every run.
+const SEED: u64 = 1;
+
+/// The longest time of a value in a table, in milliseconds.
+const A_MONTH: u64 = 30 * 24 * 3600 * 1000;
 
 impl WindowKey {
     fn as_key(&self) -> Key<'_> {
@@ -79,7 +89,7 @@ impl Session {
         let generation = Generation::new(&entry, 1, subject.sha256, program, breaker, Arc::new(|_, _| {}))
             .with_log_sink(sink);
         let time = ManualTime::at(setup.wall);
-        let store = Store::with_time(usize::MAX, Time::Manual(Arc::clone(&time)));
+        let store = Store::with(usize::MAX, Time::Manual(Arc::clone(&time)), Entropy::seeded(SEED));
         let scope = store.scope(&entry.name, &entry.name, state_limits(&entry.limits));
         for (name, value) in &setup.counters {
             let counter = scope
@@ -87,10 +97,20 @@ impl Session {
                 .map_err(|error| refused(format!("the counter {name:?} cannot be set: {error}")))?;
             counter.swap(*value);
         }
+        for (name, values) in &setup.tables {
+            let refused =
+                |error: String| refused(format!("the table {name:?} cannot have what it should: {error}"));
+            let table = scope.table(name).map_err(|error| refused(error.to_string()))?;
+            for (key, value) in values {
+                let put = table.set(key.as_bytes(), value, A_MONTH, scope.now());
+                put.map_err(|error| refused(format!("{key:?}: {error}")))?;
+            }
+        }
         let config = serde_json::to_string(&setup.config).expect("a map of JSON values is JSON");
         let plugin = WasmPlugin::new(&subject.runtime, Arc::new(generation), config, Arc::clone(&scope))?;
         Ok(Session {
             plugin,
+            store,
             scope,
             time,
             lines,
@@ -157,9 +177,12 @@ impl Session {
         opening: &mut Opening,
         request: &Request,
         response: Option<(&Response, Option<&str>)>,
-        unit: Unit<'_>,
+        unit: &mut Unit,
     ) -> Result<Step, Failure> {
-        self.heads(request, response, |heads| opening.message.next(heads, unit))
+        let (content, event) = unit.lend();
+        self.heads(request, response, |heads| {
+            opening.message.next(heads, content, event)
+        })
     }
 
     /// Runs `end` of a message that was opened.
@@ -349,6 +372,25 @@ impl Session {
         counters.map(|(name, counter)| (name, counter.value())).collect()
     }
 
+    /// The names of the open tables.
+    pub fn tables(&self) -> Vec<String> {
+        self.scope.tables().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The value of a key in a table, if it has one; `None` if the plugin has not opened a table of this name.
+    pub fn value(&self, table: &str, key: impl AsRef<[u8]>) -> Option<Option<Vec<u8>>> {
+        let tables = self.scope.tables().into_iter();
+        let (_, table) = tables.into_iter().find(|(known, _)| known == table)?;
+        let value = table.get(key.as_ref(), self.scope.now());
+        Some(value.map(|value| value.to_vec()))
+    }
+
+    /// The plugin's metrics: each series as the export calls it, without the label `plugin`, and its number.
+    /// Of a histogram these are `NAME_count`, `NAME_sum` and `NAME_bucket` for each bound.
+    pub fn metrics(&self) -> Vec<(String, f64)> {
+        metrics::series(&self.store)
+    }
+
     /// The names of the open windows.
     pub fn windows(&self) -> Vec<String> {
         self.scope.windows().into_iter().map(|(name, _)| name).collect()
@@ -372,10 +414,8 @@ impl Session {
         let unlimited = unlimited(&spec);
         let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
         let at = Now::from_millis(self.scope.now().as_millis().saturating_sub(ago));
-        for _ in 0..events {
-            // Only a full window refuses, and this one has room for as many events as a counter can hold.
-            let _ = window.hit(&unlimited, key.as_key(), at);
-        }
+        // A window has room for as many events as a number can say; what is more is not there.
+        let _taken = window.take(&unlimited, key.as_key(), events, at);
         true
     }
 
@@ -430,6 +470,10 @@ fn entry(setup: &Setup) -> pace_config::Plugin {
     entry.limits = setup.limits;
     entry.breaker.failures = 0;
     entry.rollback.calls = 0;
+    let secrets = setup.secrets.iter();
+    entry.secrets = secrets
+        .map(|(name, text)| (name.clone(), Secret::from(text.clone()), None))
+        .collect();
     entry.config = setup.config.clone();
     entry
 }

@@ -74,6 +74,10 @@ pub struct Setup {
     pub wall: u64,
     /// Initial values of counters, as after a swap.
     pub counters: BTreeMap<String, u64>,
+    /// Values in tables, by the name of the table and the key, as after a swap. They stay for 30 days.
+    pub tables: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    /// The secrets that the plugin is granted, by name.
+    pub secrets: BTreeMap<String, String>,
     /// The least important level of lines that are kept.
     pub log_level: Level,
 }
@@ -88,6 +92,8 @@ impl Default for Setup {
             isolation: Isolation::Worker,
             wall: 1_767_225_600_000_000_000,
             counters: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             log_level: Level::Info,
         }
     }

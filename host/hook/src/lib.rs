@@ -29,7 +29,7 @@ pub use hooks::{Hook, Hooks, PerHook};
 pub use outcome::{Ending, Outcome};
 pub use reply::{CONTENT_TYPE_NAME, Reply};
 pub use state::{Annotation, Body, RequestState};
-pub use stream::{EventFields, Framing, Heads, Message, Opening, Step, StreamAccess, Unit};
+pub use stream::{Heads, Message, Opening};
 
 /// The contract that plugins are built for: the package in `wit/`.
 pub const CONTRACT: &str = "pace:plugin@0.1.0";

@@ -211,6 +211,13 @@ impl RequestState {
         with(held.expect("it is of this type"))
     }
 
+    /// The same, if the request has a value of this type.
+    pub fn with_held<T: Send + 'static, R>(&self, with: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let mut kept = self.kept.get()?.lock();
+        let held = kept.held.iter_mut().find_map(|held| held.downcast_mut());
+        held.map(with)
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.get_or_init(Box::default).lock()
     }
@@ -317,6 +324,8 @@ mod tests {
         state.with(|held: &mut Vec<Arc<()>>| held.push(Arc::clone(&shared)));
         state.with(|count: &mut u32| *count += 1);
         assert_eq!(state.with(|held: &mut Vec<Arc<()>>| held.len()), 1);
+        assert_eq!(state.with_held(|count: &mut u32| *count), Some(1));
+        assert_eq!(state.with_held(|count: &mut u64| *count), None);
         assert_eq!(Arc::strong_count(&shared), 2);
         drop(state);
         assert_eq!(Arc::strong_count(&shared), 1);

@@ -3,6 +3,7 @@
 //! This module knows neither HTTP/1.1 nor wasmtime: it joins the views of `pace-hook` with anything that is a [`Plugin`].
 
 mod body;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use pace_hook::{
 };
 
 pub use body::{BodyFlow, Demand};
+pub use stream::{FailedClosed, Filtering, Scene};
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
 pub struct Chain {

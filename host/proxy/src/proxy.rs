@@ -54,6 +54,7 @@ mod reach;
 mod refuse;
 mod retry;
 mod sessions;
+mod stages;
 mod sticky;
 mod streams;
 mod trace;

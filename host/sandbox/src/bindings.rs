@@ -13,5 +13,9 @@ wasmtime::component::bindgen!({
     with: {
         "pace:plugin/counters.counter": super::capability::CounterHandle,
         "pace:plugin/windows.window": super::capability::WindowHandle,
+        "pace:plugin/tables.table": super::capability::TableHandle,
+        "pace:plugin/metrics.counter": super::capability::CounterMetric,
+        "pace:plugin/metrics.gauge": super::capability::GaugeMetric,
+        "pace:plugin/metrics.histogram": super::capability::HistogramMetric,
     },
 });

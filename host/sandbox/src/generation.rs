@@ -11,7 +11,7 @@ use super::engine::Allocation;
 use super::fitness::Fitness;
 use super::load::Program;
 use pace_base::limiter::Limiter;
-use pace_config::{Isolation, Limits, Sha256};
+use pace_config::{Isolation, Limits, Secrets, Sha256};
 use pace_hook::{Failure, Hook};
 
 /// One version of a plugin that serves or has served: its code, its limits, and its fitness.
@@ -33,6 +33,7 @@ pub struct Generation {
     pub(super) limits: Limits,
     breaker: pace_config::Breaker,
     rollback: pace_config::Rollback,
+    pub(super) secrets: Secrets,
     pub(super) log: Limiter,
     pub(super) log_sink: Option<Arc<dyn LogSink>>,
     tally: Tally,
@@ -58,7 +59,7 @@ struct Tally {
 }
 
 /// The settings of a generation in the configuration: all about it but its code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The lifetime of an instance.
     pub isolation: Isolation,
@@ -68,6 +69,8 @@ pub struct Settings {
     pub breaker: pace_config::Breaker,
     /// Settings of the trial, after which an unfit generation gives way to the one before.
     pub rollback: pace_config::Rollback,
+    /// What the plugin may use without seeing it.
+    pub secrets: Secrets,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl From<&pace_config::Plugin> for Settings {
             limits: plugin.limits,
             breaker: plugin.breaker,
             rollback: plugin.rollback,
+            secrets: plugin.secrets.clone(),
         }
     }
 }
@@ -126,6 +130,7 @@ impl Generation {
             limits: plugin.limits,
             breaker: plugin.breaker,
             rollback: plugin.rollback,
+            secrets: plugin.secrets.clone(),
             log: Limiter::new(plugin.limits.log_lines_per_second),
             log_sink: None,
             tally: Tally::default(),
@@ -160,6 +165,7 @@ impl Generation {
             limits: self.limits,
             breaker: self.breaker,
             rollback: self.rollback,
+            secrets: self.secrets.clone(),
         }
     }
 

@@ -19,9 +19,10 @@ pub(super) struct Guest {
     pub(super) generation: Arc<Generation>,
     /// The request, while a hook runs.
     pub(super) lending: Lending,
-    /// Counters and windows.
+    /// The plugin's state.
     pub(super) scope: Arc<Scope>,
-    /// The counters and windows that the guest holds handles to, and if it runs directly its own messages.
+    /// The counters, windows, tables and metrics that the guest holds handles to, and if it runs directly its own
+    /// messages.
     pub(super) resources: ResourceTable,
     /// The last lines of WASI's streams, which the guest has not ended yet.
     pub(super) unended: UnendedLines,

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::ptr::NonNull;
 
 use pace_content::body::Content;
+use pace_content::frames::EventFields;
 use pace_hook::{
-    Candidates, EditError, EventFields, Heads, Outcome, RequestAccess, RequestFacts, RequestHead,
-    RequestScope, ResponseAccess, ResponseHead, StreamAccess,
+    Candidates, EditError, Heads, Outcome, RequestAccess, RequestFacts, RequestHead, RequestScope,
+    ResponseAccess, ResponseHead,
 };
 
 /// The borrows of one call of a hook: the request, and everything else that this hook can see.
@@ -19,7 +20,8 @@ pub(super) struct Call<'r, 'a> {
     pub(super) response: Option<Response<'a>>,
     pub(super) outcome: Option<&'a Outcome<'a>>,
     pub(super) content: Option<&'a mut Content>,
-    pub(super) unit: Option<(Option<&'a mut EventFields>, StreamAccess)>,
+    /// The unit that a stream filter is shown, which has fields if it is an event.
+    pub(super) unit: Option<Option<&'a mut EventFields>>,
 }
 
 /// The response's head, and the backend that answered; `None` if a plugin did.
@@ -72,12 +74,7 @@ struct Lent {
     response: Option<LentResponse>,
     outcome: Option<NonNull<Outcome<'static>>>,
     content: Option<NonNull<Content>>,
-    unit: Option<LentUnit>,
-}
-
-struct LentUnit {
-    event: Option<NonNull<EventFields>>,
-    access: StreamAccess,
+    unit: Option<Option<NonNull<EventFields>>>,
 }
 
 struct LentResponse {
@@ -156,10 +153,7 @@ impl Lending {
             response,
             outcome,
             content: call.content.map(NonNull::from),
-            unit: call.unit.map(|(event, access)| LentUnit {
-                event: event.map(NonNull::from),
-                access,
-            }),
+            unit: call.unit.map(|event| event.map(NonNull::from)),
         });
     }
 
@@ -294,22 +288,19 @@ impl Lending {
     pub(super) fn event(&self) -> Result<Option<&EventFields>, NotLent> {
         match &self.lent("streams")?.unit {
             // SAFETY: see `begin`.
-            Some(unit) => Ok(unit.event.as_ref().map(|event| unsafe { event.as_ref() })),
+            Some(event) => Ok(event.as_ref().map(|event| unsafe { event.as_ref() })),
             None => Err(NO_UNIT),
         }
     }
 
     /// The fields of the event for editing.
-    pub(super) fn event_mut(&mut self) -> Result<Result<&mut EventFields, EditError>, NotLent> {
+    pub(super) fn event_mut(&mut self) -> Result<Option<&mut EventFields>, NotLent> {
         self.lent("streams")?;
-        let unit = &mut self.0.as_mut().expect("`lent` has seen it").unit;
-        let unit = unit.as_mut().ok_or(NO_UNIT)?;
-        if unit.access == StreamAccess::Look {
-            return Ok(Err(EditError::ReadOnly));
+        match &mut self.0.as_mut().expect("`lent` has seen it").unit {
+            // SAFETY: see `begin`; the pointer was made from a mutable reference.
+            Some(event) => Ok(event.as_mut().map(|event| unsafe { event.as_mut() })),
+            None => Err(NO_UNIT),
         }
-        // SAFETY: see `begin`; the pointer was made from a mutable reference.
-        let event = unit.event.as_mut().map(|event| unsafe { event.as_mut() });
-        Ok(event.ok_or(EditError::NotAvailable))
     }
 
     fn lent(&self, interface: &'static str) -> Result<&Lent, NotLent> {

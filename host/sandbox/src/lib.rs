@@ -65,11 +65,14 @@ pub use instance::Usage;
 pub use load::{Kind, Program, component, read};
 pub use program::WasmPlugin;
 
-/// Limits of the counters and windows of a plugin, from the limits in its configuration.
+/// Limits of the state of a plugin, from the limits in its configuration.
 pub fn state_limits(limits: &pace_config::Limits) -> pace_state::ScopeLimits {
     pace_state::ScopeLimits {
         windows: limits.windows,
         keys_per_window: limits.window_keys,
+        tables: limits.tables,
+        value_bytes: limits.value_bytes,
+        metrics: limits.metrics,
         bytes: limits.state,
         ..pace_state::ScopeLimits::default()
     }

@@ -44,7 +44,8 @@ pub(super) enum Exceeded {
     Result(String),
 }
 
-/// Bytes that a call may hand to host functions beside the headers that it may add, and beside content: enough to call each
+/// Bytes that a call may hand to host functions beside the headers that it may add, the largest value
+/// of a table and content: enough to call each
 /// function four times with the longest value that a client can send.
 const HANDED_OVER: usize = 4 << 20;
 
@@ -61,7 +62,7 @@ impl Meter {
     /// A meter for calls of a plugin with these hooks.
     pub(super) fn new(clock: &Arc<Clock>, limits: &Limits, hooks: Hooks) -> Meter {
         let content = hooks.iter().map(|hook| content_bytes(limits, hook)).max();
-        let allowed = HANDED_OVER + limits.header_bytes + content.unwrap_or_default();
+        let allowed = HANDED_OVER + limits.header_bytes + limits.value_bytes + content.unwrap_or_default();
         let result =
             limits.body_bytes + limits.header_bytes + limits.headers * size_of::<HeaderField>() + RESULT;
         Meter {
@@ -148,7 +149,8 @@ mod tests {
     #[test]
     fn bytes_handed_over_add_up_until_the_next_call() {
         let mut meter = meter();
-        let allowed = HANDED_OVER + Limits::default().header_bytes;
+        let limits = Limits::default();
+        let allowed = HANDED_OVER + limits.header_bytes + limits.value_bytes;
         meter.take(allowed - 1).expect("there is room for it");
         assert!(meter.take(2).is_err());
         meter.take(1).expect("what was refused was not taken");

@@ -15,16 +15,15 @@ use super::lend::Call;
 use super::program::{Use, illegal};
 use super::stream_filter::{Object, Opened, StreamFilter};
 use pace_config::Isolation;
-use pace_content::body::Content;
-use pace_hook::{
-    Ending, Failure, FailureReason, Framing, Heads, Hook, Message, Opening, Step, StreamAccess, Unit,
-};
+use pace_content::body::{Access, Content};
+use pace_content::frames::{EventFields, Framing, IllegalInterest, Interest, Step};
+use pace_hook::{Ending, Failure, FailureReason, Heads, Hook, Message, Opening};
 
 /// A message that a plugin in WebAssembly filters.
 struct WasmMessage {
     used: Arc<Use>,
     filter: Filter,
-    access: StreamAccess,
+    access: Access,
     object: Object,
     home: Home,
     /// Its share of the limits, if it has an instance of its own. It is given back after the instance.
@@ -70,7 +69,7 @@ pub(super) fn open(used: &Arc<Use>, filter: Filter, heads: Heads<'_>) -> Result<
     let call = Call::of_stream(heads, None);
     let open = |instance: &mut Instance| {
         let opened = instance.run(used, call, |exports, store| (filter.of)(exports).open(store))?;
-        opened.map(checked).transpose()
+        opened.map(parse_interest).transpose()
     };
     let opened = used.called(filter.hook, || match seats {
         None => used.with_own_instance(|instance| {
@@ -84,7 +83,7 @@ pub(super) fn open(used: &Arc<Use>, filter: Filter, heads: Heads<'_>) -> Result<
             Ok(opened.map(|opened| (opened, Home::Own(instance))))
         }
     })?;
-    Ok(opened.map(|(opened, home)| {
+    Ok(opened.map(|((opened, interest), home)| {
         let access = opened.access.into();
         Opening {
             message: Box::new(WasmMessage {
@@ -97,31 +96,26 @@ pub(super) fn open(used: &Arc<Use>, filter: Filter, heads: Heads<'_>) -> Result<
             }),
             framing: opened.framing.into(),
             access,
-            interest: opened.interest,
+            interest,
         }
     }))
 }
 
-/// Checks the strings of interest.
-fn checked(opened: Opened) -> Result<Opened, Failure> {
-    let count = opened.interest.len();
-    if count > Opening::INTEREST {
-        let most = Opening::INTEREST;
-        return Err(illegal(format!(
-            "it named {count} strings of interest: {most} are allowed"
-        )));
-    }
-    let length = |string: &Vec<u8>| string.len();
-    let wrong = |length: &usize| !(1..=Opening::INTEREST_BYTES).contains(length);
-    match opened.interest.iter().map(length).find(wrong) {
-        Some(length) => {
-            let most = Opening::INTEREST_BYTES;
-            Err(illegal(format!(
-                "a string of interest has {length} bytes: 1 to {most} are allowed"
-            )))
-        }
-        None => Ok(opened),
-    }
+/// Parses the strings of interest.
+fn parse_interest(opened: Opened) -> Result<(Opened, Interest), Failure> {
+    let Opened { interest, .. } = opened;
+    let interest = Interest::new(interest).map_err(|IllegalInterest| {
+        illegal(format!(
+            "it named strings of interest that are too many, too long or empty: {} are allowed, of 1 to {} bytes",
+            Interest::STRINGS,
+            Interest::LENGTH
+        ))
+    })?;
+    let opened = Opened {
+        interest: Vec::new(),
+        ..opened
+    };
+    Ok((opened, interest))
 }
 
 fn too_many(limit: u32) -> Failure {
@@ -165,23 +159,28 @@ impl WasmMessage {
 }
 
 impl Message for WasmMessage {
-    fn next(&mut self, heads: Heads<'_>, unit: Unit<'_>) -> Result<Step, Failure> {
+    fn next(
+        &mut self,
+        heads: Heads<'_>,
+        content: &mut Content,
+        event: Option<&mut EventFields>,
+    ) -> Result<Step, Failure> {
         let (access, filter) = (self.access, self.filter);
         let call = Call {
-            unit: Some((unit.event, access)),
-            ..Call::of_stream(heads, Some(unit.content))
+            unit: Some(event),
+            ..Call::of_stream(heads, Some(content))
         };
         self.call(|used, instance, object| {
             let step = instance.run(used, call, |exports, store| {
                 (filter.of)(exports).next(store, object)
             })?;
             let step = Step::from(step);
-            match access == StreamAccess::Edit || step.only_looks() {
-                true => Ok(step),
-                false => Err(illegal(format!(
+            match (access, step) {
+                (Access::Look, Step::Drop | Step::Stop) => Err(illegal(format!(
                     "it returned {} for a message that it opened to look at",
-                    step.name()
+                    if step == Step::Drop { "drop" } else { "stop" }
                 ))),
+                _ => Ok(step),
             }
         })
     }
@@ -270,11 +269,11 @@ impl From<wasm::Framing> for Framing {
     }
 }
 
-impl From<wasm::Access> for StreamAccess {
-    fn from(access: wasm::Access) -> StreamAccess {
+impl From<wasm::Access> for Access {
+    fn from(access: wasm::Access) -> Access {
         match access {
-            wasm::Access::Look => StreamAccess::Look,
-            wasm::Access::Edit => StreamAccess::Edit,
+            wasm::Access::Look => Access::Look,
+            wasm::Access::Edit => Access::Edit,
         }
     }
 }
@@ -290,3 +289,6 @@ impl From<wasm::Step> for Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::window::{Quietest, Window};
+use super::entropy;
+use super::keyed::{Quiet, Quietest};
 
 /// A sum of bytes with its limit.
 struct Account {
@@ -96,20 +97,33 @@ impl Total {
         let largest = budgets.iter().filter_map(Weak::upgrade);
         largest.max_by_key(|budget| budget.keys.load(Ordering::Relaxed))
     }
+
+    /// Bytes of keys in all budgets.
+    fn keys(&self) -> usize {
+        let budgets = self.budgets.lock();
+        let there = budgets.iter().filter_map(Weak::upgrade);
+        there.map(|budget| budget.keys.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// Keys with their memory in a budget: a window or a table.
+pub(super) trait Charged: Send + Sync {
+    /// The keys.
+    fn keys(&self) -> &dyn Quiet;
 }
 
 /// The bytes after which the largest budget is determined again.
 const AT_ONCE: usize = 64 << 10;
 
-/// The budget of one plugin's state: its counters and windows, in all of its scopes.
+/// The budget of one plugin's state in all of its scopes.
 pub(super) struct Budget {
     account: Account,
-    /// The part of the bytes that keys of windows take, which can be forgotten.
+    /// The part of the bytes that keys of windows and tables take, which can be forgotten.
     keys: AtomicUsize,
     total: Arc<Total>,
-    /// The windows that are charged to it.
-    windows: Mutex<Vec<Weak<Window>>>,
-    /// Keys that were forgotten in windows that no longer exist.
+    /// The windows and tables that are charged to it.
+    charged: Mutex<Vec<Weak<dyn Charged>>>,
+    /// Keys that were forgotten in windows and tables that no longer exist.
     forgotten: AtomicU64,
     /// Moves on with each search for quiet keys, so that each searches elsewhere.
     turn: AtomicUsize,
@@ -121,7 +135,7 @@ impl Budget {
             account: Account::new(limit),
             keys: AtomicUsize::new(0),
             total: Arc::clone(total),
-            windows: Mutex::default(),
+            charged: Mutex::default(),
             forgotten: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
         });
@@ -147,8 +161,8 @@ impl Budget {
 
     /// Keys that were forgotten for lack of room.
     pub(super) fn forgotten(&self) -> u64 {
-        let windows = self.windows();
-        let there: u64 = windows.iter().map(|window| window.forgotten()).sum();
+        let all = self.all();
+        let there: u64 = all.iter().map(|one| one.keys().forgotten()).sum();
         self.forgotten.load(Ordering::Relaxed) + there
     }
 
@@ -186,14 +200,25 @@ impl Budget {
         self.release_fixed(bytes);
     }
 
-    /// Adds a window.
-    pub(super) fn enter(&self, window: &Arc<Window>) {
-        let mut windows = self.windows.lock();
-        windows.retain(|window| window.strong_count() > 0);
-        windows.push(Arc::downgrade(window));
+    /// Whether so many bytes would be within the limits if all keys were forgotten.
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        let fits = |account: &Account, keys: usize| {
+            let others = account.used().saturating_sub(keys);
+            others.saturating_add(bytes) <= account.limit.load(Ordering::Relaxed)
+        };
+        let total = &self.total.account;
+        fits(&self.account, self.keys.load(Ordering::Relaxed))
+            && (fits(total, 0) || fits(total, self.total.keys()))
     }
 
-    /// Adds the forgotten keys of a window that has ended.
+    /// Adds a window or a table.
+    pub(super) fn enter(&self, one: Weak<dyn Charged>) {
+        let mut all = self.charged.lock();
+        all.retain(|one| one.strong_count() > 0);
+        all.push(one);
+    }
+
+    /// Adds the forgotten keys of a window or table that has ended.
     pub(super) fn count_forgotten(&self, keys: u64) {
         self.forgotten.fetch_add(keys, Ordering::Relaxed);
     }
@@ -213,10 +238,11 @@ impl Budget {
     /// Forgets quiet keys until they have released so many bytes, or none is left. Returns how many were
     /// released.
     fn forget(&self, bytes: usize) -> usize {
-        let windows = self.windows();
+        let all = self.all();
+        let all: Vec<&dyn Quiet> = all.iter().map(|one| one.keys()).collect();
         let mut freed = 0;
         while freed < bytes {
-            match self.forget_some(&windows) {
+            match self.forget_some(&all) {
                 Some(more) => freed += more,
                 None => break,
             }
@@ -230,13 +256,13 @@ impl Budget {
     /// A sample is as good as a sorted list of all keys: the quietest of a shard are among the quietest of
     /// all, as keys are spread by their hash. No thread has to keep such a list, nor to wait for one that
     /// does.
-    fn forget_some(&self, windows: &[Arc<Window>]) -> Option<usize> {
-        let shards: usize = windows.iter().map(|window| window.shards()).sum();
-        let mut sample: Vec<(Quietest, &Window, usize)> = Vec::with_capacity(SAMPLE);
+    fn forget_some(&self, all: &[&dyn Quiet]) -> Option<usize> {
+        let shards: usize = all.iter().map(|one| one.shards()).sum();
+        let mut sample: Vec<(Quietest, &dyn Quiet, usize)> = Vec::with_capacity(SAMPLE);
         let mut look = |number: usize| {
-            let (window, shard) = shard_at(windows, number);
-            if let Some(quietest) = window.quietest(shard) {
-                sample.push((quietest, window, shard));
+            let (one, shard) = shard_at(all, number);
+            if let Some(quietest) = one.quietest(shard) {
+                sample.push((quietest, one, shard));
             }
             sample.len()
         };
@@ -246,15 +272,15 @@ impl Budget {
             // Hardly any shard has keys, or none.
             let _is_there = (0..shards).any(|number| look(number) > 0);
         }
-        // The quietest key of many is probably quieter than that of few, if both were hit in the same second.
-        sample.sort_unstable_by_key(|(quietest, ..)| (quietest.hit, Reverse(quietest.of)));
-        let (_, window, shard) = sample.first()?;
-        let next = sample.get(1).map_or(u32::MAX, |(quietest, ..)| quietest.hit);
-        Some(window.forget(*shard, next))
+        // The quietest key of many is probably quieter than that of few, if both were used in the same second.
+        sample.sort_unstable_by_key(|(quietest, ..)| (quietest.used, Reverse(quietest.of)));
+        let (_, one, shard) = sample.first()?;
+        let next = sample.get(1).map_or(u32::MAX, |(quietest, ..)| quietest.used);
+        Some(one.forget(*shard, next))
     }
 
-    fn windows(&self) -> Vec<Arc<Window>> {
-        self.windows.lock().iter().filter_map(Weak::upgrade).collect()
+    fn all(&self) -> Vec<Arc<dyn Charged>> {
+        self.charged.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -264,19 +290,16 @@ const SAMPLE: usize = 8;
 /// How many shards are tried to find that many.
 const LOOKS: usize = 64;
 
-/// A pseudo-random number: the last step of SplitMix64 (Steele, Lea and Flood, 2014).
+/// A pseudo-random number.
 fn scattered(turn: usize) -> usize {
-    let mut number = (turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (number ^ (number >> 31)) as usize
+    entropy::scattered((turn as u64).wrapping_mul(entropy::STEP)) as usize
 }
 
-/// The shard with this number, counted over all windows.
-fn shard_at(windows: &[Arc<Window>], mut number: usize) -> (&Window, usize) {
-    for window in windows {
-        match number.checked_sub(window.shards()) {
-            None => return (window, number),
+/// The shard with this number, counted over all windows and tables.
+fn shard_at<'a>(all: &[&'a dyn Quiet], mut number: usize) -> (&'a dyn Quiet, usize) {
+    for one in all {
+        match number.checked_sub(one.shards()) {
+            None => return (*one, number),
             Some(rest) => number = rest,
         }
     }
@@ -289,7 +312,7 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::super::{Key, Now, OpenError, Scope, ScopeLimits, Store, Window, WindowSpec};
+    use super::super::{Denial, Key, Now, OpenError, Scope, ScopeLimits, Store, Window, WindowSpec};
 
     const MIB: usize = 1 << 20;
 
@@ -307,10 +330,11 @@ mod tests {
         (usage.bytes, usage.forgotten)
     }
 
-    fn hit(window: &Window, number: u64, now: u64) -> Result<u32, u64> {
+    fn hit(window: &Window, number: u64, now: u64) -> Result<u32, Denial> {
         let spec = WindowSpec::new(3, Duration::from_secs(3600)).expect("it is in range");
         let key = [number.to_le_bytes(); 16].concat();
-        window.hit(&spec, Key::Bytes(&key), Now::from_millis(now))
+        let hit = window.hit(&spec, Key::Bytes(&key), Now::from_millis(now));
+        hit.map(|standing| standing.count)
     }
 
     #[test]

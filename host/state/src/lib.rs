@@ -1,25 +1,35 @@
-//! State that plugins share and that outlives them: counters and sliding windows.
+//! State that plugins share and that outlives them: counters, sliding windows, tables and metrics.
 //!
 //! ```text
 //! Store ─┬─ scope "limit-api" ────────┬─ counter "denied"     one atomic number
-//!        └─ scope "limit-api@orders"  └─ window  "clients"    shards of keys, each key with its log
+//!        └─ scope "limit-api@orders"  ├─ window  "clients"    shards of keys, each key with its log
+//!                                     ├─ table   "sessions"   shards of keys, each key with its value
+//!                                     └─ metric  "requests"   of both scopes: series by label values
 //! ```
 //!
-//! The promises of the functions are in `wit/counters.wit` and `wit/windows.wit`; this crate implements them.
+//! The promises of the functions are in `wit/counters.wit`, `windows.wit`, `tables.wit` and `metrics.wit`;
+//! this crate implements them.
 //! Time is always a parameter ([`Now`]), so all of it can be tested without a clock; a [`Store`] is told the
-//! source of plugins' time ([`Time`]).
+//! sources of plugins' time ([`Time`]) and random numbers ([`Entropy`]).
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `counter.rs` | one number |
-//! | `scope.rs` | the counters and windows of one plugin, by name |
+//! | `scope.rs` | the state of one entry of the configuration, by name |
 //! | `budget.rs` | budgets of memory, for each plugin and for all |
-//! | `time.rs` | the clocks that plugins see |
+//! | `time.rs`, `entropy.rs` | the clocks and the random numbers that plugins see |
+//! | `keyed/` | values by keys in shards, of which windows and tables are made |
 //! | `window/` | events per key in a period that slides |
+//! | `table/` | values for a time |
+//! | `metrics/` | what plugins measure, by the values of labels |
 
 mod budget;
 mod counter;
+mod entropy;
+mod keyed;
+mod metrics;
 mod scope;
+mod table;
 mod time;
 mod window;
 
@@ -29,18 +39,28 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use budget::{Budget, Total};
+use metrics::Definitions;
 
 pub use counter::Counter;
+pub use entropy::Entropy;
+pub use keyed::{Key, Prefixes};
+pub use metrics::{
+    Definition, Distribution, Kind, Level, MAX_BOUNDS, MAX_LABELS, MAX_SERIES, Metric, MetricSnapshot,
+    Metrics, Sample, Sum, Value, WrongLabels,
+};
 pub use scope::{OpenError, Scope};
+pub use table::{ClaimId, Claimed, Claims, Swapped, Table, TableError};
 pub use time::{ManualTime, Time};
-pub use window::{Key, MAX_KEYS, Now, Prefixes, Window, WindowSpec};
+pub use window::{Denial, MAX_KEYS, Now, Reservations, Standing, Window, WindowSpec};
 
 /// All scopes of the process.
 ///
 /// The store knows nothing of plugins and configurations, so a swap or a reload cannot touch its content.
 pub struct Store {
     time: Time,
+    entropy: Entropy,
     total: Arc<Total>,
+    definitions: Arc<Definitions>,
     scopes: Mutex<Scopes>,
 }
 
@@ -49,19 +69,23 @@ struct Scopes {
     by_name: HashMap<Box<str>, Arc<Scope>>,
     /// The budget that all scopes of an owner share.
     budgets: HashMap<Box<str>, Weak<Budget>>,
+    /// The metrics that all scopes of an owner share.
+    metrics: HashMap<Box<str>, Weak<Metrics>>,
 }
 
 impl Store {
-    /// An empty store with the machine's time, for at most so many bytes.
+    /// An empty store with the machine's time and random numbers, for at most so many bytes.
     pub fn new(bytes: usize) -> Arc<Store> {
-        Store::with_time(bytes, Time::default())
+        Store::with(bytes, Time::default(), Entropy::default())
     }
 
     /// An empty store for at most so many bytes.
-    pub fn with_time(bytes: usize, time: Time) -> Arc<Store> {
+    pub fn with(bytes: usize, time: Time, entropy: Entropy) -> Arc<Store> {
         Arc::new(Store {
             time,
+            entropy,
             total: Total::new(bytes),
+            definitions: Arc::default(),
             scopes: Mutex::default(),
         })
     }
@@ -89,7 +113,19 @@ impl Store {
             scopes.budgets.insert(owner.into(), Arc::downgrade(&made));
             made
         });
-        let scope = Arc::new(Scope::new(limits, budget, self.time.clone()));
+        let known = scopes.metrics.get(owner).and_then(Weak::upgrade);
+        let metrics = known.unwrap_or_else(|| {
+            let made = Metrics::new(owner, limits.metrics, &self.definitions, &budget, &self.time);
+            scopes.metrics.insert(owner.into(), Arc::downgrade(&made));
+            made
+        });
+        let scope = Arc::new(Scope::new(
+            limits,
+            budget,
+            metrics,
+            self.time.clone(),
+            self.entropy.clone(),
+        ));
         scopes.by_name.insert(name.into(), Arc::clone(&scope));
         scope
     }
@@ -111,6 +147,21 @@ impl Store {
         budgets.into_iter().map(usage).collect()
     }
 
+    /// The present values of all metrics, those of one name together. Looks at every series, and gives up
+    /// those that have not changed for an hour.
+    pub fn metrics(&self) -> Vec<MetricSnapshot> {
+        let metrics: Vec<_> = {
+            let scopes = self.scopes.lock();
+            scopes.metrics.values().filter_map(Weak::upgrade).collect()
+        };
+        let mut all: Vec<_> = metrics.iter().flat_map(|metrics| metrics.snapshot()).collect();
+        all.sort_by(|a, b| {
+            let key = |of: &'_ MetricSnapshot| (of.definition.name().to_owned(), of.plugin.clone());
+            key(a).cmp(&key(b))
+        });
+        all
+    }
+
     #[cfg(test)]
     fn total_used(&self) -> usize {
         self.total.used()
@@ -123,6 +174,7 @@ impl Store {
         let mut scopes = self.scopes.lock();
         scopes.by_name.retain(|name, _| keep(name));
         scopes.budgets.retain(|_, budget| budget.strong_count() > 0);
+        scopes.metrics.retain(|_, metrics| metrics.strong_count() > 0);
     }
 }
 
@@ -131,9 +183,9 @@ impl Store {
 pub struct Usage {
     /// The owner's name.
     pub owner: String,
-    /// Bytes of counters and windows.
+    /// Bytes of all state.
     pub bytes: usize,
-    /// Keys of windows that were forgotten for lack of room.
+    /// Keys of windows and tables that were forgotten for lack of room.
     pub forgotten: u64,
 }
 
@@ -146,18 +198,28 @@ pub struct ScopeLimits {
     pub windows: usize,
     /// Keys per window; at least 1 is kept.
     pub keys_per_window: usize,
-    /// Bytes of all scopes of the owner together. Above that, the keys of windows that were quiet for longest
-    /// are forgotten.
+    /// Tables per scope. Tables above a lowered limit stay open.
+    pub tables: usize,
+    /// Bytes of a value in a table.
+    pub value_bytes: usize,
+    /// Metrics of all scopes of the owner together. Metrics above a lowered limit stay open.
+    pub metrics: usize,
+    /// Bytes of all scopes of the owner together. Above that, the keys of windows and tables that were quiet
+    /// for longest are forgotten.
     pub bytes: usize,
 }
 
 impl Default for ScopeLimits {
-    /// 1,024 counters, 64 windows, [`MAX_KEYS`] keys, 64 MiB.
+    /// 1,024 counters, 64 windows, [`MAX_KEYS`] keys, 16 tables, 64 KiB a value, 32 metrics,
+    /// 64 MiB.
     fn default() -> ScopeLimits {
         ScopeLimits {
             counters: 1024,
             windows: 64,
             keys_per_window: MAX_KEYS,
+            tables: 16,
+            value_bytes: 64 << 10,
+            metrics: 32,
             bytes: 64 << 20,
         }
     }

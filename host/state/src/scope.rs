@@ -6,33 +6,42 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::budget::Budget;
-use super::{Counter, Now, ScopeLimits, Time, Window, WindowSpec};
+use super::{Counter, Entropy, Metrics, Now, ScopeLimits, Table, Time, Window, WindowSpec};
 
-/// Why a counter or window was not opened. Each is the plugin's fault.
+/// Why a counter, window, table or metric was not opened. Each is the plugin's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum OpenError {
-    /// The name is not 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
-    #[error("the name must have 1 to 64 characters out of a-z, 0-9, '.', '_' and '-'")]
+    /// The name is not 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`; for metrics and labels see
+    /// [`Definition::new`](super::Definition::new).
+    #[error("the name must have 1 to 64 characters out of those that are allowed")]
     InvalidName,
-    /// The limit or the period is outside the range of [`WindowSpec::new`](super::WindowSpec::new).
-    #[error("the limit must be at least 1 and the period 1 ms to 7 days")]
+    /// An argument is outside the range of [`WindowSpec::new`](super::WindowSpec::new) or
+    /// [`Definition::new`](super::Definition::new).
+    #[error("an argument is outside of its range")]
     InvalidArgument,
-    /// The scope has reached its [`ScopeLimits`] of counters, windows or bytes.
+    /// The scope has reached its [`ScopeLimits`] of counters, windows, tables, metrics or bytes.
     #[error("the plugin has as many as it is allowed to have")]
     TooMany,
+    /// There is a metric of this name with another kind, help or labels.
+    #[error("the name has another meaning already")]
+    Conflict,
 }
 
-/// The counters and windows of one entry of the configuration, by name.
+/// The state of one entry of the configuration, by name. Metrics are those of all its owner's scopes.
 ///
 /// Counters and windows have separate names. Each stays open as long as the scope exists.
 pub struct Scope {
     counters: Named<Counter>,
     windows: Named<Window>,
     keys_per_window: AtomicUsize,
+    tables: Named<Table>,
+    value_bytes: AtomicUsize,
+    metrics: Arc<Metrics>,
     budget: Arc<Budget>,
-    /// The bytes admitted to the budget for counters and for windows without keys.
+    /// The bytes admitted to the budget for counters and for windows and tables without keys.
     fixed: AtomicUsize,
     time: Time,
+    entropy: Entropy,
 }
 
 /// Bytes of a counter with its name. It takes two pairs of cache lines: its own, and that of the `Arc`'s
@@ -43,14 +52,24 @@ const COUNTER: usize = 2 * size_of::<Counter>() + NAME;
 const NAME: usize = 96;
 
 impl Scope {
-    pub(super) fn new(limits: ScopeLimits, budget: Arc<Budget>, time: Time) -> Scope {
+    pub(super) fn new(
+        limits: ScopeLimits,
+        budget: Arc<Budget>,
+        metrics: Arc<Metrics>,
+        time: Time,
+        entropy: Entropy,
+    ) -> Scope {
         Scope {
             budget,
             fixed: AtomicUsize::new(0),
             counters: Named::new(limits.counters),
             windows: Named::new(limits.windows),
             keys_per_window: AtomicUsize::new(limits.keys_per_window),
+            tables: Named::new(limits.tables),
+            value_bytes: AtomicUsize::new(limits.value_bytes),
+            metrics,
             time,
+            entropy,
         }
     }
 
@@ -67,12 +86,23 @@ impl Scope {
                 window.set_max_keys(limits.keys_per_window);
             }
         }
+        self.tables.max.store(limits.tables, Ordering::Relaxed);
+        self.value_bytes.store(limits.value_bytes, Ordering::Relaxed);
+        for table in self.tables.things.lock().values() {
+            table.set_max_value(limits.value_bytes);
+        }
+        self.metrics.set_max(limits.metrics);
         self.budget.set_limit(limits.bytes);
     }
 
     /// The clocks of the scope's users.
     pub fn time(&self) -> &Time {
         &self.time
+    }
+
+    /// The random numbers of the scope's users.
+    pub fn entropy(&self) -> &Entropy {
+        &self.entropy
     }
 
     /// The moment of an event that happens now.
@@ -94,8 +124,21 @@ impl Scope {
             let max_keys = self.keys_per_window.load(Ordering::Relaxed);
             self.admit(Window::fixed(max_keys) + NAME)?;
             let window = Arc::new(Window::within(Arc::clone(&self.budget), max_keys));
-            self.budget.enter(&window);
+            let charged = Arc::downgrade(&window);
+            self.budget.enter(charged);
             Ok(window)
+        })
+    }
+
+    /// Opens the table of a name, made if there is none.
+    pub fn table(&self, name: &str) -> Result<Arc<Table>, OpenError> {
+        self.tables.open(name, || {
+            self.admit(Table::fixed() + NAME)?;
+            let max_value = self.value_bytes.load(Ordering::Relaxed);
+            let table = Arc::new(Table::within(Arc::clone(&self.budget), max_value));
+            let charged = Arc::downgrade(&table);
+            self.budget.enter(charged);
+            Ok(table)
         })
     }
 
@@ -117,6 +160,16 @@ impl Scope {
         let window = self.window(name)?;
         window.opened_with(spec);
         Ok(window)
+    }
+
+    /// Every open table with its name, in alphabetical order.
+    pub fn tables(&self) -> Vec<(String, Arc<Table>)> {
+        self.tables.list()
+    }
+
+    /// The metrics of the scope's owner.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Every open counter with its name, in alphabetical order.
@@ -193,12 +246,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::budget::Total;
-    use crate::{Key, Now, WindowSpec};
+    use crate::{Key, Now, Store, WindowSpec};
 
-    fn scope(limits: ScopeLimits) -> Scope {
-        let budget = Budget::new(limits.bytes, &Total::new(usize::MAX));
-        Scope::new(limits, budget, Time::Real)
+    fn scope(limits: ScopeLimits) -> Arc<Scope> {
+        Store::new(usize::MAX).scope("a", "a", limits)
     }
 
     #[test]

@@ -83,6 +83,28 @@ pub mod request_body_filter {
     });
 }
 
+/// The export `request-stream-filter`.
+pub mod request_stream_filter {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world request-stream-filter {
+                export pace:plugin/request-stream-filter@0.1.0;
+            }
+        ",
+        with: {
+            "pace:plugin/http@0.1.0": crate::bindings::imports::pace::plugin::http,
+            "pace:plugin/outcome@0.1.0": crate::bindings::imports::pace::plugin::outcome,
+            "pace:plugin/streams@0.1.0": crate::bindings::imports::pace::plugin::streams,
+            "pace:plugin/upstreams@0.1.0": crate::bindings::imports::pace::plugin::upstreams,
+            "pace:plugin/request-stream-filter@0.1.0": generate,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_request_stream_filter",
+    });
+}
+
 /// The export `response-body-filter`.
 pub mod response_body_filter {
     wit_bindgen::generate!({
@@ -158,5 +180,27 @@ pub mod response_filter {
         },
         pub_export_macro: true,
         export_macro_name: "export_response_filter",
+    });
+}
+
+/// The export `response-stream-filter`.
+pub mod response_stream_filter {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world response-stream-filter {
+                export pace:plugin/response-stream-filter@0.1.0;
+            }
+        ",
+        with: {
+            "pace:plugin/http@0.1.0": crate::bindings::imports::pace::plugin::http,
+            "pace:plugin/outcome@0.1.0": crate::bindings::imports::pace::plugin::outcome,
+            "pace:plugin/streams@0.1.0": crate::bindings::imports::pace::plugin::streams,
+            "pace:plugin/upstreams@0.1.0": crate::bindings::imports::pace::plugin::upstreams,
+            "pace:plugin/response-stream-filter@0.1.0": generate,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_response_stream_filter",
     });
 }

@@ -74,7 +74,8 @@ impl Counter {
     }
 }
 
-/// The reason why a [`Counter`] or a [`Window`](crate::Window) could not be opened.
+/// The reason why a [`Counter`], a [`Window`](crate::Window) or one of the [`metrics`](crate::metrics) could not be
+/// opened.
 ///
 /// It converts into a `String`, so that [`configure`](crate::Plugin::configure) can use `?`:
 ///
@@ -86,15 +87,16 @@ impl Counter {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// Names have 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`.
+    /// Names have 1 to 64 characters out of `a-z`, `0-9`, `.`, `_` and `-`; those of metrics and labels only `a-z`
+    /// first and then `a-z`, `0-9` and `_`.
     InvalidName,
-    /// A limit or period is outside the range of the function.
+    /// An argument is outside the range of the function: a limit, a period, labels, bounds.
     InvalidArgument,
     /// The plugin has as many as the operator allows.
     TooMany,
     /// The operator has not granted this name to the plugin.
     NotGranted,
-    /// The name is open with another meaning.
+    /// The name has another meaning already: a metric of another kind, or with other help or labels.
     Conflict,
 }
 
@@ -102,17 +104,22 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InvalidName => {
-                "the name of a counter or window must be 1 to 64 of a-z, 0-9, '.', '_' and '-'"
+                "the name must be 1 to 64 of a-z, 0-9, '.', '_' and '-'; that of a metric or label a-z first, then \
+                 a-z, 0-9 and '_', and no label is called `plugin` or `le`"
             }
             Self::InvalidArgument => {
-                "the limit or the period of a window is out of range: 1 to 4294967295 events, and 1 ms to 7 days"
+                "an argument is out of range: a window has 1 to 4294967295 events in 1 ms to 7 days, a metric up to \
+                 256 bytes of help and 8 different labels, a histogram 1 to 32 bounds that ascend"
             }
             Self::TooMany => {
-                "the plugin has as many counters and windows as it may have: open each once, in `configure`, or allow \
-                 more with `limits.handles` and `limits.windows`"
+                "the plugin has as many as it may have: open each once, in `configure`, or allow more with \
+                 `limits.handles`, `limits.windows`, `limits.metrics` and `limits.state_mb`"
             }
             Self::NotGranted => "the operator has not granted this name: have the configuration of this plugin name it",
-            Self::Conflict => "the name is open with another meaning: take another name",
+            Self::Conflict => {
+                "a metric of this name is there with another kind, help or labels, maybe by the version before or by \
+                 another plugin: take another name"
+            }
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Makes a component's exports from a plugin's type.
 
+pub(crate) mod stream;
+
 use std::cell::RefCell;
 
 use crate::__private::GuestSelection;
@@ -75,7 +77,7 @@ macro_rules! export {
         };
     };
     ($plugin:ty $(:)?) => {
-        ::core::compile_error!("name at least one hook: RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished");
+        ::core::compile_error!("name at least one hook: RequestFilter, RequestBodyFilter, RequestStreamFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished");
     };
 }
 
@@ -115,6 +117,41 @@ macro_rules! __export_hook {
         #[cfg(target_arch = "wasm32")]
         $crate::__private::generated::request_body_filter::export_request_body_filter!(
             Component with_types_in $crate::__private::generated::request_body_filter
+        );
+    };
+    ($plugin:ty, RequestStreamFilter) => {
+        struct RequestMessage($crate::__private::Held<<$plugin as $crate::RequestStreamFilter>::Message>);
+
+        impl $crate::__private::RequestMessageGuest for RequestMessage {
+            fn next(&self) -> $crate::__private::GuestStep {
+                INSTANCE.with(|instance| $crate::__private::next_of_request::<$plugin>(instance, &self.0))
+            }
+
+            fn end(&self, how: $crate::__private::GuestEnding) {
+                INSTANCE.with(|instance| $crate::__private::end_of_request::<$plugin>(instance, &self.0, how));
+            }
+        }
+
+        impl $crate::__private::RequestStreamFilterGuest for Component {
+            type Message = RequestMessage;
+
+            fn open() -> ::core::option::Option<$crate::__private::RequestOpening> {
+                let opened = INSTANCE.with($crate::__private::open_request::<$plugin>);
+                opened.map(|(held, framing, access, interest)| $crate::__private::RequestOpening {
+                    message: $crate::__private::RequestMessageHandle::new(RequestMessage(held)),
+                    framing,
+                    access,
+                    interest,
+                })
+            }
+        }
+
+        const _: fn() -> ::core::option::Option<$crate::__private::RequestOpening> =
+            <Component as $crate::__private::RequestStreamFilterGuest>::open;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::generated::request_stream_filter::export_request_stream_filter!(
+            Component with_types_in $crate::__private::generated::request_stream_filter
         );
     };
     ($plugin:ty, SelectUpstream) => {
@@ -164,6 +201,41 @@ macro_rules! __export_hook {
             Component with_types_in $crate::__private::generated::response_body_filter
         );
     };
+    ($plugin:ty, ResponseStreamFilter) => {
+        struct ResponseMessage($crate::__private::Held<<$plugin as $crate::ResponseStreamFilter>::Message>);
+
+        impl $crate::__private::ResponseMessageGuest for ResponseMessage {
+            fn next(&self) -> $crate::__private::GuestStep {
+                INSTANCE.with(|instance| $crate::__private::next_of_response::<$plugin>(instance, &self.0))
+            }
+
+            fn end(&self, how: $crate::__private::GuestEnding) {
+                INSTANCE.with(|instance| $crate::__private::end_of_response::<$plugin>(instance, &self.0, how));
+            }
+        }
+
+        impl $crate::__private::ResponseStreamFilterGuest for Component {
+            type Message = ResponseMessage;
+
+            fn open() -> ::core::option::Option<$crate::__private::ResponseOpening> {
+                let opened = INSTANCE.with($crate::__private::open_response::<$plugin>);
+                opened.map(|(held, framing, access, interest)| $crate::__private::ResponseOpening {
+                    message: $crate::__private::ResponseMessageHandle::new(ResponseMessage(held)),
+                    framing,
+                    access,
+                    interest,
+                })
+            }
+        }
+
+        const _: fn() -> ::core::option::Option<$crate::__private::ResponseOpening> =
+            <Component as $crate::__private::ResponseStreamFilterGuest>::open;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::generated::response_stream_filter::export_response_stream_filter!(
+            Component with_types_in $crate::__private::generated::response_stream_filter
+        );
+    };
     ($plugin:ty, Finished) => {
         impl $crate::__private::FinishedGuest for Component {
             fn observe() {
@@ -182,7 +254,7 @@ macro_rules! __export_hook {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($unknown),
-            "` is no hook; the hooks are RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished"
+            "` is no hook; the hooks are RequestFilter, RequestBodyFilter, RequestStreamFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished"
         ));
     };
 }

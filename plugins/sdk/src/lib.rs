@@ -57,6 +57,7 @@
 //! | choose the backend | [`SelectUpstream`], [`Upstreams`] |
 //! | look at a response, change or replace it | [`ResponseFilter`], [`Response`] |
 //! | look at a response's body, or change it | [`ResponseBodyFilter`], [`Content`] |
+//! | look at a body while it passes, line by line or event by event | [`RequestStreamFilter`], [`ResponseStreamFilter`], [`Unit`] |
 //! | know how a request went, once it is over | [`Finished`], [`Outcome`] |
 //! | leave a fact for a later hook | [`context`] |
 //! | count over all workers | [`Counter`], [`Window`] |
@@ -123,13 +124,18 @@ mod export;
 pub mod header;
 mod integer;
 pub mod log;
+pub mod metrics;
 mod network;
 mod outcome;
 mod path;
 mod plugin;
+pub mod random;
 mod reply;
 mod request;
 mod response;
+pub mod secrets;
+mod stream;
+mod table;
 mod upstreams;
 mod window;
 
@@ -150,31 +156,47 @@ pub use reply::Reply;
 pub use request::Request;
 pub use response::Response;
 pub use serde;
+pub use stream::{Framing, Opening, RequestStreamFilter, ResponseStreamFilter, Step, Unit};
+pub use table::{Claimed, Swapped, Table, TableError};
 pub use upstreams::{Failure, Health, Upstreams};
-pub use window::{Full, Key, Window};
+pub use window::{Denial, Full, Key, Standing, Window};
 
 /// For the code that [`export!`] expands to; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
     use crate::bindings;
 
+    pub use crate::export::stream::{
+        Held, Parts, end_of_request, end_of_response, next_of_request, next_of_response, open_request,
+        open_response,
+    };
     pub use crate::export::{Configured, Instance, configure};
     pub use crate::export::{finished, request_filter, response_filter, select_upstream};
     pub use crate::export::{request_body_filter, response_body_filter};
     pub use bindings::finished::exports::pace::plugin::finished::Guest as FinishedGuest;
+    pub use bindings::imports::pace::plugin::outcome::Ending as GuestEnding;
+    pub use bindings::imports::pace::plugin::streams::Step as GuestStep;
     pub use bindings::lifecycle::exports::pace::plugin::lifecycle::Guest as LifecycleGuest;
     pub use bindings::request_body_filter::exports::pace::plugin::request_body_filter::Guest as RequestBodyFilterGuest;
     pub use bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
+    pub use bindings::request_stream_filter::exports::pace::plugin::request_stream_filter::{
+        Guest as RequestStreamFilterGuest, GuestMessage as RequestMessageGuest,
+        Message as RequestMessageHandle, Opening as RequestOpening,
+    };
     pub use bindings::response_body_filter::exports::pace::plugin::response_body_filter::Guest as ResponseBodyFilterGuest;
     pub use bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
+    pub use bindings::response_stream_filter::exports::pace::plugin::response_stream_filter::{
+        Guest as ResponseStreamFilterGuest, GuestMessage as ResponseMessageGuest,
+        Message as ResponseMessageHandle, Opening as ResponseOpening,
+    };
     pub use bindings::select_upstream::exports::pace::plugin::select_upstream::{
         Guest as SelectUpstreamGuest, Selection as GuestSelection,
     };
     /// The output of `wit-bindgen` for the contract.
     pub mod generated {
         pub use crate::bindings::{
-            finished, lifecycle, request_body_filter, request_filter, response_body_filter, response_filter,
-            select_upstream,
+            finished, lifecycle, request_body_filter, request_filter, request_stream_filter,
+            response_body_filter, response_filter, response_stream_filter, select_upstream,
         };
     }
 }

@@ -1,4 +1,6 @@
 //! Sliding windows: the number of recent events of a key.
+//!
+//! An event is whatever is limited: a request, a token, a byte.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +8,7 @@ use std::time::Duration;
 use crate::OpenError;
 use crate::bindings::imports::pace::plugin::windows as host;
 
-/// Events per key in a period that slides with time, for rate limits.
+/// Events per key in a period that slides with time, for rate limits and budgets.
 ///
 /// Exact in count: in no stretch of the period are there ever more counted events than the limit, however
 /// many workers count at the same time. Shared by all workers, kept over a swap, private to the plugin.
@@ -49,8 +51,7 @@ impl Window {
         Ok(Self(host::Window::open(name, limit, period)?))
     }
 
-    /// Count one event if the key has room, and return the number of the key's events in the window,
-    /// including this one.
+    /// Count one event if the key has room.
     ///
     /// # Errors
     ///
@@ -63,15 +64,112 @@ impl Window {
     /// ```no_run
     /// # fn example(window: &pace_plugin::Window, user: &[u8]) {
     /// match window.hit(pace_plugin::Key::Bytes(user)) {
-    ///     Ok(count) => pace_plugin::debug!("{count} in the window"),
+    ///     Ok(standing) => pace_plugin::debug!("{} in the window", standing.count),
     ///     Err(full) => pace_plugin::info!("full for {:?}", full.wait),
     /// }
     /// # }
     /// ```
-    pub fn hit(&self, key: Key<'_>) -> Result<u32, Full> {
-        self.0.hit(key.into()).map_err(|milliseconds| Full {
-            wait: Duration::from_millis(milliseconds),
-        })
+    pub fn hit(&self, key: Key<'_>) -> Result<Standing, Full> {
+        self.0
+            .hit(key.into())
+            .map(Into::into)
+            .map_err(|denial| match denial {
+                host::Denial::Wait(milliseconds) => Full::after(milliseconds),
+                host::Denial::Never | host::Denial::TooMany => {
+                    unreachable!("one event is within every limit, and reserves nothing")
+                }
+            })
+    }
+
+    /// Count so many events at once if the key has room for all of them, and else none. 0 counts nothing and says
+    /// where the key stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::Wait`], or [`Denial::Never`] if the amount is larger than the limit.
+    ///
+    /// # Panics
+    ///
+    /// As [`hit`](Window::hit).
+    ///
+    /// ```no_run
+    /// # use pace_plugin::{Denial, Key, Reply, Verdict, Window};
+    /// fn limit(window: &Window, price: u32) -> Verdict {
+    ///     match window.take(Key::ClientAddress, price) {
+    ///         Ok(_) => Verdict::Next,
+    ///         Err(Denial::Wait(full)) => Reply::new(429).header("retry-after", full.retry_after().to_string()).into(),
+    ///         Err(_) => Reply::new(400).into(),
+    ///     }
+    /// }
+    /// ```
+    pub fn take(&self, key: Key<'_>, amount: u32) -> Result<Standing, Denial> {
+        Ok(self.0.take(key.into(), amount)?.into())
+    }
+
+    /// Take so many of the key's youngest events back, as if they had never been. Returns their number: fewer if some
+    /// have left the window since, or were never there.
+    ///
+    /// # Panics
+    ///
+    /// As [`hit`](Window::hit).
+    ///
+    /// ```no_run
+    /// # fn example(window: &pace_plugin::Window) {
+    /// window.refund(pace_plugin::Key::ClientAddress, 1);
+    /// # }
+    /// ```
+    pub fn refund(&self, key: Key<'_>, amount: u32) -> u32 {
+        self.0.refund(key.into(), amount)
+    }
+
+    /// Count so many events now, for something whose real amount will be known later in this request, and then
+    /// [`settle`](Window::settle) it, from any hook.
+    ///
+    /// If nothing settles it, because the request ends or a plugin fails, all of it stays counted. Reserving again for
+    /// the same key adds to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Window::take), and [`Denial::TooMany`] if the request holds 16 reservations.
+    ///
+    /// # Panics
+    ///
+    /// Traps in [`configure`](crate::Plugin::configure), where there is no request.
+    ///
+    /// ```no_run
+    /// # use pace_plugin::{Key, Reply, Verdict, Window};
+    /// fn before(window: &Window) -> Verdict {
+    ///     match window.reserve(Key::ClientAddress, 1024) {
+    ///         Ok(_) => Verdict::Next,
+    ///         Err(_) => Reply::new(429).into(),
+    ///     }
+    /// }
+    ///
+    /// fn after(window: &Window, tokens: u32) {
+    ///     window.settle(Key::ClientAddress, tokens);
+    /// }
+    /// ```
+    pub fn reserve(&self, key: Key<'_>, amount: u32) -> Result<Standing, Denial> {
+        Ok(self.0.reserve(key.into(), amount)?.into())
+    }
+
+    /// Say how much of this request's reservation was really needed. The rest is refunded; a larger amount is counted,
+    /// even beyond the limit. `None`, and nothing is done, if the request holds no reservation of this window for this
+    /// key.
+    ///
+    /// # Panics
+    ///
+    /// As [`reserve`](Window::reserve).
+    ///
+    /// ```no_run
+    /// # fn example(window: &pace_plugin::Window, tokens: u32) {
+    /// if let Some(standing) = window.settle(pace_plugin::Key::ClientAddress, tokens) {
+    ///     pace_plugin::debug!("{} tokens in the window", standing.count);
+    /// }
+    /// # }
+    /// ```
+    pub fn settle(&self, key: Key<'_>, amount: u32) -> Option<Standing> {
+        self.0.settle(key.into(), amount).map(Into::into)
     }
 
     /// The present number of the key's events. Counts nothing.
@@ -124,6 +222,73 @@ impl<'a> From<Key<'a>> for host::Key<'a> {
     }
 }
 
+/// The state of a key after its events were counted.
+///
+/// ```
+/// use std::time::Duration;
+/// use pace_plugin::Standing;
+///
+/// let standing = Standing { count: 7, oldest_leaves: Duration::from_secs(3) };
+/// let left = 10_u32.saturating_sub(standing.count);
+/// # assert_eq!(left, 3);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The key's events in the window now. More than the limit after a [`settle`](Window::settle) that was dear, or if
+    /// the limit was higher when they were counted.
+    pub count: u32,
+    /// The time after which its oldest event will have left, and there is more room; zero without events.
+    pub oldest_leaves: Duration,
+}
+
+impl From<host::Standing> for Standing {
+    fn from(standing: host::Standing) -> Self {
+        Self {
+            count: standing.count,
+            oldest_leaves: Duration::from_millis(standing.oldest_leaves_ms),
+        }
+    }
+}
+
+/// The reason why events were not counted.
+///
+/// ```
+/// use pace_plugin::Denial;
+///
+/// assert_eq!(Denial::Never.to_string(), "the amount is larger than the limit");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The key has no room now.
+    Wait(Full),
+    /// The key never will have room: the amount is larger than the limit.
+    Never,
+    /// The request holds 16 reservations.
+    TooMany,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wait(full) => full.fmt(f),
+            Self::Never => f.write_str("the amount is larger than the limit"),
+            Self::TooMany => f.write_str("the request holds as many reservations as it may"),
+        }
+    }
+}
+
+impl std::error::Error for Denial {}
+
+impl From<host::Denial> for Denial {
+    fn from(denial: host::Denial) -> Self {
+        match denial {
+            host::Denial::Wait(milliseconds) => Self::Wait(Full::after(milliseconds)),
+            host::Denial::Never => Self::Never,
+            host::Denial::TooMany => Self::TooMany,
+        }
+    }
+}
+
 /// The key has no room in the window now.
 ///
 /// ```
@@ -135,11 +300,17 @@ impl<'a> From<Key<'a>> for host::Key<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full {
-    /// The time after which the oldest event will have left; at least a millisecond.
+    /// The time after which there will be room, unless others take it; at least a millisecond.
     pub wait: Duration,
 }
 
 impl Full {
+    fn after(milliseconds: u64) -> Self {
+        Self {
+            wait: Duration::from_millis(milliseconds),
+        }
+    }
+
     /// The wait in whole seconds, for `Retry-After`: rounded up, so that a client that waits for it is
     /// admitted. At least 1.
     ///

@@ -441,3 +441,98 @@ fn hook_is_told_the_failure_of_the_previous_attempt() {
         "{refusal}"
     );
 }
+
+#[test]
+fn tables_metrics_and_secrets_are_set_and_expected() {
+    let passes = |fixture: &str, cases: &str| {
+        let exit = run_fixture(fixture, cases);
+        assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+    };
+    passes(
+        "state-keeper",
+        r#"
+[[case]]
+name = "a value is there for its time, and a claim for its request"
+tables.values.k = "old"
+[[case.step]]
+request = { path = "/state", headers = { x-do = ["swap k old new 1000", "claim l"] } }
+expect.response.body = "Ok(Done)\nOk(Yours)"
+expect.tables.values = { k = "new", l = false }
+[[case.step]]
+advance_ms = 1000
+request = { path = "/state", headers = { x-do = ["get k", "claim l"] } }
+expect.response.body = { contains = "None\nOk(Yours)" }
+"#,
+    );
+    passes(
+        "metric-hoard",
+        r#"
+[[case]]
+name = "series have the names of the export"
+request = { path = "/a" }
+repeat = 2
+expect.metrics = { 'requests_total{path="/a"}' = { least = 1, most = 2 }, last_length = 2.5 }
+[[case]]
+name = "a histogram is three, and what is not there is 0"
+request = { path = "/a" }
+[case.expect.metrics]
+'path_length_bucket{le="1"}' = 0
+'path_length_bucket{le="4"}' = 1
+path_length_sum = 2
+path_length_count = 1
+'requests_total{path="/b"}' = 0
+"#,
+    );
+    passes(
+        "secret-user",
+        r#"
+[defaults]
+secrets = { hook = "key" }
+[[case]]
+name = "granted to all"
+request.headers.x-password = "key"
+expect.response.body = { contains = "Ok(false) Ok(true) Err(NotGranted)" }
+[[case]]
+name = "of this case"
+secrets = { hook = "other" }
+request.headers.x-password = "other"
+expect.response.body = { contains = "Ok(true)" }
+"#,
+    );
+}
+
+#[test]
+fn table_and_metric_that_differ_are_shown() {
+    let exit = run_fixture(
+        "metric-hoard",
+        "[[case]]\nname = 'a'\nexpect.metrics = { requests_total = 1, last_length = { most = 1 } }\n",
+    );
+    let shown = failing(&exit);
+    for part in [
+        "no such series; there are: ",
+        "requests_total{path=\"/\"}",
+        "metrics.last_length",
+        "at most 1",
+        "1.5",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let exit = run_fixture(
+        "state-keeper",
+        "[[case]]\nname = 'a'\nexpect.tables = { values = { k = 'x' }, other = { k = false } }\n",
+    );
+    let shown = failing(&exit);
+    assert!(shown.contains("no value"), "{shown}");
+    assert!(shown.contains("no such table; there are: values"), "{shown}");
+}
+
+#[test]
+fn random_numbers_are_the_same_in_every_run() {
+    let cases = "[[case]]\nname = 'a'\nrequest = { path = '/state', headers = { x-do = ['random', 'random'] } }\n\
+        expect.response.body = ''\n";
+    let shown = || failing(&run_fixture("state-keeper", cases)).to_owned();
+    let first = shown();
+    assert_eq!(first, shown());
+    let lines: Vec<&str> = first.lines().filter(|line| line.contains('[')).collect();
+    assert!(lines.len() >= 2 && lines[0] != lines[1], "{first}");
+}

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::value::{Number, Text, Texts};
+use super::value::{Amount, Kept, Number, Text, Texts};
 use pace_config::Location;
 use pace_harness::{Exchange, Outcome, Response, Session, WindowKey, Word};
 use pace_hook::{FailureReason, Hook};
@@ -34,6 +34,10 @@ pub(super) enum Check {
     Log(Vec<Text>),
     Counter(String, Number),
     Events(String, WindowKey, Number),
+    /// The value of a key in a table.
+    Value(String, String, Kept),
+    /// The number of a series, as the export calls it.
+    Metric(String, Amount),
     Failure(Option<FailureReason>, Option<Text>),
     Refusal(Text),
 }
@@ -114,6 +118,8 @@ impl Check {
             Check::Status(number) | Check::Counter(_, number) | Check::Events(_, _, number) => {
                 number.to_string()
             }
+            Check::Value(_, _, kept) => kept.to_string(),
+            Check::Metric(_, amount) => amount.to_string(),
             Check::Log(lines) => in_lines(lines.iter().map(Text::to_string)),
             Check::Failure(reason, message) => {
                 let mut expected = match reason {
@@ -209,6 +215,29 @@ impl Check {
                     Some(format!("no such window; there are: {}", listed(names)))
                 }
             },
+            Check::Value(table, key, kept) => match observed.session.value(table, key) {
+                Some(value) => unless(kept.fits(value.as_deref()), &|| match &value {
+                    Some(value) => shown(value),
+                    None => "no value".to_owned(),
+                }),
+                None => {
+                    let names = observed.session.tables().into_iter();
+                    Some(format!("no such table; there are: {}", listed(names)))
+                }
+            },
+            Check::Metric(series, amount) => {
+                let all = observed.session.metrics();
+                let found = all.iter().find(|(name, _)| name == series);
+                // A series begins when something is counted in it.
+                let value = found.map_or(0.0, |(_, value)| *value);
+                unless(amount.fits(value), &|| match found {
+                    Some(_) => value.to_string(),
+                    None => {
+                        let names = all.iter().map(|(name, _)| name.clone());
+                        format!("no such series; there are: {}", listed(names))
+                    }
+                })
+            }
             Check::Failure(reason, message) => match &outcome.failure {
                 Some(failure) => {
                     let reason_fits = reason.is_none_or(|reason| reason == failure.reason);

@@ -74,6 +74,16 @@ pub(super) fn expected(table: &Table<raw::Expect>, document: &Document<'_>) -> E
             Err(fault) => list.problems.push((place.clone(), fault)),
         }
     }
+    for (table, values) in &raw.tables {
+        for (key, Placed { value, place }) in values {
+            let check = Check::Value(table.clone(), key.clone(), value.clone());
+            list.add(place, &format!("tables.{table}.{key}"), check);
+        }
+    }
+    for (series, Placed { value, place }) in &raw.metrics {
+        let check = Check::Metric(series.clone(), *value);
+        list.add(place, &format!("metrics.{series}"), check);
+    }
     if let Some(Placed { value, place }) = &raw.failure {
         let reason = value.0.reason.map(|reason| reason.value());
         let message = value.0.message.as_ref().map(|text| text.0.clone());

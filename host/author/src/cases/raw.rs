@@ -10,7 +10,7 @@ use super::scalar::{
     Address, EndingName, FieldName, FieldValue, HealthName, HookName, HttpVersion, LastFailure, LogLevel,
     Method, Millis, Moment, ReasonName, Scheme, Target, Word,
 };
-use super::value::{Number, Text, Texts};
+use super::value::{Amount, Kept, Number, Text, Texts};
 use pace_config::reading::{
     Int, Isolation as RawIsolation, JsonTable, Limits as RawLimits, Network, OrText, Placed, Shorthand, Table,
 };
@@ -36,6 +36,8 @@ pub(super) struct Defaults {
     pub isolation: Option<RawIsolation>,
     pub clock: Option<Moment>,
     pub log_level: Option<LogLevel>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
     pub request: Option<Table<Request>>,
     pub pool: Option<Table<Pool>>,
     pub response: Option<Table<Response>>,
@@ -53,9 +55,13 @@ pub(super) struct Case {
     pub clock: Option<Moment>,
     pub log_level: Option<LogLevel>,
     #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    #[serde(default)]
     pub counters: BTreeMap<String, Placed<u64>>,
     #[serde(default)]
     pub windows: Vec<Table<Events>>,
+    #[serde(default)]
+    pub tables: BTreeMap<String, BTreeMap<String, Placed<String>>>,
     pub shuffle: Option<Table<Shuffle>>,
     pub tally: Option<Table<Tally>>,
 
@@ -243,6 +249,10 @@ pub(super) struct Expect {
     pub counters: BTreeMap<String, Placed<Number>>,
     #[serde(default)]
     pub windows: Vec<Table<ExpectEvents>>,
+    #[serde(default)]
+    pub tables: BTreeMap<String, BTreeMap<String, Placed<Kept>>>,
+    #[serde(default)]
+    pub metrics: BTreeMap<String, Placed<Amount>>,
     pub failure: Option<Placed<OrText<ExpectFailure>>>,
     pub refusal: Option<Placed<OrText<Text>>>,
 }

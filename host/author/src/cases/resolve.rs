@@ -1,5 +1,6 @@
 //! Turns a file as written into cases to run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -101,6 +102,7 @@ impl Resolver<'_> {
         if let Some(level) = raw.log_level {
             setup.log_level = level.0;
         }
+        setup.secrets.clone_from(&raw.secrets);
         let mut exchange = Exchange::new(Request::get("/"));
         let problems = ExchangeOverrides::from(raw).apply(&mut exchange);
         self.report_all(problems);
@@ -123,10 +125,22 @@ impl Resolver<'_> {
         if let Some(level) = raw.log_level {
             setup.log_level = level.0;
         }
+        setup.secrets.extend(raw.secrets.clone());
         setup.counters = raw
             .counters
             .iter()
             .map(|(name, value)| (name.clone(), value.value))
+            .collect();
+        let values = |of: &BTreeMap<String, Placed<String>>| {
+            let values = of
+                .iter()
+                .map(|(key, value)| (key.clone(), value.value.clone().into_bytes()));
+            values.collect()
+        };
+        setup.tables = raw
+            .tables
+            .iter()
+            .map(|(name, of)| (name.clone(), values(of)))
             .collect();
 
         let mut exchange = exchange.clone();

@@ -190,6 +190,136 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// An expected value in a table: a text, or none.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    Text(Text),
+    Absent,
+}
+
+impl Kept {
+    pub(super) fn fits(&self, found: Option<&[u8]>) -> bool {
+        match (self, found) {
+            (Kept::Text(text), Some(found)) => text.fits(found),
+            (Kept::Absent, None) => true,
+            (Kept::Text(_), None) | (Kept::Absent, Some(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kept::Text(text) => text.fmt(out),
+            Kept::Absent => out.write_str("no value"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrFalse;
+
+        impl<'de> Visitor<'de> for TextOrFalse {
+            type Value = Kept;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{TEXT}, or `false` for no value")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Kept, E> {
+                Ok(Kept::Text(Text::Is(text.to_owned())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Kept, A::Error> {
+                Text::deserialize(MapAccessDeserializer::new(table)).map(Kept::Text)
+            }
+
+            fn visit_bool<E: Error>(self, is_there: bool) -> Result<Kept, E> {
+                match is_there {
+                    false => Ok(Kept::Absent),
+                    true => Err(E::invalid_value(serde::de::Unexpected::Bool(true), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(TextOrFalse)
+    }
+}
+
+/// An expected number with a fraction: exactly this one, or a range.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Amount {
+    least: f64,
+    most: f64,
+}
+
+impl Amount {
+    pub(super) fn fits(self, found: f64) -> bool {
+        (self.least..=self.most).contains(&found)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.least, self.most) {
+            (least, most) if least == most => write!(out, "{least}"),
+            (least, f64::INFINITY) => write!(out, "at least {least}"),
+            (f64::NEG_INFINITY, most) => write!(out, "at most {most}"),
+            (least, most) => write!(out, "{least} to {most}"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AmountTable {
+    least: Option<f64>,
+    most: Option<f64>,
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrBetween;
+
+        impl<'de> Visitor<'de> for OneOrBetween {
+            type Value = Amount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or { least = 0.5, most = 9 } with one of the two or both")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Amount, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Amount, E> {
+                Ok(Amount {
+                    least: number,
+                    most: number,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Amount, A::Error> {
+                let AmountTable { least, most } =
+                    AmountTable::deserialize(MapAccessDeserializer::new(table))?;
+                let amount = Amount {
+                    least: least.unwrap_or(f64::NEG_INFINITY),
+                    most: most.unwrap_or(f64::INFINITY),
+                };
+                if (least.is_none() && most.is_none()) || amount.least > amount.most {
+                    return Err(A::Error::custom(
+                        "`least` or `most` is needed, and `least` must not be more than `most`",
+                    ));
+                }
+                Ok(amount)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrBetween)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +360,36 @@ mod tests {
         assert!(fits("3", 3) && !fits("3", 4));
         assert!(fits("{ least = 3 }", 3) && fits("{ least = 3 }", u64::MAX) && !fits("{ least = 3 }", 2));
         assert!(fits("{ least = 3, most = 5 }", 5) && !fits("{ least = 3, most = 5 }", 6));
+    }
+
+    #[test]
+    fn value_of_a_table_is_a_text_or_none() {
+        #[derive(Deserialize)]
+        struct Values {
+            kept: Kept,
+        }
+        let parse = |text: &str| toml::from_str::<Values>(&format!("kept = {text}"));
+        let fits = |text: &str, found: Option<&[u8]>| parse(text).expect("it is legal").kept.fits(found);
+        assert!(fits("'a'", Some(b"a")) && !fits("'a'", Some(b"b")) && !fits("'a'", None));
+        assert!(fits("false", None) && !fits("false", Some(b"")));
+        assert!(fits("{ contains = 'b' }", Some(b"abc")));
+        let error = parse("true").err().expect("it is no value").to_string();
+        assert!(error.contains("or `false` for no value"), "{error}");
+    }
+
+    #[test]
+    fn amount_is_compared_or_in_a_range() {
+        #[derive(Deserialize)]
+        struct Values {
+            amount: Amount,
+        }
+        let parse = |text: &str| toml::from_str::<Values>(&format!("amount = {text}"));
+        let fits = |text: &str, found| parse(text).expect("it is legal").amount.fits(found);
+        assert!(fits("3", 3.0) && !fits("3", 3.5) && fits("-0.5", -0.5));
+        assert!(fits("{ least = 0.5 }", 0.5) && !fits("{ least = 1 }", 0.5) && fits("{ most = 2 }", -9.0));
+        for wrong in ["{}", "{ least = 2, most = 1 }", "'1'"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -232,11 +232,13 @@ impl Collector {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-impl Secret {
-    pub(crate) fn new(text: String) -> Secret {
+impl From<String> for Secret {
+    fn from(text: String) -> Secret {
         Secret(text)
     }
+}
 
+impl Secret {
     /// The text, for its use and nothing else.
     pub fn expose(&self) -> &str {
         &self.0
@@ -265,7 +267,7 @@ mod tests {
 
     #[test]
     fn secret_is_not_printed() {
-        let secret = Secret::new("swordfish".to_owned());
+        let secret = Secret::from("swordfish".to_owned());
         assert_eq!(format!("{secret:?}"), "(secret)");
     }
 }

@@ -21,6 +21,6 @@ mod tunnel;
 pub use backend::{BackendConnection, HeadError};
 pub use body::{BodyError, BodyReader};
 pub use client::{Arrival, Client, Next, WaitOutcome};
-pub use pump::{Outgoing, Pump, PumpError, Side};
+pub use pump::{Flow, Outgoing, Passed, Pump, PumpError, Side, Transform};
 pub use sink::Sink;
 pub use tunnel::tunnel;

@@ -1,5 +1,7 @@
 //! Moves messages from one connection to the other.
 
+mod through;
+
 use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use pace_wire::chunked::Fault;
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
 
+pub use self::through::{Flow, Passed, Transform};
 use super::body::{BodyError, BodyReader};
 use super::sink::Sink;
 use crate::io::{Buffer, Transport};
@@ -65,6 +68,9 @@ pub struct Pump {
     kept: Option<Kept>,
     /// Whether the data of the sink are those that have been kept, and not in the buffer of the source.
     sends_kept: bool,
+    /// Whether the body goes through a transform, and what that has made and is not written.
+    is_through: bool,
+    made: Bytes,
 }
 
 /// The part of a message that a stream of HTTP/2 has sent, beside the data.
@@ -105,6 +111,8 @@ impl Pump {
             waits_for: Side::Source,
             kept: None,
             sends_kept: false,
+            is_through: false,
+            made: Bytes::new(),
         }
     }
 
@@ -190,6 +198,10 @@ impl Pump {
         self.head = self.sink.before().len() as u64;
         let kept = self.kept_bytes().len();
         self.sends_kept = kept > 0;
+        self.made = Bytes::new();
+        if self.is_through {
+            return;
+        }
         if self.sends_kept {
             match self.outgoing {
                 Outgoing::Plain | Outgoing::Stream => self.sink.add(0..kept, &[]),
@@ -302,10 +314,7 @@ impl Pump {
                 }
             }
             if self.ended {
-                if self.outgoing == Outgoing::Stream && self.stream == StreamState::Head {
-                    target.finish(self.reader.trailers()).map_err(PumpError::Write)?;
-                    self.stream = StreamState::End;
-                }
+                self.finish_stream(target).map_err(PumpError::Write)?;
                 return Poll::Ready(Ok(()));
             }
             match self.reader.poll_data(buffer, transport, context) {
@@ -318,6 +327,15 @@ impl Pump {
                 }
             }
         }
+    }
+
+    /// Ends a stream of HTTP/2, once everything has been written.
+    fn finish_stream(&mut self, target: &mut Transport) -> io::Result<()> {
+        if self.outgoing == Outgoing::Stream && self.stream == StreamState::Head {
+            target.finish(self.reader.trailers())?;
+            self.stream = StreamState::End;
+        }
+        Ok(())
     }
 
     fn add(&mut self, data: Range<usize>, buffer: &Buffer) -> Result<(), PumpError> {

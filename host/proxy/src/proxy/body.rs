@@ -26,7 +26,7 @@ use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{BodyFlow, Chain, Demand, Remaining, RequestFlow, ResponseFlow};
 use crate::http1::{BackendConnection, Client, Pump, PumpError, Side};
-use pace_hook::{Body, Failure, FailureReason, Reply, RequestState};
+use pace_hook::{Body, Failure, FailureReason, Hook, Reply, RequestState};
 
 /// The interim response by which a client is asked for the body that it holds back (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -365,10 +365,8 @@ impl Proxy {
     /// Has the backend asked for no coding that cannot be decoded, if a plugin may want to see the response's body.
     pub(super) fn ask_for_decodable(&self, request: &mut RequestHead, context: &Context) {
         let chain = &context.route().chain;
-        if chain
-            .demand(Body::Response, &context.state, Remaining::ALL)
-            .is_none()
-        {
+        let demand = chain.demand(Body::Response, &context.state, Remaining::ALL);
+        if demand.is_none() && !chain.has(Hook::ResponseStreamFilter) {
             return;
         }
         if let Some(value) = headers::decodable(request.fields.get_all("accept-encoding"))
@@ -587,7 +585,7 @@ fn put_response(head: &mut ResponseHead, download: &mut Pump, content: Content) 
 }
 
 /// Corrects the fields that speak of a body which a plugin has changed.
-fn changed(fields: &mut Fields) {
+pub(super) fn changed(fields: &mut Fields) {
     for name in headers::LOST {
         fields.remove(name);
     }
@@ -600,7 +598,7 @@ fn changed(fields: &mut Fields) {
     }
 }
 
-fn lose_digests(trailers: Option<&mut Fields>) {
+pub(super) fn lose_digests(trailers: Option<&mut Fields>) {
     if let Some(trailers) = trailers {
         for name in headers::LOST_TRAILERS {
             trailers.remove(name);
@@ -609,7 +607,7 @@ fn lose_digests(trailers: Option<&mut Fields>) {
 }
 
 /// The access that HTTP allows to the content of a response.
-fn access(request: &RequestHead, status: StatusCode) -> Access {
+pub(super) fn access(request: &RequestHead, status: StatusCode) -> Access {
     let has_none = matches!(
         status,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use log::warn;
-use pace_wire::broken::Broken;
+use pace_wire::broken::Broken as BrokenMessage;
 use pace_wire::fields::TooLarge;
 use pace_wire::framing::{self, Framing};
 use pace_wire::known::Known;
@@ -25,14 +25,16 @@ use super::grpc;
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
 use super::refuse::Refused;
+use super::stages::{Broken, Stages};
 use super::sticky;
-use crate::chain::Remaining;
-use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Pump, PumpError, Side, tunnel};
+use crate::chain::{Remaining, Scene};
+use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Passed, Pump, PumpError, Side, tunnel};
+use crate::io::{Buffer, Transport};
 use crate::telemetry::notes::End;
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
-use pace_hook::AttemptFailure;
+use pace_hook::{AttemptFailure, Ending};
 
 /// The reason why a response did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,9 @@ enum RelayError {
     /// The time that the client gives its call is over.
     #[error("the client's time is over")]
     OutOfTime,
+    /// A plugin has broken the response off.
+    #[error("a plugin has broken it off")]
+    Plugin,
     /// The client did not take the response, or sent a malformed body.
     #[error("the client has gone")]
     Client,
@@ -67,7 +72,7 @@ impl Proxy {
             }
             // A switch must be to a protocol that the client has named, and not before the end of the request (RFC 9110,
             // section 7.8).
-            let error = AttemptError::Body(Broken::Upgrade.to_string());
+            let error = AttemptError::Body(BrokenMessage::Upgrade.to_string());
             context.failed(AttemptFailure::Protocol);
             self.book(request, context, &error, false);
             let body = upload.pump.reader();
@@ -94,6 +99,17 @@ impl Proxy {
         let looked = self
             .filter_response_body(client, request, context, upload, &mut backend, &mut download)
             .await;
+        let mut opened = None;
+        let looked = match looked {
+            Looked::Next => match self.open_response_streams(request, context, &mut backend.head) {
+                Ok(streams) => {
+                    opened = streams;
+                    Looked::Next
+                }
+                Err(looked) => looked,
+            },
+            looked => looked,
+        };
         let refused = match looked {
             Looked::Next => None,
             Looked::WantsWhole => {
@@ -146,6 +162,9 @@ impl Proxy {
         let ends_with_connection = delivery.body == Outgoing::Plain
             && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
         download.frame(delivery.body);
+        if opened.is_some() {
+            download.pass_through();
+        }
         let via = context.snapshot.via.as_ref();
         match client.transport.stream() {
             Some(stream) => {
@@ -163,23 +182,37 @@ impl Proxy {
         let silence = context.pool().settings.response_timeout;
         let until = context.deadline();
         let is_clients = context.has_deadline_of_client();
+        let mut stages = opened.map(|opened| {
+            opened.begin(Scene {
+                context: context.call_context(),
+                request: &*request,
+                response: Some((&*backend.head, context.backend())),
+            })
+        });
         let relayed = relay(
             client,
-            &mut backend,
+            (&mut backend.transport, &mut backend.input),
             upload,
-            &mut download,
+            (&mut download, stages.as_mut()),
             (&limits, silence, until, is_clients),
         )
         .await;
+        let broken = stages.and_then(|mut stages| {
+            stages.end(match &relayed {
+                Ok(()) => Ending::Complete,
+                Err(RelayError::Backend(_)) => Ending::BackendFailed,
+                Err(RelayError::OutOfTime | RelayError::Plugin) => Ending::Cut,
+                Err(RelayError::Client) => Ending::ClientGone,
+            });
+            stages.broken()
+        });
         context.body_bytes = download.taken();
         if matches!(relayed, Err(RelayError::Backend(_) | RelayError::OutOfTime)) {
             lease.doubt_if_silent(&mut backend);
         }
         let disposition = match relayed {
             Ok(()) => {
-                if upload.pump.is_done() {
-                    self.keep(&lease, backend, context.pool());
-                }
+                self.keep_if_read(context, upload, &download, (backend, lease));
                 match (delivery.keep, upload.pump.is_read()) {
                     (true, true) => Disposition::Keep,
                     (true, false) if read_rest(client, upload, &limits).await => Disposition::Keep,
@@ -197,6 +230,16 @@ impl Proxy {
                 self.refuse(client, request, upload.pump.reader(), context, Refused::BadAnswer)
                     .await
             }
+            Err(RelayError::Plugin) if download.written() == 0 => {
+                context.status = None;
+                context.answered = false;
+                let refused = match broken {
+                    Some(Broken::Failed(reason)) => Refused::ResponseBody(reason),
+                    Some(Broken::Cut) | None => Refused::Cut,
+                };
+                self.refuse(client, request, upload.pump.reader(), context, refused)
+                    .await
+            }
             Err(RelayError::OutOfTime) => {
                 context.end = End::Deadline;
                 if !tell_outcome(client, request, &backend.head, true)
@@ -210,8 +253,18 @@ impl Proxy {
                 context.end = match error {
                     RelayError::Backend(_) => End::Backend,
                     RelayError::OutOfTime => End::Deadline,
+                    RelayError::Plugin => End::Plugin,
                     RelayError::Client => End::Client,
                 };
+                if let Some(Broken::Failed(reason)) = broken {
+                    context.answered_for = Some(Refused::ResponseBody(reason));
+                }
+                if matches!(error, RelayError::Plugin)
+                    && !tell_outcome(client, request, &backend.head, false)
+                    && let Some(stream) = client.transport.stream()
+                {
+                    stream.cancel();
+                }
                 if let RelayError::Backend(why) = error {
                     if context.warnings().is_none_or(Limited::admits) {
                         warn!(
@@ -307,9 +360,9 @@ fn tell_outcome(client: &mut Client, request: &RequestHead, response: &ResponseH
 /// Moves the response to the client, and the rest of the request to the backend, until the response is complete.
 async fn relay(
     client: &mut Client,
-    backend: &mut BackendConnection,
+    (transport, input): (&mut Transport, &mut Buffer),
     upload: &mut Upload,
-    download: &mut Pump,
+    (download, mut stages): (&mut Pump, Option<&mut Stages<'_>>),
     (limits, silence, until, is_clients): (&ClientLimits, Duration, Option<Instant>, bool),
 ) -> Result<(), RelayError> {
     let (mut downwards, mut upwards) = ((0, Instant::now()), (0, Instant::now()));
@@ -317,7 +370,7 @@ async fn relay(
         let mut waits_for_body = None;
         if !upload.is_broken && !upload.pump.is_done() {
             let source = (&mut client.transport, &mut client.input);
-            match upload.pump.poll(source, &mut backend.transport, context) {
+            match upload.pump.poll(source, transport, context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
                 // The response has begun: the only sign left for the client is that it breaks off.
@@ -331,9 +384,15 @@ async fn relay(
         if (upload.is_broken || upload.pump.is_done()) && client.poll_gone(context).is_ready() {
             return Poll::Ready(Err(RelayError::Client));
         }
-        let source = (&mut backend.transport, &mut backend.input);
-        match download.poll(source, &mut client.transport, context) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+        let source = (&mut *transport, &mut *input);
+        let target = &mut client.transport;
+        let passed = match &mut stages {
+            Some(stages) => download.poll_through(source, target, &mut **stages, context),
+            None => download.poll(source, target, context).map_ok(|()| Passed::Whole),
+        };
+        match passed {
+            Poll::Ready(Ok(Passed::Whole)) => return Poll::Ready(Ok(())),
+            Poll::Ready(Ok(Passed::Broken)) => return Poll::Ready(Err(RelayError::Plugin)),
             Poll::Ready(Err(PumpError::Read(error))) => {
                 return Poll::Ready(Err(RelayError::Backend(error.to_string())));
             }

@@ -28,6 +28,10 @@ fn ending(context: &Context) -> Ending {
     match (context.status, context.end) {
         (None, _) | (_, End::Client) => Ending::ClientGone,
         (_, End::Backend) => Ending::BackendFailed,
+        (_, End::Plugin) => match context.answered_for {
+            Some(refused) => refused.ending(context.attempt),
+            None => Ending::Cut,
+        },
         (_, End::Deadline) => Ending::Cut,
         (_, End::Complete) => match context.answered_for {
             None => Ending::Complete,
@@ -43,6 +47,7 @@ impl Refused {
             Refused::PluginFailed | Refused::RequestBody(_) | Refused::ResponseBody(_) => {
                 Ending::PluginFailed
             }
+            Refused::Cut => Ending::Cut,
             Refused::BadAnswer | Refused::NoAnswerInTime => Ending::BackendFailed,
             // No connection could be made; without an attempt, no plugin picked.
             Refused::NoBackend if attempts > 0 => Ending::BackendFailed,

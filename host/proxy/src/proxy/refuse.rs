@@ -30,6 +30,8 @@ pub(super) enum Refused {
     RequestBody(FailureReason),
     /// The response's body cannot be shown to a plugin that fails closed.
     ResponseBody(FailureReason),
+    /// A plugin has cut the response before its first byte.
+    Cut,
     /// No plugin picked a backend, or no connection could be made in the attempts allowed.
     NoBackend,
     /// Every backend has as many requests as it may have.
@@ -97,6 +99,7 @@ pub(super) fn reply(refused: Refused) -> Reply {
                 "the backend's response cannot be looked at\n",
             ),
         },
+        Refused::Cut => (StatusCode::BAD_GATEWAY, "a plugin has cut the response\n"),
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
         Refused::Full => (
             StatusCode::SERVICE_UNAVAILABLE,

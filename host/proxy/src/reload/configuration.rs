@@ -89,7 +89,13 @@ impl Configuration {
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
         let refused = self.refused.iter().flat_map(|refused| &refused.files);
         let paths = self.origin.path.iter().chain(refused).cloned();
-        paths.chain(self.certificates())
+        paths.chain(self.certificates()).chain(self.secrets())
+    }
+
+    /// The files of the secrets of plugins that serve.
+    fn secrets(&self) -> Vec<PathBuf> {
+        let guard = self.serving.lock();
+        secrets(guard.config()).map(Path::to_owned).collect()
     }
 
     /// The files of the certificates that serve.
@@ -115,6 +121,9 @@ impl Configuration {
         // Names are looked up again whenever the file is written, even if its content stays the same.
         if path.is_some_and(|path| found.changed.contains(path) || found.touched.contains(path)) {
             return self.reload(files);
+        }
+        if self.secrets().iter().any(|file| found.changed.contains(file)) {
+            return self.try_config(false, files);
         }
         // A certificate and its key are written one after the other.
         if self.is_renewal_due && certificates.iter().all(|file| files.is_settled(file)) {
@@ -175,7 +184,11 @@ impl Configuration {
             reason: reason.clone(),
             files: tried
                 .iter()
-                .flat_map(|config| files_of(config).chain(certificates::files(config)))
+                .flat_map(|config| {
+                    files_of(config)
+                        .chain(certificates::files(config))
+                        .chain(secrets(config))
+                })
                 .map(Path::to_owned)
                 .collect(),
             tried: tried.filter(|_| !may_pass),
@@ -209,6 +222,7 @@ impl Configuration {
         }
         files_of(&config)
             .chain(certificates::files(&config))
+            .chain(secrets(&config))
             .for_each(|file| files.peek(file));
         let published = self.compile_and_publish(&config);
         self.serving.forget_series();
@@ -302,6 +316,10 @@ impl RefusedConfig {
             self.tried = None;
         }
     }
+}
+
+fn secrets(config: &Config) -> impl Iterator<Item = &Path> {
+    config.plugins.iter().flat_map(|plugin| plugin.secrets.files())
 }
 
 fn files_of(config: &Config) -> impl Iterator<Item = &Path> {

@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `metrics`, `traffic`, `routes`, `state` | Prometheus metrics: of everything, of requests, of routes, of plugins' counters |
+//! | `metrics`, `traffic`, `routes`, `state`, `plugins` | Prometheus metrics: of everything, of requests, of routes, of plugins' state, and those that plugins keep |
 //! | `cells`, `histogram` | numbers without memory that threads share |
 //! | `hex` | bytes as hexadecimal digits |
 //! | `notes`, `text` | what is noted of a request while it is served |
@@ -22,6 +22,7 @@ mod methods;
 mod metrics;
 mod mirror;
 pub mod notes;
+mod plugins;
 mod process;
 mod request_summary;
 mod routes;

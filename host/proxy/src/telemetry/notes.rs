@@ -141,11 +141,13 @@ pub enum End {
     Backend,
     /// The time that the client gave its call was over.
     Deadline,
+    /// A plugin broke it off.
+    Plugin,
 }
 
 impl End {
     /// Every end but the good one.
-    pub const CUT: [End; 3] = [End::Client, End::Backend, End::Deadline];
+    pub const CUT: [End; 4] = [End::Client, End::Backend, End::Deadline, End::Plugin];
 
     /// The name in the log and the metrics.
     pub fn name(self) -> &'static str {
@@ -153,6 +155,7 @@ impl End {
             End::Complete => "complete",
             End::Client => "client",
             End::Backend => "backend",
+            End::Plugin => "plugin",
             End::Deadline => "deadline",
         }
     }

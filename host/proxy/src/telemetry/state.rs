@@ -1,4 +1,4 @@
-//! Metrics of the state of plugins, which are read from the store at each scrape.
+//! Metrics of the state of plugins, and those that plugins keep, which are read from the store at each scrape.
 
 use std::sync::{Arc, Weak};
 
@@ -6,9 +6,10 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
+use super::plugins;
 use pace_state::{Store, Usage};
 
-/// Collects the series of each plugin that has state.
+/// Collects the series of each plugin that has state, and those that it keeps.
 pub(super) struct StateCollector {
     store: Weak<Store>,
     bytes: Opts,
@@ -23,7 +24,7 @@ impl StateCollector {
             store: Arc::downgrade(store),
             bytes: Opts::new(
                 "pace_plugin_state_bytes",
-                "Memory of the plugin's counters and windows.",
+                "Memory of the plugin's counters, windows and metrics.",
             ),
             forgotten: Opts::new(
                 "pace_plugin_state_forgotten_total",
@@ -50,17 +51,19 @@ impl Collector for StateCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let (bytes, forgotten) = self.vectors();
-        let usage = self.store.upgrade().map(|store| store.usage());
+        let Some(store) = self.store.upgrade() else {
+            return Vec::new();
+        };
         for Usage {
             owner,
             bytes: used,
             forgotten: keys,
-        } in usage.unwrap_or_default()
+        } in store.usage()
         {
             let used = i64::try_from(used).unwrap_or(i64::MAX);
             bytes.with_label_values(&[&owner]).set(used);
             forgotten.with_label_values(&[&owner]).inc_by(keys);
         }
-        [bytes.collect(), forgotten.collect()].concat()
+        [bytes.collect(), forgotten.collect(), plugins::families(&store)].concat()
     }
 }

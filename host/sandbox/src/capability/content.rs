@@ -355,7 +355,8 @@ fn not_kept(NotKept: NotKept) -> DigestError {
     DigestError::NotAvailable
 }
 
-fn edit_error(error: body::EditError) -> pace_hook::EditError {
+/// An error of an edit in the words of all of them.
+pub(super) fn edit_error(error: body::EditError) -> pace_hook::EditError {
     match error {
         body::EditError::TooLarge => pace_hook::EditError::TooLarge,
         body::EditError::InvalidValue => pace_hook::EditError::InvalidValue,

@@ -154,6 +154,7 @@ impl From<pace_state::OpenError> for OpenError {
             pace_state::OpenError::InvalidName => OpenError::InvalidName,
             pace_state::OpenError::InvalidArgument => OpenError::InvalidArgument,
             pace_state::OpenError::TooMany => OpenError::TooMany,
+            pace_state::OpenError::Conflict => OpenError::Conflict,
         }
     }
 }

@@ -28,6 +28,12 @@ impl<'a, V> Metered<'a, V> {
         Ok(&mut self.view)
     }
 
+    /// The view for the same function, which was handed so many bytes more.
+    pub(super) fn more(&mut self, bytes: usize) -> Result<&mut V> {
+        self.meter.take(bytes)?;
+        Ok(&mut self.view)
+    }
+
     /// The view for a function that was handed a key of so many bytes.
     pub(super) fn given_key(&mut self, bytes: usize) -> Result<&mut V> {
         self.meter.called()?;

@@ -15,11 +15,14 @@ mod edit;
 mod headers;
 mod log;
 mod metered;
+mod metrics;
 mod outcome;
+mod random;
 mod request;
 mod response;
 mod secrets;
 mod streams;
+mod tables;
 mod upstreams;
 pub(super) mod wasi;
 mod windows;
@@ -30,6 +33,16 @@ mod windows;
 )]
 pub use counters::CounterHandle;
 pub(super) use edit::Edits;
+#[expect(
+    unreachable_pub,
+    reason = "the generated bindings export it again, so it has to be `pub`"
+)]
+pub use metrics::{CounterMetric, GaugeMetric, HistogramMetric};
+#[expect(
+    unreachable_pub,
+    reason = "the generated bindings export it again, so it has to be `pub`"
+)]
+pub use tables::TableHandle;
 use wasmtime::Engine;
 use wasmtime::component::{HasData, Linker};
 #[expect(
@@ -58,13 +71,16 @@ pub(super) const CAPABILITIES: &[(&str, AddToLinker, AddDirectly)] = &[
         bodies::add_response_directly,
     ),
     ("content", content::add_to_linker, content::add_directly),
-    ("secrets", secrets::add_to_linker, |_| Ok(())),
+    ("secrets", secrets::add_to_linker, secrets::add_directly),
     ("streams", streams::add_to_linker, streams::add_directly),
     ("upstreams", upstreams::add_to_linker, upstreams::add_directly),
     ("outcome", outcome::add_to_linker, outcome::add_directly),
     ("context", context::add_to_linker, context::add_directly),
     ("counters", counters::add_to_linker, counters::add_directly),
     ("windows", windows::add_to_linker, windows::add_directly),
+    ("tables", tables::add_to_linker, tables::add_directly),
+    ("metrics", metrics::add_to_linker, metrics::add_directly),
+    ("random", random::add_to_linker, random::add_directly),
     ("log", log::add_to_linker, log::add_directly),
     ("clock", clock::add_to_linker, clock::add_directly),
 ];

@@ -126,7 +126,7 @@ pub(in super::super) fn key<'m>(
 
 /// The longest text that is read, in bytes. No name and no target is longer, and of longer log lines only the beginning
 /// is written.
-const LONGEST_TEXT: usize = 64 << 10;
+pub(in super::super) const LONGEST_TEXT: usize = 64 << 10;
 
 /// The text at this place, or `None`, without reading it, if it is longer than any text that means something.
 pub(in super::super) fn text_if_short<'m>(
@@ -170,6 +170,49 @@ pub(in super::super) fn text_start<'m>(
         start = &start[..error.valid_up_to()];
     }
     utf8(start, at)
+}
+
+/// A few texts of a plugin.
+pub(in super::super) type Texts<'m> = SmallVec<[&'m str; 8]>;
+
+/// The `list<string>` at this place, or `None` if it has more than `MOST`. All of it is read, as the component model's
+/// runtime does: a list that holds no text is an error however long it is.
+pub(in super::super) fn texts_if_few<'m, const MOST: usize>(
+    memory: &'m [u8],
+    meter: &mut Meter,
+    at: u32,
+    count: u32,
+) -> Result<Option<Texts<'m>>> {
+    let mut texts = Texts::new();
+    let places = elements::<4, 8>(memory, at, count)?;
+    for place in places {
+        let [at, length] = pair(*place);
+        let text = utf8(bytes(memory, meter, at, length)?, at)?;
+        if texts.len() < MOST {
+            texts.push(text);
+        }
+    }
+    Ok((places.len() <= MOST).then_some(texts))
+}
+
+/// The `list<f64>` at this place, or `None`, without reading it, if it has more than `MOST`.
+pub(in super::super) fn numbers_if_few<const MOST: usize>(
+    memory: &[u8],
+    at: u32,
+    count: u32,
+) -> Result<Option<SmallVec<[f64; 16]>>> {
+    let numbers = elements::<8, 8>(memory, at, count)?;
+    let read = || numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    Ok((numbers.len() <= MOST).then(read))
+}
+
+/// The elements of a list, of `N` bytes and aligned to `ALIGN`.
+fn elements<const ALIGN: u32, const N: usize>(memory: &[u8], at: u32, count: u32) -> Result<&[[u8; N]]> {
+    aligned(at, ALIGN)?;
+    let found = memory
+        .get(at as usize..)
+        .and_then(|rest| rest.as_chunks().0.get(..count as usize));
+    found.ok_or_else(|| outside(at, u64::from(count) * N as u64))
 }
 
 fn utf8(bytes: &[u8], at: u32) -> Result<&str> {
@@ -373,12 +416,7 @@ impl<'m> Reader<'m> {
         [at, count]: [u32; 2],
         copy: usize,
     ) -> Result<&'m [[u8; N]]> {
-        aligned(at, ALIGN)?;
-        let found = self
-            .memory
-            .get(at as usize..)
-            .and_then(|rest| rest.as_chunks().0.get(..count as usize));
-        let found = found.ok_or_else(|| outside(at, u64::from(count) * N as u64))?;
+        let found = elements::<ALIGN, N>(self.memory, at, count)?;
         self.spend(found.len().saturating_mul(copy))?;
         Ok(found)
     }

@@ -25,14 +25,15 @@ mod names;
 mod own;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use exports::{Configure, Configured, Function, Loading, Returned};
 pub(super) use extract::extract;
 pub(super) use imports::{Imports, Interface};
 pub(super) use memory::{
-    Caller, CanonicalAbi, answer_bytes, answer_bytes_of, answer_list, answer_option, answer_result, bytes,
-    called, copied, guest, guest_mut, key, place, split, text, text_if_short, text_start,
+    Caller, CanonicalAbi, LONGEST_TEXT, Texts, answer_bytes, answer_bytes_of, answer_list, answer_option,
+    answer_result, bytes, called, copied, guest, guest_mut, key, numbers_if_few, place, split, text,
+    text_if_short, text_start, texts_if_few,
 };
 pub(super) use names::interface;
 pub(super) use stream::StreamFilter;

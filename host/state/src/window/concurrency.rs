@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::tests::{at, client, spec};
+use super::tests::{at, client, hit, spec};
 use super::*;
 
 const THREADS: u32 = 8;
@@ -35,7 +35,7 @@ fn hits_of_threads_together_get_exactly_the_limit() {
     let (window, spec) = (Window::new(MAX_KEYS), spec(LIMIT, 60_000));
 
     let counted = in_threads(|_| {
-        let hits = (0..KEYS * 400).map(|n| (n % KEYS, window.hit(&spec, client(n % KEYS), at(7))));
+        let hits = (0..KEYS * 400).map(|n| (n % KEYS, hit(&window, &spec, client(n % KEYS), at(7))));
         let counted = hits.filter_map(|(key, hit)| Some((key, hit.ok()?)));
         counted.collect::<Vec<_>>()
     });
@@ -75,7 +75,7 @@ fn last_event_is_given_to_one_of_two_threads() {
                 }
                 std::hint::spin_loop();
             }
-            window.hit(&spec, client(*key), at(7)).is_ok()
+            hit(&window, &spec, client(*key), at(7)).is_ok()
         });
         mine.count()
     });
@@ -88,7 +88,7 @@ fn threads_evicting_each_others_keys_leave_the_window_sound() {
     in_threads(|thread| {
         for n in 0..20_000_u32 {
             let number = n.wrapping_mul(2_654_435_761).wrapping_add(thread) % 9_000;
-            let _ = window.hit(&spec, client(number), at(u64::from(n / 16)));
+            let _ = hit(&window, &spec, client(number), at(u64::from(n / 16)));
             // An operator changes the configuration in the middle.
             if thread == 0 && n % 2000 == 0 {
                 window.set_max_keys(if n % 4000 == 0 { 500 } else { 5000 });
@@ -96,10 +96,7 @@ fn threads_evicting_each_others_keys_leave_the_window_sound() {
         }
     });
     assert!(window.len() <= 5000);
-    window
-        .shards
-        .iter()
-        .for_each(|shard| shard.0.lock().check(&window.hasher));
+    window.keys.each_shard(|shard, hasher| shard.check(hasher));
 }
 
 /// A hit, with the time before and after it: the window used one between these.
@@ -126,7 +123,7 @@ fn sliding_window_is_exact_for_every_thread() {
             }
             let key = (n + thread) % KEYS;
             let after = clock.load(Ordering::SeqCst);
-            let counted = window.hit(&spec, client(key), at(after)).is_ok();
+            let counted = hit(&window, &spec, client(key), at(after)).is_ok();
             let before = clock.load(Ordering::SeqCst);
             TimedHit {
                 key,
@@ -176,7 +173,7 @@ fn count_never_exceeds_the_limit() {
     in_threads(|thread| {
         if thread == 0 {
             for now in 0..20_000 {
-                let _ = window.hit(&spec, client(1), at(now));
+                let _ = hit(&window, &spec, client(1), at(now));
             }
             done.store(true, Ordering::SeqCst);
         } else {

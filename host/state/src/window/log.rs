@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 
 use super::spec::{STEPS, WindowSpec};
+use super::{Denial, Standing};
+use crate::keyed::Kept;
 
 /// The events of one key: when, and how many.
 ///
@@ -15,7 +17,7 @@ use super::spec::{STEPS, WindowSpec};
 pub(super) struct Log {
     /// The slots before the newest; none until a second slot is needed.
     earlier: Option<Box<Earlier>>,
-    /// When the key was last hit, counted or not, in units of 1,024 ms.
+    /// When the key was last used, counted or not, in units of 1,024 ms.
     hit: u32,
     /// Time of the last event.
     last: u32,
@@ -46,30 +48,116 @@ struct Slot {
 }
 
 impl Log {
-    /// Counts an event if there is room, and returns the number of events, or else the milliseconds until
-    /// there is room. Adds the change of the log's heap memory to `heap`.
-    pub(super) fn hit(&mut self, spec: &WindowSpec, now: u64, heap: &mut usize) -> Result<u32, u64> {
+    /// Counts so many events if there is room for all of them. Adds the change of the log's heap memory to
+    /// `heap`, as all functions here.
+    pub(super) fn take(
+        &mut self,
+        spec: &WindowSpec,
+        amount: u32,
+        now: u64,
+        heap: &mut usize,
+    ) -> Result<Standing, Denial> {
+        let at = self.use_at(spec, now, heap);
+        if amount > spec.limit.saturating_sub(self.total) && amount > 0 {
+            return Err(match amount > spec.limit {
+                true => Denial::Never,
+                false => Denial::Wait(self.until_room(spec, amount, now)),
+            });
+        }
+        self.record(spec.step, amount, at, heap);
+        Ok(self.standing(spec, now))
+    }
+
+    /// Counts so many events whether there is room or not, as many as can be counted.
+    pub(super) fn force(&mut self, spec: &WindowSpec, amount: u32, now: u64, heap: &mut usize) -> Standing {
+        let at = self.use_at(spec, now, heap);
+        self.record(spec.step, amount.min(u32::MAX - self.total), at, heap);
+        self.standing(spec, now)
+    }
+
+    /// Drops the events that have expired. Returns the time that it is for this key.
+    fn use_at(&mut self, spec: &WindowSpec, now: u64, heap: &mut usize) -> u64 {
         debug_assert!(now <= MAX_TIME);
-        // Another thread may have come first with a later time, which then counts for this hit too.
+        // Another thread may have come first with a later time, which then counts for this use too.
         let at = now.max(self.last());
         self.expire(spec, at, heap);
         // This comes last: until now `hit` is needed to interpret `last`.
         self.hit = self.hit.max((at >> HIT_SHIFT) as u32);
-        if self.total >= spec.limit {
-            return Err(self.until_room(spec, now));
+        at
+    }
+
+    /// Takes up to so many of the youngest events back. Returns how many.
+    pub(super) fn refund(&mut self, spec: &WindowSpec, amount: u32, now: u64, heap: &mut usize) -> u32 {
+        let mut left = amount.min(self.count(spec, now));
+        let all = left;
+        while left > 0 {
+            left -= self.remove(self.earlier().count(), left, spec.step, heap);
         }
-        self.record(spec.step, at, heap);
-        Ok(self.total)
+        all
     }
 
-    /// When the key was last hit, in units of 1,024 ms.
-    pub(super) fn last_hit(&self) -> u32 {
-        self.hit
+    /// Takes up to so many events back, of those that were counted at a time. What has expired since is not taken
+    /// back, and so nothing is that was counted later.
+    pub(super) fn refund_of(
+        &mut self,
+        spec: &WindowSpec,
+        taken: Taken,
+        amount: u32,
+        now: u64,
+        heap: &mut usize,
+    ) {
+        let at = self.use_at(spec, now, heap);
+        if self.total == 0 || at.saturating_sub(taken.0) > spec.period {
+            return;
+        }
+        // The slot that holds the events is the first that ends no earlier.
+        let holds = |slot: &Slot| self.time(slot.last) >= taken.0;
+        let slot = self.earlier().position(holds);
+        let slot = slot.unwrap_or_else(|| self.earlier().count());
+        self.remove(slot, amount, spec.step, heap);
     }
 
-    /// Bytes on the heap.
-    pub(super) fn heap(&self) -> usize {
-        self.earlier.as_ref().map_or(0, |earlier| earlier.heap())
+    /// The time of the last event, to name what was counted just now.
+    pub(super) fn taken(&self) -> Taken {
+        Taken(self.last())
+    }
+
+    fn standing(&self, spec: &WindowSpec, now: u64) -> Standing {
+        let leaves = self.time(self.oldest).saturating_add(spec.period + 1);
+        Standing {
+            count: self.total,
+            oldest_leaves_ms: match self.total {
+                0 => 0,
+                _ => leaves.saturating_sub(now).max(1),
+            },
+        }
+    }
+
+    /// Removes up to so many events of a slot: of an earlier one by its place, or of the newest.
+    fn remove(&mut self, slot: usize, amount: u32, step: u64, heap: &mut usize) -> u32 {
+        *heap -= self.heap();
+        let mut earlier = self.earlier.as_mut().map(|earlier| &mut earlier.0);
+        let found = earlier.as_mut().and_then(|earlier| earlier.get_mut(slot));
+        let count = found.map_or(&mut self.newest, |slot| &mut slot.count);
+        let removed = amount.min(*count);
+        *count -= removed;
+        self.total -= removed;
+        if *count == 0
+            && let Some(earlier) = earlier
+            && earlier.remove(slot).is_none()
+            && let Some(before) = earlier.pop_back()
+        {
+            (self.last, self.newest) = (before.last, before.count);
+            // When it began is not known any more, so the next event begins another.
+            self.start = before.last.wrapping_sub(step as u32);
+        }
+        let oldest = self.earlier().next().map(|slot| slot.last);
+        self.oldest = oldest.unwrap_or(self.last);
+        if let Some(earlier) = &mut self.earlier {
+            earlier.shrink();
+        }
+        *heap += self.heap();
+        removed
     }
 
     /// Counts the events without dropping expired ones.
@@ -115,15 +203,18 @@ impl Log {
         *heap = *heap - before + self.heap();
     }
 
-    fn record(&mut self, step: u64, at: u64, heap: &mut usize) {
+    fn record(&mut self, step: u64, amount: u32, at: u64, heap: &mut usize) {
+        if amount == 0 {
+            return;
+        }
         if self.total == 0 {
             self.start = at as u32;
         } else if at > self.last() && at - self.time(self.start) >= step {
             self.begin_slot(step, at, heap);
         }
         self.last = at as u32;
-        self.newest += 1;
-        self.total += 1;
+        self.newest += amount;
+        self.total += amount;
         if self.newest == self.total {
             self.oldest = at as u32;
         }
@@ -145,19 +236,19 @@ impl Log {
         self.newest = 0;
     }
 
-    /// The time from `now`, which may be before `last`, until so many events have expired that one has room.
-    fn until_room(&self, spec: &WindowSpec, now: u64) -> u64 {
-        // More than one must expire only if the limit was higher when they were counted.
-        let mut surplus = self.total - spec.limit;
+    /// The time from `now`, which may be before `last`, until so many events have expired that an amount within
+    /// the limit has room.
+    fn until_room(&self, spec: &WindowSpec, amount: u32, now: u64) -> u64 {
+        let mut surplus = u64::from(self.total) + u64::from(amount) - u64::from(spec.limit);
         let mut leaving = self.time(self.oldest);
-        if surplus > 0 {
+        if surplus > 1 {
             leaving = self.last();
             for slot in self.earlier() {
-                if slot.count > surplus {
+                if u64::from(slot.count) >= surplus {
                     leaving = self.time(slot.last);
                     break;
                 }
-                surplus -= slot.count;
+                surplus -= u64::from(slot.count);
             }
         }
         leaving.saturating_add(spec.period + 1).saturating_sub(now).max(1)
@@ -176,12 +267,29 @@ impl Log {
 
     /// The time whose lower half is `low`.
     fn time(&self, low: u32) -> u64 {
-        self.last() - u64::from(self.last.wrapping_sub(low))
+        // The beginning of a slot may lie before the first moment, see `remove`.
+        self.last().saturating_sub(self.last.wrapping_sub(low).into())
     }
 
     #[cfg(test)]
     pub(super) fn slots(&self) -> usize {
         self.earlier().count() + usize::from(self.total > 0)
+    }
+}
+
+/// A moment at which events were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken(u64);
+
+impl Kept for Log {
+    const IN_ORDER: bool = true;
+
+    fn heap(&self) -> usize {
+        self.earlier.as_ref().map_or(0, |earlier| earlier.heap())
+    }
+
+    fn last_use(&self) -> u32 {
+        self.hit
     }
 }
 
@@ -229,20 +337,26 @@ impl Earlier {
 mod tests {
     use std::time::Duration;
 
+    use super::super::tests::counted;
     use super::*;
 
     impl Log {
         /// A hit with the log's own sum of heap memory.
         fn hit_at(&mut self, spec: &WindowSpec, now: u64) -> Result<u32, u64> {
             let mut heap = self.heap();
-            let hit = self.hit(spec, now, &mut heap);
+            let hit = self.take(spec, 1, now, &mut heap);
             assert_eq!(heap, self.heap());
-            hit
+            counted(hit)
         }
     }
 
     fn spec(limit: u32, period_ms: u64) -> WindowSpec {
         WindowSpec::new(limit, Duration::from_millis(period_ms)).unwrap()
+    }
+
+    #[test]
+    fn entry_of_a_log_is_one_cache_line() {
+        assert_eq!(crate::keyed::entry_size::<Log>(), 64);
     }
 
     #[test]
@@ -392,7 +506,7 @@ mod tests {
         log.hit_at(&spec, begin).unwrap();
         for now in (begin..=begin + WEEK).step_by(777_777) {
             assert_eq!(log.hit_at(&spec, now), Err(begin + WEEK + 1 - now));
-            assert_eq!(u64::from(log.last_hit()), now >> HIT_SHIFT);
+            assert_eq!(u64::from(log.last_use()), now >> HIT_SHIFT);
         }
         assert_eq!(log.hit_at(&spec, begin + WEEK + 1), Ok(1));
     }

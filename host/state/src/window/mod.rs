@@ -3,43 +3,35 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `spec.rs` | limit and period |
-//! | `key.rs` | keys of events |
 //! | `log.rs` | the events of one key |
-//! | `shard.rs` | a part of the keys, the quietest last |
-//! | `entries.rs` | the memory of a shard's keys |
+//! | `reservations.rs` | events that a request has counted and may give back |
 
 #[cfg(test)]
+mod amounts;
+#[cfg(test)]
 mod concurrency;
-mod entries;
-mod key;
 mod log;
-mod shard;
+mod reservations;
 mod spec;
 #[cfg(test)]
 mod tests;
 
-use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 use std::sync::Arc;
 
-pub use key::{Key, Prefixes};
+pub use reservations::Reservations;
 pub use spec::WindowSpec;
 
-use super::budget::Budget;
-use key::Lookup;
-pub(super) use shard::Quietest;
-use shard::{Hit, Shard};
+use super::budget::{Budget, Charged};
+use super::keyed::{Key, Keyed, Lookup, MAX_SHARDS, Quiet};
+use log::{Log, Taken};
 
 /// Keys that a window holds by default.
 pub const MAX_KEYS: usize = 1_000_000;
 
 /// The fewest keys of a shard: with fewer, the busiest shard would be full long before the window is.
 const KEYS_PER_SHARD: usize = 1024;
-
-/// Shards of a large window: many more than there are threads, so that two rarely meet, and each small enough
-/// to grow in some ten microseconds.
-const MAX_SHARDS: usize = 256;
 
 /// A moment: whole milliseconds (rounded down) since an epoch that is the same for all hits of a window.
 ///
@@ -76,16 +68,31 @@ impl Now {
 /// windows in a [`Budget`] that is used up. Keys without events are removed little by little as others are
 /// hit.
 pub struct Window {
-    budget: Arc<Budget>,
-    hasher: RandomState,
-    /// The shards, a power of two, each on its own cache lines (which processors fetch in pairs).
-    shards: Box<[Padded<Mutex<Shard>>]>,
+    keys: Keyed<Log>,
     /// How the window was opened last, for observers.
     spec: Mutex<Option<WindowSpec>>,
 }
 
-#[repr(align(128))]
-struct Padded<T>(T);
+/// The state of a key after its events were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its events in the window. More than the limit if they were counted without regard to it, or by a higher
+    /// one.
+    pub count: u32,
+    /// The milliseconds, at least 1, until its oldest event leaves; 0 without events.
+    pub oldest_leaves_ms: u64,
+}
+
+/// Why events were not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The key has no room. The milliseconds, at least 1, until it has, unless others take it.
+    Wait(u64),
+    /// The amount is larger than the limit.
+    Never,
+    /// The request holds [`MAX_RESERVATIONS`](Reservations::MAX).
+    TooMany,
+}
 
 impl Window {
     /// A window for about so many keys, at least one, without a budget.
@@ -101,20 +108,15 @@ impl Window {
     /// and the order are exact.
     pub(super) fn within(budget: Arc<Budget>, max_keys: usize) -> Window {
         let shards = shards(max_keys);
-        let capacity = capacity(max_keys, shards);
         Window {
-            budget,
-            hasher: RandomState::default(),
-            shards: (0..shards)
-                .map(|_| Padded(Mutex::new(Shard::new(capacity))))
-                .collect(),
+            keys: Keyed::within(budget, shards, capacity(max_keys, shards)),
             spec: Mutex::default(),
         }
     }
 
     /// Bytes of a window for so many keys while it is empty.
     pub(super) fn fixed(max_keys: usize) -> usize {
-        size_of::<Window>() + shards(max_keys) * size_of::<Padded<Mutex<Shard>>>()
+        size_of::<Window>() + Keyed::<Log>::fixed(shards(max_keys))
     }
 
     /// How a plugin measures its events; `None` if none has opened the window. The last opening counts.
@@ -130,51 +132,99 @@ impl Window {
     ///
     /// The number of shards stays, and each keeps at least one key.
     pub fn set_max_keys(&self, max_keys: usize) {
-        let capacity = capacity(max_keys, self.shards.len());
-        for shard in &self.shards {
-            shard.0.lock().set_capacity(capacity, &self.hasher, &self.budget);
-        }
+        self.keys.set_capacity(capacity(max_keys, self.keys.shards()));
     }
 
-    /// Counts one event if the key has room.
+    /// Counts one event if the key has room: [`take`](Window::take) of 1.
+    pub fn hit(&self, spec: &WindowSpec, key: Key<'_>, now: Now) -> Result<Standing, Denial> {
+        self.take(spec, key, 1, now)
+    }
+
+    /// Counts so many events at once if the key has room for all of them, and else none. 0 counts nothing and
+    /// says where the key stands.
     ///
-    /// `Ok`: the event was counted; the number of the key's events in the window, this one included. `Err`:
-    /// the key has its limit of events, and nothing was counted; the milliseconds, at least 1, until it has
-    /// room for one, unless another hit takes it.
-    ///
-    /// The limit and period may differ from hit to hit. The same events are measured by them, except those
-    /// that a shorter period has already dropped.
-    pub fn hit(&self, spec: &WindowSpec, key: Key<'_>, now: Now) -> Result<u32, u64> {
-        let key = Lookup::from(key);
-        let hash = key.hash(&self.hasher);
-        let position = self.position(hash);
-        let mut shard = self.shards[position].0.lock();
-        let Hit { outcome, charged } = shard.hit(spec, &key, hash, now.0, &self.hasher, &self.budget);
-        let due = shard.sweep_due();
-        drop(shard);
-        if let Some(turn) = due {
-            self.sweep(position.wrapping_add(turn as usize), spec, now);
-        }
-        if charged {
-            self.budget.relieve();
-        }
-        outcome
+    /// The limit and period may differ from call to call. The same events are measured by them, except those
+    /// that a shorter period has already dropped. Every call makes the key less quiet.
+    pub fn take(&self, spec: &WindowSpec, key: Key<'_>, amount: u32, now: Now) -> Result<Standing, Denial> {
+        self.take_at(spec, &key.into(), amount, now)
+            .map(|(standing, _)| standing)
+    }
+
+    /// The same, with the moment to which the events belong.
+    fn take_at(
+        &self,
+        spec: &WindowSpec,
+        key: &Lookup<'_>,
+        amount: u32,
+        now: Now,
+    ) -> Result<(Standing, Taken), Denial> {
+        // What counts nothing needs no key.
+        let make = (1..=spec.limit).contains(&amount);
+        let taken = self.with(spec, key, make, now, |log, heap| {
+            let standing = log.take(spec, amount, now.0, heap)?;
+            Ok((standing, log.taken()))
+        });
+        taken.unwrap_or_else(|| match amount {
+            0 => Ok((Standing::NONE, Log::default().taken())),
+            _ => Err(Denial::Never),
+        })
+    }
+
+    /// Takes up to so many of the key's youngest events back, as if they had never been. Returns how many.
+    pub fn refund(&self, spec: &WindowSpec, key: Key<'_>, amount: u32, now: Now) -> u32 {
+        let refund = self.with(spec, &key.into(), false, now, |log, heap| {
+            log.refund(spec, amount, now.0, heap)
+        });
+        refund.unwrap_or(0)
+    }
+
+    /// Takes up to so many events back, of those that were counted at a moment.
+    fn refund_of(&self, spec: &WindowSpec, key: &Lookup<'_>, taken: Taken, amount: u32, now: Now) {
+        self.with(spec, key, false, now, |log, heap| {
+            log.refund_of(spec, taken, amount, now.0, heap);
+        });
+    }
+
+    /// Counts so many events whether the key has room or not.
+    fn force(&self, spec: &WindowSpec, key: &Lookup<'_>, amount: u32, now: Now) -> Standing {
+        let standing = self.with(spec, key, amount > 0, now, |log, heap| {
+            log.force(spec, amount, now.0, heap)
+        });
+        standing.unwrap_or(Standing::NONE)
+    }
+
+    /// Uses the log of a key, which is made if there is none and it should be. `None` without one.
+    fn with<R>(
+        &self,
+        spec: &WindowSpec,
+        key: &Lookup<'_>,
+        make: bool,
+        now: Now,
+        use_log: impl FnOnce(&mut Log, &mut usize) -> R,
+    ) -> Option<R> {
+        let is_over = |log: &Log| log.is_quiet(spec, now.0);
+        self.keys.with(key, is_over, |shard, at| {
+            let position = match shard.find(at.key, at.hash) {
+                // A refused key is not quiet: a refusal must not get it forgotten.
+                Some(position) => shard.touch(position),
+                None if make => shard.insert(at.key, at.hash, Log::default(), at.hasher),
+                None => return None,
+            };
+            let (log, heap) = shard.value_mut(position);
+            Some(use_log(log, heap))
+        })
     }
 
     /// The number of the key's events. Counts nothing, and does not make the key less quiet.
     pub fn count(&self, spec: &WindowSpec, key: Key<'_>, now: Now) -> u32 {
-        let key = Lookup::from(key);
-        let hash = key.hash(&self.hasher);
-        self.shards[self.position(hash)]
-            .0
-            .lock()
-            .count(spec, &key, hash, now.0)
+        let count = self.keys.look(&key.into(), |log| log.count(spec, now.0));
+        count.unwrap_or(0)
     }
 
     /// The number of keys, including keys whose events have all expired but which were not removed yet. Looks
     /// at every shard.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().len()).sum()
+        self.keys.len()
     }
 
     /// Whether no key is held.
@@ -182,55 +232,23 @@ impl Window {
         self.len() == 0
     }
 
-    /// Removes a few keys without events from one shard. Each shard's hits go around all shards, so that
-    /// shards without hits release their memory too.
-    fn sweep(&self, turn: usize, spec: &WindowSpec, now: Now) {
-        // A shard in use is looked at on another turn.
-        if let Some(mut shard) = self.shards[turn & (self.shards.len() - 1)].0.try_lock() {
-            shard.sweep(spec, now.0, &self.hasher, &self.budget);
-        }
-    }
-
-    /// The number of shards.
-    pub(super) fn shards(&self) -> usize {
-        self.shards.len()
-    }
-
-    /// The quietest key of a shard; `None` without keys.
-    pub(super) fn quietest(&self, shard: usize) -> Option<Quietest> {
-        self.shards[shard].0.lock().quietest()
-    }
-
-    /// Forgets the quietest key of a shard, and a few more that were hit at `hit` or before. Returns the
-    /// bytes that were released.
-    pub(super) fn forget(&self, shard: usize, hit: u32) -> usize {
-        self.shards[shard]
-            .0
-            .lock()
-            .forget(hit, &self.hasher, &self.budget)
-    }
-
     /// Keys that were forgotten for lack of room.
     pub fn forgotten(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.0.lock().forgotten()).sum()
-    }
-
-    fn position(&self, hash: u64) -> usize {
-        // Inside a shard the index uses the upper 7 and the lower bits.
-        (hash >> 48) as usize & (self.shards.len() - 1)
+        self.keys.forgotten()
     }
 }
 
-impl Drop for Window {
-    fn drop(&mut self) {
-        let (mut charged, mut forgotten) = (0, 0);
-        for shard in &mut self.shards {
-            let shard = shard.0.get_mut();
-            charged += shard.charged();
-            forgotten += shard.forgotten();
-        }
-        self.budget.release(charged);
-        self.budget.count_forgotten(forgotten);
+impl Standing {
+    /// The state of a key without events.
+    const NONE: Standing = Standing {
+        count: 0,
+        oldest_leaves_ms: 0,
+    };
+}
+
+impl Charged for Window {
+    fn keys(&self) -> &dyn Quiet {
+        &self.keys
     }
 }
 

@@ -13,6 +13,19 @@ pub(super) fn at(millis: u64) -> Now {
     Now::from_millis(millis)
 }
 
+/// The number of events after a hit, or the time to wait.
+pub(super) fn hit(window: &Window, spec: &WindowSpec, key: Key<'_>, now: Now) -> Result<u32, u64> {
+    counted(window.hit(spec, key, now))
+}
+
+pub(super) fn counted(taken: Result<Standing, Denial>) -> Result<u32, u64> {
+    match taken {
+        Ok(standing) => Ok(standing.count),
+        Err(Denial::Wait(wait)) => Err(wait),
+        Err(denial) => panic!("{denial:?}"),
+    }
+}
+
 pub(super) fn client(number: u32) -> Key<'static> {
     Key::Address(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).into())
 }
@@ -21,11 +34,11 @@ pub(super) fn client(number: u32) -> Key<'static> {
 fn keys_do_not_share_events() {
     let (window, spec) = (Window::new(MAX_KEYS), spec(1, 1000));
     for number in 0..10_000 {
-        assert_eq!(window.hit(&spec, client(number), at(0)), Ok(1));
+        assert_eq!(hit(&window, &spec, client(number), at(0)), Ok(1));
     }
     assert_eq!(window.len(), 10_000);
     for number in 0..10_000 {
-        assert_eq!(window.hit(&spec, client(number), at(1)), Err(1000));
+        assert_eq!(hit(&window, &spec, client(number), at(1)), Err(1000));
         assert_eq!(window.count(&spec, client(number), at(1)), 1);
     }
 }
@@ -42,8 +55,8 @@ fn keys_of_bytes_may_have_any_length() {
     let (window, spec) = (Window::new(10), spec(5, 1000));
     let long = [1; 300];
     for key in [&b""[..], b"a", b"ab", &long[..256], &long[..257], &long] {
-        assert_eq!(window.hit(&spec, Key::Bytes(key), at(0)), Ok(1));
-        assert_eq!(window.hit(&spec, Key::Bytes(key), at(0)), Ok(2));
+        assert_eq!(hit(&window, &spec, Key::Bytes(key), at(0)), Ok(1));
+        assert_eq!(hit(&window, &spec, Key::Bytes(key), at(0)), Ok(2));
     }
     assert_eq!(window.len(), 6);
 }
@@ -52,17 +65,17 @@ fn keys_of_bytes_may_have_any_length() {
 fn full_window_forgets_the_quietest_key_first() {
     let (window, spec) = (Window::new(3), spec(2, 60_000));
     for (now, number) in [(0, 1), (1, 2), (2, 3), (3, 1), (4, 2), (5, 1)] {
-        let _ = window.hit(&spec, client(number), at(now));
+        let _ = hit(&window, &spec, client(number), at(now));
     }
     // The last hit was refused; 1 is the most recent all the same. 3 was quiet for longest.
-    window.hit(&spec, client(4), at(6)).unwrap();
+    hit(&window, &spec, client(4), at(6)).unwrap();
     assert_eq!(window.len(), 3);
     assert_eq!(
         [1, 2, 3, 4].map(|number| window.count(&spec, client(number), at(6))),
         [2, 2, 0, 1]
     );
     // Counting 2 has not made it less quiet.
-    window.hit(&spec, client(5), at(7)).unwrap();
+    hit(&window, &spec, client(5), at(7)).unwrap();
     assert_eq!(
         [1, 2, 4, 5].map(|number| window.count(&spec, client(number), at(7))),
         [2, 0, 1, 1]
@@ -75,32 +88,32 @@ fn window_never_exceeds_its_keys() {
         let (window, spec) = (Window::new(max_keys), spec(1, 60_000));
         let keys = max_keys as u32 + max_keys as u32 / 8 + 3;
         for number in 0..keys {
-            window.hit(&spec, client(number), at(0)).unwrap();
+            hit(&window, &spec, client(number), at(0)).unwrap();
         }
         assert!(window.len() <= max_keys, "{} of {max_keys}", window.len());
         assert!(window.len() >= max_keys / 8 * 7, "{} of {max_keys}", window.len());
         assert!(
-            window.hit(&spec, client(keys - 1), at(0)).is_err(),
+            hit(&window, &spec, client(keys - 1), at(0)).is_err(),
             "the last one is there"
         );
     }
-    assert_eq!(Window::new(0).hit(&spec(1, 1), client(1), at(0)), Ok(1));
+    assert_eq!(hit(&Window::new(0), &spec(1, 1), client(1), at(0)), Ok(1));
 }
 
 #[test]
 fn keys_without_events_are_removed_from_every_shard() {
     let (window, spec) = (Window::new(10_000), spec(10, 1000));
-    assert!(window.shards.len() > 1);
+    assert!(window.keys.shards() > 1);
     for number in 0..8_000 {
-        window.hit(&spec, client(number), at(0)).unwrap();
+        hit(&window, &spec, client(number), at(0)).unwrap();
     }
     assert!(window.len() > 7_000);
     // Hits of one client are enough to release the memory of the others.
     for now in 0..20_000 {
-        let _ = window.hit(&spec, client(0), at(2000 + now));
+        let _ = hit(&window, &spec, client(0), at(2000 + now));
     }
     assert_eq!(window.len(), 1);
-    assert!(window.shards.iter().all(|shard| shard.0.lock().room() <= 64));
+    window.keys.each_shard(|shard, _| assert!(shard.room() <= 64));
 }
 
 /// The events of one key as a list of all that were ever counted: none is dropped or merged.
@@ -176,7 +189,7 @@ proptest! {
                 (Step::Retry, None) => {}
                 (Step::Retry, Some(wait)) => {
                     if wait > 1 {
-                        prop_assert_eq!(window.hit(&spec, client(1), at(now + wait - 1)), Err(1));
+                        prop_assert_eq!(hit(&window, &spec, client(1), at(now + wait - 1)), Err(1));
                     }
                     now += wait;
                     prop_assert_eq!(model.in_slots(&spec, now) < limit as usize, true);
@@ -185,7 +198,7 @@ proptest! {
 
             let before = model.in_slots(&spec, now);
             prop_assert_eq!(window.count(&spec, client(1), at(now)) as usize, before);
-            match window.hit(&spec, client(1), at(now)) {
+            match hit(&window, &spec, client(1), at(now)) {
                 Ok(count) => {
                     model.counted.push(now);
                     prop_assert_eq!(count as usize, model.in_slots(&spec, now));
@@ -216,7 +229,7 @@ proptest! {
         for (ahead, behind) in steps {
             latest += ahead;
             let now = latest - behind;
-            if window.hit(&spec, client(1), at(now)).is_ok() {
+            if hit(&window, &spec, client(1), at(now)).is_ok() {
                 model.counted.push(now);
                 prop_assert!(model.exact(&spec, latest) <= limit as usize);
             }
@@ -232,9 +245,9 @@ proptest! {
         let mut now = 0;
         for (number, ahead, period) in hits {
             now += ahead;
-            let _ = window.hit(&spec(3, period), client(number), at(now));
+            let _ = hit(&window, &spec(3, period), client(number), at(now));
             prop_assert!(window.len() <= capacity);
         }
-        window.shards[0].0.lock().check(&window.hasher);
+        window.keys.each_shard(|shard, hasher| shard.check(hasher));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pace_hook::{Failure, FailureReason, Hook, Hooks, Plugin, Reply, RequestAccess, RequestScope, Verdict};
 use pace_plugin::Full;
-use pace_state::{Key, Prefixes, Scope, Window, WindowSpec};
+use pace_state::{Denial, Key, Prefixes, Scope, Window, WindowSpec};
 use rate_limiter::policy::{Client, Config, Limit, Network};
 
 use crate::refused;
@@ -89,7 +89,10 @@ impl Plugin for RateLimiter {
         };
         match self.window.hit(&self.spec, key, self.scope.now()) {
             Ok(_) => Ok(Verdict::Next),
-            Err(wait) => self.deny(Duration::from_millis(wait)),
+            Err(Denial::Wait(wait)) => self.deny(Duration::from_millis(wait)),
+            Err(Denial::Never | Denial::TooMany) => {
+                unreachable!("one event is within every limit, and reserves nothing")
+            }
         }
     }
 }

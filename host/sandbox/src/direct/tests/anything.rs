@@ -45,13 +45,13 @@ fn realloc() -> impl Strategy<Value = Realloc> {
     ]
 }
 
-fn calls() -> impl Strategy<Value = Vec<(usize, [u64; 5])>> {
-    let parameters = prop::array::uniform5(numbers()).prop_map(|mut parameters| {
+fn calls() -> impl Strategy<Value = Vec<(usize, Vec<u64>)>> {
+    let parameters = prop::collection::vec(numbers(), 10).prop_map(|mut parameters| {
         // The parameters that are lengths of texts. A text of more than 64 KiB is refused unread by the code that reads a
         // module's memory, and after it was read by the component model's runtime.
-        for length in &mut parameters[1..4] {
-            if *length <= ALL_MEMORY as u64 {
-                *length %= 1 << 16;
+        for place in [1, 2, 3, 5] {
+            if parameters[place] <= ALL_MEMORY as u64 {
+                parameters[place] %= 1 << 16;
             }
         }
         parameters

@@ -1,17 +1,14 @@
-//! Handles to counters and windows, opened, used and dropped in any order. Some were never given out, were dropped
+//! Handles to what a plugin opens, opened, used and dropped in any order. Some were never given out, were dropped
 //! before, or belong to something else.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::puppet::{Both, FUNCTIONS, HANDLES, Orders, Outcome, PostReturn, Realloc};
+use super::puppet::{Both, HANDLES, OPENED, Orders, Outcome, PostReturn, Realloc, number};
 use pace_hook::{FailureReason, Hook};
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Counter,
-    Window,
-}
+/// The interface and the resource of a handle.
+type Kind = (&'static str, &'static str);
 
 /// One step of a sequence.
 #[derive(Clone, Debug)]
@@ -23,18 +20,33 @@ enum Step {
     Forge(&'static str, Kind, u32),
 }
 
-const USES: [(&str, Kind); 7] = [
-    ("[method]counter.add", Kind::Counter),
-    ("[method]counter.value", Kind::Counter),
-    ("[method]counter.swap", Kind::Counter),
-    ("[resource-drop]counter", Kind::Counter),
-    ("[method]window.hit", Kind::Window),
-    ("[method]window.count", Kind::Window),
-    ("[resource-drop]window", Kind::Window),
+const USES: [(&str, Kind); 22] = [
+    ("add", OPENED[0]),
+    ("value", OPENED[0]),
+    ("swap", OPENED[0]),
+    ("drop", OPENED[0]),
+    ("hit", OPENED[1]),
+    ("count", OPENED[1]),
+    ("take", OPENED[1]),
+    ("refund", OPENED[1]),
+    ("reserve", OPENED[1]),
+    ("settle", OPENED[1]),
+    ("drop", OPENED[1]),
+    ("add", OPENED[2]),
+    ("drop", OPENED[2]),
+    ("set", OPENED[3]),
+    ("add", OPENED[3]),
+    ("drop", OPENED[3]),
+    ("observe", OPENED[4]),
+    ("drop", OPENED[4]),
+    ("get", OPENED[5]),
+    ("set", OPENED[5]),
+    ("claim", OPENED[5]),
+    ("drop", OPENED[5]),
 ];
 
 fn step() -> impl Strategy<Value = Step> {
-    let kind = select(&[Kind::Counter, Kind::Window][..]);
+    let kind = select(&OPENED[..]);
     let used = select(&USES[..]);
     prop_oneof![
         30 => kind.prop_map(Step::Open),
@@ -80,21 +92,41 @@ impl Model {
 
 const OUT: u64 = 512;
 
-/// A call of a function. Each counter and window that is opened has the name `k`, at 0, so it is the same one.
-fn call(name: &str, kind: Option<Kind>, handle: u32) -> (usize, [u64; 5]) {
-    let function = FUNCTIONS.iter().position(|function| function.name == name);
-    let parameters = match (kind, name) {
-        (None, "[static]counter.open") => [0, 1, OUT, 0, 0],
-        (None, _) => [0, 1, 1000, 1000, OUT],
-        (Some(_), "[method]counter.add" | "[method]counter.swap") => [handle.into(), 3, 0, 0, 0],
-        (Some(_), _) => [handle.into(), 0, 0, 0, OUT],
+/// A call that opens something. Its name is always the same, so it is the same one.
+fn open((interface, resource): Kind) -> (usize, Vec<u64>) {
+    let given = match (interface, resource) {
+        ("counters" | "tables", _) => vec![0, 1, OUT],
+        ("windows", _) => vec![0, 1, 1000, 1000, OUT],
+        ("metrics", "counter") => vec![0, 1, 0, 0, 0, 0, OUT],
+        ("metrics", "gauge") => vec![0, 2, 0, 0, 0, 0, OUT],
+        _ => vec![0, 3, 0, 0, 0, 0, 8, 1, OUT],
     };
-    (function.expect("the contract has it"), parameters)
+    (number(interface, &format!("[static]{resource}.open")), given)
 }
 
-fn orders(calls: Vec<(usize, [u64; 5])>) -> Orders {
+/// A call with a handle.
+fn call(function: &str, (interface, resource): Kind, handle: u32) -> (usize, Vec<u64>) {
+    let name = match function {
+        "drop" => format!("[resource-drop]{resource}"),
+        _ => format!("[method]{resource}.{function}"),
+    };
+    let more = match (interface, function) {
+        ("counters", _) => vec![3],
+        ("windows", "hit" | "count") => vec![0, 0, 0, OUT],
+        ("windows", _) => vec![0, 0, 0, 2, OUT],
+        ("tables", "set") => vec![0, 1, 0, 3, 1000, OUT],
+        ("tables", "claim") => vec![0, 2, 1000, OUT],
+        ("tables", _) => vec![0, 1, OUT],
+        _ => vec![0, 0, 0],
+    };
+    let given = std::iter::once(u64::from(handle)).chain(more);
+    (number(interface, &name), given.collect())
+}
+
+fn orders(calls: Vec<(usize, Vec<u64>)>) -> Orders {
     Orders {
-        memory: b"k".to_vec(),
+        // The names are beginnings of one word. The number 2 is at 8.
+        memory: b"key\0\0\0\0\0\0\0\0\0\0\0\0\x40".to_vec(),
         calls,
         realloc: Realloc::From(1024),
         result: None,
@@ -103,7 +135,7 @@ fn orders(calls: Vec<(usize, [u64; 5])>) -> Orders {
 }
 
 /// The most steps that stay below the limit of handles.
-const STEPS: usize = HANDLES - 2;
+const STEPS: usize = HANDLES - OPENED.len();
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
@@ -112,21 +144,17 @@ proptest! {
     fn any_use_of_handles_traps_only_for_handles_that_are_not_held(
         steps in prop::collection::vec(step(), 1..STEPS),
     ) {
-        // The puppet opens these when it is configured.
         let mut model = Model::default();
-        model.open(Kind::Counter);
-        model.open(Kind::Window);
+        for kind in OPENED {
+            model.open(kind);
+        }
         let mut traps = false;
         let mut calls = Vec::new();
         for step in steps {
             let (name, kind, handle) = match step {
                 Step::Open(kind) => {
                     model.open(kind);
-                    let name = match kind {
-                        Kind::Counter => "[static]counter.open",
-                        Kind::Window => "[static]window.open",
-                    };
-                    calls.push(call(name, None, 0));
+                    calls.push(open(kind));
                     continue;
                 }
                 Step::Use(name, kind, which) => {
@@ -138,12 +166,12 @@ proptest! {
                 }
                 Step::Forge(name, kind, handle) => (name, kind, handle),
             };
-            calls.push(call(name, Some(kind), handle));
+            calls.push(call(name, kind, handle));
             if !model.is(handle, kind) {
                 traps = true;
                 break;
             }
-            if name.starts_with("[resource-drop]") {
+            if name == "drop" {
                 model.dropped(handle);
             }
         }
@@ -156,10 +184,10 @@ proptest! {
 
 #[test]
 fn opening_more_handles_than_allowed_is_refused() {
-    let open = call("[static]counter.open", None, 0);
-    // The puppet has opened two.
-    for (opened, refused) in [(HANDLES - 2, false), (HANDLES - 1, true)] {
-        let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders(vec![open; opened]));
+    let free = HANDLES - OPENED.len();
+    for (opened, refused) in [(free, false), (free + 1, true)] {
+        let calls = vec![open(OPENED[0]); opened];
+        let (outcome, detail) = Both::puppet().play(Hook::RequestFilter, &orders(calls));
         let memory = outcome.memory().unwrap_or_else(|| panic!("{detail:?}"));
         assert_eq!(memory[OUT as usize] == 1, refused, "after {opened}");
     }

@@ -9,7 +9,7 @@ use pace_hook::{
 
 /// A request and a response.
 #[derive(Debug, PartialEq)]
-pub(super) struct Head {
+pub(crate) struct Head {
     fields: Vec<(String, Vec<u8>)>,
     target: String,
     status: u16,
@@ -18,7 +18,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(orders: Vec<u8>) -> Head {
+    pub(crate) fn new(orders: Vec<u8>) -> Head {
         let fields = [
             ("a", &b"one"[..]),
             ("b", b""),

@@ -4,7 +4,7 @@ mod anything;
 mod both;
 mod extract;
 mod handles;
-mod heads;
+pub(crate) mod heads;
 mod puppet;
 mod rules;
 
@@ -43,7 +43,7 @@ fn encoded(text: &str, encoding: StringEncoding) -> Vec<u8> {
 }
 
 /// The component that `wit-component` makes of a module of a world of the contract.
-fn wrapped(text: &str, world: &str, encoding: StringEncoding) -> Vec<u8> {
+pub(crate) fn wrapped(text: &str, world: &str, encoding: StringEncoding) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("the text is valid");
     let (resolve, package) = contract();
     let world = resolve.select_world(&[package], Some(world));

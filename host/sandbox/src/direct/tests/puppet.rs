@@ -14,15 +14,17 @@ use wit_component::StringEncoding;
 use super::heads::{Head, Pool, certificate};
 use super::wrapped;
 use crate::{Allocation, Generation, Program, Runtime, WasmPlugin};
+use pace_config::telemetry::Secret;
 use pace_config::{Config, Overrides, Sha256};
 use pace_content::body::{Access, Content};
+use pace_content::frames::{Cutter, Framing, Interest, Piece};
 use pace_hook::{
-    AttemptFailure, Ending, EventFields, Failure, FailureReason, Heads, Hook, Opening, Plugin, Pools,
-    RequestAccess, RequestFacts, RequestScope, RequestState, Selection, Unit, Verdict,
+    AttemptFailure, Ending, Failure, FailureReason, Heads, Hook, Opening, Plugin, Pools, RequestAccess,
+    RequestFacts, RequestScope, RequestState, Selection, Verdict,
 };
 use pace_state::{Key, ManualTime, Scope, Time, WindowSpec};
 
-pub(super) use text::{FUNCTIONS, Function};
+pub(super) use text::{FUNCTIONS, Function, number};
 
 /// The part of the puppet's memory that a test fills. The puppet's own memory is behind.
 pub(super) const MEMORY: usize = 2 << 16;
@@ -33,6 +35,19 @@ pub(super) const ALL_MEMORY: usize = 11 << 16;
 /// The limit of handles in [`CONFIG`].
 pub(super) const HANDLES: usize = 200;
 
+/// The handles that the puppet opens when it is configured, in their order: each has its place as its number.
+pub(super) const OPENED: [(&str, &str); 6] = [
+    ("counters", "counter"),
+    ("windows", "window"),
+    ("metrics", "counter"),
+    ("metrics", "gauge"),
+    ("metrics", "histogram"),
+    ("tables", "table"),
+];
+
+/// The most parameters of a call.
+const PARAMETERS: usize = 12;
+
 /// The place of the orders in the puppet's memory.
 const ORDERS: usize = 1 << 16;
 
@@ -42,7 +57,7 @@ pub(super) struct Orders {
     /// The bytes at the beginning of the first half of the memory.
     pub(super) memory: Vec<u8>,
     /// Functions to call, by number, with their parameters.
-    pub(super) calls: Vec<(usize, [u64; 5])>,
+    pub(super) calls: Vec<(usize, Vec<u64>)>,
     pub(super) realloc: Realloc,
     /// The pointer to return; `None` to return all of the memory that a test fills.
     pub(super) result: Option<u32>,
@@ -119,6 +134,9 @@ pub(super) struct Played {
     counters: Vec<(String, u64)>,
     /// The name of each window, its number of keys, and the number of events of one of them.
     windows: Vec<(String, usize, u32)>,
+    metrics: String,
+    /// The name of each table, its number of keys, and the value of one of them.
+    tables: Vec<(String, usize, Option<Arc<[u8]>>)>,
 }
 
 /// A plugin that is run in one of the two ways.
@@ -184,7 +202,7 @@ impl Played {
             }
             [Some(_), None] | [None, Some(_)] => "whether it fails".to_owned(),
             _ if self.outcome != other.outcome => format!("{:?} from {:?}", self.outcome, other.outcome),
-            _ => "a message, a counter or a window".to_owned(),
+            _ => "a message or a part of the state".to_owned(),
         }
     }
 }
@@ -196,26 +214,21 @@ impl Puppet {
         let program = Program::load(&RUNTIME, Allocation::OnDemand, component).expect("it is a plugin");
         assert_eq!(program.runs(), runs);
         let config = Config::parse(CONFIG, Path::new("puppet.toml"), &Overrides::default());
-        let config = config.expect("it is valid");
+        let mut entry = config.expect("it is valid").plugins.remove(0);
+        let secret = Secret::from("counter".to_owned());
+        entry.secrets = [("x_new".to_owned(), secret, None)].into_iter().collect();
         let hash = Sha256::parse(&"0".repeat(64)).expect("it has the form of one");
         let gauge = IntGauge::new("breaker", "breaker").expect("it has a name");
-        let generation = Generation::new(
-            &config.plugins[0],
-            1,
-            hash,
-            Arc::new(program),
-            gauge,
-            Arc::new(|_, _| ()),
-        );
+        let generation = Generation::new(&entry, 1, hash, Arc::new(program), gauge, Arc::new(|_, _| ()));
         Puppet {
             generation: Arc::new(generation),
         }
     }
 
-    /// Carries out the orders in a hook, in a new instance with counters and windows of its own.
+    /// Carries out the orders in a hook, in a new instance with state of its own.
     fn play(&self, hook: Hook, orders: &Orders) -> (Played, Option<String>) {
         let time = Time::Manual(ManualTime::at(1_700_000_000_123_456_789));
-        let store = pace_state::Store::with_time(usize::MAX, time);
+        let store = pace_state::Store::with(usize::MAX, time, pace_state::Entropy::seeded(1));
         let scope = store.scope("puppet", "puppet", pace_state::ScopeLimits::default());
         let mut request = Head::new(orders.encode());
         let mut response = Head::new(Vec::new());
@@ -236,6 +249,8 @@ impl Puppet {
             response,
             counters: counters(&scope),
             windows: windows(&scope),
+            metrics: format!("{:?}", store.metrics()),
+            tables: tables(&scope),
         };
         (played, detail)
     }
@@ -325,44 +340,48 @@ impl Pools for OnePool {
     }
 }
 
-/// Filters a message of two units, of which the first is an event.
+/// Filters a message of an event, and then of a chunk.
 fn filtered(opening: Option<Opening>, heads: Heads<'_>) -> Result<Outcome, Failure> {
     let Some(mut opening) = opening else {
         return Ok(Outcome::Filtered("not opened".to_owned()));
     };
-    let mut event = EventFields {
-        kind: Some("token".to_owned()),
-        id: None,
-    };
-    let mut content = content();
-    let of_event = Unit {
-        content: &mut content,
-        event: Some(&mut event),
-    };
-    let first = opening.message.next(heads, of_event)?;
-    let mut other = Content::unit(Bytes::from_static(b"{}"));
-    let no_event = Unit {
-        content: &mut other,
-        event: None,
-    };
-    let second = opening.message.next(heads, no_event)?;
+    let mut steps = Vec::new();
+    let mut sent = Vec::new();
+    for (framing, bytes) in [(Framing::Event, EVENT), (Framing::Chunk, b"{}".as_slice())] {
+        let mut cutter = Cutter::new(framing, opening.access, Interest::default(), 1 << 20);
+        cutter.push(bytes);
+        while let Ok(Some(Piece::Unit(mut unit))) = cutter.next_piece() {
+            let (content, event) = unit.lend();
+            steps.push(opening.message.next(heads, content, event)?);
+            sent.push(cutter.put_back(unit));
+        }
+    }
     let mut last = Content::unit(Bytes::new());
     last.allow(Access::Nothing, 0);
     opening.message.end(heads, Ending::ClientGone, &mut last)?;
     Ok(Outcome::Filtered(format!(
-        "{:?} {:?} {:?} {first:?} {second:?} {event:?} {:?}",
-        opening.framing,
-        opening.access,
-        opening.interest,
-        [content, other].map(Content::into_outgoing)
+        "{:?} {:?} {:?} {steps:?} {sent:?}",
+        opening.framing, opening.access, opening.interest,
     )))
 }
 
-/// Content in both forms, whose shown one is an object with each kind of value, and a member that is there twice.
+/// Content in both forms, whose shown one is the data of [`EVENT`].
 fn content() -> Content {
-    let shown = br#"{"a": "text", "b": [1, 2.5, null, true], "c": {"d": -7, "e": "\u00e4"}, "f": 1, "f": 2}"#;
-    Content::decoded(Bytes::from_static(b"as it was sent"), shown.to_vec())
+    let shown = EVENT
+        .split(|byte| *byte == b'\n')
+        .nth(1)
+        .expect("it has two lines");
+    Content::decoded(
+        Bytes::from_static(b"as it was sent"),
+        shown["data: ".len()..].to_vec(),
+    )
 }
+
+/// An event, whose data is an object with each kind of value, and a member that is there twice.
+const EVENT: &[u8] = br#"event: token
+data: {"a": "text", "b": [1, 2.5, null, true], "c": {"d": -7, "e": "\u00e4"}, "f": 1, "f": 2}
+
+"#;
 
 /// An outcome with everything in it, and one thing missing.
 fn ended() -> pace_hook::Outcome<'static> {
@@ -385,6 +404,12 @@ fn ended() -> pace_hook::Outcome<'static> {
 fn counters(scope: &Scope) -> Vec<(String, u64)> {
     let all = scope.counters().into_iter();
     all.map(|(name, counter)| (name, counter.value())).collect()
+}
+
+fn tables(scope: &Scope) -> Vec<(String, usize, Option<Arc<[u8]>>)> {
+    let all = scope.tables().into_iter();
+    all.map(|(name, table)| (name, table.len(), table.get(b"counter", scope.now())))
+        .collect()
 }
 
 fn windows(scope: &Scope) -> Vec<(String, usize, u32)> {
@@ -454,10 +479,11 @@ impl Orders {
         write(&[0; 4]);
         for (function, parameters) in &self.calls {
             write(&u64::from(thunk(*function)).to_le_bytes());
-            parameters
-                .iter()
+            let given = parameters.iter().copied().chain(std::iter::repeat(0));
+            given
+                .take(PARAMETERS)
                 .for_each(|parameter| write(&parameter.to_le_bytes()));
-            write(&[0; 80]);
+            write(&[0; 24]);
         }
         memory
     }

@@ -164,12 +164,12 @@ void exports_pace_plugin_request_filter_filter(exports_pace_plugin_request_filte
   }
   component_list_u8_t value = {(uint8_t *)client->name, strlen(client->name)};
   pace_plugin_windows_key_t who = {.tag = PACE_PLUGIN_WINDOWS_KEY_BYTES, .val.bytes = value};
-  uint32_t count;
-  uint64_t wait;
-  if (!pace_plugin_windows_method_window_hit(pace_plugin_windows_borrow_window(window), &who, &count, &wait)) {
+  pace_plugin_windows_standing_t standing;
+  pace_plugin_windows_denial_t denial;
+  if (!pace_plugin_windows_method_window_hit(pace_plugin_windows_borrow_window(window), &who, &standing, &denial)) {
     char digits[24], *digit = digits + sizeof(digits) - 1;
     *digit = 0;
-    for (uint64_t seconds = (wait + 999) / 1000; seconds || !*digit; seconds /= 10) *--digit = (char)('0' + seconds % 10);
+    for (uint64_t seconds = (denial.val.wait + 999) / 1000; seconds || !*digit; seconds /= 10) *--digit = (char)('0' + seconds % 10);
     respond(verdict, 429, "Too many requests.\n", "retry-after", digit);
     return;
   }

@@ -56,7 +56,7 @@ export const requestFilter = {
     try {
       window.hit({ tag: 'bytes', val: bytes(client) });
     } catch (full) {
-      const seconds = (full.payload + 999n) / 1000n;
+      const seconds = (full.payload.val + 999n) / 1000n;
       return respond(429, 'Too many requests.\n', { 'retry-after': String(seconds) });
     }
     setHeader('x-api-client', bytes(client));

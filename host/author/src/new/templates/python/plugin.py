@@ -78,7 +78,7 @@ class RequestFilter(exports.RequestFilter):
         try:
             window.hit(windows.Key_Bytes(client.encode()))
         except Err as full:
-            seconds = -(-full.value // 1000)
+            seconds = -(-full.value.value // 1000)
             return respond(429, b"Too many requests.\n", HeaderField("retry-after", str(seconds).encode()))
         request.set_header("x-api-client", client.encode())
         request.remove_header("x-api-key")

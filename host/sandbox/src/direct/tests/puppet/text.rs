@@ -77,6 +77,16 @@ fn functions() -> Vec<Function> {
     functions
 }
 
+/// The number of a function of an interface, which is named as in the contract or as in an import.
+pub(in super::super) fn number(interface: &str, name: &str) -> usize {
+    let import = format!("pace:plugin/{interface}@0.1.0");
+    let is_it = |function: &Function| {
+        [interface, &import].contains(&function.interface.as_str()) && function.name == name
+    };
+    let found = FUNCTIONS.iter().position(is_it);
+    found.unwrap_or_else(|| panic!("the contract has no {name} in {interface}"))
+}
+
 /// The puppet's text. Each function has a thunk without parameters, which takes them from the memory behind `$call`.
 pub(super) fn text() -> String {
     let (mut imports, mut thunks, mut table) = (String::new(), String::new(), String::new());
@@ -99,10 +109,7 @@ pub(super) fn text() -> String {
         writeln!(thunks, "(func $t{number} {call})").expect("a String takes every write");
         write!(table, " $t{number}").expect("a String takes every write");
     }
-    let of = |name: &str| {
-        let number = FUNCTIONS.iter().position(|function| function.name == name);
-        number.expect("the contract has it").to_string()
-    };
+    let of = |interface: &str, name: &str| number(interface, name).to_string();
     let own = |of: &str| {
         let is_it =
             |function: &Function| function.name == "[resource-new]message" && function.interface.contains(of);
@@ -110,10 +117,14 @@ pub(super) fn text() -> String {
         number.expect("the contract has it").to_string()
     };
     TEXT.replace("{imports}", &imports)
-        .replace("{header}", &of("header"))
-        .replace("{counter}", &of("[static]counter.open"))
-        .replace("{add}", &of("[method]counter.add"))
-        .replace("{window}", &of("[static]window.open"))
+        .replace("{header}", &of("request", "header"))
+        .replace("{counter}", &of("counters", "[static]counter.open"))
+        .replace("{add}", &of("counters", "[method]counter.add"))
+        .replace("{window}", &of("windows", "[static]window.open"))
+        .replace("{sum}", &of("metrics", "[static]counter.open"))
+        .replace("{gauge}", &of("metrics", "[static]gauge.open"))
+        .replace("{values}", &of("tables", "[static]table.open"))
+        .replace("{histogram}", &of("metrics", "[static]histogram.open"))
         .replace("{new-request}", &own("request"))
         .replace("{new-response}", &own("response"))
         .replace("{thunks}", &thunks)
@@ -131,6 +142,8 @@ const TEXT: &str = r#"(module
   (type $thunk (func))
   (memory (export "memory") 11)
   (data (i32.const 131072) "orders")
+  ;; The number 1 as an f64.
+  (data (i32.const 131104) "\00\00\00\00\00\00\f0\3f")
   (table {elements} funcref)
   (elem (i32.const 1) func {table})
   {thunks}
@@ -261,9 +274,16 @@ const TEXT: &str = r#"(module
   (export "cabi_post_pace:plugin/request-stream-filter@0.1.0#open" (func $free))
   (export "cabi_post_pace:plugin/response-stream-filter@0.1.0#open" (func $free))
 
-  ;; Opens a counter and a window, whose handles are 1 and 2.
+  ;; Opens what `OPENED` says. Their names are beginnings of one word.
   (func (export "pace:plugin/lifecycle@0.1.0#configure") (param i32 i32) (result i32)
     (call $f{counter} (i32.const 131072) (i32.const 6) (i32.const 131136))
     (call $f{window} (i32.const 131072) (i32.const 6) (i32.const 1000) (i64.const 604800000) (i32.const 131136))
+    (call $f{sum} (i32.const 131072) (i32.const 6) (i32.const 131072) (i32.const 0) (i32.const 131072) (i32.const 0)
+      (i32.const 131136))
+    (call $f{gauge} (i32.const 131072) (i32.const 5) (i32.const 131072) (i32.const 0) (i32.const 131072) (i32.const 0)
+      (i32.const 131136))
+    (call $f{histogram} (i32.const 131072) (i32.const 4) (i32.const 131072) (i32.const 0) (i32.const 131072)
+      (i32.const 0) (i32.const 131104) (i32.const 1) (i32.const 131136))
+    (call $f{values} (i32.const 131072) (i32.const 6) (i32.const 131136))
     (i32.const 131328))
 )"#;

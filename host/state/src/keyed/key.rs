@@ -34,7 +34,7 @@ const LONGEST: usize = 256;
 /// equal to it: one inside of `::ffff:0:0/96` is converted to IPv4, and a wider one has zeros where the
 /// mapped address has ones.
 #[derive(Hash, PartialEq, Eq)]
-pub(super) enum Lookup<'a> {
+pub(crate) enum Lookup<'a> {
     Network { address: u128, prefix: u8 },
     Bytes(&'a [u8]),
     Digest([u8; 32]),
@@ -64,11 +64,21 @@ fn network(address: IpAddr, prefixes: Prefixes) -> Lookup<'static> {
 }
 
 impl Lookup<'_> {
-    pub(super) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
+    pub(crate) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
         hasher.hash_one(self)
     }
 
-    pub(super) fn store(&self) -> StoredKey {
+    /// Bytes of the key when it is stored.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<StoredKey>()
+            + match self {
+                Lookup::Network { .. } => 0,
+                Lookup::Bytes(bytes) => bytes.len().next_multiple_of(16),
+                Lookup::Digest(digest) => digest.len(),
+            }
+    }
+
+    pub(crate) fn store(&self) -> StoredKey {
         match *self {
             Lookup::Network { address, prefix } => StoredKey::Network {
                 address: address.to_ne_bytes(),
@@ -81,7 +91,7 @@ impl Lookup<'_> {
 }
 
 /// A key in the form in which it is stored: 24 bytes, and heap memory for bytes only.
-pub(super) enum StoredKey {
+pub(crate) enum StoredKey {
     /// The address as an array, which unlike a `u128` may start at any byte.
     Network {
         address: [u8; 16],
@@ -101,7 +111,7 @@ impl StoredKey {
         }
     }
 
-    pub(super) fn lookup(&self) -> Lookup<'_> {
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
         match self {
             StoredKey::Network { address, prefix } => Lookup::Network {
                 address: u128::from_ne_bytes(*address),

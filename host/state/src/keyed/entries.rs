@@ -2,7 +2,7 @@ use std::ops::{Index, IndexMut};
 
 use super::shard::Entry;
 
-/// Entries of a block. At 64 bytes each, a block is a page of memory.
+/// Entries of a block. At 64 bytes each, as those of a window, a block is a page of memory.
 const BLOCK: usize = 64;
 
 /// Entries by their positions, which are dense: 0 to the number of entries.
@@ -10,12 +10,15 @@ const BLOCK: usize = 64;
 /// The entries lie in blocks, of which all but the last are full. So memory exceeds the entries by a block at
 /// most, is released as they go, and a freed block makes room anywhere: one vector would have to be copied
 /// for that. A few entries have a block of their size.
-#[derive(Default)]
-pub(super) struct Entries {
-    blocks: Vec<Vec<Entry>>,
+pub(super) struct Entries<V> {
+    blocks: Vec<Vec<Entry<V>>>,
 }
 
-impl Entries {
+impl<V> Entries<V> {
+    pub(super) fn new() -> Entries<V> {
+        Entries { blocks: Vec::new() }
+    }
+
     pub(super) fn len(&self) -> usize {
         match self.blocks.split_last() {
             Some((last, full)) => full.len() * BLOCK + last.len(),
@@ -23,18 +26,18 @@ impl Entries {
         }
     }
 
-    pub(super) fn get(&self, position: u32) -> Option<&Entry> {
+    pub(super) fn get(&self, position: u32) -> Option<&Entry<V>> {
         let position = position as usize;
         self.blocks.get(position / BLOCK)?.get(position % BLOCK)
     }
 
-    pub(super) fn get_mut(&mut self, position: u32) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, position: u32) -> Option<&mut Entry<V>> {
         let position = position as usize;
         self.blocks.get_mut(position / BLOCK)?.get_mut(position % BLOCK)
     }
 
     /// Adds an entry at the end.
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: Entry<V>) {
         let blocks = self.blocks.len();
         match self.blocks.last_mut() {
             Some(last) if last.len() < BLOCK => {
@@ -52,7 +55,7 @@ impl Entries {
     }
 
     /// Removes an entry, and moves the last one to its place.
-    pub(super) fn swap_remove(&mut self, position: u32) -> Entry {
+    pub(super) fn swap_remove(&mut self, position: u32) -> Entry<V> {
         let at_end = position as usize + 1 == self.len();
         let only = self.blocks.len() == 1;
         let last = self
@@ -82,7 +85,7 @@ impl Entries {
             [only] => only.capacity(),
             blocks => blocks.len() * BLOCK,
         };
-        entries * size_of::<Entry>() + self.blocks.capacity() * size_of::<Vec<Entry>>()
+        entries * size_of::<Entry<V>>() + self.blocks.capacity() * size_of::<Vec<Entry<V>>>()
     }
 
     /// The number of entries that fit into the allocated memory.
@@ -92,16 +95,16 @@ impl Entries {
     }
 }
 
-impl Index<u32> for Entries {
-    type Output = Entry;
+impl<V> Index<u32> for Entries<V> {
+    type Output = Entry<V>;
 
-    fn index(&self, position: u32) -> &Entry {
+    fn index(&self, position: u32) -> &Entry<V> {
         &self.blocks[position as usize / BLOCK][position as usize % BLOCK]
     }
 }
 
-impl IndexMut<u32> for Entries {
-    fn index_mut(&mut self, position: u32) -> &mut Entry {
+impl<V> IndexMut<u32> for Entries<V> {
+    fn index_mut(&mut self, position: u32) -> &mut Entry<V> {
         &mut self.blocks[position as usize / BLOCK][position as usize % BLOCK]
     }
 }

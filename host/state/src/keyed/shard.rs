@@ -3,15 +3,14 @@ use hashbrown::HashTable;
 
 use super::entries::Entries;
 use super::key::{Lookup, StoredKey};
-use super::log::Log;
-use super::spec::WindowSpec;
+use super::{Kept, Quietest};
 use crate::budget::Budget;
 
 /// The end of a chain of entries.
 const NONE: u32 = u32::MAX;
 
-/// How many hits of a shard come between two sweeps, and the most keys that a sweep removes: as many as can
-/// have come in the meantime, and few enough that no hit waits for long.
+/// How many uses of a shard come between two sweeps, and the most keys that a sweep looks at: as many as can
+/// have come in the meantime, and few enough that nobody waits for long.
 const SWEEP: u32 = 16;
 
 /// Memory is charged to the budget in steps of so many bytes, so that threads seldom meet there.
@@ -20,77 +19,67 @@ const STEP: usize = 512;
 /// The most keys that are forgotten at once to free memory: about as many as fill a block.
 const FORGET: usize = 64;
 
-/// A part of a window's keys, in the order in which they were last hit.
+/// A part of the keys, in the order in which they were last used.
 ///
 /// The entries lie densely and are chained by their positions, and the index holds only positions. This takes
 /// about half of the memory of a heap node per key, and can shrink.
-pub(super) struct Shard {
+pub(crate) struct Shard<V> {
     index: HashTable<u32>,
-    entries: Entries,
-    /// The entry that was hit last.
+    entries: Entries<V>,
+    /// The entry that was used last.
     newest: u32,
     /// The entry that was quiet for longest.
     oldest: u32,
     /// The most entries.
     capacity: usize,
-    /// Counts hits, to know when to sweep. Wraps around.
-    hits: u32,
-    /// Bytes of keys and logs outside of their entries.
+    /// Counts uses, to know when to sweep. Wraps around.
+    uses: u32,
+    /// The entry that the next sweep begins with, if it goes around.
+    next: u32,
+    /// Bytes of keys and values outside of their entries.
     heap: usize,
+    /// The heap and the number of entries when the charge was last adjusted.
+    settled: (usize, usize),
     /// Bytes that are charged to the budget.
     charged: usize,
     /// Keys that were forgotten for lack of room.
     forgotten: u64,
 }
 
-/// The key of a shard that was quiet for longest.
-#[derive(Clone, Copy)]
-pub(in super::super) struct Quietest {
-    /// When the key was last hit, in units of about a second.
-    pub(in super::super) hit: u32,
-    /// How many keys its shard has.
-    pub(in super::super) of: usize,
-}
-
-/// The result of a hit, and the work left until the shard's lock is free.
-pub(super) struct Hit {
-    pub(super) outcome: Result<u32, u64>,
-    /// Whether memory was charged to the budget, which may be exceeded now.
-    pub(super) charged: bool,
-}
-
-/// One key. 64 bytes, the size of a cache line.
-pub(super) struct Entry {
+/// One key. In a window 64 bytes, the size of a cache line.
+pub(super) struct Entry<V> {
     key: StoredKey,
-    log: Log,
+    value: V,
     newer: u32,
     older: u32,
 }
 
-impl Entry {
+impl<V: Kept> Entry<V> {
     /// Bytes on the heap.
     fn heap(&self) -> usize {
-        self.key.heap() + self.log.heap()
+        self.key.heap() + self.value.heap()
     }
 }
 
-impl Shard {
-    pub(super) fn new(capacity: usize) -> Shard {
+impl<V: Kept> Shard<V> {
+    pub(super) fn new(capacity: usize) -> Shard<V> {
         debug_assert!((1..NONE as usize).contains(&capacity));
         Shard {
             index: HashTable::new(),
-            entries: Entries::default(),
+            entries: Entries::new(),
             newest: NONE,
             oldest: NONE,
             capacity,
-            hits: 0,
+            uses: 0,
+            next: 0,
             heap: 0,
+            settled: (0, 0),
             charged: 0,
             forgotten: 0,
         }
     }
 
-    /// See [`Window::set_max_keys`](super::Window::set_max_keys).
+    /// Changes the most entries, and forgets the quietest beyond.
     pub(super) fn set_capacity(&mut self, capacity: usize, hasher: &RandomState, budget: &Budget) {
         debug_assert!((1..NONE as usize).contains(&capacity));
         self.capacity = capacity;
@@ -102,46 +91,32 @@ impl Shard {
         self.settle(budget);
     }
 
-    /// See [`Window::hit`](super::Window::hit). `hash` is that of `key` by `hasher`.
-    pub(super) fn hit(
-        &mut self,
-        spec: &WindowSpec,
-        key: &Lookup<'_>,
-        hash: u64,
-        now: u64,
-        hasher: &RandomState,
-        budget: &Budget,
-    ) -> Hit {
-        let (position, is_new) = match self.find(key, hash) {
-            // A refused key is not quiet: a refusal must not get it forgotten.
-            Some(position) => (self.touch(position), false),
-            None => (self.insert(key, hash, hasher), true),
-        };
-        self.hits = self.hits.wrapping_add(1);
-        let before = self.heap;
-        let outcome = self.entries[position].log.hit(spec, now, &mut self.heap);
-        Hit {
-            outcome,
-            charged: (is_new || self.heap != before) && self.settle(budget),
-        }
+    /// The value of a key.
+    pub(crate) fn value(&self, position: u32) -> &V {
+        &self.entries[position].value
     }
 
-    /// See [`Window::count`](super::Window::count).
-    pub(super) fn count(&self, spec: &WindowSpec, key: &Lookup<'_>, hash: u64, now: u64) -> u32 {
-        self.find(key, hash)
-            .map_or(0, |position| self.entries[position].log.count(spec, now))
+    /// The value of a key, and the sum of heap memory that a change of it has to adjust.
+    pub(crate) fn value_mut(&mut self, position: u32) -> (&mut V, &mut usize) {
+        (&mut self.entries[position].value, &mut self.heap)
     }
 
-    /// The turn of the sweep after the last hit, if one is due.
-    pub(super) fn sweep_due(&self) -> Option<u32> {
-        self.hits.is_multiple_of(SWEEP).then_some(self.hits / SWEEP)
+    /// Counts a use. Returns the turn of the sweep that is due after it, if one is.
+    pub(super) fn used(&mut self) -> Option<u32> {
+        self.uses = self.uses.wrapping_add(1);
+        self.uses.is_multiple_of(SWEEP).then_some(self.uses / SWEEP)
     }
 
-    /// Removes a few of the quietest keys if their events have all expired.
-    pub(super) fn sweep(&mut self, spec: &WindowSpec, now: u64, hasher: &RandomState, budget: &Budget) {
+    /// Removes a few keys whose values are over: of the quietest, or, if others can be over before these, of
+    /// those whose turn it is.
+    pub(super) fn sweep(&mut self, is_over: impl Fn(&V) -> bool, hasher: &RandomState, budget: &Budget) {
         for _ in 0..SWEEP {
-            match self.entries.get(self.oldest) {
-                Some(oldest) if oldest.log.is_quiet(spec, now) => self.remove(self.oldest, hasher),
+            let position = if V::IN_ORDER { self.oldest } else { self.next };
+            match self.entries.get(position) {
+                // The last entry comes to its place, and is the next to be looked at.
+                Some(found) if is_over(&found.value) => self.remove(position, hasher),
+                Some(_) if !V::IN_ORDER => self.next += 1,
+                None if self.next > 0 => self.next = 0,
                 _ => break,
             }
         }
@@ -153,18 +128,18 @@ impl Shard {
     pub(super) fn quietest(&self) -> Option<Quietest> {
         let oldest = self.entries.get(self.oldest)?;
         Some(Quietest {
-            hit: oldest.log.last_hit(),
+            used: oldest.value.last_use(),
             of: self.entries.len(),
         })
     }
 
-    /// Forgets the quietest key, and a few more that were not hit after `hit`, but not the less quiet half of
-    /// all. Returns the bytes that were released.
-    pub(super) fn forget(&mut self, hit: u32, hasher: &RandomState, budget: &Budget) -> usize {
+    /// Forgets the quietest key, and a few more that were not used after `used`, but not the less quiet half
+    /// of all. Returns the bytes that were released.
+    pub(super) fn forget(&mut self, used: u32, hasher: &RandomState, budget: &Budget) -> usize {
         let before = self.charged;
         for number in 0..FORGET.min(self.entries.len().div_ceil(2)) {
             match self.quietest() {
-                Some(quietest) if quietest.hit <= hit || number == 0 => {
+                Some(quietest) if quietest.used <= used || number == 0 => {
                     self.forgotten += 1;
                     self.remove(self.oldest, hasher);
                 }
@@ -186,8 +161,14 @@ impl Shard {
         self.charged
     }
 
+    /// Adjusts the charge in the budget if something has changed. Returns whether more was charged.
+    pub(super) fn settle_change(&mut self, budget: &Budget) -> bool {
+        self.settled != (self.heap, self.entries.len()) && self.settle(budget)
+    }
+
     /// Adjusts the charge in the budget. Returns whether more was charged.
     fn settle(&mut self, budget: &Budget) -> bool {
+        self.settled = (self.heap, self.entries.len());
         let bytes = self.heap + self.entries.bytes() + self.index.allocation_size();
         if bytes > self.charged {
             let more = (bytes - self.charged).next_multiple_of(STEP);
@@ -208,14 +189,16 @@ impl Shard {
         self.entries.len()
     }
 
-    fn find(&self, key: &Lookup<'_>, hash: u64) -> Option<u32> {
+    /// The place of a key, which holds until another is added or removed.
+    pub(crate) fn find(&self, key: &Lookup<'_>, hash: u64) -> Option<u32> {
         let entries = &self.entries;
         self.index
             .find(hash, |&position| entries[position].key.lookup() == *key)
             .copied()
     }
 
-    fn insert(&mut self, key: &Lookup<'_>, hash: u64, hasher: &RandomState) -> u32 {
+    /// Adds a key that is not there, as the newest. The quietest gives way if there are too many.
+    pub(crate) fn insert(&mut self, key: &Lookup<'_>, hash: u64, value: V, hasher: &RandomState) -> u32 {
         if self.entries.len() >= self.capacity {
             self.forgotten += 1;
             self.remove(self.oldest, hasher);
@@ -223,7 +206,7 @@ impl Shard {
         let position = self.entries.len() as u32; // below the capacity, which is below NONE
         let entry = Entry {
             key: key.store(),
-            log: Log::default(),
+            value,
             newer: NONE,
             older: NONE,
         };
@@ -237,7 +220,7 @@ impl Shard {
     }
 
     /// Makes an entry the newest.
-    fn touch(&mut self, position: u32) -> u32 {
+    pub(crate) fn touch(&mut self, position: u32) -> u32 {
         if position != self.newest {
             self.unlink(position);
             self.link(position);
@@ -256,7 +239,7 @@ impl Shard {
     }
 
     /// Removes an entry, and moves the last one to its place.
-    fn remove(&mut self, position: u32, hasher: &RandomState) {
+    pub(crate) fn remove(&mut self, position: u32, hasher: &RandomState) {
         self.unlink(position);
         self.index
             .find_entry(hash_of(&self.entries, position, hasher), |&found| {
@@ -311,14 +294,14 @@ impl Shard {
 }
 
 #[cfg(test)]
-impl Shard {
+impl<V: Kept> Shard<V> {
     /// The number of keys that fit into the allocated memory.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.entries.room()
     }
 
     /// Panics unless index, entries and chain agree.
-    pub(super) fn check(&self, hasher: &RandomState) {
+    pub(crate) fn check(&self, hasher: &RandomState) {
         let (mut newer, mut position, mut chained, mut heap) = (NONE, self.newest, 0, 0);
         while let Some(entry) = self.entries.get(position) {
             assert_eq!(entry.newer, newer);
@@ -341,12 +324,12 @@ impl Shard {
     }
 }
 
+/// Bytes of a key with its value.
 #[cfg(test)]
-#[test]
-fn entry_is_one_cache_line() {
-    assert_eq!(size_of::<Entry>(), 64);
+pub(crate) fn entry_size<V>() -> usize {
+    size_of::<Entry<V>>()
 }
 
-fn hash_of(entries: &Entries, position: u32, hasher: &RandomState) -> u64 {
+fn hash_of<V>(entries: &Entries<V>, position: u32, hasher: &RandomState) -> u64 {
     entries[position].key.lookup().hash(hasher)
 }

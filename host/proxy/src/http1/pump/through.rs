@@ -1,0 +1,169 @@
+//! Messages whose body passes something that looks at it and may change it.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
+use pace_wire::fields::Fields;
+
+use super::{CRLF, Outgoing, Pump, PumpError, Side, StreamState};
+use crate::http1::body::BodyError;
+use crate::io::{Buffer, Transport};
+
+/// Something that a body passes on its way.
+pub trait Transform {
+    /// Takes the next bytes of the body. Called after [`Flow::More`] only.
+    fn push(&mut self, bytes: &[u8]);
+
+    /// Takes note that the body is complete. Called after [`Flow::More`] only.
+    fn finish(&mut self);
+
+    /// The next thing to do. It is pending, and has woken the task, if it has taken long enough for once.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Flow>;
+
+    /// Corrects the trailers, which follow what was sent.
+    fn correct_trailers(&self, trailers: &mut Fields);
+}
+
+/// The next thing to do for a [`Transform`].
+#[derive(Debug)]
+pub enum Flow {
+    /// These bytes are sent; there is at least one.
+    Bytes(Bytes),
+    /// More of the body is wanted.
+    More,
+    /// The message is complete.
+    End,
+    /// The message breaks off.
+    Broken,
+}
+
+/// The end of a message that went through a [`Transform`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// All of it has been written.
+    Whole,
+    /// The transform has broken it off.
+    Broken,
+}
+
+impl Pump {
+    /// Has the body go through a transform: [`Pump::begin`] then adds the head alone, and [`Pump::poll_through`] is to be
+    /// called instead of [`Pump::poll`].
+    pub fn pass_through(&mut self) {
+        self.is_through = true;
+    }
+
+    /// Moves as much of the message as possible. Ready once all of it has been written, or the transform has broken it off.
+    ///
+    /// The head is not written before something follows, or the source has to be waited for: until then it can be another.
+    pub fn poll_through(
+        &mut self,
+        (transport, buffer): (&mut Transport, &mut Buffer),
+        target: &mut Transport,
+        through: &mut dyn Transform,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Passed, PumpError>> {
+        loop {
+            if self.sink.has_data() || self.ended {
+                ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                self.made = Bytes::new();
+                if self.ended {
+                    self.finish_stream(target).map_err(PumpError::Write)?;
+                    return Poll::Ready(Ok(Passed::Whole));
+                }
+            }
+            match through.poll_next(context) {
+                Poll::Ready(Flow::Bytes(bytes)) => self.add_made(bytes),
+                Poll::Ready(Flow::Broken) => return Poll::Ready(Ok(Passed::Broken)),
+                Poll::Ready(Flow::End) => {
+                    if let Some(trailers) = self.reader.trailers_mut() {
+                        through.correct_trailers(trailers);
+                    }
+                    self.end_through();
+                }
+                Poll::Ready(Flow::More) => match self.poll_source((transport, buffer), context) {
+                    Poll::Ready(Ok(Some(data))) => match data {
+                        Source::Kept(bytes) => through.push(&bytes),
+                        Source::Read(place) => through.push(buffer.slice(place)),
+                    },
+                    Poll::Ready(Ok(None)) => through.finish(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Read(error))),
+                    Poll::Pending => {
+                        ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                        self.waits_for = Side::Source;
+                        return Poll::Pending;
+                    }
+                },
+                Poll::Pending => {
+                    // It is the plugins' turn, and neither side is to blame for the time that they take.
+                    self.waits_for = Side::Source;
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Writes the head, and the data that have been made.
+    fn poll_write(&mut self, target: &mut Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.outgoing == Outgoing::Stream && self.stream == StreamState::Nothing {
+            target.flush_head()?;
+            self.stream = StreamState::Head;
+        }
+        let made = &self.made;
+        let sent = self.sink.poll_send(|range| &made[range], target, context);
+        if sent.is_pending() {
+            self.waits_for = Side::Target;
+        }
+        sent
+    }
+
+    /// The next bytes of the body: those that were kept come first.
+    fn poll_source(
+        &mut self,
+        (transport, buffer): (&mut Transport, &mut Buffer),
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Source>, BodyError>> {
+        if std::mem::take(&mut self.sends_kept) {
+            let kept = Bytes::copy_from_slice(self.kept_bytes());
+            return Poll::Ready(Ok(Some(Source::Kept(kept))));
+        }
+        let data = ready!(self.poll_take((transport, buffer), context))?;
+        Poll::Ready(Ok(data.map(Source::Read)))
+    }
+
+    fn add_made(&mut self, bytes: Bytes) {
+        let range = 0..bytes.len();
+        match self.outgoing {
+            Outgoing::Plain | Outgoing::Stream => self.sink.add(range, &[]),
+            Outgoing::Chunked { .. } => {
+                let line = ChunkLine::new(bytes.len() as u64);
+                self.sink.before().extend_from_slice(line.as_bytes());
+                self.sink.add(range, CRLF);
+            }
+        }
+        self.made = bytes;
+    }
+
+    /// Adds the end of the body, which the transform has decided on.
+    fn end_through(&mut self) {
+        self.ended = true;
+        if let Outgoing::Chunked { trailers } = self.outgoing {
+            let before = self.sink.before();
+            before.extend_from_slice(LAST_CHUNK);
+            if let Some(fields) = self.reader.trailers().filter(|_| trailers) {
+                encode::fields(before, fields.iter(), |_| true);
+            }
+            before.extend_from_slice(CRLF);
+        }
+    }
+}
+
+/// Bytes of the body.
+enum Source {
+    /// Those that were kept.
+    Kept(Bytes),
+    /// The place in the buffer of those that were read.
+    Read(std::ops::Range<usize>),
+}
