@@ -12,7 +12,7 @@ COPY . .
 RUN cargo xtask plugins \
  && cargo build --release --locked --package pace \
  && install -D -m 755 target/release/pace /image/usr/bin/pace \
- && install -D -m 644 config/proxy.toml /image/etc/pace/pace.toml
+ && install -D -m 644 config/pace.toml /image/etc/pace/pace.toml
 
 # The C library and the roots of the system; the user `nonroot` is 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -33,29 +34,7 @@ impl BackendAddress {
     }
 
     fn unix(path: &str) -> Result<Self, String> {
-        // This is how a URL spells it.
-        let path = match path.strip_prefix("//") {
-            Some(rest) if rest.starts_with('/') => rest,
-            _ => path,
-        };
-        // The path is a label of metrics and a value of headers.
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',');
-        if !path.starts_with('/') || path.ends_with('/') {
-            return Err(format!(
-                "\"{UNIX}{path}\" is not the path of a socket; write it from the root on, as \"unix:/run/app.sock\""
-            ));
-        }
-        if !path.bytes().all(is_plain) {
-            return Err(format!(
-                "\"{UNIX}{path}\": the path of a socket must be ASCII without spaces, quotes, commas and backslashes"
-            ));
-        }
-        if path.len() > MAX_UNIX_PATH {
-            return Err(format!(
-                "\"{UNIX}{path}\": the path of a socket has at most {MAX_UNIX_PATH} bytes, this one has {}",
-                path.len()
-            ));
-        }
+        let path = socket_path(path)?;
         Ok(BackendAddress {
             label: format!("{UNIX}{path}"),
             endpoint: Endpoint::Unix(path.into()),
@@ -109,6 +88,34 @@ impl TryFrom<String> for BackendAddress {
     }
 }
 
+/// Checks the path of a socket, as it is written behind `unix:`.
+fn socket_path(path: &str) -> Result<&str, String> {
+    // This is how a URL spells it.
+    let path = match path.strip_prefix("//") {
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
+    };
+    // The path is a label of metrics and a value of headers.
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',');
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(format!(
+            "\"{UNIX}{path}\" is not the path of a socket; write it from the root on, as \"unix:/run/app.sock\""
+        ));
+    }
+    if !path.bytes().all(is_plain) {
+        return Err(format!(
+            "\"{UNIX}{path}\": the path of a socket must be ASCII without spaces, quotes, commas and backslashes"
+        ));
+    }
+    if path.len() > MAX_UNIX_PATH {
+        return Err(format!(
+            "\"{UNIX}{path}\": the path of a socket has at most {MAX_UNIX_PATH} bytes, this one has {}",
+            path.len()
+        ));
+    }
+    Ok(path)
+}
+
 /// The address of a listener: `host:port`, or `:port` for every IPv4 address of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
@@ -121,6 +128,11 @@ pub struct ListenAddress {
 
 impl ListenAddress {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with(UNIX) {
+            return Err(format!(
+                "{text:?}: clients connect to a port; Unix sockets are for backends and for [admin]"
+            ));
+        }
         if text.contains("://") {
             return Err(format!(
                 "{text:?} has a scheme; write the address and port alone, as \"0.0.0.0:8080\""
@@ -178,6 +190,58 @@ impl TryFrom<String> for ListenAddress {
 
     fn try_from(text: String) -> Result<Self, String> {
         ListenAddress::parse(&text)
+    }
+}
+
+/// The address of the admin listener: a port, or `unix:` and the path of a socket on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub enum AdminAddress {
+    /// A port.
+    Tcp(ListenAddress),
+    /// A Unix socket: an absolute path of at most 107 bytes.
+    Unix(PathBuf),
+}
+
+impl AdminAddress {
+    /// Parses an address.
+    ///
+    /// # Errors
+    ///
+    /// The sentence that says what is wrong with it.
+    pub fn parse(text: &str) -> Result<AdminAddress, String> {
+        match text.strip_prefix(UNIX) {
+            Some(path) => Ok(AdminAddress::Unix(socket_path(path)?.into())),
+            None => ListenAddress::parse(text).map(AdminAddress::Tcp),
+        }
+    }
+
+    /// Whether it is a socket of this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self, AdminAddress::Unix(_))
+    }
+}
+
+impl From<ListenAddress> for AdminAddress {
+    fn from(address: ListenAddress) -> AdminAddress {
+        AdminAddress::Tcp(address)
+    }
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AdminAddress::Tcp(address) => address.fmt(f),
+            AdminAddress::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+impl TryFrom<String> for AdminAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        AdminAddress::parse(&text)
     }
 }
 
@@ -360,6 +424,7 @@ mod tests {
         assert_eq!(parsed("localhost:0"), Ok(("localhost".into(), 0)));
         assert!(parsed("0.0.0.0").is_err_and(|e| e.contains("no port")));
         assert!(parsed("http://0.0.0.0:80").is_err_and(|e| e.contains("scheme")));
+        assert!(parsed("unix:/run/a").is_err_and(|e| e.contains("connect to a port")));
     }
 
     #[test]

@@ -109,6 +109,16 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// The file and its text, if there is a file.
+    pub(super) fn source(&self) -> Option<(&'t Path, &'t str)> {
+        Some((self.path?, self.text))
+    }
+
+    /// The outermost table.
+    pub(super) fn root(&self) -> &DeTable<'t> {
+        &self.root
+    }
+
     /// The name of the file in messages.
     pub fn name(&self) -> String {
         self.path.map_or_else(
@@ -167,6 +177,11 @@ impl<'t> Document<'t> {
             return Some(Fault::Refused(message.to_owned()));
         };
         let found = match found {
+            // This is how the library hands a date over.
+            "invalid type: map" if node.value.is_datetime() => match self.text.get(span.clone()) {
+                Some(date) => format!("the date {date}, which is a text only in quotes: \"{date}\""),
+                None => "a date".to_owned(),
+            },
             "invalid type: map" => "a table".to_owned(),
             "invalid type: sequence" => "a list".to_owned(),
             _ => self.show(node.value, span),

@@ -15,6 +15,7 @@
 mod address;
 mod builtins;
 mod document;
+mod effective;
 mod error;
 mod excerpt;
 mod json;
@@ -37,11 +38,13 @@ mod tree;
 mod types;
 mod upkeep;
 mod warning;
+mod written;
 
 use std::path::Path;
 
-pub use self::address::{Host, ListenAddress};
+pub use self::address::{AdminAddress, Host, ListenAddress};
 pub use self::builtins::BUILTINS;
+pub use self::effective::Effective;
 pub use self::error::Error;
 pub use self::excerpt::Excerpt;
 pub use self::path_regex::PathRegex;
@@ -55,6 +58,7 @@ pub use self::types::{
 };
 pub use self::types::{listener, pool, route, telemetry};
 pub use self::warning::Warning;
+pub use self::written::Written;
 
 use self::document::Document;
 use pace_base::file;

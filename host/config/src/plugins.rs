@@ -9,10 +9,19 @@ use super::scalar::{Name, Wasm};
 use super::shape::{Entries, Placed, Table};
 use super::sinks;
 use super::types::{BodyLimits, Breaker, Isolation, Limits, OnFailure, Plugin, Rollback, Secrets, Source};
+use super::warning::Warning;
 
 /// Resolves each entry, in order.
 pub(super) fn resolve(entries: &[Table<raw::Plugin>], resolver: &mut Resolver<'_>) -> Vec<Plugin> {
     unique_names("plugin", entries.iter().map(|entry| &entry.value.name), resolver);
+    for Table { value: raw, .. } in entries {
+        if let Some(Table { value: breaker, .. }) = &raw.breaker
+            && let (Some(first), Some(longest)) = (breaker.cooldown_ms, breaker.max_cooldown_ms)
+            && first.value() > longest.value()
+        {
+            resolver.remark(Warning::CooldownAboveMaximum(raw.name.value.as_str().to_owned()));
+        }
+    }
     let mut plugin = |entry: &Table<raw::Plugin>| {
         let raw = &entry.value;
         Plugin {
@@ -38,8 +47,7 @@ pub(super) fn resolve(entries: &[Table<raw::Plugin>], resolver: &mut Resolver<'_
 fn secrets(raw: &Entries<Name, Table<raw::telemetry::Secret>>, resolver: &mut Resolver<'_>) -> Secrets {
     let read = raw.0.iter().filter_map(|(name, table)| {
         let secret = sinks::secret(table, resolver)?;
-        let file = table.value.file.as_ref().map(|path| resolver.file(path));
-        Some((name.as_str().to_owned(), secret, file))
+        Some((name.as_str().to_owned(), secret))
     });
     read.collect()
 }

@@ -64,15 +64,7 @@ fn tls(pool: &raw::Pool, resolver: &mut Resolver<'_>) -> BackendTls {
         resolver.report(&table.place, Fault::Refused(fault.to_owned()));
     }
     let said = &table.value;
-    let identity = match (&said.cert, &said.key) {
-        (Some(cert), Some(key)) => Some((resolver.file(&cert.value), resolver.file(&key.value))),
-        (None, None) => None,
-        (Some(one), None) | (None, Some(one)) => {
-            let fault = "a certificate and its key belong together: write both `cert` and `key`";
-            resolver.report(&one.place, Fault::Refused(fault.to_owned()));
-            None
-        }
-    };
+    let identity = resolver.identity(said.cert.as_ref(), said.key.as_ref());
     let verify = said.verify.unwrap_or(true);
     if let (false, Some(ca)) = (verify, &said.ca) {
         let fault = "nothing is verified with `verify = false`, so no authority is asked";

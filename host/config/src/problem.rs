@@ -26,8 +26,48 @@ impl Problem {
             Some(key) => format!("{location}: {key}: {fault}"),
             None => format!("{location}: {fault}"),
         };
-        Line(message).to_string()
+        Line(shortened(&message)).to_string()
     }
+}
+
+/// The most characters of a key or a value in a message.
+const LONGEST_QUOTE: usize = 80;
+
+/// Cuts what is quoted in a message, if it is very long: keys and values of the operator.
+fn shortened(message: &str) -> String {
+    let mut shown = String::with_capacity(message.len().min(1024));
+    let mut rest = message;
+    while let Some(at) = rest.find(['"', '`']) {
+        let (before, behind) = rest.split_at(at + 1);
+        let quote = &before[at..];
+        shown.push_str(before);
+        let Some(end) = end_of_quote(behind, quote) else {
+            rest = behind;
+            break;
+        };
+        let quoted = &behind[..end];
+        match quoted.char_indices().nth(LONGEST_QUOTE) {
+            Some((cut, _)) => {
+                shown.push_str(&quoted[..cut]);
+                shown.push('…');
+            }
+            None => shown.push_str(quoted),
+        }
+        shown.push_str(quote);
+        rest = &behind[end + 1..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// The end of what is quoted, where a quote behind a backslash is no end.
+fn end_of_quote(text: &str, quote: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    text.char_indices().find_map(|(at, c)| {
+        let ends = !is_escaped && quote.starts_with(c);
+        is_escaped = !is_escaped && c == '\\';
+        ends.then_some(at)
+    })
 }
 
 impl fmt::Display for Problem {
@@ -220,6 +260,29 @@ fn listed_before(line: &Option<usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_keys_and_values_are_cut() {
+        let long = "x".repeat(500);
+        let cut = format!("{}…", "x".repeat(80));
+        for (message, shown) in [
+            (
+                format!("unknown key `{long}` in [server]"),
+                format!("unknown key `{cut}` in [server]"),
+            ),
+            (format!("{long:?} is no path"), format!("{cut:?} is no path")),
+            (
+                format!("\"a\\\"{long}\" and `b`"),
+                format!("\"a\\\"{}…\" and `b`", "x".repeat(77)),
+            ),
+            (
+                "it's \"short\" and `open".to_owned(),
+                "it's \"short\" and `open".to_owned(),
+            ),
+        ] {
+            assert_eq!(shortened(&message), shown);
+        }
+    }
 
     #[test]
     fn suggestion_names_the_nearest_and_all_others() {

@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use self::routes::Route;
 
-use super::address::{BackendAddress, ListenAddress};
+use super::address::{AdminAddress, BackendAddress, ListenAddress};
 use super::json::JsonTable;
 use super::scalar::tls::Protocol;
 use super::scalar::{
-    EncodedSlashes, Int, Isolation, KeyExtractor, MatchHost, Name, Network, OnFailure, OptionalHeaderName,
-    RetryOn, Sha256, Underscores, UrlPath, Via, Wasm,
+    EncodedSlashes, Int, Isolation, KeyExtractor, MatchHost, Mode, Name, Network, OnFailure,
+    OptionalHeaderName, RetryOn, Sha256, Underscores, UrlPath, Via, Wasm,
 };
 use super::shape::{Entries, OrText, Placed, Shorthand, Table};
 
@@ -83,7 +83,10 @@ pub(super) struct Server {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Admin {
-    pub listen: Option<Placed<ListenAddress>>,
+    pub listen: Option<Placed<AdminAddress>>,
+    pub mode: Option<Placed<Mode>>,
+    pub cert: Option<Placed<String>>,
+    pub key: Option<Placed<String>>,
     pub debug_header: Option<OptionalHeaderName>,
     pub token: Option<Table<telemetry::Secret>>,
 }

@@ -13,7 +13,7 @@ use pace_wire::known::Known;
 use pace_wire::path::normalise_prefix;
 use pace_wire::request::Rules;
 
-use super::address::ListenAddress;
+use super::address::{AdminAddress, ListenAddress};
 use super::document::Document;
 use super::plugins::mebibytes;
 use super::problem::{Fault, Problem};
@@ -22,10 +22,14 @@ use super::scalar::Int;
 use super::shape::{Place, Placed, Table};
 use super::types::listener::Listener;
 use super::types::{Admin, ClientLimits, Config, ConnectionLimits, HeaderName, Metrics, Server};
+use super::warning::Warning;
+use super::written::Written;
 use super::{Overrides, listeners, plugins, pools, routes, short, sinks};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+/// The permissions of the admin listener's socket: for its owner, as whoever connects can change what serves.
+const DEFAULT_SOCKET_MODE: u32 = 0o600;
 const DEFAULT_GRACE_PERIOD_SECONDS: u32 = 10;
 
 /// The default of all state: that of eight plugins with their default limits.
@@ -42,6 +46,7 @@ const DEFAULT_VIA: &str = "pace";
 pub(super) struct Resolver<'a> {
     document: &'a Document<'a>,
     problems: Vec<Problem>,
+    remarks: Vec<Warning>,
 }
 
 impl<'a> Resolver<'a> {
@@ -49,6 +54,7 @@ impl<'a> Resolver<'a> {
         Resolver {
             document,
             problems: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
@@ -88,6 +94,7 @@ impl<'a> Resolver<'a> {
         let admin = file.admin.as_ref().map(|admin| self.admin(admin, &listeners));
         match self.problems.is_empty() {
             true => Ok(Config {
+                written: Written::new(self.document, self.remarks),
                 has_default_rate_limit,
                 server,
                 listeners,
@@ -108,6 +115,11 @@ impl<'a> Resolver<'a> {
         self.problems.push(self.document.problem(place, fault));
     }
 
+    /// Adds a remark about what is written, and used all the same.
+    pub(super) fn remark(&mut self, warning: Warning) {
+        self.remarks.push(warning);
+    }
+
     pub(super) fn document(&self) -> &'a Document<'a> {
         self.document
     }
@@ -118,12 +130,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn server(&mut self, server: &raw::Server, rules: Rules) -> Server {
-        let trusted_proxies: Vec<_> = server
-            .trusted_proxies
-            .iter()
-            .flatten()
-            .map(|network| network.0)
-            .collect();
+        let networks = server.trusted_proxies.iter().flatten();
+        for network in networks.clone().filter(|network| network.has_host_bits()) {
+            self.remark(Warning::HostBits(network.written));
+        }
+        let trusted_proxies: Vec<_> = networks.map(|network| network.network).collect();
         let proxy_protocol = server.proxy_protocol.as_ref().is_some_and(|wanted| wanted.value);
         if let (true, true, Some(wanted)) =
             (proxy_protocol, trusted_proxies.is_empty(), &server.proxy_protocol)
@@ -186,23 +197,56 @@ impl<'a> Resolver<'a> {
     }
 
     fn admin(&mut self, admin: &Table<raw::Admin>, listeners: &[Listener]) -> Admin {
-        let (listen, place) = match &admin.value.listen {
+        let said = &admin.value;
+        let (listen, place) = match &said.listen {
             Some(Placed { value, place }) => (value.clone(), place.clone()),
-            None => (DEFAULT_ADMIN_LISTEN.into(), admin.place.clone()),
+            None => (
+                AdminAddress::Tcp(DEFAULT_ADMIN_LISTEN.into()),
+                admin.place.clone(),
+            ),
         };
-        let covers =
-            |listener: &&Listener| listener.listen.covers(&listen) || listen.covers(&listener.listen);
-        if let Some(listener) = listeners.iter().find(covers) {
-            self.report(&place, Fault::SameListener(listener.listen.clone()));
+        if let AdminAddress::Tcp(listen) = &listen {
+            let covers =
+                |listener: &&Listener| listener.listen.covers(listen) || listen.covers(&listener.listen);
+            if let Some(listener) = listeners.iter().find(covers) {
+                self.report(&place, Fault::SameListener(listener.listen.clone()));
+            }
+        }
+        if let (AdminAddress::Tcp(_), Some(mode)) = (&listen, &said.mode) {
+            let fault = "permissions are those of a socket: write `listen = \"unix:/run/pace/admin.sock\"`";
+            self.report(&mode.place, Fault::Refused(fault.to_owned()));
+        }
+        let identity = self.identity(said.cert.as_ref(), said.key.as_ref());
+        if let (AdminAddress::Unix(_), Some(cert), Some(_)) = (&listen, &said.cert, &identity) {
+            let fault = "nothing is encrypted on a Unix socket, which does not leave this machine";
+            self.report(&cert.place, Fault::Refused(fault.to_owned()));
         }
         Admin {
             listen,
-            debug_header: admin.value.debug_header.as_ref().and_then(|name| name.0.clone()),
-            token: admin
-                .value
-                .token
+            mode: said
+                .mode
                 .as_ref()
-                .and_then(|token| sinks::secret(token, self)),
+                .map_or(DEFAULT_SOCKET_MODE, |mode| mode.value.0),
+            identity,
+            debug_header: said.debug_header.as_ref().and_then(|name| name.0.clone()),
+            token: said.token.as_ref().and_then(|token| sinks::secret(token, self)),
+        }
+    }
+
+    /// The files of a certificate and of its key, which belong together.
+    pub(super) fn identity(
+        &mut self,
+        cert: Option<&Placed<String>>,
+        key: Option<&Placed<String>>,
+    ) -> Option<(PathBuf, PathBuf)> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => Some((self.file(&cert.value), self.file(&key.value))),
+            (None, None) => None,
+            (Some(one), None) | (None, Some(one)) => {
+                let fault = "a certificate and its key belong together: write both `cert` and `key`";
+                self.report(&one.place, Fault::Refused(fault.to_owned()));
+                None
+            }
         }
     }
 

@@ -129,7 +129,11 @@ impl TryFrom<String> for UrlPath {
     type Error = String;
 
     fn try_from(path: String) -> Result<Self, String> {
-        if !path.starts_with('/') {
+        if path.starts_with('^') {
+            Err(format!(
+                "{path:?} must start with `/`; regular expressions are for `path_regex`"
+            ))
+        } else if !path.starts_with('/') {
             Err(format!("{path:?} must start with `/`"))
         } else if path.contains(['?', '#']) {
             Err(format!("{path:?} must be a path alone, without `?` and `#`"))
@@ -144,7 +148,18 @@ impl TryFrom<String> for UrlPath {
 /// A network of trusted proxies, or one address.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Network(pub IpNet);
+pub struct Network {
+    /// The network.
+    pub network: IpNet,
+    pub(crate) written: IpNet,
+}
+
+impl Network {
+    /// Whether bits behind the prefix are set, which are no part of a network.
+    pub(crate) fn has_host_bits(&self) -> bool {
+        self.network != self.written
+    }
+}
 
 impl TryFrom<String> for Network {
     type Error = String;
@@ -154,7 +169,10 @@ impl TryFrom<String> for Network {
             .parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         match network {
-            Ok(network) => Ok(Network(network.trunc())),
+            Ok(written) => Ok(Network {
+                network: written.trunc(),
+                written,
+            }),
             Err(_) => Err(format!(
                 "{text:?} is neither a network such as \"10.0.0.0/8\" nor an IP address such as \"::1\""
             )),
@@ -280,6 +298,26 @@ impl TryFrom<String> for Isolation {
             "worker" => Ok(Isolation(types::Isolation::Worker)),
             "request" => Ok(Isolation(types::Isolation::Request)),
             _ => Err(format!("{text:?} must be \"worker\" or \"request\"")),
+        }
+    }
+}
+
+/// The permissions of a socket, in octal digits.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Mode(pub u32);
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_octal =
+            (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+        match u32::from_str_radix(&text, 8) {
+            Ok(mode @ 0..=0o777) if is_octal => Ok(Mode(mode)),
+            _ => Err(format!(
+                "{text:?} must be permissions in octal digits, such as \"0600\" or \"0660\""
+            )),
         }
     }
 }

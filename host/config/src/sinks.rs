@@ -12,7 +12,7 @@ use super::raw::telemetry as raw;
 use super::resolve::Resolver;
 use super::scalar::telemetry::Statuses;
 use super::shape::{Placed, Table};
-use super::types::telemetry::{AccessLog, Collector, LogField, Secret, StatusSet, Tracing};
+use super::types::telemetry::{AccessLog, Collector, LogField, Secret, SecretSource, StatusSet, Tracing};
 
 const DEFAULT_SERVICE: &str = "pace";
 const DEFAULT_TRACED_ONE_IN: u32 = 100;
@@ -161,25 +161,32 @@ fn collector(text: &str) -> Result<Collector, String> {
 
 /// Reads a secret where it is. `None` has been reported. A file's last line feed is no part of it.
 pub(super) fn secret(table: &Table<raw::Secret>, resolver: &mut Resolver<'_>) -> Option<Secret> {
-    let read = match (&table.value.env, &table.value.file) {
-        (Some(name), None) => match env::var(name) {
-            Ok(text) => Ok(text),
-            Err(env::VarError::NotPresent) => Err(format!("the environment has no variable {name:?}")),
-            Err(env::VarError::NotUnicode(_)) => Err(format!("the variable {name:?} is not UTF-8")),
-        },
-        (None, Some(path)) => read_file(&resolver.file(path)),
+    let source = match (&table.value.env, &table.value.file) {
+        (Some(name), None) => Ok(SecretSource::Env(name.clone())),
+        (None, Some(path)) => Ok(SecretSource::File(resolver.file(path))),
         _ => Err("must be { env = \"NAME\" } or { file = \"PATH\" }".to_owned()),
     };
-    let read = read.and_then(|text| match text.is_empty() {
-        true => Err("is empty".to_owned()),
-        false => Ok(text),
+    let read = source.and_then(|source| match read(&source)? {
+        text if text.is_empty() => Err("is empty".to_owned()),
+        text => Ok(Secret::new(text, source)),
     });
     match read {
-        Ok(text) => Some(Secret::from(text)),
+        Ok(secret) => Some(secret),
         Err(reason) => {
             resolver.report(&table.place, Fault::Refused(reason));
             None
         }
+    }
+}
+
+fn read(source: &SecretSource) -> Result<String, String> {
+    match source {
+        SecretSource::Env(name) => match env::var(name) {
+            Ok(text) => Ok(text),
+            Err(env::VarError::NotPresent) => Err(format!("the environment has no variable {name:?}")),
+            Err(env::VarError::NotUnicode(_)) => Err(format!("the variable {name:?} is not UTF-8")),
+        },
+        SecretSource::File(path) => read_file(path),
     }
 }
 

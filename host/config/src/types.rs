@@ -23,13 +23,16 @@ use self::pool::{Endpoint, Upkeep};
 use self::route::Route;
 pub use self::secrets::Secrets;
 use self::telemetry::{AccessLog, Secret, Tracing};
-use super::address::ListenAddress;
+use super::address::AdminAddress;
 pub use super::scalar::HeaderName;
+use super::written::Written;
 
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
+    /// The text that it was read from.
+    pub written: Written,
     /// Whether clients are limited because nothing is said about it: in the short form without `[rate_limit]`.
     pub has_default_rate_limit: bool,
     /// `[server]`: the process, and its rules for connections.
@@ -184,7 +187,11 @@ impl Default for ConnectionLimits {
 #[non_exhaustive]
 pub struct Admin {
     /// The address of the admin API, which differs from that of the public listener.
-    pub listen: ListenAddress,
+    pub listen: AdminAddress,
+    /// The permissions of its socket, if that is one of this machine: up to 0o777.
+    pub mode: u32,
+    /// The files of the certificate that is shown, and of its key, if connections are encrypted.
+    pub identity: Option<(PathBuf, PathBuf)>,
     /// A request with this header learns which generation of each plugin serves it.
     pub debug_header: Option<HeaderName>,
     /// What requests have to have in `Authorization`, if they have to.
@@ -250,6 +257,15 @@ pub enum Source {
     Builtin(String),
     /// Code in a file. A relative path is joined to the configuration's directory.
     File(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Builtin(name) => write!(out, "builtin:{name}"),
+            Source::File(path) => path.display().fmt(out),
+        }
+    }
 }
 
 /// The outcome of a request when a plugin fails.

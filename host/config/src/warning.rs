@@ -4,19 +4,36 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::address::ListenAddress;
+use super::address::{AdminAddress, ListenAddress};
 use super::types::listener::Listener;
 use super::types::pool::Endpoint;
 use super::types::route::{PathMatch, Route};
-use super::types::{Backend, Config};
+use super::types::{Admin, Backend, Config, Metrics, Plugin};
 
 /// A remark for the operator about a configuration that is used all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
     /// Other machines can reach the admin API.
     AdminReachable(ListenAddress),
+    /// Other machines can reach the admin API, and its token is sent to it without encryption.
+    TokenInClear(ListenAddress),
     /// Every client can claim any address.
     TrustsEverybody(IpNet),
+    /// This network has bits behind its prefix, which are no part of it.
+    HostBits(IpNet),
+    /// A path that is written as a pattern, and is none.
+    NoPattern {
+        /// The path.
+        path: String,
+        /// Its line.
+        line: usize,
+    },
+    /// The metrics take the place of the page at `/`.
+    MetricsAtRoot,
+    /// Instances of this plugin fail before they would be replaced.
+    NeverRecycled(String),
+    /// The first wait of this plugin's breaker is longer than the longest.
+    CooldownAboveMaximum(String),
     /// No route uses this pool.
     UnusedPool(String),
     /// No route uses this plugin.
@@ -55,9 +72,37 @@ impl fmt::Display for Warning {
                 "[admin] listens on {listen}, where other machines can reach it; whoever does can change this proxy. \
                  Use 127.0.0.1 unless a firewall stands before it"
             ),
+            Warning::TokenInClear(listen) => write!(
+                f,
+                "[admin] listens on {listen}, where other machines can reach it, without `cert` and `key`: its token crosses \
+                 the network in the clear"
+            ),
             Warning::TrustsEverybody(network) => write!(
                 f,
                 "`trusted_proxies` in [server] has {network}: every client can claim to be any address"
+            ),
+            Warning::HostBits(written) => write!(
+                f,
+                "{written} in `trusted_proxies` is taken for {}: it has bits behind its prefix",
+                written.trunc()
+            ),
+            Warning::NoPattern { path, line } => write!(
+                f,
+                "the path {path:?} on line {line} is no pattern: each character stands for itself. `path_prefix` has everything \
+                 below a path, and regular expressions are for `path_regex`"
+            ),
+            Warning::MetricsAtRoot => write!(
+                f,
+                "`endpoint = \"/\"` in [metrics]: whoever asks for / gets the metrics, and no backend does"
+            ),
+            Warning::NeverRecycled(plugin) => write!(
+                f,
+                "`recycle_memory_mb` of the plugin `{plugin}` is not below its `memory_mb`: a call fails before its instance is \
+                 replaced"
+            ),
+            Warning::CooldownAboveMaximum(plugin) => write!(
+                f,
+                "`cooldown_ms` of the plugin `{plugin}` is above its `max_cooldown_ms`, which is raised to it"
             ),
             Warning::OwnBackend { pool, backend } => write!(
                 f,
@@ -104,8 +149,12 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         .as_ref()
         // Whoever has the token may change this proxy from anywhere.
         .filter(|admin| admin.token.is_none())
-        .map(|admin| admin.listen.clone())
-        .filter(|listen| !listen.host.is_loopback());
+        .and_then(reachable);
+    let in_clear = config
+        .admin
+        .as_ref()
+        .filter(|admin| admin.token.is_some() && admin.identity.is_none())
+        .and_then(reachable);
     let everybody = config
         .server
         .trusted_proxies
@@ -138,7 +187,20 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
         .filter(|pool| pool.backends.iter().all(|backend| backend.weight == 0));
 
     let mut warnings: Vec<_> = admin.into_iter().map(Warning::AdminReachable).collect();
+    warnings.extend(in_clear.map(Warning::TokenInClear));
     warnings.extend(everybody.map(|network| Warning::TrustsEverybody(*network)));
+    warnings.extend(config.written.remarks.iter().cloned());
+    let is_root = |metrics: &&Metrics| metrics.endpoint == "/";
+    warnings.extend(
+        config
+            .metrics
+            .iter()
+            .find(is_root)
+            .map(|_| Warning::MetricsAtRoot),
+    );
+    let never_recycled = |plugin: &&Plugin| plugin.limits.recycle_memory >= plugin.limits.memory;
+    let never_recycled = config.plugins.iter().filter(never_recycled);
+    warnings.extend(never_recycled.map(|plugin| Warning::NeverRecycled(plugin.name.clone())));
     warnings.extend(unused_plugins.map(|(_, plugin)| Warning::UnusedPlugin(plugin.name.clone())));
     warnings.extend(unused_pools.map(|(_, pool)| Warning::UnusedPool(pool.name.clone())));
     warnings.extend(drained.map(|pool| Warning::DrainedPool(pool.name.clone())));
@@ -147,6 +209,14 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
     warnings.extend(unverified.map(|pool| Warning::Unverified(pool.name.clone())));
     warnings.extend(own_backends(config));
     warnings
+}
+
+/// The address of an admin listener that other machines can reach.
+fn reachable(admin: &Admin) -> Option<ListenAddress> {
+    match &admin.listen {
+        AdminAddress::Tcp(listen) if !listen.host.is_loopback() => Some(listen.clone()),
+        AdminAddress::Tcp(_) | AdminAddress::Unix(_) => None,
+    }
 }
 
 /// The backends that are listeners of this Pace. An address of the machine that is not loopback may be another's.

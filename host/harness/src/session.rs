@@ -472,7 +472,7 @@ fn entry(setup: &Setup) -> pace_config::Plugin {
     entry.rollback.calls = 0;
     let secrets = setup.secrets.iter();
     entry.secrets = secrets
-        .map(|(name, text)| (name.clone(), Secret::from(text.clone()), None))
+        .map(|(name, text)| (name.clone(), Secret::from(text.clone())))
         .collect();
     entry.config = setup.config.clone();
     entry

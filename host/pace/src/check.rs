@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use pace_base::plural::Plural;
 use pace_config::listener::{ClientCertificates, Listener};
-use pace_config::{Backend, Config, Pool, Protocol};
+use pace_config::{Admin, AdminAddress, Backend, Config, Pool, Protocol};
 use pace_proxy::certificates::Frontends;
 use pace_proxy::reload::PluginStatus;
 
@@ -22,6 +22,9 @@ pub(crate) fn configuration(config: &Config, frontends: &Frontends) -> String {
     );
     for listener in &config.listeners {
         write_listener(&mut report, config, frontends, listener);
+    }
+    if let Some(admin) = &config.admin {
+        write_admin(&mut report, admin, frontends);
     }
     report += &routes::list(config);
     for pool in &config.pools {
@@ -70,10 +73,32 @@ fn write_listener(report: &mut String, config: &Config, frontends: &Frontends, l
             let _ = writeln!(report, "    certificates of clients: {asked}");
         }
     }
-    for (_, pair) in frontends
-        .pairs()
-        .filter(|(address, _)| **address == listener.listen)
-    {
+    write_certificates(report, frontends, &listener.listen.to_string());
+    if let Some(routes) = &listener.routes {
+        let names: Vec<_> = routes
+            .iter()
+            .map(|index| config.routes[*index].name.as_str())
+            .collect();
+        let _ = writeln!(report, "    routes: {}", names.join(", "));
+    }
+}
+
+/// The admin listener, which no route is served on.
+fn write_admin(report: &mut String, admin: &Admin, frontends: &Frontends) {
+    let kind = match (&admin.listen, &admin.identity) {
+        (AdminAddress::Unix(_), _) => format!(" (mode {:04o})", admin.mode),
+        (AdminAddress::Tcp(_), Some(_)) => " (TLS)".to_owned(),
+        (AdminAddress::Tcp(_), None) => String::new(),
+    };
+    let _ = writeln!(report, "  admin {}{kind}", admin.listen);
+    if admin.identity.is_some() {
+        write_certificates(report, frontends, &admin.listen.to_string());
+    }
+}
+
+/// The certificates of a listener.
+fn write_certificates(report: &mut String, frontends: &Frontends, address: &str) {
+    for (_, pair) in frontends.pairs().filter(|(of, _)| of == address) {
         let certificate = pair.certificate();
         let names: Vec<_> = certificate.names().iter().map(ToString::to_string).collect();
         let days = certificate.days_left(SystemTime::now());
@@ -86,13 +111,6 @@ fn write_listener(report: &mut String, config: &Config, frontends: &Frontends, l
                 days => format!("{days} days"),
             }
         );
-    }
-    if let Some(routes) = &listener.routes {
-        let names: Vec<_> = routes
-            .iter()
-            .map(|index| config.routes[*index].name.as_str())
-            .collect();
-        let _ = writeln!(report, "    routes: {}", names.join(", "));
     }
 }
 

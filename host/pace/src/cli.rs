@@ -137,15 +137,21 @@ pub(crate) struct RouteArgs {
 /// The arguments of `pace ctl`.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "If the listener wants a token, it is that in PACE_ADMIN_TOKEN, or that of the configuration."
+    after_help = "If the listener wants a token, it is that in PACE_ADMIN_TOKEN, or that of the configuration.\nA listener \
+                  with https:// has to show the certificate that the configuration names, or one of an authority in --ca, \
+                  or else of one that the system trusts."
 )]
 pub(crate) struct CtlArgs {
-    /// The address of the admin listener [default: that of the configuration, or 127.0.0.1:9090]
+    /// The address of the admin listener, such as 127.0.0.1:9090, https://proxy.example:9090 or unix:/run/pace/admin.sock
+    /// [default: that of the configuration, or 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<String>,
-    /// The configuration that Pace serves with, which has the address and the token
+    /// The configuration that Pace serves with, which has the address, the certificate and the token
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// The authorities (PEM) that vouch for a listener with https://
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// What to ask
     #[command(subcommand)]
     pub(crate) command: CtlCommand,
@@ -160,6 +166,14 @@ pub(crate) enum CtlCommand {
     Plugins,
     /// List pools with their backends
     Pools,
+    /// List connections of clients by listener, and those to backends by pool
+    Connections,
+    /// Print the configuration that serves, with its defaults and without secrets
+    Config {
+        /// As JSON in place of TOML
+        #[arg(long)]
+        json: bool,
+    },
     /// Send a backend nothing new
     Drain(BackendArgs),
     /// End the drain of a backend

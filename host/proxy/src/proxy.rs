@@ -25,7 +25,7 @@
 //! | `outbound` | writes the heads that are sent |
 //! | `front` | answers of a listener before any route |
 //! | `client`, `certificate`, `hops` | identify the client; tell its certificate; limit the hops of a request |
-//! | `idle`, `sessions` | keep connections to backends for the next request; share them |
+//! | `idle`, `sessions`, `held` | keep connections to backends for the next request; share them; count them |
 //! | `grpc` | deadlines of calls of gRPC, and answers in their words |
 //! | `outcome` | tells plugins how a request ended |
 //! | `context` | the state of one request |
@@ -45,6 +45,7 @@ mod fixed;
 mod forward;
 mod front;
 mod grpc;
+mod held;
 mod hops;
 mod idle;
 mod mirror;
@@ -60,6 +61,7 @@ mod streams;
 mod trace;
 mod watch;
 
+pub use held::{BackendConnections, Held, HeldConnections};
 pub use idle::Idle;
 pub use sessions::Sessions;
 
@@ -77,15 +79,16 @@ use self::answer::Disposition;
 use self::attempt::AttemptError;
 use self::body::announced;
 use self::choose::{Selected, select_first};
-use self::context::Context;
+use self::context::{Context, Counted};
 use self::refuse::Refused;
 use crate::chain::{Remaining, RequestFlow};
 use crate::http1::{BodyReader, Client, Next, WaitOutcome};
 use crate::http2::Io;
-use crate::io::Recycled;
+use crate::io::{Recycled, Transport};
 use crate::listeners::ListenerId;
 use crate::server::Drain;
 use crate::snapshot::{Shared, Snapshot};
+use crate::telemetry::{Counting, Spoken};
 use pace_config::ConnectionLimits;
 use pace_hook::Hook;
 
@@ -144,6 +147,7 @@ impl Proxy {
         if client.speaks_http2() {
             return self.switch_to_streams(client).await;
         }
+        let counting = Counting::speaking(&client.arrival.connections, Spoken::Http1);
         loop {
             let limits = self.snapshot.load().client;
             match client.wait(&limits, self.drain.idle_must_end(self.worker)).await {
@@ -158,7 +162,10 @@ impl Proxy {
                 Disposition::Close => return client.transport.close(),
                 Disposition::Linger => return client.linger().await,
                 Disposition::Reset => return client.transport.reset(),
-                Disposition::Streams => return self.switch_to_streams(client).await,
+                Disposition::Streams => {
+                    drop(counting);
+                    return self.switch_to_streams(client).await;
+                }
             }
         }
     }
@@ -193,7 +200,12 @@ impl Proxy {
         snapshot: Arc<Snapshot>,
         next: Next,
     ) -> Disposition {
-        let mut context = Context::new(snapshot, &client.arrival, &self.shared.metrics.requests_in_flight);
+        let spoken = match client.transport {
+            Transport::Stream(_) => Spoken::Http2,
+            _ => Spoken::Http1,
+        };
+        let counted = Counted::of_client(&client.arrival, spoken);
+        let mut context = Context::new(snapshot, &client.arrival, counted);
         let disposition = match next {
             Next::End => return Disposition::Close,
             Next::Preface => return Disposition::Streams,

@@ -6,7 +6,7 @@
 //! | `inherited` | sockets that systemd or the process before has opened |
 //! | `accept`, `connection`, `admission` | from a socket to a worker |
 //! | `worker` | the threads that serve |
-//! | `admin` | connections of operators |
+//! | `admin`, `admin_port`, `local` | connections of operators, and the port or the Unix socket that they come to |
 //! | `life` | the process from when it serves to its end |
 //! | `signals`, `drain`, `handover` | how an end begins, how connections learn of it, and how another process takes over |
 //! | `systemd`, `ready` | tell others how the process is doing |
@@ -18,6 +18,7 @@
 
 mod accept;
 mod admin;
+mod admin_port;
 mod admission;
 mod connection;
 mod drain;
@@ -25,6 +26,7 @@ mod handover;
 mod inherited;
 mod life;
 mod listen;
+mod local;
 mod ready;
 mod signals;
 mod sockets;
@@ -50,10 +52,9 @@ pub use self::inherited::Inherited;
 pub use self::listen::BindError;
 pub use self::sockets::ListeningSockets;
 
+use self::admin_port::AdminPort;
 use self::handover::{Predecessor, Program};
-use self::inherited::Use;
 use self::life::Life;
-use self::listen::Port;
 use self::ready::ReadyFile;
 pub use self::ready::ReadyFileError;
 use self::signals::Signals;
@@ -79,7 +80,7 @@ pub struct Process {
 /// The bound ports, which nobody can connect to yet, and how they will be used.
 pub struct Server {
     public: Ports,
-    admin: Option<Port>,
+    admin: Option<AdminPort>,
     /// The inherited sockets that the configuration has no use for.
     rest: Inherited,
     /// Whether another process serves until this one takes its place.
@@ -121,15 +122,13 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-const ADMIN_LISTEN: &str = "[admin] listen";
-
 /// Looks up the names in listening addresses, without binding any port.
 pub fn find_addresses(config: &Config) -> Result<(), BindError> {
     for listener in &config.listeners {
         listen::find(&listener.listen, sockets::key(config))?;
     }
     if let Some(admin) = &config.admin {
-        listen::find(&admin.listen, ADMIN_LISTEN)?;
+        admin_port::find(&admin.listen)?;
     }
     Ok(())
 }
@@ -213,13 +212,10 @@ impl Server {
     pub fn bind(config: &Config, mut inherited: Inherited) -> Result<Server, BindError> {
         let takes_over = inherited.are_of_predecessor();
         let public = Ports::bind(config, &mut inherited)?;
-        let admin = match &config.admin {
-            None => None,
-            Some(admin) => {
-                let socket = sockets::inherited(&mut inherited, Use::Admin, &admin.listen, ADMIN_LISTEN)?;
-                Some(Port::bind(&admin.listen, None, ADMIN_LISTEN, socket)?)
-            }
-        };
+        let admin = config.admin.as_ref();
+        let admin = admin
+            .map(|admin| AdminPort::bind(admin, &mut inherited))
+            .transpose()?;
         inherited.settle();
         Ok(Server {
             public,

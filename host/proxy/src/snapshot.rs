@@ -22,10 +22,10 @@ use pace_config::listener::ForwardedCertificates;
 use pace_config::route::{Action, Match};
 use pace_config::telemetry::Secret;
 use pace_config::{
-    BodyLimits, ClientLimits, Config, ConnectionLimits, HeaderName, Limits, OnFailure, Server,
+    BodyLimits, ClientLimits, Config, ConnectionLimits, HeaderName, Limits, OnFailure, Problem, Server,
 };
 use pace_content::budget::Budget;
-use pace_hook::{Failure, Hook, Plugin};
+use pace_hook::{Failure, FailureReason, Hook, Plugin};
 use pace_sandbox::{Generation, Runtime, WasmPlugin, state_limits};
 use pace_state::{Scope, Store};
 
@@ -145,6 +145,39 @@ pub fn plugin_of_scope(scope: &str) -> &str {
 /// name.
 const OWN_SCOPE: char = '@';
 
+/// A plugin that does not take a configuration.
+#[derive(Clone, Debug)]
+pub struct Misconfigured {
+    /// The plugin.
+    pub plugin: String,
+    /// The route whose own configuration it is, if it is one's.
+    pub route: Option<String>,
+    /// The plugin's reason.
+    pub failure: Failure,
+}
+
+impl Misconfigured {
+    /// The reason, with the place in the file if the plugin has said why.
+    pub fn problem(&self, config: &Config) -> Option<Problem> {
+        let is_refusal = self.failure.reason == FailureReason::Configure;
+        is_refusal
+            .then(|| config.refused_by_plugin(&self.plugin, self.route.as_deref(), &self.failure.detail))
+            .flatten()
+    }
+
+    /// The failure, whose detail names the route.
+    pub fn into_failure(self) -> Failure {
+        let Misconfigured { route, failure, .. } = self;
+        match route {
+            None => failure,
+            Some(route) => {
+                let detail = format!("with the configuration of route `{route}`: {}", failure.detail);
+                Failure { detail, ..failure }
+            }
+        }
+    }
+}
+
 /// The generation of each plugin of a configuration, and of [`DEFAULT_BALANCER`].
 pub type Generations = HashMap<String, Arc<Generation>>;
 
@@ -159,7 +192,7 @@ impl Snapshot {
         shared: &Shared,
         before: Option<&Snapshot>,
         answers: &Answers,
-    ) -> Result<Snapshot, (String, Failure)> {
+    ) -> Result<Snapshot, Misconfigured> {
         let mut builder = Builder {
             config,
             generations,
@@ -280,13 +313,6 @@ fn fronts(
     fronts
 }
 
-/// Adds to a plugin's failure the route whose configuration it refuses, if that is not the plugin's own
-/// configuration.
-fn on_route((plugin, failure): (String, Failure), route: &str) -> (String, Failure) {
-    let detail = format!("with the configuration of route `{route}`: {}", failure.detail);
-    (plugin, Failure { detail, ..failure })
-}
-
 struct Builder<'a> {
     config: &'a Config,
     generations: &'a Generations,
@@ -321,7 +347,7 @@ impl Builder<'_> {
         made
     }
 
-    fn chain(&mut self, route: &pace_config::route::Route) -> Result<Chain, (String, Failure)> {
+    fn chain(&mut self, route: &pace_config::route::Route) -> Result<Chain, Misconfigured> {
         let mut steps = Vec::with_capacity(route.plugins.len() + 1);
         for used in &route.plugins {
             let name = &self.config.plugins[used.plugin].name;
@@ -332,13 +358,12 @@ impl Builder<'_> {
             } else {
                 name.clone()
             };
-            let plugin = self.use_of(name, scope, &used.config).map_err(|refused| {
-                if used.own_config {
-                    on_route(refused, &route.name)
-                } else {
-                    refused
-                }
-            })?;
+            let plugin = self
+                .use_of(name, scope, &used.config)
+                .map_err(|refused| Misconfigured {
+                    route: used.own_config.then(|| route.name.clone()),
+                    ..refused
+                })?;
             steps.push(self.step(route, plugin, used.on_failure, used.body));
         }
         let chooses = |step: &Step| step.plugin.hooks().contains(Hook::SelectUpstream);
@@ -348,7 +373,7 @@ impl Builder<'_> {
         Ok(Chain::new(steps))
     }
 
-    fn default_balancer(&mut self, route: &pace_config::route::Route) -> Result<Step, (String, Failure)> {
+    fn default_balancer(&mut self, route: &pace_config::route::Route) -> Result<Step, Misconfigured> {
         let balancer = self.use_of(DEFAULT_BALANCER, DEFAULT_BALANCER.to_owned(), &Map::new())?;
         Ok(self.step(
             route,
@@ -363,7 +388,7 @@ impl Builder<'_> {
         &mut self,
         route: &pace_config::route::Route,
         pools: &[Arc<Pool>],
-    ) -> Result<Option<Mirror>, (String, Failure)> {
+    ) -> Result<Option<Mirror>, Misconfigured> {
         let Action::Forward(forward) = &route.action else {
             return Ok(None);
         };
@@ -411,7 +436,7 @@ impl Builder<'_> {
         plugin: &str,
         scope: String,
         config: &Map<String, Value>,
-    ) -> Result<Arc<WasmPlugin>, (String, Failure)> {
+    ) -> Result<Arc<WasmPlugin>, Misconfigured> {
         let generation = &self.generations[plugin];
         let config = serde_json::to_string(config).expect("a map of JSON values is JSON");
         let limits = state_limits(&generation.settings().limits);
@@ -431,8 +456,13 @@ impl Builder<'_> {
             return Ok(same);
         }
         let runtime = &self.shared.runtime;
-        let made = WasmPlugin::new(runtime, Arc::clone(generation), key.config.clone(), counted)
-            .map_err(|failure| (plugin.to_owned(), failure))?;
+        let made = WasmPlugin::new(runtime, Arc::clone(generation), key.config.clone(), counted).map_err(
+            |failure| Misconfigured {
+                plugin: plugin.to_owned(),
+                route: None,
+                failure,
+            },
+        )?;
         let made = Arc::new(made);
         self.parts.plugins.insert(key, Arc::clone(&made));
         Ok(made)

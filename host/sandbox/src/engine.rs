@@ -20,6 +20,7 @@ use super::direct;
 use super::guest::{Guest, MAX_TABLE_ELEMENTS};
 use super::slots::Slots;
 use super::streams::Room;
+use memchr::memmem;
 use pace_config::{Isolation, Limits};
 
 /// The runtime of plugins: compiles them, and keeps account of their instances on all threads.
@@ -36,6 +37,9 @@ pub struct Runtime {
     threads: u32,
     cache: Option<Cache>,
 }
+
+/// The end that the names of the hooks have which filter messages.
+const STREAM_HOOK: &[u8] = b"-stream-filter@";
 
 /// The source of instances' memory. A program is compiled for one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +68,17 @@ impl Allocation {
                 slot: limits.memory.next_power_of_two().max(SMALLEST_SLOT),
                 messages: limits.streams,
             },
+        }
+    }
+
+    /// The allocation for this code: without room for messages if it filters none. The name of the hook is in every component that
+    /// has it, as text, and finding it where it means something else only reserves addresses.
+    pub(super) fn of_code(self, bytes: &[u8]) -> Allocation {
+        match self {
+            Allocation::Pooled { slot, .. } if memmem::find(bytes, STREAM_HOOK).is_none() => {
+                Allocation::Pooled { slot, messages: 0 }
+            }
+            same => same,
         }
     }
 }

@@ -46,7 +46,7 @@ impl Program {
     ///
     /// The file is not a plugin that Pace can run.
     pub fn load(runtime: &Runtime, allocation: Allocation, bytes: &[u8]) -> Result<Program, LoadError> {
-        let platform = platform(runtime, allocation)?;
+        let platform = platform(runtime, allocation.of_code(bytes))?;
         let compiled = Compiled::new(&platform.engine, &platform.imports, bytes)?;
         Program::link(&platform, bytes, compiled)
     }

@@ -18,6 +18,7 @@
 
 mod connector;
 mod failure;
+mod pinned;
 mod reason;
 mod roots;
 mod unverified;

@@ -42,6 +42,11 @@ impl PathRewrite {
         &self.strip
     }
 
+    /// The prefix that is put in front, without a slash at its end.
+    pub fn add(&self) -> &str {
+        &self.add
+    }
+
     /// Rewrites a target. The query stays as it is, and so does `*`.
     ///
     /// The path is at or below the added prefix whatever the target: a path that somebody has edited is normalised before.

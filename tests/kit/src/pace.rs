@@ -62,7 +62,8 @@ impl Pace {
         let table: toml::Table = text.parse().expect("the ready file is TOML");
         let address = |key: &str| -> Option<SocketAddr> {
             let address = table.get(key)?.as_str().expect("an address is a text");
-            Some(address.parse().expect("it has a port"))
+            let is_port = !address.starts_with("unix:");
+            is_port.then(|| address.parse().expect("it has a port"))
         };
         let public = address("listen").expect("Pace listens");
         let reachable = if public.ip().is_unspecified() {
@@ -111,9 +112,9 @@ impl Pace {
         self.client().get(target)
     }
 
-    /// The admin listener's address.
+    /// The admin listener's address, if that is no Unix socket.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin.expect("the configuration has [admin]")
+        self.admin.expect("the configuration has [admin], on a port")
     }
 
     /// Creates a client of the admin listener.

@@ -5,6 +5,8 @@
 
 mod access_log;
 mod admin;
+mod admin_socket;
+mod admin_tls;
 mod author_mistakes;
 mod backend_answers;
 mod balancers;
@@ -17,6 +19,7 @@ mod command_line;
 mod compiling;
 mod config_reload;
 mod configured_swaps;
+mod connection_counts;
 mod connections;
 mod containment;
 mod contract;
@@ -25,6 +28,7 @@ mod cookbook;
 mod ctl;
 mod dashboards;
 mod edits;
+mod effective_config;
 mod finished;
 mod forged;
 mod grpc;

@@ -31,7 +31,7 @@ fn signed(pace: &Pace, signature: &str, password: &str) -> String {
 fn secret_signs_verifies_and_compares_and_is_shown_nowhere() {
     let backend = HttpBackend::named("one");
     let pace = Setup::new()
-        .file("hook.key", &format!("{KEY}\n"))
+        .file("hook.key", format!("{KEY}\n"))
         .config(&config("hook = { file = \"hook.key\" }", &backend))
         .start();
     assert!(!pace.get(DATA).text().contains(KEY));

@@ -321,7 +321,9 @@ fn systemd_unit_has_a_command_that_starts() {
     let backend = HttpBackend::named("one");
     // The command is the unit's, except for the file, which is not installed here, and the port, which may be
     // in use.
-    let config = root().join("config/proxy.toml");
+    let place = tempfile::tempdir().expect("a temporary directory can be made");
+    let config = place.path().join("pace.toml");
+    fs::write(&config, of_the_package()).expect("the directory is writable");
     let words = words.map(|word| match word {
         "/etc/pace/pace.toml" => config.as_os_str().to_owned(),
         word => word.into(),
@@ -331,6 +333,22 @@ fn systemd_unit_has_a_command_that_starts() {
         .args(["--listen", "127.0.0.1:0", "--backend", &backend.url()])
         .start();
     assert_eq!(pace.get("/").text(), "one");
+}
+
+/// The configuration that the package installs, with a port of the admin listener that is free here.
+pub(crate) fn of_the_package() -> String {
+    read("pace.toml")
+}
+
+#[test]
+fn configuration_of_the_package_tells_metrics_to_operators_alone() {
+    let backend = HttpBackend::named("one");
+    let pace = Setup::new()
+        .config(&of_the_package())
+        .args(["--listen", "127.0.0.1:0", "--backend", &backend.url()])
+        .start();
+    assert_eq!(pace.get("/metrics").text(), "one");
+    assert!(pace.admin().get("/metrics").text().contains("pace_build_info"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Wrong configurations, and the messages that operators get.
 
-use pace_tests::{Exit, HttpBackend, Setup};
+use std::fs;
+
+use pace_tests::{Exit, HttpBackend, Pace, Setup};
 
 use crate::sections::{SERVER, pool, short_form};
 
@@ -178,5 +180,28 @@ fn wrong_config_of_a_route_is_refused_at_start() {
              plugins = [{{ use = \"headers\", config = {{ response = {{ set = {{ connection = \"close\" }} }} }} }}]\n"
         ))
         .run();
-    says(&exit, &["plugin `headers`", "connection"]);
+    says(
+        &exit,
+        &["`plugins.config.response.set.connection` in [[routes]]: plugin `headers`"],
+    );
+}
+
+/// The operator has written [headers], and no plugin.
+#[test]
+fn wrong_headers_of_the_short_form_are_refused_at_their_line_at_start_and_on_a_reload() {
+    let backend = HttpBackend::down();
+    let wrong = "[headers]\nresponse = { set = { connection = \"close\" } }\n";
+    let text = format!("{}{wrong}", short_form(&[&backend]));
+    let exit = Setup::new().config(&text).run();
+    let said = "`response.set.connection` in [headers]: ";
+    says(&exit, &["pace.toml:18:", said]);
+    assert!(!exit.refusal().contains("header-injection"), "{exit:#?}");
+    let pace = Pace::with_config(&text.replace("connection", "x-env"));
+    fs::write(pace.directory().join("pace.toml"), &text).expect("it is writable");
+    pace.wait_for_entry(&[
+        "the configuration is not taken",
+        "pace.toml:18:",
+        said,
+        "connection = \"close\"",
+    ]);
 }

@@ -109,7 +109,7 @@ pub(super) fn window_key(
 ) -> Result<WindowKey, Fault> {
     match (address, network, text) {
         (Some(address), None, None) => Ok(WindowKey::Address(address.0)),
-        (None, Some(network), None) => Ok(WindowKey::Network(network.0)),
+        (None, Some(network), None) => Ok(WindowKey::Network(network.network)),
         (None, None, Some(text)) => Ok(WindowKey::Bytes(text.as_bytes().to_vec())),
         _ => Err(Fault::Refused(
             "whose events? One of `address`, `network` and `text` is needed, and no other".to_owned(),

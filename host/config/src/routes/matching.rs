@@ -8,6 +8,8 @@ use crate::resolve::Resolver;
 use crate::shape::{Place, Placed, Table};
 use crate::types::HeaderName;
 use crate::types::route::{HostMatch, Match, PathMatch};
+use crate::warning::Warning;
+use crate::written::looks_like_a_pattern;
 
 /// The conditions of a route. `None` has been reported.
 pub(super) fn resolve(
@@ -38,6 +40,15 @@ fn path(said: &written::Match, rules: Rules, resolver: &mut Resolver<'_>) -> Opt
         let fault = "a route has one of `path`, `path_regex` and `path_prefix`: each says which paths";
         resolver.report(second, Fault::Refused(fault.to_owned()));
         return None;
+    }
+    for path in [exact, prefix].into_iter().flatten() {
+        if looks_like_a_pattern(&path.value.0) {
+            let line = resolver.document().line(&path.place).unwrap_or_default();
+            resolver.remark(Warning::NoPattern {
+                path: path.value.0.clone(),
+                line,
+            });
+        }
     }
     match (exact, regex, prefix) {
         (Some(path), _, _) => resolver

@@ -1,7 +1,7 @@
 //! The messages that the operator reads.
 
 use super::super::Error;
-use super::{FULL, SHORT, full, only, parse, short};
+use super::{FULL, SHORT, config, full, only, parse, short};
 
 #[test]
 fn message_has_place_key_reason_and_line() {
@@ -12,6 +12,76 @@ conf/proxy.toml:10:1: unknown key `max_request` in [rate_limit]: did you mean `m
   10 | max_request = 100
      | ^^^^^^^^^^^";
     assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn refusal_of_a_plugin_has_the_line_and_the_words_of_the_file() {
+    let refused = |text: &str, plugin: &str, route: Option<&str>, reason: &str| {
+        let problem = config(text).refused_by_plugin(plugin, route, reason);
+        problem.map(|problem| problem.headline())
+    };
+    let short = SHORT.replace(
+        "[metrics]",
+        "[headers]\nrequest = { set = { \"a b\" = \"1\" } }\n\n[metrics]",
+    );
+    for (plugin, reason, said) in [
+        (
+            "header-injection",
+            "request.set.a b: no name",
+            "conf/proxy.toml:15:21: `request.set.a b` in [headers]: no name",
+        ),
+        (
+            "rate-limiter",
+            "key: too long",
+            "conf/proxy.toml:12:1: `key_extractor` in [rate_limit]: too long",
+        ),
+        (
+            "header-injection",
+            "something is wrong",
+            "conf/proxy.toml:14:2: [headers]: something is wrong",
+        ),
+    ] {
+        let problem = refused(&short, plugin, None, reason);
+        assert_eq!(problem.as_deref(), Some(said), "{reason}");
+    }
+    let limit = "plugin `limit-api` (builtin:rate-limiter)";
+    let headers = "plugin `headers` (conf/plugins/headers.wasm)";
+    for (plugin, route, reason, said) in [
+        (
+            "limit-api",
+            None,
+            "max_requests: 0",
+            format!("17:12: `config.max_requests` in [[plugins]]: {limit}: 0"),
+        ),
+        (
+            "headers",
+            Some("api.example.com/v1"),
+            "response.set.x-env: bad",
+            format!("`plugins.config.response.set.x-env` in [[routes]]: {headers}: bad"),
+        ),
+        (
+            "headers",
+            Some("api.example.com/v1"),
+            "response.set.x-team: bad",
+            format!("`config.response.set.x-team` in [[plugins]]: {headers}: bad"),
+        ),
+    ] {
+        let problem = refused(FULL, plugin, route, reason).unwrap_or_default();
+        assert!(problem.ends_with(&said), "{problem}");
+    }
+    assert_eq!(
+        refused(SHORT, "header-injection", None, "there is no table"),
+        None
+    );
+}
+
+#[test]
+fn date_in_the_place_of_a_text_says_so() {
+    assert_eq!(
+        short("\"0.0.0.0:8080\"", "1979-05-27"),
+        "conf/proxy.toml:3:10: `listen` in [server]: expected a string, found the date 1979-05-27, which is a text only in \
+         quotes: \"1979-05-27\""
+    );
 }
 
 #[test]

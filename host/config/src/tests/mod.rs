@@ -1,6 +1,7 @@
 //! The configuration as operators meet it: files in, resolved values or messages out.
 
 mod actions;
+mod effective;
 mod forms;
 mod listeners;
 mod messages;

@@ -65,6 +65,61 @@ fn trusted_proxies_may_be_addresses_and_are_truncated() {
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "::1/128", "fd00::/8"]);
 }
 
+/// Each is allowed, and hardly what is meant.
+#[test]
+fn settings_without_the_effect_that_they_seem_to_have_are_warnings() {
+    let all = |text: &str| {
+        let warnings = config(text).warnings().into_iter();
+        warnings
+            .map(|warning| warning.to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let plugin = |keys: &str| {
+        format!(
+            "[[plugins]]\nname = 'a'\nwasm = 'builtin:round-robin'\n{keys}\n[[pools]]\nname = 'p'\nbackends = ['a']\n\
+             [[routes]]\npool = 'p'\nplugins = ['a']\n"
+        )
+    };
+    let route = |path: &str| format!("{}[[routes]]\nmatch = {{ {path} }}\npool = 'p'\n", plugin(""));
+    for (text, part) in [
+        (
+            format!("{SHORT}\n").replace("workers = 4", "trusted_proxies = ['10.1.2.3/8']"),
+            "10.1.2.3/8 in `trusted_proxies` is taken for 10.0.0.0/8",
+        ),
+        (
+            SHORT.replace("\"/metrics\"", "\"/\""),
+            "whoever asks for / gets the metrics",
+        ),
+        (
+            plugin("limits = { memory_mb = 8, recycle_memory_mb = 16 }"),
+            "`recycle_memory_mb` of the plugin `a` is not below",
+        ),
+        (
+            plugin("breaker = { cooldown_ms = 5000, max_cooldown_ms = 1000 }"),
+            "`cooldown_ms` of the plugin `a` is above its `max_cooldown_ms`",
+        ),
+        (
+            route("path_prefix = '/api/*'"),
+            "the path \"/api/*\" on line 12 is no pattern",
+        ),
+        (
+            route("path = '/users/{id}'"),
+            "the path \"/users/{id}\" on line 12 is no pattern",
+        ),
+        (
+            route("path_prefix = '/v[0-9]'"),
+            "the path \"/v[0-9]\" on line 12 is no pattern",
+        ),
+    ] {
+        let said = all(&text);
+        assert!(said.contains(part), "{part:?} in {said:?}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    assert_eq!(all(&plugin("breaker = { cooldown_ms = 90000 }")), "");
+    assert_eq!(all(&route("path_prefix = '/Products(1)/$metadata'")), "");
+}
+
 #[test]
 fn odd_settings_are_warnings() {
     assert_eq!(config(SHORT).warnings(), []);

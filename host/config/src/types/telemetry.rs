@@ -1,6 +1,7 @@
 //! `[access_log]` and `[tracing]`.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -164,6 +165,17 @@ impl StatusSet {
         word.is_some_and(|word| word & (1 << (status % 64)) != 0)
     }
 
+    /// The ranges of statuses that the set consists of, in their order.
+    pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u16>> {
+        let mut next = 100;
+        std::iter::from_fn(move || {
+            let first = (next..600).find(|status| self.contains(*status))?;
+            let end = (first..600).find(|status| !self.contains(*status)).unwrap_or(600);
+            next = end;
+            Some(first..=end - 1)
+        })
+    }
+
     /// Whether no status is in the set.
     pub fn is_empty(&self) -> bool {
         *self == StatusSet::NONE
@@ -230,18 +242,42 @@ impl Collector {
 
 /// A text that nobody is shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    source: Option<SecretSource>,
+}
+
+/// The place where a secret is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// This variable of the environment.
+    Env(String),
+    /// This file.
+    File(PathBuf),
+}
 
 impl From<String> for Secret {
     fn from(text: String) -> Secret {
-        Secret(text)
+        Secret { text, source: None }
     }
 }
 
 impl Secret {
+    pub(crate) fn new(text: String, source: SecretSource) -> Secret {
+        Secret {
+            text,
+            source: Some(source),
+        }
+    }
+
     /// The text, for its use and nothing else.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The place where the text was read; `None` if it was not read anywhere.
+    pub fn source(&self) -> Option<&SecretSource> {
+        self.source.as_ref()
     }
 }
 
@@ -263,6 +299,8 @@ mod tests {
         let expected: Vec<u16> = [404].into_iter().chain(500..=599).collect();
         assert_eq!(has, expected);
         assert!(StatusSet::ALL.contains(499));
+        assert_eq!(set.ranges().collect::<Vec<_>>(), [404..=404, 500..=599]);
+        assert_eq!(StatusSet::NONE.ranges().count(), 0);
     }
 
     #[test]

@@ -2,11 +2,19 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pace_base::escape::Shown;
+use pace_base::file;
+use pace_tls::ServerName;
+use pace_tls::alpn::Alpn;
+use pace_tls::client::{Connector, Roots, Settings, system_roots};
+use pace_tls::pem::Pem;
 use serde_json::Value;
+
+use super::address::Address;
 
 /// The longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -17,10 +25,26 @@ const ANSWER: Duration = Duration::from_secs(180);
 /// The most bytes of an answer.
 const MOST: u64 = 64 << 20;
 
+/// The most bytes of a file of certificates.
+const MAX_FILE: u64 = 4 << 20;
+
 /// A client of the admin listener.
 pub(super) struct Client {
-    address: String,
+    address: Address,
     token: Option<String>,
+    /// The way to speak TLS, and the name that the listener has to prove.
+    tls: Option<(Connector, ServerName<'static>)>,
+}
+
+/// The certificates that an admin listener with TLS may show.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trust<'a> {
+    /// One for its name, of an authority that the system trusts.
+    System,
+    /// One for its name, of an authority in this file.
+    Authorities(&'a Path),
+    /// The one in this file.
+    Certificate(&'a Path),
 }
 
 /// The reason why there is no answer.
@@ -28,10 +52,19 @@ pub(super) struct Client {
 pub(super) enum Failed {
     /// Nobody listens, or the connection broke.
     #[error("the admin listener {0}: {1}; is there [admin], and is this its address (--admin, or --config)?")]
-    Unreachable(String, io::Error),
+    Unreachable(Address, io::Error),
+    /// The address is none.
+    #[error("--admin: {0}")]
+    Address(String),
+    /// The listener's certificate cannot be verified, for this reason.
+    #[error("the certificate of the admin listener cannot be verified: {0}")]
+    Trust(String),
+    /// There is no TLS with the listener.
+    #[error("the admin listener {0}: {1}")]
+    Tls(Address, pace_tls::client::ConnectError),
     /// The answer is not one of HTTP, or not what is expected.
     #[error("the admin listener {0} gives no answer that is understood")]
-    Strange(String),
+    Strange(Address),
     /// The token is missing or wrong.
     #[error(
         "the admin listener wants a token: set PACE_ADMIN_TOKEN, or name the configuration with --config"
@@ -46,78 +79,161 @@ pub(super) enum Failed {
 }
 
 impl Client {
-    pub(super) fn new(address: String, token: Option<String>) -> Client {
-        Client { address, token }
+    pub(super) fn new(address: Address, token: Option<String>, trust: Trust<'_>) -> Result<Client, Failed> {
+        let tls = match &address {
+            Address::Encrypted(authority) => Some((connector(trust)?, server_name(authority)?)),
+            Address::Plain(_) | Address::Unix(_) => None,
+        };
+        Ok(Client { address, token, tls })
     }
 
     /// The address of the listener.
-    pub(super) fn address(&self) -> &str {
-        &self.address
+    pub(super) fn address(&self) -> String {
+        self.address.to_string()
     }
 
     /// What `/health` says: `ok`, or `draining`.
     pub(super) fn health(&self) -> Result<String, Failed> {
-        let (_, said) = self.ask("GET", "/health")?;
+        let (_, said) = self.ask("GET", "/health", ANYTHING)?;
         Ok(said.trim().to_owned())
     }
 
     /// The metrics.
     pub(super) fn metrics(&self) -> Result<super::top::Metrics, Failed> {
-        let text = self.successful("GET", "/metrics")?;
+        let text = self.successful("GET", "/metrics", ANYTHING)?;
         Ok(super::top::Metrics::parse(&text))
     }
 
     /// A list or an object.
     pub(super) fn json(&self, path: &str) -> Result<Value, Failed> {
-        let text = self.successful("GET", path)?;
+        let text = self.successful("GET", path, ANYTHING)?;
         serde_json::from_str(&text).map_err(|_| Failed::Strange(self.address.clone()))
+    }
+
+    /// A text of this kind.
+    pub(super) fn text(&self, path: &str, kind: &str) -> Result<String, Failed> {
+        self.successful("GET", path, kind)
     }
 
     /// Asks for a change. Returns the sentence about it.
     pub(super) fn post(&self, path: &str) -> Result<String, Failed> {
-        self.successful("POST", path)
+        self.successful("POST", path, ANYTHING)
     }
 
-    fn successful(&self, method: &str, path: &str) -> Result<String, Failed> {
-        match self.ask(method, path)? {
+    fn successful(&self, method: &str, path: &str, accept: &str) -> Result<String, Failed> {
+        match self.ask(method, path, accept)? {
             (200, said) => Ok(said),
             (401, _) => Err(Failed::Unauthorized),
             (_, said) => Err(Failed::Refused(Shown::lines(said.trim_end()))),
         }
     }
 
-    fn ask(&self, method: &str, path: &str) -> Result<(u16, String), Failed> {
+    fn ask(&self, method: &str, path: &str, accept: &str) -> Result<(u16, String), Failed> {
         let unreachable = |error| Failed::Unreachable(self.address.clone(), error);
-        let answer = self.exchange(method, path).map_err(unreachable)?;
+        // A name in `Host` would be taken for a web page's.
+        let mut request = format!(
+            "{method} {} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nContent-Length: 0\r\nConnection: close\r\n",
+            encoded(path)
+        );
+        if let Some(token) = &self.token {
+            request += &format!("Authorization: Bearer {}\r\n", token.trim());
+        }
+        request += "\r\n";
+        let answer = match &self.address {
+            Address::Unix(path) => connect_local(path).and_then(|socket| exchange(socket, &request)),
+            Address::Plain(authority) | Address::Encrypted(authority) => {
+                let socket = connect(authority).map_err(unreachable)?;
+                match &self.tls {
+                    None => exchange(socket, &request),
+                    Some((connector, name)) => {
+                        let encrypted = connector.connect_blocking(socket, name.clone());
+                        let encrypted =
+                            encrypted.map_err(|error| Failed::Tls(self.address.clone(), error))?;
+                        exchange(encrypted, &request)
+                    }
+                }
+            }
+        };
+        let answer = answer.map_err(unreachable)?;
         parse(&answer).ok_or_else(|| Failed::Strange(self.address.clone()))
     }
+}
 
-    fn exchange(&self, method: &str, path: &str) -> io::Result<Vec<u8>> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in self.address.to_socket_addrs()? {
-            let mut stream = match TcpStream::connect_timeout(&address, CONNECT) {
-                Ok(stream) => stream,
-                Err(error) => {
-                    last = error;
-                    continue;
-                }
-            };
-            stream.set_read_timeout(Some(ANSWER))?;
-            // A name in `Host` would be taken for a web page's.
-            let mut head = format!(
-                "{method} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n",
-                encoded(path)
-            );
-            if let Some(token) = &self.token {
-                head += &format!("Authorization: Bearer {}\r\n", token.trim());
+/// The value of `Accept` of whoever takes the answer as it is.
+const ANYTHING: &str = "*/*";
+
+fn connect(authority: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in authority.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(socket) => {
+                socket.set_read_timeout(Some(ANSWER))?;
+                return Ok(socket);
             }
-            stream.write_all(format!("{head}\r\n").as_bytes())?;
-            let mut answer = Vec::new();
-            stream.take(MOST).read_to_end(&mut answer)?;
-            return Ok(answer);
+            Err(error) => last = error,
         }
-        Err(last)
     }
+    Err(last)
+}
+
+fn connect_local(path: &Path) -> io::Result<UnixStream> {
+    let socket = UnixStream::connect(path)?;
+    socket.set_read_timeout(Some(ANSWER))?;
+    Ok(socket)
+}
+
+fn exchange(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+    socket.write_all(request.as_bytes())?;
+    socket.flush()?;
+    let mut answer = Vec::new();
+    socket.take(MOST).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// Speaks TLS with a listener that shows what is trusted.
+fn connector(trust: Trust<'_>) -> Result<Connector, Failed> {
+    let read = |path: &Path| {
+        let name = path.display().to_string();
+        match file::read(path, MAX_FILE) {
+            Ok(bytes) => Ok((name, bytes)),
+            Err(error) => Err(Failed::Trust(format!("cannot read {name}: {error}"))),
+        }
+    };
+    let make = |roots| {
+        let settings = Settings {
+            roots: Some(roots),
+            identity: None,
+            alpn: &[Alpn::Http11],
+        };
+        Connector::new(settings).map_err(|error| Failed::Trust(error.to_string()))
+    };
+    match trust {
+        Trust::System => make(Roots::System(
+            system_roots().map_err(|error| Failed::Trust(error.to_string()))?,
+        )),
+        Trust::Authorities(path) => {
+            let (name, bytes) = read(path)?;
+            make(Roots::File(Pem {
+                name: &name,
+                bytes: &bytes,
+            }))
+        }
+        Trust::Certificate(path) => {
+            let (name, bytes) = read(path)?;
+            make(Roots::Pinned(Pem {
+                name: &name,
+                bytes: &bytes,
+            }))
+        }
+    }
+}
+
+/// The name in an address.
+fn server_name(authority: &str) -> Result<ServerName<'static>, Failed> {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    ServerName::try_from(host.clone())
+        .map_err(|_| Failed::Trust(format!("{host:?} is not a name in certificates")))
 }
 
 /// A path whose characters no request line has in any other meaning.

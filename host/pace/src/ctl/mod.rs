@@ -1,6 +1,8 @@
 //! `pace ctl`: asks the admin listener of a serving Pace.
 
+mod address;
 mod client;
+mod connections;
 mod table;
 mod top;
 
@@ -10,7 +12,8 @@ use pace_author::CommandError;
 use pace_config::Config;
 use serde_json::Value;
 
-use self::client::{Client, Failed};
+use self::address::Address;
+use self::client::{Client, Failed, Trust};
 use self::table::{Table, field};
 use crate::cli::{CtlArgs, CtlCommand};
 
@@ -24,6 +27,9 @@ pub(crate) fn run(args: &CtlArgs) -> Result<(), CommandError> {
         CtlCommand::Status => status(&client)?,
         CtlCommand::Plugins => plugins(&client)?,
         CtlCommand::Pools => pools(&client)?,
+        CtlCommand::Connections => connections::show(&client)?,
+        CtlCommand::Config { json: false } => client.text("/config", "application/toml")?,
+        CtlCommand::Config { json: true } => client.text("/config", "application/json")?,
         CtlCommand::Drain(backend) => client.post(&backend.path("drain"))?,
         CtlCommand::Enable(backend) => client.post(&backend.path("enable"))?,
         CtlCommand::Reload { plugin: None } => client.post("/reload")?,
@@ -44,16 +50,26 @@ fn client(args: &CtlArgs) -> Result<Client, CommandError> {
             Some(config.admin.ok_or_else(|| Failed::NoAdmin(path.clone()))?)
         }
     };
+    let cert = admin
+        .as_ref()
+        .and_then(|admin| Some(admin.identity.as_ref()?.0.as_path()));
     let of_config = admin.as_ref().map(|admin| admin.listen.to_string());
-    let address = args.admin.clone().or(of_config);
-    let address = address.unwrap_or_else(|| "127.0.0.1:9090".to_owned());
+    let written = args.admin.clone().or(of_config);
+    let written = written.unwrap_or_else(|| "127.0.0.1:9090".to_owned());
+    let trust = match (&args.ca, cert) {
+        (Some(ca), _) => Trust::Authorities(ca),
+        (None, Some(cert)) => Trust::Certificate(cert),
+        (None, None) => Trust::System,
+    };
+    let address = Address::parse(&written, cert.is_some()).map_err(Failed::Address)?;
     let token = match std::env::var(TOKEN) {
         Ok(token) => Some(token),
         Err(_) => admin
-            .and_then(|admin| admin.token)
+            .as_ref()
+            .and_then(|admin| admin.token.as_ref())
             .map(|token| token.expose().to_owned()),
     };
-    Ok(Client::new(address, token))
+    Ok(Client::new(address, token, trust)?)
 }
 
 fn status(client: &Client) -> Result<String, Failed> {

@@ -31,7 +31,7 @@ pub(super) fn run(client: &Client, args: &TopArgs) -> Result<(), CommandError> {
                 now: &now.1,
                 seconds,
             }
-            .tables(client.address()),
+            .tables(&client.address()),
         )
         .to_string();
         let mut out = io::stdout().lock();

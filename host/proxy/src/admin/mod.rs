@@ -3,6 +3,8 @@
 //! [`ROUTES`] lists every endpoint once. An endpoint that changes something answers 200 with a sentence that says what
 //! changed, 409 with a sentence that says why nothing did, or 404 if there is no such plugin, pool or backend.
 
+mod config;
+mod connections;
 mod pools;
 mod routes;
 
@@ -15,6 +17,7 @@ use pace_wire::authority;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 
+use crate::proxy::BackendConnections;
 use crate::reload::{Refused, ReloadOutcome, ReloadOutcomes, Reloader};
 use crate::server::Phase;
 use crate::snapshot::{Shared, Snapshot};
@@ -30,6 +33,8 @@ pub struct Admin {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The status of plugins, and their reload.
     pub reloader: Reloader,
+    /// The connections of all workers to backends.
+    pub backends: BackendConnections,
 }
 
 /// A path, with the methods and the endpoint behind it.
@@ -59,6 +64,10 @@ enum Endpoint {
     ReloadPlugin,
     /// Returns a plugin to the generation before.
     RollBackPlugin,
+    /// TOML or JSON: the configuration that serves, with defaults and without secrets.
+    Config,
+    /// JSON: the connections of clients and to backends.
+    Connections,
     /// JSON: every route, in the order in which they are tried.
     Routes,
     /// JSON: every pool with its backends, their health and load.
@@ -82,7 +91,7 @@ const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 
 /// The routes of the API, in the order in which a 404 lists them.
-const ROUTES: [Route; 11] = [
+const ROUTES: [Route; 13] = [
     Route::new("/health", READ, Endpoint::Health).for_machines(),
     Route::new("/readyz", READ, Endpoint::Ready).for_machines(),
     Route::new("/metrics", READ, Endpoint::Metrics).for_machines(),
@@ -90,6 +99,8 @@ const ROUTES: [Route; 11] = [
     Route::new("/reload", WRITE, Endpoint::Reload),
     Route::new("/plugins/NAME/reload", WRITE, Endpoint::ReloadPlugin),
     Route::new("/plugins/NAME/rollback", WRITE, Endpoint::RollBackPlugin),
+    Route::new("/config", READ, Endpoint::Config),
+    Route::new("/connections", READ, Endpoint::Connections),
     Route::new("/routes", READ, Endpoint::Routes),
     Route::new("/pools", READ, Endpoint::Pools),
     Route::new("/pools/NAME/backends/ADDR/drain", WRITE, Endpoint::DrainBackend),
@@ -178,6 +189,11 @@ impl Admin {
             Endpoint::Reload => outcomes(&self.reloader.reload_all().await),
             Endpoint::ReloadPlugin => outcome(&self.reloader.reload(name).await),
             Endpoint::RollBackPlugin => outcome(&self.reloader.rollback(name).await),
+            Endpoint::Config => config::show(&self.snapshot.load().config, request),
+            Endpoint::Connections => {
+                let clients = &self.shared.metrics.clients;
+                connections::list(&self.snapshot.load(), clients, &self.backends)
+            }
             Endpoint::Routes => routes::list(&self.snapshot.load().config),
             Endpoint::Pools => pools::list(&self.snapshot.load()),
             Endpoint::DrainBackend => pools::drain(&self.snapshot.load(), name, address, true),

@@ -8,10 +8,13 @@ use pace_config::listener::{self, Alpn, ClientCertificates, ForwardedCertificate
 use pace_config::{Config, Protocol};
 use pace_tls::client::{self, Connector, Roots};
 use pace_tls::pair::Pair;
-use pace_tls::server::{Frontend, Settings, Site};
+use pace_tls::server::{Frontend, Settings, Site, Tickets};
 
 use super::{FrontendError, Frontends, PemFile, PoolConnector, Read, are_the_same, is_encrypted};
 use crate::listeners::Listeners;
+
+/// The admin listener in messages.
+const OF_ADMIN: &str = "[admin]";
 
 /// Reads certificates, or finds among those that serve the ones that have not changed.
 pub(super) struct Loader<'a> {
@@ -60,6 +63,16 @@ impl<'a> Loader<'a> {
                 Err(reason) => self.instead(&of, reason, serving)?,
             };
             self.loaded.frontends.insert(address.clone(), frontend);
+        }
+        if let Some(admin) = &config.admin
+            && let Some((cert, key)) = &admin.identity
+        {
+            let serving = |before: &Frontends| before.of_admin().map(Arc::clone);
+            let frontend = match self.admin(cert, key) {
+                Ok(frontend) => Arc::new(frontend),
+                Err(reason) => self.instead(OF_ADMIN, reason, serving)?,
+            };
+            self.loaded.admin = Some((admin.listen.clone(), frontend));
         }
         for pool in config.pools.iter().filter(|pool| is_encrypted(pool)) {
             let of = format!("the pool `{}`", pool.name);
@@ -134,6 +147,24 @@ impl<'a> Loader<'a> {
         };
         let challenges = self.has_acme.then(|| Arc::clone(self.listeners.challenges()));
         Frontend::new(settings, self.listeners.tickets(), challenges).map_err(|error| error.to_string())
+    }
+
+    /// The TLS of the admin listener, on which HTTP/1.1 is spoken. Its sessions are its own: no ticket of a client resumes one.
+    fn admin(&mut self, cert: &Path, key: &Path) -> Result<Frontend, String> {
+        let site = Site {
+            pair: self.pair(OF_ADMIN, cert, key)?,
+            default: true,
+            client_certificates: None,
+        };
+        let settings = Settings {
+            min_version: pace_tls::Version::Tls12,
+            alpn: &[pace_tls::alpn::Alpn::Http11],
+            client_certificates: pace_tls::server::ClientCertificates::None,
+            client_ca: None,
+            client_chains: false,
+            sites: vec![site],
+        };
+        Frontend::new(settings, &Tickets::default(), None).map_err(|error| error.to_string())
     }
 
     fn connector(&mut self, of: &str, pool: &pace_config::Pool) -> Result<PoolConnector, String> {

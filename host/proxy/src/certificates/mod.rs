@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use log::warn;
 use pace_base::file;
-use pace_config::{BackendTls, Config, ListenAddress, Protocol};
+use pace_config::{AdminAddress, BackendTls, Config, ListenAddress, Protocol};
 use pace_tls::client::Connector;
 use pace_tls::pair::Pair;
 use pace_tls::pem::Pem;
@@ -35,6 +35,8 @@ pub struct Frontends {
     authorities: HashMap<PathBuf, PemFile>,
     /// The certificate that an authority has issued, where one is ordered.
     ordered: Option<Arc<Pair>>,
+    /// The TLS of the admin listener, and its address.
+    admin: Option<(AdminAddress, Arc<Frontend>)>,
 }
 
 /// The connector of a pool's backends, with the settings and files that it was made from.
@@ -133,6 +135,11 @@ impl Frontends {
         self.frontends.get(address)
     }
 
+    /// The TLS of the admin listener, if it has any.
+    pub(crate) fn of_admin(&self) -> Option<&Arc<Frontend>> {
+        self.admin.as_ref().map(|(_, frontend)| frontend)
+    }
+
     /// Whether the files of both had the same content. Both belong to the same configuration.
     pub(crate) fn have_content_of(&self, other: &Frontends) -> bool {
         let has_same = |(files, read): (&Files, &Read)| {
@@ -149,18 +156,20 @@ impl Frontends {
             && are_the_same(self.ordered.as_ref(), other.ordered.as_ref())
     }
 
-    /// Every listener's certificates.
-    pub fn pairs(&self) -> impl Iterator<Item = (&ListenAddress, &Arc<Pair>)> {
-        self.frontends
-            .iter()
-            .flat_map(|(address, frontend)| frontend.pairs().map(move |pair| (address, pair)))
+    /// Every listener's certificates, that of the admin listener included, with its address.
+    pub fn pairs(&self) -> impl Iterator<Item = (String, &Arc<Pair>)> {
+        let public = self.frontends.iter();
+        let public = public.map(|(address, frontend)| (address.to_string(), frontend));
+        let admin = self.admin.iter();
+        public
+            .chain(admin.map(|(address, frontend)| (address.to_string(), frontend)))
+            .flat_map(|(address, frontend)| frontend.pairs().map(move |pair| (address.clone(), pair)))
     }
 
     /// Publishes the ends of certificates as metrics, and warns of those that end soon.
     pub(crate) fn announce(&self, metrics: &Metrics) {
         let certificates = self.pairs();
-        metrics
-            .set_certificates(certificates.map(|(address, pair)| (address.to_string(), pair.certificate())));
+        metrics.set_certificates(certificates.map(|(address, pair)| (address, pair.certificate())));
         self.warn_of_ends();
     }
 
@@ -219,7 +228,9 @@ pub fn files(config: &Config) -> impl Iterator<Item = &Path> {
             let pair = identity.iter().flat_map(|(cert, key)| [cert, key]);
             pair.chain(ca)
         });
-    of_listeners.chain(of_pools).map(PathBuf::as_path)
+    let admin = config.admin.iter().filter_map(|admin| admin.identity.as_ref());
+    let of_admin = admin.flat_map(|(cert, key)| [cert, key]);
+    of_listeners.chain(of_pools).chain(of_admin).map(PathBuf::as_path)
 }
 
 fn is_encrypted(pool: &pace_config::Pool) -> bool {

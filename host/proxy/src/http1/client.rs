@@ -20,6 +20,7 @@ use crate::http2::PREFACE;
 use crate::io::{Alarm, Buffer, Free, Recycle, Transport};
 use crate::listeners::ListenerId;
 use crate::server::{LAST_REQUEST, MustEnd};
+use crate::telemetry::ListenerConnections;
 use pace_config::ClientLimits;
 
 /// A client's connection, from request to request.
@@ -31,7 +32,7 @@ pub struct Client {
     /// The timer for every wait on this connection.
     pub alarm: Alarm,
     /// The facts about the connection.
-    pub arrival: Arrival,
+    pub arrival: Arc<Arrival>,
     /// Whether the client has ended its side of the connection.
     pub has_ended: bool,
     /// The number of requests that have been read.
@@ -39,7 +40,6 @@ pub struct Client {
 }
 
 /// The facts about a client's connection, which hold for all requests on it.
-#[derive(Clone, Debug)]
 pub struct Arrival {
     /// The address at the other end, or the one that a PROXY header names.
     pub peer: IpAddr,
@@ -51,6 +51,8 @@ pub struct Arrival {
     pub tls: Option<Arc<Facts>>,
     /// The certificate that the peer has shown.
     pub certificate: Option<Arc<ShownCertificate>>,
+    /// The connections that this one is counted among.
+    pub connections: Arc<ListenerConnections>,
 }
 
 impl Arrival {
@@ -101,7 +103,7 @@ const READ_AHEAD: usize = 64 << 10;
 
 impl Client {
     /// A connection before its first byte.
-    pub fn new(transport: Transport, arrival: Arrival) -> Client {
+    pub fn new(transport: Transport, arrival: Arc<Arrival>) -> Client {
         Client {
             transport,
             input: Buffer::new(),

@@ -133,7 +133,7 @@ async fn wait(
         }
         return Some(Selected::Refused(Refused::Full));
     };
-    let _counted = metrics.as_ref().map(|metrics| Counted::new(&metrics.queued));
+    let _counted = metrics.as_ref().map(|metrics| Counted::in_gauge(&metrics.queued));
     let end_of_wait = Instant::now() + limit.wait;
     let until = context.deadline().map_or(end_of_wait, |end| end.min(end_of_wait));
     context.has_waited = true;

@@ -20,7 +20,7 @@ use crate::route::{Forward, Mirror, Route};
 use crate::snapshot::Snapshot;
 use crate::telemetry::notes::{AttemptNote, End, Noted};
 use crate::telemetry::tracing::{Trace, Traceparent};
-use crate::telemetry::{Notes, RequestSummary, RouteMetrics};
+use crate::telemetry::{Counting, Notes, RequestSummary, RouteMetrics, Spoken};
 use crate::upstream::{Backend, Entry, InFlight, Members, Pool};
 use pace_base::logging::Limited;
 use pace_hook::{AttemptFailure, Pools, RequestFacts, RequestState};
@@ -111,7 +111,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(snapshot: Arc<Snapshot>, arrival: &Arrival, in_flight: &IntGauge) -> Context {
+    pub(super) fn new(snapshot: Arc<Snapshot>, arrival: &Arrival, in_flight: Counted) -> Context {
         let peer = arrival.peer;
         let notes = Notes::begin(snapshot.sinks.access_log.as_ref());
         Context {
@@ -155,7 +155,7 @@ impl Context {
             observed: None,
             trace: None,
             notes,
-            _in_flight: Counted::new(in_flight),
+            _in_flight: in_flight,
         }
     }
 
@@ -290,7 +290,7 @@ impl Context {
     }
 
     /// The state of a copy of the request, which takes this route.
-    pub(super) fn of_copy(&self, arrival: &Arrival, route: Arc<Route>, in_flight: &IntGauge) -> Context {
+    pub(super) fn of_copy(&self, arrival: &Arrival, route: Arc<Route>, in_flight: Counted) -> Context {
         let mut copy = Context::new(Arc::clone(&self.snapshot), arrival, in_flight);
         (copy.client, copy.scheme) = (self.client, self.scheme);
         // Nobody is told of a copy, which belongs to the trace of its request.
@@ -490,18 +490,32 @@ impl Drop for Context {
     }
 }
 
-/// Counts in a gauge until it is dropped, however the request ends.
-pub(super) struct Counted(IntGauge);
+/// Counts a request until it is dropped, however the request ends.
+pub(super) enum Counted {
+    /// A request of a client.
+    OfClient { _counting: Counting },
+    /// Any other, in this gauge.
+    InGauge(IntGauge),
+}
 
 impl Counted {
-    pub(super) fn new(gauge: &IntGauge) -> Counted {
+    pub(super) fn of_client(arrival: &Arrival, spoken: Spoken) -> Counted {
+        Counted::OfClient {
+            _counting: Counting::request(&arrival.connections, spoken),
+        }
+    }
+
+    pub(super) fn in_gauge(gauge: &IntGauge) -> Counted {
         gauge.inc();
-        Counted(gauge.clone())
+        Counted::InGauge(gauge.clone())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.dec();
+        match self {
+            Counted::OfClient { .. } => {}
+            Counted::InGauge(gauge) => gauge.dec(),
+        }
     }
 }

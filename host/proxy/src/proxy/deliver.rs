@@ -20,7 +20,7 @@ use super::answer::{Disposition, Filtered, tell_generations};
 use super::attempt::{AttemptError, Upload};
 use super::body::{Looked, announced};
 use super::certificate;
-use super::context::{Context, Counted, summary};
+use super::context::{Context, summary};
 use super::grpc;
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
@@ -30,6 +30,7 @@ use super::sticky;
 use crate::chain::{Remaining, Scene};
 use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Passed, Pump, PumpError, Side, tunnel};
 use crate::io::{Buffer, Transport};
+use crate::telemetry::Counting;
 use crate::telemetry::notes::End;
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
@@ -48,6 +49,9 @@ enum RelayError {
     /// A plugin has broken the response off.
     #[error("a plugin has broken it off")]
     Plugin,
+    /// The time that the route or the pool gives the whole request is over.
+    #[error("the time of the request is over")]
+    Timeout,
     /// The client did not take the response, or sent a malformed body.
     #[error("the client has gone")]
     Client,
@@ -201,13 +205,13 @@ impl Proxy {
             stages.end(match &relayed {
                 Ok(()) => Ending::Complete,
                 Err(RelayError::Backend(_)) => Ending::BackendFailed,
-                Err(RelayError::OutOfTime | RelayError::Plugin) => Ending::Cut,
+                Err(RelayError::OutOfTime | RelayError::Timeout | RelayError::Plugin) => Ending::Cut,
                 Err(RelayError::Client) => Ending::ClientGone,
             });
             stages.broken()
         });
         context.body_bytes = download.taken();
-        if matches!(relayed, Err(RelayError::Backend(_) | RelayError::OutOfTime)) {
+        if let Err(RelayError::Backend(_) | RelayError::OutOfTime | RelayError::Timeout) = relayed {
             lease.doubt_if_silent(&mut backend);
         }
         let disposition = match relayed {
@@ -253,6 +257,7 @@ impl Proxy {
                 context.end = match error {
                     RelayError::Backend(_) => End::Backend,
                     RelayError::OutOfTime => End::Deadline,
+                    RelayError::Timeout => End::Timeout,
                     RelayError::Plugin => End::Plugin,
                     RelayError::Client => End::Client,
                 };
@@ -265,14 +270,14 @@ impl Proxy {
                 {
                     stream.cancel();
                 }
-                if let RelayError::Backend(why) = error {
+                if let RelayError::Backend(_) | RelayError::Timeout = error {
                     if context.warnings().is_none_or(Limited::admits) {
                         warn!(
                             target: "pace::proxy",
                             "{}: the response of {} broke off: {}",
                             summary(request),
                             context.backend().unwrap_or("-"),
-                            Line(why),
+                            Line(error),
                         );
                     }
                     if tell_outcome(client, request, &backend.head, false) {
@@ -328,7 +333,7 @@ impl Proxy {
         let before = head.len() as u64;
         context.status = Some(backend.head.status().as_u16());
         let limit = context.snapshot.client.upgraded;
-        let upgraded = Counted::new(&self.shared.metrics.process.upgraded);
+        let upgraded = Counting::upgraded(&client.arrival.connections);
         let (written, ended) = tunnel(client, &mut backend, head, limit).await;
         drop(upgraded);
         context.body_bytes = written.saturating_sub(before);
@@ -404,7 +409,7 @@ async fn relay(
         {
             return Poll::Ready(Err(match is_clients {
                 true => RelayError::OutOfTime,
-                false => RelayError::Backend("the time of the request is over".to_owned()),
+                false => RelayError::Timeout,
             }));
         }
         // Progress in one direction does not excuse a standstill in the other.

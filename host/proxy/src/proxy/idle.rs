@@ -11,13 +11,14 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::held::Key;
 use crate::io::Transport;
 use crate::server::Drain;
 use crate::upstream::Pool;
 
 /// The idle connections of one worker.
 ///
-/// Only the worker's thread uses them, so the lock never waits. It is there because the compiler does not know that.
+/// Only the worker's thread uses them, and operators who count them, so the lock hardly ever waits.
 #[derive(Default)]
 pub struct Idle {
     /// The connections by the number of their pool. A sweep removes pools that have none.
@@ -79,6 +80,15 @@ impl Idle {
         let mut kept = self.kept.lock();
         let of_pool = kept.entry(pool.number).or_default();
         of_pool.put(backend, waiting, pool.settings.idle_connections);
+    }
+
+    /// Tells of each pool and backend how many connections it has.
+    pub(super) fn count(&self, mut tell: impl FnMut(Key, usize)) {
+        for (pool, of_pool) in &*self.kept.lock() {
+            for (backend, of_backend) in &of_pool.by_backend {
+                tell((*pool, *backend), of_backend.len());
+            }
+        }
     }
 
     /// Closes all connections.

@@ -10,7 +10,7 @@ use pace_wire::request::RequestHead;
 use super::Proxy;
 use super::attempt::Upload;
 use super::choose::{Selected, select};
-use super::context::Context;
+use super::context::{Context, Counted};
 use super::forward;
 use crate::http1::{BodyReader, Client};
 use crate::io::Transport;
@@ -42,8 +42,8 @@ impl Proxy {
             return mirror.metrics.count(MirrorResult::Incomplete);
         };
         let body = Transport::Unattended(Box::new(Bytes::copy_from_slice(body)));
-        let mut client = Client::new(body, client.arrival.clone());
-        let in_flight = &self.shared.metrics.mirrored_in_flight;
+        let mut client = Client::new(body, Arc::clone(&client.arrival));
+        let in_flight = Counted::in_gauge(&self.shared.metrics.mirrored_in_flight);
         let mut context = context.of_copy(&client.arrival, Arc::clone(&mirror.route), in_flight);
         let (proxy, metrics) = (self.clone(), mirror.metrics.clone());
         tokio::spawn(async move {

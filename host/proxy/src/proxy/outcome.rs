@@ -32,7 +32,7 @@ fn ending(context: &Context) -> Ending {
             Some(refused) => refused.ending(context.attempt),
             None => Ending::Cut,
         },
-        (_, End::Deadline) => Ending::Cut,
+        (_, End::Deadline | End::Timeout) => Ending::Cut,
         (_, End::Complete) => match context.answered_for {
             None => Ending::Complete,
             Some(refused) => refused.ending(context.attempt),

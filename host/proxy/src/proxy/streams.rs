@@ -22,6 +22,7 @@ use super::answer::Disposition;
 use crate::http1::{Arrival, Client, Next};
 use crate::http2::{self, Io, Seen};
 use crate::io::{Alarm, Recycled, Stream, Transport};
+use crate::telemetry::{Activity, Counting, Spoken};
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
 
@@ -63,7 +64,9 @@ enum Event {
 
 impl Proxy {
     /// Serves a connection until the client closes it, is idle for too long, or the process is about to end.
-    pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, seen: Arc<Seen>, arrival: Arrival) {
+    pub(super) async fn serve_streams(self: &Arc<Proxy>, io: Io, seen: Arc<Seen>, arrival: Arc<Arrival>) {
+        let _counting = Counting::speaking(&arrival.connections, Spoken::Http2);
+        let mut activity = Activity::none(&arrival.connections);
         let (limits, max_list) = {
             let snapshot = self.snapshot.load();
             (snapshot.client, max_list(&snapshot.rules, &snapshot.client))
@@ -92,7 +95,9 @@ impl Proxy {
                 if !is_ending && must_end.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Event::MustEnd);
                 }
-                if connection.has_streams() {
+                let is_active = connection.has_streams();
+                activity.set(is_active);
+                if is_active {
                     idle_since = None;
                     return Poll::Pending;
                 }
@@ -116,7 +121,7 @@ impl Proxy {
                         is_ending = true;
                         connection.graceful_shutdown();
                     }
-                    let (proxy, arrival) = (Arc::clone(self), arrival.clone());
+                    let (proxy, arrival) = (Arc::clone(self), Arc::clone(&arrival));
                     // A panic ends this task and with it the stream, nothing else.
                     tokio::spawn(async move { proxy.serve_stream(request, respond, arrival).await });
                 }
@@ -159,7 +164,7 @@ impl Proxy {
         &self,
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
-        arrival: Arrival,
+        arrival: Arc<Arrival>,
     ) {
         let (parts, body) = request.into_parts();
         let is_complete = body.is_end_stream();

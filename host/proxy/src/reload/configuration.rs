@@ -61,11 +61,7 @@ pub(super) enum NotTaken {
     /// A plugin's file is wrong.
     Plugin(Box<Rejected>),
     /// A plugin that already serves refuses its new configuration.
-    Configure {
-        plugin: String,
-        file: String,
-        detail: String,
-    },
+    Configure(String),
 }
 
 impl Configuration {
@@ -255,7 +251,7 @@ impl Configuration {
         };
         let snapshot = guard
             .build(config, next.plugins(), (frontends, sinks), &answers)
-            .map_err(|(plugin, failure)| next.blame(plugin, failure))?;
+            .map_err(|refused| next.blame(config, refused))?;
         let listeners = &self.shared.listeners;
         let sockets = listeners
             .sockets()
@@ -304,7 +300,7 @@ impl Configuration {
             NotTaken::File(error) => error.to_string(),
             NotTaken::NeedsRestart(keys) => format!("{} can only change with a restart", keys.join(", ")),
             NotTaken::Plugin(rejected) => self.serving.sentence(rejected),
-            NotTaken::Configure { plugin, file, detail } => format!("plugin `{plugin}` ({file}): {detail}"),
+            NotTaken::Configure(sentence) => sentence.clone(),
         }
     }
 }

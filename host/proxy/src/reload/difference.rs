@@ -6,6 +6,7 @@ use pace_sandbox::Settings;
 /// The keys that differ and need a restart, because they are used only when the process starts.
 pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.listen.clone());
+    let mode = |config: &Config| config.admin.as_ref().map(|admin| admin.mode);
     let (before, after) = (&old.server, &new.server);
     [
         ("`[acme]`", old.acme != new.acme),
@@ -32,6 +33,10 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("`[server] cache_dir`", before.cache_dir != after.cache_dir),
         ("`[admin] listen`", admin(old) != admin(new)),
+        (
+            "`[admin] mode`",
+            admin(old) == admin(new) && mode(old) != mode(new),
+        ),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

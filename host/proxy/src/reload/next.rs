@@ -8,8 +8,8 @@ use super::difference::{Change, change};
 use super::programs::{Code, Content, Programs};
 use super::serving::Rejected;
 use super::status::{PluginRecord, file_name};
+use crate::snapshot::Misconfigured;
 use pace_config::{Config, Sha256};
-use pace_hook::Failure;
 use pace_sandbox::{CpuTime, Generation, LoadError};
 
 /// The plugins of a configuration, before they serve.
@@ -96,19 +96,20 @@ impl NextPlugins {
 
     /// The error if a plugin cannot be configured. It blames the plugin's file if that has just been read, or else the new
     /// configuration.
-    pub(super) fn blame(&self, plugin: String, failure: Failure) -> NotTaken {
-        match self.plugins.get(&plugin) {
-            Some(record) if self.read.contains(&plugin) => rejected(
-                &record.entry,
-                Some(record.current.sha256),
-                LoadError::Configure(failure),
-            ),
-            known => NotTaken::Configure {
-                file: known.map_or(String::new(), |record| file_name(&record.entry.source)),
-                plugin,
-                detail: failure.detail,
-            },
+    pub(super) fn blame(&self, config: &Config, refused: Misconfigured) -> NotTaken {
+        let known = self.plugins.get(&refused.plugin);
+        if let Some(record) = known.filter(|_| self.read.contains(&refused.plugin)) {
+            let reason = LoadError::Configure(refused.into_failure());
+            return rejected(&record.entry, Some(record.current.sha256), reason);
         }
+        NotTaken::Configure(match refused.problem(config) {
+            Some(problem) => problem.to_string(),
+            None => {
+                let file = known.map_or(String::new(), |record| file_name(&record.entry.source));
+                let plugin = refused.plugin.clone();
+                format!("plugin `{plugin}` ({file}): {}", refused.into_failure().detail)
+            }
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::outcome::Refused;
 use super::status::{PluginRecord, RefusedFile, Status, file_name, seconds};
 use crate::certificates::Frontends;
-use crate::snapshot::{DEFAULT_BALANCER, Generations, Shared, Snapshot};
+use crate::snapshot::{DEFAULT_BALANCER, Generations, Misconfigured, Shared, Snapshot};
 use crate::telemetry::Sinks;
 use crate::upstream::{Answers, Pool};
 use pace_base::escape::Shown;
@@ -169,7 +169,7 @@ impl ServingGuard<'_> {
         plugins: &BTreeMap<String, PluginRecord>,
         (frontends, sinks): (Frontends, Sinks),
         answers: &Answers,
-    ) -> Result<Snapshot, (String, Failure)> {
+    ) -> Result<Snapshot, Misconfigured> {
         let generations = generations(plugins, &self.serving.balancer);
         let outside = (Arc::new(frontends), Arc::new(sinks));
         self.join(config, &generations, outside, answers)
@@ -181,7 +181,7 @@ impl ServingGuard<'_> {
         let answers = Answers::default();
         let outside = (Arc::new(frontends), self.serving.sinks());
         let joined = self.join(&self.config, &generations, outside, &answers);
-        self.publish(joined.map_err(|(_, failure)| failure)?);
+        self.publish(joined.map_err(Misconfigured::into_failure)?);
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl ServingGuard<'_> {
                 (serving.frontends(), serving.sinks()),
                 &answers,
             )
-            .map_err(|(_, failure)| failure)?;
+            .map_err(Misconfigured::into_failure)?;
         serving.shared.metrics.reloaded(name, result);
         self.publish(snapshot);
         if let Some(before) = before {
@@ -219,7 +219,7 @@ impl ServingGuard<'_> {
         generations: &Generations,
         outside: (Arc<Frontends>, Arc<Sinks>),
         answers: &Answers,
-    ) -> Result<Snapshot, (String, Failure)> {
+    ) -> Result<Snapshot, Misconfigured> {
         let before = self.serving.snapshot.load();
         Snapshot::build(
             config,

@@ -1,6 +1,7 @@
 //! The start: makes the first generations and the first snapshot.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZero;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -19,7 +20,7 @@ use super::{Command, Origin, Reloader};
 use crate::certificates::Frontends;
 use crate::snapshot::{DEFAULT_BALANCER, Shared, Snapshot};
 use crate::telemetry::Sinks;
-use pace_config::{Config, Source};
+use pace_config::{Config, Problem, Source};
 use pace_follow::Follower;
 use pace_sandbox::{Compiler, CpuTime, Generation, LoadError};
 
@@ -28,14 +29,30 @@ type First = Result<Arc<Generation>, StartError>;
 
 /// An error of a plugin that keeps Pace from starting.
 #[derive(Debug, thiserror::Error)]
-#[error("plugin `{plugin}` ({file}): {reason}")]
 pub struct StartError {
     /// The plugin's name in the configuration.
-    pub plugin: String,
+    pub plugin: Box<str>,
     /// The plugin's file, or `builtin:NAME`.
-    pub file: String,
+    pub file: Box<str>,
     /// The reason why it cannot be used.
     pub reason: LoadError,
+    /// The place of its configuration, if the plugin has refused that.
+    pub problem: Option<Box<Problem>>,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StartError {
+            plugin,
+            file,
+            reason,
+            problem,
+        } = self;
+        match problem {
+            Some(problem) => problem.fmt(out),
+            None => write!(out, "plugin `{plugin}` ({file}): {reason}"),
+        }
+    }
 }
 
 impl Manager {
@@ -76,11 +93,14 @@ impl Manager {
             None,
             &look_up(&shared, config.pools.iter().flat_map(|pool| &pool.backends)),
         )
-        .map_err(|(plugin, failure)| {
+        .map_err(|refused| {
             let entry = plugins
-                .get(&plugin)
+                .get(&refused.plugin)
                 .map_or(&balancer_entry, |record| &record.entry);
-            StartError::new(entry, LoadError::Configure(failure))
+            StartError {
+                problem: refused.problem(&config).map(Box::new),
+                ..StartError::new(entry, LoadError::Configure(refused.into_failure()))
+            }
         })?;
         for (name, record) in &plugins {
             record.current.serve();
@@ -121,9 +141,10 @@ impl Manager {
 impl StartError {
     fn new(entry: &pace_config::Plugin, reason: LoadError) -> StartError {
         StartError {
-            plugin: entry.name.clone(),
-            file: file_name(&entry.source),
+            plugin: entry.name.as_str().into(),
+            file: file_name(&entry.source).into(),
             reason,
+            problem: None,
         }
     }
 }

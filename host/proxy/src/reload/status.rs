@@ -186,10 +186,7 @@ impl PluginRecord {
 
 /// The name of a source in messages.
 pub(super) fn file_name(source: &Source) -> String {
-    match source {
-        Source::Builtin(builtin) => format!("builtin:{builtin}"),
-        Source::File(path) => path.display().to_string(),
-    }
+    source.to_string()
 }
 
 /// The seconds from 1970 to a time.

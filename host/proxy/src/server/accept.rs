@@ -49,7 +49,7 @@ impl Accepting {
             });
             for socket in sockets {
                 if accepting.iter().all(|(open, _)| open.id != socket.id) {
-                    match self.acceptor(&socket) {
+                    match self.acceptor(&socket, &worker) {
                         Ok(acceptor) => {
                             let task = tokio::spawn(acceptor.run(Arc::clone(&worker)));
                             accepting.push((socket, task));
@@ -74,7 +74,7 @@ impl Accepting {
     }
 
     fn accept_rest(&self, socket: &ListeningSocket, worker: &Arc<Worker>) {
-        let Ok(acceptor) = self.acceptor(socket) else {
+        let Ok(acceptor) = self.acceptor(socket, worker) else {
             return;
         };
         let accepted = std::iter::from_fn(|| socket.listener.accept().ok());
@@ -89,12 +89,13 @@ impl Accepting {
         }
     }
 
-    fn acceptor(&self, socket: &ListeningSocket) -> io::Result<Acceptor> {
+    fn acceptor(&self, socket: &ListeningSocket, worker: &Worker) -> io::Result<Acceptor> {
         Ok(Acceptor {
             listener: TcpListener::from_std(socket.listener.try_clone()?)?,
             entry: Entry {
                 listener: socket.id,
                 port: socket.port,
+                connections: worker.metrics().clients.of(&socket.address.to_string()),
             },
             proxy_protocol: self.proxy_protocol.clone(),
             listening: Listening::clone(&self.listening),
@@ -151,7 +152,7 @@ impl Acceptor {
             stream,
             peer,
             expects_header: trusted.is_some_and(|trusted| trusted.contains(peer.ip())),
-            entry: self.entry,
+            entry: self.entry.clone(),
         }
     }
 }

@@ -1,57 +1,98 @@
 //! Connections of the admin listener.
 
 use std::future::poll_fn;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::{Method, Response};
-use log::warn;
+use log::{debug, warn};
+use pace_tls::server::{Handshake, accept as accept_tls};
 use pace_wire::encode;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::{RequestHead, Rules};
 use tokio::time::Instant;
 
+use super::admin_port::{Accepted, AdminListener};
+use super::admission::answer_plaintext;
 use super::drain::{Drain, MustEnd, Phase};
 use crate::admin::{Admin, refused};
 use crate::http1::{Arrival, BodyError, BodyReader, Client, Next, WaitOutcome};
 use crate::io::Transport;
 use crate::listeners::ListenerId;
+use crate::telemetry::ListenerConnections;
+use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
 
+/// How long an operator may take for the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Serves the admin API until the process ends, also while requests drain; a process that has handed over serves no more.
-pub(super) async fn serve(listener: TcpListener, admin: Admin, drain: Arc<Drain>) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+pub(super) async fn serve(listener: AdminListener, admin: Admin, drain: Arc<Drain>) {
     let admin = Arc::new(admin);
+    // Operators are not counted among clients.
+    let connections = Arc::<ListenerConnections>::default();
     let warnings = Limited::new("admin connections that could not be accepted");
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = drain.entered(Phase::HandedOver) => return Ok(()),
+            () = drain.entered(Phase::HandedOver) => return,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok(accepted) => {
+                let (admin, drain) = (Arc::clone(&admin), Arc::clone(&drain));
+                let connections = Arc::clone(&connections);
+                tokio::spawn(async move {
+                    if let Some(client) = client(accepted, &admin, &connections).await {
+                        converse(client, &admin, &drain).await;
+                    }
+                });
+            }
             Err(error) => {
                 if warnings.admits() {
                     warn!(target: "pace::server", "cannot accept admin connections: {error}");
                 }
                 tokio::time::sleep(super::accept::EXHAUSTED_PAUSE).await;
-                continue;
             }
-        };
-        let (admin, drain) = (Arc::clone(&admin), Arc::clone(&drain));
-        tokio::spawn(async move {
-            let arrival = Arrival {
-                peer: peer.ip(),
-                port: 0,
-                listener: ListenerId::default(),
-                tls: None,
-                certificate: None,
-            };
-            converse(Client::new(Transport::new(stream), arrival), &admin, &drain).await;
-        });
+        }
+    }
+}
+
+/// Makes the client of a connection, after a handshake where the listener speaks TLS.
+async fn client(accepted: Accepted, admin: &Admin, connections: &Arc<ListenerConnections>) -> Option<Client> {
+    let mut arrival = Arrival {
+        peer: accepted.peer(),
+        port: 0,
+        listener: ListenerId::default(),
+        tls: None,
+        certificate: None,
+        connections: Arc::clone(connections),
+    };
+    let stream = match accepted {
+        Accepted::Local(stream) => return Some(Client::new(Transport::Local(stream), Arc::new(arrival))),
+        Accepted::Tcp(stream, _) => stream,
+    };
+    // The certificate of the moment: a reload may have brought another one.
+    let frontend = admin.snapshot.load().frontends.of_admin().map(Arc::clone);
+    let Some(frontend) = frontend else {
+        return Some(Client::new(Transport::new(stream), Arc::new(arrival)));
+    };
+    let handshake = accept_tls(stream, &frontend, Instant::now() + HANDSHAKE_TIMEOUT);
+    match Box::pin(handshake).await {
+        Ok(Handshake::Client { stream, facts }) => {
+            arrival.tls = Some(Arc::new(facts));
+            let transport = Transport::Tls(Box::new(stream.into()));
+            Some(Client::new(transport, Arc::new(arrival)))
+        }
+        Ok(Handshake::Challenge) => None,
+        Err(error) => {
+            debug!(target: "pace::server", "TLS of the admin listener with {}: {}", arrival.peer, Line(&error));
+            if let Some(stream) = error.plaintext {
+                answer_plaintext(stream, arrival).await;
+            }
+            None
+        }
     }
 }
 
@@ -94,6 +135,7 @@ async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
             (true, false) | (false, _) => return client.linger().await,
         }
     }
+    client.transport.close();
 }
 
 /// Discards a body, which must come within the limit. The error is the refusal of a body that is late or malformed, or

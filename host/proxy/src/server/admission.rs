@@ -72,7 +72,7 @@ const PLAINTEXT: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain;
 
 /// Tells a client that it must speak TLS, and closes its connection.
 pub(super) async fn answer_plaintext(stream: TcpStream, arrival: Arrival) {
-    let mut client = Client::new(Transport::new(stream), arrival);
+    let mut client = Client::new(Transport::new(stream), Arc::new(arrival));
     if client.send(PLAINTEXT, b"", SEND_TIMEOUT).await.is_ok() {
         client.linger().await;
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::listeners::ListenerId;
 use crate::proxy_protocol::{self, Parsed};
+use crate::telemetry::ListenerConnections;
 
 /// A connection that has sent nothing yet.
 pub(super) struct Connection {
@@ -23,12 +25,14 @@ pub(super) struct Connection {
 }
 
 /// A listener, as the connections that it accepts remember it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     /// The number of the listener.
     pub(super) listener: ListenerId,
     /// The listener's port.
     pub(super) port: u16,
+    /// The listener's connections.
+    pub(super) connections: Arc<ListenerConnections>,
 }
 
 /// Why a connection was closed before its first request.

@@ -1,14 +1,14 @@
 //! Sockets that this process has been given: by systemd, or by the Pace whose place it takes.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use listenfd::ListenFd;
 use log::{debug, warn};
 use rustix::net::sockopt::socket_acceptconn;
-use socket2::Socket;
-
-use pace_config::ListenAddress;
+use socket2::{SockAddr, Socket};
 
 /// Listening sockets that this process was given and that no listener uses yet.
 #[derive(Debug, Default)]
@@ -23,11 +23,20 @@ pub struct Inherited {
 pub(super) struct InheritedSocket {
     pub(super) socket: Socket,
     /// The address that it is bound to.
-    pub(super) bound: SocketAddr,
+    pub(super) bound: Bound,
     /// The name of systemd's unit that keeps the socket open (`FileDescriptorName`), if one does.
     pub(super) unit: Option<String>,
     /// What the process before used it for, and the address in its configuration, if it did.
-    pub(super) had: Option<(Use, ListenAddress)>,
+    pub(super) had: Option<(Use, String)>,
+}
+
+/// The address of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// A port.
+    Tcp(SocketAddr),
+    /// A path on this machine.
+    Unix(PathBuf),
 }
 
 /// The use of a listener.
@@ -49,16 +58,14 @@ impl Inherited {
         let mut sockets = Vec::new();
         for index in 0..passed.len() {
             let name = names.next().filter(|name| !name.is_empty()).unwrap_or("unknown");
-            let listener = passed.take_tcp_listener(index).and_then(|listener| {
-                let listener = listener.ok_or(io::ErrorKind::NotFound)?;
-                InheritedSocket::new(listener.into(), Some(name.to_owned()), None)
-            });
+            let listener = take(&mut passed, index)
+                .and_then(|listener| InheritedSocket::new(listener, Some(name.to_owned()), None));
             match listener {
                 Ok(socket) => sockets.push(socket),
                 Err(error) => warn!(
                     target: "pace::server",
-                    "systemd has passed the socket `{name}`, which is not used: it must listen on TCP, \
-                     with Accept=no ({error})"
+                    "systemd has passed the socket `{name}`, which is not used: it must be a stream that listens on TCP or \
+                     on a path, with Accept=no ({error})"
                 ),
             }
         }
@@ -82,12 +89,7 @@ impl Inherited {
     }
 
     /// Removes and returns the socket for an address of the configuration, which was found to be `found`.
-    pub(super) fn take(
-        &mut self,
-        purpose: Use,
-        address: &ListenAddress,
-        found: SocketAddr,
-    ) -> Option<InheritedSocket> {
+    pub(super) fn take(&mut self, purpose: Use, address: &str, found: &Bound) -> Option<InheritedSocket> {
         let index = self
             .sockets
             .iter()
@@ -125,14 +127,14 @@ impl InheritedSocket {
     pub(super) fn new(
         socket: Socket,
         unit: Option<String>,
-        had: Option<(Use, ListenAddress)>,
+        had: Option<(Use, String)>,
     ) -> io::Result<InheritedSocket> {
         let not_usable = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
         if !socket_acceptconn(&socket)? {
             return Err(not_usable("it does not listen"));
         }
-        let bound = socket.local_addr()?.as_socket();
-        let bound = bound.ok_or_else(|| not_usable("it is not a socket of TCP"))?;
+        let bound = Bound::of(&socket.local_addr()?);
+        let bound = bound.ok_or_else(|| not_usable("it is neither a socket of TCP nor one with a path"))?;
         socket.set_nonblocking(true)?;
         Ok(InheritedSocket {
             socket,
@@ -160,67 +162,102 @@ impl InheritedSocket {
     }
 
     /// Whether the process before had the socket for this address of its configuration, which may be a name or have port 0.
-    fn was(&self, purpose: Use, address: &ListenAddress) -> bool {
+    fn was(&self, purpose: Use, address: &str) -> bool {
         matches!(&self.had, Some((used, had)) if *used == purpose && had == address)
     }
 
     /// Whether clients reach this socket at an address. `[::]` stands for all addresses of IPv4 as well, unless the socket is
     /// for IPv6 alone: systemd's `ListenStream=80` makes one that is not.
-    fn is_at(&self, address: SocketAddr) -> bool {
+    fn is_at(&self, address: &Bound) -> bool {
+        match (&self.bound, address) {
+            (Bound::Tcp(bound), Bound::Tcp(address)) => self.is_at_port(*bound, *address),
+            (Bound::Unix(bound), Bound::Unix(address)) => bound == address,
+            (Bound::Tcp(_), Bound::Unix(_)) | (Bound::Unix(_), Bound::Tcp(_)) => false,
+        }
+    }
+
+    fn is_at_port(&self, bound: SocketAddr, address: SocketAddr) -> bool {
         let both = || {
-            self.bound.ip().is_unspecified()
-                && self.bound.is_ipv6()
+            bound.ip().is_unspecified()
+                && bound.is_ipv6()
                 && address.ip().is_unspecified()
                 && !self.socket.only_v6().unwrap_or(true)
         };
-        address.port() != 0
-            && self.bound.port() == address.port()
-            && (self.bound.ip() == address.ip() || both())
+        address.port() != 0 && bound.port() == address.port() && (bound.ip() == address.ip() || both())
     }
+}
+
+impl Bound {
+    /// The address, if connections can be made to it.
+    fn of(address: &SockAddr) -> Option<Bound> {
+        let tcp = address.as_socket().map(Bound::Tcp);
+        tcp.or_else(|| Some(Bound::Unix(address.as_pathname()?.to_owned())))
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Tcp(address) => address.fmt(out),
+            Bound::Unix(path) => write!(out, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Takes a socket that systemd has passed, of one kind or the other.
+fn take(passed: &mut ListenFd, index: usize) -> io::Result<Socket> {
+    let socket = match passed.take_tcp_listener(index) {
+        Ok(listener) => listener.map(Socket::from),
+        Err(_) => passed.take_unix_listener(index)?.map(Socket::from),
+    };
+    socket.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
-    use pace_config::Host;
-
     use super::*;
 
-    fn inherited(bind: &str, had: Option<(Use, ListenAddress)>) -> InheritedSocket {
+    fn inherited(bind: &str, had: Option<(Use, String)>) -> InheritedSocket {
         let listener = TcpListener::bind(bind).expect("some port is free");
         InheritedSocket::new(listener.into(), None, had).expect("it listens")
     }
 
-    fn at(ip: &str, port: u16) -> SocketAddr {
-        SocketAddr::new(ip.parse().expect("it is an address"), port)
+    fn at(ip: &str, port: u16) -> Bound {
+        Bound::Tcp(SocketAddr::new(ip.parse().expect("it is an address"), port))
+    }
+
+    fn port(socket: &InheritedSocket) -> u16 {
+        match &socket.bound {
+            Bound::Tcp(bound) => bound.port(),
+            Bound::Unix(path) => panic!("{path:?} has none"),
+        }
     }
 
     #[test]
     fn socket_for_both_families_serves_the_address_of_one() {
         let both = inherited("[::]:0", None);
-        let port = both.bound.port();
-        assert!(both.is_at(at("0.0.0.0", port)));
-        assert!(both.is_at(at("::", port)));
-        assert!(!both.is_at(at("127.0.0.1", port)));
+        let number = port(&both);
+        assert!(both.is_at(&at("0.0.0.0", number)));
+        assert!(both.is_at(&at("::", number)));
+        assert!(!both.is_at(&at("127.0.0.1", number)));
+        assert!(!both.is_at(&Bound::Unix("/run/pace.sock".into())));
         let one = inherited("127.0.0.1:0", None);
-        assert!(!one.is_at(at("0.0.0.0", one.bound.port())));
+        assert!(!one.is_at(&at("0.0.0.0", port(&one))));
     }
 
     #[test]
     fn socket_of_the_process_before_is_found_by_its_use_and_configured_address() {
-        let any_port = ListenAddress {
-            host: Host::Name("localhost".to_owned()),
-            port: 0,
-        };
-        let had = |purpose| Some((purpose, any_port.clone()));
+        let any_port = "localhost:0";
+        let had = |purpose| Some((purpose, any_port.to_owned()));
         let (admin, public) = (
             inherited("127.0.0.1:0", had(Use::Admin)),
             inherited("127.0.0.1:0", had(Use::Public)),
         );
-        let bound = public.bound;
+        let bound = public.bound.clone();
         let mut sockets = Inherited::from_predecessor(vec![admin, public]);
-        let mut take = |purpose| sockets.take(purpose, &any_port, at("127.0.0.1", 0));
+        let mut take = |purpose| sockets.take(purpose, any_port, &at("127.0.0.1", 0));
         assert_eq!(take(Use::Public).expect("it is there").bound, bound);
         assert!(take(Use::Public).is_none());
         assert!(take(Use::Admin).is_some());

@@ -7,12 +7,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use log::{error, info, warn};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::handover::{Description, Ended, Given, Predecessor, Program, Successor, UpgradeError};
-use super::inherited::Use;
-use super::listen::{Listening, Port};
+use super::admin_port::{AdminListening, AdminPort};
+use super::handover::{Ended, Given, Predecessor, Program, Successor, UpgradeError};
 use super::ready::ReadyFile;
 use super::signals::{Signals, Wish};
 use super::systemd::Notifier;
@@ -34,7 +33,9 @@ pub(super) struct Life {
     drain: Arc<Drain>,
     shared: Arc<Shared>,
     reloader: Reloader,
-    admin: Option<Listening>,
+    admin: Option<AdminListening>,
+    /// Serves operators.
+    admin_task: Option<JoinHandle<()>>,
     ready_file: Option<ReadyFile>,
     shutdown_delay: Duration,
     grace_period: Duration,
@@ -79,7 +80,7 @@ impl Life {
         let (listeners, notifier) = (&shared.listeners, Arc::new(notifier));
         let opened = server.public.open(listeners)?;
         listeners.sockets().keep_rest(server.rest);
-        let admin = server.admin.map(Port::listen).transpose()?;
+        let mut admin = server.admin.map(AdminPort::listen).transpose()?;
         let drain = Arc::new(Drain::new(server.workers));
         let setup = WorkerSetup {
             snapshot: &snapshot,
@@ -95,6 +96,7 @@ impl Life {
         if let Some(predecessor) = predecessor {
             predecessor.take_over()?;
             predecessor.follow(Arc::clone(&shared));
+            admin.iter_mut().for_each(AdminListening::take_over);
         }
         listeners.sockets().take(opened);
         let mut tasks = JoinSet::new();
@@ -118,6 +120,7 @@ impl Life {
             shared,
             reloader,
             admin,
+            admin_task: None,
             ready_file: server.ready_file,
             shutdown_delay: server.shutdown_delay,
             grace_period: server.grace_period,
@@ -132,20 +135,18 @@ impl Life {
     /// Says where the process listens: in the log, in the ready file, and to systemd.
     fn announce(&mut self, snapshot: &Arc<ArcSwap<Snapshot>>, workers: usize) -> Result<(), StartError> {
         let mut admin_address = None;
-        if let Some(Listening { listener, .. }) = &self.admin {
-            let address = listener.local_addr()?;
-            info!(target: "pace::server", "admin on http://{address}");
-            admin_address = Some(address);
+        if let Some(listening) = &self.admin {
+            let is_encrypted = snapshot.load().frontends.of_admin().is_some();
+            info!(target: "pace::server", "admin on {}", listening.url(is_encrypted)?);
+            admin_address = Some(listening.address()?);
             let admin = Admin {
                 shared: Arc::clone(&self.shared),
                 snapshot: Arc::clone(snapshot),
                 reloader: self.reloader.clone(),
+                backends: self.workers.backend_connections(),
             };
-            tokio::spawn(admin::serve(
-                listener.try_clone()?,
-                admin,
-                Arc::clone(&self.drain),
-            ));
+            let serving = admin::serve(listening.listener()?, admin, Arc::clone(&self.drain));
+            self.admin_task = Some(tokio::spawn(serving));
         }
         let mut addresses = Vec::new();
         for (id, address) in self.shared.listeners.sockets().addresses()? {
@@ -157,7 +158,7 @@ impl Life {
         }
         if let Some(ready) = &mut self.ready_file {
             ready
-                .publish(&addresses, admin_address)
+                .publish(&addresses, admin_address.as_deref())
                 .map_err(io::Error::other)?;
         }
         self.notifier.ready(SERVING);
@@ -246,6 +247,13 @@ impl Life {
         self.tasks.abort_all();
         self.reloader.stop();
         self.drain.enter(Phase::HandedOver);
+        if let Some(serving) = self.admin_task.take() {
+            // It ends with the phase. However it has ended, its copy of the socket is closed.
+            let _ = serving.await;
+        }
+        if let Some(admin) = self.admin.take() {
+            admin.leave();
+        }
         let ended = self.drain_until(None).await;
         successor.tell_end(ended);
     }
@@ -291,10 +299,10 @@ impl Life {
 /// Counts and logs the connections that the end of the process cuts.
 fn cut(shared: &Shared, why: &str) -> Ended {
     let metrics = &shared.metrics;
-    let open = |gauge: &prometheus::IntGauge| u64::try_from(gauge.get()).unwrap_or_default();
+    let clients = metrics.clients.total();
     let ended = Ended {
-        cut: open(&metrics.connections),
-        upgraded: open(&metrics.process.upgraded),
+        cut: clients.open,
+        upgraded: clients.upgraded,
     };
     metrics.process.cut(ended.cut, ended.upgraded);
     warn!(target: "pace::server", "{why}: {ended}");
@@ -344,16 +352,10 @@ impl Upgrade {
 }
 
 /// Copies of all sockets, for a process that takes this one's place.
-fn given(shared: &Shared, admin: Option<&Listening>) -> io::Result<Vec<Given>> {
+fn given(shared: &Shared, admin: Option<&AdminListening>) -> io::Result<Vec<Given>> {
     let mut given = shared.listeners.sockets().given()?;
     if let Some(admin) = admin {
-        given.push(Given {
-            socket: admin.listener.try_clone()?.into(),
-            description: Description {
-                had: Some((Use::Admin, admin.address.to_string())),
-                unit: admin.unit.clone(),
-            },
-        });
+        given.push(admin.given()?);
     }
     Ok(given)
 }

@@ -33,7 +33,7 @@ pub(super) struct Listening {
 #[error("cannot listen on {address} ({key}): {reason}")]
 pub struct BindError {
     /// The address as it is written.
-    address: ListenAddress,
+    address: String,
     /// The key where it is written.
     key: &'static str,
     /// The reason, and what to do.
@@ -41,7 +41,7 @@ pub struct BindError {
 }
 
 /// The most connections that the kernel holds until they are accepted.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 impl Port {
     /// Takes a port, which the configuration has under this key. `keepalive` is that of its connections. A name is looked
@@ -58,7 +58,7 @@ impl Port {
         let found = match inherited {
             None => find(address, key)?,
             Some(InheritedSocket { socket, unit, .. }) => {
-                set_up(&socket, keepalive).map_err(|error| BindError::new(address, key, &error))?;
+                set_up(&socket, keepalive).map_err(|error| BindError::of_port(address, key, &error))?;
                 return Ok(Port {
                     socket,
                     unit,
@@ -85,7 +85,7 @@ impl Port {
                 address: address.clone(),
                 key,
             }),
-            Err(error) => Err(BindError::new(address, key, &error)),
+            Err(error) => Err(BindError::of_port(address, key, &error)),
         }
     }
 
@@ -97,7 +97,7 @@ impl Port {
                 address: self.address,
                 unit: self.unit,
             }),
-            Err(error) => Err(BindError::new(&self.address, self.key, &error)),
+            Err(error) => Err(BindError::of_port(&self.address, self.key, &error)),
         }
     }
 }
@@ -110,15 +110,22 @@ pub(super) fn find(address: &ListenAddress, key: &'static str) -> Result<SocketA
     };
     let found = (name.as_str(), address.port).to_socket_addrs();
     let first = found.and_then(|mut found| found.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
-    first.map_err(|error| BindError {
-        address: address.clone(),
-        key,
-        reason: format!("cannot find the address of {name}: {error}"),
+    first.map_err(|error| {
+        let reason = format!("cannot find the address of {name}: {error}");
+        BindError::new(address, key, reason)
     })
 }
 
 impl BindError {
-    pub(super) fn new(address: &ListenAddress, key: &'static str, error: &io::Error) -> BindError {
+    pub(super) fn new(address: &impl ToString, key: &'static str, reason: String) -> BindError {
+        BindError {
+            address: address.to_string(),
+            key,
+            reason,
+        }
+    }
+
+    fn of_port(address: &ListenAddress, key: &'static str, error: &io::Error) -> BindError {
         let port = address.port;
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -130,11 +137,7 @@ impl BindError {
             io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address".to_owned(),
             _ => error.to_string(),
         };
-        BindError {
-            address: address.clone(),
-            key,
-            reason,
-        }
+        BindError::new(address, key, reason)
     }
 }
 

@@ -58,7 +58,7 @@ impl ReadyFile {
     pub(super) fn publish(
         &mut self,
         listeners: &[SocketAddr],
-        admin: Option<SocketAddr>,
+        admin: Option<&str>,
     ) -> Result<(), ReadyFileError> {
         let mut text = String::new();
         if let [first, others @ ..] = listeners {

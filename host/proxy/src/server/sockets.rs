@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::handover::{Description, Given};
-use super::inherited::{Inherited, InheritedSocket, Use};
+use super::inherited::{Bound, Inherited, InheritedSocket, Use};
 use super::listen::{BindError, Listening, Port, find};
 use crate::listeners::{ListenerId, Listeners};
 
@@ -198,7 +198,10 @@ pub(super) fn inherited(
 ) -> Result<Option<InheritedSocket>, BindError> {
     match inherited.is_empty() {
         true => Ok(None),
-        false => Ok(inherited.take(purpose, address, find(address, key)?)),
+        false => {
+            let found = Bound::Tcp(find(address, key)?);
+            Ok(inherited.take(purpose, &address.to_string(), &found))
+        }
     }
 }
 

@@ -21,9 +21,9 @@ use super::drain::{Drain, LAST_REQUEST, MustEnd};
 use crate::client::{ShownCertificate, TrustedProxies};
 use crate::http1::{Arrival, Client};
 use crate::io::Transport;
-use crate::proxy::{Idle, Proxy, Sessions};
+use crate::proxy::{BackendConnections, Idle, Proxy, Sessions};
 use crate::snapshot::{Shared, Snapshot};
-use crate::telemetry::{Metrics, RefusedConnection};
+use crate::telemetry::{Counting, Metrics, RefusedConnection};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 
@@ -31,6 +31,7 @@ use pace_base::logging::Limited;
 pub(super) struct Workers {
     handles: Arc<WorkerHandles>,
     listening: mpsc::Receiver<Infallible>,
+    backends: BackendConnections,
 }
 
 /// The facts about all workers that each of them knows.
@@ -99,6 +100,7 @@ impl Workers {
             ended: Notify::new(),
         });
         let per_client: Arc<PerClient> = Arc::default();
+        let mut backends = BackendConnections::default();
         for (index, handed) in receivers.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -110,6 +112,7 @@ impl Workers {
             };
             let idle = Arc::new(Idle::default());
             let sessions = Arc::new(Sessions::default());
+            backends.add(&idle, &sessions);
             let drain = Arc::clone(setup.drain);
             let beat = setup.beat;
             let worker = Arc::new(Worker {
@@ -144,7 +147,11 @@ impl Workers {
                     });
                 })?;
         }
-        Ok(Workers { handles, listening })
+        Ok(Workers {
+            handles,
+            listening,
+            backends,
+        })
     }
 
     /// Waits until no worker listens any more: from [`Phase::Draining`](super::drain::Phase) on, or when every thread has died.
@@ -155,6 +162,11 @@ impl Workers {
     /// The number of open connections.
     pub(super) fn open(&self) -> usize {
         self.handles.open()
+    }
+
+    /// The connections of all workers to backends.
+    pub(super) fn backend_connections(&self) -> BackendConnections {
+        self.backends.clone()
     }
 
     /// The beats of the workers.
@@ -214,24 +226,22 @@ impl WorkerHandle {
 struct Open {
     handles: Arc<WorkerHandles>,
     index: usize,
-    shared: Arc<Shared>,
+    _counting: Counting,
 }
 
 impl Open {
-    fn new(worker: &Worker, index: usize) -> Open {
+    fn new(worker: &Worker, index: usize, entry: &Entry) -> Open {
         worker.handles.workers[index].open.fetch_add(1, Ordering::AcqRel);
-        worker.metrics().connections.inc();
         Open {
             handles: Arc::clone(&worker.handles),
             index,
-            shared: Arc::clone(&worker.shared),
+            _counting: Counting::open(&entry.connections),
         }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.shared.metrics.connections.dec();
         self.handles.workers[self.index]
             .open
             .fetch_sub(1, Ordering::AcqRel);
@@ -276,7 +286,7 @@ impl Worker {
         self.metrics().connections_total.inc();
         match self.less_busy() {
             None => {
-                let open = Open::new(self, self.index);
+                let open = Open::new(self, self.index, &connection.entry);
                 self.spawn(connection, open);
             }
             Some(index) => self.hand(connection, index),
@@ -303,7 +313,7 @@ impl Worker {
             expects_header,
             entry,
         } = connection;
-        let open = Open::new(self, index);
+        let open = Open::new(self, index, &entry);
         let handed = stream.into_std().map(|stream| HandedConnection {
             stream,
             peer,
@@ -360,6 +370,7 @@ impl Worker {
             port: entry.port,
             tls: None,
             certificate: None,
+            connections: entry.connections,
         };
         if let Some(client) = self.client(stream, arrival).await {
             self.proxy.serve(client).await;
@@ -378,7 +389,7 @@ impl Worker {
     /// Makes the client of a connection, after a handshake where the listener speaks TLS.
     async fn client(&self, stream: TcpStream, mut arrival: Arrival) -> Option<Client> {
         let Some(frontend) = self.proxy.frontend(arrival.listener) else {
-            return Some(Client::new(Transport::new(stream), arrival));
+            return Some(Client::new(Transport::new(stream), Arc::new(arrival)));
         };
         let Some(under_way) = self.handshakes.begin() else {
             self.metrics().handshake_refused();
@@ -392,7 +403,8 @@ impl Worker {
                 self.metrics().handshake_done(&facts);
                 arrival.certificate = ShownCertificate::of(&facts);
                 arrival.tls = Some(Arc::new(facts));
-                Some(Client::new(Transport::Tls(Box::new(stream.into())), arrival))
+                let transport = Transport::Tls(Box::new(stream.into()));
+                Some(Client::new(transport, Arc::new(arrival)))
             }
             Ok(Handshake::Challenge) => None,
             Err(error) => {

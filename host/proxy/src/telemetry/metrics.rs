@@ -16,6 +16,7 @@ use pace_tls::server::{Facts, Reason};
 use pace_wire::refusal::Refusal;
 
 use super::access_log;
+use super::connections::ClientConnections;
 use super::histogram::{Family, Histogram};
 use super::mirror::MirrorMetrics;
 use super::notes::End;
@@ -37,14 +38,14 @@ pub const METRICS_CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 pub struct Metrics {
     registry: Registry,
     traffic: Traffic,
-    /// Open client connections.
-    pub connections: IntGauge,
+    /// Open client connections, by listener, and the requests on them.
+    pub clients: ClientConnections,
+    connections: IntGauge,
     /// Client connections accepted since the start.
     pub connections_total: IntCounter,
     /// Client connections closed before a request because their PROXY header was missing or wrong.
     pub proxy_header_errors: IntCounter,
-    /// Requests that are being served.
-    pub requests_in_flight: IntGauge,
+    requests_in_flight: IntGauge,
     refused: [IntCounter; Refusal::ALL.len()],
     refused_connections: [IntCounter; RefusedConnection::ALL.len()],
     /// Handshakes by version, and by whether a session was resumed.
@@ -158,6 +159,7 @@ impl Metrics {
                 .map(|reason| refused_connections.with_label_values(&[reason.name()])),
             refused: Refusal::ALL.map(|refusal| refused.with_label_values(&[refusal.name()])),
             traffic: Traffic::new(&registry),
+            clients: ClientConnections::default(),
             connections: register(
                 &registry,
                 IntGauge::new("pace_connections_open", "Open client connections."),
@@ -415,6 +417,12 @@ impl Metrics {
 
     /// All metrics in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> Vec<u8> {
+        let clients = self.clients.total();
+        let of = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.connections.set(of(clients.open));
+        self.requests_in_flight
+            .set(of(clients.http1.requests + clients.http2.requests));
+        self.process.set_upgraded(of(clients.upgraded));
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `metrics`, `traffic`, `routes`, `state`, `plugins` | Prometheus metrics: of everything, of requests, of routes, of plugins' state, and those that plugins keep |
 //! | `cells`, `histogram` | numbers without memory that threads share |
+//! | `connections` | the connections of clients, by listener and protocol |
 //! | `hex` | bytes as hexadecimal digits |
 //! | `notes`, `text` | what is noted of a request while it is served |
 //! | `access_log` | a line for each request, in a file or on standard output |
@@ -15,6 +16,7 @@
 pub mod access_log;
 mod cells;
 mod clock;
+mod connections;
 mod hex;
 mod histogram;
 pub mod hook_log;
@@ -33,6 +35,9 @@ pub mod tracing;
 mod traffic;
 mod upstream;
 
+pub use connections::{
+    Activity, ClientConnections, ConnectionCounts, Counting, ListenerConnections, ProtocolCounts, Spoken,
+};
 pub use metrics::{METRICS_CONTENT_TYPE, Metrics, PluginMetrics, RefusedConnection};
 pub use mirror::{MirrorMetrics, MirrorResult};
 pub use notes::Notes;

@@ -141,13 +141,21 @@ pub enum End {
     Backend,
     /// The time that the client gave its call was over.
     Deadline,
+    /// The time that the configuration gives the whole request was over.
+    Timeout,
     /// A plugin broke it off.
     Plugin,
 }
 
 impl End {
     /// Every end but the good one.
-    pub const CUT: [End; 4] = [End::Client, End::Backend, End::Deadline, End::Plugin];
+    pub const CUT: [End; 5] = [
+        End::Client,
+        End::Backend,
+        End::Deadline,
+        End::Timeout,
+        End::Plugin,
+    ];
 
     /// The name in the log and the metrics.
     pub fn name(self) -> &'static str {
@@ -157,6 +165,7 @@ impl End {
             End::Backend => "backend",
             End::Plugin => "plugin",
             End::Deadline => "deadline",
+            End::Timeout => "timeout",
         }
     }
 }

@@ -14,8 +14,7 @@ use super::metrics::register;
 
 /// The metrics of the process itself.
 pub struct ProcessMetrics {
-    /// Connections that were upgraded and are open.
-    pub upgraded: IntGauge,
+    upgraded: IntGauge,
     cut: IntCounterVec,
     reload_succeeded: IntGauge,
     reload_time: Gauge,
@@ -64,6 +63,11 @@ impl ProcessMetrics {
             .register(Box::new(system))
             .expect("no other collector has these names");
         metrics
+    }
+
+    /// Records how many connections are upgraded.
+    pub(super) fn set_upgraded(&self, count: i64) {
+        self.upgraded.set(count);
     }
 
     /// Counts connections that were cut, and those of them that had been upgraded.

@@ -84,6 +84,7 @@ impl Compiler {
         bytes: &[u8],
         time: CpuTime,
     ) -> Result<Program, LoadError> {
+        let allocation = allocation.of_code(bytes);
         let run = |threads, limit| (limit, self.run(runtime, allocation, threads, bytes, limit));
         let (limit, result) = match time {
             CpuTime::Spare => run(Threads::Yielding, SPARE_TIMEOUT),

@@ -1,18 +1,19 @@
 //! TLS connections to the backends of a pool.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{Connect, TlsConnector};
 
 use super::failure::ConnectError;
-use super::roots::Roots;
+use super::pinned::Pinned;
+use super::roots::{Roots, read};
 use super::unverified::Unverified;
 use crate::alpn::Alpn;
 use crate::pair::Pair;
@@ -87,7 +88,11 @@ impl Connector {
             .with_protocol_versions(Version::Tls12.and_later())
             .map_err(library)?;
         let builder = match settings.roots {
-            Some(roots) => builder.with_root_certificates(roots.read()?),
+            Some(Roots::System(roots)) => builder.with_root_certificates(roots),
+            Some(Roots::File(file)) => builder.with_root_certificates(read(file)?),
+            Some(Roots::Pinned(file)) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Pinned::read(file)?)),
             None => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unverified(provider()))),
@@ -153,6 +158,22 @@ impl Connector {
         let connector = TlsConnector::from(self.config.clone());
         let offered = connector.with_alpn(Alpn::wire(&[Alpn::Http11]));
         finish(offered.connect(name, io), deadline).await
+    }
+
+    /// Carries out the handshake over a socket that blocks, whose own timeouts hold.
+    ///
+    /// # Errors
+    ///
+    /// See [`Reason`](super::Reason).
+    pub fn connect_blocking<S: Read + Write>(
+        &self,
+        mut socket: S,
+        name: ServerName<'static>,
+    ) -> Result<impl Read + Write + use<S>, ConnectError> {
+        let session = ClientConnection::new(Arc::clone(&self.config), name);
+        let mut session = session.map_err(|error| ConnectError::of(io::Error::other(error)))?;
+        session.complete_io(&mut socket).map_err(ConnectError::of)?;
+        Ok(StreamOwned::new(session, socket))
     }
 }
 

@@ -120,6 +120,9 @@ fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Res
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => f.write_str(
             "the server's certificate is one of an authority (CA:TRUE), which cannot be a server's: issue one with it",
         ),
+        CertificateError::ApplicationVerificationFailure => {
+            f.write_str("the server's certificate is not the one that it is known by")
+        }
         other => write!(f, "the server's certificate is not valid: {other}"),
     }
 }

@@ -14,6 +14,8 @@ pub enum Roots<'a> {
     System(Arc<RootCertStore>),
     /// The authorities in a file, and no others.
     File(Pem<'a>),
+    /// The first certificate in a file, which is the server's own, and no other.
+    Pinned(Pem<'a>),
 }
 
 /// An error of a system without trusted authorities.
@@ -42,19 +44,14 @@ pub fn system_roots() -> Result<Arc<RootCertStore>, NoRoots> {
     Ok(Arc::new(roots))
 }
 
-impl Roots<'_> {
-    pub(super) fn read(self) -> Result<Arc<RootCertStore>, ConnectorError> {
-        let file = match self {
-            Roots::System(roots) => return Ok(roots),
-            Roots::File(file) => file,
-        };
-        let mut roots = RootCertStore::empty();
-        for certificate in file.certificates()? {
-            roots.add(certificate).map_err(|error| ConnectorError::Ca {
-                file: file.name.to_owned(),
-                why: error.to_string(),
-            })?;
-        }
-        Ok(Arc::new(roots))
+/// Reads the authorities in a file.
+pub(super) fn read(file: Pem<'_>) -> Result<RootCertStore, ConnectorError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in file.certificates()? {
+        roots.add(certificate).map_err(|error| ConnectorError::Ca {
+            file: file.name.to_owned(),
+            why: error.to_string(),
+        })?;
     }
+    Ok(roots)
 }

@@ -6,6 +6,7 @@ use pace_tests::{Answer, Client, Gate, HttpBackend, Request};
 use serde_json::json;
 
 use super::{object, objects, start};
+use crate::swapping::reconfigure;
 
 /// Ends a connection so that the other side notices at once.
 fn reset(client: Client) {
@@ -54,6 +55,36 @@ fn response_that_the_client_leaves_is_told_from_a_complete_one() {
     gate.open();
     assert_eq!((&line["status"], &line["end"]), (&json!(200), &json!("client")));
     pace.wait_for_metric("pace_responses_cut_total", &[("by", "client")], 1);
+}
+
+#[test]
+fn response_that_takes_longer_than_the_whole_request_may_is_told_from_one_that_is_broken_off() {
+    let gate = Gate::new();
+    let backend = HttpBackend::new({
+        let gate = gate.clone();
+        move |_| {
+            let gate = gate.clone();
+            Answer::chunks((0..2).map(move |piece| {
+                if piece > 0 {
+                    gate.wait();
+                }
+                b"piece".to_vec()
+            }))
+        }
+    });
+    let pace = start(&backend, "");
+    let (status, _) = reconfigure(&pace, |text| {
+        text.replace("[[pools]]", "[[pools]]\ntotal_timeout_ms = 100")
+    });
+    assert_eq!(status, 200);
+    let mut client = pace.client();
+    client.transmit(&Request::get("/")).expect("it is sent");
+    let _cut = client.try_read_to_end();
+    let line = object(&pace);
+    gate.open();
+    assert_eq!((&line["status"], &line["end"]), (&json!(200), &json!("timeout")));
+    pace.wait_for_metric("pace_responses_cut_total", &[("by", "timeout")], 1);
+    assert_eq!(pace.metrics().sum("pace_responses_cut_total", &[]), 1);
 }
 
 #[test]

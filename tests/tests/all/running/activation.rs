@@ -1,7 +1,8 @@
 //! Sockets that systemd has opened and passes.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use pace_tests::{Client, HttpBackend, Pace, Request, Setup, Signal, wait_until};
 
@@ -108,10 +109,34 @@ fn socket_without_a_listener_is_told_and_used_by_a_configuration_that_has_it() {
 }
 
 #[test]
-fn passed_socket_that_is_none_of_tcp_is_told() {
+fn passed_socket_of_a_path_is_that_of_the_admin_listener_and_stays() {
     let backend = HttpBackend::named("one");
     let place = tempfile::tempdir().expect("a temporary directory can be made");
-    let unix = UnixListener::bind(place.path().join("socket")).expect("the directory is writable");
+    let path = place.path().join("admin.sock");
+    let unix = UnixListener::bind(&path).expect("the directory is writable");
+    let unix = TcpListener::from(std::os::fd::OwnedFd::from(unix));
+    let text = plain(&[&backend]).replace(
+        "[admin]\nlisten = \"127.0.0.1:0\"",
+        &format!("[admin]\nlisten = \"unix:{}\"", path.display()),
+    );
+    let pace = Setup::new().sockets(&[(&unix, "admin")]).config(&text).start();
+    let mut operator = UnixStream::connect(&path).expect("systemd listens on it");
+    operator
+        .write_all(b"GET /readyz HTTP/1.0\r\n\r\n")
+        .expect("it is open");
+    let mut answer = String::new();
+    operator.read_to_string(&mut answer).expect("it is text");
+    assert!(answer.ends_with("ready\n"), "{answer}");
+    assert!(!pace.log().contains("WARN"), "{}", pace.log());
+    assert_eq!(pace.stop().code, Some(0));
+    assert!(path.exists(), "the unit keeps it");
+}
+
+#[test]
+fn passed_socket_that_nobody_can_connect_to_is_told() {
+    let backend = HttpBackend::named("one");
+    let place = tempfile::tempdir().expect("a temporary directory can be made");
+    let unix = UnixDatagram::bind(place.path().join("socket")).expect("the directory is writable");
     let unix = TcpListener::from(std::os::fd::OwnedFd::from(unix));
     let pace = Setup::new()
         .sockets(&[(&unix, "control")])

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use pace_tests::{HttpBackend, Setup, program, root};
 
+use crate::shipped_config::of_the_package;
+
 /// What `pace` prints or writes with these arguments.
 fn made(args: &[&str], directory: &Path) -> String {
     let exit = Setup::new().within(directory).args(args).run();
@@ -82,7 +84,9 @@ fn image_is_made_of_files_that_are_there_and_starts_pace() {
         serde_json::from_str(line.expect("it is there")).expect("it is a list in JSON")
     };
     assert_eq!(words("ENTRYPOINT"), ["/usr/bin/pace"]);
-    let config = root().join("config/proxy.toml");
+    let place = tempfile::tempdir().expect("a temporary directory can be made");
+    let config = place.path().join("pace.toml");
+    fs::write(&config, of_the_package()).expect("the directory is writable");
     let command = words("CMD").into_iter().map(|word| match word.as_str() {
         "/etc/pace/pace.toml" => config.clone().into_os_string(),
         _ => word.into(),
@@ -161,6 +165,7 @@ fn package_of_debian_has_what_it_promises_and_its_program_serves() {
     assert_eq!(size(&installed), size(&program()));
     let backend = HttpBackend::named("one");
     let config = fs::read_to_string(unpacked.join("etc/pace/pace.toml")).expect("it is text");
+    let config = config.replace("127.0.0.1:9090", "127.0.0.1:0");
     let pace = Setup::of(&installed)
         .config(&config)
         .args(["--listen", "127.0.0.1:0", "--backend", &backend.url()])

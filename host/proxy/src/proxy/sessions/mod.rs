@@ -45,7 +45,7 @@ use pace_tls::alpn::Alpn;
 
 /// The sessions of one worker.
 ///
-/// Only the worker's thread uses them, so the lock never waits. It is there because the compiler does not know that.
+/// Only the worker's thread uses them, and operators who count them, so the lock hardly ever waits.
 #[derive(Default)]
 pub struct Sessions {
     with: Mutex<HashMap<Key, OfBackend, RandomState>>,
@@ -106,6 +106,14 @@ impl Sessions {
     pub(super) fn has_one(&self, key: Key) -> bool {
         let with = self.with.lock();
         with.get(&key).is_some_and(|of_backend| !of_backend.has_none())
+    }
+
+    /// Tells of each pool and backend how many sessions there are, and how many requests on them.
+    pub(super) fn count(&self, mut tell: impl FnMut(Key, usize, usize)) {
+        for (key, of_backend) in &*self.with.lock() {
+            let (sessions, streams) = of_backend.count();
+            tell(*key, sessions, streams);
+        }
     }
 
     /// Asks for a place on a session with a number above `after`.

@@ -22,6 +22,8 @@ pub(super) struct OfBackend {
     /// The sessions that take requests, the oldest first. Requests go to the oldest that has room, so that sessions which were
     /// needed for a peak become idle after it.
     sessions: Vec<Session>,
+    /// The sessions that take no more requests, each with those that are under way.
+    leaving: Vec<Leaving>,
     /// Whether another is being opened.
     pub(super) is_opening: bool,
     /// The requests that wait for a place, in their order.
@@ -55,6 +57,12 @@ pub(super) struct Session {
     pub(super) idle_since: Instant,
     /// The longest time without a request, as the pool of the last one has it.
     pub(super) idle_timeout: Duration,
+}
+
+/// A session that ends with the last of its requests.
+struct Leaving {
+    number: u64,
+    open: usize,
 }
 
 /// A request that waits for a place.
@@ -114,7 +122,8 @@ impl OfBackend {
             if self.sessions[at].takes_requests() {
                 break at;
             }
-            self.sessions.remove(at);
+            let session = self.sessions.remove(at);
+            self.leaving.extend(session.leaving());
         };
         let session = &mut self.sessions[at];
         session.open += 1;
@@ -137,12 +146,26 @@ impl OfBackend {
         if let Some(session) = self.session(number) {
             session.open -= 1;
             session.idle_since = Instant::now();
+        } else if let Some(session) = self.leaving.iter_mut().find(|session| session.number == number) {
+            session.open -= 1;
+            self.leaving.retain(|session| session.open > 0);
         }
+    }
+
+    /// The number of sessions, and of the requests on them.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let open = self.sessions.iter().map(|session| session.open);
+        let leaving = self.leaving.iter().map(|session| session.open);
+        (
+            self.sessions.len() + self.leaving.len(),
+            open.chain(leaving).sum(),
+        )
     }
 
     /// Removes a session, which ends with the last of its requests. Returns whether its limit was known; `None` if it had been
     /// removed before.
     pub(super) fn remove(&mut self, number: u64) -> Option<bool> {
+        self.leaving.retain(|session| session.number != number);
         let at = self
             .sessions
             .iter()
@@ -212,15 +235,21 @@ impl OfBackend {
 
     /// Closes the sessions without a request that have been idle for too long, or all of them.
     pub(super) fn sweep(&mut self, now: Instant, closes: bool) {
+        let leaving = &mut self.leaving;
         self.sessions.retain_mut(|session| {
             let is_late = now.saturating_duration_since(session.idle_since) >= session.idle_timeout;
-            session.takes_requests() && (session.open > 0 || !(closes || is_late))
+            let stays = session.takes_requests() && (session.open > 0 || !(closes || is_late));
+            if !stays {
+                leaving.extend(session.leaving());
+            }
+            stays
         });
     }
 
     /// Whether nothing is known that is worth its memory.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
         self.sessions.is_empty()
+            && self.leaving.is_empty()
             && self.waiting.is_empty()
             && !self.is_opening
             && self.http1_until.is_none_or(|until| until <= now)
@@ -228,6 +257,14 @@ impl OfBackend {
 }
 
 impl Session {
+    /// The session once it takes no more requests, if some are under way.
+    fn leaving(&self) -> Option<Leaving> {
+        (self.open > 0).then_some(Leaving {
+            number: self.number,
+            open: self.open,
+        })
+    }
+
     /// Has the session get no requests until the backend has answered the caller's PING. `None` if one is under way, or was
     /// answered not long ago.
     pub(super) fn doubt(&mut self) -> Option<PingPong> {

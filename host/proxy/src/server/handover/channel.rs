@@ -6,7 +6,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use pace_config::ListenAddress;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -125,14 +124,6 @@ impl Channel {
             0 => Ok(None),
             length => Ok(Some((serde_json::from_slice(&text[..length])?, descriptor))),
         }
-    }
-}
-
-impl Description {
-    /// The use and address, if the address can be read.
-    pub(super) fn had(&self) -> Option<(Use, ListenAddress)> {
-        let (purpose, address) = self.had.as_ref()?;
-        Some((*purpose, ListenAddress::try_from(address.clone()).ok()?))
     }
 }
 

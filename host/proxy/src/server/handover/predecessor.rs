@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use super::super::inherited::InheritedSocket;
-use super::channel::{Channel, Message};
+use super::channel::{Channel, Description, Message};
 use super::{VARIABLE, VERSION};
 use crate::snapshot::Shared;
 
@@ -50,8 +50,8 @@ impl Predecessor {
         loop {
             match channel.receive()? {
                 Some((Message::Socket(description), Some(socket))) => {
-                    let had = description.had();
-                    sockets.push(InheritedSocket::new(socket.into(), description.unit, had)?);
+                    let Description { had, unit } = description;
+                    sockets.push(InheritedSocket::new(socket.into(), unit, had)?);
                 }
                 Some((Message::Complete, _)) => return Ok(Some((Predecessor(channel), sockets))),
                 Some((other, _)) => return Err(unexpected(&other).into()),

@@ -216,7 +216,7 @@ impl Puppet {
         let config = Config::parse(CONFIG, Path::new("puppet.toml"), &Overrides::default());
         let mut entry = config.expect("it is valid").plugins.remove(0);
         let secret = Secret::from("counter".to_owned());
-        entry.secrets = [("x_new".to_owned(), secret, None)].into_iter().collect();
+        entry.secrets = [("x_new".to_owned(), secret)].into_iter().collect();
         let hash = Sha256::parse(&"0".repeat(64)).expect("it has the form of one");
         let gauge = IntGauge::new("breaker", "breaker").expect("it has a name");
         let generation = Generation::new(&entry, 1, hash, Arc::new(program), gauge, Arc::new(|_, _| ()));
