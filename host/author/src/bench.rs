@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::cases::{self, Budget};
-use super::print;
+use super::{print, project};
 use crate::cli::{BenchArgs, CommandError};
 use pace_base::escape;
 use pace_harness::{Cost, Exchange, Request, Setup, Subject, explain};
@@ -76,6 +76,9 @@ impl Bench {
     /// The bench of a file of cases, or of a plugin alone.
     fn new(args: &BenchArgs) -> Result<Bench, CommandError> {
         let path = Path::new(&args.file);
+        if path.is_dir() {
+            return Bench::of_project(path, args);
+        }
         if path.extension().is_none_or(|extension| extension != "toml") {
             return Ok(Bench {
                 wasm: args.wasm.clone().unwrap_or_else(|| args.file.clone()),
@@ -85,15 +88,34 @@ impl Bench {
                 file: None,
             });
         }
-        let suite = cases::load(path)?;
+        Bench::of_cases(cases::load(path)?, args)
+    }
+
+    /// The bench of a project: of its cases, if it has any.
+    fn of_project(path: &Path, args: &BenchArgs) -> Result<Bench, CommandError> {
+        let plugin = project::plugin(&args.file)?;
+        match project::cases(path)? {
+            Some(suite) => Bench::of_cases(suite, args),
+            None => Ok(Bench {
+                wasm: args.wasm.clone().unwrap_or(plugin),
+                setup: Setup::default(),
+                exchange: Exchange::new(Request::get("/")),
+                budget: Budget::default(),
+                file: None,
+            }),
+        }
+    }
+
+    fn of_cases(suite: cases::Suite, args: &BenchArgs) -> Result<Bench, CommandError> {
+        let file = suite.path.display().to_string();
         let wasm = args.wasm.clone().or(suite.wasm);
         let (setup, exchange) = suite.defaults;
         Ok(Bench {
-            wasm: wasm.ok_or_else(|| NotMeasured::NoPlugin(args.file.clone()))?,
+            wasm: wasm.ok_or_else(|| NotMeasured::NoPlugin(file.clone()))?,
             setup,
             exchange,
             budget: suite.budget,
-            file: Some(args.file.clone()),
+            file: Some(file),
         })
     }
 

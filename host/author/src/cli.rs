@@ -62,8 +62,8 @@ pub struct BuildArgs {
 /// The arguments of `pace plugin inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A component, a core module that carries its component type, or builtin:NAME
-    #[arg(value_name = "FILE")]
+    /// A component, a core module that carries its component type, builtin:NAME, or a project, whose plugin.wasm it is
+    #[arg(value_name = "FILE", default_value = ".")]
     pub file: String,
     /// Measure with the `[defaults]` of this file of cases (TOML) [default: the file beside the plugin.wasm of a
     /// project]
@@ -91,8 +91,9 @@ pub struct TestArgs {
 /// The arguments of `pace plugin bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// A plugin (a file or builtin:NAME), or a file of cases (TOML) with its plugin, `[defaults]` and `[budget]`
-    #[arg(value_name = "FILE")]
+    /// A plugin (a file or builtin:NAME), a file of cases (TOML) with its plugin, `[defaults]` and `[budget]`, or a project, whose
+    /// cases it takes
+    #[arg(value_name = "FILE", default_value = ".")]
     pub file: String,
     /// Measure this plugin in place of the one that the file of cases names
     #[arg(long, value_name = "FILE")]

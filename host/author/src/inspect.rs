@@ -22,19 +22,20 @@ struct Unfit {
 }
 
 pub(super) fn run(args: &InspectArgs) -> Result<(), CommandError> {
-    let bytes = pace_harness::read(&args.file)?;
+    let file = &project::plugin(&args.file)?;
+    let bytes = pace_harness::read(file)?;
     let unfit = |problems| Unfit {
-        file: args.file.clone(),
+        file: file.clone(),
         problems,
     };
     let inspection =
-        Inspection::of(&Runtime::new(None, 1)?, &bytes).map_err(|problem| unfit(vec![problem]))?;
-    print(&report(&args.file, &bytes, &inspection))?;
+        Inspection::of(&Runtime::for_author()?, &bytes).map_err(|problem| unfit(vec![problem]))?;
+    print(&report(file, &bytes, &inspection))?;
     if !inspection.problems.is_empty() {
         return Err(unfit(inspection.problems).into());
     }
-    let input = EstimateInput::new(args)?;
-    Ok(print(&estimate(&args.file, bytes, &input)?)?)
+    let input = EstimateInput::new(file, args)?;
+    Ok(print(&estimate(file, bytes, &input)?)?)
 }
 
 /// The report: one line for each fact; lists continue below each other.
@@ -88,10 +89,10 @@ struct EstimateInput {
 
 impl EstimateInput {
     /// The input from the named file of cases, or from the plugin's project; without one, the defaults.
-    fn new(args: &InspectArgs) -> Result<EstimateInput, FileError> {
+    fn new(file: &str, args: &InspectArgs) -> Result<EstimateInput, FileError> {
         let suite = match &args.cases {
             Some(file) => Some(cases::load(file)?),
-            None => match project::of(Path::new(&args.file)) {
+            None => match project::of(Path::new(file)) {
                 Some(project) => project::cases(&project)?,
                 None => None,
             },

@@ -21,6 +21,35 @@ pub(super) fn of(file: &Path) -> Option<PathBuf> {
     (is_result && Language::of(&directory).is_ok()).then_some(directory)
 }
 
+/// The plugin of a project, if a name is that of a directory; otherwise the name.
+pub(super) fn plugin(name: &str) -> Result<String, NotBuilt> {
+    let path = Path::new(name);
+    if !path.is_dir() {
+        return Ok(name.to_owned());
+    }
+    let plugin = path.join(PLUGIN);
+    let shown = match name {
+        "." => Path::new(PLUGIN),
+        _ => plugin.as_path(),
+    };
+    match (plugin.is_file(), Language::of(path)) {
+        (true, _) => Ok(shown.display().to_string()),
+        (false, Ok(_)) => Err(NotBuilt::Project(shown.to_owned())),
+        (false, Err(_)) => Err(NotBuilt::NoProject(path.to_owned())),
+    }
+}
+
+/// Error: a directory has no plugin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotBuilt {
+    /// The project has not been built.
+    #[error("there is no {} yet: run `pace plugin build` first", .0.display())]
+    Project(PathBuf),
+    /// It is not the directory of a project.
+    #[error("{} is not the directory of a plugin: name one, or a file", .0.display())]
+    NoProject(PathBuf),
+}
+
 /// The cases of a project, from the first file that has a configuration in its `[defaults]`, or else from the first.
 pub(super) fn cases(project: &Path) -> Result<Option<cases::Suite>, FileError> {
     let files = match cases::find(project) {

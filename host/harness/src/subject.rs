@@ -115,7 +115,7 @@ impl Subject {
     ///
     /// The bytes do not fit the contract.
     pub fn compile(name: &str, bytes: Vec<u8>) -> Result<Subject, SubjectError> {
-        Subject::with(name, bytes, Runtime::new(None, 1))
+        Subject::with(name, bytes, Runtime::for_author())
     }
 
     /// Compiles code that counts its instructions, and is slower for it.

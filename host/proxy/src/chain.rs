@@ -308,6 +308,9 @@ impl Step {
         self.metrics.failed(hook, failure.reason);
         let (outcome, consequence) = match (hook, self.on_failure) {
             (Hook::Finished, _) => (StepResult::GoOn, "the request was over"),
+            (Hook::RequestStreamFilter | Hook::ResponseStreamFilter, OnFailure::Closed) => {
+                (StepResult::Failed, "closed: the message breaks off")
+            }
             (_, OnFailure::Closed) => match failure.reason.is_of_plugin() {
                 true => (StepResult::Failed, "closed: the request is answered with 503"),
                 false => (StepResult::Failed, "closed: the request is refused"),

@@ -90,7 +90,7 @@ use crate::server::Drain;
 use crate::snapshot::{Shared, Snapshot};
 use crate::telemetry::{Counting, Spoken};
 use pace_config::ConnectionLimits;
-use pace_hook::Hook;
+use pace_hook::{Ending, Hook};
 
 /// The proxy of one worker. A clone is the same one. All proxies share the snapshot, which can be replaced while they serve.
 #[derive(Clone)]
@@ -312,6 +312,10 @@ impl Proxy {
             };
         }
 
+        if let Err(refused) = self.open_request_streams(request, context, &mut upload) {
+            let body = upload.pump.reader();
+            return self.refuse(client, request, body, context, refused).await;
+        }
         context.grpc_timeout = grpc::timeout(request);
         context.choose_pool(request);
         forward::prepare(&mut upload, request, context);
@@ -339,6 +343,14 @@ impl Proxy {
             Err(_) => Disposition::Close,
         };
         context.received = upload.pump.taken();
+        if let Some(mut stages) = upload.stages.take() {
+            // A body that was not wanted to its end is cut, however the request has ended otherwise.
+            let how = match outcome::ending(context) {
+                how @ (Ending::ClientGone | Ending::BackendFailed) => how,
+                _ => Ending::Cut,
+            };
+            stages.end(context.scene(request), how);
+        }
         disposition
     }
 }

@@ -1,8 +1,9 @@
 //! The runtime of plugins: its compilers, and what instances run on.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -116,6 +117,17 @@ impl Runtime {
             threads,
             cache,
         })
+    }
+
+    /// Starts a runtime for plugins under development, with one thread. It keeps compiled code in the user's cache,
+    /// `$XDG_CACHE_HOME/pace/compiled` or `~/.cache/pace/compiled`, since plugins in some languages take half a minute to compile; if there
+    /// is no such directory that is the user's own, it keeps none.
+    pub fn for_author() -> wasmtime::Result<Runtime> {
+        let in_home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
+        let caches = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(in_home);
+        let own = caches.filter(|caches| caches.is_absolute());
+        let kept = own.and_then(|caches| Runtime::new(Some(&caches.join("pace/compiled")), 1).ok());
+        kept.map_or_else(|| Runtime::new(None, 1), Ok)
     }
 
     /// Starts a runtime whose code counts its instructions, which makes it slower.

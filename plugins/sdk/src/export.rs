@@ -327,12 +327,23 @@ pub fn finished<P: Finished>(instance: &Instance<P>) {
     instance.with(|plugin| plugin.finished(&Request::ambient(), &Outcome::ambient()));
 }
 
+/// What to use in place of a part of the standard library that a plugin does not have.
+fn remedy(reason: &str) -> &'static str {
+    match reason.contains("time not implemented on this platform") {
+        true => "; the standard library has no clock here: use `pace_plugin::clock`",
+        false => "",
+    }
+}
+
 /// Logs where and why a plugin panicked, since the trap that follows only says that it did.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let reason = panic.payload_as_str().unwrap_or("with a value that is no text");
         match panic.location() {
-            Some(place) => log::write(Level::Error, &format!("panicked at {place}: {reason}")),
+            Some(place) => log::write(
+                Level::Error,
+                &format!("panicked at {place}: {reason}{}", remedy(reason)),
+            ),
             None => log::write(Level::Error, &format!("panicked: {reason}")),
         }
     }));

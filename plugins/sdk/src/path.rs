@@ -42,19 +42,33 @@ impl PathPrefix {
         Self::try_from(path.to_owned()).unwrap_or_else(|refusal| panic!("{refusal}"))
     }
 
+    /// The path as it is configured.
+    ///
+    /// ```
+    /// # use pace_plugin::PathPrefix;
+    /// assert_eq!(PathPrefix::from_static("/health").as_str(), "/health");
+    /// ```
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether a path is this one or below it. The prefix ends at a segment, and a slash at its end makes no
     /// difference.
     ///
-    /// A path with `..`, or with anything encoded by `%`, never is: a backend may take it for another path.
+    /// The path is one as [`Request::path`](crate::Request::path) has it, in its one spelling. One that still has `..`, or an encoded
+    /// dot, slash or backslash, never is: a backend may take it for another path.
     ///
     /// ```
     /// # use pace_plugin::PathPrefix;
     /// let public = PathPrefix::try_from("/public/".to_owned()).unwrap();
     /// assert!(public.contains("/public") && public.contains("/public/a"));
+    /// assert!(public.contains("/public/a%20b") && !public.contains("/public/a%2Fb"));
     /// assert!(!public.contains("/publicity") && !public.contains("/public/../admin"));
     /// ```
     pub fn contains(&self, path: &str) -> bool {
-        let is_plain = !path.contains("..") && !path.contains('%');
+        let encodes = |code: &str| path.to_ascii_lowercase().contains(code);
+        let is_plain =
+            !path.contains("..") && !(path.contains('%') && ["%2e", "%2f", "%5c"].into_iter().any(encodes));
         let rest = path.strip_prefix(self.0.trim_end_matches('/'));
         is_plain && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -95,6 +109,8 @@ mod tests {
     #[test]
     fn root_contains_every_plain_path() {
         let root = PathPrefix("/".into());
-        assert!(root.contains("/") && root.contains("/a/b") && !root.contains("/%61"));
+        assert!(
+            root.contains("/") && root.contains("/a/b") && root.contains("/%20") && !root.contains("/%2F")
+        );
     }
 }

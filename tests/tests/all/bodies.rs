@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use pace_tests::{Answer, HttpBackend, Pace, Request, Scripted, fixture};
+use pace_tests::{Answer, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, fixture};
 
 use crate::sections::{ONE_WORKER, plugin};
 
@@ -223,6 +223,32 @@ fn body_that_cannot_be_shown_fails_closed_or_goes_on_untouched() {
 }
 
 #[test]
+fn body_that_goes_on_untouched_is_whole_where_its_start_is_read_ahead() {
+    let backend = echo();
+    let bodies = plugin("bodies", &fixture("bodies"));
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{bodies}limits = {{ read_body_kb = 2 }}\non_failure = 'open'\n\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}']\nbuffer_request_kb = 64\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies']\n",
+        backend.label()
+    ));
+    for size in [3000_usize, 100_000] {
+        let body: String = (0..size)
+            .map(|place| char::from(b'a' + (place % 23) as u8))
+            .collect();
+        let request = Request::post("/", body.clone())
+            .header("Transfer-Encoding", "chunked")
+            .header("x-response-body", "skip");
+        let answer = pace.client().send(&request);
+        assert!(
+            answer.status == 200 && answer.text() == body,
+            "{size}: {}",
+            answer.body.len()
+        );
+    }
+}
+
+#[test]
 fn response_that_cannot_be_shown_fails_closed_or_goes_on_untouched() {
     let backend =
         HttpBackend::new(|request| Answer::new("a".repeat(request.target[1..].parse().unwrap_or(0))));
@@ -342,4 +368,64 @@ fn failing_body_filter_answers_as_a_failing_plugin_does() {
         assert_eq!((answer.status, answer.text()), (503, "a plugin failed\n"));
     }
     assert_eq!(client.send(&Request::post("/", "a")).text(), "a");
+}
+
+#[test]
+fn messages_of_http2_are_shown_whole_and_keep_their_trailers() {
+    let backend = Http2Backend::new(|call| {
+        let body = call.body()?;
+        let sum = call.trailers()?.get("x-sum").unwrap_or_default().to_owned();
+        let digest = call
+            .trailers()?
+            .get("content-digest")
+            .map_or("none", |_| "one")
+            .to_owned();
+        call.respond(200, &[("trailer", "x-end")], false)?;
+        call.write(&body, false)?;
+        call.finish(&[
+            ("x-end", &format!("{sum} {digest}")),
+            ("content-digest", "sha-256=:AAAA:"),
+        ])
+    });
+    let bodies = plugin("bodies", &fixture("bodies"));
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{bodies}\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}']\nprotocol = 'http2'\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies']\n",
+        backend.label()
+    ));
+    let mut client = Http2::connect(pace.address());
+    for (order, body, digests) in [
+        ("look", "hello", ["one", "yes"]),
+        ("append , world", "hello, world", ["none", "no"]),
+    ] {
+        let request = Request::post("/", "").header("x-request-body", order).header(
+            "x-response-body",
+            if order == "look" { "look" } else { "append !" },
+        );
+        let mut stream = client.open(&request, false).expect("the connection is open");
+        stream.write(b"hel", false).expect("there is room");
+        stream.write(b"lo", false).expect("there is room");
+        let trailers = [("x-sum", "5"), ("content-digest", "sha-256=:AAAA:")];
+        stream.trailers(&trailers).expect("the stream is open");
+        let answer = stream.response().expect("it is answered");
+        let expected = if order == "look" {
+            body.to_owned()
+        } else {
+            format!("{body}!")
+        };
+        assert_eq!((answer.status, answer.text()), (200, &*expected));
+        assert_eq!(answer.trailers.get("x-end"), Some(&*format!("5 {}", digests[0])));
+        assert_eq!(
+            answer.trailers.get("content-digest").is_some(),
+            digests[1] == "yes"
+        );
+        assert_eq!(
+            answer.header("x-response-saw"),
+            Some(&*format!("{} {body}", body.len()))
+        );
+    }
+    // Nothing is left of a body that was longer than it said.
+    let short = client.send(&Request::post("/", "a").header("x-request-body", "replace longer than before"));
+    assert_eq!(short.text(), "longer than before");
 }

@@ -73,6 +73,7 @@ mod shutdown;
 mod starting;
 mod state;
 mod status;
+mod stream_filters;
 mod swap;
 mod swap_files;
 mod swapping;

@@ -97,7 +97,7 @@ pub(super) fn build(project: &Path) -> Result<(PathBuf, usize), BuildError> {
     let no_plugin = |problem| BuildError::NoPlugin(vec![problem]);
     let component = pace_sandbox::component(&bytes).map_err(|error| no_plugin(error.into()))?;
     let runtime =
-        Runtime::new(None, 1).map_err(|error| no_plugin(LoadError::NoEngine(format!("{error:#}"))))?;
+        Runtime::for_author().map_err(|error| no_plugin(LoadError::NoEngine(format!("{error:#}"))))?;
     let inspection = Inspection::of(&runtime, &component).map_err(no_plugin)?;
     if !inspection.problems.is_empty() {
         return Err(BuildError::NoPlugin(inspection.problems));

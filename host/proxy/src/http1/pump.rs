@@ -71,6 +71,11 @@ pub struct Pump {
     /// Whether the body goes through a transform, and what that has made and is not written.
     is_through: bool,
     made: Bytes,
+    /// Whether the bytes that are kept are those that the transform has made, and how many it has made.
+    is_made_kept: bool,
+    given: u64,
+    /// The most bytes that are kept.
+    keep_limit: usize,
 }
 
 /// The part of a message that a stream of HTTP/2 has sent, beside the data.
@@ -113,6 +118,9 @@ impl Pump {
             sends_kept: false,
             is_through: false,
             made: Bytes::new(),
+            is_made_kept: false,
+            given: 0,
+            keep_limit: 0,
         }
     }
 
@@ -122,6 +130,7 @@ impl Pump {
         if !self.can_begin_again() {
             return;
         }
+        self.keep_limit = limit.max(self.keep_limit);
         match self.kept.get_or_insert_with(Kept::nothing) {
             Kept::Start { limit: before, .. } => *before = limit.max(*before),
             Kept::Part(_) | Kept::Whole(_) => {}
@@ -172,6 +181,10 @@ impl Pump {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), BodyError>> {
         let (transport, buffer) = source;
+        if let Some(Kept::Part(part)) = &self.kept {
+            let bytes = part.to_vec();
+            self.kept = Some(Kept::Start { bytes, limit: 0 });
+        }
         while self.kept_bytes().len() < limit {
             let Some(data) = ready!(self.poll_take((&mut *transport, &mut *buffer), context))? else {
                 break;
@@ -198,8 +211,8 @@ impl Pump {
         self.head = self.sink.before().len() as u64;
         let kept = self.kept_bytes().len();
         self.sends_kept = kept > 0;
-        self.made = Bytes::new();
         if self.is_through {
+            self.begin_through();
             return;
         }
         if self.sends_kept {
@@ -219,9 +232,13 @@ impl Pump {
 
     /// Whether the message can be sent again: all bytes of the body that were read have been kept.
     pub fn can_begin_again(&self) -> bool {
+        let taken = match self.is_made_kept {
+            true => self.given,
+            false => self.taken,
+        };
         match &self.kept {
-            Some(Kept::Start { bytes, .. }) => bytes.len() as u64 == self.taken,
-            Some(Kept::Part(part)) => part.len() as u64 == self.taken,
+            Some(Kept::Start { bytes, .. }) => bytes.len() as u64 == taken,
+            Some(Kept::Part(part)) => part.len() as u64 == taken,
             Some(Kept::Whole(_)) => true,
             None => self.taken == 0,
         }
@@ -229,7 +246,11 @@ impl Pump {
 
     /// The whole body, if it has been read to its end and kept.
     pub fn whole_body(&self) -> Option<&[u8]> {
-        (self.reader.is_done() && self.can_begin_again()).then(|| self.kept_bytes())
+        let is_whole = match self.is_through {
+            true => self.is_made_kept && self.ended,
+            false => self.reader.is_done(),
+        };
+        (is_whole && self.can_begin_again()).then(|| self.kept_bytes())
     }
 
     /// Whether a byte of the body may have been written.

@@ -94,7 +94,7 @@ impl Proxy {
         (mut reply, mut remaining): (Reply, Remaining),
     ) -> Disposition {
         context.answered = false;
-        let (mut head, content) = loop {
+        let (mut head, mut content) = loop {
             let (mut head, mut content) = head_and_content(reply);
             context.response_size = Some(content.len() as u64);
             match self.filter(request, context, remaining, &mut head) {
@@ -112,6 +112,13 @@ impl Proxy {
                 _ => break (head, content),
             }
         };
+        let of_reply = (&mut head, &mut content);
+        let filtered = self
+            .filter_reply_streams(request, context, remaining, of_reply)
+            .await;
+        if let Err(refused) = filtered {
+            return self.refuse(client, request, body, context, refused).await;
+        }
         tell_generations(request, context, &mut head);
         self.send(client, request, body, context, head, content).await
     }

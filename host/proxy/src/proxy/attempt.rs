@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::outbound;
 use super::retry::is_repeatable;
+use super::stages::Stages;
 use super::watch::Watch;
-use crate::http1::{BackendConnection, BodyError, Client, HeadError, Pump, PumpError, Side, Sink};
+use crate::http1::{BackendConnection, BodyError, Client, HeadError, Passed, Pump, PumpError, Side, Sink};
 use pace_config::{ClientLimits, PoolSettings};
 use pace_hook::AttemptFailure;
 
@@ -62,6 +63,9 @@ pub(super) enum AttemptError {
     /// The request's body is malformed, or did not arrive in time.
     #[error("{0}")]
     Request(Refusal),
+    /// A plugin has broken the request off.
+    #[error("a plugin has broken the request off")]
+    Broken,
     /// The client has gone.
     #[error("the client has gone")]
     ClientGone,
@@ -91,6 +95,7 @@ impl AttemptError {
             AttemptError::Exhausted(_)
             | AttemptError::OutOfTime
             | AttemptError::Request(_)
+            | AttemptError::Broken
             | AttemptError::ClientGone => None,
         }
     }
@@ -222,6 +227,8 @@ pub(super) struct Upload {
     pub(super) awaits_continue: bool,
     /// Whether a copy of the request is still to be sent.
     pub(super) is_mirrored: bool,
+    /// The stream filters that the body passes.
+    pub(super) stages: Option<Stages>,
 }
 
 /// Sends a request whose head is in the pump of `upload`, and waits for the head of the final response. Interim responses
@@ -248,8 +255,10 @@ pub(super) async fn exchange(
         let mut needs_client = false;
         if !upload.is_broken && !upload.pump.is_done() {
             let source = (&mut client.transport, &mut client.input);
-            match upload.pump.poll(source, &mut backend.transport, context) {
-                Poll::Ready(Ok(())) => upload.patience.pause(upload.pump.taken()),
+            let scene = || watched.scene(request);
+            match upload.poll(source, &mut backend.transport, scene, context) {
+                Poll::Ready(Ok(Passed::Whole)) => upload.patience.pause(upload.pump.taken()),
+                Poll::Ready(Ok(Passed::Broken)) => return Poll::Ready(Err(AttemptError::Broken)),
                 // The backend may have answered before it closed its side.
                 Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
                 Poll::Ready(Err(PumpError::Read(error))) => return Poll::Ready(Err(of_client(error))),

@@ -25,7 +25,7 @@ use super::attempt::{AttemptError, Upload, of_client};
 use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{BodyFlow, Chain, Demand, Remaining, RequestFlow, ResponseFlow};
-use crate::http1::{BackendConnection, Client, Pump, PumpError, Side};
+use crate::http1::{BackendConnection, Client, Passed, Pump, PumpError, Side};
 use pace_hook::{Body, Failure, FailureReason, Hook, Reply, RequestState};
 
 /// The interim response by which a client is asked for the body that it holds back (RFC 9110, section 15.2.1).
@@ -200,7 +200,13 @@ impl Proxy {
             };
         }
         let collected = self
-            .collect_response(client, context, upload, (backend, download), (chain, demand))
+            .collect_response(
+                client,
+                (request, context),
+                upload,
+                (backend, download),
+                (chain, demand),
+            )
             .await;
         let mut content = match collected {
             Ok(Ok(content)) => content,
@@ -234,7 +240,7 @@ impl Proxy {
     async fn collect_response(
         &self,
         client: &mut Client,
-        context: &Context,
+        (request, context): (&RequestHead, &Context),
         upload: &mut Upload,
         (backend, download): (&mut BackendConnection, &mut Pump),
         (chain, demand): (&Chain, Demand),
@@ -253,16 +259,24 @@ impl Proxy {
         let ended = poll_fn(|task| {
             if !upload.is_broken && !upload.pump.is_done() {
                 let source = (&mut client.transport, &mut client.input);
-                match upload.pump.poll(source, &mut backend.transport, task) {
+                let scene = || context.scene(request);
+                match upload.poll(source, &mut backend.transport, scene, task) {
+                    Poll::Ready(Ok(Passed::Broken)) => {
+                        return Poll::Ready(Err(Looked::Refused(upload.refused())));
+                    }
                     Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
                     Poll::Ready(Err(PumpError::Read(_))) => return Poll::Ready(Err(Looked::ClientGone)),
+                    // A client that waits for 100 Continue is waited for by nobody.
+                    Poll::Pending if upload.awaits_continue => {}
                     Poll::Pending if upload.pump.waits_for() == Side::Source => {
                         let until = upload.patience.wait(upload.pump.taken());
                         if client.alarm.poll(until, task).is_ready() {
                             return Poll::Ready(Err(Looked::ClientGone));
                         }
                     }
-                    Poll::Ready(Ok(())) | Poll::Pending => upload.patience.pause(upload.pump.taken()),
+                    Poll::Ready(Ok(Passed::Whole)) | Poll::Pending => {
+                        upload.patience.pause(upload.pump.taken());
+                    }
                 }
             }
             if (upload.is_broken || upload.pump.is_done()) && client.poll_gone(task).is_ready() {

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::outcome::Observed;
 use super::refuse::Refused;
-use crate::chain::CallContext;
+use crate::chain::{CallContext, Scene};
 use crate::client::ShownCertificate;
 use crate::http1::Arrival;
 use crate::route::{Forward, Mirror, Route};
@@ -439,6 +439,15 @@ impl Context {
                 state: &self.state,
             },
             notes: self.notes.as_deref(),
+        }
+    }
+
+    /// The heads that stream filters can look at, before there is a response.
+    pub(super) fn scene<'a>(&'a self, request: &'a RequestHead) -> Scene<'a> {
+        Scene {
+            context: self.call_context(),
+            request,
+            response: None,
         }
     }
 

@@ -25,7 +25,7 @@ use super::grpc;
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
 use super::refuse::Refused;
-use super::stages::{Broken, Stages};
+use super::stages::{Broken, Running, Stages};
 use super::sticky;
 use crate::chain::{Remaining, Scene};
 use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Passed, Pump, PumpError, Side, tunnel};
@@ -35,7 +35,7 @@ use crate::telemetry::notes::End;
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
-use pace_hook::{AttemptFailure, Ending};
+use pace_hook::{AttemptFailure, Body, Ending};
 
 /// The reason why a response did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -186,17 +186,17 @@ impl Proxy {
         let silence = context.pool().settings.response_timeout;
         let until = context.deadline();
         let is_clients = context.has_deadline_of_client();
+        let uploading = context.scene(request);
         let mut stages = opened.map(|opened| {
-            opened.begin(Scene {
-                context: context.call_context(),
-                request: &*request,
+            opened.run(Scene {
                 response: Some((&*backend.head, context.backend())),
+                ..uploading
             })
         });
         let relayed = relay(
             client,
             (&mut backend.transport, &mut backend.input),
-            upload,
+            (upload, uploading),
             (&mut download, stages.as_mut()),
             (&limits, silence, until, is_clients),
         )
@@ -207,9 +207,9 @@ impl Proxy {
                 Err(RelayError::Backend(_)) => Ending::BackendFailed,
                 Err(RelayError::OutOfTime | RelayError::Timeout | RelayError::Plugin) => Ending::Cut,
                 Err(RelayError::Client) => Ending::ClientGone,
-            });
-            stages.broken()
+            })
         });
+        let broken = broken.or_else(|| upload.stages.as_ref().and_then(Stages::broken));
         context.body_bytes = download.taken();
         if let Err(RelayError::Backend(_) | RelayError::OutOfTime | RelayError::Timeout) = relayed {
             lease.doubt_if_silent(&mut backend);
@@ -239,7 +239,7 @@ impl Proxy {
                 context.answered = false;
                 let refused = match broken {
                     Some(Broken::Failed(reason)) => Refused::ResponseBody(reason),
-                    Some(Broken::Cut) | None => Refused::Cut,
+                    Some(Broken::Cut) | None => Refused::Cut(Body::Response),
                 };
                 self.refuse(client, request, upload.pump.reader(), context, refused)
                     .await
@@ -366,8 +366,8 @@ fn tell_outcome(client: &mut Client, request: &RequestHead, response: &ResponseH
 async fn relay(
     client: &mut Client,
     (transport, input): (&mut Transport, &mut Buffer),
-    upload: &mut Upload,
-    (download, mut stages): (&mut Pump, Option<&mut Stages<'_>>),
+    (upload, uploading): (&mut Upload, Scene<'_>),
+    (download, mut stages): (&mut Pump, Option<&mut Running<'_>>),
     (limits, silence, until, is_clients): (&ClientLimits, Duration, Option<Instant>, bool),
 ) -> Result<(), RelayError> {
     let (mut downwards, mut upwards) = ((0, Instant::now()), (0, Instant::now()));
@@ -375,8 +375,9 @@ async fn relay(
         let mut waits_for_body = None;
         if !upload.is_broken && !upload.pump.is_done() {
             let source = (&mut client.transport, &mut client.input);
-            match upload.pump.poll(source, transport, context) {
-                Poll::Ready(Ok(())) => {}
+            match upload.poll(source, transport, || uploading, context) {
+                Poll::Ready(Ok(Passed::Whole)) => {}
+                Poll::Ready(Ok(Passed::Broken)) => return Poll::Ready(Err(RelayError::Plugin)),
                 Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
                 // The response has begun: the only sign left for the client is that it breaks off.
                 Poll::Ready(Err(PumpError::Read(_))) => return Poll::Ready(Err(RelayError::Client)),
@@ -392,7 +393,7 @@ async fn relay(
         let source = (&mut *transport, &mut *input);
         let target = &mut client.transport;
         let passed = match &mut stages {
-            Some(stages) => download.poll_through(source, target, &mut **stages, context),
+            Some(stages) => download.poll_through(source, target, &mut stages.through(), context),
             None => download.poll(source, target, context).map_ok(|()| Passed::Whole),
         };
         match passed {

@@ -180,6 +180,10 @@ impl Proxy {
             }
         };
         watch.failed(context, &error);
+        if let AttemptError::Broken = error {
+            context.current = None;
+            return Err(NextAction::Refuse(upload.refused()));
+        }
         if error.is_silence() {
             lease.doubt_if_silent(&mut backend);
         }
@@ -368,6 +372,7 @@ pub(super) fn begin(reader: BodyReader, request: &RequestHead, context: &Context
         is_broken: false,
         awaits_continue: request.expects_continue(),
         is_mirrored: false,
+        stages: None,
     }
 }
 

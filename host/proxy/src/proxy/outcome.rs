@@ -24,7 +24,7 @@ pub(super) struct Observed {
 }
 
 /// The way in which a request has ended.
-fn ending(context: &Context) -> Ending {
+pub(super) fn ending(context: &Context) -> Ending {
     match (context.status, context.end) {
         (None, _) | (_, End::Client) => Ending::ClientGone,
         (_, End::Backend) => Ending::BackendFailed,
@@ -47,7 +47,7 @@ impl Refused {
             Refused::PluginFailed | Refused::RequestBody(_) | Refused::ResponseBody(_) => {
                 Ending::PluginFailed
             }
-            Refused::Cut => Ending::Cut,
+            Refused::Cut(_) => Ending::Cut,
             Refused::BadAnswer | Refused::NoAnswerInTime => Ending::BackendFailed,
             // No connection could be made; without an attempt, no plugin picked.
             Refused::NoBackend if attempts > 0 => Ending::BackendFailed,

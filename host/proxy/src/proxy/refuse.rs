@@ -5,7 +5,7 @@ use http::header::HeaderValue;
 use pace_wire::refusal::Refusal;
 
 use super::answer::ALLOW;
-use pace_hook::{AttemptFailure, FailureReason, Reply};
+use pace_hook::{AttemptFailure, Body, FailureReason, Reply};
 
 /// The reason why Pace answers a request itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub(super) enum Refused {
     RequestBody(FailureReason),
     /// The response's body cannot be shown to a plugin that fails closed.
     ResponseBody(FailureReason),
-    /// A plugin has cut the response before its first byte.
-    Cut,
+    /// A plugin has cut a message before the first byte of the response.
+    Cut(Body),
     /// No plugin picked a backend, or no connection could be made in the attempts allowed.
     NoBackend,
     /// Every backend has as many requests as it may have.
@@ -99,7 +99,8 @@ pub(super) fn reply(refused: Refused) -> Reply {
                 "the backend's response cannot be looked at\n",
             ),
         },
-        Refused::Cut => (StatusCode::BAD_GATEWAY, "a plugin has cut the response\n"),
+        Refused::Cut(Body::Request) => (StatusCode::SERVICE_UNAVAILABLE, "a plugin has cut the request\n"),
+        Refused::Cut(Body::Response) => (StatusCode::BAD_GATEWAY, "a plugin has cut the response\n"),
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
         Refused::Full => (
             StatusCode::SERVICE_UNAVAILABLE,

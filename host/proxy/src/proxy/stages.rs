@@ -11,6 +11,7 @@
 mod decoded;
 mod stage;
 
+use std::future::poll_fn;
 use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
@@ -27,14 +28,53 @@ use pace_wire::response::ResponseHead;
 use self::decoded::Decoded;
 use self::stage::{Advance, Stage};
 use super::Proxy;
+use super::attempt::Upload;
 use super::body::{Looked, access, changed, lose_digests};
 use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{FailedClosed, Filtering, Remaining, Scene};
-use crate::http1::{Flow, Transform};
+use crate::http1::{Flow, Passed, PumpError, Transform};
+use crate::io::{Buffer, Transport};
 use pace_hook::{Body, Ending, Failure, FailureReason, Hook};
 
 impl Proxy {
+    /// Asks the stream filters of a request. If one of them may change it, the head becomes that of a changed body of unknown
+    /// length.
+    pub(super) fn open_request_streams(
+        &self,
+        request: &mut RequestHead,
+        context: &Context,
+        upload: &mut Upload,
+    ) -> Result<(), Refused> {
+        let Some(route) = &context.route else {
+            return Ok(());
+        };
+        if request.framing == Framing::None || !route.chain.has(Hook::RequestStreamFilter) {
+            return Ok(());
+        }
+        let refused = |FailedClosed(reason)| match reason.is_of_plugin() {
+            true => Refused::PluginFailed,
+            false => Refused::RequestBody(reason),
+        };
+        let scene = context.scene(request);
+        let filters = route
+            .chain
+            .open_streams(Body::Request, Remaining::ALL, scene)
+            .map_err(refused)?;
+        let Some(stages) = Stages::new(filters, &request.fields).map_err(refused)? else {
+            return Ok(());
+        };
+        if stages.edits() {
+            changed(&mut request.fields);
+            remove_framing(&mut request.fields);
+            request.framing = Framing::Chunked;
+            upload.pump.frame(super::outbound::request_body(request));
+        }
+        upload.pump.pass_through();
+        upload.stages = Some(stages);
+        Ok(())
+    }
+
     /// Asks the stream filters of a response, whose head is settled. If one of them may change it, the head becomes that of a
     /// changed body of unknown length.
     pub(super) fn open_response_streams(
@@ -42,7 +82,7 @@ impl Proxy {
         request: &RequestHead,
         context: &Context,
         head: &mut ResponseHead,
-    ) -> Result<Option<Opened>, Looked> {
+    ) -> Result<Option<Stages>, Looked> {
         let Some(route) = &context.route else {
             return Ok(None);
         };
@@ -66,7 +106,7 @@ impl Proxy {
         if is_part && request.method == Method::GET && !context.has_asked_for_whole {
             return Err(Looked::WantsWhole);
         }
-        let Some(opened) = Opened::new(filters, &head.fields).map_err(refused)? else {
+        let Some(opened) = Stages::new(filters, &head.fields).map_err(refused)? else {
             return Ok(None);
         };
         if is_part {
@@ -82,18 +122,109 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// Shows the reply of a plugin to the stream filters that remain, as one chunk. What they make of it is held in memory, as the
+    /// reply is.
+    pub(super) async fn filter_reply_streams(
+        &self,
+        request: &RequestHead,
+        context: &Context,
+        remaining: Remaining,
+        (head, body): (&mut ResponseHead, &mut Bytes),
+    ) -> Result<(), Refused> {
+        let Some(route) = &context.route else {
+            return Ok(());
+        };
+        let is_wanted = route.chain.has(Hook::ResponseStreamFilter);
+        if !is_wanted || access(request, head.status()) == Access::Nothing {
+            return Ok(());
+        }
+        let scene = Scene {
+            response: Some((&*head, None)),
+            ..context.scene(request)
+        };
+        let refused = |FailedClosed(reason)| Refused::ResponseBody(reason);
+        let filters = route
+            .chain
+            .open_streams(Body::Response, remaining, scene)
+            .map_err(refused)?;
+        let Some(stages) = Stages::new(filters, &head.fields).map_err(refused)? else {
+            return Ok(());
+        };
+        let edits = stages.edits();
+        let mut permit = self.shared.bodies.permit();
+        let mut made = Vec::new();
+        let mut running = stages.run(scene);
+        let mut is_pushed = false;
+        loop {
+            let mut through = running.through();
+            match poll_fn(|task| through.poll_next(task)).await {
+                Flow::Bytes(bytes) if permit.cover(made.len() + bytes.len()) => {
+                    made.extend_from_slice(&bytes)
+                }
+                Flow::Bytes(_) => return Err(Refused::ResponseBody(FailureReason::BodyBudget)),
+                Flow::More if is_pushed || body.is_empty() => through.finish(),
+                Flow::More => {
+                    through.push(body);
+                    is_pushed = true;
+                }
+                Flow::End => break,
+                Flow::Broken => {
+                    return Err(match running.end(Ending::Cut) {
+                        Some(Broken::Failed(reason)) => Refused::ResponseBody(reason),
+                        Some(Broken::Cut) | None => Refused::Cut(Body::Response),
+                    });
+                }
+            }
+        }
+        drop(running);
+        if edits {
+            changed(&mut head.fields);
+            remove_framing(&mut head.fields);
+            let length = made.len().to_string();
+            if head.fields.append("Content-Length", length.as_bytes()).is_err() {
+                return Err(Refused::PluginFailed);
+            }
+            *body = made.into();
+        }
+        Ok(())
+    }
+}
+
+impl Upload {
+    /// Moves as much of the request as possible to the backend, through its stream filters if it has any.
+    pub(super) fn poll<'s>(
+        &mut self,
+        source: (&mut Transport, &mut Buffer),
+        target: &mut Transport,
+        scene: impl FnOnce() -> Scene<'s>,
+        task: &mut Task<'_>,
+    ) -> Poll<Result<Passed, PumpError>> {
+        match &mut self.stages {
+            Some(stages) => {
+                let mut through = stages.through(scene());
+                self.pump.poll_through(source, target, &mut through, task)
+            }
+            None => self.pump.poll(source, target, task).map_ok(|()| Passed::Whole),
+        }
+    }
+
+    /// The reason why the stream filters have broken the request off.
+    pub(super) fn refused(&self) -> Refused {
+        match self.stages.as_ref().and_then(Stages::broken) {
+            Some(Broken::Failed(reason)) if reason.is_of_plugin() => Refused::PluginFailed,
+            Some(Broken::Failed(reason)) => Refused::RequestBody(reason),
+            Some(Broken::Cut) | None => Refused::Cut(Body::Request),
+        }
+    }
+}
+
 fn refused(FailedClosed(reason): FailedClosed) -> Looked {
     Looked::Refused(Refused::ResponseBody(reason))
 }
 
 /// The time that plugins take in a row, before other messages of the worker have their turn.
 const SLICE: Duration = Duration::from_millis(1);
-
-/// The messages that the stream filters of a route have opened.
-pub(super) struct Opened {
-    stages: Vec<Stage>,
-    decoded: Option<Decoded>,
-}
 
 /// The reason why the filters have broken a message off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,19 +235,32 @@ pub(super) enum Broken {
     Failed(FailureReason),
 }
 
-/// The stream filters of a message that is under way.
-pub(super) struct Stages<'a> {
+/// The stream filters of a message.
+pub(super) struct Stages {
     stages: Vec<Stage>,
     decoded: Option<Decoded>,
-    /// A body that only passes beside the stages, which see a copy: the part of it that the stages have not all seen yet.
+    /// A body that only passes beside the stages, which see a copy.
     beside: Option<Beside>,
-    scene: Scene<'a>,
     is_finished: bool,
+    /// The time that the plugins have taken in a row.
     spent: Duration,
     broken: Option<Broken>,
-    edits: bool,
 }
 
+/// The stream filters of a message, with the heads that they can look at meanwhile.
+pub(super) struct Through<'a> {
+    stages: &'a mut Stages,
+    scene: Scene<'a>,
+}
+
+/// The stream filters of a response that is under way. A request that is given up, because its client's connection is, has no
+/// other end for them.
+pub(super) struct Running<'a> {
+    stages: Stages,
+    scene: Scene<'a>,
+}
+
+/// The part of a body that the stages have not all seen yet.
 struct Beside {
     waiting: Bytes,
 }
@@ -130,13 +274,13 @@ enum Pulled {
     Pause,
 }
 
-impl Opened {
+impl Stages {
     /// Puts the messages one behind the other. `None` if there are none, or if the filters cannot be shown a body with these
     /// fields and have failed open.
     pub(super) fn new(
         filters: Vec<(Filtering, Cutter)>,
         fields: &Fields,
-    ) -> Result<Option<Opened>, FailedClosed> {
+    ) -> Result<Option<Stages>, FailedClosed> {
         let mut stages: Vec<Stage> = filters.into_iter().map(Stage::new).collect();
         let Ok(codings) = Codings::parse(fields.get_all("content-encoding")) else {
             let why = "its content-encoding is not one of gzip, deflate, br and zstd";
@@ -144,7 +288,17 @@ impl Opened {
             return Ok(None);
         };
         let decoded = (!codings.is_empty()).then(|| Decoded::new(&codings));
-        Ok((!stages.is_empty()).then_some(Opened { stages, decoded }))
+        let only_looks = decoded.is_some() && !stages.iter().any(Stage::edits);
+        Ok((!stages.is_empty()).then_some(Stages {
+            stages,
+            decoded,
+            beside: only_looks.then(|| Beside {
+                waiting: Bytes::new(),
+            }),
+            is_finished: false,
+            spent: Duration::ZERO,
+            broken: None,
+        }))
     }
 
     /// Whether one of the filters may change the message.
@@ -158,22 +312,44 @@ impl Opened {
         fail_all(&mut self.stages, FailureReason::BodyPartial, why)
     }
 
-    /// Begins the message.
-    pub(super) fn begin(self, scene: Scene<'_>) -> Stages<'_> {
-        let edits = self.edits();
-        let only_looks = self.decoded.is_some() && !edits;
-        Stages {
-            stages: self.stages,
-            decoded: self.decoded,
-            beside: only_looks.then(|| Beside {
-                waiting: Bytes::new(),
-            }),
-            scene,
-            is_finished: false,
-            spent: Duration::ZERO,
-            broken: None,
-            edits,
+    /// The reason why the filters have broken the message off, if they have.
+    pub(super) fn broken(&self) -> Option<Broken> {
+        self.broken
+    }
+
+    /// Tells the filters that the message has ended before its end, unless they have been told.
+    pub(super) fn end(&mut self, scene: Scene<'_>, how: Ending) {
+        for stage in &mut self.stages {
+            stage.break_off(scene, how);
         }
+    }
+
+    /// The filters with these heads.
+    pub(super) fn through<'a>(&'a mut self, scene: Scene<'a>) -> Through<'a> {
+        Through { stages: self, scene }
+    }
+
+    /// The filters of a response with its heads.
+    pub(super) fn run(self, scene: Scene<'_>) -> Running<'_> {
+        Running { stages: self, scene }
+    }
+}
+
+impl Running<'_> {
+    pub(super) fn through(&mut self) -> Through<'_> {
+        self.stages.through(self.scene)
+    }
+
+    /// Ends the message. Returns the reason why the filters have broken it off, if they have.
+    pub(super) fn end(&mut self, how: Ending) -> Option<Broken> {
+        self.stages.end(self.scene, how);
+        self.stages.broken()
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.end(Ending::ClientGone);
     }
 }
 
@@ -187,35 +363,23 @@ fn fail_all(stages: &mut [Stage], reason: FailureReason, why: &str) -> Result<()
     failed.into_iter().collect()
 }
 
-impl Stages<'_> {
-    /// The reason why the filters have broken the message off, if they have.
-    pub(super) fn broken(&self) -> Option<Broken> {
-        self.broken
-    }
-
-    /// Tells the filters that the message has ended before its end, unless they have been told.
-    pub(super) fn end(&mut self, how: Ending) {
-        for stage in &mut self.stages {
-            stage.break_off(self.scene, how);
-        }
-    }
-
+impl Through<'_> {
     /// Pulls the next bytes out of the first `count` stages.
     fn pull(&mut self, count: usize) -> Result<Pulled, Broken> {
         let Some(last) = count.checked_sub(1) else {
             return self.source();
         };
         loop {
-            if self.spent >= SLICE {
+            if self.stages.spent >= SLICE {
                 return Ok(Pulled::Pause);
             }
-            match self.stages[last].advance(self.scene, &mut self.spent)? {
+            match self.stages.stages[last].advance(self.scene, &mut self.stages.spent)? {
                 Advance::Bytes(bytes) => return Ok(Pulled::Bytes(bytes)),
                 Advance::End => return Ok(Pulled::End),
                 Advance::Again => {}
                 Advance::Wants => match self.pull(last)? {
-                    Pulled::Bytes(bytes) => self.stages[last].push(bytes),
-                    Pulled::End => self.stages[last].finish(),
+                    Pulled::Bytes(bytes) => self.stages.stages[last].push(bytes),
+                    Pulled::End => self.stages.stages[last].finish(),
                     other @ (Pulled::More | Pulled::Pause) => return Ok(other),
                 },
             }
@@ -224,72 +388,76 @@ impl Stages<'_> {
 
     /// The next decoded bytes; without a decoder, the first stage is given all bytes as they come.
     fn source(&mut self) -> Result<Pulled, Broken> {
-        if let Some(decoded) = &mut self.decoded {
-            match decoded.next(self.is_finished) {
+        if let Some(decoded) = &mut self.stages.decoded {
+            match decoded.next(self.stages.is_finished) {
                 Ok(Some(bytes)) => return Ok(Pulled::Bytes(bytes)),
                 Ok(None) => {}
                 Err(error) => {
-                    fail_all(&mut self.stages, FailureReason::BodyEncoding, &error.to_string())
-                        .map_err(|FailedClosed(reason)| Broken::Failed(reason))?;
+                    fail_all(
+                        &mut self.stages.stages,
+                        FailureReason::BodyEncoding,
+                        &error.to_string(),
+                    )
+                    .map_err(|FailedClosed(reason)| Broken::Failed(reason))?;
                     // A body that is sent as it came goes on. What was decoded cannot.
-                    match self.beside {
-                        Some(_) => self.decoded = None,
+                    match self.stages.beside {
+                        Some(_) => self.stages.decoded = None,
                         None => return Err(Broken::Failed(FailureReason::BodyEncoding)),
                     }
                     return Ok(Pulled::End);
                 }
             }
         }
-        Ok(match self.is_finished {
+        Ok(match self.stages.is_finished {
             true => Pulled::End,
             false => Pulled::More,
         })
     }
 
     fn next(&mut self) -> Result<Pulled, Broken> {
-        let count = self.stages.len();
-        let Some(beside) = &mut self.beside else {
+        let count = self.stages.stages.len();
+        let Some(beside) = &mut self.stages.beside else {
             return self.pull(count);
         };
         let waiting = std::mem::take(&mut beside.waiting);
         loop {
-            let pulled = match self.stages.iter().any(Stage::is_open) {
+            let pulled = match self.stages.stages.iter().any(Stage::is_open) {
                 true => self.pull(count)?,
-                false if self.is_finished => Pulled::End,
+                false if self.stages.is_finished => Pulled::End,
                 false => Pulled::More,
             };
             match pulled {
                 Pulled::Bytes(_) => {}
                 Pulled::Pause => {
-                    if let Some(beside) = &mut self.beside {
+                    if let Some(beside) = &mut self.stages.beside {
                         beside.waiting = waiting;
                     }
                     return Ok(Pulled::Pause);
                 }
                 Pulled::More | Pulled::End if !waiting.is_empty() => return Ok(Pulled::Bytes(waiting)),
-                Pulled::End if !self.is_finished => return Ok(Pulled::More),
+                Pulled::End if !self.stages.is_finished => return Ok(Pulled::More),
                 pulled @ (Pulled::More | Pulled::End) => return Ok(pulled),
             }
         }
     }
 }
 
-impl Transform for Stages<'_> {
+impl Transform for Through<'_> {
     fn push(&mut self, bytes: &[u8]) {
-        if let Some(beside) = &mut self.beside {
+        if let Some(beside) = &mut self.stages.beside {
             beside.waiting = Bytes::copy_from_slice(bytes);
         }
-        match (&mut self.decoded, self.stages.first_mut()) {
+        match (&mut self.stages.decoded, self.stages.stages.first_mut()) {
             (Some(decoded), _) => decoded.push(bytes),
-            (None, Some(stage)) if self.beside.is_none() => stage.push_slice(bytes),
+            (None, Some(stage)) if self.stages.beside.is_none() => stage.push_slice(bytes),
             (None, _) => {}
         }
     }
 
     fn finish(&mut self) {
-        self.is_finished = true;
-        if self.decoded.is_none()
-            && let Some(stage) = self.stages.first_mut()
+        self.stages.is_finished = true;
+        if self.stages.decoded.is_none()
+            && let Some(stage) = self.stages.stages.first_mut()
         {
             stage.finish();
         }
@@ -301,32 +469,25 @@ impl Transform for Stages<'_> {
             Ok(Pulled::More) => Flow::More,
             Ok(Pulled::End) => {
                 // Those before a filter that has ended the message have not seen its end.
-                self.end(Ending::Cut);
+                self.stages.end(self.scene, Ending::Cut);
                 Flow::End
             }
             Ok(Pulled::Pause) => {
-                self.spent = Duration::ZERO;
+                self.stages.spent = Duration::ZERO;
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
             Err(broken) => {
-                self.broken = Some(broken);
-                self.end(Ending::Cut);
+                self.stages.broken = Some(broken);
+                self.stages.end(self.scene, Ending::Cut);
                 Flow::Broken
             }
         })
     }
 
     fn correct_trailers(&self, trailers: &mut Fields) {
-        if self.edits {
+        if self.stages.edits() {
             lose_digests(Some(trailers));
         }
-    }
-}
-
-impl Drop for Stages<'_> {
-    /// A request that is given up, because its client's connection is, has no other end.
-    fn drop(&mut self) {
-        self.end(Ending::ClientGone);
     }
 }

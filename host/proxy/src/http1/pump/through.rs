@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
 use pace_wire::fields::Fields;
 
-use super::{CRLF, Outgoing, Pump, PumpError, Side, StreamState};
+use super::{CRLF, Kept, Outgoing, Pump, PumpError, Side, StreamState};
 use crate::http1::body::BodyError;
 use crate::io::{Buffer, Transport};
 
@@ -125,15 +125,40 @@ impl Pump {
         (transport, buffer): (&mut Transport, &mut Buffer),
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Source>, BodyError>> {
-        if std::mem::take(&mut self.sends_kept) {
+        if !std::mem::replace(&mut self.is_made_kept, true) {
             let kept = Bytes::copy_from_slice(self.kept_bytes());
-            return Poll::Ready(Ok(Some(Source::Kept(kept))));
+            // A further attempt sends what is made of them.
+            let limit = self.keep_limit;
+            let bytes = Vec::new();
+            self.kept = (limit > 0).then_some(Kept::Start { bytes, limit });
+            if !kept.is_empty() {
+                return Poll::Ready(Ok(Some(Source::Kept(kept))));
+            }
         }
         let data = ready!(self.poll_take((transport, buffer), context))?;
         Poll::Ready(Ok(data.map(Source::Read)))
     }
 
+    /// Begins again with what was made before, as far as that has been kept.
+    pub(super) fn begin_through(&mut self) {
+        self.sends_kept = false;
+        self.made = Bytes::new();
+        let kept = self.kept_bytes();
+        if self.is_made_kept && !kept.is_empty() {
+            let kept = Bytes::copy_from_slice(kept);
+            self.send_made(kept);
+        }
+    }
+
     fn add_made(&mut self, bytes: Bytes) {
+        self.given += bytes.len() as u64;
+        if let Some(kept) = &mut self.kept {
+            kept.add(&bytes);
+        }
+        self.send_made(bytes);
+    }
+
+    fn send_made(&mut self, bytes: Bytes) {
         let range = 0..bytes.len();
         match self.outgoing {
             Outgoing::Plain | Outgoing::Stream => self.sink.add(range, &[]),

@@ -29,6 +29,12 @@ use pace_plugin::Verdict;
 @@ if finished
 use pace_plugin::{Finished, Outcome, info};
 @@ end
+@@ if request-stream-filter
+use pace_plugin::RequestStreamFilter;
+@@ end
+@@ if response-stream-filter
+use pace_plugin::ResponseStreamFilter;
+@@ end
 @@ if request-body-filter
 use pace_plugin::RequestBodyFilter;
 @@ end
@@ -142,6 +148,21 @@ impl RequestBodyFilter for Mine {
 }
 
 @@ end
+@@ if request-stream-filter
+/// Breaks off uploads that have a line with a mark.
+impl RequestStreamFilter for Mine {
+    type Message = ();
+
+    fn open(&mut self, _: &Request) -> Option<pace_plugin::Opening<()>> {
+        Some(pace_plugin::Opening::look(pace_plugin::Framing::Line, ()).interest(["X-FORBIDDEN"]))
+    }
+
+    fn next(&mut self, _: &mut (), _: &Request, _: &mut pace_plugin::Unit) -> pace_plugin::Step {
+        pace_plugin::Step::Cut
+    }
+}
+
+@@ end
 @@ if response-filter
 impl ResponseFilter for Mine {
     fn response_filter(&mut self, _: &Request, response: &mut Response) -> Verdict {
@@ -168,6 +189,27 @@ impl ResponseBodyFilter for Mine {
             pace_plugin::warn!("the mark: {refused}");
         }
         pace_plugin::Verdict::Next
+    }
+}
+
+@@ end
+@@ if response-stream-filter
+/// Marks pages at their end, while they pass.
+impl ResponseStreamFilter for Mine {
+    type Message = ();
+
+    fn open(&mut self, _: &Request, response: &pace_plugin::Response) -> Option<pace_plugin::Opening<()>> {
+        let is_page = response.header("content-type")?.starts_with(b"text/html");
+        is_page.then(|| pace_plugin::Opening::edit(pace_plugin::Framing::Chunk, ()).interest(["</body>"]))
+    }
+
+    fn next(&mut self, _: &mut (), _: &Request, unit: &mut pace_plugin::Unit) -> pace_plugin::Step {
+        if let Some(end) = unit.find("</body>", 0)
+            && let Err(refused) = unit.splice(end..end, "<!-- @NAME@ -->")
+        {
+            pace_plugin::warn!("the mark: {refused}");
+        }
+        pace_plugin::Step::Finish
     }
 }
 

@@ -1,0 +1,378 @@
+//! Messages that plugins filter while they pass.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use pace_tests::{Answer, Client, Gate, Http2, HttpBackend, Pace, Request, Scripted, fixture, wait_until};
+use socket2::SockRef;
+
+use crate::sections::{ONE_WORKER, plugin};
+
+/// Starts Pace with the fixture on its only route, before this backend.
+fn start(backend: &str, keys: &str, config: &str) -> Pace {
+    let words = plugin("stream-words", &fixture("stream-words"));
+    let respond = plugin("respond", &fixture("respond"));
+    Pace::with_config(&format!(
+        "{ONE_WORKER}{respond}\n{words}{keys}\nconfig = {{ {config} }}\n\n\
+         [[pools]]\nname = 'web'\nbackends = ['{backend}']\nresponse_timeout_ms = 2000\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['respond', 'stream-words']\n"
+    ))
+}
+
+const LINES: &str = "of = 'response', framing = 'line'";
+const EVENTS: &str = "of = 'response', framing = 'event'";
+
+/// A backend that answers with the query, in which `+` ends a line, in chunks of three bytes.
+fn saying() -> HttpBackend {
+    HttpBackend::new(|request| {
+        let body = said(&request.target);
+        let chunks: Vec<Vec<u8>> = body.as_bytes().chunks(3).map(<[u8]>::to_vec).collect();
+        Answer::chunks(chunks).header("ETag", "\"strong\"")
+    })
+}
+
+/// Whether a response breaks off, or is refused if nothing of it had been sent.
+fn is_broken_off(client: &mut Client, target: &str) -> bool {
+    let answer = client.try_send(&Request::get(target));
+    answer.map_or(true, |answer| answer.status == 502)
+}
+
+fn said(target: &str) -> String {
+    let (_, words) = target.split_once('?').unwrap_or_default();
+    words.replace('+', "\n")
+}
+
+#[test]
+fn lines_are_changed_dropped_and_added_however_they_were_cut() {
+    let backend = saying();
+    let pace = start(&backend.label(), "", LINES);
+    let mut client = pace.client();
+    let answer = client.get("/?one+drop+two");
+    assert_eq!(answer.text(), "one(1)\ntwo(3)\ncomplete after 3\n");
+    assert_eq!(answer.header("etag"), Some("W/\"strong\""));
+    assert_eq!(answer.header("content-length"), None);
+    // The rest passes after `finish`, and nothing is wanted after `stop`.
+    assert_eq!(
+        client.get("/?one+finish+two+").text(),
+        "one(1)\nfinish\ntwo\ncomplete after 2\n"
+    );
+    assert_eq!(
+        client.get("/?one+stop+two+").text(),
+        "one(1)\nstop\ncomplete after 2\n"
+    );
+    assert_eq!(client.get("/?").text(), "complete after 0\n");
+    assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
+}
+
+#[test]
+fn message_that_is_looked_at_is_sent_as_it_came() {
+    let body = zstd::encode_all(&b"one\ntwo\n"[..], 3).expect("it is memory");
+    let copy = body.clone();
+    let backend = HttpBackend::new(move |request| match request.target.as_str() {
+        "/encoded" => Answer::new(copy.clone()).header("Content-Encoding", "zstd"),
+        _ => Answer::new("one\ntwo\n"),
+    });
+    let pace = start(
+        &backend.label(),
+        "",
+        "of = 'response', framing = 'line', look = true",
+    );
+    let mut client = pace.client();
+    let answer = client.get("/");
+    assert_eq!(
+        (answer.text(), answer.header("content-length")),
+        ("one\ntwo\n", Some("8"))
+    );
+    let answer = client.get("/encoded");
+    assert_eq!(answer.body, body);
+    assert_eq!(answer.header("content-encoding"), Some("zstd"));
+    // The client has all of the message before the filter is told that it is over.
+    wait_until("the ends of both messages", || {
+        pace.log().matches("complete after 2").count() == 2
+    });
+    assert!(pace.log().contains("refused: ReadOnly"), "{}", pace.log());
+}
+
+#[test]
+fn encoded_message_that_is_edited_is_sent_decoded() {
+    let body = zstd::encode_all(&b"one\ntwo\n"[..], 3).expect("it is memory");
+    let backend = HttpBackend::new(move |request| match request.target.as_str() {
+        "/unknown" => Answer::new("one").header("Content-Encoding", "rot13"),
+        _ => Answer::new(body.clone()).header("Content-Encoding", "zstd"),
+    });
+    let pace = start(&backend.label(), "", LINES);
+    let answer = pace.get("/");
+    assert_eq!(answer.text(), "one(1)\ntwo(2)\ncomplete after 2\n");
+    assert_eq!(answer.header("content-encoding"), None);
+    assert_eq!(pace.get("/unknown").status, 502);
+    pace.wait_for_log(&["body-encoding"]);
+    let pace = start(&backend.label(), "on_failure = 'open'", LINES);
+    assert_eq!(pace.get("/unknown").text(), "one");
+}
+
+#[test]
+fn events_pass_as_they_were_but_for_their_changes() {
+    let backend = HttpBackend::new(|_| {
+        Answer::chunks([
+            b": hello\n\nda".to_vec(),
+            b"ta: {\"a\": 1}\r\nid: 7\r\n\r\nevent: x\ndata: type\n\ndata: cut short".to_vec(),
+        ])
+        .header("Content-Type", "text/event-stream")
+    });
+    let pace = start(&backend.label(), "", EVENTS);
+    let text = pace.get("/").text().to_owned();
+    assert!(text.starts_with(": hello\n\n"), "{text}");
+    assert!(text.contains("{\"a\": 1}(1)") && text.contains("id: 7"), "{text}");
+    assert!(
+        text.contains("event: other") && !text.contains("event: x"),
+        "{text}"
+    );
+    assert!(!text.contains("cut short"), "{text}");
+    assert!(text.ends_with("data: complete after 2\n\n"), "{text}");
+}
+
+#[test]
+fn units_without_a_string_of_interest_pass_unseen() {
+    let backend = HttpBackend::new(|_| Answer::chunks([b"<p></bo".to_vec(), b"dy></p>".to_vec()]));
+    let pace = start(
+        &backend.label(),
+        "",
+        "of = 'response', framing = 'chunk', interest = ['</body>']",
+    );
+    assert_eq!(pace.get("/").text(), "<p></body></p>(1)complete after 1");
+    let backend = saying();
+    let pace = start(
+        &backend.label(),
+        "",
+        "of = 'response', framing = 'line', interest = ['x']",
+    );
+    assert_eq!(pace.get("/?a+b+x+c+").text(), "a\nb\nx(1)\nc\ncomplete after 1\n");
+}
+
+#[test]
+fn unit_is_sent_before_the_next_has_come() {
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let backend = HttpBackend::new(move |_| {
+        let gate = gate.clone();
+        let second = std::iter::once_with(move || {
+            gate.wait();
+            b"two\n".to_vec()
+        });
+        Answer::chunks(std::iter::once(b"one\n".to_vec()).chain(second))
+    });
+    let pace = start(&backend.label(), "", LINES);
+    let mut client = pace.client();
+    client.transmit(&Request::get("/")).expect("Pace takes it");
+    let head = client.read_head("GET").expect("Pace answers");
+    let mut seen = Vec::new();
+    client
+        .read_body(&head, |bytes| {
+            seen.extend_from_slice(bytes);
+            if seen == b"one(1)\n" {
+                opens.open();
+            }
+        })
+        .expect("the body ends");
+    assert_eq!(
+        String::from_utf8_lossy(&seen),
+        "one(1)\ntwo(2)\ncomplete after 2\n"
+    );
+}
+
+#[test]
+fn message_that_is_cut_breaks_off_and_is_refused_before_its_first_byte() {
+    let backend = saying();
+    let pace = start(&backend.label(), "", LINES);
+    let mut client = pace.client();
+    assert!(is_broken_off(&mut client, "/?cut+two"));
+    assert!(is_broken_off(&mut client, "/?one+cut+two"));
+    pace.wait_for_log(&["cut after 2"]);
+    assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
+    // HTTP/2 ends the stream, and the connection goes on.
+    let mut client = Http2::connect(pace.address());
+    assert!(client.try_send(&Request::get("/?one+cut+two")).is_err());
+    assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
+}
+
+#[test]
+fn filter_that_fails_breaks_the_message_off_or_lets_it_pass() {
+    let backend = saying();
+    for (word, reason) in [("panic", "trap"), ("loop", "deadline")] {
+        let pace = start(&backend.label(), "", LINES);
+        let mut client = pace.client();
+        assert!(is_broken_off(&mut client, &format!("/?{word}+two")));
+        assert!(is_broken_off(&mut client, &format!("/?one+{word}+two")));
+        pace.wait_for_log(&["failed in response-stream-filter on route", reason]);
+        assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
+        let pace = start(&backend.label(), "on_failure = 'open'", LINES);
+        let answer = pace.get(&format!("/?one+{word}+two+drop"));
+        assert_eq!(answer.text(), format!("one(1)\n{word}\ntwo\ndrop"));
+    }
+}
+
+#[test]
+fn line_beyond_the_limit_fails_the_filter() {
+    let backend = saying();
+    let long = "x".repeat(1500);
+    let limits = "limits = { unit_kb = 1 }\n";
+    let pace = start(&backend.label(), limits, LINES);
+    assert!(is_broken_off(&mut pace.client(), &format!("/?{long}")));
+    pace.wait_for_log(&["unit-too-large"]);
+    let pace = start(&backend.label(), &format!("{limits}on_failure = 'open'"), LINES);
+    assert_eq!(
+        pace.get(&format!("/?one+{long}+two")).text(),
+        format!("one(1)\n{long}\ntwo")
+    );
+    // Neither can a filter make one.
+    let config = format!("{LINES}, size = 1025");
+    let pace = start(&backend.label(), limits, &config);
+    assert_eq!(pace.get("/?grow").text(), "grow\ncomplete after 1\n");
+    pace.wait_for_log(&["refused: TooLarge"]);
+}
+
+#[test]
+fn messages_beyond_the_limit_are_not_filtered() {
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let backend = HttpBackend::new(move |request| {
+        let gate = gate.clone();
+        let waits = request.target == "/slow";
+        let second = std::iter::once_with(move || {
+            if waits {
+                gate.wait();
+            }
+            b"two\n".to_vec()
+        });
+        Answer::chunks(std::iter::once(b"one\n".to_vec()).chain(second))
+    });
+    for isolation in ["worker", "request"] {
+        opens.close();
+        let keys = format!("limits = {{ streams = 1 }}\nisolation = '{isolation}'\n");
+        let pace = start(&backend.label(), &keys, LINES);
+        let mut slow = pace.client();
+        slow.transmit(&Request::get("/slow")).expect("Pace takes it");
+        let head = slow.read_head("GET").expect("Pace answers");
+        assert_eq!(pace.get("/quick").status, 502);
+        pace.wait_for_log(&["too-many-streams"]);
+        opens.open();
+        let mut seen = Vec::new();
+        slow.read_body(&head, |bytes| seen.extend_from_slice(bytes))
+            .expect("the body ends");
+        assert_eq!(
+            String::from_utf8_lossy(&seen),
+            "one(1)\ntwo(2)\ncomplete after 2\n"
+        );
+        assert_eq!(pace.get("/quick").text(), "one(1)\ntwo(2)\ncomplete after 2\n");
+    }
+}
+
+#[test]
+fn filter_is_told_how_the_message_ended() {
+    let backend = Scripted::new(|line| {
+        line.head()?;
+        line.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\none\ntwo\n")?;
+        line.finish()
+    });
+    let pace = start(&backend.label(), "", LINES);
+    assert!(pace.client().try_send(&Request::get("/")).is_err());
+    pace.wait_for_log(&["backend-failed after 2"]);
+
+    let gate = Gate::new();
+    let backend = HttpBackend::new(move |_| {
+        let gate = gate.clone();
+        let never = std::iter::once_with(move || {
+            gate.wait();
+            Vec::new()
+        });
+        Answer::chunks(std::iter::once(b"one\n".to_vec()).chain(never))
+    });
+    let pace = start(&backend.label(), "", LINES);
+    let mut client = TcpStream::connect(pace.address()).expect("Pace listens");
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("Pace reads");
+    client.read_exact(&mut [0; 12]).expect("Pace answers");
+    let reset = SockRef::from(&client).set_linger(Some(Duration::ZERO));
+    reset.expect("it is a socket");
+    drop(client);
+    pace.wait_for_log(&["client-gone after 1"]);
+}
+
+#[test]
+fn bodiless_response_is_not_filtered() {
+    let backend = HttpBackend::new(|request| match request.target.as_str() {
+        "/nothing" => Answer::status(204),
+        _ => Answer::new("one"),
+    });
+    let pace = start(&backend.label(), "", LINES);
+    let mut client = pace.client();
+    assert_eq!(client.get("/nothing").status, 204);
+    let head = client.send(&Request::new("HEAD", "/"));
+    assert_eq!((head.status, head.header("content-length")), (200, Some("3")));
+    assert_eq!(client.get("/").text(), "one(1)\ncomplete after 1\n");
+}
+
+#[test]
+fn request_is_filtered_on_its_way_to_the_backend() {
+    let backend = HttpBackend::new(|request| Answer::new(request.body.clone()));
+    let pace = start(&backend.label(), "", "of = 'request', framing = 'line'");
+    let mut client = pace.client();
+    for chunked in [false, true] {
+        let mut request = Request::post("/", "one\ndrop\ntwo").header("Content-Digest", "sha-256=:AAAA:");
+        if chunked {
+            request = request.header("Transfer-Encoding", "chunked");
+        }
+        assert_eq!(client.send(&request).text(), "one(1)\ntwo(3)\ncomplete after 3\n");
+        let requests = backend.requests();
+        let seen = requests.last().expect("it has come");
+        assert_eq!(seen.headers.get("content-digest"), None);
+        assert_eq!(seen.headers.get("content-length"), None);
+    }
+    assert_eq!(client.get("/").text(), "");
+    for word in ["cut", "panic"] {
+        let answer = pace.client().send(&Request::post("/", format!("one\n{word}\n")));
+        assert_eq!(answer.status, 503, "{word}");
+    }
+    assert_eq!(
+        client.send(&Request::post("/", "one\n")).text(),
+        "one(1)\ncomplete after 1\n"
+    );
+}
+
+#[test]
+fn request_that_is_sent_again_is_filtered_once() {
+    let deaf = Scripted::new(|line| {
+        line.head()?;
+        line.bytes(5).map(drop)
+    });
+    let backend = HttpBackend::new(|request| Answer::new(request.body.clone()));
+    let labels = format!("{}', '{}", deaf.label(), backend.label());
+    let pace = start(&labels, "", "of = 'request', framing = 'line'");
+    let mut client = pace.client();
+    for _ in 0..4 {
+        let answer = client.send(&Request {
+            method: "PUT".to_owned(),
+            ..Request::post("/", "one\ntwo\n")
+        });
+        assert_eq!(answer.text(), "one(1)\ntwo(2)\ncomplete after 2\n");
+    }
+    assert!(!deaf.received().is_empty(), "it got the first attempt of some");
+    assert_eq!(
+        pace.log().matches("complete after 2").count(),
+        4,
+        "{}",
+        pace.log()
+    );
+}
+
+#[test]
+fn reply_of_a_plugin_is_filtered_with_its_new_length() {
+    let backend = saying();
+    let pace = start(&backend.label(), "", LINES);
+    let answer = pace.get("/respond");
+    let text = "from the plugin(1)\ncomplete after 1\n";
+    assert_eq!((answer.status, answer.text()), (418, text));
+    assert_eq!(answer.header("content-length"), Some(&*text.len().to_string()));
+}
