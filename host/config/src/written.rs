@@ -1,5 +1,6 @@
 //! The text of a configuration, for messages about what it says.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,10 +16,19 @@ use super::warning::Warning;
 /// The text that a configuration was read from, and the remarks that only the text gives rise to.
 ///
 /// All are equal: configurations that differ in nothing else are used alike.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Written {
     source: Option<Arc<(PathBuf, String)>>,
     pub(super) remarks: Vec<Warning>,
+}
+
+/// The text may have secrets in the configuration of plugins, so it is not shown.
+impl fmt::Debug for Written {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Written")
+            .field("remarks", &self.remarks)
+            .finish_non_exhaustive()
+    }
 }
 
 impl PartialEq for Written {
@@ -53,22 +63,27 @@ impl Config {
         let document = Document::parse(Some(path), text).ok()?;
         let of_route = route.and_then(|route| self.config_of_route(&document, plugin, route));
         let of_plugin = config_of_plugin(&document, plugin);
-        // What a route does not say itself is the plugin's own.
+        // Keys that the route leaves out are the plugin's own.
         let places = of_route.iter().chain(&of_plugin);
         let at_key = places.clone().find_map(|found| {
             let (key, rest) = found.key(reason)?;
             Some((found, key, rest))
         });
-        let (found, place, reason) = match at_key {
+        let (found, place, rest) = match at_key {
             Some(found) => found,
             None => {
                 let found = places.clone().next()?;
                 (found, found.place.clone(), reason)
             }
         };
-        let fault = match found.is_short {
-            true => reason.to_owned(),
-            false => format!("plugin `{plugin}` ({}): {reason}", self.file_of(plugin)),
+        let file = self.file_of(plugin);
+        let fault = match (found.is_short, route) {
+            // Nobody has named the plugin, whose words for the key may be others.
+            (true, _) => rest.to_owned(),
+            (false, None) => format!("plugin `{plugin}` ({file}): {reason}"),
+            (false, Some(route)) => {
+                format!("plugin `{plugin}` ({file}): with the configuration of route `{route}`: {reason}")
+            }
         };
         Some(document.problem(&Place::File(place), Fault::Refused(fault)))
     }

@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// The body as plugins are shown it.
-    fn content(&self, headers: &HeaderMap, body: &Bytes) -> Result<Content, Failure> {
+    pub(super) fn content(&self, headers: &HeaderMap, body: &Bytes) -> Result<Content, Failure> {
         let failure = |reason, detail: String| Failure { reason, detail };
         let codings = headers.get_all(http::header::CONTENT_ENCODING).iter();
         let codings = Codings::parse(codings.map(HeaderValue::as_bytes)).map_err(|_| {
@@ -111,7 +111,7 @@ impl Session {
 }
 
 /// Corrects the headers that speak of a body which the plugin has changed.
-fn change(of: &mut HeaderMap, size: u32) {
+pub(super) fn change(of: &mut HeaderMap, size: u32) {
     for name in headers::LOST {
         of.remove(name);
     }

@@ -4,12 +4,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{DATE, HeaderValue};
 
+use super::attempt::Trial;
 use super::end::{Attempt, End};
 use super::lines::Line;
 use super::message::{Request, Response};
 use super::pool::Pool;
 use super::session::Session;
-use pace_hook::{Body, Failure, Headers, Hook, Reply, Selection, Verdict};
+use pace_hook::{Body, Failure, Headers, Hook, Judgement, Reply, Selection, Verdict};
 
 /// A request with its surroundings.
 #[derive(Clone, Debug)]
@@ -35,8 +36,10 @@ pub struct Outcome {
     pub word: Word,
     /// The hook that decided; `None` if none was called.
     pub hook: Option<Hook>,
-    /// The request as the backend gets it.
+    /// The request as its filters have left it.
     pub request: Request,
+    /// The attempt as the plugin has prepared it; `None` if it prepares none.
+    pub trial: Option<Trial>,
     /// The backend that the plugin picked, counted from 0.
     pub picked: Option<u32>,
     /// The client's response: the backend's or the plugin's; `None` if the plugin neither let the request
@@ -57,6 +60,8 @@ pub enum Word {
     Pick,
     /// Another plugin or Pace chooses the backend.
     Pass,
+    /// The plugin wants another attempt.
+    Retry,
     /// The plugin answered the request, in any hook.
     Respond,
     /// A hook failed.
@@ -65,7 +70,14 @@ pub enum Word {
 
 impl Word {
     /// Every word.
-    pub const ALL: [Word; 5] = [Word::Next, Word::Pick, Word::Pass, Word::Respond, Word::Fail];
+    pub const ALL: [Word; 6] = [
+        Word::Next,
+        Word::Pick,
+        Word::Pass,
+        Word::Retry,
+        Word::Respond,
+        Word::Fail,
+    ];
 
     /// The name in the contract.
     pub fn name(self) -> &'static str {
@@ -73,6 +85,7 @@ impl Word {
             Word::Next => "next",
             Word::Pick => "pick",
             Word::Pass => "pass",
+            Word::Retry => "retry",
             Word::Respond => "respond",
             Word::Fail => "fail",
         }
@@ -106,7 +119,10 @@ impl Outcome {
 
     /// The first value of a header that the backend gets.
     pub fn request_header(&self, name: &str) -> Option<&[u8]> {
-        self.request.header(name)
+        match &self.trial {
+            Some(trial) => trial.request.header(name),
+            None => self.request.header(name),
+        }
     }
 
     /// The body of a response that the plugin made.
@@ -122,7 +138,7 @@ impl Session {
         self.exchange(Exchange::new(request))
     }
 
-    /// Sends a request through the hooks of the plugin: `request-filter`, `select-upstream`, and
+    /// Sends a request through the hooks of the plugin: `request-filter`, `attempt-filter` and `select-upstream` for one attempt,
     /// `response-filter` for the response of the backend or of the plugin itself, and `finished` for the end.
     pub fn exchange(&self, exchange: Exchange) -> Outcome {
         let Exchange {
@@ -137,6 +153,7 @@ impl Session {
             word: Word::Next,
             hook: None,
             request,
+            trial: None,
             picked: None,
             response: None,
             failure: None,
@@ -162,6 +179,18 @@ impl Session {
                 Err(failure) => return self.failed(outcome, failure),
             }
         }
+        if answer.is_none() && wanted(Hook::AttemptFilter) {
+            outcome.hook = Some(Hook::AttemptFilter);
+            let mut trial = Trial::new(&outcome.request);
+            trial.failure = pool.last_failure;
+            let verdict = self.prepare(&outcome.request, &mut trial, attempt);
+            outcome.trial = Some(trial);
+            match verdict {
+                Ok(Verdict::Next) => {}
+                Ok(Verdict::Respond(reply)) => answer = Some(self.dated(reply)),
+                Err(failure) => return self.failed(outcome, failure),
+            }
+        }
         if answer.is_none() && wanted(Hook::SelectUpstream) {
             outcome.hook = Some(Hook::SelectUpstream);
             match self.select_upstream(&outcome.request, &pool, attempt) {
@@ -176,6 +205,29 @@ impl Session {
                 }
                 Ok(Selection::Respond(reply)) => answer = Some(self.dated(reply)),
                 Err(failure) => return self.failed(outcome, failure),
+            }
+        }
+        if let (None, Some(trial)) = (&answer, &mut outcome.trial) {
+            let backend = &pool.backends[outcome.picked.unwrap_or(0) as usize].address;
+            trial.backend = Some(backend.clone());
+            trial.failure = None;
+            let brought = Some((&response, Some(backend.as_str())));
+            match self.judge(&outcome.request, trial, brought, attempt) {
+                Ok(Judgement::Accept) => {}
+                Ok(Judgement::Retry) => {
+                    outcome.word = Word::Retry;
+                    outcome.hook = Some(Hook::AttemptFilter);
+                    outcome.lines = self.take_lines();
+                    return outcome;
+                }
+                Ok(Judgement::Respond(reply)) => {
+                    outcome.hook = Some(Hook::AttemptFilter);
+                    answer = Some(self.dated(reply));
+                }
+                Err(failure) => {
+                    outcome.hook = Some(Hook::AttemptFilter);
+                    return self.failed(outcome, failure);
+                }
             }
         }
         let answered = answer.is_some();

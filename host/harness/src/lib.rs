@@ -16,12 +16,14 @@
 //! | `session` | one configured plugin with its own state, log and time |
 //! | `exchange`, `end` | one request on its way through the hooks, and its end |
 //! | `body` | the hooks for whole bodies |
+//! | `attempt` | the attempts that plugins prepare and judge |
 //! | `explain` | explanations of failures, with advice |
 //! | `measure` | the cost of a call of a hook |
 //! | `message`, `certificate` | requests and responses; certificates of clients |
 //! | `pool` | backends to choose from |
 //! | `lines` | the lines that the plugin logs |
 
+mod attempt;
 mod body;
 mod certificate;
 mod end;
@@ -38,6 +40,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
+pub use attempt::Trial;
 pub use certificate::certificate;
 pub use end::End;
 pub use exchange::{Exchange, Outcome, Word};

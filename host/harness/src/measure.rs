@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::attempt::Trial;
 use super::exchange::Exchange;
 use super::message::{Copied, Request, Response};
 use super::session::Session;
 use pace_content::body::Content;
 use pace_content::frames::{Cutter, Interest, Piece};
-use pace_hook::{Ending, Failure, Hook, Opening, Reply, Selection, Verdict};
+use pace_hook::{Ending, Failure, Hook, Judgement, Opening, Reply, Selection, Verdict};
 
 /// The cost of calls of a hook on one reused instance.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,25 @@ impl Session {
         Ok(Copied::default())
     }
 
+    /// Prepares an attempt, and judges it if the plugin lets it be made.
+    fn attempt(
+        &self,
+        request: &Request,
+        response: &Response,
+        exchange: &Exchange,
+    ) -> Result<Copied, Failure> {
+        let mut trial = Trial::new(request);
+        if let Verdict::Respond(reply) = self.prepare(request, &mut trial, exchange.attempt)? {
+            return Ok(of_reply(&reply));
+        }
+        let backend = exchange.pool.backends.first();
+        let backend = backend.map(|backend| backend.address.as_str());
+        match self.judge(request, &trial, Some((response, backend)), exchange.attempt)? {
+            Judgement::Accept | Judgement::Retry => Ok(Copied::default()),
+            Judgement::Respond(reply) => Ok(of_reply(&reply)),
+        }
+    }
+
     fn measured(
         &self,
         hook: Hook,
@@ -143,6 +163,7 @@ impl Session {
             Hook::RequestStreamFilter => self
                 .open_request_stream(&request)
                 .and_then(|opening| self.pass_through(opening, &request, None)),
+            Hook::AttemptFilter => self.attempt(&request, &response, exchange),
             Hook::SelectUpstream => self
                 .select_upstream(&request, &pool, exchange.attempt)
                 .map(of_selection),

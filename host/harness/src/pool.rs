@@ -16,6 +16,8 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Why the previous attempt failed.
     pub last_failure: Option<AttemptFailure>,
+    /// The backend of the attempt before, if that went to this pool.
+    pub last_failed: Option<u32>,
     pub(super) copied: Copied,
 }
 
@@ -63,6 +65,7 @@ impl Pool {
             name: "test".to_owned(),
             backends,
             last_failure: None,
+            last_failed: None,
             copied: Copied::default(),
         }
     }
@@ -102,6 +105,10 @@ impl Candidates for Pool {
 
     fn last_failure(&self) -> Option<AttemptFailure> {
         self.last_failure
+    }
+
+    fn last_failed(&self) -> Option<u32> {
+        self.last_failed
     }
 
     fn tried(&self, index: u32) -> bool {

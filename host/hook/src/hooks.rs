@@ -50,6 +50,15 @@ hooks! {
         ],
         world: "request-stream-filtering",
     }
+    /// Changes what each attempt at a backend sends, and judges what comes of it
+    AttemptFilter {
+        name: "attempt-filter",
+        functions: &[
+            ("prepare", "func(number: u32) -> verdict"),
+            ("judge", "func(number: u32) -> judgement"),
+        ],
+        world: "attempt-filtering",
+    }
     /// Chooses a backend
     SelectUpstream {
         name: "select-upstream",
@@ -229,7 +238,7 @@ mod tests {
         names[Hook::SelectUpstream] = "other";
         let lengths = names.map(str::len);
         let found: Vec<usize> = lengths.iter().map(|(_, length)| *length).collect();
-        assert_eq!(found, [14, 19, 21, 5, 15, 20, 22, 8]);
+        assert_eq!(found, [14, 19, 21, 14, 5, 15, 20, 22, 8]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! `wit/`.
 
 mod advice;
+mod attempt;
 mod certificate;
 mod facts;
 pub mod field;
@@ -22,6 +23,7 @@ use http::header::HeaderValue;
 use field::FieldName;
 use pace_content::body::Content;
 
+pub use attempt::{Attempt, AttemptAccess, Judgement};
 pub use certificate::ClientCertificate;
 pub use facts::{Pools, RequestFacts};
 pub use field::EditError;
@@ -88,6 +90,8 @@ pub trait Candidates {
     fn pool(&self) -> &str;
     /// Why the previous attempt failed.
     fn last_failure(&self) -> Option<AttemptFailure>;
+    /// The backend of the previous attempt, if that went to the same pool.
+    fn last_failed(&self) -> Option<u32>;
     /// Whether this request has been sent to this backend before.
     fn tried(&self, index: u32) -> bool;
     /// The address as configured.
@@ -149,6 +153,30 @@ pub trait Plugin: Send + Sync {
 
     /// Runs `request-stream-filter.open`. `None`: the message passes without this plugin.
     fn open_request_stream(&self, _heads: Heads<'_>) -> Result<Option<Opening>, Failure> {
+        Err(Failure::no_such_hook())
+    }
+
+    /// Runs `attempt-filter.prepare` for an attempt, counted from 1. `body` is the whole body that the attempt is to send, if that
+    /// is there.
+    fn prepare(
+        &self,
+        _request: RequestScope<'_>,
+        _attempt: &mut dyn Attempt,
+        _body: Option<&mut Content>,
+        _number: u32,
+    ) -> Result<Verdict, Failure> {
+        Err(Failure::no_such_hook())
+    }
+
+    /// Runs `attempt-filter.judge` for an attempt, counted from 1. `response` is what it has brought, and the backend that it is
+    /// from; `None` if it has failed.
+    fn judge(
+        &self,
+        _request: RequestScope<'_>,
+        _attempt: &dyn Attempt,
+        _response: Option<(&dyn ResponseHead, Option<&str>)>,
+        _number: u32,
+    ) -> Result<Judgement, Failure> {
         Err(Failure::no_such_hook())
     }
 

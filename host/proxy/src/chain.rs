@@ -2,6 +2,7 @@
 //!
 //! This module knows neither HTTP/1.1 nor wasmtime: it joins the views of `pace-hook` with anything that is a [`Plugin`].
 
+mod attempt;
 mod body;
 mod stream;
 
@@ -19,6 +20,7 @@ use pace_hook::{
     RequestHead, RequestScope, ResponseHead, Selection, Verdict,
 };
 
+pub use attempt::JudgeFlow;
 pub use body::{BodyFlow, Demand};
 pub use stream::{FailedClosed, Filtering, Scene};
 
@@ -127,6 +129,7 @@ impl Chain {
                 Hook::RequestFilter
                 | Hook::RequestBodyFilter
                 | Hook::RequestStreamFilter
+                | Hook::AttemptFilter
                 | Hook::SelectUpstream
                 | Hook::Finished => with_hook.collect(),
                 // The first plugin to see the request is the last to see the response.

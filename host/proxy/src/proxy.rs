@@ -16,6 +16,7 @@
 //! | `choose`, `sticky` | the backend of the next attempt: asks the plugins, and waits for a place; keeps a client at its backend |
 //! | `forward`, `attempt`, `watch` | make attempts one after the other; one attempt; whether its backend still answers |
 //! | `retry` | whether, when and where another attempt is made |
+//! | `attempt_edits` | the changes that plugins make to one attempt, and their judgement of it |
 //! | `reach`, `connect` | reaches a backend on a connection or a session; makes a connection |
 //! | `body` | collects bodies that plugins want to see as a whole, and puts back what they have made of them |
 //! | `deliver` | passes a response on, or switches to another protocol |
@@ -33,6 +34,7 @@
 
 mod answer;
 mod attempt;
+mod attempt_edits;
 mod body;
 mod certificate;
 mod choose;
@@ -272,6 +274,7 @@ impl Proxy {
         context.take_route(&route);
         context.request_size = announced(request.framing);
         context.observed = route.chain.has(Hook::Finished).then(Box::default);
+        context.attempting = route.chain.has(Hook::AttemptFilter).then(Box::default);
 
         if let (Some(most), Framing::Length(length)) = (route.body_limit, request.framing)
             && length > most
@@ -318,10 +321,14 @@ impl Proxy {
         }
         context.grpc_timeout = grpc::timeout(request);
         context.choose_pool(request);
+        self.ask_for_decodable(request, context);
+        if let (Some(attempting), Framing::None) = (&mut context.attempting, request.framing) {
+            attempting.begin_without_body(self.shared.bodies.permit());
+        }
         forward::prepare(&mut upload, request, context);
         let read = forward::read_ahead(client, request, context, &mut upload).await;
         let selected = match read {
-            Ok(()) => select_first(client, request, context)
+            Ok(()) => select_first(client, request, context, &mut upload)
                 .await
                 .ok_or(AttemptError::ClientGone),
             Err(error) => Err(error),

@@ -3,6 +3,7 @@
 use wasmtime::component::{self, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower};
 use wasmtime::{Result, Store, StoreContextMut, WasmParams, format_err};
 
+use super::bindings::exports::pace::plugin::attempt_filter::Judgement;
 use super::bindings::exports::pace::plugin::lifecycle;
 use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
@@ -33,6 +34,8 @@ pub(super) struct Exports {
     pub(super) request_stream_filter: StreamFilter,
     pub(super) request_body_filter: Function<(), (Verdict,)>,
     pub(super) response_body_filter: Function<(), (Verdict,)>,
+    pub(super) prepare: Function<(u32,), (Verdict,)>,
+    pub(super) judge: Function<(u32,), (Judgement,)>,
     pub(super) select_upstream: Function<(u32,), (Selection,)>,
     pub(super) response_filter: Function<(), (Verdict,)>,
     pub(super) response_stream_filter: StreamFilter,
@@ -47,6 +50,8 @@ impl Exports {
             request_stream_filter: loading.stream_filter(Hook::RequestStreamFilter)?,
             request_body_filter: loading.hook(Hook::RequestBodyFilter)?,
             response_body_filter: loading.hook(Hook::ResponseBodyFilter)?,
+            prepare: loading.function(Hook::AttemptFilter, 0)?,
+            judge: loading.function(Hook::AttemptFilter, 1)?,
             select_upstream: loading.hook(Hook::SelectUpstream)?,
             response_filter: loading.hook(Hook::ResponseFilter)?,
             response_stream_filter: loading.stream_filter(Hook::ResponseStreamFilter)?,

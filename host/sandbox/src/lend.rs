@@ -9,14 +9,15 @@ use std::ptr::NonNull;
 use pace_content::body::Content;
 use pace_content::frames::EventFields;
 use pace_hook::{
-    Candidates, EditError, Heads, Outcome, RequestAccess, RequestFacts, RequestHead, RequestScope,
-    ResponseAccess, ResponseHead,
+    Attempt, AttemptAccess, Candidates, EditError, Heads, Outcome, RequestAccess, RequestFacts, RequestHead,
+    RequestScope, ResponseAccess, ResponseHead,
 };
 
 /// The borrows of one call of a hook: the request, and everything else that this hook can see.
 pub(super) struct Call<'r, 'a> {
     pub(super) request: RequestScope<'r>,
     pub(super) candidates: Option<&'a dyn Candidates>,
+    pub(super) attempt: Option<AttemptAccess<'a>>,
     pub(super) response: Option<Response<'a>>,
     pub(super) outcome: Option<&'a Outcome<'a>>,
     pub(super) content: Option<&'a mut Content>,
@@ -36,6 +37,7 @@ impl<'r> Call<'r, '_> {
         Call {
             request,
             candidates: None,
+            attempt: None,
             response: None,
             outcome: None,
             content: None,
@@ -71,10 +73,16 @@ struct Lent {
     editable: bool,
     facts: NonNull<RequestFacts<'static>>,
     candidates: Option<NonNull<dyn Candidates>>,
+    attempt: Option<LentAttempt>,
     response: Option<LentResponse>,
     outcome: Option<NonNull<Outcome<'static>>>,
     content: Option<NonNull<Content>>,
     unit: Option<Option<NonNull<EventFields>>>,
+}
+
+struct LentAttempt {
+    attempt: NonNull<dyn Attempt>,
+    editable: bool,
 }
 
 struct LentResponse {
@@ -110,6 +118,19 @@ impl Lending {
                 std::mem::transmute::<NonNull<dyn Candidates + '_>, NonNull<dyn Candidates>>(NonNull::from(
                     candidates,
                 ))
+            }
+        });
+        let attempt = call.attempt.map(|attempt| {
+            let (attempt, editable) = match attempt {
+                AttemptAccess::Edit(attempt) => (NonNull::from(attempt), true),
+                AttemptAccess::Read(attempt) => (NonNull::from(attempt), false),
+            };
+            LentAttempt {
+                // SAFETY: only the lifetime changes. See the last one below.
+                attempt: unsafe {
+                    std::mem::transmute::<NonNull<dyn Attempt + '_>, NonNull<dyn Attempt>>(attempt)
+                },
+                editable,
             }
         });
         let response = call.response.map(|response| {
@@ -150,6 +171,7 @@ impl Lending {
             editable,
             facts,
             candidates,
+            attempt,
             response,
             outcome,
             content: call.content.map(NonNull::from),
@@ -217,6 +239,26 @@ impl Lending {
                 when: "outside select-upstream",
                 remedy: "backends can be looked at in that hook only",
             }),
+        }
+    }
+
+    /// The attempt.
+    pub(super) fn attempt(&self) -> Result<&dyn Attempt, NotLent> {
+        match &self.lent("attempt")?.attempt {
+            // SAFETY: see `begin`.
+            Some(lent) => Ok(unsafe { lent.attempt.as_ref() }),
+            None => Err(NO_ATTEMPT),
+        }
+    }
+
+    /// The attempt for editing.
+    pub(super) fn attempt_mut(&mut self) -> Result<Result<&mut dyn Attempt, EditError>, NotLent> {
+        self.lent("attempt")?;
+        match &mut self.0.as_mut().expect("`lent` has seen it").attempt {
+            Some(lent) if !lent.editable => Ok(Err(EditError::ReadOnly)),
+            // SAFETY: see `begin`; `editable` says that the pointer was made from a mutable reference.
+            Some(lent) => Ok(Ok(unsafe { lent.attempt.as_mut() })),
+            None => Err(NO_ATTEMPT),
         }
     }
 
@@ -315,7 +357,14 @@ impl Lending {
 const NO_RESPONSE: NotLent = NotLent {
     interface: "response",
     when: "where there is no response",
-    remedy: "responses can be looked at in response-filter and response-stream-filter, and in finished if one was sent",
+    remedy: "responses can be looked at in response-filter and what follows it, in attempt-filter.judge if the attempt has \
+             brought one, and in finished if one was sent",
+};
+
+const NO_ATTEMPT: NotLent = NotLent {
+    interface: "attempt",
+    when: "outside attempt-filter",
+    remedy: "attempts can be looked at in that hook only",
 };
 
 const NO_CONTENT: NotLent = NotLent {

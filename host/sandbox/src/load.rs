@@ -8,6 +8,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower, ResourceAny};
 use wit_component::ComponentEncoder;
 
+use super::bindings::exports::pace::plugin::attempt_filter::Judgement;
 use super::bindings::exports::pace::plugin::response_stream_filter::Opening;
 use super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::bindings::pace::plugin::http::Verdict;
@@ -320,6 +321,8 @@ pub(super) fn has_hook(platform: &Platform, component: &Component, hook: Hook) -
         Hook::RequestFilter | Hook::RequestBodyFilter | Hook::ResponseFilter | Hook::ResponseBodyFilter => {
             export.is_there::<(), (Verdict,)>(platform, component)
         }
+        Hook::AttemptFilter => Ok(export.is_there::<(u32,), (Verdict,)>(platform, component)?
+            && Export::at(hook, 1).is_there::<(u32,), (Judgement,)>(platform, component)?),
         Hook::SelectUpstream => export.is_there::<(u32,), (Selection,)>(platform, component),
         Hook::RequestStreamFilter | Hook::ResponseStreamFilter => {
             let [next, end] = [1, 2].map(|place| Export::at(hook, place));

@@ -122,7 +122,7 @@ impl Meter {
 /// The most bytes of the content for which a hook runs.
 fn content_bytes(limits: &Limits, hook: Hook) -> usize {
     match hook {
-        Hook::RequestBodyFilter | Hook::ResponseBodyFilter => limits.read_body_bytes,
+        Hook::RequestBodyFilter | Hook::AttemptFilter | Hook::ResponseBodyFilter => limits.read_body_bytes,
         Hook::RequestStreamFilter | Hook::ResponseStreamFilter => limits.unit_bytes,
         Hook::RequestFilter | Hook::SelectUpstream | Hook::ResponseFilter | Hook::Finished => 0,
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bindings::exports::pace::plugin::attempt_filter::Judgement as WasmJudgement;
 use super::bindings::exports::pace::plugin::select_upstream::Selection as WasmSelection;
 use super::bindings::pace::plugin::http::{HttpResponse, Verdict as WasmVerdict};
 use super::breaker::Admission;
@@ -15,8 +16,8 @@ use pace_base::escape::Shown;
 use pace_config::Isolation;
 use pace_content::body::Content;
 use pace_hook::{
-    Candidates, Failure, FailureReason, Heads, Hook, Hooks, Opening, Outcome, Plugin, Reply, RequestScope,
-    ResponseAccess, ResponseHead, Selection, Verdict,
+    Attempt, AttemptAccess, Candidates, Failure, FailureReason, Heads, Hook, Hooks, Judgement, Opening,
+    Outcome, Plugin, Reply, RequestScope, ResponseAccess, ResponseHead, Selection, Verdict,
 };
 use pace_state::Scope;
 
@@ -196,6 +197,53 @@ impl Plugin for WasmPlugin {
             of: |exports| &exports.request_stream_filter,
         };
         streams::open(&self.used, filter, heads)
+    }
+
+    fn prepare(
+        &self,
+        request: RequestScope<'_>,
+        attempt: &mut dyn Attempt,
+        body: Option<&mut Content>,
+        number: u32,
+    ) -> Result<Verdict, Failure> {
+        self.call(Hook::AttemptFilter, |instance| {
+            let call = Call {
+                attempt: Some(AttemptAccess::Edit(attempt)),
+                content: body,
+                ..Call::of(request)
+            };
+            let (verdict,) = instance.run(&self.used, call, |exports, store| {
+                exports.prepare.call(store, (number,))
+            })?;
+            self.parse_verdict(verdict)
+        })
+    }
+
+    fn judge(
+        &self,
+        request: RequestScope<'_>,
+        attempt: &dyn Attempt,
+        response: Option<(&dyn ResponseHead, Option<&str>)>,
+        number: u32,
+    ) -> Result<Judgement, Failure> {
+        self.call(Hook::AttemptFilter, |instance| {
+            let call = Call {
+                attempt: Some(AttemptAccess::Read(attempt)),
+                response: response.map(|(head, backend)| Response {
+                    head: ResponseAccess::Read(head),
+                    backend,
+                }),
+                ..Call::of(request)
+            };
+            let (judgement,) = instance.run(&self.used, call, |exports, store| {
+                exports.judge.call(store, (number,))
+            })?;
+            match judgement {
+                WasmJudgement::Accept => Ok(Judgement::Accept),
+                WasmJudgement::Retry => Ok(Judgement::Retry),
+                WasmJudgement::Respond(response) => Ok(Judgement::Respond(self.parse_reply(response)?)),
+            }
+        })
     }
 
     fn select_upstream(

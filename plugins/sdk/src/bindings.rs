@@ -126,6 +126,27 @@ pub mod response_body_filter {
     });
 }
 
+/// The export `attempt-filter`.
+pub mod attempt_filter {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package pace:sdk;
+            world attempt-filter {
+                export pace:plugin/attempt-filter@0.1.0;
+            }
+        ",
+        generate_all,
+        with: {
+            "pace:plugin/http@0.1.0/header-field": crate::Header,
+            "pace:plugin/http@0.1.0/http-response": crate::Reply,
+            "pace:plugin/http@0.1.0/verdict": crate::Verdict,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_attempt_filter",
+    });
+}
+
 /// The export `select-upstream`.
 pub mod select_upstream {
     wit_bindgen::generate!({

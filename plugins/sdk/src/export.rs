@@ -4,11 +4,12 @@ pub(crate) mod stream;
 
 use std::cell::RefCell;
 
-use crate::__private::GuestSelection;
+use crate::__private::{GuestJudgement, GuestSelection};
 use crate::log::{self, Level};
 use crate::{
-    Content, Finished, Outcome, Plugin, Request, RequestBodyFilter, RequestFilter, Response,
-    ResponseBodyFilter, ResponseFilter, SelectUpstream, Selection, Upstreams, Verdict, parse_config,
+    Attempt, AttemptFilter, Content, Finished, Judgement, Outcome, Plugin, Request, RequestBodyFilter,
+    RequestFilter, Response, ResponseBodyFilter, ResponseFilter, SelectUpstream, Selection, Upstreams,
+    Verdict, parse_config,
 };
 
 /// Make a component of a plugin, with the named hooks.
@@ -77,7 +78,7 @@ macro_rules! export {
         };
     };
     ($plugin:ty $(:)?) => {
-        ::core::compile_error!("name at least one hook: RequestFilter, RequestBodyFilter, RequestStreamFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished");
+        ::core::compile_error!("name at least one hook: RequestFilter, RequestBodyFilter, RequestStreamFilter, AttemptFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished");
     };
 }
 
@@ -152,6 +153,27 @@ macro_rules! __export_hook {
         #[cfg(target_arch = "wasm32")]
         $crate::__private::generated::request_stream_filter::export_request_stream_filter!(
             Component with_types_in $crate::__private::generated::request_stream_filter
+        );
+    };
+    ($plugin:ty, AttemptFilter) => {
+        impl $crate::__private::AttemptFilterGuest for Component {
+            fn prepare(number: u32) -> $crate::Verdict {
+                INSTANCE.with(|instance| $crate::__private::prepare::<$plugin>(instance, number))
+            }
+
+            fn judge(number: u32) -> $crate::__private::GuestJudgement {
+                INSTANCE.with(|instance| $crate::__private::judge::<$plugin>(instance, number))
+            }
+        }
+
+        const _: fn(u32) -> $crate::Verdict =
+            <Component as $crate::__private::AttemptFilterGuest>::prepare;
+        const _: fn(u32) -> $crate::__private::GuestJudgement =
+            <Component as $crate::__private::AttemptFilterGuest>::judge;
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::__private::generated::attempt_filter::export_attempt_filter!(
+            Component with_types_in $crate::__private::generated::attempt_filter
         );
     };
     ($plugin:ty, SelectUpstream) => {
@@ -254,7 +276,7 @@ macro_rules! __export_hook {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($unknown),
-            "` is no hook; the hooks are RequestFilter, RequestBodyFilter, RequestStreamFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished"
+            "` is no hook; the hooks are RequestFilter, RequestBodyFilter, RequestStreamFilter, AttemptFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished"
         ));
     };
 }
@@ -299,6 +321,22 @@ pub fn request_filter<P: RequestFilter>(instance: &Instance<P>) -> Verdict {
 /// Implements `request-body-filter.filter`.
 pub fn request_body_filter<P: RequestBodyFilter>(instance: &Instance<P>) -> Verdict {
     instance.with(|plugin| plugin.request_body_filter(&mut Request::ambient(), &mut Content::ambient()))
+}
+
+/// Implements `attempt-filter.prepare`.
+pub fn prepare<P: AttemptFilter>(instance: &Instance<P>, number: u32) -> Verdict {
+    instance.with(|plugin| plugin.prepare(&Request::ambient(), &mut Attempt::ambient(number)))
+}
+
+/// Implements `attempt-filter.judge`.
+pub fn judge<P: AttemptFilter>(instance: &Instance<P>, number: u32) -> GuestJudgement {
+    let (request, attempt, response) = (Request::ambient(), Attempt::ambient(number), Response::ambient());
+    let response = attempt.failure().is_none().then_some(&response);
+    match instance.with(|plugin| plugin.judge(&request, &attempt, response)) {
+        Judgement::Accept => GuestJudgement::Accept,
+        Judgement::Retry => GuestJudgement::Retry,
+        Judgement::Respond(reply) => GuestJudgement::Respond(reply),
+    }
 }
 
 /// Implements `select-upstream.select`.

@@ -54,6 +54,7 @@
 //! | look at a request, change it or answer it | [`RequestFilter`], [`Request`], [`Reply`] |
 //! | know who has shown a certificate | [`Request::client_certificate`], [`ClientCertificate`] |
 //! | look at a request's body, change it, or let it decide | [`RequestBodyFilter`], [`Content`], [`Json`] |
+//! | try elsewhere when a backend fails, or change what one attempt sends | [`AttemptFilter`], [`Attempt`], [`Judgement`] |
 //! | choose the backend | [`SelectUpstream`], [`Upstreams`] |
 //! | look at a response, change or replace it | [`ResponseFilter`], [`Response`] |
 //! | look at a response's body, or change it | [`ResponseBodyFilter`], [`Content`] |
@@ -111,6 +112,7 @@
 //! # fn main() {}
 //! ```
 
+mod attempt;
 mod bindings;
 mod certificate;
 pub mod clock;
@@ -139,6 +141,7 @@ mod table;
 mod upstreams;
 mod window;
 
+pub use attempt::Attempt;
 pub use certificate::ClientCertificate;
 pub use config::{NoConfig, parse_config};
 pub use content::{Content, DigestError, Form, Hash, Json, JsonError, SetJsonError};
@@ -149,8 +152,8 @@ pub use network::Network;
 pub use outcome::{Ending, Outcome};
 pub use path::PathPrefix;
 pub use plugin::{
-    Finished, Plugin, RequestBodyFilter, RequestFilter, ResponseBodyFilter, ResponseFilter, SelectUpstream,
-    Selection, Verdict,
+    AttemptFilter, Finished, Judgement, Plugin, RequestBodyFilter, RequestFilter, ResponseBodyFilter,
+    ResponseFilter, SelectUpstream, Selection, Verdict,
 };
 pub use reply::Reply;
 pub use request::Request;
@@ -172,7 +175,10 @@ pub mod __private {
     };
     pub use crate::export::{Configured, Instance, configure};
     pub use crate::export::{finished, request_filter, response_filter, select_upstream};
-    pub use crate::export::{request_body_filter, response_body_filter};
+    pub use crate::export::{judge, prepare, request_body_filter, response_body_filter};
+    pub use bindings::attempt_filter::exports::pace::plugin::attempt_filter::{
+        Guest as AttemptFilterGuest, Judgement as GuestJudgement,
+    };
     pub use bindings::finished::exports::pace::plugin::finished::Guest as FinishedGuest;
     pub use bindings::imports::pace::plugin::outcome::Ending as GuestEnding;
     pub use bindings::imports::pace::plugin::streams::Step as GuestStep;
@@ -195,7 +201,7 @@ pub mod __private {
     /// The output of `wit-bindgen` for the contract.
     pub mod generated {
         pub use crate::bindings::{
-            finished, lifecycle, request_body_filter, request_filter, request_stream_filter,
+            attempt_filter, finished, lifecycle, request_body_filter, request_filter, request_stream_filter,
             response_body_filter, response_filter, response_stream_filter, select_upstream,
         };
     }

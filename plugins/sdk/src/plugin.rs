@@ -2,11 +2,11 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{Content, Outcome, Reply, Request, Response, Upstreams};
+use crate::{Attempt, Content, Outcome, Reply, Request, Response, Upstreams};
 
 /// A plugin, and how it is made.
 ///
-/// The hook traits, [`RequestFilter`], [`SelectUpstream`], [`ResponseFilter`] and [`Finished`], define its work, and
+/// The hook traits, [`RequestFilter`], [`AttemptFilter`], [`SelectUpstream`], [`ResponseFilter`] and [`Finished`] among them, define its work, and
 /// [`export!`](crate::export) names those of them that Pace calls.
 ///
 /// ```
@@ -180,6 +180,88 @@ pub trait RequestBodyFilter: Plugin {
     /// # }
     /// ```
     fn request_body_filter(&mut self, request: &mut Request, body: &mut Content) -> Verdict;
+}
+
+/// The hook around each attempt to get an answer from a backend.
+///
+/// ```
+/// # use pace_plugin::{NoConfig, Plugin};
+/// use pace_plugin::{Attempt, AttemptFilter, Judgement, Reply, Request, Response, Verdict};
+///
+/// /// Asks a second provider when the first has no room.
+/// struct SecondChoice;
+/// # impl Plugin for SecondChoice {
+/// #     type Config = NoConfig;
+/// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(SecondChoice) }
+/// # }
+///
+/// impl AttemptFilter for SecondChoice {
+///     fn prepare(&mut self, _: &Request, attempt: &mut Attempt) -> Verdict {
+///         if attempt.number() > 1 && attempt.use_pool("second").is_err() {
+///             return Reply::new(502).into();
+///         }
+///         Verdict::Next
+///     }
+///
+///     fn judge(&mut self, _: &Request, attempt: &Attempt, response: Option<&Response>) -> Judgement {
+///         match response.map(Response::status) {
+///             Some(429) if attempt.number() == 1 => Judgement::Retry,
+///             _ => Judgement::Accept,
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not have the hook `AttemptFilter`",
+    label = "`export!` names it for this type",
+    note = "write `impl AttemptFilter for {Self}` with `fn prepare` and `fn judge`, or leave the name out"
+)]
+pub trait AttemptFilter: Plugin {
+    /// Change what this attempt sends and where it goes, let it be made, or answer.
+    ///
+    /// Runs once per attempt, before [`SelectUpstream`], in the order of the route's plugins; the first that answers wins. Every
+    /// attempt begins with the same request.
+    fn prepare(&mut self, _request: &Request, _attempt: &mut Attempt) -> Verdict {
+        Verdict::Next
+    }
+
+    /// Say what becomes of the attempt. Nothing has been sent to the client yet. `response` is what it has brought, `None` if it has
+    /// failed ([`Attempt::failure`]).
+    ///
+    /// Runs once per attempt, in the reverse order of the route's plugins; the first that does not accept wins.
+    fn judge(&mut self, _request: &Request, _attempt: &Attempt, _response: Option<&Response>) -> Judgement {
+        Judgement::Accept
+    }
+}
+
+/// The decision of [`AttemptFilter::judge`].
+///
+/// ```
+/// use pace_plugin::{Judgement, Reply};
+///
+/// fn without_details(status: u16) -> Judgement {
+///     match status {
+///         500.. => Reply::new(502).into(),
+///         _ => Judgement::Accept,
+///     }
+/// }
+/// # assert_eq!(without_details(200), Judgement::Accept);
+/// # assert_ne!(without_details(503), Judgement::Accept);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Do what the configuration says: send the response on, retry or answer.
+    Accept,
+    /// Try again, whatever the configuration says. If no further attempt can be made, this is [`Accept`](Judgement::Accept).
+    Retry,
+    /// Answer with this reply. The response filters of the route still see it.
+    Respond(Reply),
+}
+
+impl From<Reply> for Judgement {
+    fn from(reply: Reply) -> Self {
+        Self::Respond(reply)
+    }
 }
 
 /// The hook that chooses the backend of an attempt.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::bindings::imports::pace::plugin::upstreams as host;
 
-/// The pool of the route: a view that exists while [`SelectUpstream`](crate::SelectUpstream) runs.
+/// The pool that the attempt goes to: a view that exists while [`SelectUpstream`](crate::SelectUpstream) runs.
 ///
 /// Backends are numbered from 0 to [`count()`](Upstreams::count) - 1 in the order of the configuration, and
 /// the numbers are stable as long as [`version()`](Upstreams::version) is. An index that is out of range
@@ -77,6 +77,18 @@ impl Upstreams {
     /// ```
     pub fn last_failure(&self) -> Option<Failure> {
         host::last_failure()
+    }
+
+    /// The backend of the previous attempt. `None` on the first attempt, and if that attempt went to another pool.
+    ///
+    /// ```no_run
+    /// # fn example(upstreams: &pace_plugin::Upstreams) -> Option<u32> {
+    /// let last = upstreams.last_failed();
+    /// (0..upstreams.count()).find(|&index| Some(index) != last)
+    /// # }
+    /// ```
+    pub fn last_failed(&self) -> Option<u32> {
+        host::last_failed()
     }
 
     /// Whether an earlier attempt of this request went to this backend, or could not because the backend has no

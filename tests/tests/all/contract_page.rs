@@ -11,12 +11,13 @@ use std::fs;
 use pace_tests::root;
 
 /// The files in the order in which an author meets them.
-const FILES: [&str; 28] = [
+const FILES: [&str; 30] = [
     "worlds",
     "lifecycle",
     "request-filter",
     "request-body-filter",
     "request-stream-filter",
+    "attempt-filter",
     "select-upstream",
     "response-filter",
     "response-body-filter",
@@ -29,6 +30,7 @@ const FILES: [&str; 28] = [
     "content",
     "streams",
     "upstreams",
+    "attempt",
     "outcome",
     "context",
     "counters",

@@ -7,6 +7,7 @@ mod access_log;
 mod admin;
 mod admin_socket;
 mod admin_tls;
+mod attempts;
 mod author_mistakes;
 mod backend_answers;
 mod balancers;

@@ -249,7 +249,7 @@ fn difference_within_a_type_is_shown_with_both_definitions() {
     // The type is shown for every hook, because each answers with it.
     assert_eq!(
         said.matches("http-response = record { status: u16").count(),
-        5,
+        6,
         "{said}"
     );
 

@@ -467,6 +467,8 @@ expect.response.body = { contains = "None\nOk(Yours)" }
     passes(
         "metric-hoard",
         r#"
+[defaults]
+limits = { time_ms = 1000 }
 [[case]]
 name = "series have the names of the export"
 request = { path = "/a" }
@@ -505,7 +507,7 @@ expect.response.body = { contains = "Ok(true)" }
 fn table_and_metric_that_differ_are_shown() {
     let exit = run_fixture(
         "metric-hoard",
-        "[[case]]\nname = 'a'\nexpect.metrics = { requests_total = 1, last_length = { most = 1 } }\n",
+        "[[case]]\nname = 'a'\nlimits = { time_ms = 1000 }\nexpect.metrics = { requests_total = 1, last_length = { most = 1 } }\n",
     );
     let shown = failing(&exit);
     for part in [

@@ -359,6 +359,9 @@ fn request_that_is_sent_again_is_filtered_once() {
         assert_eq!(answer.text(), "one(1)\ntwo(2)\ncomplete after 2\n");
     }
     assert!(!deaf.received().is_empty(), "it got the first attempt of some");
+    wait_until("the end of each request", || {
+        pace.log().matches("complete after 2").count() >= 4
+    });
     assert_eq!(
         pace.log().matches("complete after 2").count(),
         4,

@@ -45,25 +45,26 @@ fn refusal_of_a_plugin_has_the_line_and_the_words_of_the_file() {
         assert_eq!(problem.as_deref(), Some(said), "{reason}");
     }
     let limit = "plugin `limit-api` (builtin:rate-limiter)";
-    let headers = "plugin `headers` (conf/plugins/headers.wasm)";
+    let headers =
+        "plugin `headers` (conf/plugins/headers.wasm): with the configuration of route `api.example.com/v1`";
     for (plugin, route, reason, said) in [
         (
             "limit-api",
             None,
             "max_requests: 0",
-            format!("17:12: `config.max_requests` in [[plugins]]: {limit}: 0"),
+            format!("17:12: `config.max_requests` in [[plugins]]: {limit}: max_requests: 0"),
         ),
         (
             "headers",
             Some("api.example.com/v1"),
             "response.set.x-env: bad",
-            format!("`plugins.config.response.set.x-env` in [[routes]]: {headers}: bad"),
+            format!("`plugins.config.response.set.x-env` in [[routes]]: {headers}: response.set.x-env: bad"),
         ),
         (
             "headers",
             Some("api.example.com/v1"),
             "response.set.x-team: bad",
-            format!("`config.response.set.x-team` in [[plugins]]: {headers}: bad"),
+            format!("`config.response.set.x-team` in [[plugins]]: {headers}: response.set.x-team: bad"),
         ),
     ] {
         let problem = refused(FULL, plugin, route, reason).unwrap_or_default();

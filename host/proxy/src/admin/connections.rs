@@ -24,11 +24,11 @@ struct ListenerStatus {
     /// Whether the configuration has the listener: one that it had before is shown as long as clients are connected.
     configured: bool,
     open: u64,
-    /// Those whose protocol is not known yet: in the handshake of TLS, or before a PROXY header.
+    /// Connections whose protocol is not known yet: in the handshake of TLS, or before a PROXY header.
     beginning: u64,
     http1: ProtocolStatus,
     http2: ProtocolStatus,
-    /// Those of HTTP/1 that were upgraded.
+    /// Upgraded connections of HTTP/1.
     upgraded: u64,
 }
 

@@ -146,7 +146,8 @@ fn hook(body: Body) -> Hook {
     }
 }
 
-fn limit(step: &Step) -> u32 {
+/// The most bytes of a body that the plugin is shown.
+pub(super) fn limit(step: &Step) -> u32 {
     u32::try_from(step.body.whole).map_or(Content::MOST, |limit| limit.min(Content::MOST))
 }
 

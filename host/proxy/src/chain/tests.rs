@@ -272,6 +272,9 @@ impl Candidates for Pool {
     fn last_failure(&self) -> Option<pace_hook::AttemptFailure> {
         None
     }
+    fn last_failed(&self) -> Option<u32> {
+        None
+    }
     fn tried(&self, _index: u32) -> bool {
         false
     }

@@ -154,7 +154,7 @@ impl Timeouts {
         Timeouts {
             silent: settings.response_timeout,
             first_byte: context.first_byte_timeout(),
-            attempt: settings.retry.per_try.map(|limit| Instant::now() + limit),
+            attempt: context.attempt_timeout().map(|limit| Instant::now() + limit),
             request: context.deadline(),
             is_clients: context.has_deadline_of_client(),
         }

@@ -102,10 +102,15 @@ impl Proxy {
             .chain
             .request_body(context.call_context(), request, &mut content);
         let refused = match flow {
-            BodyFlow::Decided(RequestFlow::Next) => match put_request(request, upload, content) {
-                Ok(()) => return None,
-                Err(TooLarge) => Refused::Request(Refusal::HeadTooLarge),
-            },
+            BodyFlow::Decided(RequestFlow::Next) => {
+                if let Some(attempting) = &mut context.attempting {
+                    attempting.begin_with(&mut content, self.shared.bodies.permit());
+                }
+                match put_request(request, upload, content) {
+                    Ok(()) => return None,
+                    Err(TooLarge) => Refused::Request(Refusal::HeadTooLarge),
+                }
+            }
             BodyFlow::Decided(RequestFlow::Respond(reply)) => {
                 let (body, reply) = (upload.pump.reader(), (reply, Remaining::ALL));
                 return Some(self.answer(client, request, body, context, reply).await);
@@ -612,6 +617,7 @@ pub(super) fn changed(fields: &mut Fields) {
     }
 }
 
+/// Removes digests of a body that a plugin has changed from its trailers.
 pub(super) fn lose_digests(trailers: Option<&mut Fields>) {
     if let Some(trailers) = trailers {
         for name in headers::LOST_TRAILERS {

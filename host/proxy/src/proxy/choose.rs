@@ -7,6 +7,8 @@ use std::task::Poll;
 use pace_wire::request::RequestHead;
 use tokio::time::Instant;
 
+use super::attempt::Upload;
+use super::attempt_edits::prepare;
 use super::context::{Context, Counted, Entered};
 use super::refuse::{Refused, refused_after};
 use super::sticky;
@@ -28,20 +30,29 @@ pub(super) enum Selected {
 /// third is needed only if the last place goes in between.
 const MOST_ASKED: u32 = 3;
 
-/// Asks the route's plugins for the backend of the first attempt. If no backend has room, the request waits for as long as its pool
-/// allows. `None` if the client leaves meanwhile.
+/// Has the route's plugins prepare the first attempt, and asks them for its backend. If no backend has room, the request waits for as
+/// long as its pool allows. `None` if the client leaves meanwhile.
 pub(super) async fn select_first(
     client: &mut Client,
     request: &RequestHead,
     context: &mut Context,
+    upload: &mut Upload,
 ) -> Option<Selected> {
-    match select(request, context) {
+    match prepare_and_select(request, context, upload) {
         Selected::Refused(Refused::Full) => match context.pool().settings.upkeep.in_flight {
             Some(limit) => Box::pin(wait(client, request, context, limit)).await,
             // A newer configuration has brought the limit; this request's has no queue.
             None => Some(Selected::Refused(Refused::Full)),
         },
         selected => Some(selected),
+    }
+}
+
+/// Has the route's plugins prepare the next attempt, and asks them for its backend.
+pub(super) fn prepare_and_select(request: &RequestHead, context: &mut Context, upload: &Upload) -> Selected {
+    match prepare(request, context, upload.pump.can_begin_again()) {
+        Some(instead) => instead,
+        None => select(request, context),
     }
 }
 
@@ -109,6 +120,7 @@ fn ask(request: &RequestHead, context: &Context, skips_full: bool) -> SelectFlow
         members,
         tried: &context.tried,
         last_failure: context.last_failure,
+        last: context.last.as_ref().filter(|_| context.attempt > 0),
         skips_full,
         offered: context.offered.as_ref().map(InFlight::backend),
     };

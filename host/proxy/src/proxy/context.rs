@@ -11,12 +11,13 @@ use pace_wire::target::Target;
 use prometheus::IntGauge;
 use smallvec::SmallVec;
 
+use super::attempt_edits::Attempting;
 use super::outcome::Observed;
 use super::refuse::Refused;
 use crate::chain::{CallContext, Scene};
 use crate::client::ShownCertificate;
 use crate::http1::Arrival;
-use crate::route::{Forward, Mirror, Route};
+use crate::route::{Forward, Mirror, Route, Split};
 use crate::snapshot::Snapshot;
 use crate::telemetry::notes::{AttemptNote, End, Noted};
 use crate::telemetry::tracing::{Trace, Traceparent};
@@ -50,6 +51,14 @@ pub(super) struct Context {
     prefix: Option<Vec<u8>>,
     /// The pool that was chosen, by its index among those of the route, once one is.
     choice: Option<usize>,
+    /// The pool of the attempt that is prepared or made, by the same index, if a plugin has named one for it.
+    elsewhere: Option<usize>,
+    /// The pool of the last attempt that was begun.
+    begun_at: usize,
+    /// The other pools in which backends were looked up for the request.
+    visits: Vec<Visit>,
+    /// The attempts as plugins prepare and judge them; `None` if the route has no such plugin.
+    pub(super) attempting: Option<Box<Attempting>>,
     /// The values that the hooks of the request leave for each other and for Pace.
     pub(super) state: RequestState,
     /// The bytes of the request's body as its client has announced them.
@@ -58,11 +67,11 @@ pub(super) struct Context {
     pub(super) response_size: Option<u64>,
     /// Whether the backend was asked for the whole after it had sent a part.
     pub(super) has_asked_for_whole: bool,
-    /// The members of the route's pool when a backend was chosen last.
+    /// The members of the pool when a backend was chosen last.
     pub(super) members: Option<Arc<Members>>,
     /// The number of attempts that were begun.
     pub(super) attempt: u32,
-    /// The indices of the backends of these attempts.
+    /// The indices of the backends of those attempts that went to this pool.
     pub(super) tried: SmallVec<[u32; USUAL_ATTEMPTS]>,
     pub(super) last_failure: Option<AttemptFailure>,
     /// The time that the client of a gRPC call gives it.
@@ -84,7 +93,7 @@ pub(super) struct Context {
     /// Whether the response comes from the backend of the present attempt.
     pub(super) answered: bool,
     /// The backend of the last attempt, whether it failed or not.
-    last: Option<Arc<Backend>>,
+    pub(super) last: Option<Arc<Backend>>,
     /// The status that was sent to the client.
     pub(super) status: Option<u16>,
     /// The number of bytes of the response's body.
@@ -110,6 +119,13 @@ pub(super) struct Context {
     _in_flight: Counted,
 }
 
+/// A pool in which backends were looked up for the request, while it goes to another.
+struct Visit {
+    pool: usize,
+    members: Option<Arc<Members>>,
+    tried: SmallVec<[u32; USUAL_ATTEMPTS]>,
+}
+
 impl Context {
     pub(super) fn new(snapshot: Arc<Snapshot>, arrival: &Arrival, in_flight: Counted) -> Context {
         let peer = arrival.peer;
@@ -126,6 +142,10 @@ impl Context {
             rewritten: None,
             prefix: None,
             choice: None,
+            elsewhere: None,
+            begun_at: 0,
+            visits: Vec::new(),
+            attempting: None,
             state: RequestState::default(),
             request_size: Some(0),
             response_size: None,
@@ -202,15 +222,16 @@ impl Context {
         Some(index)
     }
 
-    /// Begins an attempt at a backend of the route's pool, in the place that was taken there.
+    /// Begins an attempt at a backend of the pool, in the place that was taken there.
     pub(super) fn begin_attempt(&mut self, index: u32) -> Arc<Backend> {
         let place = self.place.take().expect("a backend is chosen with a place there");
         let backend = Arc::clone(place.backend());
         self.attempt += 1;
         self.tried.push(index);
+        self.begun_at = self.pool_index();
         // The first attempt begins some microseconds after the request, which is not worth a read of the clock.
-        let since = match (self.attempt, self.has_waited, &self.observed) {
-            (1, false, None) => self.started,
+        let since = match (self.attempt, self.has_waited, &self.observed, &self.attempting) {
+            (1, false, None, None) => self.started,
             _ => Instant::now(),
         };
         if self.attempt > 1 {
@@ -272,9 +293,61 @@ impl Context {
         forward.expect("no attempt is made for a route without a pool")
     }
 
-    /// The pool that was chosen for the request, or the first of its route.
+    /// The pools of the request's route.
+    pub(super) fn split(&self) -> &Split<Arc<Pool>> {
+        &self.forward().split
+    }
+
+    /// The pool of the attempt that is prepared or made: the request's, unless a plugin has named another for it.
     pub(super) fn pool(&self) -> &Arc<Pool> {
-        self.forward().split.pool(self.choice.unwrap_or(0))
+        self.split().pool(self.pool_index())
+    }
+
+    /// The pool of the last attempt that was begun, also while another is prepared elsewhere.
+    pub(super) fn begun_pool(&self) -> &Arc<Pool> {
+        self.split().pool(self.begun_at)
+    }
+
+    /// The pool with this index, or that of the request: the one that was chosen for it, or the first of its route.
+    pub(super) fn pool_at(&self, index: Option<usize>) -> &Arc<Pool> {
+        self.split().pool(index.or(self.choice).unwrap_or(0))
+    }
+
+    fn pool_index(&self) -> usize {
+        self.elsewhere.or(self.choice).unwrap_or(0)
+    }
+
+    /// The pool that a plugin has named for the attempt that is prepared or made.
+    pub(super) fn elsewhere(&self) -> Option<usize> {
+        self.elsewhere
+    }
+
+    /// Has the attempt that is prepared go to this pool, or to the request's. Backends that were tried there before stay tried.
+    pub(super) fn go_to(&mut self, pool: Option<usize>) {
+        let before = self.pool_index();
+        self.elsewhere = pool;
+        let now = self.pool_index();
+        if now == before {
+            return;
+        }
+        let known = self.visits.iter().position(|visit| visit.pool == now);
+        let known = known.map(|at| self.visits.swap_remove(at));
+        let (members, tried) = known.map_or_else(Default::default, |visit| (visit.members, visit.tried));
+        self.visits.push(Visit {
+            pool: before,
+            members: std::mem::replace(&mut self.members, members),
+            tried: std::mem::replace(&mut self.tried, tried),
+        });
+    }
+
+    /// Whether plugins have sent the request to a pool where it has not been.
+    pub(super) fn is_new_to_pool(&self) -> bool {
+        self.attempting.is_some() && self.tried.is_empty()
+    }
+
+    /// Whether another attempt may follow the one with this number, by the pool of the request, and there is time for it.
+    pub(super) fn has_attempt_after(&self, number: u32) -> bool {
+        number < self.pool_at(None).settings.retry.attempts && !self.is_late()
     }
 
     /// Chooses one of the pools of the request's route: the one that a plugin has named, if one has.
@@ -302,11 +375,7 @@ impl Context {
     /// The longest time of the request, as its route or its pool has it; none for a route without a pool.
     fn total_timeout(&self) -> Option<Duration> {
         let forward = self.route.as_ref()?.forward()?;
-        let of_pool = forward
-            .split
-            .pool(self.choice.unwrap_or(0))
-            .settings
-            .total_timeout;
+        let of_pool = self.pool_at(None).settings.total_timeout;
         forward.timeouts.total.unwrap_or(of_pool)
     }
 
@@ -354,7 +423,35 @@ impl Context {
     /// The target for the backend, and the prefix that was taken from it.
     pub(super) fn target<'a>(&'a self, request: &'a RequestHead) -> (&'a str, Option<&'a [u8]>) {
         let target = self.rewritten.as_ref().unwrap_or(&request.target);
-        (target.as_str(), self.prefix.as_deref())
+        let of_attempt = self
+            .attempting
+            .as_ref()
+            .and_then(|attempting| attempting.target());
+        (of_attempt.unwrap_or(target.as_str()), self.prefix.as_deref())
+    }
+
+    /// The head that the present attempt sends.
+    pub(super) fn head<'a>(&'a self, request: &'a RequestHead) -> &'a RequestHead {
+        match &self.attempting {
+            Some(attempting) => attempting.head(request),
+            None => request,
+        }
+    }
+
+    /// `Host` in place of the head's, if the route has it replaced and no plugin has for the present attempt.
+    pub(super) fn host(&self) -> Option<&str> {
+        let has_own = self
+            .attempting
+            .as_ref()
+            .is_some_and(|attempting| attempting.has_host());
+        self.route().rewrite.host.as_deref().filter(|_| !has_own)
+    }
+
+    /// The longest time of the present attempt, if its pool or a plugin bounds it.
+    pub(super) fn attempt_timeout(&self) -> Option<Duration> {
+        let of_plugin = self.attempting.as_ref().and_then(|attempting| attempting.time());
+        let limits = [self.pool().settings.retry.per_try, of_plugin];
+        limits.into_iter().flatten().min()
     }
 
     /// Whether there are backends that no attempt went to.
@@ -394,7 +491,7 @@ impl Context {
     pub(super) fn failed(&mut self, failure: AttemptFailure) {
         self.failure = Some(failure);
         if let Some((place, _)) = &self.current {
-            self.pool().failed(place, failure);
+            self.begun_pool().failed(place, failure);
         }
     }
 

@@ -117,8 +117,12 @@ impl Proxy {
         let refused = match looked {
             Looked::Next => None,
             Looked::WantsWhole => {
-                request.fields.remove("Range");
-                request.fields.remove("If-Range");
+                for name in ["Range", "If-Range"] {
+                    request.fields.remove(name);
+                    if let Some(attempting) = &mut context.attempting {
+                        attempting.remove(name);
+                    }
+                }
                 context.has_asked_for_whole = true;
                 context.answered = false;
                 self.leave(context, upload, (backend, lease));
@@ -303,7 +307,7 @@ impl Proxy {
     ) {
         let is_over = BodyReader::of_response(&backend.head).read_over(&mut backend.input);
         if is_over && upload.pump.is_done() {
-            self.keep(&lease, backend, context.pool());
+            self.keep(&lease, backend, context.begun_pool());
         }
     }
 

@@ -158,7 +158,9 @@ fn text(request: &RequestHead, context: &Context, is_told: impl Fn(LogField) -> 
         Part::Route,
         route.map(|route| route.name.as_bytes()),
     );
-    let pool = route.filter(|_| context.attempt > 0).map(|_| context.pool());
+    let pool = route
+        .filter(|_| context.attempt > 0)
+        .map(|_| context.begun_pool());
     add(LogField::Pool, Part::Pool, pool.map(|pool| pool.name.as_bytes()));
     add(
         LogField::Backend,

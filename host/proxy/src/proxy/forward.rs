@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
+use http::StatusCode;
 use log::warn;
 use pace_wire::framing::Framing;
 use pace_wire::refusal::Refusal;
@@ -12,6 +13,7 @@ use pace_wire::request::RequestHead;
 use super::Proxy;
 use super::answer::Disposition;
 use super::attempt::{AttemptError, Patience, Timeouts, Upload, exchange, of_client};
+use super::attempt_edits::judge;
 use super::choose::Selected;
 use super::client::forwarded;
 use super::context::{Context, summary};
@@ -20,14 +22,14 @@ use super::reach::Lease;
 use super::refuse::{Refused, refused_after};
 use super::retry::{has_attempts_left, has_time_for_pause, is_repeatable, is_retried, pause, select_again};
 use super::watch::Watch;
-use crate::chain::Remaining;
+use crate::chain::{JudgeFlow, Remaining};
 use crate::http1::{BackendConnection, BodyReader, Client, Pump};
 use crate::route::Mirror;
 use crate::upstream::{self, Before, Pool};
 use pace_base::escape::Line;
 use pace_base::logging::Limited;
 use pace_config::Protocol;
-use pace_hook::AttemptFailure;
+use pace_hook::{AttemptFailure, Reply};
 
 /// The next action for a request that is being forwarded.
 enum NextAction {
@@ -35,6 +37,8 @@ enum NextAction {
     At(u32),
     /// This selection takes effect after a pause.
     Again(Selected),
+    /// A plugin answers the request.
+    Answer(Reply),
     /// Pace answers the request itself.
     Refuse(Refused),
     /// The client has gone.
@@ -65,12 +69,6 @@ impl Proxy {
                 .refuse(client, request, upload.pump.reader(), context, refused)
                 .await;
         }
-        if request.wants_upgrade() && context.pool().settings.protocol == Protocol::Http2 {
-            return self
-                .refuse(client, request, upload.pump.reader(), context, Refused::NoUpgrade)
-                .await;
-        }
-        self.ask_for_decodable(request, context);
         context.pool().budget.first();
         if request.framing == Framing::None {
             self.mirror(client, request, context, upload);
@@ -85,13 +83,13 @@ impl Proxy {
                         (true, true, _) => NextAction::Refuse(Refused::NoAnswerInTime),
                         (true, false, Selected::Backend(index)) => NextAction::At(index),
                         (true, false, Selected::Refused(refused)) => NextAction::Refuse(refused),
-                        (true, false, Selected::Reply(reply)) => {
-                            let body = upload.pump.reader();
-                            let reply = (reply, Remaining::ALL);
-                            return self.answer(client, request, body, context, reply).await;
-                        }
+                        (true, false, Selected::Reply(reply)) => NextAction::Answer(reply),
                     };
                     continue;
+                }
+                NextAction::Answer(reply) => {
+                    let (body, reply) = (upload.pump.reader(), (reply, Remaining::ALL));
+                    return self.answer(client, request, body, context, reply).await;
                 }
                 NextAction::Refuse(refused) => {
                     self.mirror(client, request, context, upload);
@@ -101,6 +99,10 @@ impl Proxy {
                 }
                 NextAction::Gone => return Disposition::Close,
             };
+            if request.wants_upgrade() && context.pool().settings.protocol == Protocol::Http2 {
+                next = NextAction::Refuse(Refused::NoUpgrade);
+                continue;
+            }
             let chosen = context.begin_attempt(index);
             let attempted = self.attempt(client, request, context, upload, &chosen).await;
             let backend = match attempted {
@@ -113,7 +115,7 @@ impl Proxy {
                     continue;
                 }
             };
-            next = match self.instead_of_status(request, context, upload, &backend.0) {
+            next = match self.instead_of_response(request, context, upload, &backend.0) {
                 None => match self.deliver(client, request, context, upload, backend).await {
                     Ok(disposition) => return disposition,
                     Err(index) => NextAction::At(index),
@@ -142,21 +144,25 @@ impl Proxy {
             match watch.during(context, reaching).await {
                 Ok(way) => break way,
                 Err(error) if matches!(*error, AttemptError::GivenUp) => {
-                    self.give_up(request, context, &mut watch, Before::NotReached)?
+                    self.give_up(request, context, upload, &mut watch, Before::NotReached)?
                 }
                 // Nothing has been sent, so the request can be repeated whatever its method.
-                Err(error) => return Err(self.failed(request, context, &error, true)),
+                Err(error) => return Err(self.failed(request, context, upload, &error, true)),
             }
         };
         way.note(context);
         context.connected();
         let refuse = |refusal| NextAction::Refuse(Refused::Request(refusal));
-        let forwarded_for = forwarded(request, context).map_err(|_| refuse(Refusal::FieldLine))?;
+        if let Some(attempting) = &mut context.attempting {
+            attempting.load(upload);
+        }
+        let head = context.head(request);
+        let forwarded_for = forwarded(head, context).map_err(|_| refuse(Refusal::FieldLine))?;
         let (target, prefix) = context.target(request);
         let traceparent = context.traceparent();
         let added = AddedFields {
             target,
-            host: context.route().rewrite.host.as_deref(),
+            host: context.host(),
             prefix,
             forwarded_for: &forwarded_for,
             scheme: context.scheme,
@@ -164,17 +170,17 @@ impl Proxy {
             backend: chosen.authority(),
             traceparent: traceparent.as_ref(),
         };
-        if request.framing != Framing::None && way.may_be_refused() {
+        if head.framing != Framing::None && way.may_be_refused() {
             upload.pump.keep(context.pool().settings.retry_body);
         }
-        let (mut backend, lease) = way.begin(request, upload, &added, chosen).map_err(refuse)?;
+        let (mut backend, lease) = way.begin(head, upload, &added, chosen).map_err(refuse)?;
         let error = loop {
             let watching = (&mut watch, &*context);
             match exchange(client, &mut backend, request, upload, &timeouts, watching).await {
                 Ok(()) => return Ok((backend, lease)),
                 Err(AttemptError::GivenUp) => {
                     lease.doubt_if_silent(&mut backend);
-                    self.give_up(request, context, &mut watch, Before::Reached)?;
+                    self.give_up(request, context, upload, &mut watch, Before::Reached)?;
                 }
                 Err(error) => break error,
             }
@@ -216,7 +222,7 @@ impl Proxy {
             }
             return Err(NextAction::At(index));
         }
-        Err(self.failed(request, context, &error, is_repeatable))
+        Err(self.failed(request, context, upload, &error, is_repeatable))
     }
 
     /// Records a failed attempt, and decides on the next action. `is_repeatable` says whether the request can be sent again.
@@ -224,6 +230,7 @@ impl Proxy {
         &self,
         request: &RequestHead,
         context: &mut Context,
+        upload: &Upload,
         error: &AttemptError,
         is_repeatable: bool,
     ) -> NextAction {
@@ -246,13 +253,25 @@ impl Proxy {
         };
         // The pool hears of it before another backend is chosen, because it may eject this one.
         context.failed(failure);
-        let wants_other = is_repeatable && is_retried(context, failure) && has_attempts_left(context);
+        let wants_other = match judge(request, context, upload, Err(failure)) {
+            JudgeFlow::Accept => is_repeatable && is_retried(context, failure),
+            JudgeFlow::Retry => upload.pump.can_begin_again(),
+            JudgeFlow::Respond(reply) => {
+                self.book(request, context, error, false);
+                return NextAction::Answer(reply);
+            }
+            JudgeFlow::Failed => {
+                self.book(request, context, error, false);
+                return NextAction::Refuse(Refused::PluginFailed);
+            }
+        };
+        let wants_other = wants_other && has_attempts_left(context);
         let before = match error {
             AttemptError::Connect(_) => Before::NotReached,
             _ => Before::Reached,
         };
         let again = match wants_other {
-            true => select_again(request, context, failure, before),
+            true => select_again(request, context, upload, failure, before),
             false => None,
         };
         self.book(request, context, error, again.is_some());
@@ -263,16 +282,26 @@ impl Proxy {
     }
 
     /// Gives the present attempt up, whose backend is silent. The error is the next action. Without one, because there is no other
-    /// backend, the wait goes on unwatched.
+    /// backend, the wait goes on unwatched, and what it comes to is judged again.
     fn give_up(
         &self,
         request: &RequestHead,
         context: &mut Context,
+        upload: &Upload,
         watch: &mut Watch,
         before: Before,
     ) -> Result<(), NextAction> {
         let failure = AttemptFailure::ResponseTimeout;
-        let Some(selected) = select_again(request, context, failure, before) else {
+        let instead = match judge(request, context, upload, Err(failure)) {
+            JudgeFlow::Accept | JudgeFlow::Retry => None,
+            JudgeFlow::Respond(reply) => Some(NextAction::Answer(reply)),
+            JudgeFlow::Failed => Some(NextAction::Refuse(Refused::PluginFailed)),
+        };
+        if let Some(instead) = instead {
+            self.book(request, context, &AttemptError::GivenUp, false);
+            return Err(instead);
+        }
+        let Some(selected) = select_again(request, context, upload, failure, before) else {
             watch.end();
             return Ok(());
         };
@@ -282,9 +311,10 @@ impl Proxy {
         Err(NextAction::Again(selected))
     }
 
-    /// The action that replaces a response whose status calls for another attempt; `None` if the response is passed on. It
-    /// is replaced only once a backend has been chosen, as this response is better than none.
-    fn instead_of_status(
+    /// The action that replaces a response, if its status or a plugin calls for another attempt or a plugin answers; `None` if the
+    /// response is passed on. For another attempt it is replaced only once a backend has been chosen, as this response is better
+    /// than none.
+    fn instead_of_response(
         &self,
         request: &RequestHead,
         context: &mut Context,
@@ -293,16 +323,31 @@ impl Proxy {
     ) -> Option<NextAction> {
         let status = backend.head.status().as_u16();
         let failure = AttemptFailure::Status(status);
-        let is_wanted = is_retried(context, failure)
-            && upload.pump.is_done()
-            && is_repeatable(request, upload, false)
-            && context.has_others()
-            && has_attempts_left(context)
-            && has_time_for_pause(context);
-        if !is_wanted {
+        let judged = match backend.head.status() {
+            StatusCode::SWITCHING_PROTOCOLS => JudgeFlow::Accept,
+            _ => judge(request, context, upload, Ok(&backend.head)),
+        };
+        let is_wanted = match judged {
+            JudgeFlow::Accept => {
+                is_retried(context, failure)
+                    && upload.pump.is_done()
+                    && is_repeatable(request, upload, false)
+                    && context.has_others()
+            }
+            JudgeFlow::Retry => upload.pump.can_begin_again(),
+            JudgeFlow::Respond(reply) => {
+                context.answered(status);
+                return Some(NextAction::Answer(reply));
+            }
+            JudgeFlow::Failed => {
+                context.answered(status);
+                return Some(NextAction::Refuse(Refused::PluginFailed));
+            }
+        };
+        if !(is_wanted && has_attempts_left(context) && has_time_for_pause(context)) {
             return None;
         }
-        let selected = select_again(request, context, failure, Before::Reached)?;
+        let selected = select_again(request, context, upload, failure, Before::Reached)?;
         context.failed(failure);
         self.book(request, context, &AttemptError::Status(status), true);
         Some(NextAction::Again(selected))
@@ -327,7 +372,7 @@ impl Proxy {
         let backend = in_flight.backend();
         self.shared
             .metrics
-            .attempt_failed(&context.pool().name, &backend.label, failure);
+            .attempt_failed(&context.begun_pool().name, &backend.label, failure);
         if backend.warnings.admits() {
             warn!(
                 target: "pace::proxy",
@@ -379,7 +424,8 @@ pub(super) fn begin(reader: BodyReader, request: &RequestHead, context: &Context
 /// Prepares the upload for the pool that was chosen.
 pub(super) fn prepare(upload: &mut Upload, request: &RequestHead, context: &Context) {
     upload.is_mirrored = !request.wants_upgrade() && context.mirror().is_some_and(Mirror::draw);
-    if request.framing != Framing::None && (request.method.is_idempotent() || upload.is_mirrored) {
+    let is_repeated = request.method.is_idempotent() || upload.is_mirrored || context.attempting.is_some();
+    if request.framing != Framing::None && is_repeated {
         upload.pump.keep(context.pool().settings.retry_body);
     }
 }

@@ -28,7 +28,7 @@ pub struct Held {
 }
 
 impl BackendConnections {
-    /// Adds those of a worker.
+    /// Adds the connections of a worker.
     pub(crate) fn add(&mut self, idle: &Arc<Idle>, sessions: &Arc<Sessions>) {
         self.0.push((Arc::clone(idle), Arc::clone(sessions)));
     }

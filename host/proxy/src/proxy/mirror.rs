@@ -17,8 +17,8 @@ use crate::io::Transport;
 use crate::telemetry::MirrorResult;
 
 impl Proxy {
-    /// Sends a copy of a request whose body has been read, if one is wanted and none has been sent. The copy is made here, and
-    /// everything else is done by a task of its own.
+    /// Sends a copy of a request whose body has been read, if one is wanted and none has been sent. It is the request as no attempt
+    /// has changed it. The copy is made here, and everything else is done by a task of its own.
     ///
     /// The copy takes the way of any other request, with nobody at the client's end of it.
     pub(super) fn mirror(
@@ -32,7 +32,12 @@ impl Proxy {
         let Some(mirror) = context.mirror().filter(|_| is_mirrored) else {
             return;
         };
-        let Some(body) = upload.pump.whole_body() else {
+        let of_attempts = context.attempting.as_ref();
+        let canonical = of_attempts.and_then(|attempting| attempting.canonical_body());
+        let Some(body) = canonical
+            .map(|body| &body[..])
+            .or_else(|| upload.pump.whole_body())
+        else {
             return mirror.metrics.count(MirrorResult::Incomplete);
         };
         let Some(place) = mirror.take_place() else {

@@ -77,7 +77,7 @@ pub(super) fn tell(request: &RequestHead, context: &Context) {
         response_bytes: context.body_bytes,
         attempts: context.attempt,
         backend: context.last_backend(),
-        pool: has_attempt.then(|| context.pool().name.as_str()),
+        pool: has_attempt.then(|| context.begun_pool().name.as_str()),
         failure: context.failure,
         total: context.started.elapsed(),
         queue: observed

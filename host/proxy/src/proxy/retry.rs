@@ -8,7 +8,8 @@ use pace_wire::framing::Framing;
 use pace_wire::request::RequestHead;
 
 use super::attempt::Upload;
-use super::choose::{Selected, select};
+use super::attempt_edits::{resume, set_aside};
+use super::choose::{Selected, prepare_and_select};
 use super::context::Context;
 use super::refuse::Refused;
 use crate::http1::Client;
@@ -42,34 +43,44 @@ pub(super) fn is_retried(context: &Context, failure: AttemptFailure) -> bool {
     retry.on.contains(&wanted)
 }
 
-/// Asks for the backend of another attempt, and takes that attempt from the pool's budget. `None` if the budget is used up,
-/// or if there is neither a backend, nor a plugin's reply, nor the failure of a plugin.
+/// Asks for the backend of another attempt, and takes that attempt from the pool's budget, unless plugins have sent the request to a
+/// pool where it has not been. `None` if the budget is used up, or if there is neither a backend, nor a plugin's reply, nor the
+/// failure of a plugin; the present attempt is as it was then.
 pub(super) fn select_again(
     request: &RequestHead,
     context: &mut Context,
+    upload: &Upload,
     failure: AttemptFailure,
     before: Before,
 ) -> Option<Selected> {
     context.last_failure = Some(failure);
-    let selected = select(request, context);
+    let aside = set_aside(context);
+    let selected = prepare_and_select(request, context, upload);
     let leads_on = matches!(
         selected,
         Selected::Backend(_) | Selected::Reply(_) | Selected::Refused(Refused::PluginFailed)
     );
-    let is_granted = leads_on && context.pool().budget.take(before);
+    let is_new = context.is_new_to_pool();
+    let is_granted = leads_on && (is_new || context.pool().budget.take(before));
     if !is_granted {
         context.place = None;
+        resume(context, aside);
+    } else if is_new {
+        context.pool().budget.first();
     }
     is_granted.then_some(selected)
 }
 
 /// Whether the request has an attempt left, and time for it.
 pub(super) fn has_attempts_left(context: &Context) -> bool {
-    context.attempt < context.pool().settings.retry.attempts && !context.is_late()
+    context.has_attempt_after(context.attempt)
 }
 
-/// The mean pause before the next attempt.
+/// The mean pause before the next attempt. There is none before one that goes elsewhere.
 fn mean_pause(context: &Context) -> Duration {
+    if context.is_new_to_pool() {
+        return Duration::ZERO;
+    }
     let first = context.pool().settings.retry.backoff;
     first.saturating_mul(1 << (context.attempt.saturating_sub(1)).min(10))
 }

@@ -126,6 +126,6 @@ impl Watch {
         // The backend may be ejected here even if this attempt goes on.
         let is_given_up = context.pool().is_given_up(place, now);
         let retry = &context.pool().settings.retry;
-        is_given_up && context.attempt < retry.attempts && retry.on.contains(&RetryOn::Closed)
+        is_given_up && context.has_attempt_after(context.attempt) && retry.on.contains(&RetryOn::Closed)
     }
 }

@@ -45,22 +45,22 @@ pub enum Spoken {
 /// The connections at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionCounts {
-    /// All that were accepted and are open.
+    /// All connections that were accepted and are open.
     pub open: u64,
-    /// Those that speak HTTP/1.
+    /// Connections of HTTP/1.
     pub http1: ProtocolCounts,
-    /// Those that speak HTTP/2.
+    /// Connections of HTTP/2.
     pub http2: ProtocolCounts,
-    /// Those of HTTP/1 that were upgraded, for example to WebSocket.
+    /// Upgraded connections of HTTP/1, for example of WebSockets.
     pub upgraded: u64,
 }
 
 /// The connections of one protocol at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProtocolCounts {
-    /// All.
+    /// All connections.
     pub open: u64,
-    /// Those with a request under way.
+    /// Connections with a request under way.
     pub active: u64,
     /// The requests under way.
     pub requests: u64,

@@ -32,7 +32,7 @@ pub fn write<'a>(
         let (hook, said) = (call.hook.name(), call.said.name());
         let _ = write!(told, " | {} {hook}: {said}", call.plugin);
         let _ = match call.said {
-            Said::Next | Said::Pass | Said::Done => Ok(()),
+            Said::Next | Said::Pass | Said::Accept | Said::Retry | Said::Done => Ok(()),
             Said::Respond(status) => write!(told, " {status}"),
             Said::Pick(index) => write!(told, " {}", address(index)),
             Said::Failed(reason, advice) => write!(told, " ({}: {advice})", reason.name()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::Version;
 use pace_config::telemetry::LogField;
-use pace_hook::{Annotation, AttemptFailure, FailureReason, Hook, Reply, Selection, Verdict};
+use pace_hook::{Annotation, AttemptFailure, FailureReason, Hook, Judgement, Reply, Selection, Verdict};
 use pace_tls::server::Facts;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -73,6 +73,10 @@ pub enum Said {
     Pick(u32),
     /// The plugin picks none.
     Pass,
+    /// The plugin accepts the attempt.
+    Accept,
+    /// The plugin wants another attempt.
+    Retry,
     /// The plugin has taken note.
     Done,
     /// The call failed, with this advice to the plugin's author.
@@ -241,6 +245,8 @@ impl Said {
             Said::Respond(_) => "respond",
             Said::Pick(_) => "pick",
             Said::Pass => "pass",
+            Said::Accept => "accept",
+            Said::Retry => "retry",
             Said::Done => "done",
             Said::Failed(..) => "failed",
         }
@@ -258,6 +264,16 @@ impl From<&Verdict> for Said {
         match verdict {
             Verdict::Next => Said::Next,
             Verdict::Respond(reply) => Said::from(reply),
+        }
+    }
+}
+
+impl From<&Judgement> for Said {
+    fn from(judgement: &Judgement) -> Said {
+        match judgement {
+            Judgement::Accept => Said::Accept,
+            Judgement::Retry => Said::Retry,
+            Judgement::Respond(reply) => Said::from(reply),
         }
     }
 }

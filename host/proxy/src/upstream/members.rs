@@ -104,7 +104,7 @@ impl Members {
 
 /// A pool as one request sees it.
 pub struct Attempts<'a> {
-    /// The pool of the route.
+    /// The pool that the attempt goes to.
     pub pool: &'a Pool,
     /// The pool's backends.
     pub members: &'a Members,
@@ -112,6 +112,8 @@ pub struct Attempts<'a> {
     pub tried: &'a [u32],
     /// The failure of the last attempt.
     pub last_failure: Option<AttemptFailure>,
+    /// The backend of the last attempt.
+    pub last: Option<&'a Arc<Backend>>,
     /// Whether backends that have no room for another request count as tried.
     pub skips_full: bool,
     /// The backend at which the request is offered a place that no other can have.
@@ -140,6 +142,10 @@ impl Candidates for Attempts<'_> {
 
     fn last_failure(&self) -> Option<AttemptFailure> {
         self.last_failure
+    }
+
+    fn last_failed(&self) -> Option<u32> {
+        self.members.index_of(self.last?)
     }
 
     fn tried(&self, index: u32) -> bool {

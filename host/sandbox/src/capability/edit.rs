@@ -7,7 +7,7 @@ use http::header::HeaderValue;
 
 use pace_config::Limits;
 use pace_hook::field::{self, FieldName};
-use pace_hook::{EditError, Headers};
+use pace_hook::{Attempt, EditError, Headers};
 
 /// The edits of one instance, counted for each call.
 #[derive(Default)]
@@ -58,18 +58,41 @@ impl Edits {
         head.remove_header(self.parsed.name(name)?)
     }
 
-    fn add(
+    /// `attempt.set-secret-header`. The value is not kept among those that were parsed lately.
+    pub(super) fn set_secret(
         &mut self,
+        attempt: &mut dyn Attempt,
         limits: &Limits,
         name: &str,
         value: &[u8],
-    ) -> Result<(&FieldName, HeaderValue), EditError> {
+    ) -> Result<(), EditError> {
+        self.count(limits, name, value)?;
+        let mut value = field::value(value)?;
+        value.set_sensitive(true);
+        let name = self.parsed.name(name)?;
+        if !name.accepts(&value) {
+            return Err(EditError::InvalidValue);
+        }
+        attempt.set_secret_header(name, value)
+    }
+
+    fn count(&mut self, limits: &Limits, name: &str, value: &[u8]) -> Result<(), EditError> {
         let headers = self.headers + 1;
         let bytes = self.bytes + name.len() + value.len();
         if headers > limits.headers || bytes > limits.header_bytes {
             return Err(EditError::TooLarge);
         }
         (self.headers, self.bytes) = (headers, bytes);
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        limits: &Limits,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(&FieldName, HeaderValue), EditError> {
+        self.count(limits, name, value)?;
         let value = self.parsed.value(value)?;
         let name = self.parsed.name(name)?;
         if !name.accepts(&value) {

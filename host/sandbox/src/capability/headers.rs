@@ -1,4 +1,4 @@
-//! The headers of `request` and `response` for core modules: both interfaces have the same functions for them.
+//! The headers of `request`, `response` and `attempt` for core modules: these interfaces have the same functions for them.
 
 use wasmtime::Result;
 
@@ -32,18 +32,9 @@ pub(super) struct Message {
 impl Message {
     /// Adds `header`, `header-values`, `headers`, `set-header`, `append-header` and `remove-header`.
     pub(super) fn add_directly(self, interface: &mut Interface<'_>) -> Result<()> {
-        let Message { read, edit } = self;
+        self.add_edits_directly(interface)?;
+        let Message { read, .. } = self;
         interface
-            .func(
-                "header",
-                move |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
-                    called(&mut caller)?;
-                    let (memory, guest) = split(&mut caller)?;
-                    let name = name_at(memory, guest, name, length)?;
-                    let value = read(guest)?.header(name).map(copied);
-                    answer_option(&mut caller, out, value.as_deref())
-                },
-            )?
             .func(
                 "header-values",
                 move |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
@@ -61,7 +52,24 @@ impl Message {
                 read(guest(&caller)?)?
                     .for_each_header(&mut |name, value| fields.push([copied(name), copied(value)]));
                 answer_list(&mut caller, out, &fields)
-            })?
+            })?;
+        Ok(())
+    }
+
+    /// Adds those of them that concern one header: `header`, `set-header`, `append-header` and `remove-header`.
+    pub(super) fn add_edits_directly(self, interface: &mut Interface<'_>) -> Result<()> {
+        let Message { read, edit } = self;
+        interface
+            .func(
+                "header",
+                move |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
+                    called(&mut caller)?;
+                    let (memory, guest) = split(&mut caller)?;
+                    let name = name_at(memory, guest, name, length)?;
+                    let value = read(guest)?.header(name).map(copied);
+                    answer_option(&mut caller, out, value.as_deref())
+                },
+            )?
             .func(
                 "set-header",
                 move |mut caller: Caller<'_>,
@@ -109,7 +117,7 @@ impl Message {
 }
 
 /// The name at this place. The empty name stands for one that is longer than any: neither is the name of a header.
-fn name_at<'m>(memory: &'m [u8], guest: &mut Guest, at: u32, length: u32) -> Result<&'m str> {
+pub(super) fn name_at<'m>(memory: &'m [u8], guest: &mut Guest, at: u32, length: u32) -> Result<&'m str> {
     let name = text_if_short(memory, &mut guest.meter, at, length)?;
     Ok(name.unwrap_or_default())
 }

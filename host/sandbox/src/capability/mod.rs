@@ -5,6 +5,7 @@
 //! to components, and `add_directly` to core modules that run by themselves (see `direct`). An error returned from a host
 //! function is a trap: it ends the hook and the instance.
 
+mod attempt;
 mod bodies;
 mod certificate;
 mod clock;
@@ -74,6 +75,7 @@ pub(super) const CAPABILITIES: &[(&str, AddToLinker, AddDirectly)] = &[
     ("secrets", secrets::add_to_linker, secrets::add_directly),
     ("streams", streams::add_to_linker, streams::add_directly),
     ("upstreams", upstreams::add_to_linker, upstreams::add_directly),
+    ("attempt", attempt::add_to_linker, attempt::add_directly),
     ("outcome", outcome::add_to_linker, outcome::add_directly),
     ("context", context::add_to_linker, context::add_directly),
     ("counters", counters::add_to_linker, counters::add_directly),

@@ -47,6 +47,16 @@ pub(super) fn add_directly(upstreams: &mut Interface<'_>) -> Result<()> {
             let failure = view(&caller)?.0.candidates()?.last_failure();
             answer_failure(&mut caller, out, failure)
         })?
+        .func("last-failed", |mut caller: Caller<'_>, out: u32| {
+            called(&mut caller)?;
+            let last = view(&caller)?.0.candidates()?.last_failed();
+            let answer = place::<4, 8>(split(&mut caller)?.0, out)?;
+            answer[0] = u8::from(last.is_some());
+            if let Some(last) = last {
+                answer[4..].copy_from_slice(&last.to_le_bytes());
+            }
+            Ok(())
+        })?
         .func("tried", |mut caller: Caller<'_>, index: u32| {
             called(&mut caller)?;
             Ok(u32::from(view(&caller)?.with(index)?.tried(index)))
@@ -141,6 +151,10 @@ impl upstreams::Host for Metered<'_, View<'_>> {
 
     fn last_failure(&mut self) -> Result<Option<Failure>> {
         Ok(self.view()?.0.candidates()?.last_failure().map(Into::into))
+    }
+
+    fn last_failed(&mut self) -> Result<Option<u32>> {
+        Ok(self.view()?.0.candidates()?.last_failed())
     }
 
     fn tried(&mut self, index: u32) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use wasmtime::{Instance, Result, StoreContextMut, TypedFunc, WasmParams, WasmResults, bail, format_err};
 
+use super::super::bindings::exports::pace::plugin::attempt_filter::Judgement;
 use super::super::bindings::exports::pace::plugin::select_upstream::Selection;
 use super::super::bindings::pace::plugin::http::{HeaderField, HttpResponse, Verdict};
 use super::super::guest::Guest;
@@ -173,6 +174,21 @@ impl Returned for (Selection,) {
             1 => Ok((Selection::Pass,)),
             2 => Ok((Selection::Respond(response(memory, payload)?),)),
             case => bail!("select returned a selection with the case {case}"),
+        }
+    }
+}
+
+/// A judgement in memory: the case at 0, and its payload at 4.
+impl Returned for (Judgement,) {
+    type Core = u32;
+
+    fn read(memory: &mut Reader<'_>, at: u32) -> Result<Self> {
+        let [case, _, _, _, payload @ ..] = *memory.area::<4, 24>(at)?;
+        match case {
+            0 => Ok((Judgement::Accept,)),
+            1 => Ok((Judgement::Retry,)),
+            2 => Ok((Judgement::Respond(response(memory, payload)?),)),
+            case => bail!("judge returned a judgement with the case {case}"),
         }
     }
 }

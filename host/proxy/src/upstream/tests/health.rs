@@ -183,6 +183,7 @@ fn backend_without_room_counts_as_tried_unless_the_request_has_been_offered_its_
             members: &members,
             tried: &[],
             last_failure: None,
+            last: None,
             skips_full,
             offered,
         };

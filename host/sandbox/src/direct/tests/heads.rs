@@ -1,10 +1,13 @@
 //! Messages and backends that plugins look at: with values that are long, empty and not UTF-8.
 
+use std::time::Duration;
+
 use http::header::HeaderValue;
 
 use pace_hook::field::FieldName;
 use pace_hook::{
-    AttemptFailure, Candidates, ClientCertificate, EditError, Headers, Health, RequestHead, ResponseHead,
+    Attempt, AttemptFailure, Candidates, ClientCertificate, EditError, Headers, Health, RequestHead,
+    ResponseHead,
 };
 
 /// A request and a response.
@@ -115,6 +118,92 @@ impl ResponseHead for Head {
     }
 }
 
+/// An attempt with its head, and the edits of everything else in their order.
+#[derive(Debug, PartialEq)]
+pub(super) struct Trial {
+    head: Head,
+    edits: Vec<String>,
+}
+
+impl Trial {
+    pub(super) fn new() -> Trial {
+        Trial {
+            head: Head::new(Vec::new()),
+            edits: Vec::new(),
+        }
+    }
+
+    fn edit(&mut self, edit: String, is_legal: bool, error: EditError) -> Result<(), EditError> {
+        if !is_legal {
+            return Err(error);
+        }
+        self.edits.push(edit);
+        Ok(())
+    }
+}
+
+impl Headers for Trial {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.header(name)
+    }
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        self.head.header_values(name)
+    }
+    fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        self.head.for_each_header(each);
+    }
+    fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        self.head.set_header(name, value)
+    }
+    fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        self.head.append_header(name, value)
+    }
+    fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
+        self.head.remove_header(name)
+    }
+}
+
+impl Attempt for Trial {
+    fn pool(&self) -> &str {
+        "web"
+    }
+    fn use_pool(&mut self, name: &str) -> Result<(), EditError> {
+        self.edit(format!("pool {name}"), name == "web", EditError::NotGranted)
+    }
+    fn limit_time(&mut self, limit: Duration) {
+        self.edits.push(format!("time {limit:?}"));
+    }
+    fn set_secret_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        self.head.set_header(name, value)
+    }
+    fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        self.edit(
+            format!("target {value}"),
+            value.starts_with('/'),
+            EditError::InvalidValue,
+        )
+    }
+    fn set_authority(&mut self, value: &str) -> Result<(), EditError> {
+        self.edit(
+            format!("authority {value}"),
+            !value.contains('/'),
+            EditError::InvalidValue,
+        )
+    }
+    fn backend(&self) -> Option<&str> {
+        Some("127.0.0.1:8000")
+    }
+    fn failure(&self) -> Option<AttemptFailure> {
+        Some(AttemptFailure::Status(429))
+    }
+    fn can_retry(&self) -> bool {
+        true
+    }
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(123_456_789_012)
+    }
+}
+
 /// A certificate whose texts are long, empty, missing and not ASCII.
 pub(super) fn certificate() -> ClientCertificate {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -149,6 +238,9 @@ impl Candidates for Pool {
     }
     fn last_failure(&self) -> Option<AttemptFailure> {
         Some(AttemptFailure::Status(599))
+    }
+    fn last_failed(&self) -> Option<u32> {
+        Some(2)
     }
     fn tried(&self, index: u32) -> bool {
         index == 1

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prometheus::IntGauge;
 use wit_component::StringEncoding;
 
-use super::heads::{Head, Pool, certificate};
+use super::heads::{Head, Pool, Trial, certificate};
 use super::wrapped;
 use crate::{Allocation, Generation, Program, Runtime, WasmPlugin};
 use pace_config::telemetry::Secret;
@@ -19,8 +19,8 @@ use pace_config::{Config, Overrides, Sha256};
 use pace_content::body::{Access, Content};
 use pace_content::frames::{Cutter, Framing, Interest, Piece};
 use pace_hook::{
-    AttemptFailure, Ending, Failure, FailureReason, Heads, Hook, Opening, Plugin, Pools, RequestAccess,
-    RequestFacts, RequestScope, RequestState, Selection, Verdict,
+    AttemptFailure, ClientCertificate, Ending, Failure, FailureReason, Heads, Hook, Judgement, Opening,
+    Plugin, Pools, RequestAccess, RequestFacts, RequestScope, RequestState, ResponseHead, Selection, Verdict,
 };
 use pace_state::{Key, ManualTime, Scope, Time, WindowSpec};
 
@@ -101,6 +101,7 @@ pub(super) enum Misdeed {
 pub(super) enum Outcome {
     Verdict(Verdict),
     Selection(Selection),
+    Judgement(Judgement),
     /// The verdict on a body, and the body after it.
     Shown(Verdict, Vec<u8>),
     /// The hook has no result.
@@ -116,9 +117,10 @@ impl Outcome {
     /// The body of a response.
     pub(super) fn memory(&self) -> Option<&[u8]> {
         match self {
-            Outcome::Verdict(Verdict::Respond(reply)) | Outcome::Selection(Selection::Respond(reply)) => {
-                Some(&reply.body)
-            }
+            Outcome::Verdict(Verdict::Respond(reply))
+            | Outcome::Shown(Verdict::Respond(reply), _)
+            | Outcome::Judgement(Judgement::Respond(reply))
+            | Outcome::Selection(Selection::Respond(reply)) => Some(&reply.body),
             _ => None,
         }
     }
@@ -131,12 +133,26 @@ pub(super) struct Played {
     pub(super) outcome: Outcome,
     request: Head,
     response: Head,
+    trial: Trial,
     counters: Vec<(String, u64)>,
     /// The name of each window, its number of keys, and the number of events of one of them.
     windows: Vec<(String, usize, u32)>,
     metrics: String,
     /// The name of each table, its number of keys, and the value of one of them.
     tables: Vec<(String, usize, Option<Arc<[u8]>>)>,
+}
+
+/// The part of a plugin that is run: a hook, or the judgement of the one that has two parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Part {
+    Of(Hook),
+    Judge,
+}
+
+impl From<Hook> for Part {
+    fn from(hook: Hook) -> Part {
+        Part::Of(hook)
+    }
 }
 
 /// A plugin that is run in one of the two ways.
@@ -171,12 +187,13 @@ impl Both {
     /// Carries out the orders in both ways, and asserts that they come to the same. Returns the outcome, and the text of
     /// the module's failure.
     #[track_caller]
-    pub(super) fn play(&self, hook: Hook, orders: &Orders) -> (Outcome, Option<String>) {
-        let (as_module, detail) = self.as_module.play(hook, orders);
-        let (as_component, of_component) = self.as_component.play(hook, orders);
+    pub(super) fn play(&self, part: impl Into<Part>, orders: &Orders) -> (Outcome, Option<String>) {
+        let part = part.into();
+        let (as_module, detail) = self.as_module.play(part, orders);
+        let (as_component, of_component) = self.as_component.play(part, orders);
         assert!(
             as_module == as_component,
-            "in {hook:?} differs {}, after {:?}\nas a module: {detail:?}\nas a component: {of_component:?}",
+            "in {part:?} differs {}, after {:?}\nas a module: {detail:?}\nas a component: {of_component:?}",
             as_module.difference(&as_component),
             orders
                 .calls
@@ -225,16 +242,21 @@ impl Puppet {
         }
     }
 
-    /// Carries out the orders in a hook, in a new instance with state of its own.
-    fn play(&self, hook: Hook, orders: &Orders) -> (Played, Option<String>) {
+    /// Carries out the orders in a part, in a new instance with state of its own.
+    fn play(&self, part: Part, orders: &Orders) -> (Played, Option<String>) {
         let time = Time::Manual(ManualTime::at(1_700_000_000_123_456_789));
         let store = pace_state::Store::with(usize::MAX, time, pace_state::Entropy::seeded(1));
         let scope = store.scope("puppet", "puppet", pace_state::ScopeLimits::default());
         let mut request = Head::new(orders.encode());
         let mut response = Head::new(Vec::new());
+        let mut trial = Trial::new();
         let generation = Arc::clone(&self.generation);
         let plugin = WasmPlugin::new(&RUNTIME, generation, "{}".to_owned(), Arc::clone(&scope));
-        let result = plugin.and_then(|plugin| run(&plugin, hook, &mut request, &mut response));
+        let result = plugin.and_then(|plugin| match part {
+            Part::Of(Hook::AttemptFilter) => prepare(&plugin, &request, &mut trial),
+            Part::Of(hook) => run(&plugin, hook, &mut request, &mut response),
+            Part::Judge => judge(&plugin, &request, &response, &trial),
+        });
         let (outcome, detail) = match result {
             Ok(outcome) => (outcome, None),
             Err(Failure {
@@ -247,6 +269,7 @@ impl Puppet {
             outcome,
             request,
             response,
+            trial,
             counters: counters(&scope),
             windows: windows(&scope),
             metrics: format!("{:?}", store.metrics()),
@@ -258,23 +281,48 @@ impl Puppet {
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
-fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head) -> Result<Outcome, Failure> {
-    // One hook is without, so that both answers are compared.
-    let certificate = (hook != Hook::SelectUpstream).then(certificate);
-    let facts = RequestFacts {
+fn facts<'a>(certificate: Option<&'a ClientCertificate>, state: &'a RequestState) -> RequestFacts<'a> {
+    RequestFacts {
         client: CLIENT,
         peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8)),
         peer_is_trusted: true,
         scheme: "http",
-        certificate: certificate.as_ref(),
+        certificate,
         route: "all",
         pools: Some(&OnePool),
         pool: Some(0),
         request_size: Some(7),
         response_size: None,
         step: 1,
-        state: &RequestState::default(),
+        state,
+    }
+}
+
+fn prepare(plugin: &WasmPlugin, request: &Head, trial: &mut Trial) -> Result<Outcome, Failure> {
+    let (mut content, state) = (content(), RequestState::default());
+    let scope = RequestScope {
+        head: RequestAccess::Read(request),
+        facts: &facts(None, &state),
     };
+    let verdict = plugin.prepare(scope, trial, Some(&mut content), 2)?;
+    Ok(Outcome::Shown(verdict, content.bytes().to_vec()))
+}
+
+fn judge(plugin: &WasmPlugin, request: &Head, response: &Head, trial: &Trial) -> Result<Outcome, Failure> {
+    let state = RequestState::default();
+    let scope = RequestScope {
+        head: RequestAccess::Read(request),
+        facts: &facts(None, &state),
+    };
+    let response = Some((response as &dyn ResponseHead, Some("127.0.0.1:8000")));
+    plugin.judge(scope, trial, response, 2).map(Outcome::Judgement)
+}
+
+fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head) -> Result<Outcome, Failure> {
+    // One hook is without, so that both answers are compared.
+    let certificate = (hook != Hook::SelectUpstream).then(certificate);
+    let state = RequestState::default();
+    let facts = facts(certificate.as_ref(), &state);
     let scope = |head| RequestScope { head, facts: &facts };
     match hook {
         Hook::RequestFilter => plugin
@@ -307,6 +355,7 @@ fn run(plugin: &WasmPlugin, hook: Hook, request: &mut Head, response: &mut Head)
             };
             filtered(plugin.open_response_stream(heads)?, heads)
         }
+        Hook::AttemptFilter => Err(Failure::no_such_hook()),
         Hook::SelectUpstream => plugin
             .select_upstream(scope(RequestAccess::Read(request)), &Pool, 2)
             .map(Outcome::Selection),

@@ -220,6 +220,13 @@ const TEXT: &str = r#"(module
       (then (i32.load offset=65560 (i32.const 0)))
       (else (call $all (i32.const 2)))))
 
+  (func (export "pace:plugin/attempt-filter@0.1.0#prepare") (param i32) (result i32)
+    (call $filter))
+  (func (export "pace:plugin/attempt-filter@0.1.0#judge") (param i32) (result i32)
+    (if (result i32) (call $run)
+      (then (i32.load offset=65560 (i32.const 0)))
+      (else (call $all (i32.const 2)))))
+
   ;; There is no result to compare, so a counter gets a sum of all the memory that a test fills.
   (func $observe (export "pace:plugin/finished@0.1.0#observe")
     (local $at i32)
@@ -271,6 +278,8 @@ const TEXT: &str = r#"(module
         (call_indirect (type $thunk) (i32.load offset=65552 (i32.const 0))))))
   (export "cabi_post_pace:plugin/response-filter@0.1.0#filter" (func $free))
   (export "cabi_post_pace:plugin/select-upstream@0.1.0#select" (func $free))
+  (export "cabi_post_pace:plugin/attempt-filter@0.1.0#prepare" (func $free))
+  (export "cabi_post_pace:plugin/attempt-filter@0.1.0#judge" (func $free))
   (export "cabi_post_pace:plugin/request-stream-filter@0.1.0#open" (func $free))
   (export "cabi_post_pace:plugin/response-stream-filter@0.1.0#open" (func $free))
 

@@ -1,0 +1,190 @@
+//! Attempts that plugins prepare and judge, made without a backend.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderName, HeaderValue};
+use pace_content::body::{Access, Content};
+
+use super::body::change;
+use super::message::{Request, Response};
+use super::session::Session;
+use pace_hook::field::{self, FieldName};
+use pace_hook::{
+    Attempt, AttemptFailure, EditError, Failure, Headers, Judgement, Plugin, RequestHead, ResponseHead,
+    Verdict,
+};
+
+/// An attempt of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// What it sends.
+    pub request: Request,
+    /// The name of the pool that it goes to, one of the request's `pools`.
+    pub pool: String,
+    /// The longest time until the head of the response, if the plugin has set one.
+    pub limit: Option<Duration>,
+    /// The address of the backend that it went to.
+    pub backend: Option<String>,
+    /// The reason why it failed; while it is prepared, why the one before it did.
+    pub failure: Option<AttemptFailure>,
+    /// Whether another attempt can follow.
+    pub can_retry: bool,
+    /// The time since it began.
+    pub elapsed: Duration,
+    /// The names of the headers with secrets.
+    secret: Vec<HeaderName>,
+}
+
+impl Trial {
+    /// A first attempt of a request, which another can follow.
+    pub fn new(request: &Request) -> Trial {
+        Trial {
+            request: request.clone(),
+            pool: request.pools.first().cloned().unwrap_or_default(),
+            limit: None,
+            backend: None,
+            failure: None,
+            can_retry: true,
+            elapsed: Duration::ZERO,
+            secret: Vec::new(),
+        }
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        let mut secret = self.secret.iter();
+        secret.any(|secret| secret.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+impl Session {
+    /// Runs `attempt-filter.prepare` for an attempt, 1 for the first, which it may change.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed, or the plugin does not export it.
+    pub fn prepare(&self, request: &Request, trial: &mut Trial, number: u32) -> Result<Verdict, Failure> {
+        let body = self.content(&trial.request.headers, &trial.request.body)?;
+        let mut content = Content::unit(body.into_shown());
+        content.allow(Access::Edit, self.limits().0);
+        let verdict = self.reading(request, None, |request| {
+            self.plugin().prepare(request, trial, Some(&mut content), number)
+        })?;
+        if content.is_changed() {
+            change(&mut trial.request.headers, content.size());
+            trial.request.body = content.into_outgoing();
+        }
+        Ok(verdict)
+    }
+
+    /// Runs `attempt-filter.judge` for an attempt, 1 for the first. `response` is what it has brought, and the backend that it is
+    /// from; `None` if it has failed.
+    ///
+    /// # Errors
+    ///
+    /// The hook failed, or the plugin does not export it.
+    pub fn judge(
+        &self,
+        request: &Request,
+        trial: &Trial,
+        response: Option<(&Response, Option<&str>)>,
+        number: u32,
+    ) -> Result<Judgement, Failure> {
+        let size = response.map(|(head, _)| head.body.as_ref().map_or(0, Bytes::len) as u64);
+        let response = response.map(|(head, backend)| (head as &dyn ResponseHead, backend));
+        self.reading(request, size, |request| {
+            self.plugin().judge(request, trial, response, number)
+        })
+    }
+}
+
+impl Headers for Trial {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        match self.is_secret(name) {
+            true => None,
+            false => self.request.header(name),
+        }
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        match self.is_secret(name) {
+            true => Vec::new(),
+            false => self.request.header_values(name),
+        }
+    }
+
+    fn for_each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        self.request.for_each_header(&mut |name, value| {
+            if !self.is_secret(name) {
+                each(name, value);
+            }
+        });
+    }
+
+    fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        self.secret.retain(|secret| secret != name.name());
+        self.request.set_header(name, value)
+    }
+
+    fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        self.request.append_header(name, value)
+    }
+
+    fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
+        let removed = self.request.remove_header(name)?;
+        self.secret.retain(|secret| secret != name.name());
+        Ok(removed)
+    }
+}
+
+impl Attempt for Trial {
+    fn pool(&self) -> &str {
+        &self.pool
+    }
+
+    fn use_pool(&mut self, name: &str) -> Result<(), EditError> {
+        let mut pools = self.request.pools.iter();
+        let found = pools.find(|pool| *pool == name).ok_or(EditError::NotGranted)?;
+        self.pool.clone_from(found);
+        Ok(())
+    }
+
+    fn limit_time(&mut self, limit: Duration) {
+        self.limit = Some(limit);
+    }
+
+    fn set_secret_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
+        self.set_header(name, value)?;
+        self.secret.push(name.name().clone());
+        Ok(())
+    }
+
+    fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
+        RequestHead::set_path_and_query(&mut self.request, value)
+    }
+
+    fn set_authority(&mut self, value: &str) -> Result<(), EditError> {
+        let host = FieldName::parse(HOST.as_str())?;
+        let value = field::value(value.as_bytes())?;
+        match host.accepts(&value) {
+            true => self.set_header(&host, value),
+            false => Err(EditError::InvalidValue),
+        }
+    }
+
+    fn backend(&self) -> Option<&str> {
+        self.backend.as_deref()
+    }
+
+    fn failure(&self) -> Option<AttemptFailure> {
+        self.failure
+    }
+
+    fn can_retry(&self) -> bool {
+        self.can_retry
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+}
