@@ -15,7 +15,7 @@ use pace_hook::{Hook, Hooks, PerHook};
 /// Code that is linked with its imports.
 pub(super) enum Code {
     /// A component of any make, through the component model's runtime.
-    Component(InstancePre<Guest>, Indices),
+    Component(InstancePre<Guest>, Box<Indices>),
     /// The only module of a component, run by itself; see `direct`.
     Direct(wasmtime::InstancePre<Guest>),
 }
@@ -117,7 +117,7 @@ impl Code {
                 found.unwrap_or_default()
             }),
         };
-        Ok(Code::Component(pre, indices))
+        Ok(Code::Component(pre, Box::new(indices)))
     }
 
     /// Makes an instance with these hooks.

@@ -207,7 +207,7 @@ impl Attempt {
     /// ```no_run
     /// # fn example(attempt: &mut pace_plugin::Attempt) -> Result<bool, pace_plugin::SetJsonError> {
     /// match attempt.content() {
-    ///     Some(body) => body.set_json("/model", "small"),
+    ///     Some(body) => body.set_json("/model", &"small"),
     ///     None => Ok(false),
     /// }
     /// # }

@@ -34,6 +34,14 @@ use crate::OpenError;
 use crate::bindings::imports::pace::plugin::metrics as host;
 
 /// A sum that only grows.
+///
+/// ```no_run
+/// # fn example() -> Result<(), pace_plugin::OpenError> {
+/// let tokens = pace_plugin::metrics::Counter::open("tokens_total", "tokens of answers", ["model"])?;
+/// tokens.add(["large"], 12);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Counter<const LABELS: usize>(host::Counter);
 

@@ -67,8 +67,8 @@ impl PathPrefix {
     /// ```
     pub fn contains(&self, path: &str) -> bool {
         let encodes = |code: &str| path.to_ascii_lowercase().contains(code);
-        let is_plain =
-            !path.contains("..") && !(path.contains('%') && ["%2e", "%2f", "%5c"].into_iter().any(encodes));
+        let hides = path.contains('%') && ["%2e", "%2f", "%5c"].into_iter().any(encodes);
+        let is_plain = !path.contains("..") && !hides;
         let rest = path.strip_prefix(self.0.trim_end_matches('/'));
         is_plain && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }

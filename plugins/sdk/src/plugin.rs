@@ -221,6 +221,23 @@ pub trait AttemptFilter: Plugin {
     ///
     /// Runs once per attempt, before [`SelectUpstream`], in the order of the route's plugins; the first that answers wins. Every
     /// attempt begins with the same request.
+    ///
+    /// ```
+    /// # use pace_plugin::{Attempt, AttemptFilter, Request, Verdict, error, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl AttemptFilter for Mine {
+    /// fn prepare(&mut self, _: &Request, attempt: &mut Attempt) -> Verdict {
+    ///     if let Err(refused) = attempt.set_header("x-attempt", attempt.number().to_string()) {
+    ///         error!("x-attempt: {refused}");
+    ///     }
+    ///     Verdict::Next
+    /// }
+    /// # }
+    /// ```
     fn prepare(&mut self, _request: &Request, _attempt: &mut Attempt) -> Verdict {
         Verdict::Next
     }
@@ -229,6 +246,23 @@ pub trait AttemptFilter: Plugin {
     /// failed ([`Attempt::failure`]).
     ///
     /// Runs once per attempt, in the reverse order of the route's plugins; the first that does not accept wins.
+    ///
+    /// ```
+    /// # use pace_plugin::{Attempt, AttemptFilter, Judgement, Request, Response, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl AttemptFilter for Mine {
+    /// fn judge(&mut self, _: &Request, _: &Attempt, response: Option<&Response>) -> Judgement {
+    ///     match response.map(Response::status) {
+    ///         Some(429 | 503) => Judgement::Retry,
+    ///         _ => Judgement::Accept,
+    ///     }
+    /// }
+    /// # }
+    /// ```
     fn judge(&mut self, _request: &Request, _attempt: &Attempt, _response: Option<&Response>) -> Judgement {
         Judgement::Accept
     }

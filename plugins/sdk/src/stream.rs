@@ -44,12 +44,62 @@ pub trait RequestStreamFilter: Plugin {
     type Message: 'static;
 
     /// Look at the head of the request, and say whether its body is to be filtered, and how.
+    ///
+    /// ```
+    /// # use pace_plugin::{Framing, Opening, Request, RequestStreamFilter, Step, Unit, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl RequestStreamFilter for Mine {
+    /// # type Message = u64;
+    /// fn open(&mut self, request: &Request) -> Option<Opening<u64>> {
+    ///     request.path().starts_with("/lines/").then(|| Opening::look(Framing::Line, 0))
+    /// }
+    /// # fn next(&mut self, _: &mut u64, _: &Request, _: &mut Unit) -> Step { Step::Pass }
+    /// # }
+    /// ```
     fn open(&mut self, request: &Request) -> Option<Opening<Self::Message>>;
 
     /// Look at the next unit, change it, and say what becomes of it.
+    ///
+    /// ```
+    /// # use pace_plugin::{Framing, Opening, Request, RequestStreamFilter, Step, Unit, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl RequestStreamFilter for Mine {
+    /// # type Message = u64;
+    /// # fn open(&mut self, _: &Request) -> Option<Opening<u64>> { None }
+    /// fn next(&mut self, lines: &mut u64, _: &Request, _: &mut Unit) -> Step {
+    ///     *lines += 1;
+    ///     if *lines < 1000 { Step::Pass } else { Step::Cut }
+    /// }
+    /// # }
+    /// ```
     fn next(&mut self, message: &mut Self::Message, request: &Request, unit: &mut Unit) -> Step;
 
     /// Take note that the message is over; see [`ResponseStreamFilter::end`].
+    ///
+    /// ```
+    /// # use pace_plugin::{Content, Ending, Framing, Opening, Request, RequestStreamFilter, Step, Unit, info, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl RequestStreamFilter for Mine {
+    /// # type Message = u64;
+    /// # fn open(&mut self, _: &Request) -> Option<Opening<u64>> { None }
+    /// # fn next(&mut self, _: &mut u64, _: &Request, _: &mut Unit) -> Step { Step::Pass }
+    /// fn end(&mut self, lines: u64, _: &Request, how: Ending, _: &mut Content) {
+    ///     info!("{lines} lines, {}", how.name());
+    /// }
+    /// # }
+    /// ```
     fn end(&mut self, message: Self::Message, request: &Request, how: Ending, last: &mut Content) {
         let _ = (message, request, how, last);
     }
@@ -100,11 +150,44 @@ pub trait ResponseStreamFilter: Plugin {
     /// Look at the heads, which cannot be changed any more, and say whether this message is to be filtered, and how.
     ///
     /// Once per response, when its head is settled.
+    ///
+    /// ```
+    /// # use pace_plugin::{Framing, Opening, Request, Response, ResponseStreamFilter, Step, Unit, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl ResponseStreamFilter for Mine {
+    /// # type Message = u64;
+    /// fn open(&mut self, request: &Request, _: &Response) -> Option<Opening<u64>> {
+    ///     request.path().starts_with("/lines/").then(|| Opening::look(Framing::Line, 0))
+    /// }
+    /// # fn next(&mut self, _: &mut u64, _: &Request, _: &mut Unit) -> Step { Step::Pass }
+    /// # }
+    /// ```
     fn open(&mut self, request: &Request, response: &Response) -> Option<Opening<Self::Message>>;
 
     /// Look at the next unit, change it, and say what becomes of it.
     ///
     /// Called for one unit after the other, in their order.
+    ///
+    /// ```
+    /// # use pace_plugin::{Framing, Opening, Request, Response, ResponseStreamFilter, Step, Unit, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl ResponseStreamFilter for Mine {
+    /// # type Message = u64;
+    /// # fn open(&mut self, _: &Request, _: &Response) -> Option<Opening<u64>> { None }
+    /// fn next(&mut self, lines: &mut u64, _: &Request, _: &mut Unit) -> Step {
+    ///     *lines += 1;
+    ///     if *lines < 1000 { Step::Pass } else { Step::Cut }
+    /// }
+    /// # }
+    /// ```
     fn next(&mut self, message: &mut Self::Message, request: &Request, unit: &mut Unit) -> Step;
 
     /// Take note that the message is over.
@@ -112,6 +195,23 @@ pub trait ResponseStreamFilter: Plugin {
     /// `how` is [`Ending::Complete`] (also after [`Step::Stop`]), [`Ending::ClientGone`], [`Ending::BackendFailed`] or
     /// [`Ending::Cut`]. After `Complete` a filter that edits can put bytes into `last`, which is empty: they are sent
     /// behind the message.
+    ///
+    /// ```
+    /// # use pace_plugin::{Content, Ending, Framing, Opening, Request, Response, ResponseStreamFilter, Step, Unit, info, NoConfig, Plugin};
+    /// # struct Mine;
+    /// # impl Plugin for Mine {
+    /// #     type Config = NoConfig;
+    /// #     fn configure(_: NoConfig) -> Result<Self, String> { Ok(Mine) }
+    /// # }
+    /// # impl ResponseStreamFilter for Mine {
+    /// # type Message = u64;
+    /// # fn open(&mut self, _: &Request, _: &Response) -> Option<Opening<u64>> { None }
+    /// # fn next(&mut self, _: &mut u64, _: &Request, _: &mut Unit) -> Step { Step::Pass }
+    /// fn end(&mut self, lines: u64, _: &Request, how: Ending, _: &mut Content) {
+    ///     info!("{lines} lines, {}", how.name());
+    /// }
+    /// # }
+    /// ```
     fn end(&mut self, message: Self::Message, request: &Request, how: Ending, last: &mut Content) {
         let _ = (message, request, how, last);
     }

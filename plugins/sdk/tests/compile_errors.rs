@@ -108,7 +108,7 @@ fn unknown_hook_is_reported() {
     says(
         &PLUGIN.replace("Mine: RequestFilter)", "Mine: RequestFilte)"),
         &[
-            "`RequestFilte` is no hook; the hooks are RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished",
+            "`RequestFilte` is no hook; the hooks are RequestFilter, RequestBodyFilter, RequestStreamFilter, AttemptFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished",
         ],
     );
 }
@@ -142,7 +142,7 @@ fn export_without_a_hook_is_reported() {
         says(
             &PLUGIN.replace("export!(Mine: RequestFilter)", list),
             &[
-                "name at least one hook: RequestFilter, RequestBodyFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, Finished",
+                "name at least one hook: RequestFilter, RequestBodyFilter, RequestStreamFilter, AttemptFilter, SelectUpstream, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter, Finished",
             ],
         );
     }

@@ -95,6 +95,13 @@ impl Answer {
         Answer::raw("")
     }
 
+    /// Answers this status instead.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Answer {
+        self.status = status;
+        self
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Answer {

@@ -8,6 +8,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`HttpBackend`] | an HTTP/1.1 backend that answers as a test wants, and remembers its requests |
+//! | [`chat_provider`] | one that speaks OpenAI's interface for chats |
 //! | [`Http2Backend`], [`Call`] | an HTTP/2 backend that handles each request as a test wants |
 //! | [`Scripted`], [`Line`] | a backend that follows a script, byte by byte |
 //! | [`FrameBackend`] | a backend that follows a script, frame by frame |
@@ -31,6 +32,7 @@
 mod answer;
 mod backend_tls;
 mod certificate;
+mod chat_provider;
 mod client;
 mod frame_backend;
 mod frames;
@@ -56,6 +58,7 @@ mod wasm;
 pub use answer::Answer;
 pub use backend_tls::BackendTls;
 pub use certificate::{Authority, Certificate, KeyKind};
+pub use chat_provider::chat_provider;
 pub use client::Client;
 pub use frame_backend::FrameBackend;
 pub use frames::{Frame, Frames, block, flag, kind, setting};

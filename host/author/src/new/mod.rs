@@ -33,6 +33,11 @@ enum NewError {
     Exists(PathBuf),
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("a project in {language} cannot begin with {hook}: begin with --lang rust, or without the hook")]
+    NoTemplate {
+        language: &'static str,
+        hook: &'static str,
+    },
 }
 
 pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
@@ -45,6 +50,13 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
         [] => [Hook::RequestFilter].into(),
         some => some.iter().copied().collect(),
     };
+    if let Some(hook) = hooks.iter().find(|hook| !has_template(args.lang, *hook)) {
+        return Err(NewError::NoTemplate {
+            language: args.lang.name(),
+            hook: hook.name(),
+        }
+        .into());
+    }
     for (path, text) in project(name, args.lang, hooks) {
         write(&directory.join(path), &text)?;
     }
@@ -55,6 +67,11 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
         of_each(hooks, Hook::name).join(" and "),
     ))?;
     Ok(())
+}
+
+/// Whether the template of a language has a part for a hook.
+fn has_template(language: Language, hook: Hook) -> bool {
+    language == Language::Rust || !matches!(hook, Hook::RequestStreamFilter | Hook::ResponseStreamFilter)
 }
 
 /// Checks a name: all languages and file systems must accept it.

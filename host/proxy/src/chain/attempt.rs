@@ -34,11 +34,10 @@ impl Chain {
     ) -> RequestFlow {
         let mut clock = Instant::now();
         for step in &self.steps[Hook::AttemptFilter] {
-            let body = body.as_deref_mut().filter(|body| body.fits(limit(step)));
-            let body = body.map(|body| {
+            let mut body = body.as_deref_mut().filter(|body| body.fits(limit(step)));
+            if let Some(body) = &mut body {
                 body.allow(Access::Edit, limit(step));
-                body
-            });
+            }
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
             match step.run(Hook::AttemptFilter, notes, &mut clock, |plugin| {

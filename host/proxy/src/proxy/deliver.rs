@@ -25,7 +25,7 @@ use super::grpc;
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
 use super::refuse::Refused;
-use super::stages::{Broken, Running, Stages};
+use super::stages::{Broken, Running};
 use super::sticky;
 use crate::chain::{Remaining, Scene};
 use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Passed, Pump, PumpError, Side, tunnel};
@@ -213,7 +213,12 @@ impl Proxy {
                 Err(RelayError::Client) => Ending::ClientGone,
             })
         });
-        let broken = broken.or_else(|| upload.stages.as_ref().and_then(Stages::broken));
+        // Without a reason among the response's filters, those of the request have broken it off.
+        let broken_off = match broken {
+            Some(Broken::Failed(reason)) => Refused::ResponseBody(reason),
+            Some(Broken::Cut) => Refused::Cut(Body::Response),
+            None => upload.refused(),
+        };
         context.body_bytes = download.taken();
         if let Err(RelayError::Backend(_) | RelayError::OutOfTime | RelayError::Timeout) = relayed {
             lease.doubt_if_silent(&mut backend);
@@ -241,11 +246,7 @@ impl Proxy {
             Err(RelayError::Plugin) if download.written() == 0 => {
                 context.status = None;
                 context.answered = false;
-                let refused = match broken {
-                    Some(Broken::Failed(reason)) => Refused::ResponseBody(reason),
-                    Some(Broken::Cut) | None => Refused::Cut(Body::Response),
-                };
-                self.refuse(client, request, upload.pump.reader(), context, refused)
+                self.refuse(client, request, upload.pump.reader(), context, broken_off)
                     .await
             }
             Err(RelayError::OutOfTime) => {
@@ -265,14 +266,13 @@ impl Proxy {
                     RelayError::Plugin => End::Plugin,
                     RelayError::Client => End::Client,
                 };
-                if let Some(Broken::Failed(reason)) = broken {
-                    context.answered_for = Some(Refused::ResponseBody(reason));
-                }
-                if matches!(error, RelayError::Plugin)
-                    && !tell_outcome(client, request, &backend.head, false)
-                    && let Some(stream) = client.transport.stream()
-                {
-                    stream.cancel();
+                if let RelayError::Plugin = error {
+                    context.answered_for = Some(broken_off);
+                    if !tell_outcome(client, request, &backend.head, false)
+                        && let Some(stream) = client.transport.stream()
+                    {
+                        stream.cancel();
+                    }
                 }
                 if let RelayError::Backend(_) | RelayError::Timeout = error {
                     if context.warnings().is_none_or(Limited::admits) {

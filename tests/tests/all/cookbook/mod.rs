@@ -3,6 +3,8 @@
 mod access;
 mod groups;
 mod headers;
+mod messages;
+mod models;
 mod page;
 mod tokens;
 

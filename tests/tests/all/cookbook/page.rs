@@ -47,7 +47,9 @@ fn configurations_on_the_page_start() {
             "{SERVER}\n{entry}\n{}\n[[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
             pool("web", &[&HttpBackend::down()])
         );
-        let exit = Setup::new().config(&config).start().stop();
+        // The secret of the plugins that have one.
+        let setup = Setup::new().env("WEBHOOK_SECRET", "It's a secret to everybody");
+        let exit = setup.config(&config).start().stop();
         assert_eq!(exit.code, Some(0), "{name}: {}", exit.stderr);
         assert!(!exit.stderr.contains("WARN"), "{name}:\n{}", exit.stderr);
     }
@@ -103,7 +105,16 @@ fn hooks_on_the_page_are_those_of_the_plugin() {
 
 /// The hooks of a plugin, as the page shows them.
 fn hooks(name: &str) -> String {
-    const TRAITS: [&str; 4] = ["RequestFilter", "SelectUpstream", "ResponseFilter", "Finished"];
+    const TRAITS: [&str; 8] = [
+        "RequestFilter",
+        "RequestBodyFilter",
+        "RequestStreamFilter",
+        "SelectUpstream",
+        "ResponseFilter",
+        "ResponseBodyFilter",
+        "ResponseStreamFilter",
+        "Finished",
+    ];
     let file = format!("plugins/cookbook/{name}/src/lib.rs");
     let source = fs::read_to_string(root().join(&file)).expect("each is a crate");
     let begins = |line: &str| {
@@ -160,15 +171,15 @@ fn promises(cases: &Path) -> String {
     )
 }
 
-/// A plugin is small enough to be read before it is run: under 150 lines, with all of its code and its tests
+/// A plugin is small enough to be read before it is run: under 200 lines, with all of its code and its tests
 /// in Rust.
 #[test]
-fn plugin_has_fewer_than_150_lines() {
+fn plugin_has_fewer_than_200_lines() {
     for name in crates() {
         let sources = files(&root().join("plugins/cookbook").join(&name), "rs");
         let text = |path: &PathBuf| fs::read_to_string(path).expect("it is a text");
         let lines: usize = sources.iter().map(|path| text(path).lines().count()).sum();
-        assert!((10..150).contains(&lines), "{name} has {lines} lines");
+        assert!((10..200).contains(&lines), "{name} has {lines} lines");
     }
 }
 

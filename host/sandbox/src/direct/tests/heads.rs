@@ -194,7 +194,7 @@ impl Attempt for Trial {
         Some("127.0.0.1:8000")
     }
     fn failure(&self) -> Option<AttemptFailure> {
-        Some(AttemptFailure::Status(429))
+        Some(AttemptFailure::Status(503))
     }
     fn can_retry(&self) -> bool {
         true

@@ -139,7 +139,7 @@ pub(super) struct Played {
     windows: Vec<(String, usize, u32)>,
     metrics: String,
     /// The name of each table, its number of keys, and the value of one of them.
-    tables: Vec<(String, usize, Option<Arc<[u8]>>)>,
+    tables: Vec<Entries>,
 }
 
 /// The part of a plugin that is run: a hook, or the judgement of the one that has two parts.
@@ -455,7 +455,10 @@ fn counters(scope: &Scope) -> Vec<(String, u64)> {
     all.map(|(name, counter)| (name, counter.value())).collect()
 }
 
-fn tables(scope: &Scope) -> Vec<(String, usize, Option<Arc<[u8]>>)> {
+/// A table: its name, the number of its entries, and the value of the puppet's key.
+type Entries = (String, usize, Option<Arc<[u8]>>);
+
+fn tables(scope: &Scope) -> Vec<Entries> {
     let all = scope.tables().into_iter();
     all.map(|(name, table)| (name, table.len(), table.get(b"counter", scope.now())))
         .collect()
