@@ -10,7 +10,7 @@ use pace_content::headers;
 
 use super::message::{Request, Response};
 use super::session::Session;
-use pace_hook::{Body, Failure, FailureReason, Plugin, RequestAccess, RequestScope, Verdict};
+use pace_hook::{Body, Failure, FailureReason, Plugin, Verdict};
 
 impl Session {
     /// Whether the plugin has skipped a body of the present request.
@@ -25,11 +25,7 @@ impl Session {
     /// The hook failed, also because the body cannot be shown, or the plugin does not export it.
     pub fn request_body(&self, request: &mut Request) -> Result<Verdict, Failure> {
         let mut content = self.content(&request.headers, &request.body)?;
-        let mut head = request.clone();
-        let verdict = self.editing(request, &mut head, |scope| {
-            self.plugin().request_body(scope, &mut content)
-        })?;
-        *request = head;
+        let verdict = self.editing(request, |scope| self.plugin().request_body(scope, &mut content))?;
         if content.is_changed() {
             change(&mut request.headers, content.size());
             request.body = content.into_outgoing();
@@ -93,20 +89,6 @@ impl Session {
         let mut content = collector.finish().map_err(|(error, _)| told(error))?;
         content.allow(Access::Edit, limit);
         Ok(content)
-    }
-
-    fn editing<T>(
-        &self,
-        request: &Request,
-        head: &mut Request,
-        call: impl FnOnce(RequestScope<'_>) -> T,
-    ) -> T {
-        self.with_facts(request, None, |facts| {
-            call(RequestScope {
-                head: RequestAccess::Edit(head),
-                facts,
-            })
-        })
     }
 }
 

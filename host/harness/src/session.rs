@@ -1,5 +1,6 @@
 //! Runs one configured plugin in isolation.
 
+use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,16 +131,35 @@ impl Session {
     /// The hook failed, or the plugin does not export it.
     pub fn request_filter(&self, request: &mut Request) -> Result<Verdict, Failure> {
         self.begin();
-        // The plugin looks at the rest of the request while it edits its head.
-        let mut head = request.clone();
-        let state = self.state();
-        let pools = Named(&request.pools);
-        let result = self.plugin.request_filter(RequestScope {
-            head: RequestAccess::Edit(&mut head),
-            facts: &facts(request, &pools, &state),
+        self.editing(request, |request| self.plugin.request_filter(request))
+    }
+
+    /// Lends a request whose head can be edited.
+    pub(super) fn editing<T>(&self, request: &mut Request, call: impl FnOnce(RequestScope<'_>) -> T) -> T {
+        // The plugin looks at these while it edits the head.
+        let certificate = request.certificate.take();
+        let route = mem::take(&mut request.route);
+        let pools = mem::take(&mut request.pools);
+        let (state, named) = (self.state(), Named(&pools));
+        let facts = RequestFacts {
+            client: request.client,
+            peer: request.trusted_peer.unwrap_or(request.client),
+            peer_is_trusted: request.trusted_peer.is_some(),
+            scheme: request.scheme(),
+            certificate: certificate.as_ref(),
+            route: &route,
+            pools: (!pools.is_empty()).then_some(&named as &dyn Pools),
+            pool: (pools.len() == 1).then_some(0),
+            request_size: Some(request.body.len() as u64),
+            response_size: None,
+            step: 0,
+            state: &state,
+        };
+        let result = call(RequestScope {
+            head: RequestAccess::Edit(request),
+            facts: &facts,
         });
-        drop(state);
-        *request = head;
+        (request.certificate, request.route, request.pools) = (certificate, route, pools);
         result
     }
 
