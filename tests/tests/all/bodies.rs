@@ -359,6 +359,30 @@ fn reply_of_a_plugin_passes_the_body_filters_that_remain() {
 }
 
 #[test]
+fn reply_that_cannot_be_shown_fails_those_that_remain_and_no_others() {
+    let model = "m".repeat(3000);
+    let backend = HttpBackend::new({
+        let model = model.clone();
+        move |_| Answer::new(format!(r#"{{"model": "{model}"}}"#))
+    });
+    let [before, replying] = ["before", "replying"].map(|name| plugin(name, &fixture("bodies")));
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{before}on_failure = 'open'\nlimits = {{ read_body_kb = 2 }}\n{replying}\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}']\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['before', 'replying']\n",
+        backend.label()
+    ));
+    let request = Request::get("/").header("x-response-body", "model");
+    let answer = pace.client().send(&request);
+    assert_eq!((answer.status, answer.text()), (200, &*model));
+    let failures = |name: &str| {
+        let labels = [("plugin", name), ("reason", "body-too-large")];
+        pace.metrics().sum("pace_plugin_failures_total", &labels)
+    };
+    assert_eq!((failures("before"), failures("replying")), (1, 0));
+}
+
+#[test]
 fn failing_body_filter_answers_as_a_failing_plugin_does() {
     let backend = echo();
     let pace = start(&backend.label(), "");

@@ -10,13 +10,13 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use pace_content::body::Content;
 use pace_content::budget::Permit;
 use pace_wire::fields::{Fields, TooLarge};
-use pace_wire::framing::{Framing, remove_framing};
+use pace_wire::framing::Framing;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
 
 use super::attempt::Upload;
-use super::body::{announced, changed, lose_digests};
+use super::body::{announce, announced, changed, lose_digests};
 use super::choose::Selected;
 use super::context::Context;
 use super::refuse::Refused;
@@ -161,11 +161,7 @@ impl Edits {
         let head = self.head_mut(request);
         changed(&mut head.fields);
         if !has_trailers {
-            let length = body.len() as u64;
-            remove_framing(&mut head.fields);
-            head.fields
-                .append("Content-Length", length.to_string().as_bytes())?;
-            head.framing = Framing::Length(length);
+            head.framing = announce(&mut head.fields, &body)?;
         }
         self.body = Some(body);
         Ok(())

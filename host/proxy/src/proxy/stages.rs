@@ -20,7 +20,7 @@ use http::{Method, StatusCode};
 use pace_content::body::Access;
 use pace_content::decode::Codings;
 use pace_content::frames::Cutter;
-use pace_wire::fields::Fields;
+use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::framing::{Framing, remove_framing};
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
@@ -29,7 +29,7 @@ use self::decoded::Decoded;
 use self::stage::{Advance, Stage};
 use super::Proxy;
 use super::attempt::Upload;
-use super::body::{Looked, access, changed, lose_digests};
+use super::body::{Looked, access, announce, changed, lose_digests};
 use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{FailedClosed, Filtering, Remaining, Scene};
@@ -180,12 +180,8 @@ impl Proxy {
         drop(running);
         if edits {
             changed(&mut head.fields);
-            remove_framing(&mut head.fields);
-            let length = made.len().to_string();
-            if head.fields.append("Content-Length", length.as_bytes()).is_err() {
-                return Err(Refused::PluginFailed);
-            }
             *body = made.into();
+            announce(&mut head.fields, body).map_err(|TooLarge| Refused::PluginFailed)?;
         }
         Ok(())
     }
