@@ -305,7 +305,7 @@ fn too_much() -> String {
 
     let backend = HttpBackend::named("up");
     let pace = unread_log::start(&backend);
-    unread_log::fill(&pace);
+    unread_log::fill(&pace, &mut pace.client());
     pace.resume_log();
     pace.wait_for_log(&["log lines were dropped"]);
     said + &pace.stop().stderr
