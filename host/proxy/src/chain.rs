@@ -22,7 +22,7 @@ use pace_hook::{
 
 pub use attempt::JudgeFlow;
 pub use body::{BodyFlow, Demand};
-pub use stream::{FailedClosed, Filtering, Scene};
+pub use stream::{Filtering, Scene, break_off_all};
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
 pub struct Chain {
@@ -165,7 +165,7 @@ impl Chain {
             }) {
                 StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
-                StepResult::Failed => return RequestFlow::Failed,
+                StepResult::Failed(_) => return RequestFlow::Failed,
             }
         }
         RequestFlow::Next
@@ -189,7 +189,7 @@ impl Chain {
                 StepResult::Result(Selection::Pick(index)) => return SelectFlow::Pick(index),
                 StepResult::Result(Selection::Respond(reply)) => return SelectFlow::Respond(reply),
                 StepResult::Result(Selection::Pass) | StepResult::GoOn => {}
-                StepResult::Failed => return SelectFlow::Failed,
+                StepResult::Failed(_) => return SelectFlow::Failed,
             }
         }
         SelectFlow::NoneLeft
@@ -216,7 +216,7 @@ impl Chain {
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return ResponseFlow::Respond(reply, Remaining(step.index));
                 }
-                StepResult::Failed => return ResponseFlow::Failed,
+                StepResult::Failed(_) => return ResponseFlow::Failed,
             }
         }
         ResponseFlow::Next
@@ -240,7 +240,7 @@ impl Chain {
         for step in &self.steps[Hook::Finished] {
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
-            let (StepResult::Result(()) | StepResult::GoOn | StepResult::Failed) =
+            let (StepResult::Result(()) | StepResult::GoOn | StepResult::Failed(_)) =
                 step.run(Hook::Finished, notes, &mut clock, |plugin| {
                     plugin.finished(request, response, outcome)
                 });
@@ -265,8 +265,12 @@ enum StepResult<T> {
     /// The plugin failed open: the request goes on without it.
     GoOn,
     /// The plugin failed closed, and the request fails with it.
-    Failed,
+    Failed(FailureReason),
 }
+
+/// A plugin has failed, and its failure policy is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedClosed(pub FailureReason);
 
 impl Step {
     /// Calls a hook. `clock` is the time of its start, and then that of its end: where several plugins have a hook, the end of
@@ -295,6 +299,7 @@ impl Step {
                     plugin: Arc::clone(&self.name),
                     hook,
                     said,
+                    picked: None,
                     begun,
                     time,
                 });
@@ -302,23 +307,28 @@ impl Step {
         }
         match result {
             Ok(result) => StepResult::Result(result),
-            Err(failure) => self.failed(hook, &failure),
+            Err(failure) => match self.failed(hook, &failure) {
+                Ok(()) => StepResult::GoOn,
+                Err(FailedClosed(reason)) => StepResult::Failed(reason),
+            },
         }
     }
 
+    /// Records a failure, to which the failure policy is applied.
     #[cold]
-    fn failed<T>(&self, hook: Hook, failure: &Failure) -> StepResult<T> {
+    fn failed(&self, hook: Hook, failure: &Failure) -> Result<(), FailedClosed> {
         self.metrics.failed(hook, failure.reason);
+        let closed = Err(FailedClosed(failure.reason));
         let (outcome, consequence) = match (hook, self.on_failure) {
-            (Hook::Finished, _) => (StepResult::GoOn, "the request was over"),
+            (Hook::Finished, _) => (Ok(()), "the request was over"),
             (Hook::RequestStreamFilter | Hook::ResponseStreamFilter, OnFailure::Closed) => {
-                (StepResult::Failed, "closed: the message breaks off")
+                (closed, "closed: the message breaks off")
             }
             (_, OnFailure::Closed) => match failure.reason.is_of_plugin() {
-                true => (StepResult::Failed, "closed: the request is answered with 503"),
-                false => (StepResult::Failed, "closed: the request is refused"),
+                true => (closed, "closed: the request is answered with 503"),
+                false => (closed, "closed: the request is refused"),
             },
-            (_, OnFailure::Open) => (StepResult::GoOn, "open: the request goes on without it"),
+            (_, OnFailure::Open) => (Ok(()), "open: the request goes on without it"),
         };
         if failure.reason == FailureReason::BreakerOpen {
             // The log has a line from when the breaker opened, and the call is counted; a line per request adds nothing.

@@ -321,6 +321,42 @@ fn part_of_a_whole_is_asked_for_once_more_as_the_whole() {
 }
 
 #[test]
+fn whole_is_not_asked_for_if_the_request_cannot_be_sent_again() {
+    let backend = HttpBackend::new(|request| match request.target.as_str() {
+        "/part" => Answer::new("he")
+            .with_status(206)
+            .header("Content-Range", "bytes 0-1/5"),
+        _ => Answer::new("hello"),
+    });
+    let words = plugin("words", &fixture("stream-words"));
+    let words = format!("{words}config = {{ of = 'response', framing = 'line', look = true }}\n");
+    for section in [plugin("words", &fixture("bodies")), words] {
+        let pace = Pace::with_config(&format!(
+            "{ONE_WORKER}{section}\n\
+             [[pools]]\nname = 'web'\nbackends = ['{}']\nretry_body_kb = 1\n\n\
+             [[routes]]\npool = 'web'\nplugins = ['words']\n",
+            backend.label()
+        ));
+        let before = backend.requests().len();
+        let mut client = pace.client();
+        let request = Request {
+            method: "GET".to_owned(),
+            ..Request::post("/part", "b".repeat(5000))
+                .header("Range", "bytes=0-1")
+                .header("X-Request-Body", "skip")
+        };
+        assert_eq!(client.send(&request).status, 502);
+        pace.wait_for_log(&["body-partial"]);
+        // The connections on both sides are where the next request begins.
+        assert_eq!(client.get("/").text(), "hello");
+        let seen: Vec<_> = backend.requests().drain(before..).collect();
+        assert_eq!(seen.len(), 2);
+        assert_eq!(seen[0].body.len(), 5000);
+        assert_eq!((&*seen[1].target, seen[1].body.len()), ("/", 0));
+    }
+}
+
+#[test]
 fn body_that_a_plugin_has_made_is_sent_on_every_attempt() {
     let down = HttpBackend::down();
     let backend = echo();

@@ -1,8 +1,10 @@
 //! The hook log: each hook's verdict on a request and how long it took, if it is switched on.
 
-use pace_tests::{HttpBackend, Setup, fixture};
+use std::path::Path;
 
-use crate::sections::{plain, plugin, pool, short_form};
+use pace_tests::{Answer, HttpBackend, Request, Setup, fixture};
+
+use crate::sections::{ONE_WORKER, plain, plugin, pool, short_form};
 
 #[test]
 fn line_has_each_hook_with_its_verdict() {
@@ -62,6 +64,47 @@ fn line_has_answers_and_failures() {
         "/failed/misbehave | trap request-filter: failed (trap: a panic ends the call",
         " | 503",
     ]);
+}
+
+#[test]
+fn line_names_the_backend_that_each_choice_came_to() {
+    let web = [(); 3].map(|()| HttpBackend::new(|_| Answer::status(503)));
+    let spare = HttpBackend::named("spare");
+    let config = [
+        ONE_WORKER.to_owned(),
+        plugin("attempts", &fixture("attempts")),
+        plugin("in-turn", Path::new("builtin:round-robin")),
+        pool("web", &web.each_ref()),
+        pool("spare", &[&spare]),
+        "[[routes]]\nplugins = ['attempts', 'in-turn']\n".to_owned(),
+        "pools = [{ pool = 'web', weight = 1 }, { pool = 'spare', weight = 0 }]\n".to_owned(),
+    ];
+    let pace = Setup::new()
+        .env("RUST_LOG", "info,pace::hooks=debug")
+        .config(&config.concat())
+        .start();
+    for number in 0..web.len() {
+        let request = Request::get(&format!("/{number}"))
+            .header("X-Plan", "|pool=spare")
+            .header("X-Judge", "503=retry");
+        assert_eq!(pace.client().send(&request).text(), "spare");
+        let first = web
+            .iter()
+            .find(|backend| {
+                backend
+                    .requests()
+                    .iter()
+                    .any(|seen| seen.target == request.target)
+            })
+            .expect("one was asked first");
+        let line = pace.wait_for_log(&["pace::hooks", &format!("GET /{number} ")]);
+        let picks: Vec<_> = line
+            .split(" | ")
+            .filter_map(|call| call.strip_prefix("in-turn select-upstream: pick "))
+            .filter_map(|pick| Some(pick.split_once(',')?.0))
+            .collect();
+        assert_eq!(picks, [first.label(), spare.label()], "{line}");
+    }
 }
 
 #[test]

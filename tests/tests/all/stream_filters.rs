@@ -371,6 +371,99 @@ fn request_that_is_sent_again_is_filtered_once() {
 }
 
 #[test]
+fn collected_request_that_is_sent_again_is_filtered_once() {
+    let failing = HttpBackend::new(|_| Answer::status(503));
+    let backend = HttpBackend::new(|request| Answer::new(request.body.clone()));
+    let attempts = plugin("attempts", &fixture("attempts"));
+    let words = plugin("words", &fixture("stream-words"));
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{attempts}\n{words}config = {{ of = 'request', framing = 'line' }}\n\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}']\nretry = {{ attempts = 2 }}\n\n\
+         [[pools]]\nname = 'spare'\nbackends = ['{}']\n\n\
+         [[routes]]\nplugins = ['attempts', 'words']\n\
+         pools = [{{ pool = 'web', weight = 1 }}, {{ pool = 'spare', weight = 0 }}]\n",
+        failing.label(),
+        backend.label()
+    ));
+    let filtered = "one(1)\ntwo(2)\ncomplete after 2\n";
+    for collect in [None, Some("yes")] {
+        let mut request = Request::post("/", "one\ntwo\n")
+            .header("X-Plan", "|pool=spare")
+            .header("X-Judge", "503=retry");
+        if let Some(collect) = collect {
+            request = request.header("X-Collect", collect);
+        }
+        let answer = pace.client().send(&request);
+        assert_eq!((answer.status, answer.text()), (200, filtered));
+        let first = failing.requests().pop().expect("it has come");
+        assert_eq!(first.body, filtered.as_bytes());
+    }
+    // A body that passes filters is no attempt's to change.
+    let request = Request::post("/", "one\n").header("X-Collect", "yes");
+    let answer = pace.client().send(&request.header("X-Plan", "body=changed"));
+    assert_eq!(answer.text(), "body=changed: NotAvailable");
+}
+
+#[test]
+fn request_whose_filter_has_added_more_than_is_kept_is_not_sent_again() {
+    let deaf = Scripted::new(|line| {
+        line.head()?;
+        line.bytes(5).map(drop)
+    });
+    let backend = HttpBackend::new(|_| Answer::new("has come"));
+    let words = plugin("words", &fixture("stream-words"));
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{words}config = {{ of = 'request', framing = 'line' }}\n\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}', '{}']\nretry_body_kb = 0\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['words']\n",
+        deaf.label(),
+        backend.label()
+    ));
+    let mut statuses = [0, 0].map(|_| {
+        let mut client = pace.client();
+        client.write("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+        client.read("PUT").expect("there is an answer").status
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 502]);
+    for request in backend.requests() {
+        assert_eq!(request.body, b"complete after 0\n");
+    }
+}
+
+#[test]
+fn filter_is_told_that_a_part_is_not_shown_to_it() {
+    let backend = HttpBackend::new(|request| match request.headers.get("range") {
+        Some(_) => Answer::new("he").with_status(206),
+        None => Answer::new("hello"),
+    });
+    let pace = start(&backend.label(), "", LINES);
+    let answer = pace
+        .client()
+        .send(&Request::get("/").header("Range", "bytes=0-1"));
+    assert_eq!(answer.text(), "hello(1)\ncomplete after 1\n");
+    pace.wait_for_log(&["cut after 0"]);
+}
+
+#[test]
+fn reply_that_is_looked_at_needs_no_memory_for_what_is_made_of_it() {
+    let backend = saying();
+    let reply = plugin("reply", &fixture("large-reply"));
+    let words = plugin("words", &fixture("stream-words"));
+    let server = ONE_WORKER.replace("workers = 1", "workers = 1\nbody_mb = 1");
+    let large = "limits = { body_kb = 8192, memory_mb = 64, time_ms = 1000 }\n";
+    let look = "limits = { time_ms = 1000 }\nconfig = { of = 'response', framing = 'chunk', look = true }\n";
+    let pace = Pace::with_config(&format!(
+        "{server}{reply}{large}\n{words}{look}\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}']\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['words', 'reply']\n",
+        backend.label()
+    ));
+    let answer = pace.get("/misbehave");
+    assert_eq!((answer.status, answer.body.len()), (200, 8 << 20));
+}
+
+#[test]
 fn reply_of_a_plugin_is_filtered_with_its_new_length() {
     let backend = saying();
     let pace = start(&backend.label(), "", LINES);

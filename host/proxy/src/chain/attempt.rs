@@ -45,7 +45,7 @@ impl Chain {
             }) {
                 StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
-                StepResult::Failed => return RequestFlow::Failed,
+                StepResult::Failed(_) => return RequestFlow::Failed,
             }
         }
         RequestFlow::Next
@@ -71,7 +71,7 @@ impl Chain {
                 StepResult::Result(Judgement::Accept) | StepResult::GoOn => {}
                 StepResult::Result(Judgement::Retry) => return JudgeFlow::Retry,
                 StepResult::Result(Judgement::Respond(reply)) => return JudgeFlow::Respond(reply),
-                StepResult::Failed => return JudgeFlow::Failed,
+                StepResult::Failed(_) => return JudgeFlow::Failed,
             }
         }
         JudgeFlow::Accept

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pace_content::body::{Access, Content};
 
-use super::{CallContext, Chain, Remaining, RequestFlow, ResponseFlow, Step, StepResult};
+use super::{CallContext, Chain, FailedClosed, Remaining, RequestFlow, ResponseFlow, Step, StepResult};
 use pace_config::BodyLimits;
 use pace_hook::{
     Body, Failure, FailureReason, Hook, RequestAccess, RequestHead, RequestState, ResponseHead, Verdict,
@@ -56,10 +56,7 @@ impl Chain {
         let concerned: Vec<&Step> = concerned.filter(|step| concerns(&step.body)).collect();
         concerned.into_iter().any(|step| {
             state.skip(body, step.index);
-            match step.failed::<()>(hook(body), failure) {
-                StepResult::Failed => true,
-                StepResult::Result(()) | StepResult::GoOn => false,
-            }
+            step.failed(hook(body), failure).is_err()
         })
     }
 
@@ -74,9 +71,9 @@ impl Chain {
         let state = context.facts.state;
         for step in self.wanting(Body::Request, state, Remaining::ALL) {
             if !content.fits(limit(step)) {
-                match step.failed::<()>(Hook::RequestBodyFilter, &too_large(step)) {
-                    StepResult::Failed => return BodyFlow::Unfit(FailureReason::BodyTooLarge),
-                    StepResult::Result(()) | StepResult::GoOn => continue,
+                match step.failed(Hook::RequestBodyFilter, &too_large(step)) {
+                    Ok(()) => continue,
+                    Err(FailedClosed(reason)) => return BodyFlow::Unfit(reason),
                 }
             }
             content.allow(Access::Edit, limit(step));
@@ -89,7 +86,7 @@ impl Chain {
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return BodyFlow::Decided(RequestFlow::Respond(reply));
                 }
-                StepResult::Failed => return BodyFlow::Decided(RequestFlow::Failed),
+                StepResult::Failed(_) => return BodyFlow::Decided(RequestFlow::Failed),
             }
         }
         BodyFlow::Decided(RequestFlow::Next)
@@ -108,9 +105,9 @@ impl Chain {
         let state = context.facts.state;
         for step in self.wanting(Body::Response, state, remaining) {
             if !content.fits(limit(step)) {
-                match step.failed::<()>(Hook::ResponseBodyFilter, &too_large(step)) {
-                    StepResult::Failed => return BodyFlow::Unfit(FailureReason::BodyTooLarge),
-                    StepResult::Result(()) | StepResult::GoOn => continue,
+                match step.failed(Hook::ResponseBodyFilter, &too_large(step)) {
+                    Ok(()) => continue,
+                    Err(FailedClosed(reason)) => return BodyFlow::Unfit(reason),
                 }
             }
             content.allow(access, limit(step));
@@ -123,7 +120,7 @@ impl Chain {
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return BodyFlow::Decided(ResponseFlow::Respond(reply, Remaining(step.index)));
                 }
-                StepResult::Failed => return BodyFlow::Decided(ResponseFlow::Failed),
+                StepResult::Failed(_) => return BodyFlow::Decided(ResponseFlow::Failed),
             }
         }
         BodyFlow::Decided(ResponseFlow::Next)
@@ -148,7 +145,16 @@ fn hook(body: Body) -> Hook {
 
 /// The most bytes of a body that the plugin is shown.
 pub(super) fn limit(step: &Step) -> u32 {
-    u32::try_from(step.body.whole).map_or(Content::MOST, |limit| limit.min(Content::MOST))
+    at_most(step.body.whole)
+}
+
+/// The most bytes of a unit that the plugin is shown.
+pub(super) fn unit_limit(step: &Step) -> u32 {
+    at_most(step.body.unit)
+}
+
+fn at_most(bytes: usize) -> u32 {
+    u32::try_from(bytes).map_or(Content::MOST, |bytes| bytes.min(Content::MOST))
 }
 
 fn too_large(step: &Step) -> Failure {

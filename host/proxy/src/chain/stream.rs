@@ -7,9 +7,9 @@ use bytes::Bytes;
 use pace_content::body::{Access, Content};
 use pace_content::frames::{Cutter, EventFields, Framing, Step as Decision};
 
-use super::{CallContext, Chain, Remaining, Step, StepResult};
-use crate::telemetry::notes::{HookCall, Said};
-use pace_hook::{Body, Ending, Failure, FailureReason, Heads, Hook, Message, RequestHead, ResponseHead};
+use super::body::unit_limit;
+use super::{CallContext, Chain, FailedClosed, Remaining, Step, StepResult};
+use pace_hook::{Body, Ending, Failure, Heads, Hook, Message, RequestHead, ResponseHead};
 
 /// The heads of the messages that a filter can look at, for a call of any plugin.
 #[derive(Clone, Copy)]
@@ -32,10 +32,6 @@ pub struct Filtering {
     access: Access,
 }
 
-/// A filter has failed, and its failure policy is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailedClosed(pub FailureReason);
-
 impl Chain {
     /// Asks the stream filters in order whether they filter a message. Those that do are returned with what cuts the message
     /// for each.
@@ -50,55 +46,45 @@ impl Chain {
             Body::Response => Hook::ResponseStreamFilter,
         };
         let mut opened: Vec<(Filtering, Cutter)> = Vec::new();
+        let mut clock = Instant::now();
         for step in self.steps[hook].iter().filter(|step| remaining.has(step)) {
-            let begun = Instant::now();
-            let opening = scene.with_heads(step, |heads| match body {
-                Body::Request => step.plugin.open_request_stream(heads),
-                Body::Response => step.plugin.open_response_stream(heads),
-            });
-            let time = begun.elapsed();
-            step.metrics.called(hook, time);
-            if let Some(notes) = scene.context.notes {
-                let said = match &opening {
-                    Ok(Some(_)) => Said::Done,
-                    Ok(None) => Said::Pass,
-                    Err(failure) => Said::Failed(failure.reason, failure.advice()),
-                };
-                notes.with(|noted| {
-                    noted.calls.push(HookCall {
-                        plugin: Arc::clone(&step.name),
-                        hook,
-                        said,
-                        begun,
-                        time,
-                    });
-                });
-            }
-            match opening {
-                Ok(None) => {}
-                Ok(Some(opening)) => {
-                    let limit = u32::try_from(step.body.unit).unwrap_or(Content::MOST);
-                    let cutter = Cutter::new(opening.framing, opening.access, opening.interest, limit);
-                    let filtering = Filtering {
-                        step: Arc::clone(step),
-                        hook,
-                        message: Some(opening.message),
-                        framing: opening.framing,
-                        access: opening.access,
-                    };
-                    opened.push((filtering, cutter));
+            let notes = scene.context.notes;
+            let opening = match step.run(hook, notes, &mut clock, |plugin| {
+                scene.with_heads(step, |heads| match body {
+                    Body::Request => plugin.open_request_stream(heads),
+                    Body::Response => plugin.open_response_stream(heads),
+                })
+            }) {
+                StepResult::Result(Some(opening)) => opening,
+                StepResult::Result(None) | StepResult::GoOn => continue,
+                StepResult::Failed(reason) => {
+                    break_off_all(opened, scene);
+                    return Err(FailedClosed(reason));
                 }
-                Err(failure) => {
-                    if let StepResult::Failed = step.failed::<()>(hook, &failure) {
-                        for (mut filtering, _) in opened {
-                            filtering.break_off(scene, Ending::Cut);
-                        }
-                        return Err(FailedClosed(failure.reason));
-                    }
-                }
-            }
+            };
+            let cutter = Cutter::new(
+                opening.framing,
+                opening.access,
+                opening.interest,
+                unit_limit(step),
+            );
+            let filtering = Filtering {
+                step: Arc::clone(step),
+                hook,
+                message: Some(opening.message),
+                framing: opening.framing,
+                access: opening.access,
+            };
+            opened.push((filtering, cutter));
         }
         Ok(opened)
+    }
+}
+
+/// Tells filters that a message which they have opened is not shown to them.
+pub fn break_off_all(opened: Vec<(Filtering, Cutter)>, scene: Scene<'_>) {
+    for (mut filtering, _) in opened {
+        filtering.break_off(scene, Ending::Cut);
     }
 }
 
@@ -172,8 +158,7 @@ impl Filtering {
             return Ok(None);
         };
         let mut last = Content::unit(Bytes::new());
-        let limit = u32::try_from(self.step.body.unit).unwrap_or(Content::MOST);
-        last.allow(access, limit);
+        last.allow(access, unit_limit(&self.step));
         let begun = Instant::now();
         let ended = scene.with_heads(&self.step, |heads| message.end(heads, how, &mut last));
         self.step.metrics.called(self.hook, begun.elapsed());
@@ -186,9 +171,6 @@ impl Filtering {
     /// Records that the filter has failed, and drops its message.
     pub fn fail(&mut self, failure: &Failure) -> Result<(), FailedClosed> {
         self.message = None;
-        match self.step.failed::<()>(self.hook, failure) {
-            StepResult::Failed => Err(FailedClosed(failure.reason)),
-            StepResult::Result(()) | StepResult::GoOn => Ok(()),
-        }
+        self.step.failed(self.hook, failure)
     }
 }

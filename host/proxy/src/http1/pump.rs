@@ -240,7 +240,7 @@ impl Pump {
             Some(Kept::Start { bytes, .. }) => bytes.len() as u64 == taken,
             Some(Kept::Part(part)) => part.len() as u64 == taken,
             Some(Kept::Whole(_)) => true,
-            None => self.taken == 0,
+            None => taken == 0,
         }
     }
 
@@ -415,6 +415,13 @@ impl Kept {
     fn bytes(&self) -> &[u8] {
         match self {
             Kept::Start { bytes, .. } => bytes,
+            Kept::Part(bytes) | Kept::Whole(bytes) => bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Kept::Start { bytes, .. } => bytes.into(),
             Kept::Part(bytes) | Kept::Whole(bytes) => bytes,
         }
     }

@@ -85,6 +85,11 @@ impl Attempting {
         });
     }
 
+    /// Has the body pass the stream filters of the request, once: what they make of it is what a further attempt sends.
+    pub(super) fn body_passes(&mut self) {
+        self.body = None;
+    }
+
     /// The body as no attempt has changed it, if it has been collected.
     pub(super) fn canonical_body(&self) -> Option<&Bytes> {
         self.body.as_ref().map(|body| &body.outgoing)

@@ -209,7 +209,7 @@ impl Proxy {
             // The length would be that of a body which plugins may change.
             remove_framing(&mut backend.head.fields);
         } else if backend.head.status() == StatusCode::PARTIAL_CONTENT {
-            if request.method == Method::GET && !context.has_asked_for_whole {
+            if can_ask_for_whole(request, context, upload) {
                 return Looked::WantsWhole;
             }
             let detail = "the backend has sent a part of the whole";
@@ -393,6 +393,12 @@ impl Proxy {
     fn content(&self, body: Bytes) -> Content {
         Content::body(body).with_permit(self.shared.bodies.permit())
     }
+}
+
+/// Whether the backend can be asked for the whole of which it has sent a part.
+pub(super) fn can_ask_for_whole(request: &RequestHead, context: &Context, upload: &Upload) -> bool {
+    let is_asked_for = request.method == Method::GET && !context.has_asked_for_whole;
+    is_asked_for && upload.pump.can_begin_again()
 }
 
 /// Asks a client for the body that it holds back. The backend is not asked any more whether it wants it.

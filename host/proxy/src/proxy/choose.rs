@@ -126,9 +126,17 @@ fn ask(request: &RequestHead, context: &Context, skips_full: bool) -> SelectFlow
     };
     // A backend without room counts as a failed attempt.
     let attempt = context.attempt + 1 + u32::from(skips_full);
-    route
+    let flow = route
         .chain
-        .select_upstream(context.call_context(), request, &candidates, attempt)
+        .select_upstream(context.call_context(), request, &candidates, attempt);
+    if let SelectFlow::Pick(index) = flow {
+        context.note(|noted| {
+            if let Some(call) = noted.calls.last_mut() {
+                call.picked = Some(Arc::clone(members.backend(index)));
+            }
+        });
+    }
+    flow
 }
 
 /// Waits until a backend that the plugins choose has room.

@@ -25,7 +25,7 @@ use super::grpc;
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
 use super::refuse::Refused;
-use super::stages::{Broken, Running};
+use super::stages::Running;
 use super::sticky;
 use crate::chain::{Remaining, Scene};
 use crate::http1::{BackendConnection, BodyReader, Client, Outgoing, Passed, Pump, PumpError, Side, tunnel};
@@ -105,7 +105,7 @@ impl Proxy {
             .await;
         let mut opened = None;
         let looked = match looked {
-            Looked::Next => match self.open_response_streams(request, context, &mut backend.head) {
+            Looked::Next => match self.open_response_streams(request, context, upload, &mut backend.head) {
                 Ok(streams) => {
                     opened = streams;
                     Looked::Next
@@ -215,8 +215,7 @@ impl Proxy {
         });
         // Without a reason among the response's filters, those of the request have broken it off.
         let broken_off = match broken {
-            Some(Broken::Failed(reason)) => Refused::ResponseBody(reason),
-            Some(Broken::Cut) => Refused::Cut(Body::Response),
+            Some(broken) => broken.refused(Body::Response),
             None => upload.refused(),
         };
         context.body_bytes = download.taken();

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::outcome;
 use super::{CLIENT_CLOSED_REQUEST, Proxy};
 use crate::http1::Arrival;
-use crate::telemetry::notes::{End, Noted, Summary};
+use crate::telemetry::notes::{End, Summary};
 use crate::telemetry::text::{Part, Text};
 use crate::telemetry::{Notes, access_log, hook_log, tracing};
 
@@ -38,7 +38,8 @@ impl Proxy {
         }
         let Some(notes) = &context.notes else { return };
         if hook_log::is_on() {
-            notes.with(|noted| self.tell_of_hooks(noted, request, context, status));
+            let (method, target) = (request.method.as_str(), request.sent_target());
+            notes.with(|noted| hook_log::write(&noted.calls, method, target, status));
         }
         let is_traced = notes.is_traced();
         if !is_traced && !notes.has_line(status) {
@@ -67,15 +68,6 @@ impl Proxy {
         });
         access_log::tell(notes, status);
         tracing::tell(notes);
-    }
-
-    fn tell_of_hooks(&self, noted: &Noted, request: &RequestHead, context: &Context, status: u16) {
-        let address = |index| match &context.members {
-            Some(members) => members.backend(index).label.as_str(),
-            None => "-",
-        };
-        let (method, target) = (request.method.as_str(), request.sent_target());
-        hook_log::write(&noted.calls, method, target, status, address);
     }
 
     /// Counts a request that was refused before its head could be read, and tells of it.

@@ -16,7 +16,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use pace_content::body::Access;
 use pace_content::decode::Codings;
 use pace_content::frames::Cutter;
@@ -29,10 +29,10 @@ use self::decoded::Decoded;
 use self::stage::{Advance, Stage};
 use super::Proxy;
 use super::attempt::Upload;
-use super::body::{Looked, access, announce, changed, lose_digests};
+use super::body::{Looked, access, announce, can_ask_for_whole, changed, lose_digests};
 use super::context::Context;
 use super::refuse::Refused;
-use crate::chain::{FailedClosed, Filtering, Remaining, Scene};
+use crate::chain::{FailedClosed, Filtering, Remaining, Scene, break_off_all};
 use crate::http1::{Flow, Passed, PumpError, Transform};
 use crate::io::{Buffer, Transport};
 use pace_hook::{Body, Ending, Failure, FailureReason, Hook};
@@ -43,7 +43,7 @@ impl Proxy {
     pub(super) fn open_request_streams(
         &self,
         request: &mut RequestHead,
-        context: &Context,
+        context: &mut Context,
         upload: &mut Upload,
     ) -> Result<(), Refused> {
         let Some(route) = &context.route else {
@@ -52,10 +52,7 @@ impl Proxy {
         if request.framing == Framing::None || !route.chain.has(Hook::RequestStreamFilter) {
             return Ok(());
         }
-        let refused = |FailedClosed(reason)| match reason.is_of_plugin() {
-            true => Refused::PluginFailed,
-            false => Refused::RequestBody(reason),
-        };
+        let refused = |FailedClosed(reason)| Broken::Failed(reason).refused(Body::Request);
         let scene = context.scene(request);
         let filters = route
             .chain
@@ -72,6 +69,9 @@ impl Proxy {
         }
         upload.pump.pass_through();
         upload.stages = Some(stages);
+        if let Some(attempting) = &mut context.attempting {
+            attempting.body_passes();
+        }
         Ok(())
     }
 
@@ -81,6 +81,7 @@ impl Proxy {
         &self,
         request: &RequestHead,
         context: &Context,
+        upload: &Upload,
         head: &mut ResponseHead,
     ) -> Result<Option<Stages>, Looked> {
         let Some(route) = &context.route else {
@@ -90,10 +91,10 @@ impl Proxy {
         if !is_wanted || head.framing == Framing::None || access(request, head.status()) == Access::Nothing {
             return Ok(None);
         }
+        let refused = |FailedClosed(reason)| Looked::Refused(Broken::Failed(reason).refused(Body::Response));
         let scene = Scene {
-            context: context.call_context(),
-            request,
             response: Some((&*head, context.backend())),
+            ..context.scene(request)
         };
         let filters = route
             .chain
@@ -103,7 +104,8 @@ impl Proxy {
             return Ok(None);
         }
         let is_part = head.status() == StatusCode::PARTIAL_CONTENT;
-        if is_part && request.method == Method::GET && !context.has_asked_for_whole {
+        if is_part && can_ask_for_whole(request, context, upload) {
+            break_off_all(filters, scene);
             return Err(Looked::WantsWhole);
         }
         let Some(opened) = Stages::new(filters, &head.fields).map_err(refused)? else {
@@ -143,7 +145,7 @@ impl Proxy {
             response: Some((&*head, None)),
             ..context.scene(request)
         };
-        let refused = |FailedClosed(reason)| Refused::ResponseBody(reason);
+        let refused = |FailedClosed(reason)| Broken::Failed(reason).refused(Body::Response);
         let filters = route
             .chain
             .open_streams(Body::Response, remaining, scene)
@@ -159,10 +161,15 @@ impl Proxy {
         loop {
             let mut through = running.through();
             match poll_fn(|task| through.poll_next(task)).await {
+                // Filters that only look leave the reply as it is.
+                Flow::Bytes(_) if !edits => {}
                 Flow::Bytes(bytes) if permit.cover(made.len() + bytes.len()) => {
                     made.extend_from_slice(&bytes)
                 }
-                Flow::Bytes(_) => return Err(Refused::ResponseBody(FailureReason::BodyBudget)),
+                Flow::Bytes(_) => {
+                    running.end(Ending::Cut);
+                    return Err(Refused::ResponseBody(FailureReason::BodyBudget));
+                }
                 Flow::More if is_pushed || body.is_empty() => through.finish(),
                 Flow::More => {
                     through.push(body);
@@ -170,10 +177,8 @@ impl Proxy {
                 }
                 Flow::End => break,
                 Flow::Broken => {
-                    return Err(match running.end(Ending::Cut) {
-                        Some(Broken::Failed(reason)) => Refused::ResponseBody(reason),
-                        Some(Broken::Cut) | None => Refused::Cut(Body::Response),
-                    });
+                    let broken = running.end(Ending::Cut).unwrap_or(Broken::Cut);
+                    return Err(broken.refused(Body::Response));
                 }
             }
         }
@@ -207,16 +212,9 @@ impl Upload {
 
     /// The reason why the stream filters have broken the request off.
     pub(super) fn refused(&self) -> Refused {
-        match self.stages.as_ref().and_then(Stages::broken) {
-            Some(Broken::Failed(reason)) if reason.is_of_plugin() => Refused::PluginFailed,
-            Some(Broken::Failed(reason)) => Refused::RequestBody(reason),
-            Some(Broken::Cut) | None => Refused::Cut(Body::Request),
-        }
+        let broken = self.stages.as_ref().and_then(Stages::broken);
+        broken.unwrap_or(Broken::Cut).refused(Body::Request)
     }
-}
-
-fn refused(FailedClosed(reason): FailedClosed) -> Looked {
-    Looked::Refused(Refused::ResponseBody(reason))
 }
 
 /// The time that plugins take in a row, before other messages of the worker have their turn.
@@ -229,6 +227,18 @@ pub(super) enum Broken {
     Cut,
     /// One of them has failed closed.
     Failed(FailureReason),
+}
+
+impl Broken {
+    /// The reason for Pace's own answer, if nothing has been sent to the client.
+    pub(super) fn refused(self, message: Body) -> Refused {
+        match (self, message) {
+            (Broken::Cut, message) => Refused::Cut(message),
+            (Broken::Failed(reason), Body::Request) if reason.is_of_plugin() => Refused::PluginFailed,
+            (Broken::Failed(reason), Body::Request) => Refused::RequestBody(reason),
+            (Broken::Failed(reason), Body::Response) => Refused::ResponseBody(reason),
+        }
+    }
 }
 
 /// The stream filters of a message.

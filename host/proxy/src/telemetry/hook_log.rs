@@ -17,14 +17,8 @@ pub fn is_on() -> bool {
 }
 
 /// Writes the line of a request that is over. `target` is path and query as the client sent them, `status` is 499 if the client
-/// left before it got one, and `address` spells the backend with an index as the configuration does.
-pub fn write<'a>(
-    calls: &[HookCall],
-    method: &str,
-    target: &[u8],
-    status: u16,
-    address: impl Fn(u32) -> &'a str,
-) {
+/// left before it got one.
+pub fn write(calls: &[HookCall], method: &str, target: &[u8], status: u16) {
     let mut told = String::new();
     for call in calls {
         let micros = call.time.as_secs_f64() * 1e6;
@@ -32,11 +26,13 @@ pub fn write<'a>(
         let (hook, said) = (call.hook.name(), call.said.name());
         let _ = write!(told, " | {} {hook}: {said}", call.plugin);
         let _ = match call.said {
-            Said::Next | Said::Pass | Said::Accept | Said::Retry | Said::Done => Ok(()),
+            Said::Next | Said::Pick | Said::Pass | Said::Accept | Said::Retry | Said::Done => Ok(()),
             Said::Respond(status) => write!(told, " {status}"),
-            Said::Pick(index) => write!(told, " {}", address(index)),
             Said::Failed(reason, advice) => write!(told, " ({}: {advice})", reason.name()),
         };
+        if let Some(backend) = &call.picked {
+            let _ = write!(told, " {}", backend.label);
+        }
         let _ = write!(told, ", {micros:.1} µs");
     }
     debug!(

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::Version;
 use pace_config::telemetry::LogField;
-use pace_hook::{Annotation, AttemptFailure, FailureReason, Hook, Judgement, Reply, Selection, Verdict};
+use pace_hook::{
+    Annotation, AttemptFailure, FailureReason, Hook, Judgement, Opening, Reply, Selection, Verdict,
+};
 use pace_tls::server::Facts;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -56,6 +58,8 @@ pub struct HookCall {
     pub hook: Hook,
     /// The result.
     pub said: Said,
+    /// The backend that the plugin has picked.
+    pub picked: Option<Arc<Backend>>,
     /// The start of the call.
     pub begun: Instant,
     /// The time that it took.
@@ -69,8 +73,8 @@ pub enum Said {
     Next,
     /// The plugin answers with this status.
     Respond(u16),
-    /// The plugin picks the backend with this index.
-    Pick(u32),
+    /// The plugin picks a backend.
+    Pick,
     /// The plugin picks none.
     Pass,
     /// The plugin accepts the attempt.
@@ -243,7 +247,7 @@ impl Said {
         match self {
             Said::Next => "next",
             Said::Respond(_) => "respond",
-            Said::Pick(_) => "pick",
+            Said::Pick => "pick",
             Said::Pass => "pass",
             Said::Accept => "accept",
             Said::Retry => "retry",
@@ -278,10 +282,19 @@ impl From<&Judgement> for Said {
     }
 }
 
+impl From<&Option<Opening>> for Said {
+    fn from(opening: &Option<Opening>) -> Said {
+        match opening {
+            Some(_) => Said::Done,
+            None => Said::Pass,
+        }
+    }
+}
+
 impl From<&Selection> for Said {
     fn from(selection: &Selection) -> Said {
         match selection {
-            Selection::Pick(index) => Said::Pick(*index),
+            Selection::Pick(_) => Said::Pick,
             Selection::Pass => Said::Pass,
             Selection::Respond(reply) => Said::from(reply),
         }

@@ -126,11 +126,11 @@ impl Pump {
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Source>, BodyError>> {
         if !std::mem::replace(&mut self.is_made_kept, true) {
-            let kept = Bytes::copy_from_slice(self.kept_bytes());
             // A further attempt sends what is made of them.
             let limit = self.keep_limit;
             let bytes = Vec::new();
-            self.kept = (limit > 0).then_some(Kept::Start { bytes, limit });
+            let made = (limit > 0).then_some(Kept::Start { bytes, limit });
+            let kept = std::mem::replace(&mut self.kept, made).map_or_else(Bytes::new, Kept::into_bytes);
             if !kept.is_empty() {
                 return Poll::Ready(Ok(Some(Source::Kept(kept))));
             }

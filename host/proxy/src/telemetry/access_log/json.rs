@@ -79,7 +79,7 @@ fn write_calls(out: &mut Vec<u8>, calls: &[HookCall]) {
         let _ = match call.said {
             Said::Respond(status) => write!(out, ",\"status\":{status}"),
             Said::Failed(reason, _) => write!(out, ",\"reason\":\"{}\"", reason.name()),
-            Said::Next | Said::Pick(_) | Said::Pass | Said::Accept | Said::Retry | Said::Done => Ok(()),
+            Said::Next | Said::Pick | Said::Pass | Said::Accept | Said::Retry | Said::Done => Ok(()),
         };
         let _ = write!(out, ",\"ms\":{}}}", Millis(call.time));
     }

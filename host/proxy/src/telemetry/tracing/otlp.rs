@@ -210,7 +210,7 @@ impl Batch {
         match call.said {
             Said::Respond(status) => all.add("pace.status", Attribute::Number(status.into())),
             Said::Failed(reason, _) => all.add("error.type", Attribute::Text(reason.name().as_bytes())),
-            Said::Next | Said::Pick(_) | Said::Pass | Said::Accept | Said::Retry | Said::Done => {}
+            Said::Next | Said::Pick | Said::Pass | Said::Accept | Said::Retry | Said::Done => {}
         }
         self.span(of.trace, &span, &all, matches!(call.said, Said::Failed(..)));
     }
