@@ -96,6 +96,10 @@ impl Table {
 
     /// The value of a key; `None` if there is none, or its time is over.
     pub fn get(&self, key: &[u8], now: Now) -> Option<Arc<[u8]>> {
+        self.get_at(&Key::Bytes(key).into(), now)
+    }
+
+    fn get_at(&self, key: &Lookup<'_>, now: Now) -> Option<Arc<[u8]>> {
         self.with(key, now, |shard, at| {
             let position = used(shard, &at, now)?;
             shard.value(position).value(now).map(Arc::clone)
@@ -104,8 +108,9 @@ impl Table {
 
     /// Puts a value, in place of any that is there, for so many milliseconds.
     pub fn set(&self, key: &[u8], value: &[u8], ttl: u64, now: Now) -> Result<(), TableError> {
-        let new = self.check(key, value, ttl, now)?;
-        self.with(key, now, |shard, at| {
+        let key = Lookup::from(Key::Bytes(key));
+        let new = self.check(&key, value, ttl, now)?;
+        self.with(&key, now, |shard, at| {
             new.put(shard, &at);
             Ok(())
         })
@@ -113,12 +118,13 @@ impl Table {
 
     /// Puts a value if there is none. Returns the one that was there and still is.
     pub fn add(&self, key: &[u8], value: &[u8], ttl: u64, now: Now) -> Result<Option<Arc<[u8]>>, TableError> {
+        let key = Lookup::from(Key::Bytes(key));
         // Most often there is one, and then no copy is made.
-        if let Some(there) = self.get(key, now) {
+        if let Some(there) = self.get_at(&key, now) {
             self.check_arguments(value, ttl)?;
             return Ok(Some(there));
         }
-        match self.swap(key, None, value, ttl, now)? {
+        match self.swap_at(&key, None, value, ttl, now)? {
             Swapped::Done => Ok(None),
             Swapped::Other(there) => Ok(there),
         }
@@ -128,6 +134,17 @@ impl Table {
     pub fn swap(
         &self,
         key: &[u8],
+        before: Option<&[u8]>,
+        value: &[u8],
+        ttl: u64,
+        now: Now,
+    ) -> Result<Swapped, TableError> {
+        self.swap_at(&Key::Bytes(key).into(), before, value, ttl, now)
+    }
+
+    fn swap_at(
+        &self,
+        key: &Lookup<'_>,
         before: Option<&[u8]>,
         value: &[u8],
         ttl: u64,
@@ -147,7 +164,7 @@ impl Table {
 
     /// Removes a value, and the claim of the request with this number. Returns whether there was a value.
     pub fn remove(&self, key: &[u8], by: Option<ClaimId>, now: Now) -> bool {
-        self.with(key, now, |shard, at| {
+        self.with(&Key::Bytes(key).into(), now, |shard, at| {
             let Some(position) = used(shard, &at, now) else {
                 return false;
             };
@@ -165,15 +182,11 @@ impl Table {
         if !self.keys.has_room_for(Cell::bytes(key, 0)) {
             return Err(TableError::TooMany);
         }
-        self.keys.with(
-            key,
-            |cell| cell.is_over(now),
-            |shard, at| {
-                let position = used(shard, &at, now).unwrap_or_else(|| new_cell(shard, &at, now));
-                let (cell, _) = shard.value_mut(position);
-                Ok(cell.claim(by, ttl, now))
-            },
-        )
+        self.with(key, now, |shard, at| {
+            let position = used(shard, &at, now).unwrap_or_else(|| new_cell(shard, &at, now));
+            let (cell, _) = shard.value_mut(position);
+            Ok(cell.claim(by, ttl, now))
+        })
     }
 
     /// Ends the claim of the request with this number.
@@ -206,15 +219,13 @@ impl Table {
         self.len() == 0
     }
 
-    fn with<R>(&self, key: &[u8], now: Now, use_it: impl FnOnce(&mut Shard<Cell>, At<'_>) -> R) -> R {
-        self.keys
-            .with(&Key::Bytes(key).into(), |cell| cell.is_over(now), use_it)
+    fn with<R>(&self, key: &Lookup<'_>, now: Now, use_it: impl FnOnce(&mut Shard<Cell>, At<'_>) -> R) -> R {
+        self.keys.with(key, |cell| cell.is_over(now), use_it)
     }
 
-    fn check(&self, key: &[u8], value: &[u8], ttl: u64, now: Now) -> Result<New, TableError> {
+    fn check(&self, key: &Lookup<'_>, value: &[u8], ttl: u64, now: Now) -> Result<New, TableError> {
         self.check_arguments(value, ttl)?;
-        let bytes = Cell::bytes(&Key::Bytes(key).into(), heap_of(value));
-        if !self.keys.has_room_for(bytes) {
+        if !self.keys.has_room_for(Cell::bytes(key, heap_of(value))) {
             return Err(TableError::TooMany);
         }
         Ok(New {
