@@ -156,8 +156,8 @@ impl Store {
         };
         let mut all: Vec<_> = metrics.iter().flat_map(|metrics| metrics.snapshot()).collect();
         all.sort_by(|a, b| {
-            let key = |of: &'_ MetricSnapshot| (of.definition.name().to_owned(), of.plugin.clone());
-            key(a).cmp(&key(b))
+            let [one, other] = [a, b].map(|metric| (metric.definition.name(), &metric.plugin));
+            one.cmp(&other)
         });
         all
     }
