@@ -51,7 +51,7 @@ struct Kept {
     values: Vec<Entry<Vec<u8>>>,
     annotations: Vec<Annotation>,
     held: Vec<Box<dyn Any + Send>>,
-    /// The skips of plugins at further places than the bits of a number have.
+    /// The skips of plugins at further places than the bits of a number have, each once.
     skips: Vec<(Body, u32)>,
 }
 
@@ -90,7 +90,12 @@ impl RequestState {
     pub fn skip(&self, body: Body, step: u32) {
         match bit(step) {
             Some(bit) => drop(self.skips(body).fetch_or(bit, Ordering::Relaxed)),
-            None => self.kept().skips.push((body, step)),
+            None => {
+                let skips = &mut self.kept().skips;
+                if !skips.contains(&(body, step)) {
+                    skips.push((body, step));
+                }
+            }
         }
     }
 
@@ -315,6 +320,16 @@ mod tests {
             assert!(state.has_skipped(Body::Request, step));
             assert!(!state.has_skipped(Body::Response, step) && !state.has_skipped(Body::Request, step + 1));
         }
+    }
+
+    #[test]
+    fn skip_that_is_repeated_is_kept_once() {
+        let state = RequestState::default();
+        for _ in 0..1000 {
+            state.skip(Body::Request, 64);
+            state.skip(Body::Response, 64);
+        }
+        assert_eq!(state.kept().skips, [(Body::Request, 64), (Body::Response, 64)]);
     }
 
     #[test]
