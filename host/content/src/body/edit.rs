@@ -30,6 +30,17 @@ pub enum EditError {
     NotAvailable,
 }
 
+impl Access {
+    /// Checks that an edit may be made.
+    pub(crate) fn check_edit(self) -> Result<(), EditError> {
+        match self {
+            Access::Edit => Ok(()),
+            Access::Look => Err(EditError::ReadOnly),
+            Access::Nothing => Err(EditError::NotAvailable),
+        }
+    }
+}
+
 impl Content {
     /// Replaces everything by these bytes.
     pub fn replace(&mut self, bytes: Vec<u8>) -> Result<(), EditError> {
@@ -42,7 +53,7 @@ impl Content {
     pub fn splice(&mut self, offset: u32, length: u32, bytes: &[u8]) -> Result<(), EditError> {
         let place = index(offset)..index(offset).saturating_add(index(length));
         let before = self.bytes().len();
-        self.may_change()?;
+        self.access.check_edit()?;
         if place.end > before {
             return Err(EditError::InvalidValue);
         }
@@ -54,17 +65,9 @@ impl Content {
         Ok(())
     }
 
-    fn may_change(&self) -> Result<(), EditError> {
-        match self.access {
-            Access::Edit => Ok(()),
-            Access::Look => Err(EditError::ReadOnly),
-            Access::Nothing => Err(EditError::NotAvailable),
-        }
-    }
-
     /// Checks that the content may be changed to this length, and takes room for the memory of it.
     fn may_have(&mut self, length: usize) -> Result<(), EditError> {
-        self.may_change()?;
+        self.access.check_edit()?;
         let has_room =
             length <= index(self.limit) && self.permit.as_mut().is_none_or(|permit| permit.cover(length));
         if has_room {

@@ -112,11 +112,7 @@ impl EventFields {
     /// Changes the type; `None` removes the field. [`EditError::InvalidValue`] for CR, LF or NUL, which would end the
     /// field or the event.
     pub fn set_event_type(&mut self, value: Option<&str>) -> Result<(), EditError> {
-        match self.access {
-            Access::Edit => {}
-            Access::Look => return Err(EditError::ReadOnly),
-            Access::Nothing => return Err(EditError::NotAvailable),
-        }
+        self.access.check_edit()?;
         if value.is_some_and(|value| value.contains(['\r', '\n', '\0'])) {
             return Err(EditError::InvalidValue);
         }
