@@ -21,6 +21,8 @@ const MEMBERS: u32 = 256;
 /// The state of a coding in the middle of a body.
 pub(super) struct Layer {
     state: State,
+    /// Whether the input so far is complete.
+    ended: bool,
     /// Whether the output was full, so that there may be more without further input.
     is_full: bool,
 }
@@ -29,24 +31,16 @@ enum State {
     Gzip {
         inflate: Inflate,
         members: u32,
-        ended: bool,
     },
     /// `None` before the first byte, which tells the two forms apart.
-    Deflate {
-        inflate: Option<Inflate>,
-        ended: bool,
-    },
-    Brotli {
-        state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
-        ended: bool,
-    },
-    Zstd {
-        decoder: Zstd<'static>,
-        ended: bool,
-    },
-    /// The state could not be made, for lack of memory.
+    Deflate(Option<Inflate>),
+    Brotli(Box<Brotli>),
+    Zstd(Zstd<'static>),
+    /// The state could not be made, for lack of memory. It never ends.
     Unusable,
 }
+
+type Brotli = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,47 +51,36 @@ pub(super) struct Ran {
 
 impl Layer {
     pub(super) fn new(coding: Coding) -> Layer {
-        let ended = false;
         let state = match coding {
             Coding::Gzip => State::Gzip {
                 inflate: gzip(),
                 members: 1,
-                ended,
             },
-            Coding::Deflate => State::Deflate { inflate: None, ended },
+            Coding::Deflate => State::Deflate(None),
             Coding::Brotli => {
                 let new = StandardAlloc::default;
-                let state = Box::new(BrotliState::new_strict(new(), new(), new()));
-                State::Brotli { state, ended }
+                State::Brotli(Box::new(BrotliState::new_strict(new(), new(), new())))
             }
-            Coding::Zstd => match zstd() {
-                Ok(decoder) => State::Zstd { decoder, ended },
-                Err(_) => State::Unusable,
-            },
+            Coding::Zstd => zstd().map_or(State::Unusable, State::Zstd),
         };
         Layer {
             state,
+            ended: false,
             is_full: false,
         }
     }
 
     /// Whether the input so far is complete.
     pub(super) fn is_at_end(&self) -> bool {
-        match &self.state {
-            State::Unusable => false,
-            State::Gzip { ended, .. }
-            | State::Deflate { ended, .. }
-            | State::Brotli { ended, .. }
-            | State::Zstd { ended, .. } => *ended,
-        }
+        self.ended
     }
 
     /// Decodes some of the input into `out`.
     pub(super) fn run(&mut self, input: &[u8], out: &mut [u8]) -> Result<Ran, DecodeError> {
-        if input.is_empty() && (!self.is_full || self.is_at_end()) {
+        if input.is_empty() && (!self.is_full || self.ended) {
             return Ok(Ran::default());
         }
-        let ran = self.state.run(input, out)?;
+        let ran = self.state.run(&mut self.ended, input, out)?;
         self.is_full = ran.written == out.len();
         Ok(ran)
     }
@@ -105,13 +88,9 @@ impl Layer {
 
 impl State {
     /// Runs the coding. If it is at its end, there is input behind it.
-    fn run(&mut self, input: &[u8], out: &mut [u8]) -> Result<Ran, DecodeError> {
+    fn run(&mut self, ended: &mut bool, input: &[u8], out: &mut [u8]) -> Result<Ran, DecodeError> {
         match self {
-            State::Gzip {
-                inflate,
-                members,
-                ended,
-            } => {
+            State::Gzip { inflate, members } => {
                 if *ended {
                     *members += 1;
                     if *members > MEMBERS {
@@ -122,7 +101,7 @@ impl State {
                 }
                 run_inflate(inflate, ended, input, out)
             }
-            State::Deflate { inflate, ended } => {
+            State::Deflate(inflate) => {
                 if *ended {
                     return Err(DecodeError::Malformed);
                 }
@@ -132,13 +111,13 @@ impl State {
                 let inflate = inflate.get_or_insert_with(|| Inflate::new(has_header(), DEFLATE_WINDOW));
                 run_inflate(inflate, ended, input, out)
             }
-            State::Brotli { state, ended } => {
+            State::Brotli(state) => {
                 if *ended {
                     return Err(DecodeError::Malformed);
                 }
                 run_brotli(state, ended, input, out)
             }
-            State::Zstd { decoder, ended } => {
+            State::Zstd(decoder) => {
                 let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(out));
                 let hint = decoder.run(&mut from, &mut to);
                 *ended = hint.map_err(|_| DecodeError::Malformed)? == 0;
@@ -182,7 +161,7 @@ fn run_inflate(
 }
 
 fn run_brotli(
-    state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    state: &mut Brotli,
     ended: &mut bool,
     input: &[u8],
     out: &mut [u8],
