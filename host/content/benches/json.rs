@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pace_content::json::Document;
+use pace_content::json::{Document, Pointer};
 
 const SIZE: usize = 64 * 1024;
 
@@ -69,6 +69,7 @@ fn json(criterion: &mut Criterion) {
     let document = Document::parse(text.as_bytes()).expect("it is JSON");
     for pointer in ["/model", "/messages/100/role"] {
         criterion.bench_function(&format!("json/conversation{pointer}"), |bencher| {
+            let pointer = Pointer::parse(pointer).expect("it is a pointer");
             bencher.iter(|| document.value(black_box(text.as_bytes()), black_box(pointer)));
         });
     }

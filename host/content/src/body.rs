@@ -11,7 +11,7 @@ pub use self::edit::{Access, EditError};
 use crate::budget::Permit;
 use crate::find;
 use crate::hash::{Digest, Hash};
-use crate::json::{Document, JsonError, Value};
+use crate::json::{Document, JsonError, Pointer, Value};
 
 /// The bytes that a hook sees and may change: a whole body, an attempt's body, or a unit of a stream.
 ///
@@ -139,25 +139,25 @@ impl Content {
 
     /// The value at a JSON Pointer.
     pub fn json(&mut self, pointer: &str) -> Result<Value<'_>, JsonError> {
-        let (document, bytes) = self.document(pointer)?;
+        let (document, bytes, pointer) = self.document(pointer)?;
         document.value(bytes, pointer)
     }
 
     /// The number of elements of the list at this place, or of members of the object.
     pub fn json_length(&mut self, pointer: &str) -> Result<Option<u32>, JsonError> {
-        let (document, bytes) = self.document(pointer)?;
+        let (document, bytes, pointer) = self.document(pointer)?;
         document.length(bytes, pointer)
     }
 
     /// The names of the members of the object at this place, in their order.
     pub fn json_keys(&mut self, pointer: &str) -> Result<Option<Vec<Cow<'_, str>>>, JsonError> {
-        let (document, bytes) = self.document(pointer)?;
+        let (document, bytes, pointer) = self.document(pointer)?;
         document.keys(bytes, pointer)
     }
 
     /// Where the value at this place begins and ends, as it is written.
     pub fn json_span(&mut self, pointer: &str) -> Result<Option<Range<u32>>, JsonError> {
-        let (document, bytes) = self.document(pointer)?;
+        let (document, bytes, pointer) = self.document(pointer)?;
         document.span(bytes, pointer)
     }
 
@@ -221,9 +221,10 @@ impl Content {
         }
     }
 
-    /// The parsed content. A pointer that is none is refused first, so that the answer does not depend on the content.
-    fn document(&mut self, pointer: &str) -> Result<(&Document, &[u8]), JsonError> {
-        crate::json::check_pointer(pointer)?;
+    /// The parsed content and the pointer. A pointer that is none is refused first, so that the answer does not depend on the
+    /// content.
+    fn document<'p>(&mut self, pointer: &'p str) -> Result<(&Document, &[u8], Pointer<'p>), JsonError> {
+        let pointer = Pointer::parse(pointer)?;
         let bytes = match &self.shown {
             Shown::Shared(bytes) => &bytes[..],
             Shown::Own(bytes) => &bytes[..],
@@ -241,7 +242,7 @@ impl Content {
             parsed
         });
         match parsed {
-            Ok(document) => Ok((document, bytes)),
+            Ok(document) => Ok((document, bytes, pointer)),
             Err(error) => Err(*error),
         }
     }

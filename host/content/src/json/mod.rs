@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use self::tape::{Kind, Tape};
-pub(crate) use pointer::check as check_pointer;
+pub use pointer::Pointer;
 
 /// The most lists and objects around a value.
 pub const MAX_DEPTH: usize = 128;
@@ -79,7 +79,7 @@ impl Document {
     }
 
     /// The value at this pointer.
-    pub fn value<'a>(&self, bytes: &'a [u8], pointer: &str) -> Result<Value<'a>, JsonError> {
+    pub fn value<'a>(&self, bytes: &'a [u8], pointer: Pointer<'_>) -> Result<Value<'a>, JsonError> {
         let Some(at) = pointer::find(&self.tape, bytes, pointer)? else {
             return Ok(Value::Absent);
         };
@@ -99,7 +99,7 @@ impl Document {
 
     /// The number of elements of the list at this pointer, or of members of the object. `None` if there is something
     /// else, or nothing.
-    pub fn length(&self, bytes: &[u8], pointer: &str) -> Result<Option<u32>, JsonError> {
+    pub fn length(&self, bytes: &[u8], pointer: Pointer<'_>) -> Result<Option<u32>, JsonError> {
         let found = pointer::find(&self.tape, bytes, pointer)?;
         Ok(found.and_then(|at| match self.tape.kind(bytes, at) {
             Kind::Array | Kind::Object => Some(self.tape.count(at)),
@@ -109,7 +109,11 @@ impl Document {
 
     /// The names of the members of the object at this pointer, in their order. `None` if there is something else, or
     /// nothing.
-    pub fn keys<'a>(&self, bytes: &'a [u8], pointer: &str) -> Result<Option<Vec<Cow<'a, str>>>, JsonError> {
+    pub fn keys<'a>(
+        &self,
+        bytes: &'a [u8],
+        pointer: Pointer<'_>,
+    ) -> Result<Option<Vec<Cow<'a, str>>>, JsonError> {
         let found = pointer::find(&self.tape, bytes, pointer)?;
         Ok(found.and_then(|at| match self.tape.kind(bytes, at) {
             Kind::Object => {
@@ -123,7 +127,7 @@ impl Document {
     }
 
     /// Where the value at this pointer begins and ends. `None` if there is none.
-    pub fn span(&self, bytes: &[u8], pointer: &str) -> Result<Option<Range<u32>>, JsonError> {
+    pub fn span(&self, bytes: &[u8], pointer: Pointer<'_>) -> Result<Option<Range<u32>>, JsonError> {
         let found = pointer::find(&self.tape, bytes, pointer)?;
         Ok(found.map(|at| self.tape.span(at)))
     }

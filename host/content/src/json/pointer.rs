@@ -6,20 +6,29 @@ use super::JsonError;
 use super::tape::{Kind, Tape};
 use super::text;
 
-/// Checks that this is a pointer.
-pub(crate) fn check(pointer: &str) -> Result<(), JsonError> {
-    let begins = pointer.is_empty() || pointer.starts_with('/');
-    let mut behind_tildes = pointer.split('~').skip(1);
-    if begins && behind_tildes.all(|rest| rest.starts_with(['0', '1'])) {
-        Ok(())
-    } else {
-        Err(JsonError::InvalidPointer)
+/// The way to a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Pointer<'p>(&'p str);
+
+impl<'p> Pointer<'p> {
+    /// The pointer that is written like this; [`JsonError::InvalidPointer`] if none is.
+    pub fn parse(written: &'p str) -> Result<Pointer<'p>, JsonError> {
+        let begins = written.is_empty() || written.starts_with('/');
+        let mut behind_tildes = written.split('~').skip(1);
+        if begins && behind_tildes.all(|rest| rest.starts_with(['0', '1'])) {
+            Ok(Pointer(written))
+        } else {
+            Err(JsonError::InvalidPointer)
+        }
     }
 }
 
 /// The entry of the value at this pointer.
-pub(super) fn find(tape: &Tape, bytes: &[u8], pointer: &str) -> Result<Option<u32>, JsonError> {
-    check(pointer)?;
+pub(super) fn find(
+    tape: &Tape,
+    bytes: &[u8],
+    Pointer(pointer): Pointer<'_>,
+) -> Result<Option<u32>, JsonError> {
     let mut at = 0;
     for token in pointer.split('/').skip(1) {
         let next = match tape.kind(bytes, at) {

@@ -9,13 +9,18 @@ use super::*;
 use generated::{Generated, generated, write};
 
 fn value<'a>(text: &'a str, pointer: &str) -> Result<Value<'a>, JsonError> {
+    let pointer = Pointer::parse(pointer)?;
     Document::parse(text.as_bytes())?.value(text.as_bytes(), pointer)
+}
+
+fn at(pointer: &str) -> Pointer<'_> {
+    Pointer::parse(pointer).expect("it is a pointer")
 }
 
 fn span<'a>(text: &'a str, pointer: &str) -> Option<&'a str> {
     let document = Document::parse(text.as_bytes()).expect("it is JSON");
     let span = document
-        .span(text.as_bytes(), pointer)
+        .span(text.as_bytes(), at(pointer))
         .expect("it has an answer")?;
     Some(&text[span.start as usize..span.end as usize])
 }
@@ -70,13 +75,16 @@ fn member_that_is_there_twice_is_ambiguous_however_it_is_written() {
     assert_eq!(value(text, "/other/model"), Ok(Value::Integer(2)));
     assert_eq!(value(text, "/absent"), Ok(Value::Absent));
     let document = Document::parse(text.as_bytes()).expect("it is JSON");
-    assert_eq!(document.length(text.as_bytes(), ""), Ok(Some(5)));
+    assert_eq!(document.length(text.as_bytes(), at("")), Ok(Some(5)));
     let keys = document
-        .keys(text.as_bytes(), "")
+        .keys(text.as_bytes(), at(""))
         .expect("there is one")
         .expect("it is an object");
     assert_eq!(keys, ["model", "other", "model", "x", "x"]);
-    assert_eq!(document.span(text.as_bytes(), "/x"), Err(JsonError::Ambiguous));
+    assert_eq!(
+        document.span(text.as_bytes(), at("/x")),
+        Err(JsonError::Ambiguous)
+    );
     // A backslash in a name is not the escape that looks the same.
     assert_eq!(value(r#"{"\n": 1}"#, r"/\n"), Ok(Value::Absent));
     assert_eq!(value(r#"{"\\n": 1}"#, r"/\n"), Ok(Value::Integer(1)));
@@ -94,10 +102,10 @@ fn length_and_keys_are_none_for_other_values() {
         ("/text", None),
         ("/x", None),
     ] {
-        assert_eq!(document.length(bytes, pointer), Ok(length), "{pointer}");
+        assert_eq!(document.length(bytes, at(pointer)), Ok(length), "{pointer}");
     }
-    assert_eq!(document.keys(bytes, "/list"), Ok(None));
-    assert_eq!(document.keys(bytes, "/x"), Ok(None));
+    assert_eq!(document.keys(bytes, at("/list")), Ok(None));
+    assert_eq!(document.keys(bytes, at("/x")), Ok(None));
 }
 
 #[test]
@@ -172,14 +180,16 @@ fn content_that_is_no_single_value_is_malformed() {
 /// Compares all that can be asked about a value and those in it.
 fn check(document: &Document, text: &str, pointer: &str, expected: &Generated) -> Result<(), TestCaseError> {
     let bytes = text.as_bytes();
-    let found = document.value(bytes, pointer).expect("no member is there twice");
+    let found = document
+        .value(bytes, at(pointer))
+        .expect("no member is there twice");
     let span = document
-        .span(bytes, pointer)
+        .span(bytes, at(pointer))
         .expect("as before")
         .expect("it is there");
     let written = &text[span.start as usize..span.end as usize];
     let by_other: serde_json::Value = serde_json::from_str(written).expect("a span is a value");
-    let length = document.length(bytes, pointer).expect("as before");
+    let length = document.length(bytes, at(pointer)).expect("as before");
     match expected {
         Generated::Scalar(literal) => {
             let value = match *literal {
@@ -204,13 +214,13 @@ fn check(document: &Document, text: &str, pointer: &str, expected: &Generated) -
             for (index, element) in elements.iter().enumerate() {
                 check(document, text, &format!("{pointer}/{index}"), element)?;
             }
-            let behind = document.value(bytes, &format!("{pointer}/{}", elements.len()));
+            let behind = document.value(bytes, at(&format!("{pointer}/{}", elements.len())));
             prop_assert_eq!(behind, Ok(Value::Absent));
         }
         Generated::Object(members) => {
             prop_assert_eq!((found, length), (Value::Object, Some(members.len() as u32)));
             let keys = document
-                .keys(bytes, pointer)
+                .keys(bytes, at(pointer))
                 .expect("as before")
                 .expect("it is an object");
             prop_assert!(keys.iter().eq(members.iter().map(|(name, _)| name)));
