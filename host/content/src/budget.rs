@@ -37,7 +37,8 @@ impl Budget {
     }
 
     /// The bytes that are taken at this moment.
-    pub fn taken(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 
@@ -74,7 +75,8 @@ pub struct Permit {
 
 impl Permit {
     /// The bytes that it holds.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
         self.bytes
     }
 

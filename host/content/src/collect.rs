@@ -91,7 +91,8 @@ impl Collector {
     }
 
     /// The bytes so far, as sent.
-    pub fn sent(&self) -> &[u8] {
+    #[cfg(test)]
+    fn sent(&self) -> &[u8] {
         &self.sent.bytes
     }
 

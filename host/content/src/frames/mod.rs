@@ -153,7 +153,8 @@ impl Cutter {
     }
 
     /// The number of bytes that were pushed and not given out.
-    pub fn buffered(&self) -> usize {
+    #[cfg(test)]
+    fn buffered(&self) -> usize {
         self.buffer.len()
     }
 
