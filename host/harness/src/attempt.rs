@@ -11,8 +11,8 @@ use super::message::{Request, Response};
 use super::session::Session;
 use pace_hook::field::{self, FieldName};
 use pace_hook::{
-    Attempt, AttemptFailure, EditError, Failure, Headers, Judgement, Plugin, RequestHead, ResponseHead,
-    Verdict,
+    Attempt, AttemptFailure, Body, EditError, Failure, Headers, Hook, Judgement, Plugin, RequestHead,
+    ResponseHead, Verdict,
 };
 
 /// An attempt of a request.
@@ -37,11 +37,20 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A first attempt of a request, which another can follow.
-    pub fn new(request: &Request) -> Trial {
+    fn is_secret(&self, name: &str) -> bool {
+        let mut secret = self.secret.iter();
+        secret.any(|secret| secret.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+impl Session {
+    /// A first attempt of the present request, which another can follow. It goes to the request's pool; where nothing has decided
+    /// among several, that is the first.
+    pub fn trial(&self, request: &Request) -> Trial {
+        let pool = self.pool(request).or_else(|| request.pools.first().cloned());
         Trial {
             request: request.clone(),
-            pool: request.pools.first().cloned().unwrap_or_default(),
+            pool: pool.unwrap_or_default(),
             limit: None,
             backend: None,
             failure: None,
@@ -51,30 +60,35 @@ impl Trial {
         }
     }
 
-    fn is_secret(&self, name: &str) -> bool {
-        let mut secret = self.secret.iter();
-        secret.any(|secret| secret.as_str().eq_ignore_ascii_case(name))
-    }
-}
-
-impl Session {
     /// Runs `attempt-filter.prepare` for an attempt, 1 for the first, which it may change.
     ///
     /// # Errors
     ///
     /// The hook failed, or the plugin does not export it.
     pub fn prepare(&self, request: &Request, trial: &mut Trial, number: u32) -> Result<Verdict, Failure> {
-        let body = self.content(&trial.request.headers, &trial.request.body)?;
-        let mut content = Content::unit(body.into_shown());
-        content.allow(Access::Edit, self.limits().0);
+        let mut content = self.content_of_attempt(&trial.request);
         let verdict = self.reading(request, None, |request| {
-            self.plugin().prepare(request, trial, Some(&mut content), number)
+            self.plugin().prepare(request, trial, content.as_mut(), number)
         })?;
-        if content.is_changed() {
+        if let Some(content) = content.filter(Content::is_changed) {
             change(&mut trial.request.headers, content.size());
             trial.request.body = content.into_outgoing();
         }
         Ok(verdict)
+    }
+
+    /// The body as the plugin may look at it and change it in `prepare`: there is none, or the plugin itself has it collected. Any
+    /// other is on its way, and so is one that cannot be shown.
+    fn content_of_attempt(&self, request: &Request) -> Option<Content> {
+        let is_collected = self.hooks().contains(Hook::RequestBodyFilter) && !self.has_skipped(Body::Request);
+        let shown = match request.body.is_empty() {
+            true => Bytes::new(),
+            false if is_collected => self.content(&request.headers, &request.body).ok()?.into_shown(),
+            false => return None,
+        };
+        let mut content = Content::unit(shown);
+        content.allow(Access::Edit, self.limits().0);
+        Some(content)
     }
 
     /// Runs `attempt-filter.judge` for an attempt, 1 for the first. `response` is what it has brought, and the backend that it is

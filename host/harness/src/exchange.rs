@@ -25,7 +25,7 @@ pub struct Exchange {
     pub response: Response,
     /// The end of the request.
     pub end: End,
-    /// The only hook to call; `None` for all that the plugin exports.
+    /// The only hook to call, of those that an exchange [calls](Exchange::calls); `None` for all that the plugin exports.
     pub hook: Option<Hook>,
 }
 
@@ -104,6 +104,20 @@ impl Exchange {
             hook: None,
         }
     }
+
+    /// Whether an exchange can call a hook. It has bodies as a whole, and nothing of them passes in pieces.
+    pub fn calls(hook: Hook) -> bool {
+        match hook {
+            Hook::RequestStreamFilter | Hook::ResponseStreamFilter => false,
+            Hook::RequestFilter
+            | Hook::RequestBodyFilter
+            | Hook::AttemptFilter
+            | Hook::SelectUpstream
+            | Hook::ResponseFilter
+            | Hook::ResponseBodyFilter
+            | Hook::Finished => true,
+        }
+    }
 }
 
 impl Outcome {
@@ -117,12 +131,14 @@ impl Outcome {
         self.response.as_ref()?.header(name)
     }
 
+    /// The request that the backend gets: as the filters have left it, and as the attempt changes it.
+    pub fn sent(&self) -> &Request {
+        self.trial.as_ref().map_or(&self.request, |trial| &trial.request)
+    }
+
     /// The first value of a header that the backend gets.
     pub fn request_header(&self, name: &str) -> Option<&[u8]> {
-        match &self.trial {
-            Some(trial) => trial.request.header(name),
-            None => self.request.header(name),
-        }
+        self.sent().header(name)
     }
 
     /// The body of a response that the plugin made.
@@ -138,8 +154,9 @@ impl Session {
         self.exchange(Exchange::new(request))
     }
 
-    /// Sends a request through the hooks of the plugin: `request-filter`, `attempt-filter` and `select-upstream` for one attempt,
-    /// `response-filter` for the response of the backend or of the plugin itself, and `finished` for the end.
+    /// Sends a request through the hooks of the plugin: `request-filter` and `request-body-filter`, `attempt-filter` and
+    /// `select-upstream` for one attempt, `response-filter` and `response-body-filter` for the response of the backend or of the plugin
+    /// itself, and `finished` for the end. Stream filters are not called.
     pub fn exchange(&self, exchange: Exchange) -> Outcome {
         let Exchange {
             request,
@@ -181,7 +198,7 @@ impl Session {
         }
         if answer.is_none() && wanted(Hook::AttemptFilter) {
             outcome.hook = Some(Hook::AttemptFilter);
-            let mut trial = Trial::new(&outcome.request);
+            let mut trial = self.trial(&outcome.request);
             trial.failure = pool.last_failure;
             let verdict = self.prepare(&outcome.request, &mut trial, attempt);
             outcome.trial = Some(trial);
@@ -278,7 +295,7 @@ impl Session {
             let made = (!answered).then_some(Attempt {
                 number: attempt,
                 backend,
-                pool: &pool.name,
+                pool: outcome.trial.as_ref().map_or(&pool.name, |trial| &trial.pool),
             });
             let sender = made.map(|attempt| attempt.backend);
             let told = end.outcome(Some(response.status.as_u16()), made);

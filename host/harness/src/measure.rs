@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::attempt::Trial;
 use super::exchange::Exchange;
 use super::message::{Copied, Request, Response};
 use super::session::Session;
@@ -128,7 +127,7 @@ impl Session {
         response: &Response,
         exchange: &Exchange,
     ) -> Result<Copied, Failure> {
-        let mut trial = Trial::new(request);
+        let mut trial = self.trial(request);
         if let Verdict::Respond(reply) = self.prepare(request, &mut trial, exchange.attempt)? {
             return Ok(of_reply(&reply));
         }

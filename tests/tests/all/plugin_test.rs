@@ -300,6 +300,14 @@ fn invalid_case_is_refused() {
             "[[case]]\nname = 'x'\nclock = 2026-01-01\nexpect.verdict = 'next'",
             "2026-01-31T12:00:00Z",
         ),
+        (
+            "[[case]]\nname = 'x'\nhook = 'request-stream-filter'\nexpect.verdict = 'next'",
+            "would pass whatever `request-stream-filter` does",
+        ),
+        (
+            "[[case]]\nname = 'x'\n[[case.step]]\nhook = 'response-stream-filter'\nexpect.verdict = 'next'",
+            "would pass whatever `response-stream-filter` does",
+        ),
     ] {
         let exit = run(&format!("{LIMITER}{cases}"), &[]);
         assert!(exit.refusal().contains(part), "{part:?} in:\n{}", exit.stderr);
@@ -440,6 +448,90 @@ fn hook_is_told_the_failure_of_the_previous_attempt() {
         refusal.contains("this failure has a number: { status = 503 }"),
         "{refusal}"
     );
+}
+
+/// What an attempt changes is part of what the backend gets.
+#[test]
+fn expected_request_is_that_of_the_attempt() {
+    let edited = "request = { path = '/chat', body = 'old', pools = ['web', 'spare'], headers = { x-collect = 'yes', \
+                  x-plan = 'pool=spare path=/v1 key=k body=new without=x-collect' } }\n";
+    let exit = run_fixture(
+        "attempts",
+        &format!(
+            "[[case]]\nname = 'x'\n{edited}expect.pool = 'spare'\n\
+             [case.expect.request]\npath = '/v1'\nbody = 'new'\nabsent = ['x-collect']\n\
+             headers = {{ authorization = 'Bearer k', x-prepared = '1 web None' }}\n"
+        ),
+    );
+    assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+
+    let exit = run_fixture(
+        "attempts",
+        &format!("[[case]]\nname = 'x'\n{edited}expect = {{ pool = 'web', request.unchanged = true }}\n"),
+    );
+    let shown = failing(&exit);
+    for part in [
+        "found     \"spare\"",
+        "path \"/v1\" instead of \"/chat\"",
+        "the body \"new\"",
+        "authorization \"Bearer k\" instead of none",
+    ] {
+        assert!(shown.contains(part), "{part:?} in:\n{shown}");
+    }
+}
+
+#[test]
+fn attempt_begins_at_the_pool_of_the_request_and_is_told_of_where_it_went() {
+    let cases = r#"
+[defaults]
+request.pools = ["web", "spare"]
+[[case]]
+name = "the first"
+expect = { pool = "web", request.headers.x-prepared = "1 web None", log = ['info: pool Some("web")'] }
+[[case]]
+name = "named for the request"
+request.headers.x-pool = "spare"
+expect = { pool = "spare", request.headers.x-prepared = "1 spare None", log = ['info: pool Some("spare")'] }
+[[case]]
+name = "named for the attempt"
+request.headers.x-plan = "pool=spare"
+expect = { pool = "spare", request.headers.x-prepared = "1 web None", log = ['info: pool Some("spare")'] }
+"#;
+    let exit = run_fixture("attempts", cases);
+    assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+}
+
+/// The body of an attempt can be changed if the plugin has it collected, or if there is none.
+#[test]
+fn attempt_has_the_content_that_it_would_have_in_pace() {
+    let cases = r#"
+[defaults]
+limits.read_body_kb = 1
+request = { body = "old", headers.x-plan = "body=new" }
+[[case]]
+name = "there is none"
+request.body = ""
+expect.request.body = "new"
+[[case]]
+name = "it is collected"
+request.headers.x-collect = "yes"
+expect.request.body = "new"
+[[case]]
+name = "it is on its way"
+expect.response = { status = 500, body = "body=new: NotAvailable" }
+[[case]]
+name = "it is as large as the plugin may be shown"
+hook = "attempt-filter"
+request.body = "KIB"
+expect.request.body = "new"
+[[case]]
+name = "it is larger"
+hook = "attempt-filter"
+request.body = "KIBx"
+expect.response = { status = 500, body = "body=new: NotAvailable" }
+"#;
+    let exit = run_fixture("attempts", &cases.replace("KIB", &"x".repeat(1024)));
+    assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
 }
 
 #[test]

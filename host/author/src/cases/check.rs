@@ -70,6 +70,16 @@ pub(super) struct Observed<'a> {
     pub(super) session: &'a Session,
 }
 
+impl Observed<'_> {
+    /// The pool that the attempt goes to, or else the request.
+    fn pool(self) -> Option<String> {
+        match &self.outcome.trial {
+            Some(trial) => Some(trial.pool.clone()),
+            None => self.session.pool(&self.outcome.request),
+        }
+    }
+}
+
 impl Expectation {
     /// The difference, if there is one.
     pub(super) fn difference(&self, observed: Observed<'_>) -> Option<Difference> {
@@ -156,7 +166,7 @@ impl Check {
                 }
             }
             Check::Path(text) => {
-                let target = outcome.request.target();
+                let target = outcome.sent().target();
                 unless(text.fits(target.as_bytes()), &|| format!("{target:?}"))
             }
             Check::Header(side, name, texts) => of_message(*side, outcome, |headers| {
@@ -175,14 +185,14 @@ impl Check {
                 unless(number.fits(status.into()), &|| status.to_string())
             }),
             Check::Body(Side::Request, text) => {
-                let body = &outcome.request.body;
+                let body = &outcome.sent().body;
                 unless(text.fits(body), &|| shown(body))
             }
             Check::Body(Side::Response, text) => of_response(outcome, |response| {
                 let body = response.body.as_deref().unwrap_or_default();
                 unless(text.fits(body), &|| shown(body))
             }),
-            Check::Pool(text) => match observed.session.pool(&outcome.request) {
+            Check::Pool(text) => match observed.pool() {
                 Some(pool) => unless(text.fits(pool.as_bytes()), &|| format!("{pool:?}")),
                 None => Some("none was named, and the route has several".to_owned()),
             },
@@ -284,7 +294,7 @@ fn of_message(
     check: impl FnOnce(&HeaderMap) -> Option<String>,
 ) -> Option<String> {
     match side {
-        Side::Request => check(&outcome.request.headers),
+        Side::Request => check(&outcome.sent().headers),
         Side::Response => of_response(outcome, |response| check(&response.headers)),
     }
 }
@@ -294,14 +304,15 @@ fn changes(side: Side, Observed { sent, outcome, .. }: Observed<'_>) -> Vec<Stri
     let mut changes = Vec::new();
     let (before, after) = match side {
         Side::Request => {
-            let (before, after) = (sent.request.target(), outcome.request.target());
+            let backend_gets = outcome.sent();
+            let (before, after) = (sent.request.target(), backend_gets.target());
             if before != after {
                 changes.push(format!("path {after:?} instead of {before:?}"));
             }
-            if sent.request.body != outcome.request.body {
-                changes.push(format!("the body {}", shown(&outcome.request.body)));
+            if sent.request.body != backend_gets.body {
+                changes.push(format!("the body {}", shown(&backend_gets.body)));
             }
-            (&sent.request.headers, &outcome.request.headers)
+            (&sent.request.headers, &backend_gets.headers)
         }
         Side::Response => {
             let Some(response) = outcome

@@ -19,7 +19,7 @@ pub(super) struct ExchangeOverrides<'a> {
     pub(super) last_failure: Option<LastFailure>,
     pub(super) response: Option<&'a Table<raw::Response>>,
     pub(super) outcome: Option<&'a Table<raw::End>>,
-    pub(super) hook: Option<HookName>,
+    pub(super) hook: Option<&'a Placed<HookName>>,
 }
 
 impl<'a> From<&'a raw::Defaults> for ExchangeOverrides<'a> {
@@ -44,7 +44,7 @@ impl<'a> From<&'a raw::Case> for ExchangeOverrides<'a> {
             last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
             outcome: raw.outcome.as_ref(),
-            hook: raw.hook,
+            hook: raw.hook.as_ref(),
         }
     }
 }
@@ -59,7 +59,7 @@ impl<'a> From<&'a raw::Step> for ExchangeOverrides<'a> {
             last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
             outcome: raw.outcome.as_ref(),
-            hook: raw.hook,
+            hook: raw.hook.as_ref(),
         }
     }
 }
@@ -86,8 +86,18 @@ impl ExchangeOverrides<'_> {
         if let Some(failure) = self.last_failure {
             exchange.pool.last_failure = Some(failure.0);
         }
-        if let Some(hook) = self.hook {
-            exchange.hook = Some(hook.value());
+        if let Some(Placed { value, place }) = self.hook {
+            let hook = value.value();
+            match Exchange::calls(hook) {
+                true => exchange.hook = Some(hook),
+                false => {
+                    let name = hook.name();
+                    let fault = format!(
+                        "a case calls no stream filter, so it would pass whatever `{name}` does; `pace plugin bench` calls it"
+                    );
+                    problems.push((place.clone(), Fault::Refused(fault)));
+                }
+            }
         }
         if let Some(tried) = self.tried {
             problems.extend(try_backends(tried, &mut exchange.pool.backends));

@@ -72,7 +72,7 @@ pub(super) struct Case {
     pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
     pub outcome: Option<Table<End>>,
-    pub hook: Option<HookName>,
+    pub hook: Option<Placed<HookName>>,
     pub advance_ms: Option<Placed<Millis>>,
     pub repeat: Option<Placed<Repeat>>,
     pub expect: Option<Table<Expect>>,
@@ -94,7 +94,7 @@ pub(super) struct Step {
     pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
     pub outcome: Option<Table<End>>,
-    pub hook: Option<HookName>,
+    pub hook: Option<Placed<HookName>>,
     pub expect: Option<Table<Expect>>,
     pub tally: Option<Table<Tally>>,
 }
