@@ -31,6 +31,16 @@ pub(super) struct Response<'a> {
     pub(super) backend: Option<&'a str>,
 }
 
+impl<'a> Response<'a> {
+    /// A response that cannot be changed any more.
+    pub(super) fn read((head, backend): (&'a dyn ResponseHead, Option<&'a str>)) -> Response<'a> {
+        Response {
+            head: ResponseAccess::Read(head),
+            backend,
+        }
+    }
+}
+
 impl<'r> Call<'r, '_> {
     /// The call of a hook that sees the request and nothing else.
     pub(super) fn of(request: RequestScope<'r>) -> Self {
@@ -51,10 +61,7 @@ impl<'r: 'a, 'a> Call<'r, 'a> {
     pub(super) fn of_stream(heads: Heads<'r>, content: Option<&'a mut Content>) -> Self {
         Call {
             content,
-            response: heads.response.map(|(head, backend)| Response {
-                head: ResponseAccess::Read(head),
-                backend,
-            }),
+            response: heads.response.map(Response::read),
             ..Call::of(heads.scope())
         }
     }
@@ -193,8 +200,7 @@ impl Lending {
 
     /// The request for editing.
     pub(super) fn request_mut(&mut self) -> Result<Result<&mut dyn RequestHead, EditError>, NotLent> {
-        self.lent("request")?;
-        let lent = self.0.as_mut().expect("`lent` has seen it");
+        let lent = self.lent_mut("request")?;
         if !lent.editable {
             return Ok(Err(EditError::ReadOnly));
         }
@@ -253,8 +259,7 @@ impl Lending {
 
     /// The attempt for editing.
     pub(super) fn attempt_mut(&mut self) -> Result<Result<&mut dyn Attempt, EditError>, NotLent> {
-        self.lent("attempt")?;
-        match &mut self.0.as_mut().expect("`lent` has seen it").attempt {
+        match &mut self.lent_mut("attempt")?.attempt {
             Some(lent) if !lent.editable => Ok(Err(EditError::ReadOnly)),
             // SAFETY: see `begin`; `editable` says that the pointer was made from a mutable reference.
             Some(lent) => Ok(Ok(unsafe { lent.attempt.as_mut() })),
@@ -273,8 +278,7 @@ impl Lending {
 
     /// The response for editing.
     pub(super) fn response_mut(&mut self) -> Result<Result<&mut dyn ResponseHead, EditError>, NotLent> {
-        self.lent("response")?;
-        match &mut self.0.as_mut().expect("`lent` has seen it").response {
+        match &mut self.lent_mut("response")?.response {
             Some(response) if !response.editable => Ok(Err(EditError::ReadOnly)),
             // SAFETY: see `begin`; `editable` says that the pointer was made from a mutable reference.
             Some(response) => Ok(Ok(unsafe { response.head.as_mut() })),
@@ -318,8 +322,7 @@ impl Lending {
 
     /// The bytes for which the hook runs, for editing and for parsing.
     pub(super) fn content_mut(&mut self) -> Result<&mut Content, NotLent> {
-        self.lent("content")?;
-        match &mut self.0.as_mut().expect("`lent` has seen it").content {
+        match &mut self.lent_mut("content")?.content {
             // SAFETY: see `begin`; the pointer was made from a mutable reference.
             Some(content) => Ok(unsafe { content.as_mut() }),
             None => Err(NO_CONTENT),
@@ -337,8 +340,7 @@ impl Lending {
 
     /// The fields of the event for editing.
     pub(super) fn event_mut(&mut self) -> Result<Option<&mut EventFields>, NotLent> {
-        self.lent("streams")?;
-        match &mut self.0.as_mut().expect("`lent` has seen it").unit {
+        match &mut self.lent_mut("streams")?.unit {
             // SAFETY: see `begin`; the pointer was made from a mutable reference.
             Some(event) => Ok(event.as_mut().map(|event| unsafe { event.as_mut() })),
             None => Err(NO_UNIT),
@@ -346,11 +348,19 @@ impl Lending {
     }
 
     fn lent(&self, interface: &'static str) -> Result<&Lent, NotLent> {
-        self.0.as_ref().ok_or(NotLent {
-            interface,
-            when: "outside a hook",
-            remedy: "there is no request while an instance starts and while it is configured",
-        })
+        self.0.as_ref().ok_or(outside_hooks(interface))
+    }
+
+    fn lent_mut(&mut self, interface: &'static str) -> Result<&mut Lent, NotLent> {
+        self.0.as_mut().ok_or(outside_hooks(interface))
+    }
+}
+
+fn outside_hooks(interface: &'static str) -> NotLent {
+    NotLent {
+        interface,
+        when: "outside a hook",
+        remedy: "there is no request while an instance starts and while it is configured",
     }
 }
 

@@ -229,10 +229,7 @@ impl Plugin for WasmPlugin {
         self.call(Hook::AttemptFilter, |instance| {
             let call = Call {
                 attempt: Some(AttemptAccess::Read(attempt)),
-                response: response.map(|(head, backend)| Response {
-                    head: ResponseAccess::Read(head),
-                    backend,
-                }),
+                response: response.map(Response::read),
                 ..Call::of(request)
             };
             let (judgement,) = instance.run(&self.used, call, |exports, store| {
@@ -332,10 +329,7 @@ impl Plugin for WasmPlugin {
     ) -> Result<(), Failure> {
         self.call(Hook::Finished, |instance| {
             let call = Call {
-                response: response.map(|(head, backend)| Response {
-                    head: ResponseAccess::Read(head),
-                    backend,
-                }),
+                response: response.map(Response::read),
                 outcome: Some(outcome),
                 ..Call::of(request)
             };
