@@ -18,6 +18,7 @@ mod stream;
 
 use std::fmt;
 
+use http::StatusCode;
 use http::header::HeaderValue;
 
 use field::FieldName;
@@ -31,7 +32,7 @@ pub use hooks::{Hook, Hooks, PerHook};
 pub use outcome::{Ending, Outcome};
 pub use reply::{CONTENT_TYPE_NAME, Reply};
 pub use state::{Annotation, Body, RequestState};
-pub use stream::{Heads, Message, Opening};
+pub use stream::{Heads, Message, Opening, unit_too_large};
 
 /// The contract that plugins are built for: the package in `wit/`.
 pub const CONTRACT: &str = "pace:plugin@0.1.0";
@@ -315,6 +316,21 @@ impl AttemptFailure {
         AttemptFailure::Protocol,
         AttemptFailure::Other,
     ];
+
+    /// The status of Pace's own answer, if no other attempt follows and no plugin answers.
+    pub fn answer(self) -> StatusCode {
+        match self {
+            AttemptFailure::ConnectionRefused
+            | AttemptFailure::ConnectionTimeout
+            | AttemptFailure::ConnectionFailed
+            | AttemptFailure::Tls => StatusCode::SERVICE_UNAVAILABLE,
+            AttemptFailure::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            AttemptFailure::Closed
+            | AttemptFailure::Protocol
+            | AttemptFailure::Status(_)
+            | AttemptFailure::Other => StatusCode::BAD_GATEWAY,
+        }
+    }
 
     /// The name in the log and the metrics.
     pub fn name(self) -> &'static str {

@@ -15,17 +15,20 @@
 //! | `chunk`, `line`, `event` | where the next unit ends, for each framing |
 //! | `interest` | the strings that a filter looks for |
 //! | `unit` | a unit in the hands of a plugin |
+//! | `stage` | what becomes of the units, and of the rest of the message |
 
 mod chunk;
 mod event;
 mod interest;
 mod line;
+mod stage;
 mod unit;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use self::event::EventFields;
 pub use self::interest::{IllegalInterest, Interest};
+pub use self::stage::{Advance, Filter, Stage};
 pub use self::unit::Unit;
 use crate::body::{Access, Content};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pace_content::body::{Access, Content};
-use pace_content::frames::{Cutter, EventFields, Framing, Step as Decision};
+use pace_content::frames::{EventFields, Stage, Step as Decision};
 
 use super::body::unit_limit;
 use super::{CallContext, Chain, FailedClosed, Remaining, Step, StepResult};
@@ -28,7 +28,6 @@ pub struct Filtering {
     hook: Hook,
     /// `None` once the filter has failed or been told the end.
     message: Option<Box<dyn Message>>,
-    framing: Framing,
     access: Access,
 }
 
@@ -40,12 +39,12 @@ impl Chain {
         body: Body,
         remaining: Remaining,
         scene: Scene<'_>,
-    ) -> Result<Vec<(Filtering, Cutter)>, FailedClosed> {
+    ) -> Result<Vec<(Filtering, Stage)>, FailedClosed> {
         let hook = match body {
             Body::Request => Hook::RequestStreamFilter,
             Body::Response => Hook::ResponseStreamFilter,
         };
-        let mut opened: Vec<(Filtering, Cutter)> = Vec::new();
+        let mut opened: Vec<(Filtering, Stage)> = Vec::new();
         let mut clock = Instant::now();
         for step in self.steps[hook].iter().filter(|step| remaining.has(step)) {
             let notes = scene.context.notes;
@@ -62,7 +61,7 @@ impl Chain {
                     return Err(FailedClosed(reason));
                 }
             };
-            let cutter = Cutter::new(
+            let stage = Stage::new(
                 opening.framing,
                 opening.access,
                 opening.interest,
@@ -72,17 +71,16 @@ impl Chain {
                 step: Arc::clone(step),
                 hook,
                 message: Some(opening.message),
-                framing: opening.framing,
                 access: opening.access,
             };
-            opened.push((filtering, cutter));
+            opened.push((filtering, stage));
         }
         Ok(opened)
     }
 }
 
 /// Tells filters that a message which they have opened is not shown to them.
-pub fn break_off_all(opened: Vec<(Filtering, Cutter)>, scene: Scene<'_>) {
+pub fn break_off_all(opened: Vec<(Filtering, Stage)>, scene: Scene<'_>) {
     for (mut filtering, _) in opened {
         filtering.break_off(scene, Ending::Cut);
     }
@@ -105,11 +103,6 @@ impl Filtering {
     /// Whether the filter may change the message.
     pub fn edits(&self) -> bool {
         self.access == Access::Edit
-    }
-
-    /// The way in which the message is cut.
-    pub fn framing(&self) -> Framing {
-        self.framing
     }
 
     /// Whether the filter has neither failed nor been told the end.

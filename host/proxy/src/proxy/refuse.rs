@@ -67,38 +67,9 @@ pub(super) fn reply(refused: Refused) -> Reply {
             StatusCode::NOT_IMPLEMENTED,
             "not implemented: an upgrade to another protocol, where the backends speak HTTP/2\n",
         ),
-        Refused::PluginFailed => (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n"),
-        Refused::RequestBody(reason) => match reason {
-            FailureReason::BodyTooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large\n")
-            }
-            FailureReason::BodyTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "the request's body did not come in time\n",
-            ),
-            FailureReason::BodyEncoding => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the request's body cannot be decoded\n",
-            ),
-            _ => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "there is no room for the request's body\n",
-            ),
-        },
-        Refused::ResponseBody(reason) => match reason {
-            FailureReason::BodyTimeout => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "the backend's response did not come in time\n",
-            ),
-            FailureReason::BodyBudget => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "there is no room for the backend's response\n",
-            ),
-            _ => (
-                StatusCode::BAD_GATEWAY,
-                "the backend's response cannot be looked at\n",
-            ),
-        },
+        Refused::PluginFailed => plugin_failed(),
+        Refused::RequestBody(reason) => request_body(reason),
+        Refused::ResponseBody(reason) => response_body(reason),
         Refused::Cut(Body::Request) => (StatusCode::SERVICE_UNAVAILABLE, "a plugin has cut the request\n"),
         Refused::Cut(Body::Response) => (StatusCode::BAD_GATEWAY, "a plugin has cut the response\n"),
         Refused::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no backend is available\n"),
@@ -118,6 +89,70 @@ pub(super) fn reply(refused: Refused) -> Reply {
         reply.headers.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
     }
     reply
+}
+
+/// Status and text if a plugin that fails closed cannot be shown the request's body.
+fn request_body(reason: FailureReason) -> (StatusCode, &'static str) {
+    match reason {
+        FailureReason::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large\n"),
+        FailureReason::UnitTooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a line or an event in the request's body is too long\n",
+        ),
+        FailureReason::BodyTimeout => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the request's body did not come in time\n",
+        ),
+        FailureReason::BodyEncoding => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the request's body cannot be decoded\n",
+        ),
+        FailureReason::BodyBudget | FailureReason::TooManyStreams => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "there is no room for the request's body\n",
+        ),
+        FailureReason::Trap
+        | FailureReason::Deadline
+        | FailureReason::Memory
+        | FailureReason::IllegalOutput
+        | FailureReason::Configure
+        | FailureReason::BreakerOpen
+        | FailureReason::InstanceLost
+        | FailureReason::BodyPartial => plugin_failed(),
+    }
+}
+
+/// Status and text if a plugin that fails closed cannot be shown the response's body.
+fn response_body(reason: FailureReason) -> (StatusCode, &'static str) {
+    match reason {
+        FailureReason::BodyTimeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "the backend's response did not come in time\n",
+        ),
+        FailureReason::BodyBudget => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "there is no room for the backend's response\n",
+        ),
+        FailureReason::BodyTooLarge
+        | FailureReason::UnitTooLarge
+        | FailureReason::TooManyStreams
+        | FailureReason::BodyEncoding
+        | FailureReason::BodyPartial => (
+            StatusCode::BAD_GATEWAY,
+            "the backend's response cannot be looked at\n",
+        ),
+        FailureReason::Trap
+        | FailureReason::Deadline
+        | FailureReason::Memory
+        | FailureReason::IllegalOutput
+        | FailureReason::Configure
+        | FailureReason::BreakerOpen
+        | FailureReason::InstanceLost => (StatusCode::BAD_GATEWAY, "a plugin failed\n"),
+    }
+}
+
+fn plugin_failed() -> (StatusCode, &'static str) {
+    (StatusCode::SERVICE_UNAVAILABLE, "a plugin failed\n")
 }
 
 /// The reason for Pace's own answer to a request whose last attempt failed like this.
@@ -169,6 +204,9 @@ mod tests {
             (AttemptFailure::ResponseTimeout, Refused::NoAnswerInTime),
         ] {
             assert_eq!(refused_after(failure), refused);
+        }
+        for failure in AttemptFailure::ALL {
+            assert_eq!(reply(refused_after(failure)).status, failure.answer());
         }
     }
 }

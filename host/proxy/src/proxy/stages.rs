@@ -19,14 +19,14 @@ use bytes::Bytes;
 use http::StatusCode;
 use pace_content::body::Access;
 use pace_content::decode::Codings;
-use pace_content::frames::Cutter;
+use pace_content::frames::{self, Advance};
 use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::framing::{Framing, remove_framing};
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
 
 use self::decoded::Decoded;
-use self::stage::{Advance, Stage};
+use self::stage::Stage;
 use super::Proxy;
 use super::attempt::Upload;
 use super::body::{Looked, access, announce, can_ask_for_whole, changed, lose_digests};
@@ -284,7 +284,7 @@ impl Stages {
     /// Puts the messages one behind the other. `None` if there are none, or if the filters cannot be shown a body with these
     /// fields and have failed open.
     pub(super) fn new(
-        filters: Vec<(Filtering, Cutter)>,
+        filters: Vec<(Filtering, frames::Stage)>,
         fields: &Fields,
     ) -> Result<Option<Stages>, FailedClosed> {
         let mut stages: Vec<Stage> = filters.into_iter().map(Stage::new).collect();

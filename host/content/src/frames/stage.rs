@@ -1,0 +1,226 @@
+//! A message on its way past one filter.
+
+use bytes::Bytes;
+
+use super::{Cutter, EventFields, Framing, Interest, Piece, Step, UnitTooLarge};
+use crate::body::{Access, Content};
+
+/// A filter, as a [`Stage`] asks it.
+pub trait Filter {
+    /// The reason why the message breaks off.
+    type Broken;
+
+    /// Shows a unit. `None`: the filter has failed, and this unit and the rest of the message pass untouched.
+    ///
+    /// # Errors
+    ///
+    /// The message breaks off.
+    fn next(
+        &mut self,
+        content: &mut Content,
+        event: Option<&mut EventFields>,
+    ) -> Result<Option<Step>, Self::Broken>;
+
+    /// Tells that the next unit is too large to be shown. The rest of the message passes untouched.
+    ///
+    /// # Errors
+    ///
+    /// The message breaks off.
+    fn too_large(&mut self) -> Result<(), Self::Broken>;
+
+    /// Tells that the message is complete. Returns the bytes that the filter adds, if it adds any.
+    ///
+    /// # Errors
+    ///
+    /// The message breaks off.
+    fn complete(&mut self) -> Result<Option<Content>, Self::Broken>;
+
+    /// Takes note that the message breaks off because the filter wants it: [`Step::Cut`].
+    fn cut(&mut self) -> Self::Broken;
+}
+
+/// What cuts a message for one filter, and what becomes of the units.
+#[derive(Debug)]
+pub struct Stage {
+    phase: Phase,
+    framing: Framing,
+    /// Whether the stage has got all of the message.
+    is_finished: bool,
+}
+
+/// The progress of a filter in its message.
+#[derive(Debug)]
+enum Phase {
+    /// It is shown units.
+    Cutting(Cutter),
+    /// The rest passes without it: these bytes, and all that come. Lines may not have ended with them.
+    Passing {
+        bytes: Option<Bytes>,
+        is_open_line: bool,
+    },
+    /// It has ended the message, with its last bytes to come, if there are any.
+    Ending(Cutter),
+    /// Nothing comes any more.
+    Over,
+}
+
+/// The progress of a stage.
+#[derive(Debug)]
+pub enum Advance {
+    /// These bytes go on; there is at least one.
+    Bytes(Bytes),
+    /// More has to come first.
+    Wants,
+    /// There is nothing yet, and it can be asked again.
+    Again,
+    /// Nothing comes any more.
+    End,
+}
+
+impl Stage {
+    /// A stage at the start of a message, for a filter that asked for it so. `limit` is that of [`Cutter::new`].
+    pub fn new(framing: Framing, access: Access, interest: Interest, limit: u32) -> Stage {
+        Stage {
+            phase: Phase::Cutting(Cutter::new(framing, access, interest, limit)),
+            framing,
+            is_finished: false,
+        }
+    }
+
+    /// The way in which the message is cut.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Takes the next bytes, after [`Advance::Wants`].
+    pub fn push(&mut self, more: Bytes) {
+        match &mut self.phase {
+            Phase::Passing { bytes, .. } => *bytes = Some(more),
+            Phase::Cutting(_) | Phase::Ending(_) | Phase::Over => self.push_slice(&more),
+        }
+    }
+
+    /// Takes the next bytes, after [`Advance::Wants`].
+    pub fn push_slice(&mut self, more: &[u8]) {
+        match &mut self.phase {
+            Phase::Cutting(cutter) => cutter.push(more),
+            Phase::Passing { bytes, .. } => *bytes = Some(Bytes::copy_from_slice(more)),
+            Phase::Ending(_) | Phase::Over => {}
+        }
+    }
+
+    /// Takes note that the message is complete.
+    pub fn finish(&mut self) {
+        self.is_finished = true;
+        if let Phase::Cutting(cutter) = &mut self.phase {
+            cutter.finish();
+        }
+    }
+
+    /// The next thing to do.
+    ///
+    /// # Errors
+    ///
+    /// The filter has the message break off.
+    pub fn advance<F: Filter>(&mut self, filter: &mut F) -> Result<Advance, F::Broken> {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Cutting(cutter) => self.cut(cutter, filter),
+            Phase::Passing {
+                bytes: Some(bytes), ..
+            } if !bytes.is_empty() => {
+                self.phase = Phase::Passing {
+                    bytes: None,
+                    is_open_line: !bytes.ends_with(b"\n"),
+                };
+                Ok(Advance::Bytes(bytes))
+            }
+            Phase::Passing { is_open_line, .. } if self.is_finished => {
+                let Some(mut last) = filter.complete()? else {
+                    return Ok(Advance::End);
+                };
+                if self.framing == Framing::Line && is_open_line && last.size() > 0 {
+                    // What passed has ended without the end of a line.
+                    let _fits = last.splice(0, 0, b"\n");
+                }
+                let unused = Cutter::new(self.framing, Access::Edit, Interest::default(), Content::MOST);
+                Ok(some(unused.last(last)))
+            }
+            passing @ Phase::Passing { .. } => {
+                self.phase = passing;
+                Ok(Advance::Wants)
+            }
+            Phase::Ending(cutter) => {
+                let last = filter.complete()?;
+                Ok(some(last.map_or_else(Bytes::new, |last| cutter.last(last))))
+            }
+            Phase::Over => Ok(Advance::End),
+        }
+    }
+
+    fn cut<F: Filter>(&mut self, mut cutter: Cutter, filter: &mut F) -> Result<Advance, F::Broken> {
+        match cutter.next_piece() {
+            Ok(Some(Piece::Pass(bytes))) => {
+                self.phase = Phase::Cutting(cutter);
+                Ok(some(bytes))
+            }
+            Ok(None) if self.is_finished => {
+                self.phase = Phase::Ending(cutter);
+                Ok(Advance::Again)
+            }
+            Ok(None) => {
+                self.phase = Phase::Cutting(cutter);
+                Ok(Advance::Wants)
+            }
+            Ok(Some(Piece::Unit(mut unit))) => {
+                let raw = unit.raw().clone();
+                let (content, event) = unit.lend();
+                let bytes = match filter.next(content, event)? {
+                    None => {
+                        self.pass(cutter.into_rest());
+                        raw
+                    }
+                    Some(Step::Pass) => {
+                        let bytes = cutter.put_back(unit);
+                        self.phase = Phase::Cutting(cutter);
+                        bytes
+                    }
+                    Some(Step::Drop) => {
+                        self.phase = Phase::Cutting(cutter);
+                        Bytes::new()
+                    }
+                    Some(Step::Finish) => {
+                        let bytes = cutter.put_back(unit);
+                        self.pass(cutter.into_rest());
+                        bytes
+                    }
+                    Some(Step::Stop) => {
+                        let bytes = cutter.put_back(unit);
+                        self.phase = Phase::Ending(cutter);
+                        bytes
+                    }
+                    Some(Step::Cut) => return Err(filter.cut()),
+                };
+                Ok(some(bytes))
+            }
+            Err(UnitTooLarge) => {
+                filter.too_large()?;
+                self.pass(cutter.into_rest());
+                Ok(Advance::Again)
+            }
+        }
+    }
+
+    fn pass(&mut self, rest: Bytes) {
+        self.phase = Phase::Passing {
+            bytes: Some(rest),
+            is_open_line: false,
+        };
+    }
+}
+
+fn some(bytes: Bytes) -> Advance {
+    match bytes.is_empty() {
+        true => Advance::Again,
+        false => Advance::Bytes(bytes),
+    }
+}
