@@ -167,7 +167,17 @@ fn shown(difference: &Difference) -> String {
 /// A difference of texts of several lines: `-` marks expected lines, `+` found ones, and lines common at the
 /// beginning and the end are unmarked.
 fn lines<'t>(expected: &'t str, found: &'t str) -> Vec<(char, &'t str)> {
-    let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
+    // A line end that only one of them has at its end is an empty line more.
+    let both = |text: &'t str, other: &str| -> Vec<&'t str> {
+        let other_ends = other.ends_with('\n');
+        let text = text.strip_suffix('\n').filter(|_| other_ends).unwrap_or(text);
+        if text.is_empty() {
+            Vec::new()
+        } else {
+            text.split('\n').collect()
+        }
+    };
+    let (expected, found) = (both(expected, found), both(found, expected));
     let same = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
     let head = same(&mut expected.iter().zip(&found));
     let rest = expected.len().min(found.len()) - head;
@@ -197,5 +207,7 @@ mod tests {
         assert_eq!(signs("a\na", "a"), " -");
         assert_eq!(signs("a", "b"), "-+");
         assert_eq!(signs("", "b\nc"), "++");
+        assert_eq!(signs("a\nb", "a\nb\n"), "  +");
+        assert_eq!(signs("a\nb\n", "a\nb\n"), "  ");
     }
 }

@@ -32,6 +32,8 @@ pub struct Trial {
     pub can_retry: bool,
     /// The time since it began.
     pub elapsed: Duration,
+    /// Whether the body passes a stream filter, so that it cannot be looked at.
+    pub(super) body_passes: bool,
     /// The names of the headers with secrets.
     secret: Vec<HeaderName>,
 }
@@ -56,6 +58,7 @@ impl Session {
             failure: None,
             can_retry: true,
             elapsed: Duration::ZERO,
+            body_passes: false,
             secret: Vec::new(),
         }
     }
@@ -66,7 +69,7 @@ impl Session {
     ///
     /// The hook failed, or the plugin does not export it.
     pub fn prepare(&self, request: &Request, trial: &mut Trial, number: u32) -> Result<Verdict, Failure> {
-        let mut content = self.content_of_attempt(&trial.request);
+        let mut content = self.content_of_attempt(trial);
         let verdict = self.reading(request, None, |request| {
             self.plugin().prepare(request, trial, content.as_mut(), number)
         })?;
@@ -79,15 +82,21 @@ impl Session {
 
     /// The body as the plugin may look at it and change it in `prepare`: there is none, or the plugin itself has it collected. Any
     /// other is on its way, and so is one that cannot be shown.
-    fn content_of_attempt(&self, request: &Request) -> Option<Content> {
+    fn content_of_attempt(&self, trial: &Trial) -> Option<Content> {
+        let request = &trial.request;
         let is_collected = self.hooks().contains(Hook::RequestBodyFilter) && !self.has_skipped(Body::Request);
+        let limit = self.limits().0;
         let shown = match request.body.is_empty() {
+            _ if trial.body_passes => return None,
             true => Bytes::new(),
-            false if is_collected => self.content(&request.headers, &request.body).ok()?.into_shown(),
+            false if is_collected => self
+                .content(&request.headers, &request.body, limit)
+                .ok()?
+                .into_shown(),
             false => return None,
         };
         let mut content = Content::unit(shown);
-        content.allow(Access::Edit, self.limits().0);
+        content.allow(Access::Edit, limit);
         Some(content)
     }
 

@@ -24,7 +24,7 @@ impl Session {
     ///
     /// The hook failed, also because the body cannot be shown, or the plugin does not export it.
     pub fn request_body(&self, request: &mut Request) -> Result<Verdict, Failure> {
-        let mut content = self.content(&request.headers, &request.body)?;
+        let mut content = self.content(&request.headers, &request.body, self.limits().0)?;
         let verdict = self.editing(request, |scope| self.plugin().request_body(scope, &mut content))?;
         if content.is_changed() {
             change(&mut request.headers, content.size());
@@ -46,10 +46,8 @@ impl Session {
         backend: Option<&str>,
     ) -> Result<Verdict, Failure> {
         let body = response.body.clone().unwrap_or_default();
-        let mut content = self.content(&response.headers, &body)?;
-        let has_none =
-            matches!(response.status.as_u16(), 204 | 205 | 304) || request.method == http::Method::HEAD;
-        if has_none {
+        let mut content = self.content(&response.headers, &body, self.limits().0)?;
+        if !has_body(request, response) {
             content.allow(Access::Nothing, self.limits().0);
         }
         let verdict = self.reading(request, Some(body.len() as u64), |request| {
@@ -63,15 +61,14 @@ impl Session {
         Ok(verdict)
     }
 
-    /// The body as plugins are shown it.
-    pub(super) fn content(&self, headers: &HeaderMap, body: &Bytes) -> Result<Content, Failure> {
+    /// The body as plugins are shown it, if it has at most so many bytes.
+    pub(super) fn content(&self, headers: &HeaderMap, body: &Bytes, limit: u32) -> Result<Content, Failure> {
         let failure = |reason, detail: String| Failure { reason, detail };
         let codings = headers.get_all(http::header::CONTENT_ENCODING).iter();
         let codings = Codings::parse(codings.map(HeaderValue::as_bytes)).map_err(|_| {
             let detail = "its content-encoding is not one of gzip, deflate, br and zstd";
             failure(FailureReason::BodyEncoding, detail.to_owned())
         })?;
-        let (limit, _) = self.limits();
         let told = |error| match error {
             CollectError::TooLarge => failure(
                 FailureReason::BodyTooLarge,
@@ -92,8 +89,19 @@ impl Session {
     }
 }
 
+/// Whether the response to a request can have a body (RFC 9110, section 6.4.1).
+pub(super) fn has_body(request: &Request, response: &Response) -> bool {
+    !matches!(response.status.as_u16(), 204 | 205 | 304) && request.method != http::Method::HEAD
+}
+
 /// Corrects the headers that speak of a body which the plugin has changed.
 pub(super) fn change(of: &mut HeaderMap, size: u32) {
+    lose(of);
+    of.insert(CONTENT_LENGTH, size.into());
+}
+
+/// Removes what does not hold of a changed body, except its length.
+pub(super) fn lose(of: &mut HeaderMap) {
     for name in headers::LOST {
         of.remove(name);
     }
@@ -101,5 +109,4 @@ pub(super) fn change(of: &mut HeaderMap, size: u32) {
         let weak = HeaderValue::from_bytes(&headers::weak_etag(etag.as_bytes()));
         of.insert(ETAG, weak.expect("it was a value before"));
     }
-    of.insert(CONTENT_LENGTH, size.into());
 }

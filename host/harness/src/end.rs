@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pace_hook::{Ending, Outcome};
+use pace_hook::{AttemptFailure, Ending, Outcome};
 
 /// The end of a request, beside what the exchange itself decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The way in which it ended.
-    pub ending: Ending,
+    /// The way in which it ended; `None` for the way that the exchange takes.
+    pub ending: Option<Ending>,
     /// Bytes of the request's body.
     pub request_bytes: u64,
     /// Bytes of the response's body.
@@ -24,10 +24,10 @@ pub struct End {
 }
 
 impl Default for End {
-    /// A complete response without a body, in no time.
+    /// No bodies, in no time.
     fn default() -> End {
         End {
-            ending: Ending::Complete,
+            ending: None,
             request_bytes: 0,
             response_bytes: 0,
             total: Duration::ZERO,
@@ -40,18 +40,23 @@ impl Default for End {
 
 impl End {
     /// The outcome of a request that was answered with this status, after an attempt at this backend or without any.
-    pub(super) fn outcome<'a>(&self, status: Option<u16>, attempt: Option<Attempt<'a>>) -> Outcome<'a> {
+    pub(super) fn outcome<'a>(
+        &self,
+        status: Option<u16>,
+        attempt: Option<Attempt<'a>>,
+        ending: Ending,
+    ) -> Outcome<'a> {
         let is_made = attempt.is_some();
         let attempt = attempt.unwrap_or_default();
         Outcome {
-            ending: self.ending,
+            ending: self.ending.unwrap_or(ending),
             status,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             attempts: attempt.number,
             backend: is_made.then_some(attempt.backend),
             pool: is_made.then_some(attempt.pool),
-            failure: None,
+            failure: attempt.failure,
             total: self.total,
             queue: is_made.then_some(self.queue),
             connect: is_made.then_some(self.connect),
@@ -67,4 +72,6 @@ pub(super) struct Attempt<'a> {
     pub(super) number: u32,
     pub(super) backend: &'a str,
     pub(super) pool: &'a str,
+    /// Why it failed, if it did.
+    pub(super) failure: Option<AttemptFailure>,
 }

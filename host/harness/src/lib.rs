@@ -2,8 +2,8 @@
 //! still until it is moved.
 //!
 //! ```text
-//! Subject ──▶ Session ──▶ Exchange: request-filter ──▶ select-upstream ──▶ response-filter ──▶ finished
-//! a file,     configured, a request   Request           Pool                Response
+//! Subject ──▶ Session ──▶ Exchange: requests' filters ──▶ attempts ──▶ responses' filters ──▶ finished
+//! a file,     configured, a request  Request               Pool         Response
 //! compiled    with a time
 //! ```
 //!
@@ -14,8 +14,9 @@
 //! |---|---|
 //! | `subject` | a compiled file, and the settings that it runs with |
 //! | `session` | one configured plugin with its own state, log and time |
-//! | `exchange`, `end` | one request on its way through the hooks, and its end |
-//! | `body` | the hooks for whole bodies |
+//! | `exchange`, `end` | one request with its surroundings and its end, and what becomes of it |
+//! | `course` | its way through the hooks |
+//! | `body`, `stream` | the hooks for whole bodies, and for those that pass in pieces |
 //! | `attempt` | the attempts that plugins prepare and judge |
 //! | `explain` | explanations of failures, with advice |
 //! | `measure` | the cost of a call of a hook |
@@ -26,6 +27,7 @@
 mod attempt;
 mod body;
 mod certificate;
+mod course;
 mod end;
 mod exchange;
 mod explain;
@@ -35,6 +37,7 @@ mod message;
 mod metrics;
 mod pool;
 mod session;
+mod stream;
 mod subject;
 
 #[cfg(test)]
@@ -43,12 +46,13 @@ mod tests;
 pub use attempt::Trial;
 pub use certificate::certificate;
 pub use end::End;
-pub use exchange::{Exchange, Outcome, Word};
+pub use exchange::{Brought, Exchange, Judged, Made, Outcome, Word};
 pub use explain::explain;
 pub use lines::Line;
 pub use measure::Cost;
 pub use message::{Request, Response};
 pub use pool::{Backend, Pool};
 pub use session::{Session, WindowKey};
+pub use stream::{Arrival, Passage};
 pub use subject::read;
 pub use subject::{Setup, Subject, SubjectError};

@@ -8,8 +8,6 @@ use bytes::Bytes;
 use super::exchange::Exchange;
 use super::message::{Copied, Request, Response};
 use super::session::Session;
-use pace_content::body::Content;
-use pace_content::frames::{Cutter, Interest, Piece};
 use pace_hook::{Ending, Failure, Hook, Judgement, Opening, Reply, Selection, Verdict};
 
 /// The cost of calls of a hook on one reused instance.
@@ -34,7 +32,7 @@ pub struct Cost {
     pub memory: Option<usize>,
 }
 
-/// The message that stream filters are shown: one unit, however it is cut.
+/// The message that passes stream filters: one unit, however it is cut.
 const MESSAGE: &[u8] = b"data: {}\n\n";
 
 /// One call in so many comes before the measured ones, so that one-time work is done.
@@ -104,18 +102,8 @@ impl Session {
         request: &Request,
         response: Option<(&Response, Option<&str>)>,
     ) -> Result<Copied, Failure> {
-        if let Some(mut opening) = opening {
-            let interest = Interest::default();
-            let mut cutter = Cutter::new(opening.framing, opening.access, interest, u32::MAX);
-            cutter.push(MESSAGE);
-            cutter.finish();
-            while let Ok(Some(piece)) = cutter.next_piece() {
-                if let Piece::Unit(mut unit) = piece {
-                    self.next_unit(&mut opening, request, response, &mut unit)?;
-                }
-            }
-            let mut last = Content::unit(Bytes::new());
-            self.end_stream(opening, request, response, Ending::Complete, &mut last)?;
+        if let Some(opening) = opening {
+            self.pass_piece(opening, Bytes::from_static(MESSAGE), request, response)?;
         }
         Ok(Copied::default())
     }
@@ -178,7 +166,9 @@ impl Session {
                     .and_then(|opening| self.pass_through(opening, &request, from))
             }
             Hook::Finished => {
-                let outcome = exchange.end.outcome(Some(response.status.as_u16()), None);
+                let outcome = exchange
+                    .end
+                    .outcome(Some(response.status.as_u16()), None, Ending::Complete);
                 self.finished(&request, Some((&response, None)), &outcome)
                     .map(|()| Copied::default())
             }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use super::stream::Arrival;
 use pace_hook::field::{self, FieldName};
 use pace_hook::{ClientCertificate, EditError, Headers, Reply, RequestHead, ResponseHead};
 
@@ -23,6 +24,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body as it is sent.
     pub body: Bytes,
+    /// The way in which it arrives.
+    pub arrival: Arrival,
     /// The client's address.
     pub client: IpAddr,
     /// Whether the request came over TLS.
@@ -52,6 +55,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body as it is sent; `None` for none.
     pub body: Option<Bytes>,
+    /// The way in which it arrives.
+    pub arrival: Arrival,
     pub(super) copied: Copied,
 }
 
@@ -103,6 +108,7 @@ impl Request {
             query,
             headers,
             body: Bytes::new(),
+            arrival: Arrival::default(),
             client: CLIENT,
             https: false,
             certificate: None,
@@ -187,6 +193,7 @@ impl Response {
             status,
             headers: HeaderMap::new(),
             body: None,
+            arrival: Arrival::default(),
             copied: Copied::default(),
         }
     }

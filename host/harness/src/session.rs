@@ -18,7 +18,7 @@ use super::subject::{Setup, Subject};
 use pace_config::Source;
 use pace_config::telemetry::Secret;
 use pace_content::body::Content;
-use pace_content::frames::{Step, Unit};
+use pace_content::frames::{EventFields, Step};
 use pace_hook::{
     Ending, Failure, FailureReason, Heads, Hooks, Opening, Outcome, Plugin, Pools, RequestAccess,
     RequestFacts, RequestScope, RequestState, ResponseHead, Selection, Verdict,
@@ -197,9 +197,9 @@ impl Session {
         opening: &mut Opening,
         request: &Request,
         response: Option<(&Response, Option<&str>)>,
-        unit: &mut Unit,
+        content: &mut Content,
+        event: Option<&mut EventFields>,
     ) -> Result<Step, Failure> {
-        let (content, event) = unit.lend();
         self.heads(request, response, |heads| {
             opening.message.next(heads, content, event)
         })

@@ -301,12 +301,20 @@ fn invalid_case_is_refused() {
             "2026-01-31T12:00:00Z",
         ),
         (
-            "[[case]]\nname = 'x'\nhook = 'request-stream-filter'\nexpect.verdict = 'next'",
-            "would pass whatever `request-stream-filter` does",
+            "[[case]]\nname = 'x'\nrequest = { body = 'ab', pieces = ['a', 'b'] }\nexpect.verdict = 'next'",
+            "leave `body` out",
         ),
         (
-            "[[case]]\nname = 'x'\n[[case.step]]\nhook = 'response-stream-filter'\nexpect.verdict = 'next'",
-            "would pass whatever `response-stream-filter` does",
+            "[[case]]\nname = 'x'\nattempts = [{ failure = 'closed', response.status = 200 }]\nexpect.verdict = 'next'",
+            "brings no response",
+        ),
+        (
+            "[[case]]\nname = 'x'\nattempts = ['status']\nexpect.verdict = 'next'",
+            "{ response = { status = 503 } }",
+        ),
+        (
+            "[[case]]\nname = 'x'\nresponse.ends = 'refused'\nexpect.verdict = 'next'",
+            "there is no `refused` here",
         ),
     ] {
         let exit = run(&format!("{LIMITER}{cases}"), &[]);
@@ -532,6 +540,218 @@ expect.response = { status = 500, body = "body=new: NotAvailable" }
 "#;
     let exit = run_fixture("attempts", &cases.replace("KIB", &"x".repeat(1024)));
     assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+}
+
+#[test]
+fn attempts_follow_as_long_as_they_are_wanted_and_listed() {
+    let cases = r#"
+[defaults]
+request = { pools = ["web", "spare"], headers.x-plan = "key=first|pool=spare key=second", headers.x-judge = "429=retry" }
+pool.backends = ["a:80", "b:80"]
+
+[[case]]
+name = "the response of the second"
+attempts = [{ response.status = 429 }, { response = { headers.server = "second", body = "hello" } }]
+expect.response = { status = 200, headers.server = "second", body = "hello", unchanged = true }
+expect.pool = "spare"
+expect.request.headers.authorization = "Bearer second"
+expect.attempts = [
+    { pool = "web", backend = "a:80", judgement = "retry", request.headers = { authorization = "Bearer first", x-prepared = "1 web None" } },
+    { pool = "spare", backend = "b:80", judgement = "accept", request.headers = { authorization = "Bearer second", x-prepared = "2 web Some(Status(429))" } },
+]
+
+[[case]]
+name = "none follows the last, whatever the plugin wants"
+attempts = [{ response.status = 429 }, { response.status = 429 }]
+expect.response.status = 429
+expect.verdict = "next"
+expect.attempts = [{ judgement = "retry" }, { judgement = "retry" }]
+expect.annotations.judged = "2 spare 429 None false"
+
+[[case]]
+name = "a failure that the plugin accepts is followed by what is listed"
+attempts = ["connection-refused", { failure = "response-timeout", after_ms = 50 }]
+expect.response.status = 504
+expect.attempts = [{ judgement = "accept" }, { judgement = "accept", request.headers.x-prepared = "2 web Some(ConnectionRefused)" }]
+expect.log = ['info: pool Some("spare")']
+
+[[case]]
+name = "the plugin answers instead"
+request.headers.x-judge = "failed=respond"
+attempts = ["closed", {}]
+expect = { verdict = "respond", hook = "attempt-filter", attempts = [{ judgement = "respond" }] }
+
+[[case]]
+name = "an attempt that is answered is not made"
+request.headers.x-plan = "reply"
+attempts = [{}, {}]
+expect = { response.status = 299, attempts = [{ }] }
+
+[[case]]
+name = "what follows is not part of the case"
+response.status = 429
+expect = { verdict = "retry", attempts = [{ judgement = "retry", pool = "web" }] }
+"#;
+    let exit = run_fixture("attempts", cases);
+    assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+
+    let exit = run_fixture(
+        "attempts",
+        "[[case]]\nname = 'x'\nattempts = ['closed', {}]\n\
+         expect.attempts = [{ judgement = 'retry', pool = 'other' }]\n",
+    );
+    let shown = failing(&exit);
+    for part in [
+        "attempts[0].judgement",
+        "found     accept",
+        "attempts[0].pool",
+        "expected  1",
+        "found     2",
+    ] {
+        assert!(shown.contains(part), "{part:?} in:\n{shown}");
+    }
+}
+
+#[test]
+fn balancer_is_told_of_the_attempts_before() {
+    let cases = r#"
+[[case]]
+name = "each goes elsewhere"
+pool.backends = ["a:80", "b:80", "c:80"]
+attempts = ["connection-refused", "closed", {}]
+expect.verdict = "pick"
+expect.backend = "c:80"
+expect.response.status = 200
+expect.attempts = [{ backend = "a:80" }, { backend = "b:80" }, { backend = "c:80" }]
+"#;
+    let exit = run(&format!("wasm = 'builtin:round-robin'\n{cases}"), &[]);
+    assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+}
+
+#[test]
+fn body_passes_stream_filters_in_the_pieces_in_which_it_arrives() {
+    let cases = r#"
+[defaults]
+limits = { unit_kb = 1, time_ms = 1000 }
+
+[[case]]
+name = "a request"
+config = { of = "request", framing = "line" }
+request = { pieces = ["one\ntw", "o\ndrop\n", "three"], headers = { content-length = "17", digest = "x" } }
+expect.request.pieces = ["one(1)\n", "two(2)\n", "", "three(4)\ncomplete after 4\n"]
+expect.request.body = "one(1)\ntwo(2)\nthree(4)\ncomplete after 4\n"
+expect.request.ends = "complete"
+expect.request.absent = ["content-length", "digest"]
+expect.log = ["info: complete after 4"]
+
+[[case]]
+name = "a response"
+config = { of = "response", framing = "event" }
+response.pieces = ["data: one\n", "\ndata: two\n\n"]
+expect.response.pieces = ["", "data: one(1)\n\ndata: two(2)\n\n", "data: complete after 2\n\n"]
+
+[[case]]
+name = "one that the filter looks at"
+config = { of = "response", framing = "line", look = true }
+response.pieces = ["one\nt", "wo"]
+expect.response = { unchanged = true, pieces = ["one\n", "", "two"] }
+
+[[case]]
+name = "one in which the filter looks for something"
+config = { of = "response", framing = "chunk", interest = ["needle"] }
+response.pieces = ["hay", "nee", "dle"]
+expect.response.pieces = ["hay", "", "needle(1)", "complete after 1"]
+
+[[case]]
+name = "the rest passes"
+config = { of = "response", framing = "line" }
+response.pieces = ["finish\none\n", "two"]
+expect.response.pieces = ["finish\none\n", "two", "\ncomplete after 1\n"]
+
+[[case]]
+name = "the filter ends it"
+config = { of = "response", framing = "line" }
+response.pieces = ["stop\none\n", "two"]
+expect.response.pieces = ["stop\ncomplete after 1\n", "", ""]
+
+[[case]]
+name = "the filter cuts it"
+config = { of = "response", framing = "line" }
+response.pieces = ["one\ncut\n", "two"]
+expect.response = { status = 200, pieces = ["one(1)\n", "", ""], ends = "cut" }
+expect.log = ["info: cut after 2", "info: refused: NotAvailable"]
+
+[[case]]
+name = "the filter cuts it before anything is sent"
+config = { of = "response", framing = "line" }
+response.pieces = ["cut\n"]
+expect.response = { status = 502, ends = "cut" }
+
+[[case]]
+name = "the filter cuts the request"
+config = { of = "request", framing = "line" }
+request.pieces = ["cut\n"]
+expect = { response.status = 503, request.ends = "cut", attempts = [{}] }
+
+[[case]]
+name = "the backend breaks it off"
+config = { of = "response", framing = "line" }
+response = { pieces = ["one\ntwo"], ends = "backend-failed" }
+expect.response = { pieces = ["one(1)\n", ""], ends = "backend-failed" }
+
+[[case]]
+name = "the client goes"
+config = { of = "request", framing = "line" }
+request = { pieces = ["one\n"], ends = "client-gone" }
+expect = { verdict = "next", request.ends = "client-gone" }
+
+[[case]]
+name = "further attempts send what was made"
+config = { of = "request", framing = "line" }
+request.body = "one"
+attempts = ["closed", {}]
+expect.log = ["info: complete after 1"]
+expect.attempts = [{ request.body = "one(1)\ncomplete after 1\n" }, { request.body = "one(1)\ncomplete after 1\n" }]
+
+[[case]]
+name = "there is none to pass"
+config = { of = "request", framing = "line" }
+expect = { log = [], request.pieces = [""] }
+
+[[case]]
+name = "the filter fails"
+config = { of = "response", framing = "line" }
+response.body = "panic\n"
+expect.failure = "trap"
+
+[[case]]
+name = "a line is too long"
+config = { of = "response", framing = "line" }
+response.body = "LONG"
+expect.failure = { reason = "unit-too-large", message = "a line is longer than `limits.unit_kb`" }
+
+[[case]]
+name = "a part is not shown"
+config = { of = "response", framing = "line" }
+response = { status = 206, body = "part" }
+expect.failure = "body-partial"
+"#;
+    let exit = run_fixture("stream-words", &cases.replace("LONG", &"x".repeat(1025)));
+    assert_eq!(exit.code, Some(0), "{}{}", exit.stdout, exit.stderr);
+
+    let exit = run_fixture(
+        "stream-words",
+        "[[case]]\nname = 'x'\nconfig = { of = 'response', framing = 'chunk' }\nresponse.pieces = ['a', 'b']\n\
+         expect.response = { pieces = ['a', 'b'], ends = 'cut' }\n",
+    );
+    let shown = failing(&exit);
+    for part in [
+        "response.pieces",
+        "\"a(1)\", \"b(2)\", \"complete after 2\"",
+        "found     complete",
+    ] {
+        assert!(shown.contains(part), "{part:?} in:\n{shown}");
+    }
 }
 
 #[test]

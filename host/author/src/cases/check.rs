@@ -6,8 +6,10 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::value::{Amount, Kept, Number, Text, Texts};
 use pace_config::Location;
-use pace_harness::{Exchange, Outcome, Response, Session, WindowKey, Word};
-use pace_hook::{FailureReason, Hook};
+use pace_harness::{
+    Exchange, Judged, Made, Outcome, Passage, Request, Response, Session, Trial, WindowKey, Word,
+};
+use pace_hook::{Ending, FailureReason, Hook};
 
 /// An expectation, with its place in the file.
 pub(super) struct Expectation {
@@ -29,6 +31,14 @@ pub(super) enum Check {
     Status(Number),
     Body(Side, Text),
     Pool(Text),
+    /// What was sent for each piece, and at the end.
+    Pieces(Side, Vec<Text>),
+    Ends(Side, Ending),
+    /// The number of attempts.
+    Attempts(usize),
+    Judged(Judged),
+    /// A check of the attempt with this index.
+    OfAttempt(usize, Box<Check>),
     Context(String, Text),
     Annotation(String, Text),
     Log(Vec<Text>),
@@ -68,14 +78,60 @@ pub(super) struct Observed<'a> {
     pub(super) sent: &'a Exchange,
     pub(super) outcome: &'a Outcome,
     pub(super) session: &'a Session,
+    /// The attempt that is looked at; `None` for the request, which is that of the last one.
+    pub(super) attempt: Option<&'a Made>,
 }
 
-impl Observed<'_> {
+impl<'a> Observed<'a> {
+    /// The attempt as the plugin has prepared it.
+    fn trial(self) -> Option<&'a Trial> {
+        match self.attempt {
+            Some(made) => made.trial.as_ref(),
+            None => self.outcome.trial(),
+        }
+    }
+
     /// The pool that the attempt goes to, or else the request.
     fn pool(self) -> Option<String> {
-        match &self.outcome.trial {
+        match self.trial() {
             Some(trial) => Some(trial.pool.clone()),
             None => self.session.pool(&self.outcome.request),
+        }
+    }
+
+    /// The request that the backend gets.
+    fn request(self) -> &'a Request {
+        self.trial().map_or(&self.outcome.request, |trial| &trial.request)
+    }
+
+    /// The address of the backend: that of the attempt, or the plugin's last pick.
+    fn backend(self) -> Option<&'a str> {
+        match self.attempt {
+            Some(made) => made.backend.as_deref(),
+            None => {
+                let picked = self.outcome.picked?;
+                Some(&self.sent.pool.backends[picked as usize].address)
+            }
+        }
+    }
+
+    /// The response that the last attempt has brought.
+    fn brought(self) -> &'a Response {
+        let last = self.outcome.attempts.len().checked_sub(1);
+        let brought = last.and_then(|index| self.sent.attempts.get(index));
+        match brought.map(|brought| &brought.result) {
+            Some(Ok(response)) => response,
+            Some(Err(_)) | None => &self.sent.response,
+        }
+    }
+}
+
+impl Side {
+    /// The name of the key.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Side::Request => "request",
+            Side::Response => "response",
         }
     }
 }
@@ -123,6 +179,11 @@ impl Check {
             Check::Body(_, Text::Is(text)) => shown(text.as_bytes()),
             Check::Body(_, text) => text.to_string(),
             Check::Header(_, _, Texts(texts)) => listed(texts.iter().map(Text::to_string)),
+            Check::Pieces(_, texts) => listed(texts.iter().map(Text::to_string)),
+            Check::Ends(_, ending) => ending.name().to_owned(),
+            Check::Attempts(number) => number.to_string(),
+            Check::Judged(judged) => judged.name().to_owned(),
+            Check::OfAttempt(_, check) => check.expected(),
             Check::Absent(..) => "not there".to_owned(),
             Check::Unchanged(_) => "as it was".to_owned(),
             Check::Status(number) | Check::Counter(_, number) | Check::Events(_, _, number) => {
@@ -154,26 +215,19 @@ impl Check {
                 Some(hook) => hook.name().to_owned(),
                 None => "no hook was called".to_owned(),
             }),
-            Check::Backend(text) => {
-                let picked = outcome
-                    .picked
-                    .map(|index| &observed.sent.pool.backends[index as usize]);
-                match picked {
-                    Some(backend) => unless(text.fits(backend.address.as_bytes()), &|| {
-                        format!("{:?}", backend.address)
-                    }),
-                    None => Some(format!("none was picked: {}", said(outcome))),
-                }
-            }
+            Check::Backend(text) => match observed.backend() {
+                Some(backend) => unless(text.fits(backend.as_bytes()), &|| format!("{backend:?}")),
+                None => Some(format!("none was picked: {}", said(outcome))),
+            },
             Check::Path(text) => {
-                let target = outcome.sent().target();
+                let target = observed.request().target();
                 unless(text.fits(target.as_bytes()), &|| format!("{target:?}"))
             }
-            Check::Header(side, name, texts) => of_message(*side, outcome, |headers| {
+            Check::Header(side, name, texts) => of_message(*side, observed, |headers| {
                 let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
                 unless(texts.fit(&values), &|| values_of(headers, name))
             }),
-            Check::Absent(side, name) => of_message(*side, outcome, |headers| {
+            Check::Absent(side, name) => of_message(*side, observed, |headers| {
                 unless(!headers.contains_key(name), &|| values_of(headers, name))
             }),
             Check::Unchanged(side) => {
@@ -185,7 +239,7 @@ impl Check {
                 unless(number.fits(status.into()), &|| status.to_string())
             }),
             Check::Body(Side::Request, text) => {
-                let body = &outcome.sent().body;
+                let body = &observed.request().body;
                 unless(text.fits(body), &|| shown(body))
             }
             Check::Body(Side::Response, text) => of_response(outcome, |response| {
@@ -196,6 +250,34 @@ impl Check {
                 Some(pool) => unless(text.fits(pool.as_bytes()), &|| format!("{pool:?}")),
                 None => Some("none was named, and the route has several".to_owned()),
             },
+            Check::Pieces(side, texts) => match passage(*side, outcome) {
+                Some(passage) => {
+                    let found: Vec<&[u8]> = passage.pieces.iter().map(AsRef::as_ref).collect();
+                    unless(Texts(texts.clone()).fit(&found), &|| {
+                        listed(found.iter().map(|piece| shown(piece)))
+                    })
+                }
+                None => Some(format!("it was not sent: {}", said(outcome))),
+            },
+            Check::Ends(side, ending) => match passage(*side, outcome) {
+                Some(passage) => unless(passage.ending == *ending, &|| passage.ending.name().to_owned()),
+                None => Some(format!("it was not sent: {}", said(outcome))),
+            },
+            Check::Attempts(number) => unless(outcome.attempts.len() == *number, &|| {
+                outcome.attempts.len().to_string()
+            }),
+            Check::Judged(judged) => match observed.attempt.and_then(|made| made.judged) {
+                Some(found) => unless(found == *judged, &|| found.name().to_owned()),
+                None => Some("the plugin was not asked".to_owned()),
+            },
+            Check::OfAttempt(index, check) => {
+                // Their number is a check of its own.
+                let made = outcome.attempts.get(*index)?;
+                check.found(Observed {
+                    attempt: Some(made),
+                    ..observed
+                })
+            }
             Check::Context(name, text) => match observed.session.context(name) {
                 Some(value) => unless(text.fits(&value), &|| shown(&value)),
                 None => Some("no such value".to_owned()),
@@ -290,21 +372,30 @@ fn of_response(outcome: &Outcome, check: impl FnOnce(&Response) -> Option<String
 
 fn of_message(
     side: Side,
-    outcome: &Outcome,
+    observed: Observed<'_>,
     check: impl FnOnce(&HeaderMap) -> Option<String>,
 ) -> Option<String> {
     match side {
-        Side::Request => check(&outcome.sent().headers),
-        Side::Response => of_response(outcome, |response| check(&response.headers)),
+        Side::Request => check(&observed.request().headers),
+        Side::Response => of_response(observed.outcome, |response| check(&response.headers)),
+    }
+}
+
+/// The body of a message as it went on.
+fn passage(side: Side, outcome: &Outcome) -> Option<&Passage> {
+    match side {
+        Side::Request => outcome.request_passage.as_ref(),
+        Side::Response => outcome.response_passage.as_ref(),
     }
 }
 
 /// The changes that a plugin made to a message.
-fn changes(side: Side, Observed { sent, outcome, .. }: Observed<'_>) -> Vec<String> {
+fn changes(side: Side, observed: Observed<'_>) -> Vec<String> {
+    let (sent, outcome) = (observed.sent, observed.outcome);
     let mut changes = Vec::new();
     let (before, after) = match side {
         Side::Request => {
-            let backend_gets = outcome.sent();
+            let backend_gets = observed.request();
             let (before, after) = (sent.request.target(), backend_gets.target());
             if before != after {
                 changes.push(format!("path {after:?} instead of {before:?}"));
@@ -315,6 +406,7 @@ fn changes(side: Side, Observed { sent, outcome, .. }: Observed<'_>) -> Vec<Stri
             (&sent.request.headers, &backend_gets.headers)
         }
         Side::Response => {
+            let came = observed.brought();
             let Some(response) = outcome
                 .response
                 .as_ref()
@@ -322,17 +414,17 @@ fn changes(side: Side, Observed { sent, outcome, .. }: Observed<'_>) -> Vec<Stri
             else {
                 return vec![said(outcome)];
             };
-            if response.status != sent.response.status {
-                let (before, after) = (sent.response.status.as_u16(), response.status.as_u16());
+            if response.status != came.status {
+                let (before, after) = (came.status.as_u16(), response.status.as_u16());
                 changes.push(format!("status {after} instead of {before}"));
             }
-            if response.body != sent.response.body {
+            if response.body != came.body {
                 changes.push(format!(
                     "the body {}",
                     shown(response.body.as_deref().unwrap_or_default())
                 ));
             }
-            (&sent.response.headers, &response.headers)
+            (&came.headers, &response.headers)
         }
     };
     let mut names: Vec<&HeaderName> = before.keys().chain(after.keys()).collect();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::check::{Check, Expectation, Side};
 use super::raw;
-use super::scalar::{Address, FieldName};
-use super::value::Texts;
+use super::scalar::{Address, BodyEnding, FieldName};
+use super::value::{Text, Texts};
 use pace_config::Fault;
 use pace_config::reading::{Document, Network, OrText, Place, Placed, Table};
 use pace_harness::WindowKey;
@@ -43,6 +43,9 @@ pub(super) fn expected(table: &Table<raw::Expect>, document: &Document<'_>) -> E
     }
     if let Some(Placed { value, place }) = &raw.pool {
         list.add(place, "pool", Check::Pool(value.0.clone()));
+    }
+    if let Some(Placed { value, place }) = &raw.attempts {
+        list.attempts(value, place);
     }
     for (name, Placed { value, place }) in &raw.context {
         let check = Check::Context(name.clone(), value.0.clone());
@@ -140,6 +143,39 @@ impl List<'_> {
         if let Some(Placed { value, place }) = &raw.body {
             self.add(place, "request.body", Check::Body(Side::Request, value.0.clone()));
         }
+        self.passage(Side::Request, raw.pieces.as_ref(), raw.ends.as_ref());
+    }
+
+    fn attempts(&mut self, raw: &[Table<raw::ExpectAttempt>], place: &Place) {
+        self.add(place, "attempts", Check::Attempts(raw.len()));
+        for (index, Table { value: raw, .. }) in raw.iter().enumerate() {
+            let first = self.checks.len();
+            if let Some(Placed { value, place }) = &raw.pool {
+                self.add(place, "pool", Check::Pool(value.0.clone()));
+            }
+            if let Some(Placed { value, place }) = &raw.backend {
+                self.add(place, "backend", Check::Backend(value.0.clone()));
+            }
+            if let Some(Placed { value, place }) = &raw.judgement {
+                self.add(place, "judgement", Check::Judged(value.value()));
+            }
+            if let Some(Table { value: raw, .. }) = &raw.request {
+                if let Some(Placed { value, place }) = &raw.path {
+                    self.add(place, "request.path", Check::Path(value.0.clone()));
+                }
+                self.headers(Side::Request, &raw.headers, &raw.absent, raw.unchanged.as_ref());
+                if let Some(Placed { value, place }) = &raw.body {
+                    self.add(place, "request.body", Check::Body(Side::Request, value.0.clone()));
+                }
+            }
+            for expectation in self.checks.split_off(first) {
+                self.checks.push(Expectation {
+                    key: format!("attempts[{index}].{}", expectation.key),
+                    check: Check::OfAttempt(index, Box::new(expectation.check)),
+                    location: expectation.location,
+                });
+            }
+        }
     }
 
     fn response(&mut self, raw: &raw::ExpectResponse) {
@@ -154,6 +190,23 @@ impl List<'_> {
                 Check::Body(Side::Response, value.0.clone()),
             );
         }
+        self.passage(Side::Response, raw.pieces.as_ref(), raw.ends.as_ref());
+    }
+
+    fn passage(
+        &mut self,
+        side: Side,
+        pieces: Option<&Placed<Vec<OrText<Text>>>>,
+        ends: Option<&Placed<BodyEnding>>,
+    ) {
+        let of = side.name();
+        if let Some(Placed { value, place }) = pieces {
+            let pieces = value.iter().map(|OrText(text)| text.clone()).collect();
+            self.add(place, &format!("{of}.pieces"), Check::Pieces(side, pieces));
+        }
+        if let Some(Placed { value, place }) = ends {
+            self.add(place, &format!("{of}.ends"), Check::Ends(side, value.value()));
+        }
     }
 
     fn headers(
@@ -163,10 +216,7 @@ impl List<'_> {
         absent: &[Placed<FieldName>],
         unchanged: Option<&Placed<bool>>,
     ) {
-        let of = match side {
-            Side::Request => "request",
-            Side::Response => "response",
-        };
+        let of = side.name();
         for (name, Placed { value, place }) in headers {
             let name = name.parsed();
             let key = format!("{of}.headers.{name}");

@@ -1,13 +1,16 @@
 //! Merges the requests, pools and responses of a file's several tables.
 
-use http::header::HeaderMap;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HeaderMap;
 
 use super::raw;
 use super::scalar::{FieldName, HookName, LastFailure};
 use pace_config::Fault;
 use pace_config::reading::{OrText, Place, Placed, Table};
-use pace_harness::{Backend, End, Exchange, Pool, Request, Response};
+use pace_harness::{Arrival, Backend, Brought, End, Exchange, Pool, Request, Response};
 
 /// The keys of a case or a step that override its exchange.
 #[derive(Default)]
@@ -15,11 +18,12 @@ pub(super) struct ExchangeOverrides<'a> {
     pub(super) request: Option<&'a Table<raw::Request>>,
     pub(super) pool: Option<&'a Table<raw::Pool>>,
     pub(super) attempt: Option<raw::Attempt>,
+    pub(super) attempts: Option<&'a [OrText<raw::Brought>]>,
     pub(super) tried: Option<&'a [Placed<String>]>,
     pub(super) last_failure: Option<LastFailure>,
     pub(super) response: Option<&'a Table<raw::Response>>,
     pub(super) outcome: Option<&'a Table<raw::End>>,
-    pub(super) hook: Option<&'a Placed<HookName>>,
+    pub(super) hook: Option<HookName>,
 }
 
 impl<'a> From<&'a raw::Defaults> for ExchangeOverrides<'a> {
@@ -40,11 +44,12 @@ impl<'a> From<&'a raw::Case> for ExchangeOverrides<'a> {
             request: raw.request.as_ref(),
             pool: raw.pool.as_ref(),
             attempt: raw.attempt,
+            attempts: raw.attempts.as_deref(),
             tried: raw.tried.as_deref(),
             last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
             outcome: raw.outcome.as_ref(),
-            hook: raw.hook.as_ref(),
+            hook: raw.hook,
         }
     }
 }
@@ -55,11 +60,12 @@ impl<'a> From<&'a raw::Step> for ExchangeOverrides<'a> {
             request: raw.request.as_ref(),
             pool: raw.pool.as_ref(),
             attempt: raw.attempt,
+            attempts: raw.attempts.as_deref(),
             tried: raw.tried.as_deref(),
             last_failure: raw.last_failure.as_ref().map(|OrText(failure)| *failure),
             response: raw.response.as_ref(),
             outcome: raw.outcome.as_ref(),
-            hook: raw.hook.as_ref(),
+            hook: raw.hook,
         }
     }
 }
@@ -72,7 +78,7 @@ impl ExchangeOverrides<'_> {
             problems.extend(request(value, &mut exchange.request));
         }
         if let Some(Table { value, .. }) = self.response {
-            response(value, &mut exchange.response);
+            problems.extend(response(value, &mut exchange.response));
         }
         if let Some(Table { value, .. }) = self.outcome {
             end(value, &mut exchange.end);
@@ -83,21 +89,19 @@ impl ExchangeOverrides<'_> {
         if let Some(attempt) = self.attempt {
             exchange.attempt = attempt.value();
         }
+        if let Some(attempts) = self.attempts {
+            exchange.attempts.clear();
+            for OrText(raw) in attempts {
+                let (brought, problem) = brought(raw, &exchange.response);
+                exchange.attempts.push(brought);
+                problems.extend(problem);
+            }
+        }
         if let Some(failure) = self.last_failure {
             exchange.pool.last_failure = Some(failure.0);
         }
-        if let Some(Placed { value, place }) = self.hook {
-            let hook = value.value();
-            match Exchange::calls(hook) {
-                true => exchange.hook = Some(hook),
-                false => {
-                    let name = hook.name();
-                    let fault = format!(
-                        "a case calls no stream filter, so it would pass whatever `{name}` does; `pace plugin bench` calls it"
-                    );
-                    problems.push((place.clone(), Fault::Refused(fault)));
-                }
-            }
+        if let Some(hook) = self.hook {
+            exchange.hook = Some(hook.value());
         }
         if let Some(tried) = self.tried {
             problems.extend(try_backends(tried, &mut exchange.pool.backends));
@@ -106,7 +110,8 @@ impl ExchangeOverrides<'_> {
     }
 }
 
-fn request(raw: &raw::Request, request: &mut Request) -> Option<(Place, Fault)> {
+fn request(raw: &raw::Request, request: &mut Request) -> Vec<(Place, Fault)> {
+    let mut problems = Vec::new();
     if let Some(method) = &raw.method {
         request.method = method.0.clone();
     }
@@ -116,8 +121,13 @@ fn request(raw: &raw::Request, request: &mut Request) -> Option<(Place, Fault)> 
     if let Some(client) = raw.client {
         request.client = client.0;
     }
-    if let Some(body) = &raw.body {
-        request.body = body.clone().into();
+    let (body, problem) = body(raw.body.as_ref(), raw.pieces.as_ref(), &mut request.arrival);
+    problems.extend(problem);
+    if let Some(body) = body {
+        request.body = body;
+    }
+    if let Some(ends) = raw.ends {
+        request.arrival.ending = ends.value();
     }
     if let Some(peer) = raw.trusted_peer {
         request.trusted_peer = Some(peer.0);
@@ -140,28 +150,75 @@ fn request(raw: &raw::Request, request: &mut Request) -> Option<(Place, Fault)> 
         request.certificate = value.0.told();
         // One is shown in a handshake, so nothing more need be said.
         request.https |= request.certificate.is_some() && raw.scheme.is_none();
-        return (request.certificate.is_some() && !request.https).then(|| {
+        if request.certificate.is_some() && !request.https {
             let fault = "a certificate is shown with TLS only: `scheme` is \"https\" then";
-            (place.clone(), Fault::Refused(fault.to_owned()))
-        });
+            problems.push((place.clone(), Fault::Refused(fault.to_owned())));
+        }
     }
-    None
+    problems
 }
 
-fn response(raw: &raw::Response, response: &mut Response) {
+/// The body that is written as a whole or in pieces, if one is, and what is wrong with it.
+fn body(
+    whole: Option<&String>,
+    pieces: Option<&Placed<Vec<String>>>,
+    arrival: &mut Arrival,
+) -> (Option<Bytes>, Option<(Place, Fault)>) {
+    match (whole, pieces) {
+        (None, None) => (None, None),
+        (Some(whole), None) => {
+            arrival.pieces = None;
+            (Some(whole.clone().into()), None)
+        }
+        (whole, Some(Placed { value, place })) => {
+            arrival.pieces = Some(value.iter().map(String::len).collect());
+            let fault = "the pieces are the body: leave `body` out".to_owned();
+            let problem = whole.map(|_| (place.clone(), Fault::Refused(fault)));
+            (Some(value.concat().into()), problem)
+        }
+    }
+}
+
+/// What an attempt brings, and what is wrong with it.
+fn brought(raw: &raw::Brought, default: &Response) -> (Brought, Option<(Place, Fault)>) {
+    let after = raw.after_ms.map_or(Duration::ZERO, |after| after.0);
+    let mut came = default.clone();
+    let mut problem = None;
+    if let Some(Table { value, .. }) = &raw.response {
+        problem = response(value, &mut came);
+    }
+    let result = match &raw.failure {
+        Some(Placed { value, place }) => {
+            if raw.response.is_some() {
+                let fault = "an attempt that fails brings no response: one of the two".to_owned();
+                problem = Some((place.clone(), Fault::Refused(fault)));
+            }
+            Err(value.value())
+        }
+        None => Ok(came),
+    };
+    (Brought { result, after }, problem)
+}
+
+fn response(raw: &raw::Response, response: &mut Response) -> Option<(Place, Fault)> {
     if let Some(status) = raw.status {
         let status = u16::try_from(status.value()).expect("it is at most 599");
         response.status = http::StatusCode::from_u16(status).expect("200 to 599 are statuses");
     }
     headers(&raw.headers, &mut response.headers);
-    if let Some(body) = &raw.body {
-        response.body = Some(body.clone().into());
+    if let Some(ends) = raw.ends {
+        response.arrival.ending = ends.value();
     }
+    let (body, problem) = body(raw.body.as_ref(), raw.pieces.as_ref(), &mut response.arrival);
+    if let Some(body) = body {
+        response.body = Some(body);
+    }
+    problem
 }
 
 fn end(raw: &raw::End, end: &mut End) {
     if let Some(ending) = raw.ending {
-        end.ending = ending.value();
+        end.ending = Some(ending.value());
     }
     end.request_bytes = raw.request_bytes.unwrap_or(end.request_bytes);
     end.response_bytes = raw.response_bytes.unwrap_or(end.response_bytes);

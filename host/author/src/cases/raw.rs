@@ -7,12 +7,13 @@ use serde::Deserialize;
 use super::budget::Budget;
 use super::certificate::Certificate;
 use super::scalar::{
-    Address, EndingName, FieldName, FieldValue, HealthName, HookName, HttpVersion, LastFailure, LogLevel,
-    Method, Millis, Moment, ReasonName, Scheme, Target, Word,
+    Address, BodyEnding, EndingName, FailureName, FieldName, FieldValue, HealthName, HookName, HttpVersion,
+    JudgementName, LastFailure, LogLevel, Method, Millis, Moment, ReasonName, Scheme, Target, Word,
 };
 use super::value::{Amount, Kept, Number, Text, Texts};
 use pace_config::reading::{
-    Int, Isolation as RawIsolation, JsonTable, Limits as RawLimits, Network, OrText, Placed, Shorthand, Table,
+    Int, Isolation as RawIsolation, JsonTable, Limits as RawLimits, Network, OrText, Place, Placed,
+    Shorthand, Table,
 };
 
 #[derive(Debug, Deserialize)]
@@ -68,11 +69,12 @@ pub(super) struct Case {
     pub request: Option<Table<Request>>,
     pub pool: Option<Table<Pool>>,
     pub attempt: Option<Attempt>,
+    pub attempts: Option<Vec<OrText<Brought>>>,
     pub tried: Option<Vec<Placed<String>>>,
     pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
     pub outcome: Option<Table<End>>,
-    pub hook: Option<Placed<HookName>>,
+    pub hook: Option<HookName>,
     pub advance_ms: Option<Placed<Millis>>,
     pub repeat: Option<Placed<Repeat>>,
     pub expect: Option<Table<Expect>>,
@@ -90,11 +92,12 @@ pub(super) struct Step {
     pub request: Option<Table<Request>>,
     pub pool: Option<Table<Pool>>,
     pub attempt: Option<Attempt>,
+    pub attempts: Option<Vec<OrText<Brought>>>,
     pub tried: Option<Vec<Placed<String>>>,
     pub last_failure: Option<OrText<LastFailure>>,
     pub response: Option<Table<Response>>,
     pub outcome: Option<Table<End>>,
-    pub hook: Option<Placed<HookName>>,
+    pub hook: Option<HookName>,
     pub expect: Option<Table<Expect>>,
     pub tally: Option<Table<Tally>>,
 }
@@ -112,6 +115,8 @@ pub(super) struct Request {
     #[serde(default)]
     pub headers: BTreeMap<FieldName, FieldValues>,
     pub body: Option<String>,
+    pub pieces: Option<Placed<Vec<String>>>,
+    pub ends: Option<BodyEnding>,
     pub client: Option<Address>,
     pub trusted_peer: Option<Address>,
     pub scheme: Option<Scheme>,
@@ -128,6 +133,36 @@ pub(super) struct Response {
     #[serde(default)]
     pub headers: BTreeMap<FieldName, FieldValues>,
     pub body: Option<String>,
+    pub pieces: Option<Placed<Vec<String>>>,
+    pub ends: Option<BodyEnding>,
+}
+
+/// What an attempt brings: a failure, or a table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Brought {
+    pub response: Option<Table<Response>>,
+    pub failure: Option<Placed<FailureName>>,
+    pub after_ms: Option<Millis>,
+}
+
+impl Shorthand for Brought {
+    const EXPECTED: &'static str =
+        "a failure such as \"connection-refused\" or { response = { status = 503 } }";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text == "status" {
+            return Err("this failure is a response: { response = { status = 503 } }".to_owned());
+        }
+        let failure = Placed {
+            value: FailureName::try_from(text.to_owned())?,
+            place: Place::Nowhere,
+        };
+        Ok(Brought {
+            failure: Some(failure),
+            ..Brought::default()
+        })
+    }
 }
 
 /// `outcome`: how the request ended.
@@ -240,6 +275,7 @@ pub(super) struct Expect {
     pub request: Option<Table<ExpectRequest>>,
     pub response: Option<Table<ExpectResponse>>,
     pub pool: Option<Placed<OrText<Text>>>,
+    pub attempts: Option<Placed<Vec<Table<ExpectAttempt>>>>,
     pub log: Option<Placed<Vec<OrText<Text>>>>,
     #[serde(default)]
     pub context: BTreeMap<String, Placed<OrText<Text>>>,
@@ -266,6 +302,8 @@ pub(super) struct ExpectRequest {
     #[serde(default)]
     pub absent: Vec<Placed<FieldName>>,
     pub body: Option<Placed<OrText<Text>>>,
+    pub pieces: Option<Placed<Vec<OrText<Text>>>>,
+    pub ends: Option<Placed<BodyEnding>>,
     pub unchanged: Option<Placed<bool>>,
 }
 
@@ -273,6 +311,31 @@ pub(super) struct ExpectRequest {
 #[serde(deny_unknown_fields)]
 pub(super) struct ExpectResponse {
     pub status: Option<Placed<Number>>,
+    #[serde(default)]
+    pub headers: BTreeMap<FieldName, Placed<Texts>>,
+    #[serde(default)]
+    pub absent: Vec<Placed<FieldName>>,
+    pub body: Option<Placed<OrText<Text>>>,
+    pub pieces: Option<Placed<Vec<OrText<Text>>>>,
+    pub ends: Option<Placed<BodyEnding>>,
+    pub unchanged: Option<Placed<bool>>,
+}
+
+/// An attempt that must have been made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectAttempt {
+    pub pool: Option<Placed<OrText<Text>>>,
+    pub backend: Option<Placed<OrText<Text>>>,
+    pub judgement: Option<Placed<JudgementName>>,
+    pub request: Option<Table<ExpectSent>>,
+}
+
+/// What an attempt must have sent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectSent {
+    pub path: Option<Placed<OrText<Text>>>,
     #[serde(default)]
     pub headers: BTreeMap<FieldName, Placed<Texts>>,
     #[serde(default)]

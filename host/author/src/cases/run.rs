@@ -152,6 +152,7 @@ fn differences(step: &Step, outcome: &Outcome, session: &Session) -> Vec<Differe
         sent: &step.exchange,
         outcome,
         session,
+        attempt: None,
     };
     let mut differences: Vec<Difference> = step
         .expect

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use pace_config::reading::{Int, Shorthand, suggestion};
+use pace_harness::Judged;
 use pace_hook::{AttemptFailure, Ending, FailureReason, Health, Hook};
 
 /// Defines a word out of those in `$all`, under the name that the rest of Pace has for it.
@@ -53,6 +54,14 @@ word! {
 word! {
     /// The way in which a request ended.
     EndingName: Ending = Ending::ALL
+}
+word! {
+    /// The way in which a body ended, as stream filters are told it.
+    BodyEnding: Ending = [Ending::Complete, Ending::ClientGone, Ending::BackendFailed, Ending::Cut]
+}
+word! {
+    /// A plugin's judgement about an attempt.
+    JudgementName: Judged = Judged::ALL
 }
 word! {
     /// Why an attempt failed.

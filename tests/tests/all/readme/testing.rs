@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use pace_tests::{Exit, Setup};
+use pace_tests::{Exit, Setup, recipe};
 
 use super::page::{Block, Page, code, is_output};
 
 /// Each table of a file of cases, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 21] = [
+const TABLES: [(&str, &str); 23] = [
     ("the file", "zzz = 1"),
     ("[defaults]", "[defaults]\nzzz = 1"),
     ("[budget]", "[budget]\nzzz = 1"),
@@ -24,6 +24,7 @@ const TABLES: [(&str, &str); 21] = [
     ("outcome", "[[case]]\noutcome = { zzz = 1 }"),
     ("pool", "[[case]]\npool = { zzz = 1 }"),
     ("pool.backends", "[[case]]\npool.backends = [{ zzz = 1 }]"),
+    ("attempts", "[[case]]\nattempts = [{ zzz = 1 }]"),
     ("last_failure", "[[case]]\nlast_failure = { zzz = 1 }"),
     ("windows", "[[case]]\nwindows = [{ zzz = 1 }]"),
     ("shuffle", "[[case]]\nshuffle = { zzz = 1 }"),
@@ -31,6 +32,7 @@ const TABLES: [(&str, &str); 21] = [
     ("expect", "[[case]]\nexpect = { zzz = 1 }"),
     ("expect.request", "[[case]]\nexpect.request = { zzz = 1 }"),
     ("expect.response", "[[case]]\nexpect.response = { zzz = 1 }"),
+    ("expect.attempts", "[[case]]\nexpect.attempts = [{ zzz = 1 }]"),
     ("expect.windows", "[[case]]\nexpect.windows = [{ zzz = 1 }]"),
     ("expect.failure", "[[case]]\nexpect.failure = { zzz = 1 }"),
     // These two are no tables: they stand for a text and a number.
@@ -46,6 +48,8 @@ fn run(cases: &str, args: &[&str]) -> Exit {
     let setup = Setup::new();
     let directory = setup.directory().join("tests");
     fs::create_dir(&directory).expect("a temporary directory can be filled");
+    let redact = recipe("redact");
+    let cases = cases.replace("../redact.wasm", &redact.to_string_lossy());
     fs::write(directory.join("limit.toml"), cases).expect("a temporary directory can be filled");
     setup.args(["plugin"]).args(args).run()
 }
