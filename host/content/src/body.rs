@@ -50,6 +50,13 @@ pub enum Form {
     Shown,
 }
 
+/// What [`Content::keep`] keeps.
+#[derive(Debug)]
+pub struct Kept {
+    shown: Bytes,
+    changed: bool,
+}
+
 /// The sent form was asked for, and is not kept: of a unit of a stream, or of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotKept;
@@ -199,6 +206,21 @@ impl Content {
         };
         self.shown = Shown::Shared(shown.clone());
         shown
+    }
+
+    /// Keeps the content as it is, for [`Content::undo`]. It is copied for the next edit.
+    pub fn keep(&mut self) -> Kept {
+        Kept {
+            shown: self.share(),
+            changed: self.changed,
+        }
+    }
+
+    /// Returns to what was kept.
+    pub fn undo(&mut self, kept: Kept) {
+        self.shown = Shown::Shared(kept.shown);
+        self.changed = kept.changed;
+        self.document = None;
     }
 
     /// The bytes to send on: the sent form if no plugin has changed anything, else the shown one.

@@ -5,6 +5,7 @@
 mod attempt;
 mod body;
 mod stream;
+mod undo;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +24,8 @@ use pace_hook::{
 pub use attempt::JudgeFlow;
 pub use body::{BodyFlow, Demand};
 pub use stream::{Filtering, Scene, break_off_all};
+pub use undo::Undo;
+use undo::Undoable;
 
 /// The plugins of one route, by hook, in the order in which each hook asks them.
 pub struct Chain {
@@ -155,15 +158,25 @@ impl Chain {
     }
 
     /// Asks the request filters in order, until one answers.
-    pub fn request_filter(&self, mut context: CallContext<'_>, head: &mut dyn RequestHead) -> RequestFlow {
+    pub fn request_filter<H: RequestHead + Clone>(
+        &self,
+        mut context: CallContext<'_>,
+        head: &mut H,
+    ) -> RequestFlow {
         let mut clock = Instant::now();
         for step in &self.steps[Hook::RequestFilter] {
             let notes = context.notes;
-            let request = context.at(step, RequestAccess::Edit(&mut *head));
+            let mut kept = None;
+            let head: &mut dyn RequestHead = match step.fails_open() {
+                true => kept.insert(Undoable::new(&mut *head)),
+                false => &mut *head,
+            };
+            let request = context.at(step, RequestAccess::Edit(head));
             match step.run(Hook::RequestFilter, notes, &mut clock, |plugin| {
                 plugin.request_filter(request)
             }) {
-                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Next) => {}
+                StepResult::GoOn => kept.into_iter().for_each(Undoable::undo),
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
                 StepResult::Failed(_) => return RequestFlow::Failed,
             }
@@ -196,12 +209,12 @@ impl Chain {
     }
 
     /// Asks the response filters that remain, until one replaces the response.
-    pub fn response_filter(
+    pub fn response_filter<H: ResponseHead + Clone>(
         &self,
         remaining: Remaining,
         mut context: CallContext<'_>,
         head: &dyn RequestHead,
-        response: &mut dyn ResponseHead,
+        response: &mut H,
         backend: Option<&str>,
     ) -> ResponseFlow {
         let steps = self.steps[Hook::ResponseFilter].iter();
@@ -209,10 +222,16 @@ impl Chain {
         for step in steps.filter(|step| remaining.has(step)) {
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
+            let mut kept = None;
+            let response: &mut dyn ResponseHead = match step.fails_open() {
+                true => kept.insert(Undoable::new(&mut *response)),
+                false => &mut *response,
+            };
             match step.run(Hook::ResponseFilter, notes, &mut clock, |plugin| {
-                plugin.response_filter(request, &mut *response, backend)
+                plugin.response_filter(request, response, backend)
             }) {
-                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Next) => {}
+                StepResult::GoOn => kept.into_iter().for_each(Undoable::undo),
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return ResponseFlow::Respond(reply, Remaining(step.index));
                 }
@@ -312,6 +331,11 @@ impl Step {
                 Err(FailedClosed(reason)) => StepResult::Failed(reason),
             },
         }
+    }
+
+    /// Whether a request goes on without the plugin if that fails, so that its changes must be undone.
+    fn fails_open(&self) -> bool {
+        self.on_failure == OnFailure::Open
     }
 
     /// Records a failure, to which the failure policy is applied.

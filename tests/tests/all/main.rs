@@ -22,6 +22,7 @@ mod config_reload;
 mod configured_swaps;
 mod connection_counts;
 mod connections;
+mod contained_hooks;
 mod containment;
 mod contract;
 mod contract_page;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use pace_content::body::{Access, Content};
 
 use super::body::limit;
-use super::{CallContext, Chain, RequestFlow, StepResult};
+use super::{CallContext, Chain, RequestFlow, StepResult, Undo};
 use pace_hook::{Attempt, Hook, Judgement, Reply, RequestAccess, RequestHead, ResponseHead, Verdict};
 
 /// The result of judging an attempt.
@@ -24,11 +24,11 @@ pub enum JudgeFlow {
 impl Chain {
     /// Has the plugins prepare an attempt in order, until one answers. A plugin that may not be shown as much as the body has does
     /// without it.
-    pub fn prepare(
+    pub fn prepare<A: Attempt + Undo>(
         &self,
         mut context: CallContext<'_>,
         head: &dyn RequestHead,
-        attempt: &mut dyn Attempt,
+        attempt: &mut A,
         mut body: Option<&mut Content>,
         number: u32,
     ) -> RequestFlow {
@@ -40,10 +40,21 @@ impl Chain {
             }
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
+            let kept = step
+                .fails_open()
+                .then(|| (attempt.keep(), body.as_mut().map(|body| body.keep())));
             match step.run(Hook::AttemptFilter, notes, &mut clock, |plugin| {
-                plugin.prepare(request, &mut *attempt, body, number)
+                plugin.prepare(request, &mut *attempt, body.as_deref_mut(), number)
             }) {
-                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Next) => {}
+                StepResult::GoOn => {
+                    if let Some((before, content)) = kept {
+                        attempt.undo(before);
+                        if let (Some(body), Some(content)) = (body, content) {
+                            body.undo(content);
+                        }
+                    }
+                }
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
                 StepResult::Failed(_) => return RequestFlow::Failed,
             }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pace_content::body::{Access, Content};
 
+use super::undo::Undoable;
 use super::{CallContext, Chain, FailedClosed, Remaining, RequestFlow, ResponseFlow, Step, StepResult};
 use pace_config::BodyLimits;
 use pace_hook::{
@@ -61,10 +62,10 @@ impl Chain {
     }
 
     /// Asks the request-body filters in order, until one answers.
-    pub fn request_body(
+    pub fn request_body<H: RequestHead + Clone>(
         &self,
         mut context: CallContext<'_>,
-        head: &mut dyn RequestHead,
+        head: &mut H,
         content: &mut Content,
     ) -> BodyFlow<RequestFlow> {
         let mut clock = Instant::now();
@@ -78,11 +79,21 @@ impl Chain {
             }
             content.allow(Access::Edit, limit(step));
             let notes = context.notes;
-            let request = context.at(step, RequestAccess::Edit(&mut *head));
+            let mut kept = None;
+            let body = step.fails_open().then(|| content.keep());
+            let head: &mut dyn RequestHead = match step.fails_open() {
+                true => kept.insert(Undoable::new(&mut *head)),
+                false => &mut *head,
+            };
+            let request = context.at(step, RequestAccess::Edit(head));
             match step.run(Hook::RequestBodyFilter, notes, &mut clock, |plugin| {
                 plugin.request_body(request, content)
             }) {
-                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Next) => {}
+                StepResult::GoOn => {
+                    kept.into_iter().for_each(Undoable::undo);
+                    body.into_iter().for_each(|body| content.undo(body));
+                }
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return BodyFlow::Decided(RequestFlow::Respond(reply));
                 }
@@ -93,12 +104,12 @@ impl Chain {
     }
 
     /// Asks the response-body filters that remain, until one replaces the response. `access` is what HTTP allows.
-    pub fn response_body(
+    pub fn response_body<H: ResponseHead + Clone>(
         &self,
         remaining: Remaining,
         mut context: CallContext<'_>,
         head: &dyn RequestHead,
-        (response, backend): (&mut dyn ResponseHead, Option<&str>),
+        (response, backend): (&mut H, Option<&str>),
         (content, access): (&mut Content, Access),
     ) -> BodyFlow<ResponseFlow> {
         let mut clock = Instant::now();
@@ -113,10 +124,20 @@ impl Chain {
             content.allow(access, limit(step));
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
+            let mut kept = None;
+            let body = step.fails_open().then(|| content.keep());
+            let response: &mut dyn ResponseHead = match step.fails_open() {
+                true => kept.insert(Undoable::new(&mut *response)),
+                false => &mut *response,
+            };
             match step.run(Hook::ResponseBodyFilter, notes, &mut clock, |plugin| {
-                plugin.response_body(request, &mut *response, backend, content)
+                plugin.response_body(request, response, backend, content)
             }) {
-                StepResult::Result(Verdict::Next) | StepResult::GoOn => {}
+                StepResult::Result(Verdict::Next) => {}
+                StepResult::GoOn => {
+                    kept.into_iter().for_each(Undoable::undo);
+                    body.into_iter().for_each(|body| content.undo(body));
+                }
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return BodyFlow::Decided(ResponseFlow::Respond(reply, Remaining(step.index)));
                 }

@@ -52,6 +52,7 @@ impl Plugin for Scripted {
     }
 }
 
+#[derive(Clone)]
 struct Head;
 
 impl Headers for Head {

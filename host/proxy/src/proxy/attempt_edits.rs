@@ -20,7 +20,7 @@ use super::body::{announce, announced, changed, lose_digests};
 use super::choose::Selected;
 use super::context::Context;
 use super::refuse::Refused;
-use crate::chain::{JudgeFlow, RequestFlow};
+use crate::chain::{JudgeFlow, RequestFlow, Undo};
 use pace_hook::field::{self, FieldName};
 use pace_hook::{Attempt, AttemptFailure, EditError, Headers, Pools};
 
@@ -46,7 +46,7 @@ struct Canonical {
 }
 
 /// The changes for one attempt.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Edits {
     head: Option<Box<RequestHead>>,
     /// The names of headers with secrets.
@@ -201,6 +201,19 @@ impl View<'_> {
 
     fn forget_secret(&mut self, name: &FieldName) {
         self.edits.secret.retain(|secret| secret != name.name());
+    }
+}
+
+impl Undo for View<'_> {
+    type Kept = (Edits, Option<usize>);
+
+    fn keep(&self) -> Self::Kept {
+        (self.edits.clone(), self.pool)
+    }
+
+    fn undo(&mut self, (edits, pool): Self::Kept) {
+        *self.edits = edits;
+        self.pool = pool;
     }
 }
 
