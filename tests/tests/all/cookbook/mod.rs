@@ -1,6 +1,8 @@
 //! The plugins of the cookbook: each keeps its promises to a real client.
 
 mod access;
+mod budget;
+mod failover;
 mod groups;
 mod headers;
 mod messages;

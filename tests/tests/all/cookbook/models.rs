@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use super::{refusal, start};
 use crate::sections::{SERVER, pool};
 
-fn chat(body: &Value) -> Request {
+pub(super) fn chat(body: &Value) -> Request {
     Request::post("/v1/chat/completions", body.to_string()).header("Content-Type", "application/json")
 }
 
-fn say(model: &str, words: &str) -> Value {
+pub(super) fn say(model: &str, words: &str) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": words }] })
 }
 
 /// The data of a stream's events, up to `[DONE]`, which must be the last.
-fn events(response: &Response) -> Vec<Value> {
+pub(super) fn events(response: &Response) -> Vec<Value> {
     let mut data: Vec<&str> = response
         .text()
         .split_terminator("\n\n")
@@ -27,7 +27,7 @@ fn events(response: &Response) -> Vec<Value> {
 }
 
 /// The text that the events have together.
-fn content(events: &[Value]) -> String {
+pub(super) fn content(events: &[Value]) -> String {
     let deltas = events
         .iter()
         .filter_map(|event| event["choices"][0]["delta"]["content"].as_str());

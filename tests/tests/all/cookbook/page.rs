@@ -47,8 +47,12 @@ fn configurations_on_the_page_start() {
             "{SERVER}\n{entry}\n{}\n[[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
             pool("web", &[&HttpBackend::down()])
         );
-        // The secret of the plugins that have one.
-        let setup = Setup::new().env("WEBHOOK_SECRET", "It's a secret to everybody");
+        // The secrets of the plugins that have some.
+        let setup = ["WEBHOOK_SECRET", "FIRST_API_KEY", "SECOND_API_KEY"]
+            .into_iter()
+            .fold(Setup::new(), |setup, name| {
+                setup.env(name, "It's a secret to everybody")
+            });
         let exit = setup.config(&config).start().stop();
         assert_eq!(exit.code, Some(0), "{name}: {}", exit.stderr);
         assert!(!exit.stderr.contains("WARN"), "{name}:\n{}", exit.stderr);
@@ -105,10 +109,11 @@ fn hooks_on_the_page_are_those_of_the_plugin() {
 
 /// The hooks of a plugin, as the page shows them.
 fn hooks(name: &str) -> String {
-    const TRAITS: [&str; 8] = [
+    const TRAITS: [&str; 9] = [
         "RequestFilter",
         "RequestBodyFilter",
         "RequestStreamFilter",
+        "AttemptFilter",
         "SelectUpstream",
         "ResponseFilter",
         "ResponseBodyFilter",
