@@ -12,6 +12,8 @@ use std::process::Command;
 use pace_tests::{Exit, Setup, root};
 use tempfile::TempDir;
 
+pub(crate) use languages::asked_for;
+
 /// An empty directory whose path is always the same, for cargo's builds. A project that is built has a name
 /// that no other test uses: they share one target directory, where cargo tells projects apart by their names
 /// alone, and takes one of the same name for built if its files are older than the other's build.

@@ -57,7 +57,7 @@ fn javascript() -> Result<()> {
     );
     install(
         "js",
-        "package.json",
+        &template("js", "package.json"),
         &[&["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"]],
     )
 }
@@ -81,28 +81,33 @@ fn python() -> Result<()> {
         "-r",
         "requirements.txt",
     ];
-    install(
-        "python",
-        "requirements.txt",
-        &[&["python3", "-m", "venv", "--clear", ".venv"], &pip],
-    )
+    let commands: [&[&str]; 2] = [&["python3", "-m", "venv", "--clear", ".venv"], &pip];
+    install("python", &template("python", "requirements.txt"), &commands)?;
+    // A client in Python, which tests have talk to the plugins of the cookbook.
+    let client = cargo::root().join("tests/tests/all/cookbook/openai/requirements.txt");
+    install("openai", &client, &commands)
 }
 
-/// Installs the packages that a file of the language's template names, unless that has been done.
-fn install(language: &str, manifest: &str, commands: &[&[&str]]) -> Result<()> {
+/// A file of the project that `pace plugin new` writes.
+fn template(language: &str, name: &str) -> PathBuf {
     let templates = cargo::root().join("host/author/src/new/templates");
-    let template = templates.join(language).join(manifest);
-    let wanted = fs::read_to_string(&template).with_context(|| template.display().to_string())?;
+    templates.join(language).join(name)
+}
+
+/// Installs the packages that a manifest names, unless that has been done.
+fn install(name: &str, manifest: &Path, commands: &[&[&str]]) -> Result<()> {
+    let wanted = fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?;
     let wanted = wanted.replace("@NAME@", "tools");
-    let place = place(language);
+    let place = place(name);
     // The file is written when all commands have succeeded.
     let done = place.join("installed");
     if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    println!("Installing what the template of `pace plugin new --lang {language}` names in {manifest}.");
+    println!("Installing what {} names.", manifest.display());
     fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
-    write(&place.join(manifest), &wanted)?;
+    let copy = place.join(manifest.file_name().context("a manifest has a name")?);
+    write(&copy, &wanted)?;
     for words in commands {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(&place);
@@ -111,9 +116,9 @@ fn install(language: &str, manifest: &str, commands: &[&[&str]]) -> Result<()> {
     write(&done, &wanted)
 }
 
-/// The directory in which the tests of a language look for its tools.
-fn place(language: &str) -> PathBuf {
-    cargo::root().join("target/languages").join(language)
+/// The directory in which tests look for the tools of a language, or for a client.
+fn place(name: &str) -> PathBuf {
+    cargo::root().join("target/languages").join(name)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -5,7 +5,7 @@
 //! | `tokens` | the tokens that a client may take in a window, 1 to 4294967295 | required |
 //! | `seconds` | the length of the window, 1 to 604800 | 60 |
 //! | `client` | the header that names the client; requests without it share one budget | `"Authorization"` |
-//! | `answer` | the tokens that an answer is expected to have if the request does not limit it, 0 to 1000000 | 1000 |
+//! | `answer` | the tokens that an answer is expected to have if the request does not limit it, fewer than `tokens` | 1000 |
 //!
 //! An estimate is reserved before the request goes out: a token for four bytes of its body, and `max_tokens`. The
 //! usage in the answer replaces it. An answer that was refused or never came is free; one that does not say what it
@@ -27,11 +27,12 @@ struct Config {
     tokens: Integer<1, 4_294_967_295>,
     seconds: Option<Integer<1, 604_800>>,
     client: Option<HeaderName>,
-    answer: Option<Integer<0, 1_000_000>>,
+    answer: Option<Integer<0, 4_294_967_295>>,
 }
 
 struct AiBudget {
-    config: Config,
+    name: Option<HeaderName>,
+    answer: u64,
     spent: Window,
 }
 
@@ -39,10 +40,14 @@ impl Plugin for AiBudget {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, String> {
-        let limit = u32::try_from(config.tokens.get()).map_err(|error| error.to_string())?;
+        let (tokens, name) = (config.tokens.get(), config.client);
+        let answer = config.answer.map_or(1000, Integer::get);
+        if answer >= tokens {
+            return Err(format!("answer: expected fewer than `tokens`, found {answer}"));
+        }
         let period = Duration::from_secs(config.seconds.map_or(60, Integer::get));
-        let spent = Window::open("tokens", limit, period)?;
-        Ok(Self { config, spent })
+        let spent = Window::open("tokens", u32::try_from(tokens).unwrap_or(u32::MAX), period)?;
+        Ok(Self { name, answer, spent })
     }
 }
 
@@ -111,7 +116,7 @@ impl RequestFilter for AiBudget {
             request.skip_response_body();
             return Verdict::Next;
         }
-        let name = self.config.client.as_deref().unwrap_or("authorization");
+        let name = self.name.as_deref().unwrap_or("authorization");
         // A plugin that follows may remove the header.
         match context::set("client", request.header(name).unwrap_or_default()) {
             Ok(()) => Verdict::Next,
@@ -122,11 +127,8 @@ impl RequestFilter for AiBudget {
 
 impl RequestBodyFilter for AiBudget {
     fn request_body_filter(&mut self, _: &mut Request, body: &mut Content) -> Verdict {
-        let Some(client) = context::get("client") else {
-            return Reply::new(500).into();
-        };
-        let expected = || self.config.answer.map_or(1000, Integer::get);
-        let answer = number(body, &LIMIT).unwrap_or_else(expected);
+        let client = context::get("client").unwrap_or_default();
+        let answer = number(body, &LIMIT).unwrap_or(self.answer);
         let tokens = estimate(body.size(), answer, number(body, &["/n"]).unwrap_or(1));
         match self.spent.reserve(Key::Bytes(&client), tokens) {
             Ok(_) => Verdict::Next,
@@ -192,7 +194,5 @@ impl Finished for AiBudget {
     }
 }
 
-pace_plugin::export!(
-    AiBudget: RequestFilter, RequestBodyFilter, ResponseFilter, ResponseBodyFilter, ResponseStreamFilter,
-    Finished
-);
+pace_plugin::export!(AiBudget: RequestFilter, RequestBodyFilter, ResponseFilter, ResponseBodyFilter,
+    ResponseStreamFilter, Finished);

@@ -8,6 +8,7 @@ mod headers;
 mod messages;
 mod models;
 mod page;
+mod providers;
 mod tokens;
 
 use std::collections::BTreeSet;

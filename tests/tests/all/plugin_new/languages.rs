@@ -94,7 +94,7 @@ fn hold(project: &Path, cases: &str) {
 }
 
 /// Whether the tests of a language are asked for.
-fn asked_for(language: &str) -> bool {
+pub(crate) fn asked_for(language: &str) -> bool {
     let languages = env::var("PACE_TEST_LANGUAGES").unwrap_or_default();
     let asked = languages.split([' ', ',']).any(|asked| asked == language);
     if !asked {
