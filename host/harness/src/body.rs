@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue};
 use pace_content::body::{Access, Content};
 use pace_content::budget::Budget;
-use pace_content::collect::{CollectError, Collector};
+use pace_content::collect::Collector;
 use pace_content::decode::Codings;
 use pace_content::headers;
 
 use super::message::{Request, Response};
 use super::session::Session;
-use pace_hook::{Body, Failure, FailureReason, Plugin, Verdict};
+use pace_hook::{Body, Failure, Plugin, Verdict};
 
 impl Session {
     /// Whether the plugin has skipped a body of the present request.
@@ -63,22 +63,10 @@ impl Session {
 
     /// The body as plugins are shown it, if it has at most so many bytes.
     pub(super) fn content(&self, headers: &HeaderMap, body: &Bytes, limit: u32) -> Result<Content, Failure> {
-        let failure = |reason, detail: String| Failure { reason, detail };
         let codings = headers.get_all(http::header::CONTENT_ENCODING).iter();
-        let codings = Codings::parse(codings.map(HeaderValue::as_bytes)).map_err(|_| {
-            let detail = "its content-encoding is not one of gzip, deflate, br and zstd";
-            failure(FailureReason::BodyEncoding, detail.to_owned())
-        })?;
-        let told = |error| match error {
-            CollectError::TooLarge => failure(
-                FailureReason::BodyTooLarge,
-                format!("the body has more than {limit} bytes"),
-            ),
-            CollectError::Budget => {
-                failure(FailureReason::BodyBudget, "there is no memory for it".to_owned())
-            }
-            CollectError::Encoding(error) => failure(FailureReason::BodyEncoding, error.to_string()),
-        };
+        let codings =
+            Codings::parse(codings.map(HeaderValue::as_bytes)).map_err(|_| Failure::unknown_coding())?;
+        let told = |error| Failure::uncollected(&error, limit as usize);
         let budget = Budget::new(usize::MAX);
         let mut collector =
             Collector::new(&codings, limit, Some(body.len() as u64), &budget).map_err(told)?;

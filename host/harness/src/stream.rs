@@ -12,7 +12,7 @@ use pace_content::frames::{Advance, EventFields, Filter, Framing, Stage, Step};
 use super::body::{has_body, lose};
 use super::message::{Request, Response};
 use super::session::Session;
-use pace_hook::{Ending, Failure, FailureReason, Opening, unit_too_large};
+use pace_hook::{Ending, Failure, Opening};
 
 /// The way in which a body arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,10 +143,8 @@ impl Session {
             return Ok(unfiltered);
         };
         if response.status == StatusCode::PARTIAL_CONTENT {
-            return Err(Failure {
-                reason: FailureReason::BodyPartial,
-                detail: "the backend has sent a part of the whole, for which Pace asks before it asks the filter again".to_owned(),
-            });
+            // Pace asks for the whole before it asks the filter again.
+            return Err(Failure::body_partial());
         }
         let opened = self.message(opening, &response.headers, &body, &response.arrival)?;
         if opened.opening.access == Access::Edit {
@@ -326,7 +324,7 @@ impl Filter for Shown<'_> {
     }
 
     fn too_large(&mut self) -> Result<(), Broken> {
-        Err(Broken::Failed(unit_too_large(self.framing)))
+        Err(Broken::Failed(Failure::unit_too_large(self.framing)))
     }
 
     fn complete(&mut self) -> Result<Option<Content>, Broken> {

@@ -6,6 +6,7 @@
 
 mod advice;
 mod attempt;
+mod body;
 mod certificate;
 mod facts;
 pub mod field;
@@ -32,7 +33,7 @@ pub use hooks::{Hook, Hooks, PerHook};
 pub use outcome::{Ending, Outcome};
 pub use reply::{CONTENT_TYPE_NAME, Reply};
 pub use state::{Annotation, Body, RequestState};
-pub use stream::{Heads, Message, Opening, unit_too_large};
+pub use stream::{Heads, Message, Opening};
 
 /// The contract that plugins are built for: the package in `wit/`.
 pub const CONTRACT: &str = "pace:plugin@0.1.0";

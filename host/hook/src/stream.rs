@@ -3,9 +3,7 @@
 use pace_content::body::{Access, Content};
 use pace_content::frames::{EventFields, Framing, Interest, Step};
 
-use crate::{
-    Ending, Failure, FailureReason, RequestAccess, RequestFacts, RequestHead, RequestScope, ResponseHead,
-};
+use crate::{Ending, Failure, RequestAccess, RequestFacts, RequestHead, RequestScope, ResponseHead};
 
 /// A message that a plugin filters, from `open` to its end.
 ///
@@ -56,17 +54,5 @@ impl<'a> Heads<'a> {
             head: RequestAccess::Read(self.request),
             facts: self.facts,
         }
-    }
-}
-
-/// The failure of a filter that cannot be shown a unit, because it is longer than its `limits.unit_kb`.
-pub fn unit_too_large(framing: Framing) -> Failure {
-    let unit = match framing {
-        Framing::Event => "server-sent event",
-        Framing::Line | Framing::Chunk => "line",
-    };
-    Failure {
-        reason: FailureReason::UnitTooLarge,
-        detail: format!("a {unit} is longer than `limits.unit_kb`"),
     }
 }

@@ -59,11 +59,9 @@ pub(super) fn open(used: &Arc<Use>, filter: Filter, heads: Heads<'_>) -> Result<
             None
         }
         Isolation::Request => {
-            let rooms = [&used.room, &used.generation.program.platform.room];
-            let [Some(of_use), Some(of_pool)] = rooms.map(Room::take) else {
-                return Err(too_many(limits.streams));
-            };
-            Some([of_use, of_pool])
+            let of_use = Room::take(&used.room).ok_or_else(|| too_many(limits.streams))?;
+            let of_pool = Room::take(&used.generation.program.platform.room);
+            Some([of_use, of_pool.ok_or_else(|| pool_is_full(limits.streams))?])
         }
     };
     let call = Call::of_stream(heads, None);
@@ -122,6 +120,16 @@ fn too_many(limit: u32) -> Failure {
     Failure {
         reason: FailureReason::TooManyStreams,
         detail: format!("it has {limit} messages open already"),
+    }
+}
+
+fn pool_is_full(limit: u32) -> Failure {
+    Failure {
+        reason: FailureReason::TooManyStreams,
+        detail: format!(
+            "the plugins with `isolation = \"request\"` and this `limits.streams` have {limit} messages open already, \
+             which is all that their common memory has room for"
+        ),
     }
 }
 

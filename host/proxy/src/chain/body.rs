@@ -72,7 +72,7 @@ impl Chain {
         let state = context.facts.state;
         for step in self.wanting(Body::Request, state, Remaining::ALL) {
             if !content.fits(limit(step)) {
-                match step.failed(Hook::RequestBodyFilter, &too_large(step)) {
+                match step.failed(Hook::RequestBodyFilter, &Failure::body_too_large(step.body.whole)) {
                     Ok(()) => continue,
                     Err(FailedClosed(reason)) => return BodyFlow::Unfit(reason),
                 }
@@ -116,7 +116,10 @@ impl Chain {
         let state = context.facts.state;
         for step in self.wanting(Body::Response, state, remaining) {
             if !content.fits(limit(step)) {
-                match step.failed(Hook::ResponseBodyFilter, &too_large(step)) {
+                match step.failed(
+                    Hook::ResponseBodyFilter,
+                    &Failure::body_too_large(step.body.whole),
+                ) {
                     Ok(()) => continue,
                     Err(FailedClosed(reason)) => return BodyFlow::Unfit(reason),
                 }
@@ -176,11 +179,4 @@ pub(super) fn unit_limit(step: &Step) -> u32 {
 
 fn at_most(bytes: usize) -> u32 {
     u32::try_from(bytes).map_or(Content::MOST, |bytes| bytes.min(Content::MOST))
-}
-
-fn too_large(step: &Step) -> Failure {
-    Failure {
-        reason: FailureReason::BodyTooLarge,
-        detail: format!("the body has more than {} bytes", step.body.whole),
-    }
 }

@@ -30,7 +30,7 @@ use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{BodyFlow, Demand, Remaining, RequestFlow, ResponseFlow};
 use crate::http1::{BackendConnection, Client, Passed, Pump, PumpError, Side};
-use pace_hook::{Body, FailureReason, Hook, Reply};
+use pace_hook::{Body, Failure, Hook, Reply};
 
 /// The interim response by which a client is asked for the body that it holds back (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -212,8 +212,7 @@ impl Proxy {
             if can_ask_for_whole(request, context, upload) {
                 return Looked::WantsWhole;
             }
-            let detail = "the backend has sent a part of the whole";
-            return audience.failed(FailureReason::BodyPartial, detail).into();
+            return audience.failed(&Failure::body_partial()).into();
         }
         let collected = self
             .collect_response(

@@ -289,8 +289,7 @@ impl Stages {
     ) -> Result<Option<Stages>, FailedClosed> {
         let mut stages: Vec<Stage> = filters.into_iter().map(Stage::new).collect();
         let Ok(codings) = Codings::parse(fields.get_all("content-encoding")) else {
-            let why = "its content-encoding is not one of gzip, deflate, br and zstd";
-            fail_all(&mut stages, FailureReason::BodyEncoding, why)?;
+            fail_all(&mut stages, &Failure::unknown_coding())?;
             return Ok(None);
         };
         let decoded = (!codings.is_empty()).then(|| Decoded::new(&codings));
@@ -314,8 +313,7 @@ impl Stages {
 
     /// Records that the body is a part of a whole, which filters are not shown.
     fn fail_for_part(mut self) -> Result<(), FailedClosed> {
-        let why = "the backend has sent a part of the whole";
-        fail_all(&mut self.stages, FailureReason::BodyPartial, why)
+        fail_all(&mut self.stages, &Failure::body_partial())
     }
 
     /// The reason why the filters have broken the message off, if they have.
@@ -360,12 +358,8 @@ impl Drop for Running<'_> {
 }
 
 /// Records that no filter can be shown the body. The first that fails closed decides.
-fn fail_all(stages: &mut [Stage], reason: FailureReason, why: &str) -> Result<(), FailedClosed> {
-    let failure = Failure {
-        reason,
-        detail: why.to_owned(),
-    };
-    let failed: Vec<_> = stages.iter_mut().map(|stage| stage.fail(&failure)).collect();
+fn fail_all(stages: &mut [Stage], failure: &Failure) -> Result<(), FailedClosed> {
+    let failed: Vec<_> = stages.iter_mut().map(|stage| stage.fail(failure)).collect();
     failed.into_iter().collect()
 }
 
@@ -399,12 +393,8 @@ impl Through<'_> {
                 Ok(Some(bytes)) => return Ok(Pulled::Bytes(bytes)),
                 Ok(None) => {}
                 Err(error) => {
-                    fail_all(
-                        &mut self.stages.stages,
-                        FailureReason::BodyEncoding,
-                        &error.to_string(),
-                    )
-                    .map_err(|FailedClosed(reason)| Broken::Failed(reason))?;
+                    fail_all(&mut self.stages.stages, &Failure::undecodable(&error))
+                        .map_err(|FailedClosed(reason)| Broken::Failed(reason))?;
                     // A body that is sent as it came goes on. What was decoded cannot.
                     match self.stages.beside {
                         Some(_) => self.stages.decoded = None,

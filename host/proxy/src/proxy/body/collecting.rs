@@ -67,36 +67,21 @@ impl<'a> Audience<'a> {
     }
 
     /// Records that those who want the body cannot have it.
-    pub(super) fn failed(self, reason: FailureReason, detail: &str) -> Uncollected {
-        match self.body_failed(|_| true, reason, detail) {
-            true => Uncollected::Closed(reason),
+    pub(super) fn failed(self, failure: &Failure) -> Uncollected {
+        match self.body_failed(|_| true, failure) {
+            true => Uncollected::Closed(failure.reason),
             false => Uncollected::Open,
         }
     }
 
     /// Records that those with these limits cannot have the body. Returns whether one of them fails closed.
-    fn body_failed(
-        self,
-        concerns: impl Fn(&BodyLimits) -> bool,
-        reason: FailureReason,
-        detail: &str,
-    ) -> bool {
-        let detail = detail.to_owned();
-        let failure = Failure { reason, detail };
+    fn body_failed(self, concerns: impl Fn(&BodyLimits) -> bool, failure: &Failure) -> bool {
         self.chain
-            .body_failed(self.body, self.state, self.remaining, concerns, &failure)
+            .body_failed(self.body, self.state, self.remaining, concerns, failure)
     }
 
     fn collecting_failed(self, error: &CollectError, demand: Demand) -> Uncollected {
-        let limit = demand.limit;
-        match error {
-            CollectError::TooLarge => self.failed(
-                FailureReason::BodyTooLarge,
-                &format!("the body has more than {limit} bytes"),
-            ),
-            CollectError::Budget => self.failed(FailureReason::BodyBudget, "there is no memory for the body"),
-            CollectError::Encoding(error) => self.failed(FailureReason::BodyEncoding, &error.to_string()),
-        }
+        self.failed(&Failure::uncollected(error, demand.limit as usize))
     }
 }
 
@@ -110,8 +95,7 @@ impl Proxy {
         demand: Demand,
     ) -> Result<Collecting<'a>, Uncollected> {
         let Ok(codings) = Codings::parse(fields.get_all("content-encoding")) else {
-            let detail = "its content-encoding is not one of gzip, deflate, br and zstd";
-            return Err(audience.failed(FailureReason::BodyEncoding, detail));
+            return Err(audience.failed(&Failure::unknown_coding()));
         };
         match Collector::new(&codings, demand.limit, declared, &self.shared.bodies) {
             Ok(collector) => Ok(Collecting {
@@ -158,13 +142,15 @@ impl Collecting<'_> {
                 return Poll::Pending;
             }
             let waited = self.demand.time;
-            let reason = FailureReason::BodyTimeout;
-            let detail = format!("the body was not there after {waited:?}");
+            let failure = Failure {
+                reason: FailureReason::BodyTimeout,
+                detail: format!("the body was not there after {waited:?}"),
+            };
             if self
                 .audience
-                .body_failed(|limits| limits.time <= waited, reason, &detail)
+                .body_failed(|limits| limits.time <= waited, &failure)
             {
-                return Poll::Ready(CollectFault::Closed(reason));
+                return Poll::Ready(CollectFault::Closed(failure.reason));
             }
             match self.audience.demand() {
                 Some(demand) => self.demand.time = demand.time,

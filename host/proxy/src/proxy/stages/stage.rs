@@ -8,7 +8,7 @@ use pace_content::frames::{self, Advance, EventFields, Filter, Step};
 
 use super::Broken;
 use crate::chain::{FailedClosed, Filtering, Scene};
-use pace_hook::{Ending, Failure, unit_too_large};
+use pace_hook::{Ending, Failure};
 
 pub(super) struct Stage {
     filter: Filtering,
@@ -90,7 +90,9 @@ impl Filter for Shown<'_> {
     }
 
     fn too_large(&mut self) -> Result<(), Broken> {
-        self.filter.fail(&unit_too_large(self.framing)).map_err(closed)
+        self.filter
+            .fail(&Failure::unit_too_large(self.framing))
+            .map_err(closed)
     }
 
     fn complete(&mut self) -> Result<Option<Content>, Broken> {
