@@ -26,6 +26,9 @@ pub enum DecodeError {
     /// It ends before its end.
     #[error("the body ends within its coding")]
     Truncated,
+    /// It is made of many tiny parts, each of which costs as much as a large one.
+    #[error("the body is made of too many parts of less than 256 bytes")]
+    Members,
     /// It becomes a hundred times longer, as nothing does that is meant to be read.
     #[error("the body is a hundred times longer once it is decoded")]
     Bomb,

@@ -305,6 +305,7 @@ impl Proxy {
         }
 
         if let Some(answer) = fixed::answer(&route, request, context) {
+            context.received = upload.pump.taken();
             let body = upload.pump.reader();
             return match answer {
                 Ok(reply) => {
@@ -316,6 +317,7 @@ impl Proxy {
         }
 
         if let Err(refused) = self.open_request_streams(request, context, &mut upload) {
+            context.received = upload.pump.taken();
             let body = upload.pump.reader();
             return self.refuse(client, request, body, context, refused).await;
         }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use pace_tests::{Answer, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, fixture};
+use pace_tests::{Answer, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, Setup, fixture};
 
 use crate::sections::{ONE_WORKER, plugin};
 
@@ -318,6 +318,90 @@ fn part_of_a_whole_is_asked_for_once_more_as_the_whole() {
     let answer = client.send(&part().header("x-response-body", "skip"));
     assert_eq!((answer.status, answer.text()), (206, "he"));
     assert_eq!(backend.requests().len(), 3);
+}
+
+/// Starts Pace with times that end soon, and a pool whose backend answers before it has all of the request.
+fn start_early(keys: &str, body: &'static str) -> (Scripted, Pace) {
+    let backend = Scripted::new(move |line| {
+        line.head()?;
+        line.write(format!("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{body}"))?;
+        line.end()
+    });
+    let bodies = plugin("bodies", &fixture("bodies"));
+    let server = ONE_WORKER.replace("workers = 1", "workers = 1\nbody_timeout_ms = 200");
+    let pace = Pace::with_config(&format!(
+        "{server}{bodies}\n[[pools]]\nname = 'web'\nbackends = ['{}']\n{keys}\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies']\n",
+        backend.label()
+    ));
+    (backend, pace)
+}
+
+/// The backend may wait for the rest of the request, so its silence is no failure of its own.
+#[test]
+fn client_that_stalls_while_a_response_is_collected_gets_408() {
+    for keys in ["response_timeout_ms = 100", "total_timeout_ms = 400"] {
+        let (_backend, pace) = start_early(keys, "part");
+        for _ in 0..3 {
+            let mut client = pace.client();
+            client.write(
+                "POST / HTTP/1.1\r\nHost: a\r\nX-Request-Body: skip\r\nContent-Length: 10\r\n\r\n12345",
+            );
+            assert_eq!(
+                client.read("POST").expect("there is an answer").status,
+                408,
+                "{keys}"
+            );
+        }
+        let metrics = pace.metrics();
+        assert_eq!(metrics.sum("pace_upstream_failures_total", &[]), 0, "{keys}");
+        assert_eq!(metrics.sum("pace_upstream_ejections_total", &[]), 0, "{keys}");
+    }
+}
+
+#[test]
+fn malformed_request_is_told_so_while_a_response_is_collected() {
+    let (_backend, pace) = start_early("response_timeout_ms = 5000", "part");
+    let mut client = pace.client();
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nX-Request-Body: skip\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n");
+    assert_eq!(client.read("POST").expect("there is an answer").status, 400);
+}
+
+#[test]
+fn backend_that_stalls_while_its_response_is_collected_is_late() {
+    let (_backend, pace) = start_early("response_timeout_ms = 100", "part");
+    assert_eq!(pace.get("/").status, 504);
+    let labels = [("reason", "response-timeout")];
+    pace.wait_for_metric("pace_upstream_failures_total", &labels, 1);
+}
+
+#[test]
+fn bytes_that_are_counted_are_those_that_the_client_has_got() {
+    let backend = echo();
+    let bodies = plugin("bodies", &fixture("bodies"));
+    let respond = "[[routes]]\nmatch = { path = '/fixed' }\nplugins = ['bodies']\nrespond = { status = 200, body = 'fixed' }\n";
+    let config = format!(
+        "{ONE_WORKER}{bodies}\n[[pools]]\nname = 'web'\nbackends = ['{}']\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies']\n\n{respond}",
+        backend.label()
+    );
+    let pace = Setup::new().env("RUST_LOG", "info").config(&config).start();
+    let mut client = pace.client();
+    let request = Request::post("/edited", "12345").header("X-Response-Body", "append 67890abc");
+    assert_eq!(client.send(&request).text(), "1234567890abc");
+    pace.wait_for_log(&[
+        "pace::access",
+        " path=/edited ",
+        " bytes_received=5 ",
+        " bytes_sent=13 ",
+    ]);
+    assert_eq!(client.send(&Request::post("/fixed", "12345")).text(), "fixed");
+    pace.wait_for_log(&[
+        "pace::access",
+        " path=/fixed ",
+        " bytes_received=5 ",
+        " bytes_sent=5 ",
+    ]);
 }
 
 #[test]

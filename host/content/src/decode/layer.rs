@@ -15,8 +15,11 @@ const WITH_GZIP: u8 = 16;
 /// The largest window of `zstd` in HTTP, as a power of two (RFC 9659).
 const ZSTD_WINDOW: u32 = 23;
 
-/// The most members of a gzip body: each has its state made anew, and an empty one takes 20 bytes.
-const MEMBERS: u32 = 256;
+/// The members of a gzip body of which nothing is asked. Each has its state made anew, and an empty one takes 20 bytes.
+const FREE_MEMBERS: u64 = 256;
+
+/// The bytes that members beyond those have on average: less would cost more than they are worth.
+const MEMBER: u64 = 256;
 
 /// The state of a coding in the middle of a body.
 pub(super) struct Layer {
@@ -30,7 +33,8 @@ pub(super) struct Layer {
 enum State {
     Gzip {
         inflate: Inflate,
-        members: u32,
+        members: u64,
+        taken: u64,
     },
     /// `None` before the first byte, which tells the two forms apart.
     Deflate(Option<Inflate>),
@@ -55,6 +59,7 @@ impl Layer {
             Coding::Gzip => State::Gzip {
                 inflate: gzip(),
                 members: 1,
+                taken: 0,
             },
             Coding::Deflate => State::Deflate(None),
             Coding::Brotli => {
@@ -90,16 +95,22 @@ impl State {
     /// Runs the coding. If it is at its end, there is input behind it.
     fn run(&mut self, ended: &mut bool, input: &[u8], out: &mut [u8]) -> Result<Ran, DecodeError> {
         match self {
-            State::Gzip { inflate, members } => {
+            State::Gzip {
+                inflate,
+                members,
+                taken,
+            } => {
                 if *ended {
                     *members += 1;
-                    if *members > MEMBERS {
-                        return Err(DecodeError::Malformed);
+                    if *members > FREE_MEMBERS + *taken / MEMBER {
+                        return Err(DecodeError::Members);
                     }
                     *inflate = gzip();
                     *ended = false;
                 }
-                run_inflate(inflate, ended, input, out)
+                let ran = run_inflate(inflate, ended, input, out)?;
+                *taken += ran.read as u64;
+                Ok(ran)
             }
             State::Deflate(inflate) => {
                 if *ended {

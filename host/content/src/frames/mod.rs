@@ -214,6 +214,14 @@ impl Cutter {
         self.send(bytes)
     }
 
+    /// The bytes to send for a unit that passes as it came, and is not the filter's any more.
+    pub fn give_back(&mut self, unit: Unit) -> Bytes {
+        self.is_last_kept = true;
+        self.is_line_open = unit.is_open_line();
+        let bytes = unit.into_raw();
+        self.send(bytes)
+    }
+
     /// The bytes to send for what a filter adds when the message is complete: as a line or an event of its own where
     /// units are that.
     pub fn last(&self, content: Content) -> Bytes {
@@ -265,7 +273,8 @@ impl Cutter {
     /// gets to the beginning because everything before it was dropped would show a client an event that no plugin has
     /// seen, so an empty line comes before it.
     fn send(&mut self, bytes: Bytes) -> Bytes {
-        let is_moved = self.has_given && !self.has_sent && bytes.starts_with(event::MARK);
+        let is_moved =
+            self.access == Access::Edit && self.has_given && !self.has_sent && bytes.starts_with(event::MARK);
         self.has_sent |= !bytes.is_empty();
         match self.scan {
             Scan::Event(_) if is_moved => [b"\n", &bytes[..]].concat().into(),

@@ -53,15 +53,30 @@ pub struct Stage {
 enum Phase {
     /// It is shown units.
     Cutting(Cutter),
-    /// The rest passes without it: these bytes, and all that come. Lines may not have ended with them.
-    Passing {
-        bytes: Option<Bytes>,
-        is_open_line: bool,
-    },
+    /// The rest passes without it: these bytes, and all that come.
+    Passing { bytes: Option<Bytes>, end: PassedEnd },
     /// It has ended the message, with its last bytes to come, if there are any.
     Ending(Cutter),
     /// Nothing comes any more.
     Over,
+}
+
+/// The end of what has passed without being shown, behind which a filter may add something.
+#[derive(Clone, Copy, Debug)]
+struct PassedEnd {
+    place: Place,
+    /// Whether an LF would belong to the line end before.
+    is_after_return: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In a line.
+    Line,
+    /// Behind a line, and in an event.
+    Event,
+    /// Behind an empty line, or nothing has passed.
+    Nothing,
 }
 
 /// The progress of a stage.
@@ -126,24 +141,33 @@ impl Stage {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Cutting(cutter) => self.cut(cutter, filter),
             Phase::Passing {
-                bytes: Some(bytes), ..
+                bytes: Some(bytes),
+                end,
             } if !bytes.is_empty() => {
                 self.phase = Phase::Passing {
+                    end: end.behind(&bytes),
                     bytes: None,
-                    is_open_line: !bytes.ends_with(b"\n"),
                 };
                 Ok(Advance::Bytes(bytes))
             }
-            Phase::Passing { is_open_line, .. } if self.is_finished => {
-                let Some(mut last) = filter.complete()? else {
+            Phase::Passing { end, .. } if self.is_finished => {
+                let Some(last) = filter.complete()? else {
                     return Ok(Advance::End);
                 };
-                if self.framing == Framing::Line && is_open_line && last.size() > 0 {
-                    // What passed has ended without the end of a line.
-                    let _fits = last.splice(0, 0, b"\n");
-                }
                 let unused = Cutter::new(self.framing, Access::Edit, Interest::default(), Content::MOST);
-                Ok(some(unused.last(last)))
+                let last = unused.last(last);
+                // What passed may have ended in a line, or in an event, which would go on with what is added.
+                let before: &[u8] = match (last.is_empty(), self.framing, end.place) {
+                    (true, ..) | (_, Framing::Chunk, _) | (_, _, Place::Nothing) => b"",
+                    (_, Framing::Line, Place::Event) => b"",
+                    (_, Framing::Line, Place::Line) => b"\n",
+                    (_, Framing::Event, Place::Event) => b"\n",
+                    (_, Framing::Event, Place::Line) => b"\n\n",
+                };
+                Ok(some(match before {
+                    b"" => last,
+                    before => [before, &last].concat().into(),
+                }))
             }
             passing @ Phase::Passing { .. } => {
                 self.phase = passing;
@@ -172,12 +196,12 @@ impl Stage {
                 Ok(Advance::Wants)
             }
             Ok(Some(Piece::Unit(mut unit))) => {
-                let raw = unit.raw().clone();
                 let (content, event) = unit.lend();
                 let bytes = match filter.next(content, event)? {
                     None => {
-                        self.pass(cutter.into_rest());
-                        raw
+                        let bytes = cutter.give_back(unit);
+                        self.pass(cutter, &bytes);
+                        bytes
                     }
                     Some(Step::Pass) => {
                         let bytes = cutter.put_back(unit);
@@ -190,7 +214,7 @@ impl Stage {
                     }
                     Some(Step::Finish) => {
                         let bytes = cutter.put_back(unit);
-                        self.pass(cutter.into_rest());
+                        self.pass(cutter, &bytes);
                         bytes
                     }
                     Some(Step::Stop) => {
@@ -204,17 +228,60 @@ impl Stage {
             }
             Err(UnitTooLarge) => {
                 filter.too_large()?;
-                self.pass(cutter.into_rest());
+                self.pass(cutter, b"");
                 Ok(Advance::Again)
             }
         }
     }
 
-    fn pass(&mut self, rest: Bytes) {
+    /// Has the rest pass behind a last unit.
+    fn pass(&mut self, cutter: Cutter, last: &[u8]) {
         self.phase = Phase::Passing {
-            bytes: Some(rest),
-            is_open_line: false,
+            bytes: Some(cutter.into_rest()),
+            end: PassedEnd::NOTHING.behind(last),
         };
+    }
+}
+
+impl PassedEnd {
+    const NOTHING: PassedEnd = PassedEnd {
+        place: Place::Nothing,
+        is_after_return: false,
+    };
+
+    /// The end behind further bytes.
+    fn behind(self, bytes: &[u8]) -> PassedEnd {
+        let rest = bytes.strip_prefix(b"\n").filter(|_| self.is_after_return);
+        let more = rest.unwrap_or(bytes);
+        PassedEnd {
+            place: match more.is_empty() {
+                true => self.place,
+                false => self.place.behind(more),
+            },
+            is_after_return: match bytes.last() {
+                Some(last) => *last == b'\r',
+                None => self.is_after_return,
+            },
+        }
+    }
+}
+
+impl Place {
+    fn behind(self, bytes: &[u8]) -> Place {
+        let without_end = |bytes: &[u8]| match bytes {
+            [rest @ .., b'\r', b'\n'] | [rest @ .., b'\n' | b'\r'] => Some(rest.len()),
+            _ => None,
+        };
+        match without_end(bytes) {
+            None => Place::Line,
+            // An empty line, unless it is the end of one that has begun before.
+            Some(0) if self == Place::Line => Place::Event,
+            Some(0) => Place::Nothing,
+            Some(length) => match without_end(&bytes[..length]) {
+                Some(_) => Place::Nothing,
+                None => Place::Event,
+            },
+        }
     }
 }
 

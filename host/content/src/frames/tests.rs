@@ -3,6 +3,7 @@
 mod chunks;
 mod events;
 mod lines;
+mod stages;
 
 use super::*;
 use crate::body::EditError;

@@ -75,6 +75,11 @@ impl Unit {
         &self.raw
     }
 
+    /// The unit as it came, whatever was changed.
+    pub(super) fn into_raw(self) -> Bytes {
+        self.raw
+    }
+
     /// Whether a plugin has changed it.
     pub fn is_changed(&self) -> bool {
         let is_event_changed = match &self.kind {

@@ -36,6 +36,8 @@ pub enum Side {
     Source,
     /// The target of the body must take bytes.
     Target,
+    /// Neither: the transform in between has more to do.
+    Transform,
 }
 
 /// The reason why a message did not get to its end.
@@ -74,6 +76,8 @@ pub struct Pump {
     /// Whether the bytes that are kept are those that the transform has made, and how many it has made.
     is_made_kept: bool,
     given: u64,
+    /// How many bytes the transform has got.
+    pushed: u64,
     /// The most bytes that are kept.
     keep_limit: usize,
 }
@@ -120,6 +124,7 @@ impl Pump {
             made: Bytes::new(),
             is_made_kept: false,
             given: 0,
+            pushed: 0,
             keep_limit: 0,
         }
     }
@@ -278,6 +283,15 @@ impl Pump {
     /// The number of bytes of the body that were read.
     pub fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// The number of bytes of the body that were handed on, which may be others than those that were read.
+    pub fn given(&self) -> u64 {
+        match &self.kept {
+            _ if self.is_through => self.given,
+            Some(Kept::Whole(whole)) => whole.len() as u64,
+            Some(Kept::Start { .. } | Kept::Part(_)) | None => self.taken,
+        }
     }
 
     /// The number of bytes written, including the head. The head of a stream counts as one byte, and so does its end.

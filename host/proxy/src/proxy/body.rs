@@ -47,6 +47,8 @@ pub(super) enum Looked {
     WantsWhole,
     /// The backend has broken it off.
     Broken(String),
+    /// The backend has not sent it in time.
+    Late(AttemptError),
     /// The time that the client gives its call is over.
     OutOfTime,
     /// The client has gone.
@@ -268,6 +270,7 @@ impl Proxy {
         let silence = context.pool().settings.response_timeout;
         let mut progress = (0, Instant::now());
         let ended = poll_fn(|task| {
+            let mut waits_for_client = false;
             if !upload.is_broken && !upload.pump.is_done() {
                 let source = (&mut client.transport, &mut client.input);
                 let scene = || context.scene(request);
@@ -276,13 +279,19 @@ impl Proxy {
                         return Poll::Ready(Err(Looked::Refused(upload.refused())));
                     }
                     Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
-                    Poll::Ready(Err(PumpError::Read(_))) => return Poll::Ready(Err(Looked::ClientGone)),
+                    Poll::Ready(Err(PumpError::Read(error))) => {
+                        return Poll::Ready(Err(match of_client(error) {
+                            AttemptError::Request(refusal) => Looked::Refused(Refused::Request(refusal)),
+                            _ => Looked::ClientGone,
+                        }));
+                    }
                     // A client that waits for 100 Continue is waited for by nobody.
                     Poll::Pending if upload.awaits_continue => {}
                     Poll::Pending if upload.pump.waits_for() == Side::Source => {
+                        waits_for_client = true;
                         let until = upload.patience.wait(upload.pump.taken());
                         if client.alarm.poll(until, task).is_ready() {
-                            return Poll::Ready(Err(Looked::ClientGone));
+                            return Poll::Ready(Err(Looked::Refused(Refused::Request(Refusal::BodyTimeout))));
                         }
                     }
                     Poll::Ready(Ok(Passed::Whole)) | Poll::Pending => {
@@ -305,17 +314,19 @@ impl Proxy {
             if let Some(until) = context.deadline()
                 && client.alarm.poll(until, task).is_ready()
             {
-                return Poll::Ready(Err(match context.has_deadline_of_client() {
-                    true => Looked::OutOfTime,
-                    false => Looked::Broken("the time of the request is over".to_owned()),
+                return Poll::Ready(Err(match waits_for_client {
+                    _ if context.has_deadline_of_client() => Looked::OutOfTime,
+                    true => Looked::Refused(Refused::Request(Refusal::BodyTimeout)),
+                    false => Looked::Late(AttemptError::Late("request")),
                 }));
             }
+            // The backend may wait for the rest of the request, for which only the client can be blamed.
             let moved = download.taken() + upload.pump.written();
-            if moved != progress.0 {
+            if moved != progress.0 || waits_for_client {
                 progress = (moved, Instant::now());
             }
             if client.alarm.poll(progress.1 + silence, task).is_ready() {
-                return Poll::Ready(Err(Looked::Broken(format!("no bytes for {silence:?}"))));
+                return Poll::Ready(Err(Looked::Late(AttemptError::Silent(silence))));
             }
             collecting
                 .poll_late(|end, task| client.alarm.poll(end, task), task)

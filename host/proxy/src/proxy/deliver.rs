@@ -149,6 +149,13 @@ impl Proxy {
                 self.book(request, context, &AttemptError::Body(why), false);
                 Some(Refused::BadAnswer)
             }
+            Looked::Late(error) => {
+                lease.doubt_if_silent(&mut backend);
+                context.answered = false;
+                context.failed(AttemptFailure::ResponseTimeout);
+                self.book(request, context, &error, false);
+                Some(Refused::NoAnswerInTime)
+            }
             Looked::OutOfTime => {
                 lease.doubt_if_silent(&mut backend);
                 Some(Refused::NoAnswerInTime)
@@ -218,7 +225,7 @@ impl Proxy {
             Some(broken) => broken.refused(Body::Response),
             None => upload.refused(),
         };
-        context.body_bytes = download.taken();
+        context.body_bytes = download.given();
         if let Err(RelayError::Backend(_) | RelayError::OutOfTime | RelayError::Timeout) = relayed {
             lease.doubt_if_silent(&mut backend);
         }
@@ -426,6 +433,8 @@ async fn relay(
             }
         }
         match download.waits_for() {
+            // Plugins have limits of their own, and each of them a reason to look at.
+            Side::Transform => Poll::Pending,
             Side::Target => client
                 .alarm
                 .poll(downwards.1 + limits.send, context)

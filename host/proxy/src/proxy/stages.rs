@@ -15,13 +15,14 @@ use std::future::poll_fn;
 use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::StatusCode;
+use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
 use pace_content::body::Access;
 use pace_content::decode::Codings;
 use pace_content::frames::{self, Advance};
 use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::framing::{Framing, remove_framing};
+use pace_wire::known::Known;
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
 
@@ -87,8 +88,14 @@ impl Proxy {
         let Some(route) = &context.route else {
             return Ok(None);
         };
-        let is_wanted = route.chain.has(Hook::ResponseStreamFilter);
-        if !is_wanted || head.framing == Framing::None || access(request, head.status()) == Access::Nothing {
+        if !route.chain.has(Hook::ResponseStreamFilter) {
+            return Ok(None);
+        }
+        if request.method == Method::HEAD {
+            // The length would be that of a body which plugins may change.
+            remove_framing(&mut head.fields);
+        }
+        if head.framing == Framing::None || access(request, head.status()) == Access::Nothing {
             return Ok(None);
         }
         let refused = |FailedClosed(reason)| Looked::Refused(Broken::Failed(reason).refused(Body::Response));
@@ -220,6 +227,9 @@ impl Upload {
 /// The time that plugins take in a row, before other messages of the worker have their turn.
 const SLICE: Duration = Duration::from_millis(1);
 
+/// The bytes that are decoded and cut in a row, before other messages have their turn: about as much time.
+const SLICE_BYTES: usize = 256 * 1024;
+
 /// The reason why the filters have broken a message off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
@@ -248,8 +258,9 @@ pub(super) struct Stages {
     /// A body that only passes beside the stages, which see a copy.
     beside: Option<Beside>,
     is_finished: bool,
-    /// The time that the plugins have taken in a row.
+    /// The time that the plugins have taken in a row, and the bytes that were decoded and cut.
     spent: Duration,
+    passed: usize,
     broken: Option<Broken>,
 }
 
@@ -266,9 +277,15 @@ pub(super) struct Running<'a> {
     scene: Scene<'a>,
 }
 
-/// The part of a body that the stages have not all seen yet.
+/// The parts of a body that are sent as they came.
 struct Beside {
-    waiting: Bytes,
+    /// What may be sent.
+    seen: BytesMut,
+    /// What the stages have not all seen yet.
+    waiting: BytesMut,
+    /// Whether a reader knows by the length that it has all of the message. Then it would not see that a filter breaks it off
+    /// behind the last bytes, so these wait for the end, if the coding may be at its own.
+    is_measured: bool,
 }
 
 /// The result of pulling.
@@ -298,10 +315,13 @@ impl Stages {
             stages,
             decoded,
             beside: only_looks.then(|| Beside {
-                waiting: Bytes::new(),
+                seen: BytesMut::new(),
+                waiting: BytesMut::new(),
+                is_measured: fields.has(Known::ContentLength),
             }),
             is_finished: false,
             spent: Duration::ZERO,
+            passed: 0,
             broken: None,
         }))
     }
@@ -370,7 +390,7 @@ impl Through<'_> {
             return self.source();
         };
         loop {
-            if self.stages.spent >= SLICE {
+            if self.stages.spent >= SLICE || self.stages.passed >= SLICE_BYTES {
                 return Ok(Pulled::Pause);
             }
             match self.stages.stages[last].advance(self.scene, &mut self.stages.spent)? {
@@ -390,7 +410,10 @@ impl Through<'_> {
     fn source(&mut self) -> Result<Pulled, Broken> {
         if let Some(decoded) = &mut self.stages.decoded {
             match decoded.next(self.stages.is_finished) {
-                Ok(Some(bytes)) => return Ok(Pulled::Bytes(bytes)),
+                Ok(Some(bytes)) => {
+                    self.stages.passed += bytes.len();
+                    return Ok(Pulled::Bytes(bytes));
+                }
                 Ok(None) => {}
                 Err(error) => {
                     fail_all(&mut self.stages.stages, &Failure::undecodable(&error))
@@ -412,11 +435,13 @@ impl Through<'_> {
 
     fn next(&mut self) -> Result<Pulled, Broken> {
         let count = self.stages.stages.len();
-        let Some(beside) = &mut self.stages.beside else {
+        if self.stages.beside.is_none() {
             return self.pull(count);
-        };
-        let waiting = std::mem::take(&mut beside.waiting);
+        }
         loop {
+            if let Some(seen) = self.take_seen() {
+                return Ok(Pulled::Bytes(seen));
+            }
             let pulled = match self.stages.stages.iter().any(Stage::is_open) {
                 true => self.pull(count)?,
                 false if self.stages.is_finished => Pulled::End,
@@ -424,25 +449,49 @@ impl Through<'_> {
             };
             match pulled {
                 Pulled::Bytes(_) => {}
-                Pulled::Pause => {
+                Pulled::Pause => return Ok(Pulled::Pause),
+                Pulled::More if self.may_be_complete() => return Ok(Pulled::More),
+                Pulled::More | Pulled::End => {
                     if let Some(beside) = &mut self.stages.beside {
-                        beside.waiting = waiting;
+                        beside.seen = beside.waiting.split();
+                        if !beside.seen.is_empty() {
+                            continue;
+                        }
                     }
-                    return Ok(Pulled::Pause);
+                    return Ok(match self.stages.is_finished {
+                        true => Pulled::End,
+                        false => Pulled::More,
+                    });
                 }
-                Pulled::More | Pulled::End if !waiting.is_empty() => return Ok(Pulled::Bytes(waiting)),
-                Pulled::End if !self.stages.is_finished => return Ok(Pulled::More),
-                pulled @ (Pulled::More | Pulled::End) => return Ok(pulled),
             }
         }
+    }
+
+    /// Whether a reader of what has come could take it for all of the message.
+    fn may_be_complete(&self) -> bool {
+        let is_measured = self
+            .stages
+            .beside
+            .as_ref()
+            .is_some_and(|beside| beside.is_measured);
+        is_measured && self.stages.decoded.as_ref().is_some_and(Decoded::may_be_complete)
+    }
+
+    /// The bytes that may be sent, if there are any.
+    fn take_seen(&mut self) -> Option<Bytes> {
+        let seen = &mut self.stages.beside.as_mut()?.seen;
+        (!seen.is_empty()).then(|| seen.split().freeze())
     }
 }
 
 impl Transform for Through<'_> {
     fn push(&mut self, bytes: &[u8]) {
         if let Some(beside) = &mut self.stages.beside {
-            beside.waiting = Bytes::copy_from_slice(bytes);
+            // More follows what has waited, so it is not the end.
+            beside.seen.unsplit(beside.waiting.split());
+            beside.waiting.extend_from_slice(bytes);
         }
+        self.stages.passed += bytes.len();
         match (&mut self.stages.decoded, self.stages.stages.first_mut()) {
             (Some(decoded), _) => decoded.push(bytes),
             (None, Some(stage)) if self.stages.beside.is_none() => stage.push_slice(bytes),
@@ -470,6 +519,7 @@ impl Transform for Through<'_> {
             }
             Ok(Pulled::Pause) => {
                 self.stages.spent = Duration::ZERO;
+                self.stages.passed = 0;
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -479,6 +529,10 @@ impl Transform for Through<'_> {
                 Flow::Broken
             }
         })
+    }
+
+    fn edits(&self) -> bool {
+        self.stages.edits()
     }
 
     fn correct_trailers(&self, trailers: &mut Fields) {

@@ -16,11 +16,14 @@ pub trait Transform {
     /// Takes the next bytes of the body. Called after [`Flow::More`] only.
     fn push(&mut self, bytes: &[u8]);
 
-    /// Takes note that the body is complete. Called after [`Flow::More`] only.
+    /// Takes note that the body is complete, behind the last bytes or after [`Flow::More`].
     fn finish(&mut self);
 
     /// The next thing to do. It is pending, and has woken the task, if it has taken long enough for once.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Flow>;
+
+    /// Whether it may make something else of the body than what it is, so that the length is not that which was announced.
+    fn edits(&self) -> bool;
 
     /// Corrects the trailers, which follow what was sent.
     fn correct_trailers(&self, trailers: &mut Fields);
@@ -57,7 +60,8 @@ impl Pump {
 
     /// Moves as much of the message as possible. Ready once all of it has been written, or the transform has broken it off.
     ///
-    /// The head is not written before something follows, or the source has to be waited for: until then it can be another.
+    /// The head is not written before something follows, or the source has to be waited for: until then it can be another. What
+    /// follows the last unit of a message is not written before the transform has seen that it is the last.
     pub fn poll_through(
         &mut self,
         (transport, buffer): (&mut Transport, &mut Buffer),
@@ -75,19 +79,36 @@ impl Pump {
                 }
             }
             match through.poll_next(context) {
-                Poll::Ready(Flow::Bytes(bytes)) => self.add_made(bytes),
+                Poll::Ready(Flow::Bytes(bytes)) => {
+                    self.add_made(bytes);
+                    // A message whose length is announced must never have another, or what follows it is read as its rest.
+                    if !through.edits() && self.given > self.pushed {
+                        return Poll::Ready(Ok(Passed::Broken));
+                    }
+                }
                 Poll::Ready(Flow::Broken) => return Poll::Ready(Ok(Passed::Broken)),
                 Poll::Ready(Flow::End) => {
+                    if !through.edits() && self.given != self.pushed {
+                        return Poll::Ready(Ok(Passed::Broken));
+                    }
                     if let Some(trailers) = self.reader.trailers_mut() {
                         through.correct_trailers(trailers);
                     }
                     self.end_through();
                 }
                 Poll::Ready(Flow::More) => match self.poll_source((transport, buffer), context) {
-                    Poll::Ready(Ok(Some(data))) => match data {
-                        Source::Kept(bytes) => through.push(&bytes),
-                        Source::Read(place) => through.push(buffer.slice(place)),
-                    },
+                    Poll::Ready(Ok(Some(data))) => {
+                        let bytes = match &data {
+                            Source::Kept(bytes) => bytes,
+                            Source::Read(place) => buffer.slice(place.clone()),
+                        };
+                        self.pushed += bytes.len() as u64;
+                        through.push(bytes);
+                        // The end may be known by now, and the last bytes must not be sent before it is.
+                        if self.reader.is_done() {
+                            through.finish();
+                        }
+                    }
                     Poll::Ready(Ok(None)) => through.finish(),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Read(error))),
                     Poll::Pending => {
@@ -97,8 +118,8 @@ impl Pump {
                     }
                 },
                 Poll::Pending => {
-                    // It is the plugins' turn, and neither side is to blame for the time that they take.
-                    self.waits_for = Side::Source;
+                    // Neither side is to blame for the time that it takes.
+                    self.waits_for = Side::Transform;
                     return Poll::Pending;
                 }
             }

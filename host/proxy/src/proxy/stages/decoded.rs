@@ -29,6 +29,11 @@ impl Decoded {
         self.may_have_more = true;
     }
 
+    /// Whether what has been decoded so far could be all.
+    pub(super) fn may_be_complete(&self) -> bool {
+        !self.may_have_more && self.decoder.finish().is_ok()
+    }
+
     /// The next bytes; `None` if more have to come first, or there are no more.
     pub(super) fn next(&mut self, is_finished: bool) -> Result<Option<Bytes>, DecodeError> {
         if std::mem::take(&mut self.may_have_more) {
