@@ -27,6 +27,8 @@ pub struct Collector {
 #[derive(Debug)]
 struct Shown {
     decoder: Decoder,
+    /// Covers the decoder's memory.
+    permit: Permit,
     bytes: Counted,
 }
 
@@ -63,6 +65,7 @@ impl Collector {
         }
         let shown = (!codings.is_empty()).then(|| Shown {
             decoder: Decoder::new(codings),
+            permit: budget.permit(),
             bytes: Counted::new(budget),
         });
         Ok(Collector {
@@ -126,6 +129,9 @@ impl Shown {
             self.bytes.make_room(before + room, 0)?;
             let decoded = self.decoder.decode(&mut bytes, &mut self.bytes.bytes, room);
             decoded.map_err(CollectError::Encoding)?;
+            if !self.permit.cover(self.decoder.memory()) {
+                return Err(CollectError::Budget);
+            }
             let after = self.bytes.bytes.len();
             if after > limit {
                 return Err(CollectError::TooLarge);

@@ -89,6 +89,11 @@ impl Decoder {
         Ok(())
     }
 
+    /// Bytes of memory that the decoder takes at this point of the body, or may take.
+    pub fn memory(&self) -> usize {
+        self.stages.iter().map(|stage| STEP + stage.layer.memory()).sum()
+    }
+
     /// Checks that the body has come to its end, after the last of it was decoded. No bytes at all are an empty body in
     /// any coding.
     pub fn finish(&self) -> Result<(), DecodeError> {

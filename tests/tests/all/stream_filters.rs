@@ -410,6 +410,31 @@ fn encoded_message_that_is_cut_at_its_end_is_not_complete() {
     );
 }
 
+#[test]
+fn memory_that_decoding_takes_is_part_of_that_of_bodies() {
+    let backend = HttpBackend::new(|request| Answer::new(request.body.clone()));
+    let words = plugin("words", &fixture("stream-words"));
+    let server = ONE_WORKER.replace("workers = 1", "workers = 1\nbody_mb = 1");
+    let pace = Pace::with_config(&format!(
+        "{server}{words}config = {{ of = 'request', framing = 'line', look = true }}\n\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}']\n\n[[routes]]\npool = 'web'\nplugins = ['words']\n",
+        backend.label()
+    ));
+    let encoded = |window| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("it is memory");
+        encoder.window_log(window).expect("it is allowed");
+        encoder.write_all(b"one\n").expect("it is memory");
+        encoder.flush().expect("it is memory");
+        encoder.finish().expect("it is memory")
+    };
+    let mut client = pace.client();
+    for (window, status) in [(18, 200), (23, 503), (18, 200)] {
+        let request = Request::post("/", encoded(window)).header("Content-Encoding", "zstd");
+        assert_eq!(client.send(&request).status, status, "{window}");
+    }
+    pace.wait_for_log(&["body-budget"]);
+}
+
 /// What a client sends behind a request of which the filter fails is the next request, and nothing is put before it.
 #[test]
 fn message_whose_filter_fails_keeps_its_length() {

@@ -21,9 +21,14 @@ const FREE_MEMBERS: u64 = 256;
 /// The bytes that members beyond those have on average: less would cost more than they are worth.
 const MEMBER: u64 = 256;
 
+/// The memory of a coding with a small window: state, window and tables.
+const SMALL: usize = 64 * 1024;
+
 /// The state of a coding in the middle of a body.
 pub(super) struct Layer {
     state: State,
+    /// Bytes that the state takes, as far as the body has told.
+    memory: usize,
     /// Whether the input so far is complete.
     ended: bool,
     /// Whether the output was full, so that there may be more without further input.
@@ -70,6 +75,7 @@ impl Layer {
         };
         Layer {
             state,
+            memory: SMALL,
             ended: false,
             is_full: false,
         }
@@ -80,15 +86,58 @@ impl Layer {
         self.ended
     }
 
+    /// Bytes that the state takes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Decodes some of the input into `out`.
     pub(super) fn run(&mut self, input: &[u8], out: &mut [u8]) -> Result<Ran, DecodeError> {
         if input.is_empty() && (!self.is_full || self.ended) {
             return Ok(Ran::default());
         }
+        let before = self.window(input);
         let ran = self.state.run(&mut self.ended, input, out)?;
+        let window = match &self.state {
+            State::Brotli(state) => usize::try_from(state.ringbuffer_size).unwrap_or(0),
+            _ => before,
+        };
+        self.memory = self.memory.max(SMALL + window);
         self.is_full = ran.written == out.len();
         Ok(ran)
     }
+}
+
+impl Layer {
+    /// The bytes of the window that this input asks for, if it begins something with a window of its own.
+    fn window(&self, input: &[u8]) -> usize {
+        match &self.state {
+            State::Zstd(_) if self.memory == SMALL => zstd_window(input),
+            // The head of a further frame may come in pieces.
+            State::Zstd(_) if self.ended => 1 << ZSTD_WINDOW,
+            _ => 0,
+        }
+    }
+}
+
+/// The window of a frame that begins like this (RFC 8878, section 3.1.1.1), or the largest if that does not tell.
+fn zstd_window(input: &[u8]) -> usize {
+    const LARGEST: usize = 1 << ZSTD_WINDOW;
+    let &[0x28, 0xb5, 0x2f, 0xfd, descriptor, window, ..] = input else {
+        return LARGEST;
+    };
+    let has_window = descriptor & 0x20 == 0;
+    if !has_window {
+        // The window is as large as the content, whose size may have up to eight bytes.
+        return match descriptor >> 6 {
+            0 if descriptor & 3 == 0 => usize::from(window).max(1),
+            _ => LARGEST,
+        };
+    }
+    let base = 1_usize
+        .checked_shl(10 + u32::from(window >> 3))
+        .unwrap_or(LARGEST);
+    (base + base / 8 * usize::from(window & 7)).min(LARGEST)
 }
 
 impl State {

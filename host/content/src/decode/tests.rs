@@ -275,3 +275,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn memory_of_a_decoder_has_the_window_that_the_body_asks_for() {
+    let memory = |coding, encoded: &[u8], size: usize| {
+        let mut decoder = Decoder::new(&codings(&[coding]));
+        for piece in encoded.chunks(size) {
+            let mut piece = piece;
+            decoder
+                .decode(&mut piece, &mut Vec::new(), usize::MAX)
+                .expect("it is encoded");
+        }
+        decoder.memory()
+    };
+    let text = vec![b'x'; 40_000];
+    for coding in [Coding::Gzip, Coding::Deflate] {
+        assert!(
+            memory(coding, &encode(coding, &text), 100) < 128 << 10,
+            "{coding:?}"
+        );
+    }
+    let zstd = |log| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("there is memory");
+        encoder.window_log(log).expect("it is allowed");
+        encoder.write_all(b"text").expect("a vector takes every write");
+        encoder.flush().expect("a vector takes every write");
+        encoder.write_all(b"text").expect("a vector takes every write");
+        encoder.finish().expect("a vector takes every write")
+    };
+    for log in [17, 20, 23] {
+        let window = 1 << log;
+        let found = memory(Coding::Zstd, &zstd(log), 1000);
+        assert!((window..window + (128 << 10)).contains(&found), "{log}: {found}");
+    }
+    // A head in pieces, and a further frame, are taken for the worst.
+    assert!(memory(Coding::Zstd, &zstd(17), 1) >= 8 << 20);
+    assert!(memory(Coding::Zstd, &zstd(17).repeat(2), 1000) >= 8 << 20);
+    // What is not compressible is more than the window is taken for at first.
+    let noise: Vec<u8> = (0..1_u32 << 20)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    assert!(memory(Coding::Brotli, &encode(Coding::Brotli, &noise), 1 << 16) > 512 << 10);
+}

@@ -12,12 +12,14 @@ mod decoded;
 mod stage;
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use pace_content::body::Access;
+use pace_content::budget::Budget;
 use pace_content::decode::Codings;
 use pace_content::frames::{self, Advance};
 use pace_wire::fields::{Fields, TooLarge};
@@ -59,7 +61,8 @@ impl Proxy {
             .chain
             .open_streams(Body::Request, Remaining::ALL, scene)
             .map_err(refused)?;
-        let Some(stages) = Stages::new(filters, &request.fields).map_err(refused)? else {
+        let Some(stages) = Stages::new(filters, &request.fields, &self.shared.bodies).map_err(refused)?
+        else {
             return Ok(());
         };
         if stages.edits() {
@@ -115,7 +118,7 @@ impl Proxy {
             break_off_all(filters, scene);
             return Err(Looked::WantsWhole);
         }
-        let Some(opened) = Stages::new(filters, &head.fields).map_err(refused)? else {
+        let Some(opened) = Stages::new(filters, &head.fields, &self.shared.bodies).map_err(refused)? else {
             return Ok(None);
         };
         if is_part {
@@ -157,7 +160,7 @@ impl Proxy {
             .chain
             .open_streams(Body::Response, remaining, scene)
             .map_err(refused)?;
-        let Some(stages) = Stages::new(filters, &head.fields).map_err(refused)? else {
+        let Some(stages) = Stages::new(filters, &head.fields, &self.shared.bodies).map_err(refused)? else {
             return Ok(());
         };
         let edits = stages.edits();
@@ -303,13 +306,14 @@ impl Stages {
     pub(super) fn new(
         filters: Vec<(Filtering, frames::Stage)>,
         fields: &Fields,
+        budget: &Arc<Budget>,
     ) -> Result<Option<Stages>, FailedClosed> {
         let mut stages: Vec<Stage> = filters.into_iter().map(Stage::new).collect();
         let Ok(codings) = Codings::parse(fields.get_all("content-encoding")) else {
             fail_all(&mut stages, &Failure::unknown_coding())?;
             return Ok(None);
         };
-        let decoded = (!codings.is_empty()).then(|| Decoded::new(&codings));
+        let decoded = (!codings.is_empty()).then(|| Decoded::new(&codings, budget.permit()));
         let only_looks = decoded.is_some() && !stages.iter().any(Stage::edits);
         Ok((!stages.is_empty()).then_some(Stages {
             stages,
@@ -416,12 +420,13 @@ impl Through<'_> {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    fail_all(&mut self.stages.stages, &Failure::undecodable(&error))
+                    let failure = Failure::uncollected(&error, 0);
+                    fail_all(&mut self.stages.stages, &failure)
                         .map_err(|FailedClosed(reason)| Broken::Failed(reason))?;
                     // A body that is sent as it came goes on. What was decoded cannot.
                     match self.stages.beside {
                         Some(_) => self.stages.decoded = None,
-                        None => return Err(Broken::Failed(FailureReason::BodyEncoding)),
+                        None => return Err(Broken::Failed(failure.reason)),
                     }
                     return Ok(Pulled::End);
                 }

@@ -1,7 +1,9 @@
 //! The decoded form of a body that passes.
 
 use bytes::{Buf, Bytes, BytesMut};
-use pace_content::decode::{Codings, DecodeError, Decoder};
+use pace_content::budget::Permit;
+use pace_content::collect::CollectError;
+use pace_content::decode::{Codings, Decoder};
 
 /// The most bytes that are decoded at once.
 const PIECE: usize = 64 << 10;
@@ -13,14 +15,17 @@ pub(super) struct Decoded {
     encoded: BytesMut,
     /// Whether more may come of what the decoder has taken.
     may_have_more: bool,
+    /// Covers the decoder's memory.
+    permit: Permit,
 }
 
 impl Decoded {
-    pub(super) fn new(codings: &Codings) -> Decoded {
+    pub(super) fn new(codings: &Codings, permit: Permit) -> Decoded {
         Decoded {
             decoder: Decoder::new(codings),
             encoded: BytesMut::new(),
             may_have_more: false,
+            permit,
         }
     }
 
@@ -35,11 +40,15 @@ impl Decoded {
     }
 
     /// The next bytes; `None` if more have to come first, or there are no more.
-    pub(super) fn next(&mut self, is_finished: bool) -> Result<Option<Bytes>, DecodeError> {
+    pub(super) fn next(&mut self, is_finished: bool) -> Result<Option<Bytes>, CollectError> {
         if std::mem::take(&mut self.may_have_more) {
             let mut out = Vec::new();
             let mut input = &self.encoded[..];
-            self.decoder.decode(&mut input, &mut out, PIECE)?;
+            let decoded = self.decoder.decode(&mut input, &mut out, PIECE);
+            decoded.map_err(CollectError::Encoding)?;
+            if !self.permit.cover(self.decoder.memory()) {
+                return Err(CollectError::Budget);
+            }
             let taken = self.encoded.len() - input.len();
             self.encoded.advance(taken);
             self.may_have_more = out.len() == PIECE;
@@ -48,7 +57,7 @@ impl Decoded {
             }
         }
         if is_finished {
-            self.decoder.finish()?;
+            self.decoder.finish().map_err(CollectError::Encoding)?;
         }
         Ok(None)
     }
