@@ -1,11 +1,10 @@
 //! The configuration, as the admin API shows it.
 
 use http::{Response, StatusCode};
-use pace_base::escape;
 use pace_config::Config;
 use pace_wire::request::RequestHead;
 
-use super::{JSON, response};
+use super::{JSON, json, response};
 
 /// The media type of TOML (RFC 6838 lists it since 2024).
 const TOML: &str = "application/toml";
@@ -15,10 +14,7 @@ pub(super) fn show(config: &Config, request: &RequestHead) -> Response<Vec<u8>> 
     let effective = config.effective();
     match wants_json(request) {
         false => response(StatusCode::OK, TOML, effective.to_toml().into()),
-        true => {
-            let text = serde_json::to_string_pretty(&effective).expect("tables, texts and numbers are JSON");
-            response(StatusCode::OK, JSON, format!("{}\n", escape::json(&text)).into())
-        }
+        true => json(&effective),
     }
 }
 

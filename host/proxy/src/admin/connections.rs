@@ -1,10 +1,9 @@
 //! Connections, as the admin API shows them.
 
-use http::{Response, StatusCode};
-use pace_base::escape;
+use http::Response;
 use serde::Serialize;
 
-use super::{JSON, response};
+use super::json;
 use crate::proxy::{BackendConnections, Held, HeldConnections};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{ClientConnections, ConnectionCounts, ProtocolCounts};
@@ -76,14 +75,12 @@ pub(super) fn list(
     let mut pools: Vec<_> = snapshot.pools().collect();
     pools.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let held = backends.count();
-    let connections = Connections {
+    json(&Connections {
         listeners: listeners
             .filter(|listener| listener.configured || listener.open > 0)
             .collect(),
         pools: pools.into_iter().map(|each| pool(each, &held)).collect(),
-    };
-    let text = serde_json::to_string_pretty(&connections).expect("names and numbers are JSON");
-    response(StatusCode::OK, JSON, format!("{}\n", escape::json(&text)).into())
+    })
 }
 
 fn listener(listener: String, configured: bool, counts: ConnectionCounts) -> ListenerStatus {

@@ -16,6 +16,7 @@ use http::{Response, StatusCode};
 use pace_wire::authority;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
+use serde::Serialize;
 
 use crate::proxy::BackendConnections;
 use crate::reload::{Refused, ReloadOutcome, ReloadOutcomes, Reloader};
@@ -202,15 +203,18 @@ impl Admin {
     }
 
     fn plugins(&self) -> Response<Vec<u8>> {
-        let list = self.reloader.status().list();
-        let text = serde_json::to_string_pretty(&list).expect("names, numbers and lists of names are JSON");
-        let body = format!("{}\n", escape::json(&text));
-        response(StatusCode::OK, JSON, body.into())
+        json(&self.reloader.status().list())
     }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+
+/// A response with tables, lists, texts and numbers, for people and programs.
+fn json(value: &impl Serialize) -> Response<Vec<u8>> {
+    let text = serde_json::to_string_pretty(value).expect("tables, lists, texts and numbers are JSON");
+    response(StatusCode::OK, JSON, format!("{}\n", escape::json(&text)).into())
+}
 
 /// The response to a request that was refused when it was read.
 pub fn refused(refusal: Refusal) -> Response<Vec<u8>> {

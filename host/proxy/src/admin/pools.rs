@@ -1,10 +1,10 @@
 //! Pools, as the admin API shows and changes them.
 
 use http::{Response, StatusCode};
-use pace_base::escape::{self, Lines, Shown};
+use pace_base::escape::{Lines, Shown};
 use pace_wire::percent;
 
-use super::{JSON, TEXT, response};
+use super::{TEXT, json, response};
 use crate::snapshot::Snapshot;
 use crate::upstream::PoolStatus;
 
@@ -13,8 +13,7 @@ pub(super) fn list(snapshot: &Snapshot) -> Response<Vec<u8>> {
     let mut pools: Vec<_> = snapshot.pools().collect();
     pools.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let pools: Vec<PoolStatus> = pools.into_iter().map(|pool| pool.status()).collect();
-    let text = serde_json::to_string_pretty(&pools).expect("names and numbers are JSON");
-    response(StatusCode::OK, JSON, format!("{}\n", escape::json(&text)).into())
+    json(&pools)
 }
 
 /// Drains a backend, or ends that.

@@ -1,12 +1,11 @@
 //! Routes, as the admin API shows them.
 
-use http::{Response, StatusCode};
-use pace_base::escape;
+use http::Response;
 use pace_config::Config;
 use pace_config::route::{Action, Route};
 use serde::Serialize;
 
-use super::{JSON, response};
+use super::json;
 
 /// A route, as `GET /routes` shows it.
 #[derive(Serialize)]
@@ -34,8 +33,7 @@ struct Share<'c> {
 pub(super) fn list(config: &Config) -> Response<Vec<u8>> {
     let order = config.routes_in_order().into_iter();
     let routes: Vec<_> = order.map(|index| status(config, &config.routes[index])).collect();
-    let text = serde_json::to_string_pretty(&routes).expect("names and numbers are JSON");
-    response(StatusCode::OK, JSON, format!("{}\n", escape::json(&text)).into())
+    json(&routes)
 }
 
 fn status<'c>(config: &'c Config, route: &'c Route) -> RouteStatus<'c> {
