@@ -30,8 +30,39 @@ fn wasi_has_no_environment_no_file_and_no_network() {
 #[test]
 fn wasi_has_clocks_and_random_numbers() {
     let pace = Pace::with_config(&config(&HttpBackend::down()));
-    assert_eq!(pace.get("/time").text(), "true");
-    assert_eq!(pace.get("/random").text(), "32 bytes, true");
+    let times = pace.get("/time").text().to_owned();
+    let times: Vec<u64> = times.split(' ').filter_map(|time| time.parse().ok()).collect();
+    assert!(
+        matches!(times[..], [wall, monotonic] if wall > 1_700_000_000 && monotonic > 0),
+        "{times:?}"
+    );
+    let random = || pace.get("/random").text().to_owned();
+    let numbers = [random(), random()];
+    assert!(numbers.iter().all(|number| number.len() == 24), "{numbers:?}");
+    assert_ne!(numbers[0], numbers[1]);
+}
+
+/// A runtime is told what the contract tells: otherwise a case would not be the same in every run.
+#[test]
+fn wasi_has_the_clock_and_the_seed_of_a_case() {
+    let wasm = fixture("wasi-user");
+    let case = |name: &str| {
+        format!(
+            "[[case]]\nname = {name:?}\nclock = 2026-03-04T05:06:07Z\n\
+             [[case.step]]\nrequest.path = \"/time\"\nexpect.response.body = {{ matches = \"^1772600767 \" }}\n\
+             [[case.step]]\nadvance_ms = 3000\nrequest.path = \"/time\"\nexpect.response.body = {{ matches = \"^1772600770 \" }}\n\
+             [[case.step]]\nrequest.path = \"/random\"\nexpect.response.body = \"c15c0289ec2d0a9167ec8e65\"\n"
+        )
+    };
+    // Each case begins with the same seed.
+    let cases = format!("wasm = {wasm:?}\n{}{}", case("one"), case("another"));
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    std::fs::write(directory.path().join("cases.toml"), cases).expect("the place is ours");
+    let exit = Setup::new()
+        .within(directory.path())
+        .args(["plugin", "test", "cases.toml"])
+        .run();
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! WASI 0.2 with nothing behind it, for languages whose runtimes cannot do without, such as Python's.
 //!
 //! There is no environment, no argument, no file, no directory, no network, and standard input is at its end. Lines
-//! written to standard output and standard error go to the plugin's log. Clocks are those of the contract, and random
-//! numbers come from the system. Every other function, which a runtime imports and does not need, ends the call with a
+//! written to standard output and standard error go to the plugin's log. Clocks and random numbers are those of the
+//! contract. Every other function, which a runtime imports and does not need, ends the call with a
 //! message that names it.
 //!
 //! The crate `wasmtime-wasi` is not used, for two reasons. It waits for its streams on a Tokio runtime, and hooks run
@@ -21,6 +21,7 @@ use wasmtime::{Engine, Result, StoreContextMut, bail};
 use super::super::guest::Guest;
 use super::log;
 use ::log::Level;
+use pace_state::Entropy;
 
 /// The packages of WASI that plugins may import, in any version 0.2.
 const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
@@ -156,19 +157,19 @@ fn define(instance: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str)
         ("wasi:random/random", "get-random-bytes")
         | ("wasi:random/insecure", "get-insecure-random-bytes") => {
             instance.func_wrap(name, |mut store, (length,): (u64,)| {
-                called(&mut store)?;
-                Ok((random(length)?,))
+                let guest = called(&mut store)?;
+                Ok((random(guest.scope.entropy(), length)?,))
             })
         }
         ("wasi:random/random", "get-random-u64") | ("wasi:random/insecure", "get-insecure-random-u64") => {
             instance.func_wrap(name, |mut store, (): ()| {
-                called(&mut store)?;
-                Ok((random_u64()?,))
+                let guest = called(&mut store)?;
+                Ok((random_u64(guest.scope.entropy())?,))
             })
         }
         ("wasi:random/insecure-seed", "insecure-seed") => instance.func_wrap(name, |mut store, (): ()| {
-            called(&mut store)?;
-            Ok(((random_u64()?, random_u64()?),))
+            let entropy = called(&mut store)?.scope.entropy();
+            Ok(((random_u64(entropy)?, random_u64(entropy)?),))
         }),
         ("wasi:sockets/instance-network", "instance-network") => {
             instance.func_wrap(name, |mut store, (): ()| {
@@ -240,24 +241,20 @@ fn datetime(time: Duration) -> Val {
     ])
 }
 
-fn random(length: u64) -> Result<Vec<u8>> {
+fn random(entropy: &Entropy, length: u64) -> Result<Vec<u8>> {
     if length > MAX_RANDOM {
         bail!("it asked for {length} random bytes at once, {MAX_RANDOM} are allowed");
     }
     // The cast loses nothing: the length is small.
     let mut bytes = vec![0; length as usize];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
-    }
+    entropy.fill(&mut bytes)?;
     Ok(bytes)
 }
 
-fn random_u64() -> Result<u64> {
-    let bytes = random(8)?;
-    Ok(bytes
-        .into_iter()
-        .fold(0, |number, byte| number << 8 | u64::from(byte)))
+fn random_u64(entropy: &Entropy) -> Result<u64> {
+    let mut bytes = [0; 8];
+    entropy.fill(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// The last line of each stream, which the instance has not ended by a line feed yet.
