@@ -4,6 +4,7 @@
 //! the contract: both fit the program that wrote them, and neither needs access to this repository.
 
 mod template;
+mod types;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -144,7 +145,9 @@ fn project(name: &str, language: Language, hooks: Hooks) -> Vec<(PathBuf, String
         ],
         Language::Js => &[
             ("package.json", include_str!("templates/js/package.json")),
+            ("jsconfig.json", include_str!("templates/js/jsconfig.json")),
             ("build.mjs", include_str!("templates/js/build.mjs")),
+            ("engine.js", include_str!("templates/js/engine.js")),
             ("plugin.js", include_str!("templates/js/plugin.js")),
             (".gitignore", include_str!("templates/js/gitignore")),
         ],
@@ -163,6 +166,9 @@ fn project(name: &str, language: Language, hooks: Hooks) -> Vec<(PathBuf, String
     };
     if language == Language::Rust {
         files.push(("Cargo.lock".into(), template.fill(&versions::with_own(name))));
+    }
+    if language == Language::Js {
+        files.push(("types/pace.d.ts".into(), types::DECLARATIONS.clone()));
     }
     files.extend(
         own.iter()

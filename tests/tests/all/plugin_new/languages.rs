@@ -7,16 +7,23 @@
 //! PACE_TEST_LANGUAGES="c js python" cargo test -p pace-tests --test all plugin_new
 //! ```
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use pace_tests::root;
+use pace_tests::{HttpBackend, Pace, Setup, root};
 
-use super::{directory, lasting, succeeds};
+use super::{directory, lasting, plugin, succeeds};
+use crate::sections::{self, ONE_WORKER, pool};
 
 const HOOKS: [&str; 4] = ["request-filter", "select-upstream", "response-filter", "finished"];
+
+/// A debug build compiles an engine for a minute.
+const LONG: Duration = Duration::from_secs(300);
 
 /// Creates a project with these hooks.
 fn begin(place: &Path, language: &str, hooks: &[&str]) -> PathBuf {
@@ -166,6 +173,137 @@ fn new_javascript_project_builds_and_passes() {
     works(&project);
     let place = format!("@plugin.js:{}:", line_of(&source, "no such luck"));
     explains(&project, &["no such luck", &place]);
+}
+
+/// A project in JavaScript whose request filter answers with what the function `answer` returns.
+fn javascript_that_answers(place: &Path, answer: &str) -> PathBuf {
+    let project = begin(place, "js", &["request-filter"]);
+    let source = format!(
+        "export const lifecycle = {{ configure() {{}} }};\n\
+         export const requestFilter = {{\n  filter() {{\n    \
+         return {{ tag: 'respond', val: {{ status: 200, headers: [], body: new TextEncoder().encode(answer()) }} }};\n  }},\n}};\n\
+         {answer}\n"
+    );
+    fs::write(project.join("plugin.js"), source).expect("it is ours");
+    project
+}
+
+/// The engine's state is the same in every instance when it begins, and numbers must not be.
+#[test]
+fn javascript_has_the_time_and_random_numbers_of_pace() {
+    if !asked_for("js") {
+        return;
+    }
+    let place = directory();
+    let project = javascript_that_answers(
+        place.path(),
+        "function answer() {\n  \
+           const of = () => [Math.random(), crypto.randomUUID(), crypto.getRandomValues(new Uint8Array(8))].join(' ');\n  \
+           return `${new Date().toISOString()} ${performance.now()} ${of()}`;\n}",
+    );
+    succeeds(&project, &["build"]);
+    // In cases both are the case's.
+    let cases = |random: &str| {
+        let steps = format!(
+            "clock = 2026-03-04T05:06:07Z\n\
+             [[case.step]]\nexpect.response.body = {{ matches = '^2026-03-04T05:06:07\\.000Z 0 {random}$' }}\n\
+             [[case.step]]\nadvance_ms = 1500\nexpect.response.body = {{ matches = '^2026-03-04T05:06:08\\.500Z 1500 ' }}\n"
+        );
+        let case = |name| {
+            format!("[[case]]\nname = \"{name}\"\nlimits = {{ time_ms = 100, memory_mb = 64 }}\n{steps}")
+        };
+        format!("{}{}", case("one"), case("another"))
+    };
+    hold(&project, &cases("0\\.[0-9]+ [-0-9a-f]{36} [0-9,]+"));
+    // Each request has an instance of its own.
+    let pace = serving(
+        &project,
+        "limits = { time_ms = 100, memory_mb = 64 }\nisolation = \"request\"",
+        &HttpBackend::down(),
+    );
+    let answers = [pace.get("/").text().to_owned(), pace.get("/").text().to_owned()];
+    let random: BTreeSet<&str> = answers.iter().flat_map(|text| text.split(' ').skip(2)).collect();
+    assert_eq!(random.len(), 6, "{answers:?}");
+}
+
+/// Pace with the plugin of a project, which takes long to compile.
+fn serving(project: &Path, settings: &str, backend: &HttpBackend) -> Pace {
+    let wasm = project.join("plugin.wasm");
+    let config = format!(
+        "{ONE_WORKER}{}{settings}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"mine\"]\n",
+        sections::plugin("mine", &wasm),
+        pool("web", &[backend]),
+    );
+    let started = Setup::new().config(&config).start_within(LONG);
+    started.unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn javascript_that_cannot_work_says_so() {
+    if !asked_for("js") {
+        return;
+    }
+    let place = directory();
+    let project = javascript_that_answers(
+        place.path(),
+        "function answer() {\n  \
+           const said = (call) => { try { return call(); } catch (error) { return error.message; } };\n  \
+           return [() => fetch('http://127.0.0.1/'), () => setTimeout(() => {}, 1), () => setInterval(() => {}, 1)].map(said).join('\\n');\n}",
+    );
+    succeeds(&project, &["build"]);
+    hold(
+        &project,
+        "[[case]]\nname = \"each says why\"\nlimits = { time_ms = 100, memory_mb = 64 }\n\
+         expect.response.body = \"\"\"fetch cannot be called: a plugin has no network\n\
+         setTimeout cannot be called: a hook cannot wait\n\
+         setInterval cannot be called: a hook cannot wait\"\"\"\n",
+    );
+    let source = project.join("plugin.js");
+    let right = fs::read_to_string(&source).expect("it has been written");
+    let refused = |wrong: &str, said: &str| {
+        fs::write(&source, format!("{right}{wrong}\n")).expect("it is ours");
+        let exit = plugin(&project, &["build"]);
+        assert_eq!(exit.code, Some(1), "{exit:#?}");
+        let place = format!("plugin.js:{}:", line_of(&source, wrong));
+        assert!(
+            exit.stderr.contains(&place) && exit.stderr.contains(said),
+            "{exit:#?}"
+        );
+    };
+    refused("const wrong = ;", "SyntaxError");
+    refused(
+        "const id = crypto.randomUUID();",
+        "crypto.randomUUID cannot be called while the component is made",
+    );
+}
+
+/// The compiler that the tools of JavaScript bring reads the project as an editor does.
+#[test]
+fn javascript_has_types() {
+    if !asked_for("js") {
+        return;
+    }
+    let place = directory();
+    let project = begin(place.path(), "js", &HOOKS);
+    let compile = || {
+        let mut compiler = Command::new("node_modules/.bin/tsc");
+        let output = compiler
+            .args(["-p", "jsconfig.json"])
+            .current_dir(&project)
+            .output();
+        let output = output.expect("it is there");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(compile(), "");
+    let source = project.join("plugin.js");
+    insert(
+        &source,
+        "    setResponseHeader(",
+        "    setResponseHeader(1, bytes(''));\n",
+    );
+    let said = compile();
+    let place = format!("plugin.js({},", line_of(&source, "setResponseHeader(1"));
+    assert!(said.contains(&place) && said.contains("TS2345"), "{said}");
 }
 
 #[test]

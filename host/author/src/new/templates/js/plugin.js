@@ -30,6 +30,7 @@ import { setHeader as setResponseHeader } from 'pace:plugin/response@0.1.0';
 let clients;
 let window;
 
+/** @type {typeof import('pace:plugin/lifecycle@0.1.0')} */
 export const lifecycle = {
   // The operator reads what is thrown: name the key, and say what is allowed.
   configure(text) {
@@ -48,6 +49,7 @@ export const lifecycle = {
   },
 };
 
+/** @type {typeof import('pace:plugin/request-filter@0.1.0')} */
 export const requestFilter = {
   filter() {
     const key = header('x-api-key');
@@ -76,11 +78,13 @@ function owner(key) {
   return found;
 }
 
+/** @returns {import('pace:plugin/http@0.1.0').Verdict} */
 function respond(status, body, headers) {
   const fields = Object.entries(headers).map(([name, value]) => ({ name, value: bytes(value) }));
   return { tag: 'respond', val: { status, headers: fields, body: bytes(body) } };
 }
 @@ else
+/** @type {typeof import('pace:plugin/lifecycle@0.1.0')} */
 export const lifecycle = {
   // The operator reads what is thrown: name the key, and say what is allowed.
   configure(text) {
@@ -90,7 +94,10 @@ export const lifecycle = {
 @@ end
 @@ if select-upstream
 
-// Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
+/**
+ * Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
+ * @type {typeof import('pace:plugin/select-upstream@0.1.0')}
+ */
 export const selectUpstream = {
   select(attempt) {
     let best;
@@ -105,7 +112,10 @@ export const selectUpstream = {
 @@ end
 @@ if request-body-filter
 
-// Refuses bodies that say that they are JSON, and are not.
+/**
+ * Refuses bodies that say that they are JSON, and are not.
+ * @type {typeof import('pace:plugin/request-body-filter@0.1.0')}
+ */
 export const requestBodyFilter = {
   filter() {
     const kind = new TextDecoder().decode(requestHeader('content-type') ?? new Uint8Array());
@@ -121,6 +131,7 @@ export const requestBodyFilter = {
 @@ end
 @@ if response-filter
 
+/** @type {typeof import('pace:plugin/response-filter@0.1.0')} */
 export const responseFilter = {
   filter() {
     setResponseHeader('x-plugin', bytes('@NAME@'));
@@ -130,7 +141,10 @@ export const responseFilter = {
 @@ end
 @@ if response-body-filter
 
-// Marks pages at their end.
+/**
+ * Marks pages at their end.
+ * @type {typeof import('pace:plugin/response-body-filter@0.1.0')}
+ */
 export const responseBodyFilter = {
   filter() {
     const end = find(new TextEncoder().encode('</body>'), 0);
@@ -141,6 +155,7 @@ export const responseBodyFilter = {
 @@ end
 @@ if finished
 
+/** @type {typeof import('pace:plugin/finished@0.1.0')} */
 export const finished = {
   observe() {
     write('info', `${method()} ${path()}: ${ended()}`);
