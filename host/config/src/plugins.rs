@@ -117,10 +117,7 @@ pub fn limits(raw: &raw::Limits) -> Limits {
         log_lines_per_second: raw
             .log_lines_per_second
             .map_or(default.log_lines_per_second, |count| count.value()),
-        // Three quarters, so that a leaking plugin is replaced before it fails.
-        recycle_memory: raw
-            .recycle_memory_mb
-            .map_or(memory / 4 * 3, |mib| mebibytes(mib.value())),
+        recycle_memory: raw.recycle_memory_mb.map(|mib| mebibytes(mib.value())),
         recycle_uses: raw
             .recycle_uses
             .map_or(default.recycle_uses, |count| count.value()),

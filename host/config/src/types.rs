@@ -364,8 +364,9 @@ pub struct Limits {
     pub state: usize,
     /// Log lines per second, over all workers; further lines are dropped and counted.
     pub log_lines_per_second: u32,
-    /// An instance whose memory has passed this many bytes is replaced after the call.
-    pub recycle_memory: usize,
+    /// An instance that has grown by more bytes since it was configured is replaced after the call; `None`: by more than
+    /// three quarters of what `memory` leaves it.
+    pub recycle_memory: Option<usize>,
     /// An instance is replaced after so many calls; 0: never for that reason.
     pub recycle_uses: u32,
 }
@@ -390,9 +391,18 @@ impl Default for Limits {
             metrics: 32,
             state: 64 << 20,
             log_lines_per_second: 100,
-            recycle_memory: 12 << 20,
+            recycle_memory: None,
             recycle_uses: 0,
         }
+    }
+}
+
+impl Limits {
+    /// The bytes by which an instance may grow that has so many when it is configured. Runtimes of languages take most of
+    /// their memory at once, and a bound of the whole would replace such an instance after every call.
+    pub fn growth(&self, configured: usize) -> usize {
+        let room = self.memory.saturating_sub(configured);
+        self.recycle_memory.unwrap_or(room / 4 * 3)
     }
 }
 

@@ -198,7 +198,9 @@ pub(super) fn find(config: &Config) -> Vec<Warning> {
             .find(is_root)
             .map(|_| Warning::MetricsAtRoot),
     );
-    let never_recycled = |plugin: &&Plugin| plugin.limits.recycle_memory >= plugin.limits.memory;
+    let never_recycled = |plugin: &&Plugin| {
+        (plugin.limits.recycle_memory).is_some_and(|growth| growth >= plugin.limits.memory)
+    };
     let never_recycled = config.plugins.iter().filter(never_recycled);
     warnings.extend(never_recycled.map(|plugin| Warning::NeverRecycled(plugin.name.clone())));
     warnings.extend(unused_plugins.map(|(_, plugin)| Warning::UnusedPlugin(plugin.name.clone())));

@@ -463,6 +463,9 @@ impl Builder<'_> {
                 failure,
             },
         )?;
+        if let Some(narrow) = made.narrow_limits() {
+            log::warn!(target: "pace::plugin", "plugin {plugin}: {narrow}");
+        }
         let made = Arc::new(made);
         self.parts.plugins.insert(key, Arc::clone(&made));
         Ok(made)

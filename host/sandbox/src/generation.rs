@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 
 use super::breaker::{Admission, BreakerState};
 use super::engine::Allocation;
 use super::fitness::Fitness;
 use super::load::Program;
+use super::recycling::{Recycled, Wear};
 use pace_base::limiter::Limiter;
 use pace_config::{Isolation, Limits, Secrets, Sha256};
 use pace_hook::{Failure, Hook};
@@ -43,6 +44,7 @@ pub struct Generation {
     since: AtomicU64,
     /// 1 while the breaker of the generation that serves is open.
     breaker_open: IntGauge,
+    recycled: Recycled,
     on_unfit: OnUnfit,
 }
 
@@ -137,14 +139,22 @@ impl Generation {
             serving: AtomicBool::new(false),
             since: AtomicU64::new(0),
             breaker_open,
+            recycled: Recycled::default(),
             on_unfit,
         }
+    }
+
+    /// Counts recycled instances by these counters, in the order of [`RECYCLING_REASONS`](super::RECYCLING_REASONS).
+    #[must_use]
+    pub fn with_recycled(mut self, counters: [IntCounter; 2]) -> Generation {
+        self.recycled = Recycled::new(counters);
+        self
     }
 
     /// A generation of the same code with the settings that the configuration has now, which must be of the same
     /// [`Allocation`](super::Allocation). Code that has passed its trial has no other: later failures are not its fault.
     pub fn with_settings_of(&self, plugin: &pace_config::Plugin, number: u64) -> Generation {
-        let made = Generation::new(
+        let mut made = Generation::new(
             plugin,
             number,
             self.sha256,
@@ -155,6 +165,7 @@ impl Generation {
         if self.fitness.is_proven() {
             made.fitness.end_trial();
         }
+        made.recycled = self.recycled.of_next();
         made
     }
 
@@ -209,6 +220,19 @@ impl Generation {
         if self.fitness.succeeded(admission) {
             self.show_breaker(false);
             log::info!(target: "pace::plugin", "plugin {} (generation {}) works again", self.plugin, self.number);
+        }
+    }
+
+    /// Counts an instance that is not used again.
+    #[cold]
+    pub(super) fn recycled(&self, wear: Wear) {
+        if let Some(after_first_call) = self.recycled.count(wear) {
+            log::warn!(
+                target: "pace::plugin",
+                "plugin {} (generation {}): {after_first_call}",
+                self.plugin,
+                self.number,
+            );
         }
     }
 

@@ -11,6 +11,7 @@ use super::guest::Guest;
 use super::lend::Call;
 use super::meter::{self, Exceeded};
 use super::program::Use;
+use super::recycling::Wear;
 use pace_base::escape::Shown;
 use pace_config::Limits;
 use pace_content::body::Content;
@@ -26,6 +27,8 @@ pub(super) struct Instance {
     pub(super) number: u64,
     /// The messages that are open in it.
     pub(super) messages: u32,
+    /// Its linear memory when it was configured, in bytes.
+    pub(super) configured: usize,
     calls: u32,
 }
 
@@ -80,9 +83,13 @@ impl Instance {
             owner: used.slot.owner,
             number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
             messages: 0,
+            configured: 0,
             calls: 0,
         };
         let configured = instance.enter(used, |exports, store| exports.configure(store, &used.config));
+        instance.configured = instance.store.data().memory.used();
+        // Only calls of hooks count from here on.
+        instance.calls = 0;
         match configured {
             Ok(Ok(())) => Ok(instance),
             Ok(Err(refusal)) => Err(Failure {
@@ -128,9 +135,13 @@ impl Instance {
     }
 
     /// Whether the instance has become too large or too old to be used again.
-    pub(super) fn is_worn(&self, limits: &Limits) -> bool {
-        self.store.data().memory.used() > limits.recycle_memory
-            || (limits.recycle_uses != 0 && self.calls > limits.recycle_uses)
+    pub(super) fn wear(&self, limits: &Limits) -> Option<Wear> {
+        let grown = self.store.data().memory.used() - self.configured;
+        if grown > limits.growth(self.configured) {
+            let calls = self.calls;
+            return Some(Wear::Memory { grown, calls });
+        }
+        (limits.recycle_uses != 0 && self.calls >= limits.recycle_uses).then_some(Wear::Uses)
     }
 
     /// Calls the instance without lending it anything. After an error it must be dropped.

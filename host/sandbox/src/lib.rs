@@ -17,6 +17,7 @@
 //! | `inspect`, `contract` | describes any file, also one that cannot be used, and how it differs from the contract |
 //! | `generation`, `fitness`, `breaker` | one version of a plugin, and whether it is fit to be called |
 //! | `program` | a generation with a configuration: implements [`pace_hook::Plugin`] |
+//! | `recycling` | the end of instances that have grown too large or old, told and counted |
 //! | `slots` | the instances that a thread keeps, and when it drops them |
 //! | `instance` | one instance: entering it under limits, leaving it, telling failures apart |
 //! | `backtrace` | the text of a trap, with names that come from the file |
@@ -50,6 +51,7 @@ mod lend;
 mod load;
 mod meter;
 mod program;
+mod recycling;
 mod slots;
 mod stream_filter;
 mod streams;
@@ -64,6 +66,7 @@ pub use inspect::Inspection;
 pub use instance::Usage;
 pub use load::{Kind, Program, component, read};
 pub use program::WasmPlugin;
+pub use recycling::{NarrowLimits, RECYCLING_REASONS};
 
 /// Limits of the state of a plugin, from the limits in its configuration.
 pub fn state_limits(limits: &pace_config::Limits) -> pace_state::ScopeLimits {

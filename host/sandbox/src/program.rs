@@ -10,6 +10,7 @@ use super::engine::Runtime;
 use super::generation::Generation;
 use super::instance::{Instance, Usage};
 use super::lend::{Call, Response};
+use super::recycling::NarrowLimits;
 use super::slots::Slot;
 use super::streams::{self, Filter, Room};
 use pace_base::escape::Shown;
@@ -24,6 +25,8 @@ use pace_state::Scope;
 /// A plugin in WebAssembly, configured for a route.
 pub struct WasmPlugin {
     used: Arc<Use>,
+    /// The linear memory of an instance that has been configured, in bytes.
+    configured: usize,
 }
 
 /// One use of a generation.
@@ -57,8 +60,21 @@ impl WasmPlugin {
             config,
             scope,
         };
-        Instance::new(&used)?;
-        Ok(WasmPlugin { used: Arc::new(used) })
+        let configured = Instance::new(&used)?.configured;
+        Ok(WasmPlugin {
+            used: Arc::new(used),
+            configured,
+        })
+    }
+
+    /// What is wrong with the limits of memory, given what an instance takes to be configured.
+    pub fn narrow_limits(&self) -> Option<NarrowLimits> {
+        let generation = &self.used.generation;
+        match generation.isolation {
+            Isolation::Worker => NarrowLimits::of(&generation.limits, self.configured),
+            // Instances are not recycled.
+            Isolation::Request => None,
+        }
     }
 
     /// The generation.
@@ -149,7 +165,7 @@ impl Use {
             let result = run(&mut instance);
             // An instance that failed is in an unknown state and is not used again. Neither is one whose call panicked.
             if result.is_ok() {
-                place.put(instance, &self.generation.limits);
+                place.put(instance, &self.generation);
             }
             result
         })

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::generation::Generation;
 use super::instance::Instance;
-use pace_config::Limits;
 use pace_hook::Failure;
 
 /// The slots of one [`Runtime`](super::Runtime), and the uses of plugins that own them.
@@ -69,10 +69,13 @@ impl Place {
 
     /// Puts an instance back that has done its call. One that has become too large or too old is not called again, and stays
     /// for its open messages alone.
-    pub(super) fn put(&mut self, instance: Box<Instance>, limits: &Limits) {
-        if !instance.is_worn(limits) {
+    pub(super) fn put(&mut self, instance: Box<Instance>, generation: &Generation) {
+        let Some(wear) = instance.wear(&generation.limits) else {
             self.current = Some(instance);
-        } else if instance.messages > 0 {
+            return;
+        };
+        generation.recycled(wear);
+        if instance.messages > 0 {
             if self.retired.len() >= MAX_RETIRED {
                 self.retired.remove(0);
             }
@@ -92,13 +95,13 @@ impl Place {
     pub(super) fn with_numbered<T>(
         &mut self,
         number: u64,
-        limits: &Limits,
+        generation: &Generation,
         run: impl FnOnce(&mut Instance) -> Result<T, Failure>,
     ) -> Option<Result<T, Failure>> {
         if let Some(mut instance) = self.current.take_if(|instance| instance.number == number) {
             let result = run(&mut instance);
             if result.is_ok() {
-                self.put(instance, limits);
+                self.put(instance, generation);
             }
             return Some(result);
         }

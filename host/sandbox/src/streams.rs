@@ -150,8 +150,7 @@ impl WasmMessage {
         let (used, object) = (&*self.used, self.object);
         let result = match &mut self.home {
             Home::Kept(number) => used.slot.with_place(|place| {
-                let limits = &used.generation.limits;
-                place.with_numbered(*number, limits, |instance| run(used, instance, object))
+                place.with_numbered(*number, &used.generation, |instance| run(used, instance, object))
             }),
             Home::Own(instance) => Some(run(used, instance, object)),
             Home::None => None,
@@ -219,11 +218,10 @@ impl Drop for WasmMessage {
         };
         let dropped = match std::mem::replace(&mut self.home, Home::None) {
             Home::Kept(number) => {
-                let limits = &used.generation.limits;
                 // At the end of a thread its places may be gone before its tasks are.
                 let kept = used
                     .slot
-                    .try_with_place(|place| place.with_numbered(number, limits, run));
+                    .try_with_place(|place| place.with_numbered(number, &used.generation, run));
                 kept.flatten()
             }
             Home::Own(mut instance) => Some(run(&mut instance)),

@@ -1,15 +1,19 @@
 //! Instances are replaced when they are old or large, and their memory is discarded.
 
-use pace_tests::{HttpBackend, Pace, Request, fixture};
+use pace_tests::{HttpBackend, Pace, Request, Setup, fixture};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 
 fn limited(name: &str, limits: &str, backend: &HttpBackend) -> Pace {
-    Pace::with_config(&format!(
+    Pace::with_config(&configured(name, limits, backend))
+}
+
+fn configured(name: &str, limits: &str, backend: &HttpBackend) -> String {
+    format!(
         "{ONE_WORKER}{}limits = {{ {limits} }}\n\n{}\n[[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
         plugin(name, &fixture(name)),
         pool("web", &[backend]),
-    ))
+    )
 }
 
 #[test]
@@ -53,4 +57,59 @@ fn instance_is_replaced_when_its_memory_passes_the_bound() {
         );
         assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &[]), 0);
     }
+}
+
+/// The runtimes of some languages take most of their memory at once.
+#[test]
+fn instance_that_begins_large_is_kept_while_it_does_not_grow() {
+    let backend = HttpBackend::named("one");
+    let pace = limited("memory-leak", "memory_mb = 16 }\nconfig = { mb = 10", &backend);
+    let mut client = pace.client();
+    let kept = [(); 6].map(|()| client.get("/").header("x-leaked").map(str::to_owned));
+    // Of the 5 MiB that are left it may take three quarters, and is replaced after it has taken more.
+    let kept: Vec<&str> = kept.iter().filter_map(Option::as_deref).collect();
+    assert_eq!(kept, ["1", "2", "3", "4", "1", "2"]);
+    let recycled = |reason| {
+        let labels = [("plugin", "memory-leak"), ("reason", reason)];
+        pace.metrics()
+            .sum("pace_plugin_instances_recycled_total", &labels)
+    };
+    assert_eq!([recycled("memory"), recycled("uses")], [1, 0]);
+    assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &[]), 0);
+}
+
+#[test]
+fn instance_replaced_after_its_first_call_is_told() {
+    let backend = HttpBackend::named("one");
+    let pace = limited("memory-leak", "memory_mb = 4, recycle_memory_mb = 1", &backend);
+    assert_eq!(pace.get("/").status, 200);
+    pace.wait_for_entry(&[
+        "WARN",
+        "plugin memory-leak (generation 1)",
+        "one call made an instance grow by",
+    ]);
+}
+
+#[test]
+fn limits_without_room_are_told_by_check_and_at_the_start() {
+    let backend = HttpBackend::named("one");
+    for (limits, told) in [
+        (
+            "memory_mb = 14 }\nconfig = { mb = 12",
+            "plugin memory-leak: its instances have 13.2 MiB after `configure` and are replaced when they have grown by 0.6",
+        ),
+        (
+            "memory_mb = 16, recycle_memory_mb = 4 }\nconfig = { mb = 12",
+            "so that they reach `memory_mb`, and fail, before `recycle_memory_mb` has them replaced",
+        ),
+    ] {
+        let config = configured("memory-leak", limits, &backend);
+        let checked = Setup::new().args(["check"]).config(&config).run();
+        assert_eq!(checked.code, Some(0), "{checked:#?}");
+        assert!(checked.stderr.contains(told), "{checked:#?}");
+        Pace::with_config(&config).wait_for_entry(&["WARN", told]);
+    }
+    let wide = configured("memory-leak", "memory_mb = 16", &backend);
+    let checked = Setup::new().args(["check"]).config(&wide).run();
+    assert!(!checked.stderr.contains("memory-leak"), "{checked:#?}");
 }

@@ -77,8 +77,6 @@ fn limits(limits: Limits) -> Table {
         recycle_memory,
         recycle_uses,
     } = limits;
-    // The default is three quarters of the memory, which may be no number that can be written.
-    let recycle_memory = (recycle_memory % MEBIBYTE == 0).then_some(recycle_memory / MEBIBYTE);
     Table::new()
         .with("time_ms", millis(time))
         .with("memory_mb", memory / MEBIBYTE)
@@ -97,7 +95,7 @@ fn limits(limits: Limits) -> Table {
         .with("metrics", metrics)
         .with("state_mb", state / MEBIBYTE)
         .with("log_lines_per_second", log_lines_per_second)
-        .with_some("recycle_memory_mb", recycle_memory)
+        .with_some("recycle_memory_mb", recycle_memory.map(|bytes| bytes / MEBIBYTE))
         .with("recycle_uses", recycle_uses)
 }
 

@@ -14,7 +14,9 @@ use super::Rollback;
 use crate::snapshot::Shared;
 use pace_config::{Sha256, Source};
 use pace_sandbox::builtin;
-use pace_sandbox::{Allocation, Compiler, CpuTime, Generation, LoadError, OnUnfit, Program, Settings};
+use pace_sandbox::{
+    Allocation, Compiler, CpuTime, Generation, LoadError, OnUnfit, Program, RECYCLING_REASONS, Settings,
+};
 
 /// Makes generations, and the programs that they run.
 pub(super) struct Programs {
@@ -109,16 +111,11 @@ impl Programs {
         code: &Code,
     ) -> Arc<Generation> {
         let breaker = self.shared.metrics.breaker(&entry.name);
+        let recycled = self.shared.metrics.recycled(&entry.name, RECYCLING_REASONS);
         let on_unfit = Arc::clone(&self.on_unfit);
         let program = Arc::clone(&code.program);
-        Arc::new(Generation::new(
-            entry,
-            number,
-            code.sha256,
-            program,
-            breaker,
-            on_unfit,
-        ))
+        let made = Generation::new(entry, number, code.sha256, program, breaker, on_unfit);
+        Arc::new(made.with_recycled(recycled))
     }
 
     fn compile(

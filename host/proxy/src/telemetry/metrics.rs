@@ -64,6 +64,7 @@ pub struct Metrics {
     plugin_failures: IntCounterVec,
     generations: IntGaugeVec,
     breakers: IntGaugeVec,
+    recycled: IntCounterVec,
     plugin_reloads: IntCounterVec,
     config_reloads: IntCounterVec,
     /// The metrics of the process itself.
@@ -210,6 +211,11 @@ impl Metrics {
             breakers: gauge(
                 "pace_plugin_breaker_open",
                 "1 while the plugin is left alone because it keeps failing.",
+            ),
+            recycled: counter(
+                "pace_plugin_instances_recycled_total",
+                "Instances that were replaced because they had grown too large or too old.",
+                &["plugin", "reason"],
             ),
             plugin_reloads: counter(
                 "pace_plugin_reloads_total",
@@ -377,6 +383,12 @@ impl Metrics {
         self.breakers.with_label_values(&[plugin])
     }
 
+    /// The counters of a plugin's instances that are recycled for these reasons. Its series all exist from this call on, at
+    /// zero.
+    pub fn recycled(&self, plugin: &str, reasons: [&str; 2]) -> [IntCounter; 2] {
+        reasons.map(|reason| self.recycled.with_label_values(&[plugin, reason]))
+    }
+
     /// Counts the result of a reload or rollback of a plugin: `published`, `refused`, `rolled-back`, `unfit`.
     pub fn reloaded(&self, plugin: &str, result: &str) {
         self.plugin_reloads.with_label_values(&[plugin, result]).inc();
@@ -393,6 +405,7 @@ impl Metrics {
         retain(&self.plugin_reloads, keep);
         retain(&self.generations, keep);
         retain(&self.breakers, keep);
+        retain(&self.recycled, keep);
     }
 
     /// Drops the series of backends for which `keep` is false. Its arguments are the pool and the backend.
