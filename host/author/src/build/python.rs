@@ -1,5 +1,6 @@
 //! Builds plugins in Python: componentize-py puts the source into an interpreter.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,6 +26,10 @@ const VENV: Tool = Tool {
     language: "Python",
     remedy: "On Debian: `apt-get install python3-venv`.",
 };
+
+/// The module that the component begins with. It takes all of `plugin`, and says of modules that are imported too late what
+/// to do.
+const ENTRY: &str = "pace_entry";
 
 pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
     // Some systems look for a relative program path elsewhere.
@@ -59,11 +64,17 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         "--world",
         "component",
         "componentize",
-        "plugin",
+        ENTRY,
+        "--python-path",
+        "build",
+        "--python-path",
+        ".",
         "--output",
         MADE,
     ]);
     made(project, "componentize-py", || {
+        let path = project.join("build").join(ENTRY).with_extension("py");
+        fs::write(&path, include_str!("entry.py")).map_err(|source| BuildError::File { path, source })?;
         run(&mut command).map_err(|error| match error {
             BuildError::CannotStart { command, source } => BuildError::Moved { command, source },
             other => other,

@@ -172,7 +172,7 @@ fn new_javascript_project_builds_and_passes() {
     );
     works(&project);
     let place = format!("@plugin.js:{}:", line_of(&source, "no such luck"));
-    explains(&project, &["no such luck", &place]);
+    explains(&project, "x-throw", &["no such luck", &place]);
 }
 
 /// A project in JavaScript whose request filter answers with what the function `answer` returns.
@@ -324,21 +324,25 @@ fn new_python_project_builds_and_passes() {
     insert(
         &source,
         "        response.set_header",
-        "        if request.header('x-throw'):\n            raise ValueError('no such luck')\n",
+        "        if request.header('x-throw'):\n            raise ValueError('no such luck')\n        \
+           if request.header('x-late'):\n            import uuid\n",
     );
     works(&project);
     let place = format!(
         "plugin.py\", line {}, in filter",
         line_of(&source, "no such luck")
     );
-    explains(&project, &["ValueError: no such luck", &place]);
+    explains(&project, "x-throw", &["ValueError: no such luck", &place]);
+    let late = "uuid cannot be imported now: a plugin has no files once it is made";
+    let place = format!("plugin.py\", line {}, in filter", line_of(&source, "import uuid"));
+    explains(&project, "x-late", &[late, &place]);
 }
 
-/// Checks what the log has when a request makes the response filter throw.
-fn explains(project: &Path, logged: &[&str]) {
+/// Checks what the log has when a request with this header makes the response filter throw.
+fn explains(project: &Path, header: &str, logged: &[&str]) {
     let case = |text: &&str| {
         format!(
-            "[[case]]\nname = {text:?}\nhook = \"response-filter\"\nrequest.headers.x-throw = \"1\"\n\
+            "[[case]]\nname = {text:?}\nhook = \"response-filter\"\nrequest.headers.{header} = \"1\"\n\
              limits = {{ time_ms = 100, memory_mb = 64 }}\n\
              expect.failure = {{ reason = \"trap\", message = {{ contains = {text:?} }} }}\n"
         )
