@@ -32,13 +32,13 @@ enum NewError {
     Name(String),
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
+    #[error(
+        "a plugin in JavaScript has one stream filter and not both: componentize-js gives the messages of both the same name. \
+         Begin two plugins, or another language"
+    )]
+    BothStreams,
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("a project in {language} cannot begin with {hook}: begin with --lang rust, or without the hook")]
-    NoTemplate {
-        language: &'static str,
-        hook: &'static str,
-    },
 }
 
 pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
@@ -51,12 +51,9 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
         [] => [Hook::RequestFilter].into(),
         some => some.iter().copied().collect(),
     };
-    if let Some(hook) = hooks.iter().find(|hook| !has_template(args.lang, *hook)) {
-        return Err(NewError::NoTemplate {
-            language: args.lang.name(),
-            hook: hook.name(),
-        }
-        .into());
+    let has_both = hooks.contains(Hook::RequestStreamFilter) && hooks.contains(Hook::ResponseStreamFilter);
+    if args.lang == Language::Js && has_both {
+        return Err(NewError::BothStreams.into());
     }
     for (path, text) in project(name, args.lang, hooks) {
         write(&directory.join(path), &text)?;
@@ -68,11 +65,6 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
         of_each(hooks, Hook::name).join(" and "),
     ))?;
     Ok(())
-}
-
-/// Whether the template of a language has a part for a hook.
-fn has_template(language: Language, hook: Hook) -> bool {
-    language == Language::Rust || !matches!(hook, Hook::RequestStreamFilter | Hook::ResponseStreamFilter)
 }
 
 /// Checks a name: all languages and file systems must accept it.

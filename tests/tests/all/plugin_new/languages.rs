@@ -15,12 +15,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use pace_tests::{HttpBackend, Pace, Setup, root};
+use pace_tests::{Answer, HttpBackend, Pace, Request, Setup, root};
 
 use super::{directory, lasting, plugin, succeeds};
 use crate::sections::{self, ONE_WORKER, pool};
 
-const HOOKS: [&str; 4] = ["request-filter", "select-upstream", "response-filter", "finished"];
+const HOOKS: [&str; 9] = [
+    "request-filter",
+    "request-body-filter",
+    "request-stream-filter",
+    "attempt-filter",
+    "select-upstream",
+    "response-filter",
+    "response-body-filter",
+    "response-stream-filter",
+    "finished",
+];
 
 /// A debug build compiles an engine for a minute.
 const LONG: Duration = Duration::from_secs(300);
@@ -129,6 +139,21 @@ fn new_rust_project_builds_and_passes() {
     keeps_promises_of("python", &project, &HOOKS);
     has(&project, &HOOKS);
     hold(&project, CONTROL);
+    hides_passwords(&project);
+    marks_pages(&project);
+}
+
+/// A part for one hook needs nothing of the part for another.
+#[test]
+fn new_rust_project_with_one_hook_builds_and_passes() {
+    for hook in HOOKS {
+        let name = format!("only-{hook}");
+        let place = lasting(&name);
+        succeeds(&place, &["new", &name, "--hook", hook]);
+        let project = place.join(&name);
+        works(&project);
+        has(&project, &[hook]);
+    }
 }
 
 #[test]
@@ -136,15 +161,20 @@ fn new_c_project_builds_and_passes() {
     if !asked_for("c") {
         return;
     }
-    for hooks in [&HOOKS[..], &["response-filter"]] {
+    let place = directory();
+    let project = begin(place.path(), "c", &HOOKS);
+    works(&project);
+    keeps_promises_of("python", &project, &HOOKS);
+    has(&project, &HOOKS);
+    hold(&project, CONTROL);
+    hides_passwords(&project);
+    marks_pages(&project);
+    for hook in HOOKS {
         let place = directory();
-        let project = begin(place.path(), "c", hooks);
+        let project = begin(place.path(), "c", &[hook]);
         works(&project);
-        keeps_promises_of("python", &project, hooks);
-        has(&project, hooks);
-        if hooks == HOOKS {
-            hold(&project, CONTROL);
-        }
+        keeps_promises_of("python", &project, &[hook]);
+        has(&project, &[hook]);
     }
 }
 
@@ -155,10 +185,18 @@ fn new_javascript_project_builds_and_passes() {
     if !asked_for("js") {
         return;
     }
+    // No plugin in JavaScript has both stream filters.
+    let hooks: Vec<&str> = HOOKS
+        .into_iter()
+        .filter(|hook| *hook != "response-stream-filter")
+        .collect();
     let place = directory();
-    works(&begin(place.path(), "js", &HOOKS));
+    let project = begin(place.path(), "js", &hooks);
+    works(&project);
+    has(&project, &hooks);
+    hides_passwords(&project);
     let place = directory();
-    let project = begin(place.path(), "js", &["response-filter"]);
+    let project = begin(place.path(), "js", &["response-filter", "response-stream-filter"]);
     let source = project.join("plugin.js");
     insert(
         &source,
@@ -173,6 +211,7 @@ fn new_javascript_project_builds_and_passes() {
     works(&project);
     let place = format!("@plugin.js:{}:", line_of(&source, "no such luck"));
     explains(&project, "x-throw", &["no such luck", &place]);
+    marks_pages(&project);
 }
 
 /// A project in JavaScript whose request filter answers with what the function `answer` returns.
@@ -224,6 +263,57 @@ fn javascript_has_the_time_and_random_numbers_of_pace() {
     let answers = [pace.get("/").text().to_owned(), pace.get("/").text().to_owned()];
     let random: BTreeSet<&str> = answers.iter().flat_map(|text| text.split(' ').skip(2)).collect();
     assert_eq!(random.len(), 6, "{answers:?}");
+}
+
+/// Checks the request-stream filter of a new project in a proxy: cases have no messages that pass in pieces.
+fn hides_passwords(project: &Path) {
+    let backend = HttpBackend::named("one");
+    let pace = serving(project, &settings(project), &backend);
+    let upload = Request::post("/", "user=ann\npassword=hunter2\nend").header("x-api-key", "the key of ann");
+    assert_eq!(pace.client().send(&upload).status, 200);
+    let taken = backend.request().body;
+    assert_eq!(String::from_utf8_lossy(&taken), "user=ann\npassword=***\nend");
+    pace.wait_for_log(&["INFO", "pace::plugin::log", "mine: 1 passwords: complete"]);
+}
+
+/// Checks the response-stream filter of a new project in a proxy.
+fn marks_pages(project: &Path) {
+    let backend = HttpBackend::new(|request| {
+        let kind = if request.target == "/page" {
+            "text/html"
+        } else {
+            "text/plain"
+        };
+        Answer::chunks([b"<body>Hello</bo".to_vec(), b"dy>".to_vec()]).header("Content-Type", kind)
+    });
+    let pace = serving(project, &settings(project), &backend);
+    let name = project.file_name().expect("it has one").to_string_lossy();
+    let mark = format!("<!-- {name} -->");
+    let marks = |path| {
+        let request = Request::get(path).header("x-api-key", "the key of ann");
+        let page = pace.client().send(&request).text().to_owned();
+        assert!(
+            page.starts_with("<body>Hello") && page.ends_with("</body>"),
+            "{page}"
+        );
+        page.matches(&mark).count()
+    };
+    // A response-body filter of the plugin marks both.
+    assert_eq!(marks("/page"), marks("/text") + 1);
+}
+
+/// The settings of a new project's plugin in a configuration.
+fn settings(project: &Path) -> String {
+    let name = project.file_name().expect("it has one").to_string_lossy();
+    let cases =
+        fs::read_to_string(project.join(format!("tests/{name}.toml"))).expect("each project has them");
+    let is_setting = |line: &&str| line.starts_with("config = ") || line.starts_with("limits = ");
+    let settings: Vec<&str> = cases
+        .lines()
+        .take_while(|line| *line != "[[case]]")
+        .filter(is_setting)
+        .collect();
+    settings.join("\n")
 }
 
 /// Pace with the plugin of a project, which takes long to compile.
@@ -284,7 +374,11 @@ fn javascript_has_types() {
         return;
     }
     let place = directory();
-    let project = begin(place.path(), "js", &HOOKS);
+    let hooks: Vec<&str> = HOOKS
+        .into_iter()
+        .filter(|hook| *hook != "request-stream-filter")
+        .collect();
+    let project = begin(place.path(), "js", &hooks);
     let compile = || {
         let mut compiler = Command::new("node_modules/.bin/tsc");
         let output = compiler
@@ -312,7 +406,11 @@ fn new_python_project_builds_and_passes() {
         return;
     }
     let place = directory();
-    works(&begin(place.path(), "python", &HOOKS));
+    let project = begin(place.path(), "python", &HOOKS);
+    works(&project);
+    has(&project, &HOOKS);
+    hides_passwords(&project);
+    marks_pages(&project);
     let place = directory();
     let project = begin(place.path(), "python", &["response-filter"]);
     let source = project.join("plugin.py");

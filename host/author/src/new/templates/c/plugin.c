@@ -11,6 +11,29 @@
 #include <string.h>
 
 #include "component.h"
+@@ if request-filter-or-request-stream-filter-or-response-stream-filter
+
+static void set_bytes(component_list_u8_t *list, const char *value) {
+  list->len = strlen(value);
+  list->ptr = malloc(list->len);
+  memcpy(list->ptr, value, list->len);
+}
+@@ end
+@@ if request-filter-or-attempt-filter-or-request-stream-filter
+
+// Writes a number, and returns where it begins.
+static char *decimal(uint64_t number, char digits[24]) {
+  char *digit = digits + 23;
+  *digit = 0;
+  do *--digit = (char)('0' + number % 10);
+  while (number /= 10);
+  return digit;
+}
+@@ end
+@@ if finished-or-request-stream-filter
+
+static const char *const ENDINGS[] = {"complete", "client-gone", "backend-failed", "cut", "refused", "plugin-failed"};
+@@ end
 @@ if request-filter
 
 struct client {
@@ -131,12 +154,6 @@ static struct client *owner(const uint8_t *key, size_t length) {
   return found;
 }
 
-static void set_bytes(component_list_u8_t *list, const char *value) {
-  list->len = strlen(value);
-  list->ptr = malloc(list->len);
-  memcpy(list->ptr, value, list->len);
-}
-
 // Responds with one header, or with none if it is NULL.
 static void respond(exports_pace_plugin_request_filter_verdict_t *verdict, uint16_t status, const char *body, const char *header,
                     const char *value) {
@@ -167,10 +184,8 @@ void exports_pace_plugin_request_filter_filter(exports_pace_plugin_request_filte
   pace_plugin_windows_standing_t standing;
   pace_plugin_windows_denial_t denial;
   if (!pace_plugin_windows_method_window_hit(pace_plugin_windows_borrow_window(window), &who, &standing, &denial)) {
-    char digits[24], *digit = digits + sizeof(digits) - 1;
-    *digit = 0;
-    for (uint64_t seconds = (denial.val.wait + 999) / 1000; seconds || !*digit; seconds /= 10) *--digit = (char)('0' + seconds % 10);
-    respond(verdict, 429, "Too many requests.\n", "retry-after", digit);
+    char digits[24];
+    respond(verdict, 429, "Too many requests.\n", "retry-after", decimal((denial.val.wait + 999) / 1000, digits));
     return;
   }
   pace_plugin_request_edit_error_t refused;
@@ -187,8 +202,13 @@ void exports_pace_plugin_request_filter_filter(exports_pace_plugin_request_filte
 @@ else
 
 bool exports_pace_plugin_lifecycle_configure(component_string_t *config, component_string_t *error) {
+  static const char WHY[] = "unknown keys, there are none: ";
+  // An empty table is `{}`.
   if (config->len == 2) return true;
-  component_string_dup(error, "this plugin has no keys");
+  error->len = strlen(WHY) + config->len;
+  error->ptr = malloc(error->len);
+  memcpy(error->ptr, WHY, strlen(WHY));
+  memcpy(error->ptr + strlen(WHY), config->ptr, config->len);
   return false;
 }
 @@ end
@@ -205,6 +225,115 @@ void exports_pace_plugin_select_upstream_select(uint32_t attempt, exports_pace_p
     selection->tag = EXPORTS_PACE_PLUGIN_SELECT_UPSTREAM_SELECTION_PICK;
     selection->val.pick = index;
   }
+}
+@@ end
+@@ if attempt-filter
+
+// Sends a request again whose backend is too busy, and tells the next one that it is not the first.
+void exports_pace_plugin_attempt_filter_prepare(uint32_t number, exports_pace_plugin_attempt_filter_verdict_t *verdict) {
+  verdict->tag = PACE_PLUGIN_HTTP_VERDICT_NEXT;
+  if (number == 1) return;
+  char digits[24], *text = decimal(number, digits);
+  component_string_t name;
+  component_string_set(&name, "x-attempt");
+  component_list_u8_t value = {(uint8_t *)text, strlen(text)};
+  pace_plugin_attempt_edit_error_t refused;
+  pace_plugin_attempt_set_header(&name, &value, &refused);
+}
+
+void exports_pace_plugin_attempt_filter_judge(uint32_t number, exports_pace_plugin_attempt_filter_judgement_t *judgement) {
+  judgement->tag = EXPORTS_PACE_PLUGIN_ATTEMPT_FILTER_JUDGEMENT_ACCEPT;
+  pace_plugin_attempt_attempt_failure_t failure;
+  if (pace_plugin_attempt_failure(&failure)) return;
+  uint16_t status = pace_plugin_response_status();
+  if (status == 429 || status == 503) judgement->tag = EXPORTS_PACE_PLUGIN_ATTEMPT_FILTER_JUDGEMENT_RETRY;
+}
+@@ end
+@@ if request-stream-filter
+
+// Hides what follows `password=` in the lines of an upload, and logs how many lines had it.
+struct exports_pace_plugin_request_stream_filter_message_t {
+  uint32_t lines;
+};
+
+bool exports_pace_plugin_request_stream_filter_open(exports_pace_plugin_request_stream_filter_opening_t *opening) {
+  opening->message = exports_pace_plugin_request_stream_filter_message_new(calloc(1, sizeof(uint32_t)));
+  opening->framing = PACE_PLUGIN_STREAMS_FRAMING_LINE;
+  opening->access = PACE_PLUGIN_STREAMS_ACCESS_EDIT;
+  opening->interest.len = 1;
+  opening->interest.ptr = malloc(sizeof(component_list_u8_t));
+  set_bytes(opening->interest.ptr, "password=");
+  return true;
+}
+
+exports_pace_plugin_request_stream_filter_step_t exports_pace_plugin_request_stream_filter_method_message_next(
+    exports_pace_plugin_request_stream_filter_borrow_message_t message) {
+  component_list_u8_t secret = {(uint8_t *)"password=", strlen("password=")};
+  component_list_u8_t hidden = {(uint8_t *)"password=***", strlen("password=***")};
+  uint32_t at;
+  pace_plugin_content_edit_error_t refused;
+  if (!pace_plugin_content_find(&secret, 0, &at)) return PACE_PLUGIN_STREAMS_STEP_PASS;
+  message->lines++;
+  bool edited = pace_plugin_content_splice(at, pace_plugin_content_size() - at, &hidden, &refused);
+  return edited ? PACE_PLUGIN_STREAMS_STEP_PASS : PACE_PLUGIN_STREAMS_STEP_CUT;
+}
+
+void exports_pace_plugin_request_stream_filter_method_message_end(exports_pace_plugin_request_stream_filter_borrow_message_t message,
+                                                                  exports_pace_plugin_request_stream_filter_ending_t how) {
+  char text[64], digits[24];
+  strcpy(text, decimal(message->lines, digits));
+  strcat(text, " passwords: ");
+  strcat(text, ENDINGS[how]);
+  component_string_t line;
+  component_string_set(&line, text);
+  pace_plugin_log_write(PACE_PLUGIN_LOG_LEVEL_INFO, &line);
+}
+
+void exports_pace_plugin_request_stream_filter_message_destructor(exports_pace_plugin_request_stream_filter_message_t *message) {
+  free(message);
+}
+@@ end
+@@ if response-stream-filter
+
+// Marks pages at their end, while they pass. There is nothing to remember of a page.
+struct exports_pace_plugin_response_stream_filter_message_t {
+  char nothing;
+};
+
+bool exports_pace_plugin_response_stream_filter_open(exports_pace_plugin_response_stream_filter_opening_t *opening) {
+  static const char HTML[] = "text/html";
+  component_string_t name;
+  component_string_set(&name, "content-type");
+  component_list_u8_t kind;
+  if (!pace_plugin_response_header(&name, &kind)) return false;
+  bool is_page = kind.len >= strlen(HTML) && !memcmp(kind.ptr, HTML, strlen(HTML));
+  component_list_u8_free(&kind);
+  if (!is_page) return false;
+  opening->message = exports_pace_plugin_response_stream_filter_message_new(malloc(1));
+  opening->framing = PACE_PLUGIN_STREAMS_FRAMING_CHUNK;
+  opening->access = PACE_PLUGIN_STREAMS_ACCESS_EDIT;
+  opening->interest.len = 1;
+  opening->interest.ptr = malloc(sizeof(component_list_u8_t));
+  set_bytes(opening->interest.ptr, "</body>");
+  return true;
+}
+
+exports_pace_plugin_response_stream_filter_step_t exports_pace_plugin_response_stream_filter_method_message_next(
+    exports_pace_plugin_response_stream_filter_borrow_message_t message) {
+  component_list_u8_t end = {(uint8_t *)"</body>", strlen("</body>")};
+  component_list_u8_t mark = {(uint8_t *)"<!-- @NAME@ -->", strlen("<!-- @NAME@ -->")};
+  uint32_t at;
+  pace_plugin_content_edit_error_t refused;
+  if (pace_plugin_content_find(&end, 0, &at)) pace_plugin_content_splice(at, 0, &mark, &refused);
+  return PACE_PLUGIN_STREAMS_STEP_FINISH;
+}
+
+void exports_pace_plugin_response_stream_filter_method_message_end(exports_pace_plugin_response_stream_filter_borrow_message_t message,
+                                                                   exports_pace_plugin_response_stream_filter_ending_t how) {
+}
+
+void exports_pace_plugin_response_stream_filter_message_destructor(exports_pace_plugin_response_stream_filter_message_t *message) {
+  free(message);
 }
 @@ end
 @@ if request-body-filter
@@ -257,7 +386,6 @@ void exports_pace_plugin_response_body_filter_filter(exports_pace_plugin_respons
 @@ if finished
 
 void exports_pace_plugin_finished_observe(void) {
-  static const char *const ENDINGS[] = {"complete", "client-gone", "backend-failed", "cut", "refused", "plugin-failed"};
   component_string_t method, path, line;
   pace_plugin_request_method(&method);
   pace_plugin_request_path(&path);

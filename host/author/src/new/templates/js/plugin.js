@@ -11,19 +11,31 @@ import { Window } from 'pace:plugin/windows@0.1.0';
 import { jsonKeys } from 'pace:plugin/content@0.1.0';
 import { header as requestHeader } from 'pace:plugin/request@0.1.0';
 @@ end
-@@ if response-body-filter
+@@ if response-body-filter-or-response-stream-filter-or-request-stream-filter
 import { find, splice } from 'pace:plugin/content@0.1.0';
+@@ end
+@@ if request-stream-filter
+import { size } from 'pace:plugin/content@0.1.0';
+@@ end
+@@ if attempt-filter
+import { failure, setHeader as setAttemptHeader } from 'pace:plugin/attempt@0.1.0';
+import { status } from 'pace:plugin/response@0.1.0';
 @@ end
 @@ if select-upstream
 import { count, inFlight, tried } from 'pace:plugin/upstreams@0.1.0';
 @@ end
-@@ if finished
+@@ if finished-or-request-stream-filter
 import { write } from 'pace:plugin/log@0.1.0';
+@@ end
+@@ if finished
 import { ended } from 'pace:plugin/outcome@0.1.0';
 import { method, path } from 'pace:plugin/request@0.1.0';
 @@ end
 @@ if response-filter
 import { setHeader as setResponseHeader } from 'pace:plugin/response@0.1.0';
+@@ end
+@@ if response-stream-filter
+import { header as responseHeader } from 'pace:plugin/response@0.1.0';
 @@ end
 
 @@ if request-filter
@@ -110,6 +122,76 @@ export const selectUpstream = {
   },
 };
 @@ end
+@@ if attempt-filter
+
+/**
+ * Sends a request again whose backend is too busy, and tells the next one that it is not the first.
+ * @type {typeof import('pace:plugin/attempt-filter@0.1.0')}
+ */
+export const attemptFilter = {
+  prepare(number) {
+    if (number > 1) setAttemptHeader('x-attempt', bytes(String(number)));
+    return { tag: 'next' };
+  },
+  judge() {
+    const isBusy = failure() === undefined && [429, 503].includes(status());
+    return { tag: isBusy ? 'retry' : 'accept' };
+  },
+};
+@@ end
+@@ if request-stream-filter
+
+// Hides what follows `password=` in the lines of an upload, and logs how many lines had it.
+class Upload {
+  lines = 0;
+
+  /** @returns {import('pace:plugin/streams@0.1.0').Step} */
+  next() {
+    const at = find(bytes('password='), 0);
+    if (at !== undefined) {
+      this.lines += 1;
+      splice(at, size() - at, bytes('password=***'));
+    }
+    return 'pass';
+  }
+
+  end(how) {
+    write('info', `${this.lines} passwords: ${how}`);
+  }
+}
+
+/** @type {typeof import('pace:plugin/request-stream-filter@0.1.0')} */
+export const requestStreamFilter = {
+  Message: Upload,
+  open() {
+    return { message: new Upload(), framing: 'line', access: 'edit', interest: [bytes('password=')] };
+  },
+};
+@@ end
+@@ if response-stream-filter
+
+// Marks pages at their end, while they pass.
+class Page {
+  /** @returns {import('pace:plugin/streams@0.1.0').Step} */
+  next() {
+    const end = find(bytes('</body>'), 0);
+    if (end !== undefined) splice(end, 0, bytes('<!-- @NAME@ -->'));
+    return 'finish';
+  }
+
+  end() {}
+}
+
+/** @type {typeof import('pace:plugin/response-stream-filter@0.1.0')} */
+export const responseStreamFilter = {
+  Message: Page,
+  open() {
+    const kind = new TextDecoder().decode(responseHeader('content-type') ?? new Uint8Array());
+    if (!kind.startsWith('text/html')) return undefined;
+    return { message: new Page(), framing: 'chunk', access: 'edit', interest: [bytes('</body>')] };
+  },
+};
+@@ end
 @@ if request-body-filter
 
 /**
@@ -162,7 +244,7 @@ export const finished = {
   },
 };
 @@ end
-@@ if request-filter-or-response-filter
+@@ if request-filter-or-response-filter-or-attempt-filter-or-request-stream-filter-or-response-stream-filter
 
 function bytes(text) {
   return new TextEncoder().encode(text);

@@ -22,6 +22,22 @@ from wit_world.imports.http import HttpResponse, Verdict_Next, Verdict_Respond
 from wit_world.imports import content
 from wit_world.imports.http import Verdict_Next
 @@ end
+@@ if attempt-filter
+from wit_world.exports.attempt_filter import Judgement_Accept, Judgement_Retry
+from wit_world.imports import attempt, response
+from wit_world.imports.http import Verdict_Next
+@@ end
+@@ if request-stream-filter
+from wit_world.exports import request_stream_filter
+from wit_world.imports import content, log
+@@ end
+@@ if response-stream-filter
+from wit_world.exports import response_stream_filter
+from wit_world.imports import content, response
+@@ end
+@@ if request-stream-filter-or-response-stream-filter
+from wit_world.imports.streams import Access, Framing, Step
+@@ end
 @@ if select-upstream
 from wit_world.imports import upstreams
 from wit_world.exports.select_upstream import Selection_Pass, Selection_Pick
@@ -111,6 +127,67 @@ class SelectUpstream(exports.SelectUpstream):
         if not untried:
             return Selection_Pass()
         return Selection_Pick(min(untried, key=upstreams.in_flight))
+@@ end
+@@ if attempt-filter
+
+
+class AttemptFilter(exports.AttemptFilter):
+    """Sends a request again whose backend is too busy, and tells the next one that it is not the first."""
+
+    def prepare(self, number):
+        if number > 1:
+            attempt.set_header("x-attempt", str(number).encode())
+        return Verdict_Next()
+
+    def judge(self, number):
+        is_busy = attempt.failure() is None and response.status() in (429, 503)
+        return Judgement_Retry() if is_busy else Judgement_Accept()
+@@ end
+@@ if request-stream-filter
+
+
+class Upload(request_stream_filter.Message):
+    """Hides what follows `password=` in the lines of an upload, and logs how many lines had it."""
+
+    def __init__(self):
+        self.lines = 0
+
+    def next(self):
+        at = content.find(b"password=", 0)
+        if at is not None:
+            self.lines += 1
+            content.splice(at, content.size() - at, b"password=***")
+        return Step.PASS
+
+    def end(self, how):
+        log.write(log.Level.INFO, f"{self.lines} passwords: {how.name.lower().replace('_', '-')}")
+
+
+class RequestStreamFilter(exports.RequestStreamFilter):
+    def open(self):
+        return request_stream_filter.Opening(Upload(), Framing.LINE, Access.EDIT, [b"password="])
+@@ end
+@@ if response-stream-filter
+
+
+class Page(response_stream_filter.Message):
+    """Marks pages at their end, while they pass."""
+
+    def next(self):
+        end = content.find(b"</body>", 0)
+        if end is not None:
+            content.splice(end, 0, b"<!-- @NAME@ -->")
+        return Step.FINISH
+
+    def end(self, how):
+        pass
+
+
+class ResponseStreamFilter(exports.ResponseStreamFilter):
+    def open(self):
+        if not (response.header("content-type") or b"").startswith(b"text/html"):
+            return None
+        return response_stream_filter.Opening(Page(), Framing.CHUNK, Access.EDIT, [b"</body>"])
 @@ end
 @@ if request-body-filter
 

@@ -41,6 +41,9 @@ use pace_plugin::RequestBodyFilter;
 @@ if response-body-filter
 use pace_plugin::ResponseBodyFilter;
 @@ end
+@@ if attempt-filter
+use pace_plugin::{Attempt, AttemptFilter, Judgement};
+@@ end
 @@ if select-upstream
 use pace_plugin::{SelectUpstream, Selection, Upstreams};
 @@ end
@@ -123,6 +126,27 @@ impl Plugin for Mine {
 }
 
 @@ end
+@@ if attempt-filter
+/// Sends a request again whose backend is too busy, and tells the next one that it is not the first.
+impl AttemptFilter for Mine {
+    fn prepare(&mut self, _: &Request, attempt: &mut Attempt) -> pace_plugin::Verdict {
+        if attempt.number() > 1
+            && let Err(refused) = attempt.set_header("x-attempt", attempt.number().to_string())
+        {
+            pace_plugin::warn!("x-attempt: {refused}");
+        }
+        pace_plugin::Verdict::Next
+    }
+
+    fn judge(&mut self, _: &Request, _: &Attempt, response: Option<&pace_plugin::Response>) -> Judgement {
+        match response.map(pace_plugin::Response::status) {
+            Some(429 | 503) => Judgement::Retry,
+            _ => Judgement::Accept,
+        }
+    }
+}
+
+@@ end
 @@ if select-upstream
 /// Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
 impl SelectUpstream for Mine {
@@ -149,16 +173,29 @@ impl RequestBodyFilter for Mine {
 
 @@ end
 @@ if request-stream-filter
-/// Breaks off uploads that have a line with a mark.
+/// Hides what follows `password=` in the lines of an upload, and logs how many lines had it.
 impl RequestStreamFilter for Mine {
-    type Message = ();
+    /// The number of these lines.
+    type Message = u32;
 
-    fn open(&mut self, _: &Request) -> Option<pace_plugin::Opening<()>> {
-        Some(pace_plugin::Opening::look(pace_plugin::Framing::Line, ()).interest(["X-FORBIDDEN"]))
+    fn open(&mut self, _: &Request) -> Option<pace_plugin::Opening<u32>> {
+        Some(pace_plugin::Opening::edit(pace_plugin::Framing::Line, 0).interest(["password="]))
     }
 
-    fn next(&mut self, _: &mut (), _: &Request, _: &mut pace_plugin::Unit) -> pace_plugin::Step {
-        pace_plugin::Step::Cut
+    fn next(&mut self, lines: &mut u32, _: &Request, line: &mut pace_plugin::Unit) -> pace_plugin::Step {
+        let Some(at) = line.find("password=", 0) else {
+            return pace_plugin::Step::Pass;
+        };
+        let end = line.size();
+        *lines += 1;
+        match line.splice(at..end, "password=***") {
+            Ok(()) => pace_plugin::Step::Pass,
+            Err(_) => pace_plugin::Step::Cut,
+        }
+    }
+
+    fn end(&mut self, lines: u32, _: &Request, how: pace_plugin::Ending, _: &mut pace_plugin::Content) {
+        pace_plugin::info!("{lines} passwords: {}", how.name());
     }
 }
 
