@@ -214,14 +214,23 @@ bool exports_pace_plugin_lifecycle_configure(component_string_t *config, compone
 @@ end
 @@ if select-upstream
 
-// Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
+// Sends each attempt to the backend with the fewest requests in flight for its weight: to a healthy one if there is one, and no
+// two to the same. Of equal ones each is drawn as often as its weight says.
 void exports_pace_plugin_select_upstream_select(uint32_t attempt, exports_pace_plugin_select_upstream_selection_t *selection) {
-  uint32_t best = UINT32_MAX;
+  uint64_t best = UINT64_MAX, drawn_from = 0;
   selection->tag = EXPORTS_PACE_PLUGIN_SELECT_UPSTREAM_SELECTION_PASS;
   for (uint32_t index = 0; index < pace_plugin_upstreams_count(); index++) {
-    uint32_t load = pace_plugin_upstreams_in_flight(index);
-    if ((attempt > 1 && pace_plugin_upstreams_tried(index)) || load >= best) continue;
-    best = load;
+    uint32_t weight = pace_plugin_upstreams_weight(index);
+    pace_plugin_upstreams_health_state_t health = pace_plugin_upstreams_health(index);
+    if (!weight || health == PACE_PLUGIN_UPSTREAMS_HEALTH_STATE_DRAINING) continue;
+    if (attempt > 1 && pace_plugin_upstreams_tried(index)) continue;
+    // Fractions in millionths can be compared, and are below 2^53.
+    uint64_t rank = (uint64_t)pace_plugin_upstreams_in_flight(index) * 1000000 / weight;
+    if (health != PACE_PLUGIN_UPSTREAMS_HEALTH_STATE_HEALTHY) rank += (uint64_t)1 << 53;
+    if (rank > best) continue;
+    drawn_from = rank == best ? drawn_from + weight : weight;
+    best = rank;
+    if (pace_plugin_random_number() % drawn_from >= weight) continue;
     selection->tag = EXPORTS_PACE_PLUGIN_SELECT_UPSTREAM_SELECTION_PICK;
     selection->val.pick = index;
   }

@@ -22,7 +22,7 @@ import { failure, setHeader as setAttemptHeader } from 'pace:plugin/attempt@0.1.
 import { status } from 'pace:plugin/response@0.1.0';
 @@ end
 @@ if select-upstream
-import { count, inFlight, tried } from 'pace:plugin/upstreams@0.1.0';
+import { count, health, inFlight, tried, weight } from 'pace:plugin/upstreams@0.1.0';
 @@ end
 @@ if finished-or-request-stream-filter
 import { write } from 'pace:plugin/log@0.1.0';
@@ -107,16 +107,22 @@ export const lifecycle = {
 @@ if select-upstream
 
 /**
- * Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
+ * Sends each attempt to the backend with the fewest requests in flight for its weight: to a healthy one if there is one, and no
+ * two to the same. Of equal ones each is drawn as often as its weight says.
  * @type {typeof import('pace:plugin/select-upstream@0.1.0')}
  */
 export const selectUpstream = {
   select(attempt) {
     let best;
+    let drawnFrom = 0;
     for (let index = 0; index < count(); index++) {
-      if (attempt > 1 && tried(index)) continue;
-      const load = inFlight(index);
-      if (best === undefined || load < best.load) best = { index, load };
+      const share = weight(index);
+      const state = health(index);
+      if (share === 0 || state === 'draining' || (attempt > 1 && tried(index))) continue;
+      const rank = (state === 'healthy' ? 0 : 1e12) + inFlight(index) / share;
+      if (best !== undefined && rank > best.rank) continue;
+      drawnFrom = rank === best?.rank ? drawnFrom + share : share;
+      if (Math.random() * drawnFrom < share) best = { index, rank };
     }
     return best === undefined ? { tag: 'pass' } : { tag: 'pick', val: best.index };
   },

@@ -7,6 +7,9 @@ import hmac
 
 @@ end
 import json
+@@ if select-upstream
+import random
+@@ end
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -41,6 +44,7 @@ from wit_world.imports.streams import Access, Framing, Step
 @@ if select-upstream
 from wit_world.imports import upstreams
 from wit_world.exports.select_upstream import Selection_Pass, Selection_Pick
+from wit_world.imports.upstreams import HealthState
 @@ end
 @@ if response-filter
 from wit_world.imports import response
@@ -120,13 +124,22 @@ def respond(status, body, *headers):
 
 
 class SelectUpstream(exports.SelectUpstream):
-    """Sends each attempt to the backend with the fewest requests in flight, and no two to the same."""
+    """Sends each attempt to the backend with the fewest requests in flight for its weight.
+
+    To a healthy one if there is one, and no two to the same. Of equal ones each is drawn as often as its weight says.
+    """
 
     def select(self, attempt):
-        untried = [index for index in range(upstreams.count()) if not upstreams.tried(index)]
-        if not untried:
+        ranks = {}
+        for index in range(upstreams.count()):
+            weight, health = upstreams.weight(index), upstreams.health(index)
+            if weight and health != HealthState.DRAINING and not upstreams.tried(index):
+                rank = (health != HealthState.HEALTHY, upstreams.in_flight(index) / weight)
+                ranks.setdefault(rank, []).append(index)
+        if not ranks:
             return Selection_Pass()
-        return Selection_Pick(min(untried, key=upstreams.in_flight))
+        best = ranks[min(ranks)]
+        return Selection_Pick(random.choices(best, [upstreams.weight(index) for index in best])[0])
 @@ end
 @@ if attempt-filter
 

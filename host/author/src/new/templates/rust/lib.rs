@@ -45,7 +45,7 @@ use pace_plugin::ResponseBodyFilter;
 use pace_plugin::{Attempt, AttemptFilter, Judgement};
 @@ end
 @@ if select-upstream
-use pace_plugin::{SelectUpstream, Selection, Upstreams};
+use pace_plugin::{Health, SelectUpstream, Selection, Upstreams, random};
 @@ end
 use pace_plugin::Plugin;
 
@@ -148,13 +148,29 @@ impl AttemptFilter for Mine {
 
 @@ end
 @@ if select-upstream
-/// Sends each attempt to the backend with the fewest requests in flight, and no two to the same.
+/// Sends each attempt to the backend with the fewest requests in flight for its weight: to a healthy one if there is one, and no
+/// two to the same. Of equal ones each is drawn as often as its weight says.
 impl SelectUpstream for Mine {
     fn select_upstream(&mut self, _: &Request, upstreams: &Upstreams, _attempt: u32) -> Selection {
-        (0..upstreams.count())
-            .filter(|&index| !upstreams.tried(index))
-            .min_by_key(|&index| upstreams.in_flight(index))
-            .map_or(Selection::Pass, Selection::Pick)
+        let (mut best, mut drawn_from) = (None, 0);
+        for index in 0..upstreams.count() {
+            let (weight, health) = (u64::from(upstreams.weight(index)), upstreams.health(index));
+            if weight == 0 || health == Health::Draining || upstreams.tried(index) {
+                continue;
+            }
+            // Fractions in millionths can be compared.
+            let load = u64::from(upstreams.in_flight(index)) * 1_000_000 / weight;
+            let rank = (health != Health::Healthy, load);
+            match best {
+                Some((known, _)) if known < rank => continue,
+                Some((known, _)) if known == rank => drawn_from += weight,
+                _ => drawn_from = weight,
+            }
+            if random::number() % drawn_from < weight {
+                best = Some((rank, index));
+            }
+        }
+        best.map_or(Selection::Pass, |(_, index)| Selection::Pick(index))
     }
 }
 
