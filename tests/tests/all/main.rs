@@ -49,6 +49,7 @@ mod mutations;
 mod plugin_answers;
 mod plugin_bench;
 mod plugin_inspect;
+mod plugin_keep;
 mod plugin_library;
 mod plugin_limits;
 mod plugin_metrics;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::keep::Values;
 use super::value::{Amount, Kept, Number, Text, Texts};
 use pace_config::Location;
 use pace_harness::{
@@ -20,6 +21,7 @@ pub(super) struct Expectation {
 }
 
 /// An expectation about one request.
+#[derive(Clone)]
 pub(super) enum Check {
     Verdict(Word),
     Hook(Hook),
@@ -50,6 +52,14 @@ pub(super) enum Check {
     Metric(String, Amount),
     Failure(Option<FailureReason>, Option<Text>),
     Refusal(Text),
+}
+
+/// A text of a check in which values can have their place.
+pub(super) enum Written<'c> {
+    /// An expected text.
+    Text(&'c mut Text),
+    /// A part of the name of what is looked at.
+    Name(&'c mut String),
 }
 
 /// A side of an exchange.
@@ -100,7 +110,7 @@ impl<'a> Observed<'a> {
     }
 
     /// The request that the backend gets.
-    fn request(self) -> &'a Request {
+    pub(super) fn request(self) -> &'a Request {
         self.trial().map_or(&self.outcome.request, |trial| &trial.request)
     }
 
@@ -138,9 +148,10 @@ impl Side {
 
 impl Expectation {
     /// The difference, if there is one.
-    pub(super) fn difference(&self, observed: Observed<'_>) -> Option<Difference> {
-        let found = self.check.found(observed)?;
-        Some(self.found(found))
+    pub(super) fn difference(&self, observed: Observed<'_>, values: &Values) -> Option<Difference> {
+        let check = values.fill_check(&self.check);
+        let found = check.found(observed)?;
+        Some(self.differs(check.expected(), found))
     }
 
     /// The difference in the text with which `configure` refused, if there is one.
@@ -150,22 +161,64 @@ impl Expectation {
         };
         match refusal {
             Some(refusal) if text.fits(refusal.as_bytes()) => None,
-            Some(refusal) => Some(self.found(format!("{refusal:?}"))),
-            None => Some(self.found("the configuration was taken".to_owned())),
+            Some(refusal) => Some(self.differs(self.check.expected(), format!("{refusal:?}"))),
+            None => Some(self.differs(self.check.expected(), "the configuration was taken".to_owned())),
         }
     }
 
-    fn found(&self, found: String) -> Difference {
+    fn differs(&self, expected: String, found: String) -> Difference {
         Difference {
             location: Some(self.location.clone()),
             key: self.key.clone(),
-            expected: self.check.expected(),
+            expected,
             found,
         }
     }
 }
 
 impl Check {
+    /// Shows every text of the check in which values can have their place.
+    pub(super) fn for_each_text(&mut self, each: &mut dyn FnMut(Written<'_>)) {
+        match self {
+            Check::Backend(text)
+            | Check::Path(text)
+            | Check::Body(_, text)
+            | Check::Pool(text)
+            | Check::Context(_, text)
+            | Check::Annotation(_, text)
+            | Check::Failure(_, Some(text))
+            | Check::Refusal(text) => each(Written::Text(text)),
+            Check::Header(_, _, Texts(texts)) | Check::Pieces(_, texts) | Check::Log(texts) => {
+                texts.iter_mut().for_each(|text| each(Written::Text(text)));
+            }
+            Check::Value(_, key, kept) => {
+                each(Written::Name(key));
+                if let Kept::Text(text) = kept {
+                    each(Written::Text(text));
+                }
+            }
+            Check::Events(_, WindowKey::Bytes(bytes), _) => {
+                if let Ok(mut text) = String::from_utf8(bytes.clone()) {
+                    each(Written::Name(&mut text));
+                    *bytes = text.into_bytes();
+                }
+            }
+            Check::OfAttempt(_, check) => check.for_each_text(each),
+            Check::Verdict(_)
+            | Check::Hook(_)
+            | Check::Absent(..)
+            | Check::Unchanged(_)
+            | Check::Status(_)
+            | Check::Ends(..)
+            | Check::Attempts(_)
+            | Check::Judged(_)
+            | Check::Counter(..)
+            | Check::Events(_, WindowKey::Address(_) | WindowKey::Network(_), _)
+            | Check::Metric(..)
+            | Check::Failure(_, None) => {}
+        }
+    }
+
     fn expected(&self) -> String {
         match self {
             Check::Verdict(word) => word.name().to_owned(),
@@ -363,11 +416,14 @@ fn said(outcome: &Outcome) -> String {
     }
 }
 
+/// The response of the client, or why there is none.
+pub(super) fn response(outcome: &Outcome) -> Result<&Response, String> {
+    let response = outcome.response.as_ref();
+    response.ok_or_else(|| format!("no response: {}", said(outcome)))
+}
+
 fn of_response(outcome: &Outcome, check: impl FnOnce(&Response) -> Option<String>) -> Option<String> {
-    match &outcome.response {
-        Some(response) => check(response),
-        None => Some(format!("no response: {}", said(outcome))),
-    }
+    response(outcome).map_or_else(Some, check)
 }
 
 fn of_message(
@@ -442,13 +498,13 @@ fn changes(side: Side, observed: Observed<'_>) -> Vec<String> {
     changes
 }
 
-fn values_of(headers: &HeaderMap, name: &HeaderName) -> String {
+pub(super) fn values_of(headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter();
     listed(values.map(|value| format!("{:?}", String::from_utf8_lossy(value.as_bytes()))))
 }
 
 /// A text of one line in quotes, a longer one as it is.
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     match text.trim_end_matches('\n').contains('\n') {
         true => text.into_owned(),

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `raw`, `budget`, `certificate`, `scalar`, `value` | the file as written, key by key |
 //! | `overrides` | requests, pools and responses of several tables, merged |
+//! | `keep`, `order`, `template`, `texts` | values that a step keeps, and their place in the texts of later ones |
 //! | `expect`, `check` | expectations, and their comparison with results |
 //! | `suite`, `resolve` | the cases to run, and how they are made of the file |
 //! | `run` | runs a case |
@@ -21,12 +22,16 @@ mod certificate;
 mod check;
 mod expect;
 mod files;
+mod keep;
+mod order;
 mod overrides;
 mod raw;
 mod resolve;
 mod run;
 mod scalar;
 mod suite;
+mod template;
+mod texts;
 mod value;
 
 pub(super) use check::Difference;

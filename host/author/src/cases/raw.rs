@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::budget::Budget;
 use super::certificate::Certificate;
+use super::keep;
 use super::scalar::{
     Address, BodyEnding, EndingName, FailureName, FieldName, FieldValue, HealthName, HookName, HttpVersion,
     JudgementName, LastFailure, LogLevel, Method, Millis, Moment, ReasonName, Scheme, Target, Word,
@@ -98,6 +99,8 @@ pub(super) struct Step {
     pub response: Option<Table<Response>>,
     pub outcome: Option<Table<End>>,
     pub hook: Option<HookName>,
+    #[serde(default)]
+    pub keep: BTreeMap<keep::Name, Placed<OrText<keep::Rule>>>,
     pub expect: Option<Table<Expect>>,
     pub tally: Option<Table<Tally>>,
 }

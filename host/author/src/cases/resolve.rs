@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::expect::{expected, window_key};
+use super::keep::Keep;
+use super::order::{misplaced, unkept, unkept_path};
 use super::overrides::ExchangeOverrides;
 use super::raw;
 use super::suite::{Budget, Case, Count, Counted, Events, HookBudget, Shuffle, Step, Suite};
 use pace_config::reading::{Document, Int, Place, Placed, Table, limits as resolve_limits, merge};
-use pace_config::{Fault, Problem};
+use pace_config::{Fault, Location, Problem};
 use pace_harness::{Exchange, Request, Setup};
 
 /// The cases to run, or all problems of the file.
@@ -106,6 +108,10 @@ impl Resolver<'_> {
         let mut exchange = Exchange::new(Request::get("/"));
         let problems = ExchangeOverrides::from(raw).apply(&mut exchange);
         self.report_all(problems);
+        if let Some(request) = &raw.request {
+            let place = self.document.location(&request.place);
+            self.problems.extend(unkept_path(&exchange, &place));
+        }
         (setup, exchange)
     }
 
@@ -182,7 +188,10 @@ impl Resolver<'_> {
     fn refusal(&mut self, table: &Table<raw::Case>) -> Option<super::check::Expectation> {
         let expect = table.value.expect.as_ref()?;
         let place = &expect.value.refusal.as_ref()?.place;
-        let expected = expected(expect, self.document);
+        let mut expected = expected(expect, self.document);
+        if let Some(refusal) = &mut expected.refusal {
+            self.problems.extend(unkept(refusal));
+        }
         if !table.value.step.is_empty() || !expected.checks.is_empty() {
             self.report(
                 place,
@@ -219,7 +228,9 @@ impl Resolver<'_> {
             step.line = self.document.line(&raw.name.place).unwrap_or_default();
             step.advance = advance(raw.advance_ms.as_ref());
             step.repeat = repeat(raw.repeat.as_ref());
-            return vec![step];
+            let mut steps = vec![step];
+            self.report_misplaced(table, &mut steps);
+            return steps;
         }
         let of_a_step = [
             (raw.advance_ms.as_ref().map(|it| &it.place), "advance_ms"),
@@ -256,9 +267,41 @@ impl Resolver<'_> {
             step.wall = value.clock.map(|clock| clock.0);
             step.advance = advance(value.advance_ms.as_ref());
             step.repeat = repeat(value.repeat.as_ref());
+            step.keep = self.keeps(value);
             steps.push(step);
         }
+        self.report_misplaced(table, &mut steps);
         steps
+    }
+
+    fn keeps(&self, raw: &raw::Step) -> Vec<Keep> {
+        let keeps = raw.keep.iter();
+        keeps
+            .map(|(name, Placed { value, place })| Keep {
+                location: self.document.location(place),
+                name: name.clone(),
+                rule: value.0.clone(),
+            })
+            .collect()
+    }
+
+    /// Reports values that are named before they are kept, or never.
+    fn report_misplaced(&mut self, table: &Table<raw::Case>, steps: &mut [Step]) {
+        let keeps = steps.iter().any(|step| !step.keep.is_empty());
+        if let (Some(shuffle), true) = (&table.value.shuffle, keeps) {
+            let fault = "in random order no step comes before another, so none can keep a value for it: leave `shuffle` or \
+                         `keep` out";
+            self.report(&shuffle.place, refused(fault));
+            return;
+        }
+        let places: Vec<Location> = match table.value.step.is_empty() {
+            true => vec![self.document.location(&table.value.name.place)],
+            false => {
+                let steps = table.value.step.iter();
+                steps.map(|step| self.document.location(&step.place)).collect()
+            }
+        };
+        self.problems.extend(misplaced(steps, &places));
     }
 
     fn step(
@@ -279,6 +322,7 @@ impl Resolver<'_> {
             advance: Duration::ZERO,
             repeat: 1,
             exchange,
+            keep: Vec::new(),
             expect: checks,
             tally: tally.map_or_else(Vec::new, |tally| self.tally(tally)),
         }

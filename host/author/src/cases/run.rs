@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::check::{Check, Difference, Observed};
+use super::keep::Values;
 use super::suite::{Case, Count, Counted, Step, Tally};
 use pace_config::Location;
-use pace_harness::{Line, Outcome, Session, Subject, Word, explain};
+use pace_harness::{Exchange, Line, Outcome, Session, Subject, Word, explain};
 
 /// The result of a case.
 pub(in super::super) struct CaseResult {
@@ -103,6 +104,7 @@ fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) ->
     let mut time = Duration::ZERO;
     let mut done = vec![0; case.steps.len()];
     let mut tallies = vec![Tally::new(); case.steps.len()];
+    let mut values = Values::default();
     for (position, &index) in order.iter().enumerate() {
         let step = &case.steps[index];
         done[index] += 1;
@@ -114,15 +116,28 @@ fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) ->
             session.set_wall(wall);
         }
         *requests += 1;
-        let outcome = session.exchange(step.exchange.clone());
+        let failed = |differences, lines| CaseFailure {
+            differences,
+            place: place(case, index, (position, done[index]), time),
+            lines,
+        };
+        let sent = match values.fill(&step.exchange) {
+            Ok(sent) => sent,
+            Err((part, text)) => {
+                let difference = Difference {
+                    location: None,
+                    key: part.name().to_owned(),
+                    expected: part.expected().to_owned(),
+                    found: format!("{text:?}"),
+                };
+                return Some(failed(vec![difference], Vec::new()));
+            }
+        };
+        let outcome = session.exchange(sent.clone().into_owned());
         count(&outcome, step, &mut tallies[index]);
-        let differences = differences(step, &outcome, &session);
+        let differences = differences(step, &sent, &outcome, &session, &mut values);
         if !differences.is_empty() {
-            return Some(CaseFailure {
-                differences,
-                place: place(case, index, (position, done[index]), time),
-                lines: outcome.lines,
-            });
+            return Some(failed(differences, outcome.lines));
         }
     }
     counted(case, &tallies)
@@ -147,18 +162,24 @@ fn place(case: &Case, index: usize, (position, times): (usize, u32), time: Durat
     parts.join(", ")
 }
 
-fn differences(step: &Step, outcome: &Outcome, session: &Session) -> Vec<Difference> {
+/// Keeps what the step is to keep, and compares the rest.
+fn differences(
+    step: &Step,
+    sent: &Exchange,
+    outcome: &Outcome,
+    session: &Session,
+    values: &mut Values,
+) -> Vec<Difference> {
     let observed = Observed {
-        sent: &step.exchange,
+        sent,
         outcome,
         session,
         attempt: None,
     };
-    let mut differences: Vec<Difference> = step
-        .expect
-        .iter()
-        .filter_map(|expectation| expectation.difference(observed))
-        .collect();
+    let keeps = step.keep.iter();
+    let mut differences: Vec<Difference> = keeps.filter_map(|keep| keep.keep(observed, values)).collect();
+    let expected = step.expect.iter();
+    differences.extend(expected.filter_map(|expectation| expectation.difference(observed, values)));
     // The author reads them in the order of the file.
     differences.sort_by_key(|difference| difference.location.as_ref().map(Location::position));
     let expected = step

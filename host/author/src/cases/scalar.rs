@@ -7,8 +7,10 @@ use http::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::template::begins_with_name;
 use pace_config::reading::{Int, Shorthand, suggestion};
 use pace_harness::Judged;
+use pace_hook::field::check_target;
 use pace_hook::{AttemptFailure, Ending, FailureReason, Health, Hook};
 
 /// Defines a word out of those in `$all`, under the name that the rest of Pace has for it.
@@ -175,7 +177,7 @@ impl TryFrom<String> for Method {
     }
 }
 
-/// The target of a request: a path with or without a query.
+/// The target of a request: a path with or without a query. It may begin with the name of a value that a step keeps.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Target(pub String);
@@ -184,7 +186,11 @@ impl TryFrom<String> for Target {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match pace_hook::field::check_target(&text) {
+        let checked = match begins_with_name(&text) {
+            true => check_target(&format!("/{text}")),
+            false => check_target(&text),
+        };
+        match checked {
             Ok(()) => Ok(Target(text)),
             Err(_) => Err(format!(
                 "{text:?} must begin with `/` and be written as in a request: no spaces, other characters as %XX"

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::Expectation;
+use super::keep::Keep;
 use super::value::Number;
 use pace_config::Location;
 use pace_harness::{Exchange, Setup, WindowKey, Word};
@@ -83,6 +84,7 @@ pub(super) struct Step {
     pub(super) advance: Duration,
     pub(super) repeat: u32,
     pub(super) exchange: Exchange,
+    pub(super) keep: Vec<Keep>,
     pub(super) expect: Vec<Expectation>,
     pub(super) tally: Vec<Count>,
 }

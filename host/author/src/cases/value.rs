@@ -1,5 +1,6 @@
 //! Expected texts and numbers, and their comparison.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use regex::bytes::Regex;
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::template::filled;
 use pace_config::reading::{OrText, Shorthand};
 
 /// An expected text: exactly this one, or a pattern.
@@ -15,7 +17,15 @@ use pace_config::reading::{OrText, Shorthand};
 pub(super) enum Text {
     Is(String),
     Contains(String),
-    Matches(Regex),
+    Matches(Pattern),
+}
+
+/// A regular expression as it is written, which may name values that are known only when a case runs.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    written: String,
+    /// `None` while a value is missing without which it is no regular expression.
+    regex: Option<Regex>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,10 +43,7 @@ impl TryFrom<TextTable> for Text {
     fn try_from(table: TextTable) -> Result<Self, String> {
         match (table.contains, table.matches) {
             (Some(part), None) => Ok(Text::Contains(part)),
-            (None, Some(pattern)) => match Regex::new(&pattern) {
-                Ok(regex) => Ok(Text::Matches(regex)),
-                Err(error) => Err(format!("{pattern:?} is not a regular expression: {error}")),
-            },
+            (None, Some(written)) => Pattern::parse(written).map(Text::Matches),
             _ => Err("one of `contains` and `matches` is needed, and not both".to_owned()),
         }
     }
@@ -59,7 +66,41 @@ impl Text {
                 let part = part.as_bytes();
                 part.is_empty() || found.windows(part.len()).any(|window| window == part)
             }
-            Text::Matches(regex) => regex.is_match(found),
+            Text::Matches(pattern) => pattern.regex.as_ref().is_some_and(|regex| regex.is_match(found)),
+        }
+    }
+
+    /// A text that this regular expression finds.
+    pub(super) fn matching(regex: &Regex) -> Text {
+        Text::Matches(Pattern {
+            written: regex.as_str().to_owned(),
+            regex: Some(regex.clone()),
+        })
+    }
+
+    /// Puts values in place of their names.
+    pub(super) fn fill<'v>(&mut self, value: &dyn Fn(&str) -> Option<Cow<'v, str>>) {
+        match self {
+            Text::Is(text) | Text::Contains(text) => {
+                if let Some(new) = filled(text, value) {
+                    *text = new;
+                }
+            }
+            Text::Matches(pattern) => {
+                let escaped = |name: &str| value(name).map(|value| regex::escape(&value).into());
+                if let Some(written) = filled(&pattern.written, escaped) {
+                    let regex = Regex::new(&written).ok();
+                    *pattern = Pattern { written, regex };
+                }
+            }
+        }
+    }
+
+    /// The text as it is written, and whether it can be compared without the values that it names.
+    pub(super) fn written(&self) -> (&str, bool) {
+        match self {
+            Text::Is(text) | Text::Contains(text) => (text, true),
+            Text::Matches(pattern) => (&pattern.written, pattern.regex.is_some()),
         }
     }
 }
@@ -69,7 +110,25 @@ impl fmt::Display for Text {
         match self {
             Text::Is(text) => write!(out, "{text:?}"),
             Text::Contains(part) => write!(out, "a text that contains {part:?}"),
-            Text::Matches(regex) => write!(out, "a text that matches {:?}", regex.as_str()),
+            Text::Matches(pattern) => write!(out, "a text that matches {:?}", pattern.written),
+        }
+    }
+}
+
+impl Pattern {
+    fn parse(written: String) -> Result<Pattern, String> {
+        let error = match Regex::new(&written) {
+            Ok(regex) => {
+                let regex = Some(regex);
+                return Ok(Pattern { written, regex });
+            }
+            Err(error) => error,
+        };
+        // Braces around a name are no part of a regular expression, but a value may come in their place.
+        let with_values = filled(&written, |_| Some("x".into()));
+        match with_values.is_some_and(|text| Regex::new(&text).is_ok()) {
+            true => Ok(Pattern { written, regex: None }),
+            false => Err(format!("{written:?} is not a regular expression: {error}")),
         }
     }
 }

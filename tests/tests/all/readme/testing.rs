@@ -9,12 +9,13 @@ use pace_tests::{Exit, Setup, recipe};
 use super::page::{Block, Page, code, is_output};
 
 /// Each table of a file of cases, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 23] = [
+const TABLES: [(&str, &str); 24] = [
     ("the file", "zzz = 1"),
     ("[defaults]", "[defaults]\nzzz = 1"),
     ("[budget]", "[budget]\nzzz = 1"),
     ("[[case]]", "[[case]]\nzzz = 1"),
     ("[[case.step]]", "[[case]]\n[[case.step]]\nzzz = 1"),
+    ("keep", "[[case]]\n[[case.step]]\nkeep.x = { zzz = 1 }"),
     ("request", "[[case]]\nrequest = { zzz = 1 }"),
     (
         "request.client_certificate",
@@ -48,8 +49,11 @@ fn run(cases: &str, args: &[&str]) -> Exit {
     let setup = Setup::new();
     let directory = setup.directory().join("tests");
     fs::create_dir(&directory).expect("a temporary directory can be filled");
-    let redact = recipe("redact");
-    let cases = cases.replace("../redact.wasm", &redact.to_string_lossy());
+    let cases = ["ab-split", "redact"]
+        .iter()
+        .fold(cases.to_owned(), |cases, name| {
+            cases.replace(&format!("../{name}.wasm"), &recipe(name).to_string_lossy())
+        });
     fs::write(directory.join("limit.toml"), cases).expect("a temporary directory can be filled");
     setup.args(["plugin"]).args(args).run()
 }
