@@ -11,8 +11,8 @@ use super::message::{Request, Response};
 use super::session::Session;
 use pace_hook::field::{self, FieldName};
 use pace_hook::{
-    Attempt, AttemptFailure, Body, EditError, Failure, Headers, Hook, Judgement, Plugin, RequestHead,
-    ResponseHead, Verdict,
+    Attempt, AttemptFailure, Body, EditError, Failure, Headers, Judgement, Plugin, RequestHead, ResponseHead,
+    Verdict,
 };
 
 /// An attempt of a request.
@@ -34,6 +34,8 @@ pub struct Trial {
     pub elapsed: Duration,
     /// Whether the body passes a stream filter, so that it cannot be looked at.
     pub(super) body_passes: bool,
+    /// Whether a plugin has the whole body collected, so that it can be looked at.
+    pub(super) is_collected: bool,
     /// The names of the headers with secrets.
     secret: Vec<HeaderName>,
 }
@@ -59,6 +61,7 @@ impl Session {
             can_retry: true,
             elapsed: Duration::ZERO,
             body_passes: false,
+            is_collected: self.wants_body(Body::Request),
             secret: Vec::new(),
         }
     }
@@ -80,16 +83,15 @@ impl Session {
         Ok(verdict)
     }
 
-    /// The body as the plugin may look at it and change it in `prepare`: there is none, or the plugin itself has it collected. Any
+    /// The body as the plugin may look at it and change it in `prepare`: there is none, or a plugin has it collected. Any
     /// other is on its way, and so is one that cannot be shown.
     fn content_of_attempt(&self, trial: &Trial) -> Option<Content> {
         let request = &trial.request;
-        let is_collected = self.hooks().contains(Hook::RequestBodyFilter) && !self.has_skipped(Body::Request);
         let limit = self.limits().0;
         let shown = match request.body.is_empty() {
             _ if trial.body_passes => return None,
             true => Bytes::new(),
-            false if is_collected => self
+            false if trial.is_collected => self
                 .content(&request.headers, &request.body, limit)
                 .ok()?
                 .into_shown(),

@@ -10,12 +10,21 @@ use pace_content::headers;
 
 use super::message::{Request, Response};
 use super::session::Session;
-use pace_hook::{Body, Failure, Plugin, Verdict};
+use pace_hook::{Body, Failure, Hook, Plugin, Verdict};
 
 impl Session {
     /// Whether the plugin has skipped a body of the present request.
     pub fn has_skipped(&self, body: Body) -> bool {
-        self.state().has_skipped(body, 0)
+        self.state().has_skipped(body, self.place)
+    }
+
+    /// Whether the plugin has a filter for the whole of a body, and has not skipped it in the present request.
+    pub(super) fn wants_body(&self, body: Body) -> bool {
+        let hook = match body {
+            Body::Request => Hook::RequestBodyFilter,
+            Body::Response => Hook::ResponseBodyFilter,
+        };
+        self.hooks().contains(hook) && !self.has_skipped(body)
     }
 
     /// Runs `request-body-filter` with the body of the request, which may change head and body.
@@ -25,12 +34,18 @@ impl Session {
     /// The hook failed, also because the body cannot be shown, or the plugin does not export it.
     pub fn request_body(&self, request: &mut Request) -> Result<Verdict, Failure> {
         let mut content = self.content(&request.headers, &request.body, self.limits().0)?;
-        let verdict = self.editing(request, |scope| self.plugin().request_body(scope, &mut content))?;
-        if content.is_changed() {
-            change(&mut request.headers, content.size());
-            request.body = content.into_outgoing();
-        }
+        let verdict = self.show_request(request, &mut content)?;
+        put_request(request, content);
         Ok(verdict)
+    }
+
+    /// Runs `request-body-filter` with what the filters before it have made of the body.
+    pub(super) fn show_request(
+        &self,
+        request: &mut Request,
+        content: &mut Content,
+    ) -> Result<Verdict, Failure> {
+        self.editing(request, |scope| self.plugin().request_body(scope, content))
     }
 
     /// Runs `response-body-filter` with the body of the response, which may change head and body. `backend` is the one that
@@ -50,15 +65,23 @@ impl Session {
         if !has_body(request, response) {
             content.allow(Access::Nothing, self.limits().0);
         }
-        let verdict = self.reading(request, Some(body.len() as u64), |request| {
-            self.plugin()
-                .response_body(request, response, backend, &mut content)
-        })?;
-        if content.is_changed() {
-            change(&mut response.headers, content.size());
-            response.body = Some(content.into_outgoing());
-        }
+        let verdict = self.show_response(request, response, backend, &mut content)?;
+        put_response(response, content);
         Ok(verdict)
+    }
+
+    /// Runs `response-body-filter` with what the filters before it have made of the body.
+    pub(super) fn show_response(
+        &self,
+        request: &Request,
+        response: &mut Response,
+        backend: Option<&str>,
+        content: &mut Content,
+    ) -> Result<Verdict, Failure> {
+        let size = response.body.as_ref().map_or(0, Bytes::len) as u64;
+        self.reading(request, Some(size), |request| {
+            self.plugin().response_body(request, response, backend, content)
+        })
     }
 
     /// The body as plugins are shown it, if it has at most so many bytes.
@@ -74,6 +97,22 @@ impl Session {
         let mut content = collector.finish().map_err(|(error, _)| told(error))?;
         content.allow(Access::Edit, limit);
         Ok(content)
+    }
+}
+
+/// Puts what the filters have made of the body of a request in its place.
+pub(super) fn put_request(request: &mut Request, content: Content) {
+    if content.is_changed() {
+        change(&mut request.headers, content.size());
+        request.body = content.into_outgoing();
+    }
+}
+
+/// Puts what the filters have made of the body of a response in its place.
+pub(super) fn put_response(response: &mut Response, content: Content) {
+    if content.is_changed() {
+        change(&mut response.headers, content.size());
+        response.body = Some(content.into_outgoing());
     }
 }
 

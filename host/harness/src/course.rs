@@ -1,57 +1,55 @@
-//! Takes one request through the hooks of a plugin, in the order in which Pace calls them.
+//! Takes one request through the hooks of the plugins of a route, in the order in which Pace calls them.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 use http::header::{DATE, HeaderValue};
 
-use super::attempt::Trial;
-use super::end::{Attempt, End};
-use super::exchange::{Brought, Exchange, Judged, Made, Outcome, Word};
+use super::attempts::{Attempted, Upload};
+use super::body::put_request;
+use super::exchange::{Brought, Exchange, Outcome, Word};
 use super::message::{Request, Response};
 use super::pool::Pool;
+use super::route::{Failed, NeighborFailure};
 use super::session::Session;
-use super::stream::Opened;
-use pace_hook::{AttemptFailure, Body, Ending, Failure, Hook, Judgement, Reply, Selection, Verdict};
+use super::stream::{break_off, open_request};
+use pace_content::body::Access;
+use pace_hook::{AttemptFailure, Body, Hook, Reply, Verdict};
 
 /// A request on its way.
-struct Course<'s> {
-    session: &'s Session,
+pub(super) struct Course<'s> {
+    /// The plugin of which the outcome speaks.
+    pub(super) tested: &'s Session,
     only: Option<Hook>,
-    pool: Pool,
+    pub(super) pool: Pool,
     /// The number of the present attempt.
-    number: u32,
-    outcome: Outcome,
+    pub(super) number: u32,
+    /// The backend that a plugin has picked last.
+    pub(super) picked: Option<u32>,
+    pub(super) outcome: Outcome,
 }
 
 /// The reason why a request has no response in an exchange.
-enum NoResponse {
+pub(super) enum NoResponse<'s> {
     /// A hook failed.
-    Failed(Failure),
-    /// What follows is Pace's or another plugin's decision.
+    Failed(Failed<'s>),
+    /// What follows is Pace's decision.
     Open,
 }
 
 /// A response, and where it is from.
-enum Answer {
+pub(super) enum Answer<'s> {
     Backend(Response),
-    Plugin(Response),
+    Plugin(&'s Session, Response),
     /// Pace's own, which the filters of responses do not see: after a failed attempt, or because a filter has cut the request.
     Pace(StatusCode, Option<AttemptFailure>),
     /// The client has gone, so there is none.
     Nobody,
 }
 
-/// The result of an attempt.
-enum Attempted {
-    Answer(Answer),
-    /// It is to be followed by another.
-    Unwanted(AttemptFailure),
-}
-
-impl From<Failure> for NoResponse {
-    fn from(failure: Failure) -> NoResponse {
-        NoResponse::Failed(failure)
+impl<'s> From<Failed<'s>> for NoResponse<'s> {
+    fn from(failed: Failed<'s>) -> NoResponse<'s> {
+        NoResponse::Failed(failed)
     }
 }
 
@@ -65,13 +63,16 @@ impl Session {
     /// Sends a request through the hooks of the plugin: `request-filter`, `request-body-filter` and `request-stream-filter`, for each
     /// attempt `prepare` and `judge` of `attempt-filter` and `select-upstream` in between, `response-filter`, `response-body-filter`
     /// and `response-stream-filter` for the response of the backend or of the plugin itself, and `finished` for the end.
+    ///
+    /// With [neighbors](Session::among) each of these hooks is called of all plugins in the order of Pace, before the next one is.
     pub fn exchange(&self, exchange: Exchange) -> Outcome {
         self.begin();
         let mut course = Course {
-            session: self,
+            tested: self,
             only: exchange.hook,
             pool: exchange.pool,
             number: exchange.attempt,
+            picked: None,
             outcome: Outcome {
                 word: Word::Next,
                 hook: None,
@@ -82,6 +83,7 @@ impl Session {
                 response: None,
                 response_passage: None,
                 failure: None,
+                neighbor_failure: None,
                 lines: Vec::new(),
             },
         };
@@ -96,17 +98,19 @@ impl Session {
         let result = course
             .until_response(attempts, is_listed)
             .and_then(|answer| course.finish(answer, &exchange.end));
-        if let Err(NoResponse::Failed(failure)) = result {
-            course.outcome.word = Word::Fail;
-            course.outcome.failure = Some(failure);
-            course.outcome.response = None;
+        if let Err(NoResponse::Failed(failed)) = result {
+            course.failed(failed);
+        }
+        // Those of neighbors would be taken for those of their next request.
+        for neighbor in self.route().filter(|plugin| !course.is_tested(plugin)) {
+            neighbor.take_lines();
         }
         course.outcome.lines = self.take_lines();
         course.outcome
     }
 
     /// A plugin's reply in the form in which Pace sends it.
-    fn dated(&self, reply: Reply) -> Response {
+    pub(super) fn dated(&self, reply: Reply) -> Response {
         let mut response = Response::from(reply);
         let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_nanos(self.wall()));
         let date = HeaderValue::try_from(date).expect("a date is a value");
@@ -115,60 +119,107 @@ impl Session {
     }
 }
 
-impl Course<'_> {
-    /// Whether a hook is called. If it is, it decides from here on.
-    fn calls(&mut self, hook: Hook) -> bool {
-        let is_called = self.wants(hook);
-        if is_called {
+impl<'s> Course<'s> {
+    pub(super) fn is_tested(&self, plugin: &Session) -> bool {
+        std::ptr::eq(plugin, self.tested)
+    }
+
+    /// The plugins that have a hook, in the order in which it is called.
+    pub(super) fn having(&self, hook: Hook) -> Vec<&'s Session> {
+        let is_called = self.only.is_none_or(|only| only == hook);
+        let route = self.tested.route();
+        let mut having: Vec<_> = route
+            .filter(|plugin| is_called && plugin.hooks().contains(hook))
+            .collect();
+        match hook {
+            Hook::RequestFilter
+            | Hook::RequestBodyFilter
+            | Hook::RequestStreamFilter
+            | Hook::AttemptFilter
+            | Hook::SelectUpstream
+            | Hook::Finished => {}
+            // The first plugin to see the request is the last to see the response.
+            Hook::ResponseFilter | Hook::ResponseBodyFilter | Hook::ResponseStreamFilter => having.reverse(),
+        }
+        having
+    }
+
+    /// Takes note that a hook is called. If it is of the plugin under test, it decides from here on.
+    pub(super) fn calls(&mut self, plugin: &Session, hook: Hook) {
+        if self.is_tested(plugin) {
             self.outcome.hook = Some(hook);
         }
-        is_called
     }
 
-    fn wants(&self, hook: Hook) -> bool {
-        self.session.hooks().contains(hook) && self.only.is_none_or(|only| only == hook)
+    pub(super) fn replied(&self, plugin: &'s Session, reply: Reply) -> Answer<'s> {
+        Answer::Plugin(plugin, plugin.dated(reply))
     }
 
-    fn replied(&self, reply: Reply) -> Answer {
-        Answer::Plugin(self.session.dated(reply))
+    fn failed(&mut self, failed: Failed<'s>) {
+        let Failed {
+            plugin,
+            hook,
+            failure,
+        } = failed;
+        self.outcome.response = None;
+        if self.is_tested(plugin) {
+            self.outcome.word = Word::Fail;
+            self.outcome.hook = Some(hook);
+            self.outcome.failure = Some(failure);
+        } else {
+            self.outcome.neighbor_failure = Some(NeighborFailure {
+                plugin: plugin.name().to_owned(),
+                hook,
+                failure,
+                lines: plugin.take_lines(),
+            });
+        }
     }
 
     /// Everything until there is a response that the filters of responses can see.
-    fn until_response(&mut self, attempts: Vec<Brought>, is_listed: bool) -> Result<Answer, NoResponse> {
-        if self.calls(Hook::RequestFilter)
-            && let Verdict::Respond(reply) = self.session.request_filter(&mut self.outcome.request)?
-        {
-            return Ok(self.replied(reply));
+    fn until_response(
+        &mut self,
+        attempts: Vec<Brought>,
+        is_listed: bool,
+    ) -> Result<Answer<'s>, NoResponse<'s>> {
+        for plugin in self.having(Hook::RequestFilter) {
+            self.calls(plugin, Hook::RequestFilter);
+            let verdict = plugin.filter_request(&mut self.outcome.request);
+            if let Verdict::Respond(reply) = verdict.map_err(Failed::of(plugin, Hook::RequestFilter))? {
+                return Ok(self.replied(plugin, reply));
+            }
         }
-        if !self.session.has_skipped(Body::Request)
-            && self.calls(Hook::RequestBodyFilter)
-            && let Verdict::Respond(reply) = self.session.request_body(&mut self.outcome.request)?
-        {
-            return Ok(self.replied(reply));
+        if let Some(answer) = self.request_body()? {
+            return Ok(answer);
         }
-        let mut opened = None;
-        if self.calls(Hook::RequestStreamFilter) {
-            opened = self.session.open_request(&mut self.outcome.request)?;
+        let filters = self.having(Hook::RequestStreamFilter);
+        for plugin in &filters {
+            self.calls(plugin, Hook::RequestStreamFilter);
         }
-        let body_passes = opened.is_some();
-        let mut opened = Some(opened);
+        let opened = open_request(&filters, &mut self.outcome.request)?;
+        let mut upload = Upload {
+            is_filtered: opened.is_filtered(),
+            waiting: Some(opened),
+        };
         let mut attempts = attempts.into_iter().peekable();
         while let Some(brought) = attempts.next() {
             let can_retry = !is_listed || attempts.peek().is_some();
-            let failure = match self.attempt(brought, &mut opened, body_passes, can_retry)? {
+            let (failure, wanted_by) = match self.attempt(brought, &mut upload, can_retry)? {
                 Attempted::Answer(answer) => {
-                    if let Some(Some(opened)) = opened.take() {
-                        self.session.break_off_request(opened, &self.outcome.request)?;
+                    if let Some(opened) = upload.waiting {
+                        break_off(opened, &self.outcome.request)?;
                     }
                     return Ok(answer);
                 }
-                Attempted::Unwanted(failure) => failure,
+                Attempted::Unwanted(failure, wanted_by) => (failure, wanted_by),
             };
             if attempts.peek().is_none() {
                 return match failure {
                     // There is a response, and the next attempt is not part of this exchange.
                     AttemptFailure::Status(_) => {
-                        self.outcome.word = Word::Retry;
+                        if wanted_by.is_some_and(|plugin| self.is_tested(plugin)) {
+                            self.outcome.word = Word::Retry;
+                        }
                         Err(NoResponse::Open)
                     }
                     failure => Ok(Answer::Pace(failure.answer(), Some(failure))),
@@ -180,256 +231,34 @@ impl Course<'_> {
         Err(NoResponse::Open)
     }
 
-    /// Makes one attempt. The body of the request passes its filter on the first that comes to a backend; the others send what that
-    /// has made of it.
-    fn attempt(
-        &mut self,
-        brought: Brought,
-        opened: &mut Option<Option<Opened>>,
-        body_passes: bool,
-        can_retry: bool,
-    ) -> Result<Attempted, NoResponse> {
-        let mut trial = None;
-        if self.calls(Hook::AttemptFilter) {
-            let mut prepared = self.session.trial(&self.outcome.request);
-            prepared.failure = self.pool.last_failure;
-            prepared.can_retry = can_retry;
-            prepared.body_passes = body_passes;
-            let verdict = self
-                .session
-                .prepare(&self.outcome.request, &mut prepared, self.number);
-            trial = Some(prepared);
-            if !matches!(verdict, Ok(Verdict::Next)) {
-                self.made(trial.take(), None, None);
-            }
-            if let Verdict::Respond(reply) = verdict? {
-                return Ok(Attempted::Answer(self.replied(reply)));
-            }
-        }
-        if self.calls(Hook::SelectUpstream) {
-            let selection = self
-                .session
-                .select_upstream(&self.outcome.request, &self.pool, self.number);
-            match selection {
-                Ok(Selection::Pick(index)) => {
-                    self.outcome.word = Word::Pick;
-                    self.outcome.picked = Some(index);
-                }
-                decided => {
-                    self.made(trial, None, None);
-                    return match decided? {
-                        Selection::Respond(reply) => Ok(Attempted::Answer(self.replied(reply))),
-                        Selection::Pick(_) | Selection::Pass => {
-                            self.outcome.word = Word::Pass;
-                            Err(NoResponse::Open)
-                        }
-                    };
-                }
-            }
-        }
-        let index = self.backend();
-        let address = self.pool.backends[index as usize].address.clone();
-        self.pool.backends[index as usize].tried = true;
-        self.pool.last_failed = Some(index);
-
-        if let Some(first) = opened.take() {
-            let request = &mut self.outcome.request;
-            let passage = match first {
-                Some(opened) => {
-                    self.outcome.hook = Some(Hook::RequestStreamFilter);
-                    self.session.pass_request(opened, request)?
-                }
-                None => request.arrival.pass(&request.body),
-            };
-            if let Some(trial) = trial.as_mut().filter(|_| body_passes) {
-                trial.request.body = request.body.clone();
-            }
-            let is_broken_off = passage.ending == Ending::Cut && request.arrival.ending != Ending::Cut;
-            let has_client_gone = passage.ending == Ending::ClientGone;
-            self.outcome.request_passage = Some(passage);
-            if is_broken_off || has_client_gone {
-                self.made(trial, Some(address), None);
-                return Ok(Attempted::Answer(match has_client_gone {
-                    true => Answer::Nobody,
-                    false => Answer::Pace(StatusCode::SERVICE_UNAVAILABLE, None),
-                }));
-            }
-        }
-        self.session.advance(brought.after);
-        self.judged(trial, address, brought, can_retry)
-    }
-
-    /// Has the plugin judge what an attempt has brought.
-    fn judged(
-        &mut self,
-        trial: Option<Trial>,
-        address: String,
-        brought: Brought,
-        can_retry: bool,
-    ) -> Result<Attempted, NoResponse> {
-        let Some(mut trial) = trial else {
-            self.made(None, Some(address), None);
-            return Ok(match brought.result {
-                Ok(response) => Attempted::Answer(Answer::Backend(response)),
-                Err(failure) => Attempted::Unwanted(failure),
-            });
+    /// Shows the whole body of the request to the plugins that want it, one after the other.
+    fn request_body(&mut self) -> Result<Option<Answer<'s>>, NoResponse<'s>> {
+        let mut wanting = self.having(Hook::RequestBodyFilter);
+        wanting.retain(|plugin| !plugin.has_skipped(Body::Request));
+        let Some(first) = wanting.first() else {
+            return Ok(None);
         };
-        trial.backend = Some(address.clone());
-        trial.elapsed = brought.after;
-        trial.failure = brought.result.as_ref().err().copied();
-        let response = brought.result.as_ref().ok();
-        let response = response.map(|response| (response, Some(address.as_str())));
-        let judgement = self
-            .session
-            .judge(&self.outcome.request, &trial, response, self.number);
-        // The plugin's word on the request is that of another hook, unless this one has an objection.
-        let decided = self.outcome.hook.replace(Hook::AttemptFilter);
-        let judged = match &judgement {
-            Ok(Judgement::Accept) => Some(Judged::Accept),
-            Ok(Judgement::Retry) => Some(Judged::Retry),
-            Ok(Judgement::Respond(_)) => Some(Judged::Respond),
-            Err(_) => None,
-        };
-        self.made(Some(trial), Some(address), judged);
-        Ok(match (judgement?, brought.result) {
-            (Judgement::Respond(reply), _) => Attempted::Answer(self.replied(reply)),
-            (Judgement::Retry, Ok(response)) if can_retry => {
-                Attempted::Unwanted(AttemptFailure::Status(response.status.as_u16()))
+        let request = &self.outcome.request;
+        let most = wanting.iter().map(|plugin| plugin.limits().0).max().unwrap_or(0);
+        let mut content = first
+            .content(&request.headers, &request.body, most)
+            .map_err(Failed::of(first, Hook::RequestBodyFilter))?;
+        let mut answer = None;
+        for plugin in wanting {
+            self.calls(plugin, Hook::RequestBodyFilter);
+            let failed = Failed::of(plugin, Hook::RequestBodyFilter);
+            let limit = plugin.limits().0;
+            if !content.fits(limit) {
+                return Err(failed(Failure::body_too_large(limit as usize)).into());
             }
-            (Judgement::Retry | Judgement::Accept, Ok(response)) => {
-                self.outcome.hook = decided;
-                Attempted::Answer(Answer::Backend(response))
-            }
-            (Judgement::Retry | Judgement::Accept, Err(failure)) => Attempted::Unwanted(failure),
-        })
-    }
-
-    /// Adds an attempt to those that were made.
-    fn made(&mut self, trial: Option<Trial>, backend: Option<String>, judged: Option<Judged>) {
-        self.outcome.attempts.push(Made {
-            trial,
-            backend,
-            judged,
-        });
-    }
-
-    /// The backend of the present attempt: the plugin's pick, or else one where the request has not been.
-    fn backend(&self) -> u32 {
-        let untried = self.pool.backends.iter().position(|backend| !backend.tried);
-        let others = || untried.and_then(|index| u32::try_from(index).ok());
-        self.outcome.picked.or_else(others).unwrap_or(0)
-    }
-
-    /// Has a response pass the filters, and tells the plugin the end.
-    fn finish(&mut self, answer: Answer, end: &End) -> Result<(), NoResponse> {
-        let mut failed = None;
-        let (response, mut ending) = match answer {
-            Answer::Backend(response) => (Some(self.respond(response, false)?), Ending::Complete),
-            Answer::Plugin(response) => {
-                self.outcome.word = Word::Respond;
-                (Some(self.respond(response, true)?), Ending::Complete)
-            }
-            Answer::Pace(status, failure) => {
-                failed = failure;
-                let ending = failure.map_or(Ending::Cut, |_| Ending::BackendFailed);
-                (Some((Response::new(status), None)), ending)
-            }
-            Answer::Nobody => (None, Ending::ClientGone),
-        };
-        if let Some(passage) = &self.outcome.response_passage
-            && passage.ending != Ending::Complete
-        {
-            ending = passage.ending;
-        }
-        let (response, sender) = match response {
-            Some((response, sender)) => (Some(response), sender),
-            None => (None, None),
-        };
-        if self.wants(Hook::Finished) {
-            let last = self.outcome.attempts.last();
-            let made = last.and_then(|made| {
-                Some(Attempt {
-                    number: self.number,
-                    backend: made.backend.as_deref()?,
-                    pool: made.trial.as_ref().map_or(&self.pool.name, |trial| &trial.pool),
-                    failure: failed,
-                })
-            });
-            let status = response.as_ref().map(|response| response.status.as_u16());
-            let told = end.outcome(status, made, ending);
-            let head = response.as_ref().map(|response| (response, sender.as_deref()));
-            let result = self.session.finished(&self.outcome.request, head, &told);
-            self.outcome.hook.get_or_insert(Hook::Finished);
-            if result.is_err() {
-                self.outcome.hook = Some(Hook::Finished);
-            }
-            result?;
-        }
-        self.outcome.response = response;
-        Ok(())
-    }
-
-    /// Has a response pass the filters. Returns it, and the backend that it is from.
-    fn respond(
-        &mut self,
-        mut response: Response,
-        is_reply: bool,
-    ) -> Result<(Response, Option<String>), NoResponse> {
-        let sender = self.outcome.attempts.last().and_then(|made| made.backend.clone());
-        let sender = sender.filter(|_| !is_reply);
-        // A plugin's own reply is its last word, unless a filter fails or replaces it.
-        let decided = self.outcome.hook;
-        let stays = |course: &mut Self| {
-            if is_reply {
-                course.outcome.hook = decided;
-            } else {
-                course.outcome.word = Word::Next;
-            }
-        };
-        if self.calls(Hook::ResponseFilter) {
-            let request = &self.outcome.request;
-            match self
-                .session
-                .response_filter(request, &mut response, sender.as_deref())?
-            {
-                Verdict::Next => stays(self),
-                // A replacement is another response, which the plugins before this one would see.
-                Verdict::Respond(reply) => return Ok(self.replaced(reply)),
+            content.allow(Access::Edit, limit);
+            let verdict = plugin.show_request(&mut self.outcome.request, &mut content);
+            if let Verdict::Respond(reply) = verdict.map_err(failed)? {
+                answer = Some(self.replied(plugin, reply));
+                break;
             }
         }
-        if !self.session.has_skipped(Body::Response) && self.calls(Hook::ResponseBodyFilter) {
-            let request = &self.outcome.request;
-            match self
-                .session
-                .response_body(request, &mut response, sender.as_deref())?
-            {
-                Verdict::Next => stays(self),
-                Verdict::Respond(reply) => return Ok(self.replaced(reply)),
-            }
-        }
-        let body = response.body.clone().unwrap_or_default();
-        let mut passage = response.arrival.pass(&body);
-        if self.calls(Hook::ResponseStreamFilter) {
-            let request = &self.outcome.request;
-            passage = self
-                .session
-                .pass_response(request, &mut response, sender.as_deref())?;
-            stays(self);
-            let is_broken_off = passage.ending == Ending::Cut && response.arrival.ending != Ending::Cut;
-            if is_broken_off && passage.body().is_empty() {
-                self.outcome.response_passage = Some(passage);
-                return Ok((Response::new(StatusCode::BAD_GATEWAY), None));
-            }
-        }
-        self.outcome.response_passage = Some(passage);
-        Ok((response, sender))
-    }
-
-    fn replaced(&mut self, reply: Reply) -> (Response, Option<String>) {
-        self.outcome.word = Word::Respond;
-        let response = self.session.dated(reply);
-        let body = response.body.clone().unwrap_or_default();
-        self.outcome.response_passage = Some(response.arrival.pass(&body));
-        (response, None)
+        put_request(&mut self.outcome.request, content);
+        Ok(answer)
     }
 }

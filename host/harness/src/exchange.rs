@@ -7,6 +7,7 @@ use super::end::End;
 use super::lines::Line;
 use super::message::{Request, Response};
 use super::pool::Pool;
+use super::route::NeighborFailure;
 use super::stream::Passage;
 use pace_hook::{AttemptFailure, Failure, Headers, Hook};
 
@@ -54,13 +55,15 @@ pub struct Outcome {
     pub attempts: Vec<Made>,
     /// The backend that the plugin picked last, counted from 0.
     pub picked: Option<u32>,
-    /// The client's response: the backend's, the plugin's or Pace's own; `None` if the plugin neither let the request
+    /// The client's response: the backend's, a plugin's or Pace's own; `None` if the plugins neither let the request
     /// through nor answered it, and if the client has gone before.
     pub response: Option<Response>,
     /// The body of the response as it went on; `None` if there is none, and for Pace's own.
     pub response_passage: Option<Passage>,
     /// The failure of a hook, if one failed.
     pub failure: Option<Failure>,
+    /// The failure of a neighbor, if one failed.
+    pub neighbor_failure: Option<NeighborFailure>,
     /// The lines that the plugin logged.
     pub lines: Vec<Line>,
 }
@@ -68,7 +71,7 @@ pub struct Outcome {
 /// An attempt that was made.
 #[derive(Clone, Debug)]
 pub struct Made {
-    /// The attempt as the plugin has prepared it; `None` if it prepares none.
+    /// The attempt as the plugins have prepared it; `None` if they prepare none.
     pub trial: Option<Trial>,
     /// The address of the backend; `None` if it came to none.
     pub backend: Option<String>,
@@ -168,7 +171,7 @@ impl Outcome {
         self.response.as_ref()?.header(name)
     }
 
-    /// The last attempt as the plugin has prepared it; `None` if it prepares none.
+    /// The last attempt as the plugins have prepared it; `None` if they prepare none.
     pub fn trial(&self) -> Option<&Trial> {
         self.attempts.last()?.trial.as_ref()
     }

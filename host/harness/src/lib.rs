@@ -15,7 +15,8 @@
 //! | `subject` | a compiled file, and the settings that it runs with |
 //! | `session` | one configured plugin with its own state, log and time |
 //! | `exchange`, `end` | one request with its surroundings and its end, and what becomes of it |
-//! | `course` | its way through the hooks |
+//! | `route` | the plugin under test, and its neighbors in the list of a route |
+//! | `course`, `attempts`, `answer` | the way of an exchange through the hooks, and of a response back |
 //! | `body`, `stream` | the hooks for whole bodies, and for those that pass in pieces |
 //! | `attempt` | the attempts that plugins prepare and judge |
 //! | `explain` | explanations of failures, with advice |
@@ -24,7 +25,9 @@
 //! | `pool` | backends to choose from |
 //! | `lines` | the lines that the plugin logs |
 
+mod answer;
 mod attempt;
+mod attempts;
 mod body;
 mod certificate;
 mod course;
@@ -36,6 +39,7 @@ mod measure;
 mod message;
 mod metrics;
 mod pool;
+mod route;
 mod session;
 mod stream;
 mod subject;
@@ -52,6 +56,7 @@ pub use lines::Line;
 pub use measure::Cost;
 pub use message::{Request, Response};
 pub use pool::{Backend, Pool};
+pub use route::NeighborFailure;
 pub use session::{Session, WindowKey};
 pub use stream::{Arrival, Passage};
 pub use subject::read;

@@ -14,6 +14,7 @@ use super::lines::{Line, Lines};
 use super::message::{Request, Response};
 use super::metrics;
 use super::pool::Pool;
+use super::route::Neighbors;
 use super::subject::{Setup, Subject};
 use pace_config::Source;
 use pace_config::telemetry::Secret;
@@ -37,6 +38,9 @@ pub struct Session {
     time: Arc<ManualTime>,
     lines: Arc<Lines>,
     state: Mutex<Arc<RequestState>>,
+    pub(super) neighbors: Neighbors,
+    /// The place in the route's list, counted from 0.
+    pub(super) place: u32,
 }
 
 /// The key of events in a window.
@@ -116,6 +120,8 @@ impl Session {
             time,
             lines,
             state: Mutex::default(),
+            neighbors: Neighbors::default(),
+            place: 0,
         })
     }
 
@@ -131,6 +137,11 @@ impl Session {
     /// The hook failed, or the plugin does not export it.
     pub fn request_filter(&self, request: &mut Request) -> Result<Verdict, Failure> {
         self.begin();
+        self.filter_request(request)
+    }
+
+    /// Runs `request-filter` in the present request.
+    pub(super) fn filter_request(&self, request: &mut Request) -> Result<Verdict, Failure> {
         self.editing(request, |request| self.plugin.request_filter(request))
     }
 
@@ -152,7 +163,7 @@ impl Session {
             pool: (pools.len() == 1).then_some(0),
             request_size: Some(request.body.len() as u64),
             response_size: None,
-            step: 0,
+            step: self.place,
             state: &state,
         };
         let result = call(RequestScope {
@@ -275,7 +286,10 @@ impl Session {
 
     /// Begins a request: the values that plugins kept for the one before are gone.
     pub fn begin(&self) {
-        *self.state.lock() = Arc::default();
+        let state = Arc::default();
+        for plugin in self.route() {
+            *plugin.state.lock() = Arc::clone(&state);
+        }
     }
 
     /// The name of the pool that the present request goes to; `None` if its route has several, and no plugin has named one.
@@ -312,7 +326,7 @@ impl Session {
         let response = response.map(|(head, backend)| (head as &dyn ResponseHead, backend));
         call(Heads {
             request,
-            facts: &facts(request, &Named(&request.pools), &self.state()),
+            facts: &self.facts(request, &Named(&request.pools), &self.state()),
             response,
         })
     }
@@ -339,8 +353,30 @@ impl Session {
     ) -> T {
         call(&RequestFacts {
             response_size,
-            ..facts(request, &Named(&request.pools), &self.state())
+            ..self.facts(request, &Named(&request.pools), &self.state())
         })
+    }
+
+    fn facts<'a>(
+        &self,
+        request: &'a Request,
+        pools: &'a Named<'a>,
+        state: &'a RequestState,
+    ) -> RequestFacts<'a> {
+        RequestFacts {
+            client: request.client,
+            peer: request.trusted_peer.unwrap_or(request.client),
+            peer_is_trusted: request.trusted_peer.is_some(),
+            scheme: request.scheme(),
+            certificate: request.certificate.as_ref(),
+            route: &request.route,
+            pools: (!pools.0.is_empty()).then_some(pools as &dyn Pools),
+            pool: (pools.0.len() == 1).then_some(0),
+            request_size: Some(request.body.len() as u64),
+            response_size: None,
+            step: self.place,
+            state,
+        }
     }
 
     pub(super) fn plugin(&self) -> &WasmPlugin {
@@ -360,9 +396,11 @@ impl Session {
         self.plugin.usage()
     }
 
-    /// Advances the time of the plugin's clocks and windows.
+    /// Advances the time of the clocks and windows, of this plugin and of its neighbors.
     pub fn advance(&self, duration: Duration) {
-        self.time.advance(duration);
+        for plugin in self.route() {
+            plugin.time.advance(duration);
+        }
     }
 
     /// The wall clock, in nanoseconds since 1970-01-01T00:00:00Z.
@@ -372,7 +410,9 @@ impl Session {
 
     /// Sets the wall clock, in nanoseconds since 1970-01-01T00:00:00Z; no time passes.
     pub fn set_wall(&self, wall: u64) {
-        self.time.set_wall(wall);
+        for plugin in self.route() {
+            plugin.time.set_wall(wall);
+        }
     }
 
     /// Takes the lines logged since the last call, including those of `configure`.
@@ -466,26 +506,9 @@ impl Pools for Named<'_> {
     }
 }
 
-fn facts<'a>(request: &'a Request, pools: &'a Named<'a>, state: &'a RequestState) -> RequestFacts<'a> {
-    RequestFacts {
-        client: request.client,
-        peer: request.trusted_peer.unwrap_or(request.client),
-        peer_is_trusted: request.trusted_peer.is_some(),
-        scheme: request.scheme(),
-        certificate: request.certificate.as_ref(),
-        route: &request.route,
-        pools: (!pools.0.is_empty()).then_some(pools as &dyn Pools),
-        pool: (pools.0.len() == 1).then_some(0),
-        request_size: Some(request.body.len() as u64),
-        response_size: None,
-        step: 0,
-        state,
-    }
-}
-
 /// The plugin's entry in a configuration: without breaker and rollback, since each call stands for itself.
 fn entry(setup: &Setup) -> pace_config::Plugin {
-    let mut entry = pace_config::Plugin::new("test", Source::File("test.wasm".into()));
+    let mut entry = pace_config::Plugin::new(&setup.name, Source::File("test.wasm".into()));
     entry.isolation = setup.isolation;
     entry.limits = setup.limits;
     entry.breaker.failures = 0;

@@ -1,4 +1,4 @@
-//! Has messages pass the plugin's stream filters, in the pieces in which they arrive.
+//! Has messages pass the stream filters of a route, in the pieces in which they arrive.
 
 use std::mem;
 
@@ -11,8 +11,9 @@ use pace_content::frames::{Advance, EventFields, Filter, Framing, Stage, Step};
 
 use super::body::{has_body, lose};
 use super::message::{Request, Response};
+use super::route::Failed;
 use super::session::Session;
-use pace_hook::{Ending, Failure, Opening};
+use pace_hook::{Ending, Failure, Hook, Opening};
 
 /// The way in which a body arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,134 +73,267 @@ impl Passage {
     }
 }
 
-/// A message that the plugin filters.
-pub(super) struct Opened {
-    opening: Opening,
-    /// The pieces as the filter sees them: decoded.
+/// A message, with the filters that it passes one behind the other.
+pub(super) struct Opened<'s> {
+    filters: Vec<Filtering<'s>>,
+    /// The pieces as the filters see them: decoded.
     pieces: Vec<Bytes>,
-    /// The body as it was sent, if that goes on beside a filter which only looks at the decoded one.
+    /// The body as it is sent, if that goes on beside filters which only look at the decoded one.
     beside: Option<Passage>,
 }
 
-/// The filter of a message, with the heads that it can look at meanwhile.
-struct Shown<'a> {
-    session: &'a Session,
+/// A plugin that filters a message.
+struct Filtering<'s> {
+    plugin: &'s Session,
+    hook: Hook,
     /// `None` once it has been told the end.
     opening: Option<Opening>,
-    framing: Framing,
+    access: Access,
+    stage: Stage,
+    is_over: bool,
+}
+
+/// The heads that filters can look at.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
     request: &'a Request,
     response: Option<(&'a Response, Option<&'a str>)>,
 }
 
+/// A filter with the heads, as its stage asks it.
+struct Shown<'s, 'a> {
+    plugin: &'s Session,
+    hook: Hook,
+    opening: &'a mut Option<Opening>,
+    framing: Framing,
+    scene: Scene<'a>,
+}
+
 /// The reason why a message breaks off.
-enum Broken {
+enum Broken<'s> {
     Cut,
-    Failed(Failure),
+    Failed(Failed<'s>),
+}
+
+/// Asks the stream filters of a request whether they filter its body, if it has one. If one of them may change it, the head is from
+/// then on that of a changed body.
+pub(super) fn open_request<'s>(
+    filters: &[&'s Session],
+    request: &mut Request,
+) -> Result<Opened<'s>, Failed<'s>> {
+    let mut opened = Vec::new();
+    if !request.body.is_empty() || request.arrival.pieces.is_some() {
+        let scene = Scene {
+            request,
+            response: None,
+        };
+        opened = open(filters, Hook::RequestStreamFilter, scene)?;
+    }
+    let opened = message(opened, &request.headers, &request.body, &request.arrival)?;
+    if opened.edits() {
+        lose(&mut request.headers);
+        request.headers.remove(CONTENT_LENGTH);
+    }
+    Ok(opened)
+}
+
+/// Has the body of the request pass the filters that have opened it.
+pub(super) fn pass_request<'s>(opened: Opened<'s>, request: &mut Request) -> Result<Passage, Failed<'s>> {
+    let scene = Scene {
+        request,
+        response: None,
+    };
+    let is_filtered = opened.is_filtered();
+    let passage = pass(opened, scene, request.arrival.ending)?;
+    if is_filtered {
+        request.body = passage.body();
+    }
+    Ok(passage)
+}
+
+/// Tells the filters that the body of the request is not sent.
+pub(super) fn break_off<'s>(opened: Opened<'s>, request: &Request) -> Result<(), Failed<'s>> {
+    let scene = Scene {
+        request,
+        response: None,
+    };
+    end_all(opened.filters, scene, Ending::Cut)
+}
+
+/// Has the body of a response pass the stream filters, if there can be one and they want it.
+pub(super) fn pass_response<'s>(
+    filters: &[&'s Session],
+    request: &Request,
+    response: &mut Response,
+    backend: Option<&str>,
+) -> Result<Passage, Failed<'s>> {
+    let body = response.body.clone().unwrap_or_default();
+    let mut opened = Vec::new();
+    if has_body(request, response) {
+        let scene = Scene {
+            request,
+            response: Some((&*response, backend)),
+        };
+        opened = open(filters, Hook::ResponseStreamFilter, scene)?;
+    }
+    if let (Some(first), StatusCode::PARTIAL_CONTENT) = (opened.first(), response.status) {
+        // Pace asks for the whole before it asks the filter again.
+        return Err(Failed {
+            plugin: first.plugin,
+            hook: Hook::ResponseStreamFilter,
+            failure: Failure::body_partial(),
+        });
+    }
+    let opened = message(opened, &response.headers, &body, &response.arrival)?;
+    if opened.edits() {
+        lose(&mut response.headers);
+        response.headers.remove(CONTENT_LENGTH);
+    }
+    let is_filtered = opened.is_filtered();
+    let scene = Scene {
+        request,
+        response: Some((&*response, backend)),
+    };
+    let passage = pass(opened, scene, response.arrival.ending)?;
+    let made = passage.body();
+    if is_filtered && made != body {
+        response.body = Some(made);
+    }
+    Ok(passage)
+}
+
+/// Asks filters in order whether they filter a message.
+fn open<'s>(filters: &[&'s Session], hook: Hook, scene: Scene<'_>) -> Result<Vec<Filtering<'s>>, Failed<'s>> {
+    let mut opened = Vec::new();
+    for &plugin in filters {
+        let opening = match scene.response {
+            None => plugin.open_request_stream(scene.request),
+            Some((response, backend)) => plugin.open_response_stream(scene.request, response, backend),
+        };
+        match opening.map_err(Failed::of(plugin, hook)) {
+            Ok(opening) => opened.extend(opening.map(|opening| Filtering::new(plugin, hook, opening))),
+            Err(failed) => {
+                end_all(opened, scene, Ending::Cut)?;
+                return Err(failed);
+            }
+        }
+    }
+    Ok(opened)
+}
+
+/// Tells filters that a message has ended in another way than complete.
+fn end_all<'s>(filters: Vec<Filtering<'s>>, scene: Scene<'_>, how: Ending) -> Result<(), Failed<'s>> {
+    for mut filter in filters {
+        filter.shown(scene).1.end(how)?;
+    }
+    Ok(())
+}
+
+/// A message with these headers as the filters see it. One that is encoded comes as one piece.
+fn message<'s>(
+    filters: Vec<Filtering<'s>>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    arrival: &Arrival,
+) -> Result<Opened<'s>, Failed<'s>> {
+    let codings = headers.get_all(CONTENT_ENCODING).iter();
+    let is_plain = Codings::parse(codings.map(HeaderValue::as_bytes)).is_ok_and(|all| all.is_empty());
+    let pieces = match filters.first() {
+        Some(Filtering { plugin, hook, .. }) if !is_plain => {
+            let content = plugin.content(headers, body, Content::MOST);
+            vec![content.map_err(Failed::of(plugin, *hook))?.into_shown()]
+        }
+        _ => arrival.cut(body),
+    };
+    let mut opened = Opened {
+        filters,
+        pieces,
+        beside: None,
+    };
+    if !opened.is_filtered() || (!is_plain && !opened.edits()) {
+        opened.beside = Some(arrival.pass(body));
+    }
+    Ok(opened)
+}
+
+fn pass<'s>(opened: Opened<'s>, scene: Scene<'_>, how: Ending) -> Result<Passage, Failed<'s>> {
+    let Opened {
+        mut filters,
+        pieces: came,
+        beside,
+    } = opened;
+    let count = came.len();
+    let mut pieces = Vec::with_capacity(count + 1);
+    for piece in came {
+        match through(&mut filters, Some(piece), scene) {
+            Ok(sent) => pieces.push(sent),
+            Err((sent, broken)) => return broken.end(filters, scene, (pieces, sent), count),
+        }
+    }
+    match how {
+        Ending::Complete => match through(&mut filters, None, scene) {
+            Ok(sent) => pieces.push(sent),
+            Err((sent, broken)) => return broken.end(filters, scene, (pieces, sent), count),
+        },
+        how => {
+            end_all(filters, scene, how)?;
+            pieces.push(Bytes::new());
+        }
+    }
+    Ok(beside.unwrap_or(Passage { pieces, ending: how }))
+}
+
+/// Has a piece pass all filters, or the end of the message if it is `None`. Returns what comes out behind the last of them; with the
+/// reason if the message breaks off there.
+fn through<'s>(
+    filters: &mut [Filtering<'s>],
+    piece: Option<Bytes>,
+    scene: Scene<'_>,
+) -> Result<Bytes, (Bytes, Broken<'s>)> {
+    let Some((first, behind)) = filters.split_first_mut() else {
+        return Ok(piece.unwrap_or_default());
+    };
+    if first.is_over {
+        return Ok(Bytes::new());
+    }
+    match piece {
+        Some(piece) => first.stage.push(piece),
+        None => first.stage.finish(),
+    }
+    let mut sent = Vec::new();
+    let mut out = |passed: Result<Bytes, (Bytes, Broken<'s>)>| match passed {
+        Ok(bytes) => {
+            sent.extend_from_slice(&bytes);
+            Ok(())
+        }
+        Err((bytes, broken)) => {
+            sent.extend_from_slice(&bytes);
+            Err(broken)
+        }
+    };
+    let result = loop {
+        let (stage, mut shown) = first.shown(scene);
+        let passed = match stage.advance(&mut shown) {
+            Ok(Advance::Bytes(bytes)) => through(behind, Some(bytes), scene),
+            Ok(Advance::Again) => continue,
+            Ok(Advance::Wants) => break Ok(()),
+            Ok(Advance::End) => {
+                first.is_over = true;
+                break out(through(behind, None, scene));
+            }
+            Err(broken) => Err((Bytes::new(), broken)),
+        };
+        if let Err(broken) = out(passed) {
+            break Err(broken);
+        }
+    };
+    match result {
+        Ok(()) => Ok(sent.into()),
+        Err(broken) => Err((sent.into(), broken)),
+    }
 }
 
 impl Session {
-    /// Runs `request-stream-filter.open` for the body of the request, if it has one. If the filter may change it, the head is from
-    /// then on that of a changed body.
-    pub(super) fn open_request(&self, request: &mut Request) -> Result<Option<Opened>, Failure> {
-        if request.body.is_empty() && request.arrival.pieces.is_none() {
-            return Ok(None);
-        }
-        let Some(opening) = self.open_request_stream(request)? else {
-            return Ok(None);
-        };
-        let opened = self.message(opening, &request.headers, &request.body, &request.arrival)?;
-        if opened.opening.access == Access::Edit {
-            lose(&mut request.headers);
-            request.headers.remove(CONTENT_LENGTH);
-        }
-        Ok(Some(opened))
-    }
-
-    /// Has the body of the request pass the filter that has opened it.
-    pub(super) fn pass_request(&self, opened: Opened, request: &mut Request) -> Result<Passage, Failure> {
-        let passage = self.pass(opened, request, None, request.arrival.ending)?;
-        request.body = passage.body();
-        Ok(passage)
-    }
-
-    /// Tells the filter that the body of the request is not sent.
-    pub(super) fn break_off_request(&self, opened: Opened, request: &Request) -> Result<(), Failure> {
-        self.end(opened.opening, request, None, Ending::Cut).map(drop)
-    }
-
-    /// Has the body of a response pass `response-stream-filter`, if there can be one and the plugin wants it.
-    pub(super) fn pass_response(
-        &self,
-        request: &Request,
-        response: &mut Response,
-        backend: Option<&str>,
-    ) -> Result<Passage, Failure> {
-        let body = response.body.clone().unwrap_or_default();
-        let unfiltered = response.arrival.pass(&body);
-        if !has_body(request, response) {
-            return Ok(unfiltered);
-        }
-        let Some(opening) = self.open_response_stream(request, response, backend)? else {
-            return Ok(unfiltered);
-        };
-        if response.status == StatusCode::PARTIAL_CONTENT {
-            // Pace asks for the whole before it asks the filter again.
-            return Err(Failure::body_partial());
-        }
-        let opened = self.message(opening, &response.headers, &body, &response.arrival)?;
-        if opened.opening.access == Access::Edit {
-            lose(&mut response.headers);
-            response.headers.remove(CONTENT_LENGTH);
-        }
-        let seen = Some((&*response, backend));
-        let passage = self.pass(opened, request, seen, response.arrival.ending)?;
-        let made = passage.body();
-        if made != body {
-            response.body = Some(made);
-        }
-        Ok(passage)
-    }
-
-    /// A message with these headers as the filter sees it. One that is encoded comes as one piece.
-    fn message(
-        &self,
-        opening: Opening,
-        headers: &HeaderMap,
-        body: &Bytes,
-        arrival: &Arrival,
-    ) -> Result<Opened, Failure> {
-        let codings = headers.get_all(CONTENT_ENCODING).iter();
-        let is_plain = Codings::parse(codings.map(HeaderValue::as_bytes)).is_ok_and(|all| all.is_empty());
-        let pieces = match is_plain {
-            true => arrival.cut(body),
-            false => vec![self.content(headers, body, Content::MOST)?.into_shown()],
-        };
-        let goes_beside = !is_plain && opening.access != Access::Edit;
-        Ok(Opened {
-            opening,
-            pieces,
-            beside: goes_beside.then(|| arrival.pass(body)),
-        })
-    }
-
-    /// Tells the filter how the message ended. Returns the bytes that it adds.
-    fn end(
-        &self,
-        opening: Opening,
-        request: &Request,
-        response: Option<(&Response, Option<&str>)>,
-        how: Ending,
-    ) -> Result<Option<Content>, Failure> {
-        let mut last = Content::unit(Bytes::new());
-        let access = match how {
-            Ending::Complete => opening.access,
-            _ => Access::Nothing,
-        };
-        last.allow(access, self.limits().1);
-        self.end_stream(opening, request, response, how, &mut last)?;
-        Ok((last.size() > 0).then_some(last))
-    }
-
     /// Has one piece pass the filter that has opened it.
     pub(super) fn pass_piece(
         &self,
@@ -208,70 +342,78 @@ impl Session {
         request: &Request,
         response: Option<(&Response, Option<&str>)>,
     ) -> Result<Passage, Failure> {
+        let hook = match response {
+            None => Hook::RequestStreamFilter,
+            Some(_) => Hook::ResponseStreamFilter,
+        };
         let opened = Opened {
-            opening,
+            filters: vec![Filtering::new(self, hook, opening)],
             pieces: vec![piece],
             beside: None,
         };
-        self.pass(opened, request, response, Ending::Complete)
-    }
-
-    fn pass(
-        &self,
-        opened: Opened,
-        request: &Request,
-        response: Option<(&Response, Option<&str>)>,
-        how: Ending,
-    ) -> Result<Passage, Failure> {
-        let Opened {
-            mut opening,
-            pieces: came,
-            beside,
-        } = opened;
-        let (framing, access) = (opening.framing, opening.access);
-        let (_, limit) = self.limits();
-        let mut stage = Stage::new(framing, access, mem::take(&mut opening.interest), limit);
-        let mut filter = Shown {
-            session: self,
-            opening: Some(opening),
-            framing,
-            request,
-            response,
-        };
-        let count = came.len();
-        let mut pieces = Vec::with_capacity(count + 1);
-        for piece in came {
-            stage.push(piece);
-            match drain(&mut stage, &mut filter) {
-                Ok(sent) => pieces.push(sent),
-                Err((sent, broken)) => return broken.end(pieces, sent, count),
-            }
-        }
-        match how {
-            Ending::Complete => stage.finish(),
-            how => filter.end(how).map(drop)?,
-        }
-        let (sent, ended) = match how {
-            Ending::Complete => match drain(&mut stage, &mut filter) {
-                Ok(sent) => (sent, Ok(())),
-                Err((sent, broken)) => (sent, Err(broken)),
-            },
-            _ => (Bytes::new(), Ok(())),
-        };
-        match ended {
-            Ok(()) => pieces.push(sent),
-            Err(broken) => return broken.end(pieces, sent, count),
-        }
-        Ok(beside.unwrap_or(Passage { pieces, ending: how }))
+        let scene = Scene { request, response };
+        pass(opened, scene, Ending::Complete).map_err(|failed| failed.failure)
     }
 }
 
-impl Broken {
-    /// The passage that ends with `sent`, of so many pieces and an end; or the failure.
-    fn end(self, mut pieces: Vec<Bytes>, sent: Bytes, count: usize) -> Result<Passage, Failure> {
+impl Opened<'_> {
+    /// Whether there is a filter.
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    /// Whether this plugin filters the message.
+    pub(super) fn is_of(&self, plugin: &Session) -> bool {
+        let mut filters = self.filters.iter();
+        filters.any(|filter| std::ptr::eq(filter.plugin, plugin))
+    }
+
+    fn edits(&self) -> bool {
+        self.filters.iter().any(|filter| filter.access == Access::Edit)
+    }
+}
+
+impl<'s> Filtering<'s> {
+    fn new(plugin: &'s Session, hook: Hook, mut opening: Opening) -> Filtering<'s> {
+        let (framing, access) = (opening.framing, opening.access);
+        let interest = mem::take(&mut opening.interest);
+        Filtering {
+            plugin,
+            hook,
+            opening: Some(opening),
+            access,
+            stage: Stage::new(framing, access, interest, plugin.limits().1),
+            is_over: false,
+        }
+    }
+
+    fn shown<'a>(&'a mut self, scene: Scene<'a>) -> (&'a mut Stage, Shown<'s, 'a>) {
+        let shown = Shown {
+            plugin: self.plugin,
+            hook: self.hook,
+            opening: &mut self.opening,
+            framing: self.stage.framing(),
+            scene,
+        };
+        (&mut self.stage, shown)
+    }
+}
+
+impl<'s> Broken<'s> {
+    /// The passage that ends with `sent`, of so many pieces and an end; or the failure. The other filters learn that the message was
+    /// cut.
+    fn end(
+        self,
+        filters: Vec<Filtering<'s>>,
+        scene: Scene<'_>,
+        (mut pieces, sent): (Vec<Bytes>, Bytes),
+        count: usize,
+    ) -> Result<Passage, Failed<'s>> {
+        let ended = end_all(filters, scene, Ending::Cut);
         match self {
-            Broken::Failed(failure) => Err(failure),
+            Broken::Failed(failed) => Err(failed),
             Broken::Cut => {
+                ended?;
                 pieces.push(sent);
                 pieces.resize(count + 1, Bytes::new());
                 Ok(Passage {
@@ -283,58 +425,57 @@ impl Broken {
     }
 }
 
-/// All that a stage has to send until it wants more or is over; with the reason if the message breaks off behind it.
-fn drain(stage: &mut Stage, filter: &mut Shown<'_>) -> Result<Bytes, (Bytes, Broken)> {
-    let mut sent = Vec::new();
-    loop {
-        match stage.advance(filter) {
-            Ok(Advance::Bytes(bytes)) => sent.extend_from_slice(&bytes),
-            Ok(Advance::Again) => {}
-            Ok(Advance::Wants | Advance::End) => return Ok(sent.into()),
-            Err(broken) => return Err((sent.into(), broken)),
-        }
+impl<'s> Shown<'s, '_> {
+    /// Tells the filter how the message ended, unless it has been told. Returns the bytes that it adds.
+    fn end(&mut self, how: Ending) -> Result<Option<Content>, Failed<'s>> {
+        let Some(opening) = self.opening.take() else {
+            return Ok(None);
+        };
+        let mut last = Content::unit(Bytes::new());
+        let access = match how {
+            Ending::Complete => opening.access,
+            _ => Access::Nothing,
+        };
+        last.allow(access, self.plugin.limits().1);
+        let Scene { request, response } = self.scene;
+        self.plugin
+            .end_stream(opening, request, response, how, &mut last)
+            .map_err(Failed::of(self.plugin, self.hook))?;
+        Ok((last.size() > 0).then_some(last))
     }
 }
 
-impl Shown<'_> {
-    /// Tells the filter how the message ended. Returns the bytes that it adds.
-    fn end(&mut self, how: Ending) -> Result<Option<Content>, Failure> {
-        match self.opening.take() {
-            Some(opening) => self.session.end(opening, self.request, self.response, how),
-            None => Ok(None),
-        }
-    }
-}
-
-impl Filter for Shown<'_> {
-    type Broken = Broken;
+impl<'s> Filter for Shown<'s, '_> {
+    type Broken = Broken<'s>;
 
     fn next(
         &mut self,
         content: &mut Content,
         event: Option<&mut EventFields>,
-    ) -> Result<Option<Step>, Broken> {
-        let Some(opening) = &mut self.opening else {
+    ) -> Result<Option<Step>, Broken<'s>> {
+        let Some(opening) = &mut *self.opening else {
             return Ok(None);
         };
-        self.session
-            .next_unit(opening, self.request, self.response, content, event)
+        let Scene { request, response } = self.scene;
+        self.plugin
+            .next_unit(opening, request, response, content, event)
             .map(Some)
-            .map_err(Broken::Failed)
+            .map_err(|failure| Broken::Failed(Failed::of(self.plugin, self.hook)(failure)))
     }
 
-    fn too_large(&mut self) -> Result<(), Broken> {
-        Err(Broken::Failed(Failure::unit_too_large(self.framing)))
+    fn too_large(&mut self) -> Result<(), Broken<'s>> {
+        let failed = Failed::of(self.plugin, self.hook);
+        Err(Broken::Failed(failed(Failure::unit_too_large(self.framing))))
     }
 
-    fn complete(&mut self) -> Result<Option<Content>, Broken> {
+    fn complete(&mut self) -> Result<Option<Content>, Broken<'s>> {
         self.end(Ending::Complete).map_err(Broken::Failed)
     }
 
-    fn cut(&mut self) -> Broken {
+    fn cut(&mut self) -> Broken<'s> {
         match self.end(Ending::Cut) {
             Ok(_) => Broken::Cut,
-            Err(failure) => Broken::Failed(failure),
+            Err(failed) => Broken::Failed(failed),
         }
     }
 }

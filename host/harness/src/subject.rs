@@ -64,6 +64,8 @@ pub enum SubjectError {
 /// The settings that a plugin runs with.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// The name in the operator's configuration, by which others find its values in the context of a request.
+    pub name: String,
     /// The configuration passed to `configure`.
     pub config: Map<String, Value>,
     /// The limits of a call.
@@ -83,10 +85,11 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// No configuration, Pace's default limits, the first second of 2026, and the default level of Pace's
+    /// The name `test`, no configuration, Pace's default limits, the first second of 2026, and the default level of Pace's
     /// log.
     fn default() -> Setup {
         Setup {
+            name: "test".to_owned(),
             config: Map::new(),
             limits: Limits::default(),
             isolation: Isolation::Worker,
