@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::cases::{self, Case, CaseFailure, CaseResult, Difference, Suite};
+use super::cases::{self, Case, CaseFailure, CaseResult, Difference, Plugins, Suite};
 use super::print;
 use crate::cli::{CommandError, TestArgs};
 use pace_config::Location;
@@ -54,10 +54,17 @@ pub(super) fn run(args: &TestArgs) -> Result<(), CommandError> {
             print(&lines.collect::<String>())?;
             continue;
         }
-        let subject = subjects.of(suite, args)?;
-        print(&format!("{}, for {}\n", suite.path.display(), subject.name))?;
+        let tested = subjects.tested(suite, args)?;
+        for neighbor in cases.iter().flat_map(|case| case.neighbors.iter()) {
+            subjects.load(&neighbor.wasm)?;
+        }
+        let plugins = Plugins {
+            tested: &subjects.0[&tested],
+            others: &subjects.0,
+        };
+        print(&format!("{}, for {tested}\n", suite.path.display()))?;
         for case in cases {
-            let result = cases::run(case, subject);
+            let result = cases::run(case, plugins);
             print(&report(&suite.path, case, &result))?;
             all += 1;
             failed += usize::from(result.failed.is_some());
@@ -79,15 +86,21 @@ pub(super) fn run(args: &TestArgs) -> Result<(), CommandError> {
 struct Subjects(HashMap<String, Subject>);
 
 impl Subjects {
-    fn of(&mut self, suite: &Suite, args: &TestArgs) -> Result<&Subject, CommandError> {
+    /// Loads the plugin under test, and returns its name.
+    fn tested(&mut self, suite: &Suite, args: &TestArgs) -> Result<String, CommandError> {
         let name = match args.wasm.as_ref().or(suite.wasm.as_ref()) {
             Some(name) => name.clone(),
             None => return Err(NothingRun::NoPlugin(suite.path.display().to_string()).into()),
         };
-        if !self.0.contains_key(&name) {
-            self.0.insert(name.clone(), Subject::load(&name)?);
+        self.load(&name)?;
+        Ok(name)
+    }
+
+    fn load(&mut self, name: &str) -> Result<(), CommandError> {
+        if !self.0.contains_key(name) {
+            self.0.insert(name.to_owned(), Subject::load(name)?);
         }
-        Ok(&self.0[&name])
+        Ok(())
     }
 }
 

@@ -308,7 +308,7 @@ impl Session {
     pub fn annotation(&self, key: &str) -> Option<String> {
         let state = self.state();
         let mut all = state.annotations().into_iter();
-        all.find(|annotation| annotation.key == key)
+        all.find(|annotation| &*annotation.plugin == self.name() && annotation.key == key)
             .map(|annotation| annotation.value)
     }
 

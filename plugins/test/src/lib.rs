@@ -45,6 +45,7 @@
 //! | send a request through its hooks | [`Session::send`], or [`Session::exchange`] with a pool and an answer |
 //! | send one of a client that has shown a certificate | [`Request::with_certificate`], [`certificate`] |
 //! | call one hook | [`Session::request_filter`], [`Session::select_upstream`], [`Session::response_filter`] |
+//! | put other plugins before and behind it, as on a route | [`Session::among`] |
 //! | let time pass | [`Session::advance`], [`Session::set_wall`] |
 //! | look at its counters | [`Session::counter`], [`Session::events`] |
 //! | look at its log | [`Outcome::lines`], [`Session::take_lines`] |
@@ -53,8 +54,8 @@
 
 pub use pace_config::{Isolation, Limits};
 pub use pace_harness::{
-    Backend, Exchange, Line, Outcome, Pool, Request, Response, Session, Setup, SubjectError, WindowKey, Word,
-    certificate,
+    Backend, Exchange, Line, NeighborFailure, Outcome, Pool, Request, Response, Session, Setup, SubjectError,
+    WindowKey, Word, certificate,
 };
 pub use pace_hook::{
     AttemptFailure, ClientCertificate, Failure, FailureReason, Headers, Health, Hook, Hooks, Reply,

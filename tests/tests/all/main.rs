@@ -53,6 +53,7 @@ mod plugin_keep;
 mod plugin_library;
 mod plugin_limits;
 mod plugin_metrics;
+mod plugin_neighbors;
 mod plugin_new;
 mod plugin_run;
 mod plugin_state;

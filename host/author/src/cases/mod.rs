@@ -10,6 +10,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `raw`, `budget`, `certificate`, `scalar`, `value` | the file as written, key by key |
+//! | `neighbors` | the other plugins of a route |
 //! | `overrides` | requests, pools and responses of several tables, merged |
 //! | `keep`, `order`, `template`, `texts` | values that a step keeps, and their place in the texts of later ones |
 //! | `expect`, `check` | expectations, and their comparison with results |
@@ -23,6 +24,7 @@ mod check;
 mod expect;
 mod files;
 mod keep;
+mod neighbors;
 mod order;
 mod overrides;
 mod raw;
@@ -36,5 +38,5 @@ mod value;
 
 pub(super) use check::Difference;
 pub(super) use files::{FileError, find, load};
-pub(super) use run::{CaseFailure, CaseResult, run};
+pub(super) use run::{CaseFailure, CaseResult, Plugins, run};
 pub(super) use suite::{Budget, Case, Suite};

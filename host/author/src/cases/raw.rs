@@ -20,6 +20,7 @@ use pace_config::reading::{
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    pub name: Option<Placed<String>>,
     pub wasm: Option<Placed<String>>,
     #[serde(default)]
     pub defaults: Table<Defaults>,
@@ -29,9 +30,24 @@ pub(super) struct File {
     pub case: Vec<Table<Case>>,
 }
 
+/// Another plugin of the route.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Neighbor {
+    pub name: Option<String>,
+    pub wasm: String,
+    #[serde(default)]
+    pub config: JsonTable,
+    pub limits: Option<Table<RawLimits>>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Defaults {
+    pub before: Option<Vec<Table<Neighbor>>>,
+    pub after: Option<Vec<Table<Neighbor>>>,
     #[serde(default)]
     pub config: JsonTable,
     pub limits: Option<Table<RawLimits>>,
@@ -50,6 +66,8 @@ pub(super) struct Defaults {
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
     pub name: Placed<String>,
+    pub before: Option<Vec<Table<Neighbor>>>,
+    pub after: Option<Vec<Table<Neighbor>>>,
     #[serde(default)]
     pub config: JsonTable,
     pub limits: Option<Table<RawLimits>>,

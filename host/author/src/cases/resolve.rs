@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::expect::{expected, window_key};
 use super::keep::Keep;
+use super::neighbors::{neighbors, same_names};
 use super::order::{misplaced, unkept, unkept_path};
 use super::overrides::ExchangeOverrides;
-use super::raw;
-use super::suite::{Budget, Case, Count, Counted, Events, HookBudget, Shuffle, Step, Suite};
+use super::raw::{self, Defaults};
+use super::suite::{Budget, Case, Count, Counted, Events, HookBudget, Neighbors, Shuffle, Step, Suite};
 use pace_config::reading::{Document, Int, Place, Placed, Table, limits as resolve_limits, merge};
 use pace_config::{Fault, Location, Problem};
 use pace_harness::{Exchange, Request, Setup};
@@ -20,14 +21,19 @@ pub(super) fn resolve(path: &Path, file: &raw::File, document: &Document<'_>) ->
         document,
         problems: Vec::new(),
     };
-    let defaults = resolver.defaults(&file.defaults.value);
+    let mut defaults = resolver.defaults(&file.defaults.value);
+    if let Some(name) = &file.name {
+        defaults.0.name.clone_from(&name.value);
+    }
+    let Defaults { before, after, .. } = &file.defaults.value;
+    let beside = neighbors(document, before.as_ref(), after.as_ref(), &Neighbors::default());
     if file.case.is_empty() && !file.defines_budget() {
         resolver.report(&Place::Nowhere, refused("there is no [[case]] in this file"));
     }
     let cases = file
         .case
         .iter()
-        .map(|case| resolver.case(case, &defaults))
+        .map(|case| resolver.case(case, &defaults, &beside))
         .collect();
     let suite = Suite {
         path: path.to_owned(),
@@ -59,7 +65,7 @@ impl raw::File {
 }
 
 /// A plugin of the binary, or the path of a file relative to the cases.
-fn located(document: &Document<'_>, written: &str) -> String {
+pub(super) fn located(document: &Document<'_>, written: &str) -> String {
     if written.starts_with("builtin:") {
         return written.to_owned();
     }
@@ -115,7 +121,12 @@ impl Resolver<'_> {
         (setup, exchange)
     }
 
-    fn case(&mut self, table: &Table<raw::Case>, (setup, exchange): &(Setup, Exchange)) -> Case {
+    fn case(
+        &mut self,
+        table: &Table<raw::Case>,
+        (setup, exchange): &(Setup, Exchange),
+        beside: &Neighbors,
+    ) -> Case {
         let raw = &table.value;
         let mut setup = setup.clone();
         merge(&mut setup.config, &raw.config.0);
@@ -149,6 +160,10 @@ impl Resolver<'_> {
             .map(|(name, of)| (name.clone(), values(of)))
             .collect();
 
+        let mut neighbors = neighbors(self.document, raw.before.as_ref(), raw.after.as_ref(), beside);
+        neighbors.share(&setup);
+        self.problems.extend(same_names(&neighbors, &setup));
+
         let mut exchange = exchange.clone();
         let problems = ExchangeOverrides::from(raw).apply(&mut exchange);
         self.report_all(problems);
@@ -173,6 +188,7 @@ impl Resolver<'_> {
             name: raw.name.value.clone(),
             line: self.document.line(&raw.name.place).unwrap_or_default(),
             setup,
+            neighbors,
             events: self.events(&raw.windows),
             refusal,
             shuffle: raw.shuffle.as_ref().map(|shuffle| Shuffle {

@@ -1,12 +1,23 @@
 //! Runs cases.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::check::{Check, Difference, Observed};
 use super::keep::Values;
-use super::suite::{Case, Count, Counted, Step, Tally};
+use super::suite::{Case, Count, Counted, Neighbor, Step, Tally};
 use pace_config::Location;
 use pace_harness::{Exchange, Line, Outcome, Session, Subject, Word, explain};
+use pace_hook::Failure;
+
+/// The compiled plugins of a case.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Plugins<'s> {
+    /// The one under test.
+    pub(in super::super) tested: &'s Subject,
+    /// The others, by what `wasm` says.
+    pub(in super::super) others: &'s HashMap<String, Subject>,
+}
 
 /// The result of a case.
 pub(in super::super) struct CaseResult {
@@ -37,21 +48,21 @@ impl CaseFailure {
 }
 
 /// Runs a case to its end, or to the first request whose result differs.
-pub(in super::super) fn run(case: &Case, subject: &Subject) -> CaseResult {
+pub(in super::super) fn run(case: &Case, plugins: Plugins<'_>) -> CaseResult {
     let mut requests = 0;
     let failed = match &case.refusal {
         Some(expected) => {
-            let failure = subject.configure(&case.setup).err();
+            let failure = plugins.tested.configure(&case.setup).err();
             let refusal = failure.as_ref().map(|failure| failure.detail.as_str());
             let difference = expected.refusal_difference(refusal);
             difference.map(CaseFailure::without_request)
         }
-        None => rounds(case, subject, &mut requests),
+        None => rounds(case, plugins, &mut requests),
     };
     CaseResult { requests, failed }
 }
 
-fn rounds(case: &Case, subject: &Subject, requests: &mut u64) -> Option<CaseFailure> {
+fn rounds(case: &Case, plugins: Plugins<'_>, requests: &mut u64) -> Option<CaseFailure> {
     let in_order: Vec<usize> = case
         .steps
         .iter()
@@ -59,13 +70,13 @@ fn rounds(case: &Case, subject: &Subject, requests: &mut u64) -> Option<CaseFail
         .flat_map(|(index, step)| std::iter::repeat_n(index, step.repeat as usize))
         .collect();
     let Some(shuffle) = case.shuffle else {
-        return round(case, subject, &in_order, requests);
+        return round(case, plugins, &in_order, requests);
     };
     for round_number in 0..shuffle.rounds {
         let seed = shuffle.seed.wrapping_add(u64::from(round_number));
         let mut order = in_order.clone();
         fastrand::Rng::with_seed(seed).shuffle(&mut order);
-        if let Some(mut failed) = round(case, subject, &order, requests) {
+        if let Some(mut failed) = round(case, plugins, &order, requests) {
             let again = format!("in the order of `shuffle = {{ seed = {seed}, rounds = 1 }}`");
             failed.place = match failed.place.is_empty() {
                 true => again,
@@ -78,17 +89,10 @@ fn rounds(case: &Case, subject: &Subject, requests: &mut u64) -> Option<CaseFail
 }
 
 /// Sends the requests of the steps in this order, to a freshly configured plugin.
-fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) -> Option<CaseFailure> {
-    let session = match subject.configure(&case.setup) {
+fn round(case: &Case, plugins: Plugins<'_>, order: &[usize], requests: &mut u64) -> Option<CaseFailure> {
+    let session = match configured(case, plugins) {
         Ok(session) => session,
-        Err(failure) => {
-            return Some(CaseFailure::without_request(Difference {
-                location: None,
-                key: "configure".to_owned(),
-                expected: "the configuration is taken".to_owned(),
-                found: failure.detail,
-            }));
-        }
+        Err(failed) => return Some(*failed),
     };
     for events in &case.events {
         if !session.put_events(&events.window, &events.key, events.events, events.ago) {
@@ -143,6 +147,28 @@ fn round(case: &Case, subject: &Subject, order: &[usize], requests: &mut u64) ->
     counted(case, &tallies)
 }
 
+/// The plugin under test among its neighbors, all freshly configured.
+fn configured(case: &Case, plugins: Plugins<'_>) -> Result<Session, Box<CaseFailure>> {
+    let refused = |location: Option<&Location>, failure: Failure| {
+        Box::new(CaseFailure::without_request(Difference {
+            location: location.cloned(),
+            key: "configure".to_owned(),
+            expected: "the configuration is taken".to_owned(),
+            found: failure.detail,
+        }))
+    };
+    let tested = plugins.tested.configure(&case.setup);
+    let tested = tested.map_err(|failure| refused(None, failure))?;
+    let beside = |list: &[Neighbor]| {
+        let configured = list.iter().map(|neighbor| {
+            let configured = plugins.others[&neighbor.wasm].configure(&neighbor.setup);
+            configured.map_err(|failure| refused(Some(&neighbor.location), failure))
+        });
+        configured.collect::<Result<Vec<_>, _>>()
+    };
+    Ok(tested.among(beside(&case.neighbors.before)?, beside(&case.neighbors.after)?))
+}
+
 /// The place of a request in the words of the file.
 fn place(case: &Case, index: usize, (position, times): (usize, u32), time: Duration) -> String {
     let step = &case.steps[index];
@@ -193,6 +219,15 @@ fn differences(
             key: format!("{hook} failed: {}", failure.reason.name()),
             expected: String::new(),
             found: explain(failure, &outcome.lines),
+        });
+    }
+    if let Some(failed) = &outcome.neighbor_failure {
+        let (plugin, hook, reason) = (&failed.plugin, failed.hook.name(), failed.failure.reason.name());
+        differences.push(Difference {
+            location: None,
+            key: format!("{hook} of the plugin `{plugin}` beside it failed: {reason}"),
+            expected: String::new(),
+            found: explain(&failed.failure, &failed.lines),
         });
     }
     differences

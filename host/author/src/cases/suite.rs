@@ -53,11 +53,44 @@ pub(in super::super) struct Case {
     /// The line of the file where the case begins.
     pub(in super::super) line: usize,
     pub(super) setup: Setup,
+    /// The plugins before and behind the one under test in the route's list.
+    pub(in super::super) neighbors: Neighbors,
     pub(super) events: Vec<Events>,
     pub(super) refusal: Option<Expectation>,
     pub(super) shuffle: Option<Shuffle>,
     pub(super) steps: Vec<Step>,
     pub(super) tally: Vec<Count>,
+}
+
+/// The other plugins of a route, in the order of its list.
+#[derive(Clone, Default)]
+pub(in super::super) struct Neighbors {
+    pub(in super::super) before: Vec<Neighbor>,
+    pub(in super::super) after: Vec<Neighbor>,
+}
+
+/// Another plugin of a route.
+#[derive(Clone)]
+pub(in super::super) struct Neighbor {
+    pub(super) location: Location,
+    /// A path or `builtin:NAME`.
+    pub(in super::super) wasm: String,
+    pub(super) setup: Setup,
+}
+
+impl Neighbors {
+    /// Gives them the clock and the level of the log of the plugin under test.
+    pub(super) fn share(&mut self, tested: &Setup) {
+        for neighbor in self.before.iter_mut().chain(&mut self.after) {
+            neighbor.setup.wall = tested.wall;
+            neighbor.setup.log_level = tested.log_level;
+        }
+    }
+
+    /// All of them.
+    pub(in super::super) fn iter(&self) -> impl Iterator<Item = &Neighbor> {
+        self.before.iter().chain(&self.after)
+    }
 }
 
 /// Events that a window has before the first step.

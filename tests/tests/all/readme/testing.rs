@@ -9,12 +9,14 @@ use pace_tests::{Exit, Setup, recipe};
 use super::page::{Block, Page, code, is_output};
 
 /// Each table of a file of cases, and a file in which the key `zzz` is in it.
-const TABLES: [(&str, &str); 24] = [
+const TABLES: [(&str, &str); 26] = [
     ("the file", "zzz = 1"),
     ("[defaults]", "[defaults]\nzzz = 1"),
     ("[budget]", "[budget]\nzzz = 1"),
     ("[[case]]", "[[case]]\nzzz = 1"),
     ("[[case.step]]", "[[case]]\n[[case.step]]\nzzz = 1"),
+    ("before", "[[case]]\nbefore = [{ zzz = 1 }]"),
+    ("after", "[[case]]\nafter = [{ zzz = 1 }]"),
     ("keep", "[[case]]\n[[case.step]]\nkeep.x = { zzz = 1 }"),
     ("request", "[[case]]\nrequest = { zzz = 1 }"),
     (
