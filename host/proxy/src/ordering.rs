@@ -6,10 +6,11 @@ use log::{info, warn};
 use pace_config::Config;
 use pace_tls::acme::schedule::Schedule;
 use pace_tls::acme::{Acme, AcmeError, ChallengeKind, Settings, Status, Watched};
+use pace_tls::pem::PemFile;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::certificates::{PemFile, describe};
+use crate::certificates::describe;
 use crate::listeners::Listeners;
 use crate::reload::Reloader;
 use crate::snapshot::Shared;

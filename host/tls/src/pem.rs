@@ -1,5 +1,8 @@
 //! Files in PEM, and their faults in words.
 
+use std::path::Path;
+
+use pace_base::file;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
@@ -10,6 +13,41 @@ pub struct Pem<'a> {
     pub name: &'a str,
     /// The whole content.
     pub bytes: &'a [u8],
+}
+
+/// A file in PEM that has been read, with the name by which messages call it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PemFile {
+    /// The name as the operator wrote it.
+    pub name: String,
+    /// The whole content.
+    pub bytes: Vec<u8>,
+}
+
+/// The most bytes of a file of certificates or of a key.
+const MAX_FILE: u64 = 4 << 20;
+
+impl PemFile {
+    /// Reads a file of at most 4 MiB.
+    ///
+    /// # Errors
+    ///
+    /// The sentence that says why it cannot be read, with its name.
+    pub fn read(path: &Path) -> Result<PemFile, String> {
+        let name = path.display().to_string();
+        match file::read(path, MAX_FILE) {
+            Ok(bytes) => Ok(PemFile { name, bytes }),
+            Err(error) => Err(format!("cannot read {name}: {error}")),
+        }
+    }
+
+    /// Its content.
+    pub fn pem(&self) -> Pem<'_> {
+        Pem {
+            name: &self.name,
+            bytes: &self.bytes,
+        }
+    }
 }
 
 /// An error of reading certificates from a file.

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use pace_config::AdminAddress;
+use pace_config::{AdminAddress, ListenAddress};
 
 /// The address of an admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// Host and port.
-    Plain(String),
+    /// A port.
+    Plain(ListenAddress),
     /// The same, with TLS.
-    Encrypted(String),
+    Encrypted(ListenAddress),
     /// A socket of this machine.
     Unix(PathBuf),
 }
@@ -27,8 +27,8 @@ impl Address {
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         Ok(match AdminAddress::parse(rest)? {
             AdminAddress::Unix(path) => Address::Unix(path),
-            AdminAddress::Tcp(address) if is_encrypted => Address::Encrypted(address.to_string()),
-            AdminAddress::Tcp(address) => Address::Plain(address.to_string()),
+            AdminAddress::Tcp(address) if is_encrypted => Address::Encrypted(address),
+            AdminAddress::Tcp(address) => Address::Plain(address),
         })
     }
 }
@@ -36,7 +36,7 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Plain(address) => out.write_str(address),
+            Address::Plain(address) => address.fmt(out),
             Address::Encrypted(address) => write!(out, "https://{address}"),
             Address::Unix(path) => write!(out, "unix:{}", path.display()),
         }

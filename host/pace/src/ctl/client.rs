@@ -1,17 +1,17 @@
 //! Requests to the admin listener, each on a connection of its own.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pace_base::escape::Shown;
-use pace_base::file;
+use pace_config::{Host, ListenAddress};
 use pace_tls::ServerName;
 use pace_tls::alpn::Alpn;
 use pace_tls::client::{Connector, Roots, Settings, system_roots};
-use pace_tls::pem::Pem;
+use pace_tls::pem::PemFile;
 use serde_json::Value;
 
 use super::address::Address;
@@ -24,9 +24,6 @@ const ANSWER: Duration = Duration::from_secs(180);
 
 /// The most bytes of an answer.
 const MOST: u64 = 64 << 20;
-
-/// The most bytes of a file of certificates.
-const MAX_FILE: u64 = 4 << 20;
 
 /// A client of the admin listener.
 pub(super) struct Client {
@@ -81,7 +78,7 @@ pub(super) enum Failed {
 impl Client {
     pub(super) fn new(address: Address, token: Option<String>, trust: Trust<'_>) -> Result<Client, Failed> {
         let tls = match &address {
-            Address::Encrypted(authority) => Some((connector(trust)?, server_name(authority)?)),
+            Address::Encrypted(listener) => Some((connector(trust)?, server_name(listener)?)),
             Address::Plain(_) | Address::Unix(_) => None,
         };
         Ok(Client { address, token, tls })
@@ -141,8 +138,8 @@ impl Client {
         request += "\r\n";
         let answer = match &self.address {
             Address::Unix(path) => connect_local(path).and_then(|socket| exchange(socket, &request)),
-            Address::Plain(authority) | Address::Encrypted(authority) => {
-                let socket = connect(authority).map_err(unreachable)?;
+            Address::Plain(listener) | Address::Encrypted(listener) => {
+                let socket = connect(listener).map_err(unreachable)?;
                 match &self.tls {
                     None => exchange(socket, &request),
                     Some((connector, name)) => {
@@ -162,9 +159,13 @@ impl Client {
 /// The value of `Accept` of whoever takes the answer as it is.
 const ANYTHING: &str = "*/*";
 
-fn connect(authority: &str) -> io::Result<TcpStream> {
+fn connect(ListenAddress { host, port }: &ListenAddress) -> io::Result<TcpStream> {
+    let addresses = match host {
+        Host::Ip(ip) => vec![SocketAddr::new(*ip, *port)],
+        Host::Name(name) => (name.as_str(), *port).to_socket_addrs()?.collect(),
+    };
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in authority.to_socket_addrs()? {
+    for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT) {
             Ok(socket) => {
                 socket.set_read_timeout(Some(ANSWER))?;
@@ -192,13 +193,7 @@ fn exchange(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>>
 
 /// Speaks TLS with a listener that shows what is trusted.
 fn connector(trust: Trust<'_>) -> Result<Connector, Failed> {
-    let read = |path: &Path| {
-        let name = path.display().to_string();
-        match file::read(path, MAX_FILE) {
-            Ok(bytes) => Ok((name, bytes)),
-            Err(error) => Err(Failed::Trust(format!("cannot read {name}: {error}"))),
-        }
-    };
+    let read = |path: &Path| PemFile::read(path).map_err(Failed::Trust);
     let make = |roots| {
         let settings = Settings {
             roots: Some(roots),
@@ -211,29 +206,18 @@ fn connector(trust: Trust<'_>) -> Result<Connector, Failed> {
         Trust::System => make(Roots::System(
             system_roots().map_err(|error| Failed::Trust(error.to_string()))?,
         )),
-        Trust::Authorities(path) => {
-            let (name, bytes) = read(path)?;
-            make(Roots::File(Pem {
-                name: &name,
-                bytes: &bytes,
-            }))
-        }
-        Trust::Certificate(path) => {
-            let (name, bytes) = read(path)?;
-            make(Roots::Pinned(Pem {
-                name: &name,
-                bytes: &bytes,
-            }))
-        }
+        Trust::Authorities(path) => make(Roots::File(read(path)?.pem())),
+        Trust::Certificate(path) => make(Roots::Pinned(read(path)?.pem())),
     }
 }
 
 /// The name in an address.
-fn server_name(authority: &str) -> Result<ServerName<'static>, Failed> {
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    ServerName::try_from(host.clone())
-        .map_err(|_| Failed::Trust(format!("{host:?} is not a name in certificates")))
+fn server_name(address: &ListenAddress) -> Result<ServerName<'static>, Failed> {
+    match &address.host {
+        Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
+        Host::Name(name) => ServerName::try_from(name.clone())
+            .map_err(|_| Failed::Trust(format!("{name:?} is not a name in certificates"))),
+    }
 }
 
 /// A path whose characters no request line has in any other meaning.

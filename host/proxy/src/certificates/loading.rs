@@ -8,9 +8,10 @@ use pace_config::listener::{self, Alpn, ClientCertificates, ForwardedCertificate
 use pace_config::{Config, Protocol};
 use pace_tls::client::{self, Connector, Roots};
 use pace_tls::pair::Pair;
+use pace_tls::pem::PemFile;
 use pace_tls::server::{Frontend, Settings, Site, Tickets};
 
-use super::{FrontendError, Frontends, PemFile, PoolConnector, Read, are_the_same, is_encrypted};
+use super::{FrontendError, Frontends, PoolConnector, Read, are_the_same, is_encrypted};
 use crate::listeners::Listeners;
 
 /// The admin listener in messages.

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use log::warn;
-use pace_base::file;
 use pace_config::{AdminAddress, BackendTls, Config, ListenAddress, Protocol};
 use pace_tls::client::Connector;
 use pace_tls::pair::Pair;
-use pace_tls::pem::Pem;
+use pace_tls::pem::PemFile;
 use pace_tls::server::Frontend;
 
 use self::loading::Loader;
@@ -21,9 +20,6 @@ use crate::telemetry::Metrics;
 
 /// The days before its end from which on a certificate is warned of.
 const WARNED_DAYS: i64 = 14;
-
-/// The most bytes of a file of certificates or of a key.
-const MAX_FILE: u64 = 4 << 20;
 
 /// The certificates and the TLS of all listeners of a configuration.
 #[derive(Default)]
@@ -61,37 +57,12 @@ struct Read {
     pair: Arc<Pair>,
 }
 
-/// A file in PEM, with the name by which messages call it.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct PemFile {
-    pub(crate) name: String,
-    pub(crate) bytes: Vec<u8>,
-}
-
 /// An error of a certificate that cannot be served with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{of}: {reason}")]
 pub struct FrontendError {
     of: String,
     reason: String,
-}
-
-impl PemFile {
-    /// Reads a file. The error names it.
-    pub(crate) fn read(path: &Path) -> Result<PemFile, String> {
-        let name = path.display().to_string();
-        match file::read(path, MAX_FILE) {
-            Ok(bytes) => Ok(PemFile { name, bytes }),
-            Err(error) => Err(format!("cannot read {name}: {error}")),
-        }
-    }
-
-    pub(crate) fn pem(&self) -> Pem<'_> {
-        Pem {
-            name: &self.name,
-            bytes: &self.bytes,
-        }
-    }
 }
 
 impl Frontends {

@@ -28,11 +28,11 @@ use pace_config::telemetry;
 use pace_tls::ServerName;
 use pace_tls::alpn::Alpn;
 use pace_tls::client::{Connector, Roots, Settings};
+use pace_tls::pem::PemFile;
 
 pub use self::context::{SpanId, Trace, Traceparent};
 pub use self::exporter::{DROPPED, Dropped, SENT, flush};
 use super::notes::Notes;
-use crate::certificates::PemFile;
 
 /// Traces requests of a configuration.
 pub struct Tracer {
