@@ -54,7 +54,7 @@ fn ctl_speaks_tls_with_a_listener_that_shows_what_is_trusted() {
     let authority = Authority::new("authority");
     let pace = start(&authority, &backend);
     let port = pace.admin_address().port();
-    let by_name = format!("https://{NAME}:{port}");
+    let by_name = format!("https://localhost:{port}");
     let by_address = format!("https://127.0.0.1:{port}");
     std::fs::write(pace.directory().join("ca.pem"), authority.pem()).expect("there is room");
 
@@ -81,21 +81,43 @@ fn ctl_speaks_tls_with_a_listener_that_shows_what_is_trusted() {
             .contains("comes from an authority that is not trusted"),
         "{unknown:#?}"
     );
-    let misnamed = ctl(&pace, &["--ca", "ca.pem", "--admin", &by_address, "status"]);
-    assert!(
-        misnamed
-            .refusal()
-            .contains("the server's certificate is not for 127.0.0.1"),
-        "{misnamed:#?}"
-    );
-    let unresolved = ctl(&pace, &["--ca", "ca.pem", "--admin", &by_name, "status"]);
-    assert!(unresolved.refusal().contains(&by_name), "{unresolved:#?}");
+    let trusting = |ca: &str, address: &str| ctl(&pace, &["--ca", ca, "--admin", address, "status"]);
+    for (address, name) in [(&by_address, "127.0.0.1"), (&by_name, "localhost")] {
+        let misnamed = trusting("ca.pem", address);
+        assert!(
+            misnamed
+                .refusal()
+                .contains(&format!("the server's certificate is not for {name}")),
+            "{misnamed:#?}"
+        );
+    }
     let plain = ctl(&pace, &["--admin", &format!("http://127.0.0.1:{port}"), "pools"]);
     assert!(plain.refusal().contains("this port speaks TLS"), "{plain:#?}");
-    let other = Authority::new("other").issue(&[NAME]);
-    std::fs::write(pace.directory().join("other.pem"), &other.cert).expect("there is room");
-    let missing = ctl(&pace, &["--ca", "none.pem", "--admin", &by_address, "status"]);
+    let missing = trusting("none.pem", &by_address);
     assert!(missing.refusal().contains("cannot read none.pem"), "{missing:#?}");
+
+    // One that is for the address is enough, if its authority is the one.
+    let named = authority.issue(&[NAME, "localhost", "127.0.0.1"]);
+    named.write(pace.directory(), "admin");
+    let tls = Tls::new(&authority, NAME);
+    let mut admin = Client::new(pace.admin_address()).tls(&tls);
+    assert_eq!(admin.send(&Request::post("/reload", "")).status, 200);
+    for address in [&by_address, &by_name] {
+        let trusted = trusting("ca.pem", address);
+        assert!(
+            trusted.stdout.contains(&format!("on {address}: ok\n")),
+            "{trusted:#?}"
+        );
+    }
+    let other = Authority::new("other");
+    std::fs::write(pace.directory().join("other.pem"), other.pem()).expect("there is room");
+    let untrusted = trusting("other.pem", &by_address);
+    assert!(
+        untrusted
+            .refusal()
+            .contains("comes from an authority that is not trusted"),
+        "{untrusted:#?}"
+    );
 }
 
 #[test]

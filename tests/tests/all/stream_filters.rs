@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use pace_tests::{Answer, Client, Gate, Http2, HttpBackend, Pace, Request, Scripted, fixture, wait_until};
+use pace_tests::{Answer, Gate, Http2, HttpBackend, Pace, Request, Scripted, fixture, wait_until};
 use socket2::SockRef;
 
 use crate::sections::{ONE_WORKER, plugin};
@@ -32,10 +32,46 @@ fn saying() -> HttpBackend {
     })
 }
 
-/// Whether a response breaks off, or is refused if nothing of it had been sent.
-fn is_broken_off(client: &mut Client, target: &str) -> bool {
-    let answer = client.try_send(&Request::get(target));
-    answer.map_or(true, |answer| answer.status == 502)
+/// A backend that sends the words with the head, or the first line and, once the gate is open, the rest of them.
+fn pausing(gate: &Gate) -> HttpBackend {
+    let gate = gate.clone();
+    HttpBackend::new(move |request| {
+        let gate = gate.clone();
+        let words = said(&request.target);
+        match words.split_once('\n') {
+            Some((first, rest)) if request.target.starts_with("/pause?") => {
+                let (first, rest) = (format!("{first}\n").into_bytes(), rest.as_bytes().to_vec());
+                let rest = std::iter::once_with(move || {
+                    gate.wait();
+                    rest
+                });
+                Answer::chunks(std::iter::once(first).chain(rest))
+            }
+            _ => Answer::new(words),
+        }
+    })
+}
+
+/// Asks for a response that breaks off before anything of it has been sent, so that it is refused.
+fn refused(pace: &Pace, words: &str) {
+    assert_eq!(pace.get(&format!("/?{words}")).status, 502, "{words}");
+}
+
+/// Asks for a response that breaks off behind its first line.
+fn broken_off(pace: &Pace, gate: &Gate, words: &str) {
+    gate.close();
+    let mut client = pace.client();
+    let request = Request::get(&format!("/pause?one+{words}"));
+    client.transmit(&request).expect("Pace listens");
+    let head = client.read_head("GET").expect("there is a head");
+    assert_eq!(head.status, 200, "{words}");
+    let mut seen = Vec::new();
+    let end = client.read_body(&head, |piece| {
+        seen.extend_from_slice(piece);
+        gate.open();
+    });
+    assert!(end.is_err(), "{words}: the response is complete");
+    assert_eq!(String::from_utf8_lossy(&seen), "one(1)\n", "{words}");
 }
 
 fn said(target: &str) -> String {
@@ -183,29 +219,30 @@ fn unit_is_sent_before_the_next_has_come() {
 
 #[test]
 fn message_that_is_cut_breaks_off_and_is_refused_before_its_first_byte() {
-    let backend = saying();
+    let gate = Gate::new();
+    let backend = pausing(&gate);
     let pace = start(&backend.label(), "", LINES);
-    let mut client = pace.client();
-    assert!(is_broken_off(&mut client, "/?cut+two"));
-    assert!(is_broken_off(&mut client, "/?one+cut+two"));
+    refused(&pace, "cut+two");
+    broken_off(&pace, &gate, "cut+two");
     pace.wait_for_log(&["cut after 2"]);
-    assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
+    assert_eq!(pace.get("/?one").text(), "one(1)\ncomplete after 1\n");
     // HTTP/2 ends the stream, and the connection goes on.
     let mut client = Http2::connect(pace.address());
-    assert!(client.try_send(&Request::get("/?one+cut+two")).is_err());
+    gate.open();
+    assert!(client.try_send(&Request::get("/pause?one+cut+two")).is_err());
     assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
 }
 
 #[test]
 fn filter_that_fails_breaks_the_message_off_or_lets_it_pass() {
-    let backend = saying();
+    let gate = Gate::new();
+    let backend = pausing(&gate);
     for (word, reason) in [("panic", "trap"), ("loop", "deadline")] {
         let pace = start(&backend.label(), "", LINES);
-        let mut client = pace.client();
-        assert!(is_broken_off(&mut client, &format!("/?{word}+two")));
-        assert!(is_broken_off(&mut client, &format!("/?one+{word}+two")));
+        refused(&pace, &format!("{word}+two"));
+        broken_off(&pace, &gate, &format!("{word}+two"));
         pace.wait_for_log(&["failed in response-stream-filter on route", reason]);
-        assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
+        assert_eq!(pace.get("/?one").text(), "one(1)\ncomplete after 1\n");
         let pace = start(&backend.label(), "on_failure = 'open'", LINES);
         let answer = pace.get(&format!("/?one+{word}+two+drop"));
         assert_eq!(answer.text(), format!("one(1)\n{word}\ntwo\ndrop"));
@@ -214,11 +251,13 @@ fn filter_that_fails_breaks_the_message_off_or_lets_it_pass() {
 
 #[test]
 fn line_beyond_the_limit_fails_the_filter() {
-    let backend = saying();
+    let gate = Gate::new();
+    let backend = pausing(&gate);
     let long = "x".repeat(1500);
     let limits = "limits = { unit_kb = 1 }\n";
     let pace = start(&backend.label(), limits, LINES);
-    assert!(is_broken_off(&mut pace.client(), &format!("/?{long}")));
+    refused(&pace, &long);
+    broken_off(&pace, &gate, &long);
     pace.wait_for_log(&["unit-too-large"]);
     let pace = start(&backend.label(), &format!("{limits}on_failure = 'open'"), LINES);
     assert_eq!(

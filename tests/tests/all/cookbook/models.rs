@@ -122,7 +122,10 @@ fn ai_usage_counts_tokens_of_documents_and_streams() {
     counted("input", 9);
     counted("output", 7);
 
-    // What is refused takes nothing.
+    // What is refused takes nothing, whatever its model. The request behind it has been counted, so this one would have been.
     assert_eq!(send(&say("gpt-3", "one")).status, 404);
-    counted("input", 9);
+    assert_eq!(send(&say("gpt-4", "one")).status, 200);
+    counted("input", 10);
+    let of_all = pace.metrics().sum("plugin_ai_tokens_total", &[("kind", "input")]);
+    assert_eq!(of_all, 10);
 }
