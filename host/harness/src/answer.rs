@@ -11,7 +11,7 @@ use super::route::Failed;
 use super::session::Session;
 use super::stream::pass_response;
 use pace_content::body::Access;
-use pace_hook::{Body, Ending, Hook, Reply, Verdict};
+use pace_hook::{Body, Ending, Failure, Hook, Reply, Verdict};
 
 /// A response that the filters have in hand.
 struct Reviewed<'s> {

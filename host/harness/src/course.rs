@@ -14,7 +14,7 @@ use super::route::{Failed, NeighborFailure};
 use super::session::Session;
 use super::stream::{break_off, open_request};
 use pace_content::body::Access;
-use pace_hook::{AttemptFailure, Body, Hook, Reply, Verdict};
+use pace_hook::{AttemptFailure, Body, Failure, Hook, Reply, Verdict};
 
 /// A request on its way.
 pub(super) struct Course<'s> {
