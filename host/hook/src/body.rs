@@ -19,11 +19,16 @@ impl Failure {
     pub fn uncollected(error: &CollectError, limit: usize) -> Failure {
         match error {
             CollectError::TooLarge => Failure::body_too_large(limit),
-            CollectError::Budget => Failure {
-                reason: FailureReason::BodyBudget,
-                detail: "there is no memory for the body".to_owned(),
-            },
+            CollectError::Budget => Failure::no_memory_for_body(),
             CollectError::Encoding(error) => Failure::undecodable(error),
+        }
+    }
+
+    /// The bodies that are held or decoded take as much memory as they may.
+    pub fn no_memory_for_body() -> Failure {
+        Failure {
+            reason: FailureReason::BodyBudget,
+            detail: "there is no memory for the body".to_owned(),
         }
     }
 

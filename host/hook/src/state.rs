@@ -81,6 +81,11 @@ impl RequestState {
         }
     }
 
+    /// Has the request go where it went when [`RequestState::pool`] was this.
+    pub fn return_to_pool(&self, pool: Option<usize>) {
+        self.pool.0.store(pool.unwrap_or(NONE), Ordering::Relaxed);
+    }
+
     /// Has the request go to the pool with this index.
     pub fn use_pool(&self, index: usize) {
         self.pool.0.store(index, Ordering::Relaxed);

@@ -166,6 +166,8 @@ impl Chain {
         let mut clock = Instant::now();
         for step in &self.steps[Hook::RequestFilter] {
             let notes = context.notes;
+            let state = context.facts.state;
+            let pool = state.pool();
             let mut kept = None;
             let head: &mut dyn RequestHead = match step.fails_open() {
                 true => kept.insert(Undoable::new(&mut *head)),
@@ -176,7 +178,10 @@ impl Chain {
                 plugin.request_filter(request)
             }) {
                 StepResult::Result(Verdict::Next) => {}
-                StepResult::GoOn => kept.into_iter().for_each(Undoable::undo),
+                StepResult::GoOn => {
+                    kept.into_iter().for_each(Undoable::undo);
+                    state.return_to_pool(pool);
+                }
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
                 StepResult::Failed(_) => return RequestFlow::Failed,
             }

@@ -2,6 +2,8 @@
 //! documented outcome, the next one on the same connections is served, and the failure is counted once.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use pace_tests::{Answer, Client, Gate, HttpBackend, Pace, Request, Response, fixture, wait_until};
@@ -136,7 +138,9 @@ fn start(backends: &[&HttpBackend], keys: &str) -> Pace {
         "{ONE_WORKER}{evil}breaker = {{ failures = 0 }}\n{keys}\n\n\
          [[pools]]\nname = 'web'\nbackends = {backends:?}\nretry = {{ attempts = 3 }}\n\n\
          [[routes]]\nmatch = {{ path_prefix = '/closed' }}\npool = 'web'\nplugins = ['misbehaves']\n\n\
-         [[routes]]\nmatch = {{ path_prefix = '/open' }}\npool = 'web'\n\
+         [[pools]]\nname = 'spoilt'\nbackends = ['127.0.0.1:1']\n\n\
+         [[routes]]\nmatch = {{ path_prefix = '/open' }}\n\
+         pools = [{{ pool = 'web', weight = 1 }}, {{ pool = 'spoilt', weight = 0 }}]\n\
          plugins = [{{ use = 'misbehaves', on_failure = 'open' }}]\n"
     ))
 }
@@ -254,40 +258,52 @@ fn message_whose_instance_dies_between_two_units_has_failed() {
         let mut slow = pace.client();
         slow.transmit(&Request::get("/slow")).expect("Pace takes it");
         let head = slow.read_head("GET").expect("Pace answers");
-        // The first unit has been shown, and the second has not come.
-        let status = pace.get("/panic").status;
-        assert_eq!(status, if seen.is_some() { 200 } else { 502 });
-        opens.open();
         let mut body = Vec::new();
-        let read = slow.read_body(&head, |bytes| body.extend_from_slice(bytes));
+        let read = slow.read_body(&head, |bytes| {
+            body.extend_from_slice(bytes);
+            // The first unit has been shown, and the second has not come.
+            if body == b"one(1)\n" {
+                let status = pace.get("/panic").status;
+                assert_eq!(status, if seen.is_some() { 200 } else { 502 });
+                opens.open();
+            }
+        });
         assert_eq!(read.is_ok(), seen.is_some(), "{on_failure}");
         if let Some(seen) = seen {
             assert_eq!(String::from_utf8_lossy(&body), seen);
         }
         let labels = [("reason", "instance-lost")];
         pace.wait_for_metric("pace_plugin_failures_total", &labels, 1);
-        opens.open();
     }
 }
 
-/// A plugin that answers a client that has left answers nobody, and nothing of it reaches the next client.
+/// A plugin that is at work for a client that has left answers nobody, and nothing of it reaches the next client.
 #[test]
 fn answer_to_a_client_that_has_left_reaches_nobody() {
     let backend = echo();
     let pace = start(&[&backend], "limits = { time_ms = 300 }\n");
+    let failures = || pace.metrics().sum("pace_plugin_failures_total", &[]);
     for function in ["request-body", "response-body", "response-next", "judge"] {
-        let client = std::net::TcpStream::connect(pace.address()).expect("Pace listens");
+        let before = failures();
+        let client = TcpStream::connect(pace.address()).expect("Pace listens");
         let head = format!(
             "POST /closed/misbehave/{function}/loop HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n"
         );
-        std::io::Write::write_all(&mut &client, format!("{head}{BODY}").as_bytes()).expect("Pace reads");
+        (&client)
+            .write_all(format!("{head}{BODY}").as_bytes())
+            .expect("Pace reads");
+        // A reset that overtakes the request would be no request.
+        wait_until("Pace to have the request", || {
+            pace.metrics().sum("pace_requests_in_flight", &[]) > 0 || failures() > before
+        });
         let reset = SockRef::from(&client).set_linger(Some(Duration::ZERO));
         reset.expect("it is a socket");
         drop(client);
+        wait_until("the request to be over", || {
+            pace.metrics().sum("pace_requests_in_flight", &[]) == 0
+        });
         let answer = post(&mut pace.client(), "/closed/fine").expect(function);
         assert_eq!((answer.status, answer.text()), (200, BODY), "{function}");
     }
-    wait_until("every request to be over", || {
-        pace.metrics().sum("pace_requests_in_flight", &[]) == 0
-    });
+    assert!(failures() > 0, "the plugin was at work");
 }

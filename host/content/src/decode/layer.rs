@@ -21,14 +21,19 @@ const FREE_MEMBERS: u64 = 256;
 /// The bytes that members beyond those have on average: less would cost more than they are worth.
 const MEMBER: u64 = 256;
 
-/// The memory of a coding with a small window: state, window and tables.
+/// The memory of a coding without a window that the body asks for: state, tables, and the window where it is always small.
 const SMALL: usize = 64 * 1024;
+
+/// The same for `zstd`: its context, and its buffer for input (`ZSTD_estimateDStreamSize` without the window).
+const SMALL_ZSTD: usize = 256 * 1024;
 
 /// The state of a coding in the middle of a body.
 pub(super) struct Layer {
     state: State,
-    /// Bytes that the state takes, as far as the body has told.
-    memory: usize,
+    /// Bytes that the state takes, without its window, and those of its largest window so far.
+    own: usize,
+    window: usize,
+    has_begun: bool,
     /// Whether the input so far is complete.
     ended: bool,
     /// Whether the output was full, so that there may be more without further input.
@@ -75,7 +80,12 @@ impl Layer {
         };
         Layer {
             state,
-            memory: SMALL,
+            own: match coding {
+                Coding::Zstd => SMALL_ZSTD,
+                Coding::Gzip | Coding::Deflate | Coding::Brotli => SMALL,
+            },
+            window: 0,
+            has_begun: false,
             ended: false,
             is_full: false,
         }
@@ -88,7 +98,7 @@ impl Layer {
 
     /// Bytes that the state takes.
     pub(super) fn memory(&self) -> usize {
-        self.memory
+        self.own + self.window
     }
 
     /// Decodes some of the input into `out`.
@@ -96,13 +106,14 @@ impl Layer {
         if input.is_empty() && (!self.is_full || self.ended) {
             return Ok(Ran::default());
         }
-        let before = self.window(input);
+        let asked = self.asks_for(input);
+        self.has_begun = true;
         let ran = self.state.run(&mut self.ended, input, out)?;
         let window = match &self.state {
             State::Brotli(state) => usize::try_from(state.ringbuffer_size).unwrap_or(0),
-            _ => before,
+            _ => asked,
         };
-        self.memory = self.memory.max(SMALL + window);
+        self.window = self.window.max(window);
         self.is_full = ran.written == out.len();
         Ok(ran)
     }
@@ -110,9 +121,9 @@ impl Layer {
 
 impl Layer {
     /// The bytes of the window that this input asks for, if it begins something with a window of its own.
-    fn window(&self, input: &[u8]) -> usize {
+    fn asks_for(&self, input: &[u8]) -> usize {
         match &self.state {
-            State::Zstd(_) if self.memory == SMALL => zstd_window(input),
+            State::Zstd(_) if !self.has_begun => zstd_window(input).unwrap_or(1 << ZSTD_WINDOW),
             // The head of a further frame may come in pieces.
             State::Zstd(_) if self.ended => 1 << ZSTD_WINDOW,
             _ => 0,
@@ -120,24 +131,25 @@ impl Layer {
     }
 }
 
-/// The window of a frame that begins like this (RFC 8878, section 3.1.1.1), or the largest if that does not tell.
-fn zstd_window(input: &[u8]) -> usize {
-    const LARGEST: usize = 1 << ZSTD_WINDOW;
-    let &[0x28, 0xb5, 0x2f, 0xfd, descriptor, window, ..] = input else {
-        return LARGEST;
-    };
-    let has_window = descriptor & 0x20 == 0;
-    if !has_window {
-        // The window is as large as the content, whose size may have up to eight bytes.
-        return match descriptor >> 6 {
-            0 if descriptor & 3 == 0 => usize::from(window).max(1),
-            _ => LARGEST,
-        };
+/// The window of a frame that begins like this (RFC 8878, section 3.1.1.1); `None` if its head is not all there.
+fn zstd_window(input: &[u8]) -> Option<usize> {
+    let (&descriptor, fields) = input.strip_prefix(&[0x28, 0xb5, 0x2f, 0xfd])?.split_first()?;
+    let is_single = descriptor & 0x20 != 0;
+    if !is_single {
+        let window = fields.first()?;
+        let base = 1_usize.checked_shl(10 + u32::from(window >> 3))?;
+        return Some((base + base / 8 * usize::from(window & 7)).min(1 << ZSTD_WINDOW));
     }
-    let base = 1_usize
-        .checked_shl(10 + u32::from(window >> 3))
-        .unwrap_or(LARGEST);
-    (base + base / 8 * usize::from(window & 7)).min(LARGEST)
+    // The window is as large as the content, whose size follows the id of a dictionary.
+    let id = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let (length, more) = [(1, 0), (2, 256), (4, 0), (8, 0)][usize::from(descriptor >> 6)];
+    let size = fields.get(id..id + length)?;
+    let size = size
+        .iter()
+        .rev()
+        .fold(0_u64, |size, byte| size << 8 | u64::from(*byte))
+        + more;
+    Some(usize::try_from(size).unwrap_or(usize::MAX).min(1 << ZSTD_WINDOW))
 }
 
 impl State {

@@ -216,8 +216,6 @@ impl Cutter {
 
     /// The bytes to send for a unit that passes as it came, and is not the filter's any more.
     pub fn give_back(&mut self, unit: Unit) -> Bytes {
-        self.is_last_kept = true;
-        self.is_line_open = unit.is_open_line();
         let bytes = unit.into_raw();
         self.send(bytes)
     }
@@ -237,7 +235,7 @@ impl Cutter {
     }
 
     /// All bytes that were pushed and not given out, for a message of which the rest passes: after [`Step::Finish`], or
-    /// behind the [`Unit::raw`] of the one at which a filter has failed.
+    /// behind the unit at which a filter has failed.
     pub fn into_rest(mut self) -> Bytes {
         let rest = std::mem::take(&mut self.buffer).freeze();
         self.send(rest)

@@ -145,7 +145,7 @@ impl Stage {
                 end,
             } if !bytes.is_empty() => {
                 self.phase = Phase::Passing {
-                    end: end.behind(&bytes),
+                    end: end.behind(&bytes, self.framing),
                     bytes: None,
                 };
                 Ok(Advance::Bytes(bytes))
@@ -238,7 +238,7 @@ impl Stage {
     fn pass(&mut self, cutter: Cutter, last: &[u8]) {
         self.phase = Phase::Passing {
             bytes: Some(cutter.into_rest()),
-            end: PassedEnd::NOTHING.behind(last),
+            end: PassedEnd::NOTHING.behind(last, self.framing),
         };
     }
 }
@@ -250,13 +250,13 @@ impl PassedEnd {
     };
 
     /// The end behind further bytes.
-    fn behind(self, bytes: &[u8]) -> PassedEnd {
+    fn behind(self, bytes: &[u8], framing: Framing) -> PassedEnd {
         let rest = bytes.strip_prefix(b"\n").filter(|_| self.is_after_return);
         let more = rest.unwrap_or(bytes);
         PassedEnd {
             place: match more.is_empty() {
                 true => self.place,
-                false => self.place.behind(more),
+                false => self.place.behind(more, framing),
             },
             is_after_return: match bytes.last() {
                 Some(last) => *last == b'\r',
@@ -267,9 +267,10 @@ impl PassedEnd {
 }
 
 impl Place {
-    fn behind(self, bytes: &[u8]) -> Place {
+    fn behind(self, bytes: &[u8], framing: Framing) -> Place {
         let without_end = |bytes: &[u8]| match bytes {
-            [rest @ .., b'\r', b'\n'] | [rest @ .., b'\n' | b'\r'] => Some(rest.len()),
+            [rest @ .., b'\r', b'\n'] | [rest @ .., b'\n'] => Some(rest.len()),
+            [rest @ .., b'\r'] if framing == Framing::Event => Some(rest.len()),
             _ => None,
         };
         match without_end(bytes) {

@@ -81,6 +81,7 @@ impl Chain {
             let notes = context.notes;
             let mut kept = None;
             let body = step.fails_open().then(|| content.keep());
+            let pool = state.pool();
             let head: &mut dyn RequestHead = match step.fails_open() {
                 true => kept.insert(Undoable::new(&mut *head)),
                 false => &mut *head,
@@ -93,6 +94,7 @@ impl Chain {
                 StepResult::GoOn => {
                     kept.into_iter().for_each(Undoable::undo);
                     body.into_iter().for_each(|body| content.undo(body));
+                    state.return_to_pool(pool);
                 }
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return BodyFlow::Decided(RequestFlow::Respond(reply));

@@ -73,6 +73,8 @@ pub struct Pump {
     /// Whether the body goes through a transform, and what that has made and is not written.
     is_through: bool,
     made: Bytes,
+    /// The last bytes that the transform has made of a message that it does not change. They are not written before its end.
+    held: Bytes,
     /// Whether the bytes that are kept are those that the transform has made, and how many it has made.
     is_made_kept: bool,
     given: u64,
@@ -122,6 +124,7 @@ impl Pump {
             sends_kept: false,
             is_through: false,
             made: Bytes::new(),
+            held: Bytes::new(),
             is_made_kept: false,
             given: 0,
             pushed: 0,

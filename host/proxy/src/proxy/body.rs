@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use pace_content::body::Content;
 use pace_content::headers;
 use pace_wire::fields::TooLarge;
-use pace_wire::framing::{Framing, remove_framing};
+use pace_wire::framing::Framing;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use self::collecting::{Audience, Collected, Uncollected};
 use self::head::put;
-pub(super) use self::head::{access, announce, announced, changed, lose_digests};
+pub(super) use self::head::{access, announce, announced, changed, forget_length_of_nothing, lose_digests};
 use super::Proxy;
 use super::answer::Disposition;
 use super::attempt::{AttemptError, Upload, of_client};
@@ -207,10 +207,9 @@ impl Proxy {
             return Looked::Next;
         };
         let access = access(request, backend.head.status());
-        if request.method == Method::HEAD || backend.head.status() == StatusCode::NOT_MODIFIED {
-            // The length would be that of a body which plugins may change.
-            remove_framing(&mut backend.head.fields);
-        } else if backend.head.status() == StatusCode::PARTIAL_CONTENT {
+        if !forget_length_of_nothing(request, &mut backend.head)
+            && backend.head.status() == StatusCode::PARTIAL_CONTENT
+        {
             if can_ask_for_whole(request, context, upload) {
                 return Looked::WantsWhole;
             }
@@ -285,17 +284,19 @@ impl Proxy {
                             _ => Looked::ClientGone,
                         }));
                     }
-                    // A client that waits for 100 Continue is waited for by nobody.
-                    Poll::Pending if upload.awaits_continue => {}
                     Poll::Pending if upload.pump.waits_for() == Side::Source => {
-                        waits_for_client = true;
-                        let until = upload.patience.wait(upload.pump.taken());
-                        if client.alarm.poll(until, task).is_ready() {
-                            return Poll::Ready(Err(Looked::Refused(Refused::Request(Refusal::BodyTimeout))));
-                        }
+                        upload.awaits_continue &= upload.pump.is_untouched();
+                        // A client that waits for 100 Continue is waited for by nobody.
+                        waits_for_client = !upload.awaits_continue;
                     }
                     Poll::Ready(Ok(Passed::Whole)) | Poll::Pending => {
                         upload.patience.pause(upload.pump.taken());
+                    }
+                }
+                if waits_for_client {
+                    let until = upload.patience.wait(upload.pump.taken());
+                    if client.alarm.poll(until, task).is_ready() {
+                        return Poll::Ready(Err(Looked::Refused(Refused::Request(Refusal::BodyTimeout))));
                     }
                 }
             }

@@ -17,7 +17,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use pace_content::body::Access;
 use pace_content::budget::Budget;
 use pace_content::decode::Codings;
@@ -32,7 +32,9 @@ use self::decoded::Decoded;
 use self::stage::Stage;
 use super::Proxy;
 use super::attempt::Upload;
-use super::body::{Looked, access, announce, can_ask_for_whole, changed, lose_digests};
+use super::body::{
+    Looked, access, announce, can_ask_for_whole, changed, forget_length_of_nothing, lose_digests,
+};
 use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{FailedClosed, Filtering, Remaining, Scene, break_off_all};
@@ -94,10 +96,7 @@ impl Proxy {
         if !route.chain.has(Hook::ResponseStreamFilter) {
             return Ok(None);
         }
-        if request.method == Method::HEAD {
-            // The length would be that of a body which plugins may change.
-            remove_framing(&mut head.fields);
-        }
+        forget_length_of_nothing(request, head);
         if head.framing == Framing::None || access(request, head.status()) == Access::Nothing {
             return Ok(None);
         }
@@ -261,7 +260,7 @@ pub(super) struct Stages {
     /// A body that only passes beside the stages, which see a copy.
     beside: Option<Beside>,
     is_finished: bool,
-    /// The time that the plugins have taken in a row, and the bytes that were decoded and cut.
+    /// The time that the plugins have taken since more was wanted, and the bytes that were decoded and cut.
     spent: Duration,
     passed: usize,
     broken: Option<Broken>,
@@ -313,7 +312,16 @@ impl Stages {
             fail_all(&mut stages, &Failure::unknown_coding())?;
             return Ok(None);
         };
-        let decoded = (!codings.is_empty()).then(|| Decoded::new(&codings, budget.permit()));
+        let mut decoded = None;
+        if !codings.is_empty() {
+            match Decoded::new(&codings, budget.permit()) {
+                Ok(made) => decoded = Some(made),
+                Err(failure) => {
+                    fail_all(&mut stages, &failure)?;
+                    return Ok(None);
+                }
+            }
+        }
         let only_looks = decoded.is_some() && !stages.iter().any(Stage::edits);
         Ok((!stages.is_empty()).then_some(Stages {
             stages,
@@ -419,8 +427,7 @@ impl Through<'_> {
                     return Ok(Pulled::Bytes(bytes));
                 }
                 Ok(None) => {}
-                Err(error) => {
-                    let failure = Failure::uncollected(&error, 0);
+                Err(failure) => {
                     fail_all(&mut self.stages.stages, &failure)
                         .map_err(|FailedClosed(reason)| Broken::Failed(reason))?;
                     // A body that is sent as it came goes on. What was decoded cannot.
@@ -447,7 +454,12 @@ impl Through<'_> {
             if let Some(seen) = self.take_seen() {
                 return Ok(Pulled::Bytes(seen));
             }
-            let pulled = match self.stages.stages.iter().any(Stage::is_open) {
+            let is_seen = self.stages.stages.iter().any(Stage::is_open);
+            if !is_seen {
+                // Nobody looks at it any more, so it need not be decoded.
+                self.stages.decoded = None;
+            }
+            let pulled = match is_seen {
                 true => self.pull(count)?,
                 false if self.stages.is_finished => Pulled::End,
                 false => Pulled::More,
@@ -516,7 +528,10 @@ impl Transform for Through<'_> {
     fn poll_next(&mut self, task: &mut Task<'_>) -> Poll<Flow> {
         Poll::Ready(match self.next() {
             Ok(Pulled::Bytes(bytes)) => Flow::Bytes(bytes),
-            Ok(Pulled::More) => Flow::More,
+            Ok(Pulled::More) => {
+                (self.stages.spent, self.stages.passed) = (Duration::ZERO, 0);
+                Flow::More
+            }
             Ok(Pulled::End) => {
                 // Those before a filter that has ended the message have not seen its end.
                 self.stages.end(self.scene, Ending::Cut);

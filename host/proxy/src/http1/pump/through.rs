@@ -80,14 +80,23 @@ impl Pump {
             }
             match through.poll_next(context) {
                 Poll::Ready(Flow::Bytes(bytes)) => {
+                    // A message that stays as it is has its length announced. Whoever has all of it does not see that it is broken
+                    // off, so the last bytes wait for the end.
+                    let is_last = !through.edits() && self.reader.is_done();
+                    let bytes = match is_last {
+                        true => std::mem::replace(&mut self.held, bytes),
+                        false => bytes,
+                    };
                     self.add_made(bytes);
-                    // A message whose length is announced must never have another, or what follows it is read as its rest.
+                    // And it must never have another length, or what follows it is read as its rest.
                     if !through.edits() && self.given > self.pushed {
                         return Poll::Ready(Ok(Passed::Broken));
                     }
                 }
                 Poll::Ready(Flow::Broken) => return Poll::Ready(Ok(Passed::Broken)),
                 Poll::Ready(Flow::End) => {
+                    let held = std::mem::take(&mut self.held);
+                    self.add_made(held);
                     if !through.edits() && self.given != self.pushed {
                         return Poll::Ready(Ok(Passed::Broken));
                     }
@@ -172,6 +181,9 @@ impl Pump {
     }
 
     fn add_made(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
         self.given += bytes.len() as u64;
         if let Some(kept) = &mut self.kept {
             kept.add(&bytes);

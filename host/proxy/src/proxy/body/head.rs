@@ -7,6 +7,7 @@ use pace_content::headers;
 use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::framing::{Framing, remove_framing};
 use pace_wire::request::RequestHead;
+use pace_wire::response::ResponseHead;
 
 use crate::http1::Pump;
 
@@ -83,4 +84,14 @@ pub(in crate::proxy) fn access(request: &RequestHead, status: StatusCode) -> Acc
         true => Access::Nothing,
         false => Access::Edit,
     }
+}
+
+/// Removes the length from the head of a response without a body, where it would be that of a body which plugins may change.
+/// Returns whether it is such a response.
+pub(in crate::proxy) fn forget_length_of_nothing(request: &RequestHead, head: &mut ResponseHead) -> bool {
+    let has_none = request.method == Method::HEAD || head.status() == StatusCode::NOT_MODIFIED;
+    if has_none {
+        remove_framing(&mut head.fields);
+    }
+    has_none
 }

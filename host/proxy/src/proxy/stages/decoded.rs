@@ -2,8 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use pace_content::budget::Permit;
-use pace_content::collect::CollectError;
 use pace_content::decode::{Codings, Decoder};
+use pace_hook::Failure;
 
 /// The most bytes that are decoded at once.
 const PIECE: usize = 64 << 10;
@@ -20,12 +20,17 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    pub(super) fn new(codings: &Codings, permit: Permit) -> Decoded {
-        Decoded {
-            decoder: Decoder::new(codings),
-            encoded: BytesMut::new(),
-            may_have_more: false,
-            permit,
+    /// A decoder at the start of a body; the failure of its filters if there is no memory for it.
+    pub(super) fn new(codings: &Codings, mut permit: Permit) -> Result<Decoded, Failure> {
+        let decoder = Decoder::new(codings);
+        match permit.cover(decoder.memory()) {
+            true => Ok(Decoded {
+                decoder,
+                encoded: BytesMut::new(),
+                may_have_more: false,
+                permit,
+            }),
+            false => Err(Failure::no_memory_for_body()),
         }
     }
 
@@ -40,14 +45,14 @@ impl Decoded {
     }
 
     /// The next bytes; `None` if more have to come first, or there are no more.
-    pub(super) fn next(&mut self, is_finished: bool) -> Result<Option<Bytes>, CollectError> {
+    pub(super) fn next(&mut self, is_finished: bool) -> Result<Option<Bytes>, Failure> {
         if std::mem::take(&mut self.may_have_more) {
             let mut out = Vec::new();
             let mut input = &self.encoded[..];
             let decoded = self.decoder.decode(&mut input, &mut out, PIECE);
-            decoded.map_err(CollectError::Encoding)?;
+            decoded.map_err(|error| Failure::undecodable(&error))?;
             if !self.permit.cover(self.decoder.memory()) {
-                return Err(CollectError::Budget);
+                return Err(Failure::no_memory_for_body());
             }
             let taken = self.encoded.len() - input.len();
             self.encoded.advance(taken);
@@ -57,7 +62,8 @@ impl Decoded {
             }
         }
         if is_finished {
-            self.decoder.finish().map_err(CollectError::Encoding)?;
+            let ended = self.decoder.finish();
+            ended.map_err(|error| Failure::undecodable(&error))?;
         }
         Ok(None)
     }
