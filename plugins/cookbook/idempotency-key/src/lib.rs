@@ -18,7 +18,8 @@ use pace_plugin::{
     Claimed, Content, Form, Hash, HeaderName, Integer, Plugin, Reply, Request, RequestBodyFilter,
 };
 use pace_plugin::{
-    RequestFilter, Response, ResponseBodyFilter, ResponseFilter, Table, Verdict, context, error, warn,
+    RequestFilter, Response, ResponseBodyFilter, ResponseFilter, Table, Verdict, context, error,
+    header::check_name, warn,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -55,15 +56,11 @@ impl Plugin for Idempotency {
     }
 }
 
-/// Headers that Pace sets for each answer, or that were about how the first one was sent.
-const NOT_KEPT: [&str; 6] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "date",
-    "trailer",
-    "transfer-encoding",
-];
+/// Headers that Pace sets for each answer, or that were about how the first one was sent, as those of its connection were. No reply
+/// may have one of these.
+fn is_kept(name: &str) -> bool {
+    check_name(name).is_ok() && name != "content-encoding" && name != "date"
+}
 
 impl Kept {
     /// The first answer once more. The response hook sees it, too, and must not keep it again.
@@ -167,7 +164,7 @@ impl ResponseBodyFilter for Idempotency {
         let kept = Kept {
             request,
             status: response.status(),
-            headers: headers.filter(|(name, _)| !NOT_KEPT.contains(&&**name)).collect(),
+            headers: headers.filter(|(name, _)| is_kept(name)).collect(),
         };
         let mut value = serde_json::to_vec(&kept).unwrap_or_default();
         value.extend(body.to_vec());
