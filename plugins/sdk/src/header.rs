@@ -53,7 +53,8 @@ pub enum EditError {
     /// target or place (`host`, the request target, an offset behind the end).
     InvalidValue,
     /// The field belongs to the connection and is Pace's to set: `connection`, `content-length`,
-    /// `keep-alive`, `proxy-*`, `te`, `trailer`, `transfer-encoding`, `upgrade`.
+    /// `keep-alive`, `proxy-*`, `te`, `trailer`, `transfer-encoding`, `upgrade`. Or `host` was to be removed,
+    /// which every request has; it can be set.
     Forbidden,
     /// The message would grow beyond the operator's limit for plugins.
     TooLarge,
@@ -82,8 +83,8 @@ impl fmt::Display for EditError {
                  `limits.header_kb`"
             }
             Self::ReadOnly => {
-                "the message cannot be changed in this hook: change requests in request-filter, responses in \
-                 response-filter"
+                "the message cannot be changed in this hook: change requests in request-filter and \
+                 request-body-filter, responses in response-filter and response-body-filter"
             }
             Self::NotAvailable => "there is nothing to change here: look first whether there is",
             Self::NotGranted => {

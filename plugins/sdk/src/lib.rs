@@ -44,7 +44,7 @@
 //! ```text
 //!  operator's TOML ──▶ Plugin::configure ─┐          (once in every instance)
 //!                                         ▼
-//!  request ──▶ RequestFilter ──▶ SelectUpstream ──▶ backend
+//!  request ──▶ RequestFilter ──▶ SelectUpstream ──▶ backend      (the whole way has nine hooks)
 //!                  │ Reply           │ Reply           │
 //!  client  ◀───────┴─ ResponseFilter ┴◀────────────────┘
 //! ```
@@ -62,6 +62,10 @@
 //! | know how a request went, once it is over | [`Finished`], [`Outcome`] |
 //! | leave a fact for a later hook | [`context`] |
 //! | count over all workers | [`Counter`], [`Window`] |
+//! | keep a value under a key for all workers, for a time | [`Table`] |
+//! | count in Pace's metrics | [`metrics`] |
+//! | sign or verify with a secret, or compare with it | [`secrets`] |
+//! | take random numbers | [`random`] |
 //! | write to Pace's log | [`info!`], [`warn!`] and the others, [`log`] |
 //! | add a field to the request's line and span | [`log::annotate`] |
 //! | know the time | [`clock`] |
@@ -71,8 +75,8 @@
 //!
 //! Pace makes at least one instance of a plugin per worker thread, hands it one request after another, and
 //! drops it whenever it must: after a panic, at a swap. So a field of your type is a cache of one worker.
-//! Data that must be right over all workers, or outlive an instance, belongs into a [`Counter`] or a
-//! [`Window`].
+//! Data that must be right over all workers, or outlive an instance, belongs into a [`Counter`], a [`Window`]
+//! or a [`Table`].
 //!
 //! # Panics
 //!
