@@ -107,6 +107,7 @@ fn message_that_is_looked_at_is_sent_as_it_came() {
     let copy = body.clone();
     let backend = HttpBackend::new(move |request| match request.target.as_str() {
         "/encoded" => Answer::new(copy.clone()).header("Content-Encoding", "zstd"),
+        "/chunked" => Answer::chunks(["on", "e\ntwo", "\n"].map(Vec::from)),
         _ => Answer::new("one\ntwo\n"),
     });
     let pace = start(
@@ -115,6 +116,7 @@ fn message_that_is_looked_at_is_sent_as_it_came() {
         "of = 'response', framing = 'line', look = true",
     );
     let mut client = pace.client();
+    assert_eq!(client.get("/chunked").text(), "one\ntwo\n");
     let answer = client.get("/");
     assert_eq!(
         (answer.text(), answer.header("content-length")),
@@ -124,8 +126,8 @@ fn message_that_is_looked_at_is_sent_as_it_came() {
     assert_eq!(answer.body, body);
     assert_eq!(answer.header("content-encoding"), Some("zstd"));
     // The client has all of the message before the filter is told that it is over.
-    wait_until("the ends of both messages", || {
-        pace.log().matches("complete after 2").count() == 2
+    wait_until("the ends of all messages", || {
+        pace.log().matches("complete after 2").count() == 3
     });
     assert!(pace.log().contains("refused: ReadOnly"), "{}", pace.log());
 }

@@ -82,7 +82,8 @@ impl Pump {
                 Poll::Ready(Flow::Bytes(bytes)) => {
                     // A message that stays as it is has its length announced. Whoever has all of it does not see that it is broken
                     // off, so the last bytes wait for the end.
-                    let is_last = !through.edits() && self.reader.is_done();
+                    let is_measured = !matches!(self.outgoing, Outgoing::Chunked { .. });
+                    let is_last = is_measured && !through.edits() && self.reader.is_done();
                     let bytes = match is_last {
                         true => std::mem::replace(&mut self.held, bytes),
                         false => bytes,
@@ -94,9 +95,11 @@ impl Pump {
                     }
                 }
                 Poll::Ready(Flow::Broken) => return Poll::Ready(Ok(Passed::Broken)),
-                Poll::Ready(Flow::End) => {
+                Poll::Ready(Flow::End) if !self.held.is_empty() => {
                     let held = std::mem::take(&mut self.held);
                     self.add_made(held);
+                }
+                Poll::Ready(Flow::End) => {
                     if !through.edits() && self.given != self.pushed {
                         return Poll::Ready(Ok(Passed::Broken));
                     }
