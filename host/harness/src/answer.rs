@@ -32,18 +32,13 @@ impl Reviewed<'_> {
 impl<'s> Course<'s> {
     /// Has a response pass the filters, and tells the plugins the end.
     pub(super) fn finish(&mut self, answer: Answer<'s>, end: &End) -> Result<(), NoResponse<'s>> {
-        let mut failed = None;
         let (response, mut ending) = match answer {
             Answer::Backend(response) => (Some(self.respond(response, None)?), Ending::Complete),
             Answer::Plugin(author, response) => {
                 self.replies(author);
                 (Some(self.respond(response, Some(author))?), Ending::Complete)
             }
-            Answer::Pace(status, failure) => {
-                failed = failure;
-                let ending = failure.map_or(Ending::Cut, |_| Ending::BackendFailed);
-                (Some((Response::new(status), None)), ending)
-            }
+            Answer::Pace(status, ending) => (Some((Response::new(status), None)), ending),
             Answer::Nobody => (None, Ending::ClientGone),
         };
         if let Some(passage) = &self.outcome.response_passage
@@ -55,13 +50,14 @@ impl<'s> Course<'s> {
             Some((response, sender)) => (Some(response), sender),
             None => (None, None),
         };
-        let last = self.outcome.attempts.last();
-        let made = last.and_then(|made| {
+        // One that a plugin has answered instead was not made.
+        let mut made = self.outcome.attempts.iter().rev();
+        let made = made.find_map(|made| {
             Some(Attempt {
-                number: self.number,
+                number: made.number,
                 backend: made.backend.as_deref()?,
                 pool: made.trial.as_ref().map_or(&self.pool.name, |trial| &trial.pool),
-                failure: failed,
+                failure: made.failure,
             })
         });
         let status = response.as_ref().map(|response| response.status.as_u16());
@@ -126,9 +122,9 @@ impl<'s> Course<'s> {
             self.accepts(author, decided);
         }
         let is_broken_off = passage.ending == Ending::Cut && response.arrival.ending != Ending::Cut;
-        let is_nothing = passage.body().is_empty();
+        let is_unbegun = passage.is_unbegun;
         self.outcome.response_passage = Some(passage);
-        match is_broken_off && is_nothing {
+        match is_broken_off && is_unbegun {
             true => Ok((Response::new(StatusCode::BAD_GATEWAY), None)),
             false => Ok((response, sender)),
         }
@@ -186,6 +182,8 @@ impl<'s> Course<'s> {
             }
         }
         put_response(&mut of.response, content);
+        // A body that was collected goes on as one piece.
+        of.response.arrival.pieces = None;
         Ok(None)
     }
 

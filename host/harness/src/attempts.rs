@@ -71,7 +71,7 @@ impl<'s> Course<'s> {
                 self.made(trial, Some(address), None);
                 return Ok(Attempted::Answer(match has_client_gone {
                     true => Answer::Nobody,
-                    false => Answer::Pace(StatusCode::SERVICE_UNAVAILABLE, None),
+                    false => Answer::Pace(StatusCode::SERVICE_UNAVAILABLE, Ending::Cut),
                 }));
             }
         }
@@ -145,7 +145,7 @@ impl<'s> Course<'s> {
         can_retry: bool,
     ) -> Result<Attempted<'s>, NoResponse<'s>> {
         let Some(mut trial) = trial else {
-            self.made(None, Some(address), None);
+            self.made(None, Some(address), None).failure = brought.result.as_ref().err().copied();
             return Ok(match brought.result {
                 Ok(response) => Attempted::Answer(Answer::Backend(response)),
                 Err(failure) => Attempted::Unwanted(failure, None),
@@ -178,7 +178,7 @@ impl<'s> Course<'s> {
                 break;
             }
         }
-        self.made(Some(trial), Some(address), told);
+        self.made(Some(trial), Some(address), told).failure = brought.result.as_ref().err().copied();
         let judgement = judgement.map_err(Failed::of(judge, Hook::AttemptFilter))?;
         Ok(match (judgement, brought.result) {
             (Judgement::Respond(reply), _) => Attempted::Answer(self.replied(judge, reply)),
@@ -194,12 +194,15 @@ impl<'s> Course<'s> {
     }
 
     /// Adds an attempt to those that were made.
-    fn made(&mut self, trial: Option<Trial>, backend: Option<String>, judged: Option<Judged>) {
+    fn made(&mut self, trial: Option<Trial>, backend: Option<String>, judged: Option<Judged>) -> &mut Made {
         self.outcome.attempts.push(Made {
+            number: self.number,
             trial,
             backend,
+            failure: None,
             judged,
         });
+        self.outcome.attempts.last_mut().expect("it was pushed")
     }
 
     /// The backend of the present attempt: a plugin's pick, or else one where the request has not been.

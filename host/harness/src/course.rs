@@ -14,7 +14,7 @@ use super::route::{Failed, NeighborFailure};
 use super::session::Session;
 use super::stream::{break_off, open_request};
 use pace_content::body::Access;
-use pace_hook::{AttemptFailure, Body, Failure, Hook, Reply, Verdict};
+use pace_hook::{AttemptFailure, Body, Ending, Failure, Hook, Reply, Verdict};
 
 /// A request on its way.
 pub(super) struct Course<'s> {
@@ -41,8 +41,8 @@ pub(super) enum NoResponse<'s> {
 pub(super) enum Answer<'s> {
     Backend(Response),
     Plugin(&'s Session, Response),
-    /// Pace's own, which the filters of responses do not see: after a failed attempt, or because a filter has cut the request.
-    Pace(StatusCode, Option<AttemptFailure>),
+    /// Pace's own, which the filters of responses do not see, and how the request has ended.
+    Pace(StatusCode, Ending),
     /// The client has gone, so there is none.
     Nobody,
 }
@@ -222,7 +222,7 @@ impl<'s> Course<'s> {
                         }
                         Err(NoResponse::Open)
                     }
-                    failure => Ok(Answer::Pace(failure.answer(), Some(failure))),
+                    failure => Ok(Answer::Pace(failure.answer(), Ending::BackendFailed)),
                 };
             }
             self.pool.last_failure = Some(failure);
@@ -259,6 +259,8 @@ impl<'s> Course<'s> {
             }
         }
         put_request(&mut self.outcome.request, content);
+        // A body that was collected goes on as one piece.
+        self.outcome.request.arrival.pieces = None;
         Ok(answer)
     }
 }

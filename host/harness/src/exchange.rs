@@ -71,10 +71,14 @@ pub struct Outcome {
 /// An attempt that was made.
 #[derive(Clone, Debug)]
 pub struct Made {
+    /// 1 for the first attempt of the request.
+    pub number: u32,
     /// The attempt as the plugins have prepared it; `None` if they prepare none.
     pub trial: Option<Trial>,
     /// The address of the backend; `None` if it came to none.
     pub backend: Option<String>,
+    /// The reason why it failed; `None` if it brought a response, and if it was not made.
+    pub failure: Option<AttemptFailure>,
     /// The judgement of the plugin; `None` if it was not asked.
     pub judged: Option<Judged>,
 }

@@ -31,6 +31,8 @@ pub struct Passage {
     pub pieces: Vec<Bytes>,
     /// The way in which it ended.
     pub ending: Ending,
+    /// Whether it broke off before anything was sent of it or waited for: then the head was not sent either.
+    pub(super) is_unbegun: bool,
 }
 
 impl Default for Arrival {
@@ -62,6 +64,7 @@ impl Arrival {
         Passage {
             pieces,
             ending: self.ending,
+            is_unbegun: false,
         }
     }
 }
@@ -267,20 +270,34 @@ fn pass<'s>(opened: Opened<'s>, scene: Scene<'_>, how: Ending) -> Result<Passage
     for piece in came {
         match through(&mut filters, Some(piece), scene) {
             Ok(sent) => pieces.push(sent),
-            Err((sent, broken)) => return broken.end(filters, scene, (pieces, sent), count),
+            Err((sent, broken)) => return broken.end(filters, scene, (pieces, sent), (count, beside)),
+        }
+        if filters.last().is_some_and(|filter| filter.is_over) {
+            // It has ended the message, of which the filters before it have not seen the end.
+            end_all(filters, scene, Ending::Cut)?;
+            pieces.resize(count + 1, Bytes::new());
+            return Ok(Passage {
+                pieces,
+                ending: Ending::Complete,
+                is_unbegun: false,
+            });
         }
     }
     match how {
         Ending::Complete => match through(&mut filters, None, scene) {
             Ok(sent) => pieces.push(sent),
-            Err((sent, broken)) => return broken.end(filters, scene, (pieces, sent), count),
+            Err((sent, broken)) => return broken.end(filters, scene, (pieces, sent), (count, beside)),
         },
         how => {
             end_all(filters, scene, how)?;
             pieces.push(Bytes::new());
         }
     }
-    Ok(beside.unwrap_or(Passage { pieces, ending: how }))
+    Ok(beside.unwrap_or(Passage {
+        pieces,
+        ending: how,
+        is_unbegun: false,
+    }))
 }
 
 /// Has a piece pass all filters, or the end of the message if it is `None`. Returns what comes out behind the last of them; with the
@@ -401,22 +418,28 @@ impl<'s> Filtering<'s> {
 
 impl<'s> Broken<'s> {
     /// The passage that ends with `sent`, of so many pieces and an end; or the failure. The other filters learn that the message was
-    /// cut.
+    /// cut. What goes beside filters is not sent before they have seen it.
     fn end(
         self,
         filters: Vec<Filtering<'s>>,
         scene: Scene<'_>,
         (mut pieces, sent): (Vec<Bytes>, Bytes),
-        count: usize,
+        (count, beside): (usize, Option<Passage>),
     ) -> Result<Passage, Failed<'s>> {
         let ended = end_all(filters, scene, Ending::Cut);
         match self {
             Broken::Failed(failed) => Err(failed),
             Broken::Cut => {
                 ended?;
+                // Pace sends the head once it waits for more.
+                let has_waited = count > 1 && !pieces.is_empty();
                 pieces.push(sent);
-                pieces.resize(count + 1, Bytes::new());
+                if let Some(beside) = beside {
+                    pieces = vec![Bytes::new(); beside.pieces.len()];
+                }
+                pieces.resize(pieces.len().max(count + 1), Bytes::new());
                 Ok(Passage {
+                    is_unbegun: !has_waited && pieces.iter().all(Bytes::is_empty),
                     pieces,
                     ending: Ending::Cut,
                 })

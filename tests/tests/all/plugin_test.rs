@@ -588,6 +588,12 @@ attempts = [{}, {}]
 expect = { response.status = 299, attempts = [{ }] }
 
 [[case]]
+name = "the end is that of the attempt which was made"
+request.headers.x-plan = "|reply"
+attempts = ["closed", {}]
+expect = { response.status = 299, log = ['info: pool Some("web")'], attempts = [{ pool = "web" }, {}] }
+
+[[case]]
 name = "what follows is not part of the case"
 response.status = 429
 expect = { verdict = "retry", attempts = [{ judgement = "retry", pool = "web" }] }
@@ -686,6 +692,18 @@ name = "the filter cuts it before anything is sent"
 config = { of = "response", framing = "line" }
 response.pieces = ["cut\n"]
 expect.response = { status = 502, ends = "cut" }
+
+[[case]]
+name = "the filter cuts it after Pace has waited"
+config = { of = "response", framing = "line" }
+response.pieces = ["c", "ut\n"]
+expect.response = { status = 200, ends = "cut", pieces = ["", "", ""] }
+
+[[case]]
+name = "the filter ends it before the backend does"
+config = { of = "response", framing = "line" }
+response = { pieces = ["stop\n", "rest"], ends = "backend-failed" }
+expect.response = { pieces = ["stop\ncomplete after 1\n", "", ""], ends = "complete" }
 
 [[case]]
 name = "the filter cuts the request"
