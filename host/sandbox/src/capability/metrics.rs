@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Linker, Resource};
 use wasmtime::{Result, bail};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::metrics;
 use super::super::direct::{
-    Caller, Interface, Texts, called, guest_mut, numbers_if_few, split, text_if_short, texts_if_few,
+    Caller, Interface, Texts, called, numbers_if_few, split, text_if_short, texts_if_few,
 };
 use super::super::guest::Guest;
 use super::super::meter::Meter;
-use super::counters::{borrowed, owned, put_opened};
+use super::handles::{Handles, View, borrowed, delete, put_opened};
 use super::metered::Metered;
-use pace_state::{Distribution, Level, MAX_BOUNDS, MAX_LABELS, Metric, Scope, Sum};
+use pace_state::{Distribution, Level, MAX_BOUNDS, MAX_LABELS, Metric, Sum};
 
 /// A plugin's handle to a counter that is exported.
 #[expect(
@@ -37,30 +37,8 @@ pub struct GaugeMetric(Arc<Metric<Level>>);
 )]
 pub struct HistogramMetric(Arc<Metric<Distribution>>);
 
-struct View<'a> {
-    scope: &'a Scope,
-    resources: &'a mut ResourceTable,
-}
-
-struct Metrics;
-
-impl HasData for Metrics {
-    type Data<'a> = Metered<'a, View<'a>>;
-}
-
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    metrics::add_to_linker::<_, Metrics>(linker, |guest| {
-        let (meter, view) = parts(guest);
-        Metered::new(meter, view)
-    })
-}
-
-fn parts(guest: &mut Guest) -> (&mut Meter, View<'_>) {
-    let view = View {
-        scope: &guest.scope,
-        resources: &mut guest.resources,
-    };
-    (&mut guest.meter, view)
+    metrics::add_to_linker::<_, Handles>(linker, |guest| View::metered(guest))
 }
 
 pub(super) fn add_directly(metrics: &mut Interface<'_>) -> Result<()> {
@@ -69,7 +47,7 @@ pub(super) fn add_directly(metrics: &mut Interface<'_>) -> Result<()> {
             "[static]counter.open",
             |mut caller: Caller<'_>, n: u32, nl: u32, h: u32, hl: u32, l: u32, ll: u32, out: u32| {
                 open(&mut caller, [n, nl, h, hl, l, ll], out, |view, said| {
-                    view.open_counter(said)
+                    view.open_counter_metric(said)
                 })
             },
         )?
@@ -85,7 +63,7 @@ pub(super) fn add_directly(metrics: &mut Interface<'_>) -> Result<()> {
             "[static]gauge.open",
             |mut caller: Caller<'_>, n: u32, nl: u32, h: u32, hl: u32, l: u32, ll: u32, out: u32| {
                 open(&mut caller, [n, nl, h, hl, l, ll], out, |view, said| {
-                    view.open_gauge(said)
+                    view.open_gauge_metric(said)
                 })
             },
         )?
@@ -120,7 +98,7 @@ pub(super) fn add_directly(metrics: &mut Interface<'_>) -> Result<()> {
                 let memory = split(&mut caller)?.0;
                 let bounds = numbers_if_few::<MAX_BOUNDS>(memory, bounds, count)?;
                 open(&mut caller, [n, nl, h, hl, l, ll], out, |view, said| {
-                    view.open_histogram(said, &bounds.ok_or(OpenError::InvalidArgument)?)
+                    view.open_histogram_metric(said, &bounds.ok_or(OpenError::InvalidArgument)?)
                 })
             },
         )?
@@ -147,7 +125,7 @@ fn open<T: 'static>(
 ) -> Result<()> {
     called(caller)?;
     let (memory, guest) = split(caller)?;
-    let (meter, mut view) = parts(guest);
+    let (meter, mut view) = View::of(guest);
     let said = Said::read(memory, meter, said)?;
     let opened = said.and_then(|said| open(&mut view, &said));
     put_opened(memory, out, opened)
@@ -162,17 +140,11 @@ fn write(
 ) -> Result<()> {
     called(caller)?;
     let (memory, guest) = split(caller)?;
-    let (meter, view) = parts(guest);
+    let (meter, view) = View::of(guest);
     match texts_if_few::<MAX_LABELS>(memory, meter, labels, count)? {
         Some(labels) => write(&view, &labels),
         None => bail!("{count} label values were given, and no metric has more than {MAX_LABELS}"),
     }
-}
-
-fn delete<T: Send + 'static>(mut caller: Caller<'_>, handle: u32) -> Result<()> {
-    called(&mut caller)?;
-    guest_mut(&mut caller)?.resources.delete(owned::<T>(handle))?;
-    Ok(())
 }
 
 /// Name, help and labels as a plugin says them.
@@ -205,19 +177,19 @@ impl<'a> Said<'a> {
 }
 
 impl View<'_> {
-    fn open_counter(&mut self, said: &Said<'_>) -> Result<Resource<CounterMetric>, OpenError> {
+    fn open_counter_metric(&mut self, said: &Said<'_>) -> Result<Resource<CounterMetric>, OpenError> {
         let metrics = self.scope.metrics();
         let metric = metrics.counter(said.name, said.help, &said.labels)?;
         self.put(CounterMetric(metric))
     }
 
-    fn open_gauge(&mut self, said: &Said<'_>) -> Result<Resource<GaugeMetric>, OpenError> {
+    fn open_gauge_metric(&mut self, said: &Said<'_>) -> Result<Resource<GaugeMetric>, OpenError> {
         let metrics = self.scope.metrics();
         let metric = metrics.gauge(said.name, said.help, &said.labels)?;
         self.put(GaugeMetric(metric))
     }
 
-    fn open_histogram(
+    fn open_histogram_metric(
         &mut self,
         said: &Said<'_>,
         bounds: &[f64],
@@ -225,10 +197,6 @@ impl View<'_> {
         let metrics = self.scope.metrics();
         let metric = metrics.histogram(said.name, said.help, &said.labels, bounds)?;
         self.put(HistogramMetric(metric))
-    }
-
-    fn put<T: Send + 'static>(&mut self, handle: T) -> Result<Resource<T>, OpenError> {
-        self.resources.push(handle).map_err(|_| OpenError::TooMany)
     }
 
     fn counter(&self, handle: &Resource<CounterMetric>) -> Result<&Metric<Sum>> {
@@ -267,7 +235,7 @@ impl metrics::HostCounter for Metered<'_, View<'_>> {
         labels: Vec<String>,
     ) -> Result<Result<Resource<CounterMetric>, OpenError>> {
         let view = self.given(name.len() + help.len() + handed(&labels))?;
-        Ok(view.open_counter(&said(&name, &help, &labels)))
+        Ok(view.open_counter_metric(&said(&name, &help, &labels)))
     }
 
     fn add(&mut self, counter: Resource<CounterMetric>, labels: Vec<String>, delta: u64) -> Result<()> {
@@ -289,7 +257,7 @@ impl metrics::HostGauge for Metered<'_, View<'_>> {
         labels: Vec<String>,
     ) -> Result<Result<Resource<GaugeMetric>, OpenError>> {
         let view = self.given(name.len() + help.len() + handed(&labels))?;
-        Ok(view.open_gauge(&said(&name, &help, &labels)))
+        Ok(view.open_gauge_metric(&said(&name, &help, &labels)))
     }
 
     fn set(&mut self, gauge: Resource<GaugeMetric>, labels: Vec<String>, value: f64) -> Result<()> {
@@ -317,7 +285,7 @@ impl metrics::HostHistogram for Metered<'_, View<'_>> {
         bounds: Vec<f64>,
     ) -> Result<Result<Resource<HistogramMetric>, OpenError>> {
         let view = self.given(name.len() + help.len() + handed(&labels))?;
-        Ok(view.open_histogram(&said(&name, &help, &labels), &bounds))
+        Ok(view.open_histogram_metric(&said(&name, &help, &labels), &bounds))
     }
 
     fn observe(

@@ -13,6 +13,7 @@ mod content;
 mod context;
 mod counters;
 mod edit;
+mod handles;
 mod headers;
 mod log;
 mod metered;

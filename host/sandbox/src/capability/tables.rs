@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use wasmtime::Result;
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Linker, Resource};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::tables::{self, Claimed, Swapped, TableError};
 use super::super::direct::{
-    Caller, Interface, answer_bytes, answer_option, answer_result, bytes, called, guest_mut, key as key_at,
-    place, split, text_if_short,
+    Caller, Interface, answer_bytes, answer_option, answer_result, bytes, called, key as key_at, place,
+    split, text_if_short,
 };
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::super::meter::Meter;
-use super::counters::{borrowed, owned, put_opened};
+use super::handles::{Handles, View, borrowed, delete, put_opened};
 use super::metered::Metered;
-use pace_state::{ClaimId, Claims, Now, Scope, Table};
+use pace_state::{ClaimId, Claims, Now, Table};
 
 /// A plugin's handle to a table.
 #[expect(
@@ -25,32 +25,8 @@ use pace_state::{ClaimId, Claims, Now, Scope, Table};
 )]
 pub struct TableHandle(Arc<Table>);
 
-struct View<'a> {
-    scope: &'a Scope,
-    lending: &'a Lending,
-    resources: &'a mut ResourceTable,
-}
-
-struct Tables;
-
-impl HasData for Tables {
-    type Data<'a> = Metered<'a, View<'a>>;
-}
-
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    tables::add_to_linker::<_, Tables>(linker, |guest| {
-        let (meter, view) = parts(guest);
-        Metered::new(meter, view)
-    })
-}
-
-fn parts(guest: &mut Guest) -> (&mut Meter, View<'_>) {
-    let view = View {
-        scope: &guest.scope,
-        lending: &guest.lending,
-        resources: &mut guest.resources,
-    };
-    (&mut guest.meter, view)
+    tables::add_to_linker::<_, Handles>(linker, |guest| View::metered(guest))
 }
 
 pub(super) fn add_directly(tables: &mut Interface<'_>) -> Result<()> {
@@ -60,9 +36,9 @@ pub(super) fn add_directly(tables: &mut Interface<'_>) -> Result<()> {
             |mut caller: Caller<'_>, name: u32, length: u32, out: u32| {
                 called(&mut caller)?;
                 let (memory, guest) = split(&mut caller)?;
-                let (meter, mut view) = parts(guest);
+                let (meter, mut view) = View::of(guest);
                 let name = text_if_short(memory, meter, name, length)?.ok_or(OpenError::InvalidName);
-                put_opened(memory, out, name.and_then(|name| view.open(name)))
+                put_opened(memory, out, name.and_then(|name| view.open_table(name)))
             },
         )?
         .func(
@@ -171,13 +147,7 @@ pub(super) fn add_directly(tables: &mut Interface<'_>) -> Result<()> {
                 Ok(())
             },
         )?
-        .func("[resource-drop]table", |mut caller: Caller<'_>, handle: u32| {
-            called(&mut caller)?;
-            guest_mut(&mut caller)?
-                .resources
-                .delete(owned::<TableHandle>(handle))?;
-            Ok(())
-        })?;
+        .func("[resource-drop]table", delete::<TableHandle>)?;
     Ok(())
 }
 
@@ -190,7 +160,7 @@ fn with<R>(
 ) -> Result<R> {
     called(caller)?;
     let (memory, guest) = split(caller)?;
-    let (meter, view) = parts(guest);
+    let (meter, view) = View::of(guest);
     let key = key_at(memory, meter, key, length)?;
     use_it(memory, meter, view.at(&borrowed(handle), key)?)
 }
@@ -238,10 +208,9 @@ impl At<'_> {
 }
 
 impl View<'_> {
-    fn open(&mut self, name: &str) -> Result<Resource<TableHandle>, OpenError> {
+    fn open_table(&mut self, name: &str) -> Result<Resource<TableHandle>, OpenError> {
         let table = self.scope.table(name)?;
-        let handle = self.resources.push(TableHandle(table));
-        handle.map_err(|_| OpenError::TooMany)
+        self.put(TableHandle(table))
     }
 
     fn at<'a>(&'a self, handle: &Resource<TableHandle>, key: &'a [u8]) -> Result<At<'a>> {
@@ -258,7 +227,7 @@ impl tables::Host for Metered<'_, View<'_>> {}
 
 impl tables::HostTable for Metered<'_, View<'_>> {
     fn open(&mut self, name: String) -> Result<Result<Resource<TableHandle>, OpenError>> {
-        Ok(self.given(name.len())?.open(&name))
+        Ok(self.given(name.len())?.open_table(&name))
     }
 
     fn get(&mut self, table: Resource<TableHandle>, key: Vec<u8>) -> Result<Option<Vec<u8>>> {

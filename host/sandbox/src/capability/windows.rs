@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Linker, Resource};
 use wasmtime::{Result, bail};
 
 use super::super::bindings::pace::plugin::counters::OpenError;
 use super::super::bindings::pace::plugin::windows::{self, Denial, Key, Standing};
-use super::super::direct::{
-    Caller, Interface, called, guest_mut, key as key_at, place, split, text_if_short,
-};
+use super::super::direct::{Caller, Interface, called, key as key_at, place, split, text_if_short};
 use super::super::guest::Guest;
 use super::super::lend::Lending;
 use super::super::meter::Meter;
-use super::counters::{borrowed, owned, put_opened};
+use super::handles::{Handles, View, borrowed, delete, put_opened};
 use super::metered::Metered;
-use pace_state::{Now, Prefixes, Reservations, Scope, Window, WindowSpec};
+use pace_state::{Now, Prefixes, Reservations, Window, WindowSpec};
 
 /// A plugin's handle to a window: the events, and the limit and period by which this plugin counts them.
 #[expect(
@@ -28,32 +26,8 @@ pub struct WindowHandle {
     spec: WindowSpec,
 }
 
-struct View<'a> {
-    scope: &'a Scope,
-    lending: &'a Lending,
-    resources: &'a mut ResourceTable,
-}
-
-struct Windows;
-
-impl HasData for Windows {
-    type Data<'a> = Metered<'a, View<'a>>;
-}
-
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    windows::add_to_linker::<_, Windows>(linker, |guest| {
-        let (meter, view) = parts(guest);
-        Metered::new(meter, view)
-    })
-}
-
-fn parts(guest: &mut Guest) -> (&mut Meter, View<'_>) {
-    let view = View {
-        scope: &guest.scope,
-        lending: &guest.lending,
-        resources: &mut guest.resources,
-    };
-    (&mut guest.meter, view)
+    windows::add_to_linker::<_, Handles>(linker, |guest| View::metered(guest))
 }
 
 pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
@@ -63,7 +37,7 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
             |mut caller: Caller<'_>, name: u32, length: u32, limit: u32, period_ms: u64, out: u32| {
                 called(&mut caller)?;
                 let (memory, guest) = split(&mut caller)?;
-                let (meter, mut view) = parts(guest);
+                let (meter, mut view) = View::of(guest);
                 let name = text_if_short(memory, meter, name, length)?.ok_or(OpenError::InvalidName);
                 let opened = name.and_then(|name| view.open_window(name, limit, period_ms));
                 put_opened(memory, out, opened)
@@ -155,13 +129,7 @@ pub(super) fn add_directly(windows: &mut Interface<'_>) -> Result<()> {
                 )
             },
         )?
-        .func("[resource-drop]window", |mut caller: Caller<'_>, handle: u32| {
-            called(&mut caller)?;
-            guest_mut(&mut caller)?
-                .resources
-                .delete(owned::<WindowHandle>(handle))?;
-            Ok(())
-        })?;
+        .func("[resource-drop]window", delete::<WindowHandle>)?;
     Ok(())
 }
 
@@ -174,7 +142,7 @@ fn with<R>(
 ) -> Result<R> {
     called(caller)?;
     let (memory, guest) = split(caller)?;
-    let (meter, view) = parts(guest);
+    let (meter, view) = View::of(guest);
     let key = view.flat_key(memory, meter, key)?;
     let handle = view.resources.get(&borrowed::<WindowHandle>(handle))?;
     use_it(&handle.window, &handle.spec, key, view.scope.now(), view.lending)
@@ -268,8 +236,7 @@ impl View<'_> {
     ) -> Result<Resource<WindowHandle>, OpenError> {
         let spec = WindowSpec::new(limit, Duration::from_millis(period_ms))?;
         let window = self.scope.open_window(name, spec)?;
-        let handle = self.resources.push(WindowHandle { window, spec });
-        handle.map_err(|_| OpenError::TooMany)
+        self.put(WindowHandle { window, spec })
     }
 }
 
