@@ -31,6 +31,9 @@ pub struct Content {
     document: Option<Result<Document, JsonError>>,
     /// Room for what `shown` and `document` have of their own; without it they are not counted.
     permit: Option<Permit>,
+    /// Whether the edits of the hook at hand can be undone, and what was there before the first of them.
+    is_undoable: bool,
+    before: Option<Box<Kept>>,
 }
 
 #[derive(Debug)]
@@ -50,9 +53,9 @@ pub enum Form {
     Shown,
 }
 
-/// What [`Content::keep`] keeps.
+/// The content before the first edit of a hook.
 #[derive(Debug)]
-pub struct Kept {
+struct Kept {
     shown: Bytes,
     changed: bool,
 }
@@ -92,6 +95,8 @@ impl Content {
             limit: Content::MOST,
             document: None,
             permit: None,
+            is_undoable: false,
+            before: None,
         }
     }
 
@@ -208,19 +213,19 @@ impl Content {
         shown
     }
 
-    /// Keeps the content as it is, for [`Content::undo`]. It is copied for the next edit.
-    pub fn keep(&mut self) -> Kept {
-        Kept {
-            shown: self.share(),
-            changed: self.changed,
-        }
+    /// Sets whether what the hook that runs next changes can be undone. Then it is copied for the first edit.
+    pub fn keep(&mut self, is_undoable: bool) {
+        self.is_undoable = is_undoable;
+        self.before = None;
     }
 
-    /// Returns to what was kept.
-    pub fn undo(&mut self, kept: Kept) {
-        self.shown = Shown::Shared(kept.shown);
-        self.changed = kept.changed;
-        self.document = None;
+    /// Undoes the edits since [`Content::keep`].
+    pub fn undo(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.shown = Shown::Shared(before.shown);
+            self.changed = before.changed;
+            self.document = None;
+        }
     }
 
     /// The bytes to send on: the sent form if no plugin has changed anything, else the shown one.

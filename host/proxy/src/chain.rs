@@ -168,18 +168,14 @@ impl Chain {
             let notes = context.notes;
             let state = context.facts.state;
             let pool = state.pool();
-            let mut kept = None;
-            let head: &mut dyn RequestHead = match step.fails_open() {
-                true => kept.insert(Undoable::new(&mut *head)),
-                false => &mut *head,
-            };
-            let request = context.at(step, RequestAccess::Edit(head));
+            let mut head = Undoable::new(&mut *head, step.fails_open());
+            let request = context.at(step, RequestAccess::Edit(&mut head));
             match step.run(Hook::RequestFilter, notes, &mut clock, |plugin| {
                 plugin.request_filter(request)
             }) {
                 StepResult::Result(Verdict::Next) => {}
                 StepResult::GoOn => {
-                    kept.into_iter().for_each(Undoable::undo);
+                    head.undo();
                     state.return_to_pool(pool);
                 }
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),
@@ -227,16 +223,12 @@ impl Chain {
         for step in steps.filter(|step| remaining.has(step)) {
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
-            let mut kept = None;
-            let response: &mut dyn ResponseHead = match step.fails_open() {
-                true => kept.insert(Undoable::new(&mut *response)),
-                false => &mut *response,
-            };
+            let mut response = Undoable::new(&mut *response, step.fails_open());
             match step.run(Hook::ResponseFilter, notes, &mut clock, |plugin| {
-                plugin.response_filter(request, response, backend)
+                plugin.response_filter(request, &mut response, backend)
             }) {
                 StepResult::Result(Verdict::Next) => {}
-                StepResult::GoOn => kept.into_iter().for_each(Undoable::undo),
+                StepResult::GoOn => response.undo(),
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return ResponseFlow::Respond(reply, Remaining(step.index));
                 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Content, Shown, index};
+use super::{Content, Kept, Shown, index};
 
 /// The changes that the hook at hand may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +68,18 @@ impl Content {
     /// Checks that the content may be changed to this length, and takes room for the memory of it.
     fn may_have(&mut self, length: usize) -> Result<(), EditError> {
         self.access.check_edit()?;
-        let has_room =
-            length <= index(self.limit) && self.permit.as_mut().is_none_or(|permit| permit.cover(length));
-        if has_room {
-            Ok(())
-        } else {
-            Err(EditError::TooLarge)
+        if length > index(self.limit) {
+            return Err(EditError::TooLarge);
+        }
+        if self.is_undoable && self.before.is_none() {
+            self.before = Some(Box::new(Kept {
+                shown: self.share(),
+                changed: self.changed,
+            }));
+        }
+        match self.permit.as_mut().is_none_or(|permit| permit.cover(length)) {
+            true => Ok(()),
+            false => Err(EditError::TooLarge),
         }
     }
 

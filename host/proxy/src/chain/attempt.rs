@@ -37,22 +37,19 @@ impl Chain {
             let mut body = body.as_deref_mut().filter(|body| body.fits(limit(step)));
             if let Some(body) = &mut body {
                 body.allow(Access::Edit, limit(step));
+                body.keep(step.fails_open());
             }
+            attempt.keep(step.fails_open());
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
-            let kept = step
-                .fails_open()
-                .then(|| (attempt.keep(), body.as_mut().map(|body| body.keep())));
             match step.run(Hook::AttemptFilter, notes, &mut clock, |plugin| {
                 plugin.prepare(request, &mut *attempt, body.as_deref_mut(), number)
             }) {
                 StepResult::Result(Verdict::Next) => {}
                 StepResult::GoOn => {
-                    if let Some((before, content)) = kept {
-                        attempt.undo(before);
-                        if let (Some(body), Some(content)) = (body, content) {
-                            body.undo(content);
-                        }
+                    attempt.undo();
+                    if let Some(body) = body {
+                        body.undo();
                     }
                 }
                 StepResult::Result(Verdict::Respond(reply)) => return RequestFlow::Respond(reply),

@@ -79,21 +79,17 @@ impl Chain {
             }
             content.allow(Access::Edit, limit(step));
             let notes = context.notes;
-            let mut kept = None;
-            let body = step.fails_open().then(|| content.keep());
             let pool = state.pool();
-            let head: &mut dyn RequestHead = match step.fails_open() {
-                true => kept.insert(Undoable::new(&mut *head)),
-                false => &mut *head,
-            };
-            let request = context.at(step, RequestAccess::Edit(head));
+            content.keep(step.fails_open());
+            let mut head = Undoable::new(&mut *head, step.fails_open());
+            let request = context.at(step, RequestAccess::Edit(&mut head));
             match step.run(Hook::RequestBodyFilter, notes, &mut clock, |plugin| {
                 plugin.request_body(request, content)
             }) {
                 StepResult::Result(Verdict::Next) => {}
                 StepResult::GoOn => {
-                    kept.into_iter().for_each(Undoable::undo);
-                    body.into_iter().for_each(|body| content.undo(body));
+                    head.undo();
+                    content.undo();
                     state.return_to_pool(pool);
                 }
                 StepResult::Result(Verdict::Respond(reply)) => {
@@ -129,19 +125,15 @@ impl Chain {
             content.allow(access, limit(step));
             let notes = context.notes;
             let request = context.at(step, RequestAccess::Read(head));
-            let mut kept = None;
-            let body = step.fails_open().then(|| content.keep());
-            let response: &mut dyn ResponseHead = match step.fails_open() {
-                true => kept.insert(Undoable::new(&mut *response)),
-                false => &mut *response,
-            };
+            content.keep(step.fails_open());
+            let mut response = Undoable::new(&mut *response, step.fails_open());
             match step.run(Hook::ResponseBodyFilter, notes, &mut clock, |plugin| {
-                plugin.response_body(request, response, backend, content)
+                plugin.response_body(request, &mut response, backend, content)
             }) {
                 StepResult::Result(Verdict::Next) => {}
                 StepResult::GoOn => {
-                    kept.into_iter().for_each(Undoable::undo);
-                    body.into_iter().for_each(|body| content.undo(body));
+                    response.undo();
+                    content.undo();
                 }
                 StepResult::Result(Verdict::Respond(reply)) => {
                     return BodyFlow::Decided(ResponseFlow::Respond(reply, Remaining(step.index)));

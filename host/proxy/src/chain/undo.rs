@@ -5,27 +5,29 @@ use http::header::HeaderValue;
 use pace_hook::field::FieldName;
 use pace_hook::{EditError, Headers, RequestHead, ResponseHead};
 
-/// Something that can return to what it was.
+/// Something that can return to what it was before a plugin.
 pub trait Undo {
-    /// What is kept for it.
-    type Kept;
+    /// Sets whether what the plugin that is called next changes can be undone.
+    fn keep(&mut self, is_undoable: bool);
 
-    /// Keeps what it is.
-    fn keep(&self) -> Self::Kept;
-
-    /// Returns to what was kept.
-    fn undo(&mut self, kept: Self::Kept);
+    /// Undoes the changes since [`Undo::keep`].
+    fn undo(&mut self);
 }
 
-/// A head in the hands of a plugin that fails open. It is copied before its first change.
+/// A head in the hands of a plugin. It is copied before its first change, if that can be undone.
 pub(super) struct Undoable<'h, H> {
     head: &'h mut H,
+    is_undoable: bool,
     before: Option<H>,
 }
 
 impl<'h, H: Clone> Undoable<'h, H> {
-    pub(super) fn new(head: &'h mut H) -> Self {
-        Undoable { head, before: None }
+    pub(super) fn new(head: &'h mut H, is_undoable: bool) -> Self {
+        Undoable {
+            head,
+            is_undoable,
+            before: None,
+        }
     }
 
     /// Undoes all changes.
@@ -36,7 +38,9 @@ impl<'h, H: Clone> Undoable<'h, H> {
     }
 
     fn edit(&mut self) -> &mut H {
-        self.before.get_or_insert_with(|| self.head.clone());
+        if self.is_undoable && self.before.is_none() {
+            self.before = Some(self.head.clone());
+        }
         self.head
     }
 }

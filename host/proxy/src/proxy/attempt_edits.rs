@@ -187,6 +187,9 @@ struct View<'a> {
     failure: Option<AttemptFailure>,
     /// The address of its backend and the time at which it began, if it has begun.
     begun: Option<(&'a str, Instant)>,
+    /// Whether the changes of the plugin at hand can be undone, and what was there before the first of them.
+    is_undoable: bool,
+    before: Option<(Edits, Option<usize>)>,
 }
 
 impl View<'_> {
@@ -199,21 +202,36 @@ impl View<'_> {
         secret.any(|secret| secret.as_str().eq_ignore_ascii_case(name))
     }
 
+    /// The changes, for another one.
+    fn edit(&mut self) -> &mut Edits {
+        if self.is_undoable && self.before.is_none() {
+            self.before = Some((self.edits.clone(), self.pool));
+        }
+        self.edits
+    }
+
+    /// The head, for a change.
+    fn head_mut(&mut self) -> &mut RequestHead {
+        let request = self.request;
+        self.edit().head_mut(request)
+    }
+
     fn forget_secret(&mut self, name: &FieldName) {
-        self.edits.secret.retain(|secret| secret != name.name());
+        self.edit().secret.retain(|secret| secret != name.name());
     }
 }
 
 impl Undo for View<'_> {
-    type Kept = (Edits, Option<usize>);
-
-    fn keep(&self) -> Self::Kept {
-        (self.edits.clone(), self.pool)
+    fn keep(&mut self, is_undoable: bool) {
+        self.is_undoable = is_undoable;
+        self.before = None;
     }
 
-    fn undo(&mut self, (edits, pool): Self::Kept) {
-        *self.edits = edits;
-        self.pool = pool;
+    fn undo(&mut self) {
+        if let Some((edits, pool)) = self.before.take() {
+            *self.edits = edits;
+            self.pool = pool;
+        }
     }
 }
 
@@ -245,14 +263,14 @@ impl Headers for View<'_> {
     }
 
     fn set_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
-        self.edits.head_mut(self.request).set_header(name, value)?;
-        self.edits.has_host |= *name.name() == HOST;
+        self.head_mut().set_header(name, value)?;
+        self.edit().has_host |= *name.name() == HOST;
         self.forget_secret(name);
         Ok(())
     }
 
     fn append_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
-        self.edits.head_mut(self.request).append_header(name, value)
+        self.head_mut().append_header(name, value)
     }
 
     fn remove_header(&mut self, name: &FieldName) -> Result<bool, EditError> {
@@ -263,7 +281,7 @@ impl Headers for View<'_> {
                 false => Err(EditError::Forbidden),
             };
         }
-        let removed = self.edits.head_mut(self.request).remove_header(name)?;
+        let removed = self.head_mut().remove_header(name)?;
         self.forget_secret(name);
         Ok(removed)
     }
@@ -276,23 +294,25 @@ impl Attempt for View<'_> {
 
     fn use_pool(&mut self, name: &str) -> Result<(), EditError> {
         let index = self.context.split().index_of(name);
-        self.pool = Some(index.ok_or(EditError::NotGranted)?);
+        let index = index.ok_or(EditError::NotGranted)?;
+        self.edit();
+        self.pool = Some(index);
         Ok(())
     }
 
     fn limit_time(&mut self, limit: Duration) {
-        self.edits.time = Some(limit);
+        self.edit().time = Some(limit);
     }
 
     fn set_secret_header(&mut self, name: &FieldName, value: HeaderValue) -> Result<(), EditError> {
         self.set_header(name, value)?;
-        self.edits.secret.push(name.name().clone());
+        self.edit().secret.push(name.name().clone());
         Ok(())
     }
 
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
         field::check_target(value)?;
-        self.edits.target = Some(value.to_owned());
+        self.edit().target = Some(value.to_owned());
         Ok(())
     }
 
@@ -338,6 +358,8 @@ pub(super) fn prepare(request: &RequestHead, context: &mut Context, is_kept: boo
         is_kept,
         failure: context.last_failure,
         begun: None,
+        is_undoable: false,
+        before: None,
     };
     let chain = &context.route().chain;
     let flow = chain.prepare(
@@ -387,6 +409,8 @@ pub(super) fn judge(
             is_kept: upload.pump.can_begin_again(),
             failure: brought.err(),
             begun,
+            is_undoable: false,
+            before: None,
         };
         let mut call = context.call_context();
         call.facts.response_size = brought.ok().and_then(|head| announced(head.framing));
