@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -17,7 +17,9 @@ use super::outbound;
 use super::retry::is_repeatable;
 use super::stages::Stages;
 use super::watch::Watch;
+use crate::chain::Scene;
 use crate::http1::{BackendConnection, BodyError, Client, HeadError, Passed, Pump, PumpError, Side, Sink};
+use crate::io::Transport;
 use pace_config::{ClientLimits, PoolSettings};
 use pace_hook::AttemptFailure;
 
@@ -217,6 +219,19 @@ impl Patience {
     }
 }
 
+/// The state of a request on its way, after some of it was sent.
+#[derive(Debug)]
+pub(super) enum Sending {
+    /// It is complete, the backend does not take it any more, or nobody waits for the client.
+    GoesOn,
+    /// More has to come from the client, unless that waits for 100 Continue.
+    WaitsForClient,
+    /// A plugin has broken it off.
+    BrokenOff,
+    /// It will not get to its end.
+    Failed(BodyError),
+}
+
 /// A request on its way to a backend.
 pub(super) struct Upload {
     pub(super) pump: Pump,
@@ -229,6 +244,34 @@ pub(super) struct Upload {
     pub(super) is_mirrored: bool,
     /// The stream filters that the body passes.
     pub(super) stages: Option<Stages>,
+}
+
+impl Upload {
+    /// Moves as much of the request as possible to the backend, if more of it can be sent.
+    pub(super) fn send<'s>(
+        &mut self,
+        client: &mut Client,
+        target: &mut Transport,
+        scene: impl FnOnce() -> Scene<'s>,
+        task: &mut Task<'_>,
+    ) -> Sending {
+        if self.is_broken || self.pump.is_done() {
+            return Sending::GoesOn;
+        }
+        let source = (&mut client.transport, &mut client.input);
+        match self.poll(source, target, scene, task) {
+            Poll::Ready(Ok(Passed::Broken)) => return Sending::BrokenOff,
+            // The backend may have answered before it closed its side.
+            Poll::Ready(Err(PumpError::Write(_))) => self.is_broken = true,
+            Poll::Ready(Err(PumpError::Read(error))) => return Sending::Failed(error),
+            Poll::Pending if self.pump.waits_for() == Side::Source => {
+                self.awaits_continue &= self.pump.is_untouched();
+                return Sending::WaitsForClient;
+            }
+            Poll::Ready(Ok(Passed::Whole)) | Poll::Pending => self.patience.pause(self.pump.taken()),
+        }
+        Sending::GoesOn
+    }
 }
 
 /// Sends a request whose head is in the pump of `upload`, and waits for the head of the final response. Interim responses
@@ -252,23 +295,13 @@ pub(super) async fn exchange(
     let mut waits_for_client_since = None;
     let mut is_answered = false;
     let exchanged = poll_fn(|context| {
-        let mut needs_client = false;
-        if !upload.is_broken && !upload.pump.is_done() {
-            let source = (&mut client.transport, &mut client.input);
-            let scene = || watched.scene(request);
-            match upload.poll(source, &mut backend.transport, scene, context) {
-                Poll::Ready(Ok(Passed::Whole)) => upload.patience.pause(upload.pump.taken()),
-                Poll::Ready(Ok(Passed::Broken)) => return Poll::Ready(Err(AttemptError::Broken)),
-                // The backend may have answered before it closed its side.
-                Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
-                Poll::Ready(Err(PumpError::Read(error))) => return Poll::Ready(Err(of_client(error))),
-                Poll::Pending if upload.pump.waits_for() == Side::Source => {
-                    needs_client = true;
-                    upload.awaits_continue &= upload.pump.is_untouched();
-                }
-                Poll::Pending => upload.patience.pause(upload.pump.taken()),
-            }
-        }
+        let scene = || watched.scene(request);
+        let needs_client = match upload.send(client, &mut backend.transport, scene, context) {
+            Sending::GoesOn => false,
+            Sending::WaitsForClient => true,
+            Sending::BrokenOff => return Poll::Ready(Err(AttemptError::Broken)),
+            Sending::Failed(error) => return Poll::Ready(Err(of_client(error))),
+        };
         if upload.is_broken || upload.pump.is_done() {
             watch.sent(watched);
             if let Poll::Ready(_error) = client.poll_gone(context) {

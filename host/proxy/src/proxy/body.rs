@@ -25,11 +25,11 @@ use self::head::put;
 pub(super) use self::head::{access, announce, announced, changed, forget_length_of_nothing, lose_digests};
 use super::Proxy;
 use super::answer::Disposition;
-use super::attempt::{AttemptError, Upload, of_client};
+use super::attempt::{AttemptError, Sending, Upload, of_client};
 use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{BodyFlow, Demand, Remaining, RequestFlow, ResponseFlow};
-use crate::http1::{BackendConnection, Client, Passed, Pump, PumpError, Side};
+use crate::http1::{BackendConnection, Client, Pump};
 use pace_hook::{Body, Failure, Hook, Reply};
 
 /// The interim response by which a client is asked for the body that it holds back (RFC 9110, section 15.2.1).
@@ -269,35 +269,23 @@ impl Proxy {
         let silence = context.pool().settings.response_timeout;
         let mut progress = (0, Instant::now());
         let ended = poll_fn(|task| {
-            let mut waits_for_client = false;
-            if !upload.is_broken && !upload.pump.is_done() {
-                let source = (&mut client.transport, &mut client.input);
-                let scene = || context.scene(request);
-                match upload.poll(source, &mut backend.transport, scene, task) {
-                    Poll::Ready(Ok(Passed::Broken)) => {
-                        return Poll::Ready(Err(Looked::Refused(upload.refused())));
-                    }
-                    Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
-                    Poll::Ready(Err(PumpError::Read(error))) => {
-                        return Poll::Ready(Err(match of_client(error) {
-                            AttemptError::Request(refusal) => Looked::Refused(Refused::Request(refusal)),
-                            _ => Looked::ClientGone,
-                        }));
-                    }
-                    Poll::Pending if upload.pump.waits_for() == Side::Source => {
-                        upload.awaits_continue &= upload.pump.is_untouched();
-                        // A client that waits for 100 Continue is waited for by nobody.
-                        waits_for_client = !upload.awaits_continue;
-                    }
-                    Poll::Ready(Ok(Passed::Whole)) | Poll::Pending => {
-                        upload.patience.pause(upload.pump.taken());
-                    }
+            let scene = || context.scene(request);
+            let waits_for_client = match upload.send(client, &mut backend.transport, scene, task) {
+                Sending::GoesOn => false,
+                // A client that waits for 100 Continue is waited for by nobody.
+                Sending::WaitsForClient => !upload.awaits_continue,
+                Sending::BrokenOff => return Poll::Ready(Err(Looked::Refused(upload.refused()))),
+                Sending::Failed(error) => {
+                    return Poll::Ready(Err(match of_client(error) {
+                        AttemptError::Request(refusal) => Looked::Refused(Refused::Request(refusal)),
+                        _ => Looked::ClientGone,
+                    }));
                 }
-                if waits_for_client {
-                    let until = upload.patience.wait(upload.pump.taken());
-                    if client.alarm.poll(until, task).is_ready() {
-                        return Poll::Ready(Err(Looked::Refused(Refused::Request(Refusal::BodyTimeout))));
-                    }
+            };
+            if waits_for_client {
+                let until = upload.patience.wait(upload.pump.taken());
+                if client.alarm.poll(until, task).is_ready() {
+                    return Poll::Ready(Err(Looked::Refused(Refused::Request(Refusal::BodyTimeout))));
                 }
             }
             if (upload.is_broken || upload.pump.is_done()) && client.poll_gone(task).is_ready() {

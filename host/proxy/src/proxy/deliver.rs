@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::answer::{Disposition, Filtered, tell_generations};
-use super::attempt::{AttemptError, Upload};
+use super::attempt::{AttemptError, Sending, Upload};
 use super::body::{Looked, announced};
 use super::certificate;
 use super::context::{Context, summary};
@@ -382,21 +382,13 @@ async fn relay(
 ) -> Result<(), RelayError> {
     let (mut downwards, mut upwards) = ((0, Instant::now()), (0, Instant::now()));
     poll_fn(|context| {
-        let mut waits_for_body = None;
-        if !upload.is_broken && !upload.pump.is_done() {
-            let source = (&mut client.transport, &mut client.input);
-            match upload.poll(source, transport, || uploading, context) {
-                Poll::Ready(Ok(Passed::Whole)) => {}
-                Poll::Ready(Ok(Passed::Broken)) => return Poll::Ready(Err(RelayError::Plugin)),
-                Poll::Ready(Err(PumpError::Write(_))) => upload.is_broken = true,
-                // The response has begun: the only sign left for the client is that it breaks off.
-                Poll::Ready(Err(PumpError::Read(_))) => return Poll::Ready(Err(RelayError::Client)),
-                Poll::Pending if upload.pump.waits_for() == Side::Source => {
-                    waits_for_body = Some(upload.patience.wait(upload.pump.taken()));
-                }
-                Poll::Pending => upload.patience.pause(upload.pump.taken()),
-            }
-        }
+        let waits_for_body = match upload.send(client, transport, || uploading, context) {
+            Sending::GoesOn => None,
+            Sending::WaitsForClient => Some(upload.patience.wait(upload.pump.taken())),
+            Sending::BrokenOff => return Poll::Ready(Err(RelayError::Plugin)),
+            // The response has begun: the only sign left for the client is that it breaks off.
+            Sending::Failed(_) => return Poll::Ready(Err(RelayError::Client)),
+        };
         if (upload.is_broken || upload.pump.is_done()) && client.poll_gone(context).is_ready() {
             return Poll::Ready(Err(RelayError::Client));
         }
