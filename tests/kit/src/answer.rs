@@ -1,6 +1,9 @@
 //! Answers of a backend.
 
 use std::io::{self, Write};
+use std::iter;
+
+use crate::Gate;
 
 /// A backend's answer to one request.
 pub struct Answer {
@@ -58,6 +61,16 @@ impl Answer {
             body: Body::Chunks(Box::new(chunks.into_iter())),
             ..Answer::new("")
         }
+    }
+
+    /// Answers 200 with a body of unknown length, of which the second chunk is sent once the gate is open.
+    pub fn halves(first: impl Into<Vec<u8>>, gate: &Gate, second: impl Into<Vec<u8>>) -> Answer {
+        let (first, gate, second) = (first.into(), gate.clone(), second.into());
+        let second = iter::once_with(move || {
+            gate.wait();
+            second
+        });
+        Answer::chunks(iter::once(first).chain(second))
     }
 
     /// Answers 200 with a body of this length, sent piece by piece.

@@ -236,16 +236,9 @@ fn plugin_that_always_wants_another_attempt_gets_as_many_as_the_pool_allows() {
 fn message_whose_instance_dies_between_two_units_has_failed() {
     let gate = Gate::new();
     let opens = gate.clone();
-    let backend = HttpBackend::new(move |request| {
-        let gate = gate.clone();
-        if request.target.ends_with("/panic") {
-            return Answer::new("panic\n");
-        }
-        let second = std::iter::once_with(move || {
-            gate.wait();
-            b"two\n".to_vec()
-        });
-        Answer::chunks(std::iter::once(b"one\n".to_vec()).chain(second))
+    let backend = HttpBackend::new(move |request| match request.target.ends_with("/panic") {
+        true => Answer::new("panic\n"),
+        false => Answer::halves("one\n", &gate, "two\n"),
     });
     let words = plugin("words", &fixture("stream-words"));
     for (on_failure, seen) in [("closed", None), ("open", Some("one(1)\ntwo\n"))] {

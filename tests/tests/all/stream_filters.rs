@@ -36,16 +36,10 @@ fn saying() -> HttpBackend {
 fn pausing(gate: &Gate) -> HttpBackend {
     let gate = gate.clone();
     HttpBackend::new(move |request| {
-        let gate = gate.clone();
         let words = said(&request.target);
         match words.split_once('\n') {
             Some((first, rest)) if request.target.starts_with("/pause?") => {
-                let (first, rest) = (format!("{first}\n").into_bytes(), rest.as_bytes().to_vec());
-                let rest = std::iter::once_with(move || {
-                    gate.wait();
-                    rest
-                });
-                Answer::chunks(std::iter::once(first).chain(rest))
+                Answer::halves(format!("{first}\n"), &gate, rest)
             }
             _ => Answer::new(words),
         }
@@ -192,14 +186,7 @@ fn units_without_a_string_of_interest_pass_unseen() {
 fn unit_is_sent_before_the_next_has_come() {
     let gate = Gate::new();
     let opens = gate.clone();
-    let backend = HttpBackend::new(move |_| {
-        let gate = gate.clone();
-        let second = std::iter::once_with(move || {
-            gate.wait();
-            b"two\n".to_vec()
-        });
-        Answer::chunks(std::iter::once(b"one\n".to_vec()).chain(second))
-    });
+    let backend = HttpBackend::new(move |_| Answer::halves("one\n", &gate, "two\n"));
     let pace = start(&backend.label(), "", LINES);
     let mut client = pace.client();
     client.transmit(&Request::get("/")).expect("Pace takes it");
@@ -277,16 +264,9 @@ fn line_beyond_the_limit_fails_the_filter() {
 fn messages_beyond_the_limit_are_not_filtered() {
     let gate = Gate::new();
     let opens = gate.clone();
-    let backend = HttpBackend::new(move |request| {
-        let gate = gate.clone();
-        let waits = request.target == "/slow";
-        let second = std::iter::once_with(move || {
-            if waits {
-                gate.wait();
-            }
-            b"two\n".to_vec()
-        });
-        Answer::chunks(std::iter::once(b"one\n".to_vec()).chain(second))
+    let backend = HttpBackend::new(move |request| match request.target.as_str() {
+        "/slow" => Answer::halves("one\n", &gate, "two\n"),
+        _ => Answer::chunks(["one\n", "two\n"].map(Vec::from)),
     });
     for isolation in ["worker", "request"] {
         opens.close();
@@ -321,14 +301,7 @@ fn filter_is_told_how_the_message_ended() {
     pace.wait_for_log(&["backend-failed after 2"]);
 
     let gate = Gate::new();
-    let backend = HttpBackend::new(move |_| {
-        let gate = gate.clone();
-        let never = std::iter::once_with(move || {
-            gate.wait();
-            Vec::new()
-        });
-        Answer::chunks(std::iter::once(b"one\n".to_vec()).chain(never))
-    });
+    let backend = HttpBackend::new(move |_| Answer::halves("one\n", &gate, ""));
     let pace = start(&backend.label(), "", LINES);
     let mut client = TcpStream::connect(pace.address()).expect("Pace listens");
     client

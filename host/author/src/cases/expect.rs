@@ -136,14 +136,23 @@ impl List<'_> {
     }
 
     fn request(&mut self, raw: &raw::ExpectRequest) {
-        if let Some(Placed { value, place }) = &raw.path {
+        self.path(raw.path.as_ref());
+        self.headers(Side::Request, &raw.headers, &raw.absent, raw.unchanged.as_ref());
+        self.body(Side::Request, raw.body.as_ref());
+        self.passage(Side::Request, raw.pieces.as_ref(), raw.ends.as_ref());
+    }
+
+    fn path(&mut self, path: Option<&Placed<OrText<Text>>>) {
+        if let Some(Placed { value, place }) = path {
             self.add(place, "request.path", Check::Path(value.0.clone()));
         }
-        self.headers(Side::Request, &raw.headers, &raw.absent, raw.unchanged.as_ref());
-        if let Some(Placed { value, place }) = &raw.body {
-            self.add(place, "request.body", Check::Body(Side::Request, value.0.clone()));
+    }
+
+    fn body(&mut self, side: Side, body: Option<&Placed<OrText<Text>>>) {
+        if let Some(Placed { value, place }) = body {
+            let key = format!("{}.body", side.name());
+            self.add(place, &key, Check::Body(side, value.0.clone()));
         }
-        self.passage(Side::Request, raw.pieces.as_ref(), raw.ends.as_ref());
     }
 
     fn attempts(&mut self, raw: &[Table<raw::ExpectAttempt>], place: &Place) {
@@ -160,13 +169,9 @@ impl List<'_> {
                 self.add(place, "judgement", Check::Judged(value.value()));
             }
             if let Some(Table { value: raw, .. }) = &raw.request {
-                if let Some(Placed { value, place }) = &raw.path {
-                    self.add(place, "request.path", Check::Path(value.0.clone()));
-                }
+                self.path(raw.path.as_ref());
                 self.headers(Side::Request, &raw.headers, &raw.absent, raw.unchanged.as_ref());
-                if let Some(Placed { value, place }) = &raw.body {
-                    self.add(place, "request.body", Check::Body(Side::Request, value.0.clone()));
-                }
+                self.body(Side::Request, raw.body.as_ref());
             }
             for expectation in self.checks.split_off(first) {
                 self.checks.push(Expectation {
@@ -183,13 +188,7 @@ impl List<'_> {
             self.add(place, "response.status", Check::Status(*value));
         }
         self.headers(Side::Response, &raw.headers, &raw.absent, raw.unchanged.as_ref());
-        if let Some(Placed { value, place }) = &raw.body {
-            self.add(
-                place,
-                "response.body",
-                Check::Body(Side::Response, value.0.clone()),
-            );
-        }
+        self.body(Side::Response, raw.body.as_ref());
         self.passage(Side::Response, raw.pieces.as_ref(), raw.ends.as_ref());
     }
 

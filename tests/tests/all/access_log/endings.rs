@@ -36,15 +36,7 @@ fn response_that_the_client_leaves_is_told_from_a_complete_one() {
     let gate = Gate::new();
     let backend = HttpBackend::new({
         let gate = gate.clone();
-        move |_| {
-            let gate = gate.clone();
-            Answer::chunks((0..2).map(move |piece| {
-                if piece > 0 {
-                    gate.wait();
-                }
-                b"piece".to_vec()
-            }))
-        }
+        move |_| Answer::halves("piece", &gate, "piece")
     });
     let pace = start(&backend, "");
     let mut client = pace.client();
@@ -62,15 +54,7 @@ fn response_that_takes_longer_than_the_whole_request_may_is_told_from_one_that_i
     let gate = Gate::new();
     let backend = HttpBackend::new({
         let gate = gate.clone();
-        move |_| {
-            let gate = gate.clone();
-            Answer::chunks((0..2).map(move |piece| {
-                if piece > 0 {
-                    gate.wait();
-                }
-                b"piece".to_vec()
-            }))
-        }
+        move |_| Answer::halves("piece", &gate, "piece")
     });
     let pace = start(&backend, "");
     let (status, _) = reconfigure(&pace, |text| {
