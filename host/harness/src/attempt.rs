@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use pace_content::body::{Access, Content};
 
 use super::body::change;
 use super::message::{Request, Response};
 use super::session::Session;
-use pace_hook::field::{self, FieldName};
+use pace_hook::field::FieldName;
 use pace_hook::{
     Attempt, AttemptFailure, Body, EditError, Failure, Headers, Judgement, Plugin, RequestHead, ResponseHead,
     Verdict,
@@ -186,15 +186,6 @@ impl Attempt for Trial {
 
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError> {
         RequestHead::set_path_and_query(&mut self.request, value)
-    }
-
-    fn set_authority(&mut self, value: &str) -> Result<(), EditError> {
-        let host = FieldName::parse(HOST.as_str())?;
-        let value = field::value(value.as_bytes())?;
-        match host.accepts(&value) {
-            true => self.set_header(&host, value),
-            false => Err(EditError::InvalidValue),
-        }
     }
 
     fn backend(&self) -> Option<&str> {

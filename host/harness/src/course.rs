@@ -131,15 +131,8 @@ impl<'s> Course<'s> {
         let mut having: Vec<_> = route
             .filter(|plugin| is_called && plugin.hooks().contains(hook))
             .collect();
-        match hook {
-            Hook::RequestFilter
-            | Hook::RequestBodyFilter
-            | Hook::RequestStreamFilter
-            | Hook::AttemptFilter
-            | Hook::SelectUpstream
-            | Hook::Finished => {}
-            // The first plugin to see the request is the last to see the response.
-            Hook::ResponseFilter | Hook::ResponseBodyFilter | Hook::ResponseStreamFilter => having.reverse(),
+        if hook.is_backwards() {
+            having.reverse();
         }
         having
     }

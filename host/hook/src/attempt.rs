@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::HeaderValue;
+use http::header::{HOST, HeaderValue};
 
-use crate::field::FieldName;
+use crate::field::{self, FieldName};
 use crate::{AttemptFailure, EditError, Headers, Reply};
 
 /// An attempt that is prepared or judged. Its headers are those that it sends, but for those with a secret.
@@ -20,7 +20,14 @@ pub trait Attempt: Headers {
     /// Replaces path and query.
     fn set_path_and_query(&mut self, value: &str) -> Result<(), EditError>;
     /// Replaces the host, with an optional port.
-    fn set_authority(&mut self, value: &str) -> Result<(), EditError>;
+    fn set_authority(&mut self, value: &str) -> Result<(), EditError> {
+        let host = FieldName::parse(HOST.as_str())?;
+        let value = field::value(value.as_bytes())?;
+        match host.accepts(&value) {
+            true => self.set_header(&host, value),
+            false => Err(EditError::InvalidValue),
+        }
+    }
     /// The address of the backend that the attempt went to, as configured.
     fn backend(&self) -> Option<&str>;
     /// The reason why the attempt failed; while it is prepared, why the one before it did.

@@ -109,6 +109,20 @@ impl Hook {
         self.facts().name
     }
 
+    /// Whether plugins are asked in the reverse order of the route's list: the first one to see the request is the last to see the
+    /// response.
+    pub fn is_backwards(self) -> bool {
+        match self {
+            Hook::RequestFilter
+            | Hook::RequestBodyFilter
+            | Hook::RequestStreamFilter
+            | Hook::AttemptFilter
+            | Hook::SelectUpstream
+            | Hook::Finished => false,
+            Hook::ResponseFilter | Hook::ResponseBodyFilter | Hook::ResponseStreamFilter => true,
+        }
+    }
+
     /// Finds a hook by its name.
     pub fn named(name: &str) -> Option<Hook> {
         Hook::ALL.into_iter().find(|hook| hook.name() == name)

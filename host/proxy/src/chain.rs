@@ -128,17 +128,9 @@ impl Chain {
         let of_hook = |hook: Hook| {
             let with_hook = steps.iter().filter(|step| step.plugin.hooks().contains(hook));
             let with_hook = with_hook.cloned();
-            match hook {
-                Hook::RequestFilter
-                | Hook::RequestBodyFilter
-                | Hook::RequestStreamFilter
-                | Hook::AttemptFilter
-                | Hook::SelectUpstream
-                | Hook::Finished => with_hook.collect(),
-                // The first plugin to see the request is the last to see the response.
-                Hook::ResponseFilter | Hook::ResponseBodyFilter | Hook::ResponseStreamFilter => {
-                    with_hook.rev().collect()
-                }
+            match hook.is_backwards() {
+                false => with_hook.collect(),
+                true => with_hook.rev().collect(),
             }
         };
         Chain {

@@ -316,15 +316,6 @@ impl Attempt for View<'_> {
         Ok(())
     }
 
-    fn set_authority(&mut self, value: &str) -> Result<(), EditError> {
-        let host = FieldName::parse(HOST.as_str())?;
-        let value = field::value(value.as_bytes())?;
-        match host.accepts(&value) {
-            true => self.set_header(&host, value),
-            false => Err(EditError::InvalidValue),
-        }
-    }
-
     fn backend(&self) -> Option<&str> {
         Some(self.begun?.0)
     }

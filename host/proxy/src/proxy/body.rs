@@ -85,7 +85,7 @@ impl Proxy {
         context: &mut Context,
         upload: &mut Upload,
     ) -> Option<Disposition> {
-        let route = context.route.clone()?;
+        let route = context.route_with(Hook::RequestBodyFilter)?;
         let audience = Audience {
             body: Body::Request,
             chain: &route.chain,
@@ -194,7 +194,7 @@ impl Proxy {
         backend: &mut BackendConnection,
         download: &mut Pump,
     ) -> Looked {
-        let Some(route) = context.route.clone() else {
+        let Some(route) = context.route_with(Hook::ResponseBodyFilter) else {
             return Looked::Next;
         };
         let audience = Audience {
@@ -333,7 +333,7 @@ impl Proxy {
         remaining: Remaining,
         (head, body): (&mut ResponseHead, &mut Bytes),
     ) -> Looked {
-        let Some(route) = context.route.clone() else {
+        let Some(route) = context.route_with(Hook::ResponseBodyFilter) else {
             return Looked::Next;
         };
         let audience = Audience {

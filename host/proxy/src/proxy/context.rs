@@ -24,7 +24,7 @@ use crate::telemetry::tracing::{Trace, Traceparent};
 use crate::telemetry::{Counting, Notes, RequestSummary, RouteMetrics, Spoken};
 use crate::upstream::{Backend, Entry, InFlight, Members, Pool};
 use pace_base::logging::Limited;
-use pace_hook::{AttemptFailure, Pools, RequestFacts, RequestState};
+use pace_hook::{AttemptFailure, Hook, Pools, RequestFacts, RequestState};
 
 /// The number of attempts that are recorded without an allocation.
 const USUAL_ATTEMPTS: usize = 4;
@@ -280,6 +280,11 @@ impl Context {
     /// The metrics of the request's route.
     pub(super) fn route_metrics(&self) -> Option<&RouteMetrics> {
         self.route.as_ref()?.metrics.as_deref()
+    }
+
+    /// The route, if any of its plugins has the hook.
+    pub(super) fn route_with(&self, hook: Hook) -> Option<Arc<Route>> {
+        self.route.as_ref().filter(|route| route.chain.has(hook)).cloned()
     }
 
     /// The request's route.
