@@ -1,5 +1,8 @@
 //! The state of a request while it is served.
 
+mod pools;
+mod times;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +20,12 @@ use super::refuse::Refused;
 use crate::chain::{CallContext, Scene};
 use crate::client::ShownCertificate;
 use crate::http1::Arrival;
-use crate::route::{Forward, Mirror, Route, Split};
+use crate::route::{Mirror, Route};
 use crate::snapshot::Snapshot;
 use crate::telemetry::notes::{AttemptNote, End, Noted};
 use crate::telemetry::tracing::{Trace, Traceparent};
 use crate::telemetry::{Counting, Notes, RequestSummary, RouteMetrics, Spoken};
-use crate::upstream::{Backend, Entry, InFlight, Members, Pool};
+use crate::upstream::{Backend, Entry, InFlight, Members};
 use pace_base::logging::Limited;
 use pace_hook::{AttemptFailure, Hook, Pools, RequestFacts, RequestState};
 
@@ -179,22 +182,6 @@ impl Context {
         }
     }
 
-    /// Replaces the members that the request sees by those of the moment. Backends that it has tried stay tried.
-    pub(super) fn renew_members(&mut self) {
-        let pool = self.pool();
-        let Some(before) = &self.members else {
-            self.members = Some(pool.members());
-            return;
-        };
-        if before.version() == pool.version() {
-            return;
-        }
-        let members = pool.members();
-        let tried = self.tried.iter().map(|index| before.backend(*index));
-        self.tried = tried.filter_map(|backend| members.index_of(backend)).collect();
-        self.members = Some(members);
-    }
-
     /// Takes a place for the request at a chosen backend.
     pub(super) fn enter(&mut self, index: u32) -> Entered {
         let members = self.members.as_ref().expect("a backend was chosen among them");
@@ -292,76 +279,6 @@ impl Context {
         self.route.as_ref().expect("an attempt follows a route")
     }
 
-    /// The request's route, as one that has a pool.
-    fn forward(&self) -> &Forward {
-        let forward = self.route().forward();
-        forward.expect("no attempt is made for a route without a pool")
-    }
-
-    /// The pools of the request's route.
-    pub(super) fn split(&self) -> &Split<Arc<Pool>> {
-        &self.forward().split
-    }
-
-    /// The pool of the attempt that is prepared or made: the request's, unless a plugin has named another for it.
-    pub(super) fn pool(&self) -> &Arc<Pool> {
-        self.split().pool(self.pool_index())
-    }
-
-    /// The pool of the last attempt that was begun, also while another is prepared elsewhere.
-    pub(super) fn begun_pool(&self) -> &Arc<Pool> {
-        self.split().pool(self.begun_at)
-    }
-
-    /// The pool with this index, or that of the request: the one that was chosen for it, or the first of its route.
-    pub(super) fn pool_at(&self, index: Option<usize>) -> &Arc<Pool> {
-        self.split().pool(index.or(self.choice).unwrap_or(0))
-    }
-
-    fn pool_index(&self) -> usize {
-        self.elsewhere.or(self.choice).unwrap_or(0)
-    }
-
-    /// The pool that a plugin has named for the attempt that is prepared or made.
-    pub(super) fn elsewhere(&self) -> Option<usize> {
-        self.elsewhere
-    }
-
-    /// Has the attempt that is prepared go to this pool, or to the request's. Backends that were tried there before stay tried.
-    pub(super) fn go_to(&mut self, pool: Option<usize>) {
-        let before = self.pool_index();
-        self.elsewhere = pool;
-        let now = self.pool_index();
-        if now == before {
-            return;
-        }
-        let known = self.visits.iter().position(|visit| visit.pool == now);
-        let known = known.map(|at| self.visits.swap_remove(at));
-        let (members, tried) = known.map_or_else(Default::default, |visit| (visit.members, visit.tried));
-        self.visits.push(Visit {
-            pool: before,
-            members: std::mem::replace(&mut self.members, members),
-            tried: std::mem::replace(&mut self.tried, tried),
-        });
-    }
-
-    /// Whether plugins have sent the request to a pool where it has not been.
-    pub(super) fn is_new_to_pool(&self) -> bool {
-        self.attempting.is_some() && self.tried.is_empty()
-    }
-
-    /// Whether another attempt may follow the one with this number, by the pool of the request, and there is time for it.
-    pub(super) fn has_attempt_after(&self, number: u32) -> bool {
-        number < self.pool_at(None).settings.retry.attempts && !self.is_late()
-    }
-
-    /// Chooses one of the pools of the request's route: the one that a plugin has named, if one has.
-    pub(super) fn choose_pool(&mut self, request: &RequestHead) {
-        let named = self.state.pool();
-        let choose = || self.forward().split.choose(self.client, request);
-        self.choice = Some(named.unwrap_or_else(choose));
-    }
-
     /// Where copies of the request go, if they do.
     pub(super) fn mirror(&self) -> Option<&Mirror> {
         self.forward().mirror.as_ref()
@@ -375,39 +292,6 @@ impl Context {
         (copy.notes, copy.trace) = (None, self.trace);
         copy.take_route(&route);
         copy
-    }
-
-    /// The longest time of the request, as its route or its pool has it; none for a route without a pool.
-    fn total_timeout(&self) -> Option<Duration> {
-        let forward = self.route.as_ref()?.forward()?;
-        let of_pool = self.pool_at(None).settings.total_timeout;
-        forward.timeouts.total.unwrap_or(of_pool)
-    }
-
-    /// The deadline of the request, if its route, its pool or its client sets one: the earlier one.
-    pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
-        let limits = [self.total_timeout(), self.grpc_timeout];
-        let limit = limits.into_iter().flatten().min()?;
-        Some(tokio::time::Instant::from_std(self.started) + limit)
-    }
-
-    /// Whether the deadline is that of the client.
-    pub(super) fn has_deadline_of_client(&self) -> bool {
-        let of_operator = self.total_timeout();
-        self.grpc_timeout
-            .is_some_and(|of_client| of_operator.is_none_or(|of_operator| of_client < of_operator))
-    }
-
-    /// Whether the deadline has passed; a request without a route has none.
-    pub(super) fn is_late(&self) -> bool {
-        self.deadline()
-            .is_some_and(|deadline| deadline <= tokio::time::Instant::now())
-    }
-
-    /// The longest wait for the response once the request has been sent.
-    pub(super) fn first_byte_timeout(&self) -> Duration {
-        let of_route = self.forward().timeouts.first_byte;
-        of_route.unwrap_or(self.pool().settings.first_byte_timeout)
     }
 
     /// Rewrites the target for the backend, if the route has it rewritten.
@@ -450,19 +334,6 @@ impl Context {
             .as_ref()
             .is_some_and(|attempting| attempting.has_host());
         self.route().rewrite.host.as_deref().filter(|_| !has_own)
-    }
-
-    /// The longest time of the present attempt, if its pool or a plugin bounds it.
-    pub(super) fn attempt_timeout(&self) -> Option<Duration> {
-        let of_plugin = self.attempting.as_ref().and_then(|attempting| attempting.time());
-        let limits = [self.pool().settings.retry.per_try, of_plugin];
-        limits.into_iter().flatten().min()
-    }
-
-    /// Whether there are backends that no attempt went to.
-    pub(super) fn has_others(&self) -> bool {
-        let members = self.members.as_ref().map_or(0, |members| members.len());
-        members > self.tried.len()
     }
 
     /// Records that the backend of the present attempt has responded with this status.
