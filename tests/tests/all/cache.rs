@@ -76,20 +76,21 @@ fn restart_compiles_nothing_again() {
     let mode = fs::metadata(&cache).expect("it was made").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     wait_for_count("it to be known that each was made", || {
-        artifacts(&cache).keys().all(|artifact| uses(artifact) == Some(1))
+        artifacts(&cache).keys().all(|artifact| uses(artifact).is_some())
     });
     serves(pace);
     let kept = artifacts(&cache);
+    let made: BTreeMap<_, _> = kept.keys().map(|artifact| (artifact, uses(artifact))).collect();
 
     let pace = Pace::with_config(&config);
     wait_for_count("each of them to be found", || {
-        kept.keys().all(|artifact| uses(artifact) == Some(2))
+        made.iter().all(|(artifact, &made)| uses(artifact) > made)
     });
     serves(pace);
     assert_eq!(artifacts(&cache), kept, "none was made again");
 }
 
-/// Waits for what is counted in a thread of the lowest priority, which hardly runs while other tests do.
+/// Waits for what is counted in a thread of lower priority, which runs less than other tests do.
 fn wait_for_count(what: &str, mut is_counted: impl FnMut() -> bool) {
     let counted = ask_within(5 * DEADLINE, || is_counted().then_some(()));
     assert!(counted.is_some(), "waited for {what}");
@@ -160,7 +161,7 @@ fn oldest_files_are_removed_when_the_cache_is_full() {
             .sum::<u64>()
     };
     assert!(size() > MAX_KEPT);
-    // A process that ends may leave some of the work to the next.
+    // On a busy machine a process may leave some of the work to the next.
     let others = [
         "response-respond",
         "no-op",

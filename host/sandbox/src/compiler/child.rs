@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use log::debug;
@@ -51,6 +52,27 @@ pub struct CompileArgs {
 
 /// Runs `pace compile-plugin`.
 pub fn compile_for_parent(args: &CompileArgs) -> ExitCode {
+    let code = answer(args);
+    if args.cache_dir.is_some() {
+        wait_for_other_threads();
+    }
+    code
+}
+
+/// Waits for the other threads of this process, which end once what they work for is dropped. One of them is of
+/// wasmtime's cache: it writes down which files are used, and removes the oldest. If the process ended first, the cache
+/// would take more room than it may. Nothing but the number of threads tells that it is done.
+fn wait_for_other_threads() {
+    /// Many times what it takes unless the machine is busy all the time. Then the next process does what is left.
+    const AT_MOST: Duration = Duration::from_millis(500);
+    let begun = Instant::now();
+    let are_there = || fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1);
+    while are_there() && begun.elapsed() < AT_MOST {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn answer(args: &CompileArgs) -> ExitCode {
     match compile(args) {
         Ok(Ok(code)) => match write(&code) {
             Ok(()) => ExitCode::SUCCESS,

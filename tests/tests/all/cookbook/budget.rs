@@ -47,7 +47,8 @@ impl Named {
             let answer = self.client.send(&request.header("X-Api-Client", self.name));
             match answer.status {
                 400 | 429 => too_many = middle,
-                _ => fits = Some(middle),
+                404 => fits = Some(middle),
+                _ => panic!("{answer:?}"),
             }
         }
         fits.map_or(0, |fits| prompt + fits)

@@ -32,9 +32,11 @@ fn configuration(name: &str, config: &str, backends: &[&HttpBackend]) -> String 
     entry(&wasm, name, config, SERVER, backends)
 }
 
+/// None of these tests is about time, which may pass without any work on a machine that others share.
 fn entry(wasm: &Path, name: &str, config: &str, server: &str, backends: &[&HttpBackend]) -> String {
     format!(
-        "{server}\n[[plugins]]\nname = {name:?}\nwasm = {wasm:?}\n[plugins.config]\n{config}\n\n{}\n\
+        "{server}\n[[plugins]]\nname = {name:?}\nwasm = {wasm:?}\nlimits = {{ time_ms = 1000 }}\n\
+         [plugins.config]\n{config}\n\n{}\n\
          [[routes]]\npool = \"web\"\nplugins = [{name:?}]\n",
         pool("web", backends)
     )
