@@ -44,7 +44,7 @@ use std::path::Path;
 
 pub use self::address::{AdminAddress, Host, ListenAddress};
 pub use self::builtins::BUILTINS;
-pub use self::effective::Effective;
+pub use self::effective::{Effective, shown_value};
 pub use self::error::Error;
 pub use self::excerpt::Excerpt;
 pub use self::path_regex::PathRegex;

@@ -90,7 +90,7 @@ pub(super) fn check(
     let mut matches = FirstSeen::default();
     let mut names = FirstSeen::default();
     for (index, (route, place)) in routes.iter().zip(places).enumerate() {
-        let matched = route.matching.to_string();
+        let matched = route.matching.identity();
         let mut same = None;
         for listener in served(index) {
             same = same.or(matches.earlier(format!("{listener} {matched}"), place));
@@ -99,7 +99,7 @@ pub(super) fn check(
         let line = |first| resolver.document().line(first).unwrap_or_default();
         let fault = match (same, same_name) {
             (Some(first), _) => Fault::SameMatch {
-                matched,
+                matched: route.matching.to_string(),
                 line: line(first),
             },
             // A name that was given twice has been reported.

@@ -70,7 +70,8 @@ fn no_secret_is_shown() {
     let text = plain(&[&backend]).replace("[admin]", "[admin]\ntoken = { env = 'PACE_TEST_TOKEN' }")
         + "[tracing]\ncollector = 'http://127.0.0.1:1/?api_key=swordfish'\nheaders = { authorization = { file = 'secret' } }\n\
            [[plugins]]\nname = 'headers'\nwasm = 'builtin:header-injection'\n\
-           config = { request = { set = { authorization = 'Basic swordfish', x-env = 'prod' } } }\n";
+           config = { request = { set = { authorization = 'Basic swordfish', x-env = 'prod' } } }\n\
+           [[routes]]\nname = 'keyed'\nmatch = { headers = { x-api-key = 'swordfish' } }\npool = 'web'\n";
     let pace = Setup::new()
         .config(&text)
         .file("secret", "swordfish")
@@ -90,6 +91,14 @@ fn no_secret_is_shown() {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
+    let routes = pace
+        .admin()
+        .send(&Request::get("/routes").header("Authorization", "Bearer swordfish"));
+    let shown = routes.text();
+    assert!(
+        !shown.contains("swordfish") && shown.contains("x-api-key"),
+        "{shown}"
+    );
     let printed = Setup::new()
         .within(pace.directory())
         .env("PACE_ADMIN_TOKEN", "swordfish")

@@ -59,8 +59,8 @@ pub(super) fn text(text: &str) -> String {
     query(&shown)
 }
 
-/// The value of a field or a key that clients send.
-pub(super) fn value(name: &str, value: &str) -> String {
+/// The value of a field of a request or of a key of its query as it is shown: not at all if the name is that of a secret.
+pub fn value(name: &str, value: &str) -> String {
     match is_secret(name) || (is_cookie(name) && value.contains('=')) {
         true => MASK.to_owned(),
         false => text(value),

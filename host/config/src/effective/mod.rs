@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+pub use self::masked::value as shown_value;
 use self::tree::{Node, Table};
 use crate::types::Config;
 

@@ -87,6 +87,19 @@ fn match_is_normalised() {
 }
 
 #[test]
+fn match_is_shown_without_secrets_and_told_apart_by_them() {
+    let found = routes(&[
+        "name = 'one'\nmatch = { headers = { X-Api-Key = 'one', X-Env = 'prod' }, query = { token = 'one' } }",
+        "name = 'two'\nmatch = { headers = { X-Api-Key = 'two', X-Env = 'prod' }, query = { token = 'one' } }",
+    ]);
+    assert_eq!(found.len(), 2);
+    for route in found {
+        let shown = "*/, x-api-key: (secret), x-env: prod, ?token=(secret)";
+        assert_eq!(route.matching.to_string(), shown);
+    }
+}
+
+#[test]
 fn match_that_no_request_has_is_refused() {
     for (keys, reason) in [
         (

@@ -11,6 +11,7 @@ use pace_wire::rewrite::PathRewrite;
 use pace_wire::target::Target;
 
 use super::{HeaderName, PluginUse};
+use crate::effective::shown_value;
 use crate::path_regex::PathRegex;
 use crate::redirect_url::RedirectUrl;
 
@@ -305,9 +306,27 @@ impl fmt::Display for HostMatch {
     }
 }
 
-/// Host and path in the notation of names, then the other conditions.
+/// Host and path in the notation of names, then the other conditions, without the values of what has the name of a secret.
 impl fmt::Display for Match {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(out, |name, value| Cow::Owned(shown_value(name, value)))
+    }
+}
+
+impl Match {
+    /// A text that another match has only if it takes the same requests. It has secrets in it and is not to be shown.
+    pub(crate) fn identity(&self) -> String {
+        let mut text = String::new();
+        let written = self.write(&mut text, |_, value| Cow::Borrowed(value));
+        written.expect("a text takes everything");
+        text
+    }
+
+    fn write(
+        &self,
+        out: &mut impl fmt::Write,
+        shown: impl for<'v> Fn(&str, &'v str) -> Cow<'v, str>,
+    ) -> fmt::Result {
         match &self.path {
             PathMatch::Exact(path) => write!(out, "{}{path} and nothing below", self.host)?,
             PathMatch::Regex(regex) => write!(out, "{} with paths like {}", self.host, regex.as_str())?,
@@ -317,10 +336,10 @@ impl fmt::Display for Match {
             write!(out, ", {}", self.methods.join(" or "))?;
         }
         for (name, value) in &self.headers {
-            write!(out, ", {}: {value}", name.as_str())?;
+            write!(out, ", {}: {}", name.as_str(), shown(name.as_str(), value))?;
         }
         for (key, value) in &self.query {
-            write!(out, ", ?{key}={value}")?;
+            write!(out, ", ?{key}={}", shown(key, value))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use pace_config::route::{HostMatch, Match, PathMatch};
+use pace_config::shown_value;
 use pace_wire::request::RequestHead;
 use pace_wire::{authority, path, query};
 
@@ -118,8 +119,8 @@ impl fmt::Display for Mismatch<'_> {
                 write!(out, "{} is not found in the path", regex.as_str())
             }
             Mismatch::Method(methods) => write!(out, "the method is not {}", methods.join(" or ")),
-            Mismatch::Field(name, value) => write!(out, "no field {name} is {value:?}"),
-            Mismatch::Query(key, value) => write!(out, "the query has no {key}={value}"),
+            Mismatch::Field(name, value) => write!(out, "no field {name} is {:?}", shown_value(name, value)),
+            Mismatch::Query(key, value) => write!(out, "the query has no {key}={}", shown_value(key, value)),
         }
     }
 }

@@ -174,6 +174,9 @@ fn mismatch_is_the_first_condition_that_does_not_hold() {
         mismatch(matching, &request("GET /v1?c=d", "x.a.test", "x-a: b\r\n")),
         None
     );
+    let secret = conditions(r#"headers = { x-api-key = "swordfish" }"#);
+    let found = mismatch(&secret, &request("GET /", "a.test", "")).expect("it has no key");
+    assert_eq!(found.to_string(), "no field x-api-key is \"(secret)\"");
 }
 
 fn hosts() -> impl Strategy<Value = &'static str> {
