@@ -97,9 +97,9 @@ pub(crate) fn build_component_tool(before: Profile) -> Result<PathBuf> {
     program(directory, "pace-component")
 }
 
-/// Builds a tool that this program calls, and returns its path.
+/// Builds a tool that this program calls, with the features of all packages as the tests have them, and returns its path.
 pub(crate) fn build_tool(name: &str) -> Result<PathBuf> {
-    build(&["--package", name, "--bin", name])?;
+    build(&["--workspace", "--bin", name])?;
     program("debug", name)
 }
 

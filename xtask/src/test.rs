@@ -88,7 +88,7 @@ fn other_languages() -> Result<()> {
     }
     let ready = ready.join(" ");
     // Those in Rust have run with the other tests.
-    let arguments = "test --locked --package pace-tests --test all -- \
+    let arguments = "test --locked --workspace --test all -- \
                      plugin_new::languages cookbook::providers --skip new_rust_project";
     let arguments = words(arguments);
     let mut command = cargo::cargo();
