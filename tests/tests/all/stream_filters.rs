@@ -222,6 +222,44 @@ fn message_that_is_cut_breaks_off_and_is_refused_before_its_first_byte() {
     assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
 }
 
+/// What a filter has passed is sent, also if it comes together with what is cut, and the break is a reset.
+#[test]
+fn units_before_a_cut_arrive() {
+    let gate = Gate::new();
+    let backend = pausing(&gate);
+    gate.close();
+    let pace = start(&backend.label(), "", LINES);
+    let request = Request::get("/pause?one+two+three+cut+four");
+    let passed = "one(1)\ntwo(2)\nthree(3)\n";
+
+    let mut client = Http2::connect(pace.address());
+    let mut response = client.open(&request, true).and_then(|mut sent| sent.flowing());
+    let response = response.as_mut().expect("it begins with a line");
+    let mut seen = Vec::new();
+    let end = loop {
+        match response.read() {
+            Ok(Some(piece)) => seen.extend_from_slice(&piece),
+            other => break other,
+        }
+        gate.open();
+    };
+    assert!(end.is_err(), "the response is complete");
+    assert_eq!(String::from_utf8_lossy(&seen), passed);
+
+    // The end of the connection would be that of the body.
+    gate.close();
+    let mut client = pace.client();
+    client.write(format!("GET {} HTTP/1.0\r\n\r\n", request.target));
+    let head = client.read_head("GET").expect("there is a head");
+    let mut seen = Vec::new();
+    let end = client.read_body(&head, |piece| {
+        seen.extend_from_slice(piece);
+        gate.open();
+    });
+    assert!(end.is_err(), "the response is complete");
+    assert_eq!(String::from_utf8_lossy(&seen), passed);
+}
+
 #[test]
 fn filter_that_fails_breaks_the_message_off_or_lets_it_pass() {
     let gate = Gate::new();

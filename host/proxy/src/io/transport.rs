@@ -13,7 +13,7 @@ use pace_wire::fields::Fields;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::ClientConnection;
 
@@ -21,6 +21,9 @@ use super::stream::{Stream, append_field};
 
 /// The interval at which TCP repeats its question whether the other end is there.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The interval at which the system is asked what is unacknowledged: it tells nobody.
+const UNACKNOWLEDGED: Duration = Duration::from_millis(5);
 
 /// Makes TCP send small messages at once, and ask the other end whether it is there after a `keepalive` without a
 /// byte. Options of a listening socket hold for the connections that it accepts.
@@ -209,6 +212,22 @@ impl Transport {
         if let Transport::Stream(stream) = self {
             stream.reset();
         }
+    }
+
+    /// Waits until a [reset](Transport::reset) would take back nothing of what was written, for so long at most.
+    pub async fn flushed(&mut self, patience: Duration) {
+        let flushed = async {
+            match self {
+                Transport::Stream(stream) => stream.flushed().await,
+                connection => {
+                    while connection.has_unacknowledged() {
+                        sleep(UNACKNOWLEDGED).await;
+                    }
+                }
+            }
+        };
+        // What the client has not taken by then is lost with the reset.
+        let _ = timeout(patience, flushed).await;
     }
 
     /// The trailers of a stream at its end. Connections have none of their own.

@@ -274,13 +274,16 @@ impl Proxy {
                 };
                 if let RelayError::Plugin = error {
                     context.answered_for = Some(broken_off);
-                    if !tell_outcome(client, request, &backend.head, false)
-                        && let Some(stream) = client.transport.stream()
-                    {
-                        stream.cancel();
+                    let is_told = tell_outcome(client, request, &backend.head, false);
+                    drop((backend, lease));
+                    if !is_told {
+                        flush(client, ends_with_connection, &limits).await;
+                        if let Some(stream) = client.transport.stream() {
+                            stream.cancel();
+                        }
                     }
-                }
-                if let RelayError::Backend(_) | RelayError::Timeout = error {
+                } else if let RelayError::Backend(_) | RelayError::Timeout = error {
+                    let is_backends = matches!(error, RelayError::Backend(_));
                     if context.warnings().is_none_or(Limited::admits) {
                         warn!(
                             target: "pace::proxy",
@@ -292,6 +295,10 @@ impl Proxy {
                     }
                     if tell_outcome(client, request, &backend.head, false) {
                         return Ok(Disposition::Keep);
+                    }
+                    drop((backend, lease));
+                    if is_backends {
+                        flush(client, ends_with_connection, &limits).await;
                     }
                 }
                 // Where the connection ends the body, an orderly close would make a broken body look complete.
@@ -370,6 +377,13 @@ impl Proxy {
 fn tell_outcome(client: &mut Client, request: &RequestHead, response: &ResponseHead, is_late: bool) -> bool {
     let trailers = grpc::broken_off(request, response, is_late);
     trailers.is_some_and(|trailers| client.transport.finish(Some(&trailers)).is_ok())
+}
+
+/// Sees to it that a client gets what has passed of a response that breaks off, if the break is a reset.
+async fn flush(client: &mut Client, ends_with_connection: bool, limits: &ClientLimits) {
+    if ends_with_connection || client.transport.stream().is_some() {
+        client.transport.flushed(limits.send).await;
+    }
 }
 
 /// Moves the response to the client, and the rest of the request to the backend, until the response is complete.
