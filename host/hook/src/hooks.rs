@@ -45,8 +45,8 @@ hooks! {
         name: "request-stream-filter",
         functions: &[
             ("open", "func() -> option<opening>"),
-            ("[method]message.next", "func() -> step"),
-            ("[method]message.end", "func(how: ending)"),
+            ("[method]request-message.next", "func() -> step"),
+            ("[method]request-message.end", "func(how: ending)"),
         ],
         world: "request-stream-filtering",
     }
@@ -82,8 +82,8 @@ hooks! {
         name: "response-stream-filter",
         functions: &[
             ("open", "func() -> option<opening>"),
-            ("[method]message.next", "func() -> step"),
-            ("[method]message.end", "func(how: ending)"),
+            ("[method]response-message.next", "func() -> step"),
+            ("[method]response-message.end", "func(how: ending)"),
         ],
         world: "response-stream-filtering",
     }

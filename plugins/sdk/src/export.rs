@@ -134,7 +134,7 @@ macro_rules! __export_hook {
         }
 
         impl $crate::__private::RequestStreamFilterGuest for Component {
-            type Message = RequestMessage;
+            type RequestMessage = RequestMessage;
 
             fn open() -> ::core::option::Option<$crate::__private::RequestOpening> {
                 let opened = INSTANCE.with($crate::__private::open_request::<$plugin>);
@@ -237,7 +237,7 @@ macro_rules! __export_hook {
         }
 
         impl $crate::__private::ResponseStreamFilterGuest for Component {
-            type Message = ResponseMessage;
+            type ResponseMessage = ResponseMessage;
 
             fn open() -> ::core::option::Option<$crate::__private::ResponseOpening> {
                 let opened = INSTANCE.with($crate::__private::open_response::<$plugin>);

@@ -190,14 +190,14 @@ pub mod __private {
     pub use bindings::request_body_filter::exports::pace::plugin::request_body_filter::Guest as RequestBodyFilterGuest;
     pub use bindings::request_filter::exports::pace::plugin::request_filter::Guest as RequestFilterGuest;
     pub use bindings::request_stream_filter::exports::pace::plugin::request_stream_filter::{
-        Guest as RequestStreamFilterGuest, GuestMessage as RequestMessageGuest,
-        Message as RequestMessageHandle, Opening as RequestOpening,
+        Guest as RequestStreamFilterGuest, GuestRequestMessage as RequestMessageGuest,
+        Opening as RequestOpening, RequestMessage as RequestMessageHandle,
     };
     pub use bindings::response_body_filter::exports::pace::plugin::response_body_filter::Guest as ResponseBodyFilterGuest;
     pub use bindings::response_filter::exports::pace::plugin::response_filter::Guest as ResponseFilterGuest;
     pub use bindings::response_stream_filter::exports::pace::plugin::response_stream_filter::{
-        Guest as ResponseStreamFilterGuest, GuestMessage as ResponseMessageGuest,
-        Message as ResponseMessageHandle, Opening as ResponseOpening,
+        Guest as ResponseStreamFilterGuest, GuestResponseMessage as ResponseMessageGuest,
+        Opening as ResponseOpening, ResponseMessage as ResponseMessageHandle,
     };
     pub use bindings::select_upstream::exports::pace::plugin::select_upstream::{
         Guest as SelectUpstreamGuest, Selection as GuestSelection,

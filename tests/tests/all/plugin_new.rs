@@ -82,29 +82,6 @@ fn existing_files_are_left_alone() {
     );
 }
 
-/// The tool that makes components of JavaScript cannot have both, and says so in terms of what it generates.
-#[test]
-fn both_stream_filters_in_javascript_are_refused() {
-    let place = directory();
-    let both = [
-        "--hook",
-        "request-stream-filter",
-        "--hook",
-        "response-stream-filter",
-    ];
-    let refused = plugin(
-        place.path(),
-        &[&["new", "mine", "--lang", "js"], &both[..]].concat(),
-    );
-    assert!(
-        refused
-            .refusal()
-            .starts_with("a plugin in JavaScript has one stream filter and not both"),
-        "{refused:#?}"
-    );
-    assert!(!place.path().join("mine").exists());
-}
-
 #[test]
 fn invalid_name_is_refused() {
     let place = directory();

@@ -32,11 +32,6 @@ enum NewError {
     Name(String),
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
-    #[error(
-        "a plugin in JavaScript has one stream filter and not both: componentize-js gives the messages of both the same name. \
-         Begin two plugins, or another language"
-    )]
-    BothStreams,
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
@@ -51,10 +46,6 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CommandError> {
         [] => [Hook::RequestFilter].into(),
         some => some.iter().copied().collect(),
     };
-    let has_both = hooks.contains(Hook::RequestStreamFilter) && hooks.contains(Hook::ResponseStreamFilter);
-    if args.lang == Language::Js && has_both {
-        return Err(NewError::BothStreams.into());
-    }
     for (path, text) in project(name, args.lang, hooks) {
         write(&directory.join(path), &text)?;
     }

@@ -8,7 +8,7 @@ use super::super::capability;
 use super::super::guest::Guest;
 use super::memory::Caller;
 use super::names;
-use super::own::{self, RESOURCE};
+use super::own;
 use pace_hook::Hook;
 
 /// One interface of the contract, to be filled with its functions.
@@ -53,28 +53,30 @@ impl Imports {
                 module: names::interface(name),
             })?;
         }
-        for hook in Hook::ALL.into_iter().filter(|hook| own::has_resource(*hook)) {
-            imports.add_resource(hook)?;
+        for hook in Hook::ALL {
+            if let Some(resource) = own::resource(hook) {
+                imports.add_resource(hook, resource)?;
+            }
         }
         Ok(imports)
     }
 
     /// Adds the functions for handles to the resource that a hook exports.
-    fn add_resource(&mut self, hook: Hook) -> Result<()> {
+    fn add_resource(&mut self, hook: Hook, resource: &str) -> Result<()> {
         let mut own = Interface {
             module: names::own_interface(hook),
             all: self,
         };
         own.func(
-            &format!("[resource-new]{RESOURCE}"),
+            &format!("[resource-new]{resource}"),
             move |mut caller: Caller<'_>, number: u32| own::make(&mut caller, hook, number),
         )?
         .func(
-            &format!("[resource-rep]{RESOURCE}"),
+            &format!("[resource-rep]{resource}"),
             move |caller: Caller<'_>, handle: u32| own::number(&caller, hook, handle),
         )?
         .func(
-            &format!("[resource-drop]{RESOURCE}"),
+            &format!("[resource-drop]{resource}"),
             move |mut caller: Caller<'_>, handle: u32| own::drop(&mut caller, hook, handle),
         )?;
         Ok(())

@@ -3,7 +3,7 @@
 use wasmparser::{Parser, Payload, TypeRef};
 
 use super::imports::Imports;
-use super::own::{self, RESOURCE};
+use super::own;
 use pace_hook::CONTRACT;
 use pace_hook::Hook;
 
@@ -18,9 +18,10 @@ pub(super) fn exported(of: &str, function: &str) -> String {
     format!("{}#{function}", interface(of))
 }
 
-/// The name of the function that drops an object of a hook's resource.
-pub(super) fn destructor(of: Hook) -> String {
-    exported(of.name(), &format!("[dtor]{RESOURCE}"))
+/// The name of the function that drops an object of a hook's resource, if the hook has one.
+pub(super) fn destructor(of: Hook) -> Option<String> {
+    let resource = own::resource(of)?;
+    Some(exported(of.name(), &format!("[dtor]{resource}")))
 }
 
 /// The interface from which a module imports the functions for handles to its own resource.
@@ -81,7 +82,7 @@ fn is_plain_export(name: &str) -> bool {
         let mut functions = hook.functions().iter();
         functions.any(|(name, _)| exported(hook.name(), name) == function)
     };
-    let is_destructor = |hook: Hook| own::has_resource(hook) && destructor(hook) == name;
+    let is_destructor = |hook: Hook| destructor(hook).is_some_and(|destructor| destructor == name);
     let ours = Hook::ALL.into_iter().any(is_hook)
         || Hook::ALL.into_iter().any(is_destructor)
         || exported("lifecycle", "configure") == function;

@@ -11,9 +11,6 @@ use super::memory::{Caller, guest, guest_mut};
 use super::names;
 use pace_hook::Hook;
 
-/// The resource of a stream filter.
-pub(super) const RESOURCE: &str = "message";
-
 /// An object of the module, for which there is a handle among those to counters and windows.
 struct Object {
     hook: Hook,
@@ -21,11 +18,12 @@ struct Object {
     number: u32,
 }
 
-/// Whether a hook has a resource.
-pub(super) fn has_resource(hook: Hook) -> bool {
-    hook.functions()
-        .iter()
-        .any(|(name, _)| name.starts_with("[method]"))
+/// The name of a hook's resource, if it has one.
+pub(super) fn resource(hook: Hook) -> Option<&'static str> {
+    hook.functions().iter().find_map(|(name, _)| {
+        let (resource, _) = name.strip_prefix("[method]")?.split_once('.')?;
+        Some(resource)
+    })
 }
 
 /// Makes a handle to an object that the module knows by this number. It does not count as one to a counter or window.
@@ -53,7 +51,7 @@ pub(super) fn number(caller: &Caller<'_>, hook: Hook, handle: u32) -> Result<u32
 /// Drops a handle, and has the module drop the object.
 pub(super) fn drop(caller: &mut Caller<'_>, hook: Hook, handle: u32) -> Result<()> {
     let number = take(&mut guest_mut(caller)?.resources, hook, handle)?;
-    let destructor = caller.get_export(&names::destructor(hook));
+    let destructor = names::destructor(hook).and_then(|name| caller.get_export(&name));
     let Some(destructor) = destructor.and_then(wasmtime::Extern::into_func) else {
         return Ok(());
     };

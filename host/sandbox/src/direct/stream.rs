@@ -38,12 +38,16 @@ impl Loading<'_> {
         else {
             return Ok(None);
         };
+        let destructor = match names::destructor(hook) {
+            Some(name) => self.optional(&name)?,
+            None => None,
+        };
         Ok(Some(StreamFilter {
             hook,
             open,
             next,
             end,
-            destructor: self.optional(&names::destructor(hook))?,
+            destructor,
         }))
     }
 }

@@ -20,7 +20,7 @@ use crate::{Allocation, Generation, Program, Runtime, WasmPlugin, state_limits};
 /// A plugin that opens every message to edit it. The number of bytes of a unit is what becomes of it: 0 to 4 is the step, 5 a
 /// trap, 6 a loop. Counters have the sums of the numbers of objects that were shown units, ended and dropped.
 const FILTER: &str = r#"(module
-  (import "[export]pace:plugin/response-stream-filter@0.1.0" "[resource-new]message"
+  (import "[export]pace:plugin/response-stream-filter@0.1.0" "[resource-new]response-message"
     (func $new (param i32) (result i32)))
   (import "pace:plugin/content@0.1.0" "size" (func $size (result i32)))
   (import "pace:plugin/counters@0.1.0" "[static]counter.open" (func $counter (param i32 i32 i32)))
@@ -40,14 +40,14 @@ const FILTER: &str = r#"(module
     (i32.store (i32.const 132) (call $new (global.get $opened)))
     (i32.store16 (i32.const 136) (i32.const 256))
     (i32.const 128))
-  (func (export "pace:plugin/response-stream-filter@0.1.0#[method]message.next") (param i32) (result i32)
+  (func (export "pace:plugin/response-stream-filter@0.1.0#[method]response-message.next") (param i32) (result i32)
     (drop (call $add (i32.const 1) (i64.extend_i32_u (local.get 0))))
     (if (i32.eq (call $size) (i32.const 5)) (then (unreachable)))
     (if (i32.eq (call $size) (i32.const 6)) (then (loop $forever (br $forever))))
     (call $size))
-  (func (export "pace:plugin/response-stream-filter@0.1.0#[method]message.end") (param i32 i32)
+  (func (export "pace:plugin/response-stream-filter@0.1.0#[method]response-message.end") (param i32 i32)
     (drop (call $add (i32.const 2) (i64.extend_i32_u (local.get 0)))))
-  (func (export "pace:plugin/response-stream-filter@0.1.0#[dtor]message") (param i32)
+  (func (export "pace:plugin/response-stream-filter@0.1.0#[dtor]response-message") (param i32)
     (drop (call $add (i32.const 3) (i64.extend_i32_u (local.get 0)))))
 )"#;
 

@@ -185,32 +185,21 @@ fn new_javascript_project_builds_and_passes() {
     if !asked_for("js") {
         return;
     }
-    // No plugin in JavaScript has both stream filters.
-    let hooks: Vec<&str> = HOOKS
-        .into_iter()
-        .filter(|hook| *hook != "response-stream-filter")
-        .collect();
     let place = directory();
-    let project = begin(place.path(), "js", &hooks);
-    works(&project);
-    has(&project, &hooks);
-    hides_passwords(&project);
-    let place = directory();
-    let project = begin(place.path(), "js", &["response-filter", "response-stream-filter"]);
+    let project = begin(place.path(), "js", &HOOKS);
     let source = project.join("plugin.js");
-    insert(
-        &source,
-        "import ",
-        "import { header } from 'pace:plugin/request@0.1.0';\n",
-    );
     insert(
         &source,
         "    setResponseHeader",
         "    if (header('x-throw')) throw new Error('no such luck');\n",
     );
     works(&project);
+    keeps_promises_of("python", &project, &HOOKS);
+    has(&project, &HOOKS);
     let place = format!("@plugin.js:{}:", line_of(&source, "no such luck"));
-    explains(&project, "x-throw", &["no such luck", &place]);
+    let config = "config.keys.client = \"its key\"\n";
+    explains(&project, config, "x-throw", &["no such luck", &place]);
+    hides_passwords(&project);
     marks_pages(&project);
 }
 
@@ -430,17 +419,17 @@ fn new_python_project_builds_and_passes() {
         "plugin.py\", line {}, in filter",
         line_of(&source, "no such luck")
     );
-    explains(&project, "x-throw", &["ValueError: no such luck", &place]);
+    explains(&project, "", "x-throw", &["ValueError: no such luck", &place]);
     let late = "uuid cannot be imported now: a plugin has no files once it is made";
     let place = format!("plugin.py\", line {}, in filter", line_of(&source, "import uuid"));
-    explains(&project, "x-late", &[late, &place]);
+    explains(&project, "", "x-late", &[late, &place]);
 }
 
-/// Checks what the log has when a request with this header makes the response filter throw.
-fn explains(project: &Path, header: &str, logged: &[&str]) {
+/// Checks what the log has when a request with this header makes the response filter throw. `config` is a line of the cases.
+fn explains(project: &Path, config: &str, header: &str, logged: &[&str]) {
     let case = |text: &&str| {
         format!(
-            "[[case]]\nname = {text:?}\nhook = \"response-filter\"\nrequest.headers.{header} = \"1\"\n\
+            "[[case]]\nname = {text:?}\nhook = \"response-filter\"\n{config}request.headers.{header} = \"1\"\n\
              limits = {{ time_ms = 100, memory_mb = 64 }}\n\
              expect.failure = {{ reason = \"trap\", message = {{ contains = {text:?} }} }}\n"
         )

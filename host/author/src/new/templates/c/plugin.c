@@ -261,12 +261,12 @@ void exports_pace_plugin_attempt_filter_judge(uint32_t number, exports_pace_plug
 @@ if request-stream-filter
 
 // Hides what follows `password=` in the lines of an upload, and logs how many lines had it.
-struct exports_pace_plugin_request_stream_filter_message_t {
+struct exports_pace_plugin_request_stream_filter_request_message_t {
   uint32_t lines;
 };
 
 bool exports_pace_plugin_request_stream_filter_open(exports_pace_plugin_request_stream_filter_opening_t *opening) {
-  opening->message = exports_pace_plugin_request_stream_filter_message_new(calloc(1, sizeof(uint32_t)));
+  opening->message = exports_pace_plugin_request_stream_filter_request_message_new(calloc(1, sizeof(uint32_t)));
   opening->framing = PACE_PLUGIN_STREAMS_FRAMING_LINE;
   opening->access = PACE_PLUGIN_STREAMS_ACCESS_EDIT;
   opening->interest.len = 1;
@@ -275,8 +275,8 @@ bool exports_pace_plugin_request_stream_filter_open(exports_pace_plugin_request_
   return true;
 }
 
-exports_pace_plugin_request_stream_filter_step_t exports_pace_plugin_request_stream_filter_method_message_next(
-    exports_pace_plugin_request_stream_filter_borrow_message_t message) {
+exports_pace_plugin_request_stream_filter_step_t exports_pace_plugin_request_stream_filter_method_request_message_next(
+    exports_pace_plugin_request_stream_filter_borrow_request_message_t message) {
   component_list_u8_t secret = {(uint8_t *)"password=", strlen("password=")};
   component_list_u8_t hidden = {(uint8_t *)"password=***", strlen("password=***")};
   uint32_t at;
@@ -287,7 +287,7 @@ exports_pace_plugin_request_stream_filter_step_t exports_pace_plugin_request_str
   return edited ? PACE_PLUGIN_STREAMS_STEP_PASS : PACE_PLUGIN_STREAMS_STEP_CUT;
 }
 
-void exports_pace_plugin_request_stream_filter_method_message_end(exports_pace_plugin_request_stream_filter_borrow_message_t message,
+void exports_pace_plugin_request_stream_filter_method_request_message_end(exports_pace_plugin_request_stream_filter_borrow_request_message_t message,
                                                                   exports_pace_plugin_request_stream_filter_ending_t how) {
   char text[64], digits[24];
   strcpy(text, decimal(message->lines, digits));
@@ -298,14 +298,14 @@ void exports_pace_plugin_request_stream_filter_method_message_end(exports_pace_p
   pace_plugin_log_write(PACE_PLUGIN_LOG_LEVEL_INFO, &line);
 }
 
-void exports_pace_plugin_request_stream_filter_message_destructor(exports_pace_plugin_request_stream_filter_message_t *message) {
+void exports_pace_plugin_request_stream_filter_request_message_destructor(exports_pace_plugin_request_stream_filter_request_message_t *message) {
   free(message);
 }
 @@ end
 @@ if response-stream-filter
 
 // Marks pages at their end, while they pass. There is nothing to remember of a page.
-struct exports_pace_plugin_response_stream_filter_message_t {
+struct exports_pace_plugin_response_stream_filter_response_message_t {
   char nothing;
 };
 
@@ -318,7 +318,7 @@ bool exports_pace_plugin_response_stream_filter_open(exports_pace_plugin_respons
   bool is_page = kind.len >= strlen(HTML) && !memcmp(kind.ptr, HTML, strlen(HTML));
   component_list_u8_free(&kind);
   if (!is_page) return false;
-  opening->message = exports_pace_plugin_response_stream_filter_message_new(malloc(1));
+  opening->message = exports_pace_plugin_response_stream_filter_response_message_new(malloc(1));
   opening->framing = PACE_PLUGIN_STREAMS_FRAMING_CHUNK;
   opening->access = PACE_PLUGIN_STREAMS_ACCESS_EDIT;
   opening->interest.len = 1;
@@ -327,8 +327,8 @@ bool exports_pace_plugin_response_stream_filter_open(exports_pace_plugin_respons
   return true;
 }
 
-exports_pace_plugin_response_stream_filter_step_t exports_pace_plugin_response_stream_filter_method_message_next(
-    exports_pace_plugin_response_stream_filter_borrow_message_t message) {
+exports_pace_plugin_response_stream_filter_step_t exports_pace_plugin_response_stream_filter_method_response_message_next(
+    exports_pace_plugin_response_stream_filter_borrow_response_message_t message) {
   component_list_u8_t end = {(uint8_t *)"</body>", strlen("</body>")};
   component_list_u8_t mark = {(uint8_t *)"<!-- @NAME@ -->", strlen("<!-- @NAME@ -->")};
   uint32_t at;
@@ -337,11 +337,11 @@ exports_pace_plugin_response_stream_filter_step_t exports_pace_plugin_response_s
   return PACE_PLUGIN_STREAMS_STEP_FINISH;
 }
 
-void exports_pace_plugin_response_stream_filter_method_message_end(exports_pace_plugin_response_stream_filter_borrow_message_t message,
+void exports_pace_plugin_response_stream_filter_method_response_message_end(exports_pace_plugin_response_stream_filter_borrow_response_message_t message,
                                                                    exports_pace_plugin_response_stream_filter_ending_t how) {
 }
 
-void exports_pace_plugin_response_stream_filter_message_destructor(exports_pace_plugin_response_stream_filter_message_t *message) {
+void exports_pace_plugin_response_stream_filter_response_message_destructor(exports_pace_plugin_response_stream_filter_response_message_t *message) {
   free(message);
 }
 @@ end

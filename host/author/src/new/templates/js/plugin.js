@@ -168,7 +168,7 @@ class Upload {
 
 /** @type {typeof import('pace:plugin/request-stream-filter@0.1.0')} */
 export const requestStreamFilter = {
-  Message: Upload,
+  RequestMessage: Upload,
   open() {
     return { message: new Upload(), framing: 'line', access: 'edit', interest: [bytes('password=')] };
   },
@@ -190,7 +190,7 @@ class Page {
 
 /** @type {typeof import('pace:plugin/response-stream-filter@0.1.0')} */
 export const responseStreamFilter = {
-  Message: Page,
+  ResponseMessage: Page,
   open() {
     const kind = new TextDecoder().decode(responseHeader('content-type') ?? new Uint8Array());
     if (!kind.startsWith('text/html')) return undefined;

@@ -159,7 +159,7 @@ class AttemptFilter(exports.AttemptFilter):
 @@ if request-stream-filter
 
 
-class Upload(request_stream_filter.Message):
+class Upload(request_stream_filter.RequestMessage):
     """Hides what follows `password=` in the lines of an upload, and logs how many lines had it."""
 
     def __init__(self):
@@ -183,7 +183,7 @@ class RequestStreamFilter(exports.RequestStreamFilter):
 @@ if response-stream-filter
 
 
-class Page(response_stream_filter.Message):
+class Page(response_stream_filter.ResponseMessage):
     """Marks pages at their end, while they pass."""
 
     def next(self):

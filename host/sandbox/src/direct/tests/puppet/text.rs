@@ -111,10 +111,8 @@ pub(super) fn text() -> String {
     }
     let of = |interface: &str, name: &str| number(interface, name).to_string();
     let own = |of: &str| {
-        let is_it =
-            |function: &Function| function.name == "[resource-new]message" && function.interface.contains(of);
-        let number = FUNCTIONS.iter().position(is_it);
-        number.expect("the contract has it").to_string()
+        let interface = format!("[export]pace:plugin/{of}-stream-filter@0.1.0");
+        number(&interface, &format!("[resource-new]{of}-message")).to_string()
     };
     TEXT.replace("{imports}", &imports)
         .replace("{header}", &of("request", "header"))
@@ -258,16 +256,16 @@ const TEXT: &str = r#"(module
     (call $open (call $f{new-request} (i32.const 5))))
   (func (export "pace:plugin/response-stream-filter@0.1.0#open") (result i32)
     (call $open (call $f{new-response} (i32.const 5))))
-  (func $message.next (export "pace:plugin/request-stream-filter@0.1.0#[method]message.next") (param i32) (result i32)
+  (func $message.next (export "pace:plugin/request-stream-filter@0.1.0#[method]request-message.next") (param i32) (result i32)
     (call $observe)
     (i32.sub (local.get 0) (i32.const 4)))
-  (export "pace:plugin/response-stream-filter@0.1.0#[method]message.next" (func $message.next))
-  (func $message.end (export "pace:plugin/request-stream-filter@0.1.0#[method]message.end") (param i32 i32)
+  (export "pace:plugin/response-stream-filter@0.1.0#[method]response-message.next" (func $message.next))
+  (func $message.end (export "pace:plugin/request-stream-filter@0.1.0#[method]request-message.end") (param i32 i32)
     (call $tell (i64.extend_i32_u (i32.add (i32.mul (local.get 0) (i32.const 1000)) (local.get 1)))))
-  (export "pace:plugin/response-stream-filter@0.1.0#[method]message.end" (func $message.end))
-  (func $message.drop (export "pace:plugin/request-stream-filter@0.1.0#[dtor]message") (param i32)
+  (export "pace:plugin/response-stream-filter@0.1.0#[method]response-message.end" (func $message.end))
+  (func $message.drop (export "pace:plugin/request-stream-filter@0.1.0#[dtor]request-message") (param i32)
     (call $tell (i64.extend_i32_u (i32.mul (local.get 0) (i32.const 77)))))
-  (export "pace:plugin/response-stream-filter@0.1.0#[dtor]message" (func $message.drop))
+  (export "pace:plugin/response-stream-filter@0.1.0#[dtor]response-message" (func $message.drop))
 
   (func $free (export "cabi_post_pace:plugin/request-filter@0.1.0#filter") (param i32)
     (if (i32.eq (i32.load offset=65548 (i32.const 0)) (i32.const 1))
