@@ -164,6 +164,10 @@ impl Proxy {
                 Disposition::Close => return client.transport.close(),
                 Disposition::Linger => return client.linger().await,
                 Disposition::Reset => return client.transport.reset(),
+                Disposition::BreakOff => {
+                    let patience = self.snapshot.load().client.send;
+                    return client.break_off(patience).await;
+                }
                 Disposition::Streams => {
                     drop(counting);
                     return self.switch_to_streams(client).await;
@@ -296,6 +300,8 @@ impl Proxy {
         }
 
         let mut upload = forward::begin(body, request, context);
+        // The filters of the body may change it, and the time runs meanwhile.
+        context.grpc_timeout = grpc::timeout(request);
         if let Some(disposition) = self
             .filter_request_body(client, request, context, &mut upload)
             .await

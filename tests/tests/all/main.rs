@@ -13,6 +13,7 @@ mod backend_answers;
 mod balancers;
 mod bodies;
 mod breaker;
+mod broken_responses;
 mod budgets;
 mod cache;
 mod client_address;

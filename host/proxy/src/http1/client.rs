@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::client::ShownCertificate;
 use crate::http2::PREFACE;
-use crate::io::{Alarm, Buffer, Free, Recycle, Transport};
+use crate::io::{Alarm, Buffer, Free, Recycle, Transport, flushed};
 use crate::listeners::ListenerId;
 use crate::server::{LAST_REQUEST, MustEnd};
 use crate::telemetry::ListenerConnections;
@@ -163,7 +163,7 @@ impl Client {
                 };
             }
             ready!(alarm.poll(deadline, context));
-            Poll::Ready(match must_end && transport.has_unacknowledged() {
+            Poll::Ready(match must_end && transport.unacknowledged() > 0 {
                 true => WaitOutcome::Stop,
                 false => WaitOutcome::End,
             })
@@ -293,6 +293,18 @@ impl Client {
         Poll::Pending
     }
 
+    /// Resets the connection, once the client has everything that was written, or has taken nothing for so long.
+    pub async fn break_off(self, patience: Duration) {
+        let transport = &self.transport;
+        flushed(patience, || match transport.unacknowledged() {
+            0 => None,
+            _ if transport.has_failed() => None,
+            count => Some(count.into()),
+        })
+        .await;
+        self.transport.reset();
+    }
+
     /// Sends a complete answer. `limit` is the longest time for which the client may take none of it.
     pub async fn send(&mut self, mut head: &[u8], mut body: &[u8], limit: Duration) -> io::Result<()> {
         let Client { transport, alarm, .. } = self;
@@ -367,7 +379,7 @@ impl Client {
                         return Poll::Pending;
                     }
                     // A client that reads slowly sends nothing meanwhile.
-                    Poll::Pending if transport.has_unacknowledged() && Instant::now() < end => {
+                    Poll::Pending if transport.unacknowledged() > 0 && Instant::now() < end => {
                         silence = Instant::now() + LINGER_SILENCE;
                     }
                     Poll::Pending => return Poll::Ready(()),

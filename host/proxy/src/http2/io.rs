@@ -45,7 +45,7 @@ impl Io {
     /// The connection of a client, and the news from the frames that pass on it. The bytes in `read` come first.
     pub fn of_client(transport: Transport, read: Buffer, patience: Duration) -> (Io, Arc<Seen>) {
         let watch = Watch::new();
-        let seen = watch.seen();
+        let seen = Arc::clone(watch.seen());
         (Io::new(transport, read, patience, Account::Client(watch)), seen)
     }
 
@@ -89,16 +89,33 @@ impl Io {
         }
     }
 
+    fn tell_blocked(&self, is_blocked: bool) {
+        if let Account::Client(watch) = &self.account {
+            watch.seen().set_blocked(is_blocked);
+        }
+    }
+
     /// Passes on the result of a write, unless it has waited for too long.
     fn in_time<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.tell_blocked(false);
+            }
             return polled;
+        }
+        if self.stalled.is_none() {
+            self.tell_blocked(true);
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
         self.alarm
             .poll(since + self.patience, context)
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        self.tell_blocked(false);
     }
 }
 

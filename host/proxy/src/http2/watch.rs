@@ -32,6 +32,8 @@ pub(super) struct Watch {
 pub struct Seen {
     has_news: AtomicBool,
     is_flooded: AtomicBool,
+    /// Whether the client does not take what is written.
+    is_blocked: AtomicBool,
     /// The error in the GOAWAY that was sent, plus one; 0 if none was.
     ended: AtomicU32,
     /// The streams that were refused since the last [`Seen::take`]. Locked only if there is one.
@@ -70,8 +72,8 @@ impl Watch {
         }
     }
 
-    pub(super) fn seen(&self) -> Arc<Seen> {
-        Arc::clone(&self.seen)
+    pub(super) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
     }
 
     /// Whether the client has sent so many frames that carry nothing that no more must be read.
@@ -165,6 +167,15 @@ impl Seen {
         if let Some(error) = self.ended.swap(0, Relaxed).checked_sub(1) {
             ended(Ending::of(error));
         }
+    }
+
+    /// Whether the client does not take what is written.
+    pub fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Relaxed)
+    }
+
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Relaxed);
     }
 
     fn refused(&self, stream: u32, refusal: Refusal) {
@@ -288,7 +299,7 @@ mod tests {
     #[test]
     fn streams_that_are_no_requests_are_refused_for_their_reasons() {
         let mut watch = Watch::new();
-        let seen = watch.seen();
+        let seen = Arc::clone(watch.seen());
         seen.accept(3);
         let bytes = [
             reset(1, Reason::PROTOCOL_ERROR),
@@ -319,7 +330,7 @@ mod tests {
     #[test]
     fn end_is_told_unless_it_is_orderly() {
         let mut watch = Watch::new();
-        let seen = watch.seen();
+        let seen = Arc::clone(watch.seen());
         let goaway = |error: u32| frame(kind::GOAWAY, 0, &[&[0; 4][..], &error.to_be_bytes()].concat());
         watch.sent(&goaway(0));
         assert_eq!(taken(&seen).1, None);

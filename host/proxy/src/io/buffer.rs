@@ -20,6 +20,13 @@ pub struct Buffer {
     was_filled: bool,
 }
 
+/// The memory of a buffer, with the bytes that were in it. It returns to the thread that drops it.
+#[derive(Debug)]
+pub struct Block {
+    memory: Box<[u8]>,
+    bytes: Range<usize>,
+}
+
 /// The size of memory for heads and small bodies.
 const SMALL: usize = 16 << 10;
 
@@ -94,6 +101,39 @@ impl Buffer {
         }
     }
 
+    /// Reads until there are `length` bytes, at most [`Buffer::MOST`], or no more have come. Returns whether there are as many; there
+    /// may be more.
+    pub fn fill_to(
+        &mut self,
+        length: usize,
+        transport: &mut Transport,
+        context: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        while self.len() < length {
+            if self.was_filled && self.end == self.memory.len() && self.memory.len() < LARGE {
+                self.replace(LARGE);
+            }
+            match self.poll_fill(Buffer::MOST, transport, context)? {
+                Poll::Ready(0) | Poll::Pending => return Ok(false),
+                Poll::Ready(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// The most bytes for which [`Buffer::fill_to`] can be asked.
+    pub const MOST: usize = LARGE;
+
+    /// Takes all bytes out, with the memory in which they are.
+    pub fn take_block(&mut self) -> Block {
+        let bytes = self.start..self.end;
+        (self.start, self.end, self.was_filled) = (0, 0, false);
+        Block {
+            memory: std::mem::take(&mut self.memory),
+            bytes,
+        }
+    }
+
     /// Makes the next read larger, if the last one has filled the memory. Memory never grows because of a length that the
     /// other side declares, since it may send nothing.
     pub fn enlarge_if_filled(&mut self) {
@@ -135,6 +175,25 @@ impl Buffer {
         memory[..self.len()].copy_from_slice(self.filled());
         (self.start, self.end) = (0, self.len());
         give(std::mem::replace(&mut self.memory, memory));
+    }
+}
+
+impl Block {
+    /// The size of the memory, in bytes.
+    pub fn size(&self) -> usize {
+        self.memory.len()
+    }
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory[self.bytes.clone()]
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        give(std::mem::take(&mut self.memory));
     }
 }
 
@@ -206,6 +265,32 @@ mod tests {
         received.extend_from_slice(buffer.filled());
         writing.await.expect("no panic").expect("it is open");
         assert!(received == sent);
+    }
+
+    #[tokio::test]
+    async fn filled_buffer_is_taken_with_its_memory() {
+        let (mut ours, mut theirs) = connection().await;
+        let sent: Vec<u8> = (0..50_000_u32).map(|number| (number % 251) as u8).collect();
+        theirs.write_all(&sent).await.expect("it is open");
+        let mut buffer = Buffer::new();
+        poll_fn(|context| match buffer.fill_to(sent.len(), &mut ours, context) {
+            Ok(true) => Poll::Ready(()),
+            Ok(false) => Poll::Pending,
+            Err(error) => panic!("{error}"),
+        })
+        .await;
+        buffer.consume(10);
+        let memory = buffer.memory.as_ptr();
+        let block = buffer.take_block();
+        assert!(block.as_ref() == &sent[10..]);
+        assert_eq!((block.size(), buffer.len(), buffer.memory.len()), (LARGE, 0, 0));
+        drop(block);
+        let next = take(LARGE);
+        assert_eq!(next.as_ptr(), memory);
+
+        drop(theirs);
+        let end = poll_fn(|context| Poll::Ready(buffer.fill_to(1, &mut ours, context))).await;
+        assert!(!end.expect("it ends in order"));
     }
 
     #[test]

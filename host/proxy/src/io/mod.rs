@@ -6,18 +6,21 @@
 //! | `stream` | a request of HTTP/2 and its response, among others on a connection |
 //! | `traffic` | counts what a connection that requests share has sent |
 //! | `buffer` | bytes that have been read, in memory that each thread lends and takes back |
+//! | `flushed` | waits until what was written has left |
 //! | `alarm` | one timer for all waits of a connection |
 //! | `recycled` | recycles heads together with their memory |
 
 mod alarm;
 mod buffer;
+mod flushed;
 mod recycled;
 mod stream;
 mod traffic;
 mod transport;
 
 pub use alarm::Alarm;
-pub use buffer::Buffer;
+pub use buffer::{Block, Buffer};
+pub use flushed::flushed;
 pub use recycled::{Free, Recycle, Recycled};
 pub use stream::{Stream, Unanswered, append_field};
 pub use traffic::{Share, Traffic};

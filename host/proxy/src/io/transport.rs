@@ -13,7 +13,6 @@ use pace_wire::fields::Fields;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::ClientConnection;
 
@@ -21,9 +20,6 @@ use super::stream::{Stream, append_field};
 
 /// The interval at which TCP repeats its question whether the other end is there.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The interval at which the system is asked what is unacknowledged: it tells nobody.
-const UNACKNOWLEDGED: Duration = Duration::from_millis(5);
 
 /// Makes TCP send small messages at once, and ask the other end whether it is there after a `keepalive` without a
 /// byte. Options of a listening socket hold for the connections that it accepts.
@@ -193,14 +189,23 @@ impl Transport {
         }
     }
 
-    /// Whether the other end has not yet acknowledged all written bytes, as far as the system knows.
-    pub fn has_unacknowledged(&self) -> bool {
-        let Some(socket) = self.socket() else { return false };
+    /// How many of the written bytes the other end has not yet acknowledged, as far as the system knows.
+    pub fn unacknowledged(&self) -> u32 {
+        let Some(socket) = self.socket() else { return 0 };
         let mut count: libc::c_int = 0;
         // SAFETY: TIOCOUTQ writes one int where the pointer points, which is a local variable; the descriptor is that of
         // `socket`, which keeps it open.
         let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
-        asked == 0 && count > 0
+        match asked {
+            0 => u32::try_from(count).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Whether the connection has failed, so that nothing written to it will arrive.
+    pub fn has_failed(&self) -> bool {
+        let Some(socket) = self.socket() else { return true };
+        !matches!(SockRef::from(socket).take_error(), Ok(None))
     }
 
     /// Ends the connection so that the other side cannot take it for an orderly end.
@@ -212,22 +217,6 @@ impl Transport {
         if let Transport::Stream(stream) = self {
             stream.reset();
         }
-    }
-
-    /// Waits until a [reset](Transport::reset) would take back nothing of what was written, for so long at most.
-    pub async fn flushed(&mut self, patience: Duration) {
-        let flushed = async {
-            match self {
-                Transport::Stream(stream) => stream.flushed().await,
-                connection => {
-                    while connection.has_unacknowledged() {
-                        sleep(UNACKNOWLEDGED).await;
-                    }
-                }
-            }
-        };
-        // What the client has not taken by then is lost with the reset.
-        let _ = timeout(patience, flushed).await;
     }
 
     /// The trailers of a stream at its end. Connections have none of their own.

@@ -34,6 +34,8 @@ pub(super) enum Disposition {
     Linger,
     /// The connection is reset: an orderly end would make the response look complete.
     Reset,
+    /// The connection or the stream is reset once the client has what has passed of the response.
+    BreakOff,
     /// The connection continues in HTTP/2.
     Streams,
 }

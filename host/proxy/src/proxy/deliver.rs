@@ -21,7 +21,7 @@ use super::attempt::{AttemptError, Sending, Upload};
 use super::body::{Looked, announced};
 use super::certificate;
 use super::context::{Context, summary};
-use super::grpc;
+use super::grpc::{self, Cause};
 use super::outbound::{self, Delivery};
 use super::reach::Lease;
 use super::refuse::Refused;
@@ -167,6 +167,7 @@ impl Proxy {
             return Ok(self.refuse(client, request, body, context, refused).await);
         }
         tell_generations(request, context, &mut backend.head);
+        grpc::make_room_for_outcome(request, &mut backend.head);
 
         // A client that still waits for 100 Continue will not send its body after the final response.
         let is_read = upload.pump.is_read() || read_over_rest(client, upload);
@@ -255,56 +256,42 @@ impl Proxy {
                 self.refuse(client, request, upload.pump.reader(), context, broken_off)
                     .await
             }
-            Err(RelayError::OutOfTime) => {
-                context.end = End::Deadline;
-                if !tell_outcome(client, request, &backend.head, true)
-                    && let Some(stream) = client.transport.stream()
-                {
-                    stream.cancel();
-                }
-                Disposition::Close
-            }
             Err(error) => {
-                context.end = match error {
-                    RelayError::Backend(_) => End::Backend,
-                    RelayError::OutOfTime => End::Deadline,
-                    RelayError::Timeout => End::Timeout,
-                    RelayError::Plugin => End::Plugin,
-                    RelayError::Client => End::Client,
+                let (end, cause, has_passed) = match error {
+                    RelayError::Backend(_) => (End::Backend, Some(Cause::Backend), true),
+                    RelayError::OutOfTime => (End::Deadline, Some(Cause::Late), false),
+                    RelayError::Timeout => (End::Timeout, Some(Cause::Late), false),
+                    RelayError::Plugin => (End::Plugin, Some(Cause::Plugin), true),
+                    RelayError::Client => (End::Client, None, false),
                 };
+                context.end = end;
                 if let RelayError::Plugin = error {
                     context.answered_for = Some(broken_off);
-                    let is_told = tell_outcome(client, request, &backend.head, false);
-                    drop((backend, lease));
-                    if !is_told {
-                        flush(client, ends_with_connection, &limits).await;
-                        if let Some(stream) = client.transport.stream() {
-                            stream.cancel();
-                        }
-                    }
-                } else if let RelayError::Backend(_) | RelayError::Timeout = error {
-                    let is_backends = matches!(error, RelayError::Backend(_));
-                    if context.warnings().is_none_or(Limited::admits) {
-                        warn!(
-                            target: "pace::proxy",
-                            "{}: the response of {} broke off: {}",
-                            summary(request),
-                            context.backend().unwrap_or("-"),
-                            Line(error),
-                        );
-                    }
-                    if tell_outcome(client, request, &backend.head, false) {
-                        return Ok(Disposition::Keep);
-                    }
-                    drop((backend, lease));
-                    if is_backends {
-                        flush(client, ends_with_connection, &limits).await;
-                    }
+                }
+                if let RelayError::Backend(_) | RelayError::Timeout = error
+                    && context.warnings().is_none_or(Limited::admits)
+                {
+                    warn!(
+                        target: "pace::proxy",
+                        "{}: the response of {} broke off: {}",
+                        summary(request),
+                        context.backend().unwrap_or("-"),
+                        Line(error),
+                    );
+                }
+                if cause.is_some_and(|cause| tell_outcome(client, request, &backend.head, cause)) {
+                    return Ok(Disposition::Keep);
+                }
+                if let (End::Deadline, Some(stream)) = (end, client.transport.stream()) {
+                    stream.cancel();
                 }
                 // Where the connection ends the body, an orderly close would make a broken body look complete.
-                match ends_with_connection {
-                    true => Disposition::Reset,
-                    false => Disposition::Close,
+                match (ends_with_connection, client.transport.stream().is_some()) {
+                    (true, _) | (_, true) if has_passed => Disposition::BreakOff,
+                    (true, _) => Disposition::Reset,
+                    // A client that still sends its request would not get what has passed.
+                    (false, false) if has_passed && !upload.pump.is_read() => Disposition::Linger,
+                    (false, _) => Disposition::Close,
                 }
             }
         };
@@ -372,18 +359,10 @@ impl Proxy {
     }
 }
 
-/// Ends a response of gRPC that has begun with its outcome, which the client would otherwise have to guess from a reset. Returns
-/// whether it is one.
-fn tell_outcome(client: &mut Client, request: &RequestHead, response: &ResponseHead, is_late: bool) -> bool {
-    let trailers = grpc::broken_off(request, response, is_late);
+/// Ends a broken response to a call of gRPC with trailers that say so. Returns whether it has.
+fn tell_outcome(client: &mut Client, request: &RequestHead, response: &ResponseHead, cause: Cause) -> bool {
+    let trailers = grpc::broken_off(request, response, cause);
     trailers.is_some_and(|trailers| client.transport.finish(Some(&trailers)).is_ok())
-}
-
-/// Sees to it that a client gets what has passed of a response that breaks off, if the break is a reset.
-async fn flush(client: &mut Client, ends_with_connection: bool, limits: &ClientLimits) {
-    if ends_with_connection || client.transport.stream().is_some() {
-        client.transport.flushed(limits.send).await;
-    }
 }
 
 /// Moves the response to the client, and the rest of the request to the backend, until the response is complete.

@@ -77,15 +77,35 @@ pub(super) fn translate(head: &mut ResponseHead, content: &mut Bytes, is_late: b
     }
 }
 
-/// The trailers that end a response to a call which its backend has broken off, or whose time is over (`is_late`). `None` if it
-/// is no response of gRPC: others would seem complete.
-pub(super) fn broken_off(request: &RequestHead, response: &ResponseHead, is_late: bool) -> Option<Fields> {
-    if !is_call(request) || !response.fields.get("content-type").is_some_and(is_grpc) {
+/// The cause of the end of a response that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Its backend has broken it off.
+    Backend,
+    /// A plugin has, or has failed.
+    Plugin,
+    /// The time of the call is over, or that of the route or the pool.
+    Late,
+}
+
+/// Removes the length of a response to a call, with which [trailers](broken_off) could not follow a part of it (RFC 9113, section
+/// 8.1.1).
+pub(super) fn make_room_for_outcome(request: &RequestHead, response: &mut ResponseHead) {
+    if is_outcome_told(request, response) && matches!(response.framing, Framing::Length(_)) {
+        remove_framing(&mut response.fields);
+        response.framing = Framing::Chunked;
+    }
+}
+
+/// The trailers that end a response to a call before its end. `None` if it is no response of gRPC: others would seem complete.
+pub(super) fn broken_off(request: &RequestHead, response: &ResponseHead, cause: Cause) -> Option<Fields> {
+    if !is_outcome_told(request, response) {
         return None;
     }
-    let (outcome, message) = match is_late {
-        true => (Code::DeadlineExceeded, "the time of the call is over"),
-        false => (Code::Unavailable, "the backend broke the response off"),
+    let (outcome, message) = match cause {
+        Cause::Backend => (Code::Unavailable, "the backend broke the response off"),
+        Cause::Plugin => (Code::Unavailable, "a plugin broke the response off"),
+        Cause::Late => (Code::DeadlineExceeded, "the time of the call is over"),
     };
     let mut code = Vec::new();
     encode::decimal(&mut code, outcome as u64);
@@ -95,6 +115,11 @@ pub(super) fn broken_off(request: &RequestHead, response: &ResponseHead, is_late
         .append("grpc-message", encoded(message).as_bytes())
         .ok()?;
     Some(trailers)
+}
+
+/// Whether a response has its outcome in trailers: it is one of gRPC, to a call.
+fn is_outcome_told(request: &RequestHead, response: &ResponseHead) -> bool {
+    is_call(request) && response.fields.get("content-type").is_some_and(is_grpc)
 }
 
 /// `application/grpc`, with a suffix or parameters.

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,13 +15,14 @@ use http::uri::{Authority, PathAndQuery};
 use log::info;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::{Pseudo, RequestHead, Rules};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Proxy;
 use super::answer::Disposition;
 use crate::http1::{Arrival, Client, Next};
 use crate::http2::{self, Io, Seen};
-use crate::io::{Alarm, Recycled, Stream, Transport};
+use crate::io::{Alarm, Recycled, Stream, Transport, flushed};
 use crate::telemetry::{Activity, Counting, Spoken};
 use pace_base::logging::Limited;
 use pace_config::ClientLimits;
@@ -121,9 +122,9 @@ impl Proxy {
                         is_ending = true;
                         connection.graceful_shutdown();
                     }
-                    let (proxy, arrival) = (Arc::clone(self), Arc::clone(&arrival));
+                    let (proxy, arrival, seen) = (Arc::clone(self), Arc::clone(&arrival), Arc::clone(&seen));
                     // A panic ends this task and with it the stream, nothing else.
-                    tokio::spawn(async move { proxy.serve_stream(request, respond, arrival).await });
+                    tokio::spawn(async move { proxy.serve_stream(request, respond, arrival, &seen).await });
                 }
                 Event::Flood => {
                     is_ending = true;
@@ -165,6 +166,7 @@ impl Proxy {
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
         arrival: Arc<Arrival>,
+        seen: &Seen,
     ) {
         let (parts, body) = request.into_parts();
         let is_complete = body.is_end_stream();
@@ -180,9 +182,32 @@ impl Proxy {
         match self.take(&mut client, &mut head, snapshot, next).await {
             // The unread rest of the request is refused when the stream is dropped (RFC 9113, section 8.1).
             Disposition::Keep | Disposition::Linger => {}
+            Disposition::BreakOff => {
+                drop(head);
+                let patience = self.snapshot.load().client.send;
+                // It ends by itself if the client or its connection does.
+                let _ = timeout(patience, written(seen, &mut client)).await;
+                client.transport.reset();
+            }
             Disposition::Close | Disposition::Reset | Disposition::Streams => client.transport.reset(),
         }
     }
+}
+
+/// Waits until the data that a stream has sent are written: a reset takes out of the queue what is in it. They have room in the
+/// windows, or they would not have been taken, so nothing but the socket holds them up.
+async fn written(seen: &Seen, client: &mut Client) {
+    // The task of the connection has its turn, and after that a further one if it was not done in the first.
+    for _ in 0..2 {
+        yield_now().await;
+    }
+    flushed(Duration::MAX, || {
+        let is_gone = client
+            .poll_gone(&mut Context::from_waker(Waker::noop()))
+            .is_ready();
+        (seen.is_blocked() && !is_gone).then_some(0)
+    })
+    .await;
 }
 
 /// How long no request must be under way before a connection ends that has had so many; `None` if it ends at once.

@@ -33,10 +33,15 @@ fn response_that_breaks_off_ends_with_unavailable() {
     let wait = begun.clone();
     let backend = Http2Backend::new(move |call| {
         let kind = match call.target() {
-            "/a.Service/Watch" => "application/grpc+proto",
-            _ => "text/plain",
+            "/other" => "text/plain",
+            _ => "application/grpc+proto",
         };
-        call.respond(200, &[("content-type", kind)], false)?;
+        let measured = [("content-type", kind), ("content-length", "100")];
+        let head = match call.target() {
+            "/a.Service/Measured" => &measured[..],
+            _ => &measured[..1],
+        };
+        call.respond(200, head, false)?;
         call.write(&message("one"), false)?;
         wait.wait();
         call.reset(Reason::INTERNAL_ERROR);
@@ -51,11 +56,15 @@ fn response_that_breaks_off_ends_with_unavailable() {
         assert_eq!(first.as_deref(), Some(&message("one")[..]));
         answer
     };
-    let [mut answer, mut other] = ["/a.Service/Watch", "/other"].map(&mut flowing);
+    let paths = ["/a.Service/Watch", "/a.Service/Measured", "/other"];
+    let [answer, measured, mut other] = paths.map(&mut flowing);
     begun.open();
-    assert_eq!(answer.read().expect("it ends in order"), None);
-    let trailers = answer.trailers().expect("they come");
-    assert_eq!(trailers.get("grpc-status"), Some("14"), "{trailers:?}");
+    // Behind a length that was announced, trailers would be as malformed as the missing rest.
+    for mut answer in [answer, measured] {
+        assert_eq!(answer.read().expect("it ends in order"), None);
+        let trailers = answer.trailers().expect("they come");
+        assert_eq!(trailers.get("grpc-status"), Some("14"), "{trailers:?}");
+    }
     // Another response would seem complete.
     let ended = other.read().expect_err("it breaks off");
     assert!(ended.is_reset(), "{ended}");

@@ -1,8 +1,9 @@
 //! The time that clients of gRPC give their calls.
 
-use pace_tests::{Gate, Http2, Http2Backend, Reason};
+use pace_tests::{Gate, Http2, Http2Backend, Pace, Reason, fixture};
 
-use super::{before, call, make, message, outcome};
+use super::{before, call, config, make, message, outcome};
+use crate::sections::plugin;
 
 /// A backend that says nothing until the gate opens.
 fn silent(gate: &Gate) -> Http2Backend {
@@ -82,6 +83,29 @@ fn deadline_ends_a_stream_that_its_client_sends() {
     open.write(&message("one"), false).expect("there is room");
     let answer = open.response().expect("it is answered");
     assert_eq!(outcome(&answer).0, "4");
+    gate.open();
+}
+
+/// The time runs while a plugin waits for the whole body, too.
+#[test]
+fn deadline_ends_a_body_that_is_collected() {
+    let gate = Gate::new();
+    let backend = silent(&gate);
+    let bodies = plugin("bodies", &fixture("bodies"));
+    let text = config(&backend.label(), "")
+        .replace("[[pools]]", &format!("{bodies}\n[[pools]]"))
+        .replace("pool = \"web\"\n", "pool = \"web\"\nplugins = [\"bodies\"]\n");
+    let pace = Pace::with_config(&text);
+    let mut client = Http2::connect(pace.address());
+    let call = call("/a.Service/Upload", b"").header("grpc-timeout", "300m");
+    let mut open = client.open(&call, false).expect("it is sent");
+    open.write(&message("one"), false).expect("there is room");
+    let answer = open.response().expect("it is answered");
+    assert_eq!(outcome(&answer).0, "4");
+    assert!(
+        backend.requests().is_empty(),
+        "nobody waits for the backend's answer"
+    );
     gate.open();
 }
 

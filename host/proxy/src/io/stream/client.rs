@@ -7,18 +7,8 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Response;
-use tokio::sync::oneshot;
 
 use super::{Incoming, Outgoing, Stream, failure};
-
-/// Data without a byte, which tells when it is dropped.
-struct Mark(#[expect(dead_code, reason = "it tells by being dropped")] oneshot::Sender<()>);
-
-impl AsRef<[u8]> for Mark {
-    fn as_ref(&self) -> &[u8] {
-        &[]
-    }
-}
 
 impl Stream {
     /// A stream whose request has been accepted.
@@ -48,18 +38,6 @@ impl Stream {
             }
             other => other,
         };
-    }
-
-    /// Waits until the data that was written has left the queue of this stream, out of which a reset would take it.
-    pub async fn flushed(&mut self) {
-        let Outgoing::Body(sending) = &mut self.outgoing else {
-            return;
-        };
-        let (mark, passed) = oneshot::channel();
-        // The queue is in order, so when the mark is dropped, everything before it has been sent, or never will be.
-        if sending.send_data(Bytes::from_owner(Mark(mark)), false).is_ok() {
-            let _ = passed.await;
-        }
     }
 
     /// Ends the stream because its time is over.
