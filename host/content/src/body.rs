@@ -275,14 +275,20 @@ impl Content {
     }
 }
 
+/// Memory, and the room that it takes of the budget.
+pub(crate) struct Charged<T>(
+    pub(crate) T,
+    #[expect(dead_code, reason = "held for its drop")] pub(crate) Permit,
+);
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Charged<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
 /// Bytes that give their room back with the last of those who share them.
 pub(crate) fn charged(bytes: Vec<u8>, permit: Option<Permit>) -> Bytes {
-    struct Charged(Vec<u8>, #[expect(dead_code, reason = "held for its drop")] Permit);
-    impl AsRef<[u8]> for Charged {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
-        }
-    }
     match permit {
         Some(permit) if !bytes.is_empty() => Bytes::from_owner(Charged(bytes, permit)),
         _ => Bytes::from(bytes),

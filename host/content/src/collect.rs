@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::body::{Content, charged};
+use crate::body::{Charged, Content, charged};
 use crate::budget::{Budget, Permit};
 use crate::decode::{Codings, DecodeError, Decoder};
 
@@ -18,6 +18,8 @@ const FIRST: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Collector {
     sent: Counted,
+    /// All of the body in the memory of somebody else.
+    whole: Option<Bytes>,
     shown: Option<Shown>,
     limit: usize,
     /// The length that the sender has announced.
@@ -70,6 +72,7 @@ impl Collector {
         });
         Ok(Collector {
             sent: Counted::new(budget),
+            whole: None,
             shown,
             limit: limit as usize,
             declared: declared.and_then(|declared| usize::try_from(declared).ok()),
@@ -93,6 +96,29 @@ impl Collector {
         }
     }
 
+    /// Whether the whole body may be [put](Collector::put) here: nothing has come yet, and it is shown as it is sent.
+    pub fn takes_whole(&self) -> bool {
+        self.shown.is_none() && self.sent.bytes.is_empty() && self.whole.is_none()
+    }
+
+    /// Takes the whole body, of which nothing was pushed, in memory of this size. If it fails, [`Collector::into_sent`] has the
+    /// body too.
+    pub fn put<T>(&mut self, whole: T, memory: usize) -> Result<(), CollectError>
+    where
+        T: AsRef<[u8]> + Send + 'static,
+    {
+        debug_assert!(self.takes_whole(), "something would be lost");
+        let counted = match whole.as_ref().len() > self.limit {
+            true => Err(CollectError::TooLarge),
+            false if self.sent.permit.cover(memory) => Ok(()),
+            false => Err(CollectError::Budget),
+        };
+        let rest = self.sent.permit.budget().permit();
+        let permit = std::mem::replace(&mut self.sent.permit, rest);
+        self.whole = Some(Bytes::from_owner(Charged(whole, permit)));
+        counted
+    }
+
     /// The bytes so far, as sent.
     #[cfg(test)]
     fn sent(&self) -> &[u8] {
@@ -101,6 +127,9 @@ impl Collector {
 
     /// The content, once the body has ended.
     pub fn finish(self) -> Result<Content, (CollectError, Bytes)> {
+        if let Some(whole) = self.whole {
+            return Ok(Content::body(whole).with_permit(self.sent.permit));
+        }
         match self.shown {
             Some(shown) => match shown.decoder.finish() {
                 Ok(()) => Ok(Content::decoded(self.sent.into_bytes(), shown.bytes.bytes)
@@ -116,7 +145,7 @@ impl Collector {
 
     /// Every byte that was pushed.
     pub fn into_sent(self) -> Bytes {
-        self.sent.into_bytes()
+        self.whole.unwrap_or_else(|| self.sent.into_bytes())
     }
 }
 

@@ -248,6 +248,60 @@ fn body_that_goes_on_untouched_is_whole_where_its_start_is_read_ahead() {
     }
 }
 
+/// Whether a body is taken with the memory into which it was read, or copied, depends on its size and on what is behind it.
+#[test]
+fn large_body_is_shown_and_goes_on_as_it_came() {
+    let backend = echo();
+    let pace = start(&backend.label(), "");
+    let mut client = pace.client();
+    for size in [
+        16_384_usize,
+        32_767,
+        32_768,
+        65_536,
+        131_071,
+        131_072,
+        131_073,
+        300_000,
+    ] {
+        let body: String = (0..size)
+            .map(|place| char::from(b'a' + (place % 23) as u8))
+            .collect();
+        let begin = format!("{size} {}", &body[..40]);
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {size}\r\n\r\n");
+        let next = "GET /next HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        // Alone, and with the next request right behind it; at once, and so that Pace waits for the rest.
+        for (behind, first) in [("", size), (next, size), ("", size / 2), (next, size / 2)] {
+            client.write(format!("{head}{}", &body[..first]));
+            if first < size {
+                // Long enough as a rule; the result must be the same if it is not.
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            client.write(format!("{}{behind}", &body[first..]));
+            let answer = client.read("POST").expect("there is an answer");
+            assert!(
+                answer.status == 200 && answer.text() == body,
+                "{size}: {} with {}",
+                answer.status,
+                answer.body.len()
+            );
+            assert_eq!(answer.headers.get("x-response-saw"), Some(&begin[..]), "{size}");
+            if !behind.is_empty() {
+                assert_eq!(client.read("GET").expect("there is an answer").status, 200);
+            }
+        }
+    }
+    assert_eq!(client.connections(), 1);
+    for request in backend.requests() {
+        let saw = request.headers.get("x-saw").unwrap_or_default();
+        assert_eq!(
+            saw.split(' ').next(),
+            Some(&*request.body.len().to_string()),
+            "{saw}"
+        );
+    }
+}
+
 #[test]
 fn response_that_cannot_be_shown_fails_closed_or_goes_on_untouched() {
     let backend =

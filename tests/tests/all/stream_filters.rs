@@ -222,6 +222,19 @@ fn message_that_is_cut_breaks_off_and_is_refused_before_its_first_byte() {
     assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
 }
 
+/// A write for each line of a long text would take far more of the processor than the filter does.
+#[test]
+fn units_that_come_together_are_sent_together() {
+    let backend = HttpBackend::new(|request| Answer::new(said(&request.target)));
+    let pace = start(&backend.label(), "", LINES);
+    let mut client = pace.client();
+    client.write("GET /?one+two+three HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+    let answer = String::from_utf8(client.read_to_end()).expect("it is a text");
+    let body = "one(1)\ntwo(2)\nthree(3)\ncomplete after 3\n";
+    let chunk = format!("\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    assert!(answer.ends_with(&chunk), "{answer}");
+}
+
 /// What a filter has passed is sent, also if it comes together with what is cut, and the break is a reset.
 #[test]
 fn units_before_a_cut_arrive() {

@@ -86,6 +86,49 @@ fn full_budget_refuses_and_loses_nothing() {
 }
 
 #[test]
+fn whole_body_keeps_its_memory_and_is_counted_by_it() {
+    let budget = Budget::new(128 * 1024);
+    let body = vec![b'x'; 40 * 1024];
+    let memory = body.as_ptr();
+    let mut collector = collector(&Codings::default(), 1 << 20, &budget);
+    assert!(collector.takes_whole());
+    assert_eq!(collector.put(body, 128 * 1024), Ok(()));
+    assert!(!collector.takes_whole());
+    let content = collector.finish().expect("it has no coding");
+    assert_eq!(
+        (content.bytes().as_ptr(), content.size(), budget.taken()),
+        (memory, 40 * 1024, 128 * 1024)
+    );
+    let outgoing = content.into_outgoing();
+    assert_eq!((outgoing.as_ptr(), budget.taken()), (memory, 128 * 1024));
+    drop(outgoing);
+    assert_eq!(budget.taken(), 0);
+}
+
+#[test]
+fn whole_body_that_is_refused_is_there_as_sent() {
+    let budget = Budget::new(64 * 1024);
+    for (limit, memory, error) in [
+        (10, 4096, CollectError::TooLarge),
+        (1 << 20, 128 * 1024, CollectError::Budget),
+    ] {
+        let mut collector = collector(&Codings::default(), limit, &budget);
+        assert_eq!(collector.put(vec![b'x'; 11], memory), Err(error));
+        assert_eq!(collector.into_sent(), [b'x'; 11][..]);
+    }
+    assert_eq!(budget.taken(), 0);
+}
+
+#[test]
+fn encoded_or_begun_body_is_not_taken_whole() {
+    let budget = Budget::new(PLENTY);
+    assert!(!collector(&gzip(), 10, &budget).takes_whole());
+    let mut begun = collector(&Codings::default(), 10, &budget);
+    assert_eq!(begun.push(b"x"), Ok(()));
+    assert!(!begun.takes_whole());
+}
+
+#[test]
 fn body_that_cannot_be_decoded_is_there_as_sent() {
     let budget = Budget::new(PLENTY);
     let mut wrong = collector(&gzip(), 100, &budget);

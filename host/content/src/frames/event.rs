@@ -24,6 +24,18 @@ pub(super) struct Scan {
 }
 
 impl Scan {
+    /// Whether the bytes begin with an event of which nothing has been searched.
+    pub(super) fn is_at_event(&self) -> bool {
+        self.has_begun && !self.is_after_return && self.searched == 0
+    }
+
+    /// Passes over the events that end in the first `clear` of these bytes, which begin with one. Returns their length.
+    pub(super) fn pass_over(&mut self, bytes: &[u8], clear: usize) -> Option<usize> {
+        let end = last_end(bytes, clear)?;
+        self.is_after_return = end == bytes.len() && bytes.ends_with(b"\r");
+        Some(end)
+    }
+
     /// Finds the next event in bytes that are not empty.
     pub(super) fn next(
         &mut self,
@@ -77,6 +89,22 @@ impl Scan {
         self.searched = bytes.len() - usize::from(bytes.ends_with(b"\r"));
         Ok(Found::More)
     }
+}
+
+/// Where the last empty line ends that begins in the first `clear` of these bytes, behind another line.
+fn last_end(bytes: &[u8], clear: usize) -> Option<usize> {
+    let mut before = clear;
+    while let Some(at) = memchr::memrchr2(b'\n', b'\r', &bytes[..before]) {
+        let line_before = at.checked_sub(1).map(|last| bytes[last]);
+        match (line_before, bytes[at]) {
+            // One line end.
+            (Some(b'\r'), b'\n') => {}
+            (Some(b'\r' | b'\n'), _) => return Some(at + line_end(&bytes[at..])),
+            _ => {}
+        }
+        before = at;
+    }
+    None
 }
 
 /// The length of the line end that begins here.

@@ -14,6 +14,8 @@ pub struct Interest(Option<Arc<Strings>>);
 struct Strings {
     strings: Vec<Vec<u8>>,
     longest: usize,
+    /// Whether one of them can lie in two lines.
+    spans_lines: bool,
     search: Search,
 }
 
@@ -58,9 +60,11 @@ impl Interest {
             }
         };
         let longest = strings.iter().map(Vec::len).max().unwrap_or(0);
+        let spans_lines = strings.iter().any(|string| string.contains(&b'\n'));
         Ok(Interest(Some(Arc::new(Strings {
             strings,
             longest,
+            spans_lines,
             search,
         }))))
     }
@@ -70,6 +74,20 @@ impl Interest {
         self.0.as_ref().is_none_or(|strings| match &strings.search {
             Search::One(finder) => finder.find(bytes).is_some(),
             Search::Many(automaton) => automaton.is_match(bytes),
+        })
+    }
+
+    /// How many of these bytes, from the first on, hold no line in which one of the strings occurs. 0 if everything is of interest,
+    /// or a string may lie in several lines.
+    pub(super) fn clear_lines(&self, bytes: &[u8]) -> usize {
+        self.0.as_ref().map_or(0, |strings| {
+            let found = match &strings.search {
+                _ if strings.spans_lines => Some(0),
+                Search::One(finder) => finder.find(bytes),
+                // Another may begin before the one that ends first, but in the same line.
+                Search::Many(automaton) => automaton.find(bytes).map(|found| found.start()),
+            };
+            found.unwrap_or(bytes.len())
         })
     }
 

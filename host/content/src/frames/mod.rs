@@ -251,7 +251,16 @@ impl Cutter {
         match &mut self.scan {
             Scan::Chunk => Ok(chunk::scan(bytes, &self.interest, limit, self.is_finished)),
             Scan::Line(scan) => scan.next(bytes, limit, self.is_finished),
-            Scan::Event(scan) => scan.next(bytes, limit, self.is_finished),
+            Scan::Event(scan) => {
+                // Most events of a stream are of no interest, and one search over all of them is quicker than one in each.
+                if scan.is_at_event() && bytes.len() <= limit {
+                    let clear = self.interest.clear_lines(bytes);
+                    if let Some(length) = scan.pass_over(bytes, clear) {
+                        return Ok(Found::Between(length));
+                    }
+                }
+                scan.next(bytes, limit, self.is_finished)
+            }
         }
     }
 

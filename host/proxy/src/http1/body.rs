@@ -145,6 +145,19 @@ impl BodyReader {
         }
     }
 
+    /// The length of the rest of the body, if it was announced.
+    pub fn announced(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Takes note that the rest of the body was taken without this reader.
+    pub fn end(&mut self) {
+        self.state = State::Done;
+    }
+
     /// Discards the part of the body that is in the buffer. Returns whether that was the rest of it.
     pub fn read_over(&mut self, buffer: &mut Buffer) -> bool {
         self.is_done() || (self.take(buffer).is_ok() && self.is_done())

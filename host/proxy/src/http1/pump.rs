@@ -11,9 +11,10 @@ use pace_wire::chunked::Fault;
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
 
 pub use self::through::{Flow, Passed, Transform};
+use self::through::{Gathered, Stopped};
 use super::body::{BodyError, BodyReader};
 use super::sink::Sink;
-use crate::io::{Buffer, Transport};
+use crate::io::{Block, Buffer, Transport};
 
 /// The framing of a body on the connection where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +71,12 @@ pub struct Pump {
     kept: Option<Kept>,
     /// Whether the data of the sink are those that have been kept, and not in the buffer of the source.
     sends_kept: bool,
-    /// Whether the body goes through a transform, and what that has made and is not written.
+    /// Whether the body goes through a transform, what that has made and is being written, and what waits to be written together.
     is_through: bool,
     made: Bytes,
+    gathered: Gathered,
+    /// Why no more of a message follows that goes through a transform, once what has passed is written.
+    stopped: Option<Stopped>,
     /// The last bytes that the transform has made of a message that it does not change. They are not written before its end.
     held: Bytes,
     /// Whether the bytes that are kept are those that the transform has made, and how many it has made.
@@ -124,6 +128,8 @@ impl Pump {
             sends_kept: false,
             is_through: false,
             made: Bytes::new(),
+            gathered: Gathered::default(),
+            stopped: None,
             held: Bytes::new(),
             is_made_kept: false,
             given: 0,
@@ -168,6 +174,31 @@ impl Pump {
             true => Poll::Ready(Err(BodyError::TooLarge)),
             false => Poll::Ready(Ok(data)),
         }
+    }
+
+    /// Takes a large body in one piece, with the memory of the buffer. `None` if not all of it is there, or it is not as large as that:
+    /// then [`Pump::poll_take`] takes what there is.
+    pub fn take_whole(
+        &mut self,
+        (transport, buffer): (&mut Transport, &mut Buffer),
+        context: &mut Context<'_>,
+    ) -> Result<Option<Block>, BodyError> {
+        /// For less, a copy is cheaper than the memory that it saves.
+        const LEAST: usize = Buffer::MOST / 4;
+        let length = self
+            .reader
+            .announced()
+            .filter(|length| self.taken == 0 && *length <= self.limit)
+            .and_then(|length| usize::try_from(length).ok())
+            .filter(|length| (LEAST..=Buffer::MOST).contains(length));
+        let Some(length) = length else { return Ok(None) };
+        // Behind the body there may be the next request, which must stay.
+        if !buffer.fill_to(length, transport, context)? || buffer.len() != length {
+            return Ok(None);
+        }
+        self.reader.end();
+        self.taken = length as u64;
+        Ok(Some(buffer.take_block()))
     }
 
     /// Has the body framed in another way, where the head that is begun next goes.

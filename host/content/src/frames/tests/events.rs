@@ -220,6 +220,39 @@ proptest! {
         prop_assert_eq!(reference(&passed.text()), expected);
     }
 
+    /// With large pieces too, in which events without any of the strings are passed over together.
+    #[test]
+    fn events_of_interest_are_shown_however_they_come(
+        stream in stream(),
+        sizes in vec(1_usize..60, 1..6),
+        strings in vec(prop::sample::select(&["a", "b", "a\nb", "t", "1", "data", "é", "xa", "\r"][..]), 1..3),
+        is_edited in any::<bool>(),
+    ) {
+        let mut expected = reference(&stream);
+        expected.retain(|(content, _, _)| {
+            let content = String::from_utf8_lossy(content);
+            strings.iter().any(|string| content.contains(string))
+        });
+        let access = if is_edited { Access::Edit } else { Access::Look };
+        let cutter = Cutter::new(Framing::Event, access, interest(&strings), 1024);
+        let passed = pass(cutter, pieces(stream.as_bytes(), &sizes), |_| true).expect("none is too large");
+        prop_assert_eq!(&passed.seen, &expected);
+        match is_edited {
+            true => prop_assert!(stream.starts_with(&passed.text()), "only the tail is left out"),
+            false => prop_assert_eq!(passed.text(), &stream[..]),
+        }
+    }
+
+    /// Events that are dropped leave nothing behind, also in front of events that are passed over.
+    #[test]
+    fn what_is_dropped_takes_nothing_else_along(stream in stream(), sizes in vec(1_usize..60, 1..6)) {
+        let mut expected = reference(&stream);
+        expected.retain(|(content, _, _)| !content.contains(&b'a'));
+        let cutter = Cutter::new(Framing::Event, Access::Edit, interest(&["a"]), 1024);
+        let passed = pass(cutter, pieces(stream.as_bytes(), &sizes), |_| false).expect("none is too large");
+        prop_assert_eq!(reference(&passed.text()), expected);
+    }
+
     #[test]
     fn changed_events_are_seen_as_they_were_changed(
         stream in stream(),

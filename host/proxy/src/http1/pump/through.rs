@@ -3,11 +3,11 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
 use pace_wire::fields::Fields;
 
-use super::{CRLF, Kept, Outgoing, Pump, PumpError, Side, StreamState};
+use super::{CRLF, CRLF_AND_END, Kept, Outgoing, Pump, PumpError, Side, StreamState};
 use crate::http1::body::BodyError;
 use crate::io::{Buffer, Transport};
 
@@ -51,6 +51,54 @@ pub enum Passed {
     Broken,
 }
 
+/// The reason why no more of a message follows.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// The transform has broken it off.
+    Broken,
+    /// The source has.
+    Failed(BodyError),
+}
+
+/// Pieces of a message that are written together. A message in many small ones would take a write for each.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// The only piece.
+    one: Bytes,
+    /// Several, one behind the other.
+    several: BytesMut,
+}
+
+/// The bytes that are written without waiting for more.
+const ENOUGH: usize = 16 << 10;
+
+impl Gathered {
+    fn push(&mut self, piece: Bytes) {
+        if self.is_empty() {
+            self.one = piece;
+            return;
+        }
+        let first = std::mem::take(&mut self.one);
+        self.several.extend_from_slice(&first);
+        self.several.extend_from_slice(&piece);
+    }
+
+    fn len(&self) -> usize {
+        self.one.len() + self.several.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn take(&mut self) -> Bytes {
+        match self.several.is_empty() {
+            true => std::mem::take(&mut self.one),
+            false => self.several.split().freeze(),
+        }
+    }
+}
+
 impl Pump {
     /// Has the body go through a transform: [`Pump::begin`] then adds the head alone, and [`Pump::poll_through`] is to be
     /// called instead of [`Pump::poll`].
@@ -60,8 +108,9 @@ impl Pump {
 
     /// Moves as much of the message as possible. Ready once all of it has been written, or the transform has broken it off.
     ///
-    /// The head is not written before something follows, or the source has to be waited for: until then it can be another. What
-    /// follows the last unit of a message is not written before the transform has seen that it is the last.
+    /// What the transform makes of what has come is written together. The head is not written before something follows, or the
+    /// source has to be waited for: until then it can be another. What follows the last unit of a message is not written before
+    /// the transform has seen that it is the last.
     pub fn poll_through(
         &mut self,
         (transport, buffer): (&mut Transport, &mut Buffer),
@@ -70,6 +119,18 @@ impl Pump {
         context: &mut Context<'_>,
     ) -> Poll<Result<Passed, PumpError>> {
         loop {
+            if self.stopped.is_some() {
+                if self.written() > 0 || self.sink.has_data() {
+                    ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                }
+                return Poll::Ready(match self.stopped.take() {
+                    Some(Stopped::Failed(error)) => Err(PumpError::Read(error)),
+                    Some(Stopped::Broken) | None => {
+                        self.stopped = Some(Stopped::Broken);
+                        Ok(Passed::Broken)
+                    }
+                });
+            }
             if self.sink.has_data() || self.ended {
                 ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
                 self.made = Bytes::new();
@@ -93,8 +154,11 @@ impl Pump {
                     if !through.edits() && self.given > self.pushed {
                         return Poll::Ready(Ok(Passed::Broken));
                     }
+                    if self.gathered.len() >= ENOUGH {
+                        self.send_gathered();
+                    }
                 }
-                Poll::Ready(Flow::Broken) => return Poll::Ready(Ok(Passed::Broken)),
+                Poll::Ready(Flow::Broken) => self.stop(Stopped::Broken),
                 Poll::Ready(Flow::End) if !self.held.is_empty() => {
                     let held = std::mem::take(&mut self.held);
                     self.add_made(held);
@@ -122,14 +186,21 @@ impl Pump {
                         }
                     }
                     Poll::Ready(Ok(None)) => through.finish(),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Read(error))),
+                    Poll::Ready(Err(error)) => self.stop(Stopped::Failed(error)),
                     Poll::Pending => {
+                        self.send_gathered();
                         ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                        self.made = Bytes::new();
                         self.waits_for = Side::Source;
                         return Poll::Pending;
                     }
                 },
                 Poll::Pending => {
+                    self.send_gathered();
+                    if self.sink.has_data() {
+                        ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                        self.made = Bytes::new();
+                    }
                     // Neither side is to blame for the time that it takes.
                     self.waits_for = Side::Transform;
                     return Poll::Pending;
@@ -176,10 +247,11 @@ impl Pump {
     pub(super) fn begin_through(&mut self) {
         self.sends_kept = false;
         self.made = Bytes::new();
+        self.gathered = Gathered::default();
         let kept = self.kept_bytes();
         if self.is_made_kept && !kept.is_empty() {
             let kept = Bytes::copy_from_slice(kept);
-            self.send_made(kept);
+            self.send_made(kept, CRLF);
         }
     }
 
@@ -191,17 +263,31 @@ impl Pump {
         if let Some(kept) = &mut self.kept {
             kept.add(&bytes);
         }
-        self.send_made(bytes);
+        self.gathered.push(bytes);
     }
 
-    fn send_made(&mut self, bytes: Bytes) {
+    /// Ends the message before its end, behind what has passed. If nothing has, its head is not written either.
+    fn stop(&mut self, stopped: Stopped) {
+        self.stopped = Some(stopped);
+        self.send_gathered();
+    }
+
+    fn send_gathered(&mut self) {
+        let bytes = self.gathered.take();
+        if !bytes.is_empty() {
+            self.send_made(bytes, CRLF);
+        }
+    }
+
+    /// Has bytes written. `behind` follows them if they are a chunk.
+    fn send_made(&mut self, bytes: Bytes, behind: &'static [u8]) {
         let range = 0..bytes.len();
         match self.outgoing {
             Outgoing::Plain | Outgoing::Stream => self.sink.add(range, &[]),
             Outgoing::Chunked { .. } => {
                 let line = ChunkLine::new(bytes.len() as u64);
                 self.sink.before().extend_from_slice(line.as_bytes());
-                self.sink.add(range, CRLF);
+                self.sink.add(range, behind);
             }
         }
         self.made = bytes;
@@ -210,13 +296,32 @@ impl Pump {
     /// Adds the end of the body, which the transform has decided on.
     fn end_through(&mut self) {
         self.ended = true;
-        if let Outgoing::Chunked { trailers } = self.outgoing {
-            let before = self.sink.before();
-            before.extend_from_slice(LAST_CHUNK);
-            if let Some(fields) = self.reader.trailers().filter(|_| trailers) {
-                encode::fields(before, fields.iter(), |_| true);
+        let last = self.gathered.take();
+        let Outgoing::Chunked { trailers } = self.outgoing else {
+            if !last.is_empty() {
+                self.send_made(last, &[]);
             }
-            before.extend_from_slice(CRLF);
+            return;
+        };
+        let trailers = self.reader.trailers().filter(|_| trailers);
+        match (trailers, last.is_empty()) {
+            (None, false) => self.send_made(last, CRLF_AND_END),
+            (None, true) => {
+                let before = self.sink.before();
+                before.extend_from_slice(LAST_CHUNK);
+                before.extend_from_slice(CRLF);
+            }
+            (Some(fields), _) => {
+                let before = self.sink.before();
+                if !last.is_empty() {
+                    before.extend_from_slice(ChunkLine::new(last.len() as u64).as_bytes());
+                    before.extend_from_slice(&last);
+                    before.extend_from_slice(CRLF);
+                }
+                before.extend_from_slice(LAST_CHUNK);
+                encode::fields(before, fields.iter(), |_| true);
+                before.extend_from_slice(CRLF);
+            }
         }
     }
 }

@@ -117,6 +117,19 @@ impl Collecting<'_> {
         (transport, buffer): (&mut Transport, &mut Buffer),
         task: &mut Task<'_>,
     ) -> Poll<Collected> {
+        if self.collector.takes_whole() {
+            match pump.take_whole((&mut *transport, &mut *buffer), task) {
+                Ok(Some(whole)) => {
+                    let memory = whole.size();
+                    return Poll::Ready(match self.collector.put(whole, memory) {
+                        Ok(()) => Collected::Whole,
+                        Err(error) => Collected::Failed(CollectFault::Error(error)),
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Collected::Broken(error)),
+            }
+        }
         loop {
             match pump.poll_take((&mut *transport, &mut *buffer), task) {
                 Poll::Ready(Ok(Some(data))) => {
