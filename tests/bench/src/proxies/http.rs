@@ -95,7 +95,7 @@ impl Requests {
         }
         let mut begin = begin.into_bytes();
         let mut end = b"\r\n".to_vec();
-        end.extend(body(shape.body));
+        end.extend(json(shape.body));
         match shape.clients {
             Some(_) => {
                 begin.extend_from_slice(b"x-forwarded-for: 10.");
@@ -145,13 +145,26 @@ impl Clients {
 
 /// A backend's answer: with this many headers, at least [`FEWEST_HEADERS`], and a body of this length.
 pub(crate) fn response(headers: usize, length: usize) -> Vec<u8> {
+    answer("text/plain", headers, &body(length))
+}
+
+/// A response of server-sent events, each of which is [`EVENT`].
+pub(crate) fn events(headers: usize, count: usize) -> Vec<u8> {
+    answer("text/event-stream", headers, EVENT.repeat(count).as_bytes())
+}
+
+/// An event as the chats of language models have them.
+const EVENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"The quick brown fox\"},\"index\":0}]}\n\n";
+
+fn answer(kind: &str, headers: usize, body: &[u8]) -> Vec<u8> {
     let mut head = format!(
-        "HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n"
+        "HTTP/1.1 200 OK\r\nserver: bench\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n",
+        body.len()
     );
     head += &further_headers(headers);
     head += "\r\n";
     let mut response = head.into_bytes();
-    response.extend(body(length));
+    response.extend_from_slice(body);
     response
 }
 
@@ -167,6 +180,16 @@ fn further_headers(headers: usize) -> String {
 pub(crate) fn body(length: usize) -> Vec<u8> {
     let sentence = b"The quick brown fox jumps over the lazy dog. ";
     sentence.iter().copied().cycle().take(length).collect()
+}
+
+/// A body of this length in JSON, with a `model` behind a long text. What has no room for both is plain text.
+pub(crate) fn json(length: usize) -> Vec<u8> {
+    const FRAME: [&[u8]; 2] = [b"{\"text\":\"", b"\",\"model\":\"small\"}"];
+    let [begin, end] = FRAME;
+    match length.checked_sub(begin.len() + end.len()) {
+        Some(text) => [begin, &body(text), end].concat(),
+        None => body(length),
+    }
 }
 
 /// A message that arrives in pieces.

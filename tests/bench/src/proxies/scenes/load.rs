@@ -44,6 +44,12 @@ impl Case {
         }
     }
 
+    /// Adds the kind of traffic to the case's name.
+    pub(super) fn with_traffic(&mut self, key: &str, name: &str) {
+        self.key += &format!("-{key}");
+        self.name = format!("{name}: {}", self.name);
+    }
+
     /// Adds a number of things to the case's name.
     pub(super) fn called(&mut self, count: usize, one: &str, several: &str) {
         self.key += &format!("-{count}");

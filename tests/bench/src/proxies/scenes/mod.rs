@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `load` | the cost of a request, in several cases that take turns |
 //! | `cases` | these cases: the ladder, and conditions that could make requests more expensive |
+//! | `bodies` | the cost of plugins that are shown bodies and events |
 //! | `traffic` | the cost with bodies of several sizes, and of connections that end or wait |
 //! | `tls` | the cost with TLS and HTTP/2: requests, handshakes, uploads |
 //! | `startup` | the time from starting a process to its first answer |
 //! | `memory` | the resident memory, and its uses |
 
+mod bodies;
 mod cases;
 mod load;
 mod memory;
@@ -43,6 +45,8 @@ pub(crate) enum Scene {
     Balancers,
     /// 3 and 30 headers in request and response
     Headers,
+    /// Plugins that are shown the bodies of requests, and events of responses
+    Bodies,
     /// Pace's allocator and the system's
     Allocator,
     /// From starting a process to its first answer, without and with compiled plugins on disk
@@ -81,6 +85,7 @@ impl Scene {
             Scene::Backends => &[subject::BARE, subject::DEFAULTS],
             Scene::Balancers => subject::BALANCERS,
             Scene::Headers => &[subject::BARE, subject::DEFAULTS, subject::READER],
+            Scene::Bodies => subject::SHOWN_CONTENT,
             Scene::Allocator => &[subject::BARE, subject::BARE_SYSTEM_MALLOC],
             Scene::Startup => &[subject::BARE, subject::DEFAULTS, subject::NGINX, subject::HAPROXY],
             Scene::Memory => &[
@@ -95,6 +100,7 @@ impl Scene {
         let base = match self {
             Scene::Ladder | Scene::Traffic => Some(subject::BARE.key),
             Scene::Tls => Some(subject::NGINX.key),
+            Scene::Bodies => Some(subject::EMPTY.key),
             _ => None,
         };
         let is_base = |subject: &Subject| base == Some(subject.key);
@@ -122,7 +128,10 @@ impl Scene {
 
     fn play_load(self, stage: &Stage<'_>, subjects: &[Subject]) -> Result<Answer> {
         let mut backends = Backends::new()?;
-        let cases = cases::of(self, subjects, &mut backends)?;
+        let cases = match self {
+            Scene::Bodies => bodies::cases(subjects, &mut backends)?,
+            _ => cases::of(self, subjects, &mut backends)?,
+        };
         load::play(stage, &cases, &mut backends, self == Scene::Ladder)
     }
 }

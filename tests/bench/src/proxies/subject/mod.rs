@@ -61,6 +61,10 @@ enum Chain {
     Reader,
     /// The three, each in a new instance for each call.
     Afresh,
+    /// One that is shown the whole body of each request, and does this with it.
+    Bodies(&'static str),
+    /// One that looks at server-sent events: at each, or at those that contain this string.
+    Events(Option<&'static str>),
 }
 
 /// Settings that do not make it another proxy.
@@ -185,6 +189,36 @@ pub(crate) const AFRESH: Subject = subject(
     "Pace, three default plugins, `isolation = \"request\"`",
     Kind::Pace(Chain::Afresh),
 );
+/// The cost of holding a body until a plugin has seen it.
+const VERDICT: Subject = subject(
+    "body-verdict",
+    "Pace, one plugin that is shown the whole body",
+    Kind::Pace(Chain::Bodies("nothing")),
+);
+/// The cost of reading a body in the sandbox.
+const READ: Subject = subject(
+    "body-read",
+    "Pace, one that reads the whole body",
+    Kind::Pace(Chain::Bodies("read")),
+);
+/// The cost of a member of a body in JSON.
+const JSON: Subject = subject(
+    "body-json",
+    "Pace, one that looks up a member of it",
+    Kind::Pace(Chain::Bodies("json")),
+);
+/// The cost of events in which nothing is found.
+const INTEREST: Subject = subject(
+    "events-of-interest",
+    "Pace, one plugin with an `interest` that no event has",
+    Kind::Pace(Chain::Events(Some("\"usage\""))),
+);
+/// The cost of events that are shown.
+const EVENTS: Subject = subject(
+    "events",
+    "Pace, one that is shown every event",
+    Kind::Pace(Chain::Events(None)),
+);
 /// Debian's nginx.
 pub(crate) const NGINX: Subject = subject("nginx", "nginx", Kind::Nginx);
 /// Debian's HAProxy.
@@ -200,6 +234,11 @@ pub(crate) const ALL: &[Subject] = &[
     PEAK_EWMA,
     NATIVE_CONSISTENT_HASH,
     CONSISTENT_HASH,
+    VERDICT,
+    READ,
+    JSON,
+    INTEREST,
+    EVENTS,
     BARE,
     BARE_AGAIN,
     NATIVE_EMPTY,
@@ -215,7 +254,7 @@ pub(crate) const ALL: &[Subject] = &[
 ];
 
 /// The subjects of the ladder.
-pub(crate) const LADDER: &[Subject] = ALL.split_at(7).1;
+pub(crate) const LADDER: &[Subject] = ALL.split_at(12).1;
 
 /// The balancers, each in native code and in the sandbox.
 pub(crate) const BALANCERS: &[Subject] = &[
@@ -228,6 +267,21 @@ pub(crate) const BALANCERS: &[Subject] = &[
     NATIVE_CONSISTENT_HASH,
     CONSISTENT_HASH,
 ];
+
+/// No plugin, one that is shown no body, and those that are shown bodies of requests or events of responses.
+pub(crate) const SHOWN_CONTENT: &[Subject] = &[EMPTY, ONE_NO_OP, VERDICT, READ, JSON, INTEREST, EVENTS];
+
+impl Subject {
+    /// Whether its plugin is shown bodies of requests.
+    pub(crate) fn is_shown_bodies(&self) -> bool {
+        matches!(self.kind, Kind::Pace(Chain::Bodies(_)))
+    }
+
+    /// Whether its plugin is shown server-sent events.
+    pub(crate) fn is_shown_events(&self) -> bool {
+        matches!(self.kind, Kind::Pace(Chain::Events(_)))
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -40,6 +40,14 @@ pub(super) fn config(chain: Chain, setting: &Setting, listen: SocketAddr, direct
             plugins.push(("reader".to_owned(), fixture("header-reader")));
             plugins
         }
+        Chain::Bodies(does) => {
+            let config = format!("\nconfig = {{ does = {does:?} }}");
+            vec![("bodies".to_owned(), fixture("body-reader") + &config)]
+        }
+        Chain::Events(of) => {
+            let config = format!("\nconfig = {{ interest = {:?} }}", of.as_slice());
+            vec![("events".to_owned(), fixture("event-reader") + &config)]
+        }
     };
 
     // The load counts on its connections, as it does with the others.
