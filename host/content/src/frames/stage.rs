@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Cutter, EventFields, Framing, Interest, Piece, Step, UnitTooLarge};
+use super::{Cutter, EventFields, Framing, Interest, Piece, Step, Unit, UnitTooLarge};
 use crate::body::{Access, Content};
 
 /// A filter, as a [`Stage`] asks it.
@@ -138,8 +138,19 @@ impl Stage {
     ///
     /// The filter has the message break off.
     pub fn advance<F: Filter>(&mut self, filter: &mut F) -> Result<Advance, F::Broken> {
+        // Most of what comes passes or is waited for, and the cutter is too large to be moved for each piece.
+        let cut = match &mut self.phase {
+            Phase::Cutting(cutter) => match cutter.next_piece() {
+                Ok(Some(Piece::Pass(bytes))) => return Ok(some(bytes)),
+                Ok(None) if !self.is_finished => return Ok(Advance::Wants),
+                Ok(None) => Ok(None),
+                Ok(Some(Piece::Unit(unit))) => Ok(Some(unit)),
+                Err(error) => Err(error),
+            },
+            Phase::Passing { .. } | Phase::Ending(_) | Phase::Over => Ok(None),
+        };
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Cutting(cutter) => self.cut(cutter, filter),
+            Phase::Cutting(cutter) => self.cut(cutter, cut, filter),
             Phase::Passing {
                 bytes: Some(bytes),
                 end,
@@ -181,21 +192,19 @@ impl Stage {
         }
     }
 
-    fn cut<F: Filter>(&mut self, mut cutter: Cutter, filter: &mut F) -> Result<Advance, F::Broken> {
-        match cutter.next_piece() {
-            Ok(Some(Piece::Pass(bytes))) => {
-                self.phase = Phase::Cutting(cutter);
-                Ok(some(bytes))
-            }
-            Ok(None) if self.is_finished => {
+    /// Has a unit shown; without one, the message is complete.
+    fn cut<F: Filter>(
+        &mut self,
+        mut cutter: Cutter,
+        unit: Result<Option<Unit>, UnitTooLarge>,
+        filter: &mut F,
+    ) -> Result<Advance, F::Broken> {
+        match unit {
+            Ok(None) => {
                 self.phase = Phase::Ending(cutter);
                 Ok(Advance::Again)
             }
-            Ok(None) => {
-                self.phase = Phase::Cutting(cutter);
-                Ok(Advance::Wants)
-            }
-            Ok(Some(Piece::Unit(mut unit))) => {
+            Ok(Some(mut unit)) => {
                 let (content, event) = unit.lend();
                 let bytes = match filter.next(content, event)? {
                     None => {
