@@ -18,7 +18,7 @@ const FIRST: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Collector {
     sent: Counted,
-    /// All of the body in the memory of somebody else.
+    /// All of the body, in memory that the caller has handed over.
     whole: Option<Bytes>,
     shown: Option<Shown>,
     limit: usize,
@@ -101,22 +101,18 @@ impl Collector {
         self.shown.is_none() && self.sent.bytes.is_empty() && self.whole.is_none()
     }
 
-    /// Takes the whole body, of which nothing was pushed, in memory of this size. If it fails, [`Collector::into_sent`] has the
-    /// body too.
-    pub fn put<T>(&mut self, whole: T, memory: usize) -> Result<(), CollectError>
-    where
-        T: AsRef<[u8]> + Send + 'static,
-    {
+    /// Takes room for memory of this size, if there is as much.
+    pub fn admits(&mut self, memory: usize) -> bool {
+        self.sent.permit.cover(memory)
+    }
+
+    /// Takes the whole body, of which nothing was pushed. Its length was announced to [`Collector::new`], and its memory is
+    /// [admitted](Collector::admits).
+    pub fn put(&mut self, whole: impl AsRef<[u8]> + Send + 'static) {
         debug_assert!(self.takes_whole(), "something would be lost");
-        let counted = match whole.as_ref().len() > self.limit {
-            true => Err(CollectError::TooLarge),
-            false if self.sent.permit.cover(memory) => Ok(()),
-            false => Err(CollectError::Budget),
-        };
         let rest = self.sent.permit.budget().permit();
         let permit = std::mem::replace(&mut self.sent.permit, rest);
         self.whole = Some(Bytes::from_owner(Charged(whole, permit)));
-        counted
     }
 
     /// The bytes so far, as sent.

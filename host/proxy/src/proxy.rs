@@ -300,7 +300,7 @@ impl Proxy {
         }
 
         let mut upload = forward::begin(body, request, context);
-        // The filters of the body may change it, and the time runs meanwhile.
+        // The time runs while a body is collected for its filters, and again by what these have made of the field.
         context.grpc_timeout = grpc::timeout(request);
         if let Some(disposition) = self
             .filter_request_body(client, request, context, &mut upload)

@@ -74,7 +74,7 @@ fn slow_client_gets_what_has_passed() {
 }
 
 #[test]
-fn client_that_has_not_read_keeps_nobody_from_the_backend() {
+fn client_that_does_not_read_leaves_the_backend_to_others() {
     let backend = breaking();
     let pace = before(&backend, "max_in_flight = 1\nmax_queued = 0");
     let stream = narrow(&pace, CLOSING);

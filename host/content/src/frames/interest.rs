@@ -14,7 +14,7 @@ pub struct Interest(Option<Arc<Strings>>);
 struct Strings {
     strings: Vec<Vec<u8>>,
     longest: usize,
-    /// Whether one of them can lie in two lines.
+    /// Whether one of them has an LF. Data has one between two lines, and never a CR.
     spans_lines: bool,
     search: Search,
 }
@@ -77,9 +77,9 @@ impl Interest {
         })
     }
 
-    /// How many of these bytes, from the first on, hold no line in which one of the strings occurs. 0 if everything is of interest,
-    /// or a string may lie in several lines.
-    pub(super) fn clear_lines(&self, bytes: &[u8]) -> usize {
+    /// A place before which none of the strings ends; one may begin before it, but in the same line. 0 if everything is of
+    /// interest, or a string may lie in several lines.
+    pub(super) fn first_occurrence(&self, bytes: &[u8]) -> usize {
         self.0.as_ref().map_or(0, |strings| {
             let found = match &strings.search {
                 _ if strings.spans_lines => Some(0),

@@ -254,7 +254,7 @@ impl Cutter {
             Scan::Event(scan) => {
                 // Most events of a stream are of no interest, and one search over all of them is quicker than one in each.
                 if scan.is_at_event() && bytes.len() <= limit {
-                    let clear = self.interest.clear_lines(bytes);
+                    let clear = self.interest.first_occurrence(bytes);
                     if let Some(length) = scan.pass_over(bytes, clear) {
                         return Ok(Found::Between(length));
                     }

@@ -139,18 +139,18 @@ impl Stage {
     /// The filter has the message break off.
     pub fn advance<F: Filter>(&mut self, filter: &mut F) -> Result<Advance, F::Broken> {
         // Most of what comes passes or is waited for, and the cutter is too large to be moved for each piece.
-        let cut = match &mut self.phase {
-            Phase::Cutting(cutter) => match cutter.next_piece() {
+        let mut unit = Ok(None);
+        if let Phase::Cutting(cutter) = &mut self.phase {
+            unit = match cutter.next_piece() {
                 Ok(Some(Piece::Pass(bytes))) => return Ok(some(bytes)),
                 Ok(None) if !self.is_finished => return Ok(Advance::Wants),
-                Ok(None) => Ok(None),
                 Ok(Some(Piece::Unit(unit))) => Ok(Some(unit)),
+                Ok(None) => Ok(None),
                 Err(error) => Err(error),
-            },
-            Phase::Passing { .. } | Phase::Ending(_) | Phase::Over => Ok(None),
-        };
+            };
+        }
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Cutting(cutter) => self.cut(cutter, cut, filter),
+            Phase::Cutting(cutter) => self.show(cutter, unit, filter),
             Phase::Passing {
                 bytes: Some(bytes),
                 end,
@@ -193,7 +193,7 @@ impl Stage {
     }
 
     /// Has a unit shown; without one, the message is complete.
-    fn cut<F: Filter>(
+    fn show<F: Filter>(
         &mut self,
         mut cutter: Cutter,
         unit: Result<Option<Unit>, UnitTooLarge>,

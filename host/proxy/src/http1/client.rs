@@ -13,7 +13,7 @@ use pace_tls::server::Facts;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::{MAX_METHOD, RequestHead, Rules};
 use pace_wire::scan::HeadScan;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::client::ShownCertificate;
 use crate::http2::PREFACE;
@@ -293,15 +293,17 @@ impl Client {
         Poll::Pending
     }
 
-    /// Resets the connection, once the client has everything that was written, or has taken nothing for so long.
+    /// Resets the connection once the client has everything that was written. It may take its time as behind a whole response, as
+    /// long as it does not take nothing for `patience`.
     pub async fn break_off(self, patience: Duration) {
         let transport = &self.transport;
-        flushed(patience, || match transport.unacknowledged() {
+        let flushed = flushed(patience, || match transport.unacknowledged() {
             0 => None,
             _ if transport.has_failed() => None,
             count => Some(count.into()),
-        })
-        .await;
+        });
+        // What it has not taken by then is lost with the reset.
+        let _ = timeout(LINGER, flushed).await;
         self.transport.reset();
     }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use pace_hook::Body;
 use pace_wire::chunked::Fault;
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
 
@@ -50,8 +51,8 @@ pub enum PumpError {
     Write(io::Error),
 }
 
-/// Moves one message, from its head on. The pump writes what it has read before it reads more, so that the slower side sets
-/// the pace, and it holds the memory of one read only.
+/// Moves one message, from its head on. The pump writes what it has read, or what a transform has made of that, before it reads
+/// more: the slower side sets the pace, and the memory is that of one read.
 #[derive(Debug)]
 pub struct Pump {
     reader: BodyReader,
@@ -71,9 +72,11 @@ pub struct Pump {
     kept: Option<Kept>,
     /// Whether the data of the sink are those that have been kept, and not in the buffer of the source.
     sends_kept: bool,
-    /// Whether the body goes through a transform, what that has made and is being written, and what waits to be written together.
-    is_through: bool,
+    /// The kind of the message, if its body goes through a transform.
+    through: Option<Body>,
+    /// What the transform has made and is being written.
     made: Bytes,
+    /// What it has made besides, to be written together.
     gathered: Gathered,
     /// Why no more of a message follows that goes through a transform, once what has passed is written.
     stopped: Option<Stopped>,
@@ -126,7 +129,7 @@ impl Pump {
             waits_for: Side::Source,
             kept: None,
             sends_kept: false,
-            is_through: false,
+            through: None,
             made: Bytes::new(),
             gathered: Gathered::default(),
             stopped: None,
@@ -176,15 +179,16 @@ impl Pump {
         }
     }
 
-    /// Takes a large body in one piece, with the memory of the buffer. `None` if not all of it is there, or it is not as large as that:
-    /// then [`Pump::poll_take`] takes what there is.
+    /// Takes a large body in one piece, with the memory of the buffer, if `admit` has room for memory of that size. `None` if it has
+    /// not, if not all of the body is there, or if it is not as large as that: then [`Pump::poll_take`] takes what there is.
     pub fn take_whole(
         &mut self,
         (transport, buffer): (&mut Transport, &mut Buffer),
+        admit: impl FnOnce(usize) -> bool,
         context: &mut Context<'_>,
     ) -> Result<Option<Block>, BodyError> {
-        /// For less, a copy is cheaper than the memory that it saves.
-        const LEAST: usize = Buffer::MOST / 4;
+        /// At least half of the memory is the body's.
+        const LEAST: usize = Buffer::MOST / 2;
         let length = self
             .reader
             .announced()
@@ -194,6 +198,9 @@ impl Pump {
         let Some(length) = length else { return Ok(None) };
         // Behind the body there may be the next request, which must stay.
         if !buffer.fill_to(length, transport, context)? || buffer.len() != length {
+            return Ok(None);
+        }
+        if !admit(buffer.size()) {
             return Ok(None);
         }
         self.reader.end();
@@ -250,7 +257,7 @@ impl Pump {
         self.head = self.sink.before().len() as u64;
         let kept = self.kept_bytes().len();
         self.sends_kept = kept > 0;
-        if self.is_through {
+        if self.through.is_some() {
             self.begin_through();
             return;
         }
@@ -285,7 +292,7 @@ impl Pump {
 
     /// The whole body, if it has been read to its end and kept.
     pub fn whole_body(&self) -> Option<&[u8]> {
-        let is_whole = match self.is_through {
+        let is_whole = match self.through.is_some() {
             true => self.is_made_kept && self.ended,
             false => self.reader.is_done(),
         };
@@ -322,7 +329,7 @@ impl Pump {
     /// The number of bytes of the body that were handed on, which may be others than those that were read.
     pub fn given(&self) -> u64 {
         match &self.kept {
-            _ if self.is_through => self.given,
+            _ if self.through.is_some() => self.given,
             Some(Kept::Whole(whole)) => whole.len() as u64,
             Some(Kept::Start { .. } | Kept::Part(_)) | None => self.taken,
         }

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 /// The interval of the questions: the system tells nobody when bytes have been acknowledged.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until `left` says that nothing is left to be sent, or its answer has been the same for so long.
+/// Waits until `left` says that nothing is left to be sent, or its answer has been the same for `patience`.
 pub async fn flushed(patience: Duration, mut left: impl FnMut() -> Option<u64>) {
     let (mut last, mut since) = (None, Instant::now());
     while let Some(count) = left() {

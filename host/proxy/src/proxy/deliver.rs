@@ -179,7 +179,7 @@ impl Proxy {
             && matches!(backend.head.framing, Framing::Chunked | Framing::UntilClose);
         download.frame(delivery.body);
         if opened.is_some() {
-            download.pass_through();
+            download.pass_through(Body::Response);
         }
         let via = context.snapshot.via.as_ref();
         match client.transport.stream() {
@@ -257,7 +257,8 @@ impl Proxy {
                     .await
             }
             Err(error) => {
-                let (end, cause, has_passed) = match error {
+                // When the time is over, nothing is waited for any more.
+                let (end, cause, is_worth_waiting) = match error {
                     RelayError::Backend(_) => (End::Backend, Some(Cause::Backend), true),
                     RelayError::OutOfTime => (End::Deadline, Some(Cause::Late), false),
                     RelayError::Timeout => (End::Timeout, Some(Cause::Late), false),
@@ -279,19 +280,24 @@ impl Proxy {
                         Line(error),
                     );
                 }
-                if cause.is_some_and(|cause| tell_outcome(client, request, &backend.head, cause)) {
-                    return Ok(Disposition::Keep);
-                }
-                if let (End::Deadline, Some(stream)) = (end, client.transport.stream()) {
+                let is_told = cause.is_some_and(|cause| tell_outcome(client, request, &backend.head, cause));
+                if let (End::Deadline, false, Some(stream)) = (end, is_told, client.transport.stream()) {
                     stream.cancel();
                 }
-                // Where the connection ends the body, an orderly close would make a broken body look complete.
-                match (ends_with_connection, client.transport.stream().is_some()) {
-                    (true, _) | (_, true) if has_passed => Disposition::BreakOff,
-                    (true, _) => Disposition::Reset,
-                    // A client that still sends its request would not get what has passed.
-                    (false, false) if has_passed && !upload.pump.is_read() => Disposition::Linger,
-                    (false, _) => Disposition::Close,
+                if is_told {
+                    Disposition::Keep
+                } else if ends_with_connection && !is_worth_waiting {
+                    // An orderly close would make the broken body look complete.
+                    Disposition::Reset
+                } else if ends_with_connection || (is_worth_waiting && client.transport.stream().is_some()) {
+                    Disposition::BreakOff
+                } else if is_worth_waiting && upload.pump.is_read() {
+                    Disposition::of_last(client, request)
+                } else if is_worth_waiting {
+                    // A client that is still sending would not get what has passed.
+                    Disposition::Linger
+                } else {
+                    Disposition::Close
                 }
             }
         };
@@ -393,11 +399,7 @@ async fn relay(
         };
         match passed {
             Poll::Ready(Ok(Passed::Whole)) => return Poll::Ready(Ok(())),
-            Poll::Ready(Ok(Passed::Broken)) => return Poll::Ready(Err(RelayError::Plugin)),
-            Poll::Ready(Err(PumpError::Read(error))) => {
-                return Poll::Ready(Err(RelayError::Backend(error.to_string())));
-            }
-            Poll::Ready(Err(PumpError::Write(_))) => return Poll::Ready(Err(RelayError::Client)),
+            Poll::Ready(stopped) => return Poll::Ready(Err(of_stopped(stopped))),
             Poll::Pending => {}
         }
         if let Some(until) = until
@@ -423,7 +425,7 @@ async fn relay(
             Side::Target => client
                 .alarm
                 .poll(downwards.1 + limits.send, context)
-                .map(|()| Err(RelayError::Client)),
+                .map(|()| Err(download.give_up().map_or(RelayError::Client, of_stopped))),
             // The backend may wait for the rest of the request.
             Side::Source => match waits_for_body {
                 Some(deadline) => client
@@ -438,6 +440,15 @@ async fn relay(
         }
     })
     .await
+}
+
+/// The reason why a response does not get to its end.
+fn of_stopped(stopped: Result<Passed, PumpError>) -> RelayError {
+    match stopped {
+        Ok(_) => RelayError::Plugin,
+        Err(PumpError::Read(error)) => RelayError::Backend(error.to_string()),
+        Err(PumpError::Write(_)) => RelayError::Client,
+    }
 }
 
 /// Discards the rest of a body that the backend no longer takes, as far as that has come. Returns whether it was all.

@@ -72,7 +72,7 @@ impl Proxy {
             request.framing = Framing::Chunked;
             upload.pump.frame(super::outbound::request_body(request));
         }
-        upload.pump.pass_through();
+        upload.pump.pass_through(Body::Request);
         upload.stages = Some(stages);
         if let Some(attempting) = &mut context.attempting {
             attempting.body_passes();

@@ -185,7 +185,7 @@ impl Proxy {
             Disposition::BreakOff => {
                 drop(head);
                 let patience = self.snapshot.load().client.send;
-                // It ends by itself if the client or its connection does.
+                // What the client has not taken by then is lost with the reset.
                 let _ = timeout(patience, written(seen, &mut client)).await;
                 client.transport.reset();
             }
@@ -195,7 +195,7 @@ impl Proxy {
 }
 
 /// Waits until the data that a stream has sent are written: a reset takes out of the queue what is in it. They have room in the
-/// windows, or they would not have been taken, so nothing but the socket holds them up.
+/// windows, or they would not have been taken, so nothing but the socket holds them up, for other streams as well.
 async fn written(seen: &Seen, client: &mut Client) {
     // The task of the connection has its turn, and after that a further one if it was not done in the first.
     for _ in 0..2 {

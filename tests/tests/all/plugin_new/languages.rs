@@ -425,7 +425,7 @@ fn new_python_project_builds_and_passes() {
     explains(&project, "", "x-late", &[late, &place]);
 }
 
-/// Checks what the log has when a request with this header makes the response filter throw. `config` is a line of the cases.
+/// Checks what the log has when a request with this header makes the response filter throw. `config` is put into each case.
 fn explains(project: &Path, config: &str, header: &str, logged: &[&str]) {
     let case = |text: &&str| {
         format!(

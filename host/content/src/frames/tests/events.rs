@@ -243,9 +243,9 @@ proptest! {
         }
     }
 
-    /// Events that are dropped leave nothing behind, also in front of events that are passed over.
+    /// Also not those that are passed over.
     #[test]
-    fn what_is_dropped_takes_nothing_else_along(stream in stream(), sizes in vec(1_usize..60, 1..6)) {
+    fn dropped_event_removes_no_other(stream in stream(), sizes in vec(1_usize..60, 1..6)) {
         let mut expected = reference(&stream);
         expected.retain(|(content, _, _)| !content.contains(&b'a'));
         let cutter = Cutter::new(Framing::Event, Access::Edit, interest(&["a"]), 1024);

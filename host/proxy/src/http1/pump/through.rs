@@ -4,6 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use pace_hook::Body;
 use pace_wire::encode::{self, ChunkLine, LAST_CHUNK};
 use pace_wire::fields::Fields;
 
@@ -61,15 +62,17 @@ pub(super) enum Stopped {
 }
 
 /// Pieces of a message that are written together. A message in many small ones would take a write for each.
+///
+/// They are in one of the two, and the other is empty.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// The only piece.
+    /// A single piece, which need not be copied.
     one: Bytes,
-    /// Several, one behind the other.
+    /// Several pieces in a row.
     several: BytesMut,
 }
 
-/// The bytes that are written without waiting for more.
+/// The number of bytes that are written without waiting for more.
 const ENOUGH: usize = 16 << 10;
 
 impl Gathered {
@@ -102,13 +105,13 @@ impl Gathered {
 impl Pump {
     /// Has the body go through a transform: [`Pump::begin`] then adds the head alone, and [`Pump::poll_through`] is to be
     /// called instead of [`Pump::poll`].
-    pub fn pass_through(&mut self) {
-        self.is_through = true;
+    pub fn pass_through(&mut self, message: Body) {
+        self.through = Some(message);
     }
 
     /// Moves as much of the message as possible. Ready once all of it has been written, or the transform has broken it off.
     ///
-    /// What the transform makes of what has come is written together. The head is not written before something follows, or the
+    /// What the transform makes of one read is written together, 16 KiB or a little more at a time, and before the next read. The head is not written before something follows, or the
     /// source has to be waited for: until then it can be another. What follows the last unit of a message is not written before
     /// the transform has seen that it is the last.
     pub fn poll_through(
@@ -120,20 +123,10 @@ impl Pump {
     ) -> Poll<Result<Passed, PumpError>> {
         loop {
             if self.stopped.is_some() {
-                if self.written() > 0 || self.sink.has_data() {
-                    ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
-                }
-                return Poll::Ready(match self.stopped.take() {
-                    Some(Stopped::Failed(error)) => Err(PumpError::Read(error)),
-                    Some(Stopped::Broken) | None => {
-                        self.stopped = Some(Stopped::Broken);
-                        Ok(Passed::Broken)
-                    }
-                });
+                return self.poll_stop(target, context);
             }
             if self.sink.has_data() || self.ended {
                 ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
-                self.made = Bytes::new();
                 if self.ended {
                     self.finish_stream(target).map_err(PumpError::Write)?;
                     return Poll::Ready(Ok(Passed::Whole));
@@ -150,7 +143,7 @@ impl Pump {
                         false => bytes,
                     };
                     self.add_made(bytes);
-                    // And it must never have another length, or what follows it is read as its rest.
+                    // And it must never have another length, or what follows it is read as its rest: nothing more is written.
                     if !through.edits() && self.given > self.pushed {
                         return Poll::Ready(Ok(Passed::Broken));
                     }
@@ -172,6 +165,8 @@ impl Pump {
                     }
                     self.end_through();
                 }
+                // What was made of the bytes before is on its way before more are read.
+                Poll::Ready(Flow::More) if !self.gathered.is_empty() => self.send_gathered(),
                 Poll::Ready(Flow::More) => match self.poll_source((transport, buffer), context) {
                     Poll::Ready(Ok(Some(data))) => {
                         let bytes = match &data {
@@ -188,9 +183,7 @@ impl Pump {
                     Poll::Ready(Ok(None)) => through.finish(),
                     Poll::Ready(Err(error)) => self.stop(Stopped::Failed(error)),
                     Poll::Pending => {
-                        self.send_gathered();
                         ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
-                        self.made = Bytes::new();
                         self.waits_for = Side::Source;
                         return Poll::Pending;
                     }
@@ -199,7 +192,6 @@ impl Pump {
                     self.send_gathered();
                     if self.sink.has_data() {
                         ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
-                        self.made = Bytes::new();
                     }
                     // Neither side is to blame for the time that it takes.
                     self.waits_for = Side::Transform;
@@ -217,8 +209,9 @@ impl Pump {
         }
         let made = &self.made;
         let sent = self.sink.poll_send(|range| &made[range], target, context);
-        if sent.is_pending() {
-            self.waits_for = Side::Target;
+        match sent {
+            Poll::Pending => self.waits_for = Side::Target,
+            Poll::Ready(_) => self.made = Bytes::new(),
         }
         sent
     }
@@ -248,6 +241,9 @@ impl Pump {
         self.sends_kept = false;
         self.made = Bytes::new();
         self.gathered = Gathered::default();
+        if self.stopped.is_some() {
+            return;
+        }
         let kept = self.kept_bytes();
         if self.is_made_kept && !kept.is_empty() {
             let kept = Bytes::copy_from_slice(kept);
@@ -270,6 +266,34 @@ impl Pump {
     fn stop(&mut self, stopped: Stopped) {
         self.stopped = Some(stopped);
         self.send_gathered();
+    }
+
+    /// Writes what has passed of a message that has stopped. The reader of a request that will not be complete is not waited for.
+    fn poll_stop(
+        &mut self,
+        target: &mut Transport,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Passed, PumpError>> {
+        if self.written() > 0 || self.sink.has_data() {
+            // If it cannot be written, that is no news: the message is over.
+            let is_waited_for = self.through == Some(Body::Response);
+            if self.poll_write(target, context).is_pending() && is_waited_for {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.give_up().unwrap_or(Ok(Passed::Broken)))
+    }
+
+    /// The reason why a message has stopped, if it has, whether what has passed is written or not.
+    pub fn give_up(&mut self) -> Option<Result<Passed, PumpError>> {
+        match self.stopped.take()? {
+            Stopped::Failed(error) => Some(Err(PumpError::Read(error))),
+            // The transform would say something else the next time.
+            Stopped::Broken => {
+                self.stopped = Some(Stopped::Broken);
+                Some(Ok(Passed::Broken))
+            }
+        }
     }
 
     fn send_gathered(&mut self) {

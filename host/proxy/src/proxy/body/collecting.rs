@@ -118,13 +118,11 @@ impl Collecting<'_> {
         task: &mut Task<'_>,
     ) -> Poll<Collected> {
         if self.collector.takes_whole() {
-            match pump.take_whole((&mut *transport, &mut *buffer), task) {
+            let admit = |memory| self.collector.admits(memory);
+            match pump.take_whole((&mut *transport, &mut *buffer), admit, task) {
                 Ok(Some(whole)) => {
-                    let memory = whole.size();
-                    return Poll::Ready(match self.collector.put(whole, memory) {
-                        Ok(()) => Collected::Whole,
-                        Err(error) => Collected::Failed(CollectFault::Error(error)),
-                    });
+                    self.collector.put(whole);
+                    return Poll::Ready(Collected::Whole);
                 }
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Collected::Broken(error)),
