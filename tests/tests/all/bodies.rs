@@ -248,6 +248,26 @@ fn body_that_goes_on_untouched_is_whole_where_its_start_is_read_ahead() {
     }
 }
 
+/// The plugins with which bodies are measured.
+#[test]
+fn body_that_is_read_or_asked_for_a_member_goes_on_as_it_came() {
+    let backend = echo();
+    for does in ["nothing", "read", "json"] {
+        let reader = plugin("reader", &fixture("body-reader"));
+        let pace = Pace::with_config(&format!(
+            "{ONE_WORKER}{reader}config = {{ does = '{does}' }}\n\n\
+             [[pools]]\nname = 'web'\nbackends = ['{}']\n\n[[routes]]\npool = 'web'\nplugins = ['reader']\n",
+            backend.label()
+        ));
+        for body in [r#"{"model": "small"}"#, "no JSON", ""] {
+            let answer = pace.client().send(&Request::post("/", body));
+            assert_eq!((answer.status, answer.text()), (200, body), "{does}");
+        }
+        let hook = [("hook", "request-body-filter")];
+        pace.wait_for_metric("pace_plugin_calls_total", &hook, 3);
+    }
+}
+
 /// Whether a body is taken with the memory into which it was read, or copied, depends on its size and on what is behind it.
 #[test]
 fn large_body_is_shown_and_goes_on_as_it_came() {

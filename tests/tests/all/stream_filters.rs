@@ -222,6 +222,25 @@ fn message_that_is_cut_breaks_off_and_is_refused_before_its_first_byte() {
     assert_eq!(client.get("/?one").text(), "one(1)\ncomplete after 1\n");
 }
 
+/// The plugin with which events are measured.
+#[test]
+fn events_that_are_looked_at_go_on_as_they_came() {
+    let events = "data: one\n\n: none\n\ndata: two\n\n";
+    let backend = HttpBackend::new(move |_| Answer::new(events));
+    for (interest, calls) in [("[]", 4), ("['two']", 3), ("['three']", 2)] {
+        let reader = plugin("reader", &fixture("event-reader"));
+        let pace = Pace::with_config(&format!(
+            "{ONE_WORKER}{reader}config = {{ interest = {interest} }}\n\n\
+             [[pools]]\nname = 'web'\nbackends = ['{}']\n\n[[routes]]\npool = 'web'\nplugins = ['reader']\n",
+            backend.label()
+        ));
+        assert_eq!(pace.get("/").text(), events, "{interest}");
+        // Of `open`, of `next` for each event that is shown, and of `end`.
+        let hook = [("hook", "response-stream-filter")];
+        pace.wait_for_metric("pace_plugin_calls_total", &hook, calls);
+    }
+}
+
 /// A write for each line of a long text would take far more of the processor than the filter does.
 #[test]
 fn units_that_come_together_are_sent_together() {
