@@ -16,7 +16,7 @@ use log::info;
 use pace_wire::refusal::Refusal;
 use pace_wire::request::{Pseudo, RequestHead, Rules};
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::Proxy;
 use super::answer::Disposition;
@@ -186,7 +186,7 @@ impl Proxy {
                 drop(head);
                 let patience = self.snapshot.load().client.send;
                 // What the client has not taken by then is lost with the reset.
-                let _ = timeout(patience, written(seen, &mut client)).await;
+                written(seen, &mut client, patience).await;
                 client.transport.reset();
             }
             Disposition::Close | Disposition::Reset | Disposition::Streams => client.transport.reset(),
@@ -196,12 +196,12 @@ impl Proxy {
 
 /// Waits until the data that a stream has sent are written: a reset takes out of the queue what is in it. They have room in the
 /// windows, or they would not have been taken, so nothing but the socket holds them up, for other streams as well.
-async fn written(seen: &Seen, client: &mut Client) {
+async fn written(seen: &Seen, client: &mut Client, patience: Duration) {
     // The task of the connection has its turn, and after that a further one if it was not done in the first.
     for _ in 0..2 {
         yield_now().await;
     }
-    flushed(Duration::MAX, || {
+    flushed(patience, || {
         let is_gone = client
             .poll_gone(&mut Context::from_waker(Waker::noop()))
             .is_ready();
