@@ -33,7 +33,7 @@ mod sockets;
 mod systemd;
 mod worker;
 
-pub use drain::{Drain, LAST_REQUEST, MustEnd, Phase};
+pub use drain::{Drain, LAST_REQUEST, Phase};
 pub use handover::HandoverError;
 
 use std::io;

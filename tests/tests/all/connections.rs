@@ -114,7 +114,7 @@ fn one_worker(backend: &HttpBackend, more: &str) -> Pace {
     Pace::with_config(&format!("{ONE_WORKER}\n{pool}{more}\n\n{EVERYTHING}"))
 }
 
-/// Idle connections make room for those with a request.
+/// Idle connections make room for those with a request, and for those that have just come and will have one.
 #[test]
 fn idle_connections_are_closed_when_descriptors_run_out() {
     let backend = HttpBackend::named("one");
@@ -125,8 +125,12 @@ fn idle_connections_are_closed_when_descriptors_run_out() {
     };
     prlimit(Some(pace.process().pid()), Resource::Nofile, few).expect("the process is ours");
     let mut clients: Vec<Client> = (0..150).map(|_| pace.client()).collect();
-    for client in &mut clients {
-        assert_eq!(client.get("/").text(), "one");
+    for group in clients.chunks_mut(25) {
+        // All are there, and some have met the end of the descriptors, before one of them asks for anything.
+        group.iter_mut().for_each(|client| client.write(""));
+        for client in group {
+            assert_eq!(client.get("/").text(), "one");
+        }
     }
     pace.wait_for_log(&["cannot accept connections", "Too many open files"]);
     // Pace keeps serving like that, and as usual once there is room.

@@ -19,7 +19,7 @@ use crate::client::ShownCertificate;
 use crate::http2::PREFACE;
 use crate::io::{Alarm, Buffer, Free, Recycle, Transport, flushed};
 use crate::listeners::ListenerId;
-use crate::server::{LAST_REQUEST, MustEnd};
+use crate::server::LAST_REQUEST;
 use crate::telemetry::ListenerConnections;
 use pace_config::ClientLimits;
 
@@ -120,9 +120,9 @@ impl Client {
         tls.is_some_and(|facts| facts.alpn == Some(Alpn::Http2))
     }
 
-    /// Waits for the first byte of a request, or for `stop`, after which a last request may still come. The connection holds no
-    /// buffer meanwhile.
-    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = MustEnd>) -> WaitOutcome {
+    /// Waits for the first byte of a request, or for `stop`, after which a last request may still come until the
+    /// connection has waited for [`LAST_REQUEST`]. It holds no buffer meanwhile.
+    pub async fn wait(&mut self, limits: &ClientLimits, stop: impl Future<Output = ()>) -> WaitOutcome {
         if !self.input.is_empty() {
             return WaitOutcome::Byte;
         }
@@ -155,12 +155,9 @@ impl Client {
                     Poll::Pending => input.release(),
                 }
             }
-            if !must_end && let Poll::Ready(reason) = stop.as_mut().poll(context) {
+            if !must_end && stop.as_mut().poll(context).is_ready() {
                 must_end = true;
-                deadline = match reason {
-                    MustEnd::Shed => began,
-                    MustEnd::Drained => deadline.min(began + LAST_REQUEST),
-                };
+                deadline = deadline.min(began + LAST_REQUEST);
             }
             ready!(alarm.poll(deadline, context));
             Poll::Ready(match must_end && transport.unacknowledged() > 0 {

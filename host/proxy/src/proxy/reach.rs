@@ -22,6 +22,7 @@ use super::outbound::{self, AddedFields};
 use super::sessions::{self, Asked, Place, Target, Ticket, Turn};
 use crate::http1::{BackendConnection, Client, Outgoing};
 use crate::io::{Stream, Transport};
+use crate::server::LAST_REQUEST;
 use crate::upstream::Backend;
 use pace_config::Protocol;
 
@@ -64,8 +65,11 @@ enum Step {
     Wait(oneshot::Receiver<Turn>),
 }
 
-/// The time that waiting connections get to close when descriptors have run out.
+/// The time that waiting connections get to close when descriptors have run out, before the next try.
 const SHED_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest time for which descriptors are tried again: by then every connection that waits for a request has closed.
+const SHED_PATIENCE: Duration = LAST_REQUEST.saturating_add(SHED_PAUSE);
 
 impl Way {
     /// Makes a request ready to be sent. Nothing has been sent yet.
@@ -146,7 +150,7 @@ impl Proxy {
         let full = context.pool().settings.connect_timeout;
         let limit = timeouts.up_to(full);
         let until = Instant::now() + limit;
-        let mut has_made_room = false;
+        let mut room_until = None;
         loop {
             let reached = match step {
                 Step::Take(way) => return Ok(way),
@@ -168,9 +172,12 @@ impl Proxy {
                 }
             };
             match reached {
-                Err(error) if matches!(*error, AttemptError::Exhausted(_)) && !has_made_room => {
-                    has_made_room = true;
-                    self.make_room().await;
+                Err(error) if matches!(*error, AttemptError::Exhausted(_)) => {
+                    let now = Instant::now();
+                    if now >= *room_until.get_or_insert(until.min(now + SHED_PATIENCE)) {
+                        return Err(error);
+                    }
+                    self.make_room(client).await?;
                     step = self.step(request, context, to);
                 }
                 Err(_) if limit < full && context.is_late() => {
@@ -253,12 +260,17 @@ impl Proxy {
         }
     }
 
-    /// Closes connections that wait for a request, to make descriptors free.
-    async fn make_room(&self) {
+    /// Closes connections that wait for a request, to make descriptors free, and gives them time.
+    async fn make_room(&self, client: &mut Client) -> Result<(), AttemptError> {
         self.idle.clear();
         self.sessions.clear();
         self.drain.shed_idle();
-        tokio::time::sleep(SHED_PAUSE).await;
+        let until = Instant::now() + SHED_PAUSE;
+        poll_fn(|context| match client.poll_gone(context) {
+            Poll::Ready(_) => Poll::Ready(Err(AttemptError::ClientGone)),
+            Poll::Pending => client.alarm.poll(until, context).map(Ok),
+        })
+        .await
     }
 }
 

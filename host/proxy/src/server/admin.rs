@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::admin_port::{Accepted, AdminListener};
 use super::admission::answer_plaintext;
-use super::drain::{Drain, MustEnd, Phase};
+use super::drain::{Drain, Phase};
 use crate::admin::{Admin, refused};
 use crate::http1::{Arrival, BodyError, BodyReader, Client, Next, WaitOutcome};
 use crate::io::Transport;
@@ -100,11 +100,7 @@ async fn client(accepted: Accepted, admin: &Admin, connections: &Arc<ListenerCon
 async fn converse(mut client: Client, admin: &Admin, drain: &Drain) {
     let limits = ClientLimits::default();
     let mut head = RequestHead::new();
-    let handed_over = || async {
-        drain.entered(Phase::HandedOver).await;
-        MustEnd::Drained
-    };
-    while client.wait(&limits, handed_over()).await == WaitOutcome::Byte {
+    while client.wait(&limits, drain.entered(Phase::HandedOver)).await == WaitOutcome::Byte {
         let next = client.read_head(&mut head, &Rules::default(), &limits).await;
         let (response, is_read) = match next {
             Next::End => return,

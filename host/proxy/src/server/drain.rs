@@ -8,8 +8,7 @@ use tokio::sync::{Notify, watch};
 /// The signals to all connections.
 ///
 /// When the process is about to end, connections are closed after the response that is under way, and those that wait for a
-/// request as soon as they have waited for [`LAST_REQUEST`]. When there are no descriptors left, only the latter are closed,
-/// at once.
+/// request as soon as they have waited for [`LAST_REQUEST`]. When there are no descriptors left, only the latter are closed.
 #[derive(Debug)]
 pub struct Drain {
     phase: watch::Sender<Phase>,
@@ -34,19 +33,12 @@ pub enum Phase {
     HandedOver,
 }
 
-/// Why a connection that waits for a request must end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MustEnd {
-    /// The process is about to end: a request that is on its way is answered.
-    Drained,
-    /// Its descriptor is needed.
-    Shed,
-}
-
-/// How long a connection may wait for its last request once the process is about to end, from when it began to wait.
+/// How long a connection may wait for its last request once the process is about to end or its descriptor is needed, from
+/// when it began to wait.
 ///
 /// A client that is about to use a connection cannot know that it is being closed, and its request would be lost. One that
-/// sends request after request sends the next one within this time, and is told by `Connection: close`.
+/// has just connected, or sends request after request, sends the next one within this time; at the end of the process it is
+/// told by `Connection: close`.
 pub const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// The signal of a worker, apart from its neighbours in memory.
@@ -115,17 +107,14 @@ impl Drain {
         self.shed.load(Ordering::Acquire)
     }
 
-    /// Waits until this worker's connections that wait for a request have to be closed.
-    pub async fn idle_must_end(&self, worker: usize) -> MustEnd {
+    /// Waits until this worker's connections that wait for a request have to be closed, once they have waited for
+    /// [`LAST_REQUEST`].
+    pub async fn idle_must_end(&self, worker: usize) {
         let notified = self.signals[worker].0.notified();
         if !self.has_begun() {
             notified.await;
         }
         // A request may have arrived that the queue of events has not told of: it is asked once more before this goes on.
         tokio::task::yield_now().await;
-        match self.has_begun() {
-            true => MustEnd::Drained,
-            false => MustEnd::Shed,
-        }
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::accept::{Accepting, Listening};
 use super::admission::{PerClient, answer_plaintext, turn_away};
 use super::connection::{Connection, ConnectionError, Entry};
-use super::drain::{Drain, LAST_REQUEST, MustEnd};
+use super::drain::{Drain, LAST_REQUEST};
 use crate::client::{ShownCertificate, TrustedProxies};
 use crate::http1::{Arrival, Client};
 use crate::io::Transport;
@@ -380,10 +380,8 @@ impl Worker {
 
     /// Waits until a connection whose client is not known yet has to be closed.
     async fn must_end(&self) {
-        match self.drain.idle_must_end(self.index).await {
-            MustEnd::Shed => {}
-            MustEnd::Drained => tokio::time::sleep(LAST_REQUEST).await,
-        }
+        self.drain.idle_must_end(self.index).await;
+        tokio::time::sleep(LAST_REQUEST).await;
     }
 
     /// Makes the client of a connection, after a handshake where the listener speaks TLS.

@@ -149,7 +149,7 @@ impl Sessions {
             tokio::select! {
                 _ = ticks.tick() => {}
                 // Once the end has begun this would be ready each time.
-                _ = drain.idle_must_end(worker), if !drain.has_begun() => {}
+                () = drain.idle_must_end(worker), if !drain.has_begun() => {}
             }
             let closes = std::mem::replace(&mut shed, drain.times_shed()) != shed || drain.has_begun();
             let now = Instant::now();
