@@ -79,6 +79,7 @@ mod starting;
 mod state;
 mod status;
 mod stream_filters;
+mod stream_interest;
 mod swap;
 mod swap_files;
 mod swapping;

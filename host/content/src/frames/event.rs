@@ -32,8 +32,13 @@ impl Scan {
     /// Passes over the events that end in the first `clear` of these bytes, which begin with one. Returns their length.
     pub(super) fn pass_over(&mut self, bytes: &[u8], clear: usize) -> Option<usize> {
         let end = last_end(bytes, clear)?;
-        self.is_after_return = end == bytes.len() && bytes.ends_with(b"\r");
+        self.note_passed(&bytes[..end]);
         Some(end)
+    }
+
+    /// Takes note of events that have passed, of which the last may be followed by the rest of its end.
+    pub(super) fn note_passed(&mut self, events: &[u8]) {
+        self.is_after_return = events.ends_with(b"\r");
     }
 
     /// Finds the next event in bytes that are not empty.
@@ -89,6 +94,11 @@ impl Scan {
         self.searched = bytes.len() - usize::from(bytes.ends_with(b"\r"));
         Ok(Found::More)
     }
+}
+
+/// Whether the last of these bytes, which begin with an event, is the last of one.
+pub(super) fn ends_with_event(bytes: &[u8]) -> bool {
+    last_end(bytes, bytes.len()) == Some(bytes.len())
 }
 
 /// Where the last empty line ends that begins in the first `clear` of these bytes, behind another line.

@@ -145,6 +145,37 @@ impl Cutter {
         }
     }
 
+    /// Whether these bytes, if they came next, would pass all at once and without being shown. Then they need not be pushed:
+    /// [`Cutter::note_passed`] is enough. If it says no, they may still pass.
+    pub fn passes(&self, bytes: &[u8]) -> bool {
+        let waits = !self.buffer.is_empty() || self.is_finished;
+        let may_move_mark = self.has_given && !self.has_sent;
+        if waits || may_move_mark || bytes.len() > self.limit as usize {
+            return false;
+        }
+        match &self.scan {
+            Scan::Chunk => !self.interest.is_in(bytes) && self.interest.cut(bytes) == bytes.len(),
+            Scan::Line(_) => bytes.ends_with(b"\n") && self.is_clear(bytes),
+            Scan::Event(scan) => scan.is_at_event() && event::ends_with_event(bytes) && self.is_clear(bytes),
+        }
+    }
+
+    /// Takes note of bytes that pass, and were not pushed.
+    pub fn note_passed(&mut self, bytes: &[u8]) {
+        if let Scan::Event(scan) = &mut self.scan {
+            scan.note_passed(bytes);
+        }
+        self.is_last_kept = true;
+        self.is_line_open = false;
+        self.has_given = true;
+        self.has_sent = true;
+    }
+
+    /// Whether there is nothing of interest in any line of these bytes.
+    fn is_clear(&self, bytes: &[u8]) -> bool {
+        self.interest.first_occurrence(bytes) == bytes.len()
+    }
+
     /// Adds bytes of the message.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);

@@ -107,6 +107,25 @@ impl Stage {
         self.framing
     }
 
+    /// Whether these bytes, if they came next, after [`Advance::Wants`], would pass as they are. Then they need not be pushed:
+    /// [`Stage::note_passed`] is enough. If it says no, they may still pass.
+    pub fn passes(&self, bytes: &[u8]) -> bool {
+        match &self.phase {
+            Phase::Cutting(cutter) => cutter.passes(bytes),
+            Phase::Passing { bytes, .. } => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Phase::Ending(_) | Phase::Over => false,
+        }
+    }
+
+    /// Takes note of bytes that pass, and were not pushed.
+    pub fn note_passed(&mut self, bytes: &[u8]) {
+        match &mut self.phase {
+            Phase::Cutting(cutter) => cutter.note_passed(bytes),
+            Phase::Passing { end, .. } => *end = end.behind(bytes, self.framing),
+            Phase::Ending(_) | Phase::Over => {}
+        }
+    }
+
     /// Takes the next bytes, after [`Advance::Wants`].
     pub fn push(&mut self, more: Bytes) {
         match &mut self.phase {

@@ -5,6 +5,10 @@ mod events;
 mod lines;
 mod stages;
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::body::EditError;
 
@@ -71,14 +75,37 @@ fn take(
 
 /// Passes a message that comes in pieces.
 fn pass<'a>(
+    cutter: Cutter,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    decide: impl FnMut(&mut Unit) -> bool,
+) -> Result<Passed, UnitTooLarge> {
+    pass_by(cutter, |_, _| false, pieces, decide)
+}
+
+/// Passes a message that comes in pieces, of which those are not pushed that pass as they are.
+fn pass_over<'a>(
+    cutter: Cutter,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    decide: impl FnMut(&mut Unit) -> bool,
+) -> Result<Passed, UnitTooLarge> {
+    pass_by(cutter, Cutter::passes, pieces, decide)
+}
+
+fn pass_by<'a>(
     mut cutter: Cutter,
+    passes: impl Fn(&Cutter, &[u8]) -> bool,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     mut decide: impl FnMut(&mut Unit) -> bool,
 ) -> Result<Passed, UnitTooLarge> {
     let mut passed = Passed::default();
     for piece in pieces {
-        cutter.push(piece);
-        take(&mut cutter, &mut passed, &mut decide)?;
+        if passes(&cutter, piece) {
+            cutter.note_passed(piece);
+            passed.sent.extend(piece);
+        } else {
+            cutter.push(piece);
+            take(&mut cutter, &mut passed, &mut decide)?;
+        }
     }
     cutter.finish();
     take(&mut cutter, &mut passed, &mut decide)?;
@@ -106,6 +133,82 @@ fn pieces<'a>(mut message: &'a [u8], sizes: &'a [usize]) -> Vec<&'a [u8]> {
         message = rest;
     }
     pieces
+}
+
+/// The message in pieces that end at these places.
+fn split_at<'a>(message: &'a [u8], places: &BTreeSet<usize>) -> Vec<&'a [u8]> {
+    let ends = places.iter().copied().chain([message.len()]);
+    let begins = [0].into_iter().chain(places.iter().copied());
+    begins
+        .zip(ends)
+        .map(|(begin, end)| &message[begin..end])
+        .collect()
+}
+
+#[test]
+fn pieces_without_anything_of_interest_pass_as_they_are() {
+    for (framing, first, passing, pushed) in [
+        (Framing::Event, "data: a\n\n", "data: b\n\n: c\n\n", "data: b\n"),
+        (
+            Framing::Event,
+            "data: a\r\n\r\n",
+            "data: b\r\n\r\n",
+            "data: see\r\n\r\n",
+        ),
+        (Framing::Line, "a\n", "b\n\nc\r\n", "b"),
+        (Framing::Line, "a\n", "b\n", "see\n"),
+        (Framing::Chunk, "a", "b", "se"),
+        (Framing::Chunk, "a", "b", "see"),
+    ] {
+        let mut cutter = Cutter::new(framing, Access::Edit, interest(&["see"]), 1024);
+        let mut passed = Passed::default();
+        cutter.push(first.as_bytes());
+        take(&mut cutter, &mut passed, &mut |_| true).expect("it fits");
+        assert_eq!(passed.text(), first);
+        assert!(cutter.passes(passing.as_bytes()), "{framing:?}: {passing:?}");
+        cutter.note_passed(passing.as_bytes());
+        assert!(!cutter.passes(pushed.as_bytes()), "{framing:?}: {pushed:?}");
+        // Behind what waits for its rest, nothing passes.
+        cutter.push(&pushed.as_bytes()[..1]);
+        assert!(cutter.next_piece().expect("it fits").is_none() || framing == Framing::Chunk);
+    }
+}
+
+proptest! {
+    /// What is not pushed because it passes makes no difference to what is seen and sent.
+    #[test]
+    fn pieces_that_pass_make_no_difference(
+        framing in prop::sample::select(vec![Framing::Chunk, Framing::Line, Framing::Event]),
+        access in prop::sample::select(vec![Access::Look, Access::Edit]),
+        sought in prop::sample::select(vec![&["b"][..], &["aa", "ab"], &["a\nb"], &["\r"], &[]]),
+        limit in prop::sample::select(vec![8, 1024]),
+        parts in prop::collection::vec(
+            prop::sample::select(vec!["data: a\n\n", "data:b\r\n\r\n", "data", ":", "a", "b", "\n", "\r", "\r\n", "\u{feff}"]),
+            0..40,
+        ),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        drops in any::<bool>(),
+    ) {
+        let message = parts.concat().into_bytes();
+        // At the ends of parts, and thus of events, more often than elsewhere.
+        let ends = parts.iter().scan(0, |end, part| { *end += part.len(); Some(*end) }).collect::<Vec<_>>();
+        let places = cuts.iter().enumerate().filter(|_| !ends.is_empty()).map(|(at, cut)| match at % 4 {
+            0 => cut.index(message.len()),
+            _ => ends[cut.index(ends.len())],
+        }).collect();
+        let new = || Cutter::new(framing, access, interest(sought), limit);
+        let decide = |unit: &mut Unit| {
+            let (content, _) = unit.lend();
+            if access == Access::Edit && content.bytes().len() % 3 == 1 {
+                let longer = [content.bytes(), b"!"].concat();
+                content.replace(longer).ok();
+            }
+            !(drops && access == Access::Edit && content.bytes().len() % 2 == 0)
+        };
+        let pushed = pass(new(), split_at(&message, &places), decide);
+        let passed_over = pass_over(new(), split_at(&message, &places), decide);
+        prop_assert_eq!(pushed, passed_over);
+    }
 }
 
 fn replace(unit: &mut Unit, content: &str) {

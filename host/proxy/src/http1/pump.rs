@@ -76,6 +76,8 @@ pub struct Pump {
     through: Option<Body>,
     /// What the transform has made and is being written.
     made: Bytes,
+    /// Whether it is not that which is being written, but bytes in the buffer of the source, which pass as they are.
+    sends_read: bool,
     /// What it has made besides, to be written together.
     gathered: Gathered,
     /// Why no more of a message follows that goes through a transform, once what has passed is written.
@@ -131,6 +133,7 @@ impl Pump {
             sends_kept: false,
             through: None,
             made: Bytes::new(),
+            sends_read: false,
             gathered: Gathered::default(),
             stopped: None,
             held: Bytes::new(),

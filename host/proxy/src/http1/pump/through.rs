@@ -1,6 +1,7 @@
 //! Messages whose body passes something that looks at it and may change it.
 
 use std::io;
+use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,10 @@ use crate::io::{Buffer, Transport};
 
 /// Something that a body passes on its way.
 pub trait Transform {
+    /// Takes note of the next bytes of the body, which are not its last, if they are sent as they are, and returns whether they
+    /// are. Those that are not have to be pushed. Called after [`Flow::More`] only.
+    fn pass(&mut self, bytes: &[u8]) -> bool;
+
     /// Takes the next bytes of the body. Called after [`Flow::More`] only.
     fn push(&mut self, bytes: &[u8]);
 
@@ -111,7 +116,8 @@ impl Pump {
 
     /// Moves as much of the message as possible. Ready once all of it has been written, or the transform has broken it off.
     ///
-    /// What the transform makes of one read is written together, 16 KiB or a little more at a time, and before the next read. The head is not written before something follows, or the
+    /// What the transform makes of one read is written together, 16 KiB or a little more at a time, and before the next read. A
+    /// read that passes as it is is written from where it was read. The head is not written before something follows, or the
     /// source has to be waited for: until then it can be another. What follows the last unit of a message is not written before
     /// the transform has seen that it is the last.
     pub fn poll_through(
@@ -123,10 +129,10 @@ impl Pump {
     ) -> Poll<Result<Passed, PumpError>> {
         loop {
             if self.stopped.is_some() {
-                return self.poll_stop(target, context);
+                return self.poll_stop(buffer, target, context);
             }
             if self.sink.has_data() || self.ended {
-                ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                ready!(self.poll_write(buffer, target, context)).map_err(PumpError::Write)?;
                 if self.ended {
                     self.finish_stream(target).map_err(PumpError::Write)?;
                     return Poll::Ready(Ok(Passed::Whole));
@@ -174,16 +180,23 @@ impl Pump {
                             Source::Read(place) => buffer.slice(place.clone()),
                         };
                         self.pushed += bytes.len() as u64;
-                        through.push(bytes);
                         // The end may be known by now, and the last bytes must not be sent before it is.
-                        if self.reader.is_done() {
+                        let is_last = self.reader.is_done();
+                        match &data {
+                            Source::Read(place) if !is_last && through.pass(bytes) => {
+                                self.note_given(bytes);
+                                self.send_read(place.clone());
+                            }
+                            _ => through.push(bytes),
+                        }
+                        if is_last {
                             through.finish();
                         }
                     }
                     Poll::Ready(Ok(None)) => through.finish(),
                     Poll::Ready(Err(error)) => self.stop(Stopped::Failed(error)),
                     Poll::Pending => {
-                        ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                        ready!(self.poll_write(buffer, target, context)).map_err(PumpError::Write)?;
                         self.waits_for = Side::Source;
                         return Poll::Pending;
                     }
@@ -191,7 +204,7 @@ impl Pump {
                 Poll::Pending => {
                     self.send_gathered();
                     if self.sink.has_data() {
-                        ready!(self.poll_write(target, context)).map_err(PumpError::Write)?;
+                        ready!(self.poll_write(buffer, target, context)).map_err(PumpError::Write)?;
                     }
                     // Neither side is to blame for the time that it takes.
                     self.waits_for = Side::Transform;
@@ -201,17 +214,29 @@ impl Pump {
         }
     }
 
-    /// Writes the head, and the data that have been made.
-    fn poll_write(&mut self, target: &mut Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes the head, and the data behind it.
+    fn poll_write(
+        &mut self,
+        buffer: &Buffer,
+        target: &mut Transport,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.outgoing == Outgoing::Stream && self.stream == StreamState::Nothing {
             target.flush_head()?;
             self.stream = StreamState::Head;
         }
-        let made = &self.made;
-        let sent = self.sink.poll_send(|range| &made[range], target, context);
+        let (made, sends_read) = (&self.made, self.sends_read);
+        let slice = |range: Range<usize>| match sends_read {
+            true => buffer.slice(range),
+            false => &made[range],
+        };
+        let sent = self.sink.poll_send(slice, target, context);
         match sent {
             Poll::Pending => self.waits_for = Side::Target,
-            Poll::Ready(_) => self.made = Bytes::new(),
+            Poll::Ready(_) => {
+                self.made = Bytes::new();
+                self.sends_read = false;
+            }
         }
         sent
     }
@@ -239,6 +264,7 @@ impl Pump {
     /// Begins again with what was made before, as far as that has been kept.
     pub(super) fn begin_through(&mut self) {
         self.sends_kept = false;
+        self.sends_read = false;
         self.made = Bytes::new();
         self.gathered = Gathered::default();
         if self.stopped.is_some() {
@@ -255,11 +281,15 @@ impl Pump {
         if bytes.is_empty() {
             return;
         }
+        self.note_given(&bytes);
+        self.gathered.push(bytes);
+    }
+
+    fn note_given(&mut self, bytes: &[u8]) {
         self.given += bytes.len() as u64;
         if let Some(kept) = &mut self.kept {
-            kept.add(&bytes);
+            kept.add(bytes);
         }
-        self.gathered.push(bytes);
     }
 
     /// Ends the message before its end, behind what has passed. If nothing has, its head is not written either.
@@ -271,13 +301,14 @@ impl Pump {
     /// Writes what has passed of a message that has stopped. The reader of a request that will not be complete is not waited for.
     fn poll_stop(
         &mut self,
+        buffer: &Buffer,
         target: &mut Transport,
         context: &mut Context<'_>,
     ) -> Poll<Result<Passed, PumpError>> {
         if self.written() > 0 || self.sink.has_data() {
             // If it cannot be written, that is no news: the message is over.
             let is_waited_for = self.through == Some(Body::Response);
-            if self.poll_write(target, context).is_pending() && is_waited_for {
+            if self.poll_write(buffer, target, context).is_pending() && is_waited_for {
                 return Poll::Pending;
             }
         }
@@ -305,16 +336,26 @@ impl Pump {
 
     /// Has bytes written. `behind` follows them if they are a chunk.
     fn send_made(&mut self, bytes: Bytes, behind: &'static [u8]) {
-        let range = 0..bytes.len();
+        self.send(0..bytes.len(), behind);
+        self.made = bytes;
+        self.sends_read = false;
+    }
+
+    /// Has bytes written from where they were read.
+    fn send_read(&mut self, place: Range<usize>) {
+        self.send(place, CRLF);
+        self.sends_read = true;
+    }
+
+    fn send(&mut self, range: Range<usize>, behind: &'static [u8]) {
         match self.outgoing {
             Outgoing::Plain | Outgoing::Stream => self.sink.add(range, &[]),
             Outgoing::Chunked { .. } => {
-                let line = ChunkLine::new(bytes.len() as u64);
+                let line = ChunkLine::new(range.len() as u64);
                 self.sink.before().extend_from_slice(line.as_bytes());
                 self.sink.add(range, behind);
             }
         }
-        self.made = bytes;
     }
 
     /// Adds the end of the body, which the transform has decided on.
@@ -355,5 +396,5 @@ enum Source {
     /// Those that were kept.
     Kept(Bytes),
     /// The place in the buffer of those that were read.
-    Read(std::ops::Range<usize>),
+    Read(Range<usize>),
 }

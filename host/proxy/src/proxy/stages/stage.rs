@@ -38,6 +38,16 @@ impl Stage {
         self.filter.is_open()
     }
 
+    /// Whether these bytes, if they came next, would pass as they are, so that [`Stage::note_passed`] is enough.
+    pub(super) fn passes(&self, bytes: &[u8]) -> bool {
+        self.passage.passes(bytes)
+    }
+
+    /// Takes note of bytes that pass, and were not pushed.
+    pub(super) fn note_passed(&mut self, bytes: &[u8]) {
+        self.passage.note_passed(bytes);
+    }
+
     /// Takes the next bytes, after [`Advance::Wants`].
     pub(super) fn push(&mut self, more: Bytes) {
         self.passage.push(more);

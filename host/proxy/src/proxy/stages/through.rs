@@ -165,6 +165,18 @@ impl Through<'_> {
 }
 
 impl Transform for Through<'_> {
+    fn pass(&mut self, bytes: &[u8]) -> bool {
+        if self.stages.decoded.is_some() || self.stages.beside.is_some() {
+            return false;
+        }
+        let stages = &mut self.stages.stages;
+        let passes = stages.iter().all(|stage| stage.passes(bytes));
+        if passes {
+            stages.iter_mut().for_each(|stage| stage.note_passed(bytes));
+        }
+        passes
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         if let Some(beside) = &mut self.stages.beside {
             // More follows what has waited, so it is not the end.
