@@ -93,6 +93,11 @@ fn select_among(request: &RequestHead, context: &mut Context, mut skips_full: bo
                 context.renew_members();
                 continue;
             }
+            // So they do the drain.
+            Entered::Draining => {
+                context.renew_members();
+                continue;
+            }
             Entered::OnTrial(backend) => last_resort = Some(backend),
             Entered::Full => {}
         }

@@ -199,6 +199,7 @@ impl Context {
             Entry::Full => Entered::Full,
             Entry::OnTrial => Entered::OnTrial(Arc::clone(backend)),
             Entry::Ejected => Entered::Ejected(Arc::clone(backend)),
+            Entry::Draining => Entered::Draining,
         }
     }
 
@@ -453,6 +454,8 @@ pub(super) enum Entered {
     OnTrial(Arc<Backend>),
     /// The backend has just been ejected.
     Ejected(Arc<Backend>),
+    /// The backend has just been drained.
+    Draining,
 }
 
 /// The summary of a request for log lines.

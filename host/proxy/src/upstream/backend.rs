@@ -103,6 +103,8 @@ pub enum Entry {
     OnTrial,
     /// The backend is silent, and has just been ejected for it.
     Ejected,
+    /// The backend has just been drained.
+    Draining,
 }
 
 impl InFlight {
@@ -125,19 +127,23 @@ impl InFlight {
                 if let Some(trial) = trial {
                     conduct.end_trial(trial);
                 }
-                Entry::Full
+                match backend.standing.is_closed() {
+                    true => Entry::Draining,
+                    false => Entry::Full,
+                }
             }
         }
     }
 
-    /// Takes a place at a backend that has fewer requests than it may have, even during its trial.
+    /// Takes a place at a backend that has fewer requests than it may have and does not drain, even during its trial.
     pub fn take(backend: &Arc<Backend>) -> Option<InFlight> {
-        let limit = backend.standing.queue.limit();
-        backend
-            .standing
-            .load
-            .enter(limit)
-            .then(|| InFlight::taken(backend))
+        let Standing { load, queue, .. } = &*backend.standing;
+        let place = load.enter(queue.limit()).then(|| InFlight::taken(backend))?;
+        if backend.standing.is_closed() {
+            place.free();
+            return None;
+        }
+        Some(place)
     }
 
     /// A place that is counted already.

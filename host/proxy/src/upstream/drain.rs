@@ -17,6 +17,9 @@ impl Pool {
             is_known = true;
             let has_changed = backend.standing.with(|facts| {
                 let was_draining = std::mem::replace(&mut facts.is_draining, is_draining);
+                if !is_draining {
+                    backend.standing.close(false);
+                }
                 if was_draining && !is_draining && !self.settings.upkeep.slow_start.is_zero() {
                     facts.slow_since = Some(now);
                 }
@@ -27,6 +30,12 @@ impl Pool {
             }
         }
         self.refresh(&mut roster, now);
+        if is_draining {
+            // Not before the members tell it: a request that is turned away looks there for another backend.
+            for backend in roster.called(named) {
+                backend.standing.close(true);
+            }
+        }
         drop(roster);
         self.changes.tell();
         for label in &changed {

@@ -22,6 +22,8 @@ pub(super) struct Standing {
     pub(super) queue: Arc<Queue>,
     /// Whether balancers send requests here at present, as far as the host can know.
     is_wanted: AtomicBool,
+    /// Whether nobody gets a place here any more, because the backend drains.
+    is_closed: AtomicBool,
     facts: Mutex<Facts>,
 }
 
@@ -42,6 +44,7 @@ impl Standing {
             conduct: Conduct::new(),
             queue: Arc::clone(queue),
             is_wanted: AtomicBool::new(true),
+            is_closed: AtomicBool::new(false),
             facts: Mutex::default(),
         }
     }
@@ -59,6 +62,17 @@ impl Standing {
 
     pub(super) fn set_wanted(&self, is_wanted: bool) {
         self.is_wanted.store(is_wanted, Ordering::SeqCst);
+    }
+
+    /// Whether nobody gets a place here any more. Asked behind the counting of a request, as an operator asks for the requests in
+    /// flight behind [`Standing::close`]: one of both sees the other.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Closes the backend, also to those who have chosen it before they could see that it drains, or opens it again.
+    pub(super) fn close(&self, is_closed: bool) {
+        self.is_closed.store(is_closed, Ordering::SeqCst);
     }
 
     /// The state that plugins see. A backend on trial counts as healthy; the host bounds its requests.

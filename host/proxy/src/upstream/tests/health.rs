@@ -87,6 +87,30 @@ async fn request_of_an_earlier_trial_neither_ends_nor_decides_the_present_one() 
     assert!(matches!(enter(), Entry::Place(_)));
 }
 
+/// A request may have chosen the backend before it could see the drain. An operator who sees that it has nothing must be able to
+/// rely on it.
+#[test]
+fn drained_backend_has_no_place_for_who_has_chosen_it_before() {
+    let made = made(&configured("backends = ['10.0.0.1:80', '10.0.0.2:80']\n"));
+    let chosen = Arc::clone(made.members().backend(0));
+    let drain = |is_draining| {
+        assert_eq!(
+            made.drain("10.0.0.1:80", is_draining)
+                .map(|changed| changed.len()),
+            Some(1)
+        )
+    };
+    let under_way = place(&made, 0);
+    drain(true);
+    assert!(matches!(made.enter(&chosen, Instant::now), Entry::Draining));
+    assert_eq!(chosen.in_flight(), 1, "it ends what it has");
+    drop(under_way);
+    assert!(InFlight::take(&chosen).is_none(), "nor as the last resort");
+    assert_eq!(chosen.in_flight(), 0);
+    drain(false);
+    assert!(matches!(made.enter(&chosen, Instant::now), Entry::Place(_)));
+}
+
 #[test]
 fn status_is_a_failure_only_if_it_says_that_the_backend_cannot_serve() {
     let made = made(&configured(

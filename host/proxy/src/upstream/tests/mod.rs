@@ -95,7 +95,7 @@ fn health(pool: &Pool) -> Vec<Health> {
 fn place(pool: &Pool, index: u32) -> InFlight {
     match pool.enter(pool.members().backend(index), Instant::now) {
         Entry::Place(place) => place,
-        Entry::Full | Entry::OnTrial | Entry::Ejected => panic!("no place at {index}"),
+        Entry::Full | Entry::OnTrial | Entry::Ejected | Entry::Draining => panic!("no place at {index}"),
     }
 }
 
