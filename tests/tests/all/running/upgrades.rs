@@ -135,11 +135,15 @@ fn request_in_flight_is_completed_by_the_old_process_and_the_new_one_learns_of_i
     });
     let pace = Setup::new().config(&plain(&[&backend])).start();
     let (address, admin) = (pace.address(), pace.admin_address());
+    let mut idle = pace.client();
+    assert_eq!(idle.get("/").text(), "served");
     let mut client = pace.client();
     client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the request to arrive", || backend.requests().len() == 1);
+    wait_until("the request to arrive", || backend.requests().len() == 2);
     let _successor = pace.upgrade();
     assert_eq!(Client::new(address).get("/").text(), "served");
+    // The old process closes what is idle once it has handed everything over.
+    assert_eq!(idle.read_to_end(), b"");
     gate.open();
     let response = client.read("GET").expect("the response is whole");
     assert_eq!(
