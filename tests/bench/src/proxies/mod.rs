@@ -154,8 +154,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The scenes to measure, if any.
 fn scenes(args: &Args) -> Result<BTreeSet<Scene>> {
     for key in &args.only {
-        if !subject::ALL.iter().any(|subject| subject.key == key) {
-            let keys: Vec<&str> = subject::ALL.iter().map(|subject| subject.key).collect();
+        if !subject::all().any(|subject| subject.key == key) {
+            let keys: Vec<&str> = subject::all().map(|subject| subject.key).collect();
             bail!("there is no proxy `{key}`: there are {}", keys.join(", "));
         }
     }

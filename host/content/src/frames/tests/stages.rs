@@ -4,16 +4,24 @@ use super::*;
 use crate::frames::{Advance, Filter, Stage};
 
 /// A filter that decides by a word in the unit, and adds a text at the end.
-struct ByWord(&'static str);
+struct ByWord {
+    adds: &'static str,
+    /// Whether a unit that is too large has the message break off.
+    is_closed: bool,
+}
 
-/// The message breaks off.
-#[derive(Debug)]
-struct Cut;
+/// The message breaks off: the filter cuts it, fails, or is not shown a unit that is too large.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Broken {
+    Cut,
+    Failed,
+    TooLarge,
+}
 
 impl Filter for ByWord {
-    type Broken = Cut;
+    type Broken = Broken;
 
-    fn next(&mut self, content: &mut Content, _: Option<&mut EventFields>) -> Result<Option<Step>, Cut> {
+    fn next(&mut self, content: &mut Content, _: Option<&mut EventFields>) -> Result<Option<Step>, Broken> {
         let has = |word: &[u8]| content.find(word, 0).is_some();
         Ok(match () {
             () if has(b"fail") => {
@@ -21,47 +29,63 @@ impl Filter for ByWord {
                 None
             }
             () if has(b"finish") => Some(Step::Finish),
-            () if has(b"cut") => return Err(Cut),
+            () if has(b"stop") => Some(Step::Stop),
+            () if has(b"drop") => Some(Step::Drop),
+            () if has(b"cut") => Some(Step::Cut),
+            () if has(b"break") => return Err(Broken::Failed),
             () => Some(Step::Pass),
         })
     }
 
-    fn too_large(&mut self) -> Result<(), Cut> {
-        Ok(())
+    fn too_large(&mut self) -> Result<(), Broken> {
+        match self.is_closed {
+            true => Err(Broken::TooLarge),
+            false => Ok(()),
+        }
     }
 
-    fn complete(&mut self) -> Result<Option<Content>, Cut> {
-        Ok((!self.0.is_empty()).then(|| Content::unit(Bytes::from_static(self.0.as_bytes()))))
+    fn complete(&mut self) -> Result<Option<Content>, Broken> {
+        Ok((!self.adds.is_empty()).then(|| Content::unit(Bytes::from_static(self.adds.as_bytes()))))
     }
 
-    fn cut(&mut self) -> Cut {
-        Cut
+    fn cut(&mut self) -> Broken {
+        Broken::Cut
     }
 }
 
 /// What is sent of a message that comes in pieces of this size, the same whether those that pass are pushed or not.
 fn sent(framing: Framing, access: Access, adds: &'static str, message: &[u8], size: usize) -> String {
+    let stage = || Stage::new(framing, access, Interest::default(), 1024);
+    let filter = || ByWord {
+        adds,
+        is_closed: false,
+    };
     let never: fn(&Stage, &[u8]) -> bool = |_, _| false;
     let [pushed, passed_over] =
-        [never, Stage::passes].map(|passes| sent_by(passes, framing, access, adds, message, size));
+        [never, Stage::passes].map(|passes| pass_stage(stage(), filter(), passes, message, size));
     assert_eq!(pushed, passed_over);
-    pushed
+    let (sent, end) = pushed;
+    assert_eq!(end, Ok(()));
+    sent
 }
 
-fn sent_by(
+/// What is sent, and how the message ends.
+fn pass_stage(
+    mut stage: Stage,
+    mut filter: ByWord,
     passes: fn(&Stage, &[u8]) -> bool,
-    framing: Framing,
-    access: Access,
-    adds: &'static str,
     message: &[u8],
     size: usize,
-) -> String {
-    let mut stage = Stage::new(framing, access, Interest::default(), 1024);
-    let mut filter = ByWord(adds);
+) -> (String, Result<(), Broken>) {
     let mut pieces = message.chunks(size);
     let mut sent = Vec::new();
+    let text = |sent: &[u8]| String::from_utf8_lossy(sent).into_owned();
     loop {
-        match stage.advance(&mut filter).expect("it is not cut") {
+        let advance = match stage.advance(&mut filter) {
+            Ok(advance) => advance,
+            Err(broken) => return (text(&sent), Err(broken)),
+        };
+        match advance {
             Advance::Bytes(bytes) => sent.extend(bytes),
             Advance::Again => {}
             Advance::Wants => match pieces.next() {
@@ -72,9 +96,43 @@ fn sent_by(
                 Some(piece) => stage.push_slice(piece),
                 None => stage.finish(),
             },
-            Advance::End => return String::from_utf8_lossy(&sent).into_owned(),
+            Advance::End => return (text(&sent), Ok(())),
         }
     }
+}
+
+#[test]
+fn steps_decide_about_a_unit_and_the_rest() {
+    let long = "x".repeat(1025);
+    let too_long = format!("one\n{long}\ntwo\n");
+    for (message, expected, end) in [
+        ("one\ndrop\ntwo\n", "one\ntwo\nadded\n", Ok(())),
+        ("drop\n", "added\n", Ok(())),
+        ("one\nstop\ntwo\n", "one\nstop\nadded\n", Ok(())),
+        ("one\nfinish\ndrop\n", "one\nfinish\ndrop\nadded\n", Ok(())),
+        ("one\ncut\ntwo\n", "one\n", Err(Broken::Cut)),
+        ("one\nbreak\ntwo\n", "one\n", Err(Broken::Failed)),
+        (&too_long, "one\n", Err(Broken::TooLarge)),
+    ] {
+        for size in [1, 2, 5, message.len()] {
+            let stage = Stage::new(Framing::Line, Access::Edit, Interest::default(), 1024);
+            let filter = ByWord {
+                adds: "added",
+                is_closed: true,
+            };
+            let passed = pass_stage(stage, filter, Stage::passes, message.as_bytes(), size);
+            assert_eq!(
+                passed,
+                (expected.to_owned(), end),
+                "{message:?} in pieces of {size}"
+            );
+        }
+    }
+    // A filter that has failed open is not told of what passes.
+    assert_eq!(
+        sent(Framing::Line, Access::Edit, "", too_long.as_bytes(), 7),
+        too_long
+    );
 }
 
 #[test]

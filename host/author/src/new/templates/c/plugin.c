@@ -287,8 +287,9 @@ exports_pace_plugin_request_stream_filter_step_t exports_pace_plugin_request_str
   return edited ? PACE_PLUGIN_STREAMS_STEP_PASS : PACE_PLUGIN_STREAMS_STEP_CUT;
 }
 
-void exports_pace_plugin_request_stream_filter_method_request_message_end(exports_pace_plugin_request_stream_filter_borrow_request_message_t message,
-                                                                  exports_pace_plugin_request_stream_filter_ending_t how) {
+void exports_pace_plugin_request_stream_filter_method_request_message_end(
+    exports_pace_plugin_request_stream_filter_borrow_request_message_t message,
+    exports_pace_plugin_request_stream_filter_ending_t how) {
   char text[64], digits[24];
   strcpy(text, decimal(message->lines, digits));
   strcat(text, " passwords: ");
@@ -298,7 +299,8 @@ void exports_pace_plugin_request_stream_filter_method_request_message_end(export
   pace_plugin_log_write(PACE_PLUGIN_LOG_LEVEL_INFO, &line);
 }
 
-void exports_pace_plugin_request_stream_filter_request_message_destructor(exports_pace_plugin_request_stream_filter_request_message_t *message) {
+void exports_pace_plugin_request_stream_filter_request_message_destructor(
+    exports_pace_plugin_request_stream_filter_request_message_t *message) {
   free(message);
 }
 @@ end
@@ -337,11 +339,13 @@ exports_pace_plugin_response_stream_filter_step_t exports_pace_plugin_response_s
   return PACE_PLUGIN_STREAMS_STEP_FINISH;
 }
 
-void exports_pace_plugin_response_stream_filter_method_response_message_end(exports_pace_plugin_response_stream_filter_borrow_response_message_t message,
-                                                                   exports_pace_plugin_response_stream_filter_ending_t how) {
+void exports_pace_plugin_response_stream_filter_method_response_message_end(
+    exports_pace_plugin_response_stream_filter_borrow_response_message_t message,
+    exports_pace_plugin_response_stream_filter_ending_t how) {
 }
 
-void exports_pace_plugin_response_stream_filter_response_message_destructor(exports_pace_plugin_response_stream_filter_response_message_t *message) {
+void exports_pace_plugin_response_stream_filter_response_message_destructor(
+    exports_pace_plugin_response_stream_filter_response_message_t *message) {
   free(message);
 }
 @@ end
