@@ -76,6 +76,12 @@ impl Content {
         }
     }
 
+    /// A copy of a body, shown as it was sent. The permit covers it.
+    pub fn copy(sent: &[u8], permit: Permit) -> Content {
+        let rest = permit.budget().permit();
+        Content::body(charged(sent.to_vec(), Some(permit))).with_permit(rest)
+    }
+
     /// A body whose shown form is another than the sent one: it was decoded.
     pub fn decoded(sent: Bytes, shown: Vec<u8>) -> Content {
         Content {

@@ -148,7 +148,7 @@ impl Cutter {
     /// Whether these bytes, if they came next, would pass all at once and without being shown. Then they need not be pushed:
     /// [`Cutter::note_passed`] is enough. If it says no, they may still pass.
     pub fn passes(&self, bytes: &[u8]) -> bool {
-        let waits = !self.buffer.is_empty() || self.is_finished;
+        let waits = !self.is_empty() || self.is_finished;
         let may_move_mark = self.has_given && !self.has_sent;
         if waits || may_move_mark || bytes.len() > self.limit as usize {
             return false;
@@ -176,6 +176,17 @@ impl Cutter {
         self.interest.first_occurrence(bytes) == bytes.len()
     }
 
+    /// The number of bytes that were pushed and not given out.
+    #[cfg(test)]
+    fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether all bytes that were pushed have been given out.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Adds bytes of the message.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -184,12 +195,6 @@ impl Cutter {
     /// Notes that the message is complete.
     pub fn finish(&mut self) {
         self.is_finished = true;
-    }
-
-    /// The number of bytes that were pushed and not given out.
-    #[cfg(test)]
-    fn buffered(&self) -> usize {
-        self.buffer.len()
     }
 
     /// The next piece. `None`: more bytes are needed, or after [`Cutter::finish`] there are no more.

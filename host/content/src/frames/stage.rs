@@ -160,6 +160,9 @@ impl Stage {
         // Most of what comes passes or is waited for, and the cutter is too large to be moved for each piece.
         let mut unit = Ok(None);
         if let Phase::Cutting(cutter) = &mut self.phase {
+            if cutter.is_empty() && !self.is_finished {
+                return Ok(Advance::Wants);
+            }
             unit = match cutter.next_piece() {
                 Ok(Some(Piece::Pass(bytes))) => return Ok(some(bytes)),
                 Ok(None) if !self.is_finished => return Ok(Advance::Wants),

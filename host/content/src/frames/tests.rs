@@ -109,7 +109,7 @@ fn pass_by<'a>(
     }
     cutter.finish();
     take(&mut cutter, &mut passed, &mut decide)?;
-    assert_eq!(cutter.buffered(), 0);
+    assert!(cutter.is_empty());
     Ok(passed)
 }
 

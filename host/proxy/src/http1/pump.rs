@@ -113,6 +113,9 @@ enum Kept {
     Whole(Bytes),
 }
 
+/// The least length of a body that is taken with the memory of its buffer: at least half of that is the body's.
+const LEAST_WHOLE: usize = Buffer::MOST / 2;
+
 const CRLF: &[u8] = b"\r\n";
 const CRLF_AND_END: &[u8] = b"\r\n0\r\n\r\n";
 
@@ -182,6 +185,26 @@ impl Pump {
         }
     }
 
+    /// Takes a body of which nothing has been taken, if all of it is in the buffer, it is small enough to be copied from there,
+    /// and `admit` has something for its length. Returns its place, and that.
+    pub fn take_at_hand<A>(
+        &mut self,
+        buffer: &mut Buffer,
+        admit: impl FnOnce(usize) -> Option<A>,
+    ) -> Option<(Range<usize>, A)> {
+        let length = self.reader.announced().filter(|length| *length <= self.limit)?;
+        let length = usize::try_from(length).ok()?;
+        if self.taken > 0 || length >= LEAST_WHOLE || length > buffer.len() {
+            return None;
+        }
+        let admitted = admit(length)?;
+        let start = buffer.start();
+        buffer.consume(length);
+        self.reader.end();
+        self.taken = length as u64;
+        Some((start..start + length, admitted))
+    }
+
     /// Takes a large body in one piece, with the memory of the buffer, if `admit` has room for memory of that size. `None` if it has
     /// not, if not all of the body is there, or if it is not as large as that: then [`Pump::poll_take`] takes what there is.
     pub fn take_whole(
@@ -190,14 +213,12 @@ impl Pump {
         admit: impl FnOnce(usize) -> bool,
         context: &mut Context<'_>,
     ) -> Result<Option<Block>, BodyError> {
-        /// At least half of the memory is the body's.
-        const LEAST: usize = Buffer::MOST / 2;
         let length = self
             .reader
             .announced()
             .filter(|length| self.taken == 0 && *length <= self.limit)
             .and_then(|length| usize::try_from(length).ok())
-            .filter(|length| (LEAST..=Buffer::MOST).contains(length));
+            .filter(|length| (LEAST_WHOLE..=Buffer::MOST).contains(length));
         let Some(length) = length else { return Ok(None) };
         // Behind the body there may be the next request, which must stay.
         if !buffer.fill_to(length, transport, context)? || buffer.len() != length {

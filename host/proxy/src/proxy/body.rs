@@ -148,6 +148,12 @@ impl Proxy {
         if request.framing == Framing::None {
             return Ok(self.content(Bytes::new()));
         }
+        if !upload.awaits_continue
+            && let Some(content) =
+                self.content_at_hand(&request.fields, &demand, &mut upload.pump, &mut client.input)
+        {
+            return Ok(content);
+        }
         let declared = announced(request.framing);
         let mut collecting = self.collecting(audience, &request.fields, declared, demand)?;
         if std::mem::take(&mut upload.awaits_continue) {
@@ -260,6 +266,11 @@ impl Proxy {
     ) -> Result<Result<Content, Uncollected>, Looked> {
         if download.is_read() && download.reader().trailers().is_none() {
             return Ok(Ok(self.content(Bytes::new())));
+        }
+        if let Some(content) =
+            self.content_at_hand(&backend.head.fields, &demand, download, &mut backend.input)
+        {
+            return Ok(Ok(content));
         }
         let declared = announced(backend.head.framing);
         let mut collecting = match self.collecting(audience, &backend.head.fields, declared, demand) {

@@ -40,7 +40,8 @@ pub(super) enum Uncollected {
 pub(super) struct Collecting<'a> {
     audience: Audience<'a>,
     collector: Collector,
-    begun: Instant,
+    /// The time since which the body is waited for.
+    begun: Option<Instant>,
     demand: Demand,
 }
 
@@ -86,6 +87,23 @@ impl<'a> Audience<'a> {
 }
 
 impl Proxy {
+    /// The content of a body that is there as a whole, for which nothing has to be waited and counted, and as it was sent. `None` if
+    /// it is not such a body, or there is no room for it.
+    pub(super) fn content_at_hand(
+        &self,
+        fields: &Fields,
+        demand: &Demand,
+        pump: &mut Pump,
+        buffer: &mut Buffer,
+    ) -> Option<Content> {
+        let admit = |length: usize| {
+            let is_shown = length <= demand.limit as usize && fields.get("content-encoding").is_none();
+            is_shown.then(|| self.shared.bodies.admit(length)).flatten()
+        };
+        let (place, permit) = pump.take_at_hand(buffer, admit)?;
+        Some(Content::copy(buffer.slice(place), permit))
+    }
+
     /// Begins to collect a body of which `declared` bytes are announced, if its end will not tell.
     pub(super) fn collecting<'a>(
         &self,
@@ -101,7 +119,7 @@ impl Proxy {
             Ok(collector) => Ok(Collecting {
                 audience,
                 collector,
-                begun: Instant::now(),
+                begun: None,
                 demand,
             }),
             Err(error) => Err(audience.collecting_failed(&error, demand)),
@@ -148,8 +166,9 @@ impl Collecting<'_> {
         mut alarm: impl FnMut(Instant, &mut Task<'_>) -> Poll<()>,
         task: &mut Task<'_>,
     ) -> Poll<CollectFault> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
         loop {
-            if alarm(self.begun + self.demand.time, task).is_pending() {
+            if alarm(begun + self.demand.time, task).is_pending() {
                 return Poll::Pending;
             }
             let waited = self.demand.time;

@@ -36,15 +36,17 @@ pub(super) fn put(
     if *framing == Framing::None && content.size() == 0 {
         return Ok(());
     }
-    if content.is_changed() {
+    let is_changed = content.is_changed();
+    if is_changed {
         changed(fields);
         lose_digests(pump.reader().trailers_mut());
     }
     let body = content.into_outgoing();
+    let is_announced = !is_changed && *framing == Framing::Length(body.len() as u64);
     if pump.reader().trailers().is_some() {
         remove_framing(fields);
         *framing = Framing::Chunked;
-    } else {
+    } else if !is_announced {
         *framing = announce(fields, &body)?;
     }
     pump.put(body);
