@@ -14,6 +14,7 @@ use rustix::io::{dup2, fcntl_dupfd_cloexec};
 use tempfile::TempDir;
 
 use crate::process::Stderr;
+use crate::wasm::compiled_code;
 use crate::{DEADLINE, Exit, Pace, Process, Starting};
 
 /// How long a compiler may take before a test fails.
@@ -45,12 +46,13 @@ impl Setup {
         Setup::of(&program())
     }
 
-    /// Prepares another build of `pace` without arguments.
+    /// Prepares another build of `pace` without arguments. Whatever a test before has had compiled is not compiled again, unless the
+    /// configuration has a `cache_dir`.
     pub fn of(program: &Path) -> Setup {
         let mut command = Command::new(program);
         command
             .env_remove("RUST_LOG")
-            .env_remove("CACHE_DIRECTORY")
+            .env("CACHE_DIRECTORY", compiled_code())
             .env_remove("NOTIFY_SOCKET")
             // Pace's messages must not depend on this.
             .env("RUST_BACKTRACE", "1");
@@ -62,6 +64,13 @@ impl Setup {
             ready_file: None,
             stderr: Stderr::Kept,
         }
+    }
+
+    /// Makes Pace compile all plugins, as it does without a cache.
+    #[must_use]
+    pub fn without_cache(mut self) -> Setup {
+        self.command.env_remove("CACHE_DIRECTORY");
+        self
     }
 
     /// Adds arguments.

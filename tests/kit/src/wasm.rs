@@ -14,6 +14,11 @@ pub fn root() -> &'static Path {
         .expect("this crate is `tests/kit` of the repository")
 }
 
+/// The directory in which the tests keep compiled plugins.
+pub(crate) fn compiled_code() -> PathBuf {
+    root().join("target/compiled-plugins")
+}
+
 /// The path of a plugin that misbehaves: `tests/fixtures/examples/NAME.rs` as a component.
 pub fn fixture(name: &str) -> PathBuf {
     built(&format!("fixtures/{name}.wasm"))

@@ -71,12 +71,15 @@ fn backend(heads: &Heads) -> Scripted {
             if *name != "early" {
                 read_body(line, &head.to_ascii_lowercase())?;
             }
-            let answer = match head.starts_with("HEAD ") {
+            let is_head = head.starts_with("HEAD ");
+            let answer = match is_head {
                 true => without_body(answer),
                 false => answer,
             };
             line.write(answer)?;
             match *name {
+                // The answer is whole, so Pace keeps the connection, and what it sends next must not meet its end.
+                "until-close" | "cut" if is_head => {}
                 "until-close" | "closed" | "cut" | "of-1.0" | "garbage" => return Ok(()),
                 // The rest of the request stays unread.
                 "early" => return line.end(),
