@@ -40,7 +40,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         false => "build --workspace --bin pace --locked",
     };
     cargo_step("build", words(build))?;
-    cargo_step("tests", test_command(&args.cargo_test))?;
+    let mut tests = cargo::cargo();
+    let arguments = test_command(&args.cargo_test);
+    tests.args(&arguments).stdin(Stdio::null());
+    if std::env::var_os(THREADS).is_none() {
+        tests.env(THREADS, threads().to_string());
+    }
+    step("tests", &format!("cargo {}", arguments.join(" ")), || {
+        process::run(&mut tests)
+    })?;
     if args.cargo_test.is_empty() {
         other_languages()?;
     } else {
@@ -73,6 +81,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("\nAll passed in {:.0} s.", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// The variable by which tests are told how many of them run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Twice as many as there are cores: tests wait for processes and connections for a third of their time.
+fn threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Builds plugins in C, JavaScript and Python, and has a client in Python talk to those of the cookbook, as far as
