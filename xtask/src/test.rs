@@ -40,15 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         false => "build --workspace --bin pace --locked",
     };
     cargo_step("build", words(build))?;
-    let mut tests = cargo::cargo();
-    let arguments = test_command(&args.cargo_test);
-    tests.args(&arguments).stdin(Stdio::null());
-    if std::env::var_os(THREADS).is_none() {
-        tests.env(THREADS, threads().to_string());
-    }
-    step("tests", &format!("cargo {}", arguments.join(" ")), || {
-        process::run(&mut tests)
-    })?;
+    let threads = std::env::var(THREADS).unwrap_or_else(|_| threads().to_string());
+    cargo_step_with("tests", test_command(&args.cargo_test), &[(THREADS, &threads)])?;
     if args.cargo_test.is_empty() {
         other_languages()?;
     } else {
@@ -86,7 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The variable by which tests are told how many of them run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// Twice as many as there are cores: tests wait for processes and connections for a third of their time.
+/// Twice as many as there are cores: tests spend much of their time waiting for processes and connections.
 fn threads() -> usize {
     2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -106,14 +99,7 @@ fn other_languages() -> Result<()> {
     // Those in Rust have run with the other tests.
     let arguments = "test --locked --workspace --test all -- \
                      plugin_new::languages cookbook::providers --skip new_rust_project";
-    let arguments = words(arguments);
-    let mut command = cargo::cargo();
-    command
-        .args(&arguments)
-        .stdin(Stdio::null())
-        .env(languages::CHOSEN, &ready);
-    let repeat = format!("{}='{ready}' cargo {}", languages::CHOSEN, arguments.join(" "));
-    step("languages", &repeat, || process::run(&mut command))
+    cargo_step_with("languages", words(arguments), &[(languages::CHOSEN, &ready)])
 }
 
 /// The arguments of the step that runs the tests.
@@ -131,9 +117,21 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 fn cargo_step(name: &str, arguments: Vec<&str>) -> Result<()> {
+    cargo_step_with(name, arguments, &[])
+}
+
+/// Runs cargo with these variables, which are part of what repeats the step.
+fn cargo_step_with(name: &str, arguments: Vec<&str>, variables: &[(&str, &str)]) -> Result<()> {
     let mut command = cargo::cargo();
-    command.args(&arguments).stdin(Stdio::null());
-    let repeat = format!("cargo {}", arguments.join(" "));
+    command
+        .args(&arguments)
+        .stdin(Stdio::null())
+        .envs(variables.iter().copied());
+    let variables: String = variables
+        .iter()
+        .map(|(name, value)| format!("{name}='{value}' "))
+        .collect();
+    let repeat = format!("{variables}cargo {}", arguments.join(" "));
     step(name, &repeat, || process::run(&mut command))
 }
 

@@ -76,8 +76,8 @@ impl Content {
         }
     }
 
-    /// A copy of a body, shown as it was sent. The permit covers it.
-    pub fn copy(sent: &[u8], permit: Permit) -> Content {
+    /// A body that is shown as it was sent, copied. The permit covers the copy.
+    pub fn copied(sent: &[u8], permit: Permit) -> Content {
         let rest = permit.budget().permit();
         Content::body(charged(sent.to_vec(), Some(permit))).with_permit(rest)
     }

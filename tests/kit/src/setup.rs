@@ -46,8 +46,8 @@ impl Setup {
         Setup::of(&program())
     }
 
-    /// Prepares another build of `pace` without arguments. Whatever a test before has had compiled is not compiled again, unless the
-    /// configuration has a `cache_dir`.
+    /// Prepares another build of `pace` without arguments. Plugins that another test has had compiled are not compiled again, unless
+    /// the configuration has a `cache_dir`.
     pub fn of(program: &Path) -> Setup {
         let mut command = Command::new(program);
         command

@@ -42,7 +42,7 @@ impl Story {
             "{SERVER}\n{slow}\n{other_plugin}\n{}\n[[routes]]\npool = \"web\"\nplugins = [\"slow\", \"other\"]\n",
             pool("web", &[&backend])
         );
-        let setup = Setup::new().config(&config);
+        let setup = Setup::new().without_cache().config(&config);
         let pace = setup.env("RUST_LOG", "info,pace::reload=debug").start();
         let story = Story {
             pace,

@@ -1,4 +1,4 @@
-//! What passes a stream filter that looks for something else.
+//! Messages that pass a stream filter which looks for something else.
 
 use pace_tests::{
     Answer, Authority, Client, Http2, HttpBackend, Pace, Request, Scripted, Setup, Tls, fixture, wait_until,

@@ -175,7 +175,7 @@ fn pieces_without_anything_of_interest_pass_as_they_are() {
 }
 
 proptest! {
-    /// What is not pushed because it passes makes no difference to what is seen and sent.
+    /// A cutter from which passing pieces are kept shows and sends the same.
     #[test]
     fn pieces_that_pass_make_no_difference(
         framing in prop::sample::select(vec![Framing::Chunk, Framing::Line, Framing::Event]),

@@ -76,7 +76,7 @@ pub struct Pump {
     through: Option<Body>,
     /// What the transform has made and is being written.
     made: Bytes,
-    /// Whether it is not that which is being written, but bytes in the buffer of the source, which pass as they are.
+    /// Whether the data of the sink are in the buffer of the source, as they pass, and not in `made`.
     sends_read: bool,
     /// What it has made besides, to be written together.
     gathered: Gathered,

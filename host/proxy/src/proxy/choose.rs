@@ -93,9 +93,11 @@ fn select_among(request: &RequestHead, context: &mut Context, mut skips_full: bo
                 context.renew_members();
                 continue;
             }
-            // So they do the drain.
             Entered::Draining => {
+                // The renewed members show the drain, unless they are those of a configuration that has been replaced.
+                let before = context.members.as_ref().map(|members| members.version());
                 context.renew_members();
+                skips_full |= context.members.as_ref().map(|members| members.version()) == before;
                 continue;
             }
             Entered::OnTrial(backend) => last_resort = Some(backend),

@@ -191,7 +191,10 @@ impl Context {
             self.place = Some(offered);
             return Entered::Yes;
         }
-        match self.pool().enter(backend, tokio::time::Instant::now) {
+        match self
+            .pool()
+            .enter(backend, members.drains(index), tokio::time::Instant::now)
+        {
             Entry::Place(place) => {
                 self.place = Some(place);
                 Entered::Yes
@@ -205,8 +208,9 @@ impl Context {
 
     /// Takes a place for the request at a backend, even one on trial. Returns its index; `None` if the backend has no room.
     pub(super) fn enter_anyway(&mut self, backend: &Arc<Backend>) -> Option<u32> {
-        let index = self.members.as_ref()?.index_of(backend)?;
-        self.place = Some(InFlight::take(backend)?);
+        let members = self.members.as_ref()?;
+        let index = members.index_of(backend)?;
+        self.place = Some(InFlight::take(backend, members.drains(index))?);
         Some(index)
     }
 
@@ -454,7 +458,7 @@ pub(super) enum Entered {
     OnTrial(Arc<Backend>),
     /// The backend has just been ejected.
     Ejected(Arc<Backend>),
-    /// The backend has just been drained.
+    /// The backend drains, which the members did not show.
     Draining,
 }
 

@@ -68,7 +68,8 @@ enum Step {
 /// The time that waiting connections get to close when descriptors have run out, before the next try.
 const SHED_PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest time for which descriptors are tried again: by then every connection that waits for a request has closed.
+/// The longest time for which descriptors are tried again: by then every connection of HTTP/1.1 that waits for a request has
+/// closed.
 const SHED_PATIENCE: Duration = LAST_REQUEST.saturating_add(SHED_PAUSE);
 
 impl Way {
@@ -172,12 +173,15 @@ impl Proxy {
                 }
             };
             match reached {
-                Err(error) if matches!(*error, AttemptError::Exhausted(_)) => {
-                    let now = Instant::now();
-                    if now >= *room_until.get_or_insert(until.min(now + SHED_PATIENCE)) {
-                        return Err(error);
+                Err(error)
+                    if matches!(*error, AttemptError::Exhausted(_))
+                        && room_until.is_none_or(|end| Instant::now() < end) =>
+                {
+                    if room_until.is_none() {
+                        room_until = Some(until.min(Instant::now() + SHED_PATIENCE));
+                        self.make_room();
                     }
-                    self.make_room(client).await?;
+                    pause(client).await?;
                     step = self.step(request, context, to);
                 }
                 Err(_) if limit < full && context.is_late() => {
@@ -260,18 +264,22 @@ impl Proxy {
         }
     }
 
-    /// Closes connections that wait for a request, to make descriptors free, and gives them time.
-    async fn make_room(&self, client: &mut Client) -> Result<(), AttemptError> {
+    /// Closes connections that wait for a request, to make descriptors free.
+    fn make_room(&self) {
         self.idle.clear();
         self.sessions.clear();
         self.drain.shed_idle();
-        let until = Instant::now() + SHED_PAUSE;
-        poll_fn(|context| match client.poll_gone(context) {
-            Poll::Ready(_) => Poll::Ready(Err(AttemptError::ClientGone)),
-            Poll::Pending => client.alarm.poll(until, context).map(Ok),
-        })
-        .await
     }
+}
+
+/// Gives connections that are to close some time.
+async fn pause(client: &mut Client) -> Result<(), AttemptError> {
+    let until = Instant::now() + SHED_PAUSE;
+    poll_fn(|context| match client.poll_gone(context) {
+        Poll::Ready(_) => Poll::Ready(Err(AttemptError::ClientGone)),
+        Poll::Pending => client.alarm.poll(until, context).map(Ok),
+    })
+    .await
 }
 
 /// Waits for a place on a session, for as long as for a connection.

@@ -341,11 +341,12 @@ impl Worker {
     }
 
     async fn serve(&self, mut connection: Connection) {
+        let began = Instant::now();
         let source = tokio::select! {
             biased;
             source = connection.source() => source,
             // A connection whose client is not known yet has asked for nothing.
-            () = self.must_end() => return,
+            () = self.must_end(began) => return,
         };
         let source = match source {
             Ok(Some(source)) => source,
@@ -378,10 +379,10 @@ impl Worker {
         drop(admitted);
     }
 
-    /// Waits until a connection whose client is not known yet has to be closed.
-    async fn must_end(&self) {
+    /// Waits until a connection has to be closed that began then, and whose client is not known yet.
+    async fn must_end(&self, began: Instant) {
         self.drain.idle_must_end(self.index).await;
-        tokio::time::sleep(LAST_REQUEST).await;
+        tokio::time::sleep_until(began + LAST_REQUEST).await;
     }
 
     /// Makes the client of a connection, after a handshake where the listener speaks TLS.

@@ -72,9 +72,12 @@ impl Backend {
         self.standing.load.latency()
     }
 
-    /// Whether another request may be sent now: the backend has fewer than it may have, and no trial is under way.
+    /// Whether another request may be sent now: the backend has fewer than it may have, no trial is under way, and it does not drain.
     pub fn has_room(&self) -> bool {
-        self.in_flight() < self.standing.queue.limit() && !self.standing.conduct.is_being_tried()
+        let standing = &self.standing;
+        self.in_flight() < standing.queue.limit()
+            && !standing.conduct.is_being_tried()
+            && !standing.is_closed()
     }
 
     /// The record of its attempts.
@@ -103,13 +106,13 @@ pub enum Entry {
     OnTrial,
     /// The backend is silent, and has just been ejected for it.
     Ejected,
-    /// The backend has just been drained.
+    /// The backend drains, which the request did not know when it chose.
     Draining,
 }
 
 impl InFlight {
-    /// Takes a place at a backend, if there is one.
-    pub(super) fn enter(backend: &Arc<Backend>) -> Entry {
+    /// Takes a place at a backend, if there is one. A backend that drains takes those who know it (`knows_of_drain`).
+    pub(super) fn enter(backend: &Arc<Backend>, knows_of_drain: bool) -> Entry {
         let conduct = backend.conduct();
         let mut trial = None;
         if conduct.is_on_trial() {
@@ -118,7 +121,7 @@ impl InFlight {
                 return Entry::OnTrial;
             }
         }
-        match InFlight::take(backend) {
+        match InFlight::take(backend, knows_of_drain) {
             Some(mut place) => {
                 place.trial = trial;
                 Entry::Place(place)
@@ -127,7 +130,7 @@ impl InFlight {
                 if let Some(trial) = trial {
                     conduct.end_trial(trial);
                 }
-                match backend.standing.is_closed() {
+                match backend.standing.is_closed() && !knows_of_drain {
                     true => Entry::Draining,
                     false => Entry::Full,
                 }
@@ -135,15 +138,12 @@ impl InFlight {
         }
     }
 
-    /// Takes a place at a backend that has fewer requests than it may have and does not drain, even during its trial.
-    pub fn take(backend: &Arc<Backend>) -> Option<InFlight> {
+    /// Takes a place at a backend that has fewer requests than it may have, even during its trial. One that drains takes those who
+    /// know it.
+    pub fn take(backend: &Arc<Backend>, knows_of_drain: bool) -> Option<InFlight> {
         let Standing { load, queue, .. } = &*backend.standing;
         let place = load.enter(queue.limit()).then(|| InFlight::taken(backend))?;
-        if backend.standing.is_closed() {
-            place.free();
-            return None;
-        }
-        Some(place)
+        (knows_of_drain || !backend.standing.is_closed()).then_some(place)
     }
 
     /// A place that is counted already.

@@ -18,7 +18,7 @@ impl Pool {
             let has_changed = backend.standing.with(|facts| {
                 let was_draining = std::mem::replace(&mut facts.is_draining, is_draining);
                 if !is_draining {
-                    backend.standing.close(false);
+                    backend.standing.set_closed(false);
                 }
                 if was_draining && !is_draining && !self.settings.upkeep.slow_start.is_zero() {
                     facts.slow_since = Some(now);
@@ -33,7 +33,8 @@ impl Pool {
         if is_draining {
             // Not before the members tell it: a request that is turned away looks there for another backend.
             for backend in roster.called(named) {
-                backend.standing.close(true);
+                let standing = &backend.standing;
+                standing.with(|facts| standing.set_closed(facts.is_draining));
             }
         }
         drop(roster);

@@ -74,6 +74,11 @@ impl Members {
         &self.member(index).backend
     }
 
+    /// Whether the backend with an index drains.
+    pub fn drains(&self, index: u32) -> bool {
+        self.member(index).health == Health::Draining
+    }
+
     /// The index of a backend.
     pub fn index_of(&self, backend: &Arc<Backend>) -> Option<u32> {
         let mut all = (0..).zip(&self.list);

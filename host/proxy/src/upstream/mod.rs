@@ -173,14 +173,19 @@ impl Pool {
     }
 
     /// Takes a place at a backend. `now` is called only if the backend may be silent.
-    pub fn enter(&self, backend: &Arc<Backend>, now: impl FnOnce() -> Instant) -> Entry {
+    pub fn enter(
+        &self,
+        backend: &Arc<Backend>,
+        knows_of_drain: bool,
+        now: impl FnOnce() -> Instant,
+    ) -> Entry {
         if let Some(settings) = &self.settings.upkeep.ejection
             && backend.conduct().may_be_silent(settings)
             && self.judge_silence(backend, now())
         {
             return Entry::Ejected;
         }
-        InFlight::enter(backend)
+        InFlight::enter(backend, knows_of_drain)
     }
 
     /// Replaces the members if their material has changed.
@@ -218,7 +223,7 @@ impl Pool {
             }
             // Dropping a place offers it. The number of turns is bounded, because requests may decline and wait again.
             for _ in 0..self.queue.len() {
-                match InFlight::take(backend) {
+                match InFlight::take(backend, false) {
                     Some(place) => drop(place),
                     None => break,
                 }

@@ -164,7 +164,7 @@ impl Turn {
             if !has_come {
                 return;
             }
-            match InFlight::take(&backend) {
+            match InFlight::take(&backend, false) {
                 Some(again) => place = again,
                 None => return,
             }

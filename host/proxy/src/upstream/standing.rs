@@ -22,7 +22,7 @@ pub(super) struct Standing {
     pub(super) queue: Arc<Queue>,
     /// Whether balancers send requests here at present, as far as the host can know.
     is_wanted: AtomicBool,
-    /// Whether nobody gets a place here any more, because the backend drains.
+    /// Whether only those get a place here who know that the backend drains.
     is_closed: AtomicBool,
     facts: Mutex<Facts>,
 }
@@ -64,14 +64,14 @@ impl Standing {
         self.is_wanted.store(is_wanted, Ordering::SeqCst);
     }
 
-    /// Whether nobody gets a place here any more. Asked behind the counting of a request, as an operator asks for the requests in
-    /// flight behind [`Standing::close`]: one of both sees the other.
+    /// Whether only those get a place here who know that the backend drains. Asked behind the counting of a request, as an operator asks for the requests in
+    /// flight behind [`Standing::set_closed`]: one of both sees the other.
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::SeqCst)
     }
 
-    /// Closes the backend, also to those who have chosen it before they could see that it drains, or opens it again.
-    pub(super) fn close(&self, is_closed: bool) {
+    /// Closes the backend to those who have chosen it before they could see that it drains, or opens it again.
+    pub(super) fn set_closed(&self, is_closed: bool) {
         self.is_closed.store(is_closed, Ordering::SeqCst);
     }
 

@@ -40,7 +40,7 @@ pub(super) enum Uncollected {
 pub(super) struct Collecting<'a> {
     audience: Audience<'a>,
     collector: Collector,
-    /// The time since which the body is waited for.
+    /// The time since which the body is waited for, once it has been found not to be there.
     begun: Option<Instant>,
     demand: Demand,
 }
@@ -101,7 +101,7 @@ impl Proxy {
             is_shown.then(|| self.shared.bodies.admit(length)).flatten()
         };
         let (place, permit) = pump.take_at_hand(buffer, admit)?;
-        Some(Content::copy(buffer.slice(place), permit))
+        Some(Content::copied(buffer.slice(place), permit))
     }
 
     /// Begins to collect a body of which `declared` bytes are announced, if its end will not tell.

@@ -66,7 +66,7 @@ impl Successor {
             .name("pace-upgrade".to_owned())
             .spawn(move || {
                 let started = begin().and_then(|(channel, child)| wait(channel, child, &sockets));
-                // A copy that were open for longer would make a socket that nobody accepts on look as if somebody did.
+                // A copy that is still open makes a socket that nobody accepts on look alive.
                 drop(sockets);
                 // If nobody waits any more, the process is about to end, and the new one notices that.
                 let _ = sender.send(started);

@@ -16,7 +16,7 @@ fn pool(backends: &str, most: u32) -> Arc<Pool> {
 
 /// A place at the backend with this index, which must have room.
 fn place(pool: &Pool, index: u32) -> InFlight {
-    InFlight::take(pool.members().backend(index)).expect("it has room")
+    InFlight::take(pool.members().backend(index), false).expect("it has room")
 }
 
 /// A turn in the queue, and the queue.
@@ -33,7 +33,7 @@ fn spawn(mut turn: Turn) -> JoinHandle<InFlight> {
 async fn place_goes_to_the_request_that_has_waited_longest() {
     let pool = pool("'10.0.0.1:1'", 1);
     let first = place(&pool, 0);
-    assert!(InFlight::take(first.backend()).is_none());
+    assert!(InFlight::take(first.backend(), false).is_none());
     let (one, queue) = waiting(&pool);
     let (two, _) = waiting(&pool);
     let (one, two) = (spawn(one), spawn(two));
@@ -42,7 +42,7 @@ async fn place_goes_to_the_request_that_has_waited_longest() {
     let first = one.await.expect("it gets the place");
     assert_eq!(queue.len(), 1);
     assert!(
-        InFlight::take(first.backend()).is_none(),
+        InFlight::take(first.backend(), false).is_none(),
         "the place was never free"
     );
     assert!(!two.is_finished());
@@ -168,12 +168,12 @@ async fn waiting_request_is_never_forgotten() {
 async fn request(pool: &Pool, most: u32) {
     let members = pool.members();
     let wanted = members.backend(fastrand::u32(0..2));
-    let mut place = InFlight::take(wanted);
+    let mut place = InFlight::take(wanted, false);
     if place.is_none() {
         let Some(mut turn) = pool.queue().join(1000) else {
             return;
         };
-        place = InFlight::take(wanted);
+        place = InFlight::take(wanted, false);
         let mut patience = fastrand::u32(0..20);
         while place.is_none() {
             let polled = poll_fn(|context| Poll::Ready(turn.poll(context))).await;
@@ -181,7 +181,7 @@ async fn request(pool: &Pool, most: u32) {
                 Poll::Ready(offered) if Arc::ptr_eq(offered.backend(), wanted) => place = Some(offered),
                 Poll::Ready(offered) => {
                     turn.decline(offered);
-                    place = InFlight::take(wanted);
+                    place = InFlight::take(wanted, false);
                 }
                 // The client loses patience.
                 Poll::Pending if patience == 0 => return,

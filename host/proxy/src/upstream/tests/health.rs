@@ -46,7 +46,7 @@ async fn ejected_backend_comes_back_with_one_request_at_a_time_and_then_slowly()
     assert_eq!(made.advance(ends), None);
     assert_eq!(health(&made), [Health::Healthy, Health::Healthy]);
     let probe = place(&made, 0);
-    let again = made.enter(made.members().backend(0), Instant::now);
+    let again = made.enter(made.members().backend(0), false, Instant::now);
     assert!(matches!(again, Entry::OnTrial), "one at a time");
     assert!(!made.members().backend(0).has_room() && made.members().backend(1).has_room());
     made.answered(&probe, 200, Duration::from_millis(1));
@@ -68,7 +68,7 @@ async fn request_of_an_earlier_trial_neither_ends_nor_decides_the_present_one() 
         "backends = ['10.0.0.1:80', '10.0.0.2:80']\nejection = { failures = 1, for_ms = 1000 }\n",
     ));
     let backend = Arc::clone(made.members().backend(0));
-    let enter = || made.enter(&backend, Instant::now);
+    let enter = || made.enter(&backend, false, Instant::now);
     fail(&made, 0, 1);
     tokio::time::advance(Duration::from_millis(1000)).await;
     made.advance(Instant::now());
@@ -90,7 +90,7 @@ async fn request_of_an_earlier_trial_neither_ends_nor_decides_the_present_one() 
 /// A request may have chosen the backend before it could see the drain. An operator who sees that it has nothing must be able to
 /// rely on it.
 #[test]
-fn drained_backend_has_no_place_for_who_has_chosen_it_before() {
+fn drained_backend_refuses_requests_that_chose_it_earlier() {
     let made = made(&configured("backends = ['10.0.0.1:80', '10.0.0.2:80']\n"));
     let chosen = Arc::clone(made.members().backend(0));
     let drain = |is_draining| {
@@ -102,13 +102,24 @@ fn drained_backend_has_no_place_for_who_has_chosen_it_before() {
     };
     let under_way = place(&made, 0);
     drain(true);
-    assert!(matches!(made.enter(&chosen, Instant::now), Entry::Draining));
+    assert!(matches!(
+        made.enter(&chosen, false, Instant::now),
+        Entry::Draining
+    ));
     assert_eq!(chosen.in_flight(), 1, "it ends what it has");
     drop(under_way);
-    assert!(InFlight::take(&chosen).is_none(), "nor as the last resort");
+    assert!(InFlight::take(&chosen, false).is_none(), "nor as the last resort");
+    assert!(!chosen.has_room());
     assert_eq!(chosen.in_flight(), 0);
+    assert!(
+        matches!(made.enter(&chosen, true, Instant::now), Entry::Place(_)),
+        "a plugin may choose it all the same"
+    );
     drain(false);
-    assert!(matches!(made.enter(&chosen, Instant::now), Entry::Place(_)));
+    assert!(matches!(
+        made.enter(&chosen, false, Instant::now),
+        Entry::Place(_)
+    ));
 }
 
 #[test]
@@ -144,7 +155,10 @@ async fn silent_backend_is_ejected_until_it_answers() {
     waiting.push(place(&made, 0));
     assert!(!made.is_given_up(&waiting[0], Instant::now()));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert!(matches!(made.enter(&backend, Instant::now), Entry::Ejected));
+    assert!(matches!(
+        made.enter(&backend, false, Instant::now),
+        Entry::Ejected
+    ));
     assert_eq!(health(&made), [Health::Ejected, Health::Healthy]);
     assert!(
         waiting

@@ -93,7 +93,7 @@ fn health(pool: &Pool) -> Vec<Health> {
 }
 
 fn place(pool: &Pool, index: u32) -> InFlight {
-    match pool.enter(pool.members().backend(index), Instant::now) {
+    match pool.enter(pool.members().backend(index), false, Instant::now) {
         Entry::Place(place) => place,
         Entry::Full | Entry::OnTrial | Entry::Ejected | Entry::Draining => panic!("no place at {index}"),
     }
