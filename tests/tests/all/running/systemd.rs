@@ -21,6 +21,8 @@ ask() { systemctl --user "$@" 2> /dev/null; }
 show() { ask show pace.service --property="$1" --value; }
 # Whether a condition holds in the end.
 soon() { for _ in $(seq 200); do "$@" && return; sleep 0.05; done; echo "waited for: $*"; }
+# systemd hears of the end of a reload from Pace and from the command, in either order.
+is_serving() { [ "$(show StatusText)" = serving ]; }
 is_other() { [ "$(show MainPID)" != "$before" ]; }
 answers() { curl --silent --max-time 10 "http://$address/"; }
 
@@ -30,7 +32,7 @@ before=$(show MainPID)
 ask kill --kill-whom=main --signal=SIGUSR2 pace.service
 soon is_other
 echo "upgrade: $(show ActiveState) $(show NRestarts) $(answers)"
-ask reload pace.service; echo "reload: $? $(show StatusText)"
+ask reload pace.service; echo "reload: $? $(soon is_serving; show StatusText)"
 echo nonsense >> "$config"
 ask reload pace.service; echo "reload of a bad file: $? $(show ActiveState)"
 sed -i '$d' "$config"
