@@ -40,8 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         false => "build --workspace --bin pace --locked",
     };
     cargo_step("build", words(build))?;
-    let threads = std::env::var(THREADS).unwrap_or_else(|_| threads().to_string());
-    cargo_step_with("tests", test_command(&args.cargo_test), &[(THREADS, &threads)])?;
+    cargo_step("tests", test_command(&args.cargo_test))?;
     if args.cargo_test.is_empty() {
         other_languages()?;
     } else {
@@ -74,14 +73,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("\nAll passed in {:.0} s.", start.elapsed().as_secs_f64());
     Ok(())
-}
-
-/// The variable by which tests are told how many of them run at once.
-const THREADS: &str = "RUST_TEST_THREADS";
-
-/// Twice as many as there are cores: tests spend much of their time waiting for processes and connections.
-fn threads() -> usize {
-    2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Builds plugins in C, JavaScript and Python, and has a client in Python talk to those of the cookbook, as far as
