@@ -185,6 +185,13 @@ impl Pump {
         }
     }
 
+    /// The announced length of a body within the limit of which nothing has been taken.
+    fn untaken_length(&self) -> Option<usize> {
+        let length = self.reader.announced()?;
+        let is_untaken = self.taken == 0 && length <= self.limit;
+        is_untaken.then(|| usize::try_from(length).ok()).flatten()
+    }
+
     /// Takes a body of which nothing has been taken, if all of it is in the buffer, it is small enough to be copied from there,
     /// and `admit` has something for its length. Returns its place, and that.
     pub fn take_at_hand<A>(
@@ -192,11 +199,8 @@ impl Pump {
         buffer: &mut Buffer,
         admit: impl FnOnce(usize) -> Option<A>,
     ) -> Option<(Range<usize>, A)> {
-        let length = self.reader.announced().filter(|length| *length <= self.limit)?;
-        let length = usize::try_from(length).ok()?;
-        if self.taken > 0 || length >= LEAST_WHOLE || length > buffer.len() {
-            return None;
-        }
+        let is_at_hand = |length: &usize| *length < LEAST_WHOLE && *length <= buffer.len();
+        let length = self.untaken_length().filter(is_at_hand)?;
         let admitted = admit(length)?;
         let start = buffer.start();
         buffer.consume(length);
@@ -214,10 +218,7 @@ impl Pump {
         context: &mut Context<'_>,
     ) -> Result<Option<Block>, BodyError> {
         let length = self
-            .reader
-            .announced()
-            .filter(|length| self.taken == 0 && *length <= self.limit)
-            .and_then(|length| usize::try_from(length).ok())
+            .untaken_length()
             .filter(|length| (LEAST_WHOLE..=Buffer::MOST).contains(length));
         let Some(length) = length else { return Ok(None) };
         // Behind the body there may be the next request, which must stay.

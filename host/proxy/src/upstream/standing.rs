@@ -64,8 +64,8 @@ impl Standing {
         self.is_wanted.store(is_wanted, Ordering::SeqCst);
     }
 
-    /// Whether only those get a place here who know that the backend drains. Asked behind the counting of a request, as an operator asks for the requests in
-    /// flight behind [`Standing::set_closed`]: one of both sees the other.
+    /// Whether only those get a place here who know that the backend drains. Asked behind the counting of a request, as an operator
+    /// asks for the requests in flight behind [`Standing::set_closed`]: one of both sees the other.
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::SeqCst)
     }
