@@ -2,6 +2,8 @@
 
 mod build;
 mod languages;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod reproducible;
 mod tools;
 mod versions;
 

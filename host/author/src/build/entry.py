@@ -2,6 +2,10 @@
 
 import sys
 
+# What was compiled for an earlier build is not read: files have no times by which to tell that it is old.
+sys.dont_write_bytecode = True
+sys.pycache_prefix = "/nowhere"
+
 from plugin import *
 
 

@@ -6,6 +6,7 @@
 mod c;
 mod javascript;
 mod python;
+mod reproducible;
 mod rust;
 mod tool;
 

@@ -1,11 +1,17 @@
 //! Builds plugins in Python: componentize-py puts the source into an interpreter.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::tool::{Tool, Version, run};
-use super::{BuildError, MADE, made};
+use sha2::{Digest, Sha256};
+
+use super::reproducible::Settings;
+use super::tool::{Tool, Version, run, run_reproducibly};
+use super::{BuildError, MADE, PLUGIN, made};
 
 const PYTHON: Tool = Tool {
     name: "python3",
@@ -55,29 +61,64 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
             "requirements.txt",
         ]))?;
     }
-    let mut command = Command::new(bin.join("componentize-py"));
-    // Its own backtrace would bury the author's.
-    command.current_dir(project).env("RUST_BACKTRACE", "0");
-    command.args([
-        "--wit-path",
-        "wit",
-        "--world",
-        "component",
-        "componentize",
-        ENTRY,
-        "--python-path",
-        "build",
-        "--python-path",
-        ".",
-        "--output",
-        MADE,
-    ]);
+    let componentize = || {
+        let mut command = Command::new(bin.join("componentize-py"));
+        command.current_dir(project);
+        // Where it looks for what requirements.txt names, instead of in the Python of the machine.
+        command.env("VIRTUAL_ENV", environment.join(".venv"));
+        // Its own backtrace would bury the author's.
+        command.env("RUST_BACKTRACE", "0");
+        command.args([
+            "--wit-path",
+            "wit",
+            "--world",
+            "component",
+            "componentize",
+            ENTRY,
+            "--python-path",
+            "build",
+            "--python-path",
+            ".",
+            "--output",
+            MADE,
+        ]);
+        command
+    };
     made(project, "componentize-py", || {
-        let path = project.join("build").join(ENTRY).with_extension("py");
-        fs::write(&path, include_str!("entry.py")).map_err(|source| BuildError::File { path, source })?;
-        run(&mut command).map_err(|error| match error {
+        // Python writes there before the entry can tell it not to.
+        let kept = project.join("build/__pycache__");
+        match fs::remove_dir_all(&kept) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(BuildError::File { path: kept, source });
+            }
+            _ => {}
+        }
+        let entry = project.join("build").join(ENTRY).with_extension("py");
+        fs::write(&entry, include_str!("entry.py")).map_err(|source| BuildError::File {
+            path: entry.clone(),
+            source,
+        })?;
+        let settings = world(&environment)?;
+        run_reproducibly(componentize, settings).map_err(|error| match error {
             BuildError::CannotStart { command, source } => BuildError::Moved { command, source },
             other => other,
         })
+    })
+}
+
+/// The world that a snapshot is made in: it depends on what the author has written, and on no earlier build.
+fn world(project: &Path) -> Result<Settings, BuildError> {
+    let path = project.join("plugin.py");
+    // The component has the seed of its hashes in it. Only who knows the source can tell it without the component.
+    let source = fs::read(&path).map_err(|source| BuildError::File { path, source })?;
+    let project = project.to_owned();
+    let hidden = move |directory: &Path, name: &OsStr| {
+        let name = name.as_bytes();
+        let made = name.starts_with(b".") || name == b"build" || name.starts_with(PLUGIN.as_bytes());
+        (directory == project && made) || (directory.starts_with(&project) && name == b"__pycache__")
+    };
+    Ok(Settings {
+        seed: Sha256::digest(source).into(),
+        hidden: Box::new(hidden),
     })
 }

@@ -1,11 +1,12 @@
 //! The programs that builds run.
 
 use std::fmt;
-use std::io::Write;
+use std::io;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use super::BuildError;
+use super::reproducible::{self, Settings};
 
 /// A program or library that a build needs, and how to install it.
 pub(super) struct Tool {
@@ -75,19 +76,31 @@ impl Tool {
 
 /// Runs a program to its end. Its output goes to standard error, because standard output is Pace's.
 pub(super) fn run(command: &mut Command) -> Result<(), BuildError> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|source| BuildError::CannotStart {
+    let status = command.stdin(Stdio::null()).stdout(io::stderr()).status();
+    done(command, status)
+}
+
+/// Does the same with a program that takes a snapshot of what it runs: the same each time, where that is possible.
+pub(super) fn run_reproducibly(command: impl Fn() -> Command, settings: Settings) -> Result<(), BuildError> {
+    let mut traced = command();
+    traced.stdin(Stdio::null()).stdout(io::stderr());
+    let why_not = match reproducible::status(traced, settings) {
+        Ok(status) => return done(&command(), Ok(status)),
+        Err(why_not) => why_not,
+    };
+    run(&mut command())?;
+    eprintln!("The next build will give other bytes, because {why_not}.");
+    Ok(())
+}
+
+fn done(command: &Command, status: io::Result<ExitStatus>) -> Result<(), BuildError> {
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(BuildError::Failed(shown(command))),
+        Err(source) => Err(BuildError::CannotStart {
             command: shown(command),
             source,
-        })?;
-    // An unreadable standard error is no reason to fail.
-    let _ = std::io::stderr().write_all(&output.stdout);
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(BuildError::Failed(shown(command))),
+        }),
     }
 }
 

@@ -12,15 +12,15 @@ use tempfile::TempDir;
 use super::{command, directory, lasting, plugin, script, succeeds};
 
 /// A project with a plugin that serves, and a fake tool.
-struct Project {
-    place: TempDir,
+pub(super) struct Project {
+    pub(super) place: TempDir,
     before: Vec<u8>,
 }
 
 impl Project {
     /// Makes a project whose tool runs these commands, with `$made` for the path to write to, and `$fixture`
     /// for a plugin.
-    fn with_tool(language: &str, commands: &str) -> Project {
+    pub(super) fn with_tool(language: &str, commands: &str) -> Project {
         let place = directory();
         succeeds(place.path(), &["new", "mine", "--lang", language]);
         let before = fs::read(fixture("respond")).expect("it has been built");
@@ -51,7 +51,7 @@ impl Project {
     }
 
     /// Builds, which must fail, and returns the message.
-    fn fails(&self) -> String {
+    pub(super) fn fails(&self) -> String {
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         let build = command(self.place.path(), &["build", "mine"]).env("PATH", &path);
         let exit = build.run();
@@ -59,7 +59,7 @@ impl Project {
         exit.stderr
     }
 
-    fn plugin(&self) -> Vec<u8> {
+    pub(super) fn plugin(&self) -> Vec<u8> {
         fs::read(self.path("plugin.wasm")).expect("it is always there")
     }
 }

@@ -67,6 +67,15 @@ fn works(project: &Path) {
     assert!(tested.stdout.ends_with(" passed\n"), "{tested:#?}");
 }
 
+/// Builds the same project in another directory.
+fn gives_the_same_bytes_again(language: &str, project: &Path) {
+    let place = directory();
+    let again = begin(place.path(), language, &HOOKS);
+    succeeds(&again, &["build"]);
+    let [first, second] = [project, &again].map(|project| fs::read(project.join("plugin.wasm")));
+    assert!(first.expect("it has been built") == second.expect("it has been built"));
+}
+
 /// Runs the cases of another language's project, which must pass: promises do not depend on the language.
 fn keeps_promises_of(other: &str, project: &Path, hooks: &[&str]) {
     let place = directory();
@@ -397,6 +406,7 @@ fn new_python_project_builds_and_passes() {
     let place = directory();
     let project = begin(place.path(), "python", &HOOKS);
     works(&project);
+    gives_the_same_bytes_again("python", &project);
     has(&project, &HOOKS);
     hides_passwords(&project);
     marks_pages(&project);
