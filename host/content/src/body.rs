@@ -22,7 +22,7 @@ use crate::json::{Document, JsonError, Pointer, Value};
 /// Sizes and offsets are bytes. Content is at most [`Content::MOST`] bytes long.
 #[derive(Debug)]
 pub struct Content {
-    sent: Option<Bytes>,
+    sent: Sent,
     shown: Shown,
     changed: bool,
     access: Access,
@@ -37,7 +37,21 @@ pub struct Content {
 }
 
 #[derive(Debug)]
+enum Sent {
+    /// It never was, or its memory was given back.
+    NotKept,
+    Kept(Bytes),
+    /// A part of memory that somebody else wants back.
+    Lent {
+        memory: Box<[u8]>,
+        place: Range<usize>,
+    },
+}
+
+#[derive(Debug)]
 enum Shown {
+    /// The same bytes as the sent form.
+    Sent,
     /// Memory that others have as well.
     Shared(Bytes),
     /// Memory that only this content has, so that edits are made in place.
@@ -70,32 +84,33 @@ impl Content {
 
     /// A body that is shown as it was sent.
     pub fn body(sent: Bytes) -> Content {
-        Content {
-            sent: Some(sent.clone()),
-            ..Content::unit(sent)
-        }
+        Content::new(Sent::Kept(sent), Shown::Sent)
     }
 
-    /// A body that is shown as it was sent, copied. The permit covers the copy.
-    pub fn copied(sent: &[u8], permit: Permit) -> Content {
-        let rest = permit.budget().permit();
-        Content::body(charged(sent.to_vec(), Some(permit))).with_permit(rest)
+    /// A body that is shown as it was sent, and lies in memory that is [given back](Content::give_back).
+    ///
+    /// # Panics
+    ///
+    /// If the place is not inside the memory.
+    pub fn lent(memory: Box<[u8]>, place: Range<usize>) -> Content {
+        assert!(place.start <= place.end && place.end <= memory.len());
+        Content::new(Sent::Lent { memory, place }, Shown::Sent)
     }
 
     /// A body whose shown form is another than the sent one: it was decoded.
     pub fn decoded(sent: Bytes, shown: Vec<u8>) -> Content {
-        Content {
-            sent: Some(sent),
-            shown: Shown::Own(shown),
-            ..Content::unit(Bytes::new())
-        }
+        Content::new(Sent::Kept(sent), Shown::Own(shown))
     }
 
     /// Content without a sent form: a unit of a stream, the end of one, or the body of an attempt.
     pub fn unit(shown: Bytes) -> Content {
+        Content::new(Sent::NotKept, Shown::Shared(shown))
+    }
+
+    fn new(sent: Sent, shown: Shown) -> Content {
         Content {
-            sent: None,
-            shown: Shown::Shared(shown),
+            sent,
+            shown,
             changed: false,
             access: Access::Edit,
             limit: Content::MOST,
@@ -122,7 +137,7 @@ impl Content {
 
     /// Whether neither form has more than so many bytes.
     pub fn fits(&self, limit: u32) -> bool {
-        let sent = self.sent.as_ref().map_or(0, Bytes::len);
+        let sent = self.sent.bytes().map_or(0, <[u8]>::len);
         self.size() <= limit && offset(sent) <= limit
     }
 
@@ -138,10 +153,7 @@ impl Content {
 
     /// The shown form.
     pub fn bytes(&self) -> &[u8] {
-        match &self.shown {
-            Shown::Shared(bytes) => bytes,
-            Shown::Own(bytes) => bytes,
-        }
+        self.shown.bytes(&self.sent)
     }
 
     /// Up to `length` bytes from `offset` on; fewer where the content ends before, none behind its end.
@@ -201,22 +213,48 @@ impl Content {
         Ok(hash.verify_hmac(secret, &[before, self.form(of)?], candidate))
     }
 
-    /// The sent form; `None` where it is not kept.
+    /// The sent form in memory that can be shared; `None` where there is none.
     pub fn sent(&self) -> Option<&Bytes> {
-        self.sent.as_ref()
+        match &self.sent {
+            Sent::Kept(sent) => Some(sent),
+            Sent::NotKept | Sent::Lent { .. } => None,
+        }
+    }
+
+    /// The memory that was lent, if it was. What no plugin has changed and nobody has a share of is gone from here then.
+    pub fn give_back(&mut self) -> Option<Box<[u8]>> {
+        match std::mem::replace(&mut self.sent, Sent::NotKept) {
+            Sent::Lent { memory, .. } => Some(memory),
+            sent => {
+                self.sent = sent;
+                None
+            }
+        }
     }
 
     /// The shown form in memory that can be shared: for several attempts, say. It is copied again for the next edit.
     pub fn share(&mut self) -> Bytes {
-        let shown = match std::mem::replace(&mut self.shown, Shown::Shared(Bytes::new())) {
-            Shown::Shared(bytes) => bytes,
-            Shown::Own(bytes) => {
-                let next = self.permit.as_ref().map(|permit| permit.budget().permit());
-                charged(bytes, std::mem::replace(&mut self.permit, next))
+        let shown = match (std::mem::replace(&mut self.shown, Shown::Sent), &self.sent) {
+            (Shown::Shared(bytes), _) => bytes,
+            (Shown::Own(bytes), _) => self.charge(bytes),
+            (Shown::Sent, Sent::Kept(bytes)) => bytes.clone(),
+            (Shown::Sent, Sent::Lent { memory, place }) => {
+                let copy = memory[place.clone()].to_vec();
+                if let Some(permit) = &mut self.permit {
+                    permit.cover_beyond(copy.len());
+                }
+                self.charge(copy)
             }
+            (Shown::Sent, Sent::NotKept) => Bytes::new(),
         };
         self.shown = Shown::Shared(shown.clone());
         shown
+    }
+
+    /// Has these bytes give back what the permit covers so far.
+    fn charge(&mut self, bytes: Vec<u8>) -> Bytes {
+        let next = self.permit.as_ref().map(|permit| permit.budget().permit());
+        charged(bytes, std::mem::replace(&mut self.permit, next))
     }
 
     /// Sets whether what the hook that runs next changes can be undone. Then it is copied for the first edit.
@@ -236,9 +274,12 @@ impl Content {
 
     /// The bytes to send on: the sent form if no plugin has changed anything, else the shown one.
     pub fn into_outgoing(mut self) -> Bytes {
-        match self.sent.take() {
-            Some(sent) if !self.changed => sent,
-            _ => self.into_shown(),
+        match std::mem::replace(&mut self.sent, Sent::NotKept) {
+            Sent::Kept(sent) if !self.changed => sent,
+            sent => {
+                self.sent = sent;
+                self.into_shown()
+            }
         }
     }
 
@@ -249,7 +290,7 @@ impl Content {
 
     fn form(&self, form: Form) -> Result<&[u8], NotKept> {
         match form {
-            Form::Sent => self.sent.as_deref().ok_or(NotKept),
+            Form::Sent => self.sent.bytes().ok_or(NotKept),
             Form::Shown => Ok(self.bytes()),
         }
     }
@@ -258,10 +299,7 @@ impl Content {
     /// content.
     fn document<'p>(&mut self, pointer: &'p str) -> Result<(&Document, &[u8], Pointer<'p>), JsonError> {
         let pointer = Pointer::parse(pointer)?;
-        let bytes = match &self.shown {
-            Shown::Shared(bytes) => &bytes[..],
-            Shown::Own(bytes) => &bytes[..],
-        };
+        let bytes = self.shown.bytes(&self.sent);
         let parsed = self.document.get_or_insert_with(|| {
             let parsed = Document::parse(bytes);
             if let (Ok(document), Some(permit)) = (&parsed, &mut self.permit) {
@@ -277,6 +315,26 @@ impl Content {
         match parsed {
             Ok(document) => Ok((document, bytes, pointer)),
             Err(error) => Err(*error),
+        }
+    }
+}
+
+impl Sent {
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Sent::NotKept => None,
+            Sent::Kept(bytes) => Some(bytes),
+            Sent::Lent { memory, place } => Some(&memory[place.clone()]),
+        }
+    }
+}
+
+impl Shown {
+    fn bytes<'a>(&'a self, sent: &'a Sent) -> &'a [u8] {
+        match self {
+            Shown::Sent => sent.bytes().unwrap_or_default(),
+            Shown::Shared(bytes) => bytes,
+            Shown::Own(bytes) => bytes,
         }
     }
 }

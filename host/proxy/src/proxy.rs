@@ -306,12 +306,12 @@ impl Proxy {
             .filter_request_body(client, request, context, &mut upload)
             .await
         {
-            context.received = upload.pump.taken();
+            context.received = upload.pump.received();
             return disposition;
         }
 
         if let Some(answer) = fixed::answer(&route, request, context) {
-            context.received = upload.pump.taken();
+            context.received = upload.pump.received();
             let body = upload.pump.reader();
             return match answer {
                 Ok(reply) => {
@@ -323,7 +323,7 @@ impl Proxy {
         }
 
         if let Err(refused) = self.open_request_streams(request, context, &mut upload) {
-            context.received = upload.pump.taken();
+            context.received = upload.pump.received();
             let body = upload.pump.reader();
             return self.refuse(client, request, body, context, refused).await;
         }
@@ -357,7 +357,7 @@ impl Proxy {
             }
             Err(_) => Disposition::Close,
         };
-        context.received = upload.pump.taken();
+        context.received = upload.pump.received();
         if let Some(mut stages) = upload.stages.take() {
             // A body that was not wanted to its end is cut, however the request has ended otherwise.
             let how = match outcome::ending(context) {

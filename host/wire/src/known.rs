@@ -12,6 +12,8 @@ pub enum Known {
     ClientCertChain,
     /// `Connection`
     Connection,
+    /// `Content-Encoding`
+    ContentEncoding,
     /// `Content-Length`
     ContentLength,
     /// `Date`
@@ -114,6 +116,7 @@ impl Known {
             },
             15 => is("x-forwarded-for", Known::XForwardedFor),
             16 => match name[12] | 0x20 {
+                b'd' => is("content-encoding", Known::ContentEncoding),
                 b'h' => is("x-forwarded-host", Known::XForwardedHost),
                 b'p' => is("x-forwarded-port", Known::XForwardedPort),
                 _ => is("proxy-connection", Known::ProxyConnection),
@@ -176,6 +179,7 @@ mod tests {
             ("Client-Cert", Known::ClientCert),
             ("client-CERT-chain", Known::ClientCertChain),
             ("Connection", Known::Connection),
+            ("Content-Encoding", Known::ContentEncoding),
             ("CONTENT-LENGTH", Known::ContentLength),
             ("date", Known::Date),
             ("Expect", Known::Expect),

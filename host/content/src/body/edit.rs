@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use super::{Content, Kept, Shown, index};
 
 /// The changes that the hook at hand may make.
@@ -85,14 +83,13 @@ impl Content {
 
     /// Takes the shown form out, in memory of its own with room for `size` bytes.
     fn take_own(&mut self, size: usize) -> Vec<u8> {
-        match std::mem::replace(&mut self.shown, Shown::Shared(Bytes::new())) {
-            Shown::Own(own) => own,
-            Shown::Shared(bytes) => {
-                let mut own = Vec::with_capacity(size.max(bytes.len()));
-                own.extend_from_slice(&bytes);
-                own
-            }
+        if let Shown::Own(own) = &mut self.shown {
+            return std::mem::take(own);
         }
+        let bytes = self.bytes();
+        let mut own = Vec::with_capacity(size.max(bytes.len()));
+        own.extend_from_slice(bytes);
+        own
     }
 
     fn set_own(&mut self, own: Vec<u8>) {

@@ -62,6 +62,8 @@ pub struct Pump {
     ended: bool,
     /// The number of bytes of the body that were read.
     taken: u64,
+    /// The length of the body, if all of it was there before any of it was read.
+    whole: u64,
     /// The most bytes of the body.
     limit: u64,
     /// The length of the head.
@@ -128,6 +130,7 @@ impl Pump {
             sink: Sink::new(),
             ended: false,
             taken: 0,
+            whole: 0,
             limit: u64::MAX,
             head: 0,
             stream: StreamState::default(),
@@ -192,21 +195,25 @@ impl Pump {
         is_untaken.then(|| usize::try_from(length).ok()).flatten()
     }
 
-    /// Takes a body of which nothing has been taken, if all of it is in the buffer, it is small enough to be copied from there,
-    /// and `admit` has something for its length. Returns its place, and that.
-    pub fn take_at_hand<A>(
-        &mut self,
-        buffer: &mut Buffer,
-        admit: impl FnOnce(usize) -> Option<A>,
-    ) -> Option<(Range<usize>, A)> {
+    /// The place of a body of which nothing has been taken, if all of it is in the buffer, and small enough to stay there.
+    pub fn at_hand(&self, buffer: &Buffer) -> Option<Range<usize>> {
         let is_at_hand = |length: &usize| *length < LEAST_WHOLE && *length <= buffer.len();
         let length = self.untaken_length().filter(is_at_hand)?;
-        let admitted = admit(length)?;
-        let start = buffer.start();
-        buffer.consume(length);
-        self.reader.end();
-        self.taken = length as u64;
-        Some((start..start + length, admitted))
+        Some(buffer.start()..buffer.start() + length)
+    }
+
+    /// Takes note that the body is [at hand](Pump::at_hand), and has been received whatever is read of it later.
+    pub fn leave_at_hand(&mut self, buffer: &Buffer) {
+        self.whole = self.at_hand(buffer).map_or(0, |place| place.len() as u64);
+    }
+
+    /// Takes the body that is [at hand](Pump::at_hand).
+    pub fn take_at_hand(&mut self, buffer: &mut Buffer) {
+        if let Some(place) = self.at_hand(buffer) {
+            buffer.consume(place.len());
+            self.reader.end();
+            self.taken = place.len() as u64;
+        }
     }
 
     /// Takes a large body in one piece, with the memory of the buffer, if `admit` has room for memory of that size. `None` if it has
@@ -344,6 +351,11 @@ impl Pump {
     /// Whether there is a body, of which nothing has been read.
     pub fn is_untouched(&self) -> bool {
         self.taken == 0 && !self.reader.is_done()
+    }
+
+    /// The number of bytes of the body that have been received.
+    pub fn received(&self) -> u64 {
+        self.taken.max(self.whole)
     }
 
     /// The number of bytes of the body that were read.

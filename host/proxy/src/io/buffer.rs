@@ -139,6 +139,20 @@ impl Buffer {
         }
     }
 
+    /// Lends the memory out, to be [given back](Buffer::give_back) before anything else is done with the buffer.
+    pub fn lend(&mut self) -> Box<[u8]> {
+        std::mem::take(&mut self.memory)
+    }
+
+    /// Takes the memory back that was lent.
+    pub fn give_back(&mut self, memory: Box<[u8]>) {
+        debug_assert!(
+            self.memory.is_empty() && self.end <= memory.len(),
+            "other memory was lent"
+        );
+        self.memory = memory;
+    }
+
     /// Makes the next read larger, if the last one has filled the memory. Memory never grows because of a length that the
     /// other side declares, since it may send nothing.
     pub fn enlarge_if_filled(&mut self) {

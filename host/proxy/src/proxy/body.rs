@@ -30,6 +30,7 @@ use super::context::Context;
 use super::refuse::Refused;
 use crate::chain::{BodyFlow, Demand, Remaining, RequestFlow, ResponseFlow};
 use crate::http1::{BackendConnection, Client, Pump};
+use crate::io::Buffer;
 use pace_hook::{Body, Failure, Hook, Reply};
 
 /// The interim response by which a client is asked for the body that it holds back (RFC 9110, section 15.2.1).
@@ -112,11 +113,16 @@ impl Proxy {
         let flow = route
             .chain
             .request_body(context.call_context(), request, &mut content);
+        let mut passes = flow == BodyFlow::Decided(RequestFlow::Next);
+        if passes && let Some(attempting) = &mut context.attempting {
+            attempting.begin_with(&mut content, self.shared.bodies.permit());
+            passes = false;
+        }
+        if stays(&mut content, passes, &mut upload.pump, &mut client.input) {
+            return None;
+        }
         let refused = match flow {
             BodyFlow::Decided(RequestFlow::Next) => {
-                if let Some(attempting) = &mut context.attempting {
-                    attempting.begin_with(&mut content, self.shared.bodies.permit());
-                }
                 let head = (&mut request.fields, &mut request.framing);
                 match put(head, &mut upload.pump, content) {
                     Ok(()) => {
@@ -150,7 +156,7 @@ impl Proxy {
         }
         if !upload.awaits_continue
             && let Some(content) =
-                self.content_at_hand(&request.fields, &demand, &mut upload.pump, &mut client.input)
+                self.content_at_hand(&request.fields, &demand, &upload.pump, &mut client.input)
         {
             return Ok(content);
         }
@@ -243,6 +249,10 @@ impl Proxy {
             (&mut *backend.head, label.as_deref()),
             (&mut content, access),
         );
+        let passes = flow == BodyFlow::Decided(ResponseFlow::Next);
+        if stays(&mut content, passes, download, &mut backend.input) {
+            return Looked::Next;
+        }
         match Looked::from(flow) {
             Looked::Next => {
                 let head = &mut *backend.head;
@@ -403,6 +413,21 @@ impl Proxy {
     fn content(&self, body: Bytes) -> Content {
         Content::body(body).with_permit(self.shared.bodies.permit())
     }
+}
+
+/// Gives memory back that was lent for content. Returns whether the body is sent on from there, because it `passes` and nobody has
+/// changed it; else it is taken.
+fn stays(content: &mut Content, passes: bool, pump: &mut Pump, buffer: &mut Buffer) -> bool {
+    let Some(memory) = content.give_back() else {
+        return false;
+    };
+    buffer.give_back(memory);
+    let stays = passes && !content.is_changed();
+    match stays {
+        true => pump.leave_at_hand(buffer),
+        false => pump.take_at_hand(buffer),
+    }
+    stays
 }
 
 /// Whether the backend can be asked for the whole of which it has sent a part.

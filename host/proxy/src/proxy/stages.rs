@@ -25,6 +25,7 @@ use pace_content::decode::Codings;
 use pace_content::frames;
 use pace_wire::fields::{Fields, TooLarge};
 use pace_wire::framing::{Framing, remove_framing};
+use pace_wire::known::Known;
 use pace_wire::request::RequestHead;
 use pace_wire::response::ResponseHead;
 
@@ -275,7 +276,7 @@ impl Stages {
         budget: &Arc<Budget>,
     ) -> Result<Option<Stages>, FailedClosed> {
         let mut stages: Vec<Stage> = filters.into_iter().map(Stage::new).collect();
-        let Ok(codings) = Codings::parse(fields.get_all("content-encoding")) else {
+        let Ok(codings) = Codings::parse(fields.all(Known::ContentEncoding)) else {
             fail_all(&mut stages, &Failure::unknown_coding())?;
             return Ok(None);
         };

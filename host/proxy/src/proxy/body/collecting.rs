@@ -7,6 +7,7 @@ use pace_content::body::Content;
 use pace_content::collect::{CollectError, Collector};
 use pace_content::decode::Codings;
 use pace_wire::fields::Fields;
+use pace_wire::known::Known;
 use tokio::time::Instant;
 
 use super::super::Proxy;
@@ -87,21 +88,18 @@ impl<'a> Audience<'a> {
 }
 
 impl Proxy {
-    /// The content of a body that is there as a whole, for which nothing has to be waited and counted, and as it was sent. `None` if
-    /// it is not such a body, or there is no room for it.
+    /// The content of a body that is there as a whole, for which nothing has to be waited and counted, and as it was sent: it is lent
+    /// from the buffer, and [stays there](Content::give_back) if nobody changes it. `None` if it is not such a body.
     pub(super) fn content_at_hand(
         &self,
         fields: &Fields,
         demand: &Demand,
-        pump: &mut Pump,
+        pump: &Pump,
         buffer: &mut Buffer,
     ) -> Option<Content> {
-        let admit = |length: usize| {
-            let is_shown = length <= demand.limit as usize && fields.get("content-encoding").is_none();
-            is_shown.then(|| self.shared.bodies.admit(length)).flatten()
-        };
-        let (place, permit) = pump.take_at_hand(buffer, admit)?;
-        Some(Content::copied(buffer.slice(place), permit))
+        let place = pump.at_hand(buffer)?;
+        let is_shown = place.len() <= demand.limit as usize && !fields.has(Known::ContentEncoding);
+        is_shown.then(|| Content::lent(buffer.lend(), place).with_permit(self.shared.bodies.permit()))
     }
 
     /// Begins to collect a body of which `declared` bytes are announced, if its end will not tell.
@@ -112,7 +110,7 @@ impl Proxy {
         declared: Option<u64>,
         demand: Demand,
     ) -> Result<Collecting<'a>, Uncollected> {
-        let Ok(codings) = Codings::parse(fields.get_all("content-encoding")) else {
+        let Ok(codings) = Codings::parse(fields.all(Known::ContentEncoding)) else {
             return Err(audience.failed(&Failure::unknown_coding()));
         };
         match Collector::new(&codings, demand.limit, declared, &self.shared.bodies) {
