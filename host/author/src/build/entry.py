@@ -2,7 +2,7 @@
 
 import sys
 
-# What was compiled for an earlier build is not read: files have no times by which to tell that it is old.
+# Files have no times by which to tell that something was compiled for an earlier build.
 sys.dont_write_bytecode = True
 sys.pycache_prefix = "/nowhere"
 

@@ -1,5 +1,6 @@
 //! Builds plugins in Python: componentize-py puts the source into an interpreter.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -61,11 +62,20 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
             "requirements.txt",
         ]))?;
     }
+    let build = environment.join("build");
+    // Of what the tool puts there, nothing is left in the way of the next build if this one is interrupted.
+    let temporary = build.join("tmp");
     let componentize = || {
         let mut command = Command::new(bin.join("componentize-py"));
         command.current_dir(project);
         // Where it looks for what requirements.txt names, instead of in the Python of the machine.
         command.env("VIRTUAL_ENV", environment.join(".venv"));
+        command.env("TMPDIR", &temporary);
+        for (name, _) in env::vars_os() {
+            if name.as_bytes().starts_with(b"PYTHON") {
+                command.env_remove(name);
+            }
+        }
         // Its own backtrace would bury the author's.
         command.env("RUST_BACKTRACE", "0");
         command.args([
@@ -85,37 +95,52 @@ pub(super) fn build(project: &Path) -> Result<Vec<u8>, BuildError> {
         command
     };
     made(project, "componentize-py", || {
-        // Python writes there before the entry can tell it not to.
-        let kept = project.join("build/__pycache__");
-        match fs::remove_dir_all(&kept) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(BuildError::File { path: kept, source });
-            }
-            _ => {}
-        }
-        let entry = project.join("build").join(ENTRY).with_extension("py");
-        fs::write(&entry, include_str!("entry.py")).map_err(|source| BuildError::File {
-            path: entry.clone(),
-            source,
-        })?;
-        let settings = world(&environment)?;
-        run_reproducibly(componentize, settings).map_err(|error| match error {
+        // Python compiles the entry before that can tell it not to keep what it compiles.
+        remove(&build.join("__pycache__"))?;
+        remove(&temporary)?;
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            |source| BuildError::File { path, source }
+        };
+        fs::create_dir(&temporary).map_err(at(&temporary))?;
+        let entry = build.join(ENTRY).with_extension("py");
+        fs::write(&entry, include_str!("entry.py")).map_err(at(&entry))?;
+        let run = run_reproducibly(componentize, world(&environment)?);
+        remove(&temporary)?;
+        run.map_err(|error| match error {
             BuildError::CannotStart { command, source } => BuildError::Moved { command, source },
             other => other,
         })
     })
 }
 
-/// The world that a snapshot is made in: it depends on what the author has written, and on no earlier build.
+/// Removes a directory, if it is there.
+fn remove(directory: &Path) -> Result<(), BuildError> {
+    match fs::remove_dir_all(directory) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BuildError::File {
+            path: directory.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The world of a build: it depends on the author's files, and not on the machine or an earlier build.
 fn world(project: &Path) -> Result<Settings, BuildError> {
     let path = project.join("plugin.py");
-    // The component has the seed of its hashes in it. Only who knows the source can tell it without the component.
+    // The component has the seed of its hashes in it, so it is no public number: nobody can tell it without the source.
     let source = fs::read(&path).map_err(|source| BuildError::File { path, source })?;
     let project = project.to_owned();
+    // It may be a link.
+    let packages = project.join(".venv").canonicalize();
     let hidden = move |directory: &Path, name: &OsStr| {
         let name = name.as_bytes();
         let made = name.starts_with(b".") || name == b"build" || name.starts_with(PLUGIN.as_bytes());
-        (directory == project && made) || (directory.starts_with(&project) && name == b"__pycache__")
+        let has_packages = packages
+            .as_ref()
+            .is_ok_and(|packages| directory.starts_with(packages));
+        let is_of_project = directory.starts_with(&project) && !directory.starts_with(project.join("build"));
+        (directory == project && made) || ((is_of_project || has_packages) && name == b"__pycache__")
     };
     Ok(Settings {
         seed: Sha256::digest(source).into(),

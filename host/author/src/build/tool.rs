@@ -80,17 +80,19 @@ pub(super) fn run(command: &mut Command) -> Result<(), BuildError> {
     done(command, status)
 }
 
-/// Does the same with a program that takes a snapshot of what it runs: the same each time, where that is possible.
+/// Runs a program whose output depends on random numbers, files and the time, and gives it the same ones each time, where that is
+/// possible.
 pub(super) fn run_reproducibly(command: impl Fn() -> Command, settings: Settings) -> Result<(), BuildError> {
     let mut traced = command();
     traced.stdin(Stdio::null()).stdout(io::stderr());
-    let why_not = match reproducible::status(traced, settings) {
-        Ok(status) => return done(&command(), Ok(status)),
-        Err(why_not) => why_not,
-    };
-    run(&mut command())?;
-    eprintln!("The next build will give other bytes, because {why_not}.");
-    Ok(())
+    match reproducible::status(traced, settings) {
+        Ok(status) => done(&command(), Ok(status)),
+        Err(why_not) => {
+            run(&mut command())?;
+            eprintln!("The next build will give other bytes, because {why_not}.");
+            Ok(())
+        }
+    }
 }
 
 fn done(command: &Command, status: io::Result<ExitStatus>) -> Result<(), BuildError> {

@@ -60,7 +60,11 @@ impl Project {
     }
 
     pub(super) fn plugin(&self) -> Vec<u8> {
-        fs::read(self.path("plugin.wasm")).expect("it is always there")
+        self.read("plugin.wasm")
+    }
+
+    pub(super) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).expect("it has been written")
     }
 }
 

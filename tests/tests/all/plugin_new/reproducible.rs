@@ -9,7 +9,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_fi
 use super::build::Project;
 use super::{command, succeeds};
 
-/// The tool is told the same each time, of what would be in the snapshot that it takes.
+/// The answers of the system that would be in the snapshot of an interpreter are the same in each build.
 #[test]
 fn python_is_built_in_a_world_that_is_the_same_each_time() {
     let made =
@@ -28,9 +28,21 @@ fn python_is_built_in_a_world_that_is_the_same_each_time() {
         assert!(!listed.contains(&format!(" {made}\n")), "{made}: {listed}");
     }
     assert_eq!(said("exec date +%s"), "315532800\n");
-    // A signal, a thread that is another process and the exit status arrive as ever.
-    let project = Project::with_tool("python", "(kill -TERM $$) & wait; sleep 1; exit 0");
-    assert!(project.fails().contains("failed: what it said is above"));
+}
+
+/// Signals, processes that the tool starts and its end are what they are without a trace.
+#[test]
+fn traced_tool_runs_as_any_other() {
+    let run = |commands: &str| Project::with_tool("python", &format!("echo ran >> ran\n{commands}"));
+    let project = run("trap 'caught=1' 35\n(exec kill -35 $$)\ntest $caught && (cp \"$fixture\" \"$made\")");
+    succeeds(project.place.path(), &["build", "mine"]);
+    assert_eq!(project.read("ran"), b"ran\n", "the build was made again");
+    for ends in ["exit 7", "kill -TERM $$", "kill -35 $$"] {
+        let project = run(ends);
+        let said = project.fails();
+        assert!(said.contains("failed: what it said is above"), "{said}");
+        assert_eq!(project.read("ran"), b"ran\n", "{ends}: the build was made again");
+    }
 }
 
 /// Where the tool cannot be traced the build is made all the same, and says so.

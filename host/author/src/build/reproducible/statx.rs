@@ -1,4 +1,4 @@
-//! What the system says of a file.
+//! The status of a file.
 
 use std::mem::offset_of;
 
