@@ -1,6 +1,8 @@
 //! Attempts that plugins prepare and judge.
 
-use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Response, Setup, fixture};
+use std::thread;
+
+use pace_tests::{Answer, Gate, HttpBackend, Pace, Request, Response, Setup, fixture, wait_until};
 
 use crate::sections::{ONE_WORKER, plugin, pool};
 
@@ -220,4 +222,41 @@ fn plugin_that_fails_around_an_attempt_has_what_its_failure_means() {
     assert_eq!(send(&pace, Request::get("/"), "", "404=trap").status, 404);
     let failures = [("plugin", "attempts"), ("hook", "attempt-filter")];
     assert_eq!(pace.metrics().sum("pace_plugin_failures_total", &failures), 2);
+}
+
+/// Attempts begin with a body of their own, wherever it was when the filters saw it.
+#[test]
+fn bodies_that_attempts_begin_with_take_room_of_the_budget() {
+    const CLIENTS: usize = 80;
+    let gate = Gate::new();
+    let slow = {
+        let gate = gate.clone();
+        HttpBackend::new(move |_| {
+            gate.wait();
+            Answer::new("late")
+        })
+    };
+    let attempts = plugin("attempts", &fixture("attempts"));
+    let server = ONE_WORKER.replace("workers = 1", "workers = 1\nbody_mb = 1");
+    let pace = Pace::with_config(&format!(
+        "{server}{attempts}secrets = {{ provider = {{ env = 'PATH' }} }}\n{}\n[[routes]]\npool = 'web'\nplugins = ['attempts']\n",
+        pool("web", &[&slow])
+    ));
+    let request = Request::post("/", "b".repeat(12_000)).header("X-Collect", "yes");
+    let statuses = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| scope.spawn(|| pace.client().send(&request).status))
+            .collect();
+        // Each takes 16 KiB of the one MiB.
+        wait_until("those that find no room", || {
+            clients.iter().filter(|client| client.is_finished()).count() == CLIENTS - 64
+        });
+        gate.open();
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("it is answered"))
+            .collect::<Vec<_>>()
+    });
+    let count = |status| statuses.iter().filter(|found| **found == status).count();
+    assert_eq!((count(503), count(200)), (CLIENTS - 64, 64), "{statuses:?}");
 }

@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use pace_tests::{Answer, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, Setup, fixture};
+use pace_tests::{
+    Answer, Http2, Http2Backend, HttpBackend, Pace, Request, Scripted, Setup, fixture, wait_until,
+};
 
 use crate::sections::{ONE_WORKER, plugin};
 
@@ -528,6 +530,55 @@ fn body_that_a_plugin_has_made_is_sent_on_every_attempt() {
         let answer = client.send(&Request::post("/", "a").header("x-request-body", "append bc"));
         assert_eq!((answer.status, answer.text()), (200, "abc"));
     }
+}
+
+/// A body that came with its head stays there while filters see it, and is the request's as one that was collected is.
+#[test]
+fn body_that_was_at_hand_can_be_sent_again_and_copied() {
+    let closes = Scripted::new(|line| line.head().map(drop));
+    let (echo, copies, down) = (echo(), HttpBackend::named("copies"), HttpBackend::down());
+    let bodies = plugin("bodies", &fixture("bodies"));
+    let pace = Pace::with_config(&format!(
+        "{ONE_WORKER}{bodies}\n\
+         [[pools]]\nname = 'web'\nbackends = ['{}', '{}']\nretry_body_kb = 0\nretry = {{ attempts = 2 }}\n\
+         [[pools]]\nname = 'down'\nbackends = ['{}']\nretry_body_kb = 0\n\
+         [[pools]]\nname = 'copies'\nbackends = ['{}']\n\n\
+         [[routes]]\npool = 'web'\nplugins = ['bodies']\n\n\
+         [[routes]]\nmatch = {{ path = '/down' }}\npool = 'down'\nplugins = ['bodies']\nmirror = {{ pool = 'copies' }}\n",
+        closes.label(),
+        echo.label(),
+        down.label(),
+        copies.label()
+    ));
+    let mut client = pace.client();
+    let put = |path: &str, edit: Option<&str>| {
+        let request = Request {
+            method: "PUT".to_owned(),
+            ..Request::post(path, "hello")
+        };
+        edit.into_iter()
+            .fold(request, |request, edit| request.header("X-Request-Body", edit))
+    };
+    // Of two in a row one begins at the backend that closes.
+    for edit in [None, None, Some("append !"), Some("append !")] {
+        let answer = client.send(&put("/", edit));
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, if edit.is_some() { "hello!" } else { "hello" })
+        );
+    }
+    assert!(!closes.received().is_empty());
+    for edit in [None, Some("append !")] {
+        assert_eq!(client.send(&put("/down", edit)).status, 503);
+    }
+    wait_until("the copies to arrive", || copies.requests().len() == 2);
+    let mut copied: Vec<_> = copies
+        .requests()
+        .iter()
+        .map(|copy| text(copy).to_owned())
+        .collect();
+    copied.sort();
+    assert_eq!(copied, ["hello", "hello!"]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub struct Pump {
     ended: bool,
     /// The number of bytes of the body that were read.
     taken: u64,
-    /// The length of the body, if all of it was there before any of it was read.
+    /// The length of the body, if all of it was there before any of it was read, and was left there.
     whole: u64,
     /// The most bytes of the body.
     limit: u64,
@@ -150,12 +150,13 @@ impl Pump {
         }
     }
 
-    /// Makes the pump keep up to `limit` bytes of the body, so that they can be sent again. Without effect once some have been
-    /// read and not kept.
+    /// Makes the pump keep up to `limit` bytes of the body, or all of one that was [left at hand](Pump::leave_at_hand), so that they
+    /// can be sent again. Without effect once some have been read and not kept.
     pub fn keep(&mut self, limit: usize) {
         if !self.can_begin_again() {
             return;
         }
+        let limit = limit.max(self.whole as usize);
         self.keep_limit = limit.max(self.keep_limit);
         match self.kept.get_or_insert_with(Kept::nothing) {
             Kept::Start { limit: before, .. } => *before = limit.max(*before),
@@ -322,8 +323,13 @@ impl Pump {
         }
     }
 
-    /// The whole body, if it has been read to its end and kept.
-    pub fn whole_body(&self) -> Option<&[u8]> {
+    /// The whole body, if it has been read to its end and kept, or is [at hand](Pump::at_hand) and would be kept.
+    pub fn whole_body<'a>(&'a self, buffer: &'a Buffer) -> Option<&'a [u8]> {
+        if self.through.is_none()
+            && let Some(place) = self.at_hand(buffer)
+        {
+            return (place.len() <= self.keep_limit).then(|| buffer.slice(place));
+        }
         let is_whole = match self.through.is_some() {
             true => self.is_made_kept && self.ended,
             false => self.reader.is_done(),

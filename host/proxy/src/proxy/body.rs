@@ -154,9 +154,10 @@ impl Proxy {
         if request.framing == Framing::None {
             return Ok(self.content(Bytes::new()));
         }
+        let is_shared = context.attempting.is_some();
+        let (pump, buffer) = (&upload.pump, &mut client.input);
         if !upload.awaits_continue
-            && let Some(content) =
-                self.content_at_hand(&request.fields, &demand, &upload.pump, &mut client.input)
+            && let Some(content) = self.content_at_hand(&request.fields, &demand, pump, buffer, is_shared)
         {
             return Ok(content);
         }
@@ -278,7 +279,7 @@ impl Proxy {
             return Ok(Ok(self.content(Bytes::new())));
         }
         if let Some(content) =
-            self.content_at_hand(&backend.head.fields, &demand, download, &mut backend.input)
+            self.content_at_hand(&backend.head.fields, &demand, download, &mut backend.input, false)
         {
             return Ok(Ok(content));
         }

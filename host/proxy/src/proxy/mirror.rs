@@ -17,7 +17,7 @@ use crate::io::Transport;
 use crate::telemetry::MirrorResult;
 
 impl Proxy {
-    /// Sends a copy of a request whose body has been read, if one is wanted and none has been sent. It is the request as no attempt
+    /// Sends a copy of a request whose body is there, if one is wanted and none has been sent. It is the request as no attempt
     /// has changed it. The copy is made here, and everything else is done by a task of its own.
     ///
     /// The copy takes the way of any other request, with nobody at the client's end of it.
@@ -36,7 +36,7 @@ impl Proxy {
         let canonical = of_attempts.and_then(|attempting| attempting.canonical_body());
         let Some(body) = canonical
             .map(|body| &body[..])
-            .or_else(|| upload.pump.whole_body())
+            .or_else(|| upload.pump.whole_body(&client.input))
         else {
             return mirror.metrics.count(MirrorResult::Incomplete);
         };

@@ -89,17 +89,26 @@ impl<'a> Audience<'a> {
 
 impl Proxy {
     /// The content of a body that is there as a whole, for which nothing has to be waited and counted, and as it was sent: it is lent
-    /// from the buffer, and [stays there](Content::give_back) if nobody changes it. `None` if it is not such a body.
+    /// from the buffer, and [stays there](Content::give_back) if nobody changes it. `is_shared` says that it is copied for others in
+    /// any case. `None` if it is not such a body, or there is no room for the copy.
     pub(super) fn content_at_hand(
         &self,
         fields: &Fields,
         demand: &Demand,
         pump: &Pump,
         buffer: &mut Buffer,
+        is_shared: bool,
     ) -> Option<Content> {
         let place = pump.at_hand(buffer)?;
-        let is_shown = place.len() <= demand.limit as usize && !fields.has(Known::ContentEncoding);
-        is_shown.then(|| Content::lent(buffer.lend(), place).with_permit(self.shared.bodies.permit()))
+        if place.len() > demand.limit as usize || fields.has(Known::ContentEncoding) {
+            return None;
+        }
+        let bodies = &self.shared.bodies;
+        let permit = match is_shared {
+            true => bodies.admit(place.len())?,
+            false => bodies.permit(),
+        };
+        Some(Content::lent(buffer.lend(), place).with_permit(permit))
     }
 
     /// Begins to collect a body of which `declared` bytes are announced, if its end will not tell.
