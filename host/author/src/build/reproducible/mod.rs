@@ -19,7 +19,6 @@ mod tracer;
 mod world;
 
 use std::ffi::OsStr;
-use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
@@ -42,11 +41,13 @@ pub(super) enum Untraced {
     #[error("tools are traced on Linux on x86-64 only")]
     Elsewhere,
     /// The program has not begun: it cannot be started, or not be traced.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     #[error("the tool cannot be traced here: {0}")]
-    Refused(io::Error),
+    Refused(std::io::Error),
     /// The program was ended in the middle.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     #[error("the trace of the tool was lost: {0}")]
-    Lost(io::Error),
+    Lost(std::io::Error),
 }
 
 /// Runs a program to its end in a world that is the same each time. Other processes that it has started end with it.

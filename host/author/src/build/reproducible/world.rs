@@ -4,7 +4,7 @@
 //! it is a module of, ask for random numbers, files and the time before that, each as often as it likes. So that this makes no
 //! difference, random numbers are apart by thread and length, and files by the first thread and the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -49,7 +49,7 @@ pub(super) struct World {
     /// The directories that are being listed, by file descriptor of the program.
     listings: HashMap<u32, Listing>,
     /// The threads that have entered the first getdents64 of a directory.
-    begins_listing: HashMap<Pid, bool>,
+    begin_listing: HashSet<Pid>,
 }
 
 /// A file. An inode is used again when its file is gone.
@@ -85,14 +85,14 @@ impl World {
             readings: 0,
             inodes: [HashMap::new(), HashMap::new()],
             listings: HashMap::new(),
-            begins_listing: HashMap::new(),
+            begin_listing: HashSet::new(),
         }
     }
 
     /// A thread has ended, and another may get its number.
     pub(super) fn forget(&mut self, thread: Pid) {
         self.draws.retain(|(drawn_by, _), _| *drawn_by != thread);
-        self.begins_listing.remove(&thread);
+        self.begin_listing.remove(&thread);
     }
 
     /// Takes note that a thread has entered a syscall.
@@ -104,8 +104,9 @@ impl World {
                 .iter()
                 .flat_map(|info| info.lines())
                 .find_map(|line| line.strip_prefix("pos:"));
-            let begins = position.is_some_and(|position| position.trim() == "0");
-            self.begins_listing.insert(thread, begins);
+            if position.is_some_and(|position| position.trim() == "0") {
+                self.begin_listing.insert(thread);
+            }
         }
         Ok(())
     }
@@ -113,6 +114,7 @@ impl World {
     /// Replaces the answer of the system, at the exit of a syscall.
     pub(super) fn answer(&mut self, thread: Pid, syscall: Syscall) -> io::Result<()> {
         let Ok(returned) = usize::try_from(tracee::returned(thread)?) else {
+            self.begin_listing.remove(&thread);
             return Ok(());
         };
         let argument = |at: usize| syscall.arguments[at];
@@ -133,7 +135,7 @@ impl World {
             }
             libc::SYS_getdents64 if self.is_program(thread) => {
                 let descriptor = syscall.int(0);
-                if self.begins_listing.remove(&thread) == Some(true) {
+                if self.begin_listing.remove(&thread) {
                     let listing = self.list(thread, descriptor)?;
                     self.listings.insert(descriptor, listing);
                 }
